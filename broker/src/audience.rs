@@ -1,0 +1,329 @@
+//! Who on one worker listens to what, and how messages reach them.
+//!
+//! Everything here belongs to one thread and needs no lock. Nothing is written to a socket: a
+//! member that got something joins the dirty list once, and the worker writes each dirty outbox
+//! at the end of its turn.
+//!
+//! Members enter and leave only through [`crate::broker::Broker`], which keeps the registry equal
+//! to what stands here.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::config::OutputLimit;
+use crate::disconnect::Disconnect;
+use crate::members::{Identified, Members};
+use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
+use crate::outbox::{Outbox, Pool};
+use crate::registry::WorkerId;
+use crate::resp::{Protocol, reply};
+
+/// One worker's members and their subscriptions.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    worker: WorkerId,
+    channels: Subscriptions,
+    patterns: Subscriptions,
+    frames: Frames,
+    mail: Mail,
+}
+
+type Subscriptions = HashMap<Name, Members<Rc<Member>>, RandomState>;
+
+/// One client, as messages and replies see it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    id: u64,
+    /// Where the worker keeps its connection.
+    pub(crate) place: usize,
+    pub(crate) protocol: Cell<Protocol>,
+    /// Set once; from then on nothing is queued.
+    disconnect: Cell<Option<Disconnect>>,
+    dirty: Cell<bool>,
+    outbox: RefCell<Outbox>,
+}
+
+/// What is to be written at the end of the turn.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    dirty: Vec<Rc<Member>>,
+    pool: Pool,
+    /// The limit of a client with subscriptions.
+    subscriber_limit: OutputLimit,
+    /// Wakes the worker's flush.
+    flush: Option<Waker>,
+}
+
+/// A message for one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) published: Arc<Published>,
+    pub(crate) to: Listeners,
+}
+
+/// Which of a worker's members get a message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listeners {
+    /// Those of the channel itself.
+    pub(crate) channel: bool,
+    /// Those of these patterns.
+    pub(crate) patterns: SmallVec<[Name; 2]>,
+}
+
+/// What is delivered: borrowed from a request, or shared with other workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) space: Space,
+    pub(crate) channel: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) shared: Option<&'a Published>,
+}
+
+/// Room for the frames of one message, one per protocol version.
+#[derive(Debug, Default)]
+struct Frames([Vec<u8>; 2]);
+
+impl Audience {
+    pub(crate) fn new(worker: WorkerId, subscriber_limit: OutputLimit) -> Self {
+        Self {
+            worker,
+            channels: HashMap::with_hasher(RandomState::default()),
+            patterns: HashMap::with_hasher(RandomState::default()),
+            frames: Frames::default(),
+            mail: Mail { dirty: Vec::new(), pool: Pool::default(), subscriber_limit, flush: None },
+        }
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    pub(crate) fn mail(&mut self) -> &mut Mail {
+        &mut self.mail
+    }
+
+    pub(crate) fn join(&mut self, channel: Name, member: &Rc<Member>) {
+        join(&mut self.channels, channel, member);
+    }
+
+    pub(crate) fn join_pattern(&mut self, pattern: Name, member: &Rc<Member>) {
+        join(&mut self.patterns, pattern, member);
+    }
+
+    pub(crate) fn leave(&mut self, channel: &Name, member: &Member) {
+        leave(&mut self.channels, channel, member);
+    }
+
+    pub(crate) fn leave_pattern(&mut self, pattern: &Name, member: &Member) {
+        leave(&mut self.patterns, pattern, member);
+    }
+
+    /// Queues a message for everyone on this worker who listens.
+    pub(crate) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
+        let Content { space, channel, payload, .. } = content;
+        if to.channel
+            && let Some(members) = self.channels.get(channel)
+        {
+            match content.shared.filter(|published| published.is_large()) {
+                Some(published) => members.as_slice().iter().for_each(|member| {
+                    self.mail
+                        .deliver_shared(member, published.frame(member.protocol.get()).clone());
+                }),
+                None => self.frames.each(members.as_slice(), &mut self.mail, |out, protocol| {
+                    reply::message(out, protocol, space.message_kind(), channel, payload);
+                }),
+            }
+        }
+        for pattern in &to.patterns {
+            if let Some(members) = self.patterns.get(pattern) {
+                self.frames.each(members.as_slice(), &mut self.mail, |out, protocol| {
+                    reply::pattern_message(out, protocol, pattern, channel, payload);
+                });
+            }
+        }
+    }
+
+    /// Queues what came from another worker.
+    pub(crate) fn deliver_all(&mut self, deliveries: Vec<Delivery>) {
+        for Delivery { published, to } in deliveries {
+            self.deliver(published.content(), &to);
+        }
+    }
+}
+
+fn join(subscriptions: &mut Subscriptions, name: Name, member: &Rc<Member>) {
+    match subscriptions.get_mut(&name) {
+        Some(members) => members.insert(member.clone()),
+        None => {
+            subscriptions.insert(name, Members::One(member.clone()));
+        }
+    }
+}
+
+fn leave(subscriptions: &mut Subscriptions, name: &Name, member: &Member) {
+    if subscriptions.get_mut(name).is_some_and(|members| members.remove(member.id)) {
+        subscriptions.remove(name);
+    }
+}
+
+impl Frames {
+    /// Encodes a message for those protocol versions that are needed, and queues it for `members`.
+    fn each(
+        &mut self,
+        members: &[Rc<Member>],
+        mail: &mut Mail,
+        write: impl Fn(&mut Vec<u8>, Protocol),
+    ) {
+        self.0.iter_mut().for_each(Vec::clear);
+        let mut shared: [Option<Bytes>; 2] = [None, None];
+        for member in members {
+            let protocol = member.protocol.get();
+            let frame = &mut self.0[protocol as usize];
+            if frame.is_empty() {
+                write(frame, protocol);
+            }
+            if frame.len() < SHARED_BYTES_MIN {
+                mail.deliver(member, frame);
+                continue;
+            }
+            let shared =
+                shared[protocol as usize].get_or_insert_with(|| Bytes::copy_from_slice(frame));
+            mail.deliver_shared(member, shared.clone());
+        }
+        self.0.iter_mut().for_each(|frame| frame.shrink_to(4 * SHARED_BYTES_MIN));
+    }
+}
+
+impl Mail {
+    /// Queues a message for a subscriber, which may be its last.
+    fn deliver(&mut self, member: &Rc<Member>, frame: &[u8]) {
+        if member.disconnect.get().is_none() {
+            member.outbox.borrow_mut().push(frame, &mut self.pool);
+            self.queued(member, self.subscriber_limit);
+        }
+    }
+
+    fn deliver_shared(&mut self, member: &Rc<Member>, frame: Bytes) {
+        if member.disconnect.get().is_none() {
+            member.outbox.borrow_mut().push_shared(frame);
+            self.queued(member, self.subscriber_limit);
+        }
+    }
+
+    /// Queues a reply, which `write` writes at its final place.
+    pub(crate) fn reply(
+        &mut self,
+        member: &Rc<Member>,
+        limit: OutputLimit,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if member.disconnect.get().is_none() {
+            member.outbox.borrow_mut().push_with(&mut self.pool, write);
+            self.queued(member, limit);
+        }
+    }
+
+    /// Ends a member. The worker sees to it at the end of the turn.
+    pub(crate) fn disconnect(&mut self, member: &Rc<Member>, reason: Disconnect) {
+        if member.disconnect.get().is_none() {
+            member.disconnect.set(Some(reason));
+            if !reason.sends_what_is_queued() {
+                member.outbox.borrow_mut().clear(&mut self.pool);
+            }
+            self.mark(member);
+        }
+    }
+
+    /// Returns those with something to write, last in first out: who published is answered before
+    /// those who listen get the message, so its next command is under way while these are written.
+    pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<Member>>) {
+        dirty.clear();
+        std::mem::swap(&mut self.dirty, dirty);
+        dirty.reverse();
+        dirty.iter().for_each(|member| member.dirty.set(false));
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    pub(crate) fn wake_flush_by(&mut self, waker: &Waker) {
+        self.flush = Some(waker.clone());
+    }
+
+    pub(crate) fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    fn queued(&mut self, member: &Rc<Member>, limit: OutputLimit) {
+        if limit.hard_bytes != 0 && member.outbox.borrow().bytes() > limit.hard_bytes {
+            self.disconnect(member, Disconnect::SlowSubscriber);
+        }
+        self.mark(member);
+    }
+
+    fn mark(&mut self, member: &Rc<Member>) {
+        if !member.dirty.replace(true) {
+            if self.dirty.is_empty()
+                && let Some(flush) = self.flush.take()
+            {
+                flush.wake();
+            }
+            self.dirty.push(member.clone());
+        }
+    }
+}
+
+impl Member {
+    pub(crate) fn new(id: u64, place: usize) -> Self {
+        Self {
+            id,
+            place,
+            protocol: Cell::default(),
+            disconnect: Cell::default(),
+            dirty: Cell::default(),
+            outbox: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn disconnect(&self) -> Option<Disconnect> {
+        self.disconnect.get()
+    }
+
+    pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {
+        self.outbox.borrow_mut()
+    }
+}
+
+impl Identified for Rc<Member> {
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Published {
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content {
+            space: self.space,
+            channel: &self.channel,
+            payload: &self.payload,
+            shared: Some(self),
+        }
+    }
+
+    /// Whether its frame is shared rather than copied.
+    fn is_large(&self) -> bool {
+        self.channel.len() + self.payload.len() >= SHARED_BYTES_MIN
+    }
+}

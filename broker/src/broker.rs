@@ -1,0 +1,539 @@
+//! Subscribe, publish, introspection: the one publish path.
+//!
+//! All changes of who listens, and all publishes, pass one short lock: the **order**. While it is
+//! held, a publisher pushes a reference to the message into the inbox of every other worker with a
+//! listener, and takes what lies in the inbox of its own. Then it lets go, delivers what it took,
+//! and only then its own message. Thus every worker sees one order, and what was published before
+//! somebody joined or left is delivered to those who listened then.
+//!
+//! The critical section moves pointers and nothing else, and wakes nobody.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::audience::{Audience, Content, Delivery, Listeners, Member};
+use crate::message::{Message, Name, Published, SHARED_BYTES_MIN, Space};
+use crate::pattern;
+use crate::registry::{Interest, Place, Registry, WorkerId};
+use crate::stats::Stats;
+use crate::subscriber::{Mailbox, Push, Subscriber};
+
+/// Knows who is subscribed to what, and hands every message to them.
+///
+/// A broker needs no socket; bind a [`Server`](crate::Server) to it to serve Redis clients as well.
+/// Cloning gives another handle to the same broker.
+///
+/// ```
+/// let broker = broker::Broker::new();
+/// let mut news = broker.subscribe("news");
+/// assert_eq!(broker.publish("news", "hello"), 1);
+/// assert_eq!(news.try_recv().unwrap().payload(), "hello");
+/// ```
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    registry: Registry,
+    order: Mutex<Order>,
+    stats: Stats,
+    last_mailbox: AtomicU64,
+    last_client: AtomicU64,
+}
+
+/// What only one thread at a time may touch.
+#[derive(Default)]
+struct Order {
+    patterns: HashMap<Name, Interest, RandomState>,
+    inboxes: Vec<Inbox>,
+}
+
+/// What other threads have for one worker.
+#[derive(Default)]
+struct Inbox {
+    deliveries: Vec<Delivery>,
+    worker: Option<Waker>,
+    taken: bool,
+}
+
+/// Who gets a message, as far as the publisher has to care.
+#[derive(Default)]
+struct Reach {
+    receivers: usize,
+    /// On the publisher's own worker.
+    here: Listeners,
+    /// Those to wake once the order is unlocked.
+    wake: SmallVec<[Waker; 4]>,
+}
+
+/// Redis' default limit for subscribers, `client-output-buffer-limit pubsub 32mb`.
+const MAILBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+impl Broker {
+    /// Returns a new broker, which nobody listens to.
+    ///
+    /// ```
+    /// assert_eq!(broker::Broker::new().publish("news", "hello"), 0);
+    /// ```
+    pub fn new() -> Self {
+        let shared = Shared {
+            registry: Registry::default(),
+            order: Mutex::default(),
+            stats: Stats::default(),
+            last_mailbox: AtomicU64::new(0),
+            last_client: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Publishes `payload` to `channel`, and returns the number of receivers: one for each
+    /// subscription that matched, so a subscriber of the channel and of two matching patterns
+    /// counts three times.
+    ///
+    /// Never waits for a subscriber. May be called from any thread, in a runtime or not; what one
+    /// thread publishes arrives in that order.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut news = broker.subscribe("news");
+    /// news.psubscribe("n*");
+    /// assert_eq!(broker.publish("news", "hello"), 2);
+    /// ```
+    pub fn publish(&self, channel: impl AsRef<[u8]>, payload: impl Into<Bytes>) -> usize {
+        let payload = payload.into();
+        let content = Content {
+            space: Space::Channels,
+            channel: channel.as_ref(),
+            payload: &payload,
+            shared: None,
+        };
+        let mut order = self.shared.order.lock();
+        let reach = self.reach(&mut order, None, content, || payload.clone());
+        drop(order);
+        self.published(reach).receivers
+    }
+
+    /// Subscribes to a channel.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut news = broker.subscribe("news");
+    /// broker.publish("news", "hello");
+    /// assert_eq!(news.try_recv().unwrap().payload(), "hello");
+    /// ```
+    pub fn subscribe(&self, channel: impl AsRef<[u8]>) -> Subscriber {
+        let mut subscriber = self.subscriber();
+        subscriber.subscribe(channel);
+        subscriber
+    }
+
+    /// Subscribes to all channels that match a pattern, in Redis' glob.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut all = broker.psubscribe("*");
+    /// broker.publish("news", "hello");
+    /// assert_eq!(all.try_recv().unwrap().channel(), b"news");
+    /// ```
+    pub fn psubscribe(&self, pattern: impl AsRef<[u8]>) -> Subscriber {
+        let mut subscriber = self.subscriber();
+        subscriber.psubscribe(pattern);
+        subscriber
+    }
+
+    /// Returns the number of subscriptions of a channel; those by pattern do not count.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let _news = broker.subscribe("news");
+    /// assert_eq!(broker.subscriptions("news"), 1);
+    /// ```
+    pub fn subscriptions(&self, channel: impl AsRef<[u8]>) -> usize {
+        self.shared.registry.subscriptions(channel.as_ref())
+    }
+
+    fn subscriber(&self) -> Subscriber {
+        let number = self.shared.last_mailbox.fetch_add(1, Ordering::Relaxed) + 1;
+        Subscriber::new(self.clone(), Arc::new(Mailbox::new(number, MAILBOX_BYTES_MAX)))
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("channels", &self.shared.registry.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For in-process subscribers.
+impl Broker {
+    pub(crate) fn attach(&self, mailbox: &Arc<Mailbox>, channel: &[u8]) -> Name {
+        let _order = self.shared.order.lock();
+        self.shared.registry.add(channel, Place::Mailbox(mailbox.clone()))
+    }
+
+    pub(crate) fn detach(&self, mailbox: &Arc<Mailbox>, channel: &Name) {
+        let _order = self.shared.order.lock();
+        self.shared.registry.remove(channel, &Place::Mailbox(mailbox.clone()));
+    }
+
+    pub(crate) fn attach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &[u8]) -> Name {
+        self.shared.order.lock().add_pattern(pattern, Place::Mailbox(mailbox.clone()))
+    }
+
+    pub(crate) fn detach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &Name) {
+        self.shared.order.lock().remove_pattern(pattern, &Place::Mailbox(mailbox.clone()));
+    }
+}
+
+/// For workers and their clients.
+impl Broker {
+    /// Gives a worker its number and inbox.
+    pub(crate) fn open_inbox(&self) -> WorkerId {
+        let mut order = self.shared.order.lock();
+        let index = match order.inboxes.iter().position(|inbox| !inbox.taken) {
+            Some(free) => free,
+            None => {
+                order.inboxes.push(Inbox::default());
+                order.inboxes.len() - 1
+            }
+        };
+        order.inboxes[index].taken = true;
+        WorkerId(u16::try_from(index).expect("io-threads is at most 128"))
+    }
+
+    /// Takes back a worker's number. Its clients must have left.
+    pub(crate) fn close_inbox(&self, worker: WorkerId) {
+        self.shared.order.lock().inboxes[worker.index()] = Inbox::default();
+    }
+
+    /// Returns what other threads published, once there is something.
+    pub(crate) fn poll_inbox(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<Vec<Delivery>> {
+        let mut order = self.shared.order.lock();
+        let inbox = &mut order.inboxes[worker.index()];
+        if inbox.deliveries.is_empty() {
+            inbox.worker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(std::mem::take(&mut inbox.deliveries))
+    }
+
+    /// Delivers what lies in the worker's inbox.
+    pub(crate) fn catch_up(&self, audience: &mut Audience) {
+        self.settle(audience, |_, _| ());
+    }
+
+    /// Publishes from a worker, and returns the number of receivers.
+    pub(crate) fn publish_from(
+        &self,
+        audience: &mut Audience,
+        channel: &[u8],
+        payload: &[u8],
+    ) -> usize {
+        let mut content = Content { space: Space::Channels, channel, payload, shared: None };
+        let reach = self.settle(audience, |order, worker| {
+            self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload))
+        });
+        let reach = self.published(reach);
+        if reach.here.is_nobody() {
+            return reach.receivers;
+        }
+        if channel.len() + payload.len() < SHARED_BYTES_MIN {
+            audience.deliver(content, &reach.here);
+        } else {
+            let shared =
+                Published::new(content.space, Name::from(channel), Bytes::copy_from_slice(payload));
+            content.shared = Some(&shared);
+            audience.deliver(content, &reach.here);
+        }
+        reach.receivers
+    }
+
+    pub(crate) fn join(
+        &self,
+        audience: &mut Audience,
+        member: &Rc<Member>,
+        channel: &[u8],
+    ) -> Name {
+        let name = self
+            .settle(audience, |_, worker| self.shared.registry.add(channel, Place::Worker(worker)));
+        audience.join(name.clone(), member);
+        name
+    }
+
+    pub(crate) fn leave(&self, audience: &mut Audience, member: &Member, channel: &Name) {
+        self.settle(audience, |_, worker| {
+            self.shared.registry.remove(channel, &Place::Worker(worker))
+        });
+        audience.leave(channel, member);
+    }
+
+    pub(crate) fn join_pattern(
+        &self,
+        audience: &mut Audience,
+        member: &Rc<Member>,
+        pattern: &[u8],
+    ) -> Name {
+        let name = self
+            .settle(audience, |order, worker| order.add_pattern(pattern, Place::Worker(worker)));
+        audience.join_pattern(name.clone(), member);
+        name
+    }
+
+    pub(crate) fn leave_pattern(&self, audience: &mut Audience, member: &Member, pattern: &Name) {
+        self.settle(audience, |order, worker| {
+            order.remove_pattern(pattern, &Place::Worker(worker))
+        });
+        audience.leave_pattern(pattern, member);
+    }
+
+    /// Returns the channels that match `pattern`, or all.
+    pub(crate) fn channels(&self, pattern: Option<&[u8]>) -> Vec<Name> {
+        self.shared
+            .registry
+            .names(|name| pattern.is_none_or(|pattern| pattern::matches(pattern, name)))
+    }
+
+    pub(crate) fn channel_count(&self) -> usize {
+        self.shared.registry.len()
+    }
+
+    pub(crate) fn pattern_count(&self) -> usize {
+        self.shared.order.lock().patterns.len()
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    pub(crate) fn next_client_id(&self) -> u64 {
+        self.shared.last_client.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Makes a change in its place in the order: after all that lies in the worker's inbox.
+    fn settle<R>(
+        &self,
+        audience: &mut Audience,
+        change: impl FnOnce(&mut Order, WorkerId) -> R,
+    ) -> R {
+        let worker = audience.worker();
+        let mut order = self.shared.order.lock();
+        let result = change(&mut order, worker);
+        let earlier = std::mem::take(&mut order.inboxes[worker.index()].deliveries);
+        drop(order);
+        audience.deliver_all(earlier);
+        result
+    }
+
+    /// Finds who gets a message, and hands it to all but the publisher's own worker.
+    fn reach(
+        &self,
+        order: &mut Order,
+        own: Option<WorkerId>,
+        content: Content<'_>,
+        payload: impl FnOnce() -> Bytes,
+    ) -> Reach {
+        let mut reach = Reach::default();
+        let mut post = Post {
+            own,
+            content,
+            payload: Some(payload),
+            published: None,
+            waiting: SmallVec::new(),
+        };
+        self.shared
+            .registry
+            .with(content.channel, |_, interest| post.add(interest, None, &mut reach));
+        for (pattern, interest) in &order.patterns {
+            if pattern::matches(pattern, content.channel) {
+                post.add(interest, Some(pattern), &mut reach);
+            }
+        }
+        post.hand_over(order, &mut reach);
+        reach
+    }
+
+    /// Counts a message, and wakes those who have something to do now.
+    fn published(&self, mut reach: Reach) -> Reach {
+        self.shared.stats.messages_published.add(1);
+        self.shared.stats.messages_delivered.add(reach.receivers as u64);
+        reach.wake.drain(..).for_each(Waker::wake);
+        reach
+    }
+}
+
+/// A message on its way to everyone but the publisher's own worker.
+struct Post<'a, P> {
+    own: Option<WorkerId>,
+    content: Content<'a>,
+    payload: Option<P>,
+    published: Option<Arc<Published>>,
+    waiting: SmallVec<[(WorkerId, Listeners); 4]>,
+}
+
+impl<P: FnOnce() -> Bytes> Post<'_, P> {
+    /// Adds those who listen to the channel, or by `pattern`.
+    fn add(&mut self, interest: &Interest, pattern: Option<&Name>, reach: &mut Reach) {
+        for (worker, clients) in interest.workers() {
+            reach.receivers += clients as usize;
+            if self.own == Some(worker) {
+                reach.here.add(pattern);
+                continue;
+            }
+            match self.waiting.iter_mut().find(|(known, _)| *known == worker) {
+                Some((_, listeners)) => listeners.add(pattern),
+                None => {
+                    let mut listeners = Listeners::default();
+                    listeners.add(pattern);
+                    self.waiting.push((worker, listeners));
+                }
+            }
+        }
+        for mailbox in interest.mailboxes() {
+            let message = Message::new(self.published(), pattern.cloned());
+            if let Push::Queued(reader) = mailbox.push(message) {
+                reach.receivers += 1;
+                reach.wake.extend(reader);
+            }
+        }
+    }
+
+    fn hand_over(mut self, order: &mut Order, reach: &mut Reach) {
+        for (worker, to) in std::mem::take(&mut self.waiting) {
+            let inbox = &mut order.inboxes[worker.index()];
+            inbox.deliveries.push(Delivery { published: self.published(), to });
+            reach.wake.extend(inbox.worker.take());
+        }
+    }
+
+    fn published(&mut self) -> Arc<Published> {
+        let Content { space, channel, .. } = self.content;
+        let payload = &mut self.payload;
+        let published = self.published.get_or_insert_with(|| {
+            let payload = payload.take().expect("taken here only, and once")();
+            Arc::new(Published::new(space, Name::from(channel), payload))
+        });
+        published.clone()
+    }
+}
+
+impl Order {
+    fn add_pattern(&mut self, pattern: &[u8], place: Place) -> Name {
+        if let Some((name, _)) = self.patterns.get_key_value(pattern) {
+            let name = name.clone();
+            self.patterns.get_mut(pattern).expect("it was found above").add(place);
+            return name;
+        }
+        let name = Name::from(pattern);
+        self.patterns.insert(name.clone(), Interest::new(place));
+        name
+    }
+
+    fn remove_pattern(&mut self, pattern: &Name, place: &Place) {
+        if self.patterns.get_mut(pattern).is_some_and(|interest| interest.remove(place)) {
+            self.patterns.remove(pattern);
+        }
+    }
+}
+
+impl Listeners {
+    fn add(&mut self, pattern: Option<&Name>) {
+        match pattern {
+            Some(pattern) => self.patterns.push(pattern.clone()),
+            None => self.channel = true,
+        }
+    }
+
+    fn is_nobody(&self) -> bool {
+        !self.channel && self.patterns.is_empty()
+    }
+}
+
+impl WorkerId {
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disconnect::Disconnect;
+
+    fn payloads(subscriber: &mut Subscriber) -> Vec<Bytes> {
+        std::iter::from_fn(|| subscriber.try_recv())
+            .map(|message| message.payload().clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_message_arrives_once_per_subscription() {
+        let broker = Broker::new();
+        let mut subscriber = broker.subscribe("news");
+        subscriber.subscribe("news");
+        subscriber.psubscribe("n*");
+        subscriber.psubscribe("*s");
+        subscriber.psubscribe("other");
+        assert_eq!(broker.publish("news", "hello"), 3);
+        assert_eq!(payloads(&mut subscriber), ["hello"; 3]);
+    }
+
+    #[test]
+    fn after_unsubscribing_nothing_arrives_but_what_was_queued() {
+        let broker = Broker::new();
+        let mut subscriber = broker.subscribe("news");
+        broker.publish("news", "before");
+        subscriber.unsubscribe("news");
+        assert_eq!(broker.publish("news", "after"), 0);
+        assert_eq!(payloads(&mut subscriber), ["before"]);
+    }
+
+    #[test]
+    fn nothing_stays_behind() {
+        let broker = Broker::new();
+        let mut subscriber = broker.subscribe("news");
+        subscriber.psubscribe("n*");
+        drop(subscriber);
+        assert_eq!((broker.channel_count(), broker.pattern_count()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_falls_behind_is_told_so_and_not_counted() {
+        let broker = Broker::new();
+        let mut slow = broker.subscribe("news");
+        let mut reader = broker.subscribe("news");
+        let payload = Bytes::from(vec![b'x'; MAILBOX_BYTES_MAX / 2]);
+        for receivers in [2, 2, 1] {
+            assert_eq!(broker.publish("news", payload.clone()), receivers);
+            assert_eq!(payloads(&mut reader).len(), 1);
+        }
+        assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowSubscriber);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken_from_another_thread() {
+        let broker = Broker::new();
+        let mut news = broker.subscribe("news");
+        let publisher = broker.clone();
+        let thread = std::thread::spawn(move || publisher.publish("news", "hello"));
+        assert_eq!(news.recv().await.unwrap().payload(), "hello");
+        assert_eq!(thread.join().unwrap(), 1);
+    }
+}

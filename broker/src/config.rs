@@ -1,0 +1,151 @@
+//! The settings of a broker, typed, with their defaults.
+//!
+//! What the lines of a redis.conf mean is said in [`directive`], one row each; where they come
+//! from (files, flags, standard input) in [`source`].
+
+pub(crate) mod directive;
+pub(crate) mod source;
+pub(crate) mod unused;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of a [`Server`](crate::Server).
+///
+/// The defaults are Redis'. Every field is a directive of redis.conf, and `redis.conf.example`
+/// tells what each means and costs.
+///
+/// ```
+/// let config = broker::Config::default();
+/// assert_eq!(config.port, 6379);
+/// assert_eq!(config.bind, ["127.0.0.1", "-::1"]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Addresses to listen on. One that begins with `-` may be missing on this machine.
+    pub bind: Vec<String>,
+    /// The TCP port. 0 stands for any free one; [`Server::local_addr`](crate::Server::local_addr)
+    /// tells which.
+    pub port: u16,
+    /// The password that clients must give with `AUTH`; none by default.
+    pub requirepass: Option<Vec<u8>>,
+    /// Threads that serve clients, 1 to 128.
+    pub io_threads: usize,
+    /// Connections beyond this number are told so and closed.
+    pub maxclients: usize,
+    /// A client without subscriptions that is silent for this long is closed; zero is never.
+    pub timeout: Duration,
+    /// How often the kernel probes a silent peer; zero is never.
+    pub tcp_keepalive: Duration,
+    /// Connections that the kernel queues until they are accepted.
+    pub tcp_backlog: u32,
+    /// How much is logged.
+    pub loglevel: LogLevel,
+    /// Where the log goes; standard output by default.
+    pub logfile: Option<PathBuf>,
+    /// Refuses clients from other machines as long as there is no password.
+    pub protected_mode: bool,
+    /// What a client may have unread before it is closed.
+    pub client_output_buffer_limit: OutputLimits,
+    /// Bytes of one request that is not complete yet.
+    pub client_query_buffer_limit: usize,
+    /// Bytes of one argument of a request.
+    pub proto_max_bulk_len: usize,
+}
+
+/// What clients may have unread, by kind of client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Clients without subscriptions.
+    pub normal: OutputLimit,
+    /// Replicas. The broker has none; kept so that files that set it are understood.
+    pub replica: OutputLimit,
+    /// Clients with subscriptions.
+    pub pubsub: OutputLimit,
+}
+
+/// What one client may have unread. A zero is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Closed at once beyond this many bytes.
+    pub hard_bytes: usize,
+    /// Closed when beyond this many bytes for longer than `soft_time`.
+    pub soft_bytes: usize,
+    /// How long a client may stay beyond `soft_bytes`.
+    pub soft_time: Duration,
+}
+
+/// How much is logged, in Redis' words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything, one line for each connection.
+    Debug,
+    /// What is rarely useful.
+    Verbose,
+    /// Start, stop and settings.
+    #[default]
+    Notice,
+    /// What may need somebody.
+    Warning,
+    /// Nothing at all.
+    Nothing,
+}
+
+const MB: usize = 1024 * 1024;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: vec!["127.0.0.1".into(), "-::1".into()],
+            port: 6379,
+            requirepass: None,
+            io_threads: 1,
+            maxclients: 10_000,
+            timeout: Duration::ZERO,
+            tcp_keepalive: Duration::from_secs(300),
+            tcp_backlog: 511,
+            loglevel: LogLevel::Notice,
+            logfile: None,
+            protected_mode: true,
+            client_output_buffer_limit: OutputLimits::default(),
+            client_query_buffer_limit: 1024 * MB,
+            proto_max_bulk_len: 512 * MB,
+        }
+    }
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            normal: OutputLimit::default(),
+            replica: OutputLimit { hard_bytes: 256 * MB, soft_bytes: 64 * MB, soft_time: minute },
+            pubsub: OutputLimit { hard_bytes: 32 * MB, soft_bytes: 8 * MB, soft_time: minute },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::directive::DIRECTIVES;
+    use super::source::Loaded;
+
+    const EXAMPLE: &str = include_str!("../../redis.conf.example");
+
+    #[test]
+    fn the_example_file_equals_the_defaults() {
+        let loaded = Loaded::from_text(EXAMPLE).unwrap();
+        assert_eq!(loaded, Loaded::default());
+    }
+
+    #[test]
+    fn the_example_file_tells_every_directive() {
+        let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
+        let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+        for directive in DIRECTIVES {
+            assert!(told.contains(directive.name), "{} is missing", directive.name);
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The directives of redis.conf that have a meaning here, one row each.
+//!
+//! A row knows how to read its values and how to show the setting in force. The words for what is
+//! wrong are Redis', since tools look for them; what was expected stands beside them in ours.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Config, LogLevel, OutputLimit};
+
+/// One directive.
+pub(crate) struct Directive {
+    pub(crate) name: &'static str,
+    /// What its values must be, to complete the sentence "expects …".
+    pub(crate) expects: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Integer {
+        min: i64,
+        max: i64,
+        get: fn(&Config) -> i64,
+        set: fn(&mut Config, i64),
+    },
+    Memory {
+        min: i64,
+        get: fn(&Config) -> usize,
+        set: fn(&mut Config, usize),
+    },
+    Flag {
+        at: fn(&mut Config) -> &mut bool,
+        get: fn(&Config) -> bool,
+    },
+    Choice {
+        names: &'static [&'static str],
+        get: fn(&Config) -> usize,
+        set: fn(&mut Config, usize),
+    },
+    Text {
+        get: fn(&Config) -> Vec<u8>,
+        set: fn(&mut Config, &[u8]) -> Result<(), Invalid>,
+    },
+    List {
+        get: fn(&Config) -> Vec<Vec<u8>>,
+        set: fn(&mut Config, &[Vec<u8>]) -> Result<(), Invalid>,
+    },
+}
+
+/// Why a value is refused, in Redis' words.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Invalid {
+    #[error("wrong number of arguments")]
+    ArgumentCount,
+    #[error("argument couldn't be parsed into an integer")]
+    NotAnInteger,
+    #[error("argument must be between {0} and {1} inclusive")]
+    OutOfRange(i64, i64),
+    #[error("argument must be a memory value")]
+    NotMemory,
+    #[error("argument must be 'yes' or 'no'")]
+    NotAFlag,
+    #[error("argument(s) must be one of the following: {0}")]
+    NotAChoice(String),
+    #[error("Too many bind addresses specified.")]
+    TooManyAddresses,
+    #[error("Wrong number of arguments in buffer limit configuration.")]
+    LimitCount,
+    #[error("Invalid client class specified in buffer limit configuration.")]
+    LimitClass,
+    #[error("Error in hard, soft or soft_seconds setting in buffer limit configuration.")]
+    LimitValue,
+}
+
+/// Finds a directive, in whatever case it is written.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Directive> {
+    DIRECTIVES.iter().find(|directive| directive.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+impl Directive {
+    /// Changes the setting to `values`.
+    pub(crate) fn set(&self, config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+        if let Kind::List { set, .. } = &self.kind {
+            // As in Redis, one value may hold them all.
+            return match values {
+                [all] => set(config, &split_blanks(all)),
+                values => set(config, values),
+            };
+        }
+        let [value] = values else { return Err(Invalid::ArgumentCount) };
+        match &self.kind {
+            Kind::Integer { min, max, set, .. } => set(config, integer(value, *min, *max)?),
+            Kind::Memory { min, set, .. } => set(config, memory_within(value, *min)?),
+            Kind::Flag { at, .. } => *at(config) = flag(value)?,
+            Kind::Choice { names, set, .. } => set(config, choice(value, names)?),
+            Kind::Text { set, .. } => set(config, value)?,
+            Kind::List { .. } => unreachable!("handled above"),
+        }
+        Ok(())
+    }
+
+    /// Returns the values in force, as they would stand in a file, without quotes.
+    pub(crate) fn show(&self, config: &Config) -> Vec<Vec<u8>> {
+        let text = |text: String| vec![text.into_bytes()];
+        match &self.kind {
+            Kind::Integer { get, .. } => text(get(config).to_string()),
+            Kind::Memory { get, .. } => text(get(config).to_string()),
+            Kind::Flag { get, .. } => text(if get(config) { "yes" } else { "no" }.to_owned()),
+            Kind::Choice { names, get, .. } => text(names[get(config)].to_owned()),
+            Kind::Text { get, .. } => vec![get(config)],
+            Kind::List { get, .. } => get(config),
+        }
+    }
+}
+
+/// Every directive with a meaning here.
+pub(crate) const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "bind",
+        expects: "up to 16 addresses of this machine, a '-' in front of each that may be missing",
+        kind: Kind::List { get: |config| texts(&config.bind), set: set_bind },
+    },
+    Directive {
+        name: "port",
+        expects: "a number from 0 to 65535",
+        kind: Kind::Integer {
+            min: 0,
+            max: 65_535,
+            get: |config| config.port.into(),
+            set: |config, port| config.port = u16::try_from(port).unwrap_or_default(),
+        },
+    },
+    Directive {
+        name: "requirepass",
+        expects: "a password, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.requirepass.clone().unwrap_or_default(),
+            set: |config, password| {
+                config.requirepass = (!password.is_empty()).then(|| password.to_vec());
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "io-threads",
+        expects: "a number from 1 to 128",
+        kind: Kind::Integer {
+            min: 1,
+            max: 128,
+            get: |config| signed(config.io_threads),
+            set: |config, threads| config.io_threads = unsigned(threads),
+        },
+    },
+    Directive {
+        name: "maxclients",
+        expects: "a number from 1 to 4294967295",
+        kind: Kind::Integer {
+            min: 1,
+            max: u32::MAX as i64,
+            get: |config| signed(config.maxclients),
+            set: |config, clients| config.maxclients = unsigned(clients),
+        },
+    },
+    Directive {
+        name: "timeout",
+        expects: "a number of seconds, 0 for never",
+        kind: Kind::Integer {
+            min: 0,
+            max: i32::MAX as i64,
+            get: |config| seconds_of(config.timeout),
+            set: |config, value| config.timeout = seconds(value),
+        },
+    },
+    Directive {
+        name: "tcp-keepalive",
+        expects: "a number of seconds, 0 for never",
+        kind: Kind::Integer {
+            min: 0,
+            max: i32::MAX as i64,
+            get: |config| seconds_of(config.tcp_keepalive),
+            set: |config, value| config.tcp_keepalive = seconds(value),
+        },
+    },
+    Directive {
+        name: "tcp-backlog",
+        expects: "a number of connections",
+        kind: Kind::Integer {
+            min: 0,
+            max: i32::MAX as i64,
+            get: |config| config.tcp_backlog.into(),
+            set: |config, backlog| config.tcp_backlog = u32::try_from(backlog).unwrap_or(u32::MAX),
+        },
+    },
+    Directive {
+        name: "loglevel",
+        expects: "debug, verbose, notice, warning or nothing",
+        kind: Kind::Choice {
+            names: LOG_LEVELS,
+            get: |config| config.loglevel as usize,
+            set: |config, index| {
+                config.loglevel = match index {
+                    0 => LogLevel::Debug,
+                    1 => LogLevel::Verbose,
+                    2 => LogLevel::Notice,
+                    3 => LogLevel::Warning,
+                    _ => LogLevel::Nothing,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "logfile",
+        expects: "the path of a file, or \"\" for standard output",
+        kind: Kind::Text {
+            get: |config| config.logfile.as_deref().map_or_else(Vec::new, path_bytes),
+            set: |config, path| {
+                config.logfile = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "protected-mode",
+        expects: "yes or no",
+        kind: Kind::Flag {
+            at: |config| &mut config.protected_mode,
+            get: |config| config.protected_mode,
+        },
+    },
+    Directive {
+        name: "client-output-buffer-limit",
+        expects: "a class (normal, replica or pubsub), a hard limit, a soft limit and its seconds",
+        kind: Kind::List { get: show_output_limits, set: set_output_limits },
+    },
+    Directive {
+        name: "client-query-buffer-limit",
+        expects: "a memory value of 1mb or more",
+        kind: Kind::Memory {
+            min: 1024 * 1024,
+            get: |config| config.client_query_buffer_limit,
+            set: |config, bytes| config.client_query_buffer_limit = bytes,
+        },
+    },
+    Directive {
+        name: "proto-max-bulk-len",
+        expects: "a memory value of 1mb or more",
+        kind: Kind::Memory {
+            min: 1024 * 1024,
+            get: |config| config.proto_max_bulk_len,
+            set: |config, bytes| config.proto_max_bulk_len = bytes,
+        },
+    },
+];
+
+const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
+
+/// Redis' `CONFIG_BINDADDR_MAX`.
+const BIND_ADDRESSES_MAX: usize = 16;
+
+fn split_blanks(value: &[u8]) -> Vec<Vec<u8>> {
+    value.split(|&byte| byte == b' ').map(<[u8]>::to_vec).collect()
+}
+
+fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.len() > BIND_ADDRESSES_MAX {
+        return Err(Invalid::TooManyAddresses);
+    }
+    if values.is_empty() {
+        return Err(Invalid::ArgumentCount);
+    }
+    let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
+    config.bind = addresses.filter(|address| !address.is_empty()).collect();
+    Ok(())
+}
+
+fn set_output_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.is_empty() || !values.len().is_multiple_of(4) {
+        return Err(Invalid::LimitCount);
+    }
+    let mut limits = config.client_output_buffer_limit;
+    for group in values.chunks_exact(4) {
+        let class = match &*group[0].to_ascii_lowercase() {
+            b"normal" => &mut limits.normal,
+            b"slave" | b"replica" => &mut limits.replica,
+            b"pubsub" => &mut limits.pubsub,
+            _ => return Err(Invalid::LimitClass),
+        };
+        let bytes = |value: &[u8]| memory(value).ok_or(Invalid::LimitValue);
+        let time = integer(&group[3], 0, i32::MAX.into()).map_err(|_| Invalid::LimitValue)?;
+        *class = OutputLimit {
+            hard_bytes: bytes(&group[1])?,
+            soft_bytes: bytes(&group[2])?,
+            soft_time: seconds(time),
+        };
+    }
+    config.client_output_buffer_limit = limits;
+    Ok(())
+}
+
+fn show_output_limits(config: &Config) -> Vec<Vec<u8>> {
+    let limits = &config.client_output_buffer_limit;
+    [("normal", limits.normal), ("slave", limits.replica), ("pubsub", limits.pubsub)]
+        .into_iter()
+        .flat_map(|(class, limit)| {
+            let OutputLimit { hard_bytes, soft_bytes, soft_time } = limit;
+            [
+                class.into(),
+                hard_bytes.to_string(),
+                soft_bytes.to_string(),
+                seconds_of(soft_time).to_string(),
+            ]
+        })
+        .map(String::into_bytes)
+        .collect()
+}
+
+fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> {
+    let text = std::str::from_utf8(value).map_err(|_| Invalid::NotAnInteger)?;
+    let number: i64 = text.parse().map_err(|_| Invalid::NotAnInteger)?;
+    if (min..=max).contains(&number) { Ok(number) } else { Err(Invalid::OutOfRange(min, max)) }
+}
+
+fn memory_within(value: &[u8], min: i64) -> Result<usize, Invalid> {
+    let bytes = memory(value).ok_or(Invalid::NotMemory)?;
+    if signed(bytes) < min { Err(Invalid::OutOfRange(min, i64::MAX)) } else { Ok(bytes) }
+}
+
+/// Reads a number of bytes with a unit, as Redis does: `1kb` is 1024, `1k` is 1000.
+pub(crate) fn memory(value: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(value).ok()?;
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at(digits);
+    let factor: usize = match &*unit.to_ascii_lowercase() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1024,
+        "m" => 1_000_000,
+        "mb" => 1024 * 1024,
+        "g" => 1_000_000_000,
+        "gb" => 1024 * 1024 * 1024,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+fn flag(value: &[u8]) -> Result<bool, Invalid> {
+    match &*value.to_ascii_lowercase() {
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
+        _ => Err(Invalid::NotAFlag),
+    }
+}
+
+fn choice(value: &[u8], names: &[&str]) -> Result<usize, Invalid> {
+    names
+        .iter()
+        .position(|name| name.as_bytes().eq_ignore_ascii_case(value))
+        .ok_or_else(|| Invalid::NotAChoice(names.join(", ")))
+}
+
+fn texts(list: &[String]) -> Vec<Vec<u8>> {
+    list.iter().map(|text| text.clone().into_bytes()).collect()
+}
+
+fn seconds(value: i64) -> Duration {
+    Duration::from_secs(u64::try_from(value).unwrap_or(0))
+}
+
+fn seconds_of(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn signed(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+#[cfg(unix)]
+pub(crate) fn path_from(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(unix)]
+fn path_bytes(path: &std::path::Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn path_from(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+#[cfg(not(unix))]
+fn path_bytes(path: &std::path::Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, values: &[&str]) -> Result<Config, Invalid> {
+        let mut config = Config::default();
+        let values: Vec<Vec<u8>> = values.iter().map(|value| value.as_bytes().to_vec()).collect();
+        find(name.as_bytes()).expect("known").set(&mut config, &values)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn what_is_shown_can_be_set() {
+        for directive in DIRECTIVES {
+            let values = directive.show(&Config::default());
+            let mut config = Config::default();
+            assert_eq!(directive.set(&mut config, &values), Ok(()), "{}", directive.name);
+            assert_eq!(config, Config::default(), "{}", directive.name);
+        }
+    }
+
+    #[test]
+    fn names_and_values_are_read_in_any_case() {
+        assert_eq!(set("PORT", &["7000"]).unwrap().port, 7000);
+        assert!(!set("Protected-Mode", &["NO"]).unwrap().protected_mode);
+        assert_eq!(set("loglevel", &["Debug"]).unwrap().loglevel, LogLevel::Debug);
+        assert_eq!(
+            set("proto-max-bulk-len", &["2MB"]).unwrap().proto_max_bulk_len,
+            2 * 1024 * 1024
+        );
+    }
+
+    #[test]
+    fn bad_values_are_refused_in_redis_words() {
+        for (name, values, expected) in [
+            ("port", &["64k"][..], "argument couldn't be parsed into an integer"),
+            ("port", &["65536"], "argument must be between 0 and 65535 inclusive"),
+            ("port", &[], "wrong number of arguments"),
+            ("port", &["1", "2"], "wrong number of arguments"),
+            ("protected-mode", &["maybe"], "argument must be 'yes' or 'no'"),
+            ("proto-max-bulk-len", &["1x"], "argument must be a memory value"),
+            (
+                "client-output-buffer-limit",
+                &["pubsub"],
+                "Wrong number of arguments in buffer limit configuration.",
+            ),
+        ] {
+            assert_eq!(set(name, values).unwrap_err().to_string(), expected, "{name} {values:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_limit_changes_its_class_only() {
+        let limits = set("client-output-buffer-limit", &["pubsub", "1mb", "0", "0"])
+            .unwrap()
+            .client_output_buffer_limit;
+        assert_eq!(
+            limits.pubsub,
+            OutputLimit { hard_bytes: 1024 * 1024, ..OutputLimit::default() }
+        );
+        assert_eq!(limits.replica, Config::default().client_output_buffer_limit.replica);
+    }
+}

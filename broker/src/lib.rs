@@ -1,0 +1,65 @@
+//! A Redis-compatible pub/sub broker: in this process, on a socket, or both.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use broker::{Broker, Config, Server};
+//!
+//! let broker = Broker::new();
+//! let mut news = broker.subscribe("news");
+//! assert_eq!(broker.publish("news", "hello"), 1);
+//! assert_eq!(news.recv().await?.payload(), "hello");
+//!
+//! // The same broker for any Redis client.
+//! let config = Config { port: 0, ..Config::default() };
+//! let server = Server::bind(broker.clone(), &config).await?;
+//! println!("listening on {}", server.local_addr());
+//! server.shutdown().await;
+//! # Ok(()) }
+//! ```
+//!
+//! # What it promises
+//!
+//! - All subscribers of a channel see its messages in one order, and what one publisher sends
+//!   arrives in the order sent, across channels.
+//! - From the confirmation of a subscription on no message is missed, and none comes after that of
+//!   its end. Each subscription gets each message exactly once, as long as its connection lives.
+//! - Publishing never waits for a subscriber. One that cannot keep up is closed at its limit and
+//!   told why; messages are never skipped silently.
+//! - Nothing is kept for those who are not there: no persistence, no replay.
+//!
+//! # Reading the code
+//!
+//! From the wire to the message: `server` listens, `accept` gives each connection to a `worker`,
+//! `connection` reads, `resp::request` finds requests, `session` runs them, `broker` publishes
+//! through `registry` and `audience`, `outbox` holds what is still to be written.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod accept;
+mod audience;
+mod broker;
+mod command;
+mod config;
+mod connection;
+mod disconnect;
+mod host;
+mod members;
+mod message;
+mod outbox;
+mod pattern;
+mod registry;
+mod resp;
+mod server;
+mod session;
+mod stats;
+mod subscriber;
+mod worker;
+
+// The public interface is:
+pub use crate::broker::Broker;
+pub use crate::config::source::{ConfigError, Loaded};
+pub use crate::config::{Config, LogLevel, OutputLimit, OutputLimits};
+pub use crate::disconnect::Disconnect;
+pub use crate::message::Message;
+pub use crate::server::{BindError, Server};
+pub use crate::subscriber::Subscriber;

@@ -1,0 +1,210 @@
+//! What one client has still to read.
+//!
+//! Small frames are copied into the tail, which is one cheap copy; large ones are shared and kept
+//! beside it. An empty outbox holds no memory: its tail goes back to the worker's [`Pool`].
+//!
+//! It knows nothing about sockets. Bytes leave the count when the reader says they are written.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+/// Bytes in order, up to a limit that its owner enforces.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// What stands before the tail.
+    chunks: VecDeque<Chunk>,
+    tail: Vec<u8>,
+    /// Bytes of the first chunk (or of the tail) that are written already.
+    written: usize,
+    /// Bytes that are not written yet.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+/// Tails of a worker's outboxes that are not in use.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    tails: Vec<Vec<u8>>,
+}
+
+/// A tail that has grown beyond this is closed and another begun, so that growth never copies
+/// much, and one `writev` takes several.
+const TAIL_BYTES_MAX: usize = 16 * 1024;
+/// Enough for the busiest turns; more would be memory that idles.
+const POOLED_TAILS_MAX: usize = 256;
+
+impl Outbox {
+    /// Returns the number of bytes that are not written yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Appends a copy of `frame`.
+    pub(crate) fn push(&mut self, frame: &[u8], pool: &mut Pool) {
+        self.tail(frame.len(), pool).extend_from_slice(frame);
+        self.bytes += frame.len();
+    }
+
+    /// Appends what `write` writes, at its final place.
+    pub(crate) fn push_with(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) {
+        let tail = self.tail(0, pool);
+        let before = tail.len();
+        write(tail);
+        let added = tail.len() - before;
+        self.bytes += added;
+    }
+
+    /// Appends `frame` without a copy.
+    pub(crate) fn push_shared(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.close_tail();
+        self.chunks.push_back(Chunk::Shared(frame));
+    }
+
+    /// Fills `slices` with what comes next, and returns how many it filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut skip = self.written;
+        let mut filled = 0;
+        let parts = self.chunks.iter().map(Chunk::as_slice).chain([self.tail.as_slice()]);
+        for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+            *slice = IoSlice::new(&part[skip..]);
+            skip = 0;
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Forgets the next `count` bytes, since they are written.
+    pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
+        self.bytes -= count;
+        self.written += count;
+        while let Some(chunk) = self.chunks.front() {
+            let length = chunk.as_slice().len();
+            if self.written < length {
+                return;
+            }
+            self.written -= length;
+            if let Some(Chunk::Own(tail)) = self.chunks.pop_front() {
+                pool.give(tail);
+            }
+        }
+        if self.bytes == 0 {
+            self.clear(pool);
+        }
+    }
+
+    /// Drops everything, and the memory with it.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.bytes = 0;
+        self.written = 0;
+        self.chunks = VecDeque::new();
+        pool.give(std::mem::take(&mut self.tail));
+    }
+
+    /// The tail, with room for `bytes` more unless it is new.
+    fn tail(&mut self, bytes: usize, pool: &mut Pool) -> &mut Vec<u8> {
+        if !self.tail.is_empty() && self.tail.len() + bytes > TAIL_BYTES_MAX {
+            self.close_tail();
+        }
+        if self.tail.capacity() == 0 {
+            self.tail = pool.take();
+        }
+        &mut self.tail
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Chunk::Own(std::mem::take(&mut self.tail)));
+        }
+    }
+}
+
+impl Chunk {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Vec<u8> {
+        self.tails.pop().unwrap_or_default()
+    }
+
+    fn give(&mut self, mut tail: Vec<u8>) {
+        let usual = (1..=2 * TAIL_BYTES_MAX).contains(&tail.capacity());
+        if usual && self.tails.len() < POOLED_TAILS_MAX {
+            tail.clear();
+            self.tails.push(tail);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `count` bytes as a socket does.
+    fn read(outbox: &mut Outbox, pool: &mut Pool, count: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = outbox.slices(&mut slices);
+        let all: Vec<u8> =
+            slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+        let count = count.min(all.len());
+        outbox.advance(count, pool);
+        all[..count].to_vec()
+    }
+
+    #[test]
+    fn what_was_pushed_is_read_in_order_however_it_is_cut() {
+        for step in 1..20 {
+            let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+            outbox.push(b"one ", &mut pool);
+            outbox.push_shared(Bytes::from_static(b"two "));
+            outbox.push_shared(Bytes::from_static(b"three "));
+            outbox.push_with(&mut pool, |tail| tail.extend_from_slice(b"four"));
+            assert_eq!(outbox.bytes(), 18);
+            let mut all = Vec::new();
+            while !outbox.is_empty() {
+                all.extend(read(&mut outbox, &mut pool, step));
+            }
+            assert_eq!(all, b"one two three four", "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn an_empty_outbox_holds_no_memory() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        outbox.push(&[b'x'; 100], &mut pool);
+        outbox.push_shared(Bytes::from_static(b"shared"));
+        while !outbox.is_empty() {
+            read(&mut outbox, &mut pool, 64);
+        }
+        assert_eq!((outbox.tail.capacity(), outbox.chunks.capacity()), (0, 0));
+        assert_eq!(pool.tails.len(), 1);
+    }
+
+    #[test]
+    fn a_long_tail_is_closed_and_not_copied() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        for _ in 0..5 {
+            outbox.push(&[b'x'; TAIL_BYTES_MAX / 2], &mut pool);
+        }
+        assert_eq!(outbox.chunks.len(), 2);
+        assert_eq!(read(&mut outbox, &mut pool, usize::MAX).len(), TAIL_BYTES_MAX * 5 / 2);
+        assert!(outbox.is_empty());
+    }
+}

@@ -1,0 +1,270 @@
+//! Replies to bytes.
+//!
+//! What is sent all day (messages, confirmations, integers) is written by hand into the buffer at
+//! its final place. Everything else is a [`Reply`], which looks different in RESP2 and RESP3 and
+//! is encoded with `redis-protocol`, except where that crate's forms are not Redis': integers near
+//! powers of ten, doubles, and errors that hold line ends.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use redis_protocol::resp2::encode as resp2;
+use redis_protocol::resp2::types::BorrowedFrame as Frame2;
+use redis_protocol::resp3::encode::complete as resp3;
+use redis_protocol::resp3::types::{BorrowedFrame as Frame3, VerbatimStringFormat};
+
+use super::Protocol;
+
+/// One reply, whatever the protocol version.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reply {
+    Simple(Cow<'static, str>),
+    /// The code and the text, such as `ERR syntax error`.
+    Error(Vec<u8>),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Null,
+    Array(Vec<Reply>),
+    Map(Vec<(Reply, Reply)>),
+    /// A set in RESP3, an array before.
+    Set(Vec<Reply>),
+    /// Text for people, which RESP3 marks as such.
+    Verbatim(String),
+}
+
+impl Reply {
+    /// The reply to a command that has nothing else to say.
+    pub(crate) fn ok() -> Self {
+        Self::Simple(Cow::Borrowed("OK"))
+    }
+
+    pub(crate) fn bulk(bytes: impl AsRef<[u8]>) -> Self {
+        Self::Bulk(bytes.as_ref().to_vec())
+    }
+
+    pub(crate) fn error(text: impl AsRef<[u8]>) -> Self {
+        Self::Error(text.as_ref().to_vec())
+    }
+
+    pub(crate) fn integer(count: usize) -> Self {
+        Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// Appends the reply to `out`.
+    pub(crate) fn encode(&self, protocol: Protocol, out: &mut BytesMut) {
+        match self {
+            Self::Simple(text) => {
+                leaf(protocol, out, Frame2::SimpleString(text.as_bytes()), || {
+                    Frame3::SimpleString { data: text.as_bytes(), attributes: None }
+                })
+            }
+            Self::Bulk(data) => leaf(protocol, out, Frame2::BulkString(data), || {
+                Frame3::BlobString { data, attributes: None }
+            }),
+            Self::Null => leaf(protocol, out, Frame2::Null, || Frame3::Null),
+            Self::Verbatim(text) => {
+                leaf(protocol, out, Frame2::BulkString(text.as_bytes()), || {
+                    let format = VerbatimStringFormat::Text;
+                    Frame3::VerbatimString { data: text.as_bytes(), format, attributes: None }
+                })
+            }
+            Self::Integer(value) => line(out, b':', itoa::Buffer::new().format(*value).as_bytes()),
+            Self::Error(text) => line(out, b'-', text),
+            Self::Array(items) => {
+                header(out, b'*', items.len());
+                items.iter().for_each(|item| item.encode(protocol, out));
+            }
+            Self::Set(items) => {
+                header(out, if protocol == Protocol::Resp2 { b'*' } else { b'~' }, items.len());
+                items.iter().for_each(|item| item.encode(protocol, out));
+            }
+            Self::Map(pairs) => {
+                match protocol {
+                    Protocol::Resp2 => header(out, b'*', pairs.len() * 2),
+                    Protocol::Resp3 => header(out, b'%', pairs.len()),
+                }
+                for (key, value) in pairs {
+                    key.encode(protocol, out);
+                    value.encode(protocol, out);
+                }
+            }
+        }
+    }
+}
+
+/// Encodes what has no parts.
+fn leaf<'a>(
+    protocol: Protocol,
+    out: &mut BytesMut,
+    frame2: Frame2<'a>,
+    frame3: impl FnOnce() -> Frame3<'a>,
+) {
+    let written = match protocol {
+        Protocol::Resp2 => resp2::extend_encode_borrowed(out, &frame2, false),
+        Protocol::Resp3 => resp3::extend_encode_borrowed(out, &frame3(), false),
+    };
+    written.expect("a string, a null and a verbatim string always have an encoding");
+}
+
+/// Writes a line. A line end inside it would be taken for a reply of its own (CVE-2025-67733), so
+/// it becomes a blank.
+fn line(out: &mut BytesMut, kind: u8, text: &[u8]) {
+    out.extend_from_slice(&[kind]);
+    let start = out.len();
+    out.extend_from_slice(text);
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn header(out: &mut BytesMut, kind: u8, count: usize) {
+    out.extend_from_slice(&[kind]);
+    out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `:value`.
+pub(crate) fn integer(out: &mut Vec<u8>, value: usize) {
+    out.push(b':');
+    number(out, value);
+}
+
+/// Appends a bulk string.
+pub(crate) fn bulk(out: &mut Vec<u8>, data: &[u8]) {
+    out.push(b'$');
+    number(out, data.len());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what a subscriber of `channel` gets: a `message` (or `smessage`) of three parts.
+pub(crate) fn message(
+    out: &mut Vec<u8>,
+    protocol: Protocol,
+    kind: &[u8],
+    channel: &[u8],
+    payload: &[u8],
+) {
+    out.reserve(kind.len() + channel.len() + payload.len() + 64);
+    push_header(out, protocol, b'3');
+    bulk(out, kind);
+    bulk(out, channel);
+    bulk(out, payload);
+}
+
+/// Appends what a subscriber by `pattern` gets: a `pmessage` of four parts.
+pub(crate) fn pattern_message(
+    out: &mut Vec<u8>,
+    protocol: Protocol,
+    pattern: &[u8],
+    channel: &[u8],
+    payload: &[u8],
+) {
+    out.reserve(pattern.len() + channel.len() + payload.len() + 80);
+    push_header(out, protocol, b'4');
+    bulk(out, b"pmessage");
+    bulk(out, pattern);
+    bulk(out, channel);
+    bulk(out, payload);
+}
+
+/// Appends the confirmation of a `kind` such as `subscribe`. No name means that there was nothing
+/// to unsubscribe from.
+pub(crate) fn confirmation(
+    out: &mut Vec<u8>,
+    protocol: Protocol,
+    kind: &str,
+    name: Option<&[u8]>,
+    subscriptions: usize,
+) {
+    push_header(out, protocol, b'3');
+    bulk(out, kind.as_bytes());
+    match (name, protocol) {
+        (Some(name), _) => bulk(out, name),
+        (None, Protocol::Resp2) => out.extend_from_slice(b"$-1\r\n"),
+        (None, Protocol::Resp3) => out.extend_from_slice(b"_\r\n"),
+    }
+    integer(out, subscriptions);
+}
+
+fn push_header(out: &mut Vec<u8>, protocol: Protocol, count: u8) {
+    let kind = match protocol {
+        Protocol::Resp2 => b'*',
+        Protocol::Resp3 => b'>',
+    };
+    out.extend_from_slice(&[kind, count, b'\r', b'\n']);
+}
+
+fn number(out: &mut Vec<u8>, value: usize) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(reply: &Reply, resp2: &str, resp3: &str) {
+        for (protocol, expected) in [(Protocol::Resp2, resp2), (Protocol::Resp3, resp3)] {
+            let mut out = BytesMut::new();
+            reply.encode(protocol, &mut out);
+            assert_eq!(
+                out.escape_ascii().to_string(),
+                expected.escape_debug().to_string(),
+                "{protocol:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn leaves() {
+        check(&Reply::ok(), "+OK\r\n", "+OK\r\n");
+        check(&Reply::bulk("a\r\nb"), "$4\r\na\r\nb\r\n", "$4\r\na\r\nb\r\n");
+        check(&Reply::Null, "$-1\r\n", "_\r\n");
+        check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
+        check(&Reply::error("ERR a\r\n+OK"), "-ERR a  +OK\r\n", "-ERR a  +OK\r\n");
+    }
+
+    #[test]
+    fn integers_near_powers_of_ten() {
+        for value in [0, -1, 999_999_999_999_999, 1_000_000_000_000_000, i64::MAX, i64::MIN] {
+            check(&Reply::Integer(value), &format!(":{value}\r\n"), &format!(":{value}\r\n"));
+        }
+    }
+
+    #[test]
+    fn aggregates() {
+        let pair = || (Reply::bulk("a"), Reply::Integer(1));
+        check(&Reply::Map(vec![pair()]), "*2\r\n$1\r\na\r\n:1\r\n", "%1\r\n$1\r\na\r\n:1\r\n");
+        check(&Reply::Set(vec![Reply::Integer(1)]), "*1\r\n:1\r\n", "~1\r\n:1\r\n");
+        check(&Reply::Array(vec![Reply::Null]), "*1\r\n$-1\r\n", "*1\r\n_\r\n");
+    }
+
+    #[test]
+    fn messages_by_hand_are_what_an_independent_decoder_reads() {
+        use redis_protocol::resp2::decode::decode;
+        use redis_protocol::resp2::types::OwnedFrame;
+
+        let text = |text: &str| OwnedFrame::BulkString(text.into());
+        let mut out = Vec::new();
+        message(&mut out, Protocol::Resp2, b"message", b"news", b"a\r\nb");
+        let expected = OwnedFrame::Array(vec![text("message"), text("news"), text("a\r\nb")]);
+        assert_eq!(decode(&out).expect("valid"), Some((expected, out.len())));
+
+        let mut out = Vec::new();
+        pattern_message(&mut out, Protocol::Resp2, b"n*", b"news", b"");
+        let expected =
+            OwnedFrame::Array(vec![text("pmessage"), text("n*"), text("news"), text("")]);
+        assert_eq!(decode(&out).expect("valid"), Some((expected, out.len())));
+
+        let mut out = Vec::new();
+        confirmation(&mut out, Protocol::Resp2, "unsubscribe", None, 0);
+        let expected =
+            OwnedFrame::Array(vec![text("unsubscribe"), OwnedFrame::Null, OwnedFrame::Integer(0)]);
+        assert_eq!(decode(&out).expect("valid"), Some((expected, out.len())));
+    }
+}

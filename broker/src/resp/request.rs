@@ -1,0 +1,462 @@
+//! Bytes to requests: flat arrays of bulk strings, or one line.
+//!
+//! The decoder keeps its place, so bytes that were read are not read again. Nothing is allocated
+//! from a length that a peer announced. Its words and limits are Redis'.
+//!
+//! A decoder looks at one request at a time, which begins at the first byte of what it is given.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::words;
+
+/// What a peer may send. `proto-max-bulk-len` by default, less before authentication.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bulk_bytes_max: usize,
+    pub(crate) authenticated: bool,
+}
+
+/// A request that is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    bytes: &'a [u8],
+    arguments: &'a [Range<usize>],
+}
+
+/// What [`Decoder::decode`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// A request of this many bytes; [`Decoder::request`] shows it.
+    Request(usize),
+    /// This many bytes that ask for nothing: an empty line, `*0`.
+    Nothing(usize),
+    /// The request goes on behind what is there.
+    Incomplete,
+}
+
+/// Why the bytes are no request. The text is what follows `ERR Protocol error: `.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum ProtocolError {
+    #[error("too big inline request")]
+    InlineTooBig,
+    #[error("unbalanced quotes in request")]
+    UnbalancedQuotes,
+    #[error("too big mbulk count string")]
+    CountTooBig,
+    #[error("invalid multibulk length")]
+    Count,
+    #[error("unauthenticated multibulk length")]
+    CountUnauthenticated,
+    #[error("too big bulk count string")]
+    LengthTooBig,
+    #[error("expected '$', got '{}'", printable(*.0))]
+    NoBulk(u8),
+    #[error("invalid bulk length")]
+    Length,
+    #[error("unauthenticated bulk length")]
+    LengthUnauthenticated,
+}
+
+/// Finds requests in bytes, however these are cut.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    arguments: Vec<Range<usize>>,
+    /// Arguments still to come; `None` until the first line is there.
+    missing: Option<usize>,
+    /// The length of the argument that is being read.
+    length: Option<usize>,
+    /// Where to go on.
+    position: usize,
+    /// The words of an inline request, without quotes and escapes.
+    line: Option<Vec<u8>>,
+}
+
+/// Redis' `PROTO_INLINE_MAX_SIZE`, for a line and for the digits of a length.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Redis accepted this many until 7.0; more only serves to hold memory.
+const ARGUMENTS_MAX: i64 = 1024 * 1024;
+/// What Redis accepts before authentication, since 6.2.6 (CVE-2021-32675).
+const ARGUMENTS_MAX_UNAUTHENTICATED: i64 = 10;
+const BULK_BYTES_MAX_UNAUTHENTICATED: i64 = 16 * 1024;
+
+impl<'a> Request<'a> {
+    /// Returns the number of arguments, the command's name included.
+    pub(crate) fn len(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Returns the argument at `index`. Index 0 is the command's name.
+    pub(crate) fn argument(&self, index: usize) -> &'a [u8] {
+        &self.bytes[self.arguments[index].clone()]
+    }
+
+    /// Returns the arguments from `index` on.
+    pub(crate) fn arguments_from(
+        &self,
+        index: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let bytes = self.bytes;
+        self.arguments[index.min(self.arguments.len())..]
+            .iter()
+            .map(move |range| &bytes[range.clone()])
+    }
+}
+
+impl Decoder {
+    /// Looks for one request at the start of `bytes`, and goes on where the last call stopped.
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+    ) -> Result<Decoded, ProtocolError> {
+        match bytes.first() {
+            None => Ok(Decoded::Incomplete),
+            Some(b'*') => self.decode_array(bytes, limits),
+            Some(_) => self.decode_line(bytes),
+        }
+    }
+
+    /// Returns the request that [`Decoder::decode`] found in the same bytes.
+    pub(crate) fn request<'a>(&'a self, bytes: &'a [u8]) -> Request<'a> {
+        Request { bytes: self.line.as_deref().unwrap_or(bytes), arguments: &self.arguments }
+    }
+
+    /// Gets ready for the next request. Keeps the memory of a usual one only.
+    pub(crate) fn reset(&mut self) {
+        self.arguments.clear();
+        self.arguments.shrink_to(64);
+        self.missing = None;
+        self.length = None;
+        self.position = 0;
+        self.line = None;
+    }
+
+    /// Returns how many bytes of `next` to add to an incomplete request, so that no more than the
+    /// request itself is collected.
+    pub(crate) fn wanted(&self, collected: usize, next: &[u8]) -> usize {
+        match self.length {
+            Some(length) => (self.position + length + 2 - collected).min(next.len()),
+            None => memchr::memchr(b'\n', next).map_or(next.len(), |end| end + 1),
+        }
+    }
+
+    fn decode_array(&mut self, bytes: &[u8], limits: Limits) -> Result<Decoded, ProtocolError> {
+        let mut missing = match self.missing {
+            Some(missing) => missing,
+            None => {
+                let Some((digits, after)) = header(bytes, 0, ProtocolError::CountTooBig)? else {
+                    return Ok(Decoded::Incomplete);
+                };
+                let count = count(digits, limits)?;
+                self.position = after;
+                if count == 0 {
+                    return Ok(Decoded::Nothing(after));
+                }
+                count
+            }
+        };
+        while missing > 0 {
+            if !self.decode_argument(bytes, limits)? {
+                self.missing = Some(missing);
+                return Ok(Decoded::Incomplete);
+            }
+            missing -= 1;
+        }
+        Ok(Decoded::Request(self.position))
+    }
+
+    fn decode_argument(&mut self, bytes: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                let Some((digits, after)) =
+                    header(bytes, self.position, ProtocolError::LengthTooBig)?
+                else {
+                    return Ok(false);
+                };
+                let length = bulk_length(bytes[self.position], digits, limits)?;
+                self.position = after;
+                length
+            }
+        };
+        // As Redis, we do not look at the two bytes behind the argument.
+        let end = self.position + length;
+        if bytes.len() < end + 2 {
+            self.length = Some(length);
+            return Ok(false);
+        }
+        self.length = None;
+        self.arguments.push(self.position..end);
+        self.position = end + 2;
+        Ok(true)
+    }
+
+    fn decode_line(&mut self, bytes: &[u8]) -> Result<Decoded, ProtocolError> {
+        let Some(end) = find_in_text(b'\n', &bytes[self.position..]) else {
+            if bytes.len() > LINE_BYTES_MAX {
+                return Err(ProtocolError::InlineTooBig);
+            }
+            // A NUL hides what follows, so such a line never ends; stay in front of it.
+            self.position = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+            return Ok(Decoded::Incomplete);
+        };
+        let end = self.position + end;
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        let words = words::split(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
+        if words.is_empty() {
+            return Ok(Decoded::Nothing(end + 1));
+        }
+        let mut flat = Vec::with_capacity(line.len());
+        for word in words {
+            self.arguments.push(flat.len()..flat.len() + word.len());
+            flat.extend_from_slice(&word);
+        }
+        self.line = Some(flat);
+        Ok(Decoded::Request(end + 1))
+    }
+}
+
+/// Finds a type byte and the digits behind it. The line end is two bytes, of which Redis checks
+/// the first only.
+fn header(
+    bytes: &[u8],
+    start: usize,
+    too_big: ProtocolError,
+) -> Result<Option<(&[u8], usize)>, ProtocolError> {
+    let rest = &bytes[start..];
+    match find_in_text(b'\r', rest) {
+        None if rest.len() > LINE_BYTES_MAX => Err(too_big),
+        Some(end) if rest.len() >= end + 2 => Ok(Some((&rest[1.min(end)..end], start + end + 2))),
+        _ => Ok(None),
+    }
+}
+
+/// Finds `byte` as C does, which looks no further than a NUL.
+fn find_in_text(byte: u8, text: &[u8]) -> Option<usize> {
+    // Lengths have few digits, where a plain loop is faster than a search that is made ready first.
+    for (index, &found) in text.iter().take(24).enumerate() {
+        if found == byte {
+            return Some(index);
+        }
+        if found == 0 {
+            return None;
+        }
+    }
+    match memchr::memchr2(byte, 0, text) {
+        Some(index) if text[index] == byte => Some(index),
+        _ => None,
+    }
+}
+
+fn count(digits: &[u8], limits: Limits) -> Result<usize, ProtocolError> {
+    match integer(digits) {
+        Some(count) if count > ARGUMENTS_MAX => Err(ProtocolError::Count),
+        Some(count) if count > ARGUMENTS_MAX_UNAUTHENTICATED && !limits.authenticated => {
+            Err(ProtocolError::CountUnauthenticated)
+        }
+        Some(count) => Ok(usize::try_from(count).unwrap_or(0)),
+        None => Err(ProtocolError::Count),
+    }
+}
+
+fn bulk_length(kind: u8, digits: &[u8], limits: Limits) -> Result<usize, ProtocolError> {
+    if kind != b'$' {
+        return Err(ProtocolError::NoBulk(kind));
+    }
+    let Some(length) = integer(digits) else { return Err(ProtocolError::Length) };
+    match usize::try_from(length) {
+        Ok(bytes) if bytes <= limits.bulk_bytes_max => {
+            if length > BULK_BYTES_MAX_UNAUTHENTICATED && !limits.authenticated {
+                return Err(ProtocolError::LengthUnauthenticated);
+            }
+            Ok(bytes)
+        }
+        _ => Err(ProtocolError::Length),
+    }
+}
+
+/// Reads a decimal integer in its only form: no `+`, no leading zero, no blank.
+pub(crate) fn integer(digits: &[u8]) -> Option<i64> {
+    let (negative, unsigned) = match digits {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, digits),
+    };
+    match unsigned {
+        [b'0'] => return (!negative).then_some(0),
+        [b'1'..=b'9', ..] if unsigned.len() <= 19 => {}
+        _ => return None,
+    }
+    let mut value: i64 = 0;
+    for &digit in unsigned {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        // Built downwards, since the smallest number has no positive counterpart.
+        value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
+    }
+    if negative { Some(value) } else { value.checked_neg() }
+}
+
+/// Redis shows line ends as blanks, so that an error stays one line.
+fn printable(byte: u8) -> char {
+    if matches!(byte, b'\r' | b'\n') { ' ' } else { byte as char }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { bulk_bytes_max: 512 * 1024 * 1024, authenticated: true };
+
+    fn decode_all(bytes: &[u8], limits: Limits) -> Result<Vec<Vec<Vec<u8>>>, ProtocolError> {
+        let mut decoder = Decoder::default();
+        let mut requests = Vec::new();
+        let mut rest = bytes;
+        loop {
+            match decoder.decode(rest, limits)? {
+                Decoded::Request(bytes) => {
+                    let request = decoder.request(rest);
+                    requests.push(request.arguments_from(0).map(<[u8]>::to_vec).collect());
+                    rest = &rest[bytes..];
+                }
+                Decoded::Nothing(bytes) => rest = &rest[bytes..],
+                Decoded::Incomplete => return Ok(requests),
+            }
+            decoder.reset();
+        }
+    }
+
+    #[track_caller]
+    fn check(bytes: &str, expected: &[&[&str]]) {
+        let found = decode_all(bytes.as_bytes(), LIMITS).expect("valid");
+        let expected: Vec<Vec<Vec<u8>>> = expected
+            .iter()
+            .map(|request| request.iter().map(|word| word.as_bytes().to_vec()).collect())
+            .collect();
+        assert_eq!(found, expected, "{bytes:?}");
+    }
+
+    #[track_caller]
+    fn check_error(bytes: &[u8], expected: &str) {
+        let error = decode_all(bytes, LIMITS).expect_err("invalid");
+        assert_eq!(error.to_string(), expected, "{:?}", bytes.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn arrays() {
+        check("*1\r\n$4\r\nPING\r\n", &[&["PING"]]);
+        check("*2\r\n$4\r\nECHO\r\n$0\r\n\r\n*1\r\n$4\r\nPING\r\n", &[&["ECHO", ""], &["PING"]]);
+        check("*0\r\n*-1\r\n*1\r\n$1\r\na\r\n", &[&["a"]]);
+        check("*1\r\n$4\r\nPINGxx*1\r\n$1\r\na\r\n", &[&["PING"], &["a"]]);
+    }
+
+    #[test]
+    fn lines() {
+        check("PING\r\n", &[&["PING"]]);
+        check("PING\n\n\r\n  \r\nECHO 'a b'\r\n", &[&["PING"], &["ECHO", "a b"]]);
+        check("SET k \"a\\x41\"\n", &[&["SET", "k", "aA"]]);
+        check("PI\0NG\r\n", &[]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_redis_words() {
+        check_error(b"*a\r\n", "invalid multibulk length");
+        check_error(b"*+1\r\n", "invalid multibulk length");
+        check_error(b"*01\r\n", "invalid multibulk length");
+        check_error(b"*\r\n", "invalid multibulk length");
+        check_error(b"*3000000000\r\n", "invalid multibulk length");
+        check_error(b"*1048577\r\n", "invalid multibulk length");
+        check_error(b"*1\r\n:1\r\n", "expected '$', got ':'");
+        check_error(b"*1\r\n\r\n", "expected '$', got ' '");
+        check_error(b"*1\r\n*1\r\n", "expected '$', got '*'");
+        check_error(b"*1\r\n$-1\r\n", "invalid bulk length");
+        check_error(b"*1\r\n$536870913\r\n", "invalid bulk length");
+        check_error(b"*1\r\n$x\r\n", "invalid bulk length");
+        check_error(b"\"a\r\n", "unbalanced quotes in request");
+        check_error(&[b'a'; LINE_BYTES_MAX + 1], "too big inline request");
+        check_error(
+            &[b"*".as_slice(), &[b'1'; LINE_BYTES_MAX + 1]].concat(),
+            "too big mbulk count string",
+        );
+        check_error(
+            &[b"*1\r\n$".as_slice(), &[b'1'; LINE_BYTES_MAX + 1]].concat(),
+            "too big bulk count string",
+        );
+    }
+
+    #[test]
+    fn little_is_accepted_before_authentication() {
+        let limits = Limits { authenticated: false, ..LIMITS };
+        assert_eq!(decode_all(b"*11\r\n", limits), Err(ProtocolError::CountUnauthenticated));
+        assert_eq!(
+            decode_all(b"*1\r\n$16385\r\n", limits),
+            Err(ProtocolError::LengthUnauthenticated)
+        );
+        assert_eq!(decode_all(b"*10\r\n$16384\r\n", limits), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_request_is_found_wherever_it_is_cut() {
+        let bytes = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$12\r\nhello\r\nworld\r\nPING 'a b'\r\n*0\r\n*1\r\n$4\r\nQUIT\r\n";
+        let whole = decode_all(bytes, LIMITS).expect("valid");
+        assert_eq!(whole.len(), 3);
+        for step in 1..bytes.len() {
+            assert_eq!(decode_in_pieces(bytes, step), whole, "in pieces of {step}");
+        }
+    }
+
+    /// Feeds the decoder as a connection does.
+    fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Vec<Vec<u8>>> {
+        let mut decoder = Decoder::default();
+        let mut collected = Vec::new();
+        let mut requests = Vec::new();
+        for mut piece in bytes.chunks(step) {
+            while !piece.is_empty() {
+                let (taken, later) = piece.split_at(decoder.wanted(collected.len(), piece));
+                collected.extend_from_slice(taken);
+                piece = later;
+                let used = match decoder.decode(&collected, LIMITS).expect("valid") {
+                    Decoded::Incomplete => continue,
+                    Decoded::Nothing(used) => used,
+                    Decoded::Request(used) => {
+                        requests.push(
+                            decoder
+                                .request(&collected)
+                                .arguments_from(0)
+                                .map(<[u8]>::to_vec)
+                                .collect(),
+                        );
+                        used
+                    }
+                };
+                assert_eq!(used, collected.len(), "no more than one request is collected");
+                collected.clear();
+                decoder.reset();
+            }
+        }
+        requests
+    }
+
+    #[test]
+    fn integers_have_one_form() {
+        for (digits, expected) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-0", None),
+            ("00", None),
+            ("+1", None),
+            (" 1", None),
+            ("1 ", None),
+            ("", None),
+            ("-", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(integer(digits.as_bytes()), expected, "{digits}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Listeners and workers: serves a broker to Redis clients.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::host::Host;
+use crate::worker::WorkerHandle;
+
+/// Serves a [`Broker`] to Redis clients.
+///
+/// The threads are the server's own; it needs a runtime of the caller's only to wait for
+/// [`shutdown`](Self::shutdown). Dropping it ends it as well, without waiting.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+/// use broker::{Broker, Config, Server};
+///
+/// let broker = Broker::new();
+/// let config = Config { port: 0, ..Config::default() };
+/// let server = Server::bind(broker.clone(), &config).await?;
+/// println!("redis-cli -p {} SUBSCRIBE news", server.local_addr().port());
+/// broker.publish("news", "hello");
+/// server.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    workers: Arc<[WorkerHandle]>,
+    ended: Vec<oneshot::Receiver<()>>,
+}
+
+/// Says which address could not be listened on, and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+/// use broker::{Broker, Config, Server};
+///
+/// let bind = vec!["127.0.0.1".to_owned()];
+/// let config = Config { bind, port: 0, ..Config::default() };
+/// let first = Server::bind(Broker::new(), &config).await?;
+/// let taken = Config { port: first.local_addr().port(), ..config };
+/// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
+/// assert!(error.to_string().contains("address already in use"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {}", Lower(source))]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+impl Server {
+    /// Listens on the addresses of `config` and starts its workers.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] when an address cannot be listened on; one with a `-` in front that this
+    /// machine does not have is left out. Nothing is left running.
+    ///
+    /// # Cancel safety
+    ///
+    /// Never waits, so it cannot be cancelled in the middle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// # Ok(()) }
+    /// ```
+    #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
+    pub async fn bind(broker: Broker, config: &Config) -> Result<Self, BindError> {
+        let listeners = listen(config)?;
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
+        let port = addresses.first().map_or(config.port, SocketAddr::port);
+        let host = Arc::new(Host::new(broker, config.clone(), port));
+        let mut workers = Vec::new();
+        let mut ended = Vec::new();
+        for index in 0..config.io_threads.max(1) {
+            let (worker, end) = WorkerHandle::start(host.clone(), index)
+                .map_err(|source| BindError { address: format!("worker {index}"), source })?;
+            workers.push(worker);
+            ended.push(end);
+        }
+        let workers: Arc<[WorkerHandle]> = workers.into();
+        for (listener, _) in listeners {
+            workers[0].listen(listener, workers.clone());
+        }
+        Ok(Self { addresses, workers, ended })
+    }
+
+    /// Returns the first address that the server listens on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// assert!(server.local_addr().ip().is_loopback());
+    /// # Ok(()) }
+    /// ```
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Returns all addresses that the server listens on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// assert!(server.local_addrs().contains(&server.local_addr()));
+    /// # Ok(()) }
+    /// ```
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, sends what is queued, closes all connections, and returns when that is
+    /// done: after two seconds at the most, even if a client does not read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once begun it goes on, whether the future is polled or not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// server.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn shutdown(mut self) {
+        self.workers.iter().for_each(WorkerHandle::shut_down);
+        for end in &mut self.ended {
+            let _ = end.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.workers.iter().for_each(WorkerHandle::shut_down);
+    }
+}
+
+/// Opens a listener for each address of `config`.
+fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
+    // Port 0 is any free one, but the same for all addresses.
+    let mut port = config.port;
+    for entry in &config.bind {
+        let (optional, name) = match entry.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, entry.as_str()),
+        };
+        match listen_on(name, port, config.tcp_backlog) {
+            Ok(listener) => {
+                port = listener.1.port();
+                listeners.push(listener);
+            }
+            Err(error) if optional && is_missing(&error, config.port == 0) => {}
+            Err(source) => {
+                let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+                return Err(BindError { address: format!("{host}:{port}"), source });
+            }
+        }
+    }
+    if listeners.is_empty() {
+        let source =
+            io::Error::new(io::ErrorKind::AddrNotAvailable, "none of the addresses exists here");
+        return Err(BindError { address: config.bind.join(" "), source });
+    }
+    Ok(listeners)
+}
+
+fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let name = match name {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        name => name,
+    };
+    let mut addresses = (name, port).to_socket_addrs()?;
+    let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    warn_of_short_backlog(backlog);
+    Ok((listener, address))
+}
+
+/// Whether the machine does not have such an address. With any port, one that is taken on the
+/// second address only is as good as missing.
+fn is_missing(error: &io::Error, any_port: bool) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
+    // The kernel says "address family not supported" where IPv6 is off.
+    const EAFNOSUPPORT: i32 = 97;
+    matches!(error.kind(), AddrNotAvailable | Unsupported)
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+        || (any_port && error.kind() == AddrInUse)
+}
+
+/// The kernel silently cuts the backlog to a limit of its own.
+fn warn_of_short_backlog(backlog: u32) {
+    let Ok(text) = std::fs::read_to_string("/proc/sys/net/core/somaxconn") else { return };
+    if let Ok(limit) = text.trim().parse::<u32>()
+        && limit < backlog
+    {
+        warn!(backlog, limit, "the kernel allows a shorter backlog only, see net.core.somaxconn");
+    }
+}
+
+/// An error of the system as we write errors: lower case, without its number.
+struct Lower<'a>(&'a io::Error);
+
+impl fmt::Display for Lower<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        let mut letters = text.chars();
+        match letters.next() {
+            Some(first) => write!(f, "{}{}", first.to_lowercase(), letters.as_str()),
+            None => Ok(()),
+        }
+    }
+}

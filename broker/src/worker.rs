@@ -1,0 +1,290 @@
+//! One thread with its connections.
+//!
+//! A connection lives and dies on one worker, so what belongs to it needs no lock. A **turn** is
+//! all tasks that were ready in one poll; at its end one flush writes every outbox that got
+//! something, with one write each. The flush is a task that is woken by the first thing queued,
+//! and thus runs after all others that were ready then.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{debug, warn};
+
+use crate::accept::accept;
+use crate::audience::{Audience, Member};
+use crate::connection::{Connection, Scratch};
+use crate::disconnect::Disconnect;
+use crate::host::Host;
+use crate::session::Session;
+
+/// How others reach a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerHandle {
+    tasks: mpsc::UnboundedSender<Task>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// What a worker is told to do.
+#[derive(Debug)]
+enum Task {
+    Serve(StdTcpStream, SocketAddr),
+    /// Accept connections for all these workers, the first of which is this one.
+    Listen(StdTcpListener, Arc<[WorkerHandle]>),
+    ShutDown,
+}
+
+/// One thread's connections, and who among them listens to what.
+pub(crate) struct Worker {
+    pub(crate) host: Arc<Host>,
+    audience: RefCell<Audience>,
+    scratch: RefCell<Scratch>,
+    connections: RefCell<Slab<Rc<Connection>>>,
+    count: Arc<AtomicUsize>,
+    listeners: RefCell<Vec<AbortHandle>>,
+    shutting_down: Cell<bool>,
+    /// Told when the last connection is gone.
+    empty: Notify,
+}
+
+/// How long clients may take to read what is queued when the server shuts down.
+const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
+
+impl WorkerHandle {
+    /// Starts a worker's thread. The receiver hears when the thread has ended.
+    pub(crate) fn start(
+        host: Arc<Host>,
+        index: usize,
+    ) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (tasks, queue) = mpsc::unbounded_channel();
+        let (ended, end) = oneshot::channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let handle = Self { tasks, connections: connections.clone() };
+        let (report, started) = std::sync::mpsc::channel();
+        thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => {
+                    let _ = report.send(Ok(()));
+                    runtime.block_on(Worker::new(host, connections).run(queue));
+                }
+                Err(error) => {
+                    let _ = report.send(Err(error));
+                }
+            }
+            let _ = ended.send(());
+        })?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended as it started")))?;
+        Ok((handle, end))
+    }
+
+    /// Accepts connections on `listener`, for all `workers`; this one must be the first.
+    pub(crate) fn listen(&self, listener: StdTcpListener, workers: Arc<[Self]>) {
+        let _ = self.tasks.send(Task::Listen(listener, workers));
+    }
+
+    /// Asks the worker to send what is queued, close its connections, and end.
+    pub(crate) fn shut_down(&self) {
+        let _ = self.tasks.send(Task::ShutDown);
+    }
+
+    pub(crate) fn serve(&self, stream: StdTcpStream, peer: SocketAddr) {
+        let _ = self.tasks.send(Task::Serve(stream, peer));
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Worker {
+    fn new(host: Arc<Host>, count: Arc<AtomicUsize>) -> Rc<Self> {
+        let id = host.broker.open_inbox();
+        let limit = host.config.client_output_buffer_limit.pubsub;
+        Rc::new(Self {
+            host,
+            audience: RefCell::new(Audience::new(id, limit)),
+            scratch: RefCell::default(),
+            connections: RefCell::default(),
+            count,
+            listeners: RefCell::default(),
+            shutting_down: Cell::new(false),
+            empty: Notify::new(),
+        })
+    }
+
+    /// Works until it is told to shut down, or nobody is left who could tell.
+    async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
+        let flush = spawn_local(self.clone().flush());
+        let inbox = spawn_local(self.clone().take_inbox());
+        let clock = spawn_local(self.clone().watch_time());
+        while let Some(task) = queue.recv().await {
+            match task {
+                Task::Serve(stream, peer) => match TcpStream::from_std(stream) {
+                    Ok(stream) => self.serve(stream, peer),
+                    Err(error) => warn!(%error, "cannot serve an accepted connection"),
+                },
+                Task::Listen(listener, workers) => {
+                    let task = spawn_local(accept(self.clone(), listener, workers));
+                    self.listeners.borrow_mut().push(task.abort_handle());
+                }
+                Task::ShutDown => break,
+            }
+        }
+        self.shut_down().await;
+        [flush, inbox, clock].iter().for_each(tokio::task::JoinHandle::abort);
+        self.host.broker.close_inbox(self.audience.borrow().worker());
+    }
+
+    /// Takes a connection in.
+    pub(crate) fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let stats = self.host.broker.stats();
+        stats.connections_received.add(1);
+        stats.connected_clients.add(1);
+        let mut connections = self.connections.borrow_mut();
+        let entry = connections.vacant_entry();
+        let member = Rc::new(Member::new(self.host.broker.next_client_id(), entry.key()));
+        let session = Session::new(self.host.clone(), member.clone());
+        let connection = Rc::new(Connection::new(stream, peer, member, session));
+        entry.insert(connection.clone());
+        self.count.store(connections.len(), Ordering::Relaxed);
+        debug!(client.id = connection.member.id(), client.addr = %peer, "client connected");
+        if self.shutting_down.get() {
+            self.audience.borrow_mut().mail().disconnect(&connection.member, Disconnect::Shutdown);
+        }
+        spawn_local(Serving { worker: self.clone(), connection }.run());
+    }
+
+    /// At the end of each turn, writes every outbox that got something.
+    async fn flush(self: Rc<Self>) {
+        let mut dirty = Vec::new();
+        poll_fn(|cx| {
+            let mut audience = self.audience.borrow_mut();
+            audience.mail().take_dirty(&mut dirty);
+            for member in dirty.drain(..) {
+                if let Some(connection) = self.connection(&member) {
+                    connection.flush(&mut audience);
+                }
+            }
+            if !audience.mail().is_clean() {
+                // A write failed, which made its member dirty again: it is to be closed.
+                cx.waker().wake_by_ref();
+            }
+            audience.mail().wake_flush_by(cx.waker());
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+
+    /// Delivers what other threads publish.
+    async fn take_inbox(self: Rc<Self>) {
+        let id = self.audience.borrow().worker();
+        loop {
+            let deliveries = poll_fn(|cx| self.host.broker.poll_inbox(id, cx)).await;
+            self.audience.borrow_mut().deliver_all(deliveries);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Closes, about once a second, those who were silent or behind for too long.
+    async fn watch_time(self: Rc<Self>) {
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await.into_std();
+            for (_, connection) in self.connections.borrow().iter() {
+                connection.check_time(now, &self.host.config, &mut self.audience.borrow_mut());
+            }
+        }
+    }
+
+    /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.
+    async fn shut_down(&self) {
+        self.shutting_down.set(true);
+        self.listeners.borrow_mut().drain(..).for_each(|listener| listener.abort());
+        // What was published before belongs to what is queued.
+        self.host.broker.catch_up(&mut self.audience.borrow_mut());
+        for (_, connection) in self.connections.borrow().iter() {
+            self.audience.borrow_mut().mail().disconnect(&connection.member, Disconnect::Shutdown);
+        }
+        let all_gone = async {
+            while !self.connections.borrow().is_empty() {
+                self.empty.notified().await;
+            }
+        };
+        if timeout(SHUTDOWN_TIME_MAX, all_gone).await.is_err() {
+            let left = self.connections.borrow().len();
+            warn!(clients = left, "clients did not read in time what was queued for them");
+        }
+    }
+
+    fn connection(&self, member: &Member) -> Option<Rc<Connection>> {
+        let connections = self.connections.borrow();
+        connections.get(member.place).filter(|found| found.member.id() == member.id()).cloned()
+    }
+
+    fn forget(&self, connection: &Connection) {
+        connection.end(&mut self.audience.borrow_mut());
+        let mut connections = self.connections.borrow_mut();
+        connections.remove(connection.member.place);
+        self.count.store(connections.len(), Ordering::Relaxed);
+        self.host.broker.stats().connected_clients.subtract(1);
+        if connections.is_empty() {
+            self.empty.notify_one();
+        }
+    }
+}
+
+/// A connection that is being served. What it leaves behind is cleaned up however it ends, even
+/// by a panic, which ends no other connection.
+struct Serving {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+}
+
+impl Serving {
+    async fn run(self) {
+        let Self { worker, connection } = &self;
+        let query_bytes_max = worker.host.config.client_query_buffer_limit;
+        let reason =
+            poll_fn(|cx| connection.poll(&worker.audience, &worker.scratch, query_bytes_max, cx))
+                .await;
+        let stats = worker.host.broker.stats();
+        let (id, peer) = (connection.member.id(), connection.peer);
+        match reason {
+            Disconnect::SlowSubscriber => {
+                stats.output_limit_disconnections.add(1);
+                warn!(client.id = id, client.addr = %peer, "client closed: it {reason}");
+            }
+            Disconnect::RequestTooBig => {
+                stats.query_limit_disconnections.add(1);
+                warn!(client.id = id, client.addr = %peer, "client closed: {reason}");
+            }
+            _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.worker.forget(&self.connection);
+    }
+}
+
+/// Returns the worker with the fewest connections.
+pub(crate) fn least_busy(workers: &[WorkerHandle]) -> usize {
+    let indices = 0..workers.len();
+    indices.min_by_key(|&index| workers[index].connections()).unwrap_or(0)
+}
