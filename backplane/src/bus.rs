@@ -1,0 +1,126 @@
+//! What connects the servers of an app: one pub/sub channel, on a broker in this process or on a
+//! Redis-compatible server.
+
+mod embedded;
+mod redis;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use self::embedded::EmbeddedBus;
+use self::redis::RedisBus;
+use crate::backplane::Receiver;
+use crate::state::State;
+
+/// One channel, and whoever else is on it.
+#[derive(Debug)]
+pub(crate) enum Bus {
+    Embedded(EmbeddedBus),
+    Redis(RedisBus),
+}
+
+/// Says that the server could not be reached, or not be used.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let error = backplane::Backplane::from_url("redis://127.0.0.1:1", "ChatApp").await.unwrap_err();
+/// assert!(error.to_string().starts_with("cannot use 127.0.0.1:1 as a backplane: "), "{error}");
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL cannot be understood.
+    #[error("expected a URL such as redis://user:password@host:6379, found {found}")]
+    Url {
+        /// What is wrong with it, without its password.
+        found: String,
+    },
+    /// The server did not answer, or refused.
+    #[error("cannot use {server} as a backplane: {reason}")]
+    Failed {
+        /// The server's address.
+        server: String,
+        /// What went wrong; in the server's own words where it said something.
+        reason: String,
+    },
+}
+
+/// Says that the broker did not take an invocation.
+///
+/// ```
+/// let error = backplane::SendError::Disconnected { reason: "connection refused".into() };
+/// assert_eq!(error.to_string(), "the backplane is disconnected: connection refused");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The broker is away; the invocation was not sent.
+    #[error("the backplane is disconnected: {reason}")]
+    Disconnected {
+        /// What went wrong last.
+        reason: String,
+    },
+    /// The broker refused it, or was lost before it answered.
+    #[error("the backplane could not send: {reason}")]
+    Failed {
+        /// What went wrong; in the broker's own words where it said something.
+        reason: String,
+    },
+}
+
+impl Bus {
+    pub(crate) fn embedded(broker: &broker::Broker, channel: &str) -> Self {
+        Self::Embedded(EmbeddedBus::new(broker, channel))
+    }
+
+    pub(crate) fn redis(server: &str, port: u16, password: &str, channel: &str) -> Self {
+        Self::Redis(RedisBus::new(server, port, password, channel))
+    }
+
+    pub(crate) fn from_url(url: &str, channel: &str) -> Result<Self, ConnectError> {
+        RedisBus::from_url(url, channel).map(Self::Redis)
+    }
+
+    /// Begins to receive.
+    pub(crate) fn start(&self, receiver: Receiver) {
+        match self {
+            Self::Embedded(bus) => bus.start(receiver),
+            Self::Redis(bus) => bus.start(receiver),
+        }
+    }
+
+    /// Ends receiving, and with it the connection.
+    pub(crate) fn stop(&self) {
+        match self {
+            Self::Embedded(bus) => bus.stop(),
+            Self::Redis(bus) => bus.stop(),
+        }
+    }
+
+    pub(crate) async fn publish(&self, payload: Bytes) -> Result<(), SendError> {
+        match self {
+            Self::Embedded(bus) => {
+                bus.publish(payload);
+                Ok(())
+            }
+            Self::Redis(bus) => bus.publish(payload).await,
+        }
+    }
+
+    pub(crate) fn state_changes(&self) -> watch::Receiver<State> {
+        match self {
+            Self::Embedded(bus) => bus.state_changes(),
+            Self::Redis(bus) => bus.state_changes(),
+        }
+    }
+
+    /// Returns what messages call the server.
+    pub(crate) fn server(&self) -> &str {
+        match self {
+            Self::Embedded(_) => "the broker in this process",
+            Self::Redis(bus) => bus.server(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is invoked on clients: a method with its arguments.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use thiserror::Error;
+
+/// A method of the clients, and its arguments as JSON.
+///
+/// The arguments are kept as text and not looked into on their way.
+///
+/// ```
+/// use backplane::Invocation;
+///
+/// let invocation = Invocation::new("broadcastMessage", ("ann", "hi"))?;
+/// assert_eq!(invocation.arguments().get(), r#"["ann","hi"]"#);
+/// # Ok::<(), backplane::InvocationError>(())
+/// ```
+#[derive(Debug)]
+pub struct Invocation {
+    method: String,
+    arguments: Box<RawValue>,
+    encoded: OnceLock<Bytes>,
+}
+
+/// Says that arguments could not be sent.
+///
+/// ```
+/// let error = backplane::Invocation::new("say", "no array").unwrap_err();
+/// assert_eq!(error.to_string(), "the arguments of 'say' must be an array or a tuple");
+/// ```
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InvocationError {
+    /// The arguments are no JSON array.
+    #[error("the arguments of '{0}' must be an array or a tuple")]
+    NoArray(String),
+    /// The arguments have no JSON.
+    #[error("the arguments of '{method}' cannot be written as JSON: {source}")]
+    NoJson {
+        /// The method.
+        method: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+}
+
+impl Invocation {
+    /// Returns an invocation of `method` with `arguments`: a tuple, an array or a `Vec`; `()` and
+    /// `[(); 0]` are none.
+    ///
+    /// # Errors
+    ///
+    /// When the arguments are no JSON array.
+    ///
+    /// ```
+    /// use backplane::Invocation;
+    /// assert!(Invocation::new("refresh", ()).is_ok());
+    /// assert!(Invocation::new("say", vec![1, 2, 3]).is_ok());
+    /// assert!(Invocation::new("say", "no array").is_err());
+    /// ```
+    pub fn new(
+        method: impl Into<String>,
+        arguments: impl Serialize,
+    ) -> Result<Self, InvocationError> {
+        let method = method.into();
+        let arguments = match to_raw_value(&arguments) {
+            Ok(arguments) => arguments,
+            Err(source) => return Err(InvocationError::NoJson { method, source }),
+        };
+        Self::from_raw(method, arguments)
+    }
+
+    pub(crate) fn from_raw(
+        method: String,
+        arguments: Box<RawValue>,
+    ) -> Result<Self, InvocationError> {
+        let arguments = match arguments.get().trim_start().as_bytes().first() {
+            Some(b'[') => arguments,
+            // serde writes the empty tuple as null.
+            _ if arguments.get() == "null" => {
+                RawValue::from_string("[]".to_owned()).expect("an empty array is JSON")
+            }
+            _ => return Err(InvocationError::NoArray(method)),
+        };
+        Ok(Self { method, arguments, encoded: OnceLock::new() })
+    }
+
+    /// Returns the method.
+    ///
+    /// ```
+    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
+    /// assert_eq!(invocation.method(), "say");
+    /// # Ok::<(), backplane::InvocationError>(())
+    /// ```
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Returns the arguments, a JSON array.
+    ///
+    /// ```
+    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
+    /// assert_eq!(invocation.arguments().get(), r#"["hi"]"#);
+    /// # Ok::<(), backplane::InvocationError>(())
+    /// ```
+    pub fn arguments(&self) -> &RawValue {
+        &self.arguments
+    }
+
+    /// Returns the frame that `encode` made of it; called once, however many connections get it.
+    ///
+    /// ```
+    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
+    /// let frame = invocation.encoded(|invocation| invocation.method().to_owned().into());
+    /// assert_eq!(invocation.encoded(|_| unreachable!("it is encoded already")), frame);
+    /// # Ok::<(), backplane::InvocationError>(())
+    /// ```
+    pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.encoded.get_or_init(|| encode(self)).clone()
+    }
+}
