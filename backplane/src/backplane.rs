@@ -363,6 +363,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_send_may_run_on_any_thread() {
+        fn is_send(_: impl Send) {}
+        let backplane = Backplane::embedded(&Broker::new(), "App");
+        is_send(backplane.send(Target::all(), Invocation::new("m", ()).unwrap()));
+        is_send(Backplane::use_redis("127.0.0.1", 1, "", "App"));
+    }
+
+    #[tokio::test]
     async fn apps_do_not_hear_each_other() {
         let broker = Broker::new();
         let (chat, game) =

@@ -110,12 +110,7 @@ impl RedisBus {
     }
 
     pub(crate) async fn publish(&self, payload: Bytes) -> Result<(), SendError> {
-        let mut commands = self.link.commands.subscribe();
-        let ready = timeout(SEND_TIME_MAX, commands.wait_for(Option::is_some)).await;
-        let connection = match ready {
-            Ok(Ok(connection)) => connection.clone(),
-            _ => None,
-        };
+        let connection = timeout(SEND_TIME_MAX, self.link.commands()).await.ok().flatten();
         let Some(mut connection) = connection else {
             let reason = match &*self.state.borrow() {
                 State::Disconnected { reason } => reason.clone(),
@@ -149,6 +144,12 @@ impl Drop for RedisBus {
 }
 
 impl Link {
+    /// Waits for the connection for commands.
+    async fn commands(&self) -> Option<MultiplexedConnection> {
+        let mut commands = self.commands.subscribe();
+        commands.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
     /// Connects again and again, and receives as long as it is connected.
     async fn supervise(&self, receiver: Receiver) {
         let mut pause = PAUSES.0;
