@@ -1,0 +1,184 @@
+// The page: who one is, in which room, what is said, and whether all of it works.
+//
+// Everything that others wrote goes in as text, never as HTML.
+
+import { HubConnection } from "./hub-connection.js";
+
+const element = (id) => document.getElementById(id);
+const [form, name, room, message] = ["chat", "name", "room", "message"].map(element);
+const [log, messages, empty, error] = ["log", "messages", "empty", "error"].map(element);
+const [state, server, backplane] = ["state", "server", "backplane"].map(element);
+
+/** What stands before the hub's own words in an error. */
+const HUB_EXCEPTION = /^An unexpected error occurred invoking '.*?' on the server\. HubException: /;
+const MESSAGES_MAX = 500;
+// Milliseconds.
+const STATUS_INTERVAL = 1_000;
+const STATUS_TIMEOUT = 5_000;
+
+const hub = new HubConnection("/chatHub");
+hub.on("broadcastMessage", (by, text) => add(by, text));
+hub.on("roomMessage", (where, by, text) => add(by, text, where));
+hub.onstate = (now, reason) => {
+  state.textContent = now;
+  state.dataset.state = now;
+  state.title = reason?.message ?? "";
+  // Groups end with the connection that joined them.
+  joined = "";
+  if (now === "connected") attempt(enterRoom);
+};
+
+/** The room that the server knows of; empty for none. */
+let joined = "";
+/** Whether the last message is in sight. */
+let isAtEnd = true;
+/** How many messages are on their way. */
+let sending = 0;
+/** Changes of rooms follow each other, however fast one types. */
+let entering = Promise.resolve();
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(say);
+});
+message.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+message.addEventListener("input", () => {
+  message.style.height = "auto";
+  message.style.height = `${message.scrollHeight + 2}px`;
+});
+room.addEventListener("change", () => hub.state === "connected" && attempt(enterRoom));
+log.addEventListener("scroll", () => {
+  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+});
+new ResizeObserver(stayAtEnd).observe(log);
+name.addEventListener("change", () => sessionStorage.setItem("name", name.value));
+
+/** Sends what is in the message box. What could not be sent comes back to it. */
+async function say() {
+  const by = oneLine(name.value);
+  const text = message.value;
+  if (!by) throw complaint("Please say who you are.", name);
+  if (!text.trim()) throw complaint("Please write a message.", message);
+  // At once, not after the answer, which may come when the next message is being typed.
+  resetMessage("");
+  busy(+1);
+  try {
+    await enterRoom();
+    const where = oneLine(room.value);
+    if (where) await hub.invoke("SendToRoom", where, by, text);
+    else await hub.invoke("Send", by, text);
+  } catch (reason) {
+    if (!message.value) resetMessage(text);
+    throw reason;
+  } finally {
+    busy(-1);
+  }
+}
+
+/** Leaves the old room and joins that of the room box, if it is another one. */
+function enterRoom() {
+  const entered = entering.then(async () => {
+    const wanted = oneLine(room.value);
+    if (wanted === joined) return;
+    if (joined) await hub.invoke("LeaveRoom", joined);
+    joined = "";
+    if (wanted) await hub.invoke("JoinRoom", wanted);
+    joined = wanted;
+  });
+  entering = entered.catch(() => {});
+  return entered;
+}
+
+/** Runs something and shows how it failed. */
+async function attempt(action) {
+  try {
+    await action();
+    error.hidden = true;
+  } catch (reason) {
+    const words = reason.message.replace(HUB_EXCEPTION, "");
+    error.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+    error.hidden = false;
+  }
+}
+
+function add(by, text, where) {
+  const item = document.createElement("li");
+  item.classList.toggle("mine", by === oneLine(name.value));
+  const heading = append(item, "div", "by");
+  append(heading, "span", "name", by);
+  if (where) append(heading, "span", "room", `in ${where}`);
+  append(heading, "time", "when", new Date().toLocaleTimeString([], { timeStyle: "short" }));
+  append(item, "p", "text", text);
+  messages.append(item);
+  if (messages.childElementCount > MESSAGES_MAX) messages.firstElementChild.remove();
+  empty.hidden = true;
+  stayAtEnd();
+}
+
+/** Keeps the last message in sight, unless one has scrolled back. */
+function stayAtEnd() {
+  if (isAtEnd) log.scrollTop = log.scrollHeight;
+}
+
+function append(parent, tag, className, text = "") {
+  const child = document.createElement(tag);
+  child.className = className;
+  child.textContent = text;
+  parent.append(child);
+  return child;
+}
+
+/** Shows that something is under way; the style waits a moment, since it hardly ever takes long. */
+function busy(change) {
+  sending += change;
+  form.setAttribute("aria-busy", String(sending > 0));
+}
+
+function resetMessage(text) {
+  message.value = text;
+  message.dispatchEvent(new Event("input"));
+}
+
+function complaint(text, field) {
+  field.focus();
+  return new Error(text);
+}
+
+/** The server's own spelling of names and rooms. */
+function oneLine(text) {
+  return text.trim().replace(/\s+/g, " ");
+}
+
+/** Asks the server for ever how it is. */
+async function watchStatus() {
+  try {
+    const signal = AbortSignal.timeout(STATUS_TIMEOUT);
+    const response = await fetch("/status", { cache: "no-store", signal });
+    show(await response.json());
+  } catch {
+    // A server that does not answer is what the state of the connection tells.
+  }
+  setTimeout(watchStatus, STATUS_INTERVAL);
+}
+
+function show(status) {
+  server.textContent = status.server;
+  document.title = `${status.app} at ${status.server}`;
+  const { state: now, error: reason } = status.backplane;
+  backplane.hidden = now === "connected";
+  const text =
+    now === "connected"
+      ? ""
+      : `The backplane is not connected: messages reach nobody. ${reason ?? "Still trying to connect."}`;
+  // Written only when it changes: a screen reader reads it each time.
+  if (backplane.textContent !== text) backplane.textContent = text;
+}
+
+name.value = sessionStorage.getItem("name") ?? "";
+(name.value ? message : name).focus();
+hub.start();
+watchStatus();

@@ -1,0 +1,219 @@
+// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and a new start whenever the
+// connection is lost.
+//
+// Messages are JSON texts that each end in the character U+001E. The two sides first agree on the
+// protocol, then call each other's methods. Either side takes the other for gone when it hears nothing,
+// not even a ping, for long enough.
+
+/** The connection to one hub. It calls back when its state changes: see onstate. */
+export class HubConnection {
+  /** "connecting", "connected", "reconnecting" or "disconnected". */
+  state = "disconnected";
+
+  /** Called as onstate(state, reason), reason being an Error or undefined. */
+  onstate = () => {};
+
+  #url;
+  #handlers = new Map();
+  #calls = new Map();
+  #lastCall = 0;
+  #socket;
+  #unread = "";
+  #isShaken = false;
+  #attempts = 0;
+  #timers = { ping: 0, silence: 0, retry: 0 };
+  // What an older attempt still has under way must not touch a newer one.
+  #generation = 0;
+
+  /** @param {string} url of the hub, relative to the page */
+  constructor(url) {
+    this.#url = new URL(url, document.baseURI);
+  }
+
+  /** Has the handler called when the server invokes the method; case does not count. */
+  on(method, handler) {
+    this.#handlers.set(method.toLowerCase(), handler);
+  }
+
+  /** Connects, and connects again whenever the connection is lost, until stop. */
+  start() {
+    this.stop();
+    this.#attempts = 0;
+    this.#become("connecting");
+    this.#connect();
+  }
+
+  /** Disconnects for good. */
+  stop() {
+    this.#generation++;
+    if (this.#isShaken) this.#write({ type: CLOSE });
+    this.#dismantle(new Error("The connection was stopped."));
+    this.#become("disconnected");
+  }
+
+  /** Calls a method of the hub; resolves to its result, or rejects with what the server says. */
+  invoke(target, ...args) {
+    if (this.state !== "connected") {
+      return Promise.reject(new Error("There is no connection to the server."));
+    }
+    const invocationId = String(++this.#lastCall);
+    return new Promise((resolve, reject) => {
+      this.#calls.set(invocationId, { resolve, reject });
+      this.#write({ type: INVOCATION, invocationId, target, arguments: args });
+    });
+  }
+
+  async #connect() {
+    const generation = ++this.#generation;
+    const isCurrent = () => generation === this.#generation;
+    this.#attempts++;
+    // Covers everything up to the server's handshake answer; after that, any message starts it anew.
+    this.#expect("The server did not answer in time.", HANDSHAKE_TIMEOUT);
+    try {
+      const token = await this.#negotiate();
+      if (isCurrent()) this.#open(token, isCurrent);
+    } catch (error) {
+      if (isCurrent()) this.#lost(error);
+    }
+  }
+
+  async #negotiate() {
+    const url = new URL(this.#url);
+    url.pathname += "/negotiate";
+    url.searchParams.set("negotiateVersion", "1");
+    const response = await fetch(url, { method: "POST", cache: "no-store" });
+    if (!response.ok) throw new Error(`The server refused: ${response.status}.`);
+    const answer = await response.json();
+    if (answer.error) throw new Error(answer.error);
+    return answer.connectionToken ?? answer.connectionId;
+  }
+
+  #open(token, isCurrent) {
+    const url = new URL(this.#url);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.searchParams.set("id", token);
+    const socket = new WebSocket(url);
+    this.#socket = socket;
+    socket.onopen = () => isCurrent() && this.#write({ protocol: "json", version: 1 });
+    socket.onmessage = ({ data }) => {
+      try {
+        if (isCurrent()) this.#read(data, isCurrent);
+      } catch (error) {
+        if (isCurrent()) this.#lost(error);
+      }
+    };
+    socket.onclose = () => isCurrent() && this.#lost(new Error("The connection was lost."));
+  }
+
+  #read(data, isCurrent) {
+    const texts = (this.#unread + data).split(SEPARATOR);
+    this.#unread = texts.pop();
+    for (const text of texts) {
+      if (!isCurrent()) return;
+      const message = JSON.parse(text);
+      if (this.#isShaken) {
+        this.#expect("The server fell silent.", SERVER_TIMEOUT);
+        this.#understand(message);
+      } else {
+        this.#shaken(message);
+      }
+    }
+  }
+
+  #shaken({ error }) {
+    if (error) throw new Error(error);
+    this.#isShaken = true;
+    this.#attempts = 0;
+    this.#expect("The server fell silent.", SERVER_TIMEOUT);
+    // The server starts to count our silence with our first message.
+    this.#write({ type: PING });
+    this.#become("connected");
+  }
+
+  #understand(message) {
+    switch (message.type) {
+      case INVOCATION:
+        this.#handlers.get(message.target.toLowerCase())?.(...message.arguments);
+        break;
+      case COMPLETION:
+        this.#complete(message);
+        break;
+      case CLOSE:
+        this.#closed(message);
+        break;
+      default: // a ping, or something newer
+    }
+  }
+
+  #complete({ invocationId, result, error }) {
+    const call = this.#calls.get(invocationId);
+    this.#calls.delete(invocationId);
+    if (error) call?.reject(new Error(error));
+    else call?.resolve(result);
+  }
+
+  #closed({ error, allowReconnect }) {
+    const reason = new Error(error ?? "The server closed the connection.");
+    if (allowReconnect) {
+      this.#lost(reason);
+      return;
+    }
+    this.#generation++;
+    this.#dismantle(reason);
+    this.#become("disconnected", reason);
+  }
+
+  /** Tries again, later each time, and not at the same moment as everyone else. */
+  #lost(reason) {
+    this.#generation++;
+    this.#dismantle(reason);
+    this.#become("reconnecting", reason);
+    const delay = RETRY_DELAYS[Math.min(this.#attempts, RETRY_DELAYS.length - 1)];
+    this.#timers.retry = setTimeout(() => this.#connect(), delay * (0.75 + Math.random() / 2));
+  }
+
+  #dismantle(reason) {
+    Object.values(this.#timers).forEach(clearTimeout);
+    this.#isShaken = false;
+    this.#unread = "";
+    this.#socket?.close();
+    this.#socket = undefined;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    calls.forEach(({ reject }) => reject(reason));
+  }
+
+  #write(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(JSON.stringify(message) + SEPARATOR);
+    clearTimeout(this.#timers.ping);
+    if (this.#isShaken) {
+      this.#timers.ping = setTimeout(() => this.#write({ type: PING }), KEEP_ALIVE);
+    }
+  }
+
+  #expect(complaint, within) {
+    clearTimeout(this.#timers.silence);
+    this.#timers.silence = setTimeout(() => this.#lost(new Error(complaint)), within);
+  }
+
+  #become(state, reason) {
+    if (state === this.state) return;
+    this.state = state;
+    this.onstate(state, reason);
+  }
+}
+
+const SEPARATOR = "\u001e";
+
+const INVOCATION = 1;
+const COMPLETION = 3;
+const PING = 6;
+const CLOSE = 7;
+
+// Milliseconds. The first three are those that SignalR's own clients use.
+const HANDSHAKE_TIMEOUT = 15_000;
+const SERVER_TIMEOUT = 30_000;
+const KEEP_ALIVE = 15_000;
+/** By the number of attempts since the last connection; the last one goes on for ever. */
+const RETRY_DELAYS = [0, 500, 1_000, 2_000, 5_000, 10_000];

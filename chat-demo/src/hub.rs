@@ -1,0 +1,124 @@
+//! The tutorial's hub: what one says, everyone hears. Rooms are groups beside it.
+//!
+//! Pages limit what one can type, but anyone can call a hub: so the limits are here. A message that the
+//! backplane did not take is told to who said it and logged, since silence would pass for success.
+
+use backplane::Backplane;
+use serde::Serialize;
+use signalr::{Caller, Hub, HubError, Recipients};
+use tracing::warn;
+
+/// Makes the hub of one server.
+pub(crate) fn chat(backplane: Backplane) -> Hub {
+    Hub::new(backplane)
+        .method("Send", send)
+        .method("JoinRoom", join_room)
+        .method("LeaveRoom", leave_room)
+        .method("SendToRoom", send_to_room)
+}
+
+async fn send(caller: Caller, (name, message): (String, String)) -> Result<(), HubError> {
+    let said = (NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().all(), "broadcastMessage", said).await
+}
+
+async fn send_to_room(
+    caller: Caller,
+    (room, name, message): (String, String, String),
+) -> Result<(), HubError> {
+    let room = ROOM.check(&room)?;
+    let said = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().group(room), "roomMessage", said).await
+}
+
+async fn join_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
+    let joined = caller.groups().add(&ROOM.check(&room)?).await;
+    joined.map_err(|error| {
+        warn!(%error, "room not joined");
+        HubError::new(format!("the room was not joined: {error}"))
+    })
+}
+
+async fn leave_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
+    let left = caller.groups().remove(&ROOM.check(&room)?).await;
+    left.map_err(|error| {
+        warn!(%error, "room not left");
+        HubError::new(format!("the room was not left: {error}"))
+    })
+}
+
+async fn deliver(
+    recipients: Recipients,
+    method: &str,
+    arguments: impl Serialize,
+) -> Result<(), HubError> {
+    recipients.invoke(method, arguments).await.map_err(|error| {
+        warn!(%error, "message not sent");
+        HubError::new(format!("the message was not sent: {error}"))
+    })
+}
+
+/// What people may write in one field.
+struct Field {
+    name: &'static str,
+    characters_max: usize,
+}
+
+impl Field {
+    /// Returns the text in the one form that all spellings of it share: no white space around it, single
+    /// spaces in it.
+    fn check(&self, text: &str) -> Result<String, HubError> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.chars().any(char::is_control) {
+            return Err(HubError::new(format!("a {} has no control characters", self.name)));
+        }
+        self.check_length(text)
+    }
+
+    fn check_length(&self, text: String) -> Result<String, HubError> {
+        let Self { name, characters_max } = self;
+        match text.chars().count() {
+            0 => Err(HubError::new(format!("a {name} expects some text, found none"))),
+            found if found > *characters_max => Err(HubError::new(format!(
+                "a {name} has at most {characters_max} characters, found {found}"
+            ))),
+            _ => Ok(text),
+        }
+    }
+}
+
+const NAME: Field = Field { name: "name", characters_max: 40 };
+const ROOM: Field = Field { name: "room", characters_max: 40 };
+const MESSAGE: Field = Field { name: "message", characters_max: 4000 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_has_one_spelling() {
+        check(NAME, "  ann\t of \n the  hill ", Ok("ann of the hill"));
+    }
+
+    #[test]
+    fn lengths_are_limited_in_characters() {
+        let longest = "é".repeat(40);
+        check(ROOM, &longest, Ok(&longest));
+        check(ROOM, &"é".repeat(41), Err("a room has at most 40 characters, found 41"));
+        check(NAME, " \n ", Err("a name expects some text, found none"));
+        check(NAME, "a\u{0}b", Err("a name has no control characters"));
+    }
+
+    #[test]
+    fn a_message_keeps_its_lines() {
+        let poem = MESSAGE.check_length("one\n  two".to_owned());
+        assert_eq!(poem.unwrap(), "one\n  two");
+        assert!(MESSAGE.check_length("x".repeat(4001)).is_err());
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "constants read better without a &")]
+    fn check(field: Field, text: &str, expected: Result<&str, &str>) {
+        let found = field.check(text).map_err(|error| error.to_string());
+        assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text:?}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The page: static files inside of the binary, and the headers that protect it.
+//!
+//! It loads nothing from elsewhere and holds no inline script, and the policy says so to the browser.
+
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+/// Serves the files of the page.
+pub(crate) fn router() -> Router {
+    FILES
+        .iter()
+        .fold(Router::new(), |router, file| router.route(file.path, get(file)))
+        .layer(map_response(protect))
+}
+
+/// A file of the page, as it is in `page/`.
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+impl IntoResponse for &'static File {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, self.content_type)], self.content).into_response()
+    }
+}
+
+/// Adds what tells browsers to be careful with an answer.
+async fn protect(mut response: Response) -> Response {
+    let headers: &mut HeaderMap = response.headers_mut();
+    for (name, value) in PROTECTION {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+const PROTECTION: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // Files belong to a binary, which may be another one after the next start.
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+static FILES: [File; 5] = [
+    File {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        content: include_str!("../page/index.html"),
+    },
+    File {
+        path: "/chat.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("../page/chat.css"),
+    },
+    File {
+        path: "/chat.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/chat.js"),
+    },
+    File {
+        path: "/hub-connection.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/hub-connection.js"),
+    },
+    File {
+        path: "/icon.svg",
+        content_type: "image/svg+xml",
+        content: include_str!("../page/icon.svg"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_file_is_served_with_its_type_and_a_strict_policy() {
+        for file in &FILES {
+            let request = Request::get(file.path).body(Body::empty()).unwrap();
+            let response = router().oneshot(request).await.unwrap();
+            assert!(response.status().is_success(), "{}", file.path);
+            let headers = response.headers();
+            assert_eq!(headers["content-type"], file.content_type);
+            assert!(
+                headers["content-security-policy"]
+                    .to_str()
+                    .unwrap()
+                    .starts_with("default-src 'self';")
+            );
+            assert_eq!(headers["referrer-policy"], "no-referrer");
+            assert_eq!(headers["x-content-type-options"], "nosniff");
+        }
+    }
+
+    #[test]
+    fn the_page_names_only_files_that_are_served() {
+        let html = FILES[0].content;
+        let names = html.split("src=\"").chain(html.split("href=\"")).skip(1);
+        for name in
+            names.filter_map(|rest| rest.split('"').next()).filter(|name| name.starts_with('/'))
+        {
+            assert!(FILES.iter().any(|file| file.path == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One web server: the page, its status and the hub, on a backplane of its own.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, serve::ListenerExt};
+use backplane::Backplane;
+use signalr::Hub;
+use tokio::{net::TcpListener, task::JoinHandle, time};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{hub, page, status};
+
+/// A running web server.
+pub(crate) struct Site {
+    address: SocketAddr,
+    backplane: Backplane,
+    hub: Hub,
+    stopping: CancellationToken,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Site {
+    /// Serves the chat to whom the listener accepts.
+    ///
+    /// # Errors
+    ///
+    /// When the listener does not know its address.
+    pub(crate) fn start(listener: TcpListener, backplane: Backplane) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let hub = hub::chat(backplane.clone());
+        let app = Router::new()
+            .merge(page::router())
+            .merge(status::router(address.to_string(), backplane.clone()))
+            .merge(hub.router("/chatHub"));
+        let stopping = CancellationToken::new();
+        // A chat's messages are small and late when they wait for company.
+        let listener = listener.tap_io(|socket| {
+            let _ = socket.set_nodelay(true);
+        });
+        let serve =
+            axum::serve(listener, app).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        info!(%address, "web server ready");
+        Ok(Self { address, hub, stopping, serving: tokio::spawn(serve.into_future()), backplane })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends the browsers away, answers the requests in hand, and leaves the backplane.
+    pub(crate) async fn shutdown(self) {
+        self.hub.shutdown().await;
+        self.stopping.cancel();
+        let aborted = self.serving.abort_handle();
+        if time::timeout(REQUESTS_TIMEOUT, self.serving).await.is_err() {
+            aborted.abort();
+        }
+        self.backplane.shutdown().await;
+    }
+}
+
+/// How long a shutdown waits for browsers that are slow to read an answer.
+const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,195 @@
+//! From options to running servers, and to what the user is told then.
+
+use std::{fmt::Write, io, net::SocketAddr};
+
+use backplane::{Backplane, ConnectError};
+use broker::{BindError, Broker, Config, Server};
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::{
+    options::{Options, PasswordError},
+    site::Site,
+};
+
+/// The whole demo.
+pub(crate) struct Running {
+    /// None when the user has one elsewhere.
+    broker: Option<Server>,
+    url: Url,
+    app_name: String,
+    sites: Vec<Site>,
+}
+
+impl Running {
+    /// Starts everything, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// When an address is taken or an option makes no sense.
+    pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
+        let listeners = listen(&options.listen).await?;
+        let (broker, url) = match options.broker_elsewhere()? {
+            Some(url) => (None, url),
+            None => {
+                let server = embed(options).await?;
+                let url = options.broker_here(server.local_addr().port())?;
+                (Some(server), url)
+            }
+        };
+        let app_name = options.app_name.clone();
+        let mut sites = Vec::new();
+        for listener in listeners {
+            let backplane = Backplane::connecting(url.as_str(), &app_name)?;
+            sites.push(Site::start(listener, backplane)?);
+        }
+        Ok(Self { broker, url, app_name, sites })
+    }
+
+    /// Returns what the user can do now: pages to open, and a line that watches them.
+    pub(crate) fn invitation(&self) -> String {
+        let mut text = String::from("Open these pages, in two windows, and talk:\n");
+        for site in &self.sites {
+            let _ = writeln!(text, "  http://{}/", site.address());
+        }
+        let _ = write!(text, "Watch what the servers tell each other:\n  {}", self.watch_line());
+        text
+    }
+
+    /// The `redis-cli` line for the channel of the app.
+    fn watch_line(&self) -> String {
+        watch_line(&self.url, &self.app_name)
+    }
+
+    /// Ends everything, the servers before the broker that they talk through.
+    pub(crate) async fn shutdown(self) {
+        let mut ending = tokio::task::JoinSet::new();
+        for site in self.sites {
+            ending.spawn(site.shutdown());
+        }
+        ending.join_all().await;
+        if let Some(broker) = self.broker {
+            broker.shutdown().await;
+        }
+    }
+}
+
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|source| StartError::Listen { address, source })?);
+    }
+    Ok(listeners)
+}
+
+/// Starts a broker in this process that serves TCP on the loopback address only.
+async fn embed(options: &Options) -> Result<Server, StartError> {
+    let config = Config {
+        bind: vec!["127.0.0.1".to_owned()],
+        port: options.broker_port,
+        requirepass: options.requirepass(),
+        ..Config::default()
+    };
+    Ok(Server::bind(Broker::new(), &config).await?)
+}
+
+fn watch_line(url: &Url, app_name: &str) -> String {
+    let mut line = String::from("redis-cli");
+    if url.scheme() == "rediss" {
+        line += " --tls";
+    }
+    match url.host_str() {
+        None | Some("127.0.0.1" | "localhost") => {}
+        Some(host) => {
+            let _ = write!(line, " -h {}", host.trim_matches(['[', ']']));
+        }
+    }
+    let _ = write!(line, " -p {}", url.port().unwrap_or(6379));
+    if !url.username().is_empty() {
+        let _ = write!(line, " --user {}", shell_word(&decoded(url.username())));
+    }
+    if let Some(password) = url.password() {
+        let _ = write!(line, " -a {}", shell_word(&decoded(password)));
+    }
+    let _ = write!(line, " SUBSCRIBE {}", shell_word(app_name));
+    line
+}
+
+/// What stands in a URL with its escapes, without them.
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// The text as one word of a shell's line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Why the demo did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot listen on {address}: {}; choose another address with --listen", cause(source))]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "{0}; choose another port for the broker with --broker-port, \
+         or use the broker that is there with --redis URL"
+    )]
+    Broker(#[from] BindError),
+    #[error("{0}")]
+    Password(#[from] PasswordError),
+    #[error("--redis: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watch_line_can_be_pasted_into_a_shell() {
+        check("redis://127.0.0.1:6379", "ChatApp", "redis-cli -p 6379 SUBSCRIBE ChatApp");
+        check("redis://localhost", "ChatApp", "redis-cli -p 6379 SUBSCRIBE ChatApp");
+        check(
+            "redis://:p%40ss@10.0.0.1:7000",
+            "my chat",
+            "redis-cli -h 10.0.0.1 -p 7000 -a p@ss SUBSCRIBE 'my chat'",
+        );
+        check(
+            "rediss://ann:it%27s@[::1]",
+            "$x",
+            r"redis-cli --tls -h ::1 -p 6379 --user ann -a 'it'\''s' SUBSCRIBE '$x'",
+        );
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_names_the_option() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = listen(&[address]).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on {address}: address already in use; \
+                 choose another address with --listen"
+            )
+        );
+    }
+
+    fn check(url: &str, app_name: &str, expected: &str) {
+        assert_eq!(watch_line(&url.parse().unwrap(), app_name), expected);
+    }
+}

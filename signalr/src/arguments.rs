@@ -1,0 +1,103 @@
+//! From the JSON array of an invocation to the parameters of a method.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+/// What a hub method takes: a tuple of up to eight values, one for each argument of the client.
+///
+/// A method without parameters takes `()`, one with a single parameter `(T,)`.
+pub trait Arguments: Sized + Send {
+    /// Reads the arguments from a JSON array.
+    ///
+    /// # Errors
+    ///
+    /// When their number or their types are not those of the method.
+    fn bind(arguments: &RawValue) -> Result<Self, BindError>;
+}
+
+/// Arguments that do not fit their method. The texts are those of ASP.NET Core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// The client sent more or fewer than the method takes.
+    #[error("Invocation provides {found} argument(s) but target expects {expected}.")]
+    Count {
+        /// How many the client sent.
+        found: usize,
+        /// How many the method takes.
+        expected: usize,
+    },
+    /// At least one has another type.
+    #[error(
+        "Error binding arguments. Make sure that the types of the provided values match the types \
+         of the hub method being invoked."
+    )]
+    Type,
+}
+
+/// Cuts the array into exactly `N` elements.
+fn split<const N: usize>(arguments: &RawValue) -> Result<[&RawValue; N], BindError> {
+    let elements: Vec<&RawValue> =
+        serde_json::from_str(arguments.get()).map_err(|_| BindError::Type)?;
+    elements
+        .try_into()
+        .map_err(|elements: Vec<_>| BindError::Count { found: elements.len(), expected: N })
+}
+
+macro_rules! tuples {
+    ($($name:ident),*) => {
+        impl<$($name: DeserializeOwned + Send),*> Arguments for ($($name,)*) {
+            #[allow(non_snake_case, reason = "the type parameters name the elements, too")]
+            fn bind(arguments: &RawValue) -> Result<Self, BindError> {
+                let [$($name),*] = split(arguments)?;
+                Ok(($(serde_json::from_str($name.get()).map_err(|_| BindError::Type)?,)*))
+            }
+        }
+    };
+}
+
+tuples!();
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+tuples!(A, B, C, D);
+tuples!(A, B, C, D, E);
+tuples!(A, B, C, D, E, F);
+tuples!(A, B, C, D, E, F, G);
+tuples!(A, B, C, D, E, F, G, H);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_bind_to_a_tuple() {
+        assert_eq!(bind(r#"["ann",7]"#), Ok(("ann".to_owned(), 7_u8)));
+        assert_eq!(bind("[]"), Ok(()));
+        assert_eq!(bind("[null]"), Ok((None::<u8>,)));
+    }
+
+    #[test]
+    fn a_wrong_number_is_named() {
+        assert_eq!(
+            bind::<(String, u8)>(r#"["ann"]"#).unwrap_err().to_string(),
+            "Invocation provides 1 argument(s) but target expects 2."
+        );
+        assert_eq!(bind::<()>("[1]"), Err(BindError::Count { found: 1, expected: 0 }));
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused() {
+        assert_eq!(bind::<(u8,)>("[256]"), Err(BindError::Type));
+        assert_eq!(bind::<(String,)>("[1]"), Err(BindError::Type));
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let deep = format!("[{}{}]", "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(bind::<(serde_json::Value,)>(&deep), Err(BindError::Type));
+    }
+
+    fn bind<A: Arguments>(json: &str) -> Result<A, BindError> {
+        A::bind(&RawValue::from_string(json.to_owned()).unwrap())
+    }
+}

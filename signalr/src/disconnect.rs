@@ -1,0 +1,78 @@
+//! Why a connection ended, and what its client is told about it.
+//!
+//! A Close message that allows a reconnect makes clients with automatic reconnect come back; one without
+//! ends them for good. So the flag is set where nobody is at fault, and only there.
+
+use bytes::Bytes;
+
+use crate::{
+    handshake::HandshakeError,
+    protocol::{ProtocolError, json},
+};
+
+/// Why a connection ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Disconnect {
+    #[error("the client closed")]
+    Client,
+    #[error("the transport was lost: {0}")]
+    Lost(String),
+    #[error("the client was silent for too long")]
+    ClientTimeout,
+    #[error("a write took too long")]
+    WriteTimeout,
+    #[error("the connection did not read fast enough")]
+    SlowConnection,
+    #[error("the server shuts down")]
+    Shutdown,
+    #[error("the application ended it")]
+    Aborted,
+    #[error("the application refused it: {0}")]
+    Refused(String),
+    #[error("protocol error: {0}")]
+    Protocol(#[from] ProtocolError),
+    #[error("handshake failed: {0}")]
+    Handshake(#[from] HandshakeError),
+}
+
+impl Disconnect {
+    /// The last hub message to the client, if it still listens and has not closed itself.
+    pub(crate) fn last_words(&self, detailed: bool) -> Option<Bytes> {
+        match self {
+            Self::ClientTimeout | Self::Shutdown => Some(json::close(None, true)),
+            Self::Aborted => Some(json::close(None, false)),
+            // Told in every case: these are the client's own bytes, and nothing else explains them.
+            Self::Protocol(error) => Some(json::close(
+                Some(&format!("{CLOSED_WITH_ERROR} InvalidDataException: {error}")),
+                false,
+            )),
+            Self::Refused(error) if detailed => {
+                Some(json::close(Some(&format!("{CLOSED_WITH_ERROR} {error}")), false))
+            }
+            Self::Refused(_) => Some(json::close(Some(CLOSED_WITH_ERROR), false)),
+            Self::Handshake(error) => Some(error.reply()),
+            Self::Client | Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection => None,
+        }
+    }
+
+    /// Whether there is still someone to close the transport with.
+    pub(crate) fn is_reachable(&self) -> bool {
+        !matches!(self, Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection)
+    }
+
+    /// Whether the transport's end is marked as an error.
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(self, Self::Protocol(_) | Self::Refused(_))
+    }
+}
+
+impl From<backplane::Disconnect> for Disconnect {
+    fn from(disconnect: backplane::Disconnect) -> Self {
+        match disconnect {
+            backplane::Disconnect::SlowConnection => Self::SlowConnection,
+            _ => Self::Shutdown,
+        }
+    }
+}
+
+const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";

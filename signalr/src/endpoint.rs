@@ -1,0 +1,120 @@
+//! Requests on `<hub>` itself: a transport for a connection.
+//!
+//! WebSockets is the only transport, so that all other requests are refused, with the words that
+//! ASP.NET Core has for them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade},
+    http::{Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use tracing::{Instrument, debug_span};
+
+use crate::{
+    hub::Hub,
+    negotiated::{Claim, ClaimError},
+    origin,
+    session::{self, Peer},
+    transport::websocket,
+};
+
+/// Answers any request on `<hub>`.
+pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    if !origin::is_allowed(&parts, &hub.options().origins) {
+        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+    }
+    let token = query(&parts, "id");
+    if is_websocket(&parts) {
+        return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => accept(hub, &parts, token.as_deref(), upgrade),
+            Err(rejection) => rejection.into_response(),
+        };
+    }
+    refuse(&hub, &parts, token.as_deref())
+}
+
+/// Opens a WebSocket for a negotiated connection, or for a new one when the client skips negotiation.
+fn accept(
+    hub: Arc<Hub>,
+    parts: &Parts,
+    token: Option<&str>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let claim = match token.map(|token| hub.negotiated().claim(token)) {
+        None => Claim::unnegotiated(),
+        Some(Ok(claim)) => claim,
+        Some(Err(ClaimError::Unknown)) => return unknown_id(),
+        Some(Err(ClaimError::Active)) => return StatusCode::CONFLICT.into_response(),
+    };
+    let user = hub.user_of(parts);
+    let span = debug_span!("connection", connection.id = %claim.connection_id);
+    websocket::configure(upgrade, hub.options()).on_upgrade(move |socket| {
+        let sessions = hub.sessions().clone();
+        let session = async move {
+            let peer = Peer { connection_id: Arc::clone(&claim.connection_id), user };
+            session::serve(&hub, peer, websocket::halves(socket, hub.options())).await;
+            drop(claim);
+        };
+        sessions.track_future(session.instrument(span))
+    })
+}
+
+/// Says why a request that is no WebSocket does not work.
+fn refuse(hub: &Hub, parts: &Parts, token: Option<&str>) -> Response {
+    if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED, "the hub expects GET, POST or DELETE");
+    }
+    let Some(token) = token else {
+        return refusal(StatusCode::BAD_REQUEST, "Connection ID required");
+    };
+    if !hub.negotiated().contains(token) {
+        return unknown_id();
+    }
+    match parts.method {
+        Method::POST => refusal(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "POST requests are not allowed for WebSocket connections.",
+        ),
+        Method::DELETE => refusal(
+            StatusCode::BAD_REQUEST,
+            "Cannot terminate this connection using the DELETE endpoint.",
+        ),
+        _ if accepts_events(parts) => unsupported("ServerSentEvents"),
+        _ => unsupported("LongPolling"),
+    }
+}
+
+fn unknown_id() -> Response {
+    refusal(StatusCode::NOT_FOUND, "No Connection with that ID")
+}
+
+fn unsupported(transport: &str) -> Response {
+    let text = format!("{transport} transport not supported by this end point type");
+    refusal(StatusCode::NOT_FOUND, text)
+}
+
+/// A plain text answer to a request that does not work.
+pub(crate) fn refusal(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain")], text.into()).into_response()
+}
+
+/// A value of the query, whose names count without case.
+pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
+    let query: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri).ok()?;
+    let found = query.0.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value)
+}
+
+fn is_websocket(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(header::UPGRADE);
+    parts.method == Method::CONNECT
+        || upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn accepts_events(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
+}

@@ -1,0 +1,85 @@
+//! What a hub method may fail with.
+
+use std::{any, error::Error, fmt};
+
+/// Why a hub method, or `on_connected`, failed.
+///
+/// Made with [`HubError::new`], its message is for the client to read. Made from any other error by `?`,
+/// the client learns only that something failed, and the server's log has the cause: errors speak of the
+/// inside of the server, which is nobody else's business.
+///
+/// It is no [`Error`] itself, since it could not then be made from all others.
+///
+/// ```
+/// use signalr::HubError;
+///
+/// fn parse(room: &str) -> Result<u32, HubError> {
+///     if room.is_empty() {
+///         return Err(HubError::new("a room has a number")); // the client reads this
+///     }
+///     Ok(room.parse()?) // the client does not read that
+/// }
+/// assert_eq!(parse("").unwrap_err().message(), Some("a room has a number"));
+/// assert_eq!(parse("x").unwrap_err().message(), None);
+/// ```
+pub struct HubError(Cause);
+
+enum Cause {
+    Told(String),
+    Hidden { kind: &'static str, source: Box<dyn Error + Send + Sync> },
+}
+
+impl HubError {
+    /// Makes an error whose message the client may read.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(Cause::Told(message.into()))
+    }
+
+    /// Returns the message for the client, or `None` when the cause is not for its eyes.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match &self.0 {
+            Cause::Told(message) => Some(message),
+            Cause::Hidden { .. } => None,
+        }
+    }
+
+    /// The whole truth, in the form that clients with details read.
+    pub(crate) fn details(&self) -> String {
+        match &self.0 {
+            Cause::Told(message) => format!("HubException: {message}"),
+            Cause::Hidden { kind, source } => {
+                let mut text = format!("{kind}: {source}");
+                let mut cause = source.source();
+                while let Some(error) = cause {
+                    text = format!("{text}: {error}");
+                    cause = error.source();
+                }
+                text
+            }
+        }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for HubError {
+    fn from(error: E) -> Self {
+        let path = any::type_name::<E>();
+        let kind = path.rsplit("::").next().unwrap_or(path);
+        Self(Cause::Hidden { kind, source: Box::new(error) })
+    }
+}
+
+impl fmt::Debug for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HubError").field(&self.details()).finish()
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Told(message) => f.write_str(message),
+            Cause::Hidden { source, .. } => source.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The application's side of the crate: its methods, and the router that serves them.
+//!
+//! A hub is cheap to clone; clones serve the same connections. Methods are looked up without regard to
+//! case, since clients of other languages write them as they like.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{Router, http::request::Parts, routing};
+use backplane::Backplane;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    arguments::{Arguments, BindError},
+    caller::Caller,
+    clients::Clients,
+    endpoint,
+    error::HubError,
+    negotiate,
+    negotiated::Negotiated,
+    options::Options,
+    origin,
+};
+
+/// The methods that clients call, on one backplane.
+///
+/// ```
+/// use signalr::{Caller, Hub};
+///
+/// # fn router(backplane: backplane::Backplane) -> axum::Router {
+/// let hub = Hub::new(backplane).method(
+///     "Send",
+///     |caller: Caller, (name, message): (String, String)| async move {
+///         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
+///         Ok(())
+///     },
+/// );
+/// axum::Router::new().merge(hub.router("/chatHub"))
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    backplane: Backplane,
+    /// By their names in lower case.
+    methods: HashMap<String, Method>,
+    on_connected: Option<OnConnected>,
+    on_disconnected: Option<OnDisconnected>,
+    user_id: Option<UserId>,
+    options: Options,
+    negotiated: Negotiated,
+    stopping: CancellationToken,
+    sessions: TaskTracker,
+}
+
+impl Hub {
+    /// Makes a hub without methods.
+    #[must_use]
+    pub fn new(backplane: Backplane) -> Self {
+        Self {
+            backplane,
+            methods: HashMap::new(),
+            on_connected: None,
+            on_disconnected: None,
+            user_id: None,
+            options: Options::default(),
+            negotiated: Negotiated::default(),
+            stopping: CancellationToken::new(),
+            sessions: TaskTracker::new(),
+        }
+    }
+
+    /// Adds a method. What it returns is the result that `invoke` gives at the client.
+    ///
+    /// A connection's methods run one at a time, in the order of its calls, and to their end.
+    ///
+    /// # Panics
+    ///
+    /// When the hub has a method of this name already; case does not count.
+    #[must_use]
+    pub fn method<F, Fut, A, R>(mut self, name: &str, method: F) -> Self
+    where
+        F: Fn(Caller, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, HubError>> + Send + 'static,
+        A: Arguments + 'static,
+        R: Serialize,
+    {
+        let method: Method = Arc::new(move |caller, arguments| {
+            let running = method(caller, A::bind(arguments)?);
+            Ok(Box::pin(async move { Ok(to_raw_value(&running.await?)?) }))
+        });
+        let previous = self.methods.insert(name.to_lowercase(), method);
+        assert!(previous.is_none(), "the hub has a method {name:?} already");
+        self
+    }
+
+    /// Runs something for each new connection, before its first method. An error refuses the connection.
+    #[must_use]
+    pub fn on_connected<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Caller) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HubError>> + Send + 'static,
+    {
+        self.on_connected = Some(Arc::new(move |caller| Box::pin(hook(caller))));
+        self
+    }
+
+    /// Runs something after each connection that was not refused, whatever ended it.
+    #[must_use]
+    pub fn on_disconnected<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Caller) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_disconnected = Some(Arc::new(move |caller| Box::pin(hook(caller))));
+        self
+    }
+
+    /// Says who a client is, from the request that opens its transport. Without it, clients have no user.
+    #[must_use]
+    pub fn user_id(
+        mut self,
+        user_id: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.user_id = Some(Arc::new(user_id));
+        self
+    }
+
+    /// Replaces the options.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Returns a router that serves the hub at `path`, which begins with `/`.
+    ///
+    /// Add methods first: they belong to the router from then on.
+    ///
+    /// # Panics
+    ///
+    /// When axum refuses the path.
+    pub fn router(&self, path: &str) -> Router {
+        let path = path.trim_end_matches('/');
+        let hub = if path.is_empty() { "/" } else { path };
+        Router::new()
+            .route(&format!("{path}/negotiate"), routing::any(negotiate::negotiate))
+            .route(hub, routing::any(endpoint::connect))
+            .layer(origin::cors(&self.options.origins))
+            .with_state(Arc::new(self.clone()))
+    }
+
+    /// Returns whom code outside of the methods may invoke something on.
+    #[must_use]
+    pub fn clients(&self) -> Clients {
+        Clients::new(self.backplane.clone())
+    }
+
+    /// Sends all clients away, to come back to another server, and waits until they have gone.
+    ///
+    /// It takes no longer than a stuck write and a silent client may. New connections are closed at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the clients are still sent away, and nobody waits for them.
+    pub async fn shutdown(&self) {
+        self.stopping.cancel();
+        self.sessions.close();
+        let bound: Duration = self.options.write_timeout + self.options.close_timeout;
+        if time::timeout(bound, self.sessions.wait()).await.is_err() {
+            tracing::warn!(connections = self.sessions.len(), "hub methods did not return in time");
+        }
+    }
+
+    pub(crate) fn backplane(&self) -> &Backplane {
+        &self.backplane
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    pub(crate) fn sessions(&self) -> &TaskTracker {
+        &self.sessions
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Method> {
+        self.methods.get(&name.to_lowercase())
+    }
+
+    pub(crate) fn on_connected_hook(&self) -> Option<&OnConnected> {
+        self.on_connected.as_ref()
+    }
+
+    pub(crate) fn on_disconnected_hook(&self) -> Option<&OnDisconnected> {
+        self.on_disconnected.as_ref()
+    }
+
+    pub(crate) fn user_of(&self, parts: &Parts) -> Option<Arc<str>> {
+        self.user_id.as_ref().and_then(|user_id| user_id(parts)).map(Into::into)
+    }
+}
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// Binds the arguments at once, and returns the method's run.
+pub(crate) type Method = Arc<
+    dyn Fn(Caller, &RawValue) -> Result<Running<Result<Box<RawValue>, HubError>>, BindError>
+        + Send
+        + Sync,
+>;
+pub(crate) type OnConnected = Arc<dyn Fn(Caller) -> Running<Result<(), HubError>> + Send + Sync>;
+pub(crate) type OnDisconnected = Arc<dyn Fn(Caller) -> Running<()> + Send + Sync>;
+type UserId = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;

@@ -1,0 +1,125 @@
+//! `POST <hub>/negotiate`: a new connection with its ids, and the transports it may use.
+//!
+//! From version 1 on a client gets two ids: the connection id, which others may know, and the connection
+//! token, which its own requests carry. Version 0 knows only one.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::time;
+
+use crate::{
+    endpoint::{query, refusal},
+    hub::Hub,
+    negotiated::random_id,
+    origin,
+};
+
+/// Answers any request on `<hub>/negotiate`.
+pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    if parts.method != Method::POST {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
+    }
+    if !origin::is_allowed(&parts, &hub.options().origins) {
+        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+    }
+    let version = match version(query(&parts, "negotiateVersion").as_deref()) {
+        Ok(version) => version,
+        Err(error) => return Json(Refused { error }).into_response(),
+    };
+    let Some(answer) = add_connection(&hub, version) else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections are negotiated");
+    };
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (no_store, Json(answer)).into_response()
+}
+
+/// Makes a connection that is forgotten unless a transport comes in time.
+fn add_connection(hub: &Hub, version: u8) -> Option<Negotiation> {
+    let connection_id = random_id();
+    let connection_token = (version > 0).then(random_id);
+    let secret = connection_token.clone().unwrap_or_else(|| connection_id.clone());
+
+    let options = hub.options();
+    hub.negotiated().add(secret.clone(), connection_id.as_str().into(), options.negotiated_max)?;
+    let (negotiated, timeout) = (hub.negotiated().clone(), options.disconnect_timeout);
+    tokio::spawn(async move {
+        time::sleep(timeout).await;
+        negotiated.expire(&secret);
+    });
+    Some(Negotiation {
+        negotiate_version: version,
+        connection_id,
+        connection_token,
+        available_transports: [Transport {
+            transport: "WebSockets",
+            transfer_formats: &["Text", "Binary"],
+        }],
+    })
+}
+
+/// The version to speak, for the one that the client asks for.
+fn version(asked: Option<&str>) -> Result<u8, String> {
+    let Some(asked) = asked else { return Ok(0) };
+    match asked.trim().parse::<i32>() {
+        Ok(0) => Ok(0),
+        Ok(1..) => Ok(VERSION_MAX),
+        Ok(_) => Err(format!(
+            "The client requested version '{asked}', but the server does not support this version."
+        )),
+        Err(_) => Err("The client requested a non-integer protocol version.".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Negotiation {
+    negotiate_version: u8,
+    connection_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_token: Option<String>,
+    available_transports: [Transport; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Transport {
+    transport: &'static str,
+    transfer_formats: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct Refused {
+    error: String,
+}
+
+const VERSION_MAX: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_is_the_highest_that_both_know() {
+        check(None, Ok(0));
+        check(Some("0"), Ok(0));
+        check(Some("1"), Ok(1));
+        check(Some("17"), Ok(1));
+        check(
+            Some("-1"),
+            Err("The client requested version '-1', but the server does not support this version."),
+        );
+        for text in ["", "x", "1.0", "99999999999"] {
+            check(Some(text), Err("The client requested a non-integer protocol version."));
+        }
+    }
+
+    fn check(asked: Option<&str>, expected: Result<u8, &str>) {
+        assert_eq!(super::version(asked), expected.map_err(str::to_owned), "{asked:?}");
+    }
+}

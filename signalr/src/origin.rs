@@ -1,0 +1,154 @@
+//! Which web pages may connect.
+//!
+//! Browsers let any page open a WebSocket to any server and send its cookies along; CORS does not apply.
+//! So each request that names an `Origin` must come from the server's own pages or from a listed origin,
+//! compared whole. A request without one comes from no browser page, and is let in.
+
+use std::{fmt, str::FromStr};
+
+use axum::http::{HeaderValue, Method, Uri, header, request::Parts, uri::Authority};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// Where a web page is from: `scheme://host[:port]`, in lower case, without the scheme's own port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    scheme: String,
+    authority: String,
+}
+
+impl Origin {
+    /// Whether a page of this origin was served by the host that the request names.
+    fn is_served_by(&self, host: &str) -> bool {
+        self.authority == without_default_port(&self.scheme, host)
+    }
+
+    fn header_value(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.to_string()).ok()
+    }
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let expected = || OriginError { found: text.to_owned() };
+        let uri: Uri = text.parse().map_err(|_| expected())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(expected());
+        };
+        if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
+            return Err(expected());
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        let authority = without_default_port(&scheme, authority.as_str());
+        Ok(Self { scheme, authority })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+/// A text that is not an origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is scheme://host[:port], found {found:?}")]
+pub struct OriginError {
+    found: String,
+}
+
+/// Whether the page that made a request may talk to us.
+pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin]) -> bool {
+    let Some(origin) = parts.headers.get(header::ORIGIN) else { return true };
+    let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else {
+        return false;
+    };
+    host(parts).is_some_and(|host| origin.is_served_by(host)) || allowed.contains(&origin)
+}
+
+/// The CORS answers that pages of the listed origins need: exact origin and credentials.
+pub(crate) fn cors(allowed: &[Origin]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(allowed.iter().filter_map(Origin::header_value)))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::HeaderName::from_static("x-requested-with"),
+            header::HeaderName::from_static("x-signalr-user-agent"),
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+        ])
+        .vary([header::ORIGIN])
+}
+
+/// The host that the client asked: `Host`, or the authority of an HTTP/2 request.
+fn host(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| parts.uri.authority().map(Authority::as_str))
+}
+
+fn without_default_port(scheme: &str, authority: &str) -> String {
+    let authority = authority.to_ascii_lowercase();
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return authority,
+    };
+    authority.strip_suffix(port).map_or_else(|| authority.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_the_same_host_and_port_may_connect() {
+        check("http://127.0.0.1:5001", "127.0.0.1:5001", true);
+        check("https://Chat.Example.com", "chat.example.com:443", true);
+        check("http://[::1]:5001", "[::1]:5001", true);
+        check("http://127.0.0.1:5002", "127.0.0.1:5001", false);
+        check("http://localhost:5001", "127.0.0.1:5001", false);
+    }
+
+    #[test]
+    fn a_listed_origin_matches_whole() {
+        check("https://friend.example.com", "here", true);
+        check("https://friend.example.com:443", "here", true);
+        check("http://friend.example.com", "here", false);
+        check("https://a.friend.example.com", "here", false);
+        check("https://friend.example.com.evil.net", "here", false);
+        check("https://friend.example.com:8443", "here", false);
+    }
+
+    #[test]
+    fn an_origin_that_is_none_may_not_connect() {
+        check("null", "null", false);
+        check("", "", false);
+        check("file://", "here", false);
+        check("http://here@evil.net", "here", false);
+    }
+
+    #[test]
+    fn a_request_without_origin_is_no_browser_page() {
+        let (parts, ()) = Request::get("/chatHub").body(()).unwrap().into_parts();
+        assert!(is_allowed(&parts, &[]));
+    }
+
+    #[test]
+    fn a_listed_origin_has_neither_path_nor_user() {
+        for text in ["https://a/path", "a.example.com", "https://me@a", "https://a/?q", ""] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+        assert!("https://a.example.com/".parse::<Origin>().is_ok());
+    }
+
+    fn check(origin: &str, host: &str, expected: bool) {
+        let request = Request::get("/chatHub").header("origin", origin).header("host", host);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let allowed = ["https://friend.example.com".parse().unwrap()];
+        assert_eq!(is_allowed(&parts, &allowed), expected, "{origin} at {host}");
+    }
+}

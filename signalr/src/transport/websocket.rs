@@ -1,0 +1,115 @@
+//! Hub messages over a WebSocket.
+//!
+//! Incoming opcodes are not looked at, as clients send the handshake as text whatever follows. Outgoing
+//! frames are text and hold whole hub messages, which the JavaScript client insists on.
+
+use std::future;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use bytes::Bytes;
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use tokio_tungstenite::tungstenite;
+
+use super::{Incoming, Outcome, Outgoing};
+use crate::{disconnect::Disconnect, options::Options, protocol::ProtocolError};
+
+/// Sets the buffers and limits of a WebSocket about to open.
+pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
+    // One frame may hold what a client queued up; its single messages have a limit of their own.
+    let frame_bytes_max = options.message_bytes_max.saturating_add(QUEUED_BYTES_MAX);
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_frame_size(frame_bytes_max)
+        .max_message_size(frame_bytes_max)
+}
+
+/// Makes the two halves of an open WebSocket.
+pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
+    let (sink, stream) = socket.split();
+    let reader = Reader { stream, is_readable: true, message_bytes_max: options.message_bytes_max };
+    (reader, Writer { sink })
+}
+
+/// The half that brings what the client sends.
+pub(crate) struct Reader {
+    stream: SplitStream<WebSocket>,
+    /// Not after a frame over the limit: what follows in the stream is its content.
+    is_readable: bool,
+    message_bytes_max: usize,
+}
+
+impl Incoming for Reader {
+    async fn read(&mut self) -> Result<Bytes, Disconnect> {
+        // Neither bytes nor an end: to hang up on unread bytes would take back from the network what was
+        // written last, and that tells the client what was wrong.
+        if !self.is_readable {
+            future::pending().await
+        }
+        loop {
+            match self.stream.next().await {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    return Ok(message.into_data());
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                // Whatever its code: browsers close without one, and that is normal.
+                Some(Ok(Message::Close(_))) => return Err(Disconnect::Client),
+                Some(Err(error)) => return Err(self.disconnect(error)),
+                None => return Err(Disconnect::Lost("no close frame".to_owned())),
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn disconnect(&mut self, error: axum::Error) -> Disconnect {
+        let error = error.into_inner();
+        match error.downcast_ref() {
+            Some(tungstenite::Error::Capacity(_)) => {
+                self.is_readable = false;
+                ProtocolError::TooLarge(self.message_bytes_max).into()
+            }
+            _ => Disconnect::Lost(error.to_string()),
+        }
+    }
+}
+
+/// The half that takes what the client shall read.
+pub(crate) struct Writer {
+    sink: SplitSink<WebSocket, Message>,
+}
+
+impl Outgoing for Writer {
+    async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
+        let text = Utf8Bytes::try_from(messages).expect("JSON is UTF-8");
+        self.sink.feed(Message::Text(text)).await.map_err(lost)
+    }
+
+    async fn flush(&mut self) -> Result<(), Disconnect> {
+        self.sink.flush().await.map_err(lost)
+    }
+
+    async fn close(&mut self, outcome: Outcome) -> Result<(), Disconnect> {
+        let code = match outcome {
+            Outcome::Normal => close_code::NORMAL,
+            Outcome::Error => close_code::ERROR,
+        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+        self.sink.send(Message::Close(Some(frame))).await.map_err(lost)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err calls")]
+fn lost(error: axum::Error) -> Disconnect {
+    Disconnect::Lost(error.to_string())
+}
+
+/// What an idle connection costs; a larger frame makes it grow while it arrives.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What is gathered before a write that nobody flushed.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// How much the .NET client gathers into one frame while another is under way.
+const QUEUED_BYTES_MAX: usize = 64 * 1024;

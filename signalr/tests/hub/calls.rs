@@ -1,0 +1,166 @@
+//! Clients call the hub's methods.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use signalr::{Caller, Hub, HubError};
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::TestServer;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_with_the_methods_result() {
+    let mut client = TestServer::start(methods).connect().await;
+    assert_eq!(client.call("Add", json!([1, 2])).await, json!({"result": 3}));
+    assert_eq!(client.call("Nothing", json!([])).await, json!({"result": null}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_are_found_whatever_their_case() {
+    let mut client = TestServer::start(methods).connect().await;
+    for name in ["add", "ADD", "aDd"] {
+        assert_eq!(client.call(name, json!([1, 2])).await, json!({"result": 3}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the hub has a method \"add\" already")]
+async fn two_methods_of_one_name_are_a_mistake() {
+    TestServer::start(|hub| methods(hub).method("add", |_, ()| async { Ok(()) }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_id_is_not_answered() {
+    let mut client = TestServer::start(methods).connect().await;
+    client.say(r#"{"type":1,"target":"Add","arguments":[1,2]}"#).await;
+    client.say(r#"{"type":1,"target":"Unknown","arguments":[]}"#).await;
+    assert_eq!(client.call("Add", json!([3, 4])).await, json!({"result": 7}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_mean_nothing() {
+    let mut client = TestServer::start(methods).connect().await;
+    let calls = "{\"type\":1,\"invocationId\":\"a\",\"target\":\"Add\",\"arguments\":[1,2]}\u{1e}\
+                 {\"type\":1,\"invocationId\":\"b\",\"target\":\"Add\",\"arguments\":[3,4]}\u{1e}";
+    client.send(Message::text(&calls[..20])).await;
+    client.send(Message::binary(calls.as_bytes()[20..90].to_vec())).await;
+    client.send(Message::text(&calls[90..])).await;
+    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "a", "result": 3}));
+    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "b", "result": 7}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_have_the_words_of_asp_net_core() {
+    let mut client = TestServer::start(methods).connect().await;
+    for (method, arguments, error) in [
+        (
+            "Unknown",
+            json!([]),
+            "Failed to invoke 'Unknown' due to an error on the server. \
+             HubException: Method does not exist.",
+        ),
+        ("add", json!([1]), "Failed to invoke 'add' due to an error on the server."),
+        ("Add", json!(["1", 2]), "Failed to invoke 'Add' due to an error on the server."),
+        (
+            "Refuse",
+            json!([]),
+            "An unexpected error occurred invoking 'Refuse' on the server. HubException: no",
+        ),
+        ("Fail", json!([]), "An unexpected error occurred invoking 'Fail' on the server."),
+        ("Panic", json!([]), "An unexpected error occurred invoking 'Panic' on the server."),
+    ] {
+        assert_eq!(client.call(method, arguments).await, json!({ "error": error }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn details_are_told_where_they_are_switched_on() {
+    let server = TestServer::with_options(|options| options.detailed_errors = true, methods);
+    let mut client = server.connect().await;
+    for (method, arguments, error) in [
+        (
+            "Add",
+            json!([1]),
+            "Failed to invoke 'Add' due to an error on the server. \
+             InvalidDataException: Invocation provides 1 argument(s) but target expects 2.",
+        ),
+        (
+            "Fail",
+            json!([]),
+            "An unexpected error occurred invoking 'Fail' on the server. \
+             ParseIntError: invalid digit found in string",
+        ),
+    ] {
+        assert_eq!(client.call(method, arguments).await, json!({ "error": error }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_refused_in_words() {
+    let mut client = TestServer::start(methods).connect().await;
+    for (call, error) in [
+        (
+            json!({"type": 4, "invocationId": "1", "target": "Add", "arguments": [1, 2]}),
+            "The client attempted to invoke the non-streaming 'Add' method with a streaming \
+             invocation.",
+        ),
+        (
+            json!({"type": 4, "invocationId": "1", "target": "X", "arguments": []}),
+            "Failed to invoke 'X' due to an error on the server. \
+             HubException: Method does not exist.",
+        ),
+        (
+            json!({"type": 1, "invocationId": "1", "target": "Add", "arguments": [1],
+                   "streamIds": ["2"]}),
+            "An unexpected error occurred invoking 'Add' on the server. \
+             HubException: Client sent 1 stream(s), Hub method expects 0.",
+        ),
+    ] {
+        client.say(call).await;
+        assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "1", "error": error}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_unknown_types_are_ignored() {
+    let mut client = TestServer::start(methods).connect().await;
+    for kind in [2, 3, 5, 6, 8, 9, 77] {
+        client.say(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
+    }
+    assert_eq!(client.call("Add", json!([1, 2])).await, json!({"result": 3}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_run_one_at_a_time_and_broadcasts_do_not_wait_for_them() {
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let server = TestServer::start(|hub| {
+        methods(hub).method("Wait", move |_, ()| {
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.notified().await;
+                Ok(())
+            }
+        })
+    });
+    let mut client = server.connect().await;
+    client.say(r#"{"type":1,"invocationId":"a","target":"Wait","arguments":[]}"#).await;
+    client.say(r#"{"type":1,"invocationId":"b","target":"Nothing","arguments":[]}"#).await;
+    server.hub.clients().all().invoke("news", (1,)).await.unwrap();
+    assert_eq!(client.hear().await, json!({"type": 1, "target": "news", "arguments": [1]}));
+    gate.notify_one();
+    assert_eq!(client.hear().await["invocationId"], "a");
+    assert_eq!(client.hear().await["invocationId"], "b");
+}
+
+fn methods(hub: Hub) -> Hub {
+    hub.method("Add", |_, (a, b): (i32, i32)| async move { Ok(a + b) })
+        .method("Nothing", |_, ()| async { Ok(()) })
+        .method("Refuse", |_: Caller, ()| async { Err::<(), _>(HubError::new("no")) })
+        .method("Fail", |_, ()| async { Ok("x".parse::<i32>()?) })
+        .method("Panic", |_, ()| async {
+            assert!(std::hint::black_box(false), "on purpose");
+            Ok(())
+        })
+}

@@ -1,0 +1,85 @@
+//! The hub calls its clients' methods.
+
+use axum::http::request::Parts;
+use serde_json::json;
+use signalr::{Caller, Hub};
+
+use crate::server::TestServer;
+
+#[tokio::test(start_paused = true)]
+async fn everyone_hears_a_broadcast_in_one_order() {
+    let server = TestServer::start(chat);
+    let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    for text in ["one", "two", "three"] {
+        ann.say(json!({"type": 1, "target": "Send", "arguments": ["ann", text]})).await;
+    }
+    for client in [&mut ann, &mut bob] {
+        for text in ["one", "two", "three"] {
+            let expected = json!({"type": 1, "target": "message", "arguments": ["ann", text]});
+            assert_eq!(client.hear().await, expected);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
+    let server = TestServer::start(chat);
+    let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    assert_eq!(ann.call("Join", json!(["room"])).await, json!({"result": null}));
+    assert_eq!(bob.call("Join", json!(["room"])).await, json!({"result": null}));
+    assert_eq!(bob.call("Leave", json!(["room"])).await, json!({"result": null}));
+    server.hub.clients().group("room").invoke("room", ("x",)).await.unwrap();
+    server.hub.clients().all().invoke("all", ("y",)).await.unwrap();
+    assert_eq!(ann.hear().await["target"], "room");
+    assert_eq!(ann.hear().await["target"], "all");
+    assert_eq!(bob.hear().await["target"], "all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_is_all_connections_that_say_so() {
+    let server = TestServer::start(chat);
+    let mut phone = server.connect_with(&[("x-user", "ann")]).await;
+    let mut laptop = server.connect_with(&[("x-user", "ann")]).await;
+    let mut other = server.connect().await;
+    assert_eq!(phone.call("WhoAmI", json!([])).await, json!({"result": "ann"}));
+    assert_eq!(other.call("WhoAmI", json!([])).await, json!({"result": null}));
+    server.hub.clients().user("ann").invoke("user", ()).await.unwrap();
+    server.hub.clients().all().invoke("all", ()).await.unwrap();
+    assert_eq!(phone.hear().await["target"], "user");
+    assert_eq!(laptop.hear().await["target"], "user");
+    assert_eq!(other.hear().await["target"], "all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_can_mean_itself_and_the_others() {
+    let server = TestServer::start(chat);
+    let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    ann.say(json!({"type": 1, "target": "Wave", "arguments": []})).await;
+    assert_eq!(ann.hear().await["target"], "you");
+    assert_eq!(bob.hear().await["target"], "others");
+    server.hub.clients().all().invoke("all", ()).await.unwrap();
+    assert_eq!(ann.hear().await["target"], "all");
+    assert_eq!(bob.hear().await["target"], "all");
+}
+
+fn chat(hub: Hub) -> Hub {
+    hub.user_id(|parts: &Parts| Some(parts.headers.get("x-user")?.to_str().ok()?.to_owned()))
+        .method("Send", |caller: Caller, (name, text): (String, String)| async move {
+            caller.clients().all().invoke("message", (name, text)).await?;
+            Ok(())
+        })
+        .method("Join", |caller: Caller, (room,): (String,)| async move {
+            caller.groups().add(&room).await?;
+            Ok(())
+        })
+        .method("Leave", |caller: Caller, (room,): (String,)| async move {
+            caller.groups().remove(&room).await?;
+            Ok(())
+        })
+        .method("WhoAmI", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) })
+        .method("Wave", |caller: Caller, ()| async move {
+            caller.clients().caller().invoke("you", ()).await?;
+            caller.clients().others().invoke("others", ()).await?;
+            Ok(())
+        })
+}

@@ -1,0 +1,190 @@
+//! How connections begin.
+
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+use signalr::Options;
+use tokio::time::{self, Duration};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::{TestServer, duration};
+
+#[tokio::test(start_paused = true)]
+async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
+    let server = TestServer::start(|hub| hub);
+    let negotiated = server.negotiate().await;
+    assert_eq!(negotiated["negotiateVersion"], 1);
+    assert_eq!(
+        negotiated["availableTransports"],
+        json!([{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}])
+    );
+    let token = negotiated["connectionToken"].as_str().unwrap();
+    assert_eq!(token.len(), 22);
+    assert_ne!(negotiated["connectionId"], token);
+
+    let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
+    client.shake_hands().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_0_has_one_id_for_all() {
+    let server = TestServer::start(|hub| hub);
+    let (_, _, body) = server.request(Request::post("/hub/negotiate")).await;
+    let negotiated: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(negotiated["negotiateVersion"], 0);
+    assert_eq!(negotiated.get("connectionToken"), None);
+    let id = negotiated["connectionId"].as_str().unwrap();
+    server.open(&format!("?id={id}"), &[]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_id_does_not_open_a_connection_that_has_a_token() {
+    let server = TestServer::start(|hub| hub);
+    let negotiated = server.negotiate().await;
+    let id = negotiated["connectionId"].as_str().unwrap();
+    let refusal = server.open(&format!("?id={id}"), &[]).await.err().unwrap();
+    assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_websocket_of_a_connection_is_refused() {
+    let server = TestServer::start(|hub| hub);
+    let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    let first = server.open(&format!("?id={token}"), &[]).await.unwrap();
+    let refusal = server.open(&format!("?ID={token}"), &[]).await.err().unwrap();
+    assert_eq!(refusal.status(), StatusCode::CONFLICT);
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_transport_is_forgotten_after_15_seconds() {
+    let server = TestServer::start(|hub| hub);
+    let early = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    time::sleep(Duration::from_secs(14)).await; // tokio's clock: no time passes
+    let late = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    time::sleep(Duration::from_secs(2)).await;
+    let refusal = server.open(&format!("?id={early}"), &[]).await.err().unwrap();
+    assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
+    server.open(&format!("?id={late}"), &[]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_do_not_work_are_told_why() {
+    let server = TestServer::start(|hub| hub);
+    let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    let known = format!("/hub?id={token}");
+    for (request, status, text) in [
+        (Request::get("/hub"), 400, "Connection ID required"),
+        (Request::post("/hub"), 400, "Connection ID required"),
+        (Request::get("/hub?id=x"), 404, "No Connection with that ID"),
+        (Request::post("/hub?id=x"), 404, "No Connection with that ID"),
+        (
+            Request::get(&known).header("accept", "text/event-stream"),
+            404,
+            "ServerSentEvents transport not supported by this end point type",
+        ),
+        (Request::get(&known), 404, "LongPolling transport not supported by this end point type"),
+        (Request::post(&known), 405, "POST requests are not allowed for WebSocket connections."),
+        (
+            Request::delete(&known),
+            400,
+            "Cannot terminate this connection using the DELETE endpoint.",
+        ),
+        (Request::put("/hub"), 405, "the hub expects GET, POST or DELETE"),
+        (Request::get("/hub/negotiate"), 405, "negotiate expects POST"),
+    ] {
+        let (found_status, headers, found_text) = server.request(request).await;
+        assert_eq!((found_status.as_u16(), found_text.as_str()), (status, text));
+        assert_eq!(headers["content-type"], "text/plain");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_connections_wait_for_a_transport() {
+    let server = TestServer::with_options(|options| options.negotiated_max = 1, |hub| hub);
+    server.negotiate().await;
+    let (status, ..) = server.request(Request::post("/hub/negotiate")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_page_may_neither_negotiate_nor_connect() {
+    let server = TestServer::start(|hub| hub);
+    let foreign = [("origin", "http://evil.example")];
+    let (name, value) = foreign[0];
+    let (status, headers, _) = server
+        .request(Request::post("/hub/negotiate").header("host", "server").header(name, value))
+        .await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(headers.get("access-control-allow-origin"), None);
+    let refusal = server.open("", &foreign).await.err().unwrap();
+    assert_eq!(refusal.status(), StatusCode::FORBIDDEN);
+
+    server.open("", &[("origin", "http://server")]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_page_may_connect_and_gets_cors_answers() {
+    let options = Options::default().allow_origin("https://friend.example").unwrap();
+    let server = TestServer::start(|hub| hub.with_options(options));
+    let preflight = Request::options("/hub/negotiate")
+        .header("origin", "https://friend.example")
+        .header("access-control-request-method", "POST");
+    let (status, headers, _) = server.request(preflight).await;
+    assert!(status.is_success());
+    assert_eq!(headers["access-control-allow-methods"], "GET,POST,DELETE");
+    assert_eq!(
+        headers["access-control-allow-headers"],
+        "x-requested-with,x-signalr-user-agent,authorization,content-type"
+    );
+
+    let negotiate = Request::post("/hub/negotiate").header("origin", "https://friend.example");
+    let (status, headers, _) = server.request(negotiate).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["access-control-allow-origin"], "https://friend.example");
+    assert_eq!(headers["access-control-allow-credentials"], "true");
+    assert!(headers["vary"].to_str().unwrap().to_lowercase().contains("origin"));
+    server.open("", &[("origin", "https://friend.example")]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_may_come_in_pieces_and_in_binary() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.open("", &[]).await.unwrap();
+    client.send(Message::text(r#"{"protocol":"#)).await;
+    client.send(Message::binary(&b"\"json\",\"version\":1}\x1e{\"type\":6}"[..])).await;
+    assert_eq!(client.hear().await, json!({}));
+    client.send(Message::text("\u{1e}")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_handshake_is_told_why_and_closed() {
+    let server = TestServer::start(|hub| hub);
+    let long = " ".repeat(32 * 1024);
+    for (request, error) in [
+        (
+            r#"{"protocol":"messagepack","version":1}"#,
+            "The protocol 'messagepack' is not supported.",
+        ),
+        (
+            r#"{"protocol":"json","version":9}"#,
+            "The server does not support version 9 of the 'json' protocol.",
+        ),
+        ("{", "An unexpected error occurred during connection handshake."),
+        (&*long, "An unexpected error occurred during connection handshake."),
+    ] {
+        let mut client = server.open("", &[]).await.unwrap();
+        client.say(request).await;
+        assert_eq!(client.hear().await, json!({ "error": error }));
+        assert_eq!(client.hear_close().await, 1000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_shakes_hands_is_closed_after_15_seconds() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.open("", &[]).await.unwrap();
+    let (waited, answer) = duration(client.hear()).await;
+    assert_eq!(answer, json!({"error": "Handshake was canceled."}));
+    assert_eq!(waited.as_secs(), 15);
+    assert_eq!(client.hear_close().await, 1000);
+}

@@ -1,0 +1,220 @@
+//! A server in memory and clients for it.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, Response, StatusCode},
+    serve::Listener,
+};
+use backplane::Backplane;
+use broker::Broker;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use signalr::{Hub, Options};
+use tokio::{
+    io::DuplexStream,
+    sync::mpsc,
+    time::{self, Instant},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{self, Message, client::IntoClientRequest, protocol::CloseFrame},
+};
+use tower::ServiceExt;
+
+/// One server with one hub at `/hub`.
+pub(crate) struct TestServer {
+    pub(crate) hub: Hub,
+    pub(crate) backplane: Backplane,
+    router: Router,
+    dial: mpsc::UnboundedSender<DuplexStream>,
+}
+
+impl TestServer {
+    pub(crate) fn start(build: impl FnOnce(Hub) -> Hub) -> Self {
+        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+        let hub = build(Hub::new(backplane.clone()));
+        let router = hub.router("/hub");
+        let (dial, calls) = mpsc::unbounded_channel();
+        let serve = axum::serve(Pipes(calls), router.clone());
+        tokio::spawn(serve.into_future());
+        Self { hub, backplane, router, dial }
+    }
+
+    pub(crate) fn with_options(
+        set: impl FnOnce(&mut Options),
+        build: impl FnOnce(Hub) -> Hub,
+    ) -> Self {
+        let mut options = Options::default();
+        set(&mut options);
+        Self::start(|hub| build(hub.with_options(options)))
+    }
+
+    /// Sends a request that is no WebSocket.
+    pub(crate) async fn request(
+        &self,
+        request: axum::http::request::Builder,
+    ) -> (StatusCode, HeaderMap, String) {
+        let request: Request<Body> = request.body(Body::empty()).unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn negotiate(&self) -> Value {
+        let (status, _, body) =
+            self.request(Request::post("/hub/negotiate?negotiateVersion=1")).await;
+        assert_eq!(status, StatusCode::OK);
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Opens a WebSocket, or returns the refusal.
+    pub(crate) async fn open(
+        &self,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, Response<Option<Vec<u8>>>> {
+        self.open_through(64 * 1024, query, headers).await
+    }
+
+    /// Opens a WebSocket over a pipe that holds so many bytes.
+    pub(crate) async fn open_through(
+        &self,
+        pipe_bytes: usize,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, Response<Option<Vec<u8>>>> {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
+        self.dial.send(theirs).unwrap();
+        let mut request = format!("ws://server/hub{query}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        match client_async(request, ours).await {
+            Ok((socket, _)) => Ok(Client { socket, unread: Vec::new() }),
+            Err(tungstenite::Error::Http(response)) => Err(*response),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Connects without negotiation, as a browser that was told so.
+    pub(crate) async fn connect(&self) -> Client {
+        self.connect_with(&[]).await
+    }
+
+    pub(crate) async fn connect_with(&self, headers: &[(&'static str, &str)]) -> Client {
+        let mut client = self.open("", headers).await.unwrap();
+        client.shake_hands().await;
+        client
+    }
+}
+
+/// A client that speaks the JSON hub protocol.
+pub(crate) struct Client {
+    socket: WebSocketStream<DuplexStream>,
+    unread: Vec<Value>,
+}
+
+impl Client {
+    pub(crate) async fn shake_hands(&mut self) {
+        self.say(r#"{"protocol":"json","version":1}"#).await;
+        assert_eq!(self.hear().await, json!({}));
+    }
+
+    /// Sends one hub message.
+    pub(crate) async fn say(&mut self, message: impl ToString) {
+        self.send(Message::text(format!("{}\u{1e}", message.to_string()))).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// Calls a method and returns its completion, without what only names the call.
+    pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
+        let call =
+            json!({"type": 1, "invocationId": "7", "target": method, "arguments": arguments});
+        self.say(call).await;
+        let mut completion = self.hear().await;
+        let fields = completion.as_object_mut().unwrap();
+        assert_eq!(fields.remove("type"), Some(json!(3)), "{fields:?}");
+        assert_eq!(fields.remove("invocationId"), Some(json!("7")));
+        completion
+    }
+
+    /// Waits for the next hub message.
+    pub(crate) async fn hear(&mut self) -> Value {
+        while self.unread.is_empty() {
+            match self.next().await {
+                Some(Message::Text(text)) => self.unread = whole_messages(&text),
+                other => panic!("expected a hub message, found {other:?}"),
+            }
+        }
+        self.unread.remove(0)
+    }
+
+    /// Waits for the next hub message that is no ping.
+    pub(crate) async fn hear_more_than_pings(&mut self) -> Value {
+        loop {
+            let message = self.hear().await;
+            if message != json!({"type": 6}) {
+                return message;
+            }
+        }
+    }
+
+    /// Waits for the server's close frame and returns its code.
+    pub(crate) async fn hear_close(&mut self) -> u16 {
+        assert_eq!(self.unread, [] as [Value; 0]);
+        match self.next().await {
+            Some(Message::Close(Some(CloseFrame { code, .. }))) => code.into(),
+            other => panic!("expected a close frame, found {other:?}"),
+        }
+    }
+
+    /// Waits for the end of the connection, whatever comes before it.
+    pub(crate) async fn hear_end(mut self) {
+        while self.next().await.is_some() {}
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        let next = time::timeout(PATIENCE, self.socket.next()).await.expect("the server is silent");
+        next.and_then(Result::ok)
+    }
+}
+
+/// Returns how long something takes on tokio's clock.
+pub(crate) async fn duration<T>(of: impl Future<Output = T>) -> (Duration, T) {
+    let start = Instant::now();
+    let done = of.await;
+    (start.elapsed(), done)
+}
+
+fn whole_messages(text: &str) -> Vec<Value> {
+    let messages = text.strip_suffix('\u{1e}').expect("frames hold whole messages");
+    messages.split('\u{1e}').map(|message| serde_json::from_str(message).unwrap()).collect()
+}
+
+/// The server's end of each pipe that a client opens.
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(pipe) => (pipe, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On the paused clock: far beyond every timeout of the server.
+const PATIENCE: Duration = Duration::from_secs(3600);
