@@ -36,8 +36,10 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let running = Running::start(options).await?;
+    // Before anybody is told that it runs: who knows may end it at once.
+    let stop = stop_signal()?;
     println!("{}", running.invitation());
-    stop_signal().await?;
+    stop.await?;
     info!("shutting down");
     running.shutdown().await;
     Ok(())
@@ -45,18 +47,22 @@ async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Waits for Ctrl-C or, where there is one, for SIGTERM.
 #[cfg(unix)]
-async fn stop_signal() -> io::Result<()> {
+fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
 }
 
 #[cfg(not(unix))]
-async fn stop_signal() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
 }
 
 /// Standard output is for the addresses; `RUST_LOG` chooses what is logged.

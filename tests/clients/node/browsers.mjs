@@ -1,0 +1,35 @@
+// Two pages of the chat in headless Chromium, one on each server, talk to each other.
+//
+// usage: node browsers.mjs PAGE PAGE COUNT
+// prints {"seen": [[text of each message at the first], … at the second], "servers": [text, text]}
+
+import { browse, connected, messages, say } from "./chat_page.mjs";
+import { report, run, until } from "./lib.mjs";
+
+await run("browsers.mjs PAGE PAGE COUNT", async (first, second, count) => {
+  await browse([first, second], async (pages) => {
+    const [ann, bob] = pages;
+    await connected(ann);
+    await connected(bob);
+    const servers = await Promise.all(pages.map((page) => page.textContent("#server")));
+
+    for (let number = 0; number < Number(count); number++) {
+      const [sender, name] = number % 2 === 0 ? [ann, "ann"] : [bob, "bob"];
+      const message = `message-${number}.`;
+      await say(sender, name, message);
+      await seenBy(pages, message);
+    }
+    await say(ann, "ann", "the-end.");
+    await seenBy(pages, "the-end.");
+
+    report({ seen: await Promise.all(pages.map(messages)), servers });
+  });
+});
+
+async function seenBy(pages, message) {
+  for (const page of pages) {
+    await until(`${message} on ${page.url()}`, async () =>
+      (await messages(page)).some((text) => text.includes(message)),
+    );
+  }
+}

@@ -1,0 +1,113 @@
+//! The tutorial's chat as a program: what it prints, what it serves, what it refuses.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use harness::{
+    Chat, Client, DEADLINE, Finished, Process, SLOW_DEADLINE, array, chat_demo_bin, eventually,
+    free_port, ok, within,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::server;
+
+#[tokio::test]
+async fn alone_it_starts_a_broker_and_prints_how_to_watch_it() {
+    let port = free_port();
+    let options = ["--broker-port", &port.to_string(), "--password", "secret"];
+    let chat = Chat::start(&options).await;
+    let line = format!("redis-cli -p {port} -a secret SUBSCRIBE ChatApp");
+    assert!(chat.log().contains(&line), "{}", chat.log());
+
+    let mut client = Client::connect(port).await;
+    assert!(client.command(&["PING"]).await.is_error());
+    assert_eq!(client.command(&["AUTH", "secret"]).await, ok());
+    eventually(async || {
+        client.command(&["PUBSUB", "NUMSUB", "ChatApp"]).await == array!["ChatApp", 2]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_broker_elsewhere_it_subscribes_there_to_the_name_of_the_app() {
+    let server = server(&["--requirepass", "secret"]).await;
+    let chat = Chat::start(&["--redis", &server.url(), "--app-name", "Tutorial"]).await;
+    let mut client = server.client().await;
+    eventually(async || {
+        client.command(&["PUBSUB", "NUMSUB", "Tutorial"]).await == array!["Tutorial", 2]
+    })
+    .await;
+    let line = format!("redis-cli -p {} -a secret SUBSCRIBE Tutorial", server.port());
+    assert!(chat.log().contains(&line), "{}", chat.log());
+}
+
+#[tokio::test]
+async fn every_server_serves_the_page_and_its_module() {
+    let server = server(&[]).await;
+    let chat = Chat::at(&server.url()).await;
+    for page in chat.pages() {
+        let answer = get(page, "/").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.to_lowercase().contains("content-type: text/html"), "{answer}");
+        assert!(answer.contains(r#"type="module""#), "{answer}");
+        assert!(get(page, "/nowhere").await.starts_with("HTTP/1.1 404"));
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_with_the_option_to_change() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = listener.local_addr().expect("it is bound");
+    let (free, port) = (format!("127.0.0.1:{}", free_port()), taken.port().to_string());
+    for (options, named) in [
+        (["--broker-port", &port, "--listen", &free].as_slice(), "--broker-port"),
+        (&["--redis", "redis://127.0.0.1:1", "--listen", &taken.to_string()], "--listen"),
+    ] {
+        let finished = run(options).await;
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        let said = &finished.stderr;
+        assert!(said.contains(named) && said.contains(&port), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    drop(listener);
+}
+
+#[tokio::test]
+async fn an_option_that_makes_no_sense_is_refused() {
+    for (options, named) in [
+        (["--redis", "http://127.0.0.1"].as_slice(), "--redis"),
+        (&["--redis", "redis://127.0.0.1", "--broker-port", "7000"], "--broker-port"),
+        (&["--listen", "nowhere"], "--listen"),
+        (&["--port", "7000"], "--port"),
+    ] {
+        let finished = run(options).await;
+        assert!(finished.code.is_some_and(|code| code != 0), "{options:?} {finished:?}");
+        assert!(finished.stderr.contains(named), "{options:?}: {}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn it_ends_in_time_when_it_is_asked_to() {
+    let server = server(&[]).await;
+    let mut chat = Chat::at(&server.url()).await;
+    chat.process().terminate();
+    assert_eq!(chat.process().exited(DEADLINE).await.code(), Some(0));
+}
+
+async fn run(options: &[&str]) -> Finished {
+    Process::run(Command::new(chat_demo_bin()).args(options), SLOW_DEADLINE).await
+}
+
+/// Returns the whole answer to a request, head and body.
+async fn get(page: &str, path: &str) -> String {
+    let host = page.trim_start_matches("http://").trim_end_matches('/');
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = async {
+        let mut stream = TcpStream::connect(host).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    within(DEADLINE, answer).await.unwrap_or_else(|error| panic!("{host} answers {error}"))
+}

@@ -1,0 +1,118 @@
+//! Input that is no protocol, and subscribers that stop reading.
+
+use harness::{Client, Server, ok, request};
+
+use super::server;
+
+#[tokio::test]
+async fn input_that_is_no_protocol_is_answered_in_redis_words_and_closed() {
+    let server = server(&[]).await;
+    for (sent, expected) in [
+        ("*x\r\n", "invalid multibulk length"),
+        ("*1048577999999999999999\r\n", "invalid multibulk length"),
+        ("*2147483648\r\n", "invalid multibulk length"),
+        ("*1\r\n$x\r\n", "invalid bulk length"),
+        ("*1\r\n$-1\r\n", "invalid bulk length"),
+        ("*1\r\n$536870913\r\n", "invalid bulk length"),
+        ("*1\r\n$4294967296\r\n", "invalid bulk length"),
+        ("*1\r\n:4\r\n", "expected '$', got ':'"),
+        ("*1\r\n*1\r\n", "expected '$', got '*'"),
+        ("*1\r\n\r\n", "expected '$', got ' '"),
+        ("PING \"x\r\n", "unbalanced quotes in request"),
+        ("PING 'x'y\r\n", "unbalanced quotes in request"),
+    ] {
+        expect_protocol_error(&server, sent.as_bytes(), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn lines_without_an_end_are_not_collected_for_ever() {
+    let server = server(&[]).await;
+    let line = [b'x'; 70 * 1024];
+    expect_protocol_error(&server, &line, "too big inline request").await;
+    let count = [b"*".as_slice(), &[b'1'; 70 * 1024]].concat();
+    expect_protocol_error(&server, &count, "too big mbulk count string").await;
+    let length = [b"*1\r\n$".as_slice(), &[b'1'; 70 * 1024]].concat();
+    expect_protocol_error(&server, &length, "too big bulk count string").await;
+}
+
+#[tokio::test]
+async fn what_stood_before_the_mistake_is_answered_first() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    client.send_raw(b"PING\r\nECHO hi\r\n*1\r\n!\r\n").await;
+    let expected = "+PONG\r\n$2\r\nhi\r\n-ERR Protocol error: expected '$', got '!'\r\n";
+    assert_eq!(client.read_to_close().await, expected);
+}
+
+#[tokio::test]
+async fn empty_requests_are_ignored() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    client.send_raw(b"*0\r\n*-1\r\n\r\n*1\r\n$4\r\nPING\r\n").await;
+    assert_eq!(client.read_bytes_until(b"\r\n").await, "+PONG\r\n");
+    client.expect_silence().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_stops_reading_is_closed_at_its_limit_and_others_are_not() {
+    let server = server(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]).await;
+    let (mut stuck, mut reader) = (server.client().await, server.client().await);
+    let mut publisher = server.client().await;
+    stuck.subscribe(&["news"]).await;
+    reader.subscribe(&["news"]).await;
+    let payload = vec![b'x'; 64 * 1024];
+
+    let mut published = 0;
+    loop {
+        let receivers = publisher.publish("news", &payload).await;
+        reader.expect_message("news", payload.as_slice()).await;
+        published += 1;
+        if receivers == 1 {
+            break;
+        }
+        assert!(published < 1_000, "64 MB wait for a subscriber that is allowed 1 MB");
+    }
+
+    let received = stuck.read_to_close().await.len();
+    assert!(received < published * (payload.len() + 64), "{received} B of {published} messages");
+    assert_eq!(publisher.publish("news", "on").await, 1);
+    reader.expect_message("news", "on").await;
+}
+
+#[tokio::test]
+async fn a_client_over_maxclients_is_told_so() {
+    let server = server(&["--maxclients", "2"]).await;
+    let (mut ann, mut bob) = (server.client().await, server.client().await);
+    ann.expect_silence().await;
+    bob.expect_silence().await;
+
+    let mut third = server.stranger().await;
+    assert_eq!(third.read_to_close().await, "-ERR max number of clients reached\r\n");
+
+    assert_eq!(ann.command(&["QUIT"]).await, ok());
+    ann.expect_closed().await;
+    server.client().await.expect_silence().await;
+}
+
+#[tokio::test]
+async fn half_a_request_costs_others_nothing() {
+    let server = server(&[]).await;
+    let mut halves = Vec::new();
+    for _ in 0..100 {
+        let mut client = server.client().await;
+        client.send_raw(b"*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$1000000\r\nabc").await;
+        halves.push(client);
+    }
+    let mut client = server.client().await;
+    let replies = client.pipeline(&request(&["PING"]).repeat(1_000), 1_000).await;
+    assert_eq!(replies.len(), 1_000);
+}
+
+async fn expect_protocol_error(server: &Server, sent: &[u8], expected: &str) {
+    let mut client: Client = server.client().await;
+    client.send_raw(sent).await;
+    let found = client.read_to_close().await;
+    let expected = format!("-ERR Protocol error: {expected}\r\n");
+    assert_eq!(found, expected, "{}", sent[..sent.len().min(40)].escape_ascii());
+}

@@ -1,0 +1,31 @@
+//! What users of our broker and backplane can see, from outside: processes, sockets, exit codes.
+//!
+//! | module          | claims about                                                            |
+//! |-----------------|-------------------------------------------------------------------------|
+//! | `auth`          | passwords: what is refused before them, both forms of `AUTH`, `HELLO`   |
+//! | `backplane`     | many servers acting as one over a broker that may go away               |
+//! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
+//! | `configuration` | the command line, files, and what is said about mistakes in them        |
+//! | `limits`        | input that is no protocol, and subscribers that stop reading            |
+//! | `ordering`      | every message once and all in one order, on one and on several threads  |
+//! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
+//! | `shutdown`      | SIGTERM                                                                 |
+//!
+//! Most modules know only `super::server`. The binary `external` runs those against `redis-server` as
+//! well, so that no claim here is about what we merely believe of Redis.
+
+mod auth;
+mod backplane;
+mod chat_demo;
+mod configuration;
+mod limits;
+mod ordering;
+mod pubsub;
+mod shutdown;
+
+use harness::Server;
+
+/// The server that the modules make their claims about.
+async fn server(arguments: &[&str]) -> Server {
+    Server::ours(arguments).await
+}

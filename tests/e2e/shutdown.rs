@@ -1,0 +1,87 @@
+//! SIGTERM: what was queued arrives, and the process is gone in time.
+
+use std::time::Duration;
+
+use harness::{DEADLINE, array, eventually};
+use tokio::time::Instant;
+
+use super::server;
+
+/// A shutdown that waits for clients waits no longer than this.
+const BOUND: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_server_without_clients_ends_at_once() {
+    let mut server = server(&[]).await;
+    assert_eq!(server.stop(BOUND).await, 0);
+}
+
+#[tokio::test]
+async fn queued_messages_are_delivered_before_the_end() {
+    let mut server = server(&["--io-threads", "2"]).await;
+    let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
+    subscriber.subscribe(&["news"]).await;
+    // More than socket buffers can hide, less than the limit of a subscriber.
+    let payload = vec![b'x'; 64 * 1024];
+    for _ in 0..384 {
+        assert_eq!(publisher.publish("news", &payload).await, 1);
+    }
+
+    server.process().terminate();
+    for _ in 0..384 {
+        subscriber.expect_message("news", payload.as_slice()).await;
+    }
+    subscriber.expect_closed().await;
+    publisher.expect_closed().await;
+
+    assert_eq!(server.process().exited(DEADLINE).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_does_not_delay_the_end() {
+    let mut server = server(&[]).await;
+    let (mut stuck, mut publisher) = (server.client().await, server.client().await);
+    stuck.subscribe(&["news"]).await;
+    let payload = vec![b'x'; 64 * 1024];
+    for _ in 0..384 {
+        assert_eq!(publisher.publish("news", &payload).await, 1);
+    }
+
+    let start = Instant::now();
+    assert_eq!(server.stop(DEADLINE).await, 0);
+
+    assert!(start.elapsed() < BOUND + Duration::from_secs(2), "it took {:?}", start.elapsed());
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn idle_clients_are_closed_and_new_ones_refused() {
+    let mut server = server(&["--io-threads", "2"]).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = server.client().await;
+        assert_eq!(client.command(&["SUBSCRIBE", "news"]).await, array!["subscribe", "news", 1]);
+        clients.push(client);
+    }
+
+    assert_eq!(server.stop(BOUND).await, 0);
+
+    for client in &mut clients {
+        client.expect_closed().await;
+    }
+    let address = ("127.0.0.1", server.port());
+    eventually(|| async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+}
+
+#[tokio::test]
+async fn the_port_is_free_again_at_once() {
+    let mut server = server(&[]).await;
+    let mut client = server.client().await;
+    client.subscribe(&["news"]).await;
+    assert_eq!(server.stop(BOUND).await, 0);
+
+    server.restart().await;
+
+    client.expect_closed().await;
+    server.client().await.expect_silence().await;
+}

@@ -1,0 +1,122 @@
+//! The chat in two headless Chromium pages, one on each server.
+
+use harness::{
+    Chat, Finished, Kind, Process, SLOW_DEADLINE, Server, eventually_within, free_port, node,
+};
+use serde_json::Value;
+
+use crate::redis_cli;
+
+/// The name of the app unless the chat is told another, and so of its channel.
+const APP: &str = "ChatApp";
+
+/// Enough for a mistake in the order to show, few enough for a slow machine.
+const MESSAGES: usize = 10;
+
+#[tokio::test]
+async fn each_sees_the_others_messages_once_and_in_order_over_our_broker() {
+    let server = Server::ours(&["--requirepass", "secret"]).await;
+    talk(&Chat::at(&server.url()).await, server.port()).await;
+}
+
+#[tokio::test]
+async fn each_sees_the_others_messages_once_and_in_order_over_redis_server() {
+    let server = Server::redis(&["--requirepass", "secret"]).await;
+    talk(&Chat::at(&server.url()).await, server.port()).await;
+}
+
+#[tokio::test]
+async fn each_sees_the_others_messages_once_and_in_order_with_nothing_but_the_chat() {
+    let port = free_port();
+    let options = ["--broker-port", &port.to_string(), "--password", "secret"];
+    let chat = Chat::start(&options).await;
+    assert!(chat.log().contains(&format!("redis-cli -p {port}")));
+    talk(&chat, port).await;
+}
+
+/// Two people talk; redis-cli, subscribed to the channel of the app, prints what they say.
+async fn talk(chat: &Chat, broker_port: u16) {
+    let watcher = redis_cli::subscribed(broker_port, "secret", APP).await;
+    let mut browsers = node("browsers.mjs");
+    browsers.args(chat.pages()).arg(MESSAGES.to_string());
+
+    let finished = Process::run(&mut browsers, 4 * SLOW_DEADLINE).await;
+
+    let result = result_of(&finished);
+    for page in [0, 1] {
+        let seen: Vec<&str> = texts(&result["seen"][page])
+            .into_iter()
+            .filter(|text| text.contains("message-") || text.contains("the-end."))
+            .collect();
+        assert_eq!(seen.len(), MESSAGES + 1, "page {page} shows {seen:?}");
+        for (number, text) in seen[..MESSAGES].iter().enumerate() {
+            let name = if number % 2 == 0 { "ann" } else { "bob" };
+            let expected = format!("message-{number}.");
+            assert!(text.contains(&expected) && text.contains(name), "page {page}: {seen:?}");
+        }
+        assert!(seen[MESSAGES].contains("the-end."), "page {page} shows {seen:?}");
+        let server = result["servers"][page].as_str().unwrap_or_default();
+        assert!(!server.is_empty(), "page {page} does not tell its server");
+    }
+    assert_ne!(result["servers"][0], result["servers"][1], "both pages are on one server");
+
+    watcher.stdout_with(SLOW_DEADLINE, |text| text.contains("the-end.").then_some(())).await;
+    for number in 0..MESSAGES {
+        let printed = watcher.stdout().matches(&format!("message-{number}.")).count();
+        assert_eq!(printed, 1, "redis-cli printed\n{}", watcher.stdout());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_the_backplane_is_on_the_page_and_in_the_log_with_our_broker() {
+    a_wrong_password_is_told(Kind::Ours).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_the_backplane_is_on_the_page_and_in_the_log_with_redis_server() {
+    a_wrong_password_is_told(Kind::Redis).await;
+}
+
+async fn a_wrong_password_is_told(kind: Kind) {
+    let server = Server::start(kind, &["--requirepass", "secret"]).await;
+    let chat = Chat::at(&server.url_with_password("wrong")).await;
+    for page in chat.pages() {
+        let mut browser = node("browser_error.mjs");
+        browser.args([page, "WRONGPASS"]);
+        let result = result_of(&Process::run(&mut browser, 3 * SLOW_DEADLINE).await);
+        let shown = result["backplane"].as_str().unwrap_or_default();
+        assert!(!shown.contains("wrong@"), "the page shows the password: {shown}");
+    }
+    eventually_within(SLOW_DEADLINE, async || chat.log().contains("WRONGPASS")).await;
+}
+
+#[tokio::test]
+async fn a_page_tells_when_the_broker_is_gone_and_goes_on_when_it_is_back() {
+    let mut server = Server::ours(&["--requirepass", "secret"]).await;
+    let chat = Chat::at(&server.url()).await;
+    server.kill();
+    let mut browser = node("browser_error.mjs");
+    browser.args([&chat.pages()[0], "connect"]);
+    result_of(&Process::run(&mut browser, 3 * SLOW_DEADLINE).await);
+
+    server.restart().await;
+
+    let mut asker = server.client().await;
+    let mut both_are_back = async || {
+        let counts = asker.command(&["PUBSUB", "NUMSUB", APP]).await;
+        counts.items()[1] == 2.into()
+    };
+    eventually_within(SLOW_DEADLINE, &mut both_are_back).await;
+    talk(&chat, server.port()).await;
+}
+
+/// Returns the last line of JSON that a script printed.
+pub(crate) fn result_of(finished: &Finished) -> Value {
+    assert_eq!(finished.code, Some(0), "{}\n{}", finished.stdout, finished.stderr);
+    let line = finished.stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON: {error}: {line}"))
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}

@@ -1,0 +1,27 @@
+//! The configuration file of Debian's redis-server package starts our broker as it is.
+
+use harness::{DEADLINE, Server, ok, simple};
+
+const DEBIAN_CONF: &str = "/etc/redis/redis.conf";
+
+#[tokio::test]
+async fn debians_redis_conf_starts_the_broker_unchanged() {
+    let file = std::fs::read(DEBIAN_CONF);
+    assert!(file.is_ok(), "cannot read {DEBIAN_CONF}: {file:?}, `cargo xtask setup` tells more");
+
+    // Only what belongs to the machine's own Redis is changed, by flags: its port and its log.
+    let mut server = Server::ours(&[DEBIAN_CONF, "--daemonize", "no", "--logfile", ""]).await;
+
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["PING"]).await, simple("PONG"));
+    assert_eq!(client.command(&["CLIENT", "SETNAME", "ann"]).await, ok());
+    client.subscribe(&["news"]).await;
+    assert_eq!(server.client().await.publish("news", "x").await, 1);
+    client.expect_message("news", "x").await;
+    // The last line of the start.
+    let ready = |text: &str| text.contains("Ready to accept").then(|| text.to_owned());
+    let log = server.process().stdout_with(DEADLINE, ready).await;
+    for name in ["appendonly", "dbfilename", "hash-max-listpack-entries"] {
+        assert_eq!(log.lines().filter(|line| line.contains(name)).count(), 1, "{name}:\n{log}");
+    }
+}

@@ -1,0 +1,21 @@
+//! The claims of `e2e` about what clients see, put to the machine's `redis-server`.
+//!
+//! A claim that fails here is wrong, however well our broker fulfils it.
+
+#[path = "../e2e/auth.rs"]
+mod auth;
+#[path = "../e2e/backplane.rs"]
+mod backplane;
+#[path = "../e2e/limits.rs"]
+mod limits;
+#[path = "../e2e/ordering.rs"]
+mod ordering;
+#[path = "../e2e/pubsub.rs"]
+mod pubsub;
+
+use harness::Server;
+
+/// The server that the modules make their claims about.
+async fn server(arguments: &[&str]) -> Server {
+    Server::redis(arguments).await
+}

@@ -1,0 +1,123 @@
+//! What redis-cli, as a process of its own, shows of our broker: the same as of Redis.
+
+use std::process::Command;
+
+use harness::{DEADLINE, Finished, Kind, Process, SLOW_DEADLINE, Server};
+
+#[tokio::test]
+async fn it_prints_what_is_published_by_our_broker() {
+    it_prints_what_is_published(Kind::Ours).await;
+}
+
+#[tokio::test]
+async fn it_prints_what_is_published_by_redis_server() {
+    it_prints_what_is_published(Kind::Redis).await;
+}
+
+async fn it_prints_what_is_published(kind: Kind) {
+    let server = Server::start(kind, &["--requirepass", "secret"]).await;
+    let cli = subscribed(server.port(), "secret", "ChatApp").await;
+    let mut publisher = server.client().await;
+    assert_eq!(publisher.publish("ChatApp", "hello from ann").await, 1);
+    assert_eq!(publisher.publish("ChatApp", "a \"quoted\" word").await, 1);
+
+    let printed =
+        cli.stdout_with(DEADLINE, |text| text.contains("quoted").then(|| text.to_owned())).await;
+
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+    let expected = [
+        ["subscribe", "ChatApp", "1"],
+        ["message", "ChatApp", "hello from ann"],
+        ["message", "ChatApp", "a \"quoted\" word"],
+    ];
+    assert_eq!(lines, expected.concat());
+}
+
+#[tokio::test]
+async fn it_prints_the_same_of_our_broker_as_of_redis_server() {
+    let ours = Server::ours(&["--requirepass", "secret"]).await;
+    let redis = Server::redis(&["--requirepass", "secret"]).await;
+    for command in [
+        ["PING"].as_slice(),
+        &["PING", "hello"],
+        &["ECHO", "a b\r\n\u{e9}\u{1}"],
+        &["SELECT", "1"],
+        &["PUBLISH", "news", "hello"],
+        &["PUBLISH", "news"],
+        &["PUBSUB", "CHANNELS"],
+        &["PUBSUB", "NUMSUB", "news"],
+        &["PUBSUB", "NUMPAT"],
+        &["CLIENT", "SETNAME", "ann"],
+        &["CLIENT", "GETNAME"],
+        &["nosuchcommand", "a", "b"],
+        &["QUIT"],
+    ] {
+        for format in ["--raw", "--no-raw", "--csv"] {
+            let (one, other) =
+                (cli(&ours, format, command).await, cli(&redis, format, command).await);
+            assert_eq!(one.stdout, other.stdout, "{format} {command:?}");
+            assert_eq!(one.code, other.code, "{format} {command:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_missing_or_wrong_is_told() {
+    let server = Server::ours(&["--requirepass", "secret"]).await;
+    let port = server.port().to_string();
+    let without = run(&["-p", &port, "PING"]).await;
+    assert!(without.stdout.contains("NOAUTH Authentication required."), "{without:?}");
+    let wrong = run(&["-p", &port, "-a", "wrong", "PING"]).await;
+    let said = format!("{}{}", wrong.stdout, wrong.stderr);
+    assert!(said.contains("WRONGPASS"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn info_names_a_redis_and_counts_clients() {
+    let server = Server::ours(&[]).await;
+    let port = server.port().to_string();
+    for section in ["server", "clients", "stats"] {
+        let info = run(&["-p", &port, "INFO", section]).await;
+        assert_eq!(info.code, Some(0));
+        let heading = format!("# {}{}", section[..1].to_uppercase(), &section[1..]);
+        assert!(info.stdout.contains(&heading), "{info:?}");
+    }
+    let all = run(&["-p", &port, "INFO"]).await;
+    assert!(all.stdout.contains("redis_version:7."), "{all:?}");
+    assert!(all.stdout.contains("connected_clients:"), "{all:?}");
+}
+
+/// At a terminal redis-cli first asks the server for its commands, to complete and explain them.
+#[tokio::test]
+async fn it_starts_at_a_terminal() {
+    for kind in [Kind::Ours, Kind::Redis] {
+        let server = Server::start(kind, &[]).await;
+        let line = format!("redis-cli -p {}", server.port());
+        let mut terminal = Command::new("script");
+        terminal.args(["-q", "-e", "-c", &line, "/dev/null"]).env("TERM", "dumb");
+        let process = Process::start_with_input(&mut terminal, b"echo ready-to-type\nquit\n");
+        let finished = process.finish(SLOW_DEADLINE).await;
+        let answer = "> \"ready-to-type\"";
+        assert!(finished.stdout.contains(answer), "{kind:?}: {finished:?}");
+    }
+}
+
+/// Starts redis-cli as the README says, and waits until it is subscribed.
+pub(crate) async fn subscribed(port: u16, password: &str, channel: &str) -> Process {
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &port.to_string(), "-a", password, "SUBSCRIBE", channel]);
+    let process = Process::start(&mut command);
+    let confirmed = |text: &str| (text.lines().count() >= 3).then_some(());
+    process.stdout_with(DEADLINE, confirmed).await;
+    process
+}
+
+async fn cli(server: &Server, format: &str, command: &[&str]) -> Finished {
+    let port = server.port().to_string();
+    let options = ["-p", &port, "-a", "secret", "--no-auth-warning", format];
+    run(&[&options, command].concat()).await
+}
+
+async fn run(arguments: &[&str]) -> Finished {
+    Process::run(Command::new("redis-cli").args(arguments), DEADLINE).await
+}

@@ -1,0 +1,28 @@
+//! What the end-to-end tests are written with: processes under test and a client that hides nothing.
+//!
+//! A [`Server`] is a process that speaks Redis' protocol, ours or Debian's `redis-server`; a
+//! [`Client`] is a socket with a RESP decoder; a [`Process`] is any other program with its output.
+//! Everything waits within a deadline ([`within`], [`eventually`]) and panics with what it saw, since
+//! a test that fails should say why without being run again.
+//!
+//! Nothing here knows our code: it sees sockets, exit codes and text, as a user does.
+
+mod chat;
+mod client;
+mod node;
+mod port;
+mod process;
+mod program;
+mod reply;
+mod server;
+mod wait;
+
+pub use chat::Chat;
+pub use client::{Client, Protocol, request};
+pub use node::node;
+pub use port::free_port;
+pub use process::{Finished, Process};
+pub use program::{broker_bin, chat_demo_bin, workspace_dir};
+pub use reply::{Reply, Value, error, null, ok, simple};
+pub use server::{Kind, Server};
+pub use wait::{DEADLINE, SLOW_DEADLINE, eventually, eventually_within, within};

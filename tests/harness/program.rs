@@ -1,0 +1,59 @@
+//! The programs of this workspace, built once per test process.
+//!
+//! Cargo builds the binaries of a package only for that package's own tests, so the tests here ask
+//! for them. The build has the features that the whole workspace agrees on and therefore shares all
+//! dependencies with the test run that asked for it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Returns the path of the `broker` binary; `BROKER_BIN` in the environment names another one.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn broker_bin() -> &'static Path {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    built(&PATH, "broker", "BROKER_BIN")
+}
+
+/// Returns the path of the `chat-demo` binary; `CHAT_DEMO_BIN` in the environment names another one.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn chat_demo_bin() -> &'static Path {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    built(&PATH, "chat-demo", "CHAT_DEMO_BIN")
+}
+
+/// Returns the top directory of the workspace.
+pub fn workspace_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
+}
+
+/// A failure is remembered as well: the next test's build would say the same once more.
+fn built(path: &'static OnceLock<Option<PathBuf>>, bin: &str, variable: &str) -> &'static Path {
+    let named = || std::env::var_os(variable).filter(|value| !value.is_empty());
+    let path = path.get_or_init(|| named().map(PathBuf::from).or_else(|| build(bin)));
+    path.as_deref().unwrap_or_else(|| panic!("cargo cannot build {bin}, it said why on stderr"))
+}
+
+fn build(bin: &str) -> Option<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace_dir());
+    cargo.args(["build", "--quiet", "--workspace", "--bin", bin]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().expect("cargo should run");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages
+        .lines()
+        .filter(|_| output.status.success())
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == bin)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}

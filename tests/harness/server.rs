@@ -1,0 +1,215 @@
+//! A Redis-compatible server process under test.
+//!
+//! Ours and Debian's `redis-server` are started, asked and stopped alike, so that every claim about
+//! what a client sees can be put to both. Each has a port and a directory of its own, is ready when
+//! its constructor returns, and ends with its owner.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::port::free_port;
+use crate::process::{Process, command};
+use crate::program::broker_bin;
+use crate::wait::{DEADLINE, eventually_within};
+
+/// A server process, listening on a port of its own.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    arguments: Vec<String>,
+    port: u16,
+    dir: TempDir,
+    process: Process,
+}
+
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The `broker` of this workspace.
+    Ours,
+    /// The `redis-server` that is installed on the machine.
+    Redis,
+}
+
+impl Server {
+    /// Starts our broker with these arguments and a free port.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer within the deadline.
+    pub async fn ours(arguments: &[&str]) -> Self {
+        Self::start(Kind::Ours, arguments).await
+    }
+
+    /// Starts the machine's `redis-server` with these arguments, a free port, and no persistence.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer within the deadline.
+    pub async fn redis(arguments: &[&str]) -> Self {
+        Self::start(Kind::Redis, arguments).await
+    }
+
+    /// Starts one or the other. Arguments may start with a file and may name another `--port`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer within the deadline.
+    pub async fn start(kind: Kind, arguments: &[&str]) -> Self {
+        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let port = option(&arguments, "--port").map_or_else(free_port, |port| {
+            port.parse().unwrap_or_else(|_| panic!("--port expects a number, found {port:?}"))
+        });
+        if option(&arguments, "--port").is_none() {
+            arguments.extend(["--port".into(), port.to_string()]);
+        }
+        if kind == Kind::Redis {
+            // One argument each: two empty ones would be two flags without a value.
+            arguments.extend(["--save", "", "--appendonly", "no"].map(String::from));
+        }
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let process = spawn(kind, &arguments, dir.path());
+        let mut server = Self { kind, arguments, port, dir, process };
+        server.ready().await;
+        server
+    }
+
+    /// Returns whose server it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Returns its working directory, which is empty at first and goes away with it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns its URL, with the password of `--requirepass` if it has one.
+    pub fn url(&self) -> String {
+        match self.password() {
+            Some(password) => self.url_with_password(password),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// Returns its URL with another password.
+    pub fn url_with_password(&self, password: &str) -> String {
+        format!("redis://:{password}@127.0.0.1:{}", self.port)
+    }
+
+    /// Returns what it printed on standard output so far.
+    pub fn stdout(&self) -> String {
+        self.process.stdout()
+    }
+
+    /// Returns what it printed on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Returns the process itself.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Connects a client, which is authenticated when the server has a password.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot connect or the password is refused.
+    pub async fn client(&self) -> Client {
+        let mut client = self.stranger().await;
+        if let Some(password) = self.password() {
+            let reply = client.command(&["AUTH", password]).await;
+            assert_eq!(reply, crate::reply::ok());
+        }
+        client
+    }
+
+    /// Connects a client that has said nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot connect.
+    pub async fn stranger(&self) -> Client {
+        Client::connect(self.port).await
+    }
+
+    /// Asks it to end with SIGTERM, and returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end within the deadline, or a signal ended it.
+    pub async fn stop(&mut self, deadline: Duration) -> i32 {
+        self.process.terminate();
+        let status = self.process.exited(deadline).await;
+        status.code().unwrap_or_else(|| panic!("{status}\n{}", self.process.transcript()))
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same arguments on the same port, killing it first if it still runs.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer within the deadline.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.process = spawn(self.kind, &self.arguments, self.dir.path());
+        self.ready().await;
+    }
+
+    /// Waits until it answers `PING`, with whatever reply.
+    async fn ready(&mut self) {
+        let (port, process) = (self.port, &mut self.process);
+        eventually_within(3 * DEADLINE, || {
+            assert!(!process.is_over(), "the server ended\n{}", process.transcript());
+            answers(port)
+        })
+        .await;
+    }
+
+    fn password(&self) -> Option<&str> {
+        option(&self.arguments, "--requirepass").filter(|password| !password.is_empty())
+    }
+}
+
+fn spawn(kind: Kind, arguments: &[String], dir: &Path) -> Process {
+    let program = match kind {
+        Kind::Ours => broker_bin(),
+        Kind::Redis => Path::new("redis-server"),
+    };
+    Process::start(command(program, arguments).current_dir(dir))
+}
+
+async fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
+    let mut first = [0];
+    stream.write_all(b"PING\r\n").await.is_ok()
+        && stream.read_exact(&mut first).await.is_ok()
+        && matches!(first, [b'+' | b'-'])
+}
+
+/// The value after the last mention of a flag.
+fn option<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+    let index = arguments.iter().rposition(|argument| argument == flag)?;
+    arguments.get(index + 1).map(String::as_str)
+}

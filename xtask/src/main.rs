@@ -1,0 +1,86 @@
+//! Every habit of this project in one word: `cargo xtask test`.
+//!
+//! | module  | what it is about                                                      |
+//! |---------|-----------------------------------------------------------------------|
+//! | `setup` | what the tests need beyond Rust, installed only where it is missing    |
+//! | `step`  | one program run with its name and duration, and the end at a failure  |
+
+mod setup;
+mod step;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use step::{Failure, Step};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Task {
+    /// Installs what the tests need, then runs everything that must be green
+    Test,
+    /// The same as `test`
+    Ci,
+    /// Installs what the tests need: redis-server, redis-cli, Chromium, Node.js and its packages
+    Setup,
+    /// Checks licenses and sources of all dependencies, with cargo-deny
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Test | Task::Ci => test(),
+        Task::Setup => setup::run(),
+        Task::Deny => setup::cargo_deny().and_then(|()| deny()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that must be green, the quickest answers first.
+fn test() -> Result<(), Failure> {
+    setup::run()?;
+    Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
+    if setup::has_cargo_deny() {
+        deny()?;
+    } else {
+        println!("\n==> licenses and sources: left out, `cargo xtask deny` installs cargo-deny");
+    }
+    Step::cargo("clippy")
+        .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
+        .args(["--", "-D", "warnings"])
+        .run()?;
+    // One build for unit and end-to-end tests, the external ones among them: the features of
+    // dependencies are those of the whole workspace each time.
+    Step::cargo("unit and end-to-end tests")
+        .args(["test", "--locked", "--workspace", "--all-targets"])
+        .run()?;
+    Step::cargo("documentation examples")
+        .args(["test", "--locked", "--workspace", "--doc"])
+        .run()?;
+    Step::cargo("tests with other programs")
+        .args(["test", "--locked", "--workspace", "--features", "e2e/external"])
+        .args(["--test", "external"])
+        .run()?;
+    Step::cargo("documentation")
+        .args(["doc", "--locked", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+fn deny() -> Result<(), Failure> {
+    Step::cargo("licenses and sources")
+        .args(["deny", "--offline", "--locked", "check", "bans", "licenses", "sources"])
+        .run()
+}

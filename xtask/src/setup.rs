@@ -1,0 +1,184 @@
+//! What the tests need beyond Rust, installed only where it is missing.
+//!
+//! A machine that has everything is left alone and needs no network. On Debian, as root, missing
+//! programs come from its packages; elsewhere a person is told the one line to run. Nothing is
+//! started: a Redis that the package would run as a service is kept from doing so.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::step::{Failure, Step, workspace_dir};
+
+/// Installs what is missing.
+///
+/// # Errors
+///
+/// When something is missing and may not be, or could not be, installed.
+pub(crate) fn run() -> Result<(), Failure> {
+    programs()?;
+    debian_conf()?;
+    crates()?;
+    node_packages()
+}
+
+/// Programs the tests run, and Debian's packages of them.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+/// The configuration file that a test starts our broker with; it is in the package, too.
+const DEBIAN_CONF: &str = "/etc/redis/redis.conf";
+
+fn programs() -> Result<(), Failure> {
+    let mut packages = missing_packages();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !may_apt_install() {
+        let line = format!("sudo apt-get install -y {}", packages.join(" "));
+        return Err(Failure::Missing { what: packages.join(", "), line });
+    }
+    Step::program("list of Debian's packages", "apt-get").args(["update", "-q"]).run()?;
+    packages.insert(0, "install");
+    let quiet = ServicesHeld::new();
+    Step::program("programs for the tests", "apt-get")
+        .args(&packages)
+        .args(["-y", "-q", "--no-install-recommends"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()?;
+    drop(quiet);
+    match missing_packages().as_slice() {
+        [] => Ok(()),
+        still => {
+            let line = format!("apt-get install -y {}", still.join(" "));
+            Err(Failure::Missing { what: still.join(", "), line })
+        }
+    }
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = PROGRAMS
+        .into_iter()
+        .filter(|(program, _)| find_program(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    let conf = fs::File::open(DEBIAN_CONF).map_err(|error| error.kind());
+    if conf.is_err_and(|kind| kind == ErrorKind::NotFound) && !packages.contains(&"redis-server") {
+        packages.push("redis-server");
+    }
+    packages
+}
+
+/// The package lets only root and its own group read the file.
+fn debian_conf() -> Result<(), Failure> {
+    if fs::File::open(DEBIAN_CONF).is_ok() {
+        return Ok(());
+    }
+    let line = format!("sudo chmod a+rx /etc/redis && sudo chmod a+r {DEBIAN_CONF}");
+    Err(Failure::Missing { what: format!("permission to read {DEBIAN_CONF}"), line })
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+fn may_apt_install() -> bool {
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == "0");
+    is_root && find_program("apt-get").is_some()
+}
+
+/// Keeps packages from starting services while it lives, by Debian's own means.
+struct ServicesHeld {
+    /// None where somebody else decides about services.
+    policy: Option<&'static Path>,
+}
+
+impl ServicesHeld {
+    fn new() -> Self {
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        let ours = !policy.exists() && write_script(policy, "#!/bin/sh\nexit 101\n").is_ok();
+        Self { policy: ours.then_some(policy) }
+    }
+}
+
+impl Drop for ServicesHeld {
+    fn drop(&mut self) {
+        if let Some(policy) = self.policy
+            && let Err(error) = fs::remove_file(policy)
+        {
+            eprintln!("warning: cannot remove {}: {error}", policy.display());
+        }
+    }
+}
+
+fn write_script(path: &Path, text: &str) -> std::io::Result<()> {
+    fs::write(path, text)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// Fetches the crates of all platforms, which cargo-deny looks at, too.
+fn crates() -> Result<(), Failure> {
+    let complete = cargo()
+        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
+        .current_dir(workspace_dir())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if complete { Ok(()) } else { Step::cargo("crates").args(["fetch", "--locked"]).run() }
+}
+
+/// Installs the locked test clients, unless what is installed has come from the same lock file.
+fn node_packages() -> Result<(), Failure> {
+    let dir = workspace_dir().join("tests/clients/node");
+    let stamp = dir.join("node_modules/.installed-from");
+    let lock = fs::read_to_string(dir.join("package-lock.json")).unwrap_or_default();
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    Step::program("test clients for Node.js", "npm").args(["ci"]).dir(&dir).run()?;
+    fs::write(&stamp, lock)
+        .map_err(|source| Failure::NotStarted { step: "test clients for Node.js", source })
+}
+
+/// The version whose checks `deny.toml` is written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Returns true where `cargo deny` runs.
+pub(crate) fn has_cargo_deny() -> bool {
+    cargo().args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+/// Installs cargo-deny if it is missing.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub(crate) fn cargo_deny() -> Result<(), Failure> {
+    crates()?;
+    if has_cargo_deny() {
+        return Ok(());
+    }
+    Step::cargo("cargo-deny")
+        .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked"])
+        .run()
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
