@@ -1,5 +1,5 @@
 //! Joins an app as one connection: prints what arrives, and sends each line of standard input to
-//! everyone.
+//! everyone. Says what happens to the connection, and goes on by itself.
 //!
 //! `cargo run -p backplane --example watch -- redis://127.0.0.1:6379 ChatApp`
 
@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let app_name = arguments.next().unwrap_or_else(|| "ChatApp".to_owned());

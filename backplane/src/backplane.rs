@@ -1,22 +1,22 @@
 //! The backplane itself: local connections on one side, the bus on the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker::Broker;
 use tokio::sync::watch;
-use tracing::debug;
 
 use crate::bus::{Bus, ConnectError, SendError};
 use crate::connections::{Connection, Connections, Disconnect, GroupError};
 use crate::envelope;
 use crate::invocation::Invocation;
+use crate::receiver::Receiver;
 use crate::state::State;
 use crate::target::Target;
 
 /// Makes this server and all others of the same app act as one.
 ///
-/// Cloning gives another handle to the same backplane; it ends with the last one.
+/// Cloning gives another handle to the same backplane. It ends with the last one, and then its
+/// connections get [`Disconnect::Shutdown`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,13 +39,6 @@ struct Inner {
     app_name: String,
     connections: Arc<Connections>,
     bus: Bus,
-}
-
-/// Takes what comes over the bus.
-#[derive(Debug)]
-pub(crate) struct Receiver {
-    connections: Arc<Connections>,
-    unreadable: AtomicU64,
 }
 
 impl Backplane {
@@ -149,8 +142,7 @@ impl Backplane {
 
     fn over(bus: Bus, app_name: &str) -> Self {
         let connections = Arc::new(Connections::default());
-        let receiver = Receiver { connections: connections.clone(), unreadable: AtomicU64::new(0) };
-        bus.start(receiver);
+        bus.start(Receiver::new(connections.clone()));
         Self { inner: Arc::new(Inner { app_name: app_name.to_owned(), connections, bus }) }
     }
 
@@ -305,9 +297,12 @@ impl Backplane {
 
     /// Ends all connections with [`Disconnect::Shutdown`], and the subscription with them.
     ///
+    /// It ends for all handles: what is sent afterwards is an error, and a connection that is
+    /// attached afterwards ends at once.
+    ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// A dropped future has ended the subscription, but not the connections.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -317,24 +312,15 @@ impl Backplane {
     /// assert_eq!(connection.recv().await.unwrap_err(), backplane::Disconnect::Shutdown);
     /// # }
     /// ```
-    #[allow(clippy::unused_async, reason = "what is queued for the bus will be waited for")]
     pub async fn shutdown(self) {
-        self.inner.bus.stop();
+        self.inner.bus.stop().await;
         self.inner.connections.close(Disconnect::Shutdown);
     }
 }
 
-impl Receiver {
-    /// Delivers one payload. What is no envelope is counted and skipped: anybody may publish on
-    /// the app's channel.
-    pub(crate) fn receive(&self, payload: &[u8]) {
-        match envelope::read(payload) {
-            Ok((target, invocation)) => self.connections.deliver(&target, &Arc::new(invocation)),
-            Err(error) => {
-                let unreadable = self.unreadable.fetch_add(1, Ordering::Relaxed) + 1;
-                debug!(%error, unreadable, "skipped a payload that is no invocation");
-            }
-        }
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.connections.close(Disconnect::Shutdown);
     }
 }
 
@@ -389,6 +375,27 @@ mod tests {
         broker.publish("App", "hello");
         backplane.send(Target::all(), Invocation::new("m", ["on"]).unwrap()).await.unwrap();
         assert_eq!(next(&mut ann).await, r#"["on"]"#);
+    }
+
+    #[tokio::test]
+    async fn after_a_shutdown_nothing_is_sent_and_nothing_attached() {
+        let broker = Broker::new();
+        let backplane = Backplane::embedded(&broker, "App");
+        backplane.clone().shutdown().await;
+        assert_eq!(broker.subscriptions("App"), 0);
+        let mut late = backplane.attach("late", None);
+        assert_eq!(late.recv().await.unwrap_err(), Disconnect::Shutdown);
+        let sent = backplane.send(Target::all(), Invocation::new("m", ()).unwrap()).await;
+        assert!(matches!(sent.unwrap_err(), SendError::Disconnected { .. }));
+        assert!(matches!(backplane.state(), State::Disconnected { .. }));
+    }
+
+    #[tokio::test]
+    async fn connections_end_with_the_last_handle() {
+        let backplane = Backplane::embedded(&Broker::new(), "App");
+        let mut ann = backplane.attach("a", None);
+        drop(backplane);
+        assert_eq!(ann.recv().await.unwrap_err(), Disconnect::Shutdown);
     }
 
     #[tokio::test]

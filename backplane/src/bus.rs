@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use self::embedded::EmbeddedBus;
 use self::redis::RedisBus;
-use crate::backplane::Receiver;
+use crate::receiver::Receiver;
 use crate::state::State;
 
 /// One channel, and whoever else is on it.
@@ -70,6 +70,9 @@ pub enum SendError {
     },
 }
 
+/// Why a backplane is disconnected after its end.
+const SHUT_DOWN: &str = "it was shut down";
+
 impl Bus {
     pub(crate) fn embedded(broker: &broker::Broker, channel: &str) -> Self {
         Self::Embedded(EmbeddedBus::new(broker, channel))
@@ -91,20 +94,17 @@ impl Bus {
         }
     }
 
-    /// Ends receiving, and with it the connection.
-    pub(crate) fn stop(&self) {
+    /// Ends receiving, and with it the connection. What is under way is still answered.
+    pub(crate) async fn stop(&self) {
         match self {
-            Self::Embedded(bus) => bus.stop(),
-            Self::Redis(bus) => bus.stop(),
+            Self::Embedded(bus) => bus.stop().await,
+            Self::Redis(bus) => bus.stop().await,
         }
     }
 
     pub(crate) async fn publish(&self, payload: Bytes) -> Result<(), SendError> {
         match self {
-            Self::Embedded(bus) => {
-                bus.publish(payload);
-                Ok(())
-            }
+            Self::Embedded(bus) => bus.publish(payload),
             Self::Redis(bus) => bus.publish(payload).await,
         }
     }
@@ -120,7 +120,7 @@ impl Bus {
     pub(crate) fn server(&self) -> &str {
         match self {
             Self::Embedded(_) => "the broker in this process",
-            Self::Redis(bus) => bus.server(),
+            Self::Redis(bus) => bus.address(),
         }
     }
 }

@@ -86,6 +86,8 @@ struct Table {
     users: Index,
     groups: Index,
     last_number: u64,
+    /// Why nothing can be attached any more.
+    closed: Option<Disconnect>,
 }
 
 #[derive(Debug)]
@@ -102,7 +104,8 @@ struct Attached {
 struct Index(HashMap<Arc<str>, HashSet<Arc<str>>>);
 
 impl Connections {
-    /// Attaches a connection. One that has the same id already is closed.
+    /// Attaches a connection. One that has the same id already is closed. After
+    /// [`close`](Self::close) the new one is closed from the start.
     pub(crate) fn attach(self: &Arc<Self>, id: &str, user: Option<&str>) -> Connection {
         let mut table = self.table.lock();
         table.remove(id, Disconnect::Replaced);
@@ -111,6 +114,10 @@ impl Connections {
         let (id, user): (Arc<str>, Option<Arc<str>>) = (id.into(), user.map(Into::into));
         let (sender, invocations) = mpsc::channel(INVOCATIONS_MAX);
         let end = Arc::new(OnceLock::new());
+        if let Some(reason) = table.closed {
+            let _ = end.set(reason);
+            return Connection { id, user, number, invocations, end, connections: self.clone() };
+        }
         if let Some(user) = &user {
             table.users.add(user, &id);
         }
@@ -145,6 +152,7 @@ impl Connections {
     /// Hands an invocation to those it is for.
     pub(crate) fn deliver(&self, target: &Target, invocation: &Arc<Invocation>) {
         let mut table = self.table.lock();
+        let except = target.excepted();
         let mut slow = Vec::new();
         let mut hand = |id: &Arc<str>, attached: &Attached| {
             // A receiver that is gone detaches itself.
@@ -155,14 +163,14 @@ impl Connections {
             }
         };
         match target {
-            Target::All { except } => table
+            Target::All { .. } => table
                 .attached
                 .iter()
-                .filter(|(id, _)| !is_among(except, id))
+                .filter(|(id, _)| !except.contains(&***id))
                 .for_each(|(id, attached)| hand(id, attached)),
-            Target::Group { name, except } => table
+            Target::Group { name, .. } => table
                 .of(&table.groups, name)
-                .filter(|(id, _)| !is_among(except, id))
+                .filter(|(id, _)| !except.contains(&***id))
                 .for_each(|(id, attached)| hand(id, attached)),
             Target::User(user) => {
                 table.of(&table.users, user).for_each(|(id, attached)| hand(id, attached));
@@ -178,13 +186,14 @@ impl Connections {
         }
     }
 
-    /// Closes all connections.
+    /// Closes all connections, and those to come.
     pub(crate) fn close(&self, reason: Disconnect) {
         let mut table = self.table.lock();
         for attached in table.attached.values() {
             let _ = attached.end.set(reason);
         }
-        *table = Table { last_number: table.last_number, ..Table::default() };
+        let last_number = table.last_number;
+        *table = Table { last_number, closed: Some(reason), ..Table::default() };
     }
 
     fn detach(&self, id: &str, number: u64) {
@@ -193,10 +202,6 @@ impl Connections {
             table.remove(id, Disconnect::Shutdown);
         }
     }
-}
-
-fn is_among(ids: &[String], id: &str) -> bool {
-    ids.iter().any(|other| other == id)
 }
 
 impl Table {
@@ -380,6 +385,17 @@ mod tests {
         assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
         table.deliver(&Target::all(), &invocation("m"));
         assert!(reader.recv().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_attached_after_the_end_is_closed() {
+        let table = Arc::new(Connections::default());
+        let mut before = table.attach("a", Some("ann"));
+        table.close(Disconnect::Shutdown);
+        let mut after = table.attach("a", Some("ann"));
+        assert_eq!(before.recv().await.unwrap_err(), Disconnect::Shutdown);
+        assert_eq!(after.recv().await.unwrap_err(), Disconnect::Shutdown);
+        assert!(table.join("a", "room").is_err());
     }
 
     #[tokio::test]

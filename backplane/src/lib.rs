@@ -38,6 +38,7 @@ mod bus;
 mod connections;
 mod envelope;
 mod invocation;
+mod receiver;
 mod state;
 mod target;
 

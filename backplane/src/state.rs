@@ -15,7 +15,7 @@ pub enum State {
     Connecting,
     /// The broker has confirmed the subscription.
     Connected,
-    /// It does not, and tries again and again.
+    /// It does not reach them, and tries again and again until it is shut down.
     Disconnected {
         /// What went wrong last; in the broker's own words where it said something.
         reason: String,

@@ -1,5 +1,7 @@
 //! Whom an invocation is for.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// Whom an invocation is for. Connections are meant wherever they are attached.
@@ -91,5 +93,15 @@ impl Target {
             except.extend(connections.into_iter().map(Into::into));
         }
         self
+    }
+
+    /// Returns the connections that are left out.
+    pub(crate) fn excepted(&self) -> HashSet<&str> {
+        match self {
+            Self::All { except } | Self::Group { except, .. } => {
+                except.iter().map(String::as_str).collect()
+            }
+            Self::User(_) | Self::Connection(_) => HashSet::new(),
+        }
     }
 }

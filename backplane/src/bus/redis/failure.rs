@@ -1,0 +1,100 @@
+//! Why a server cannot be used, in words for the one who runs it.
+//!
+//! What the server said is kept as it said it, since people search for those words. A password is
+//! never part of it: no server repeats one, and nothing here adds one.
+
+use std::io;
+use std::time::Duration;
+
+use ::redis::RedisError;
+use thiserror::Error;
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Failure {
+    /// The server does not want us, and a human has to change something.
+    #[error("{0}")]
+    Refused(String),
+    /// Daily life of a network: trying again may help.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl Failure {
+    pub(super) fn closed() -> Self {
+        Self::Lost("the server closed the connection".to_owned())
+    }
+
+    pub(super) fn no_answer(within: Duration) -> Self {
+        Self::Lost(format!("no answer within {within:?}"))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(without_number(&error.to_string()))
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error.code() {
+            Some(code) => of_reply(&format!("{code} {}", error.detail().unwrap_or_default())),
+            None if error.is_connection_dropped() => Self::closed(),
+            None => Self::Lost(without_number(&error.to_string())),
+        }
+    }
+}
+
+/// Returns what an error reply means for us.
+fn of_reply(reply: &str) -> Failure {
+    let reply = reply.trim_end().to_owned();
+    match REFUSALS.iter().any(|start| reply.starts_with(start)) {
+        true => Failure::Refused(reply),
+        false => Failure::Lost(reply),
+    }
+}
+
+/// Takes the ` (os error 111)` off an error of the system, and its capitals.
+fn without_number(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or(text).to_lowercase()
+}
+
+/// How replies begin that stay the same until somebody changes a setting: the ones about passwords
+/// of Redis 6 and later, then those of Redis 5 and before, protected mode, and ACL rules.
+const REFUSALS: [&str; 7] = [
+    "WRONGPASS",
+    "NOAUTH",
+    "ERR AUTH",
+    "ERR invalid password",
+    "ERR Client sent AUTH",
+    "DENIED",
+    "NOPERM",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_human_must_change_is_told_from_what_passes() {
+        for (reply, is_refused) in [
+            ("WRONGPASS invalid username-password pair or user is disabled.", true),
+            ("NOAUTH Authentication required.", true),
+            ("ERR invalid password", true),
+            ("ERR Client sent AUTH, but no password is set", true),
+            ("NOPERM this user has no permissions to access one of the channels", true),
+            ("LOADING Redis is loading the dataset in memory", false),
+            ("ERR max number of clients reached", false),
+        ] {
+            let failure = of_reply(reply);
+            assert_eq!(failure.to_string(), reply);
+            assert_eq!(matches!(failure, Failure::Refused(_)), is_refused, "{reply}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_told_in_words() {
+        let refused = Failure::from(io::Error::from_raw_os_error(111));
+        assert_eq!(refused, Failure::Lost("connection refused".to_owned()));
+    }
+}
