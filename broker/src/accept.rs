@@ -1,16 +1,19 @@
 //! Accepts connections, and gives each to the worker with the fewest.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdTcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tracing::{debug, warn};
 
+use crate::address::Address;
 use crate::config::Config;
+use crate::stream::Stream;
 use crate::worker::{Worker, WorkerHandle, least_busy};
 
 /// Pauses after a failed accept grow from the first to the second: the usual cause is that there
@@ -32,23 +35,42 @@ restart it with the '--protected-mode no' option. 4) Setup a an authentication p
 default user. NOTE: You only need to do one of the above things in order for the server to start \
 accepting connections from the outside.\r\n";
 
+/// What connections are accepted on.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener, Arc<str>),
+}
+
+/// A connection on its way to another worker.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream, Arc<str>),
+}
+
+/// A listener in its worker's runtime.
+enum Listening {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, Arc<str>),
+}
+
 /// Accepts until the task is aborted. No error ends it.
-pub(crate) async fn accept(
-    worker: Rc<Worker>,
-    listener: StdTcpListener,
-    workers: Arc<[WorkerHandle]>,
-) {
-    let listener = match TcpListener::from_std(listener) {
+pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<[WorkerHandle]>) {
+    let listener = match Listening::new(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "cannot accept connections"),
     };
     let mut pause = PAUSES.0;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
+            Ok((stream, peer, local)) => {
                 pause = PAUSES.0;
-                if let Err(error) = admit(&worker, stream, peer, &workers) {
-                    debug!(client.addr = %peer, %error, "client was gone before it was served");
+                if let Err(error) = admit(&worker, stream, peer, local, &workers) {
+                    debug!(%error, "client was gone before it was served");
                 }
             }
             Err(error) => {
@@ -60,32 +82,90 @@ pub(crate) async fn accept(
     }
 }
 
+impl Listening {
+    fn new(listener: Listener) -> io::Result<Self> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            #[cfg(unix)]
+            Listener::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Address, Address)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let local = stream.local_addr()?;
+                Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                let address = Address::Unix(path.clone());
+                Ok((Stream::Unix(stream), address.clone(), address))
+            }
+        }
+    }
+}
+
+impl Accepted {
+    /// Brings the connection into the worker's runtime.
+    pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address)> {
+        match self {
+            Self::Tcp(stream) => {
+                let stream = TcpStream::from_std(stream)?;
+                let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+                Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream, path) => {
+                let address = Address::Unix(path);
+                Ok((Stream::Unix(UnixStream::from_std(stream)?), address.clone(), address))
+            }
+        }
+    }
+}
+
 /// Gives a connection to the least busy worker, unless it must be refused.
 fn admit(
     worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Address,
+    local: Address,
     workers: &[WorkerHandle],
 ) -> io::Result<()> {
     let host = &worker.host;
-    if host.broker.stats().connected_clients.get() >= host.config.maxclients as u64 {
+    let config = host.settings.get();
+    if host.broker.stats().connected_clients.get() >= config.maxclients as u64 {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     }
-    if host.config.protected_mode && !host.requires_password() && !is_local(peer.ip()) {
+    if config.protected_mode && config.requirepass.is_none() && !peer.is_local() {
         return refuse(worker, &stream, PROTECTED);
     }
-    tune(&stream, &host.config)?;
-    match least_busy(workers) {
-        0 => worker.serve(stream, peer),
-        other => workers[other].serve(stream.into_std()?, peer),
+    if let Stream::Tcp(stream) = &stream {
+        tune(stream, &config)?;
+    }
+    match (least_busy(workers), stream) {
+        (0, stream) => worker.serve(stream, peer, local),
+        (other, Stream::Tcp(stream)) => workers[other].serve(Accepted::Tcp(stream.into_std()?)),
+        #[cfg(unix)]
+        (other, Stream::Unix(stream)) => {
+            let path = if let Address::Unix(path) = local { path } else { "".into() };
+            workers[other].serve(Accepted::Unix(stream.into_std()?, path));
+        }
     }
     Ok(())
 }
 
-fn refuse(worker: &Worker, stream: &TcpStream, text: &[u8]) -> io::Result<()> {
+fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
     worker.host.broker.stats().connections_rejected.add(1);
     // A new socket has room for a line; a client that is gone needs none.
-    SockRef::from(stream).send(text).map(|_| ())
+    match stream {
+        Stream::Tcp(stream) => SockRef::from(stream).send(text),
+        #[cfg(unix)]
+        Stream::Unix(stream) => SockRef::from(stream).send(text),
+    }
+    .map(|_| ())
 }
 
 fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
@@ -97,9 +177,4 @@ fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
         SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3))?;
     }
     Ok(())
-}
-
-/// Redis takes exactly these two for the machine's own.
-fn is_local(address: IpAddr) -> bool {
-    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
 }

@@ -17,7 +17,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::config::OutputLimit;
+use crate::broker::HeldOrder;
+use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
 use crate::members::{Identified, Members};
 use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
@@ -26,13 +27,33 @@ use crate::registry::WorkerId;
 use crate::resp::{Protocol, reply};
 
 /// One worker's members and their subscriptions.
-#[derive(Debug)]
 pub(crate) struct Audience {
     worker: WorkerId,
     channels: Subscriptions,
+    shards: Subscriptions,
+    monitors: Subscriptions,
     patterns: Subscriptions,
     frames: Frames,
     mail: Mail,
+    /// The settings in force, as of the beginning of the turn.
+    pub(crate) config: Arc<Config>,
+    /// What a session wants done that it cannot do itself.
+    pub(crate) effects: Vec<Effect>,
+    /// The order, while a transaction holds it.
+    pub(crate) held: Option<HeldOrder>,
+}
+
+/// What a session wants of its worker or of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Close these clients at once.
+    Close(Vec<u64>),
+    /// Let those go on that are held back.
+    Resume,
+    /// Look again whether clients may listen to what they listen to.
+    CheckRights,
+    /// Stop the server.
+    ShutDown,
 }
 
 type Subscriptions = HashMap<Name, Members<Rc<Member>>, RandomState>;
@@ -47,6 +68,10 @@ pub(crate) struct Member {
     /// Set once; from then on nothing is queued.
     disconnect: Cell<Option<Disconnect>>,
     dirty: Cell<bool>,
+    /// Replies are dropped, messages are not (`CLIENT REPLY`).
+    pub(crate) silent: Cell<bool>,
+    /// What the member publishes to itself waits here until its reply is written.
+    deferred: RefCell<Option<Vec<u8>>>,
     outbox: RefCell<Outbox>,
 }
 
@@ -56,7 +81,7 @@ pub(crate) struct Mail {
     dirty: Vec<Rc<Member>>,
     pool: Pool,
     /// The limit of a client with subscriptions.
-    subscriber_limit: OutputLimit,
+    pub(crate) subscriber_limit: OutputLimit,
     /// Wakes the worker's flush.
     flush: Option<Waker>,
 }
@@ -91,14 +116,27 @@ pub(crate) struct Content<'a> {
 struct Frames([Vec<u8>; 2]);
 
 impl Audience {
-    pub(crate) fn new(worker: WorkerId, subscriber_limit: OutputLimit) -> Self {
+    pub(crate) fn new(worker: WorkerId, config: Arc<Config>) -> Self {
+        let subscriptions = || HashMap::with_hasher(RandomState::default());
+        let subscriber_limit = config.client_output_buffer_limit.pubsub;
         Self {
             worker,
-            channels: HashMap::with_hasher(RandomState::default()),
-            patterns: HashMap::with_hasher(RandomState::default()),
+            channels: subscriptions(),
+            shards: subscriptions(),
+            monitors: subscriptions(),
+            patterns: subscriptions(),
             frames: Frames::default(),
             mail: Mail { dirty: Vec::new(), pool: Pool::default(), subscriber_limit, flush: None },
+            config,
+            effects: Vec::new(),
+            held: None,
         }
+    }
+
+    /// Puts changed settings in force here.
+    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+        self.mail.subscriber_limit = config.client_output_buffer_limit.pubsub;
+        self.config = config;
     }
 
     pub(crate) fn worker(&self) -> WorkerId {
@@ -109,16 +147,24 @@ impl Audience {
         &mut self.mail
     }
 
-    pub(crate) fn join(&mut self, channel: Name, member: &Rc<Member>) {
-        join(&mut self.channels, channel, member);
+    pub(crate) fn join(&mut self, space: Space, channel: Name, member: &Rc<Member>) {
+        join(self.of(space), channel, member);
     }
 
     pub(crate) fn join_pattern(&mut self, pattern: Name, member: &Rc<Member>) {
         join(&mut self.patterns, pattern, member);
     }
 
-    pub(crate) fn leave(&mut self, channel: &Name, member: &Member) {
-        leave(&mut self.channels, channel, member);
+    pub(crate) fn leave(&mut self, space: Space, channel: &Name, member: &Member) {
+        leave(self.of(space), channel, member);
+    }
+
+    fn of(&mut self, space: Space) -> &mut Subscriptions {
+        match space {
+            Space::Channels => &mut self.channels,
+            Space::Shards => &mut self.shards,
+            Space::Monitor => &mut self.monitors,
+        }
     }
 
     pub(crate) fn leave_pattern(&mut self, pattern: &Name, member: &Member) {
@@ -128,8 +174,13 @@ impl Audience {
     /// Queues a message for everyone on this worker who listens.
     pub(crate) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
         let Content { space, channel, payload, .. } = content;
+        let subscriptions = match space {
+            Space::Channels => &self.channels,
+            Space::Shards => &self.shards,
+            Space::Monitor => &self.monitors,
+        };
         if to.channel
-            && let Some(members) = self.channels.get(channel)
+            && let Some(members) = subscriptions.get(channel)
         {
             match content.shared.filter(|published| published.is_large()) {
                 Some(published) => members.as_slice().iter().for_each(|member| {
@@ -137,7 +188,7 @@ impl Audience {
                         .deliver_shared(member, published.frame(member.protocol.get()).clone());
                 }),
                 None => self.frames.each(members.as_slice(), &mut self.mail, |out, protocol| {
-                    reply::message(out, protocol, space.message_kind(), channel, payload);
+                    space.write(out, protocol, channel, payload);
                 }),
             }
         }
@@ -204,14 +255,14 @@ impl Frames {
 impl Mail {
     /// Queues a message for a subscriber, which may be its last.
     fn deliver(&mut self, member: &Rc<Member>, frame: &[u8]) {
-        if member.disconnect.get().is_none() {
+        if member.disconnect.get().is_none() && !member.defer(frame) {
             member.outbox.borrow_mut().push(frame, &mut self.pool);
             self.queued(member, self.subscriber_limit);
         }
     }
 
     fn deliver_shared(&mut self, member: &Rc<Member>, frame: Bytes) {
-        if member.disconnect.get().is_none() {
+        if member.disconnect.get().is_none() && !member.defer(&frame) {
             member.outbox.borrow_mut().push_shared(frame);
             self.queued(member, self.subscriber_limit);
         }
@@ -224,9 +275,17 @@ impl Mail {
         limit: OutputLimit,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        if member.disconnect.get().is_none() {
+        if member.disconnect.get().is_none() && !member.silent.get() {
             member.outbox.borrow_mut().push_with(&mut self.pool, write);
             self.queued(member, limit);
+        }
+    }
+
+    /// Queues what the member has published to itself since [`Member::begin_deferring`].
+    pub(crate) fn end_deferring(&mut self, member: &Rc<Member>) {
+        let deferred = member.deferred.borrow_mut().take();
+        if let Some(frames) = deferred.filter(|frames| !frames.is_empty()) {
+            self.deliver_shared(member, frames.into());
         }
     }
 
@@ -289,6 +348,8 @@ impl Member {
             protocol: Cell::default(),
             disconnect: Cell::default(),
             dirty: Cell::default(),
+            silent: Cell::default(),
+            deferred: RefCell::default(),
             outbox: RefCell::default(),
         }
     }
@@ -299,6 +360,21 @@ impl Member {
 
     pub(crate) fn disconnect(&self) -> Option<Disconnect> {
         self.disconnect.get()
+    }
+
+    /// Makes messages to this member wait until [`Mail::end_deferring`].
+    pub(crate) fn begin_deferring(&self) {
+        *self.deferred.borrow_mut() = Some(Vec::new());
+    }
+
+    fn defer(&self, frame: &[u8]) -> bool {
+        match &mut *self.deferred.borrow_mut() {
+            Some(deferred) => {
+                deferred.extend_from_slice(frame);
+                true
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {

@@ -11,13 +11,13 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use parking_lot::Mutex;
+use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
@@ -44,16 +44,23 @@ pub struct Broker {
 }
 
 struct Shared {
-    registry: Registry,
-    order: Mutex<Order>,
+    channels: Registry,
+    shards: Registry,
+    monitors: Registry,
+    order: Arc<Mutex<Order>>,
+    /// As many as `order` has; read without waiting for whoever holds that.
+    patterns: AtomicUsize,
     stats: Stats,
     last_mailbox: AtomicU64,
     last_client: AtomicU64,
 }
 
+/// The order, held by a transaction so that nothing comes between its messages.
+pub(crate) type HeldOrder = ArcMutexGuard<RawMutex, Order>;
+
 /// What only one thread at a time may touch.
 #[derive(Default)]
-struct Order {
+pub(crate) struct Order {
     patterns: HashMap<Name, Interest, RandomState>,
     inboxes: Vec<Inbox>,
 }
@@ -87,8 +94,11 @@ impl Broker {
     /// ```
     pub fn new() -> Self {
         let shared = Shared {
-            registry: Registry::default(),
-            order: Mutex::default(),
+            channels: Registry::default(),
+            shards: Registry::default(),
+            monitors: Registry::default(),
+            order: Arc::default(),
+            patterns: AtomicUsize::new(0),
             stats: Stats::default(),
             last_mailbox: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
@@ -159,7 +169,7 @@ impl Broker {
     /// assert_eq!(broker.subscriptions("news"), 1);
     /// ```
     pub fn subscriptions(&self, channel: impl AsRef<[u8]>) -> usize {
-        self.shared.registry.subscriptions(channel.as_ref())
+        self.shared.channels.subscriptions(channel.as_ref())
     }
 
     fn subscriber(&self) -> Subscriber {
@@ -177,7 +187,7 @@ impl Default for Broker {
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker")
-            .field("channels", &self.shared.registry.len())
+            .field("channels", &self.shared.channels.len())
             .finish_non_exhaustive()
     }
 }
@@ -186,20 +196,22 @@ impl fmt::Debug for Broker {
 impl Broker {
     pub(crate) fn attach(&self, mailbox: &Arc<Mailbox>, channel: &[u8]) -> Name {
         let _order = self.shared.order.lock();
-        self.shared.registry.add(channel, Place::Mailbox(mailbox.clone()))
+        self.shared.channels.add(channel, Place::Mailbox(mailbox.clone()))
     }
 
     pub(crate) fn detach(&self, mailbox: &Arc<Mailbox>, channel: &Name) {
         let _order = self.shared.order.lock();
-        self.shared.registry.remove(channel, &Place::Mailbox(mailbox.clone()));
+        self.shared.channels.remove(channel, &Place::Mailbox(mailbox.clone()));
     }
 
     pub(crate) fn attach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &[u8]) -> Name {
-        self.shared.order.lock().add_pattern(pattern, Place::Mailbox(mailbox.clone()))
+        let mut order = self.shared.order.lock();
+        self.add_pattern(&mut order, pattern, Place::Mailbox(mailbox.clone()))
     }
 
     pub(crate) fn detach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &Name) {
-        self.shared.order.lock().remove_pattern(pattern, &Place::Mailbox(mailbox.clone()));
+        let mut order = self.shared.order.lock();
+        self.remove_pattern(&mut order, pattern, &Place::Mailbox(mailbox.clone()));
     }
 }
 
@@ -244,14 +256,18 @@ impl Broker {
     pub(crate) fn publish_from(
         &self,
         audience: &mut Audience,
+        space: Space,
         channel: &[u8],
         payload: &[u8],
     ) -> usize {
-        let mut content = Content { space: Space::Channels, channel, payload, shared: None };
+        let mut content = Content { space, channel, payload, shared: None };
         let reach = self.settle(audience, |order, worker| {
             self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload))
         });
-        let reach = self.published(reach);
+        let reach = match space {
+            Space::Monitor => reach.woken(),
+            _ => self.published(reach),
+        };
         if reach.here.is_nobody() {
             return reach.receivers;
         }
@@ -269,20 +285,27 @@ impl Broker {
     pub(crate) fn join(
         &self,
         audience: &mut Audience,
+        space: Space,
         member: &Rc<Member>,
         channel: &[u8],
     ) -> Name {
         let name = self
-            .settle(audience, |_, worker| self.shared.registry.add(channel, Place::Worker(worker)));
-        audience.join(name.clone(), member);
+            .settle(audience, |_, worker| self.registry(space).add(channel, Place::Worker(worker)));
+        audience.join(space, name.clone(), member);
         name
     }
 
-    pub(crate) fn leave(&self, audience: &mut Audience, member: &Member, channel: &Name) {
+    pub(crate) fn leave(
+        &self,
+        audience: &mut Audience,
+        space: Space,
+        member: &Member,
+        channel: &Name,
+    ) {
         self.settle(audience, |_, worker| {
-            self.shared.registry.remove(channel, &Place::Worker(worker))
+            self.registry(space).remove(channel, &Place::Worker(worker));
         });
-        audience.leave(channel, member);
+        audience.leave(space, channel, member);
     }
 
     pub(crate) fn join_pattern(
@@ -291,32 +314,57 @@ impl Broker {
         member: &Rc<Member>,
         pattern: &[u8],
     ) -> Name {
-        let name = self
-            .settle(audience, |order, worker| order.add_pattern(pattern, Place::Worker(worker)));
+        let name = self.settle(audience, |order, worker| {
+            self.add_pattern(order, pattern, Place::Worker(worker))
+        });
         audience.join_pattern(name.clone(), member);
         name
     }
 
     pub(crate) fn leave_pattern(&self, audience: &mut Audience, member: &Member, pattern: &Name) {
         self.settle(audience, |order, worker| {
-            order.remove_pattern(pattern, &Place::Worker(worker))
+            self.remove_pattern(order, pattern, &Place::Worker(worker));
         });
         audience.leave_pattern(pattern, member);
     }
 
-    /// Returns the channels that match `pattern`, or all.
-    pub(crate) fn channels(&self, pattern: Option<&[u8]>) -> Vec<Name> {
-        self.shared
-            .registry
-            .names(|name| pattern.is_none_or(|pattern| pattern::matches(pattern, name)))
+    /// Keeps everybody else's messages out until [`Broker::release`].
+    pub(crate) fn hold(&self, audience: &mut Audience) {
+        self.catch_up(audience);
+        audience.held = Some(self.shared.order.lock_arc());
     }
 
-    pub(crate) fn channel_count(&self) -> usize {
-        self.shared.registry.len()
+    /// Ends [`Broker::hold`].
+    pub(crate) fn release(&self, audience: &mut Audience) {
+        audience.held = None;
+    }
+
+    /// Returns the channels that match `pattern`, or all.
+    pub(crate) fn names(&self, space: Space, pattern: Option<&[u8]>) -> Vec<Name> {
+        let wanted = |name: &[u8]| pattern.is_none_or(|pattern| pattern::matches(pattern, name));
+        self.registry(space).names(wanted)
+    }
+
+    /// Returns the number of subscriptions of a channel in `space`.
+    pub(crate) fn subscriptions_in(&self, space: Space, channel: &[u8]) -> usize {
+        self.registry(space).subscriptions(channel)
+    }
+
+    /// Returns the number of channels in `space` that somebody listens to.
+    pub(crate) fn channel_count(&self, space: Space) -> usize {
+        self.registry(space).len()
     }
 
     pub(crate) fn pattern_count(&self) -> usize {
-        self.shared.order.lock().patterns.len()
+        self.shared.patterns.load(Ordering::Relaxed)
+    }
+
+    fn registry(&self, space: Space) -> &Registry {
+        match space {
+            Space::Channels => &self.shared.channels,
+            Space::Shards => &self.shared.shards,
+            Space::Monitor => &self.shared.monitors,
+        }
     }
 
     pub(crate) fn stats(&self) -> &Stats {
@@ -334,12 +382,30 @@ impl Broker {
         change: impl FnOnce(&mut Order, WorkerId) -> R,
     ) -> R {
         let worker = audience.worker();
+        if let Some(mut order) = audience.held.take() {
+            let result = change(&mut order, worker);
+            let earlier = order.take_inbox(worker);
+            audience.deliver_all(earlier);
+            audience.held = Some(order);
+            return result;
+        }
         let mut order = self.shared.order.lock();
         let result = change(&mut order, worker);
-        let earlier = std::mem::take(&mut order.inboxes[worker.index()].deliveries);
+        let earlier = order.take_inbox(worker);
         drop(order);
         audience.deliver_all(earlier);
         result
+    }
+
+    fn add_pattern(&self, order: &mut Order, pattern: &[u8], place: Place) -> Name {
+        let name = order.add_pattern(pattern, place);
+        self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
+        name
+    }
+
+    fn remove_pattern(&self, order: &mut Order, pattern: &Name, place: &Place) {
+        order.remove_pattern(pattern, place);
+        self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
     }
 
     /// Finds who gets a message, and hands it to all but the publisher's own worker.
@@ -358,10 +424,10 @@ impl Broker {
             published: None,
             waiting: SmallVec::new(),
         };
-        self.shared
-            .registry
+        self.registry(content.space)
             .with(content.channel, |_, interest| post.add(interest, None, &mut reach));
-        for (pattern, interest) in &order.patterns {
+        let patterns = (content.space == Space::Channels).then_some(&order.patterns);
+        for (pattern, interest) in patterns.into_iter().flatten() {
             if pattern::matches(pattern, content.channel) {
                 post.add(interest, Some(pattern), &mut reach);
             }
@@ -371,11 +437,18 @@ impl Broker {
     }
 
     /// Counts a message, and wakes those who have something to do now.
-    fn published(&self, mut reach: Reach) -> Reach {
+    fn published(&self, reach: Reach) -> Reach {
         self.shared.stats.messages_published.add(1);
         self.shared.stats.messages_delivered.add(reach.receivers as u64);
-        reach.wake.drain(..).for_each(Waker::wake);
-        reach
+        reach.woken()
+    }
+}
+
+impl Reach {
+    /// Wakes those who have something to do now.
+    fn woken(mut self) -> Self {
+        self.wake.drain(..).for_each(Waker::wake);
+        self
     }
 }
 
@@ -435,6 +508,10 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
 }
 
 impl Order {
+    fn take_inbox(&mut self, worker: WorkerId) -> Vec<Delivery> {
+        std::mem::take(&mut self.inboxes[worker.index()].deliveries)
+    }
+
     fn add_pattern(&mut self, pattern: &[u8], place: Place) -> Name {
         if let Some((name, _)) = self.patterns.get_key_value(pattern) {
             let name = name.clone();
@@ -511,7 +588,7 @@ mod tests {
         let mut subscriber = broker.subscribe("news");
         subscriber.psubscribe("n*");
         drop(subscriber);
-        assert_eq!((broker.channel_count(), broker.pattern_count()), (0, 0));
+        assert_eq!((broker.channel_count(Space::Channels), broker.pattern_count()), (0, 0));
     }
 
     #[tokio::test]

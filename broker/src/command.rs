@@ -1,155 +1,282 @@
-//! The command table: names, arity, flags, categories, summaries.
+//! The command table: names, arity, flags, keys, categories, documentation.
 //!
-//! One row a command; a container such as `CLIENT` has rows of its own for its subcommands. The
-//! table says what a command is; what it does is said by [`crate::session`].
+//! One row a command, in [`table`]; a container such as `CLIENT` has rows of its own for its
+//! subcommands. The table says what a command is; what it does is said by [`crate::session`].
+
+pub(crate) mod help;
+mod table;
+
+use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+pub(crate) use self::table::COMMANDS;
 
 /// A command that a session can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
+    AclCat,
+    AclDelUser,
+    AclDryRun,
+    AclGenPass,
+    AclGetUser,
+    AclHelp,
+    AclList,
+    AclLoad,
+    AclLog,
+    AclSave,
+    AclSetUser,
+    AclUsers,
+    AclWhoAmI,
     Auth,
+    ClientCaching,
     ClientGetName,
+    ClientGetRedir,
+    ClientHelp,
     ClientId,
+    ClientInfo,
+    ClientKill,
+    ClientList,
+    ClientNoEvict,
+    ClientNoTouch,
+    ClientPause,
+    ClientReply,
     ClientSetInfo,
     ClientSetName,
+    ClientTracking,
+    ClientTrackingInfo,
+    ClientUnblock,
+    ClientUnpause,
+    Cluster,
     ConfigGet,
+    ConfigHelp,
+    ConfigResetStat,
+    ConfigRewrite,
+    ConfigSet,
+    /// A name that only groups its subcommands.
+    Container,
+    DbSize,
+    Debug,
+    Discard,
     Echo,
+    Exec,
+    Failover,
+    FlushAll,
+    FlushDb,
     Hello,
     Info,
+    LatencyDoctor,
+    LatencyGraph,
+    LatencyHelp,
+    LatencyHistogram,
+    LatencyHistory,
+    LatencyLatest,
+    LatencyReset,
+    Lolwut,
+    MemoryDoctor,
+    MemoryHelp,
+    MemoryMallocStats,
+    MemoryPurge,
+    MemoryStats,
+    MemoryUsage,
+    Monitor,
+    Multi,
+    Object,
+    ObjectHelp,
     PSubscribe,
     PUnsubscribe,
     Ping,
-    Publish,
     PubSubChannels,
+    PubSubHelp,
     PubSubNumPat,
     PubSubNumSub,
+    PubSubShardChannels,
+    PubSubShardNumSub,
+    Publish,
     Quit,
+    ReplicaOf,
+    Reset,
+    Role,
+    SPublish,
+    SSubscribe,
+    SUnsubscribe,
+    ScriptExists,
+    ScriptFlush,
     Select,
+    Shutdown,
+    SlowlogGet,
+    SlowlogHelp,
+    SlowlogLen,
+    SlowlogReset,
     Subscribe,
-    /// `COMMAND`, and its subcommands: the command table.
+    SwapDb,
+    /// `COMMAND`; those that follow are its subcommands.
     Table,
     TableCount,
     TableDocs,
+    TableGetKeys,
+    TableGetKeysAndFlags,
+    TableHelp,
     TableInfo,
     TableList,
+    Time,
     Unsubscribe,
-    /// A name that only groups its subcommands.
-    Container,
+    Unwatch,
+    Wait,
+    Watch,
 }
 
 /// What the table says of a command.
 #[derive(Debug)]
 pub(crate) struct Spec {
+    /// In lower case; that of a subcommand in full is `client|id`.
     pub(crate) name: &'static str,
     pub(crate) command: Command,
     /// Arguments with the name; negative for "at least". Those of a subcommand count both names.
     pub(crate) arity: i32,
     pub(crate) flags: &'static [&'static str],
+    pub(crate) keys: Keys,
     pub(crate) categories: &'static [&'static str],
-    pub(crate) group: &'static str,
-    pub(crate) since: &'static str,
-    pub(crate) summary: &'static str,
+    pub(crate) tips: &'static [&'static str],
+    pub(crate) key_specs: &'static [Value],
+    pub(crate) docs: &'static [(&'static str, Value)],
     pub(crate) subcommands: &'static [Spec],
 }
 
-/// What a request's name stands for.
+/// Where the keys of a request stand; all zero where it has none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    pub(crate) first: i32,
+    pub(crate) last: i32,
+    pub(crate) step: i32,
+}
+
+/// A value in the documentation of a command.
 #[derive(Debug)]
+pub(crate) enum Value {
+    Int(i64),
+    Text(&'static str),
+    List(&'static [Value]),
+}
+
+/// A row, and what every request needs to know of it at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) spec: &'static Spec,
+    /// Its place among all rows, subcommands included.
+    pub(crate) number: u16,
+    /// Whether it may run before `AUTH`.
+    pub(crate) runs_unauthenticated: bool,
+    /// Whether a RESP2 client with subscriptions may run it.
+    pub(crate) runs_while_subscribed: bool,
+    /// Whether `MONITOR` shows it.
+    pub(crate) is_monitored: bool,
+    /// Whether it is held back while writes are paused.
+    pub(crate) pauses_with_writes: bool,
+}
+
+/// What a request's name stands for.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Lookup {
-    Found(&'static Spec),
+    Found(Entry),
     Unknown,
     /// The container exists, the subcommand does not.
     UnknownSubcommand(&'static Spec),
 }
 
+/// No name is longer; what is longer is unknown.
+const NAME_BYTES_MAX: usize = 32;
+
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let rows = COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands));
+    rows.enumerate().map(|(number, spec)| Entry::new(spec, number)).collect()
+});
+
+static NUMBERS: LazyLock<HashMap<&'static [u8], u16, FixedState>> = LazyLock::new(|| {
+    ENTRIES.iter().map(|entry| (entry.spec.name.as_bytes(), entry.number)).collect()
+});
+
 impl Spec {
-    /// Whether it may run before `AUTH`.
-    pub(crate) fn runs_unauthenticated(&self) -> bool {
-        self.flags.contains(&"no_auth")
-    }
-
-    /// Whether a RESP2 client with subscriptions may run it.
-    pub(crate) fn runs_while_subscribed(&self) -> bool {
-        use Command::{PSubscribe, PUnsubscribe, Ping, Quit, Subscribe, Unsubscribe};
-        matches!(self.command, PSubscribe | PUnsubscribe | Ping | Quit | Subscribe | Unsubscribe)
-    }
-
     /// Whether a request of `arguments` parts, its name included, has the right number.
     pub(crate) fn accepts(&self, arguments: usize) -> bool {
         let arguments = i32::try_from(arguments).unwrap_or(i32::MAX);
         if self.arity < 0 { arguments >= -self.arity } else { arguments == self.arity }
     }
+
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+}
+
+impl Entry {
+    fn new(spec: &'static Spec, number: usize) -> Self {
+        use Command::{
+            PSubscribe, PUnsubscribe, Ping, Publish, Quit, Reset, SPublish, SSubscribe,
+            SUnsubscribe, Subscribe, Unsubscribe,
+        };
+        let subscriber = matches!(
+            spec.command,
+            PSubscribe
+                | PUnsubscribe
+                | Ping
+                | Quit
+                | Reset
+                | SSubscribe
+                | SUnsubscribe
+                | Subscribe
+                | Unsubscribe
+        );
+        Self {
+            spec,
+            number: u16::try_from(number).expect("the table is short"),
+            runs_unauthenticated: spec.has_flag("no_auth"),
+            runs_while_subscribed: subscriber,
+            is_monitored: !spec.has_flag("admin") && !spec.has_flag("skip_monitor"),
+            pauses_with_writes: spec.has_flag("write")
+                || matches!(spec.command, Publish | SPublish),
+        }
+    }
+}
+
+/// Returns all rows, a container before its subcommands.
+pub(crate) fn entries() -> &'static [Entry] {
+    &ENTRIES
 }
 
 /// Finds the command that a request names.
 pub(crate) fn find(name: &[u8], subcommand: Option<&[u8]>) -> Lookup {
-    let Some(spec) = find_in(COMMANDS, name) else { return Lookup::Unknown };
+    let mut full = [0; NAME_BYTES_MAX];
+    if name.len() > NAME_BYTES_MAX || name.contains(&b'|') {
+        return Lookup::Unknown;
+    }
+    for (to, from) in full.iter_mut().zip(name) {
+        *to = from.to_ascii_lowercase();
+    }
+    let Some(&number) = NUMBERS.get(&full[..name.len()]) else { return Lookup::Unknown };
+    let entry = ENTRIES[usize::from(number)];
     match subcommand {
-        Some(subcommand) if !spec.subcommands.is_empty() => find_in(spec.subcommands, subcommand)
-            .map_or(Lookup::UnknownSubcommand(spec), Lookup::Found),
-        _ => Lookup::Found(spec),
+        Some(subcommand) if !entry.spec.subcommands.is_empty() => {
+            find_in(entry, subcommand).map_or(Lookup::UnknownSubcommand(entry.spec), Lookup::Found)
+        }
+        _ => Lookup::Found(entry),
     }
 }
 
-fn find_in(table: &'static [Spec], name: &[u8]) -> Option<&'static Spec> {
-    table.iter().find(|spec| {
-        // The name of a subcommand in full is `client|id`.
-        let own = spec.name.rsplit('|').next().unwrap_or(spec.name);
-        own.as_bytes().eq_ignore_ascii_case(name)
-    })
+/// Finds a subcommand. Its rows stand behind that of the container.
+fn find_in(container: Entry, subcommand: &[u8]) -> Option<Entry> {
+    let prefix = container.spec.name.len() + 1;
+    let rows = &ENTRIES[usize::from(container.number) + 1..][..container.spec.subcommands.len()];
+    rows.iter()
+        .find(|row| row.spec.name.as_bytes()[prefix..].eq_ignore_ascii_case(subcommand))
+        .copied()
 }
 
-macro_rules! spec {
-    ($name:literal, $command:ident, $arity:literal, [$($flag:literal)*], [$($category:literal)*],
-     $group:literal, $since:literal, $summary:literal $(, [$($subcommand:expr),* $(,)?])?) => {
-        Spec {
-            name: $name,
-            command: Command::$command,
-            arity: $arity,
-            flags: &[$($flag),*],
-            categories: &[$($category),*],
-            group: $group,
-            since: $since,
-            summary: $summary,
-            subcommands: &[$($($subcommand),*)?],
-        }
-    };
+/// Finds a row by its name in full, such as `ping` or `client|id`.
+pub(crate) fn find_full(name: &[u8]) -> Option<Entry> {
+    let number = NUMBERS.get(&*name.to_ascii_lowercase())?;
+    Some(ENTRIES[usize::from(*number)])
 }
-
-/// Those that are sent all day stand first, since the table is searched from the top.
-#[rustfmt::skip]
-pub(crate) const COMMANDS: &[Spec] = &[
-    spec!("publish", Publish, 3, ["pubsub" "loading" "stale" "fast"], ["pubsub" "fast"], "pubsub", "2.0.0", "Post a message to a channel"),
-    spec!("subscribe", Subscribe, -2, ["pubsub" "noscript" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.0.0", "Listen for messages published to the given channels"),
-    spec!("unsubscribe", Unsubscribe, -1, ["pubsub" "noscript" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.0.0", "Stop listening for messages posted to the given channels"),
-    spec!("psubscribe", PSubscribe, -2, ["pubsub" "noscript" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.0.0", "Listen for messages published to channels matching the given patterns"),
-    spec!("punsubscribe", PUnsubscribe, -1, ["pubsub" "noscript" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.0.0", "Stop listening for messages posted to channels matching the given patterns"),
-    spec!("ping", Ping, -1, ["fast"], ["fast" "connection"], "connection", "1.0.0", "Ping the server"),
-    spec!("echo", Echo, 2, ["loading" "stale" "fast"], ["fast" "connection"], "connection", "1.0.0", "Echo the given string"),
-    spec!("auth", Auth, -2, ["noscript" "loading" "stale" "fast" "no_auth" "allow_busy"], ["fast" "connection"], "connection", "1.0.0", "Authenticate to the server"),
-    spec!("client", Container, -2, [], ["slow"], "connection", "2.4.0", "A container for client connection commands", [
-        spec!("client|getname", ClientGetName, 2, ["noscript" "loading" "stale"], ["slow" "connection"], "connection", "2.6.9", "Get the current connection name"),
-        spec!("client|id", ClientId, 2, ["noscript" "loading" "stale"], ["slow" "connection"], "connection", "5.0.0", "Returns the client ID for the current connection"),
-        spec!("client|setinfo", ClientSetInfo, 4, ["noscript" "loading" "stale"], ["slow" "connection"], "connection", "7.2.0", "Sets information specific to the client or connection"),
-        spec!("client|setname", ClientSetName, 3, ["noscript" "loading" "stale"], ["slow" "connection"], "connection", "2.6.9", "Set the current connection name"),
-    ]),
-    spec!("command", Table, -1, ["loading" "stale"], ["slow" "connection"], "server", "2.8.13", "Get array of Redis command details", [
-        spec!("command|count", TableCount, 2, ["loading" "stale"], ["slow" "connection"], "server", "2.8.13", "Get total number of Redis commands"),
-        spec!("command|docs", TableDocs, -2, ["loading" "stale"], ["slow" "connection"], "server", "7.0.0", "Get array of specific Redis command documentation"),
-        spec!("command|info", TableInfo, -2, ["loading" "stale"], ["slow" "connection"], "server", "2.8.13", "Get array of specific Redis command details, or all when no argument is given."),
-        spec!("command|list", TableList, 2, ["loading" "stale"], ["slow" "connection"], "server", "7.0.0", "Get an array of Redis command names"),
-    ]),
-    spec!("config", Container, -2, [], ["slow"], "server", "2.0.0", "A container for server configuration commands", [
-        spec!("config|get", ConfigGet, -3, ["admin" "noscript" "loading" "stale"], ["admin" "slow" "dangerous"], "server", "2.0.0", "Get the values of configuration parameters"),
-    ]),
-    spec!("hello", Hello, -1, ["noscript" "loading" "stale" "fast" "no_auth" "allow_busy"], ["fast" "connection"], "connection", "6.0.0", "Handshake with Redis"),
-    spec!("info", Info, -1, ["loading" "stale"], ["slow" "dangerous"], "server", "1.0.0", "Get information and statistics about the server"),
-    spec!("pubsub", Container, -2, [], ["slow"], "pubsub", "2.8.0", "A container for Pub/Sub commands", [
-        spec!("pubsub|channels", PubSubChannels, -2, ["pubsub" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.8.0", "List active channels"),
-        spec!("pubsub|numpat", PubSubNumPat, 2, ["pubsub" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.8.0", "Get the count of unique patterns pattern subscriptions"),
-        spec!("pubsub|numsub", PubSubNumSub, -2, ["pubsub" "loading" "stale"], ["pubsub" "slow"], "pubsub", "2.8.0", "Get the count of subscribers for channels"),
-    ]),
-    spec!("quit", Quit, -1, ["noscript" "loading" "stale" "fast" "no_auth" "allow_busy"], ["fast" "connection"], "connection", "1.0.0", "Close the connection"),
-    spec!("select", Select, 2, ["loading" "stale" "fast"], ["fast" "connection"], "connection", "1.0.0", "Change the selected database for the current connection"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +284,7 @@ mod tests {
 
     fn name(name: &str, subcommand: Option<&str>) -> &'static str {
         match find(name.as_bytes(), subcommand.map(str::as_bytes)) {
-            Lookup::Found(spec) => spec.name,
+            Lookup::Found(entry) => entry.spec.name,
             Lookup::Unknown => "unknown",
             Lookup::UnknownSubcommand(_) => "unknown subcommand",
         }
@@ -171,11 +298,69 @@ mod tests {
         assert_eq!(name("client", Some("nosuch")), "unknown subcommand");
         assert_eq!(name("client|id", None), "unknown");
         assert_eq!(name("", None), "unknown");
+        assert_eq!(name(&"x".repeat(100), None), "unknown");
+    }
+
+    #[test]
+    fn every_row_is_found_by_its_full_name() {
+        for entry in entries() {
+            let found = find_full(entry.spec.name.as_bytes()).unwrap();
+            assert!(std::ptr::eq(found.spec, entry.spec), "{}", entry.spec.name);
+            assert!(entry.spec.name.len() <= NAME_BYTES_MAX);
+        }
+    }
+
+    /// The page that tells users which commands there are.
+    fn page() -> String {
+        let mut text = String::from(include_str!("command/compatibility.md"));
+        let mut groups: Vec<&str> = COMMANDS.iter().map(group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for name in groups {
+            text.push_str(&format!(
+                "\n## {name}\n\n| command | since | what it does |\n|---|---|---|\n"
+            ));
+            let rows = COMMANDS.iter().filter(|spec| group(spec) == name);
+            for spec in rows.flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+                let shown = spec.name.replace('|', " ").to_ascii_uppercase();
+                let (since, summary) = (field(spec, "since"), field(spec, "summary"));
+                text.push_str(&format!(
+                    "| `{shown}` | {since} | {} |\n",
+                    summary.trim_end_matches('.')
+                ));
+            }
+        }
+        text
+    }
+
+    fn group(spec: &Spec) -> &'static str {
+        field(spec, "group")
+    }
+
+    fn field(spec: &Spec, name: &str) -> &'static str {
+        let field = spec.docs.iter().find(|(known, _)| *known == name);
+        match field {
+            Some((_, Value::Text(text))) => text,
+            _ => "",
+        }
+    }
+
+    #[test]
+    fn the_compatibility_page_is_made_from_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../COMPATIBILITY.md");
+        if std::env::var_os("UPDATE_COMPATIBILITY").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap();
+        assert_eq!(
+            found,
+            page(),
+            "run this test with UPDATE_COMPATIBILITY=1 to write the page anew"
+        );
     }
 
     #[test]
     fn arity_counts_the_name() {
-        let spec = |name: &str| COMMANDS.iter().find(|spec| spec.name == name).unwrap();
         for (command, arguments, expected) in [
             ("publish", 3, true),
             ("publish", 2, false),
@@ -183,7 +368,8 @@ mod tests {
             ("subscribe", 1, false),
             ("subscribe", 9, true),
         ] {
-            assert_eq!(spec(command).accepts(arguments), expected, "{command} {arguments}");
+            let entry = find_full(command.as_bytes()).unwrap();
+            assert_eq!(entry.spec.accepts(arguments), expected, "{command} {arguments}");
         }
     }
 }

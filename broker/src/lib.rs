@@ -36,8 +36,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accept;
+mod address;
 mod audience;
 mod broker;
+mod card;
 mod command;
 mod config;
 mod connection;
@@ -51,14 +53,16 @@ mod registry;
 mod resp;
 mod server;
 mod session;
+mod settings;
 mod stats;
+mod stream;
 mod subscriber;
 mod worker;
 
 // The public interface is:
 pub use crate::broker::Broker;
 pub use crate::config::source::{ConfigError, Loaded};
-pub use crate::config::{Config, LogLevel, OutputLimit, OutputLimits};
+pub use crate::config::{Config, DebugCommand, LogLevel, OutputLimit, OutputLimits};
 pub use crate::disconnect::Disconnect;
 pub use crate::message::Message;
 pub use crate::server::{BindError, Server};

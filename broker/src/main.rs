@@ -2,10 +2,12 @@
 //!
 //! The command line is `redis-server`'s, so that the binary can stand where it stood.
 
+mod daemon;
 mod log;
 
+use std::error::Error;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -67,23 +69,7 @@ fn main() -> ExitCode {
 
 /// Reads the settings, and serves until a signal comes.
 fn start(words: &[OsString]) -> ExitCode {
-    let loaded = match load(words) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    if let Err(error) = log::start(&loaded.config) {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = match runtime {
-        Ok(runtime) => runtime.block_on(serve(loaded)),
-        Err(error) => Err(error.into()),
-    };
-    match served {
+    match load(words).and_then(|settings| run(settings, words)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -93,8 +79,27 @@ fn start(words: &[OsString]) -> ExitCode {
     }
 }
 
+/// Settings, and the text of standard input if they came from there.
+struct Given {
+    loaded: Loaded,
+    input: Option<Vec<u8>>,
+}
+
+fn run(Given { loaded, input }: Given, words: &[OsString]) -> Result<(), Box<dyn Error>> {
+    if loaded.config.daemonize && !daemon::is_daemon() {
+        return Ok(daemon::start(words, input.as_deref())?);
+    }
+    if let Some(dir) = &loaded.config.dir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| format!("cannot work in directory '{}': {error}", dir.display()))?;
+    }
+    log::start(&loaded.config)?;
+    let _file = daemon::PidFile::create(&loaded.config);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
+}
+
 /// The first word is a file unless it is a flag; `-` at either end is standard input.
-fn load(words: &[OsString]) -> Result<Loaded, broker::ConfigError> {
+fn load(words: &[OsString]) -> Result<Given, Box<dyn Error>> {
     let mut loaded = Loaded::default();
     let mut flags = words;
     let mut from_input = false;
@@ -113,32 +118,43 @@ fn load(words: &[OsString]) -> Result<Loaded, broker::ConfigError> {
         flags = rest;
         from_input = true;
     }
+    let mut input = None;
     if from_input {
-        loaded.add_reader("standard input", io::stdin())?;
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text)?;
+        loaded.add_reader("standard input", &text[..])?;
+        input = Some(text);
     }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
-    Ok(loaded)
+    Ok(Given { loaded, input })
 }
 
-async fn serve(loaded: Loaded) -> Result<(), Box<dyn std::error::Error>> {
-    let Loaded { mut config, without_meaning, .. } = loaded;
+async fn serve(mut loaded: Loaded) -> Result<(), Box<dyn Error>> {
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
-    if !without_meaning.is_empty() {
-        info!("directives without a meaning here: {}", without_meaning.join(" "));
+    if !loaded.without_meaning.is_empty() {
+        info!("directives without a meaning here: {}", loaded.without_meaning.join(" "));
     }
-    fit_maxclients(&mut config);
+    fit_maxclients(&mut loaded.config);
     let mut signals = Signals::new()?;
-    let server = Server::bind(Broker::new(), &config).await.inspect_err(|_| {
+    let port = loaded.config.port;
+    let socket = loaded.config.unixsocket.clone();
+    let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|_| {
         // The words that tools look for.
-        warn!("Failed listening on port {} (TCP), aborting.", config.port);
+        warn!("Failed listening on port {port} (TCP), aborting.");
     })?;
     info!("Server initialized");
     for address in server.local_addrs() {
         info!("listening on {address}");
     }
+    if let Some(path) = socket {
+        info!("listening on {}", path.display());
+    }
     info!("Ready to accept connections");
-    let signal = signals.next().await;
-    info!("Received {signal} scheduling shutdown...");
+    daemon::notify_ready();
+    tokio::select! {
+        signal = signals.next() => info!("Received {signal} scheduling shutdown..."),
+        () = server.stop_requested() => info!("User requested shutdown..."),
+    }
     server.shutdown().await;
     info!("bye bye...");
     Ok(())

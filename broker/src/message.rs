@@ -13,17 +13,38 @@ use crate::resp::{Protocol, reply};
 /// The name of a channel or pattern, shared by all tables that know it.
 pub(crate) type Name = Arc<[u8]>;
 
-/// Which of Redis' two spaces of channels a name belongs to.
+/// Which space of channels a name belongs to. They do not hear each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
+    /// `PUBLISH`, `SUBSCRIBE`, and patterns.
     Channels,
+    /// `SPUBLISH` and `SSUBSCRIBE`.
+    Shards,
+    /// What `MONITOR` shows, on a channel without a name.
+    Monitor,
 }
 
 impl Space {
     /// The first word of what a subscriber gets.
-    pub(crate) fn message_kind(self) -> &'static [u8] {
+    fn message_kind(self) -> &'static [u8] {
         match self {
             Self::Channels => b"message",
+            Self::Shards => b"smessage",
+            Self::Monitor => b"",
+        }
+    }
+
+    /// Writes what a subscriber of the channel gets.
+    pub(crate) fn write(
+        self,
+        out: &mut Vec<u8>,
+        protocol: Protocol,
+        channel: &[u8],
+        payload: &[u8],
+    ) {
+        match self {
+            Self::Monitor => reply::status(out, payload),
+            _ => reply::message(out, protocol, self.message_kind(), channel, payload),
         }
     }
 }
@@ -50,8 +71,7 @@ impl Published {
     pub(crate) fn frame(&self, protocol: Protocol) -> &Bytes {
         self.frames[protocol as usize].get_or_init(|| {
             let mut frame = Vec::new();
-            let kind = self.space.message_kind();
-            reply::message(&mut frame, protocol, kind, &self.channel, &self.payload);
+            self.space.write(&mut frame, protocol, &self.channel, &self.payload);
             Bytes::from(frame)
         })
     }

@@ -13,3 +13,13 @@ pub(crate) enum Protocol {
     Resp2,
     Resp3,
 }
+
+impl Protocol {
+    /// Returns the number by which clients know it.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Resp2 => 2,
+            Self::Resp3 => 3,
+        }
+    }
+}

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::warn;
 
+use crate::accept::Listener;
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::config::source::Loaded;
 use crate::host::Host;
 use crate::worker::WorkerHandle;
 
@@ -37,6 +40,9 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     workers: Arc<[WorkerHandle]>,
     ended: Vec<oneshot::Receiver<()>>,
+    stop: Arc<Notify>,
+    /// Removed at the end.
+    unix_path: Option<PathBuf>,
 }
 
 /// Says which address could not be listened on, and why.
@@ -79,25 +85,78 @@ impl Server {
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok(()) }
     /// ```
-    #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
     pub async fn bind(broker: Broker, config: &Config) -> Result<Self, BindError> {
-        let listeners = listen(config)?;
+        Self::bind_loaded(broker, Loaded::from(config.clone())).await
+    }
+
+    /// Does the same with settings that come from files and flags, so that `CONFIG GET` answers
+    /// what was given and `CONFIG REWRITE` knows the file.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] when an address cannot be listened on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Never waits, so it cannot be cancelled in the middle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let loaded = broker::Loaded::from_text("port 0\nappendonly no")?;
+    /// let server = broker::Server::bind_loaded(broker::Broker::new(), loaded).await?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// # Ok(()) }
+    /// ```
+    #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
+    pub async fn bind_loaded(broker: Broker, loaded: Loaded) -> Result<Self, BindError> {
+        let config = loaded.config.clone();
+        let listeners = listen(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let host = Arc::new(Host::new(broker, config.clone(), port));
+        let host = Arc::new(Host::new(broker, loaded, port));
+        let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();
         for index in 0..config.io_threads.max(1) {
-            let (worker, end) = WorkerHandle::start(host.clone(), index)
+            let (worker, end) = WorkerHandle::start(host.clone(), index, stop.clone())
                 .map_err(|source| BindError { address: format!("worker {index}"), source })?;
             workers.push(worker);
             ended.push(end);
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
         for (listener, _) in listeners {
-            workers[0].listen(listener, workers.clone());
+            workers[0].listen(Listener::Tcp(listener), workers.clone());
         }
-        Ok(Self { addresses, workers, ended })
+        #[cfg(unix)]
+        if let Some(path) = &config.unixsocket {
+            let listener = listen_on_path(path, config.unixsocketperm)
+                .map_err(|source| BindError { address: path.display().to_string(), source })?;
+            let name = path.display().to_string().into();
+            workers[0].listen(Listener::Unix(listener, name), workers.clone());
+        }
+        Ok(Self { addresses, workers, ended, stop, unix_path: config.unixsocket })
+    }
+
+    /// Returns when a client has asked for the end with `SHUTDOWN`; the caller then calls
+    /// [`shutdown`](Self::shutdown).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a request that came meanwhile is found by the next call.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write;
+    ///
+    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// std::net::TcpStream::connect(server.local_addr())?.write_all(b"SHUTDOWN\r\n")?;
+    /// server.stop_requested().await;
+    /// server.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn stop_requested(&self) {
+        self.stop.notified().await;
     }
 
     /// Returns the first address that the server listens on.
@@ -109,8 +168,12 @@ impl Server {
     /// assert!(server.local_addr().ip().is_loopback());
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the server listens on a socket file only.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addresses[0]
+        *self.addresses.first().expect("the server listens on a socket file only")
     }
 
     /// Returns all addresses that the server listens on.
@@ -145,6 +208,9 @@ impl Server {
         for end in &mut self.ended {
             let _ = end.await;
         }
+        if let Some(path) = self.unix_path.take() {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -159,6 +225,10 @@ fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> 
     let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
     // Port 0 is any free one, but the same for all addresses.
     let mut port = config.port;
+    if config.unixsocket.is_some() && port == 0 {
+        // As in Redis, port 0 beside a socket file is no port at all.
+        return Ok(listeners);
+    }
     for entry in &config.bind {
         let (optional, name) = match entry.strip_prefix('-') {
             Some(name) => (true, name),
@@ -205,6 +275,23 @@ fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, So
     let address = listener.local_addr()?;
     warn_of_short_backlog(backlog);
     Ok((listener, address))
+}
+
+/// Opens a socket file. Whatever stood in its place is removed, as Redis does.
+#[cfg(unix)]
+fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let _ = std::fs::remove_file(path);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    if mode != 0 {
+        // Before anybody can connect (CVE-2023-45145).
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.listen(511)?;
+    Ok(socket.into())
 }
 
 /// Whether the machine does not have such an address. With any port, one that is taken on the

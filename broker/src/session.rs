@@ -1,28 +1,43 @@
 //! One client's state and rules.
 //!
-//! A session takes whole requests and queues replies; it knows no socket, no task and no clock.
+//! A session takes whole requests and queues replies; it knows no socket and no task. What it
+//! cannot do itself (closing others, stopping the server) it leaves as an effect for its worker.
+//!
 //! Checks come in Redis' order: does the command exist, is the number of arguments right, may it
-//! run before authentication, may it run while subscribed.
+//! run before authentication, may it run while subscribed, is a transaction open.
 
+mod auth;
+mod client;
 mod config;
-mod connection;
+mod debug;
 mod info;
+mod list;
+mod monitor;
 mod pubsub;
+mod server;
 mod table;
+mod tracking;
+mod transaction;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-use crate::audience::{Audience, Member};
-use crate::command::{self, Command, Lookup, Spec};
-use crate::config::OutputLimit;
+use self::client::Silence;
+use self::tracking::Tracking;
+use self::transaction::Transaction;
+use crate::audience::{Audience, Effect, Member};
+use crate::card::{Card, Mark};
+use crate::command::{self, Command, Entry, Lookup, Spec};
+use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
 use crate::host::Host;
-use crate::message::Name;
+use crate::message::{Name, Space};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Limits, ProtocolError, Request};
@@ -32,19 +47,25 @@ use crate::resp::request::{Limits, ProtocolError, Request};
 pub(crate) struct Session {
     host: Arc<Host>,
     member: Rc<Member>,
-    channels: HashSet<Name, RandomState>,
-    patterns: HashSet<Name, RandomState>,
+    card: Arc<Card>,
+    channels: Names,
+    shards: Names,
+    patterns: Names,
     authenticated: bool,
-    /// What the client calls itself.
-    name: Vec<u8>,
-    library: Library,
+    transaction: Option<Transaction>,
+    silence: Silence,
+    tracking: Option<Tracking>,
 }
 
-/// What a client library says of itself.
-#[derive(Debug, Default)]
-struct Library {
-    name: Vec<u8>,
-    version: Vec<u8>,
+type Names = HashSet<Name, RandomState>;
+
+/// What a connection does after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Goes on with the next one.
+    Continue,
+    /// Waits, and then calls [`Session::resume`].
+    Wait(Duration),
 }
 
 /// Why a request is refused. The text is the reply, in Redis' words.
@@ -53,58 +74,96 @@ type CommandError = Vec<u8>;
 /// What a command answers, where one value is the whole answer.
 type Answer = Result<Reply, CommandError>;
 
+const SYNTAX_ERROR: &[u8] = b"ERR syntax error";
+const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of range";
+
 impl Session {
-    pub(crate) fn new(host: Arc<Host>, member: Rc<Member>) -> Self {
-        let authenticated = !host.requires_password();
+    pub(crate) fn new(
+        host: Arc<Host>,
+        member: Rc<Member>,
+        card: Arc<Card>,
+        config: &Config,
+    ) -> Self {
+        let names = || HashSet::with_hasher(RandomState::default());
+        card.words.lock().user = b"default".to_vec();
         Self {
             host,
             member,
-            channels: HashSet::with_hasher(RandomState::default()),
-            patterns: HashSet::with_hasher(RandomState::default()),
-            authenticated,
-            name: Vec::new(),
-            library: Library::default(),
+            card,
+            channels: names(),
+            shards: names(),
+            patterns: names(),
+            authenticated: config.requirepass.is_none(),
+            transaction: None,
+            silence: Silence::default(),
+            tracking: None,
         }
     }
 
     /// Returns what the client may send now.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            bulk_bytes_max: self.host.config.proto_max_bulk_len,
-            authenticated: self.authenticated,
-        }
+    pub(crate) fn limits(&self, config: &Config) -> Limits {
+        Limits { bulk_bytes_max: config.proto_max_bulk_len, authenticated: self.authenticated }
     }
 
     /// Whether the client has a subscription, which makes it one of another class.
     pub(crate) fn is_subscribed(&self) -> bool {
-        !self.channels.is_empty() || !self.patterns.is_empty()
+        !self.channels.is_empty() || !self.patterns.is_empty() || !self.shards.is_empty()
     }
 
     /// Returns the limit of the client's class.
-    pub(crate) fn output_limit(&self) -> OutputLimit {
-        let limits = &self.host.config.client_output_buffer_limit;
+    pub(crate) fn output_limit(&self, config: &Config) -> OutputLimit {
+        let limits = &config.client_output_buffer_limit;
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Runs one request, and queues its reply.
-    pub(crate) fn execute(&mut self, request: Request<'_>, audience: &mut Audience) {
-        self.host.broker.stats().commands_processed.add(1);
-        match self.permitted(request) {
-            Ok(Command::Publish) => self.publish(request, audience),
-            Ok(Command::Subscribe) => self.subscribe(request, audience),
-            Ok(Command::Unsubscribe) => self.unsubscribe(request, audience),
-            Ok(Command::PSubscribe) => self.psubscribe(request, audience),
-            Ok(Command::PUnsubscribe) => self.punsubscribe(request, audience),
-            Ok(Command::Quit) => {
-                self.reply(audience, &Reply::ok());
-                audience.mail().disconnect(&self.member, Disconnect::Quit);
-            }
-            Ok(command) => {
-                let reply = self.answer(command, request).unwrap_or_else(Reply::Error);
-                self.reply(audience, &reply);
-            }
-            Err(error) => self.reply(audience, &Reply::Error(error)),
+    /// Returns until when a request has to wait (`CLIENT PAUSE`).
+    pub(crate) fn held_back_until(&self, request: Request<'_>) -> Option<Instant> {
+        if !self.is_paused() {
+            return None;
         }
+        let is_write = match self.look_up(request) {
+            Ok(entry) if entry.spec.command == Command::Exec => {
+                self.transaction.as_ref().is_some_and(Transaction::has_writes)
+            }
+            Ok(entry) => entry.pauses_with_writes,
+            Err(_) => false,
+        };
+        self.host.pause.holds_back(is_write)
+    }
+
+    /// Whether requests are being held back at all.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.host.pause.is_active()
+    }
+
+    /// Runs one request, and queues its reply.
+    pub(crate) fn execute(&mut self, request: Request<'_>, audience: &mut Audience) -> Flow {
+        self.host.broker.stats().commands_processed.add(1);
+        let flow = match self.permitted(request, &audience.config) {
+            Ok(entry) if self.queues(entry) => {
+                self.queue(entry, request, audience);
+                Flow::Continue
+            }
+            Ok(entry) => self.run(entry, request, audience),
+            Err(error) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.fail();
+                }
+                self.reply_error(audience, error);
+                Flow::Continue
+            }
+        };
+        self.silence.after_command(&self.member);
+        flow
+    }
+
+    /// Goes on after [`Flow::Wait`].
+    pub(crate) fn resume(&mut self, audience: &mut Audience, with_error: bool) {
+        let reply = match with_error {
+            true => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+            false => Reply::Integer(0),
+        };
+        self.reply(audience, &reply);
     }
 
     /// Answers bytes that are no request, and ends the session.
@@ -115,70 +174,212 @@ impl Session {
 
     /// Ends all subscriptions.
     pub(crate) fn end(&mut self, audience: &mut Audience) {
+        let broker = &self.host.broker;
         for channel in std::mem::take(&mut self.channels) {
-            self.host.broker.leave(audience, &self.member, &channel);
+            broker.leave(audience, Space::Channels, &self.member, &channel);
+        }
+        for channel in std::mem::take(&mut self.shards) {
+            broker.leave(audience, Space::Shards, &self.member, &channel);
         }
         for pattern in std::mem::take(&mut self.patterns) {
-            self.host.broker.leave_pattern(audience, &self.member, &pattern);
+            broker.leave_pattern(audience, &self.member, &pattern);
+        }
+        self.stop_monitoring(audience);
+        self.note_subscriptions();
+    }
+
+    /// Finds the command that a request names.
+    fn look_up(&self, request: Request<'_>) -> Result<Entry, CommandError> {
+        let Some(name) = self.host.own_name(request.argument(0)) else {
+            return Err(unknown_command(request));
+        };
+        let subcommand = (request.len() > 1).then(|| request.argument(1));
+        match command::find(name, subcommand) {
+            Lookup::Found(entry) => Ok(entry),
+            Lookup::Unknown => Err(unknown_command(request)),
+            Lookup::UnknownSubcommand(container) => {
+                Err(unknown_subcommand(container, request.argument(1)))
+            }
         }
     }
 
     /// Finds out which command is asked for, and whether it may run now.
-    fn permitted(&self, request: Request<'_>) -> Result<Command, CommandError> {
-        let name = request.argument(0);
-        let subcommand = (request.len() > 1).then(|| request.argument(1));
-        let spec = match command::find(name, subcommand) {
-            Lookup::Found(spec) => spec,
-            Lookup::Unknown => return Err(unknown_command(request)),
-            Lookup::UnknownSubcommand(container) => {
-                return Err(unknown_subcommand(container, request.argument(1)));
-            }
-        };
+    fn permitted(&self, request: Request<'_>, config: &Config) -> Result<Entry, CommandError> {
+        let entry = self.look_up(request)?;
+        self.check(entry, request, config).inspect_err(|_| {
+            self.host.commands.of(entry.number).rejected.add(1);
+        })?;
+        Ok(entry)
+    }
+
+    fn check(
+        &self,
+        entry: Entry,
+        request: Request<'_>,
+        config: &Config,
+    ) -> Result<(), CommandError> {
+        let spec = entry.spec;
         if !spec.accepts(request.len()) {
             return Err(wrong_number_of_arguments(spec));
         }
-        if !self.authenticated && !spec.runs_unauthenticated() {
+        if spec.command == Command::Debug {
+            debug::check_allowed(config, &self.card.peer)?;
+        }
+        if !self.authenticated && !entry.runs_unauthenticated {
             return Err(b"NOAUTH Authentication required.".to_vec());
         }
         if self.member.protocol.get() == Protocol::Resp2
             && self.is_subscribed()
-            && !spec.runs_while_subscribed()
+            && !entry.runs_while_subscribed
         {
             return Err(not_while_subscribed(spec));
         }
-        Ok(spec.command)
+        if self.transaction.is_some() && spec.has_flag("no_multi") {
+            return Err(b"ERR Command not allowed inside a transaction".to_vec());
+        }
+        Ok(())
+    }
+
+    /// Runs a command, whether it was sent now or queued in a transaction.
+    fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
+        self.card.set_last_command(entry.number);
+        self.host.commands.of(entry.number).calls.add(1);
+        let mut flow = Flow::Continue;
+        match entry.spec.command {
+            Command::Publish => self.publish(Space::Channels, request, audience),
+            Command::SPublish => self.publish(Space::Shards, request, audience),
+            Command::Subscribe => self.subscribe(Space::Channels, request, audience),
+            Command::SSubscribe => self.subscribe(Space::Shards, request, audience),
+            Command::Unsubscribe => self.unsubscribe(Space::Channels, request, audience),
+            Command::SUnsubscribe => self.unsubscribe(Space::Shards, request, audience),
+            Command::PSubscribe => self.psubscribe(request, audience),
+            Command::PUnsubscribe => self.punsubscribe(request, audience),
+            Command::Exec => self.exec(audience),
+            Command::Quit => {
+                self.reply(audience, &Reply::ok());
+                audience.mail().disconnect(&self.member, Disconnect::Quit);
+            }
+            Command::Reset => self.reset(audience),
+            Command::ClientReply => self.client_reply(request, audience),
+            Command::ClientKill => self.client_kill(request, audience),
+            Command::Monitor => self.monitor(audience),
+            Command::Wait => match server::wait(request) {
+                Ok(Some(time)) if self.transaction.is_none() => flow = Flow::Wait(time),
+                Ok(_) => self.reply(audience, &Reply::Integer(0)),
+                Err(error) => self.fail(entry, audience, error),
+            },
+            Command::Shutdown => match server::shutdown(request) {
+                Ok(()) => audience.effects.push(Effect::ShutDown),
+                Err(error) => self.fail(entry, audience, error),
+            },
+            command => match self.answer(command, request, audience) {
+                Ok(reply) => self.reply(audience, &reply),
+                Err(error) => self.fail(entry, audience, error),
+            },
+        }
+        if entry.is_monitored && self.host.has_monitors() {
+            self.show_to_monitors(entry, request, audience);
+        }
+        flow
+    }
+
+    fn fail(&self, entry: Entry, audience: &mut Audience, error: CommandError) {
+        self.host.commands.of(entry.number).failed.add(1);
+        self.reply_error(audience, error);
+    }
+
+    fn reply_error(&self, audience: &mut Audience, error: CommandError) {
+        self.host.commands.add_error(&error);
+        self.reply(audience, &Reply::Error(error));
     }
 
     /// Runs a command whose answer is one value.
-    fn answer(&mut self, command: Command, request: Request<'_>) -> Answer {
+    fn answer(
+        &mut self,
+        command: Command,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Answer {
+        let config = audience.config.clone();
         match command {
-            Command::Auth => self.auth(request),
+            Command::Auth => self.auth(request, &config),
+            Command::ClientCaching => self.client_caching(request.argument(2)),
             Command::ClientGetName => Ok(self.client_getname()),
-            Command::ClientId => Ok(Reply::Integer(self.member.id().cast_signed())),
+            Command::ClientGetRedir => Ok(self.client_getredir()),
+            Command::ClientId => Ok(Reply::Integer(self.card.id.cast_signed())),
+            Command::ClientInfo => Ok(self.client_info()),
+            Command::ClientList => self.client_list(request),
+            Command::ClientNoEvict => self.client_mark(Mark::NoEvict, request.argument(2)),
+            Command::ClientNoTouch => self.client_mark(Mark::NoTouch, request.argument(2)),
+            Command::ClientPause => self.client_pause(request),
             Command::ClientSetInfo => self.client_setinfo(request),
             Command::ClientSetName => self.client_setname(request.argument(2)),
-            Command::ConfigGet => Ok(config::get(&self.host.config, request.arguments_from(2))),
+            Command::ClientTracking => self.client_tracking(request),
+            Command::ClientTrackingInfo => Ok(self.client_trackinginfo()),
+            Command::ClientUnblock => self.client_unblock(request),
+            Command::ClientUnpause => Ok(self.client_unpause(audience)),
+            Command::Cluster => Err(b"ERR This instance has cluster support disabled".to_vec()),
+            Command::ConfigGet => Ok(config::get(&self.host, &config, request.arguments_from(2))),
+            Command::ConfigResetStat => Ok(self.config_resetstat()),
+            Command::ConfigRewrite => config::rewrite(&self.host, &config),
+            Command::ConfigSet => self.config_set(request, audience),
+            Command::DbSize => Ok(Reply::Integer(0)),
+            Command::Debug => debug::debug(request),
+            Command::Discard => self.discard(),
             Command::Echo => Ok(Reply::bulk(request.argument(1))),
-            Command::Hello => self.hello(request),
-            Command::Info => Ok(info::info(&self.host, request.arguments_from(1))),
+            Command::Failover => server::failover(request),
+            Command::FlushAll | Command::FlushDb => server::flush(request),
+            Command::Hello => self.hello(request, &config),
+            Command::Info => Ok(info::info(&self.host, &config, request.arguments_from(1))),
+            Command::LatencyDoctor => Ok(server::latency_doctor()),
+            Command::LatencyGraph => server::latency_graph(request.argument(2)),
+            Command::LatencyHistogram => Ok(Reply::Map(Vec::new())),
+            Command::LatencyHistory | Command::LatencyLatest => Ok(Reply::Array(Vec::new())),
+            Command::LatencyReset => Ok(Reply::Integer(0)),
+            Command::Lolwut => server::lolwut(request),
+            Command::MemoryDoctor => Ok(server::memory_doctor()),
+            Command::MemoryMallocStats => Ok(server::memory_malloc_stats()),
+            Command::MemoryPurge => Ok(Reply::ok()),
+            Command::MemoryStats => Ok(info::memory_stats(&self.host)),
+            Command::MemoryUsage => server::memory_usage(request),
+            Command::Multi => self.multi(),
+            Command::Object => Ok(Reply::Null),
             Command::Ping => self.ping(request),
-            Command::PubSubChannels => self.pubsub_channels(request),
+            Command::PubSubChannels => self.pubsub_channels(Space::Channels, request),
             Command::PubSubNumPat => Ok(Reply::integer(self.host.broker.pattern_count())),
-            Command::PubSubNumSub => Ok(self.pubsub_numsub(request)),
-            Command::Select => Self::select(request.argument(1)),
+            Command::PubSubNumSub => Ok(self.pubsub_numsub(Space::Channels, request)),
+            Command::PubSubShardChannels => self.pubsub_channels(Space::Shards, request),
+            Command::PubSubShardNumSub => Ok(self.pubsub_numsub(Space::Shards, request)),
+            Command::ReplicaOf => server::replicaof(request),
+            Command::Role => Ok(server::role()),
+            Command::ScriptExists => Ok(server::script_exists(request)),
+            Command::ScriptFlush => server::script_flush(request),
+            Command::Select => self.select(request.argument(1), &config),
+            Command::SlowlogGet => server::slowlog_get(request),
+            Command::SlowlogLen => Ok(Reply::Integer(0)),
+            Command::SlowlogReset => Ok(Reply::ok()),
+            Command::SwapDb => server::swapdb(request, &config),
             Command::Table => Ok(table::all()),
             Command::TableCount => Ok(table::count()),
             Command::TableDocs => Ok(table::docs(request.arguments_from(2))),
+            Command::TableGetKeys => table::getkeys(request),
+            Command::TableGetKeysAndFlags => table::getkeys_and_flags(request),
             Command::TableInfo => Ok(table::info(request.arguments_from(2))),
-            Command::TableList => Ok(table::list()),
-            Command::Publish
-            | Command::Subscribe
-            | Command::Unsubscribe
-            | Command::PSubscribe
-            | Command::PUnsubscribe
-            | Command::Quit
-            | Command::Container => {
-                unreachable!("these answer by themselves, or have an arity that needs a subcommand")
+            Command::TableList => table::list(request),
+            Command::Time => Ok(server::time()),
+            Command::Unwatch => Ok(Reply::ok()),
+            Command::Watch => self.watch(),
+            Command::AclHelp
+            | Command::ClientHelp
+            | Command::ConfigHelp
+            | Command::LatencyHelp
+            | Command::MemoryHelp
+            | Command::ObjectHelp
+            | Command::PubSubHelp
+            | Command::SlowlogHelp
+            | Command::TableHelp => Ok(server::help(request.argument(0))),
+            other => {
+                unreachable!("{other:?} answers by itself, or has an arity that needs a subcommand")
             }
         }
     }
@@ -187,9 +388,20 @@ impl Session {
     fn reply(&self, audience: &mut Audience, reply: &Reply) {
         let mut bytes = BytesMut::new();
         reply.encode(self.member.protocol.get(), &mut bytes);
-        audience
-            .mail()
-            .reply(&self.member, self.output_limit(), |out| out.extend_from_slice(&bytes));
+        let limit = self.output_limit(&audience.config);
+        audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(&bytes));
+    }
+
+    /// Keeps the figures that others see.
+    fn note_subscriptions(&self) {
+        let counts = &self.card.counts;
+        for (count, names) in [
+            (&counts.channels, &self.channels),
+            (&counts.patterns, &self.patterns),
+            (&counts.shards, &self.shards),
+        ] {
+            count.store(u32::try_from(names.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
     }
 }
 
@@ -223,13 +435,21 @@ fn unknown_subcommand(container: &Spec, subcommand: &[u8]) -> CommandError {
     [b"ERR unknown subcommand '", subcommand, b"'. Try ", container.as_bytes(), b" HELP."].concat()
 }
 
+/// Redis' answer to a subcommand that it knows with arguments that it does not.
+fn help_wanted(container: &str, subcommand: &[u8]) -> CommandError {
+    let start = b"ERR unknown subcommand or wrong number of arguments for '";
+    [start, shown(subcommand, SHOWN_BYTES_MAX), b"'. Try ", container.as_bytes(), b" HELP."]
+        .concat()
+}
+
 fn wrong_number_of_arguments(spec: &Spec) -> CommandError {
     format!("ERR wrong number of arguments for '{}' command", spec.name).into_bytes()
 }
 
 fn not_while_subscribed(spec: &Spec) -> CommandError {
     format!(
-        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
         spec.name
     )
     .into_bytes()

@@ -2,7 +2,12 @@
 //!
 //! They are plain sums that any thread adds to; nothing is decided by them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::command;
 
 /// What a broker and its servers have done so far.
 #[derive(Debug, Default)]
@@ -19,11 +24,101 @@ pub(crate) struct Stats {
     /// Clients closed at their output limit.
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,
+    pub(crate) evicted_clients: Counter,
+    pub(crate) rates: Rates,
+}
+
+/// Rates of the last seconds, kept by one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    /// Commands a second.
+    pub(crate) commands: Counter,
+    before: Counter,
+}
+
+impl Rates {
+    /// Takes the new total, about a second after the last one.
+    pub(crate) fn update(&self, total: u64) {
+        let before = self.before.0.swap(total, Ordering::Relaxed);
+        self.commands.0.store(total.saturating_sub(before), Ordering::Relaxed);
+    }
 }
 
 /// A number that threads add to.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
+
+/// What became of each command of the table, and of errors by their code.
+#[derive(Debug)]
+pub(crate) struct CommandStats {
+    rows: Vec<CommandCounters>,
+    errors: Mutex<BTreeMap<Vec<u8>, u64>>,
+}
+
+/// How often a command was run, refused, and failed.
+#[derive(Debug, Default)]
+pub(crate) struct CommandCounters {
+    pub(crate) calls: Counter,
+    pub(crate) rejected: Counter,
+    pub(crate) failed: Counter,
+}
+
+/// Redis stops counting errors by code beyond this many codes.
+const ERROR_CODES_MAX: usize = 128;
+
+impl Stats {
+    /// `CONFIG RESETSTAT`. Who is connected stays so.
+    pub(crate) fn reset(&self) {
+        for counter in [
+            &self.connections_received,
+            &self.connections_rejected,
+            &self.commands_processed,
+            &self.messages_published,
+            &self.messages_delivered,
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.output_limit_disconnections,
+            &self.query_limit_disconnections,
+            &self.evicted_clients,
+        ] {
+            counter.reset();
+        }
+    }
+}
+
+impl CommandStats {
+    pub(crate) fn of(&self, number: u16) -> &CommandCounters {
+        &self.rows[usize::from(number)]
+    }
+
+    /// Counts an error by its code, which is the first word of `text`.
+    pub(crate) fn add_error(&self, text: &[u8]) {
+        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let mut errors = self.errors.lock();
+        if errors.len() < ERROR_CODES_MAX || errors.contains_key(code) {
+            *errors.entry(code.to_vec()).or_default() += 1;
+        }
+    }
+
+    /// Returns how many errors there were, by code.
+    pub(crate) fn errors(&self) -> BTreeMap<Vec<u8>, u64> {
+        self.errors.lock().clone()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.errors.lock().clear();
+        for CommandCounters { calls, rejected, failed } in &self.rows {
+            [calls, rejected, failed].into_iter().for_each(Counter::reset);
+        }
+    }
+}
+
+impl Default for CommandStats {
+    fn default() -> Self {
+        let rows = command::entries().iter().map(|_| CommandCounters::default()).collect();
+        Self { rows, errors: Mutex::default() }
+    }
+}
 
 impl Counter {
     pub(crate) fn add(&self, count: u64) {
@@ -36,5 +131,9 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }

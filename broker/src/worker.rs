@@ -8,7 +8,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,19 +16,22 @@ use std::thread;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
-use crate::accept::accept;
-use crate::audience::{Audience, Member};
+use crate::accept::{Accepted, Listener, accept};
+use crate::address::Address;
+use crate::audience::{Audience, Effect, Member};
+use crate::card::{Card, Mark, Wish};
 use crate::connection::{Connection, Scratch};
 use crate::disconnect::Disconnect;
 use crate::host::Host;
+use crate::registry::WorkerId;
 use crate::session::Session;
+use crate::stream::Stream;
 
 /// How others reach a worker.
 #[derive(Clone, Debug)]
@@ -41,9 +43,11 @@ pub(crate) struct WorkerHandle {
 /// What a worker is told to do.
 #[derive(Debug)]
 enum Task {
-    Serve(StdTcpStream, SocketAddr),
+    Serve(Accepted),
     /// Accept connections for all these workers, the first of which is this one.
-    Listen(StdTcpListener, Arc<[WorkerHandle]>),
+    Listen(Listener, Arc<[WorkerHandle]>),
+    /// Look again whether clients may listen to what they listen to.
+    CheckRights,
     ShutDown,
 }
 
@@ -58,6 +62,10 @@ pub(crate) struct Worker {
     shutting_down: Cell<bool>,
     /// Told when the last connection is gone.
     empty: Notify,
+    /// Told when a client wants the server to stop.
+    stop: Arc<Notify>,
+    /// The state of the settings that the audience has.
+    generation: Cell<u64>,
 }
 
 /// How long clients may take to read what is queued when the server shuts down.
@@ -68,6 +76,7 @@ impl WorkerHandle {
     pub(crate) fn start(
         host: Arc<Host>,
         index: usize,
+        stop: Arc<Notify>,
     ) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (tasks, queue) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
@@ -78,7 +87,7 @@ impl WorkerHandle {
             match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
-                    runtime.block_on(Worker::new(host, connections).run(queue));
+                    runtime.block_on(Worker::new(host, connections, stop).run(queue));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
@@ -91,7 +100,7 @@ impl WorkerHandle {
     }
 
     /// Accepts connections on `listener`, for all `workers`; this one must be the first.
-    pub(crate) fn listen(&self, listener: StdTcpListener, workers: Arc<[Self]>) {
+    pub(crate) fn listen(&self, listener: Listener, workers: Arc<[Self]>) {
         let _ = self.tasks.send(Task::Listen(listener, workers));
     }
 
@@ -100,8 +109,8 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::ShutDown);
     }
 
-    pub(crate) fn serve(&self, stream: StdTcpStream, peer: SocketAddr) {
-        let _ = self.tasks.send(Task::Serve(stream, peer));
+    pub(crate) fn serve(&self, accepted: Accepted) {
+        let _ = self.tasks.send(Task::Serve(accepted));
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -110,18 +119,21 @@ impl WorkerHandle {
 }
 
 impl Worker {
-    fn new(host: Arc<Host>, count: Arc<AtomicUsize>) -> Rc<Self> {
+    fn new(host: Arc<Host>, count: Arc<AtomicUsize>, stop: Arc<Notify>) -> Rc<Self> {
         let id = host.broker.open_inbox();
-        let limit = host.config.client_output_buffer_limit.pubsub;
+        let generation = Cell::new(host.settings.generation());
+        let config = host.settings.get();
         Rc::new(Self {
             host,
-            audience: RefCell::new(Audience::new(id, limit)),
+            audience: RefCell::new(Audience::new(id, config)),
             scratch: RefCell::default(),
             connections: RefCell::default(),
             count,
             listeners: RefCell::default(),
             shutting_down: Cell::new(false),
             empty: Notify::new(),
+            stop,
+            generation,
         })
     }
 
@@ -132,10 +144,11 @@ impl Worker {
         let clock = spawn_local(self.clone().watch_time());
         while let Some(task) = queue.recv().await {
             match task {
-                Task::Serve(stream, peer) => match TcpStream::from_std(stream) {
-                    Ok(stream) => self.serve(stream, peer),
+                Task::Serve(accepted) => match accepted.into_stream() {
+                    Ok((stream, peer, local)) => self.serve(stream, peer, local),
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
+                Task::CheckRights => self.check_rights(),
                 Task::Listen(listener, workers) => {
                     let task = spawn_local(accept(self.clone(), listener, workers));
                     self.listeners.borrow_mut().push(task.abort_handle());
@@ -149,18 +162,22 @@ impl Worker {
     }
 
     /// Takes a connection in.
-    pub(crate) fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+    pub(crate) fn serve(self: &Rc<Self>, stream: Stream, peer: Address, local: Address) {
         let stats = self.host.broker.stats();
         stats.connections_received.add(1);
         stats.connected_clients.add(1);
+        let id = self.host.broker.next_client_id();
+        let card = Arc::new(Card::new(id, peer, local, stream.descriptor()));
+        self.host.cards.add(card.clone());
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
-        let member = Rc::new(Member::new(self.host.broker.next_client_id(), entry.key()));
-        let session = Session::new(self.host.clone(), member.clone());
-        let connection = Rc::new(Connection::new(stream, peer, member, session));
+        let member = Rc::new(Member::new(id, entry.key()));
+        let config = self.host.settings.get();
+        let session = Session::new(self.host.clone(), member.clone(), card.clone(), &config);
+        let connection = Rc::new(Connection::new(stream, card, member, session));
         entry.insert(connection.clone());
         self.count.store(connections.len(), Ordering::Relaxed);
-        debug!(client.id = connection.member.id(), client.addr = %peer, "client connected");
+        debug!(client.id = id, client.addr = %connection.card.peer, "client connected");
         if self.shutting_down.get() {
             self.audience.borrow_mut().mail().disconnect(&connection.member, Disconnect::Shutdown);
         }
@@ -175,7 +192,7 @@ impl Worker {
             audience.mail().take_dirty(&mut dirty);
             for member in dirty.drain(..) {
                 if let Some(connection) = self.connection(&member) {
-                    connection.flush(&mut audience);
+                    connection.flush(&self.host, &mut audience);
                 }
             }
             if !audience.mail().is_clean() {
@@ -204,10 +221,75 @@ impl Worker {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = ticks.tick().await.into_std();
+            self.take_settings();
             for (_, connection) in self.connections.borrow().iter() {
-                connection.check_time(now, &self.host.config, &mut self.audience.borrow_mut());
+                connection.check_time(now, &mut self.audience.borrow_mut());
+            }
+            // What concerns the whole server is one worker's business.
+            if self.audience.borrow().worker() == WorkerId(0) {
+                let stats = self.host.broker.stats();
+                stats.rates.update(stats.commands_processed.get());
+                self.evict();
             }
         }
+    }
+
+    /// Puts changed settings in force on this worker.
+    fn take_settings(&self) {
+        let generation = self.host.settings.generation();
+        if self.generation.replace(generation) != generation {
+            self.audience.borrow_mut().set_config(self.host.settings.get());
+        }
+    }
+
+    /// Closes the clients that hold most, until all hold less than `maxmemory-clients`.
+    fn evict(&self) {
+        let bytes_max = self.audience.borrow().config.maxmemory_clients;
+        if bytes_max == 0 {
+            return;
+        }
+        let mut cards = self.host.cards.all();
+        let mut bytes: usize = cards.iter().map(|card| card.bytes()).sum();
+        cards.sort_by_key(|card| card.bytes());
+        while bytes > bytes_max
+            && let Some(card) = cards.pop()
+        {
+            if !card.is(Mark::NoEvict) {
+                bytes -= card.bytes();
+                self.host.broker.stats().evicted_clients.add(1);
+                warn!(client.id = card.id, client.addr = %card.peer, "client evicted");
+                card.ask(Wish::Close);
+            }
+        }
+    }
+
+    /// Does what sessions want done that they cannot do themselves.
+    fn apply_effects(&self) {
+        let effects = std::mem::take(&mut self.audience.borrow_mut().effects);
+        for effect in effects {
+            match effect {
+                Effect::Close(ids) => self.close(&ids),
+                Effect::Resume => self.host.cards.all().iter().for_each(|card| card.wake()),
+                Effect::CheckRights => self.check_rights(),
+                Effect::ShutDown => self.stop.notify_one(),
+            }
+        }
+    }
+
+    /// Closes clients: those of this worker before anything else happens, others soon.
+    fn close(&self, ids: &[u64]) {
+        for card in ids.iter().filter_map(|&id| self.host.cards.get(id)) {
+            card.ask(Wish::Close);
+        }
+        for (_, connection) in self.connections.borrow().iter() {
+            if ids.contains(&connection.card.id) {
+                connection.end(&mut self.audience.borrow_mut());
+            }
+        }
+    }
+
+    fn check_rights(&self) {
+        self.take_settings();
     }
 
     /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.
@@ -237,6 +319,7 @@ impl Worker {
 
     fn forget(&self, connection: &Connection) {
         connection.end(&mut self.audience.borrow_mut());
+        self.host.cards.remove(connection.card.id);
         let mut connections = self.connections.borrow_mut();
         connections.remove(connection.member.place);
         self.count.store(connections.len(), Ordering::Relaxed);
@@ -257,12 +340,15 @@ struct Serving {
 impl Serving {
     async fn run(self) {
         let Self { worker, connection } = &self;
-        let query_bytes_max = worker.host.config.client_query_buffer_limit;
-        let reason =
-            poll_fn(|cx| connection.poll(&worker.audience, &worker.scratch, query_bytes_max, cx))
-                .await;
+        let reason = poll_fn(|cx| {
+            worker.take_settings();
+            let polled = connection.poll(&worker.host, &worker.audience, &worker.scratch, cx);
+            worker.apply_effects();
+            polled
+        })
+        .await;
         let stats = worker.host.broker.stats();
-        let (id, peer) = (connection.member.id(), connection.peer);
+        let (id, peer) = (connection.card.id, &connection.card.peer);
         match reason {
             Disconnect::SlowSubscriber => {
                 stats.output_limit_disconnections.add(1);

@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Config, LogLevel, OutputLimit};
+use super::unused::Change;
+use super::{Config, DebugCommand, LogLevel, OutputLimit};
 
 /// One directive.
 pub(crate) struct Directive {
     pub(crate) name: &'static str,
     /// What its values must be, to complete the sentence "expects …".
     pub(crate) expects: &'static str,
+    pub(crate) change: Change,
+    /// Whether `CONFIG` knows it; Redis shows some directives in files only.
+    pub(crate) is_shown: bool,
     kind: Kind,
 }
 
@@ -64,6 +68,12 @@ pub(crate) enum Invalid {
     NotAFlag,
     #[error("argument(s) must be one of the following: {0}")]
     NotAChoice(String),
+    #[error("argument must be an octal value between 0 and 777 inclusive")]
+    NotOctal,
+    #[error("No such command in rename-command")]
+    NoSuchCommand,
+    #[error("Target command name already exists")]
+    NameTaken,
     #[error("Too many bind addresses specified.")]
     TooManyAddresses,
     #[error("Wrong number of arguments in buffer limit configuration.")]
@@ -119,11 +129,15 @@ impl Directive {
 pub(crate) const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "bind",
+        change: Change::Immutable,
+        is_shown: true,
         expects: "up to 16 addresses of this machine, a '-' in front of each that may be missing",
         kind: Kind::List { get: |config| texts(&config.bind), set: set_bind },
     },
     Directive {
         name: "port",
+        change: Change::Immutable,
+        is_shown: true,
         expects: "a number from 0 to 65535",
         kind: Kind::Integer {
             min: 0,
@@ -134,6 +148,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "requirepass",
+        change: Change::Free,
+        is_shown: true,
         expects: "a password, or \"\" for none",
         kind: Kind::Text {
             get: |config| config.requirepass.clone().unwrap_or_default(),
@@ -145,6 +161,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "io-threads",
+        change: Change::Immutable,
+        is_shown: true,
         expects: "a number from 1 to 128",
         kind: Kind::Integer {
             min: 1,
@@ -155,6 +173,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "maxclients",
+        change: Change::Free,
+        is_shown: true,
         expects: "a number from 1 to 4294967295",
         kind: Kind::Integer {
             min: 1,
@@ -165,6 +185,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "timeout",
+        change: Change::Free,
+        is_shown: true,
         expects: "a number of seconds, 0 for never",
         kind: Kind::Integer {
             min: 0,
@@ -175,6 +197,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "tcp-keepalive",
+        change: Change::Free,
+        is_shown: true,
         expects: "a number of seconds, 0 for never",
         kind: Kind::Integer {
             min: 0,
@@ -185,6 +209,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "tcp-backlog",
+        change: Change::Immutable,
+        is_shown: true,
         expects: "a number of connections",
         kind: Kind::Integer {
             min: 0,
@@ -195,6 +221,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "loglevel",
+        change: Change::Free,
+        is_shown: true,
         expects: "debug, verbose, notice, warning or nothing",
         kind: Kind::Choice {
             names: LOG_LEVELS,
@@ -212,6 +240,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "logfile",
+        change: Change::Immutable,
+        is_shown: true,
         expects: "the path of a file, or \"\" for standard output",
         kind: Kind::Text {
             get: |config| config.logfile.as_deref().map_or_else(Vec::new, path_bytes),
@@ -223,6 +253,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "protected-mode",
+        change: Change::Free,
+        is_shown: true,
         expects: "yes or no",
         kind: Kind::Flag {
             at: |config| &mut config.protected_mode,
@@ -231,11 +263,15 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "client-output-buffer-limit",
+        change: Change::Free,
+        is_shown: true,
         expects: "a class (normal, replica or pubsub), a hard limit, a soft limit and its seconds",
         kind: Kind::List { get: show_output_limits, set: set_output_limits },
     },
     Directive {
         name: "client-query-buffer-limit",
+        change: Change::Free,
+        is_shown: true,
         expects: "a memory value of 1mb or more",
         kind: Kind::Memory {
             min: 1024 * 1024,
@@ -245,12 +281,136 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     },
     Directive {
         name: "proto-max-bulk-len",
+        change: Change::Free,
+        is_shown: true,
         expects: "a memory value of 1mb or more",
         kind: Kind::Memory {
             min: 1024 * 1024,
             get: |config| config.proto_max_bulk_len,
             set: |config, bytes| config.proto_max_bulk_len = bytes,
         },
+    },
+    Directive {
+        name: "maxmemory-clients",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a memory value",
+        kind: Kind::Memory {
+            min: 0,
+            get: |config| config.maxmemory_clients,
+            set: |config, bytes| config.maxmemory_clients = bytes,
+        },
+    },
+    Directive {
+        name: "unixsocket",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a socket, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.unixsocket.as_deref().map_or_else(Vec::new, path_bytes),
+            set: |config, path| {
+                config.unixsocket = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "unixsocketperm",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "permissions such as 700",
+        kind: Kind::Text {
+            get: |config| format!("{:o}", config.unixsocketperm).into_bytes(),
+            set: |config, value| {
+                let text = std::str::from_utf8(value).map_err(|_| Invalid::NotOctal)?;
+                let mode = u32::from_str_radix(text, 8).map_err(|_| Invalid::NotOctal)?;
+                config.unixsocketperm =
+                    if mode <= 0o777 { mode } else { return Err(Invalid::NotOctal) };
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "databases",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "a number from 1 to 65535",
+        kind: Kind::Integer {
+            min: 1,
+            max: 65_535,
+            get: |config| config.databases.into(),
+            set: |config, count| config.databases = u16::try_from(count).unwrap_or(16),
+        },
+    },
+    Directive {
+        name: "enable-debug-command",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "no, yes or local",
+        kind: Kind::Choice {
+            names: &["no", "yes", "local"],
+            get: |config| config.enable_debug_command as usize,
+            set: |config, index| {
+                config.enable_debug_command = match index {
+                    0 => DebugCommand::No,
+                    1 => DebugCommand::Yes,
+                    _ => DebugCommand::Local,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "daemonize",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag { at: |config| &mut config.daemonize, get: |config| config.daemonize },
+    },
+    Directive {
+        name: "pidfile",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.pidfile.as_deref().map_or_else(Vec::new, path_bytes),
+            set: |config, path| {
+                config.pidfile = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "dir",
+        change: Change::Protected,
+        is_shown: true,
+        expects: "the path of a directory",
+        kind: Kind::Text {
+            get: |config| {
+                let current = || std::env::current_dir().unwrap_or_default();
+                path_bytes(&config.dir.clone().unwrap_or_else(current))
+            },
+            set: |config, path| {
+                config.dir = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "always-show-logo",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag {
+            at: |config| &mut config.always_show_logo,
+            get: |config| config.always_show_logo,
+        },
+    },
+    Directive {
+        name: "rename-command",
+        change: Change::Immutable,
+        is_shown: false,
+        expects: "a command and its new name, or \"\" to remove it",
+        kind: Kind::List { get: |_| Vec::new(), set: set_rename },
     },
 ];
 
@@ -259,6 +419,7 @@ const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"
 /// Redis' `CONFIG_BINDADDR_MAX`.
 const BIND_ADDRESSES_MAX: usize = 16;
 
+/// Splits a value that holds several.
 fn split_blanks(value: &[u8]) -> Vec<Vec<u8>> {
     value.split(|&byte| byte == b' ').map(<[u8]>::to_vec).collect()
 }
@@ -272,6 +433,25 @@ fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     }
     let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
     config.bind = addresses.filter(|address| !address.is_empty()).collect();
+    Ok(())
+}
+
+/// `rename-command` adds up, line by line.
+fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    let [old, new] = values else { return Err(Invalid::ArgumentCount) };
+    let [old, new] = [old, new].map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
+    let known = crate::command::COMMANDS.iter().any(|spec| spec.name == old);
+    let renamed = |name: &str| config.rename_command.iter().any(|(known, _)| known == name);
+    if renamed(&old) {
+        return Err(Invalid::NoSuchCommand);
+    }
+    if known && !new.is_empty() && crate::command::COMMANDS.iter().any(|spec| spec.name == new) {
+        return Err(Invalid::NameTaken);
+    }
+    // A command of Redis that the broker does not have needs no other name.
+    if known {
+        config.rename_command.push((old, new));
+    }
     Ok(())
 }
 
@@ -415,7 +595,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_set() {
-        for directive in DIRECTIVES {
+        for directive in
+            DIRECTIVES.iter().filter(|each| !matches!(each.name, "rename-command" | "dir"))
+        {
             let values = directive.show(&Config::default());
             let mut config = Config::default();
             assert_eq!(directive.set(&mut config, &values), Ok(()), "{}", directive.name);

@@ -4,9 +4,10 @@
 //! and comes after the file. What cannot be understood stops everything, and the error says where
 //! it stands, in Redis' form and in ours.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -28,6 +29,10 @@ pub struct Loaded {
     pub config: Config,
     /// Directives of Redis or Valkey that have no meaning here, each once, in the order found.
     pub without_meaning: Vec<String>,
+    /// Their values, for those who ask with `CONFIG GET`.
+    pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
+    /// The file that was read first.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Says which line of which file could not be understood, and what was expected.
@@ -72,6 +77,12 @@ enum Problem {
 /// Redis has no bound here, and a file that includes itself takes it down.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
+impl From<Config> for Loaded {
+    fn from(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+}
+
 impl Loaded {
     /// Reads settings from lines of text.
     ///
@@ -101,6 +112,7 @@ impl Loaded {
     /// ```
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let origin = Line { source: path.display().to_string(), number: 0, text: String::new() };
+        self.file.get_or_insert_with(|| std::path::absolute(path).unwrap_or(path.to_owned()));
         self.add_file_at(path, &origin, 0)
     }
 
@@ -162,7 +174,7 @@ impl Loaded {
             return self.include(values, place, depth);
         }
         let Some(directive) = directive::find(name) else {
-            return self.note_without_meaning(name, place);
+            return self.note_without_meaning(name, values, place);
         };
         directive.set(&mut self.config, values).map_err(|invalid| {
             let (name, expects) = (directive.name, directive.expects);
@@ -170,13 +182,20 @@ impl Loaded {
         })
     }
 
-    fn note_without_meaning(&mut self, name: &[u8], place: &Line) -> Result<(), ConfigError> {
+    fn note_without_meaning(
+        &mut self,
+        name: &[u8],
+        values: &[Vec<u8>],
+        place: &Line,
+    ) -> Result<(), ConfigError> {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-        if !unused::is_known(name) {
+        if unused::find(name).is_none() {
             let nearest = nearest(&lower);
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
         }
+        // Lines such as `save 900 1` add up.
+        self.others.entry(lower.clone()).or_default().extend_from_slice(values);
         if !self.without_meaning.contains(&lower) {
             self.without_meaning.push(lower);
         }
@@ -250,8 +269,10 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
 
 /// Finds the directive that looks most like `name`, if one does.
 fn nearest(name: &str) -> Option<&'static str> {
-    let known =
-        DIRECTIVES.iter().map(|directive| directive.name).chain(unused::NAMES.iter().copied());
+    let known = DIRECTIVES
+        .iter()
+        .map(|directive| directive.name)
+        .chain(unused::OTHERS.iter().map(|other| other.name));
     known
         .chain(["include"])
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))

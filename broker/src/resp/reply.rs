@@ -24,12 +24,18 @@ pub(crate) enum Reply {
     Integer(i64),
     Bulk(Vec<u8>),
     Null,
+    /// What is missing is an array; RESP3 makes no difference.
+    NullArray,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
     /// A set in RESP3, an array before.
     Set(Vec<Reply>),
     /// Text for people, which RESP3 marks as such.
     Verbatim(String),
+    Double(f64),
+    Boolean(bool),
+    /// An integer of any length.
+    BigNumber(&'static str),
 }
 
 impl Reply {
@@ -68,6 +74,20 @@ impl Reply {
                     Frame3::VerbatimString { data: text.as_bytes(), format, attributes: None }
                 })
             }
+            Self::Double(value) => match protocol {
+                Protocol::Resp2 => Self::bulk(double(*value)).encode(protocol, out),
+                Protocol::Resp3 => line(out, b',', double(*value).as_bytes()),
+            },
+            Self::Boolean(value) => match protocol {
+                Protocol::Resp2 => line(out, b':', if *value { b"1" } else { b"0" }),
+                Protocol::Resp3 => line(out, b'#', if *value { b"t" } else { b"f" }),
+            },
+            Self::BigNumber(digits) => match protocol {
+                Protocol::Resp2 => Self::bulk(digits).encode(protocol, out),
+                Protocol::Resp3 => line(out, b'(', digits.as_bytes()),
+            },
+            Self::NullArray if protocol == Protocol::Resp2 => out.extend_from_slice(b"*-1\r\n"),
+            Self::NullArray => out.extend_from_slice(b"_\r\n"),
             Self::Integer(value) => line(out, b':', itoa::Buffer::new().format(*value).as_bytes()),
             Self::Error(text) => line(out, b'-', text),
             Self::Array(items) => {
@@ -89,6 +109,21 @@ impl Reply {
                 }
             }
         }
+    }
+}
+
+/// Writes a number as Redis does, with as many as 17 digits.
+fn double(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    // C's %.17g: as many digits behind the point as 17 in all leave.
+    let before = value.abs().log10().floor().max(0.0) + 1.0;
+    let after = 17_usize.saturating_sub(before as usize);
+    let text = format!("{value:.after$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
 }
 
@@ -124,6 +159,19 @@ fn header(out: &mut BytesMut, kind: u8, count: usize) {
     out.extend_from_slice(&[kind]);
     out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a line of text.
+pub(crate) fn status(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'+');
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the header of an array that is written item by item.
+pub(crate) fn array_header(out: &mut Vec<u8>, count: usize) {
+    out.push(b'*');
+    number(out, count);
 }
 
 /// Appends `:value`.
@@ -226,6 +274,9 @@ mod tests {
         check(&Reply::bulk("a\r\nb"), "$4\r\na\r\nb\r\n", "$4\r\na\r\nb\r\n");
         check(&Reply::Null, "$-1\r\n", "_\r\n");
         check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
+        check(&Reply::Boolean(true), ":1\r\n", "#t\r\n");
+        check(&Reply::Double(0.5), "$3\r\n0.5\r\n", ",0.5\r\n");
+        check(&Reply::Double(100.0), "$3\r\n100\r\n", ",100\r\n");
         check(&Reply::error("ERR a\r\n+OK"), "-ERR a  +OK\r\n", "-ERR a  +OK\r\n");
     }
 

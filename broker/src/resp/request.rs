@@ -25,6 +25,24 @@ pub(crate) struct Request<'a> {
     arguments: &'a [Range<usize>],
 }
 
+/// A request that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedRequest {
+    bytes: Vec<u8>,
+    arguments: Vec<Range<usize>>,
+}
+
+impl OwnedRequest {
+    pub(crate) fn borrow(&self) -> Request<'_> {
+        Request { bytes: &self.bytes, arguments: &self.arguments }
+    }
+
+    /// Returns the memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
+    }
+}
+
 /// What [`Decoder::decode`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
@@ -90,6 +108,17 @@ impl<'a> Request<'a> {
     /// Returns the argument at `index`. Index 0 is the command's name.
     pub(crate) fn argument(&self, index: usize) -> &'a [u8] {
         &self.bytes[self.arguments[index].clone()]
+    }
+
+    /// Copies it, so that it can be kept.
+    pub(crate) fn to_owned(self) -> OwnedRequest {
+        let mut owned = OwnedRequest { bytes: Vec::new(), arguments: Vec::new() };
+        for argument in self.arguments_from(0) {
+            let start = owned.bytes.len();
+            owned.bytes.extend_from_slice(argument);
+            owned.arguments.push(start..owned.bytes.len());
+        }
+        owned
     }
 
     /// Returns the arguments from `index` on.

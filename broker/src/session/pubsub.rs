@@ -1,50 +1,63 @@
 //! Publishing, subscribing, and asking who listens.
 
+use super::{Answer, Names, Session, help_wanted};
 use crate::audience::Audience;
+use crate::message::Space;
 use crate::resp::reply::{self, Reply};
 use crate::resp::request::Request;
 
-use super::{Answer, Session};
-
 impl Session {
-    /// `PUBLISH channel message`
-    pub(super) fn publish(&mut self, request: Request<'_>, audience: &mut Audience) {
+    /// `PUBLISH channel message` and `SPUBLISH shardchannel message`
+    pub(super) fn publish(&mut self, space: Space, request: Request<'_>, audience: &mut Audience) {
         let (channel, payload) = (request.argument(1), request.argument(2));
-        let receivers = self.host.broker.publish_from(audience, channel, payload);
-        let limit = self.output_limit();
+        let receivers = self.host.broker.publish_from(audience, space, channel, payload);
+        let limit = self.output_limit(&audience.config);
         audience.mail().reply(&self.member, limit, |out| reply::integer(out, receivers));
     }
 
-    /// `SUBSCRIBE channel [channel ...]`
-    pub(super) fn subscribe(&mut self, request: Request<'_>, audience: &mut Audience) {
+    /// `SUBSCRIBE channel [channel ...]` and `SSUBSCRIBE shardchannel [shardchannel ...]`
+    pub(super) fn subscribe(
+        &mut self,
+        space: Space,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) {
+        let kind = if space == Space::Shards { "ssubscribe" } else { "subscribe" };
         for channel in request.arguments_from(1) {
-            if !self.channels.contains(channel) {
-                let name = self.host.broker.join(audience, &self.member, channel);
-                self.channels.insert(name);
+            if !self.names(space).contains(channel) {
+                let name = self.host.broker.join(audience, space, &self.member, channel);
+                self.names(space).insert(name);
             }
-            self.confirm(audience, "subscribe", Some(channel));
+            self.confirm(audience, kind, space, Some(channel));
         }
+        self.note_subscriptions();
     }
 
-    /// `UNSUBSCRIBE [channel [channel ...]]`
-    pub(super) fn unsubscribe(&mut self, request: Request<'_>, audience: &mut Audience) {
-        if request.len() > 1 {
-            for channel in request.arguments_from(1) {
-                if let Some(name) = self.channels.take(channel) {
-                    self.host.broker.leave(audience, &self.member, &name);
-                }
-                self.confirm(audience, "unsubscribe", Some(channel));
+    /// `UNSUBSCRIBE [channel [channel ...]]` and `SUNSUBSCRIBE [shardchannel [shardchannel ...]]`
+    pub(super) fn unsubscribe(
+        &mut self,
+        space: Space,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) {
+        let kind = if space == Space::Shards { "sunsubscribe" } else { "unsubscribe" };
+        for channel in request.arguments_from(1) {
+            if let Some(name) = self.names(space).take(channel) {
+                self.host.broker.leave(audience, space, &self.member, &name);
             }
-            return;
+            self.confirm(audience, kind, space, Some(channel));
         }
-        if self.channels.is_empty() {
-            self.confirm(audience, "unsubscribe", None);
+        if request.len() == 1 {
+            if self.names(space).is_empty() {
+                self.confirm(audience, kind, space, None);
+            }
+            while let Some(name) = self.names(space).iter().next().cloned() {
+                self.names(space).remove(&name);
+                self.host.broker.leave(audience, space, &self.member, &name);
+                self.confirm(audience, kind, space, Some(&name));
+            }
         }
-        while let Some(name) = self.channels.iter().next().cloned() {
-            self.channels.remove(&name);
-            self.host.broker.leave(audience, &self.member, &name);
-            self.confirm(audience, "unsubscribe", Some(&name));
-        }
+        self.note_subscriptions();
     }
 
     /// `PSUBSCRIBE pattern [pattern ...]`
@@ -54,59 +67,65 @@ impl Session {
                 let name = self.host.broker.join_pattern(audience, &self.member, pattern);
                 self.patterns.insert(name);
             }
-            self.confirm(audience, "psubscribe", Some(pattern));
+            self.confirm(audience, "psubscribe", Space::Channels, Some(pattern));
         }
+        self.note_subscriptions();
     }
 
     /// `PUNSUBSCRIBE [pattern [pattern ...]]`
     pub(super) fn punsubscribe(&mut self, request: Request<'_>, audience: &mut Audience) {
-        if request.len() > 1 {
-            for pattern in request.arguments_from(1) {
-                if let Some(name) = self.patterns.take(pattern) {
-                    self.host.broker.leave_pattern(audience, &self.member, &name);
-                }
-                self.confirm(audience, "punsubscribe", Some(pattern));
+        for pattern in request.arguments_from(1) {
+            if let Some(name) = self.patterns.take(pattern) {
+                self.host.broker.leave_pattern(audience, &self.member, &name);
             }
-            return;
+            self.confirm(audience, "punsubscribe", Space::Channels, Some(pattern));
         }
-        if self.patterns.is_empty() {
-            self.confirm(audience, "punsubscribe", None);
+        if request.len() == 1 {
+            if self.patterns.is_empty() {
+                self.confirm(audience, "punsubscribe", Space::Channels, None);
+            }
+            while let Some(name) = self.patterns.iter().next().cloned() {
+                self.patterns.remove(&name);
+                self.host.broker.leave_pattern(audience, &self.member, &name);
+                self.confirm(audience, "punsubscribe", Space::Channels, Some(&name));
+            }
         }
-        while let Some(name) = self.patterns.iter().next().cloned() {
-            self.patterns.remove(&name);
-            self.host.broker.leave_pattern(audience, &self.member, &name);
-            self.confirm(audience, "punsubscribe", Some(&name));
-        }
+        self.note_subscriptions();
     }
 
-    /// `PUBSUB CHANNELS [pattern]`
-    pub(super) fn pubsub_channels(&self, request: Request<'_>) -> Answer {
+    /// `PUBSUB CHANNELS [pattern]` and `PUBSUB SHARDCHANNELS [pattern]`
+    pub(super) fn pubsub_channels(&self, space: Space, request: Request<'_>) -> Answer {
         if request.len() > 3 {
             return Err(help_wanted("PUBSUB", request.argument(1)));
         }
         let pattern = (request.len() == 3).then(|| request.argument(2));
-        Ok(Reply::Array(self.host.broker.channels(pattern).iter().map(Reply::bulk).collect()))
+        let names = self.host.broker.names(space, pattern);
+        Ok(Reply::Array(names.iter().map(Reply::bulk).collect()))
     }
 
-    /// `PUBSUB NUMSUB [channel [channel ...]]`
-    pub(super) fn pubsub_numsub(&self, request: Request<'_>) -> Reply {
+    /// `PUBSUB NUMSUB [channel ...]` and `PUBSUB SHARDNUMSUB [shardchannel ...]`
+    pub(super) fn pubsub_numsub(&self, space: Space, request: Request<'_>) -> Reply {
+        let broker = &self.host.broker;
         let pairs = request.arguments_from(2).flat_map(|channel| {
-            [Reply::bulk(channel), Reply::integer(self.host.broker.subscriptions(channel))]
+            [Reply::bulk(channel), Reply::integer(broker.subscriptions_in(space, channel))]
         });
         Reply::Array(pairs.collect())
     }
 
-    fn confirm(&self, audience: &mut Audience, kind: &str, name: Option<&[u8]>) {
-        let subscriptions = self.channels.len() + self.patterns.len();
+    fn names(&mut self, space: Space) -> &mut Names {
+        if space == Space::Shards { &mut self.shards } else { &mut self.channels }
+    }
+
+    /// Confirms a change. Channels and patterns count together, shard channels by themselves.
+    fn confirm(&self, audience: &mut Audience, kind: &str, space: Space, name: Option<&[u8]>) {
+        let subscriptions = match space {
+            Space::Shards => self.shards.len(),
+            _ => self.channels.len() + self.patterns.len(),
+        };
         let protocol = self.member.protocol.get();
-        audience.mail().reply(&self.member, self.output_limit(), |out| {
+        let limit = self.output_limit(&audience.config);
+        audience.mail().reply(&self.member, limit, |out| {
             reply::confirmation(out, protocol, kind, name, subscriptions);
         });
     }
-}
-
-/// Redis' answer to a subcommand that it knows with arguments that it does not.
-fn help_wanted(container: &str, subcommand: &[u8]) -> Vec<u8> {
-    let start = b"ERR unknown subcommand or wrong number of arguments for '";
-    [start, subcommand, b"'. Try ", container.as_bytes(), b" HELP."].concat()
 }

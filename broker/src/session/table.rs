@@ -1,7 +1,10 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
-use crate::command::{COMMANDS, Lookup, Spec, find};
+use super::{Answer, SYNTAX_ERROR};
+use crate::command::{self, COMMANDS, Keys, Lookup, Spec, Value, find_full};
+use crate::pattern;
 use crate::resp::reply::Reply;
+use crate::resp::request::Request;
 
 /// `COMMAND`
 pub(super) fn all() -> Reply {
@@ -13,9 +16,25 @@ pub(super) fn count() -> Reply {
     Reply::integer(COMMANDS.len())
 }
 
-/// `COMMAND LIST`
-pub(super) fn list() -> Reply {
-    Reply::Array(COMMANDS.iter().map(|spec| Reply::bulk(spec.name)).collect())
+/// `COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]`
+pub(super) fn list(request: Request<'_>) -> Answer {
+    let all = command::entries().iter().map(|entry| entry.spec);
+    let names = match request.len() {
+        2 => COMMANDS.iter().map(|spec| Reply::bulk(spec.name)).collect(),
+        5 if request.argument(2).eq_ignore_ascii_case(b"filterby") => {
+            let wanted = request.argument(4);
+            let is_wanted: &dyn Fn(&Spec) -> bool = match &*request.argument(3).to_ascii_lowercase()
+            {
+                b"module" => &|_| false,
+                b"aclcat" => &|spec| is_in_category(spec, wanted),
+                b"pattern" => &|spec| pattern::matches(wanted, spec.name.as_bytes()),
+                _ => return Err(SYNTAX_ERROR.to_vec()),
+            };
+            all.filter(|spec| is_wanted(spec)).map(|spec| Reply::bulk(spec.name)).collect()
+        }
+        _ => return Err(SYNTAX_ERROR.to_vec()),
+    };
+    Ok(Reply::Array(names))
 }
 
 /// `COMMAND INFO [command-name [command-name ...]]`
@@ -23,7 +42,8 @@ pub(super) fn info<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
     if names.len() == 0 {
         return all();
     }
-    Reply::Array(names.map(|name| named(name).map_or(Reply::Null, described)).collect())
+    let described = |name| find_full(name).map_or(Reply::NullArray, |entry| described(entry.spec));
+    Reply::Array(names.map(described).collect())
 }
 
 /// `COMMAND DOCS [command-name [command-name ...]]`
@@ -32,50 +52,123 @@ pub(super) fn docs<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
     if names.len() == 0 {
         return Reply::Map(COMMANDS.iter().map(pair).collect());
     }
-    Reply::Map(names.filter_map(named).map(pair).collect())
+    Reply::Map(names.filter_map(find_full).map(|entry| pair(entry.spec)).collect())
 }
 
-/// Finds a command by its name, or a subcommand by its full name such as `client|id`.
-fn named(name: &[u8]) -> Option<&'static Spec> {
-    let mut parts = name.splitn(2, |&byte| byte == b'|');
-    match find(parts.next()?, parts.next()) {
-        Lookup::Found(spec) if spec.name.len() == name.len() => Some(spec),
-        _ => None,
+/// `COMMAND GETKEYS command [arg ...]`
+pub(super) fn getkeys(request: Request<'_>) -> Answer {
+    let keys = keys_of(request)?;
+    Ok(Reply::Array(keys.into_iter().map(Reply::bulk).collect()))
+}
+
+/// `COMMAND GETKEYSANDFLAGS command [arg ...]`
+pub(super) fn getkeys_and_flags(request: Request<'_>) -> Answer {
+    let keys = keys_of(request)?;
+    let flags = || Reply::Set(["RO", "access"].map(|flag| Reply::Simple(flag.into())).to_vec());
+    let pairs = keys.into_iter().map(|key| Reply::Array(vec![Reply::bulk(key), flags()]));
+    Ok(Reply::Array(pairs.collect()))
+}
+
+/// Finds the keys in the request that is given as arguments.
+fn keys_of<'a>(request: Request<'a>) -> Result<Vec<&'a [u8]>, Vec<u8>> {
+    let arguments: Vec<&[u8]> = request.arguments_from(2).collect();
+    let Lookup::Found(entry) = command::find(arguments[0], arguments.get(1).copied()) else {
+        return Err(b"ERR Invalid command specified".to_vec());
+    };
+    let Keys { first, last, step } = entry.spec.keys;
+    if first == 0 {
+        return Err(b"ERR The command has no key arguments".to_vec());
     }
+    if !entry.spec.accepts(arguments.len()) {
+        return Err(b"ERR Invalid number of arguments specified for command".to_vec());
+    }
+    let [first, step] = [first, step].map(|number| usize::try_from(number).unwrap_or(1).max(1));
+    // A negative last key counts from the end.
+    let last = match usize::try_from(last) {
+        Ok(last) => last,
+        Err(_) => arguments.len() - last.unsigned_abs() as usize,
+    };
+    Ok((first..=last).step_by(step).filter_map(|index| arguments.get(index).copied()).collect())
+}
+
+fn is_in_category(spec: &Spec, category: &[u8]) -> bool {
+    spec.categories.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(category))
 }
 
 /// The ten fields of `COMMAND INFO`.
 fn described(spec: &Spec) -> Reply {
     let words = |words: &[&'static str], prefix: &str| {
-        Reply::Set(
-            words.iter().map(|word| Reply::Simple(format!("{prefix}{word}").into())).collect(),
-        )
+        let word = |word: &&str| Reply::Simple(format!("{prefix}{word}").into());
+        Reply::Set(words.iter().map(word).collect())
     };
+    let Keys { first, last, step } = spec.keys;
     Reply::Array(vec![
         Reply::bulk(spec.name),
         Reply::Integer(spec.arity.into()),
         words(spec.flags, ""),
-        // None of the commands has keys.
-        Reply::Integer(0),
-        Reply::Integer(0),
-        Reply::Integer(0),
+        Reply::Integer(first.into()),
+        Reply::Integer(last.into()),
+        Reply::Integer(step.into()),
         words(spec.categories, "@"),
-        Reply::Set(Vec::new()),
-        Reply::Set(Vec::new()),
-        Reply::Array(spec.subcommands.iter().map(described).collect()),
+        Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
+        Reply::Set(spec.key_specs.iter().map(key_spec).collect()),
+        // Redis sends an empty set where there are none.
+        match spec.subcommands {
+            [] => Reply::Set(Vec::new()),
+            rows => Reply::Array(rows.iter().map(described).collect()),
+        },
     ])
 }
 
 fn documented(spec: &Spec) -> Reply {
-    let field = |name: &str, value: &str| (Reply::bulk(name), Reply::bulk(value));
-    let mut fields = vec![
-        field("summary", spec.summary),
-        field("since", spec.since),
-        field("group", spec.group),
-    ];
+    let mut fields: Vec<(Reply, Reply)> =
+        spec.docs.iter().map(|(name, value)| (Reply::bulk(name), doc(name, value))).collect();
     if !spec.subcommands.is_empty() {
         let pairs = spec.subcommands.iter().map(|spec| (Reply::bulk(spec.name), documented(spec)));
         fields.push((Reply::bulk("subcommands"), Reply::Map(pairs.collect())));
     }
     Reply::Map(fields)
+}
+
+/// A value of the documentation. What is a map or a set in RESP3 is told by the name it has.
+fn doc(name: &str, value: &Value) -> Reply {
+    match value {
+        Value::Int(number) => Reply::Integer(*number),
+        Value::Text(text) => Reply::bulk(text),
+        Value::List(items) => match name {
+            "flags" | "doc_flags" => Reply::Set(items.iter().map(flag).collect()),
+            "history" => Reply::Set(items.iter().map(|item| doc("", item)).collect()),
+            "arguments" => Reply::Array(items.iter().map(argument).collect()),
+            _ => Reply::Array(items.iter().map(|item| doc("", item)).collect()),
+        },
+    }
+}
+
+fn argument(value: &Value) -> Reply {
+    pairs(value, doc)
+}
+
+fn key_spec(value: &Value) -> Reply {
+    pairs(value, |name, value| match value {
+        Value::List(items) if name == "flags" => Reply::Set(items.iter().map(flag).collect()),
+        Value::List(_) => key_spec(value),
+        other => doc(name, other),
+    })
+}
+
+fn flag(value: &Value) -> Reply {
+    match value {
+        Value::Text(text) => Reply::Simple((*text).into()),
+        other => doc("", other),
+    }
+}
+
+/// Reads a list as names and values in turn.
+fn pairs(value: &Value, show: impl Fn(&str, &Value) -> Reply) -> Reply {
+    let Value::List(items) = value else { return doc("", value) };
+    let pairs = items.chunks_exact(2).map(|pair| {
+        let name = if let Value::Text(name) = pair[0] { name } else { "" };
+        (Reply::bulk(name), show(name, &pair[1]))
+    });
+    Reply::Map(pairs.collect())
 }

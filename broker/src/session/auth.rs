@@ -1,35 +1,35 @@
-//! Who the client is: authentication, protocol version, name.
+//! Who the client is: authentication, protocol version, and beginning anew.
 
-use crate::host::REDIS_VERSION;
+use std::sync::atomic::Ordering;
+
+use super::client::{BAD_NAME, Silence, is_one_word};
+use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session};
+use crate::audience::Audience;
+use crate::card::Mark;
+use crate::config::Config;
+use crate::host::{REDIS_VERSION, is_same_secret};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 
-use super::{Answer, CommandError, Session};
-
 const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
-const BAD_NAME: &[u8] = b"ERR Client names cannot contain spaces, newlines or special characters.";
-
-/// Databases that `SELECT` accepts. They are all alike, since there are no keys.
-const DATABASES: i64 = 16;
 
 impl Session {
     /// `AUTH [username] password`
-    pub(super) fn auth(&mut self, request: Request<'_>) -> Answer {
+    pub(super) fn auth(&mut self, request: Request<'_>, config: &Config) -> Answer {
         match request.len() {
-            2 if !self.host.requires_password() => {
-                Err(b"ERR AUTH <password> called without any password \
-                configured for the default user. Are you sure your configuration is correct?"
-                    .to_vec())
-            }
-            2 => self.authenticate(b"default", request.argument(1)).map(|()| Reply::ok()),
-            3 => self.authenticate(request.argument(1), request.argument(2)).map(|()| Reply::ok()),
-            _ => Err(b"ERR syntax error".to_vec()),
+            2 if config.requirepass.is_none() => Err(b"ERR AUTH <password> called without any \
+                password configured for the default user. Are you sure your configuration is correct?"
+                .to_vec()),
+            2 => self.authenticate(b"default", request.argument(1), config),
+            3 => self.authenticate(request.argument(1), request.argument(2), config),
+            _ => Err(SYNTAX_ERROR.to_vec()),
         }
+        .map(|()| Reply::ok())
     }
 
     /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
-    pub(super) fn hello(&mut self, request: Request<'_>) -> Answer {
+    pub(super) fn hello(&mut self, request: Request<'_>, config: &Config) -> Answer {
         let protocol = match (request.len() > 1).then(|| request::integer(request.argument(1))) {
             None => self.member.protocol.get(),
             Some(Some(2)) => Protocol::Resp2,
@@ -41,7 +41,7 @@ impl Session {
         };
         let options = HelloOptions::parse(request)?;
         if let Some((user, password)) = options.auth {
-            self.authenticate(user, password)?;
+            self.authenticate(user, password, config)?;
         }
         if !self.authenticated {
             return Err(
@@ -54,22 +54,44 @@ impl Session {
         if let Some(name) = options.name {
             self.client_setname(name)?;
         }
-        self.member.protocol.set(protocol);
+        self.set_protocol(protocol);
         Ok(self.hello_reply(protocol))
     }
 
+    fn set_protocol(&self, protocol: Protocol) {
+        self.member.protocol.set(protocol);
+        self.card.counts.protocol.store(protocol.number(), Ordering::Relaxed);
+    }
+
     fn hello_reply(&self, protocol: Protocol) -> Reply {
-        let version = if protocol == Protocol::Resp2 { 2 } else { 3 };
         let pairs = [
             ("server", Reply::bulk("redis")),
             ("version", Reply::bulk(REDIS_VERSION)),
-            ("proto", Reply::Integer(version)),
-            ("id", Reply::Integer(self.member.id().cast_signed())),
+            ("proto", Reply::Integer(protocol.number().into())),
+            ("id", Reply::Integer(self.card.id.cast_signed())),
             ("mode", Reply::bulk("standalone")),
             ("role", Reply::bulk("master")),
             ("modules", Reply::Array(Vec::new())),
         ];
         Reply::Map(pairs.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
+    }
+
+    /// `RESET`
+    pub(super) fn reset(&mut self, audience: &mut Audience) {
+        self.end(audience);
+        self.transaction = None;
+        self.note_transaction();
+        self.silence = Silence::default();
+        self.member.silent.set(false);
+        self.tracking = None;
+        for mark in [Mark::Tracking, Mark::NoEvict, Mark::NoTouch] {
+            self.card.set(mark, false);
+        }
+        self.card.counts.database.store(0, Ordering::Relaxed);
+        self.card.words.lock().name.clear();
+        self.set_protocol(Protocol::Resp2);
+        self.authenticated = audience.config.requirepass.is_none();
+        self.reply(audience, &Reply::Simple("RESET".into()));
     }
 
     /// `PING [message]`
@@ -90,48 +112,26 @@ impl Session {
     }
 
     /// `SELECT index`
-    pub(super) fn select(index: &[u8]) -> Answer {
-        match request::integer(index) {
-            Some(0..DATABASES) => Ok(Reply::ok()),
-            Some(_) => Err(b"ERR DB index is out of range".to_vec()),
-            None => Err(b"ERR value is not an integer or out of range".to_vec()),
+    pub(super) fn select(&self, index: &[u8], config: &Config) -> Answer {
+        let index = request::integer(index).ok_or(NOT_AN_INTEGER)?;
+        match u16::try_from(index) {
+            Ok(index) if index < config.databases => {
+                self.card.counts.database.store(index, Ordering::Relaxed);
+                Ok(Reply::ok())
+            }
+            _ => Err(b"ERR DB index is out of range".to_vec()),
         }
     }
 
-    /// `CLIENT GETNAME`
-    pub(super) fn client_getname(&self) -> Reply {
-        if self.name.is_empty() { Reply::Null } else { Reply::bulk(&self.name) }
-    }
-
-    /// `CLIENT SETNAME connection-name`
-    pub(super) fn client_setname(&mut self, name: &[u8]) -> Answer {
-        if !is_one_word(name) {
-            return Err(BAD_NAME.to_vec());
-        }
-        self.name = name.to_vec();
-        Ok(Reply::ok())
-    }
-
-    /// `CLIENT SETINFO LIB-NAME libname | LIB-VER libver`
-    pub(super) fn client_setinfo(&mut self, request: Request<'_>) -> Answer {
-        let (option, value) = (request.argument(2), request.argument(3));
-        let (field, shown) = match &*option.to_ascii_lowercase() {
-            b"lib-name" => (&mut self.library.name, "lib-name"),
-            b"lib-ver" => (&mut self.library.version, "lib-ver"),
-            _ => return Err([b"ERR Unrecognized option '", option, b"'"].concat()),
-        };
-        if !is_one_word(value) {
-            let text =
-                format!("ERR {shown} cannot contain spaces, newlines or special characters.");
-            return Err(text.into_bytes());
-        }
-        *field = value.to_vec();
-        Ok(Reply::ok())
-    }
-
-    fn authenticate(&mut self, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    fn authenticate(
+        &mut self,
+        user: &[u8],
+        password: &[u8],
+        config: &Config,
+    ) -> Result<(), CommandError> {
         // An unknown user costs as much as a known one, so the time tells nothing.
-        let matches = self.host.is_password(password) || !self.host.requires_password();
+        let expected = config.requirepass.as_deref();
+        let matches = is_same_secret(expected.unwrap_or_default(), password) || expected.is_none();
         if user != b"default" || !matches {
             return Err(WRONG_PASSWORD.to_vec());
         }
@@ -168,9 +168,4 @@ impl<'a> HelloOptions<'a> {
         }
         Ok(options)
     }
-}
-
-/// Whether `text` fits into a line of `CLIENT LIST` without being taken for two fields.
-fn is_one_word(text: &[u8]) -> bool {
-    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

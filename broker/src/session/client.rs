@@ -1,0 +1,163 @@
+//! `CLIENT`: what a client says of itself, and how it is treated.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Answer, SYNTAX_ERROR, Session};
+use crate::audience::{Audience, Effect, Member};
+use crate::card::{Mark, Wish};
+use crate::resp::reply::Reply;
+use crate::resp::request::{self, Request};
+
+pub(super) const BAD_NAME: &[u8] =
+    b"ERR Client names cannot contain spaces, newlines or special characters.";
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// All of them.
+    #[default]
+    None,
+    /// None of them.
+    All,
+    /// Not that of the next command.
+    Next,
+    /// Not that of the command that runs.
+    This,
+}
+
+impl Silence {
+    /// Prepares for the next command.
+    pub(super) fn after_command(&mut self, member: &Member) {
+        if *self == Self::None {
+            return;
+        }
+        *self = match *self {
+            Self::Next => Self::This,
+            Self::This => Self::None,
+            other => other,
+        };
+        member.silent.set(*self != Self::None);
+    }
+}
+
+impl Session {
+    /// `CLIENT GETNAME`
+    pub(super) fn client_getname(&self) -> Reply {
+        let words = self.card.words.lock();
+        if words.name.is_empty() { Reply::Null } else { Reply::bulk(&words.name) }
+    }
+
+    /// `CLIENT SETNAME connection-name`
+    pub(super) fn client_setname(&self, name: &[u8]) -> Answer {
+        if !is_one_word(name) {
+            return Err(BAD_NAME.to_vec());
+        }
+        self.card.words.lock().name = name.to_vec();
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT SETINFO LIB-NAME libname | LIB-VER libver`
+    pub(super) fn client_setinfo(&self, request: Request<'_>) -> Answer {
+        let (option, value) = (request.argument(2), request.argument(3));
+        let mut words = self.card.words.lock();
+        let (field, shown) = match &*option.to_ascii_lowercase() {
+            b"lib-name" => (&mut words.library_name, "lib-name"),
+            b"lib-ver" => (&mut words.library_version, "lib-ver"),
+            _ => return Err([b"ERR Unrecognized option '", option, b"'"].concat()),
+        };
+        if !is_one_word(value) {
+            let text =
+                format!("ERR {shown} cannot contain spaces, newlines or special characters.");
+            return Err(text.into_bytes());
+        }
+        *field = value.to_vec();
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT REPLY ON|OFF|SKIP`
+    pub(super) fn client_reply(&mut self, request: Request<'_>, audience: &mut Audience) {
+        match &*request.argument(2).to_ascii_lowercase() {
+            b"on" => {
+                self.silence = Silence::None;
+                self.member.silent.set(false);
+                self.reply(audience, &Reply::ok());
+            }
+            b"off" => {
+                self.silence = Silence::All;
+                self.member.silent.set(true);
+            }
+            b"skip" if self.silence != Silence::All => self.silence = Silence::Next,
+            b"skip" => {}
+            _ => self.reply_error(audience, SYNTAX_ERROR.to_vec()),
+        }
+    }
+
+    /// `CLIENT NO-EVICT ON|OFF` and `CLIENT NO-TOUCH ON|OFF`
+    pub(super) fn client_mark(&self, mark: Mark, value: &[u8]) -> Answer {
+        self.card.set(mark, on_or_off(value)?);
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT PAUSE timeout [WRITE | ALL]`
+    pub(super) fn client_pause(&self, request: Request<'_>) -> Answer {
+        let all = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
+            None => true,
+            Some(mode) if mode == b"all" => true,
+            Some(mode) if mode == b"write" => false,
+            Some(_) => return Err(b"ERR CLIENT PAUSE mode must be WRITE or ALL".to_vec()),
+        };
+        self.host.pause.begin(timeout(request.argument(2))?, all);
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT UNPAUSE`
+    pub(super) fn client_unpause(&self, audience: &mut Audience) -> Reply {
+        self.host.pause.end();
+        audience.effects.push(Effect::Resume);
+        Reply::ok()
+    }
+
+    /// `CLIENT UNBLOCK client-id [TIMEOUT | ERROR]`
+    pub(super) fn client_unblock(&self, request: Request<'_>) -> Answer {
+        let wish = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
+            None => Wish::Unblock,
+            Some(reason) if reason == b"timeout" => Wish::Unblock,
+            Some(reason) if reason == b"error" => Wish::UnblockWithError,
+            Some(_) => {
+                return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec());
+            }
+        };
+        let id = request::integer(request.argument(2)).ok_or(super::NOT_AN_INTEGER)?;
+        let card = u64::try_from(id).ok().and_then(|id| self.host.cards.get(id));
+        match card.filter(|card| card.blocked.swap(false, Ordering::AcqRel)) {
+            Some(card) => {
+                card.ask(wish);
+                Ok(Reply::Integer(1))
+            }
+            None => Ok(Reply::Integer(0)),
+        }
+    }
+}
+
+/// Reads a time in milliseconds.
+pub(super) fn timeout(value: &[u8]) -> Result<Duration, Vec<u8>> {
+    match request::integer(value).map(u64::try_from) {
+        Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
+        Some(Err(_)) => Err(b"ERR timeout is negative".to_vec()),
+        None => Err(b"ERR timeout is not an integer or out of range".to_vec()),
+    }
+}
+
+pub(super) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
+    match &*value.to_ascii_lowercase() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(SYNTAX_ERROR.to_vec()),
+    }
+}
+
+/// Whether `text` fits into a line of `CLIENT LIST` without being taken for two fields.
+pub(super) fn is_one_word(text: &[u8]) -> bool {
+    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}

@@ -1,0 +1,99 @@
+//! `DEBUG`: what test suites use to set a state.
+
+use std::time::Duration;
+
+use super::{Answer, CommandError};
+use crate::address::Address;
+use crate::config::{Config, DebugCommand};
+use crate::resp::reply::Reply;
+use crate::resp::request::Request;
+
+const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
+set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
+the configuration file, and then restart the server.";
+
+/// Whether the client may use `DEBUG`.
+pub(super) fn check_allowed(config: &Config, peer: &Address) -> Result<(), CommandError> {
+    let allowed = match config.enable_debug_command {
+        DebugCommand::No => false,
+        DebugCommand::Yes => true,
+        DebugCommand::Local => peer.is_local(),
+    };
+    if allowed { Ok(()) } else { Err(NOT_ALLOWED.to_vec()) }
+}
+
+/// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | JMAP | ...`
+pub(super) fn debug(request: Request<'_>) -> Answer {
+    let name = request.argument(1);
+    match (&*name.to_ascii_lowercase(), request.len()) {
+        (b"sleep", 3) => {
+            let seconds =
+                std::str::from_utf8(request.argument(2)).ok().and_then(|text| text.parse().ok());
+            let time = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+            // The worker stands still, as Redis does.
+            std::thread::sleep(time.unwrap_or_default().min(SLEEP_TIME_MAX));
+            Ok(Reply::ok())
+        }
+        (b"set-active-expire" | b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
+        | (b"replybuffer" | b"client-enforce-reply-list" | b"pause-cron", 3..)
+        | (b"jmap" | b"reload" | b"loadaof" | b"flushall" | b"dict-resizing", _) => Ok(Reply::ok()),
+        (b"protocol", 3) => protocol(request.argument(2)),
+        (b"error", 3) => Err(request.argument(2).to_vec()),
+        (b"log", 3) => {
+            tracing::info!("DEBUG LOG: {}", String::from_utf8_lossy(request.argument(2)));
+            Ok(Reply::ok())
+        }
+        (b"help", 2) => {
+            Ok(Reply::Array(HELP.iter().map(|line| Reply::Simple((*line).into())).collect()))
+        }
+        _ => {
+            let start = b"ERR unknown subcommand or wrong number of arguments for '";
+            Err([start, name, b"'. Try DEBUG HELP."].concat())
+        }
+    }
+}
+
+/// The sample that Redis shows.
+#[allow(clippy::approx_constant, reason = "it is what Redis answers")]
+const DOUBLE: f64 = 3.141;
+/// Nobody needs a broker that stands still for longer.
+const SLEEP_TIME_MAX: Duration = Duration::from_secs(60);
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ERROR <string>",
+    "    Return a Redis protocol error with <string> as message.",
+    "LOG <message>",
+    "    Write <message> to the server log.",
+    "PROTOCOL <type>",
+    "    Reply with a test value of the specified type.",
+    "SLEEP <seconds>",
+    "    Stop the server for <seconds>. Decimals allowed.",
+    "HELP",
+    "    Prints this help.",
+];
+
+/// `DEBUG PROTOCOL type`: a sample of each kind of reply.
+fn protocol(kind: &[u8]) -> Answer {
+    let numbers = |count: i64| (0..count).map(Reply::Integer).collect::<Vec<_>>();
+    Ok(match &*kind.to_ascii_lowercase() {
+        b"string" => Reply::bulk("Hello World"),
+        b"integer" => Reply::Integer(12_345),
+        b"double" => Reply::Double(DOUBLE),
+        b"null" => Reply::Null,
+        b"array" => Reply::Array(numbers(3)),
+        b"set" => Reply::Set(numbers(3)),
+        b"map" => {
+            Reply::Map((0..3).map(|key| (Reply::Integer(key), Reply::Boolean(key == 1))).collect())
+        }
+        b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".to_owned()),
+        b"true" => Reply::Boolean(true),
+        b"false" => Reply::Boolean(false),
+        b"bignum" => Reply::BigNumber("1234567999999999999999999999999999999"),
+        _ => {
+            return Err(b"ERR Wrong protocol type name. Please use one of the following: \
+                string|integer|double|null|array|set|map|attrib|push|verbatim|true|false"
+                .to_vec());
+        }
+    })
+}

@@ -1,0 +1,233 @@
+//! `CLIENT LIST`, `INFO` and `KILL`: clients as others see them.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Answer, CommandError, SYNTAX_ERROR, Session};
+use crate::address::Address;
+use crate::audience::{Audience, Effect};
+use crate::card::{Card, Mark};
+use crate::command;
+use crate::disconnect::Disconnect;
+use crate::resp::reply::Reply;
+use crate::resp::request::{self, Request};
+
+/// Kinds of clients that `TYPE` tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    PubSub,
+    /// Masters and replicas, of which there are none.
+    Replication,
+}
+
+/// Which clients `CLIENT KILL` means.
+#[derive(Debug, Default)]
+struct Filter {
+    id: Option<u64>,
+    address: Option<Vec<u8>>,
+    local_address: Option<Vec<u8>>,
+    user: Option<Vec<u8>>,
+    kind: Option<Kind>,
+    spares_self: bool,
+}
+
+impl Session {
+    /// `CLIENT INFO`
+    pub(super) fn client_info(&self) -> Reply {
+        let mut text = String::new();
+        describe(&self.card, Instant::now(), &mut text);
+        Reply::Verbatim(text)
+    }
+
+    /// `CLIENT LIST [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]`
+    pub(super) fn client_list(&self, request: Request<'_>) -> Answer {
+        let option = (request.len() > 3).then(|| request.argument(2).to_ascii_lowercase());
+        let cards = match option.as_deref() {
+            None if request.len() == 2 => self.host.cards.all(),
+            Some(b"type") if request.len() == 4 => {
+                let kind = Kind::parse(request.argument(3))?;
+                self.host.cards.all().into_iter().filter(|card| Kind::of(card) == kind).collect()
+            }
+            Some(b"id") => self.cards_by_id(request)?,
+            _ => return Err(SYNTAX_ERROR.to_vec()),
+        };
+        let mut text = String::new();
+        let now = Instant::now();
+        cards.iter().for_each(|card| describe(card, now, &mut text));
+        Ok(Reply::Verbatim(text))
+    }
+
+    fn cards_by_id(&self, request: Request<'_>) -> Result<Vec<Arc<Card>>, CommandError> {
+        let mut cards = Vec::new();
+        for id in request.arguments_from(3) {
+            let id = request::integer(id).ok_or(b"ERR Invalid client ID")?;
+            cards.extend(u64::try_from(id).ok().and_then(|id| self.host.cards.get(id)));
+        }
+        Ok(cards)
+    }
+
+    /// `CLIENT KILL ip:port | [ID id] [TYPE type] [USER name] [ADDR addr] [LADDR addr] [SKIPME yes|no]`
+    pub(super) fn client_kill(&mut self, request: Request<'_>, audience: &mut Audience) {
+        let is_old_form = request.len() == 3;
+        let filter = match is_old_form {
+            true => Ok(Filter { address: Some(request.argument(2).to_vec()), ..Filter::default() }),
+            false => self.parse_filter(request),
+        };
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(error) => return self.reply_error(audience, error),
+        };
+        let cards = self.host.cards.all();
+        let mut ids: Vec<u64> = cards
+            .iter()
+            .filter(|card| filter.means(card, self.card.id))
+            .map(|card| card.id)
+            .collect();
+        match (is_old_form, ids.len()) {
+            (true, 0) => return self.reply_error(audience, b"ERR No such client".to_vec()),
+            (true, _) => self.reply(audience, &Reply::ok()),
+            (false, count) => self.reply(audience, &Reply::integer(count)),
+        }
+        // Who kills itself gets its reply first.
+        if let Some(own) = ids.iter().position(|&id| id == self.card.id) {
+            ids.swap_remove(own);
+            audience.mail().disconnect(&self.member, Disconnect::Killed);
+        }
+        audience.effects.push(Effect::Close(ids));
+    }
+
+    fn parse_filter(&self, request: Request<'_>) -> Result<Filter, CommandError> {
+        let mut filter = Filter { spares_self: true, ..Filter::default() };
+        let options: Vec<&[u8]> = request.arguments_from(2).collect();
+        if !options.len().is_multiple_of(2) {
+            return Err(SYNTAX_ERROR.to_vec());
+        }
+        for pair in options.chunks_exact(2) {
+            let (option, value) = (pair[0].to_ascii_lowercase(), pair[1]);
+            match &*option {
+                b"id" => filter.id = Some(client_id(value)?),
+                b"type" => filter.kind = Some(Kind::parse(value)?),
+                b"addr" => filter.address = Some(value.to_vec()),
+                b"laddr" => filter.local_address = Some(value.to_vec()),
+                b"user" => filter.user = Some(self.known_user(value)?),
+                b"skipme" => filter.spares_self = yes_or_no(value)?,
+                _ => return Err(SYNTAX_ERROR.to_vec()),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn known_user(&self, name: &[u8]) -> Result<Vec<u8>, CommandError> {
+        match name {
+            b"default" => Ok(name.to_vec()),
+            _ => Err([b"ERR No such user '", name, b"'"].concat()),
+        }
+    }
+}
+
+impl Filter {
+    fn means(&self, card: &Card, own: u64) -> bool {
+        let is_address = |wanted: &Option<Vec<u8>>, address: &Address| {
+            wanted.as_ref().is_none_or(|wanted| *wanted == address.to_string().into_bytes())
+        };
+        self.id.is_none_or(|id| id == card.id)
+            && is_address(&self.address, &card.peer)
+            && is_address(&self.local_address, &card.local)
+            && self.user.as_ref().is_none_or(|user| *user == card.words.lock().user)
+            && self.kind.is_none_or(|kind| kind == Kind::of(card))
+            && !(self.spares_self && card.id == own)
+    }
+}
+
+impl Kind {
+    fn of(card: &Card) -> Self {
+        if card.is_subscribed() { Self::PubSub } else { Self::Normal }
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, CommandError> {
+        match &*text.to_ascii_lowercase() {
+            b"normal" => Ok(Self::Normal),
+            b"pubsub" => Ok(Self::PubSub),
+            b"master" | b"slave" | b"replica" => Ok(Self::Replication),
+            _ => Err([b"ERR Unknown client type '", text, b"'"].concat()),
+        }
+    }
+}
+
+fn client_id(value: &[u8]) -> Result<u64, CommandError> {
+    match request::integer(value).map(u64::try_from) {
+        Some(Ok(id)) if id > 0 => Ok(id),
+        _ => Err(b"ERR client-id should be greater than 0".to_vec()),
+    }
+}
+
+fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
+    match &*value.to_ascii_lowercase() {
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
+        _ => Err(SYNTAX_ERROR.to_vec()),
+    }
+}
+
+/// Writes the line of one client, with the fields of Redis 7.2.
+pub(super) fn describe(card: &Card, now: Instant, text: &mut String) {
+    let counts = &card.counts;
+    let words = card.words.lock();
+    let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let command =
+        card.last_command().map(|number| command::entries()[usize::from(number)].spec.name);
+    let input = counts.input_bytes.load(Ordering::Relaxed);
+    let output = counts.output_bytes.load(Ordering::Relaxed);
+    let _ = writeln!(
+        text,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
+         multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
+         omem={output} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+        card.id,
+        card.peer,
+        card.local,
+        card.descriptor,
+        read(&words.name),
+        now.saturating_duration_since(card.connected).as_secs(),
+        card.idle(now).as_secs(),
+        flags(card),
+        counts.database.load(Ordering::Relaxed),
+        counts.channels.load(Ordering::Relaxed),
+        counts.patterns.load(Ordering::Relaxed),
+        counts.shards.load(Ordering::Relaxed),
+        counts.queued.load(Ordering::Relaxed),
+        usize::from(output > 0),
+        size_of::<Card>() + input + output,
+        if output > 0 { "rw" } else { "r" },
+        command.unwrap_or("NULL"),
+        read(&words.user),
+        counts.protocol.load(Ordering::Relaxed),
+        read(&words.library_name),
+        read(&words.library_version),
+    );
+}
+
+/// Redis' letters for what is true of a client.
+fn flags(card: &Card) -> String {
+    let mut flags = String::new();
+    let is = |mark| card.is(mark);
+    for (letter, holds) in [
+        ('O', is(Mark::Monitor)),
+        ('P', card.is_subscribed()),
+        ('x', is(Mark::InTransaction)),
+        ('b', card.blocked.load(Ordering::Relaxed)),
+        ('t', is(Mark::Tracking)),
+        ('c', is(Mark::Closing)),
+        ('U', matches!(card.peer, Address::Unix(_))),
+        ('e', is(Mark::NoEvict)),
+        ('T', is(Mark::NoTouch)),
+    ] {
+        if holds {
+            flags.push(letter);
+        }
+    }
+    if flags.is_empty() { "N".to_owned() } else { flags }
+}

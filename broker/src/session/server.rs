@@ -1,0 +1,185 @@
+//! Commands about the server as a whole. Many mean little where there are no keys, no replicas and
+//! no disk; those answer what a Redis without keys answers.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::client::timeout;
+use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+use crate::command::help;
+use crate::config::Config;
+use crate::host::REDIS_VERSION;
+use crate::resp::reply::Reply;
+use crate::resp::request::{self, Request};
+
+/// `HELP` of a container
+pub(super) fn help(container: &[u8]) -> Reply {
+    let name = String::from_utf8_lossy(container).to_ascii_lowercase();
+    let upper = name.to_ascii_uppercase();
+    let first = format!("{upper} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    let mut lines = vec![Reply::Simple(first.into())];
+    lines.extend(help::lines(&name).iter().map(|line| Reply::Simple((*line).into())));
+    lines.extend(["HELP", "    Prints this help."].map(|line| Reply::Simple(line.into())));
+    Reply::Array(lines)
+}
+
+/// `TIME`
+pub(super) fn time() -> Reply {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let parts = [now.as_secs().to_string(), now.subsec_micros().to_string()];
+    Reply::Array(parts.iter().map(Reply::bulk).collect())
+}
+
+/// `ROLE`
+pub(super) fn role() -> Reply {
+    Reply::Array(vec![Reply::bulk("master"), Reply::Integer(0), Reply::Array(Vec::new())])
+}
+
+/// `REPLICAOF NO ONE`: a broker is nobody's replica.
+pub(super) fn replicaof(request: Request<'_>) -> Answer {
+    let (host, port) = (request.argument(1), request.argument(2));
+    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        return Ok(Reply::ok());
+    }
+    match request::integer(port) {
+        Some(0..=65_535) => Err(b"ERR this server cannot be a replica".to_vec()),
+        _ => Err(b"ERR Invalid master port".to_vec()),
+    }
+}
+
+/// `WAIT numreplicas timeout`: there are no replicas, so whoever wants one waits in vain, for ever
+/// with a timeout of zero.
+pub(super) fn wait(request: Request<'_>) -> Result<Option<Duration>, CommandError> {
+    let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
+    let time = timeout(request.argument(2))?;
+    Ok((replicas > 0).then_some(if time.is_zero() { Duration::MAX } else { time }))
+}
+
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
+pub(super) fn shutdown(request: Request<'_>) -> Result<(), CommandError> {
+    let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let has = |option: &[u8]| options.iter().any(|given| given == option);
+    let is_known =
+        |option: &Vec<u8>| matches!(&**option, b"nosave" | b"save" | b"now" | b"force" | b"abort");
+    if !options.iter().all(is_known)
+        || (has(b"abort") && options.len() > 1)
+        || (has(b"save") && has(b"nosave"))
+    {
+        return Err(SYNTAX_ERROR.to_vec());
+    }
+    if has(b"abort") { Err(b"ERR No shutdown in progress.".to_vec()) } else { Ok(()) }
+}
+
+/// `FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]`
+pub(super) fn failover(request: Request<'_>) -> Answer {
+    let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let mut at = 0;
+    while let Some(option) = options.get(at) {
+        at += match &**option {
+            b"abort" if options.len() == 1 => return Err(b"ERR No failover in progress.".to_vec()),
+            b"timeout" if at + 1 < options.len() => match request::integer(&options[at + 1]) {
+                Some(1..) => 2,
+                Some(_) => return Err(b"ERR FAILOVER timeout must be greater than 0".to_vec()),
+                None => return Err(NOT_AN_INTEGER.to_vec()),
+            },
+            b"to" if at + 2 < options.len() => {
+                request::integer(&options[at + 2]).ok_or(NOT_AN_INTEGER)?;
+                3
+            }
+            b"force" => 1,
+            _ => return Err(SYNTAX_ERROR.to_vec()),
+        };
+    }
+    Err(b"ERR FAILOVER requires connected replicas.".to_vec())
+}
+
+/// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB [ASYNC | SYNC]`
+pub(super) fn flush(request: Request<'_>) -> Answer {
+    let is_mode =
+        |mode: &[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
+    match request.len() {
+        1 => Ok(Reply::ok()),
+        2 if is_mode(request.argument(1)) => Ok(Reply::ok()),
+        _ => Err(SYNTAX_ERROR.to_vec()),
+    }
+}
+
+/// `SWAPDB index1 index2`
+pub(super) fn swapdb(request: Request<'_>, config: &Config) -> Answer {
+    let first = request::integer(request.argument(1)).ok_or(&b"ERR invalid first DB index"[..])?;
+    let second =
+        request::integer(request.argument(2)).ok_or(&b"ERR invalid second DB index"[..])?;
+    let exists = |index: i64| u16::try_from(index).is_ok_and(|index| index < config.databases);
+    match exists(first) && exists(second) {
+        true => Ok(Reply::ok()),
+        false => Err(b"ERR DB index is out of range".to_vec()),
+    }
+}
+
+/// `SCRIPT EXISTS sha1 [sha1 ...]`
+pub(super) fn script_exists(request: Request<'_>) -> Reply {
+    Reply::Array(request.arguments_from(2).map(|_| Reply::Integer(0)).collect())
+}
+
+/// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
+pub(super) fn script_flush(request: Request<'_>) -> Answer {
+    let is_mode =
+        |mode: &[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
+    let container = String::from_utf8_lossy(request.argument(0)).to_ascii_uppercase();
+    match request.len() {
+        2 => Ok(Reply::ok()),
+        3 if is_mode(request.argument(2)) => Ok(Reply::ok()),
+        _ => Err(format!("ERR {container} FLUSH only supports SYNC|ASYNC option").into_bytes()),
+    }
+}
+
+/// `SLOWLOG GET [count]`: no command of the broker takes long enough to be noted.
+pub(super) fn slowlog_get(request: Request<'_>) -> Answer {
+    let count = (request.len() == 3).then(|| request::integer(request.argument(2)));
+    match count {
+        None | Some(Some(-1..)) => Ok(Reply::Array(Vec::new())),
+        _ => Err(b"ERR count should be greater than or equal to -1".to_vec()),
+    }
+}
+
+/// `LATENCY DOCTOR`
+pub(super) fn latency_doctor() -> Reply {
+    Reply::Verbatim("Latency monitoring has nothing to report: no command was slow.\n".to_owned())
+}
+
+/// `LATENCY GRAPH event`
+pub(super) fn latency_graph(event: &[u8]) -> Answer {
+    Err([b"ERR No samples available for event '", event, b"'"].concat())
+}
+
+/// `MEMORY DOCTOR`
+pub(super) fn memory_doctor() -> Reply {
+    Reply::Verbatim("There are no keys, so memory is what the clients need.\n".to_owned())
+}
+
+/// `MEMORY MALLOC-STATS`
+pub(super) fn memory_malloc_stats() -> Reply {
+    Reply::Verbatim("Stats not supported for the current allocator".to_owned())
+}
+
+/// `MEMORY USAGE key [SAMPLES count]`
+pub(super) fn memory_usage(request: Request<'_>) -> Answer {
+    let options: Vec<&[u8]> = request.arguments_from(3).collect();
+    match options[..] {
+        [] => Ok(Reply::Null),
+        [option, count] if option.eq_ignore_ascii_case(b"samples") => {
+            match request::integer(count).ok_or(NOT_AN_INTEGER)? {
+                0.. => Ok(Reply::Null),
+                _ => Err(SYNTAX_ERROR.to_vec()),
+            }
+        }
+        _ => Err(SYNTAX_ERROR.to_vec()),
+    }
+}
+
+/// `LOLWUT [VERSION version]`
+pub(super) fn lolwut(request: Request<'_>) -> Answer {
+    if request.len() > 2 && request.argument(1).eq_ignore_ascii_case(b"version") {
+        request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
+    }
+    Ok(Reply::Verbatim(format!("Redis ver. {REDIS_VERSION}\n")))
+}

@@ -1,0 +1,195 @@
+//! `CLIENT TRACKING`: server-assisted caching. Without keys nothing is ever invalidated, but
+//! clients that ask for it must be told the same as by Redis.
+
+use super::client::on_or_off;
+use super::{Answer, CommandError, SYNTAX_ERROR, Session};
+use crate::card::Mark;
+use crate::resp::reply::Reply;
+use crate::resp::request::{self, Request};
+
+/// What a client asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tracking {
+    redirect: u64,
+    broadcast: bool,
+    prefixes: Vec<Vec<u8>>,
+    opt_in: bool,
+    opt_out: bool,
+    no_loop: bool,
+    /// The answer to `CLIENT CACHING`, for the next command.
+    caching: Option<bool>,
+}
+
+impl Session {
+    /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
+    pub(super) fn client_tracking(&mut self, request: Request<'_>) -> Answer {
+        let wanted = self.parse_tracking(request)?;
+        if on_or_off(request.argument(2))? {
+            self.check_tracking(&wanted)?;
+            let mut prefixes = self.tracking.take().map_or_else(Vec::new, |known| known.prefixes);
+            prefixes.extend(wanted.prefixes.iter().filter(|new| !new.is_empty()).cloned());
+            if wanted.broadcast && prefixes.is_empty() {
+                prefixes.push(Vec::new());
+            }
+            self.tracking = Some(Tracking { prefixes, ..wanted });
+        } else {
+            self.tracking = None;
+        }
+        self.card.set(Mark::Tracking, self.tracking.is_some());
+        Ok(Reply::ok())
+    }
+
+    fn parse_tracking(&self, request: Request<'_>) -> Result<Tracking, CommandError> {
+        let mut wanted = Tracking::default();
+        let mut options = request.arguments_from(3);
+        while let Some(option) = options.next() {
+            match &*option.to_ascii_lowercase() {
+                b"redirect" => {
+                    let id = options.next().ok_or(SYNTAX_ERROR)?;
+                    if wanted.redirect != 0 {
+                        return Err(
+                            b"ERR A client can only redirect to a single other client".to_vec()
+                        );
+                    }
+                    let id = request::integer(id).ok_or(super::NOT_AN_INTEGER)?;
+                    wanted.redirect = u64::try_from(id).unwrap_or(0);
+                    if self.host.cards.get(wanted.redirect).is_none() {
+                        let text = b"ERR The client ID you want redirect to does not exist";
+                        return Err(text.to_vec());
+                    }
+                }
+                b"prefix" => wanted.prefixes.push(options.next().ok_or(SYNTAX_ERROR)?.to_vec()),
+                b"bcast" => wanted.broadcast = true,
+                b"optin" => wanted.opt_in = true,
+                b"optout" => wanted.opt_out = true,
+                b"noloop" => wanted.no_loop = true,
+                _ => return Err(SYNTAX_ERROR.to_vec()),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn check_tracking(&self, wanted: &Tracking) -> Result<(), CommandError> {
+        if !wanted.broadcast && !wanted.prefixes.is_empty() {
+            return Err(b"ERR PREFIX option requires BCAST mode to be enabled".to_vec());
+        }
+        if let Some(known) = &self.tracking {
+            if known.broadcast != wanted.broadcast {
+                return Err(
+                    b"ERR You can't switch BCAST mode on/off before disabling tracking for \
+                    this client, and then re-enabling it with a different mode."
+                        .to_vec(),
+                );
+            }
+            let switches = |known: bool, wanted: bool, other: bool| !known && wanted && other;
+            if switches(known.opt_in, wanted.opt_in, known.opt_out)
+                || switches(known.opt_out, wanted.opt_out, known.opt_in)
+            {
+                return Err(
+                    b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for \
+                    this client, and then re-enabling it with a different mode."
+                        .to_vec(),
+                );
+            }
+        }
+        if wanted.broadcast && (wanted.opt_in || wanted.opt_out) {
+            return Err(b"ERR OPTIN and OPTOUT are not compatible with BCAST".to_vec());
+        }
+        if wanted.opt_in && wanted.opt_out {
+            return Err(b"ERR You can't specify both OPTIN mode and OPTOUT mode".to_vec());
+        }
+        self.check_prefixes(&wanted.prefixes)
+    }
+
+    /// No prefix may be the beginning of another, since both would be told of the same key.
+    fn check_prefixes(&self, wanted: &[Vec<u8>]) -> Result<(), CommandError> {
+        let known = self.tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
+        for (index, prefix) in wanted.iter().enumerate() {
+            let overlaps =
+                |other: &&Vec<u8>| other.starts_with(prefix) || prefix.starts_with(other);
+            if let Some(other) = known.iter().filter(|known| *known != prefix).find(overlaps) {
+                return Err([
+                    b"ERR Prefix '",
+                    &prefix[..],
+                    b"' overlaps with an existing prefix '",
+                    other,
+                    b"'. Prefixes for a single client must not overlap.",
+                ]
+                .concat());
+            }
+            if let Some(other) = wanted[index + 1..].iter().find(overlaps) {
+                return Err([
+                    b"ERR Prefix '",
+                    &prefix[..],
+                    b"' overlaps with another provided prefix '",
+                    other,
+                    b"'. Prefixes for a single client must not overlap.",
+                ]
+                .concat());
+            }
+        }
+        Ok(())
+    }
+
+    /// `CLIENT CACHING YES|NO`
+    pub(super) fn client_caching(&mut self, value: &[u8]) -> Answer {
+        let Some(tracking) = &mut self.tracking else {
+            return Err(
+                b"ERR CLIENT CACHING can be called only when the client is in tracking mode \
+                with OPTIN or OPTOUT mode enabled"
+                    .to_vec(),
+            );
+        };
+        tracking.caching = match &*value.to_ascii_lowercase() {
+            b"yes" if tracking.opt_in => Some(true),
+            b"yes" => {
+                return Err(
+                    b"ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN \
+                    mode."
+                        .to_vec(),
+                );
+            }
+            b"no" if tracking.opt_out => Some(false),
+            b"no" => {
+                return Err(
+                    b"ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT \
+                    mode."
+                        .to_vec(),
+                );
+            }
+            _ => return Err(SYNTAX_ERROR.to_vec()),
+        };
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT GETREDIR`
+    pub(super) fn client_getredir(&self) -> Reply {
+        match &self.tracking {
+            Some(tracking) => Reply::Integer(tracking.redirect.cast_signed()),
+            None => Reply::Integer(-1),
+        }
+    }
+
+    /// `CLIENT TRACKINGINFO`
+    pub(super) fn client_trackinginfo(&self) -> Reply {
+        let tracking = self.tracking.clone().unwrap_or_default();
+        let mut flags = vec![if self.tracking.is_some() { "on" } else { "off" }];
+        let caching = (tracking.opt_in && tracking.caching == Some(true), "caching-yes");
+        let not_caching = (tracking.opt_out && tracking.caching == Some(false), "caching-no");
+        let opt_in = (tracking.opt_in, "optin");
+        let opt_out = (tracking.opt_out, "optout");
+        let rest = [(tracking.broadcast, "bcast"), opt_in, caching, opt_out, not_caching];
+        flags.extend(rest.iter().filter(|(holds, _)| *holds).map(|(_, name)| name));
+        if tracking.no_loop {
+            flags.push("noloop");
+        }
+        Reply::Map(vec![
+            (Reply::bulk("flags"), Reply::Set(flags.iter().map(Reply::bulk).collect())),
+            (Reply::bulk("redirect"), self.client_getredir()),
+            (
+                Reply::bulk("prefixes"),
+                Reply::Array(tracking.prefixes.iter().map(Reply::bulk).collect()),
+            ),
+        ])
+    }
+}

@@ -1,0 +1,120 @@
+//! `MULTI`, `EXEC` and `DISCARD`: requests that run together.
+//!
+//! While they run, the broker's order is held, so that nobody's message comes between theirs.
+
+use std::sync::atomic::Ordering;
+
+use super::{Answer, Session};
+use crate::audience::Audience;
+use crate::card::Mark;
+use crate::command::{Command, Entry};
+use crate::resp::Protocol;
+use crate::resp::reply::{self, Reply};
+use crate::resp::request::{OwnedRequest, Request};
+
+/// Requests that wait for `EXEC`.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    queued: Vec<(Entry, OwnedRequest)>,
+    bytes: usize,
+    failed: bool,
+}
+
+impl Transaction {
+    /// Makes `EXEC` fail, since a request could not be queued.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    pub(super) fn has_writes(&self) -> bool {
+        self.queued.iter().any(|(entry, _)| entry.pauses_with_writes)
+    }
+}
+
+impl Session {
+    /// Whether a command waits for `EXEC`.
+    pub(super) fn queues(&self, entry: Entry) -> bool {
+        use Command::{Discard, Exec, Multi, Quit, Reset, Watch};
+        self.transaction.is_some()
+            && !matches!(entry.spec.command, Discard | Exec | Multi | Quit | Reset | Watch)
+    }
+
+    pub(super) fn queue(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) {
+        let bytes_max = audience.config.client_query_buffer_limit;
+        if let Some(transaction) = &mut self.transaction {
+            let request = request.to_owned();
+            transaction.bytes += request.bytes();
+            transaction.queued.push((entry, request));
+            if transaction.bytes > bytes_max {
+                let reason = crate::disconnect::Disconnect::RequestTooBig;
+                return audience.mail().disconnect(&self.member, reason);
+            }
+        }
+        self.note_transaction();
+        self.reply(audience, &Reply::Simple("QUEUED".into()));
+    }
+
+    /// `MULTI`
+    pub(super) fn multi(&mut self) -> Answer {
+        if self.transaction.is_some() {
+            return Err(b"ERR MULTI calls can not be nested".to_vec());
+        }
+        self.transaction = Some(Transaction::default());
+        self.note_transaction();
+        Ok(Reply::ok())
+    }
+
+    /// `DISCARD`
+    pub(super) fn discard(&mut self) -> Answer {
+        if self.transaction.take().is_none() {
+            return Err(b"ERR DISCARD without MULTI".to_vec());
+        }
+        self.note_transaction();
+        Ok(Reply::ok())
+    }
+
+    /// `WATCH key [key ...]`: there are no keys that could change.
+    pub(super) fn watch(&self) -> Answer {
+        match self.transaction {
+            Some(_) => Err(b"ERR WATCH inside MULTI is not allowed".to_vec()),
+            None => Ok(Reply::ok()),
+        }
+    }
+
+    /// `EXEC`
+    pub(super) fn exec(&mut self, audience: &mut Audience) {
+        let Some(transaction) = self.transaction.take() else {
+            return self.reply_error(audience, b"ERR EXEC without MULTI".to_vec());
+        };
+        self.note_transaction();
+        if transaction.failed {
+            let error = b"EXECABORT Transaction discarded because of previous errors.";
+            return self.reply_error(audience, error.to_vec());
+        }
+        let limit = self.output_limit(&audience.config);
+        let count = transaction.queued.len();
+        audience.mail().reply(&self.member, limit, |out| reply::array_header(out, count));
+        // A push must not stand inside a reply.
+        let defers = self.member.protocol.get() == Protocol::Resp3;
+        if defers {
+            self.member.begin_deferring();
+        }
+        let broker = self.host.broker.clone();
+        broker.hold(audience);
+        for (entry, request) in &transaction.queued {
+            self.run(*entry, request.borrow(), audience);
+        }
+        broker.release(audience);
+        if defers {
+            audience.mail().end_deferring(&self.member);
+        }
+    }
+
+    /// Keeps the figures that others see.
+    pub(super) fn note_transaction(&self) {
+        let queued = self.transaction.as_ref().map(|transaction| transaction.queued.len());
+        let queued = queued.map_or(-1, |queued| i32::try_from(queued).unwrap_or(i32::MAX));
+        self.card.counts.queued.store(queued, Ordering::Relaxed);
+        self.card.set(Mark::InTransaction, self.transaction.is_some());
+    }
+}

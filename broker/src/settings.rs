@@ -1,0 +1,63 @@
+//! The settings in force, which `CONFIG SET` changes while the server runs.
+//!
+//! Workers keep a copy and look once a turn whether it is still the newest, so that reading a
+//! setting costs nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::config::Config;
+
+/// The settings of a server.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    current: RwLock<Arc<Config>>,
+    /// Values of directives without a meaning here, as they were given.
+    others: RwLock<BTreeMap<String, Vec<Vec<u8>>>>,
+    /// The file that `CONFIG REWRITE` writes.
+    pub(crate) file: Option<PathBuf>,
+    generation: AtomicU64,
+}
+
+impl Settings {
+    pub(crate) fn new(
+        config: Config,
+        others: BTreeMap<String, Vec<Vec<u8>>>,
+        file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            current: RwLock::new(Arc::new(config)),
+            others: RwLock::new(others),
+            file,
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Arc<Config> {
+        self.current.read().clone()
+    }
+
+    /// Returns a number that is another after each change.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts changed settings in force.
+    pub(crate) fn set(&self, config: Config) {
+        *self.current.write() = Arc::new(config);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns the value that was given for a directive without a meaning here.
+    pub(crate) fn other(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        self.others.read().get(name).cloned()
+    }
+
+    pub(crate) fn set_other(&self, name: &str, values: Vec<Vec<u8>>) {
+        self.others.write().insert(name.to_owned(), values);
+    }
+}
