@@ -139,7 +139,7 @@ fn admit(
     if host.broker.stats().connected_clients.get() >= config.maxclients as u64 {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     }
-    if config.protected_mode && config.requirepass.is_none() && !peer.is_local() {
+    if config.protected_mode && host.users.is_open() && !peer.is_local() {
         return refuse(worker, &stream, PROTECTED);
     }
     if let Stream::Tcp(stream) = &stream {

@@ -69,6 +69,14 @@ pub struct Config {
     pub dir: Option<PathBuf>,
     /// Shows a banner at the start, which some tools wait for.
     pub always_show_logo: bool,
+    /// Users as `user` lines give them: a name and rules each.
+    pub users: Vec<Vec<Vec<u8>>>,
+    /// The file that users come from.
+    pub aclfile: Option<PathBuf>,
+    /// Whether new users may use all channels (`acl-pubsub-default`).
+    pub acl_pubsub_default_allows: bool,
+    /// Entries of the ACL log.
+    pub acllog_max_len: usize,
     /// Commands under other names, or under none.
     pub rename_command: Vec<(String, String)>,
 }
@@ -151,6 +159,10 @@ impl Default for Config {
             pidfile: None,
             dir: None,
             always_show_logo: false,
+            users: Vec::new(),
+            aclfile: None,
+            acl_pubsub_default_allows: false,
+            acllog_max_len: 128,
             rename_command: Vec::new(),
         }
     }
@@ -187,8 +199,8 @@ mod tests {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
         let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
         for directive in DIRECTIVES {
-            // These two are the default when they are not there.
-            if matches!(directive.name, "dir" | "rename-command") {
+            // These are the default when they are not there.
+            if matches!(directive.name, "dir" | "rename-command" | "user") {
                 continue;
             }
             assert!(told.contains(directive.name), "{} is missing", directive.name);

@@ -194,6 +194,13 @@ impl Connection {
         self.session.borrow_mut().end(audience);
     }
 
+    /// Looks whether the client may still listen to what it listens to.
+    pub(crate) fn check_rights(&self, audience: &mut Audience) {
+        if !self.session.borrow_mut().refresh_user(audience) {
+            self.end(audience);
+        }
+    }
+
     /// Looks whether the client was silent or behind for too long; called about once a second.
     pub(crate) fn check_time(&self, now: Instant, audience: &mut Audience) {
         let session = self.session.borrow();

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::broker::Broker;
 use crate::card::Cards;
@@ -16,6 +14,7 @@ use crate::config::Config;
 use crate::config::source::Loaded;
 use crate::settings::Settings;
 use crate::stats::CommandStats;
+use crate::users::Users;
 
 /// The Redis that clients take us for, so that they use what a server of that age can do.
 pub(crate) const REDIS_VERSION: &str = "7.2.4";
@@ -28,6 +27,7 @@ pub(crate) struct Host {
     pub(crate) broker: Broker,
     pub(crate) settings: Settings,
     pub(crate) cards: Cards,
+    pub(crate) users: Users,
     pub(crate) pause: Pause,
     pub(crate) commands: CommandStats,
     /// Clients that said `MONITOR`.
@@ -64,10 +64,14 @@ pub(crate) struct Paused {
 }
 
 impl Host {
-    pub(crate) fn new(broker: Broker, loaded: Loaded, port: u16) -> Self {
+    /// # Errors
+    ///
+    /// Says what is wrong with the users, in Redis' words.
+    pub(crate) fn new(broker: Broker, loaded: Loaded, port: u16) -> Result<Self, String> {
         let Loaded { config, others, file, .. } = loaded;
         let renamed = Renamed::new(&config);
-        Self {
+        Ok(Self {
+            users: Users::new(&config)?,
             broker,
             settings: Settings::new(config, others, file),
             cards: Cards::default(),
@@ -78,7 +82,7 @@ impl Host {
             run_id: run_id(),
             renamed,
             started: Instant::now(),
-        }
+        })
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -153,12 +157,6 @@ impl Pause {
     }
 }
 
-/// Compares two secrets in a time that tells nothing about them.
-pub(crate) fn is_same_secret(left: &[u8], right: &[u8]) -> bool {
-    let [left, right]: [[u8; 32]; 2] = [left, right].map(|secret| Sha256::digest(secret).into());
-    left.ct_eq(&right).into()
-}
-
 fn run_id() -> String {
     use std::hash::BuildHasher;
 
@@ -178,14 +176,7 @@ mod tests {
     use super::*;
 
     fn host(text: &str) -> Host {
-        Host::new(Broker::new(), Loaded::from_text(text).unwrap(), 0)
-    }
-
-    #[test]
-    fn secrets_are_compared_whole() {
-        assert!(is_same_secret(b"secret", b"secret"));
-        assert!(!is_same_secret(b"secret", b"secre"));
-        assert!(!is_same_secret(b"secret", b""));
+        Host::new(Broker::new(), Loaded::from_text(text).unwrap(), 0).unwrap()
     }
 
     #[test]

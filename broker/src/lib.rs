@@ -36,6 +36,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accept;
+mod acl;
 mod address;
 mod audience;
 mod broker;
@@ -57,6 +58,7 @@ mod settings;
 mod stats;
 mod stream;
 mod subscriber;
+mod users;
 mod worker;
 
 // The public interface is:

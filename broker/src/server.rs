@@ -113,7 +113,11 @@ impl Server {
         let listeners = listen(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let host = Arc::new(Host::new(broker, loaded, port));
+        let host = Host::new(broker, loaded, port).map_err(|error| BindError {
+            address: "users".to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, error),
+        })?;
+        let host = Arc::new(host);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();
@@ -124,6 +128,7 @@ impl Server {
             ended.push(end);
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
+        workers.iter().for_each(|worker| worker.know(workers.to_vec()));
         for (listener, _) in listeners {
             workers[0].listen(Listener::Tcp(listener), workers.clone());
         }

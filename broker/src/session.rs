@@ -6,6 +6,7 @@
 //! Checks come in Redis' order: does the command exist, is the number of arguments right, may it
 //! run before authentication, may it run while subscribed, is a transaction open.
 
+mod acl;
 mod auth;
 mod client;
 mod config;
@@ -14,6 +15,7 @@ mod info;
 mod list;
 mod monitor;
 mod pubsub;
+mod rights;
 mod server;
 mod table;
 mod tracking;
@@ -31,6 +33,7 @@ use hashbrown::HashSet;
 use self::client::Silence;
 use self::tracking::Tracking;
 use self::transaction::Transaction;
+use crate::acl::User;
 use crate::audience::{Audience, Effect, Member};
 use crate::card::{Card, Mark};
 use crate::command::{self, Command, Entry, Lookup, Spec};
@@ -51,6 +54,10 @@ pub(crate) struct Session {
     channels: Names,
     shards: Names,
     patterns: Names,
+    /// Who the client is; the default user until it logs in.
+    user: Arc<User>,
+    /// The state of the users that `user` is from.
+    users_seen: u64,
     authenticated: bool,
     transaction: Option<Transaction>,
     silence: Silence,
@@ -78,14 +85,12 @@ const SYNTAX_ERROR: &[u8] = b"ERR syntax error";
 const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of range";
 
 impl Session {
-    pub(crate) fn new(
-        host: Arc<Host>,
-        member: Rc<Member>,
-        card: Arc<Card>,
-        config: &Config,
-    ) -> Self {
+    pub(crate) fn new(host: Arc<Host>, member: Rc<Member>, card: Arc<Card>) -> Self {
         let names = || HashSet::with_hasher(RandomState::default());
-        card.words.lock().user = b"default".to_vec();
+        let users_seen = host.users.generation();
+        let user = host.users.default_user();
+        card.words.lock().user = user.name().to_vec();
+        let authenticated = user.is_enabled() && user.needs_no_password();
         Self {
             host,
             member,
@@ -93,7 +98,9 @@ impl Session {
             channels: names(),
             shards: names(),
             patterns: names(),
-            authenticated: config.requirepass.is_none(),
+            user,
+            users_seen,
+            authenticated,
             transaction: None,
             silence: Silence::default(),
             tracking: None,
@@ -102,7 +109,7 @@ impl Session {
 
     /// Returns what the client may send now.
     pub(crate) fn limits(&self, config: &Config) -> Limits {
-        Limits { bulk_bytes_max: config.proto_max_bulk_len, authenticated: self.authenticated }
+        Limits { bulk_bytes_max: config.proto_max_bulk_len, authenticated: !self.must_log_in() }
     }
 
     /// Whether the client has a subscription, which makes it one of another class.
@@ -139,7 +146,10 @@ impl Session {
     /// Runs one request, and queues its reply.
     pub(crate) fn execute(&mut self, request: Request<'_>, audience: &mut Audience) -> Flow {
         self.host.broker.stats().commands_processed.add(1);
-        let flow = match self.permitted(request, &audience.config) {
+        if !self.refresh_user(audience) {
+            return Flow::Continue;
+        }
+        let flow = match self.permitted(request, audience) {
             Ok(entry) if self.queues(entry) => {
                 self.queue(entry, request, audience);
                 Flow::Continue
@@ -204,9 +214,9 @@ impl Session {
     }
 
     /// Finds out which command is asked for, and whether it may run now.
-    fn permitted(&self, request: Request<'_>, config: &Config) -> Result<Entry, CommandError> {
+    fn permitted(&self, request: Request<'_>, audience: &Audience) -> Result<Entry, CommandError> {
         let entry = self.look_up(request)?;
-        self.check(entry, request, config).inspect_err(|_| {
+        self.check(entry, request, audience).inspect_err(|_| {
             self.host.commands.of(entry.number).rejected.add(1);
         })?;
         Ok(entry)
@@ -216,26 +226,27 @@ impl Session {
         &self,
         entry: Entry,
         request: Request<'_>,
-        config: &Config,
+        audience: &Audience,
     ) -> Result<(), CommandError> {
         let spec = entry.spec;
         if !spec.accepts(request.len()) {
             return Err(wrong_number_of_arguments(spec));
         }
         if spec.command == Command::Debug {
-            debug::check_allowed(config, &self.card.peer)?;
+            debug::check_allowed(&audience.config, &self.card.peer)?;
         }
-        if !self.authenticated && !entry.runs_unauthenticated {
+        if !entry.runs_unauthenticated && self.must_log_in() {
             return Err(b"NOAUTH Authentication required.".to_vec());
         }
+        if self.transaction.is_some() && spec.has_flag("no_multi") {
+            return Err(b"ERR Command not allowed inside a transaction".to_vec());
+        }
+        self.check_permission(entry, request, audience, self.transaction.is_some())?;
         if self.member.protocol.get() == Protocol::Resp2
             && self.is_subscribed()
             && !entry.runs_while_subscribed
         {
             return Err(not_while_subscribed(spec));
-        }
-        if self.transaction.is_some() && spec.has_flag("no_multi") {
-            return Err(b"ERR Command not allowed inside a transaction".to_vec());
         }
         Ok(())
     }
@@ -302,7 +313,19 @@ impl Session {
     ) -> Answer {
         let config = audience.config.clone();
         match command {
-            Command::Auth => self.auth(request, &config),
+            Command::AclCat => acl::cat(request),
+            Command::AclDelUser => self.acl_deluser(request, audience),
+            Command::AclDryRun => self.acl_dryrun(request),
+            Command::AclGenPass => acl::genpass(request),
+            Command::AclGetUser => Ok(self.acl_getuser(request.argument(2))),
+            Command::AclList => Ok(self.acl_list()),
+            Command::AclLoad => self.acl_load(audience),
+            Command::AclLog => self.acl_log(request),
+            Command::AclSave => self.acl_save(),
+            Command::AclSetUser => self.acl_setuser(request, audience),
+            Command::AclUsers => Ok(self.acl_users()),
+            Command::AclWhoAmI => Ok(self.acl_whoami()),
+            Command::Auth => self.auth(request, audience),
             Command::ClientCaching => self.client_caching(request.argument(2)),
             Command::ClientGetName => Ok(self.client_getname()),
             Command::ClientGetRedir => Ok(self.client_getredir()),
@@ -329,7 +352,7 @@ impl Session {
             Command::Echo => Ok(Reply::bulk(request.argument(1))),
             Command::Failover => server::failover(request),
             Command::FlushAll | Command::FlushDb => server::flush(request),
-            Command::Hello => self.hello(request, &config),
+            Command::Hello => self.hello(request, audience),
             Command::Info => Ok(info::info(&self.host, &config, request.arguments_from(1))),
             Command::LatencyDoctor => Ok(server::latency_doctor()),
             Command::LatencyGraph => server::latency_graph(request.argument(2)),

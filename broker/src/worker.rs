@@ -46,6 +46,8 @@ enum Task {
     Serve(Accepted),
     /// Accept connections for all these workers, the first of which is this one.
     Listen(Listener, Arc<[WorkerHandle]>),
+    /// These are all workers of the server.
+    Know(Vec<WorkerHandle>),
     /// Look again whether clients may listen to what they listen to.
     CheckRights,
     ShutDown,
@@ -62,6 +64,8 @@ pub(crate) struct Worker {
     shutting_down: Cell<bool>,
     /// Told when the last connection is gone.
     empty: Notify,
+    /// All workers of the server.
+    all: RefCell<Vec<WorkerHandle>>,
     /// Told when a client wants the server to stop.
     stop: Arc<Notify>,
     /// The state of the settings that the audience has.
@@ -113,6 +117,15 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Serve(accepted));
     }
 
+    /// Tells the worker who the others are.
+    pub(crate) fn know(&self, all: Vec<Self>) {
+        let _ = self.tasks.send(Task::Know(all));
+    }
+
+    fn check_rights(&self) {
+        let _ = self.tasks.send(Task::CheckRights);
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -132,6 +145,7 @@ impl Worker {
             listeners: RefCell::default(),
             shutting_down: Cell::new(false),
             empty: Notify::new(),
+            all: RefCell::default(),
             stop,
             generation,
         })
@@ -148,6 +162,7 @@ impl Worker {
                     Ok((stream, peer, local)) => self.serve(stream, peer, local),
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
+                Task::Know(all) => *self.all.borrow_mut() = all,
                 Task::CheckRights => self.check_rights(),
                 Task::Listen(listener, workers) => {
                     let task = spawn_local(accept(self.clone(), listener, workers));
@@ -172,8 +187,7 @@ impl Worker {
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
         let member = Rc::new(Member::new(id, entry.key()));
-        let config = self.host.settings.get();
-        let session = Session::new(self.host.clone(), member.clone(), card.clone(), &config);
+        let session = Session::new(self.host.clone(), member.clone(), card.clone());
         let connection = Rc::new(Connection::new(stream, card, member, session));
         entry.insert(connection.clone());
         self.count.store(connections.len(), Ordering::Relaxed);
@@ -270,7 +284,12 @@ impl Worker {
             match effect {
                 Effect::Close(ids) => self.close(&ids),
                 Effect::Resume => self.host.cards.all().iter().for_each(|card| card.wake()),
-                Effect::CheckRights => self.check_rights(),
+                Effect::CheckRights => {
+                    // Those of this worker before anything else happens, others soon.
+                    self.check_rights();
+                    let others = self.all.borrow();
+                    others.iter().for_each(WorkerHandle::check_rights);
+                }
                 Effect::ShutDown => self.stop.notify_one(),
             }
         }
@@ -288,8 +307,11 @@ impl Worker {
         }
     }
 
+    /// Closes clients that may no longer listen to what they listen to.
     fn check_rights(&self) {
-        self.take_settings();
+        for (_, connection) in self.connections.borrow().iter() {
+            connection.check_rights(&mut self.audience.borrow_mut());
+        }
     }
 
     /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.

@@ -10,6 +10,8 @@ use thiserror::Error;
 
 use super::unused::Change;
 use super::{Config, DebugCommand, LogLevel, OutputLimit};
+use crate::acl::Acl;
+use crate::users::{add_users, channels_default};
 
 /// One directive.
 pub(crate) struct Directive {
@@ -70,6 +72,8 @@ pub(crate) enum Invalid {
     NotAChoice(String),
     #[error("argument must be an octal value between 0 and 777 inclusive")]
     NotOctal,
+    #[error("Error in user declaration: {0}")]
+    User(String),
     #[error("No such command in rename-command")]
     NoSuchCommand,
     #[error("Target command name already exists")]
@@ -406,6 +410,49 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "aclfile",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file with users, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.aclfile.as_deref().map_or_else(Vec::new, path_bytes),
+            set: |config, path| {
+                config.aclfile = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "acl-pubsub-default",
+        change: Change::Free,
+        is_shown: true,
+        expects: "resetchannels or allchannels",
+        kind: Kind::Choice {
+            names: &["resetchannels", "allchannels"],
+            get: |config| usize::from(config.acl_pubsub_default_allows),
+            set: |config, index| config.acl_pubsub_default_allows = index == 1,
+        },
+    },
+    Directive {
+        name: "acllog-max-len",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of entries",
+        kind: Kind::Integer {
+            min: 0,
+            max: i64::MAX,
+            get: |config| signed(config.acllog_max_len),
+            set: |config, entries| config.acllog_max_len = unsigned(entries),
+        },
+    },
+    Directive {
+        name: "user",
+        change: Change::Immutable,
+        is_shown: false,
+        expects: "a name and rules, such as: user ann on >secret ~* &news:* +@all",
+        kind: Kind::List { get: |_| Vec::new(), set: set_user },
+    },
+    Directive {
         name: "rename-command",
         change: Change::Immutable,
         is_shown: false,
@@ -433,6 +480,16 @@ fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     }
     let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
     config.bind = addresses.filter(|address| !address.is_empty()).collect();
+    Ok(())
+}
+
+/// `user` adds up, line by line.
+fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    let mut users = config.users.clone();
+    users.push(values.to_vec());
+    let mut acl = Acl::new(channels_default(config));
+    add_users(&mut acl, &users).map_err(|error| Invalid::User(error.to_string()))?;
+    config.users = users;
     Ok(())
 }
 
@@ -596,7 +653,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_set() {
         for directive in
-            DIRECTIVES.iter().filter(|each| !matches!(each.name, "rename-command" | "dir"))
+            DIRECTIVES.iter().filter(|each| !matches!(each.name, "rename-command" | "dir" | "user"))
         {
             let values = directive.show(&Config::default());
             let mut config = Config::default();

@@ -117,9 +117,9 @@ fn double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    // C's %.17g: as many digits behind the point as 17 in all leave.
-    let before = value.abs().log10().floor().max(0.0) + 1.0;
-    let after = 17_usize.saturating_sub(before as usize);
+    // C's %.17g: 17 digits, counted from the first that is not zero.
+    let before = if value == 0.0 { 1 } else { value.abs().log10().floor() as i32 + 1 };
+    let after = usize::try_from(17 - before).unwrap_or(0);
     let text = format!("{value:.after$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -276,6 +276,7 @@ mod tests {
         check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         check(&Reply::Boolean(true), ":1\r\n", "#t\r\n");
         check(&Reply::Double(0.5), "$3\r\n0.5\r\n", ",0.5\r\n");
+        check(&Reply::Double(0.061), "$20\r\n0.060999999999999999\r\n", ",0.060999999999999999\r\n");
         check(&Reply::Double(100.0), "$3\r\n100\r\n", ",100\r\n");
         check(&Reply::error("ERR a\r\n+OK"), "-ERR a  +OK\r\n", "-ERR a  +OK\r\n");
     }

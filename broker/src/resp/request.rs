@@ -110,6 +110,11 @@ impl<'a> Request<'a> {
         &self.bytes[self.arguments[index].clone()]
     }
 
+    /// Returns the request that stands in the arguments from `index` on.
+    pub(crate) fn tail(self, index: usize) -> Self {
+        Self { bytes: self.bytes, arguments: &self.arguments[index.min(self.arguments.len())..] }
+    }
+
     /// Copies it, so that it can be kept.
     pub(crate) fn to_owned(self) -> OwnedRequest {
         let mut owned = OwnedRequest { bytes: Vec::new(), arguments: Vec::new() };

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use super::client::{BAD_NAME, Silence, is_one_word};
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session};
+use crate::acl::{DEFAULT_USER, Reason};
 use crate::audience::Audience;
 use crate::card::Mark;
 use crate::config::Config;
-use crate::host::{REDIS_VERSION, is_same_secret};
+use crate::host::REDIS_VERSION;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
@@ -16,20 +17,20 @@ const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user
 
 impl Session {
     /// `AUTH [username] password`
-    pub(super) fn auth(&mut self, request: Request<'_>, config: &Config) -> Answer {
+    pub(super) fn auth(&mut self, request: Request<'_>, audience: &Audience) -> Answer {
         match request.len() {
-            2 if config.requirepass.is_none() => Err(b"ERR AUTH <password> called without any \
+            2 if self.host.users.default_user().needs_no_password() => Err(b"ERR AUTH <password> called without any \
                 password configured for the default user. Are you sure your configuration is correct?"
                 .to_vec()),
-            2 => self.authenticate(b"default", request.argument(1), config),
-            3 => self.authenticate(request.argument(1), request.argument(2), config),
+            2 => self.authenticate(DEFAULT_USER, request.argument(1), audience),
+            3 => self.authenticate(request.argument(1), request.argument(2), audience),
             _ => Err(SYNTAX_ERROR.to_vec()),
         }
         .map(|()| Reply::ok())
     }
 
     /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
-    pub(super) fn hello(&mut self, request: Request<'_>, config: &Config) -> Answer {
+    pub(super) fn hello(&mut self, request: Request<'_>, audience: &Audience) -> Answer {
         let protocol = match (request.len() > 1).then(|| request::integer(request.argument(1))) {
             None => self.member.protocol.get(),
             Some(Some(2)) => Protocol::Resp2,
@@ -41,9 +42,9 @@ impl Session {
         };
         let options = HelloOptions::parse(request)?;
         if let Some((user, password)) = options.auth {
-            self.authenticate(user, password, config)?;
+            self.authenticate(user, password, audience)?;
         }
-        if !self.authenticated {
+        if self.must_log_in() {
             return Err(
                 b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
                 the HELLO AUTH <user> <pass> option can be used to authenticate the client and \
@@ -90,7 +91,8 @@ impl Session {
         self.card.counts.database.store(0, Ordering::Relaxed);
         self.card.words.lock().name.clear();
         self.set_protocol(Protocol::Resp2);
-        self.authenticated = audience.config.requirepass.is_none();
+        self.become_user(self.host.users.default_user());
+        self.authenticated = self.host.users.is_open();
         self.reply(audience, &Reply::Simple("RESET".into()));
     }
 
@@ -125,18 +127,22 @@ impl Session {
 
     fn authenticate(
         &mut self,
-        user: &[u8],
+        name: &[u8],
         password: &[u8],
-        config: &Config,
+        audience: &Audience,
     ) -> Result<(), CommandError> {
-        // An unknown user costs as much as a known one, so the time tells nothing.
-        let expected = config.requirepass.as_deref();
-        let matches = is_same_secret(expected.unwrap_or_default(), password) || expected.is_none();
-        if user != b"default" || !matches {
-            return Err(WRONG_PASSWORD.to_vec());
+        match self.host.users.authenticate(name, password) {
+            Some(user) => {
+                self.become_user(user);
+                self.authenticated = true;
+                Ok(())
+            }
+            None => {
+                let object = b"AUTH".to_vec();
+                self.note_refusal(Reason::Auth, object, name, audience, self.transaction.is_some());
+                Err(WRONG_PASSWORD.to_vec())
+            }
         }
-        self.authenticated = true;
-        Ok(())
     }
 }
 

@@ -121,9 +121,9 @@ impl Session {
     }
 
     fn known_user(&self, name: &[u8]) -> Result<Vec<u8>, CommandError> {
-        match name {
-            b"default" => Ok(name.to_vec()),
-            _ => Err([b"ERR No such user '", name, b"'"].concat()),
+        match self.host.users.get(name) {
+            Some(_) => Ok(name.to_vec()),
+            None => Err([b"ERR No such user '", name, b"'"].concat()),
         }
     }
 }

@@ -71,24 +71,36 @@ pub(super) fn getkeys_and_flags(request: Request<'_>) -> Answer {
 
 /// Finds the keys in the request that is given as arguments.
 fn keys_of<'a>(request: Request<'a>) -> Result<Vec<&'a [u8]>, Vec<u8>> {
-    let arguments: Vec<&[u8]> = request.arguments_from(2).collect();
-    let Lookup::Found(entry) = command::find(arguments[0], arguments.get(1).copied()) else {
+    let arguments = request.arguments_from(2);
+    let subcommand = (request.len() > 3).then(|| request.argument(3));
+    let Lookup::Found(entry) = command::find(request.argument(2), subcommand) else {
         return Err(b"ERR Invalid command specified".to_vec());
     };
-    let Keys { first, last, step } = entry.spec.keys;
-    if first == 0 {
+    if entry.spec.keys.first == 0 {
         return Err(b"ERR The command has no key arguments".to_vec());
     }
     if !entry.spec.accepts(arguments.len()) {
         return Err(b"ERR Invalid number of arguments specified for command".to_vec());
     }
-    let [first, step] = [first, step].map(|number| usize::try_from(number).unwrap_or(1).max(1));
+    Ok(keys(entry.spec, arguments))
+}
+
+/// Returns the keys among the arguments of a command, its name included.
+pub(super) fn keys<'a>(
+    spec: &Spec,
+    arguments: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> Vec<&'a [u8]> {
+    let Keys { first, last, step } = spec.keys;
+    let [first, step] = [first, step].map(|number| usize::try_from(number).unwrap_or(0));
+    if first == 0 {
+        return Vec::new();
+    }
     // A negative last key counts from the end.
-    let last = match usize::try_from(last) {
-        Ok(last) => last,
-        Err(_) => arguments.len() - last.unsigned_abs() as usize,
+    let count = match usize::try_from(last) {
+        Ok(last) => last + 1,
+        Err(_) => (arguments.len() + 1).saturating_sub(last.unsigned_abs() as usize),
     };
-    Ok((first..=last).step_by(step).filter_map(|index| arguments.get(index).copied()).collect())
+    arguments.take(count).skip(first).step_by(step.max(1)).collect()
 }
 
 fn is_in_category(spec: &Spec, category: &[u8]) -> bool {

@@ -102,7 +102,13 @@ impl Session {
         let broker = self.host.broker.clone();
         broker.hold(audience);
         for (entry, request) in &transaction.queued {
-            self.run(*entry, request.borrow(), audience);
+            // Rights may have changed meanwhile.
+            match self.check_permission(*entry, request.borrow(), audience, true) {
+                Ok(()) => {
+                    self.run(*entry, request.borrow(), audience);
+                }
+                Err(error) => self.reply_error(audience, no_longer(&error)),
+            }
         }
         broker.release(audience);
         if defers {
@@ -117,4 +123,21 @@ impl Session {
         self.card.counts.queued.store(queued, Ordering::Relaxed);
         self.card.set(Mark::InTransaction, self.transaction.is_some());
     }
+}
+
+/// Redis' words for what was allowed when it was queued.
+fn no_longer(error: &[u8]) -> Vec<u8> {
+    let reason: &[u8] = match error {
+        error if error.ends_with(b"command") => {
+            b"no permission to execute the command or subcommand"
+        }
+        error if error.ends_with(b"keys used as arguments") => {
+            b"no permission to touch the specified keys"
+        }
+        _ => b"no permission to access one of the channels used as arguments to the command",
+    };
+    let start =
+        b"NOPERM ACLs rules changed between the moment the transaction was accumulated and \
+        the EXEC call. This command is no longer allowed for the following reason: ";
+    [&start[..], reason].concat()
 }

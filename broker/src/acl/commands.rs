@@ -1,0 +1,240 @@
+//! Which commands one selector allows.
+//!
+//! A bit for each command of the catalogue. A rule for a container, or for a category that it is
+//! in, changes its subcommands as well, so the order of rules matters.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::catalogue::{Category, CommandId};
+use super::rule::RuleError;
+
+/// A set of commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Commands {
+    bits: [u64; WORDS],
+    /// Nothing was ever taken away from `+@all`: no command has to be looked up.
+    everything: bool,
+    /// What later versions bring is allowed too: the rules began with `+@all`.
+    future: bool,
+    /// The first arguments with which a command may run that may not run with others.
+    first_arguments: BTreeMap<CommandId, Vec<Vec<u8>>>,
+}
+
+const WORDS: usize = CommandId::COUNT.div_ceil(64);
+
+/// What a rule does with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Grant,
+    Revoke,
+}
+
+impl Commands {
+    pub(super) fn none() -> Self {
+        Self {
+            bits: [0; WORDS],
+            everything: false,
+            future: false,
+            first_arguments: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn all() -> Self {
+        Self { bits: [u64::MAX; WORDS], everything: true, future: true, ..Self::none() }
+    }
+
+    /// Whether no request needs to be checked.
+    pub(super) fn is_everything(&self) -> bool {
+        self.everything
+    }
+
+    /// Whether the command of this full name may run with this first argument.
+    pub(super) fn allow(&self, command: &str, argument: Option<&[u8]>) -> bool {
+        if self.everything {
+            return true;
+        }
+        let Some(id) = CommandId::find(command) else { return self.future };
+        self.contains(id) || id.is_unchecked() || self.allow_with(id, argument)
+    }
+
+    /// Applies a rule that begins with `+` or `-`.
+    pub(super) fn apply(&mut self, rule: &[u8]) -> Result<(), RuleError> {
+        match rule {
+            [b'+', b'@', category @ ..] => self.set_named(category, Change::Grant)?,
+            [b'-', b'@', category @ ..] => self.set_named(category, Change::Revoke)?,
+            [b'+', command @ ..] => match command.iter().rposition(|&byte| byte == b'|') {
+                Some(bar) => self.grant_part(command, bar)?,
+                None => self.set(find(command)?, Change::Grant),
+            },
+            [b'-', command @ ..] => self.set(find(command)?, Change::Revoke),
+            _ => return Err(RuleError::Syntax),
+        }
+        Ok(())
+    }
+
+    /// Returns rules that lead to this set, as Redis 7.0 finds them: the categories that fit best,
+    /// then what they leave, by name.
+    pub(super) fn describe(&self) -> Vec<u8> {
+        let (mut described, change) = match self.future {
+            true => (Self::all(), Change::Revoke),
+            false => (Self::none(), Change::Grant),
+        };
+        let mut words = vec![match change {
+            Change::Revoke => "+@all".to_owned(),
+            Change::Grant => "-@all".to_owned(),
+        }];
+        for category in self.fitting_categories(change) {
+            described.set_category(category, change);
+            words.push(format!("{}@{}", change.sign(), category.name()));
+        }
+        let mut text = words.join(" ").into_bytes();
+        for id in CommandId::all() {
+            self.describe_command(id, &mut described, &mut text);
+        }
+        text
+    }
+
+    /// Adds what is missing in `described` for one command.
+    fn describe_command(&self, id: CommandId, described: &mut Self, text: &mut Vec<u8>) {
+        if self.contains(id) != described.contains(id) {
+            let change = if self.contains(id) { Change::Grant } else { Change::Revoke };
+            described.set(id, change);
+            text.extend_from_slice(format!(" {}{}", change.sign(), id.name()).as_bytes());
+        }
+        if self.contains(id) {
+            return;
+        }
+        for argument in self.first_arguments.get(&id).into_iter().flatten() {
+            text.extend_from_slice(format!(" +{}|", id.name()).as_bytes());
+            text.extend_from_slice(argument);
+        }
+    }
+
+    /// Chooses categories one by one. Each has more commands that are to change than others.
+    fn fitting_categories(&self, change: Change) -> Vec<Category> {
+        let mut left = self.clone();
+        let mut chosen = Vec::new();
+        loop {
+            let best = Category::all()
+                .filter(|category| !chosen.contains(category))
+                .map(|category| (category, left.fit(category, change)))
+                .filter(|(_, fit)| fit.same > fit.different)
+                .min_by_key(|(_, fit)| (fit.different, Reverse(fit.same)));
+            let Some((category, _)) = best else { return chosen };
+            left.set_category(category, change.inverse());
+            chosen.push(category);
+        }
+    }
+
+    fn fit(&self, category: Category, change: Change) -> Fit {
+        let mut fit = Fit { same: 0, different: 0 };
+        // What came later must not change how the rights of 7.0 are told.
+        for id in CommandId::all().filter(|id| id.is_in(category) && !id.is_later()) {
+            match self.contains(id) == (change == Change::Grant) {
+                true => fit.same += 1,
+                false => fit.different += 1,
+            }
+        }
+        fit
+    }
+
+    /// `+container|subcommand`, or `+command|argument` where the command has no subcommands.
+    fn grant_part(&mut self, rule: &[u8], bar: usize) -> Result<(), RuleError> {
+        let id = find(&rule[..bar])?;
+        let part = &rule[bar + 1..];
+        if id.is_subcommand() {
+            return Err(RuleError::FirstArgumentOfSubcommand);
+        }
+        if part.is_empty() {
+            return Err(RuleError::Syntax);
+        }
+        if id.subcommands().next().is_some() {
+            self.set(find(rule)?, Change::Grant);
+            return Ok(());
+        }
+        let arguments = self.first_arguments.entry(id).or_default();
+        if !arguments.iter().any(|argument| argument.eq_ignore_ascii_case(part)) {
+            arguments.push(part.to_vec());
+        }
+        Ok(())
+    }
+
+    fn set_named(&mut self, name: &[u8], change: Change) -> Result<(), RuleError> {
+        if name.eq_ignore_ascii_case(b"all") {
+            *self = match change {
+                Change::Grant => Self::all(),
+                Change::Revoke => Self::none(),
+            };
+        } else {
+            self.set_category(Category::find(name).ok_or(RuleError::Unknown)?, change);
+        }
+        Ok(())
+    }
+
+    fn set_category(&mut self, category: Category, change: Change) {
+        for id in CommandId::all().filter(|id| id.is_in(category)) {
+            self.set(id, change);
+        }
+    }
+
+    /// Changes a command with its subcommands.
+    fn set(&mut self, id: CommandId, change: Change) {
+        self.first_arguments.remove(&id);
+        self.set_bit(id, change);
+        for subcommand in id.subcommands() {
+            self.set_bit(subcommand, change);
+        }
+    }
+
+    fn set_bit(&mut self, id: CommandId, change: Change) {
+        let (word, bit) = (id.index() / 64, 1 << (id.index() % 64));
+        match change {
+            Change::Grant => self.bits[word] |= bit,
+            Change::Revoke => {
+                self.bits[word] &= !bit;
+                self.everything = false;
+            }
+        }
+    }
+
+    fn contains(&self, id: CommandId) -> bool {
+        self.bits[id.index() / 64] >> (id.index() % 64) & 1 == 1
+    }
+
+    fn allow_with(&self, id: CommandId, argument: Option<&[u8]>) -> bool {
+        let (Some(allowed), Some(argument)) = (self.first_arguments.get(&id), argument) else {
+            return false;
+        };
+        allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(argument))
+    }
+}
+
+impl Change {
+    fn inverse(self) -> Self {
+        match self {
+            Self::Grant => Self::Revoke,
+            Self::Revoke => Self::Grant,
+        }
+    }
+
+    fn sign(self) -> char {
+        match self {
+            Self::Grant => '+',
+            Self::Revoke => '-',
+        }
+    }
+}
+
+/// How many commands of a category are to change as the category would, and how many are not.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    same: usize,
+    different: usize,
+}
+
+/// Finds the command that a rule names, in any case.
+fn find(name: &[u8]) -> Result<CommandId, RuleError> {
+    let name = name.to_ascii_lowercase();
+    std::str::from_utf8(&name).ok().and_then(CommandId::find).ok_or(RuleError::Unknown)
+}

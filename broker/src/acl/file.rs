@@ -1,0 +1,110 @@
+//! The ACL file: a line `user NAME RULE...` for each user.
+//!
+//! Words are parted by single blanks and know no quotes. A file is taken whole or not at all, and
+//! whatever is wrong in it is told at once.
+
+use super::rule::{self, RuleError};
+use super::user::User;
+use super::{Acl, ChannelsDefault, DEFAULT_USER};
+
+impl Acl {
+    /// Reads the text of a file; `file` is what its errors call it. A default user that is not in
+    /// it may do everything.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, as Redis answers it to `ACL LOAD` behind `ERR `, and says at the start.
+    pub(crate) fn load(
+        text: &[u8],
+        file: &str,
+        channels_default: ChannelsDefault,
+    ) -> Result<Self, Vec<u8>> {
+        let mut acl = Self { users: Default::default(), channels_default };
+        let mut complaints = Vec::new();
+        for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
+            let place = format!("{file}:{number}");
+            match trim(line, b" \t\r\n") {
+                [] => {}
+                line => acl.load_line(line, &place, number, &mut complaints),
+            }
+        }
+        if !complaints.is_empty() {
+            complaints.extend_from_slice(NOTHING_CHANGED);
+            return Err(complaints);
+        }
+        if !acl.users.contains_key(DEFAULT_USER) {
+            acl.insert(User::unrestricted(DEFAULT_USER));
+        }
+        Ok(acl)
+    }
+
+    /// Returns the text of a file that holds these users.
+    pub(crate) fn to_file(&self) -> Vec<u8> {
+        self.list().into_iter().flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
+    }
+
+    fn load_line(&mut self, line: &[u8], place: &str, number: usize, complaints: &mut Vec<u8>) {
+        let words: Vec<_> = line.split(|&byte| byte == b' ').collect();
+        let [b"user", name, rules @ ..] = words.as_slice() else {
+            let end = "should start with user keyword followed by the username. ";
+            complaints.extend_from_slice(format!("{place} {end}").as_bytes());
+            return;
+        };
+        let shown = rule::text(name);
+        if rule::has_blanks(name) {
+            let parts = [format!("'{place}: username '").as_bytes(), shown, INVALID_NAME].concat();
+            complaints.extend_from_slice(&parts);
+        } else if self.users.contains_key(*name) {
+            let end = format!("' found on line {number}. ");
+            complaints.extend_from_slice(&[DUPLICATE_USER, shown, end.as_bytes()].concat());
+        } else {
+            let user = self.load_user(name, rules, place, complaints);
+            self.insert(user);
+        }
+    }
+
+    fn load_user(
+        &self,
+        name: &[u8],
+        rules: &[&[u8]],
+        place: &str,
+        complaints: &mut Vec<u8>,
+    ) -> User {
+        let mut user = User::new(name, self.channels_default);
+        let Ok(rules) = rule::join_selectors(rules) else {
+            let text = format!("{place}: Unmatched parenthesis in selector definition. ");
+            complaints.extend_from_slice(text.as_bytes());
+            return user;
+        };
+        let mut told = false;
+        for rule in &rules {
+            let rule = trim(rule, b"\t\r\n");
+            let Err(error) = user.apply(rule, self.channels_default) else { continue };
+            if error == RuleError::Unknown {
+                let start = format!("{place}: Error in applying operation '");
+                let end = format!("': {error}. ");
+                let parts = [start.as_bytes(), rule::text(rule), end.as_bytes()];
+                complaints.extend_from_slice(&parts.concat());
+            } else if !told {
+                // The others may come of this one only.
+                complaints.extend_from_slice(format!("{place}: {error}. ").as_bytes());
+                told = true;
+            }
+        }
+        user
+    }
+}
+
+fn trim<'a>(text: &'a [u8], bytes: &[u8]) -> &'a [u8] {
+    let kept = |byte: &u8| !bytes.contains(byte);
+    let start = text.iter().position(kept).unwrap_or(text.len());
+    let end = text.iter().rposition(kept).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
+const NOTHING_CHANGED: &[u8] =
+    b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+
+const INVALID_NAME: &[u8] = b"' contains invalid characters. ";
+
+const DUPLICATE_USER: &[u8] = b"WARNING: Duplicate user '";

@@ -1,0 +1,233 @@
+//! One set of rights: commands, and the keys and channels to use them on.
+//!
+//! A user may do what any one of its selectors allows in full; rights of two selectors do not add
+//! up. Patterns are kept in the order they were given, each once.
+
+use super::commands::Commands;
+use super::rule::{self, RuleError};
+use super::{Access, ChannelUse, ChannelsDefault, KeyUse};
+use crate::pattern;
+use crate::resp::words;
+
+/// One set of rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Selector {
+    commands: Commands,
+    keys: Patterns<KeyPattern>,
+    channels: Patterns<Vec<u8>>,
+}
+
+/// What is in the way of a request. The later ones tell more: the rest was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Obstacle {
+    Command,
+    /// The place of the key among those of the request.
+    Key(usize),
+    /// The place of the channel among those of the request.
+    Channel(usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Patterns<P> {
+    All,
+    Some(Vec<P>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KeyPattern {
+    pattern: Vec<u8>,
+    allowed: KeyUse,
+}
+
+impl Selector {
+    /// Allows nothing, but what channels a new user has.
+    pub(super) fn new(channels: ChannelsDefault) -> Self {
+        let channels = match channels {
+            ChannelsDefault::ResetChannels => Patterns::Some(Vec::new()),
+            ChannelsDefault::AllChannels => Patterns::All,
+        };
+        Self { commands: Commands::none(), keys: Patterns::Some(Vec::new()), channels }
+    }
+
+    /// Allows everything.
+    pub(super) fn unrestricted() -> Self {
+        Self { commands: Commands::all(), keys: Patterns::All, channels: Patterns::All }
+    }
+
+    /// Makes a selector of a rule such as `(+get ~a)`.
+    pub(super) fn parse(rule: &[u8], channels: ChannelsDefault) -> Result<Self, RuleError> {
+        let mut selector = Self::new(channels);
+        // Words with an open quote are no error in Redis: they grant nothing.
+        for word in words::split(&rule[1..rule.len() - 1]).unwrap_or_default() {
+            selector.apply(&word)?;
+        }
+        Ok(selector)
+    }
+
+    /// Applies a rule about commands, keys or channels.
+    pub(super) fn apply(&mut self, rule: &[u8]) -> Result<(), RuleError> {
+        let word = rule::text(rule);
+        match word.to_ascii_lowercase().as_slice() {
+            b"allkeys" | b"~*" => self.keys = Patterns::All,
+            b"resetkeys" => self.keys = Patterns::Some(Vec::new()),
+            b"allchannels" | b"&*" => self.channels = Patterns::All,
+            b"resetchannels" => self.channels = Patterns::Some(Vec::new()),
+            b"allcommands" => self.commands = Commands::all(),
+            b"nocommands" => self.commands = Commands::none(),
+            [b'~' | b'%', ..] => self.add_key_pattern(rule)?,
+            [b'&', ..] => self.add_channel_pattern(&rule[1..])?,
+            _ => self.commands.apply(word)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_unrestricted(&self) -> bool {
+        self.commands.is_everything()
+            && matches!((&self.keys, &self.channels), (Patterns::All, Patterns::All))
+    }
+
+    pub(super) fn check(&self, access: &Access<'_>) -> Result<(), Obstacle> {
+        if !self.commands.allow(access.command, access.argument) {
+            return Err(Obstacle::Command);
+        }
+        if let Some(at) = access.keys.iter().position(|&(used, key)| !self.allows_key(used, key)) {
+            return Err(Obstacle::Key(at));
+        }
+        let denied = |&(used, channel): &(_, &[u8])| !self.allows_channel(used, channel);
+        match access.channels.iter().position(denied) {
+            Some(at) => Err(Obstacle::Channel(at)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn allows_channel(&self, used: ChannelUse, channel: &[u8]) -> bool {
+        let Patterns::Some(patterns) = &self.channels else { return true };
+        patterns.iter().any(|pattern| match used {
+            ChannelUse::Literal => pattern::matches(pattern, channel),
+            ChannelUse::Pattern => pattern == rule::text(channel),
+        })
+    }
+
+    /// Returns the patterns of its channels; `None` if it allows all.
+    pub(super) fn channel_patterns(&self) -> Option<&[Vec<u8>]> {
+        match &self.channels {
+            Patterns::All => None,
+            Patterns::Some(patterns) => Some(patterns),
+        }
+    }
+
+    /// Returns the rules for commands, as Redis finds them.
+    pub(super) fn commands(&self) -> Vec<u8> {
+        self.commands.describe()
+    }
+
+    /// Returns the rules for keys, as in `~a %R~b`.
+    pub(super) fn keys(&self) -> Vec<u8> {
+        match &self.keys {
+            Patterns::All => b"~*".to_vec(),
+            Patterns::Some(patterns) => {
+                patterns.iter().map(KeyPattern::rule).collect::<Vec<_>>().join(&b' ')
+            }
+        }
+    }
+
+    /// Returns the rules for channels, as in `&a &b`.
+    pub(super) fn channels(&self) -> Vec<u8> {
+        match &self.channels {
+            Patterns::All => b"&*".to_vec(),
+            Patterns::Some(patterns) => {
+                let rules = patterns.iter().map(|pattern| [b"&", pattern.as_slice()].concat());
+                rules.collect::<Vec<_>>().join(&b' ')
+            }
+        }
+    }
+
+    /// Returns the rules that make this selector.
+    pub(super) fn describe(&self) -> Vec<u8> {
+        let (keys, channels) = (self.keys(), self.channels());
+        let reset: &[u8] = match &self.channels {
+            Patterns::All => b"",
+            Patterns::Some(_) => b"resetchannels",
+        };
+        let parts = [&keys, reset, &channels, &self.commands()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
+    }
+
+    fn allows_key(&self, used: KeyUse, key: &[u8]) -> bool {
+        let Patterns::Some(patterns) = &self.keys else { return true };
+        patterns.iter().any(|own| own.allowed.covers(used) && pattern::matches(&own.pattern, key))
+    }
+
+    /// `~pattern`, or `%R~pattern` with `R`, `W` or both.
+    fn add_key_pattern(&mut self, rule: &[u8]) -> Result<(), RuleError> {
+        let Patterns::Some(patterns) = &mut self.keys else {
+            return Err(RuleError::AfterAllKeys);
+        };
+        let added = KeyPattern::parse(rule)?;
+        match patterns.iter_mut().find(|own| own.pattern == added.pattern) {
+            Some(own) => own.allowed = own.allowed.union(added.allowed),
+            None => patterns.push(added),
+        }
+        Ok(())
+    }
+
+    fn add_channel_pattern(&mut self, pattern: &[u8]) -> Result<(), RuleError> {
+        let Patterns::Some(patterns) = &mut self.channels else {
+            return Err(RuleError::AfterAllChannels);
+        };
+        if rule::has_blanks(pattern) {
+            return Err(RuleError::Syntax);
+        }
+        if !patterns.iter().any(|own| own == pattern) {
+            patterns.push(pattern.to_vec());
+        }
+        Ok(())
+    }
+}
+
+impl KeyPattern {
+    fn parse(rule: &[u8]) -> Result<Self, RuleError> {
+        let (allowed, pattern) = match rule {
+            [b'%', rest @ ..] => {
+                // Without a `~` there is no pattern but the empty one.
+                let letters = rest.iter().take_while(|&&byte| byte != b'~').count();
+                let pattern = rest.get(letters + 1..).unwrap_or_default();
+                (KeyUse::parse(&rest[..letters])?, pattern)
+            }
+            _ => (KeyUse::BOTH, &rule[1..]),
+        };
+        if rule::has_blanks(pattern) {
+            return Err(RuleError::Syntax);
+        }
+        Ok(Self { pattern: pattern.to_vec(), allowed })
+    }
+
+    fn rule(&self) -> Vec<u8> {
+        let prefix: &[u8] = match self.allowed {
+            KeyUse::READ => b"%R~",
+            KeyUse::WRITE => b"%W~",
+            _ => b"~",
+        };
+        [prefix, &self.pattern].concat()
+    }
+}
+
+impl KeyUse {
+    /// Reads the letters between `%` and `~`: each at most once, and one at least.
+    fn parse(letters: &[u8]) -> Result<Self, RuleError> {
+        match letters.to_ascii_uppercase().as_slice() {
+            b"R" => Ok(Self::READ),
+            b"W" => Ok(Self::WRITE),
+            b"RW" | b"WR" => Ok(Self::BOTH),
+            _ => Err(RuleError::Syntax),
+        }
+    }
+
+    fn covers(self, other: Self) -> bool {
+        self.union(other) == self
+    }
+
+    fn union(self, other: Self) -> Self {
+        Self { read: self.read || other.read, write: self.write || other.write }
+    }
+}

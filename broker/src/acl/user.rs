@@ -1,0 +1,243 @@
+//! One user: how it logs in, and what it may do.
+//!
+//! A user does not change while anybody holds it: a change is made on a copy, which then stands in
+//! its place. Its first selector, the root, is the one that rules outside of parentheses change.
+
+use super::password::PasswordHash;
+use super::rule::{self, RuleError};
+use super::selector::{Obstacle, Selector};
+use super::{Access, ChannelUse, ChannelsDefault, Denied};
+
+/// A user and its rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    name: Vec<u8>,
+    pub(super) enabled: bool,
+    pub(super) nopass: bool,
+    sanitize_payload: Option<bool>,
+    passwords: Vec<PasswordHash>,
+    root: Selector,
+    others: Vec<Selector>,
+}
+
+/// What `ACL GETUSER` shows of a user.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) flags: Vec<&'static str>,
+    /// In hexadecimal digits.
+    pub(crate) passwords: Vec<String>,
+    pub(crate) root: SelectorDescription,
+    pub(crate) selectors: Vec<SelectorDescription>,
+}
+
+/// What `ACL GETUSER` shows of one selector.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SelectorDescription {
+    pub(crate) commands: Vec<u8>,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) channels: Vec<u8>,
+}
+
+impl User {
+    /// A new user: disabled, and allowed nothing.
+    pub(super) fn new(name: &[u8], channels: ChannelsDefault) -> Self {
+        Self {
+            name: name.to_vec(),
+            enabled: false,
+            nopass: false,
+            sanitize_payload: None,
+            passwords: Vec::new(),
+            root: Selector::new(channels),
+            others: Vec::new(),
+        }
+    }
+
+    /// Somebody who needs no password and may do everything, as the default user until it is
+    /// changed.
+    pub(super) fn unrestricted(name: &[u8]) -> Self {
+        Self {
+            enabled: true,
+            nopass: true,
+            root: Selector::unrestricted(),
+            ..Self::new(name, ChannelsDefault::AllChannels)
+        }
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Whether it can log in.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether any password is right.
+    pub(crate) fn needs_no_password(&self) -> bool {
+        self.nopass
+    }
+
+    pub(super) fn passwords(&self) -> &[PasswordHash] {
+        &self.passwords
+    }
+
+    /// Whether every request is allowed.
+    pub(crate) fn may_do_everything(&self) -> bool {
+        self.root.is_unrestricted()
+    }
+
+    /// Returns whether a request is allowed.
+    ///
+    /// # Errors
+    ///
+    /// Says what is in the way, as Redis tells it: the last key or channel that no selector allows,
+    /// or the command if none allows that.
+    pub(crate) fn may(&self, access: &Access<'_>) -> Result<(), Denied> {
+        if self.root.is_unrestricted() {
+            return Ok(());
+        }
+        let mut worst = Obstacle::Command;
+        for selector in self.selectors() {
+            match selector.check(access) {
+                Ok(()) => return Ok(()),
+                Err(obstacle) => worst = worst.max(obstacle),
+            }
+        }
+        Err(match worst {
+            Obstacle::Command => Denied::Command,
+            Obstacle::Key(at) => Denied::Key(access.keys[at].1.to_vec()),
+            Obstacle::Channel(at) => Denied::Channel(access.channels[at].1.to_vec()),
+        })
+    }
+
+    /// Whether it may have a subscription, whatever commands it may run.
+    pub(crate) fn may_listen(&self, used: ChannelUse, channel: &[u8]) -> bool {
+        self.selectors().any(|selector| selector.allows_channel(used, channel))
+    }
+
+    /// Whether somebody may have to be closed when `self` becomes `next`.
+    ///
+    /// If not, Redis looks at no subscription; else it closes the clients of this user of which any
+    /// subscription fails [`User::may_listen`] of `next`.
+    pub(crate) fn loses_channels(&self, next: &Self) -> bool {
+        if next.selectors().any(|selector| selector.channel_patterns().is_none()) {
+            return false;
+        }
+        let kept = |pattern| {
+            let patterns = next.selectors().filter_map(Selector::channel_patterns);
+            patterns.flatten().any(|own| own == pattern)
+        };
+        self.selectors().any(|selector| match selector.channel_patterns() {
+            None => true,
+            Some(patterns) => !patterns.iter().all(kept),
+        })
+    }
+
+    /// Returns what `ACL GETUSER` shows.
+    pub(crate) fn describe(&self) -> Description {
+        Description {
+            flags: self.flags(),
+            passwords: self.passwords.iter().map(PasswordHash::to_string).collect(),
+            root: SelectorDescription::of(&self.root),
+            selectors: self.others.iter().map(SelectorDescription::of).collect(),
+        }
+    }
+
+    /// Returns the rules that make this user, as in a line of `ACL LIST` behind the name.
+    pub(super) fn rules(&self) -> Vec<u8> {
+        let flags = self.flags().into_iter().map(|flag| flag.as_bytes().to_vec());
+        let passwords = self.passwords.iter().map(|hash| format!("#{hash}").into_bytes());
+        let selectors =
+            self.others.iter().map(|it| [b"(", it.describe().as_slice(), b")"].concat());
+        let rules = flags.chain(passwords).chain([self.root.describe()]).chain(selectors);
+        rules.collect::<Vec<_>>().join(&b' ')
+    }
+
+    /// Applies one rule. After an error the user is of no use.
+    pub(super) fn apply(
+        &mut self,
+        rule: &[u8],
+        channels: ChannelsDefault,
+    ) -> Result<(), RuleError> {
+        match rule {
+            [] => return Ok(()),
+            [b'>', password @ ..] => self.add_password(PasswordHash::of(password)),
+            [b'#', digits @ ..] => self.add_password(hash(digits)?),
+            [b'<', password @ ..] => self.remove_password(&PasswordHash::of(password))?,
+            [b'!', digits @ ..] => self.remove_password(&hash(digits)?)?,
+            [b'(', .., b')'] => self.others.push(Selector::parse(rule, channels)?),
+            _ => return self.apply_word(rule, channels),
+        }
+        Ok(())
+    }
+
+    fn apply_word(&mut self, rule: &[u8], channels: ChannelsDefault) -> Result<(), RuleError> {
+        match rule::text(rule).to_ascii_lowercase().as_slice() {
+            b"on" => self.enabled = true,
+            b"off" => self.enabled = false,
+            b"nopass" => self.set_nopass(),
+            b"resetpass" => self.reset_passwords(),
+            b"sanitize-payload" => self.sanitize_payload = Some(true),
+            b"skip-sanitize-payload" => self.sanitize_payload = Some(false),
+            b"clearselectors" => self.others.clear(),
+            b"reset" => self.reset(channels),
+            _ => return self.root.apply(rule),
+        }
+        Ok(())
+    }
+
+    pub(super) fn reset(&mut self, channels: ChannelsDefault) {
+        let name = std::mem::take(&mut self.name);
+        *self = Self { sanitize_payload: Some(true), ..Self::new(&name, channels) };
+    }
+
+    pub(super) fn set_nopass(&mut self) {
+        self.nopass = true;
+        self.passwords.clear();
+    }
+
+    pub(super) fn reset_passwords(&mut self) {
+        self.nopass = false;
+        self.passwords.clear();
+    }
+
+    pub(super) fn add_password(&mut self, hash: PasswordHash) {
+        self.nopass = false;
+        if !self.passwords.contains(&hash) {
+            self.passwords.push(hash);
+        }
+    }
+
+    fn remove_password(&mut self, hash: &PasswordHash) -> Result<(), RuleError> {
+        let at = self.passwords.iter().position(|own| own == hash);
+        self.passwords.remove(at.ok_or(RuleError::NoSuchPassword)?);
+        Ok(())
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        [&self.root].into_iter().chain(&self.others)
+    }
+
+    fn flags(&self) -> Vec<&'static str> {
+        let mut flags = vec![if self.enabled { "on" } else { "off" }];
+        if self.nopass {
+            flags.push("nopass");
+        }
+        match self.sanitize_payload {
+            Some(true) => flags.push("sanitize-payload"),
+            Some(false) => flags.push("skip-sanitize-payload"),
+            None => {}
+        }
+        flags
+    }
+}
+
+impl SelectorDescription {
+    fn of(selector: &Selector) -> Self {
+        Self { commands: selector.commands(), keys: selector.keys(), channels: selector.channels() }
+    }
+}
+
+fn hash(digits: &[u8]) -> Result<PasswordHash, RuleError> {
+    PasswordHash::parse(digits).ok_or(RuleError::PasswordHash)
+}

@@ -1,0 +1,143 @@
+//! What the client may do: its user, and what is refused.
+
+use std::sync::Arc;
+
+use crate::acl::{Access, ChannelUse, Context, Denied, Incident, KeyUse, Reason, User};
+use crate::audience::Audience;
+use crate::command::{Command, Entry};
+use crate::disconnect::Disconnect;
+use crate::resp::request::Request;
+
+use super::{CommandError, Names, Session, list, table};
+
+impl Session {
+    /// Whether the client has to log in first.
+    pub(super) fn must_log_in(&self) -> bool {
+        !self.authenticated && !self.host.users.is_open()
+    }
+
+    /// Becomes another user.
+    pub(super) fn become_user(&mut self, user: Arc<User>) {
+        self.card.words.lock().user = user.name().to_vec();
+        self.user = user;
+        self.users_seen = self.host.users.generation();
+    }
+
+    /// Takes over what changed of the user, and ends the client if its user is gone or may no
+    /// longer listen to what the client listens to. Returns whether it goes on.
+    pub(crate) fn refresh_user(&mut self, audience: &mut Audience) -> bool {
+        if self.users_seen == self.host.users.generation() {
+            return true;
+        }
+        let before = self.user.clone();
+        let goes_on = match self.host.users.get(before.name()) {
+            Some(user) => {
+                self.become_user(user);
+                !before.loses_channels(&self.user) || self.may_listen_to_all()
+            }
+            None => false,
+        };
+        if !goes_on {
+            audience.mail().disconnect(&self.member, Disconnect::Killed);
+        }
+        goes_on
+    }
+
+    fn may_listen_to_all(&self) -> bool {
+        let may = |names: &Names, used| names.iter().all(|name| self.user.may_listen(used, name));
+        may(&self.channels, ChannelUse::Literal)
+            && may(&self.shards, ChannelUse::Literal)
+            && may(&self.patterns, ChannelUse::Pattern)
+    }
+
+    /// Looks whether the user may run a request, and notes it if not.
+    pub(super) fn check_permission(
+        &self,
+        entry: Entry,
+        request: Request<'_>,
+        audience: &Audience,
+        in_transaction: bool,
+    ) -> Result<(), CommandError> {
+        if self.user.may_do_everything() || entry.runs_unauthenticated {
+            return Ok(());
+        }
+        let denied = match permission(&self.user, entry, request) {
+            Ok(()) => return Ok(()),
+            Err(denied) => denied,
+        };
+        let (reason, object) = match &denied {
+            Denied::Command => (Reason::Command, entry.spec.name.as_bytes().to_vec()),
+            Denied::Key(key) => (Reason::Key, key.clone()),
+            Denied::Channel(channel) => (Reason::Channel, channel.clone()),
+        };
+        self.note_refusal(reason, object, self.user.name(), audience, in_transaction);
+        Err(refused(entry, &denied))
+    }
+
+    /// Adds to the ACL log.
+    pub(super) fn note_refusal(
+        &self,
+        reason: Reason,
+        object: Vec<u8>,
+        username: &[u8],
+        audience: &Audience,
+        in_transaction: bool,
+    ) {
+        let mut client_info = String::new();
+        list::describe(&self.card, std::time::Instant::now(), &mut client_info);
+        let incident = Incident {
+            reason,
+            context: if in_transaction { Context::Multi } else { Context::TopLevel },
+            object,
+            username: username.to_vec(),
+            client_info: client_info.trim_end().as_bytes().to_vec(),
+        };
+        self.host.users.note(incident, audience.config.acllog_max_len);
+    }
+}
+
+/// Whether a user may run a request.
+pub(super) fn permission(user: &User, entry: Entry, request: Request<'_>) -> Result<(), Denied> {
+    let keys: Vec<(KeyUse, &[u8])> = table::keys(entry.spec, request.arguments_from(0))
+        .into_iter()
+        .map(|key| (KeyUse::READ, key))
+        .collect();
+    let channels: Vec<(ChannelUse, &[u8])> = match entry.spec.command {
+        Command::Publish | Command::SPublish => vec![(ChannelUse::Literal, request.argument(1))],
+        Command::Subscribe | Command::SSubscribe => {
+            request.arguments_from(1).map(|channel| (ChannelUse::Literal, channel)).collect()
+        }
+        Command::PSubscribe => {
+            request.arguments_from(1).map(|pattern| (ChannelUse::Pattern, pattern)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let access = Access {
+        command: entry.spec.name,
+        argument: (request.len() > 1).then(|| request.argument(1)),
+        keys: &keys,
+        channels: &channels,
+    };
+    user.may(&access)
+}
+
+fn refused(entry: Entry, denied: &Denied) -> CommandError {
+    let what = match denied {
+        Denied::Command => format!("run the '{}' command", entry.spec.name),
+        Denied::Key(_) => "access one of the keys used as arguments".to_owned(),
+        Denied::Channel(_) => "access one of the channels used as arguments".to_owned(),
+    };
+    format!("NOPERM this user has no permissions to {what}").into_bytes()
+}
+
+/// What `ACL DRYRUN` says of the same.
+pub(super) fn refused_in_full(entry: Entry, denied: &Denied) -> Vec<u8> {
+    let start = b"This user has no permissions to ";
+    match denied {
+        Denied::Command => {
+            [start, &b"run the '"[..], entry.spec.name.as_bytes(), b"' command"].concat()
+        }
+        Denied::Key(key) => [start, &b"access the '"[..], key, b"' key"].concat(),
+        Denied::Channel(channel) => [start, &b"access the '"[..], channel, b"' channel"].concat(),
+    }
+}
