@@ -172,6 +172,8 @@ pub(crate) struct Entry {
     pub(crate) runs_while_subscribed: bool,
     /// Whether `MONITOR` shows it.
     pub(crate) is_monitored: bool,
+    /// Whether it is sent so often that it is not timed without need.
+    pub(crate) is_hot: bool,
     /// Whether it is held back while writes are paused.
     pub(crate) pauses_with_writes: bool,
 }
@@ -233,6 +235,7 @@ impl Entry {
             runs_unauthenticated: spec.has_flag("no_auth"),
             runs_while_subscribed: subscriber,
             is_monitored: !spec.has_flag("admin") && !spec.has_flag("skip_monitor"),
+            is_hot: matches!(spec.command, Publish | SPublish | Ping),
             pauses_with_writes: spec.has_flag("write")
                 || matches!(spec.command, Publish | SPublish),
         }

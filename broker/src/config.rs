@@ -77,6 +77,10 @@ pub struct Config {
     pub acl_pubsub_default_allows: bool,
     /// Entries of the ACL log.
     pub acllog_max_len: usize,
+    /// Microseconds from which on a command is noted for `SLOWLOG`; negative for never.
+    pub slowlog_log_slower_than: i64,
+    /// Commands that `SLOWLOG` keeps.
+    pub slowlog_max_len: usize,
     /// Commands under other names, or under none.
     pub rename_command: Vec<(String, String)>,
 }
@@ -163,6 +167,8 @@ impl Default for Config {
             aclfile: None,
             acl_pubsub_default_allows: false,
             acllog_max_len: 128,
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
             rename_command: Vec::new(),
         }
     }

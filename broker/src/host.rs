@@ -13,6 +13,7 @@ use crate::command;
 use crate::config::Config;
 use crate::config::source::Loaded;
 use crate::settings::Settings;
+use crate::slowlog::SlowLog;
 use crate::stats::CommandStats;
 use crate::users::Users;
 
@@ -30,6 +31,7 @@ pub(crate) struct Host {
     pub(crate) users: Users,
     pub(crate) pause: Pause,
     pub(crate) commands: CommandStats,
+    pub(crate) slowlog: Mutex<SlowLog>,
     /// Clients that said `MONITOR`.
     pub(crate) monitors: AtomicUsize,
     /// The port that was bound, which differs from the setting when that is 0.
@@ -77,6 +79,7 @@ impl Host {
             cards: Cards::default(),
             pause: Pause::default(),
             commands: CommandStats::default(),
+            slowlog: Mutex::default(),
             monitors: AtomicUsize::new(0),
             port,
             run_id: run_id(),

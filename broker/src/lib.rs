@@ -55,6 +55,7 @@ mod resp;
 mod server;
 mod session;
 mod settings;
+mod slowlog;
 mod stats;
 mod stream;
 mod subscriber;

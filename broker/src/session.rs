@@ -17,6 +17,7 @@ mod monitor;
 mod pubsub;
 mod rights;
 mod server;
+mod slowlog;
 mod table;
 mod tracking;
 mod transaction;
@@ -80,6 +81,9 @@ type CommandError = Vec<u8>;
 
 /// What a command answers, where one value is the whole answer.
 type Answer = Result<Reply, CommandError>;
+
+/// A higher limit of `slowlog-log-slower-than` needs no clock for commands that are sent all day.
+const UNTIMED_MICROS: i64 = 10_000;
 
 const SYNTAX_ERROR: &[u8] = b"ERR syntax error";
 const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of range";
@@ -255,6 +259,19 @@ impl Session {
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
         self.card.set_last_command(entry.number);
         self.host.commands.of(entry.number).calls.add(1);
+        let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
+        let start = is_timed.then(Instant::now);
+        let flow = self.dispatch(entry, request, audience);
+        if let Some(start) = start {
+            self.note_time(entry, request, start.elapsed(), &audience.config);
+        }
+        if entry.is_monitored && self.host.has_monitors() {
+            self.show_to_monitors(entry, request, audience);
+        }
+        flow
+    }
+
+    fn dispatch(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
         let mut flow = Flow::Continue;
         match entry.spec.command {
             Command::Publish => self.publish(Space::Channels, request, audience),
@@ -287,9 +304,6 @@ impl Session {
                 Ok(reply) => self.reply(audience, &reply),
                 Err(error) => self.fail(entry, audience, error),
             },
-        }
-        if entry.is_monitored && self.host.has_monitors() {
-            self.show_to_monitors(entry, request, audience);
         }
         flow
     }
@@ -378,9 +392,9 @@ impl Session {
             Command::ScriptExists => Ok(server::script_exists(request)),
             Command::ScriptFlush => server::script_flush(request),
             Command::Select => self.select(request.argument(1), &config),
-            Command::SlowlogGet => server::slowlog_get(request),
-            Command::SlowlogLen => Ok(Reply::Integer(0)),
-            Command::SlowlogReset => Ok(Reply::ok()),
+            Command::SlowlogGet => self.slowlog_get(request),
+            Command::SlowlogLen => Ok(self.slowlog_len()),
+            Command::SlowlogReset => Ok(self.slowlog_reset()),
             Command::SwapDb => server::swapdb(request, &config),
             Command::Table => Ok(table::all()),
             Command::TableCount => Ok(table::count()),

@@ -59,6 +59,8 @@ pub(crate) struct CommandStats {
 #[derive(Debug, Default)]
 pub(crate) struct CommandCounters {
     pub(crate) calls: Counter,
+    /// Of the calls that were timed.
+    pub(crate) micros: Counter,
     pub(crate) rejected: Counter,
     pub(crate) failed: Counter,
 }
@@ -107,8 +109,8 @@ impl CommandStats {
 
     pub(crate) fn reset(&self) {
         self.errors.lock().clear();
-        for CommandCounters { calls, rejected, failed } in &self.rows {
-            [calls, rejected, failed].into_iter().for_each(Counter::reset);
+        for CommandCounters { calls, micros, rejected, failed } in &self.rows {
+            [calls, micros, rejected, failed].into_iter().for_each(Counter::reset);
         }
     }
 }

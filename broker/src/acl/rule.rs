@@ -72,22 +72,22 @@ pub(super) struct Unmatched(pub(super) usize);
 /// Joins the words of a selector, `(+get` and `~a)`, into one rule.
 pub(super) fn join_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, Unmatched> {
     let mut rules: Vec<Vec<u8>> = Vec::with_capacity(words.len());
-    let mut open = None;
+    let mut open: Option<(usize, Vec<u8>)> = None;
     for (at, &word) in words.iter().enumerate() {
-        match (open, rules.last_mut()) {
-            (Some(_), Some(selector)) => {
-                selector.push(b' ');
-                selector.extend_from_slice(text(word));
+        if word.starts_with(b"(") && !word.ends_with(b")") {
+            // Redis forgets a selector that is still open when another one opens.
+            open = Some((at, word.to_vec()));
+        } else if let Some((_, selector)) = &mut open {
+            selector.push(b' ');
+            selector.extend_from_slice(text(word));
+            if word.ends_with(b")") {
+                rules.extend(open.take().map(|(_, selector)| selector));
             }
-            _ => rules.push(word.to_vec()),
-        }
-        if word.ends_with(b")") {
-            open = None;
-        } else if word.starts_with(b"(") {
-            open = open.or(Some(at));
+        } else {
+            rules.push(word.to_vec());
         }
     }
-    open.map_or(Ok(rules), |at| Err(Unmatched(at)))
+    open.map_or(Ok(rules), |(at, _)| Err(Unmatched(at)))
 }
 
 /// Returns the part of a rule before a NUL, which is what C sees of it.
@@ -120,7 +120,8 @@ mod tests {
         check(&["(+get ~a)", "(+set", "", ")", "on"], Ok(&["(+get ~a)", "(+set  )", "on"]));
         check(&["(+get", "(~x)", "on"], Ok(&["(+get (~x)", "on"]));
         check(&["+get)", "()"], Ok(&["+get)", "()"]));
-        check(&["on", "(+get", "(~x"], Err(Unmatched(1)));
+        check(&["on", "(+get", "(~x", "&a)"], Ok(&["on", "(~x &a)"]));
+        check(&["on", "(+get", "(~x"], Err(Unmatched(2)));
         check(&["("], Err(Unmatched(0)));
         check(&[], Ok(&[]));
     }

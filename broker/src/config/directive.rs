@@ -446,6 +446,30 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "slowlog-log-slower-than",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of microseconds, -1 for never",
+        kind: Kind::Integer {
+            min: -1,
+            max: i64::MAX,
+            get: |config| config.slowlog_log_slower_than,
+            set: |config, micros| config.slowlog_log_slower_than = micros,
+        },
+    },
+    Directive {
+        name: "slowlog-max-len",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of commands",
+        kind: Kind::Integer {
+            min: 0,
+            max: i64::MAX,
+            get: |config| signed(config.slowlog_max_len),
+            set: |config, count| config.slowlog_max_len = unsigned(count),
+        },
+    },
+    Directive {
         name: "user",
         change: Change::Immutable,
         is_shown: false,

@@ -137,6 +137,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "io-threads-do-reads", default: Some("no"), change: Change::Immutable },
     Other { name: "jemalloc-bg-thread", default: Some("yes"), change: Change::Free },
     Other { name: "key-load-delay", default: None, change: Change::Free },
+    Other { name: "latency-monitor-threshold", default: Some("0"), change: Change::Free },
     Other { name: "latency-tracking", default: Some("yes"), change: Change::Free },
     Other { name: "latency-tracking-info-percentiles", default: Some("50 99 99.9"), change: Change::Free },
     Other { name: "lazyexpire-nested-arbitrary-keys", default: None, change: Change::Free },

@@ -276,7 +276,11 @@ mod tests {
         check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         check(&Reply::Boolean(true), ":1\r\n", "#t\r\n");
         check(&Reply::Double(0.5), "$3\r\n0.5\r\n", ",0.5\r\n");
-        check(&Reply::Double(0.061), "$20\r\n0.060999999999999999\r\n", ",0.060999999999999999\r\n");
+        check(
+            &Reply::Double(0.061),
+            "$20\r\n0.060999999999999999\r\n",
+            ",0.060999999999999999\r\n",
+        );
         check(&Reply::Double(100.0), "$3\r\n100\r\n", ",100\r\n");
         check(&Reply::error("ERR a\r\n+OK"), "-ERR a  +OK\r\n", "-ERR a  +OK\r\n");
     }

@@ -1,7 +1,7 @@
 //! `ACL`: users and what they may do.
 
 use super::rights::{permission, refused_in_full};
-use super::{Answer, NOT_AN_INTEGER, Session, help_wanted};
+use super::{Answer, NOT_AN_INTEGER, Session, help_wanted, shown};
 use crate::acl::{
     Entry as LogEntry, SelectorDescription, categories, commands_in, generate_password,
     is_valid_name,
@@ -77,12 +77,12 @@ impl Session {
     pub(super) fn acl_dryrun(&self, request: Request<'_>) -> Answer {
         let (name, command) = (request.argument(2), request.argument(3));
         let Some(user) = self.host.users.get(name) else {
-            return Err([b"ERR User '", name, b"' not found"].concat());
+            return Err([b"ERR User '", shown(name, usize::MAX), b"' not found"].concat());
         };
         let inner = request.tail(3);
         let subcommand = (inner.len() > 1).then(|| inner.argument(1));
         let Lookup::Found(entry) = command::find(command, subcommand) else {
-            return Err([b"ERR Command '", command, b"' not found"].concat());
+            return Err([b"ERR Command '", shown(command, usize::MAX), b"' not found"].concat());
         };
         if !entry.spec.accepts(inner.len()) {
             return Err(super::wrong_number_of_arguments(entry.spec));
@@ -143,7 +143,10 @@ pub(super) fn cat(request: Request<'_>) -> Answer {
                 let own = names.iter().filter(|name| command::find_full(name.as_bytes()).is_some());
                 Ok(Reply::Array(own.map(Reply::bulk).collect()))
             }
-            None => Err([b"ERR Unknown category '", request.argument(2), b"'"].concat()),
+            None => {
+                Err([b"ERR Unknown category '", shown(request.argument(2), usize::MAX), b"'"]
+                    .concat())
+            }
         },
         _ => Err(help_wanted("ACL", request.argument(1))),
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::client::{BAD_NAME, Silence, is_one_word};
-use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session};
+use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session, shown};
 use crate::acl::{DEFAULT_USER, Reason};
 use crate::audience::Audience;
 use crate::card::Mark;
@@ -166,6 +166,7 @@ impl<'a> HelloOptions<'a> {
                 options.name = Some(request.argument(at + 1));
                 at += 2;
             } else {
+                let option = shown(option, usize::MAX);
                 return Err([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
             }
         }

@@ -1,6 +1,6 @@
 //! `CONFIG`: the settings in force, and changing them.
 
-use super::{Answer, CommandError, Session};
+use super::{Answer, CommandError, Session, shown as c_text};
 use crate::acl::Acl;
 use crate::audience::Audience;
 use crate::config::Config;
@@ -173,7 +173,7 @@ fn check<'a>(
         (None, Some(other)) if other.default.is_some() => other.change,
         _ => {
             let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
-            return Err([start, name, b"'"].concat());
+            return Err([start, c_text(name, usize::MAX), b"'"].concat());
         }
     };
     match change {
@@ -188,7 +188,7 @@ fn check<'a>(
 
 fn failed(name: &[u8], why: &str) -> CommandError {
     let start = b"ERR CONFIG SET failed (possibly related to argument '";
-    [start, name, b"') - ", why.as_bytes()].concat()
+    [start, c_text(name, usize::MAX), b"') - ", why.as_bytes()].concat()
 }
 
 impl directive::Directive {

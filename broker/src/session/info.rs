@@ -203,17 +203,19 @@ fn cpu(_: &Subject<'_>, text: &mut String) {
     field(text, "used_cpu_user", format_args!("{user:.6}"));
 }
 
-/// Times are not taken, since a clock would cost more than most commands do.
+/// Commands that are sent all day are not timed, since a clock would cost much of what they cost.
 fn commandstats(Subject { host, .. }: &Subject<'_>, text: &mut String) {
     for entry in command::entries() {
         let counters = host.commands.of(entry.number);
-        let [calls, rejected, failed] =
-            [&counters.calls, &counters.rejected, &counters.failed].map(Counter::get);
+        let [calls, rejected, failed, micros] =
+            [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
+                .map(Counter::get);
         if calls + rejected > 0 {
             let name = entry.spec.name;
+            let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
             let _ = write!(
                 text,
-                "cmdstat_{name}:calls={calls},usec=0,usec_per_call=0.00,\
+                "cmdstat_{name}:calls={calls},usec={micros},usec_per_call={per_call:.2},\
                  rejected_calls={rejected},failed_calls={failed}\r\n"
             );
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Answer, CommandError, SYNTAX_ERROR, Session};
+use super::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
 use crate::address::Address;
 use crate::audience::{Audience, Effect};
 use crate::card::{Card, Mark};
@@ -123,7 +123,7 @@ impl Session {
     fn known_user(&self, name: &[u8]) -> Result<Vec<u8>, CommandError> {
         match self.host.users.get(name) {
             Some(_) => Ok(name.to_vec()),
-            None => Err([b"ERR No such user '", name, b"'"].concat()),
+            None => Err([b"ERR No such user '", shown(name, usize::MAX), b"'"].concat()),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Kind {
             b"normal" => Ok(Self::Normal),
             b"pubsub" => Ok(Self::PubSub),
             b"master" | b"slave" | b"replica" => Ok(Self::Replication),
-            _ => Err([b"ERR Unknown client type '", text, b"'"].concat()),
+            _ => Err([b"ERR Unknown client type '", shown(text, usize::MAX), b"'"].concat()),
         }
     }
 }

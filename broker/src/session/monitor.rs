@@ -62,7 +62,7 @@ impl Session {
 }
 
 /// Whether an argument is a user name or a password.
-fn is_secret(entry: Entry, request: Request<'_>, index: usize) -> bool {
+pub(super) fn is_secret(entry: Entry, request: Request<'_>, index: usize) -> bool {
     match entry.spec.command {
         Command::Auth => index > 0,
         // HELLO 3 AUTH user password

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::client::timeout;
-use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, shown};
 use crate::command::help;
 use crate::config::Config;
 use crate::host::REDIS_VERSION;
@@ -132,15 +132,6 @@ pub(super) fn script_flush(request: Request<'_>) -> Answer {
     }
 }
 
-/// `SLOWLOG GET [count]`: no command of the broker takes long enough to be noted.
-pub(super) fn slowlog_get(request: Request<'_>) -> Answer {
-    let count = (request.len() == 3).then(|| request::integer(request.argument(2)));
-    match count {
-        None | Some(Some(-1..)) => Ok(Reply::Array(Vec::new())),
-        _ => Err(b"ERR count should be greater than or equal to -1".to_vec()),
-    }
-}
-
 /// `LATENCY DOCTOR`
 pub(super) fn latency_doctor() -> Reply {
     Reply::Verbatim("Latency monitoring has nothing to report: no command was slow.\n".to_owned())
@@ -148,7 +139,7 @@ pub(super) fn latency_doctor() -> Reply {
 
 /// `LATENCY GRAPH event`
 pub(super) fn latency_graph(event: &[u8]) -> Answer {
-    Err([b"ERR No samples available for event '", event, b"'"].concat())
+    Err([b"ERR No samples available for event '", shown(event, usize::MAX), b"'"].concat())
 }
 
 /// `MEMORY DOCTOR`
