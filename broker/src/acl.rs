@@ -187,7 +187,7 @@ impl Acl {
         let user = self.users.get(name);
         let passwords = user.map_or(NOBODY.as_slice(), |user| user.passwords());
         let equal = passwords.iter().fold(Choice::from(0), |any, own| any | own.equals(&hash));
-        user.filter(|user| user.enabled && (user.nopass || equal.into())).cloned()
+        user.filter(|user| user.is_enabled() && (user.needs_no_password() || equal.into())).cloned()
     }
 
     fn with_rules(&self, mut user: User, rules: &[&[u8]]) -> Result<User, AclError> {
@@ -208,4 +208,221 @@ impl Acl {
 /// Whether a user may be called so: no blanks, no NUL.
 pub(crate) fn is_valid_name(name: &[u8]) -> bool {
     !rule::has_blanks(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn acl() -> Acl {
+        Acl::new(ChannelsDefault::ResetChannels)
+    }
+
+    fn set(acl: &mut Acl, name: &str, rules: &str) -> Result<(), String> {
+        let rules: Vec<&[u8]> = rules.split(' ').map(str::as_bytes).collect();
+        acl.set_user(name.as_bytes(), &rules).map_err(|error| error.to_string())
+    }
+
+    fn list(acl: &Acl) -> Vec<String> {
+        acl.list().into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_fresh_server_has_a_user_who_may_do_everything() {
+        assert_eq!(list(&acl()), ["user default on nopass ~* &* +@all"]);
+        assert!(acl().default_user().is_open());
+        let access = Access { command: "shutdown", argument: None, keys: &[], channels: &[] };
+        assert_eq!(acl().default_user().may(&access), Ok(()));
+    }
+
+    #[test]
+    fn users_are_made_changed_and_removed() {
+        let mut acl = acl();
+        set(&mut acl, "b", "on +get (~x").unwrap_err();
+        assert_eq!(acl.user(b"b"), None);
+        set(&mut acl, "b", "on +get (~x +set)").unwrap();
+        set(&mut acl, "a", "").unwrap();
+        set(&mut acl, "b", "~y").unwrap();
+        assert_eq!(
+            list(&acl),
+            [
+                "user a off resetchannels -@all",
+                "user b on ~y resetchannels -@all +get (~x resetchannels -@all +set)",
+                "user default on nopass ~* &* +@all",
+            ]
+        );
+        assert!(acl.delete_user(b"b"));
+        assert!(!acl.delete_user(b"b"));
+        assert!(!acl.delete_user(b"default"));
+        assert_eq!(acl.names().collect::<Vec<_>>(), [b"a".as_slice(), b"default"]);
+    }
+
+    #[test]
+    fn one_wrong_rule_changes_nothing() {
+        let mut acl = acl();
+        set(&mut acl, "a", "on ~x").unwrap();
+        let before = list(&acl);
+        for (rules, expected) in [
+            (
+                "off +foo",
+                "Error in ACL SETUSER modifier '+foo': Unknown command or category name in ACL",
+            ),
+            ("off foo", "Error in ACL SETUSER modifier 'foo': Syntax error"),
+            ("off (+get ~x", "Unmatched parenthesis in acl selector starting at '(+get'."),
+            (
+                "(+foo ~x)",
+                "Error in ACL SETUSER modifier '(+foo ~x)': Unknown command or category name in ACL",
+            ),
+            (
+                ">p +config|get|x",
+                "Error in ACL SETUSER modifier '+config|get|x': Allowing first-arg of a subcommand is not supported",
+            ),
+            (
+                "off <p",
+                "Error in ACL SETUSER modifier '<p': The password you are trying to remove from the user does not exist",
+            ),
+            (
+                "#p",
+                "Error in ACL SETUSER modifier '#p': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters",
+            ),
+            (
+                "~* ~a",
+                "Error in ACL SETUSER modifier '~a': Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns",
+            ),
+            (
+                "&* &a",
+                "Error in ACL SETUSER modifier '&a': Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels",
+            ),
+        ] {
+            assert_eq!(set(&mut acl, "a", rules).unwrap_err(), expected);
+            assert_eq!(list(&acl), before, "{rules}");
+        }
+    }
+
+    #[test]
+    fn acl_pubsub_default_is_for_rules_to_come() {
+        let mut acl = acl();
+        set(&mut acl, "a", "on").unwrap();
+        acl.set_channels_default(ChannelsDefault::AllChannels);
+        set(&mut acl, "a", "(+get)").unwrap();
+        set(&mut acl, "b", "resetchannels").unwrap();
+        set(&mut acl, "b", "reset").unwrap();
+        assert_eq!(
+            list(&acl)[..2],
+            [
+                "user a on resetchannels -@all (&* -@all +get)",
+                "user b off sanitize-payload &* -@all"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_user_of_the_configuration_is_given_once() {
+        let mut acl = acl();
+        acl.configure_user(b"a", &[b"on", b"+get"]).unwrap();
+        acl.configure_user(b"default", &[b"on", b"nopass"]).unwrap();
+        assert_eq!(
+            list(&acl),
+            [
+                "user a on resetchannels -@all +get",
+                "user default on nopass sanitize-payload resetchannels -@all"
+            ]
+        );
+        let twice = acl.configure_user(b"a", &[b"off"]).unwrap_err();
+        let cause = RuleError::DuplicateUser;
+        assert_eq!(twice, AclError::Rule { rule: b"a".to_vec(), cause });
+    }
+
+    fn may_log_in(acl: &Acl, name: &str, password: &str) -> bool {
+        acl.authenticate(name.as_bytes(), password.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn one_of_its_passwords_lets_an_enabled_user_in() {
+        let mut acl = acl();
+        set(&mut acl, "ann", "on >one >two").unwrap();
+        set(&mut acl, "bob", "on nopass").unwrap();
+        set(&mut acl, "off", "off nopass >one").unwrap();
+        set(&mut acl, "new", "on").unwrap();
+        for (name, password, expected) in [
+            ("ann", "one", true),
+            ("ann", "two", true),
+            ("ann", "three", false),
+            ("ann", "", false),
+            ("bob", "anything", true),
+            ("off", "one", false),
+            ("new", "", false),
+            ("nobody", "", false),
+            ("nobody", "one", false),
+            ("default", "anything", true),
+        ] {
+            assert_eq!(may_log_in(&acl, name, password), expected, "{name} {password}");
+        }
+    }
+
+    #[test]
+    fn requirepass_is_the_only_password_of_the_default_user() {
+        let mut acl = acl();
+        acl.set_password_of_default(Some(b"one"));
+        set(&mut acl, "default", ">two").unwrap();
+        assert!(!acl.default_user().is_open());
+        assert!(may_log_in(&acl, "default", "two"));
+
+        acl.set_password_of_default(Some(b"three"));
+        assert!(!may_log_in(&acl, "default", "two"));
+        assert!(may_log_in(&acl, "default", "three"));
+
+        acl.set_password_of_default(Some(b""));
+        assert!(acl.default_user().is_open());
+        acl.set_password_of_default(None);
+        assert_eq!(list(&acl), ["user default on nopass ~* &* +@all"]);
+    }
+
+    #[test]
+    fn names_have_no_blanks() {
+        for (name, expected) in
+            [("ann", true), ("", true), ("a b", false), ("a\tb", false), ("a\0", false)]
+        {
+            assert_eq!(is_valid_name(name.as_bytes()), expected, "{name:?}");
+        }
+    }
+
+    fn command_rule() -> impl Strategy<Value = String> {
+        let names: Vec<String> = categories()
+            .iter()
+            .flat_map(|category| commands_in(category.as_bytes()).unwrap())
+            .map(str::to_owned)
+            .chain(categories().iter().map(|category| format!("@{category}")))
+            .chain(["@all".to_owned()])
+            .collect();
+        (prop::sample::select(vec!['+', '-']), prop::sample::select(names))
+            .prop_map(|(sign, name)| format!("{sign}{name}"))
+    }
+
+    fn rule() -> impl Strategy<Value = String> {
+        let selector = prop::collection::vec(command_rule(), 0..4)
+            .prop_map(|rules| format!("({} ~s &s)", rules.join(" ")));
+        prop_oneof![
+            6 => command_rule(),
+            1 => "%(R|W|RW)~[a-c]".prop_map(|rule| rule),
+            1 => "&[a-c]".prop_map(|rule| rule),
+            1 => "[+](get|select|debug)[|][a-c]".prop_map(|rule| rule),
+            1 => selector,
+            1 => prop::sample::select(vec!["on", "nopass", ">p", "sanitize-payload"])
+                .prop_map(str::to_owned),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_saved_user_is_the_same_when_it_is_loaded(rules in prop::collection::vec(rule(), 0..12)) {
+            let mut acl = acl();
+            set(&mut acl, "ann", &rules.join(" ")).unwrap();
+            let file = acl.to_file();
+            let loaded = Acl::load(&file, "users.acl", ChannelsDefault::ResetChannels).unwrap();
+            prop_assert_eq!(loaded.to_file(), file);
+        }
+    }
 }

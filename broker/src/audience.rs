@@ -275,7 +275,19 @@ impl Mail {
         limit: OutputLimit,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        if member.disconnect.get().is_none() && !member.silent.get() {
+        if !member.silent.get() {
+            self.push(member, limit, write);
+        }
+    }
+
+    /// Queues what a client gets even if it wants no replies.
+    pub(crate) fn push(
+        &mut self,
+        member: &Rc<Member>,
+        limit: OutputLimit,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if member.disconnect.get().is_none() {
             member.outbox.borrow_mut().push_with(&mut self.pool, write);
             self.queued(member, limit);
         }
@@ -322,7 +334,7 @@ impl Mail {
     }
 
     fn queued(&mut self, member: &Rc<Member>, limit: OutputLimit) {
-        if limit.hard_bytes != 0 && member.outbox.borrow().bytes() > limit.hard_bytes {
+        if limit.is_hard_beyond(member.outbox.borrow().bytes()) {
             self.disconnect(member, Disconnect::SlowSubscriber);
         }
         self.mark(member);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
 };
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -58,6 +58,8 @@ pub(crate) struct Counts {
     pub(crate) queued: AtomicI32,
     pub(crate) database: AtomicU16,
     pub(crate) protocol: AtomicU8,
+    /// Who gets this client's invalidations: -1 without tracking, 0 for itself.
+    pub(crate) redirect: AtomicI64,
     /// Bytes of a request that is not complete.
     pub(crate) input_bytes: AtomicUsize,
     /// Bytes that the client has still to read.
@@ -72,7 +74,7 @@ pub(crate) enum Mark {
     NoEvict = 4,
     NoTouch = 8,
     Tracking = 16,
-    Closing = 32,
+    Broadcast = 32,
 }
 
 /// What others want of the owner.
@@ -101,6 +103,7 @@ impl Card {
             queued: AtomicI32::new(-1),
             database: AtomicU16::new(0),
             protocol: AtomicU8::new(2),
+            redirect: AtomicI64::new(-1),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
         };

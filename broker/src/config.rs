@@ -119,6 +119,21 @@ pub struct OutputLimit {
     pub soft_time: Duration,
 }
 
+impl OutputLimit {
+    /// As in Redis, the first 16 KiB do not count.
+    const FREE_BYTES: usize = 16 * 1024;
+
+    /// Whether so many unread bytes close a client at once.
+    pub(crate) fn is_hard_beyond(&self, bytes: usize) -> bool {
+        self.hard_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.hard_bytes
+    }
+
+    /// Whether so many unread bytes close a client after a time.
+    pub(crate) fn is_soft_beyond(&self, bytes: usize) -> bool {
+        self.soft_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.soft_bytes
+    }
+}
+
 /// How much is logged, in Redis' words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogLevel {

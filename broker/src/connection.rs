@@ -133,7 +133,8 @@ impl Connection {
             return if done { Poll::Ready(reason) } else { Poll::Pending };
         }
         if self.still_waits(&mut audience.borrow_mut(), cx) {
-            return Poll::Pending;
+            let bytes_max = audience.borrow().config.client_query_buffer_limit;
+            return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, bytes_max, cx);
         }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder } = &mut *scratch;
@@ -153,6 +154,26 @@ impl Connection {
             }
         }
         Poll::Pending
+    }
+
+    /// Reads what comes while the connection has to wait, so that a client that goes is noticed.
+    fn poll_while_waiting(
+        &self,
+        bytes: &mut [u8],
+        bytes_max: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Disconnect> {
+        loop {
+            let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
+                Ok(read) => read,
+            };
+            let mut held = self.held.borrow_mut();
+            held.extend_from_slice(&bytes[..read]);
+            if held.len() > bytes_max {
+                return Poll::Ready(Disconnect::RequestTooBig);
+            }
+        }
     }
 
     /// Whether the connection is ready for more. If not, something will wake it.
@@ -217,7 +238,7 @@ impl Connection {
 
     /// Whether the client has been over its soft limit for too long.
     fn is_behind(&self, limit: OutputLimit, now: Instant) -> bool {
-        if limit.soft_bytes == 0 || self.member.outbox().bytes() <= limit.soft_bytes {
+        if !limit.is_soft_beyond(self.member.outbox().bytes()) {
             self.over_soft_limit_since.set(None);
             return false;
         }

@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod debug;
 mod info;
+mod info_fields;
 mod list;
 mod monitor;
 mod pubsub;
@@ -94,7 +95,7 @@ impl Session {
         let users_seen = host.users.generation();
         let user = host.users.default_user();
         card.words.lock().user = user.name().to_vec();
-        let authenticated = user.is_enabled() && user.needs_no_password();
+        let authenticated = user.is_open();
         Self {
             host,
             member,
@@ -160,15 +161,33 @@ impl Session {
             }
             Ok(entry) => self.run(entry, request, audience),
             Err(error) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.fail();
-                }
-                self.reply_error(audience, error);
+                self.reject(request, error, audience);
                 Flow::Continue
             }
         };
         self.silence.after_command(&self.member);
         flow
+    }
+
+    /// Answers a request that must not run.
+    fn reject(&mut self, request: Request<'_>, error: CommandError, audience: &mut Audience) {
+        let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
+        if is(b"host:") || is(b"post") {
+            // A browser that was made to send a form to us, commands and all.
+            tracing::warn!(client.addr = %self.card.peer, "client closed: it speaks HTTP");
+            return audience.mail().disconnect(&self.member, Disconnect::Closed);
+        }
+        if is(b"exec") {
+            self.transaction = None;
+            self.note_transaction();
+            let reason = error.strip_prefix(b"ERR ").unwrap_or(&error);
+            let start = b"EXECABORT Transaction discarded because of: ";
+            return self.reply_error(audience, [&start[..], reason].concat());
+        }
+        if let Some(transaction) = &mut self.transaction {
+            transaction.fail();
+        }
+        self.reply_error(audience, error);
     }
 
     /// Goes on after [`Flow::Wait`].

@@ -65,8 +65,7 @@ impl Users {
 
     /// Whether clients that have not logged in are the default user.
     pub(crate) fn is_open(&self) -> bool {
-        let user = self.default_user();
-        user.is_enabled() && user.needs_no_password()
+        self.default_user().is_open()
     }
 
     pub(crate) fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {

@@ -238,3 +238,133 @@ fn find(name: &[u8]) -> Result<CommandId, RuleError> {
     let name = name.to_ascii_lowercase();
     std::str::from_utf8(&name).ok().and_then(CommandId::find).ok_or(RuleError::Unknown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(rules: &str) -> Commands {
+        let mut commands = Commands::none();
+        for rule in rules.split_whitespace() {
+            commands.apply(rule.as_bytes()).unwrap();
+        }
+        commands
+    }
+
+    #[track_caller]
+    fn check_described(rules: &str, expected: &str) {
+        let text = String::from_utf8(commands(rules).describe()).unwrap();
+        assert_eq!(text, expected, "{rules}");
+        assert_eq!(commands(&text).describe(), text.into_bytes(), "{rules}, read back");
+    }
+
+    #[test]
+    fn rights_are_told_by_the_categories_that_fit_best() {
+        check_described("", "-@all");
+        check_described("-@all +@pubsub -publish", "-@all +@pubsub -publish");
+        check_described("+@all -@dangerous", "+@all -@dangerous");
+        check_described("+@ALL -@Admin", "+@all -@admin");
+        check_described("+get +set +@geo -georadius", "-@all +@geo -georadius +get +set");
+        check_described("+@read +@write", "-@all +@write +@read");
+        check_described("+@connection -@connection", "-@all");
+        check_described("+@fast -@fast", "-@all");
+        check_described("+@transaction +@blocking", "-@all +@blocking +@transaction");
+        check_described("+@pubsub -@slow", "-@all +publish +spublish");
+        check_described(
+            "+@all -@dangerous +info",
+            "+@all -@admin -flushall -flushdb -keys -migrate -restore -restore-asking -sort -sort_ro -swapdb",
+        );
+        check_described(
+            "+@keyspace +@read +@write +@set +@sortedset +@list +@hash +@string",
+            "-@all +@write +@read +object|help",
+        );
+    }
+
+    #[test]
+    fn what_is_taken_from_everything_and_given_back_is_everything() {
+        check_described("+@all -get +get", "+@all");
+        check_described("+@all -@all +get", "-@all +get");
+        check_described("+@all -@connection", "+@all -@connection");
+    }
+
+    #[test]
+    fn a_command_has_its_subcommands() {
+        check_described("+client", "-@all +client");
+        check_described("+client -client|kill", "-@all +client -client|kill");
+        check_described("+client|id +client", "-@all +client");
+        check_described("+CLIENT|id +client|List", "-@all +client|id +client|list");
+        check_described("+config|get +config -config", "-@all");
+        check_described("+@all -client +client|id", "+@all -client +client|id");
+        check_described("+@all -client|kill -config", "+@all -client|kill -config");
+        check_described("+@all -@admin +client|kill", "+@all -@admin +client|kill");
+    }
+
+    #[test]
+    fn what_later_versions_brought_is_told_only_where_it_differs() {
+        check_described("+@connection", "-@all +@connection");
+        check_described("+@connection -client|setinfo", "-@all +@connection -client|setinfo");
+        check_described("+waitaof", "-@all +waitaof");
+    }
+
+    #[test]
+    fn first_arguments_last_until_the_command_changes() {
+        check_described("+select|0 +select|1 +SELECT|0", "-@all +select|0 +select|1");
+        check_described("+DEBUG|Object", "-@all +debug|Object");
+        check_described("+select|0 +select", "-@all +select");
+        check_described("+select|0 -select", "-@all");
+        check_described("+select|0 +@connection -select", "-@all +@connection -select");
+        check_described("+@all -select +select|0", "+@all -select +select|0");
+        check_described("+@all +select|0", "+@all");
+    }
+
+    #[track_caller]
+    fn check_allowed(rules: &str, command: &str, argument: Option<&str>, expected: bool) {
+        let allowed = commands(rules).allow(command, argument.map(str::as_bytes));
+        assert_eq!(allowed, expected, "{rules}: {command} {argument:?}");
+    }
+
+    #[test]
+    fn a_command_is_allowed_or_not() {
+        check_allowed("+get", "get", Some("a"), true);
+        check_allowed("+get", "set", Some("a"), false);
+        check_allowed("+client|id", "client|id", Some("id"), true);
+        check_allowed("+client|id", "client|list", Some("list"), false);
+        check_allowed("+select|0", "select", Some("0"), true);
+        check_allowed("+debug|object", "debug", Some("OBJECT"), true);
+        check_allowed("+select|0", "select", Some("1"), false);
+        check_allowed("+select|0", "select", None, false);
+        for way in ["auth", "hello", "quit", "reset"] {
+            check_allowed("-@all", way, None, true);
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_for_those_who_began_with_everything() {
+        check_allowed("+@all", "tap", None, true);
+        check_allowed("+@all -get", "tap", None, true);
+        check_allowed("+@all -@all +@read +@write", "tap", None, false);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_applied_says_why() {
+        for (rule, expected) in [
+            ("+foo", RuleError::Unknown),
+            ("-foo", RuleError::Unknown),
+            ("+@foo", RuleError::Unknown),
+            ("+@", RuleError::Unknown),
+            ("+", RuleError::Unknown),
+            ("-", RuleError::Unknown),
+            ("+|", RuleError::Unknown),
+            ("+client|nosuch", RuleError::Unknown),
+            ("-client|", RuleError::Unknown),
+            ("-select|0", RuleError::Unknown),
+            ("+get|a|b", RuleError::Unknown),
+            ("+client|", RuleError::Syntax),
+            ("+select|", RuleError::Syntax),
+            ("foo", RuleError::Syntax),
+            ("+config|get|x", RuleError::FirstArgumentOfSubcommand),
+        ] {
+            assert_eq!(Commands::none().apply(rule.as_bytes()), Err(expected), "{rule}");
+        }
+    }
+}

@@ -108,3 +108,71 @@ const NOTHING_CHANGED: &[u8] =
 const INVALID_NAME: &[u8] = b"' contains invalid characters. ";
 
 const DUPLICATE_USER: &[u8] = b"WARNING: Duplicate user '";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: &str = "user default on nopass ~* &* +@all\n";
+
+    fn load(text: &str) -> Result<Acl, String> {
+        Acl::load(text.as_bytes(), "users.acl", ChannelsDefault::ResetChannels)
+            .map_err(|complaints| String::from_utf8(complaints).unwrap())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let saved = load(text).unwrap().to_file();
+        assert_eq!(String::from_utf8(saved).unwrap(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_line_is_a_user() {
+        check("", DEFAULT);
+        check("\n \t\r\n", DEFAULT);
+        check(
+            " user b on ~x +get\r\nuser a\n",
+            &format!(
+                "user a off resetchannels -@all\nuser b on ~x resetchannels -@all +get\n{DEFAULT}"
+            ),
+        );
+        check("user default off\n", "user default off resetchannels -@all\n");
+        check(
+            "user z (+get  ~x) on",
+            &format!("{DEFAULT}user z on resetchannels -@all (~x resetchannels -@all +get)\n"),
+        );
+        // One blank parts two words, so this user has no name.
+        check(
+            "user  on",
+            &format!("user on off resetchannels -@all\n{DEFAULT}").replace(" on off", "  on"),
+        );
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, expected: &str) {
+        const END: &str = "WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+        assert_eq!(load(text).unwrap_err(), format!("{expected} {END}"), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_at_once() {
+        const USER: &str = "should start with user keyword followed by the username.";
+        for text in ["# users", "user", "USER a on", "users a", "foo a on"] {
+            check_error(text, &format!("users.acl:1 {USER}"));
+        }
+        check_error("\nuser a\tb on", "'users.acl:2: username 'a\tb' contains invalid characters.");
+        check_error("user a on\nuser a off", "WARNING: Duplicate user 'a' found on line 2.");
+        check_error("user a \"on\"", "users.acl:1: Syntax error.");
+        check_error(
+            "user a on <p",
+            "users.acl:1: The password you are trying to remove from the user does not exist.",
+        );
+        check_error("user a (+get", "users.acl:1: Unmatched parenthesis in selector definition.");
+        check_error(
+            "user a +foo +get (+bar) foo ~* ~a\nuser b foo bar",
+            "users.acl:1: Error in applying operation '+foo': Unknown command or category name in ACL. \
+             users.acl:1: Error in applying operation '(+bar)': Unknown command or category name in ACL. \
+             users.acl:1: Syntax error. users.acl:2: Syntax error.",
+        );
+    }
+}

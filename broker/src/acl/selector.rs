@@ -231,3 +231,102 @@ impl KeyUse {
         Self { read: self.read || other.read, write: self.write || other.write }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(rules: &str) -> Result<Selector, RuleError> {
+        Selector::parse(format!("({rules})").as_bytes(), ChannelsDefault::ResetChannels)
+    }
+
+    #[track_caller]
+    fn check(rules: &str, expected: Result<&str, RuleError>) {
+        let described = selector(rules).map(|it| String::from_utf8(it.describe()).unwrap());
+        assert_eq!(described, expected.map(str::to_owned), "{rules}");
+    }
+
+    #[test]
+    fn key_patterns() {
+        check("~a ~b ~a", Ok("~a ~b resetchannels -@all"));
+        check("%R~a %W~a", Ok("~a resetchannels -@all"));
+        check("%r~a %Rw~b %WR~c %w~d", Ok("%R~a ~b ~c %W~d resetchannels -@all"));
+        check("~a ~*", Ok("~* resetchannels -@all"));
+        check("%RW~*", Ok("~* resetchannels -@all"));
+        check("allkeys resetkeys ~a", Ok("~a resetchannels -@all"));
+        check("~", Ok("~ resetchannels -@all"));
+        check("%R", Ok("%R~ resetchannels -@all"));
+        check("~* ~a", Err(RuleError::AfterAllKeys));
+        check("allkeys %X~a", Err(RuleError::AfterAllKeys));
+        for wrong in ["%~a", "%", "%RR~a", "%X~a", "%RWR~a", "\"~a b\""] {
+            check(wrong, Err(RuleError::Syntax));
+        }
+    }
+
+    #[test]
+    fn channel_patterns() {
+        check("&a &b &a", Ok("resetchannels &a &b -@all"));
+        check("&", Ok("resetchannels & -@all"));
+        check("&a &*", Ok("&* -@all"));
+        check("ALLCHANNELS resetchannels &a", Ok("resetchannels &a -@all"));
+        check("&* &a", Err(RuleError::AfterAllChannels));
+        check("\"&a b\"", Err(RuleError::Syntax));
+    }
+
+    #[test]
+    fn words_of_a_selector_may_be_quoted() {
+        check("", Ok("resetchannels -@all"));
+        check("\t+get  '~a' ", Ok("~a resetchannels -@all +get"));
+        check("+get '~a", Ok("resetchannels -@all"));
+        for wrong in ["on", ">p", "(+get)", "+get \"\"", ")"] {
+            check(wrong, Err(RuleError::Syntax));
+        }
+    }
+
+    #[test]
+    fn a_new_selector_has_the_default_channels() {
+        let all = Selector::parse(b"(+get)", ChannelsDefault::AllChannels).unwrap();
+        assert_eq!(all.describe(), b"&* -@all +get");
+    }
+
+    #[track_caller]
+    fn check_key(rules: &str, used: KeyUse, expected: bool) {
+        let selector = selector(rules).unwrap();
+        assert_eq!(selector.allows_key(used, b"key"), expected, "{rules} {used:?}");
+    }
+
+    const NEITHER: KeyUse = KeyUse { read: false, write: false };
+
+    #[test]
+    fn a_key_needs_one_pattern_for_all_of_its_uses() {
+        check_key("~k*", KeyUse::BOTH, true);
+        check_key("~k", KeyUse::READ, false);
+        check_key("%R~k*", KeyUse::READ, true);
+        check_key("%R~k*", KeyUse::WRITE, false);
+        check_key("%R~k* %W~key", KeyUse::BOTH, false);
+        check_key("%R~key %W~key", KeyUse::BOTH, true);
+        check_key("%W~key", NEITHER, true);
+        check_key("%W~other", NEITHER, false);
+        check_key("allkeys", KeyUse::BOTH, true);
+        check_key("", NEITHER, false);
+    }
+
+    #[track_caller]
+    fn check_channel(rules: &str, used: ChannelUse, channel: &[u8], expected: bool) {
+        let selector = selector(rules).unwrap();
+        assert_eq!(selector.allows_channel(used, channel), expected, "{rules} {channel:?}");
+    }
+
+    #[test]
+    fn a_channel_matches_and_a_pattern_is_the_same() {
+        check_channel("&news*", ChannelUse::Literal, b"news.1", true);
+        check_channel("&news*", ChannelUse::Literal, b"old", false);
+        check_channel("&news*", ChannelUse::Pattern, b"news*", true);
+        check_channel("&news*", ChannelUse::Pattern, b"news.1*", false);
+        check_channel("&*s", ChannelUse::Pattern, b"news", false);
+        check_channel("allchannels", ChannelUse::Pattern, b"*", true);
+        check_channel("", ChannelUse::Literal, b"a", false);
+        // C compares up to a NUL.
+        check_channel("&a", ChannelUse::Pattern, b"a\0b", true);
+    }
+}

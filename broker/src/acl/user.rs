@@ -12,8 +12,9 @@ use super::{Access, ChannelUse, ChannelsDefault, Denied};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     name: Vec<u8>,
-    pub(super) enabled: bool,
-    pub(super) nopass: bool,
+    enabled: bool,
+    nopass: bool,
+    /// Whether it was said, and what: it is shown, and means nothing where nothing is restored.
     sanitize_payload: Option<bool>,
     passwords: Vec<PasswordHash>,
     root: Selector,
@@ -75,6 +76,11 @@ impl User {
     /// Whether any password is right.
     pub(crate) fn needs_no_password(&self) -> bool {
         self.nopass
+    }
+
+    /// Whether a client may be this user without logging in, if it is the default one.
+    pub(crate) fn is_open(&self) -> bool {
+        self.enabled && self.nopass
     }
 
     pub(super) fn passwords(&self) -> &[PasswordHash] {
@@ -240,4 +246,150 @@ impl SelectorDescription {
 
 fn hash(digits: &[u8]) -> Result<PasswordHash, RuleError> {
     PasswordHash::parse(digits).ok_or(RuleError::PasswordHash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acl::KeyUse;
+
+    fn user(rules: &str) -> User {
+        let mut user = User::new(b"ann", ChannelsDefault::ResetChannels);
+        for rule in rules.split(';') {
+            user.apply(rule.as_bytes(), ChannelsDefault::ResetChannels).unwrap();
+        }
+        user
+    }
+
+    #[track_caller]
+    fn check(rules: &str, expected: &str) {
+        let rules_back = String::from_utf8(user(rules).rules()).unwrap();
+        assert_eq!(rules_back, expected, "{rules}");
+    }
+
+    #[test]
+    fn flags() {
+        check("", "off resetchannels -@all");
+        check("ON;off;on", "on resetchannels -@all");
+        check(
+            "nopass;skip-sanitize-payload;on",
+            "on nopass skip-sanitize-payload resetchannels -@all",
+        );
+        check("skip-sanitize-payload;sanitize-payload", "off sanitize-payload resetchannels -@all");
+        check("on;nopass;~a;&a;+get;(+set);reset", "off sanitize-payload resetchannels -@all");
+    }
+
+    #[test]
+    fn passwords() {
+        const A: &str = "#ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+        const B: &str = "#3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d";
+        check(">a;>b;>a", &format!("off {A} {B} resetchannels -@all"));
+        check(&format!(">a;{B};<a"), &format!("off {B} resetchannels -@all"));
+        check(&format!(">a;!{}", &A[1..]), "off resetchannels -@all");
+        check("nopass;>a", &format!("off {A} resetchannels -@all"));
+        check(">a;nopass", "off nopass resetchannels -@all");
+        check(">a;nopass;resetpass", "off resetchannels -@all");
+        for (rule, expected) in [
+            ("<a".to_owned(), RuleError::NoSuchPassword),
+            (format!("!{}", &A[1..]), RuleError::NoSuchPassword),
+            (A.to_uppercase(), RuleError::PasswordHash),
+            ("#ca97".to_owned(), RuleError::PasswordHash),
+            ("!".to_owned(), RuleError::PasswordHash),
+        ] {
+            let error = user("").apply(rule.as_bytes(), ChannelsDefault::ResetChannels);
+            assert_eq!(error, Err(expected), "{rule}");
+        }
+    }
+
+    #[test]
+    fn selectors_stand_behind_the_root() {
+        check(
+            "(+get ~x);+set;()",
+            "off resetchannels -@all +set (~x resetchannels -@all +get) (resetchannels -@all)",
+        );
+        check("(+get ~x);clearselectors;(&a)", "off resetchannels -@all (resetchannels &a -@all)");
+    }
+
+    #[test]
+    fn what_getuser_shows() {
+        let shown = user("on;nopass;~a;%R~b;&c;&d;+get;(~x +set)").describe();
+        assert_eq!(shown.flags, ["on", "nopass"]);
+        assert_eq!(shown.root.keys, b"~a %R~b");
+        assert_eq!(shown.root.channels, b"&c &d");
+        assert_eq!(shown.root.commands, b"-@all +get");
+        assert_eq!(shown.selectors.len(), 1);
+        assert_eq!(shown.selectors[0].keys, b"~x");
+        assert_eq!(shown.selectors[0].channels, b"");
+    }
+
+    /// Who may `COPY from to`, and who `SUBSCRIBE from to`?
+    fn access<'a>(
+        keys: &'a [(KeyUse, &'a [u8])],
+        channels: &'a [(ChannelUse, &'a [u8])],
+    ) -> Access<'a> {
+        let command = if keys.is_empty() { "subscribe" } else { "copy" };
+        Access { command, argument: Some(b"from"), keys, channels }
+    }
+
+    #[track_caller]
+    fn check_copy(rules: &str, expected: Result<(), Denied>) {
+        let keys = [(KeyUse::READ, b"from".as_slice()), (KeyUse::WRITE, b"to")];
+        assert_eq!(user(rules).may(&access(&keys, &[])), expected, "{rules}");
+    }
+
+    #[track_caller]
+    fn check_subscribe(rules: &str, expected: Result<(), Denied>) {
+        let channels = [(ChannelUse::Literal, b"from".as_slice()), (ChannelUse::Literal, b"to")];
+        assert_eq!(user(rules).may(&access(&[], &channels)), expected, "{rules}");
+    }
+
+    #[test]
+    fn one_selector_must_allow_all_of_it() {
+        let key = |key: &str| Err(Denied::Key(key.into()));
+        check_copy("+@all;~*;&*", Ok(()));
+        check_copy("+copy;~*", Ok(()));
+        check_copy("+copy;%R~from;%W~t*", Ok(()));
+        check_copy("~*", Err(Denied::Command));
+        check_copy("+copy", key("from"));
+        check_copy("+copy;~from", key("to"));
+        check_copy("+copy;%R~*", key("to"));
+        check_copy("(+copy ~*)", Ok(()));
+        check_copy("~*;(+copy)", key("from"));
+        check_copy("+copy;(~*)", key("from"));
+        check_copy("+copy;~from;(+copy ~to)", key("to"));
+        check_copy("+copy;~to;(+copy ~from)", key("to"));
+        check_copy("+copy;(+copy ~to)", key("from"));
+    }
+
+    #[test]
+    fn the_last_obstacle_is_told() {
+        let channel = |channel: &str| Err(Denied::Channel(channel.into()));
+        check_subscribe("+subscribe;&from;&t?", Ok(()));
+        check_subscribe("&*", Err(Denied::Command));
+        check_subscribe("+subscribe;&to", channel("from"));
+        check_subscribe("+subscribe;(+subscribe &from)", channel("to"));
+        check_subscribe("+subscribe;&from;(&to)", channel("to"));
+    }
+
+    #[test]
+    fn a_channel_that_is_lost_is_found() {
+        for (before, after, channel, lost) in [
+            ("&*", "", "a", true),
+            ("&*", "&a", "a", false),
+            ("&*", "&a*", "ab", false),
+            ("&a", "&b", "a", true),
+            ("&a;&b", "&a", "a", false),
+            ("(&a)", "", "a", true),
+            ("&a", "(&a)", "a", false),
+            ("&a;+@all", "&a", "a", false),
+            ("&a", "&*", "a", false),
+        ] {
+            let (before, after) = (user(before), user(after));
+            let may = after.may_listen(ChannelUse::Literal, channel.as_bytes());
+            assert_eq!(before.loses_channels(&after) && !may, lost, "{before:?} {after:?}");
+        }
+        let after = user("&a*");
+        assert!(after.may_listen(ChannelUse::Pattern, b"a*"));
+        assert!(!after.may_listen(ChannelUse::Pattern, b"ab*"));
+    }
 }

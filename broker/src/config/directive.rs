@@ -428,9 +428,9 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         is_shown: true,
         expects: "resetchannels or allchannels",
         kind: Kind::Choice {
-            names: &["resetchannels", "allchannels"],
-            get: |config| usize::from(config.acl_pubsub_default_allows),
-            set: |config, index| config.acl_pubsub_default_allows = index == 1,
+            names: &["allchannels", "resetchannels"],
+            get: |config| usize::from(!config.acl_pubsub_default_allows),
+            set: |config, index| config.acl_pubsub_default_allows = index == 0,
         },
     },
     Directive {
@@ -537,6 +537,11 @@ fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
 }
 
 fn set_output_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if let [empty] = values
+        && empty.is_empty()
+    {
+        return Ok(());
+    }
     if values.is_empty() || !values.len().is_multiple_of(4) {
         return Err(Invalid::LimitCount);
     }
@@ -577,7 +582,7 @@ fn show_output_limits(config: &Config) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> {
+pub(super) fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> {
     let text = std::str::from_utf8(value).map_err(|_| Invalid::NotAnInteger)?;
     let number: i64 = text.parse().map_err(|_| Invalid::NotAnInteger)?;
     if (min..=max).contains(&number) { Ok(number) } else { Err(Invalid::OutOfRange(min, max)) }
@@ -606,7 +611,7 @@ pub(crate) fn memory(value: &[u8]) -> Option<usize> {
     digits.parse::<usize>().ok()?.checked_mul(factor)
 }
 
-fn flag(value: &[u8]) -> Result<bool, Invalid> {
+pub(super) fn flag(value: &[u8]) -> Result<bool, Invalid> {
     match &*value.to_ascii_lowercase() {
         b"yes" => Ok(true),
         b"no" => Ok(false),
@@ -614,7 +619,7 @@ fn flag(value: &[u8]) -> Result<bool, Invalid> {
     }
 }
 
-fn choice(value: &[u8], names: &[&str]) -> Result<usize, Invalid> {
+pub(super) fn choice(value: &[u8], names: &[&str]) -> Result<usize, Invalid> {
     names
         .iter()
         .position(|name| name.as_bytes().eq_ignore_ascii_case(value))

@@ -189,13 +189,13 @@ impl Loaded {
         place: &Line,
     ) -> Result<(), ConfigError> {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-        if unused::find(name).is_none() {
+        let Some(other) = unused::find(name) else {
             let nearest = nearest(&lower);
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
-        }
+        };
         // Lines such as `save 900 1` add up.
-        self.others.entry(lower.clone()).or_default().extend_from_slice(values);
+        self.others.entry(other.canonical()).or_default().extend_from_slice(values);
         if !self.without_meaning.contains(&lower) {
             self.without_meaning.push(lower);
         }

@@ -24,8 +24,6 @@ pub(crate) enum Reply {
     Integer(i64),
     Bulk(Vec<u8>),
     Null,
-    /// What is missing is an array; RESP3 makes no difference.
-    NullArray,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
     /// A set in RESP3, an array before.
@@ -86,8 +84,6 @@ impl Reply {
                 Protocol::Resp2 => Self::bulk(digits).encode(protocol, out),
                 Protocol::Resp3 => line(out, b'(', digits.as_bytes()),
             },
-            Self::NullArray if protocol == Protocol::Resp2 => out.extend_from_slice(b"*-1\r\n"),
-            Self::NullArray => out.extend_from_slice(b"_\r\n"),
             Self::Integer(value) => line(out, b':', itoa::Buffer::new().format(*value).as_bytes()),
             Self::Error(text) => line(out, b'-', text),
             Self::Array(items) => {

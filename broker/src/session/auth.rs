@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::client::{BAD_NAME, Silence, is_one_word};
+use super::client::Silence;
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session, shown};
 use crate::acl::{DEFAULT_USER, Reason};
 use crate::audience::Audience;
@@ -22,8 +22,8 @@ impl Session {
             2 if self.host.users.default_user().needs_no_password() => Err(b"ERR AUTH <password> called without any \
                 password configured for the default user. Are you sure your configuration is correct?"
                 .to_vec()),
-            2 => self.authenticate(DEFAULT_USER, request.argument(1), audience),
-            3 => self.authenticate(request.argument(1), request.argument(2), audience),
+            2 => self.authenticate(DEFAULT_USER, request.argument(1), "AUTH", audience),
+            3 => self.authenticate(request.argument(1), request.argument(2), "AUTH", audience),
             _ => Err(SYNTAX_ERROR.to_vec()),
         }
         .map(|()| Reply::ok())
@@ -40,10 +40,7 @@ impl Session {
                 return Err(b"ERR Protocol version is not an integer or out of range".to_vec());
             }
         };
-        let options = HelloOptions::parse(request)?;
-        if let Some((user, password)) = options.auth {
-            self.authenticate(user, password, audience)?;
-        }
+        self.hello_options(request, audience)?;
         if self.must_log_in() {
             return Err(
                 b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
@@ -52,11 +49,33 @@ impl Session {
                     .to_vec(),
             );
         }
-        if let Some(name) = options.name {
-            self.client_setname(name)?;
-        }
         self.set_protocol(protocol);
         Ok(self.hello_reply(protocol))
+    }
+
+    /// Does what the options say, one after the other, up to the first that is wrong.
+    fn hello_options(
+        &mut self,
+        request: Request<'_>,
+        audience: &Audience,
+    ) -> Result<(), CommandError> {
+        let mut at = 2;
+        while at < request.len() {
+            let option = request.argument(at);
+            let left = request.len() - at - 1;
+            if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
+                let (name, password) = (request.argument(at + 1), request.argument(at + 2));
+                self.authenticate(name, password, "HELLO", audience)?;
+                at += 3;
+            } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
+                self.client_setname(request.argument(at + 1))?;
+                at += 2;
+            } else {
+                let option = shown(option, usize::MAX);
+                return Err([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
+            }
+        }
+        Ok(())
     }
 
     fn set_protocol(&self, protocol: Protocol) {
@@ -85,7 +104,8 @@ impl Session {
         self.silence = Silence::default();
         self.member.silent.set(false);
         self.tracking = None;
-        for mark in [Mark::Tracking, Mark::NoEvict, Mark::NoTouch] {
+        self.note_tracking();
+        for mark in [Mark::NoEvict, Mark::NoTouch] {
             self.card.set(mark, false);
         }
         self.card.counts.database.store(0, Ordering::Relaxed);
@@ -129,6 +149,7 @@ impl Session {
         &mut self,
         name: &[u8],
         password: &[u8],
+        command: &str,
         audience: &Audience,
     ) -> Result<(), CommandError> {
         match self.host.users.authenticate(name, password) {
@@ -138,41 +159,10 @@ impl Session {
                 Ok(())
             }
             None => {
-                let object = b"AUTH".to_vec();
+                let object = command.as_bytes().to_vec();
                 self.note_refusal(Reason::Auth, object, name, audience, self.transaction.is_some());
                 Err(WRONG_PASSWORD.to_vec())
             }
         }
-    }
-}
-
-#[derive(Default)]
-struct HelloOptions<'a> {
-    auth: Option<(&'a [u8], &'a [u8])>,
-    name: Option<&'a [u8]>,
-}
-
-impl<'a> HelloOptions<'a> {
-    fn parse(request: Request<'a>) -> Result<Self, CommandError> {
-        let mut options = Self::default();
-        let mut at = 2;
-        while at < request.len() {
-            let option = request.argument(at);
-            let left = request.len() - at - 1;
-            if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
-                options.auth = Some((request.argument(at + 1), request.argument(at + 2)));
-                at += 3;
-            } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
-                options.name = Some(request.argument(at + 1));
-                at += 2;
-            } else {
-                let option = shown(option, usize::MAX);
-                return Err([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
-            }
-        }
-        if options.name.is_some_and(|name| !is_one_word(name)) {
-            return Err(BAD_NAME.to_vec());
-        }
-        Ok(options)
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Answer, SYNTAX_ERROR, Session};
+use super::{Answer, SYNTAX_ERROR, Session, help_wanted};
 use crate::audience::{Audience, Effect, Member};
 use crate::card::{Mark, Wish};
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 
-pub(super) const BAD_NAME: &[u8] =
-    b"ERR Client names cannot contain spaces, newlines or special characters.";
+const BAD_NAME: &[u8] = b"ERR Client names cannot contain spaces, newlines or special characters.";
 
 /// Which replies a client wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +100,9 @@ impl Session {
 
     /// `CLIENT PAUSE timeout [WRITE | ALL]`
     pub(super) fn client_pause(&self, request: Request<'_>) -> Answer {
+        if request.len() > 4 {
+            return Err(help_wanted("CLIENT", request.argument(1)));
+        }
         let all = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
             None => true,
             Some(mode) if mode == b"all" => true,
@@ -120,6 +122,9 @@ impl Session {
 
     /// `CLIENT UNBLOCK client-id [TIMEOUT | ERROR]`
     pub(super) fn client_unblock(&self, request: Request<'_>) -> Answer {
+        if request.len() > 4 {
+            return Err(help_wanted("CLIENT", request.argument(1)));
+        }
         let wish = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
             None => Wish::Unblock,
             Some(reason) if reason == b"timeout" => Wish::Unblock,
@@ -158,6 +163,6 @@ pub(super) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
 }
 
 /// Whether `text` fits into a line of `CLIENT LIST` without being taken for two fields.
-pub(super) fn is_one_word(text: &[u8]) -> bool {
+fn is_one_word(text: &[u8]) -> bool {
     text.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

@@ -4,7 +4,7 @@ use super::{Answer, CommandError, Session, shown as c_text};
 use crate::acl::Acl;
 use crate::audience::Audience;
 use crate::config::Config;
-use crate::config::directive::{self, DIRECTIVES, Invalid};
+use crate::config::directive::{self, DIRECTIVES};
 use crate::config::unused::{self, Change, OTHERS};
 use crate::host::Host;
 use crate::pattern;
@@ -17,24 +17,41 @@ use crate::users::channels_default;
 pub(super) fn get<'a>(
     host: &Host,
     config: &Config,
-    patterns: impl Iterator<Item = &'a [u8]> + Clone,
+    wanted: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Reply {
-    let wanted = |name: &str| {
-        patterns.clone().any(|wanted| {
-            wanted.eq_ignore_ascii_case(name.as_bytes())
-                || pattern::matches(&wanted.to_ascii_lowercase(), name.as_bytes())
-        })
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut add = |name: &[u8], value: Option<Vec<u8>>| {
+        let is_new = !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if let (Some(value), true) = (value, is_new) {
+            found.push((name.to_vec(), value));
+        }
     };
-    let own = DIRECTIVES.iter().filter(|directive| directive.is_shown && wanted(directive.name));
-    let own = own.map(|directive| (directive.name, directive.show(config).join(&b' ')));
-    let others = OTHERS.iter().filter(|other| wanted(other.name)).filter_map(|other| {
-        let given = host.settings.other(other.name).map(|values| values.join(&b' '));
-        let value = given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))?;
-        Some((other.name, value))
-    });
+    for wanted in wanted {
+        // Without a glob it is a name, which is shown as it was asked for.
+        if !wanted.iter().any(|byte| b"*?[".contains(byte)) {
+            add(wanted, value_of(host, config, wanted));
+            continue;
+        }
+        let own = DIRECTIVES.iter().map(|directive| directive.name);
+        for name in own.chain(OTHERS.iter().map(|other| other.name)) {
+            if pattern::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
+                add(name.as_bytes(), value_of(host, config, name.as_bytes()));
+            }
+        }
+    }
     Reply::Map(
-        own.chain(others).map(|(name, value)| (Reply::bulk(name), Reply::Bulk(value))).collect(),
+        found.into_iter().map(|(name, value)| (Reply::Bulk(name), Reply::Bulk(value))).collect(),
     )
+}
+
+/// Returns the value in force of a directive, if `CONFIG` shows it.
+fn value_of(host: &Host, config: &Config, name: &[u8]) -> Option<Vec<u8>> {
+    if let Some(directive) = directive::find(name) {
+        return directive.is_shown.then(|| directive.show(config).join(&b' '));
+    }
+    let other = unused::find(name)?;
+    let given = host.settings.other(&other.canonical()).map(|values| values.join(&b' '));
+    given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
 }
 
 /// `CONFIG REWRITE`
@@ -108,7 +125,7 @@ impl Session {
     pub(super) fn config_set(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
         let words: Vec<&[u8]> = request.arguments_from(2).collect();
         if !words.len().is_multiple_of(2) {
-            return Err(b"ERR wrong number of arguments for 'config|set' command".to_vec());
+            return Err(super::SYNTAX_ERROR.to_vec());
         }
         let settings: Vec<Setting<'_>> =
             words.chunks_exact(2).map(|pair| Setting { name: pair[0], value: pair[1] }).collect();
@@ -126,13 +143,16 @@ impl Session {
             }
         }
         for setting in &settings {
-            if unused::find(setting.name).is_some_and(|other| !other.accepts(setting.value)) {
-                return Err(failed(setting.name, &Invalid::NotAFlag.to_string()));
+            if let Some(other) = unused::find(setting.name) {
+                other
+                    .check(setting.value)
+                    .map_err(|invalid| failed(setting.name, &invalid.to_string()))?;
             }
         }
         for setting in &settings {
             if let Some(other) = unused::find(setting.name) {
-                self.host.settings.set_other(other.name, vec![setting.value.to_vec()]);
+                let value = vec![other.normal(setting.value)];
+                self.host.settings.set_other(&other.canonical(), value);
             }
         }
         let changes =

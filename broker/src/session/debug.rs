@@ -35,8 +35,15 @@ pub(super) fn debug(request: Request<'_>) -> Answer {
             Ok(Reply::ok())
         }
         (b"set-active-expire" | b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
-        | (b"replybuffer" | b"client-enforce-reply-list" | b"pause-cron", 3..)
-        | (b"jmap" | b"reload" | b"loadaof" | b"flushall" | b"dict-resizing", _) => Ok(Reply::ok()),
+        | (b"change-repl-id" | b"loadaof" | b"flushall" | b"reload", 2) => Ok(Reply::ok()),
+        (b"replybuffer" | b"pause-cron", 4) => Ok(Reply::ok()),
+        (b"reload", _) => reload(request),
+        (b"digest", 2) => Ok(Reply::Simple(NO_DIGEST.into())),
+        (b"digest-value", 2..) => {
+            let digests = request.arguments_from(2).map(|_| Reply::Simple(NO_DIGEST.into()));
+            Ok(Reply::Array(digests.collect()))
+        }
+        (b"object" | b"sdslen" | b"listpack" | b"ziplist", 3) => Err(b"ERR no such key".to_vec()),
         (b"protocol", 3) => protocol(request.argument(2)),
         (b"error", 3) => Err(request.argument(2).to_vec()),
         (b"log", 3) => {
@@ -73,6 +80,24 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
+/// The digest of nothing.
+const NO_DIGEST: &str = "0000000000000000000000000000000000000000";
+
+/// `DEBUG RELOAD [NOSAVE] [MERGE] [NOFLUSH]`: there is nothing to save or load.
+fn reload(request: Request<'_>) -> Answer {
+    let is_known = |option: &[u8]| {
+        [&b"merge"[..], b"noflush", b"nosave"]
+            .iter()
+            .any(|known| option.eq_ignore_ascii_case(known))
+    };
+    match request.arguments_from(2).all(is_known) {
+        true => Ok(Reply::ok()),
+        false => {
+            Err(b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.".to_vec())
+        }
+    }
+}
+
 /// `DEBUG PROTOCOL type`: a sample of each kind of reply.
 fn protocol(kind: &[u8]) -> Answer {
     let numbers = |count: i64| (0..count).map(Reply::Integer).collect::<Vec<_>>();
@@ -92,7 +117,7 @@ fn protocol(kind: &[u8]) -> Answer {
         b"bignum" => Reply::BigNumber("1234567999999999999999999999999999999"),
         _ => {
             return Err(b"ERR Wrong protocol type name. Please use one of the following: \
-                string|integer|double|null|array|set|map|attrib|push|verbatim|true|false"
+                string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
                 .to_vec());
         }
     })

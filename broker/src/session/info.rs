@@ -2,7 +2,10 @@
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::info_fields::SECTIONS;
+use crate::card::{Card, Mark};
 use crate::command;
 use crate::config::Config;
 use crate::host::{Host, REDIS_VERSION, VERSION};
@@ -16,22 +19,25 @@ pub(super) fn info<'a>(
     config: &Config,
     wanted: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
 ) -> Reply {
+    let subject = Subject { host, config };
     let mut text = String::new();
-    for section in SECTIONS {
+    for (name, fields) in SECTIONS {
+        // Redis shows these only when they are asked for.
+        let is_default = !matches!(*name, "Commandstats" | "Latencystats");
         let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-        let is_wanted = wanted.len() == 0 && section.is_default
+        let is_wanted = wanted.len() == 0 && is_default
             || wanted.clone().any(|word| {
-                is(word, section.name)
+                is(word, name)
                     || is(word, "everything")
-                    || is(word, "all") && section.name != "Modules"
-                    || is(word, "default") && section.is_default
+                    || is(word, "all") && *name != "Modules"
+                    || is(word, "default") && is_default
             });
         if is_wanted {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
-            let _ = write!(text, "# {}\r\n", section.name);
-            (section.fields)(&Subject { host, config }, &mut text);
+            let _ = write!(text, "# {name}\r\n");
+            subject.section(name, fields, &mut text);
         }
     }
     Reply::Verbatim(text)
@@ -60,176 +66,151 @@ struct Subject<'a> {
     config: &'a Config,
 }
 
-struct Section {
-    name: &'static str,
-    /// Whether it is shown when nothing in particular is asked for.
-    is_default: bool,
-    fields: fn(&Subject<'_>, &mut String),
-}
+/// The values of one section that differ from what is said where there is nothing to say.
+type Values = Vec<(&'static str, String)>;
 
-const SECTIONS: &[Section] = &[
-    Section { name: "Server", is_default: true, fields: server },
-    Section { name: "Clients", is_default: true, fields: clients },
-    Section { name: "Memory", is_default: true, fields: memory },
-    Section { name: "Persistence", is_default: true, fields: persistence },
-    Section { name: "Stats", is_default: true, fields: stats },
-    Section { name: "Replication", is_default: true, fields: replication },
-    Section { name: "CPU", is_default: true, fields: cpu },
-    Section { name: "Modules", is_default: true, fields: |_, _| {} },
-    Section { name: "Commandstats", is_default: false, fields: commandstats },
-    Section { name: "Errorstats", is_default: true, fields: errorstats },
-    Section { name: "Cluster", is_default: true, fields: cluster },
-    Section { name: "Keyspace", is_default: true, fields: |_, _| {} },
-];
-
-fn server(Subject { host, config }: &Subject<'_>, text: &mut String) {
-    let uptime = host.uptime().as_secs();
-    let executable = std::env::current_exe().unwrap_or_default();
-    let file = host.settings.file.clone().unwrap_or_default();
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    field(text, "redis_version", REDIS_VERSION);
-    field(text, "broker_version", VERSION);
-    field(text, "redis_git_sha1", "00000000");
-    field(text, "redis_git_dirty", 0);
-    field(text, "redis_mode", "standalone");
-    field(text, "os", format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH));
-    field(text, "arch_bits", usize::BITS);
-    field(text, "multiplexing_api", "epoll");
-    field(text, "process_id", std::process::id());
-    field(text, "process_supervised", "no");
-    field(text, "run_id", &host.run_id);
-    field(text, "tcp_port", host.port);
-    field(text, "server_time_usec", now.as_micros());
-    field(text, "uptime_in_seconds", uptime);
-    field(text, "uptime_in_days", uptime / (24 * 60 * 60));
-    field(text, "hz", 10);
-    field(text, "configured_hz", 10);
-    field(text, "executable", executable.display());
-    field(text, "config_file", file.display());
-    field(text, "io_threads_active", u8::from(config.io_threads > 1));
-}
-
-fn clients(Subject { host, config }: &Subject<'_>, text: &mut String) {
-    let cards = host.cards.all();
-    let blocked = cards.iter().filter(|card| card.blocked.load(Ordering::Relaxed)).count();
-    let subscribers = cards.iter().filter(|card| card.is_subscribed()).count();
-    let tracking = cards.iter().filter(|card| card.is(crate::card::Mark::Tracking)).count();
-    field(text, "connected_clients", host.broker.stats().connected_clients.get());
-    field(text, "cluster_connections", 0);
-    field(text, "maxclients", config.maxclients);
-    field(text, "blocked_clients", blocked);
-    field(text, "tracking_clients", tracking);
-    field(text, "pubsub_clients", subscribers);
-}
-
-fn memory(Subject { host, .. }: &Subject<'_>, text: &mut String) {
-    let (resident, peak) = (resident_bytes(), peak_bytes());
-    field(text, "used_memory", resident);
-    field(text, "used_memory_human", human(resident));
-    field(text, "used_memory_rss", resident);
-    field(text, "used_memory_rss_human", human(resident));
-    field(text, "used_memory_peak", peak);
-    field(text, "used_memory_peak_human", human(peak));
-    field(text, "used_memory_dataset", 0);
-    field(text, "maxmemory", 0);
-    field(text, "maxmemory_human", "0B");
-    field(text, "maxmemory_policy", "noeviction");
-    field(text, "mem_fragmentation_ratio", "1.00");
-    field(text, "mem_clients_slaves", 0);
-    field(text, "mem_clients_normal", client_bytes(host));
-    field(text, "mem_allocator", "mimalloc");
-}
-
-/// Nothing is kept, so nothing is ever being saved.
-fn persistence(_: &Subject<'_>, text: &mut String) {
-    for name in
-        ["loading", "async_loading", "rdb_changes_since_last_save", "rdb_bgsave_in_progress"]
-    {
-        field(text, name, 0);
+impl Subject<'_> {
+    /// Writes a section: Redis' fields, then our own.
+    fn section(&self, name: &str, fields: &[(&str, &str)], text: &mut String) {
+        let values = match name {
+            "Server" => self.server(),
+            "Clients" => self.clients(),
+            "Memory" => self.memory(),
+            "Stats" => self.stats(),
+            "Replication" => vec![("master_replid", self.host.run_id.clone())],
+            "CPU" => cpu(),
+            "Commandstats" => return self.commandstats(text),
+            "Errorstats" => return self.errorstats(text),
+            _ => Vec::new(),
+        };
+        let value = |name: &str| values.iter().find(|(known, _)| *known == name);
+        for (name, default) in fields {
+            field(text, name, value(name).map_or(*default, |(_, value)| value));
+        }
+        let is_own = |name: &str| !fields.iter().any(|(known, _)| *known == name);
+        for (name, value) in values.iter().filter(|(name, _)| is_own(name)) {
+            field(text, name, value);
+        }
     }
-    field(text, "rdb_last_save_time", 0);
-    field(text, "rdb_last_bgsave_status", "ok");
-    field(text, "aof_enabled", 0);
-    field(text, "aof_rewrite_in_progress", 0);
-    field(text, "aof_last_bgrewrite_status", "ok");
-    field(text, "aof_last_write_status", "ok");
-}
 
-fn stats(Subject { host, .. }: &Subject<'_>, text: &mut String) {
-    let broker = &host.broker;
-    let stats = broker.stats();
-    let errors: u64 = host.commands.errors().values().sum();
-    field(text, "total_connections_received", stats.connections_received.get());
-    field(text, "total_commands_processed", stats.commands_processed.get());
-    field(text, "instantaneous_ops_per_sec", stats.rates.commands.get());
-    field(text, "total_net_input_bytes", stats.input_bytes.get());
-    field(text, "total_net_output_bytes", stats.output_bytes.get());
-    field(text, "rejected_connections", stats.connections_rejected.get());
-    field(text, "expired_keys", 0);
-    field(text, "evicted_keys", 0);
-    field(text, "evicted_clients", stats.evicted_clients.get());
-    field(text, "keyspace_hits", 0);
-    field(text, "keyspace_misses", 0);
-    field(text, "pubsub_channels", broker.channel_count(Space::Channels));
-    field(text, "pubsub_patterns", broker.pattern_count());
-    field(text, "pubsubshard_channels", broker.channel_count(Space::Shards));
-    field(text, "pubsub_messages_published", stats.messages_published.get());
-    field(text, "pubsub_messages_delivered", stats.messages_delivered.get());
-    field(text, "total_error_replies", errors);
-    let query_limit = stats.query_limit_disconnections.get();
-    field(text, "client_query_buffer_limit_disconnections", query_limit);
-    let output_limit = stats.output_limit_disconnections.get();
-    field(text, "client_output_buffer_limit_disconnections", output_limit);
-}
+    fn server(&self) -> Values {
+        let Self { host, config } = self;
+        let uptime = host.uptime().as_secs();
+        let file = host.settings.file.clone().unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let os = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        vec![
+            ("redis_version", REDIS_VERSION.to_owned()),
+            ("os", os),
+            ("arch_bits", usize::BITS.to_string()),
+            ("process_id", std::process::id().to_string()),
+            ("run_id", host.run_id.clone()),
+            ("tcp_port", host.port.to_string()),
+            ("server_time_usec", now.as_micros().to_string()),
+            ("uptime_in_seconds", uptime.to_string()),
+            ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),
+            ("executable", std::env::current_exe().unwrap_or_default().display().to_string()),
+            ("config_file", file.display().to_string()),
+            ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
+            ("broker_version", VERSION.to_owned()),
+        ]
+    }
 
-fn replication(Subject { host, .. }: &Subject<'_>, text: &mut String) {
-    field(text, "role", "master");
-    field(text, "connected_slaves", 0);
-    field(text, "master_failover_state", "no-failover");
-    field(text, "master_replid", &host.run_id);
-    field(text, "master_replid2", "0".repeat(40));
-    field(text, "master_repl_offset", 0);
-    field(text, "second_repl_offset", -1);
-    field(text, "repl_backlog_active", 0);
-    field(text, "repl_backlog_size", 1_048_576);
-    field(text, "repl_backlog_first_byte_offset", 0);
-    field(text, "repl_backlog_histlen", 0);
-}
+    fn clients(&self) -> Values {
+        let cards = self.host.cards.all();
+        let count =
+            |is: &dyn Fn(&Card) -> bool| cards.iter().filter(|card| is(card)).count().to_string();
+        let longest = |bytes: &dyn Fn(&Card) -> usize| {
+            cards.iter().map(|card| bytes(card)).max().unwrap_or(0).to_string()
+        };
+        let input = |card: &Card| card.counts.input_bytes.load(Ordering::Relaxed);
+        let output = |card: &Card| card.counts.output_bytes.load(Ordering::Relaxed);
+        vec![
+            ("connected_clients", self.host.broker.stats().connected_clients.get().to_string()),
+            ("maxclients", self.config.maxclients.to_string()),
+            ("client_recent_max_input_buffer", longest(&input)),
+            ("client_recent_max_output_buffer", longest(&output)),
+            ("blocked_clients", count(&|card| card.blocked.load(Ordering::Relaxed))),
+            ("tracking_clients", count(&|card| card.is(Mark::Tracking))),
+            ("pubsub_clients", count(&Card::is_subscribed)),
+        ]
+    }
 
-fn cpu(_: &Subject<'_>, text: &mut String) {
-    let (user, system) = cpu_seconds();
-    field(text, "used_cpu_sys", format_args!("{system:.6}"));
-    field(text, "used_cpu_user", format_args!("{user:.6}"));
-}
+    fn memory(&self) -> Values {
+        let (resident, peak) = (resident_bytes(), peak_bytes());
+        vec![
+            ("used_memory", resident.to_string()),
+            ("used_memory_human", human(resident)),
+            ("used_memory_rss", resident.to_string()),
+            ("used_memory_rss_human", human(resident)),
+            ("used_memory_peak", peak.to_string()),
+            ("used_memory_peak_human", human(peak)),
+            ("mem_clients_normal", client_bytes(self.host).to_string()),
+            ("mem_fragmentation_ratio", "1.00".to_owned()),
+            ("mem_allocator", "mimalloc".to_owned()),
+        ]
+    }
 
-/// Commands that are sent all day are not timed, since a clock would cost much of what they cost.
-fn commandstats(Subject { host, .. }: &Subject<'_>, text: &mut String) {
-    for entry in command::entries() {
-        let counters = host.commands.of(entry.number);
-        let [calls, rejected, failed, micros] =
-            [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
-                .map(Counter::get);
-        if calls + rejected > 0 {
-            let name = entry.spec.name;
-            let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
-            let _ = write!(
-                text,
-                "cmdstat_{name}:calls={calls},usec={micros},usec_per_call={per_call:.2},\
+    fn stats(&self) -> Values {
+        let broker = &self.host.broker;
+        let stats = broker.stats();
+        let errors: u64 = self.host.commands.errors().values().sum();
+        vec![
+            ("total_connections_received", stats.connections_received.get().to_string()),
+            ("total_commands_processed", stats.commands_processed.get().to_string()),
+            ("instantaneous_ops_per_sec", stats.rates.commands.get().to_string()),
+            ("total_net_input_bytes", stats.input_bytes.get().to_string()),
+            ("total_net_output_bytes", stats.output_bytes.get().to_string()),
+            ("rejected_connections", stats.connections_rejected.get().to_string()),
+            ("evicted_clients", stats.evicted_clients.get().to_string()),
+            ("pubsub_channels", broker.channel_count(Space::Channels).to_string()),
+            ("pubsub_patterns", broker.pattern_count().to_string()),
+            ("pubsubshard_channels", broker.channel_count(Space::Shards).to_string()),
+            ("total_error_replies", errors.to_string()),
+            ("pubsub_messages_published", stats.messages_published.get().to_string()),
+            ("pubsub_messages_delivered", stats.messages_delivered.get().to_string()),
+            (
+                "client_query_buffer_limit_disconnections",
+                stats.query_limit_disconnections.get().to_string(),
+            ),
+            (
+                "client_output_buffer_limit_disconnections",
+                stats.output_limit_disconnections.get().to_string(),
+            ),
+        ]
+    }
+
+    /// Commands that are sent all day are not timed, since a clock would cost much of what they cost.
+    fn commandstats(&self, text: &mut String) {
+        let host = self.host;
+        for entry in command::entries() {
+            let counters = host.commands.of(entry.number);
+            let [calls, rejected, failed, micros] =
+                [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
+                    .map(Counter::get);
+            if calls + rejected > 0 {
+                let name = entry.spec.name;
+                let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
+                let _ = write!(
+                    text,
+                    "cmdstat_{name}:calls={calls},usec={micros},usec_per_call={per_call:.2},\
                  rejected_calls={rejected},failed_calls={failed}\r\n"
-            );
+                );
+            }
+        }
+    }
+
+    fn errorstats(&self, text: &mut String) {
+        let host = self.host;
+        for (code, count) in host.commands.errors() {
+            let _ = write!(text, "errorstat_{}:count={count}\r\n", String::from_utf8_lossy(&code));
         }
     }
 }
 
-fn errorstats(Subject { host, .. }: &Subject<'_>, text: &mut String) {
-    for (code, count) in host.commands.errors() {
-        let _ = write!(text, "errorstat_{}:count={count}\r\n", String::from_utf8_lossy(&code));
-    }
-}
-
-fn cluster(_: &Subject<'_>, text: &mut String) {
-    field(text, "cluster_enabled", 0);
+fn cpu() -> Values {
+    let (user, system) = cpu_seconds();
+    vec![("used_cpu_sys", format!("{system:.6}")), ("used_cpu_user", format!("{user:.6}"))]
 }
 
 fn field(text: &mut String, name: &str, value: impl Display) {

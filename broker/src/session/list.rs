@@ -185,7 +185,7 @@ pub(super) fn describe(card: &Card, now: Instant, text: &mut String) {
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-         omem={output} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         omem={output} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
         card.id,
         card.peer,
         card.local,
@@ -204,6 +204,7 @@ pub(super) fn describe(card: &Card, now: Instant, text: &mut String) {
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         read(&words.user),
+        counts.redirect.load(Ordering::Relaxed),
         counts.protocol.load(Ordering::Relaxed),
         read(&words.library_name),
         read(&words.library_version),
@@ -220,7 +221,7 @@ fn flags(card: &Card) -> String {
         ('x', is(Mark::InTransaction)),
         ('b', card.blocked.load(Ordering::Relaxed)),
         ('t', is(Mark::Tracking)),
-        ('c', is(Mark::Closing)),
+        ('B', is(Mark::Broadcast)),
         ('U', matches!(card.peer, Address::Unix(_))),
         ('e', is(Mark::NoEvict)),
         ('T', is(Mark::NoTouch)),

@@ -124,7 +124,7 @@ impl Session {
         };
         let protocol = self.member.protocol.get();
         let limit = self.output_limit(&audience.config);
-        audience.mail().reply(&self.member, limit, |out| {
+        audience.mail().push(&self.member, limit, |out| {
             reply::confirmation(out, protocol, kind, name, subscriptions);
         });
     }

@@ -1,7 +1,7 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
 use super::{Answer, SYNTAX_ERROR};
-use crate::command::{self, COMMANDS, Keys, Lookup, Spec, Value, find_full};
+use crate::command::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::pattern;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
@@ -42,7 +42,7 @@ pub(super) fn info<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
     if names.len() == 0 {
         return all();
     }
-    let described = |name| find_full(name).map_or(Reply::NullArray, |entry| described(entry.spec));
+    let described = |name| find_full(name).map_or(Reply::Null, |entry| described(entry.spec));
     Reply::Array(names.map(described).collect())
 }
 
@@ -76,13 +76,20 @@ fn keys_of<'a>(request: Request<'a>) -> Result<Vec<&'a [u8]>, Vec<u8>> {
     let Lookup::Found(entry) = command::find(request.argument(2), subcommand) else {
         return Err(b"ERR Invalid command specified".to_vec());
     };
-    if entry.spec.keys.first == 0 {
+    if !has_keys(entry.spec) {
         return Err(b"ERR The command has no key arguments".to_vec());
     }
     if !entry.spec.accepts(arguments.len()) {
         return Err(b"ERR Invalid number of arguments specified for command".to_vec());
     }
     Ok(keys(entry.spec, arguments))
+}
+
+/// Whether a command has keys. What `SSUBSCRIBE` has in their place are channels, which only matter
+/// for the slot of a cluster.
+fn has_keys(spec: &Spec) -> bool {
+    use Command::{SPublish, SSubscribe, SUnsubscribe};
+    spec.keys.first != 0 && !matches!(spec.command, SPublish | SSubscribe | SUnsubscribe)
 }
 
 /// Returns the keys among the arguments of a command, its name included.
@@ -92,7 +99,7 @@ pub(super) fn keys<'a>(
 ) -> Vec<&'a [u8]> {
     let Keys { first, last, step } = spec.keys;
     let [first, step] = [first, step].map(|number| usize::try_from(number).unwrap_or(0));
-    if first == 0 {
+    if !has_keys(spec) {
         return Vec::new();
     }
     // A negative last key counts from the end.

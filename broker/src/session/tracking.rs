@@ -1,6 +1,8 @@
 //! `CLIENT TRACKING`: server-assisted caching. Without keys nothing is ever invalidated, but
 //! clients that ask for it must be told the same as by Redis.
 
+use std::sync::atomic::Ordering;
+
 use super::client::on_or_off;
 use super::{Answer, CommandError, SYNTAX_ERROR, Session};
 use crate::card::Mark;
@@ -35,8 +37,18 @@ impl Session {
         } else {
             self.tracking = None;
         }
-        self.card.set(Mark::Tracking, self.tracking.is_some());
+        self.note_tracking();
         Ok(Reply::ok())
+    }
+
+    /// Keeps what others see.
+    pub(super) fn note_tracking(&self) {
+        let is_broadcast = self.tracking.as_ref().is_some_and(|tracking| tracking.broadcast);
+        let redirect =
+            self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed());
+        self.card.set(Mark::Tracking, self.tracking.is_some());
+        self.card.set(Mark::Broadcast, is_broadcast);
+        self.card.counts.redirect.store(redirect, Ordering::Relaxed);
     }
 
     fn parse_tracking(&self, request: Request<'_>) -> Result<Tracking, CommandError> {
