@@ -142,7 +142,12 @@ impl Connection {
         self.take_in(&held, decoder, &mut audience.borrow_mut());
         while self.may_read(cx) {
             let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
-                Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
+                Ok(0) => {
+                    // A client that has sent everything may still read its replies.
+                    self.flush(host, &mut audience.borrow_mut());
+                    return Poll::Ready(Disconnect::Closed);
+                }
+                Err(_) => return Poll::Ready(Disconnect::Closed),
                 Ok(read) => read,
             };
             self.card.touch(Instant::now());

@@ -6,6 +6,7 @@
 //! | `backplane`     | many servers acting as one over a broker that may go away               |
 //! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
+//! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
@@ -18,6 +19,7 @@ mod auth;
 mod backplane;
 mod chat_demo;
 mod configuration;
+mod half_closed;
 mod limits;
 mod ordering;
 mod pubsub;

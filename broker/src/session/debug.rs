@@ -36,14 +36,14 @@ pub(super) fn debug(request: Request<'_>) -> Answer {
         }
         (b"set-active-expire" | b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
         | (b"change-repl-id" | b"loadaof" | b"flushall" | b"reload", 2) => Ok(Reply::ok()),
-        (b"replybuffer" | b"pause-cron", 4) => Ok(Reply::ok()),
+        (b"replybuffer", 4) | (b"pause-cron", 3) => Ok(Reply::ok()),
         (b"reload", _) => reload(request),
         (b"digest", 2) => Ok(Reply::Simple(NO_DIGEST.into())),
         (b"digest-value", 2..) => {
             let digests = request.arguments_from(2).map(|_| Reply::Simple(NO_DIGEST.into()));
             Ok(Reply::Array(digests.collect()))
         }
-        (b"object" | b"sdslen" | b"listpack" | b"ziplist", 3) => Err(b"ERR no such key".to_vec()),
+        (b"object" | b"sdslen" | b"listpack", 3) => Err(b"ERR no such key".to_vec()),
         (b"protocol", 3) => protocol(request.argument(2)),
         (b"error", 3) => Err(request.argument(2).to_vec()),
         (b"log", 3) => {

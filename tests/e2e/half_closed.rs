@@ -1,0 +1,12 @@
+//! Clients that have said everything, and still listen.
+
+use super::server;
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_gets_the_replies_to_what_it_sent() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    client.send_raw(b"PING one\r\nPING two\r\n").await;
+    client.close_writing().await;
+    assert_eq!(client.read_to_close().await, "$3\r\none\r\n$3\r\ntwo\r\n");
+}
