@@ -8,9 +8,11 @@
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
+//! | `operation`     | what operators do with a running server and with the process            |
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
 //! | `shutdown`      | SIGTERM                                                                 |
+//! | `workers`       | what one client does to others holds on whatever thread they are        |
 //!
 //! Most modules know only `super::server`. The binary `external` runs those against `redis-server` as
 //! well, so that no claim here is about what we merely believe of Redis.
@@ -21,9 +23,11 @@ mod chat_demo;
 mod configuration;
 mod half_closed;
 mod limits;
+mod operation;
 mod ordering;
 mod pubsub;
 mod shutdown;
+mod workers;
 
 use harness::Server;
 

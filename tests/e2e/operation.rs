@@ -1,0 +1,100 @@
+//! What operators do with a running server, and with the process.
+
+use std::process::Command;
+
+use harness::{DEADLINE, Process, array, broker_bin, eventually, ok, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::server;
+
+#[tokio::test]
+async fn a_socket_file_serves_as_well_and_goes_with_the_server() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("broker.sock");
+    let shown = path.display().to_string();
+    let mut server = server(&["--unixsocket", &shown, "--unixsocketperm", "700"]).await;
+    let mut socket = within(DEADLINE, UnixStream::connect(&path)).await.expect("it listens");
+    socket.write_all(b"PING\r\n").await.expect("it reads");
+    let mut reply = [0; 7];
+    within(DEADLINE, socket.read_exact(&mut reply)).await.expect("it answers");
+    assert_eq!(&reply, b"+PONG\r\n");
+    assert_eq!(server.stop(DEADLINE).await, 0);
+    assert!(!path.exists(), "the socket file is left");
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_process() {
+    let mut server = server(&[]).await;
+    let mut client = server.client().await;
+    client.send(&["SHUTDOWN", "NOSAVE"]).await;
+    client.expect_closed().await;
+    assert_eq!(server.process().exited(DEADLINE).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_config_rewrite_wrote_starts_the_same_server() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("broker.conf");
+    std::fs::write(&path, "# mine\ntimeout 5\nappendonly no\n").expect("a file");
+    let file = path.display().to_string();
+    let mut first = server(&[&file]).await;
+    let mut client = first.client().await;
+    let set = ["CONFIG", "SET", "timeout", "7", "requirepass", "a b", "maxclients", "50"];
+    assert_eq!(client.command(&set).await, ok());
+    assert_eq!(client.command(&["CONFIG", "REWRITE"]).await, ok());
+    first.stop(DEADLINE).await;
+
+    let text = std::fs::read_to_string(&path).expect("the file");
+    assert!(text.starts_with("# mine\ntimeout 7\nappendonly no\n"), "{text}");
+    let second = server(&[&file]).await;
+    let mut client = second.stranger().await;
+    assert_eq!(client.command(&["AUTH", "a b"]).await, ok());
+    let get = ["CONFIG", "GET", "maxclients"];
+    assert_eq!(client.command(&get).await, array!["maxclients", "50"]);
+}
+
+#[tokio::test]
+async fn a_daemon_leaves_its_number_and_takes_the_file_with_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let [pid, socket, log] =
+        ["pid", "socket", "log"].map(|name| dir.path().join(name).display().to_string());
+    let arguments =
+        ["--port", "0", "--unixsocket", &socket, "--daemonize", "yes", "--pidfile", &pid];
+    let mut command = Command::new(broker_bin());
+    let started = Process::start(command.args(arguments).args(["--logfile", &log]));
+    assert_eq!(started.finish(DEADLINE).await.code, Some(0));
+
+    let mut client = None;
+    eventually(async || {
+        client = UnixStream::connect(&socket).await.ok();
+        client.is_some()
+    })
+    .await;
+    let mut client = client.expect("it listens");
+    assert!(std::fs::read_to_string(&pid).expect("the file").trim().parse::<u32>().is_ok());
+    client.write_all(b"SHUTDOWN\r\n").await.expect("it reads");
+    let pid = std::path::Path::new(&pid);
+    eventually(async || !pid.exists()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_replies_is_not_read_from_without_end() {
+    let server = server(&[]).await;
+    let mut hog = server.client().await;
+    // Each asks for far more than it sends; the broker must stop reading long before all are sent.
+    let request = b"COMMAND DOCS\r\n".repeat(64);
+    let mut sent = 0;
+    while tokio::time::timeout(std::time::Duration::from_secs(1), hog.send_raw(&request))
+        .await
+        .is_ok()
+    {
+        sent += request.len();
+        assert!(sent < 16 * 1024 * 1024, "the broker reads on and on");
+    }
+    let mut other = server.client().await;
+    let info = other.command(&["INFO", "memory"]).await;
+    let resident = info.text().lines().find_map(|line| line.strip_prefix("used_memory_rss:"));
+    let resident: u64 = resident.expect("a field").trim().parse().expect("a number");
+    assert!(resident < 300 * 1024 * 1024, "{resident} bytes are held");
+}

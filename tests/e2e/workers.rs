@@ -1,0 +1,117 @@
+//! Several threads must not show: what one client does to others holds wherever they are served.
+
+use harness::{Client, DEADLINE};
+use harness::{array, eventually, ok, within};
+
+use super::server;
+
+/// Enough clients that each of four workers has some.
+const CLIENTS: usize = 8;
+
+#[tokio::test]
+async fn nothing_comes_between_the_messages_of_a_transaction() {
+    const ROUNDS: usize = 50;
+    const BATCH: usize = 10;
+
+    let server = server(&["--io-threads", "4"]).await;
+    let mut subscribers = clients(&server, 4).await;
+    for subscriber in &mut subscribers {
+        subscriber.subscribe(&["news"]).await;
+    }
+    let publishers = clients(&server, 4).await;
+    let tasks = publishers.into_iter().enumerate().map(|(index, mut publisher)| {
+        tokio::spawn(async move {
+            let publish = format!("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$1\r\n{index}\r\n");
+            let transaction = format!("MULTI\r\n{}EXEC\r\n", publish.repeat(BATCH));
+            let bytes = transaction.repeat(ROUNDS);
+            publisher.pipeline(bytes.as_bytes(), ROUNDS * (BATCH + 2)).await;
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("the publisher ends");
+    }
+    for subscriber in &mut subscribers {
+        for round in 0..4 * ROUNDS {
+            let mut batch = Vec::new();
+            for _ in 0..BATCH {
+                batch.push(subscriber.read_reply().await.items()[2].text().to_owned());
+            }
+            assert!(batch.iter().all(|own| *own == batch[0]), "batch {round} is mixed: {batch:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_killed_from_elsewhere_is_closed_and_counts_no_more() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut subscribers = clients(&server, CLIENTS).await;
+    for subscriber in &mut subscribers {
+        subscriber.subscribe(&["news"]).await;
+    }
+    let mut operator = server.client().await;
+    let killed = operator.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(killed, CLIENTS as i64);
+    for subscriber in &mut subscribers {
+        subscriber.expect_closed().await;
+    }
+    eventually(async || operator.command(&["PUBSUB", "NUMSUB", "news"]).await == array!["news", 0])
+        .await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_loses_its_channel_is_closed_wherever_it_is() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut operator = server.client().await;
+    let rules = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "&news", "&chat"];
+    assert_eq!(operator.command(&rules).await, ok());
+    let mut subscribers = clients(&server, CLIENTS).await;
+    for (index, subscriber) in subscribers.iter_mut().enumerate() {
+        assert_eq!(subscriber.command(&["AUTH", "ann", "x"]).await, ok());
+        subscriber.subscribe(&[if index % 2 == 0 { "news" } else { "chat" }]).await;
+    }
+    let rules = ["ACL", "SETUSER", "ann", "resetchannels", "&news"];
+    assert_eq!(operator.command(&rules).await, ok());
+    for (index, subscriber) in subscribers.iter_mut().enumerate() {
+        match index % 2 {
+            0 => subscriber.expect_silence().await,
+            _ => subscriber.expect_closed().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_change_are_in_force_on_every_worker() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut operator = server.client().await;
+    let mut clients = clients(&server, CLIENTS).await;
+    let set = ["CONFIG", "SET", "proto-max-bulk-len", "1mb"];
+    assert_eq!(operator.command(&set).await, ok());
+    for client in &mut clients {
+        client.send_raw(b"*1\r\n$2000000\r\n").await;
+        let answer = client.read_to_close().await;
+        assert_eq!(answer, "-ERR Protocol error: invalid bulk length\r\n");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_holds_back_publishers_everywhere_until_it_ends() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut operator = server.client().await;
+    let mut publishers = clients(&server, CLIENTS).await;
+    assert_eq!(operator.command(&["CLIENT", "PAUSE", "100000", "WRITE"]).await, ok());
+    for publisher in &mut publishers {
+        publisher.send(&["PUBLISH", "news", "hello"]).await;
+    }
+    assert_eq!(operator.command(&["CLIENT", "UNPAUSE"]).await, ok());
+    for publisher in &mut publishers {
+        assert_eq!(within(DEADLINE, publisher.read_reply()).await, 0);
+    }
+}
+
+async fn clients(server: &harness::Server, count: usize) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(server.client().await);
+    }
+    clients
+}
