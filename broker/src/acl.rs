@@ -126,11 +126,9 @@ impl Acl {
 
     /// Changes a user by rules, or makes it. The words of a selector may stand apart.
     ///
-    /// The caller has seen to it that [`is_valid_name`] holds.
-    ///
     /// # Errors
     ///
-    /// A rule that cannot be applied; then nothing is changed.
+    /// A name with blanks, or a rule that cannot be applied; then nothing is changed.
     pub(crate) fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), AclError> {
         let user = self.user(name).map(|user| User::clone(&user));
         let user = user.unwrap_or_else(|| User::new(name, self.channels_default));
@@ -143,7 +141,8 @@ impl Acl {
     ///
     /// # Errors
     ///
-    /// The user is there already, or a rule cannot be applied; then nothing is changed.
+    /// The user is there already, its name has blanks, or a rule cannot be applied; then nothing is
+    /// changed.
     pub(crate) fn configure_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), AclError> {
         let mut user = User::new(name, self.channels_default);
         if name == DEFAULT_USER {
@@ -191,6 +190,9 @@ impl Acl {
     }
 
     fn with_rules(&self, mut user: User, rules: &[&[u8]]) -> Result<User, AclError> {
+        if !is_valid_name(user.name()) {
+            return Err(AclError::Name);
+        }
         let joined = rule::join_selectors(rules)
             .map_err(|rule::Unmatched(at)| AclError::Unmatched { rule: rules[at].to_vec() })?;
         for rule in joined {
@@ -386,6 +388,8 @@ mod tests {
             [("ann", true), ("", true), ("a b", false), ("a\tb", false), ("a\0", false)]
         {
             assert_eq!(is_valid_name(name.as_bytes()), expected, "{name:?}");
+            assert_eq!(acl().set_user(name.as_bytes(), &[]).is_ok(), expected, "{name:?}");
+            assert_eq!(acl().configure_user(name.as_bytes(), &[]).is_ok(), expected, "{name:?}");
         }
     }
 

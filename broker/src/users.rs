@@ -16,7 +16,8 @@ use crate::config::Config;
 /// All users of a server.
 #[derive(Debug)]
 pub(crate) struct Users {
-    acl: Mutex<Acl>,
+    /// Shared with those who read it without the lock; a change is made on a copy.
+    acl: Mutex<Arc<Acl>>,
     log: Mutex<AclLog>,
     generation: AtomicU64,
     pub(crate) file: Option<PathBuf>,
@@ -47,7 +48,12 @@ impl Users {
         if let Some(path) = &file {
             acl = read(path, default)?;
         }
-        Ok(Self { acl: acl.into(), log: Mutex::default(), generation: AtomicU64::new(0), file })
+        Ok(Self {
+            acl: Mutex::new(acl.into()),
+            log: Mutex::default(),
+            generation: AtomicU64::new(0),
+            file,
+        })
     }
 
     /// Returns a number that is another after each change.
@@ -76,12 +82,12 @@ impl Users {
 
     /// Looks at all users.
     pub(crate) fn with<R>(&self, see: impl FnOnce(&Acl) -> R) -> R {
-        see(&self.acl.lock())
+        see(&self.acl.lock().clone())
     }
 
     /// Makes a change. It is whole or not at all, which is `change`'s business.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Acl) -> R) -> R {
-        let result = change(&mut self.acl.lock());
+        let result = change(Arc::make_mut(&mut *self.acl.lock()));
         self.generation.fetch_add(1, Ordering::Release);
         result
     }

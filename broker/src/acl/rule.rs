@@ -13,6 +13,8 @@ pub(crate) enum AclError {
     Rule { rule: Vec<u8>, cause: RuleError },
     /// A selector begins with this rule, and does not end.
     Unmatched { rule: Vec<u8> },
+    /// Nobody may be called so.
+    Name,
 }
 
 impl AclError {
@@ -26,6 +28,7 @@ impl AclError {
             Self::Unmatched { rule } => {
                 [b"Unmatched parenthesis in acl selector starting at '", text(rule), b"'."].concat()
             }
+            Self::Name => b"Usernames can't contain spaces or null characters".to_vec(),
         }
     }
 }

@@ -99,7 +99,7 @@ impl User {
     /// Says what is in the way, as Redis tells it: the last key or channel that no selector allows,
     /// or the command if none allows that.
     pub(crate) fn may(&self, access: &Access<'_>) -> Result<(), Denied> {
-        if self.root.is_unrestricted() {
+        if self.may_do_everything() {
             return Ok(());
         }
         let mut worst = Obstacle::Command;

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::unused::Change;
 use super::{Config, DebugCommand, LogLevel, OutputLimit};
-use crate::acl::Acl;
+use crate::acl::{Acl, AclError};
 use crate::users::{add_users, channels_default};
 
 /// One directive.
@@ -72,6 +72,8 @@ pub(crate) enum Invalid {
     NotAChoice(String),
     #[error("argument must be an octal value between 0 and 777 inclusive")]
     NotOctal,
+    #[error("Invalid save parameters")]
+    SaveParameters,
     #[error("Error in user declaration: {0}")]
     User(String),
     #[error("No such command in rename-command")]
@@ -512,7 +514,10 @@ fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     let mut users = config.users.clone();
     users.push(values.to_vec());
     let mut acl = Acl::new(channels_default(config));
-    add_users(&mut acl, &users).map_err(|error| Invalid::User(error.to_string()))?;
+    add_users(&mut acl, &users).map_err(|error| match error {
+        AclError::Rule { cause, .. } => Invalid::User(cause.to_string()),
+        error => Invalid::User(error.to_string()),
+    })?;
     config.users = users;
     Ok(())
 }

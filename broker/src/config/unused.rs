@@ -39,6 +39,7 @@ impl Other {
     /// Looks whether the directive takes `value`.
     pub(crate) fn check(&self, value: &[u8]) -> Result<(), Invalid> {
         match self.values {
+            Values::Any if self.name == "save" => check_save(value),
             Values::Any => Ok(()),
             Values::Flag => directive::flag(value).map(|_| ()),
             Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
@@ -66,6 +67,18 @@ impl Other {
             name => name.replace("slave", "replica").replace("ziplist", "listpack"),
         }
     }
+}
+
+/// `save` takes seconds and changes in turn, or nothing.
+fn check_save(value: &[u8]) -> Result<(), Invalid> {
+    let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
+    let is_pair = |pair: &[&[u8]]| {
+        directive::integer(pair[0], 1, i64::MAX).is_ok()
+            && directive::integer(pair[1], 0, i64::MAX).is_ok()
+    };
+    let holds =
+        value.is_empty() || words.len().is_multiple_of(2) && words.chunks_exact(2).all(is_pair);
+    if holds { Ok(()) } else { Err(Invalid::SaveParameters) }
 }
 
 /// Finds a directive, in whatever case it is written.

@@ -196,6 +196,12 @@ fn check<'a>(
             return Err([start, c_text(name, usize::MAX), b"'"].concat());
         }
     };
+    if let Some(directive) = directive::find(name).filter(|directive| directive.name == "port") {
+        // Redis can change its port, so it looks at the value first.
+        directive
+            .set(&mut Config::default(), &[setting.value.to_vec()])
+            .map_err(|invalid| failed(name, &invalid.to_string()))?;
+    }
     match change {
         Change::Immutable => Err(failed(name, "can't set immutable config")),
         Change::Protected => Err(failed(name, "can't set protected config")),
