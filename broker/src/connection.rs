@@ -141,7 +141,8 @@ impl Connection {
         let held = std::mem::take(&mut *self.held.borrow_mut());
         self.take_in(&held, decoder, &mut audience.borrow_mut());
         while self.may_read(cx) {
-            let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
+            let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
+            let read = match read {
                 Ok(0) => {
                     // A client that has sent everything may still read its replies.
                     self.flush(host, &mut audience.borrow_mut());

@@ -178,7 +178,10 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             eprintln!("{}", self.transcript());
+            return;
         }
+        // A panic may end one connection and no other, and yet is a defect that nobody else sees.
+        assert!(!self.stderr().contains("panicked at"), "it panicked\n{}", self.transcript());
     }
 }
 
