@@ -201,7 +201,7 @@ impl Session {
 
     /// Answers bytes that are no request, and ends the session.
     pub(crate) fn refuse(&self, error: ProtocolError, audience: &mut Audience) {
-        self.reply(audience, &Reply::error(format!("ERR Protocol error: {error}")));
+        self.reply(audience, &Reply::error(error.message()));
         audience.mail().disconnect(&self.member, Disconnect::Protocol);
     }
 

@@ -286,10 +286,11 @@ fn find_in_text(byte: u8, text: &[u8]) -> Option<usize> {
 
 fn count(digits: &[u8], limits: Limits) -> Result<usize, ProtocolError> {
     match integer(digits) {
-        Some(count) if count > ARGUMENTS_MAX => Err(ProtocolError::Count),
+        Some(count) if count > i32::MAX.into() => Err(ProtocolError::Count),
         Some(count) if count > ARGUMENTS_MAX_UNAUTHENTICATED && !limits.authenticated => {
             Err(ProtocolError::CountUnauthenticated)
         }
+        Some(count) if count > ARGUMENTS_MAX => Err(ProtocolError::Count),
         Some(count) => Ok(usize::try_from(count).unwrap_or(0)),
         None => Err(ProtocolError::Count),
     }
@@ -331,6 +332,18 @@ pub(crate) fn integer(digits: &[u8]) -> Option<i64> {
         value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
     }
     if negative { Some(value) } else { value.checked_neg() }
+}
+
+impl ProtocolError {
+    /// Returns the reply. A byte that is no letter is shown as it is.
+    pub(crate) fn message(self) -> Vec<u8> {
+        match self {
+            Self::NoBulk(byte) => {
+                [b"ERR Protocol error: expected '$', got '", &[byte][..], b"'"].concat()
+            }
+            other => format!("ERR Protocol error: {other}").into_bytes(),
+        }
+    }
 }
 
 /// Redis shows line ends as blanks, so that an error stays one line.

@@ -128,7 +128,10 @@ pub(super) fn script_flush(request: Request<'_>) -> Answer {
     match request.len() {
         2 => Ok(Reply::ok()),
         3 if is_mode(request.argument(2)) => Ok(Reply::ok()),
-        _ => Err(format!("ERR {container} FLUSH only supports SYNC|ASYNC option").into_bytes()),
+        _ if container == "SCRIPT" => {
+            Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
+        }
+        _ => Err(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option".to_vec()),
     }
 }
 

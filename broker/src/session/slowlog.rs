@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::monitor::is_secret;
-use super::{Answer, Session};
+use super::{Answer, Session, help_wanted};
 use crate::command::Entry;
 use crate::config::Config;
 use crate::resp::reply::Reply;
@@ -16,6 +16,9 @@ impl Session {
         /// As many as Redis shows when nothing is said.
         const SHOWN: usize = 10;
 
+        if request.len() > 3 {
+            return Err(help_wanted("SLOWLOG", request.argument(1)));
+        }
         let count = match (request.len() == 3).then(|| request::integer(request.argument(2))) {
             None => SHOWN,
             Some(Some(-1)) => usize::MAX,

@@ -104,9 +104,12 @@ impl Session {
         for (entry, request) in &transaction.queued {
             // Rights may have changed meanwhile.
             match self.check_permission(*entry, request.borrow(), audience, true) {
-                Ok(()) => {
-                    self.run(*entry, request.borrow(), audience);
-                }
+                Ok(()) => match not_in_transaction(entry.spec.command) {
+                    Some(error) => self.reply_error(audience, error.to_vec()),
+                    None => {
+                        self.run(*entry, request.borrow(), audience);
+                    }
+                },
                 Err(error) => self.reply_error(audience, no_longer(&error)),
             }
         }
@@ -125,6 +128,15 @@ impl Session {
     }
 }
 
+/// Redis' words for what would make a transaction's reply something else than one array.
+fn not_in_transaction(command: Command) -> Option<&'static [u8]> {
+    match command {
+        Command::SSubscribe => Some(b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"),
+        Command::Monitor => Some(b"ERR MONITOR isn't allowed for DENY BLOCKING client"),
+        _ => None,
+    }
+}
+
 /// Redis' words for what was allowed when it was queued.
 fn no_longer(error: &[u8]) -> Vec<u8> {
     let reason: &[u8] = match error {
@@ -134,7 +146,7 @@ fn no_longer(error: &[u8]) -> Vec<u8> {
         error if error.ends_with(b"keys used as arguments") => {
             b"no permission to touch the specified keys"
         }
-        _ => b"no permission to access one of the channels used as arguments to the command",
+        _ => b"no permission to access one of the channels used as arguments",
     };
     let start =
         b"NOPERM ACLs rules changed between the moment the transaction was accumulated and \
