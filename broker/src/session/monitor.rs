@@ -70,6 +70,22 @@ pub(super) fn is_secret(entry: Entry, request: Request<'_>, index: usize) -> boo
             let is_auth = |at: usize| request.argument(at).eq_ignore_ascii_case(b"auth");
             index >= 3 && (is_auth(index - 1) || (index >= 4 && is_auth(index - 2)))
         }
+        // ACL SETUSER user rules
+        Command::AclSetUser => index >= 2,
+        // CONFIG SET requirepass password
+        Command::ConfigSet => {
+            let is_password = |at: usize| {
+                let name = request.argument(at).to_ascii_lowercase();
+                matches!(
+                    &*name,
+                    b"requirepass"
+                        | b"masterauth"
+                        | b"tls-key-file-pass"
+                        | b"tls-client-key-file-pass"
+                )
+            };
+            index >= 3 && index % 2 == 1 && is_password(index - 1)
+        }
         _ => false,
     }
 }

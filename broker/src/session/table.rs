@@ -27,7 +27,9 @@ pub(super) fn list(request: Request<'_>) -> Answer {
             {
                 b"module" => &|_| false,
                 b"aclcat" => &|spec| is_in_category(spec, wanted),
-                b"pattern" => &|spec| pattern::matches(wanted, spec.name.as_bytes()),
+                b"pattern" => {
+                    &|spec| pattern::matches(&wanted.to_ascii_lowercase(), spec.name.as_bytes())
+                }
                 _ => return Err(SYNTAX_ERROR.to_vec()),
             };
             all.filter(|spec| is_wanted(spec)).map(|spec| Reply::bulk(spec.name)).collect()
