@@ -238,8 +238,9 @@ impl Session {
 
     /// Finds out which command is asked for, and whether it may run now.
     fn permitted(&self, request: Request<'_>, audience: &Audience) -> Result<Entry, CommandError> {
-        let entry = self.look_up(request)?;
-        self.card.set_last_command(entry.number);
+        let entry = self.look_up(request);
+        self.card.set_last_command(entry.as_ref().map_or(u16::MAX, |entry| entry.number));
+        let entry = entry?;
         self.check(entry, request, audience).inspect_err(|_| {
             self.host.commands.of(entry.number).rejected.add(1);
         })?;

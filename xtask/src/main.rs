@@ -71,7 +71,7 @@ fn test() -> Result<(), Failure> {
         .run()?;
     Step::cargo("tests with other programs")
         .args(["test", "--locked", "--workspace", "--features", "e2e/external"])
-        .args(["--test", "external"])
+        .args(["--test", "external", "--test", "parity"])
         .run()?;
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])

@@ -1,0 +1,199 @@
+//! The deliberate differences, one row each, and which of them still show.
+//!
+//! A row names the conversations and steps it is about, with `*` for any text. It says either what
+//! our replies hold beyond Redis' (`drop`, `drop-pair`), and then the rest is compared as always, or
+//! what each server says instead (`ours`, `redis`, again with `*`). A row that nothing needs any more
+//! is wrong and must go.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::frame::Frame;
+use crate::transcript::Shown;
+
+/// A way in which our broker deliberately differs.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    conversation: String,
+    step: String,
+    ours: Option<String>,
+    redis: Option<String>,
+    /// Text that our lines and bulk strings hold beyond Redis'.
+    drop: Vec<String>,
+    /// Names of pairs that our maps hold beyond Redis'.
+    drop_pair: Vec<String>,
+    reason: String,
+    shows: AtomicBool,
+}
+
+/// One step that did not come out the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference<'a> {
+    pub(crate) conversation: &'a str,
+    pub(crate) step: &'a str,
+    pub(crate) ours: Shown,
+    pub(crate) redis: Shown,
+}
+
+/// Reads the rows: `== name`, then lines `key: value`.
+///
+/// # Errors
+///
+/// When a line is none of these, or a row lacks one.
+pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let wrong = || format!("differences.txt:{}: expected a row, found {line:?}", number + 1);
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix("== ") {
+            rows.push(Row { name: name.into(), ..Row::default() });
+            continue;
+        }
+        let row = rows.last_mut().ok_or_else(wrong)?;
+        let (key, value) = line.split_once(": ").ok_or_else(wrong)?;
+        match key {
+            "conversation" => row.conversation = value.into(),
+            "step" => row.step = value.into(),
+            "ours" => row.ours = Some(value.into()),
+            "redis" => row.redis = Some(value.into()),
+            "drop" => {
+                row.drop.push(value.replace("\\r", "\r").replace("\\n", "\n").replace("\\s", " "))
+            }
+            "drop-pair" => row.drop_pair.push(value.into()),
+            "reason" => row.reason = value.into(),
+            _ => return Err(wrong()),
+        }
+    }
+    match rows.iter().find(|row| !row.is_complete()) {
+        Some(row) => Err(format!("the row {:?} lacks a line", row.name)),
+        None => Ok(rows),
+    }
+}
+
+/// Returns what no row names of this difference, and remembers the rows that were needed.
+pub(crate) fn unnamed<'a>(rows: &[Row], at: Difference<'a>) -> Option<Difference<'a>> {
+    let about =
+        |row: &&Row| matches(&row.conversation, at.conversation) && matches(&row.step, at.step);
+    let mut ours = at.ours.clone();
+    let mut needed: Vec<&Row> = Vec::new();
+    for row in rows.iter().filter(about) {
+        let before = ours.clone();
+        ours.frames.iter_mut().for_each(|frame| row.drop_from(frame));
+        if ours != before {
+            needed.push(row);
+        }
+    }
+    if ours != at.redis {
+        let (ours_text, redis_text) = (ours.to_string(), at.redis.to_string());
+        match rows.iter().filter(about).find(|row| row.says(&ours_text, &redis_text)) {
+            Some(row) => needed.push(row),
+            None => return Some(Difference { ours, ..at }),
+        }
+    }
+    needed.iter().for_each(|row| row.shows.store(true, Ordering::Relaxed));
+    None
+}
+
+/// Returns the rows that no conversation needed.
+pub(crate) fn idle(rows: &[Row]) -> Vec<&Row> {
+    rows.iter().filter(|row| !row.shows.load(Ordering::Relaxed)).collect()
+}
+
+impl Row {
+    fn is_complete(&self) -> bool {
+        let says = self.ours.is_some() && self.redis.is_some();
+        let drops = !self.drop.is_empty() || !self.drop_pair.is_empty();
+        let is_about = !self.conversation.is_empty() && !self.step.is_empty();
+        is_about && !self.reason.is_empty() && (says || drops)
+    }
+
+    fn says(&self, ours: &str, redis: &str) -> bool {
+        let says = |pattern: &Option<String>, text| {
+            pattern.as_deref().is_some_and(|pattern| matches(pattern, text))
+        };
+        says(&self.ours, ours) && says(&self.redis, redis)
+    }
+
+    fn drop_from(&self, frame: &mut Frame) {
+        match frame {
+            Frame::Items(_, items) => {
+                let mut at = 0;
+                while at + 1 < items.len() {
+                    let is_dropped = matches!(&items[at], Frame::Bulk(_, name)
+                        if self.drop_pair.iter().any(|dropped| dropped.as_bytes() == name));
+                    match is_dropped {
+                        true => drop(items.drain(at..at + 2)),
+                        false => at += 2,
+                    }
+                }
+                items.iter_mut().for_each(|item| self.drop_from(item));
+            }
+            Frame::Line(_, text) | Frame::Bulk(_, text) => {
+                if let Ok(known) = std::str::from_utf8(text) {
+                    let dropped = |known: String, part: &String| known.replace(part, "");
+                    *text = self.drop.iter().fold(known.to_owned(), dropped).into_bytes();
+                }
+            }
+        }
+    }
+}
+
+/// `*` stands for any text, everything else for itself.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(bytes: &[u8]) -> Shown {
+        let (frame, _) = Frame::parse(bytes).unwrap().unwrap();
+        Shown { frames: vec![frame], ..Shown::default() }
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        assert!(matches("a*c*", "abcd") && matches("*", "") && matches("a", "a"));
+        assert!(!matches("a*c", "abcd") && !matches("a", "ab") && !matches("a*a", "a"));
+    }
+
+    #[test]
+    fn a_row_shows_once_it_was_needed() {
+        let text = "== x\nconversation: c*\nstep: *\nours: :1*\nredis: :2*\nreason: r\n";
+        let rows = read(text).unwrap();
+        let (ours, redis) = (shown(b":1\r\n"), shown(b":2\r\n"));
+        assert_eq!(idle(&rows).len(), 1);
+        let at = Difference { conversation: "cc", step: "", ours, redis };
+        assert!(unnamed(&rows, at).is_none());
+        assert_eq!(idle(&rows).len(), 0);
+        assert!(read("== x\nconversation: c\n").is_err());
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_the_rest_to_be_compared() {
+        let text = "== x\nconversation: *\nstep: *\ndrop-pair: a\ndrop: \\sz\nreason: r\n";
+        let rows = read(text).unwrap();
+        let check = |ours: &[u8], redis: &[u8], named| {
+            let (ours, redis) = (shown(ours), shown(redis));
+            let at = Difference { conversation: "", step: "", ours, redis };
+            assert_eq!(unnamed(&rows, at).is_none(), named);
+        };
+        check(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n", b"*2\r\n$1\r\nb\r\n:2\r\n", true);
+        check(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n", b"*2\r\n$1\r\nb\r\n:3\r\n", false);
+        check(b"$3\r\na z\r\n", b"$1\r\na\r\n", true);
+    }
+}

@@ -1,0 +1,140 @@
+//! One reply or push as it stood on the wire, taken apart just enough to mask what is volatile.
+//!
+//! A frame that is rendered gives the bytes it was read from, so that comparing rendered frames is
+//! comparing bytes; masks change the leaves and the lengths follow. It knows no protocol version:
+//! the type byte is kept, and a type that does not exist makes the bytes no frame at all.
+
+/// A reply, a push, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// `+ - : _ # , (` and what follows up to the end of the line.
+    Line(u8, Vec<u8>),
+    /// `$ = !` and the bytes that were announced.
+    Bulk(u8, Vec<u8>),
+    /// `* ~ > % |` and what they hold; keys and values of a map take turns.
+    Items(u8, Vec<Frame>),
+}
+
+impl Frame {
+    /// Takes one frame off the front of these bytes; nothing when it is not complete yet.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no RESP, or not in the one form that renders alike.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, String> {
+        let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
+        let (kind, text, body) = match bytes[..end].split_first() {
+            Some((kind, text)) => (*kind, text, end + 2),
+            None => return Err("an empty line".into()),
+        };
+        match (kind, text) {
+            (b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(', _) | (b'$' | b'*', b"-1") => {
+                Ok(Some((Self::Line(kind, text.to_vec()), body)))
+            }
+            (b'$' | b'=' | b'!', _) => Ok(bulk(bytes, kind, length(text)?, body)),
+            (b'*' | b'~' | b'>', _) => items(bytes, kind, length(text)?, body),
+            (b'%' | b'|', _) => items(bytes, kind, 2 * length(text)?, body),
+            _ => Err(format!("a line that starts with {:?}", char::from(kind))),
+        }
+    }
+
+    /// Returns the bytes of the frame.
+    pub(crate) fn render(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.render_to(&mut bytes);
+        bytes
+    }
+
+    /// Returns true if more confirmations will not follow: an error, or a command that was queued.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Line(kind, text) => *kind == b'-' || text == b"QUEUED",
+            _ => false,
+        }
+    }
+
+    /// Calls the function with every line and bulk, outermost first.
+    pub(crate) fn each_leaf(&mut self, change: &mut impl FnMut(u8, &mut Vec<u8>)) {
+        match self {
+            Self::Line(kind, text) | Self::Bulk(kind, text) => change(*kind, text),
+            Self::Items(_, items) => items.iter_mut().for_each(|item| item.each_leaf(change)),
+        }
+    }
+
+    fn render_to(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Line(kind, text) => {
+                bytes.push(*kind);
+                bytes.extend_from_slice(text);
+            }
+            Self::Bulk(kind, text) => {
+                bytes.push(*kind);
+                bytes.extend_from_slice(text.len().to_string().as_bytes());
+                bytes.extend_from_slice(b"\r\n");
+                bytes.extend_from_slice(text);
+            }
+            Self::Items(kind, items) => {
+                let is_pairs = matches!(kind, b'%' | b'|');
+                let count = if is_pairs { items.len() / 2 } else { items.len() };
+                bytes.push(*kind);
+                bytes.extend_from_slice(count.to_string().as_bytes());
+                bytes.extend_from_slice(b"\r\n");
+                items.iter().for_each(|item| item.render_to(bytes));
+                return;
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+fn bulk(bytes: &[u8], kind: u8, length: usize, body: usize) -> Option<(Frame, usize)> {
+    let end = body + length;
+    let text = bytes.get(body..end)?;
+    bytes.get(end..end + 2)?;
+    Some((Frame::Bulk(kind, text.to_vec()), end + 2))
+}
+
+fn items(
+    bytes: &[u8],
+    kind: u8,
+    count: usize,
+    body: usize,
+) -> Result<Option<(Frame, usize)>, String> {
+    let mut items = Vec::new();
+    let mut end = body;
+    for _ in 0..count {
+        let Some((item, length)) = Frame::parse(&bytes[end..])? else { return Ok(None) };
+        items.push(item);
+        end += length;
+    }
+    Ok(Some((Frame::Items(kind, items), end)))
+}
+
+fn length(text: &[u8]) -> Result<usize, String> {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<usize>().ok());
+    number
+        .filter(|number| number.to_string().as_bytes() == text)
+        .ok_or_else(|| format!("a length of \"{}\"", text.escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_the_bytes_it_was_read_from() {
+        for text in
+            ["+OK\r\n", "$-1\r\n", "_\r\n", "*0\r\n", "%1\r\n$1\r\na\r\n:1\r\n", ">1\r\n#t\r\n"]
+        {
+            let (frame, length) = Frame::parse(text.as_bytes()).unwrap().unwrap();
+            assert_eq!((frame.render(), length), (text.as_bytes().to_vec(), text.len()));
+        }
+    }
+
+    #[test]
+    fn waits_for_all_of_it_and_refuses_what_is_none() {
+        assert_eq!(Frame::parse(b"*1\r\n$3\r\nab"), Ok(None));
+        assert!(Frame::parse(b"$03\r\nabc\r\n").is_err());
+        assert!(Frame::parse(b"hello\r\n").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! Parity with Redis: the same conversations with Debian's `redis-server` and with our broker, in one
+//! run, compared byte for byte: `cargo test -p e2e --features external --test parity`.
+//!
+//! The conversations stand in `conversations/*.txt`, what they may not agree on in `differences.txt`.
+//! No expected reply is written down anywhere: Redis is asked each time. [`generated`] leads random
+//! conversations beside the written ones.
+//!
+//! Two variables of the environment help whoever works on a failure: `PARITY_ONLY` leads only the
+//! conversations whose names hold that text, `PARITY_REPORT` names a file for the report.
+
+mod conversation;
+mod difference;
+mod frame;
+mod generated;
+mod mask;
+mod pair;
+mod transcript;
+mod wire;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+use harness::Kind;
+use tokio::sync::Semaphore;
+
+use conversation::Conversation;
+use difference::{Difference, Row};
+use pair::Pair;
+use transcript::Transcript;
+
+#[tokio::test]
+async fn our_broker_answers_as_redis_does() {
+    let rows = difference::read(&text_of(&directory().join("differences.txt")));
+    let rows = rows.unwrap_or_else(|what| panic!("{what}"));
+    let results = lead_all(Kind::Ours, conversations()).await;
+    let report = Report::of(&results, &rows);
+    println!("parity: {} conversations equal, {} differ as named", report.equal, report.named);
+    report.finish(&rows);
+}
+
+/// What is not the same twice over Redis cannot be asked of ours.
+#[tokio::test]
+async fn redis_answers_as_redis_does() {
+    let results = lead_all(Kind::Redis, conversations()).await;
+    let stalled = results.iter().filter(|led| led.redis.is_stalled());
+    let stalled: Vec<&str> = stalled.map(|led| led.conversation.name.as_str()).collect();
+    let report = Report::of(&results, &[]);
+    println!("parity: {} conversations equal", report.equal);
+    assert!(stalled.is_empty(), "Redis says less than is read in {stalled:#?}\n{}", report.text);
+    report.finish(&[]);
+}
+
+#[test]
+fn conversations_are_many_and_each_has_a_name_of_its_own() {
+    let all = conversations();
+    let mut names = BTreeSet::new();
+    let twice: Vec<_> = all.iter().filter(|c| !names.insert(&c.name)).map(|c| &c.name).collect();
+    assert!(twice.is_empty(), "names that stand twice: {twice:#?}");
+    assert!(only().is_some() || all.len() >= 600, "only {} conversations", all.len());
+}
+
+/// What both sides answered in one conversation.
+#[derive(Clone, Debug)]
+struct Led {
+    conversation: Conversation,
+    ours: Transcript,
+    redis: Transcript,
+}
+
+/// What came of all conversations.
+#[derive(Debug, Default)]
+struct Report {
+    equal: usize,
+    named: usize,
+    unnamed: usize,
+    text: String,
+}
+
+impl Report {
+    fn of(results: &[Led], rows: &[Row]) -> Self {
+        let mut report = Self::default();
+        for led in results {
+            let all = led.differences();
+            let any = !all.is_empty();
+            let unnamed: Vec<_> =
+                all.into_iter().filter_map(|at| difference::unnamed(rows, at)).collect();
+            match (any, unnamed.is_empty()) {
+                (false, _) => report.equal += 1,
+                (true, true) => report.named += 1,
+                (true, false) => {
+                    report.unnamed += 1;
+                    report.add(led, &unnamed);
+                }
+            }
+        }
+        report
+    }
+
+    fn add(&mut self, led: &Led, differences: &[Difference<'_>]) {
+        let flags = led.conversation.flags.join(" ");
+        let _ = writeln!(self.text, "== {} {flags}", led.conversation.name);
+        for Difference { step, ours, redis, .. } in differences {
+            let (ours, redis) = (ours.to_string(), redis.to_string());
+            let common = common(&ours, &redis);
+            let (ours, redis) = (cut(&ours, common), cut(&redis, common));
+            let _ = writeln!(self.text, "  {step}\n    ours:  {ours}\n    redis: {redis}");
+        }
+    }
+
+    /// Fails with all that differs at once.
+    fn finish(self, rows: &[Row]) {
+        if let Some(path) = std::env::var_os("PARITY_REPORT") {
+            std::fs::write(path, &self.text).expect("the report can be written");
+        }
+        assert!(self.unnamed == 0, "{} conversations differ:\n{}", self.unnamed, self.text);
+        let idle: Vec<&str> =
+            difference::idle(rows).into_iter().map(|row| row.name.as_str()).collect();
+        assert!(only().is_some() || idle.is_empty(), "no longer different: {idle:#?}");
+    }
+}
+
+impl Led {
+    fn differences(&self) -> Vec<Difference<'_>> {
+        let (ours, redis) = (&self.ours, &self.redis);
+        let steps = self.conversation.steps.iter().enumerate();
+        let steps =
+            steps.map(|(index, step)| (step.text.as_str(), ours.step(index), redis.step(index)));
+        let rest = [("the end", ours.rest.clone(), redis.rest.clone())];
+        steps
+            .chain(rest)
+            .filter(|(_, ours, redis)| ours != redis)
+            .map(|(step, ours, redis)| Difference {
+                conversation: &self.conversation.name,
+                step,
+                ours,
+                redis,
+            })
+            .collect()
+    }
+}
+
+/// Leads all of them: those that leave no trace one after the other with the same pair of servers for
+/// each set of flags, the others with a pair of their own.
+async fn lead_all(ours: Kind, conversations: Vec<Conversation>) -> Vec<Led> {
+    let mut groups: BTreeMap<(Vec<String>, Option<usize>, usize), Vec<_>> = BTreeMap::new();
+    for (index, conversation) in conversations.into_iter().enumerate() {
+        let alone = conversation.fresh.then_some(index);
+        let key = (conversation.flags.clone(), alone, index / PAIR_CONVERSATIONS_MAX);
+        groups.entry(key).or_default().push(conversation);
+    }
+    let permits = &Semaphore::new(PAIRS_MAX);
+    let groups = groups.into_iter().map(async |((flags, ..), conversations)| {
+        let _permit = permits.acquire().await.expect("the semaphore stays open");
+        let mut pair = Pair::start(ours, &flags).await;
+        let mut results = Vec::with_capacity(conversations.len());
+        for conversation in conversations {
+            let (ours, redis) = pair.lead(&conversation).await;
+            results.push(Led { conversation, ours, redis });
+        }
+        results
+    });
+    let mut results = join_all(groups).await.concat();
+    results.sort_by(|one, other| one.conversation.name.cmp(&other.conversation.name));
+    results
+}
+
+/// All written conversations, in the order of the files.
+fn conversations() -> Vec<Conversation> {
+    let directory = directory().join("conversations");
+    let entries = std::fs::read_dir(&directory).expect("the directory of conversations exists");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the directory can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    let read = |path: &PathBuf| {
+        conversation::read(&text_of(path))
+            .unwrap_or_else(|what| panic!("{}: {what}", path.display()))
+    };
+    let all = paths.iter().flat_map(read);
+    all.filter(|one| only().is_none_or(|only| one.name.contains(&only))).collect()
+}
+
+fn only() -> Option<String> {
+    std::env::var("PARITY_ONLY").ok().filter(|only| !only.is_empty())
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("parity")
+}
+
+fn text_of(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns how long both are the same, a first length aside, which says nothing about the place.
+fn common(ours: &str, redis: &str) -> usize {
+    let body = |text: &str| match text.find(r"\r\n") {
+        Some(end) if text.starts_with(['$', '=']) => end,
+        _ => 0,
+    };
+    let bodies = body(ours).min(body(redis));
+    let pairs = ours.bytes().zip(redis.bytes()).skip(bodies);
+    bodies + pairs.take_while(|(one, other)| one == other).count()
+}
+
+/// Returns what stands around the first difference; a megabyte would not say more.
+fn cut(text: &str, common: usize) -> String {
+    let from = common.saturating_sub(SHOWN_BEFORE);
+    let shown = text.get(from..text.len().min(common + SHOWN_AFTER)).unwrap_or(text);
+    if from == 0 { shown.into() } else { format!("... {shown}") }
+}
+
+/// How many pairs of servers run at the same time.
+const PAIRS_MAX: usize = 8;
+/// After how many conversations those that follow get another pair, beside the first.
+const PAIR_CONVERSATIONS_MAX: usize = 100;
+/// How much of a reply a report shows around the first difference.
+const SHOWN_BEFORE: usize = 200;
+const SHOWN_AFTER: usize = 600;

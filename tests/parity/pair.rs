@@ -1,0 +1,54 @@
+//! Two servers that are told the same.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use harness::{Kind, Server};
+
+use crate::conversation::Conversation;
+use crate::transcript::{Transcript, lead};
+
+/// A server under test, with Redis beside it.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// None when it refuses the flags: then it differs in every conversation, and others go on.
+    ours: Option<Server>,
+    redis: Server,
+}
+
+impl Pair {
+    /// Starts both with the same flags.
+    pub(crate) async fn start(ours: Kind, flags: &[String]) -> Self {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let ours_flags = match ours {
+            Kind::Ours => [flags.as_slice(), WITHOUT_FILES].concat(),
+            Kind::Redis => flags.clone(),
+        };
+        let ours = AssertUnwindSafe(Server::start(ours, &ours_flags)).catch_unwind();
+        let (ours, redis) = tokio::join!(ours, Server::redis(&flags));
+        Self { ours: ours.ok(), redis }
+    }
+
+    /// Leads a conversation with both and returns what each answered, ours first.
+    pub(crate) async fn lead(&mut self, conversation: &Conversation) -> (Transcript, Transcript) {
+        let Self { ours, redis } = self;
+        let ours = async {
+            match ours {
+                Some(server) => lead_with(server, conversation).await,
+                None => Transcript::default(),
+            }
+        };
+        tokio::join!(ours, lead_with(redis, conversation))
+    }
+}
+
+/// A server that ended, as `SHUTDOWN` makes it, is started again for the next conversation.
+async fn lead_with(server: &mut Server, conversation: &Conversation) -> Transcript {
+    if server.process().is_over() {
+        server.restart().await;
+    }
+    lead(conversation, server.port()).await
+}
+
+/// What every `redis-server` under test is started with, since CONFIG GET shows it.
+const WITHOUT_FILES: &[&str] = &["--save", "", "--appendonly", "no"];
