@@ -1,0 +1,31 @@
+//! The same broker for this process and for any Redis client.
+//!
+//! `cargo run -p broker --example serve`, and then, as it says:
+//! `redis-cli -p PORT PUBLISH news hello`
+
+use std::error::Error;
+
+use broker::{Broker, Config, Server};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let broker = Broker::new();
+    let mut news = broker.subscribe("news");
+
+    // Port 0 takes any free one.
+    let config = Config { port: 0, ..Config::default() };
+    let server = Server::bind(broker.clone(), &config).await?;
+    let port = server.local_addr().port();
+    println!("redis-cli -p {port} PUBLISH news hello");
+    println!("redis-cli -p {port} PUBLISH news bye    (ends this)");
+
+    loop {
+        let message = news.recv().await?;
+        println!("received {}", message.payload().escape_ascii());
+        if message.payload() == "bye" {
+            break;
+        }
+    }
+    server.shutdown().await;
+    Ok(())
+}
