@@ -340,6 +340,8 @@ impl Worker {
     }
 
     fn forget(&self, connection: &Connection) {
+        // A transaction that ended in a panic must not hold everybody up.
+        self.host.broker.release(&mut self.audience.borrow_mut());
         connection.end(&mut self.audience.borrow_mut());
         self.host.cards.remove(connection.card.id);
         let mut connections = self.connections.borrow_mut();
