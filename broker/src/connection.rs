@@ -136,6 +136,9 @@ impl Connection {
             let bytes_max = audience.borrow().config.client_query_buffer_limit;
             return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, bytes_max, cx);
         }
+        if self.is_throttled() {
+            return Poll::Pending;
+        }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder } = &mut *scratch;
         let held = std::mem::take(&mut *self.held.borrow_mut());
@@ -184,20 +187,24 @@ impl Connection {
 
     /// Whether the connection is ready for more. If not, something will wake it.
     fn may_read(&self, cx: &Context<'_>) -> bool {
+        if self.member.disconnect().is_some() || self.is_throttled() {
+            // The flush of this turn wakes us.
+            return false;
+        }
         if self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
             // Polled once more, to wait for what it waits for or to go on after an effect.
             cx.waker().wake_by_ref();
             return false;
         }
-        if self.member.disconnect().is_some() {
-            // The flush of this turn wakes us.
-            return false;
-        }
+        true
+    }
+
+    /// Whether too many replies are unread to run more requests. Then whoever writes next wakes us.
+    fn is_throttled(&self) -> bool {
         let is_throttled = self.member.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX
             && !self.session.borrow().is_subscribed();
-        // Whoever writes next wakes us.
         self.throttled.set(is_throttled);
-        !is_throttled
+        is_throttled
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -316,7 +323,8 @@ impl Connection {
                     }
                 }
             }
-            if self.waiting.borrow().is_some() || !audience.effects.is_empty() {
+            let must_wait = self.waiting.borrow().is_some() || self.is_throttled();
+            if must_wait || !audience.effects.is_empty() {
                 self.held.borrow_mut().extend_from_slice(input);
                 break;
             }

@@ -111,6 +111,8 @@ impl Server {
     pub async fn bind_loaded(broker: Broker, loaded: Loaded) -> Result<Self, BindError> {
         let config = loaded.config.clone();
         let listeners = listen(&config)?;
+        // All are open before any of them is served: who reaches one may count on the others.
+        let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
         let host = Host::new(broker, loaded, port).map_err(|error| BindError {
@@ -129,15 +131,10 @@ impl Server {
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
         workers.iter().for_each(|worker| worker.know(workers.to_vec()));
-        for (listener, _) in listeners {
-            workers[0].listen(Listener::Tcp(listener), workers.clone());
-        }
-        #[cfg(unix)]
-        if let Some(path) = &config.unixsocket {
-            let listener = listen_on_path(path, config.unixsocketperm)
-                .map_err(|source| BindError { address: path.display().to_string(), source })?;
-            let name = path.display().to_string().into();
-            workers[0].listen(Listener::Unix(listener, name), workers.clone());
+        for listener in
+            listeners.into_iter().map(|(listener, _)| Listener::Tcp(listener)).chain(file)
+        {
+            workers[0].listen(listener, workers.clone());
         }
         Ok(Self { addresses, workers, ended, stop, unix_path: config.unixsocket })
     }
@@ -280,6 +277,22 @@ fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, So
     let address = listener.local_addr()?;
     warn_of_short_backlog(backlog);
     Ok((listener, address))
+}
+
+/// Opens the socket file, if there is to be one.
+#[cfg(unix)]
+fn open_socket_file(config: &Config) -> Result<Option<Listener>, BindError> {
+    let Some(path) = &config.unixsocket else { return Ok(None) };
+    let address = path.display().to_string();
+    match listen_on_path(path, config.unixsocketperm) {
+        Ok(listener) => Ok(Some(Listener::Unix(listener, address.into()))),
+        Err(source) => Err(BindError { address, source }),
+    }
+}
+
+#[cfg(not(unix))]
+fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError> {
+    Ok(None)
 }
 
 /// Opens a socket file. Whatever stood in its place is removed, as Redis does.
