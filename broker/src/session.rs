@@ -278,7 +278,6 @@ impl Session {
 
     /// Runs a command, whether it was sent now or queued in a transaction.
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
-        self.card.set_last_command(entry.number);
         self.host.commands.of(entry.number).calls.add(1);
         let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
         let start = is_timed.then(Instant::now);
