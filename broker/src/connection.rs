@@ -238,13 +238,13 @@ impl Connection {
     /// Looks whether the client was silent or behind for too long; called about once a second.
     pub(crate) fn check_time(&self, now: Instant, audience: &mut Audience) {
         let session = self.session.borrow();
-        let config = audience.config.clone();
-        let is_idle = !config.timeout.is_zero() && self.card.idle(now) > config.timeout;
+        let (timeout, limit) = (audience.config.timeout, session.output_limit(&audience.config));
+        let is_idle = !timeout.is_zero() && self.card.idle(now) > timeout;
         let is_blocked = self.card.blocked.load(Ordering::Relaxed);
         if is_idle && !is_blocked && !session.is_subscribed() {
             audience.mail().disconnect(&self.member, Disconnect::Idle);
         }
-        if self.is_behind(session.output_limit(&config), now) {
+        if self.is_behind(limit, now) {
             audience.mail().disconnect(&self.member, Disconnect::SlowSubscriber);
         }
     }

@@ -33,6 +33,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use self::client::Silence;
+use self::pubsub::Kind;
 use self::tracking::Tracking;
 use self::transaction::Transaction;
 use crate::acl::User;
@@ -207,18 +208,8 @@ impl Session {
 
     /// Ends all subscriptions.
     pub(crate) fn end(&mut self, audience: &mut Audience) {
-        let broker = &self.host.broker;
-        for channel in std::mem::take(&mut self.channels) {
-            broker.leave(audience, Space::Channels, &self.member, &channel);
-        }
-        for channel in std::mem::take(&mut self.shards) {
-            broker.leave(audience, Space::Shards, &self.member, &channel);
-        }
-        for pattern in std::mem::take(&mut self.patterns) {
-            broker.leave_pattern(audience, &self.member, &pattern);
-        }
+        self.leave_all(audience);
         self.stop_monitoring(audience);
-        self.note_subscriptions();
     }
 
     /// Finds the command that a request names.
@@ -296,12 +287,12 @@ impl Session {
         match entry.spec.command {
             Command::Publish => self.publish(Space::Channels, request, audience),
             Command::SPublish => self.publish(Space::Shards, request, audience),
-            Command::Subscribe => self.subscribe(Space::Channels, request, audience),
-            Command::SSubscribe => self.subscribe(Space::Shards, request, audience),
-            Command::Unsubscribe => self.unsubscribe(Space::Channels, request, audience),
-            Command::SUnsubscribe => self.unsubscribe(Space::Shards, request, audience),
-            Command::PSubscribe => self.psubscribe(request, audience),
-            Command::PUnsubscribe => self.punsubscribe(request, audience),
+            Command::Subscribe => self.subscribe(Kind::Channel, request, audience),
+            Command::SSubscribe => self.subscribe(Kind::Shard, request, audience),
+            Command::PSubscribe => self.subscribe(Kind::Pattern, request, audience),
+            Command::Unsubscribe => self.unsubscribe(Kind::Channel, request, audience),
+            Command::SUnsubscribe => self.unsubscribe(Kind::Shard, request, audience),
+            Command::PUnsubscribe => self.unsubscribe(Kind::Pattern, request, audience),
             Command::Exec => self.exec(audience),
             Command::Quit => {
                 self.reply(audience, &Reply::ok());
@@ -345,7 +336,7 @@ impl Session {
         request: Request<'_>,
         audience: &mut Audience,
     ) -> Answer {
-        let config = audience.config.clone();
+        let config = &audience.config;
         match command {
             Command::AclCat => acl::cat(request),
             Command::AclDelUser => self.acl_deluser(request, audience),
@@ -376,9 +367,9 @@ impl Session {
             Command::ClientUnblock => self.client_unblock(request),
             Command::ClientUnpause => Ok(self.client_unpause(audience)),
             Command::Cluster => Err(b"ERR This instance has cluster support disabled".to_vec()),
-            Command::ConfigGet => Ok(config::get(&self.host, &config, request.arguments_from(2))),
+            Command::ConfigGet => Ok(config::get(&self.host, config, request.arguments_from(2))),
             Command::ConfigResetStat => Ok(self.config_resetstat()),
-            Command::ConfigRewrite => config::rewrite(&self.host, &config),
+            Command::ConfigRewrite => config::rewrite(&self.host, config),
             Command::ConfigSet => self.config_set(request, audience),
             Command::DbSize => Ok(Reply::Integer(0)),
             Command::Debug => debug::debug(request),
@@ -387,7 +378,7 @@ impl Session {
             Command::Failover => server::failover(request),
             Command::FlushAll | Command::FlushDb => server::flush(request),
             Command::Hello => self.hello(request, audience),
-            Command::Info => Ok(info::info(&self.host, &config, request.arguments_from(1))),
+            Command::Info => Ok(info::info(&self.host, config, request.arguments_from(1))),
             Command::LatencyDoctor => Ok(server::latency_doctor()),
             Command::LatencyGraph => server::latency_graph(request.argument(2)),
             Command::LatencyHistogram => Ok(Reply::Map(Vec::new())),
@@ -411,11 +402,11 @@ impl Session {
             Command::Role => Ok(server::role()),
             Command::ScriptExists => Ok(server::script_exists(request)),
             Command::ScriptFlush => server::script_flush(request),
-            Command::Select => self.select(request.argument(1), &config),
+            Command::Select => self.select(request.argument(1), config),
             Command::SlowlogGet => self.slowlog_get(request),
             Command::SlowlogLen => Ok(self.slowlog_len()),
             Command::SlowlogReset => Ok(self.slowlog_reset()),
-            Command::SwapDb => server::swapdb(request, &config),
+            Command::SwapDb => server::swapdb(request, config),
             Command::Table => Ok(table::all()),
             Command::TableCount => Ok(table::count()),
             Command::TableDocs => Ok(table::docs(request.arguments_from(2))),

@@ -2,9 +2,37 @@
 
 use super::{Answer, Names, Session, help_wanted};
 use crate::audience::Audience;
-use crate::message::Space;
+use crate::message::{Name, Space};
 use crate::resp::reply::{self, Reply};
 use crate::resp::request::Request;
+
+/// What a client subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Channel,
+    Shard,
+    Pattern,
+}
+
+impl Kind {
+    /// The first word of the confirmation.
+    fn subscribed(self) -> &'static str {
+        match self {
+            Self::Channel => "subscribe",
+            Self::Shard => "ssubscribe",
+            Self::Pattern => "psubscribe",
+        }
+    }
+
+    /// The first word of the confirmation that it is over.
+    fn unsubscribed(self) -> &'static str {
+        match self {
+            Self::Channel => "unsubscribe",
+            Self::Shard => "sunsubscribe",
+            Self::Pattern => "punsubscribe",
+        }
+    }
+}
 
 impl Session {
     /// `PUBLISH channel message` and `SPUBLISH shardchannel message`
@@ -15,82 +43,84 @@ impl Session {
         audience.mail().reply(&self.member, limit, |out| reply::integer(out, receivers));
     }
 
-    /// `SUBSCRIBE channel [channel ...]` and `SSUBSCRIBE shardchannel [shardchannel ...]`
-    pub(super) fn subscribe(
-        &mut self,
-        space: Space,
-        request: Request<'_>,
-        audience: &mut Audience,
-    ) {
-        let kind = if space == Space::Shards { "ssubscribe" } else { "subscribe" };
-        for channel in request.arguments_from(1) {
-            if !self.names(space).contains(channel) {
-                let name = self.host.broker.join(audience, space, &self.member, channel);
-                self.names(space).insert(name);
+    /// `SUBSCRIBE channel [channel ...]`, and the same for shard channels and patterns
+    pub(super) fn subscribe(&mut self, kind: Kind, request: Request<'_>, audience: &mut Audience) {
+        for name in request.arguments_from(1) {
+            if !self.names(kind).contains(name) {
+                let name = self.join(kind, name, audience);
+                self.names(kind).insert(name);
             }
-            self.confirm(audience, kind, space, Some(channel));
+            self.confirm(audience, kind, kind.subscribed(), Some(name));
         }
         self.note_subscriptions();
     }
 
-    /// `UNSUBSCRIBE [channel [channel ...]]` and `SUNSUBSCRIBE [shardchannel [shardchannel ...]]`
+    /// `UNSUBSCRIBE [channel [channel ...]]`, and the same for shard channels and patterns
     pub(super) fn unsubscribe(
         &mut self,
-        space: Space,
+        kind: Kind,
         request: Request<'_>,
         audience: &mut Audience,
     ) {
-        let kind = if space == Space::Shards { "sunsubscribe" } else { "unsubscribe" };
-        for channel in request.arguments_from(1) {
-            if let Some(name) = self.names(space).take(channel) {
-                self.host.broker.leave(audience, space, &self.member, &name);
+        for name in request.arguments_from(1) {
+            if let Some(name) = self.names(kind).take(name) {
+                self.leave(kind, &name, audience);
             }
-            self.confirm(audience, kind, space, Some(channel));
+            self.confirm(audience, kind, kind.unsubscribed(), Some(name));
         }
         if request.len() == 1 {
-            if self.names(space).is_empty() {
-                self.confirm(audience, kind, space, None);
-            }
-            while let Some(name) = self.names(space).iter().next().cloned() {
-                self.names(space).remove(&name);
-                self.host.broker.leave(audience, space, &self.member, &name);
-                self.confirm(audience, kind, space, Some(&name));
+            self.unsubscribe_from_all(kind, audience);
+        }
+        self.note_subscriptions();
+    }
+
+    fn unsubscribe_from_all(&mut self, kind: Kind, audience: &mut Audience) {
+        if self.names(kind).is_empty() {
+            self.confirm(audience, kind, kind.unsubscribed(), None);
+        }
+        // Listed first: looking for the first of a set that empties takes longer each time.
+        let names: Vec<Name> = self.names(kind).iter().cloned().collect();
+        for name in names {
+            self.names(kind).remove(&name);
+            self.leave(kind, &name, audience);
+            self.confirm(audience, kind, kind.unsubscribed(), Some(&name));
+        }
+    }
+
+    /// Ends all subscriptions, and tells nobody.
+    pub(super) fn leave_all(&mut self, audience: &mut Audience) {
+        for kind in [Kind::Channel, Kind::Shard, Kind::Pattern] {
+            for name in std::mem::take(self.names(kind)) {
+                self.leave(kind, &name, audience);
             }
         }
         self.note_subscriptions();
     }
 
-    /// `PSUBSCRIBE pattern [pattern ...]`
-    pub(super) fn psubscribe(&mut self, request: Request<'_>, audience: &mut Audience) {
-        for pattern in request.arguments_from(1) {
-            if !self.patterns.contains(pattern) {
-                let name = self.host.broker.join_pattern(audience, &self.member, pattern);
-                self.patterns.insert(name);
-            }
-            self.confirm(audience, "psubscribe", Space::Channels, Some(pattern));
+    fn join(&self, kind: Kind, name: &[u8], audience: &mut Audience) -> Name {
+        let broker = &self.host.broker;
+        match kind {
+            Kind::Channel => broker.join(audience, Space::Channels, &self.member, name),
+            Kind::Shard => broker.join(audience, Space::Shards, &self.member, name),
+            Kind::Pattern => broker.join_pattern(audience, &self.member, name),
         }
-        self.note_subscriptions();
     }
 
-    /// `PUNSUBSCRIBE [pattern [pattern ...]]`
-    pub(super) fn punsubscribe(&mut self, request: Request<'_>, audience: &mut Audience) {
-        for pattern in request.arguments_from(1) {
-            if let Some(name) = self.patterns.take(pattern) {
-                self.host.broker.leave_pattern(audience, &self.member, &name);
-            }
-            self.confirm(audience, "punsubscribe", Space::Channels, Some(pattern));
+    fn leave(&self, kind: Kind, name: &Name, audience: &mut Audience) {
+        let broker = &self.host.broker;
+        match kind {
+            Kind::Channel => broker.leave(audience, Space::Channels, &self.member, name),
+            Kind::Shard => broker.leave(audience, Space::Shards, &self.member, name),
+            Kind::Pattern => broker.leave_pattern(audience, &self.member, name),
         }
-        if request.len() == 1 {
-            if self.patterns.is_empty() {
-                self.confirm(audience, "punsubscribe", Space::Channels, None);
-            }
-            while let Some(name) = self.patterns.iter().next().cloned() {
-                self.patterns.remove(&name);
-                self.host.broker.leave_pattern(audience, &self.member, &name);
-                self.confirm(audience, "punsubscribe", Space::Channels, Some(&name));
-            }
+    }
+
+    fn names(&mut self, kind: Kind) -> &mut Names {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Shard => &mut self.shards,
+            Kind::Pattern => &mut self.patterns,
         }
-        self.note_subscriptions();
     }
 
     /// `PUBSUB CHANNELS [pattern]` and `PUBSUB SHARDCHANNELS [pattern]`
@@ -112,20 +142,16 @@ impl Session {
         Reply::Array(pairs.collect())
     }
 
-    fn names(&mut self, space: Space) -> &mut Names {
-        if space == Space::Shards { &mut self.shards } else { &mut self.channels }
-    }
-
     /// Confirms a change. Channels and patterns count together, shard channels by themselves.
-    fn confirm(&self, audience: &mut Audience, kind: &str, space: Space, name: Option<&[u8]>) {
-        let subscriptions = match space {
-            Space::Shards => self.shards.len(),
-            _ => self.channels.len() + self.patterns.len(),
+    fn confirm(&self, audience: &mut Audience, kind: Kind, word: &str, name: Option<&[u8]>) {
+        let subscriptions = match kind {
+            Kind::Shard => self.shards.len(),
+            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
         };
         let protocol = self.member.protocol.get();
         let limit = self.output_limit(&audience.config);
         audience.mail().push(&self.member, limit, |out| {
-            reply::confirmation(out, protocol, kind, name, subscriptions);
+            reply::confirmation(out, protocol, word, name, subscriptions);
         });
     }
 }
