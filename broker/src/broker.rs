@@ -260,7 +260,7 @@ impl Broker {
         channel: &[u8],
         payload: &[u8],
     ) -> usize {
-        let mut content = Content { space, channel, payload, shared: None };
+        let content = Content { space, channel, payload, shared: None };
         let reach = self.settle(audience, |order, worker| {
             self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload))
         });
@@ -271,14 +271,10 @@ impl Broker {
         if reach.here.is_nobody() {
             return reach.receivers;
         }
-        if channel.len() + payload.len() < SHARED_BYTES_MIN {
-            audience.deliver(content, &reach.here);
-        } else {
-            let shared =
-                Published::new(content.space, Name::from(channel), Bytes::copy_from_slice(payload));
-            content.shared = Some(&shared);
-            audience.deliver(content, &reach.here);
-        }
+        let is_shared = channel.len() + payload.len() >= SHARED_BYTES_MIN;
+        let shared = is_shared
+            .then(|| Published::new(space, Name::from(channel), Bytes::copy_from_slice(payload)));
+        audience.deliver(Content { shared: shared.as_ref(), ..content }, &reach.here);
         reach.receivers
     }
 
@@ -382,17 +378,11 @@ impl Broker {
         change: impl FnOnce(&mut Order, WorkerId) -> R,
     ) -> R {
         let worker = audience.worker();
-        if let Some(mut order) = audience.held.take() {
-            let result = change(&mut order, worker);
-            let earlier = order.take_inbox(worker);
-            audience.deliver_all(earlier);
-            audience.held = Some(order);
-            return result;
-        }
-        let mut order = self.shared.order.lock();
-        let result = change(&mut order, worker);
-        let earlier = order.take_inbox(worker);
-        drop(order);
+        let change = |order: &mut Order| (change(order, worker), order.take_inbox(worker));
+        let (result, earlier) = match &mut audience.held {
+            Some(order) => change(order),
+            None => change(&mut self.shared.order.lock()),
+        };
         audience.deliver_all(earlier);
         result
     }
