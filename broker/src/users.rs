@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
 use crate::acl::{Acl, AclError, AclLog, ChannelsDefault, DEFAULT_USER, Incident, User};
+use crate::clock::since_1970;
 use crate::config::Config;
+use crate::replace_file::replace_file;
 
 /// All users of a server.
 #[derive(Debug)]
@@ -112,10 +113,7 @@ impl Users {
     pub(crate) fn save(&self) -> Result<(), String> {
         let path = self.file.as_deref().ok_or(NO_FILE)?;
         let text = self.acl.lock().to_file();
-        // Written beside it and moved into its place, so that it is whole at any time.
-        let beside = path.with_extension("tmp");
-        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-        written.map_err(|_| {
+        replace_file(path, &text).map_err(|_| {
             "There was an error trying to save the ACLs. Please check the server logs \
             for more information"
                 .to_owned()
@@ -163,8 +161,7 @@ fn read(path: &Path, default: ChannelsDefault) -> Result<Acl, String> {
 }
 
 pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether this is the user that everybody is before `AUTH`.

@@ -1,6 +1,6 @@
 //! `CONFIG`: the settings in force, and changing them.
 
-use super::{Answer, CommandError, Session, shown as c_text};
+use super::{Answer, CommandError, Session, shown};
 use crate::acl::Acl;
 use crate::audience::Audience;
 use crate::config::Config;
@@ -8,6 +8,7 @@ use crate::config::directive::{self, DIRECTIVES};
 use crate::config::unused::{self, Change, OTHERS};
 use crate::host::Host;
 use crate::pattern;
+use crate::replace_file::replace_file;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::resp::words;
@@ -63,10 +64,7 @@ pub(super) fn rewrite(host: &Host, config: &Config) -> Answer {
     };
     let write = || {
         let text = std::fs::read_to_string(path)?;
-        // Written beside it and moved into its place, so that it is whole at any time.
-        let beside = path.with_extension("conf.tmp");
-        std::fs::write(&beside, rewritten(&text, config, &users))?;
-        std::fs::rename(&beside, path)
+        replace_file(path, rewritten(&text, config, &users).as_bytes())
     };
     match write() {
         Ok(()) => Ok(Reply::ok()),
@@ -134,26 +132,21 @@ impl Session {
             check(setting, earlier.map(|earlier| earlier.name))?;
         }
         let mut config = (*audience.config).clone();
+        let mut others = Vec::new();
         for setting in &settings {
             if let Some(directive) = directive::find(setting.name) {
-                let values = directive.values(setting.value);
                 directive
-                    .set(&mut config, &values)
+                    .set(&mut config, &[setting.value.to_vec()])
                     .map_err(|invalid| failed(setting.name, &invalid.to_string()))?;
-            }
-        }
-        for setting in &settings {
-            if let Some(other) = unused::find(setting.name) {
+            } else if let Some(other) = unused::find(setting.name) {
                 other
                     .check(setting.value)
                     .map_err(|invalid| failed(setting.name, &invalid.to_string()))?;
+                others.push((other.canonical(), other.normal(setting.value)));
             }
         }
-        for setting in &settings {
-            if let Some(other) = unused::find(setting.name) {
-                let value = vec![other.normal(setting.value)];
-                self.host.settings.set_other(&other.canonical(), value);
-            }
+        for (name, value) in others {
+            self.host.settings.set_other(&name, vec![value]);
         }
         let changes =
             |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
@@ -193,7 +186,7 @@ fn check<'a>(
         (None, Some(other)) if other.default.is_some() => other.change,
         _ => {
             let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
-            return Err([start, c_text(name, usize::MAX), b"'"].concat());
+            return Err([start, shown(name, usize::MAX), b"'"].concat());
         }
     };
     if let Some(directive) = directive::find(name).filter(|directive| directive.name == "port") {
@@ -214,20 +207,15 @@ fn check<'a>(
 
 fn failed(name: &[u8], why: &str) -> CommandError {
     let start = b"ERR CONFIG SET failed (possibly related to argument '";
-    [start, c_text(name, usize::MAX), b"') - ", why.as_bytes()].concat()
+    [start, shown(name, usize::MAX), b"') - ", why.as_bytes()].concat()
 }
 
 impl directive::Directive {
-    /// Reads the one value of `CONFIG SET` as the values of a line.
-    fn values(&self, value: &[u8]) -> Vec<Vec<u8>> {
-        vec![value.to_vec()]
-    }
-
     /// Returns the lines of a file that set what is in force.
     fn lines(&self, config: &Config) -> Vec<String> {
         let values = self.show(config);
         let line = |values: &[Vec<u8>]| {
-            let values = values.iter().map(|value| shown(value)).collect::<Vec<_>>().join(" ");
+            let values = values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(" ");
             format!("{} {values}", self.name)
         };
         // One class of clients a line.
@@ -239,7 +227,7 @@ impl directive::Directive {
 }
 
 /// Quotes a value where it needs quotes.
-fn shown(value: &[u8]) -> String {
+fn quoted(value: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
     match std::str::from_utf8(value) {
         Ok(text) if !value.is_empty() && value.iter().all(is_plain) => text.to_owned(),

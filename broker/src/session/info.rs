@@ -2,10 +2,10 @@
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::info_fields::SECTIONS;
 use crate::card::{Card, Mark};
+use crate::clock::since_1970;
 use crate::command;
 use crate::config::Config;
 use crate::host::{Host, REDIS_VERSION, VERSION};
@@ -97,7 +97,7 @@ impl Subject<'_> {
         let Self { host, config } = self;
         let uptime = host.uptime().as_secs();
         let file = host.settings.file.clone().unwrap_or_default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_1970();
         let os = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
         vec![
             ("redis_version", REDIS_VERSION.to_owned()),

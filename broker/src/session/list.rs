@@ -200,7 +200,7 @@ pub(super) fn describe(card: &Card, now: Instant, text: &mut String) {
         counts.shards.load(Ordering::Relaxed),
         counts.queued.load(Ordering::Relaxed),
         usize::from(output > 0),
-        size_of::<Card>() + input + output,
+        card.bytes(),
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         read(&words.user),

@@ -4,11 +4,11 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Session;
 use crate::audience::Audience;
 use crate::card::Mark;
+use crate::clock::since_1970;
 use crate::command::{Command, Entry};
 use crate::message::{Name, Space};
 use crate::resp::reply::Reply;
@@ -45,7 +45,7 @@ impl Session {
         request: Request<'_>,
         audience: &mut Audience,
     ) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_1970();
         let database = self.card.counts.database.load(Ordering::Relaxed);
         let mut line = Vec::new();
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());

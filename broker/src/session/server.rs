@@ -1,10 +1,11 @@
 //! Commands about the server as a whole. Many mean little where there are no keys, no replicas and
 //! no disk; those answer what a Redis without keys answers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::client::timeout;
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, shown};
+use crate::clock::since_1970;
 use crate::command::help;
 use crate::config::Config;
 use crate::host::REDIS_VERSION;
@@ -24,7 +25,7 @@ pub(super) fn help(container: &[u8]) -> Reply {
 
 /// `TIME`
 pub(super) fn time() -> Reply {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = since_1970();
     let parts = [now.as_secs().to_string(), now.subsec_micros().to_string()];
     Reply::Array(parts.iter().map(Reply::bulk).collect())
 }
@@ -94,13 +95,15 @@ pub(super) fn failover(request: Request<'_>) -> Answer {
 
 /// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB [ASYNC | SYNC]`
 pub(super) fn flush(request: Request<'_>) -> Answer {
-    let is_mode =
-        |mode: &[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
     match request.len() {
         1 => Ok(Reply::ok()),
-        2 if is_mode(request.argument(1)) => Ok(Reply::ok()),
+        2 if is_flush_mode(request.argument(1)) => Ok(Reply::ok()),
         _ => Err(SYNTAX_ERROR.to_vec()),
     }
+}
+
+fn is_flush_mode(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync")
 }
 
 /// `SWAPDB index1 index2`
@@ -122,12 +125,10 @@ pub(super) fn script_exists(request: Request<'_>) -> Reply {
 
 /// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
 pub(super) fn script_flush(request: Request<'_>) -> Answer {
-    let is_mode =
-        |mode: &[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
     let container = String::from_utf8_lossy(request.argument(0)).to_ascii_uppercase();
     match request.len() {
         2 => Ok(Reply::ok()),
-        3 if is_mode(request.argument(2)) => Ok(Reply::ok()),
+        3 if is_flush_mode(request.argument(2)) => Ok(Reply::ok()),
         _ if container == "SCRIPT" => {
             Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
         }

@@ -1,9 +1,10 @@
 //! `SLOWLOG`: commands that took long.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::monitor::is_secret;
 use super::{Answer, Session, help_wanted};
+use crate::clock::since_1970;
 use crate::command::Entry;
 use crate::config::Config;
 use crate::resp::reply::Reply;
@@ -55,7 +56,7 @@ impl Session {
         if !is_slow || entry.spec.has_flag("skip_slowlog") {
             return;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_1970();
         let slow = SlowEntry {
             id: 0,
             time: now.as_secs(),

@@ -119,21 +119,18 @@ impl Session {
         for (index, prefix) in wanted.iter().enumerate() {
             let overlaps =
                 |other: &&Vec<u8>| other.starts_with(prefix) || prefix.starts_with(other);
-            if let Some(other) = known.iter().filter(|known| *known != prefix).find(overlaps) {
+            let known = known.iter().filter(|known| *known != prefix).find(overlaps);
+            let provided = || wanted[index + 1..].iter().find(overlaps);
+            let found = known
+                .map(|other| (&b"an existing"[..], other))
+                .or_else(|| provided().map(|other| (&b"another provided"[..], other)));
+            if let Some((which, other)) = found {
                 return Err([
                     b"ERR Prefix '",
                     &prefix[..],
-                    b"' overlaps with an existing prefix '",
-                    other,
-                    b"'. Prefixes for a single client must not overlap.",
-                ]
-                .concat());
-            }
-            if let Some(other) = wanted[index + 1..].iter().find(overlaps) {
-                return Err([
-                    b"ERR Prefix '",
-                    &prefix[..],
-                    b"' overlaps with another provided prefix '",
+                    b"' overlaps with ",
+                    which,
+                    b" prefix '",
                     other,
                     b"'. Prefixes for a single client must not overlap.",
                 ]

@@ -1,0 +1,8 @@
+//! The time of day.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Returns the time since 1970, zero on a machine whose clock stands before that.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
