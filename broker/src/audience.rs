@@ -29,9 +29,8 @@ use crate::resp::{Protocol, reply};
 /// One worker's members and their subscriptions.
 pub(crate) struct Audience {
     worker: WorkerId,
-    channels: Subscriptions,
-    shards: Subscriptions,
-    monitors: Subscriptions,
+    /// By space.
+    channels: [Subscriptions; Space::COUNT],
     patterns: Subscriptions,
     frames: Frames,
     mail: Mail,
@@ -121,9 +120,7 @@ impl Audience {
         let subscriber_limit = config.client_output_buffer_limit.pubsub;
         Self {
             worker,
-            channels: subscriptions(),
-            shards: subscriptions(),
-            monitors: subscriptions(),
+            channels: std::array::from_fn(|_| subscriptions()),
             patterns: subscriptions(),
             frames: Frames::default(),
             mail: Mail { dirty: Vec::new(), pool: Pool::default(), subscriber_limit, flush: None },
@@ -148,7 +145,7 @@ impl Audience {
     }
 
     pub(crate) fn join(&mut self, space: Space, channel: Name, member: &Rc<Member>) {
-        join(self.of(space), channel, member);
+        join(&mut self.channels[space as usize], channel, member);
     }
 
     pub(crate) fn join_pattern(&mut self, pattern: Name, member: &Rc<Member>) {
@@ -156,15 +153,7 @@ impl Audience {
     }
 
     pub(crate) fn leave(&mut self, space: Space, channel: &Name, member: &Member) {
-        leave(self.of(space), channel, member);
-    }
-
-    fn of(&mut self, space: Space) -> &mut Subscriptions {
-        match space {
-            Space::Channels => &mut self.channels,
-            Space::Shards => &mut self.shards,
-            Space::Monitor => &mut self.monitors,
-        }
+        leave(&mut self.channels[space as usize], channel, member);
     }
 
     pub(crate) fn leave_pattern(&mut self, pattern: &Name, member: &Member) {
@@ -174,13 +163,8 @@ impl Audience {
     /// Queues a message for everyone on this worker who listens.
     pub(crate) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
         let Content { space, channel, payload, .. } = content;
-        let subscriptions = match space {
-            Space::Channels => &self.channels,
-            Space::Shards => &self.shards,
-            Space::Monitor => &self.monitors,
-        };
         if to.channel
-            && let Some(members) = subscriptions.get(channel)
+            && let Some(members) = self.channels[space as usize].get(channel)
         {
             match content.shared.filter(|published| published.is_large()) {
                 Some(published) => members.as_slice().iter().for_each(|member| {

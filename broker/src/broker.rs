@@ -44,9 +44,8 @@ pub struct Broker {
 }
 
 struct Shared {
-    channels: Registry,
-    shards: Registry,
-    monitors: Registry,
+    /// By space.
+    channels: [Registry; Space::COUNT],
     order: Arc<Mutex<Order>>,
     /// As many as `order` has; read without waiting for whoever holds that.
     patterns: AtomicUsize,
@@ -94,9 +93,7 @@ impl Broker {
     /// ```
     pub fn new() -> Self {
         let shared = Shared {
-            channels: Registry::default(),
-            shards: Registry::default(),
-            monitors: Registry::default(),
+            channels: std::array::from_fn(|_| Registry::default()),
             order: Arc::default(),
             patterns: AtomicUsize::new(0),
             stats: Stats::default(),
@@ -169,7 +166,7 @@ impl Broker {
     /// assert_eq!(broker.subscriptions("news"), 1);
     /// ```
     pub fn subscriptions(&self, channel: impl AsRef<[u8]>) -> usize {
-        self.shared.channels.subscriptions(channel.as_ref())
+        self.subscriptions_in(Space::Channels, channel.as_ref())
     }
 
     fn subscriber(&self) -> Subscriber {
@@ -187,7 +184,7 @@ impl Default for Broker {
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker")
-            .field("channels", &self.shared.channels.len())
+            .field("channels", &self.channel_count(Space::Channels))
             .finish_non_exhaustive()
     }
 }
@@ -196,12 +193,12 @@ impl fmt::Debug for Broker {
 impl Broker {
     pub(crate) fn attach(&self, mailbox: &Arc<Mailbox>, channel: &[u8]) -> Name {
         let _order = self.shared.order.lock();
-        self.shared.channels.add(channel, Place::Mailbox(mailbox.clone()))
+        self.registry(Space::Channels).add(channel, Place::Mailbox(mailbox.clone()))
     }
 
     pub(crate) fn detach(&self, mailbox: &Arc<Mailbox>, channel: &Name) {
         let _order = self.shared.order.lock();
-        self.shared.channels.remove(channel, &Place::Mailbox(mailbox.clone()));
+        self.registry(Space::Channels).remove(channel, &Place::Mailbox(mailbox.clone()));
     }
 
     pub(crate) fn attach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &[u8]) -> Name {
@@ -356,11 +353,7 @@ impl Broker {
     }
 
     fn registry(&self, space: Space) -> &Registry {
-        match space {
-            Space::Channels => &self.shared.channels,
-            Space::Shards => &self.shared.shards,
-            Space::Monitor => &self.shared.monitors,
-        }
+        &self.shared.channels[space as usize]
     }
 
     pub(crate) fn stats(&self) -> &Stats {

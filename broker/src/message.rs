@@ -25,6 +25,9 @@ pub(crate) enum Space {
 }
 
 impl Space {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 3;
+
     /// The first word of what a subscriber gets.
     fn message_kind(self) -> &'static [u8] {
         match self {

@@ -253,6 +253,7 @@ fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> 
             io::Error::new(io::ErrorKind::AddrNotAvailable, "none of the addresses exists here");
         return Err(BindError { address: config.bind.join(" "), source });
     }
+    warn_of_short_backlog(config.tcp_backlog);
     Ok(listeners)
 }
 
@@ -275,7 +276,6 @@ fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, So
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     let listener = TcpListener::from(socket);
     let address = listener.local_addr()?;
-    warn_of_short_backlog(backlog);
     Ok((listener, address))
 }
 
