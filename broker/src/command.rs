@@ -1,4 +1,5 @@
-//! The command table: names, arity, flags, keys, categories, documentation.
+//! The command table: names, arity, flags, keys, documentation. Categories stand in
+//! [`crate::acl`], which knows commands that are not here as well.
 //!
 //! One row a command, in [`table`]; a container such as `CLIENT` has rows of its own for its
 //! subcommands. The table says what a command is; what it does is said by [`crate::session`].
@@ -137,7 +138,6 @@ pub(crate) struct Spec {
     pub(crate) arity: i32,
     pub(crate) flags: &'static [&'static str],
     pub(crate) keys: Keys,
-    pub(crate) categories: &'static [&'static str],
     pub(crate) tips: &'static [&'static str],
     pub(crate) key_specs: &'static [Value],
     pub(crate) docs: &'static [(&'static str, Value)],
@@ -284,6 +284,7 @@ pub(crate) fn find_full(name: &[u8]) -> Option<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acl::categories_of;
 
     fn name(name: &str, subcommand: Option<&str>) -> &'static str {
         match find(name.as_bytes(), subcommand.map(str::as_bytes)) {
@@ -310,6 +311,7 @@ mod tests {
             let found = find_full(entry.spec.name.as_bytes()).unwrap();
             assert!(std::ptr::eq(found.spec, entry.spec), "{}", entry.spec.name);
             assert!(entry.spec.name.len() <= NAME_BYTES_MAX);
+            assert!(categories_of(entry.spec.name).next().is_some(), "{}", entry.spec.name);
         }
     }
 

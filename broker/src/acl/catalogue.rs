@@ -103,6 +103,13 @@ pub(crate) fn commands_in(category: &[u8]) -> Option<Vec<&'static str>> {
     Some(CommandId::all().filter(|id| id.is_in(category)).map(CommandId::name).collect())
 }
 
+/// Returns the names of the categories that a command is in, given by its full name in lower case.
+pub(crate) fn categories_of(command: &str) -> impl Iterator<Item = &'static str> {
+    let id = CommandId::find(command);
+    let is_in = move |category: &Category| id.is_some_and(|id| id.is_in(*category));
+    Category::all().filter(is_in).map(Category::name)
+}
+
 /// What the catalogue says of a command.
 #[derive(Debug)]
 struct Row {

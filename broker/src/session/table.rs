@@ -1,6 +1,7 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
 use super::{Answer, SYNTAX_ERROR};
+use crate::acl::categories_of;
 use crate::command::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::pattern;
 use crate::resp::reply::Reply;
@@ -113,24 +114,21 @@ pub(super) fn keys<'a>(
 }
 
 fn is_in_category(spec: &Spec, category: &[u8]) -> bool {
-    spec.categories.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(category))
+    categories_of(spec.name).any(|own| own.as_bytes().eq_ignore_ascii_case(category))
 }
 
 /// The ten fields of `COMMAND INFO`.
 fn described(spec: &Spec) -> Reply {
-    let words = |words: &[&'static str], prefix: &str| {
-        let word = |word: &&str| Reply::Simple(format!("{prefix}{word}").into());
-        Reply::Set(words.iter().map(word).collect())
-    };
+    let category = |name| Reply::Simple(format!("@{name}").into());
     let Keys { first, last, step } = spec.keys;
     Reply::Array(vec![
         Reply::bulk(spec.name),
         Reply::Integer(spec.arity.into()),
-        words(spec.flags, ""),
+        Reply::Set(spec.flags.iter().map(|&flag| Reply::Simple(flag.into())).collect()),
         Reply::Integer(first.into()),
         Reply::Integer(last.into()),
         Reply::Integer(step.into()),
-        words(spec.categories, "@"),
+        Reply::Set(categories_of(spec.name).map(category).collect()),
         Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
         Reply::Set(spec.key_specs.iter().map(key_spec).collect()),
         // Redis sends an empty set where there are none.
