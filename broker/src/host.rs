@@ -17,8 +17,12 @@ use crate::slowlog::SlowLog;
 use crate::stats::CommandStats;
 use crate::users::Users;
 
-/// The Redis that clients take us for, so that they use what a server of that age can do.
-pub(crate) const REDIS_VERSION: &str = "7.2.4";
+/// The Redis that clients take the broker for, so that they use what a server of that age can do.
+///
+/// ```
+/// assert!(broker::REDIS_VERSION.starts_with("7."));
+/// ```
+pub const REDIS_VERSION: &str = "7.2.4";
 /// Our own version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -69,6 +69,7 @@ pub use crate::broker::Broker;
 pub use crate::config::source::{ConfigError, Loaded};
 pub use crate::config::{Config, DebugCommand, LogLevel, OutputLimit, OutputLimits};
 pub use crate::disconnect::Disconnect;
+pub use crate::host::REDIS_VERSION;
 pub use crate::message::Message;
 pub use crate::server::{BindError, Server};
 pub use crate::subscriber::Subscriber;

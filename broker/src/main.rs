@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, Loaded, Server};
+use broker::{Broker, Config, Loaded, REDIS_VERSION, Server};
 use clap::{CommandFactory, Parser};
 use tracing::{error, info, warn};
 
@@ -44,9 +44,6 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   -v, --version    the version
 
 redis.conf.example tells what each directive means.";
-
-/// The Redis whose commands and words this version speaks.
-const REDIS_VERSION: &str = "7.2.4";
 
 fn main() -> ExitCode {
     let words = Arguments::parse().words;
