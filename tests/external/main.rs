@@ -3,15 +3,19 @@
 //! | module           | claims about                                            | needs                  |
 //! |------------------|---------------------------------------------------------|------------------------|
 //! | `browsers`       | the chat in two pages, one on each server               | Chromium, Node.js      |
+//! | `clients`        | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`    | the configuration file of Debian's package              | redis-server's package |
 //! | `oracle`         | what `e2e` claims of ours holds for Redis, too          | redis-server           |
 //! | `redis_cli`      | what redis-cli shows                                    | redis-cli              |
+//! | `rust_clients`   | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client` | the unmodified JavaScript client of SignalR in the chat | Node.js                |
 //!
 //! `cargo xtask test` installs what is missing.
 
 mod browsers;
+mod clients;
 mod debian_conf;
 mod oracle;
 mod redis_cli;
+mod rust_clients;
 mod signalr_client;

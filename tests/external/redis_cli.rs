@@ -87,6 +87,76 @@ async fn info_names_a_redis_and_counts_clients() {
     assert!(all.stdout.contains("connected_clients:"), "{all:?}");
 }
 
+#[tokio::test]
+async fn it_prints_what_is_published_over_resp3() {
+    for kind in [Kind::Ours, Kind::Redis] {
+        let server = Server::start(kind, &[]).await;
+        let cli = forever(&server, &["-3", "SUBSCRIBE", "news"]);
+        cli.stdout_with(DEADLINE, |text| text.contains('1').then_some(())).await;
+        assert_eq!(server.client().await.publish("news", "hello").await, 1);
+        let printed =
+            cli.stdout_with(DEADLINE, |text| text.contains("hello").then(|| text.to_owned()));
+        assert!(printed.await.contains("message\nnews\nhello\n"), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_monitors_what_others_send_but_no_password() {
+    for kind in [Kind::Ours, Kind::Redis] {
+        let server = Server::start(kind, &["--requirepass", "secret"]).await;
+        let cli = forever(&server, &["-a", "secret", "--no-auth-warning", "MONITOR"]);
+        cli.stdout_with(DEADLINE, |text| text.contains("OK").then_some(())).await;
+        let mut client = server.client().await;
+        client.publish("news", "a \"quoted\" word").await;
+        let seen = |text: &str| text.contains("quoted").then(|| text.to_owned());
+        let printed = cli.stdout_with(DEADLINE, seen).await;
+        let line = printed.lines().last().unwrap_or_default();
+        assert!(line.ends_with(r#"] "PUBLISH" "news" "a \"quoted\" word""#), "{kind:?}: {line}");
+        assert!(!printed.contains("secret"), "{kind:?}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn it_shows_statistics_as_they_change() {
+    for kind in [Kind::Ours, Kind::Redis] {
+        let server = Server::start(kind, &[]).await;
+        let cli = forever(&server, &["--stat", "-i", "0.05"]);
+        let lines = |text: &str| (text.lines().count() >= 5).then(|| text.to_owned());
+        let printed = cli.stdout_with(DEADLINE, lines).await;
+        let mut lines = printed.lines().skip_while(|line| !line.starts_with("keys"));
+        let heading = "keys mem clients blocked requests connections";
+        assert_eq!(lines.next().map(words), Some(heading.into()), "{kind:?}: {printed}");
+        let first = words(lines.next().unwrap_or_default());
+        let fields: Vec<&str> = first.split(' ').collect();
+        assert_eq!((fields[0], fields[2], fields[3]), ("0", "1", "0"), "{kind:?}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn it_measures_latency() {
+    for kind in [Kind::Ours, Kind::Redis] {
+        let server = Server::start(kind, &[]).await;
+        let port = server.port().to_string();
+        // Not at a terminal it measures for one interval and tells minimum, maximum, mean, count.
+        let found = run(&["-p", &port, "--raw", "--latency", "-i", "0.2"]).await;
+        assert_eq!(found.code, Some(0), "{kind:?}: {found:?}");
+        let numbers = found.stdout.split_whitespace().map(str::parse::<f64>);
+        let numbers: Vec<f64> = numbers.collect::<Result<_, _>>().expect("numbers");
+        assert!(numbers.len() == 4 && numbers[3] >= 1.0, "{kind:?}: {found:?}");
+    }
+}
+
+/// Starts redis-cli with what does not end by itself.
+fn forever(server: &Server, arguments: &[&str]) -> Process {
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &server.port().to_string()]).args(arguments);
+    Process::start(&mut command)
+}
+
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// At a terminal redis-cli first asks the server for its commands, to complete and explain them.
 #[tokio::test]
 async fn it_starts_at_a_terminal() {

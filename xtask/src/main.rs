@@ -27,7 +27,7 @@ enum Task {
     Test,
     /// The same as `test`
     Ci,
-    /// Installs what the tests need: redis-server, redis-cli, Chromium, Node.js and its packages
+    /// Installs what the tests need: redis-server, redis-cli, Chromium, Node.js, Python and their packages
     Setup,
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,

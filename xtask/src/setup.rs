@@ -20,16 +20,26 @@ pub(crate) fn run() -> Result<(), Failure> {
     programs()?;
     debian_conf()?;
     crates()?;
-    node_packages()
+    node_packages()?;
+    python_packages()
 }
 
 /// Programs the tests run, and Debian's packages of them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
+    ("redis-benchmark", "redis-tools"),
+    ("python3", "python3"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
+];
+
+/// Libraries the tests use, each known to be there by a command that succeeds, and their packages.
+/// Rust itself has brought `cc`.
+const LIBRARIES: [(&str, &[&str], &str); 2] = [
+    ("cc", &["-E", "-include", "hiredis/hiredis.h", "-x", "c", "/dev/null"], "libhiredis-dev"),
+    ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
 ];
 
 /// The configuration file that a test starts our broker with; it is in the package, too.
@@ -68,11 +78,23 @@ fn missing_packages() -> Vec<&'static str> {
         .filter(|(program, _)| find_program(program).is_none())
         .map(|(_, package)| package)
         .collect();
+    packages.dedup();
+    packages.extend(
+        LIBRARIES
+            .into_iter()
+            .filter(|(program, args, _)| !succeeds(Command::new(program).args(*args)))
+            .map(|(_, _, package)| package),
+    );
     let conf = fs::File::open(DEBIAN_CONF).map_err(|error| error.kind());
     if conf.is_err_and(|kind| kind == ErrorKind::NotFound) && !packages.contains(&"redis-server") {
         packages.push("redis-server");
     }
     packages
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
 }
 
 /// The package lets only root and its own group read the file.
@@ -133,13 +155,11 @@ fn write_script(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Fetches the crates of all platforms, which cargo-deny looks at, too.
 fn crates() -> Result<(), Failure> {
-    let complete = cargo()
-        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
-        .current_dir(workspace_dir())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
+    let complete = succeeds(
+        cargo()
+            .args(["metadata", "--offline", "--locked", "--format-version", "1"])
+            .current_dir(workspace_dir()),
+    );
     if complete { Ok(()) } else { Step::cargo("crates").args(["fetch", "--locked"]).run() }
 }
 
@@ -154,6 +174,30 @@ fn node_packages() -> Result<(), Failure> {
     Step::program("test clients for Node.js", "npm").args(["ci"]).dir(&dir).run()?;
     fs::write(&stamp, lock)
         .map_err(|source| Failure::NotStarted { step: "test clients for Node.js", source })
+}
+
+/// Installs the listed test clients into an environment of their own, unless what is there has come
+/// from the same list.
+fn python_packages() -> Result<(), Failure> {
+    const STEP: &str = "test clients for Python";
+    let dir = workspace_dir().join("tests/clients/python");
+    let stamp = dir.join(".venv/.installed-from");
+    let python = dir.join(".venv/bin/python");
+    let list = fs::read_to_string(dir.join("requirements.txt")).unwrap_or_default();
+    let installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == list);
+    if installed && python.exists() {
+        return Ok(());
+    }
+    Step::program("environment for Python", "python3")
+        .args(["-m", "venv", "--clear", ".venv"])
+        .dir(&dir)
+        .run()?;
+    Step::program(STEP, &python)
+        .args(["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"])
+        .args(["--requirement", "requirements.txt"])
+        .dir(&dir)
+        .run()?;
+    fs::write(&stamp, list).map_err(|source| Failure::NotStarted { step: STEP, source })
 }
 
 /// The version whose checks `deny.toml` is written for.
