@@ -30,7 +30,7 @@ async function connect(name, page) {
     .withUrl(new URL("chatHub", page).href, { transport: HttpTransportType.WebSockets })
     .configureLogging(LogLevel.Warning)
     .build();
-  hub.on("broadcastMessage", (...args) => received.push(args));
+  hub.on("broadcastMessage", (...args) => { received.push(args); });
   await hub.start();
   return { name, hub, received };
 }
