@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use crate::broker::HeldOrder;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
+use crate::listen::Move;
 use crate::members::{Identified, Members};
 use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
 use crate::outbox::{Outbox, Pool};
@@ -43,7 +44,7 @@ pub(crate) struct Audience {
 }
 
 /// What a session wants of its worker or of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Effect {
     /// Close these clients at once.
     Close(Vec<u64>),
@@ -51,6 +52,8 @@ pub(crate) enum Effect {
     Resume,
     /// Look again whether clients may listen to what they listen to.
     CheckRights,
+    /// Listen elsewhere.
+    Move(Arc<Move>),
     /// Stop the server.
     ShutDown,
 }

@@ -22,7 +22,9 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Addresses to listen on. One that begins with `-` may be missing on this machine.
+    /// Addresses to listen on. One that begins with `-` may be missing on this machine. By default
+    /// those of the loopback interface; a server started without a file or flag that says otherwise
+    /// has another default, see [`Loaded`](crate::Loaded).
     pub bind: Vec<String>,
     /// The TCP port. 0 stands for any free one; [`Server::local_addr`](crate::Server::local_addr)
     /// tells which.
@@ -51,8 +53,8 @@ pub struct Config {
     pub client_query_buffer_limit: usize,
     /// Bytes of one argument of a request.
     pub proto_max_bulk_len: usize,
-    /// Bytes that all clients together may hold before the largest are closed; 0 is no limit.
-    pub maxmemory_clients: usize,
+    /// What all clients together may hold before the largest are closed; 0 is no limit.
+    pub maxmemory_clients: ClientMemory,
     /// The path of a socket to listen on as well.
     pub unixsocket: Option<PathBuf>,
     /// The permissions of that socket's file, as in `700`; 0 leaves them to the process.
@@ -95,6 +97,27 @@ pub enum DebugCommand {
     Yes,
     /// Clients of this machine.
     Local,
+}
+
+/// What all clients together may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientMemory {
+    /// So many bytes; 0 is no limit.
+    Bytes(usize),
+    /// A percentage of the directive `maxmemory`; no limit as long as that has none.
+    Percent(u8),
+}
+
+impl ClientMemory {
+    /// Returns the bytes, unless there is no limit.
+    pub(crate) fn bytes(self, maxmemory: usize) -> Option<usize> {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes,
+            // Not by multiplying first, which may overflow.
+            Self::Percent(percent) => maxmemory / 100 * usize::from(percent),
+        };
+        (bytes != 0).then_some(bytes)
+    }
 }
 
 /// What clients may have unread, by kind of client.
@@ -169,7 +192,7 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit: 1024 * MB,
             proto_max_bulk_len: 512 * MB,
-            maxmemory_clients: 0,
+            maxmemory_clients: ClientMemory::Bytes(0),
             unixsocket: None,
             unixsocketperm: 0,
             databases: 16,
@@ -204,15 +227,16 @@ impl Default for OutputLimits {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::Config;
     use super::directive::DIRECTIVES;
     use super::source::Loaded;
 
     const EXAMPLE: &str = include_str!("../../redis.conf.example");
 
     #[test]
-    fn the_example_file_equals_the_defaults() {
+    fn the_example_file_equals_the_defaults_on_this_machine_only() {
         let loaded = Loaded::from_text(EXAMPLE).unwrap();
-        assert_eq!(loaded, Loaded::default());
+        assert_eq!(loaded, Loaded::from(Config::default()));
     }
 
     #[test]

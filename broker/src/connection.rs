@@ -59,6 +59,14 @@ enum Waiting {
     Paused(Pin<Box<Sleep>>),
     /// A command that answers later; without a time it waits for ever.
     ForTime(Option<Pin<Box<Sleep>>>),
+    /// A `CONFIG SET` that has the server listen elsewhere.
+    ForMove,
+}
+
+impl Waiting {
+    fn for_time(time: Duration) -> Self {
+        Self::ForTime((time != Duration::MAX).then(|| Box::pin(sleep(time))))
+    }
 }
 
 /// What a worker lends to whichever connection reads.
@@ -73,7 +81,7 @@ enum Ran {
     /// It took so many bytes.
     Done(usize),
     /// It took so many bytes, and the connection has to wait.
-    Waits(usize, Duration),
+    Waits(usize, Waiting),
     /// It must not run before then.
     HeldBack(Instant),
     Incomplete,
@@ -274,15 +282,20 @@ impl Connection {
                     || self.card.is_asked(Wish::Unblock)
                     || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
             }
+            Some(Waiting::ForMove) => self.session.borrow().has_moved(),
         };
         if !is_over {
             return true;
         }
-        if let Some(Waiting::ForTime(_)) = waiting.take() {
-            self.card.blocked.store(false, Ordering::Relaxed);
-            self.card.clear(Wish::Unblock);
-            self.card.clear(Wish::UnblockWithError);
-            self.session.borrow_mut().resume(audience, with_error);
+        match waiting.take() {
+            Some(Waiting::ForTime(_)) => {
+                self.card.blocked.store(false, Ordering::Relaxed);
+                self.card.clear(Wish::Unblock);
+                self.card.clear(Wish::UnblockWithError);
+                self.session.borrow_mut().resume(audience, with_error);
+            }
+            Some(Waiting::ForMove) => self.session.borrow_mut().end_move(audience),
+            Some(Waiting::Paused(_)) | None => {}
         }
         false
     }
@@ -305,14 +318,14 @@ impl Connection {
                         self.pause(until);
                     }
                     Ran::Done(_) => {}
-                    Ran::Waits(_, time) => self.wait(time),
+                    Ran::Waits(_, waiting) => self.wait(waiting),
                 }
             } else {
                 match self.run(decoder, input, audience) {
                     Ran::Done(used) => input = &input[used..],
-                    Ran::Waits(used, time) => {
+                    Ran::Waits(used, waiting) => {
                         input = &input[used..];
-                        self.wait(time);
+                        self.wait(waiting);
                     }
                     Ran::HeldBack(until) => self.pause(until),
                     Ran::Incomplete => {
@@ -347,7 +360,8 @@ impl Connection {
                     Some(until) => Ran::HeldBack(until),
                     None => match session.execute(request, audience) {
                         Flow::Continue => Ran::Done(used),
-                        Flow::Wait(time) => Ran::Waits(used, time),
+                        Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
+                        Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
                     },
                 }
             }
@@ -364,10 +378,11 @@ impl Connection {
         *self.waiting.borrow_mut() = Some(Waiting::Paused(Box::pin(sleep_until(until.into()))));
     }
 
-    fn wait(&self, time: Duration) {
-        self.card.blocked.store(true, Ordering::Relaxed);
-        let sleep = (time != Duration::MAX).then(|| Box::pin(sleep(time)));
-        *self.waiting.borrow_mut() = Some(Waiting::ForTime(sleep));
+    fn wait(&self, waiting: Waiting) {
+        // Others can end a wait for time only.
+        let is_blocked = matches!(waiting, Waiting::ForTime(_));
+        self.card.blocked.store(is_blocked, Ordering::Relaxed);
+        *self.waiting.borrow_mut() = Some(waiting);
     }
 
     fn write_queued(&self, pool: &mut Pool) -> io::Result<()> {

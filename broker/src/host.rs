@@ -2,7 +2,7 @@
 //! is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -38,8 +38,8 @@ pub(crate) struct Host {
     pub(crate) slowlog: Mutex<SlowLog>,
     /// Clients that said `MONITOR`.
     pub(crate) monitors: AtomicUsize,
-    /// The port that was bound, which differs from the setting when that is 0.
-    pub(crate) port: u16,
+    /// The port that is bound, which differs from the setting when that was 0 at the start.
+    pub(crate) port: AtomicU16,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
     renamed: Renamed,
@@ -85,7 +85,7 @@ impl Host {
             commands: CommandStats::default(),
             slowlog: Mutex::default(),
             monitors: AtomicUsize::new(0),
-            port,
+            port: AtomicU16::new(port),
             run_id: run_id(),
             renamed,
             started: Instant::now(),

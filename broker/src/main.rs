@@ -153,7 +153,7 @@ async fn serve(mut loaded: Loaded) -> Result<(), Box<dyn Error>> {
         () = server.stop_requested() => info!("User requested shutdown..."),
     }
     server.shutdown().await;
-    info!("bye bye...");
+    info!("broker is now ready to exit, bye bye...");
     Ok(())
 }
 

@@ -1,21 +1,18 @@
 //! Listeners and workers: serves a broker to Redis clients.
 
-use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
-use tracing::warn;
 
 use crate::accept::Listener;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::config::source::Loaded;
 use crate::host::Host;
+use crate::listen::{BindError, listen, open_socket_file};
 use crate::worker::WorkerHandle;
 
 /// Serves a [`Broker`] to Redis clients.
@@ -43,27 +40,6 @@ pub struct Server {
     stop: Arc<Notify>,
     /// Removed at the end.
     unix_path: Option<PathBuf>,
-}
-
-/// Says which address could not be listened on, and why.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-/// use broker::{Broker, Config, Server};
-///
-/// let bind = vec!["127.0.0.1".to_owned()];
-/// let config = Config { bind, port: 0, ..Config::default() };
-/// let first = Server::bind(Broker::new(), &config).await?;
-/// let taken = Config { port: first.local_addr().port(), ..config };
-/// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
-/// assert!(error.to_string().contains("address already in use"));
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Error)]
-#[error("cannot listen on {address}: {}", Lower(source))]
-pub struct BindError {
-    address: String,
-    source: io::Error,
 }
 
 impl Server {
@@ -115,9 +91,8 @@ impl Server {
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let host = Host::new(broker, loaded, port).map_err(|error| BindError {
-            address: "users".to_owned(),
-            source: io::Error::new(io::ErrorKind::InvalidInput, error),
+        let host = Host::new(broker, loaded, port).map_err(|error| {
+            BindError::new("users", io::Error::new(io::ErrorKind::InvalidInput, error))
         })?;
         let host = Arc::new(host);
         let stop = Arc::new(Notify::new());
@@ -125,7 +100,7 @@ impl Server {
         let mut ended = Vec::new();
         for index in 0..config.io_threads.max(1) {
             let (worker, end) = WorkerHandle::start(host.clone(), index, stop.clone())
-                .map_err(|source| BindError { address: format!("worker {index}"), source })?;
+                .map_err(|source| BindError::new(format!("worker {index}"), source))?;
             workers.push(worker);
             ended.push(end);
         }
@@ -161,7 +136,7 @@ impl Server {
         self.stop.notified().await;
     }
 
-    /// Returns the first address that the server listens on.
+    /// Returns the first address that the server listens on since its start.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -178,7 +153,8 @@ impl Server {
         *self.addresses.first().expect("the server listens on a socket file only")
     }
 
-    /// Returns all addresses that the server listens on.
+    /// Returns all addresses that the server listens on since its start. Clients can have others
+    /// opened in their place, by `CONFIG SET port` and `CONFIG SET bind`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -219,131 +195,5 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.workers.iter().for_each(WorkerHandle::shut_down);
-    }
-}
-
-/// Opens a listener for each address of `config`.
-fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-    let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
-    // Port 0 is any free one, but the same for all addresses.
-    let mut port = config.port;
-    if config.unixsocket.is_some() && port == 0 {
-        // As in Redis, port 0 beside a socket file is no port at all.
-        return Ok(listeners);
-    }
-    for entry in &config.bind {
-        let (optional, name) = match entry.strip_prefix('-') {
-            Some(name) => (true, name),
-            None => (false, entry.as_str()),
-        };
-        match listen_on(name, port, config.tcp_backlog) {
-            Ok(listener) => {
-                port = listener.1.port();
-                listeners.push(listener);
-            }
-            Err(error) if optional && is_missing(&error, config.port == 0) => {}
-            Err(source) => {
-                let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-                return Err(BindError { address: format!("{host}:{port}"), source });
-            }
-        }
-    }
-    if listeners.is_empty() {
-        let source =
-            io::Error::new(io::ErrorKind::AddrNotAvailable, "none of the addresses exists here");
-        return Err(BindError { address: config.bind.join(" "), source });
-    }
-    warn_of_short_backlog(config.tcp_backlog);
-    Ok(listeners)
-}
-
-fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
-    let name = match name {
-        "*" => "0.0.0.0",
-        "::*" => "::",
-        name => name,
-    };
-    let mut addresses = (name, port).to_socket_addrs()?;
-    let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    let listener = TcpListener::from(socket);
-    let address = listener.local_addr()?;
-    Ok((listener, address))
-}
-
-/// Opens the socket file, if there is to be one.
-#[cfg(unix)]
-fn open_socket_file(config: &Config) -> Result<Option<Listener>, BindError> {
-    let Some(path) = &config.unixsocket else { return Ok(None) };
-    let address = path.display().to_string();
-    match listen_on_path(path, config.unixsocketperm) {
-        Ok(listener) => Ok(Some(Listener::Unix(listener, address.into()))),
-        Err(source) => Err(BindError { address, source }),
-    }
-}
-
-#[cfg(not(unix))]
-fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError> {
-    Ok(None)
-}
-
-/// Opens a socket file. Whatever stood in its place is removed, as Redis does.
-#[cfg(unix)]
-fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let _ = std::fs::remove_file(path);
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    if mode != 0 {
-        // Before anybody can connect (CVE-2023-45145).
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.listen(511)?;
-    Ok(socket.into())
-}
-
-/// Whether the machine does not have such an address. With any port, one that is taken on the
-/// second address only is as good as missing.
-fn is_missing(error: &io::Error, any_port: bool) -> bool {
-    use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
-    // The kernel says "address family not supported" where IPv6 is off.
-    const EAFNOSUPPORT: i32 = 97;
-    matches!(error.kind(), AddrNotAvailable | Unsupported)
-        || error.raw_os_error() == Some(EAFNOSUPPORT)
-        || (any_port && error.kind() == AddrInUse)
-}
-
-/// The kernel silently cuts the backlog to a limit of its own.
-fn warn_of_short_backlog(backlog: u32) {
-    let Ok(text) = std::fs::read_to_string("/proc/sys/net/core/somaxconn") else { return };
-    if let Ok(limit) = text.trim().parse::<u32>()
-        && limit < backlog
-    {
-        warn!(backlog, limit, "the kernel allows a shorter backlog only, see net.core.somaxconn");
-    }
-}
-
-/// An error of the system as we write errors: lower case, without its number.
-struct Lower<'a>(&'a io::Error);
-
-impl fmt::Display for Lower<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        let mut letters = text.chars();
-        match letters.next() {
-            Some(first) => write!(f, "{}{}", first.to_lowercase(), letters.as_str()),
-            None => Ok(()),
-        }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Session {
     transaction: Option<Transaction>,
     silence: Silence,
     tracking: Option<Tracking>,
+    /// Settings that come into force when the server listens elsewhere.
+    moving: Option<config::Moving>,
 }
 
 type Names = HashSet<Name, RandomState>;
@@ -76,6 +78,8 @@ pub(crate) enum Flow {
     Continue,
     /// Waits, and then calls [`Session::resume`].
     Wait(Duration),
+    /// Waits until [`Session::has_moved`], and then calls [`Session::end_move`].
+    WaitForMove,
 }
 
 /// Why a request is refused. The text is the reply, in Redis' words.
@@ -110,6 +114,7 @@ impl Session {
             transaction: None,
             silence: Silence::default(),
             tracking: None,
+            moving: None,
         }
     }
 
@@ -307,6 +312,11 @@ impl Session {
                 Ok(_) => self.reply(audience, &Reply::Integer(0)),
                 Err(error) => self.fail(entry, audience, error),
             },
+            Command::ConfigSet => match self.config_set(request, audience) {
+                Ok(true) => self.reply(audience, &Reply::ok()),
+                Ok(false) => flow = Flow::WaitForMove,
+                Err(error) => self.fail(entry, audience, error),
+            },
             Command::Shutdown => match server::shutdown(request) {
                 Ok(()) => audience.effects.push(Effect::ShutDown),
                 Err(error) => self.fail(entry, audience, error),
@@ -355,7 +365,7 @@ impl Session {
             Command::ClientGetName => Ok(self.client_getname()),
             Command::ClientGetRedir => Ok(self.client_getredir()),
             Command::ClientId => Ok(Reply::Integer(self.card.id.cast_signed())),
-            Command::ClientInfo => Ok(self.client_info()),
+            Command::ClientInfo => Ok(self.client_info(request)),
             Command::ClientList => self.client_list(request),
             Command::ClientNoEvict => self.client_mark(Mark::NoEvict, request.argument(2)),
             Command::ClientNoTouch => self.client_mark(Mark::NoTouch, request.argument(2)),
@@ -370,9 +380,8 @@ impl Session {
             Command::ConfigGet => Ok(config::get(&self.host, config, request.arguments_from(2))),
             Command::ConfigResetStat => Ok(self.config_resetstat()),
             Command::ConfigRewrite => config::rewrite(&self.host, config),
-            Command::ConfigSet => self.config_set(request, audience),
             Command::DbSize => Ok(Reply::Integer(0)),
-            Command::Debug => debug::debug(request),
+            Command::Debug => debug::debug(request, self.member.protocol.get()),
             Command::Discard => self.discard(),
             Command::Echo => Ok(Reply::bulk(request.argument(1))),
             Command::Failover => server::failover(request),

@@ -18,9 +18,9 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::accept::{Accepted, Listener, accept};
 use crate::address::Address;
@@ -29,6 +29,7 @@ use crate::card::{Card, Mark, Wish};
 use crate::connection::{Connection, Scratch};
 use crate::disconnect::Disconnect;
 use crate::host::Host;
+use crate::listen::{Move, Place};
 use crate::registry::WorkerId;
 use crate::session::Session;
 use crate::stream::Stream;
@@ -50,6 +51,8 @@ enum Task {
     Know(Vec<WorkerHandle>),
     /// Look again whether clients may listen to what they listen to.
     CheckRights,
+    /// Listen elsewhere; only for the worker that listens.
+    Move(Arc<Move>),
     ShutDown,
 }
 
@@ -60,7 +63,9 @@ pub(crate) struct Worker {
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
     count: Arc<AtomicUsize>,
-    listeners: RefCell<Vec<AbortHandle>>,
+    listeners: RefCell<Vec<Accepting>>,
+    /// Held while the server moves to other addresses.
+    moving: tokio::sync::Mutex<()>,
     shutting_down: Cell<bool>,
     /// Told when the last connection is gone.
     empty: Notify,
@@ -70,6 +75,12 @@ pub(crate) struct Worker {
     stop: Arc<Notify>,
     /// The state of the settings that the audience has.
     generation: Cell<u64>,
+}
+
+/// A listener that is being served.
+struct Accepting {
+    is_tcp: bool,
+    task: JoinHandle<()>,
 }
 
 /// How long clients may take to read what is queued when the server shuts down.
@@ -126,6 +137,11 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::CheckRights);
     }
 
+    /// Asks the worker that listens to do so elsewhere.
+    fn listen_elsewhere(&self, wanted: Arc<Move>) {
+        let _ = self.tasks.send(Task::Move(wanted));
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -143,6 +159,7 @@ impl Worker {
             connections: RefCell::default(),
             count,
             listeners: RefCell::default(),
+            moving: tokio::sync::Mutex::default(),
             shutting_down: Cell::new(false),
             empty: Notify::new(),
             all: RefCell::default(),
@@ -165,15 +182,62 @@ impl Worker {
                 Task::Know(all) => *self.all.borrow_mut() = all,
                 Task::CheckRights => self.check_rights(),
                 Task::Listen(listener, workers) => {
-                    let task = spawn_local(accept(self.clone(), listener, workers));
-                    self.listeners.borrow_mut().push(task.abort_handle());
+                    self.accept_on(listener, workers);
                 }
+                Task::Move(wanted) => drop(spawn_local(self.clone().listen_elsewhere(wanted))),
                 Task::ShutDown => break,
             }
         }
         self.shut_down().await;
-        [flush, inbox, clock].iter().for_each(tokio::task::JoinHandle::abort);
+        [flush, inbox, clock].iter().for_each(JoinHandle::abort);
         self.host.broker.close_inbox(self.audience.borrow().worker());
+    }
+
+    fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
+        let is_tcp = matches!(listener, Listener::Tcp(_));
+        let task = spawn_local(accept(self.clone(), listener, workers));
+        self.listeners.borrow_mut().push(Accepting { is_tcp, task });
+    }
+
+    /// Listens at another place, or at the same as before if that fails.
+    async fn listen_elsewhere(self: Rc<Self>, wanted: Arc<Move>) {
+        let _one_at_a_time = self.moving.lock().await;
+        // First, since the new addresses may be the old ones in part.
+        let old: Vec<Accepting> =
+            self.listeners.borrow_mut().extract_if(.., |accepting| accepting.is_tcp).collect();
+        for accepting in old {
+            accepting.task.abort();
+            let _ = accepting.task.await;
+        }
+        let has_worked = self.open(wanted.to.clone()).await;
+        if !has_worked {
+            self.open(wanted.from.clone()).await;
+        }
+        wanted.end(has_worked);
+    }
+
+    async fn open(self: &Rc<Self>, place: Place) -> bool {
+        let port = place.port;
+        // Names may have to be looked up, which takes seconds where that fails.
+        let opened = spawn_blocking(move || place.reopen()).await;
+        if self.shutting_down.get() {
+            return false;
+        }
+        match opened.expect("opening listeners does not panic") {
+            Ok(listeners) => {
+                self.host.port.store(port, Ordering::Relaxed);
+                let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
+                for (listener, address) in listeners {
+                    info!("listening on {address}");
+                    self.accept_on(Listener::Tcp(listener), workers.clone());
+                }
+                true
+            }
+            Err(error) => {
+                warn!("{error}");
+                false
+            }
+        }
     }
 
     /// Takes a connection in.
@@ -258,10 +322,8 @@ impl Worker {
 
     /// Closes the clients that hold most, until all hold less than `maxmemory-clients`.
     fn evict(&self) {
-        let bytes_max = self.audience.borrow().config.maxmemory_clients;
-        if bytes_max == 0 {
-            return;
-        }
+        let limit = self.audience.borrow().config.maxmemory_clients;
+        let Some(bytes_max) = limit.bytes(self.host.settings.maxmemory()) else { return };
         let mut cards = self.host.cards.all();
         let mut bytes: usize = cards.iter().map(|card| card.bytes()).sum();
         cards.sort_by_key(|card| card.bytes());
@@ -290,6 +352,11 @@ impl Worker {
                     let others = self.all.borrow();
                     others.iter().for_each(WorkerHandle::check_rights);
                 }
+                Effect::Move(wanted) => {
+                    if let Some(listening) = self.all.borrow().first() {
+                        listening.listen_elsewhere(wanted);
+                    }
+                }
                 Effect::ShutDown => self.stop.notify_one(),
             }
         }
@@ -317,7 +384,7 @@ impl Worker {
     /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.
     async fn shut_down(&self) {
         self.shutting_down.set(true);
-        self.listeners.borrow_mut().drain(..).for_each(|listener| listener.abort());
+        self.listeners.borrow_mut().drain(..).for_each(|listener| listener.task.abort());
         // What was published before belongs to what is queued.
         self.host.broker.catch_up(&mut self.audience.borrow_mut());
         for (_, connection) in self.connections.borrow().iter() {

@@ -8,6 +8,7 @@
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
+//! | `listening`     | where a running server listens, and changing it                         |
 //! | `operation`     | what operators do with a running server and with the process            |
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
@@ -23,6 +24,7 @@ mod chat_demo;
 mod configuration;
 mod half_closed;
 mod limits;
+mod listening;
 mod operation;
 mod ordering;
 mod pubsub;

@@ -8,6 +8,8 @@ mod auth;
 mod backplane;
 #[path = "../e2e/limits.rs"]
 mod limits;
+#[path = "../e2e/listening.rs"]
+mod listening;
 #[path = "../e2e/ordering.rs"]
 mod ordering;
 #[path = "../e2e/pubsub.rs"]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::unused::Change;
-use super::{Config, DebugCommand, LogLevel, OutputLimit};
+use super::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit};
 use crate::acl::{Acl, AclError};
 use crate::users::{add_users, channels_default};
 
@@ -70,6 +70,16 @@ pub(crate) enum Invalid {
     NotAFlag,
     #[error("argument(s) must be one of the following: {0}")]
     NotAChoice(String),
+    #[error("argument must be a memory or percent value")]
+    NotMemoryOrPercent,
+    #[error("percentage argument must be less or equal to 100")]
+    PercentTooHigh,
+    #[error("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")]
+    EventClass,
+    #[error("Invalid latency-tracking-info-percentiles parameters")]
+    NotPercentiles,
+    #[error("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")]
+    PercentileRange,
     #[error("argument must be an octal value between 0 and 777 inclusive")]
     NotOctal,
     #[error("Invalid save parameters")]
@@ -135,14 +145,14 @@ impl Directive {
 pub(crate) const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "bind",
-        change: Change::Immutable,
+        change: Change::Free,
         is_shown: true,
         expects: "up to 16 addresses of this machine, a '-' in front of each that may be missing",
         kind: Kind::List { get: |config| texts(&config.bind), set: set_bind },
     },
     Directive {
         name: "port",
-        change: Change::Immutable,
+        change: Change::Free,
         is_shown: true,
         expects: "a number from 0 to 65535",
         kind: Kind::Integer {
@@ -300,12 +310,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         name: "maxmemory-clients",
         change: Change::Free,
         is_shown: true,
-        expects: "a memory value",
-        kind: Kind::Memory {
-            min: 0,
-            get: |config| config.maxmemory_clients,
-            set: |config, bytes| config.maxmemory_clients = bytes,
-        },
+        expects: "a memory value, or a percentage of maxmemory",
+        kind: Kind::Text { get: show_client_memory, set: set_client_memory },
     },
     Directive {
         name: "unixsocket",
@@ -506,6 +512,28 @@ fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     }
     let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
     config.bind = addresses.filter(|address| !address.is_empty()).collect();
+    Ok(())
+}
+
+fn show_client_memory(config: &Config) -> Vec<u8> {
+    match config.maxmemory_clients {
+        ClientMemory::Bytes(bytes) => bytes.to_string(),
+        ClientMemory::Percent(percent) => format!("{percent}%"),
+    }
+    .into_bytes()
+}
+
+fn set_client_memory(config: &mut Config, value: &[u8]) -> Result<(), Invalid> {
+    config.maxmemory_clients = if let Some(digits) = value.strip_suffix(b"%") {
+        let percent = integer(digits, 0, i64::MAX).map_err(|_| Invalid::NotMemoryOrPercent)?;
+        let percent = u8::try_from(percent).ok().filter(|&percent| percent <= 100);
+        match percent.ok_or(Invalid::PercentTooHigh)? {
+            0 => ClientMemory::Bytes(0),
+            percent => ClientMemory::Percent(percent),
+        }
+    } else {
+        ClientMemory::Bytes(memory(value).ok_or(Invalid::NotMemoryOrPercent)?)
+    };
     Ok(())
 }
 
@@ -716,6 +744,8 @@ mod tests {
             ("port", &["1", "2"], "wrong number of arguments"),
             ("protected-mode", &["maybe"], "argument must be 'yes' or 'no'"),
             ("proto-max-bulk-len", &["1x"], "argument must be a memory value"),
+            ("maxmemory-clients", &["1x%"], "argument must be a memory or percent value"),
+            ("maxmemory-clients", &["101%"], "percentage argument must be less or equal to 100"),
             (
                 "client-output-buffer-limit",
                 &["pubsub"],

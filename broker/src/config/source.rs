@@ -22,7 +22,11 @@ use crate::resp::words;
 /// assert_eq!(loaded.config.port, 7000);
 /// assert_eq!(loaded.without_meaning, ["appendonly"]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// Without any line it is what `redis-server` does without a file: unlike [`Config::default`], it
+/// listens on all addresses, where protected mode refuses clients from other machines as long as
+/// there is no password.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The settings.
@@ -77,9 +81,17 @@ enum Problem {
 /// Redis has no bound here, and a file that includes itself takes it down.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
+impl Default for Loaded {
+    fn default() -> Self {
+        let bind = vec!["*".to_owned(), "-::*".to_owned()];
+        Self::from(Config { bind, ..Config::default() })
+    }
+}
+
 impl From<Config> for Loaded {
     fn from(config: Config) -> Self {
-        Self { config, ..Self::default() }
+        let (without_meaning, others, file) = Default::default();
+        Self { config, without_meaning, others, file }
     }
 }
 
@@ -194,8 +206,12 @@ impl Loaded {
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
         };
-        // Lines such as `save 900 1` add up.
-        self.others.entry(other.canonical()).or_default().extend_from_slice(values);
+        // Lines such as `save 900 1` add up, until `save ""` takes them all back.
+        let given = self.others.entry(other.canonical()).or_default();
+        match values {
+            [value] if value.is_empty() => given.clear(),
+            values => given.extend_from_slice(values),
+        }
         if !self.without_meaning.contains(&lower) {
             self.without_meaning.push(lower);
         }
@@ -359,7 +375,7 @@ mod tests {
     fn what_has_no_meaning_is_listed_once() {
         let loaded = Loaded::from_text("save 900 1\nsave 300 10\nAppendOnly yes").unwrap();
         assert_eq!(loaded.without_meaning, ["save", "appendonly"]);
-        assert_eq!(loaded.config, Config::default());
+        assert_eq!(loaded.config, Loaded::default().config);
     }
 
     #[test]

@@ -33,14 +33,25 @@ pub(crate) enum Values {
     Memory,
     /// One of these words, in Redis' order.
     Choice(&'static str),
+    /// Seconds and changes in turn, or nothing.
+    Save,
+    /// Numbers from 0 to 100.
+    Percentiles,
+    /// Letters for classes of keyspace events.
+    Events,
 }
 
 impl Other {
     /// Looks whether the directive takes `value`.
     pub(crate) fn check(&self, value: &[u8]) -> Result<(), Invalid> {
         match self.values {
-            Values::Any if self.name == "save" => check_save(value),
             Values::Any => Ok(()),
+            Values::Save => check_save(value),
+            Values::Percentiles => check_percentiles(value),
+            Values::Events => {
+                let is_known = |letter: &u8| EVENTS.contains(letter);
+                if value.iter().all(is_known) { Ok(()) } else { Err(Invalid::EventClass) }
+            }
             Values::Flag => directive::flag(value).map(|_| ()),
             Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
             Values::Memory => directive::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
@@ -56,6 +67,7 @@ impl Other {
         match (self.values, directive::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
             (Values::Flag | Values::Choice(_), _) => value.to_ascii_lowercase(),
+            (Values::Events, _) => normal_events(value),
             _ => value.to_vec(),
         }
     }
@@ -67,6 +79,35 @@ impl Other {
             name => name.replace("slave", "replica").replace("ziplist", "listpack"),
         }
     }
+}
+
+/// The classes of keyspace events, as Redis lists them in its error.
+const EVENTS: &[u8] = b"Ag$lshzxeKEtmdn";
+
+/// Classes of events as Redis shows them: `A` stands for all that it includes.
+fn normal_events(value: &[u8]) -> Vec<u8> {
+    const CLASSES: &[u8] = b"g$lshzxetd";
+    let has = |letter: &u8| value.contains(letter);
+    let all = has(&b'A') || CLASSES.iter().all(has);
+    let mut shown = if all { b"A".to_vec() } else { Vec::new() };
+    let classes = CLASSES.iter().chain(b"n").filter(|&letter| !all && has(letter));
+    shown.extend(classes.chain(b"KEm".iter().filter(|&letter| has(letter))));
+    shown
+}
+
+fn check_percentiles(value: &[u8]) -> Result<(), Invalid> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    for word in value.split(|&byte| byte == b' ') {
+        let number = std::str::from_utf8(word).ok().and_then(|word| word.parse::<f64>().ok());
+        match number {
+            None => return Err(Invalid::NotPercentiles),
+            Some(number) if (0.0..=100.0).contains(&number) => {}
+            Some(_) => return Err(Invalid::PercentileRange),
+        }
+    }
+    Ok(())
 }
 
 /// `save` takes seconds and changes in turn, or nothing.
@@ -186,10 +227,10 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "io-threads-always-active", default: None, change: Change::Free, values: Values::Any },
     Other { name: "io-threads-do-reads", default: Some("no"), change: Change::Immutable, values: Values::Any },
     Other { name: "jemalloc-bg-thread", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Other { name: "key-load-delay", default: None, change: Change::Free, values: Values::Any },
+    Other { name: "key-load-delay", default: Some("0"), change: Change::Free, values: Values::Integer(i32::MIN as i64, i32::MAX as i64) },
     Other { name: "latency-monitor-threshold", default: Some("0"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Other { name: "latency-tracking", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Other { name: "latency-tracking-info-percentiles", default: Some("50 99 99.9"), change: Change::Free, values: Values::Any },
+    Other { name: "latency-tracking-info-percentiles", default: Some("50 99 99.9"), change: Change::Free, values: Values::Percentiles },
     Other { name: "lazyexpire-nested-arbitrary-keys", default: None, change: Change::Free, values: Values::Any },
     Other { name: "lazyfree-lazy-eviction", default: Some("no"), change: Change::Free, values: Values::Flag },
     Other { name: "lazyfree-lazy-expire", default: Some("no"), change: Change::Free, values: Values::Flag },
@@ -204,6 +245,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "list-max-ziplist-entries", default: None, change: Change::Free, values: Values::Any },
     Other { name: "list-max-ziplist-size", default: Some("-2"), change: Change::Free, values: Values::Integer(-2147483648, 2147483647) },
     Other { name: "list-max-ziplist-value", default: None, change: Change::Free, values: Values::Any },
+    Other { name: "loading-process-events-interval-bytes", default: Some("2097152"), change: Change::Free, values: Values::Integer(1024, i64::MAX) },
     Other { name: "loadmodule", default: None, change: Change::Free, values: Values::Any },
     Other { name: "locale-collate", default: None, change: Change::Free, values: Values::Any },
     Other { name: "log-format", default: None, change: Change::Free, values: Values::Any },
@@ -229,7 +271,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "min-string-size-avoid-copy-reply-threaded", default: None, change: Change::Free, values: Values::Any },
     Other { name: "mptcp", default: None, change: Change::Free, values: Values::Any },
     Other { name: "no-appendfsync-on-rewrite", default: Some("no"), change: Change::Free, values: Values::Flag },
-    Other { name: "notify-keyspace-events", default: Some(""), change: Change::Free, values: Values::Any },
+    Other { name: "notify-keyspace-events", default: Some(""), change: Change::Free, values: Values::Events },
     Other { name: "oom-score-adj", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, relative, absolute") },
     Other { name: "oom-score-adj-values", default: Some("0 200 800"), change: Change::Free, values: Values::Any },
     Other { name: "prefetch-batch-max-size", default: None, change: Change::Free, values: Values::Any },
@@ -239,7 +281,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "proc-title-template", default: Some("{title} {listen-addr} {server-mode}"), change: Change::Free, values: Values::Any },
     Other { name: "propagation-error-behavior", default: Some("ignore"), change: Change::Free, values: Values::Choice("ignore, panic, panic-on-replicas") },
     Other { name: "rdb-del-sync-files", default: Some("no"), change: Change::Free, values: Values::Flag },
-    Other { name: "rdb-key-save-delay", default: None, change: Change::Free, values: Values::Any },
+    Other { name: "rdb-key-save-delay", default: Some("0"), change: Change::Free, values: Values::Integer(i32::MIN as i64, i32::MAX as i64) },
     Other { name: "rdb-save-incremental-fsync", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "rdb-version-check", default: None, change: Change::Free, values: Values::Any },
     Other { name: "rdbchecksum", default: Some("yes"), change: Change::Immutable, values: Values::Any },
@@ -273,7 +315,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "replicaof", default: Some(""), change: Change::Immutable, values: Values::Any },
     Other { name: "req-res-logfile", default: None, change: Change::Free, values: Values::Any },
     Other { name: "sanitize-dump-payload", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, clients") },
-    Other { name: "save", default: Some("3600 1 300 100 60 10000"), change: Change::Free, values: Values::Any },
+    Other { name: "save", default: Some("3600 1 300 100 60 10000"), change: Change::Free, values: Values::Save },
     Other { name: "server_cpulist", default: Some(""), change: Change::Immutable, values: Values::Any },
     Other { name: "set-max-intset-entries", default: Some("512"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Other { name: "set-max-listpack-entries", default: None, change: Change::Free, values: Values::Any },
@@ -325,9 +367,9 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "tls-session-caching", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "tracking-table-max-keys", default: Some("1000000"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Other { name: "unixsocketgroup", default: None, change: Change::Free, values: Values::Any },
-    Other { name: "use-exit-on-panic", default: None, change: Change::Free, values: Values::Any },
+    Other { name: "use-exit-on-panic", default: Some("no"), change: Change::Free, values: Values::Flag },
     Other { name: "vset-force-single-threaded-execution", default: None, change: Change::Free, values: Values::Any },
-    Other { name: "watchdog-period", default: None, change: Change::Free, values: Values::Any },
+    Other { name: "watchdog-period", default: Some("0"), change: Change::Free, values: Values::Integer(0, i32::MAX as i64) },
     Other { name: "zset-max-listpack-entries", default: Some("128"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Other { name: "zset-max-listpack-value", default: Some("64"), change: Change::Free, values: Values::Memory },
     Other { name: "zset-max-ziplist-entries", default: Some("128"), change: Change::Free, values: Values::Integer(0, i64::MAX) },

@@ -34,6 +34,10 @@ pub(crate) enum Reply {
     Boolean(bool),
     /// An integer of any length.
     BigNumber(&'static str),
+    /// Attributes and a reply, which alone is what RESP2 gets.
+    Attributed(Vec<(Reply, Reply)>, Box<Reply>),
+    /// What RESP3 sends before a reply and not in its place, and that reply.
+    Pushed(Vec<Reply>, Box<Reply>),
 }
 
 impl Reply {
@@ -93,6 +97,23 @@ impl Reply {
             Self::Set(items) => {
                 header(out, if protocol == Protocol::Resp2 { b'*' } else { b'~' }, items.len());
                 items.iter().for_each(|item| item.encode(protocol, out));
+            }
+            Self::Attributed(pairs, reply) => {
+                if protocol == Protocol::Resp3 {
+                    header(out, b'|', pairs.len());
+                    for (key, value) in pairs {
+                        key.encode(protocol, out);
+                        value.encode(protocol, out);
+                    }
+                }
+                reply.encode(protocol, out);
+            }
+            Self::Pushed(items, reply) => {
+                if protocol == Protocol::Resp3 {
+                    header(out, b'>', items.len());
+                    items.iter().for_each(|item| item.encode(protocol, out));
+                }
+                reply.encode(protocol, out);
             }
             Self::Map(pairs) => {
                 match protocol {

@@ -105,6 +105,13 @@ impl<'a> Request<'a> {
         self.arguments.len()
     }
 
+    /// Returns the bytes that a client library sends for it.
+    pub(crate) fn wire_bytes(&self) -> usize {
+        let digits = |number: usize| number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let argument = |range: &Range<usize>| digits(range.len()) + range.len() + 5;
+        digits(self.len()) + 3 + self.arguments.iter().map(argument).sum::<usize>()
+    }
+
     /// Returns the argument at `index`. Index 0 is the command's name.
     pub(crate) fn argument(&self, index: usize) -> &'a [u8] {
         &self.bytes[self.arguments[index].clone()]

@@ -1,12 +1,17 @@
 //! `CONFIG`: the settings in force, and changing them.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::{Answer, CommandError, Session, shown};
 use crate::acl::Acl;
-use crate::audience::Audience;
+use crate::audience::{Audience, Effect};
 use crate::config::Config;
-use crate::config::directive::{self, DIRECTIVES};
+use crate::config::directive::{self, DIRECTIVES, Invalid};
+use crate::config::source::Loaded;
 use crate::config::unused::{self, Change, OTHERS};
 use crate::host::Host;
+use crate::listen::{Move, Place};
 use crate::pattern;
 use crate::replace_file::replace_file;
 use crate::resp::reply::Reply;
@@ -34,7 +39,8 @@ pub(super) fn get<'a>(
             continue;
         }
         let own = DIRECTIVES.iter().map(|directive| directive.name);
-        for name in own.chain(OTHERS.iter().map(|other| other.name)) {
+        let others = OTHERS.iter().map(|other| other.name).filter(|name| !HIDDEN.contains(name));
+        for name in own.chain(others) {
             if pattern::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
                 add(name.as_bytes(), value_of(host, config, name.as_bytes()));
             }
@@ -44,6 +50,15 @@ pub(super) fn get<'a>(
         found.into_iter().map(|(name, value)| (Reply::Bulk(name), Reply::Bulk(value))).collect(),
     )
 }
+
+/// As in Redis, they are shown to those who ask for them by name.
+const HIDDEN: [&str; 5] = [
+    "key-load-delay",
+    "loading-process-events-interval-bytes",
+    "rdb-key-save-delay",
+    "use-exit-on-panic",
+    "watchdog-period",
+];
 
 /// Returns the value in force of a directive, if `CONFIG` shows it.
 fn value_of(host: &Host, config: &Config, name: &[u8]) -> Option<Vec<u8>> {
@@ -75,7 +90,7 @@ pub(super) fn rewrite(host: &Host, config: &Config) -> Answer {
 /// Returns the lines of a file with the settings in force in place of those that it had. Settings
 /// that it did not have are added when they are not the default.
 fn rewritten(text: &str, config: &Config, users: &[Vec<u8>]) -> String {
-    let default = Config::default();
+    let default = Loaded::default().config;
     let mut written: Vec<&str> = Vec::new();
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -118,51 +133,101 @@ struct Setting<'a> {
     value: &'a [u8],
 }
 
+/// What a `CONFIG SET` changes, all of it found good.
+#[derive(Debug)]
+struct Changes {
+    config: Config,
+    others: Vec<(String, Vec<u8>)>,
+    password: bool,
+    channels_default: bool,
+}
+
+/// Changes that come into force when the server listens elsewhere.
+#[derive(Debug)]
+pub(super) struct Moving {
+    wanted: Arc<Move>,
+    changes: Changes,
+    /// What the client called it, for the error.
+    name: Vec<u8>,
+}
+
 impl Session {
-    /// `CONFIG SET parameter value [parameter value ...]`: all of them, or none.
-    pub(super) fn config_set(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+    /// `CONFIG SET parameter value [parameter value ...]`: all of them, or none. Tells whether they
+    /// are in force; if not, the server has to listen elsewhere first.
+    pub(super) fn config_set(
+        &mut self,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Result<bool, CommandError> {
         let words: Vec<&[u8]> = request.arguments_from(2).collect();
         if !words.len().is_multiple_of(2) {
             return Err(super::SYNTAX_ERROR.to_vec());
         }
         let settings: Vec<Setting<'_>> =
             words.chunks_exact(2).map(|pair| Setting { name: pair[0], value: pair[1] }).collect();
-        for (index, setting) in settings.iter().enumerate() {
-            let earlier = settings[..index].iter();
-            check(setting, earlier.map(|earlier| earlier.name))?;
+        let changes = Changes::new(&settings, &audience.config)?;
+        let is_place = |setting: &&Setting<'_>| {
+            [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
+        };
+        let (from, to) = self.places(&audience.config, &changes.config);
+        let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
+            self.put_in_force(changes, audience);
+            return Ok(true);
+        };
+        if self.transaction.is_some() {
+            return Err(failed(named.name, "it can't be changed inside a transaction"));
         }
-        let mut config = (*audience.config).clone();
-        let mut others = Vec::new();
-        for setting in &settings {
-            if let Some(directive) = directive::find(setting.name) {
-                directive
-                    .set(&mut config, &[setting.value.to_vec()])
-                    .map_err(|invalid| failed(setting.name, &invalid.to_string()))?;
-            } else if let Some(other) = unused::find(setting.name) {
-                other
-                    .check(setting.value)
-                    .map_err(|invalid| failed(setting.name, &invalid.to_string()))?;
-                others.push((other.canonical(), other.normal(setting.value)));
-            }
+        let wanted = Arc::new(Move::new(from, to, self.card.clone()));
+        audience.effects.push(Effect::Move(wanted.clone()));
+        self.moving = Some(Moving { wanted, changes, name: named.name.to_vec() });
+        Ok(false)
+    }
+
+    /// Returns where the server listens, and where it is to listen.
+    fn places(&self, old: &Config, new: &Config) -> (Place, Place) {
+        let bound = self.host.port.load(Ordering::Relaxed);
+        let place = |config: &Config, port| Place {
+            names: config.bind.clone(),
+            port,
+            backlog: config.tcp_backlog,
+        };
+        // A port that is not changed stays, whichever 0 stood for at the start.
+        let port = if old.port == new.port { bound } else { new.port };
+        (place(old, bound), place(new, port))
+    }
+
+    /// Whether the server listens where it was told to, or has failed to.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moving.as_ref().is_none_or(|moving| moving.wanted.outcome().is_some())
+    }
+
+    /// Goes on after [`Flow::WaitForMove`](super::Flow::WaitForMove).
+    pub(crate) fn end_move(&mut self, audience: &mut Audience) {
+        let Some(Moving { wanted, changes, name }) = self.moving.take() else { return };
+        if wanted.outcome() == Some(true) {
+            self.put_in_force(changes, audience);
+            return self.reply(audience, &Reply::ok());
         }
+        let why = match name.eq_ignore_ascii_case(b"port") {
+            true => "Unable to listen on this port. Check server logs.",
+            false => "Failed to bind to specified addresses.",
+        };
+        self.reply_error(audience, failed(&name, why));
+    }
+
+    fn put_in_force(&mut self, changes: Changes, audience: &mut Audience) {
+        let Changes { config, others, password, channels_default: channels } = changes;
         for (name, value) in others {
             self.host.settings.set_other(&name, vec![value]);
         }
-        let changes =
-            |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
-        if changes(b"requirepass") {
+        if password {
             let password = config.requirepass.clone();
             self.host.users.change(|acl| acl.set_password_of_default(password.as_deref()));
         }
-        if changes(b"acl-pubsub-default") {
+        if channels {
             let default = channels_default(&config);
             self.host.users.change(|acl| acl.set_channels_default(default));
         }
-        self.put_in_force(config, audience);
-        Ok(Reply::ok())
-    }
-
-    fn put_in_force(&mut self, config: Config, audience: &mut Audience) {
         self.host.settings.set(config);
         audience.set_config(self.host.settings.get());
     }
@@ -172,6 +237,34 @@ impl Session {
         self.host.broker.stats().reset();
         self.host.commands.reset();
         Reply::ok()
+    }
+}
+
+impl Changes {
+    fn new(settings: &[Setting<'_>], config: &Config) -> Result<Self, CommandError> {
+        for (index, setting) in settings.iter().enumerate() {
+            let earlier = settings[..index].iter();
+            check(setting, earlier.map(|earlier| earlier.name))?;
+        }
+        let changes =
+            |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
+        let mut all = Self {
+            config: config.clone(),
+            others: Vec::new(),
+            password: changes(b"requirepass"),
+            channels_default: changes(b"acl-pubsub-default"),
+        };
+        for setting in settings {
+            let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
+            if let Some(directive) = directive::find(setting.name) {
+                let value = [setting.value.to_vec()];
+                directive.set(&mut all.config, &value).map_err(because)?;
+            } else if let Some(other) = unused::find(setting.name) {
+                other.check(setting.value).map_err(because)?;
+                all.others.push((other.canonical(), other.normal(setting.value)));
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -189,12 +282,6 @@ fn check<'a>(
             return Err([start, shown(name, usize::MAX), b"'"].concat());
         }
     };
-    if let Some(directive) = directive::find(name).filter(|directive| directive.name == "port") {
-        // Redis can change its port, so it looks at the value first.
-        directive
-            .set(&mut Config::default(), &[setting.value.to_vec()])
-            .map_err(|invalid| failed(name, &invalid.to_string()))?;
-    }
     match change {
         Change::Immutable => Err(failed(name, "can't set immutable config")),
         Change::Protected => Err(failed(name, "can't set protected config")),
@@ -238,12 +325,12 @@ fn quoted(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::source::Loaded;
 
     #[test]
     fn a_rewritten_file_keeps_what_it_does_not_know_and_says_what_is_in_force() {
         let text = "# mine\nport 7000\nappendonly yes\nport 7001\n";
-        let config = Config { port: 7001, requirepass: Some(b"a b".to_vec()), ..Config::default() };
+        let config =
+            Config { port: 7001, requirepass: Some(b"a b".to_vec()), ..Loaded::default().config };
         let rewritten = rewritten(text, &config, &[]);
         assert_eq!(
             rewritten,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Answer, CommandError};
 use crate::address::Address;
 use crate::config::{Config, DebugCommand};
+use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 
@@ -23,7 +24,7 @@ pub(super) fn check_allowed(config: &Config, peer: &Address) -> Result<(), Comma
 }
 
 /// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | JMAP | ...`
-pub(super) fn debug(request: Request<'_>) -> Answer {
+pub(super) fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
     let name = request.argument(1);
     match (&*name.to_ascii_lowercase(), request.len()) {
         (b"sleep", 3) => {
@@ -44,7 +45,7 @@ pub(super) fn debug(request: Request<'_>) -> Answer {
             Ok(Reply::Array(digests.collect()))
         }
         (b"object" | b"sdslen" | b"listpack", 3) => Err(b"ERR no such key".to_vec()),
-        (b"protocol", 3) => protocol(request.argument(2)),
+        (b"protocol", 3) => protocol(request.argument(2), spoken),
         (b"error", 3) => Err(request.argument(2).to_vec()),
         (b"log", 3) => {
             tracing::info!("DEBUG LOG: {}", String::from_utf8_lossy(request.argument(2)));
@@ -99,7 +100,7 @@ fn reload(request: Request<'_>) -> Answer {
 }
 
 /// `DEBUG PROTOCOL type`: a sample of each kind of reply.
-fn protocol(kind: &[u8]) -> Answer {
+fn protocol(kind: &[u8], spoken: Protocol) -> Answer {
     let numbers = |count: i64| (0..count).map(Reply::Integer).collect::<Vec<_>>();
     Ok(match &*kind.to_ascii_lowercase() {
         b"string" => Reply::bulk("Hello World"),
@@ -114,6 +115,19 @@ fn protocol(kind: &[u8]) -> Answer {
         b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".to_owned()),
         b"true" => Reply::Boolean(true),
         b"false" => Reply::Boolean(false),
+        b"attrib" => {
+            let value = Reply::Array(vec![Reply::bulk("key:123"), Reply::Integer(90)]);
+            let reply = Reply::bulk("Some real reply following the attribute");
+            Reply::Attributed(vec![(Reply::bulk("key-popularity"), value)], Box::new(reply))
+        }
+        b"push" if spoken == Protocol::Resp2 => {
+            return Err(b"ERR RESP2 is not supported by this command".to_vec());
+        }
+        b"push" => {
+            let reply = Reply::bulk("Some real reply following the push reply");
+            let push = vec![Reply::bulk("server-cpu-usage"), Reply::Integer(42)];
+            Reply::Pushed(push, Box::new(reply))
+        }
         b"bignum" => Reply::BigNumber("1234567999999999999999999999999999999"),
         _ => {
             return Err(b"ERR Wrong protocol type name. Please use one of the following: \

@@ -105,7 +105,7 @@ impl Subject<'_> {
             ("arch_bits", usize::BITS.to_string()),
             ("process_id", std::process::id().to_string()),
             ("run_id", host.run_id.clone()),
-            ("tcp_port", host.port.to_string()),
+            ("tcp_port", host.port.load(Ordering::Relaxed).to_string()),
             ("server_time_usec", now.as_micros().to_string()),
             ("uptime_in_seconds", uptime.to_string()),
             ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),

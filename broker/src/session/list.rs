@@ -36,9 +36,9 @@ struct Filter {
 
 impl Session {
     /// `CLIENT INFO`
-    pub(super) fn client_info(&self) -> Reply {
+    pub(super) fn client_info(&self, request: Request<'_>) -> Reply {
         let mut text = String::new();
-        describe(&self.card, Instant::now(), &mut text);
+        describe(&self.card, Instant::now(), request.wire_bytes(), &mut text);
         Reply::Verbatim(text)
     }
 
@@ -56,7 +56,11 @@ impl Session {
         };
         let mut text = String::new();
         let now = Instant::now();
-        cards.iter().for_each(|card| describe(card, now, &mut text));
+        for card in &cards {
+            // The request that is being answered is still in its client's buffer.
+            let answering = if card.id == self.card.id { request.wire_bytes() } else { 0 };
+            describe(card, now, answering, &mut text);
+        }
         Ok(Reply::Verbatim(text))
     }
 
@@ -172,14 +176,14 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// Writes the line of one client, with the fields of Redis 7.2.
-pub(super) fn describe(card: &Card, now: Instant, text: &mut String) {
+/// Writes the line of one client, with the fields of Redis 7.2. It is `answering` so many bytes.
+pub(super) fn describe(card: &Card, now: Instant, answering: usize, text: &mut String) {
     let counts = &card.counts;
     let words = card.words.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command =
         card.last_command().map(|number| command::entries()[usize::from(number)].spec.name);
-    let input = counts.input_bytes.load(Ordering::Relaxed);
+    let input = counts.input_bytes.load(Ordering::Relaxed) + answering;
     let output = counts.output_bytes.load(Ordering::Relaxed);
     let _ = writeln!(
         text,

@@ -84,7 +84,7 @@ impl Session {
         in_transaction: bool,
     ) {
         let mut client_info = String::new();
-        list::describe(&self.card, std::time::Instant::now(), &mut client_info);
+        list::describe(&self.card, std::time::Instant::now(), 0, &mut client_info);
         let incident = Incident {
             reason,
             context: if in_transaction { Context::Multi } else { Context::TopLevel },
