@@ -4,6 +4,7 @@
 //! |-----------------|-------------------------------------------------------------------------|
 //! | `auth`          | passwords: what is refused before them, both forms of `AUTH`, `HELLO`   |
 //! | `backplane`     | many servers acting as one over a broker that may go away               |
+//! | `benchmark`     | the load tool: that it runs to its end, and what it leaves behind       |
 //! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
@@ -20,6 +21,7 @@
 
 mod auth;
 mod backplane;
+mod benchmark;
 mod chat_demo;
 mod configuration;
 mod half_closed;

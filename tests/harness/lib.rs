@@ -23,7 +23,7 @@ pub use client::{Client, Protocol, request};
 pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
-pub use program::{broker_bin, chat_demo_bin, workspace_dir};
+pub use program::{bench_bin, broker_bin, chat_demo_bin, workspace_dir};
 pub use python::python;
 pub use reply::{Reply, Value, error, null, ok, simple};
 pub use server::{Kind, Server};

@@ -28,6 +28,16 @@ pub fn chat_demo_bin() -> &'static Path {
     built(&PATH, "chat-demo", "CHAT_DEMO_BIN")
 }
 
+/// Returns the path of the `bench` binary; `BENCH_BIN` in the environment names another one.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn bench_bin() -> &'static Path {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    built(&PATH, "bench", "BENCH_BIN")
+}
+
 /// Returns the top directory of the workspace.
 pub fn workspace_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")

@@ -21,7 +21,7 @@ struct Arguments {
     task: Task,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Task {
     /// Installs what the tests need, then runs everything that must be green
     Test,
@@ -29,6 +29,12 @@ enum Task {
     Ci,
     /// Installs what the tests need: redis-server, redis-cli, Chromium, Node.js, Python and their packages
     Setup,
+    /// Measures our broker, redis-server and the floor in turn; `-- --help` tells what else it can do
+    Bench {
+        /// What is passed on
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
@@ -37,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test | Task::Ci => test(),
         Task::Setup => setup::run(),
+        Task::Bench { arguments } => bench(&arguments),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -76,6 +83,20 @@ fn test() -> Result<(), Failure> {
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+/// Both in release builds, and the results where they can be committed.
+fn bench(arguments: &[String]) -> Result<(), Failure> {
+    setup::run()?;
+    Step::cargo("release builds")
+        .args(["build", "--locked", "--release"])
+        .args(["-p", "broker", "-p", "benches"])
+        .run()?;
+    Step::cargo("measurement")
+        .args(["run", "--locked", "--release", "-p", "benches", "--"])
+        .args(["--results", "benches/results"])
+        .args(arguments)
         .run()
 }
 

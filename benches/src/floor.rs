@@ -1,0 +1,190 @@
+//! The floor: a relay on one thread that parses nothing and writes each turn's messages with one
+//! write per subscriber. It costs the system calls and nothing else, so it shows the limit.
+//!
+//! It knows the length of every request, which the tool tells it. A connection that begins with
+//! `SUBSCRIBE` is a subscriber of that channel, any other a publisher.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use crate::wire;
+
+/// Bytes read in one go.
+const READ_BYTES: usize = 64 * 1024;
+
+struct Peer {
+    stream: TcpStream,
+    /// Bytes of a request that is not complete yet.
+    partial: Vec<u8>,
+    /// The channel, of a subscriber.
+    channel: Option<usize>,
+    queue: Vec<u8>,
+    is_blocked: bool,
+}
+
+/// The relay's state.
+struct Floor {
+    epoll: rustix::fd::OwnedFd,
+    peers: HashMap<u64, Peer>,
+    /// Subscribers by channel.
+    listeners: HashMap<usize, Vec<u64>>,
+    request_bytes: usize,
+    payload_bytes: usize,
+    /// Messages of this turn, by channel.
+    turn: HashMap<usize, usize>,
+}
+
+/// Relays for ever.
+pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    rustix::net::listen(&listener, 4096)?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
+    let mut request = Vec::new();
+    wire::publish(&mut request, 0, &vec![b'x'; payload_bytes]);
+    let mut floor = Floor {
+        epoll,
+        peers: HashMap::new(),
+        listeners: HashMap::new(),
+        request_bytes: request.len(),
+        payload_bytes,
+        turn: HashMap::new(),
+    };
+    let mut events = Vec::with_capacity(1024);
+    let mut buffer = vec![0; READ_BYTES];
+    let mut next = 1;
+    loop {
+        events.clear();
+        epoll::wait(&floor.epoll, rustix::buffer::spare_capacity(&mut events), None)?;
+        let mut replies = Vec::new();
+        for event in &events {
+            let (id, flags) = (event.data.u64(), event.flags);
+            if id == 0 {
+                floor.accept(&listener, next)?;
+                next += 1;
+            } else if flags.contains(EventFlags::OUT) {
+                floor.flush(id);
+            } else {
+                floor.read(id, &mut buffer, &mut replies);
+            }
+        }
+        floor.end_turn();
+        for id in replies {
+            floor.flush(id);
+        }
+    }
+}
+
+impl Floor {
+    fn accept(&mut self, listener: &TcpListener, id: u64) -> io::Result<()> {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        epoll::add(&self.epoll, stream.as_fd(), EventData::new_u64(id), EventFlags::IN)?;
+        let (partial, queue) = (Vec::new(), Vec::new());
+        let peer = Peer { stream, partial, channel: None, queue, is_blocked: false };
+        self.peers.insert(id, peer);
+        Ok(())
+    }
+
+    fn read(&mut self, id: u64, buffer: &mut [u8], replies: &mut Vec<u64>) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let read = match peer.stream.read(buffer) {
+            Ok(0) => return self.close(id),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return self.close(id),
+        };
+        let input = &buffer[..read];
+        if peer.partial.is_empty() && input.starts_with(wire::SUBSCRIBE_START) {
+            let channel = digits(&input[input.len() - 6..]);
+            peer.channel = Some(channel);
+            peer.queue.extend_from_slice(&wire::subscribe(channel).1);
+            self.listeners.entry(channel).or_default().push(id);
+            replies.push(id);
+            return;
+        }
+        if peer.channel.is_some() {
+            return;
+        }
+        // The channel's digits stand at the same place of every request.
+        let mut rest = input;
+        let before = replies.len();
+        while !rest.is_empty() {
+            let wanted = self.request_bytes - peer.partial.len();
+            let taken = wanted.min(rest.len());
+            let channel = if peer.partial.is_empty() && taken == self.request_bytes {
+                Some(digits(&rest[wire::PUBLISH_CHANNEL_AT..]))
+            } else {
+                peer.partial.extend_from_slice(&rest[..taken]);
+                let is_whole = peer.partial.len() == self.request_bytes;
+                is_whole.then(|| digits(&peer.partial[wire::PUBLISH_CHANNEL_AT..]))
+            };
+            rest = &rest[taken..];
+            if let Some(channel) = channel {
+                peer.partial.clear();
+                let count = self.listeners.get(&channel).map_or(0, Vec::len);
+                *self.turn.entry(channel).or_default() += 1;
+                let _ = write!(peer.queue, ":{count}\r\n");
+                if replies.len() == before {
+                    replies.push(id);
+                }
+            }
+        }
+    }
+
+    /// Writes what came in this turn.
+    fn end_turn(&mut self) {
+        let payload = vec![b'x'; self.payload_bytes];
+        for (channel, count) in std::mem::take(&mut self.turn) {
+            let frames = wire::message(channel, &payload).repeat(count);
+            for id in self.listeners.get(&channel).cloned().unwrap_or_default() {
+                let Some(peer) = self.peers.get_mut(&id) else { continue };
+                if peer.queue.is_empty() {
+                    // Straight from the shared buffer.
+                    let written = peer.stream.write(&frames).unwrap_or(0);
+                    peer.queue.extend_from_slice(&frames[written..]);
+                } else {
+                    peer.queue.extend_from_slice(&frames);
+                }
+                if !peer.queue.is_empty() {
+                    self.flush(id);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, id: u64) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        while !peer.queue.is_empty() {
+            match peer.stream.write(&peer.queue) {
+                Ok(written) => drop(peer.queue.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return self.close(id),
+            }
+        }
+        let is_blocked = !peer.queue.is_empty();
+        if is_blocked != peer.is_blocked {
+            peer.is_blocked = is_blocked;
+            let flags = if is_blocked { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+            let _ = epoll::modify(&self.epoll, &peer.stream, EventData::new_u64(id), flags);
+        }
+    }
+
+    fn close(&mut self, id: u64) {
+        if let Some(Peer { channel: Some(channel), .. }) = self.peers.remove(&id)
+            && let Some(ids) = self.listeners.get_mut(&channel)
+        {
+            ids.retain(|&listener| listener != id);
+        }
+    }
+}
+
+/// Reads the four digits of a channel.
+fn digits(text: &[u8]) -> usize {
+    text.iter().take(4).fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}

@@ -1,0 +1,144 @@
+//! A server under load: its process, its processor, and what the kernel counts for it.
+
+use std::fs;
+use std::io;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::Failure;
+
+/// A server that can be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) name: String,
+    /// The words of the command; `{port}` and `{payload}` are replaced.
+    pub(crate) command: Vec<String>,
+    /// Whether it is the relay that cannot do more than relay.
+    pub(crate) is_floor: bool,
+    /// Whether it works on one thread, and is kept to one processor.
+    pub(crate) is_pinned: bool,
+}
+
+/// One that runs.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+/// What the kernel counted for the whole process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Time on a processor.
+    pub(crate) cpu: Duration,
+    pub(crate) context_switches: u64,
+}
+
+/// The processors that the server and the load are kept to.
+pub(crate) const SERVER_CPU: usize = 0;
+pub(crate) const LOAD_CPU: usize = 1;
+/// How long a server may take to start.
+const START_TIME_MAX: Duration = Duration::from_secs(20);
+
+impl Candidate {
+    /// Starts it on a free port, and waits until it accepts.
+    pub(crate) fn start(&self, payload_bytes: usize) -> Result<Server, Failure> {
+        let port = free_port()?;
+        let words: Vec<String> = self
+            .command
+            .iter()
+            .map(|word| {
+                let word = word.replace("{port}", &port.to_string());
+                word.replace("{payload}", &payload_bytes.to_string())
+            })
+            .collect();
+        let failure = |reason: String| Failure::Server { name: self.name.clone(), reason };
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| failure(format!("'{}' cannot be started: {error}", words[0])))?;
+        let mut server = Server { child, port };
+        let deadline = Instant::now() + START_TIME_MAX;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                return Err(failure(format!("'{}' ended: {status}", words.join(" "))));
+            }
+            if Instant::now() > deadline {
+                return Err(failure(format!("'{}' accepts nothing", words.join(" "))));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.is_pinned {
+            server.pin(SERVER_CPU)?;
+        }
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// Keeps all its threads to one processor.
+    fn pin(&self, cpu: usize) -> io::Result<()> {
+        for task in self.tasks()? {
+            pin(Pid::from_raw(task), cpu)?;
+        }
+        Ok(())
+    }
+
+    fn tasks(&self) -> io::Result<Vec<i32>> {
+        let entries = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Returns what the kernel has counted until now.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let mut usage = Usage { cpu: Duration::ZERO, context_switches: 0 };
+        for task in self.tasks()? {
+            let dir = format!("/proc/{}/task/{task}", self.child.id());
+            let schedstat = fs::read_to_string(Path::new(&dir).join("schedstat"))?;
+            let nanos = schedstat.split(' ').next().and_then(|first| first.parse().ok());
+            usage.cpu += Duration::from_nanos(nanos.unwrap_or(0));
+            let status = fs::read_to_string(Path::new(&dir).join("status"))?;
+            let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
+            usage.context_switches += switches.filter_map(number).sum::<u64>();
+        }
+        Ok(usage)
+    }
+
+    /// Returns the bytes of memory that it occupies.
+    pub(crate) fn rss(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS"));
+        Ok(line.and_then(number).unwrap_or(0) * 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps a thread to one processor; `None` is this one.
+pub(crate) fn pin(task: Option<Pid>, cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(task, &set)?)
+}
+
+/// Returns the first number of a line such as `VmRSS:   1234 kB`.
+fn number(line: &str) -> Option<u64> {
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
