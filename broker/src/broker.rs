@@ -15,14 +15,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
 use crate::message::{Message, Name, Published, SHARED_BYTES_MIN, Space};
 use crate::pattern;
+use crate::patterns::Patterns;
 use crate::registry::{Interest, Place, Registry, WorkerId};
 use crate::stats::Stats;
 use crate::subscriber::{Mailbox, Push, Subscriber};
@@ -60,7 +59,7 @@ pub(crate) type HeldOrder = ArcMutexGuard<RawMutex, Order>;
 /// What only one thread at a time may touch.
 #[derive(Default)]
 pub(crate) struct Order {
-    patterns: HashMap<Name, Interest, RandomState>,
+    patterns: Patterns,
     inboxes: Vec<Inbox>,
 }
 
@@ -381,13 +380,13 @@ impl Broker {
     }
 
     fn add_pattern(&self, order: &mut Order, pattern: &[u8], place: Place) -> Name {
-        let name = order.add_pattern(pattern, place);
+        let name = order.patterns.add(pattern, place);
         self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
         name
     }
 
     fn remove_pattern(&self, order: &mut Order, pattern: &Name, place: &Place) {
-        order.remove_pattern(pattern, place);
+        order.patterns.remove(pattern, place);
         self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
     }
 
@@ -409,11 +408,10 @@ impl Broker {
         };
         self.registry(content.space)
             .with(content.channel, |_, interest| post.add(interest, None, &mut reach));
-        let patterns = (content.space == Space::Channels).then_some(&order.patterns);
-        for (pattern, interest) in patterns.into_iter().flatten() {
-            if pattern::matches(pattern, content.channel) {
+        if content.space == Space::Channels {
+            order.patterns.each_matching(content.channel, |pattern, interest| {
                 post.add(interest, Some(pattern), &mut reach);
-            }
+            });
         }
         post.hand_over(order, &mut reach);
         reach
@@ -493,23 +491,6 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
 impl Order {
     fn take_inbox(&mut self, worker: WorkerId) -> Vec<Delivery> {
         std::mem::take(&mut self.inboxes[worker.index()].deliveries)
-    }
-
-    fn add_pattern(&mut self, pattern: &[u8], place: Place) -> Name {
-        if let Some((name, _)) = self.patterns.get_key_value(pattern) {
-            let name = name.clone();
-            self.patterns.get_mut(pattern).expect("it was found above").add(place);
-            return name;
-        }
-        let name = Name::from(pattern);
-        self.patterns.insert(name.clone(), Interest::new(place));
-        name
-    }
-
-    fn remove_pattern(&mut self, pattern: &Name, place: &Place) {
-        if self.patterns.get_mut(pattern).is_some_and(|interest| interest.remove(place)) {
-            self.patterns.remove(pattern);
-        }
     }
 }
 

@@ -52,6 +52,7 @@ mod members;
 mod message;
 mod outbox;
 mod pattern;
+mod patterns;
 mod registry;
 mod replace_file;
 mod resp;
