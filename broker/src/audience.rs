@@ -26,6 +26,7 @@ use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
 use crate::outbox::{Outbox, Pool};
 use crate::registry::WorkerId;
 use crate::resp::{Protocol, reply};
+use crate::stats::Tally;
 
 /// One worker's members and their subscriptions.
 pub(crate) struct Audience {
@@ -41,6 +42,7 @@ pub(crate) struct Audience {
     pub(crate) effects: Vec<Effect>,
     /// The order, while a transaction holds it.
     pub(crate) held: Option<HeldOrder>,
+    pub(crate) tally: Tally,
 }
 
 /// What a session wants of its worker or of the server.
@@ -130,6 +132,7 @@ impl Audience {
             config,
             effects: Vec::new(),
             held: None,
+            tally: Tally::default(),
         }
     }
 

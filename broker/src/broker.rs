@@ -260,10 +260,11 @@ impl Broker {
         let reach = self.settle(audience, |order, worker| {
             self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload))
         });
-        let reach = match space {
-            Space::Monitor => reach.woken(),
-            _ => self.published(reach),
-        };
+        let reach = reach.woken();
+        if space != Space::Monitor {
+            audience.tally.published += 1;
+            audience.tally.delivered += reach.receivers as u64;
+        }
         if reach.here.is_nobody() {
             return reach.receivers;
         }

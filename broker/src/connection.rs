@@ -151,6 +151,7 @@ impl Connection {
         let Scratch { bytes, decoder } = &mut *scratch;
         let held = std::mem::take(&mut *self.held.borrow_mut());
         self.take_in(&held, decoder, &mut audience.borrow_mut());
+        host.tell(&mut audience.borrow_mut().tally);
         while self.may_read(cx) {
             let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
             let read = match read {
@@ -165,6 +166,7 @@ impl Connection {
             self.card.touch(Instant::now());
             host.broker.stats().input_bytes.add(read as u64);
             self.take_in(&bytes[..read], decoder, &mut audience.borrow_mut());
+            host.tell(&mut audience.borrow_mut().tally);
             if read == bytes.len() {
                 cx.waker().wake_by_ref();
                 break;

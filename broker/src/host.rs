@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::config::source::Loaded;
 use crate::settings::Settings;
 use crate::slowlog::SlowLog;
-use crate::stats::CommandStats;
+use crate::stats::{CommandStats, Tally};
 use crate::users::Users;
 
 /// The Redis that clients take the broker for, so that they use what a server of that age can do.
@@ -94,6 +94,11 @@ impl Host {
 
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Adds what a worker has counted to what everybody sees.
+    pub(crate) fn tell(&self, tally: &mut Tally) {
+        tally.tell(self.broker.stats(), &self.commands);
     }
 
     pub(crate) fn has_monitors(&self) -> bool {

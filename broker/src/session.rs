@@ -156,7 +156,7 @@ impl Session {
 
     /// Runs one request, and queues its reply.
     pub(crate) fn execute(&mut self, request: Request<'_>, audience: &mut Audience) -> Flow {
-        self.host.broker.stats().commands_processed.add(1);
+        audience.tally.commands += 1;
         if !self.refresh_user(audience) {
             return Flow::Continue;
         }
@@ -274,7 +274,11 @@ impl Session {
 
     /// Runs a command, whether it was sent now or queued in a transaction.
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
-        self.host.commands.of(entry.number).calls.add(1);
+        audience.tally.call(entry.number, &self.host.commands);
+        if !entry.is_hot {
+            // It may be one that asks.
+            self.host.tell(&mut audience.tally);
+        }
         let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
         let start = is_timed.then(Instant::now);
         let flow = self.dispatch(entry, request, audience);
