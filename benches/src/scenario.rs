@@ -165,7 +165,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "idle",
         title: "memory of an idle subscriber",
-        load: Load::Idle { connections: 2_000 },
+        load: Load::Idle { connections: 10_000 },
         unit: Unit::Bytes,
         is_extra: false,
     },

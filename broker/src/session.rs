@@ -62,11 +62,11 @@ pub(crate) struct Session {
     /// The state of the users that `user` is from.
     users_seen: u64,
     authenticated: bool,
-    transaction: Option<Transaction>,
+    transaction: Option<Box<Transaction>>,
     silence: Silence,
-    tracking: Option<Tracking>,
+    tracking: Option<Box<Tracking>>,
     /// Settings that come into force when the server listens elsewhere.
-    moving: Option<config::Moving>,
+    moving: Option<Box<config::Moving>>,
 }
 
 type Names = HashSet<Name, RandomState>;
@@ -141,7 +141,7 @@ impl Session {
         }
         let is_write = match self.look_up(request) {
             Ok(entry) if entry.spec.command == Command::Exec => {
-                self.transaction.as_ref().is_some_and(Transaction::has_writes)
+                self.transaction.as_deref().is_some_and(Transaction::has_writes)
             }
             Ok(entry) => entry.pauses_with_writes,
             Err(_) => false,

@@ -179,7 +179,7 @@ impl Session {
         }
         let wanted = Arc::new(Move::new(from, to, self.card.clone()));
         audience.effects.push(Effect::Move(wanted.clone()));
-        self.moving = Some(Moving { wanted, changes, name: named.name.to_vec() });
+        self.moving = Some(Box::new(Moving { wanted, changes, name: named.name.to_vec() }));
         Ok(false)
     }
 
@@ -203,7 +203,8 @@ impl Session {
 
     /// Goes on after [`Flow::WaitForMove`](super::Flow::WaitForMove).
     pub(crate) fn end_move(&mut self, audience: &mut Audience) {
-        let Some(Moving { wanted, changes, name }) = self.moving.take() else { return };
+        let Some(moving) = self.moving.take() else { return };
+        let Moving { wanted, changes, name } = *moving;
         if wanted.outcome() == Some(true) {
             self.put_in_force(changes, audience);
             return self.reply(audience, &Reply::ok());

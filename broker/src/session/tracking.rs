@@ -33,7 +33,7 @@ impl Session {
             if wanted.broadcast && prefixes.is_empty() {
                 prefixes.push(Vec::new());
             }
-            self.tracking = Some(Tracking { prefixes, ..wanted });
+            self.tracking = Some(Box::new(Tracking { prefixes, ..wanted }));
         } else {
             self.tracking = None;
         }

@@ -59,7 +59,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(b"ERR MULTI calls can not be nested".to_vec());
         }
-        self.transaction = Some(Transaction::default());
+        self.transaction = Some(Box::default());
         self.note_transaction();
         Ok(Reply::ok())
     }
