@@ -98,6 +98,8 @@ const ARGUMENTS_MAX: i64 = 1024 * 1024;
 /// What Redis accepts before authentication, since 6.2.6 (CVE-2021-32675).
 const ARGUMENTS_MAX_UNAUTHENTICATED: i64 = 10;
 const BULK_BYTES_MAX_UNAUTHENTICATED: i64 = 16 * 1024;
+/// A type byte, four digits and a line end.
+const SHORT_BYTES: usize = 7;
 
 impl<'a> Request<'a> {
     /// Returns the number of arguments, the command's name included.
@@ -187,10 +189,9 @@ impl Decoder {
         let mut missing = match self.missing {
             Some(missing) => missing,
             None => {
-                let Some((digits, after)) = header(bytes, 0, ProtocolError::CountTooBig)? else {
+                let Some((count, after)) = count(bytes, limits)? else {
                     return Ok(Decoded::Incomplete);
                 };
-                let count = count(digits, limits)?;
                 self.position = after;
                 if count == 0 {
                     return Ok(Decoded::Nothing(after));
@@ -212,12 +213,9 @@ impl Decoder {
         let length = match self.length {
             Some(length) => length,
             None => {
-                let Some((digits, after)) =
-                    header(bytes, self.position, ProtocolError::LengthTooBig)?
-                else {
+                let Some((length, after)) = bulk_length(bytes, self.position, limits)? else {
                     return Ok(false);
                 };
-                let length = bulk_length(bytes[self.position], digits, limits)?;
                 self.position = after;
                 length
             }
@@ -291,19 +289,61 @@ fn find_in_text(byte: u8, text: &[u8]) -> Option<usize> {
     }
 }
 
-fn count(digits: &[u8], limits: Limits) -> Result<usize, ProtocolError> {
-    match integer(digits) {
-        Some(count) if count > i32::MAX.into() => Err(ProtocolError::Count),
-        Some(count) if count > ARGUMENTS_MAX_UNAUTHENTICATED && !limits.authenticated => {
-            Err(ProtocolError::CountUnauthenticated)
-        }
-        Some(count) if count > ARGUMENTS_MAX => Err(ProtocolError::Count),
-        Some(count) => Ok(usize::try_from(count).unwrap_or(0)),
-        None => Err(ProtocolError::Count),
+/// Reads a type byte and a number of up to four digits behind it, which is what nearly all are.
+/// Nothing that it accepts is beyond a limit; everything else is left to those who know errors.
+fn short_number(bytes: &[u8], start: usize, kind: u8) -> Option<(usize, usize)> {
+    let head: &[u8; SHORT_BYTES] = bytes.get(start..start + SHORT_BYTES)?.try_into().ok()?;
+    if head[0] != kind || !matches!(head[1], b'1'..=b'9') {
+        return None;
     }
+    let mut value = usize::from(head[1] - b'0');
+    for index in 2..SHORT_BYTES - 1 {
+        match head[index] {
+            digit @ b'0'..=b'9' => value = 10 * value + usize::from(digit - b'0'),
+            b'\r' => return Some((value, start + index + 2)),
+            _ => return None,
+        }
+    }
+    None
 }
 
-fn bulk_length(kind: u8, digits: &[u8], limits: Limits) -> Result<usize, ProtocolError> {
+/// Reads the number of arguments, and says where the first begins.
+fn count(bytes: &[u8], limits: Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    if let Some((count, after)) = short_number(bytes, 0, b'*')
+        && count <= ARGUMENTS_MAX_UNAUTHENTICATED as usize
+    {
+        return Ok(Some((count, after)));
+    }
+    let Some((digits, after)) = header(bytes, 0, ProtocolError::CountTooBig)? else {
+        return Ok(None);
+    };
+    let count = match integer(digits) {
+        Some(count) if count > i32::MAX.into() => return Err(ProtocolError::Count),
+        Some(count) if count > ARGUMENTS_MAX_UNAUTHENTICATED && !limits.authenticated => {
+            return Err(ProtocolError::CountUnauthenticated);
+        }
+        Some(count) if count > ARGUMENTS_MAX => return Err(ProtocolError::Count),
+        Some(count) => usize::try_from(count).unwrap_or(0),
+        None => return Err(ProtocolError::Count),
+    };
+    Ok(Some((count, after)))
+}
+
+/// Reads the length of the argument whose header begins at `start`, and says where its bytes do.
+fn bulk_length(
+    bytes: &[u8],
+    start: usize,
+    limits: Limits,
+) -> Result<Option<(usize, usize)>, ProtocolError> {
+    if let Some((length, after)) = short_number(bytes, start, b'$')
+        && length <= limits.bulk_bytes_max
+    {
+        return Ok(Some((length, after)));
+    }
+    let Some((digits, after)) = header(bytes, start, ProtocolError::LengthTooBig)? else {
+        return Ok(None);
+    };
+    let kind = bytes[start];
     if kind != b'$' {
         return Err(ProtocolError::NoBulk(kind));
     }
@@ -313,7 +353,7 @@ fn bulk_length(kind: u8, digits: &[u8], limits: Limits) -> Result<usize, Protoco
             if length > BULK_BYTES_MAX_UNAUTHENTICATED && !limits.authenticated {
                 return Err(ProtocolError::LengthUnauthenticated);
             }
-            Ok(bytes)
+            Ok(Some((bytes, after)))
         }
         _ => Err(ProtocolError::Length),
     }
