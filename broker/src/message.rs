@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::resp::{Protocol, reply};
+use crate::resp::Protocol;
+use crate::resp::reply::{self, MessageStart};
 
 /// The name of a channel or pattern, shared by all tables that know it.
 pub(crate) type Name = Arc<[u8]>;
@@ -28,15 +29,6 @@ impl Space {
     /// How many there are.
     pub(crate) const COUNT: usize = 3;
 
-    /// The first word of what a subscriber gets.
-    fn message_kind(self) -> &'static [u8] {
-        match self {
-            Self::Channels => b"message",
-            Self::Shards => b"smessage",
-            Self::Monitor => b"",
-        }
-    }
-
     /// Writes what a subscriber of the channel gets.
     pub(crate) fn write(
         self,
@@ -45,10 +37,12 @@ impl Space {
         channel: &[u8],
         payload: &[u8],
     ) {
-        match self {
-            Self::Monitor => reply::status(out, payload),
-            _ => reply::message(out, protocol, self.message_kind(), channel, payload),
-        }
+        let starts = match self {
+            Self::Channels => MessageStart::MESSAGE,
+            Self::Shards => MessageStart::SMESSAGE,
+            Self::Monitor => return reply::status(out, payload),
+        };
+        reply::message(out, starts[protocol as usize], channel, payload);
     }
 }
 

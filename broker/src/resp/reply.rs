@@ -205,19 +205,27 @@ pub(crate) fn bulk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The part of a message that is the same for all of its kind: up to the channel's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageStart(&'static [u8]);
+
+impl MessageStart {
+    pub(crate) const MESSAGE: [Self; 2] =
+        [Self(b"*3\r\n$7\r\nmessage\r\n$"), Self(b">3\r\n$7\r\nmessage\r\n$")];
+    pub(crate) const SMESSAGE: [Self; 2] =
+        [Self(b"*3\r\n$8\r\nsmessage\r\n$"), Self(b">3\r\n$8\r\nsmessage\r\n$")];
+}
+
 /// Appends what a subscriber of `channel` gets: a `message` (or `smessage`) of three parts.
-pub(crate) fn message(
-    out: &mut Vec<u8>,
-    protocol: Protocol,
-    kind: &[u8],
-    channel: &[u8],
-    payload: &[u8],
-) {
-    out.reserve(kind.len() + channel.len() + payload.len() + 64);
-    push_header(out, protocol, b'3');
-    bulk(out, kind);
-    bulk(out, channel);
-    bulk(out, payload);
+pub(crate) fn message(out: &mut Vec<u8>, start: MessageStart, channel: &[u8], payload: &[u8]) {
+    out.reserve(start.0.len() + channel.len() + payload.len() + 48);
+    out.extend_from_slice(start.0);
+    number(out, channel.len());
+    out.extend_from_slice(channel);
+    out.extend_from_slice(b"\r\n$");
+    number(out, payload.len());
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends what a subscriber by `pattern` gets: a `pmessage` of four parts.
@@ -263,9 +271,22 @@ fn push_header(out: &mut Vec<u8>, protocol: Protocol, count: u8) {
     out.extend_from_slice(&[kind, count, b'\r', b'\n']);
 }
 
+/// Appends the digits of a number and a line end. Most numbers are short, and what has a fixed size
+/// is written without a call.
 fn number(out: &mut Vec<u8>, value: usize) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    let digit = |value: usize| b'0' + (value % 10) as u8;
+    match value {
+        0..=9 => out.extend_from_slice(&[digit(value), b'\r', b'\n']),
+        10..=99 => out.extend_from_slice(&[digit(value / 10), digit(value), b'\r', b'\n']),
+        100..=999 => {
+            let digits = [digit(value / 100), digit(value / 10), digit(value), b'\r', b'\n'];
+            out.extend_from_slice(&digits);
+        }
+        _ => {
+            out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -318,13 +339,37 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_all_lengths() {
+        for value in [0, 9, 10, 99, 100, 999, 1_000, 1_234_567, usize::MAX] {
+            let mut out = Vec::new();
+            integer(&mut out, value);
+            assert_eq!(out, format!(":{value}\r\n").into_bytes());
+        }
+    }
+
+    #[test]
+    fn a_message_begins_as_its_kind_and_protocol_demand() {
+        let starts = [(MessageStart::MESSAGE, "message"), (MessageStart::SMESSAGE, "smessage")];
+        for (starts, kind) in starts {
+            for protocol in [Protocol::Resp2, Protocol::Resp3] {
+                let mut expected = Vec::new();
+                push_header(&mut expected, protocol, b'3');
+                [kind, "news", "hi"].iter().for_each(|part| bulk(&mut expected, part.as_bytes()));
+                let mut out = Vec::new();
+                message(&mut out, starts[protocol as usize], b"news", b"hi");
+                assert_eq!(out, expected);
+            }
+        }
+    }
+
+    #[test]
     fn messages_by_hand_are_what_an_independent_decoder_reads() {
         use redis_protocol::resp2::decode::decode;
         use redis_protocol::resp2::types::OwnedFrame;
 
         let text = |text: &str| OwnedFrame::BulkString(text.into());
         let mut out = Vec::new();
-        message(&mut out, Protocol::Resp2, b"message", b"news", b"a\r\nb");
+        message(&mut out, MessageStart::MESSAGE[0], b"news", b"a\r\nb");
         let expected = OwnedFrame::Array(vec![text("message"), text("news"), text("a\r\nb")]);
         assert_eq!(decode(&out).expect("valid"), Some((expected, out.len())));
 
