@@ -18,6 +18,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::broker::HeldOrder;
+use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
 use crate::listen::Move;
@@ -43,6 +44,7 @@ pub(crate) struct Audience {
     /// The order, while a transaction holds it.
     pub(crate) held: Option<HeldOrder>,
     pub(crate) tally: Tally,
+    pub(crate) recent: Recent,
 }
 
 /// What a session wants of its worker or of the server.
@@ -133,6 +135,7 @@ impl Audience {
             effects: Vec::new(),
             held: None,
             tally: Tally::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -168,25 +171,31 @@ impl Audience {
 
     /// Queues a message for everyone on this worker who listens.
     pub(crate) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
-        let Content { space, channel, payload, .. } = content;
+        let Content { space, channel, payload, shared } = content;
         if to.channel
             && let Some(members) = self.channels[space as usize].get(channel)
         {
-            match content.shared.filter(|published| published.is_large()) {
-                Some(published) => members.as_slice().iter().for_each(|member| {
-                    self.mail
-                        .deliver_shared(member, published.frame(member.protocol.get()).clone());
+            let members = members.as_slice();
+            let write = |out: &mut Vec<u8>, protocol| space.write(out, protocol, channel, payload);
+            match shared {
+                Some(published) if content.is_large() => members.iter().for_each(|member| {
+                    let frame = published.frame(member.protocol.get()).clone();
+                    self.mail.deliver_shared(member, frame);
                 }),
-                None => self.frames.each(members.as_slice(), &mut self.mail, |out, protocol| {
-                    space.write(out, protocol, channel, payload);
-                }),
+                _ if content.is_large() => self.mail.deliver_large(members, write),
+                _ => self.frames.each(members, &mut self.mail, write),
             }
         }
         for pattern in &to.patterns {
             if let Some(members) = self.patterns.get(pattern) {
-                self.frames.each(members.as_slice(), &mut self.mail, |out, protocol| {
+                let members = members.as_slice();
+                let write = |out: &mut Vec<u8>, protocol| {
                     reply::pattern_message(out, protocol, pattern, channel, payload);
-                });
+                };
+                match content.is_large() || pattern.len() >= SHARED_BYTES_MIN {
+                    true => self.mail.deliver_large(members, write),
+                    false => self.frames.each(members, &mut self.mail, write),
+                }
             }
         }
     }
@@ -215,46 +224,64 @@ fn leave(subscriptions: &mut Subscriptions, name: &Name, member: &Member) {
 }
 
 impl Frames {
-    /// Encodes a message for those protocol versions that are needed, and queues it for `members`.
+    /// Encodes a message for those protocol versions that are needed, and queues a copy of it for
+    /// each of `members`.
     fn each(
         &mut self,
         members: &[Rc<Member>],
         mail: &mut Mail,
         write: impl Fn(&mut Vec<u8>, Protocol),
     ) {
+        if let [member] = members {
+            return mail.deliver_with(member, |out| write(out, member.protocol.get()));
+        }
         self.0.iter_mut().for_each(Vec::clear);
-        let mut shared: [Option<Bytes>; 2] = [None, None];
         for member in members {
             let protocol = member.protocol.get();
             let frame = &mut self.0[protocol as usize];
             if frame.is_empty() {
                 write(frame, protocol);
             }
-            if frame.len() < SHARED_BYTES_MIN {
-                mail.deliver(member, frame);
-                continue;
-            }
-            let shared =
-                shared[protocol as usize].get_or_insert_with(|| Bytes::copy_from_slice(frame));
-            mail.deliver_shared(member, shared.clone());
+            mail.deliver_with(member, |out| out.extend_from_slice(frame));
         }
-        self.0.iter_mut().for_each(|frame| frame.shrink_to(4 * SHARED_BYTES_MIN));
     }
 }
 
 impl Mail {
     /// Queues a message for a subscriber, which may be its last.
-    fn deliver(&mut self, member: &Rc<Member>, frame: &[u8]) {
-        if member.disconnect.get().is_none() && !member.defer(frame) {
-            member.outbox.borrow_mut().push(frame, &mut self.pool);
-            self.queued(member, self.subscriber_limit);
+    fn deliver_with(&mut self, member: &Rc<Member>, write: impl FnOnce(&mut Vec<u8>)) {
+        if member.disconnect.get().is_some() {
+            return;
         }
+        if let Some(deferred) = &mut *member.deferred.borrow_mut() {
+            return write(deferred);
+        }
+        let bytes = member.outbox.borrow_mut().push_with(&mut self.pool, write);
+        self.queued(member, bytes, self.subscriber_limit);
     }
 
     fn deliver_shared(&mut self, member: &Rc<Member>, frame: Bytes) {
-        if member.disconnect.get().is_none() && !member.defer(&frame) {
-            member.outbox.borrow_mut().push_shared(frame);
-            self.queued(member, self.subscriber_limit);
+        if member.disconnect.get().is_some() {
+            return;
+        }
+        if let Some(deferred) = &mut *member.deferred.borrow_mut() {
+            return deferred.extend_from_slice(&frame);
+        }
+        let bytes = member.outbox.borrow_mut().push_shared(frame);
+        self.queued(member, bytes, self.subscriber_limit);
+    }
+
+    /// Queues a message that is encoded once for each protocol version and shared.
+    fn deliver_large(&mut self, members: &[Rc<Member>], write: impl Fn(&mut Vec<u8>, Protocol)) {
+        let mut frames: [Option<Bytes>; 2] = [None, None];
+        for member in members {
+            let protocol = member.protocol.get();
+            let frame = frames[protocol as usize].get_or_insert_with(|| {
+                let mut frame = Vec::new();
+                write(&mut frame, protocol);
+                frame.into()
+            });
+            self.deliver_shared(member, frame.clone());
         }
     }
 
@@ -278,8 +305,8 @@ impl Mail {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         if member.disconnect.get().is_none() {
-            member.outbox.borrow_mut().push_with(&mut self.pool, write);
-            self.queued(member, limit);
+            let bytes = member.outbox.borrow_mut().push_with(&mut self.pool, write);
+            self.queued(member, bytes, limit);
         }
     }
 
@@ -323,8 +350,9 @@ impl Mail {
         &mut self.pool
     }
 
-    fn queued(&mut self, member: &Rc<Member>, limit: OutputLimit) {
-        if limit.is_hard_beyond(member.outbox.borrow().bytes()) {
+    /// Sees to a member whose outbox holds so many bytes now.
+    fn queued(&mut self, member: &Rc<Member>, bytes: usize, limit: OutputLimit) {
+        if limit.is_hard_beyond(bytes) {
             self.disconnect(member, Disconnect::SlowSubscriber);
         }
         self.mark(member);
@@ -369,16 +397,6 @@ impl Member {
         *self.deferred.borrow_mut() = Some(Vec::new());
     }
 
-    fn defer(&self, frame: &[u8]) -> bool {
-        match &mut *self.deferred.borrow_mut() {
-            Some(deferred) => {
-                deferred.extend_from_slice(frame);
-                true
-            }
-            None => false,
-        }
-    }
-
     pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {
         self.outbox.borrow_mut()
     }
@@ -399,7 +417,9 @@ impl Published {
             shared: Some(self),
         }
     }
+}
 
+impl Content<'_> {
     /// Whether its frame is shared rather than copied.
     fn is_large(&self) -> bool {
         self.channel.len() + self.payload.len() >= SHARED_BYTES_MIN

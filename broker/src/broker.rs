@@ -19,7 +19,7 @@ use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
-use crate::message::{Message, Name, Published, SHARED_BYTES_MIN, Space};
+use crate::message::{Message, Name, Published, Space};
 use crate::pattern;
 use crate::patterns::Patterns;
 use crate::registry::{Interest, Place, Registry, WorkerId};
@@ -63,12 +63,22 @@ pub(crate) struct Order {
     inboxes: Vec<Inbox>,
 }
 
-/// What other threads have for one worker.
+/// What other threads have for one worker, and what it needs when it publishes.
 #[derive(Default)]
 struct Inbox {
     deliveries: Vec<Delivery>,
     worker: Option<Waker>,
     taken: bool,
+    route: Route,
+}
+
+/// Where the worker's last message went, if it did not leave the worker: most often the next one
+/// is for the same channel. Forgotten whenever somebody joins or leaves.
+#[derive(Default)]
+struct Route {
+    space: Option<Space>,
+    channel: Vec<u8>,
+    receivers: usize,
 }
 
 /// Who gets a message, as far as the publisher has to care.
@@ -79,8 +89,12 @@ struct Reach {
     here: Listeners,
     /// Those to wake once the order is unlocked.
     wake: SmallVec<[Waker; 4]>,
+    /// The message, if others have it as well.
+    published: Option<Arc<Published>>,
 }
 
+/// A longer channel is looked up each time.
+const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 /// Redis' default limit for subscribers, `client-output-buffer-limit pubsub 32mb`.
 const MAILBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -191,13 +205,14 @@ impl fmt::Debug for Broker {
 /// For in-process subscribers.
 impl Broker {
     pub(crate) fn attach(&self, mailbox: &Arc<Mailbox>, channel: &[u8]) -> Name {
-        let _order = self.shared.order.lock();
-        self.registry(Space::Channels).add(channel, Place::Mailbox(mailbox.clone()))
+        let mut order = self.shared.order.lock();
+        self.add(&mut order, Space::Channels, channel, Place::Mailbox(mailbox.clone()))
     }
 
     pub(crate) fn detach(&self, mailbox: &Arc<Mailbox>, channel: &Name) {
-        let _order = self.shared.order.lock();
-        self.registry(Space::Channels).remove(channel, &Place::Mailbox(mailbox.clone()));
+        let mut order = self.shared.order.lock();
+        let place = Place::Mailbox(mailbox.clone());
+        self.remove(&mut order, Space::Channels, channel, &place);
     }
 
     pub(crate) fn attach_pattern(&self, mailbox: &Arc<Mailbox>, pattern: &[u8]) -> Name {
@@ -258,20 +273,24 @@ impl Broker {
     ) -> usize {
         let content = Content { space, channel, payload, shared: None };
         let reach = self.settle(audience, |order, worker| {
-            self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload))
+            let route = &order.inboxes[worker.index()].route;
+            if let Some(receivers) = route.find(space, channel) {
+                return Reach::here(receivers);
+            }
+            let reach =
+                self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload));
+            order.inboxes[worker.index()].route.remember(space, channel, &reach);
+            reach
         });
         let reach = reach.woken();
         if space != Space::Monitor {
             audience.tally.published += 1;
             audience.tally.delivered += reach.receivers as u64;
         }
-        if reach.here.is_nobody() {
-            return reach.receivers;
+        if !reach.here.is_nobody() {
+            let shared = reach.published.as_deref();
+            audience.deliver(Content { shared, ..content }, &reach.here);
         }
-        let is_shared = channel.len() + payload.len() >= SHARED_BYTES_MIN;
-        let shared = is_shared
-            .then(|| Published::new(space, Name::from(channel), Bytes::copy_from_slice(payload)));
-        audience.deliver(Content { shared: shared.as_ref(), ..content }, &reach.here);
         reach.receivers
     }
 
@@ -282,8 +301,9 @@ impl Broker {
         member: &Rc<Member>,
         channel: &[u8],
     ) -> Name {
-        let name = self
-            .settle(audience, |_, worker| self.registry(space).add(channel, Place::Worker(worker)));
+        let name = self.settle(audience, |order, worker| {
+            self.add(order, space, channel, Place::Worker(worker))
+        });
         audience.join(space, name.clone(), member);
         name
     }
@@ -295,8 +315,8 @@ impl Broker {
         member: &Member,
         channel: &Name,
     ) {
-        self.settle(audience, |_, worker| {
-            self.registry(space).remove(channel, &Place::Worker(worker));
+        self.settle(audience, |order, worker| {
+            self.remove(order, space, channel, &Place::Worker(worker));
         });
         audience.leave(space, channel, member);
     }
@@ -380,13 +400,25 @@ impl Broker {
         result
     }
 
+    fn add(&self, order: &mut Order, space: Space, channel: &[u8], place: Place) -> Name {
+        order.forget_routes();
+        self.registry(space).add(channel, place)
+    }
+
+    fn remove(&self, order: &mut Order, space: Space, channel: &Name, place: &Place) {
+        order.forget_routes();
+        self.registry(space).remove(channel, place);
+    }
+
     fn add_pattern(&self, order: &mut Order, pattern: &[u8], place: Place) -> Name {
+        order.forget_routes();
         let name = order.patterns.add(pattern, place);
         self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
         name
     }
 
     fn remove_pattern(&self, order: &mut Order, pattern: &Name, place: &Place) {
+        order.forget_routes();
         order.patterns.remove(pattern, place);
         self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
     }
@@ -427,6 +459,16 @@ impl Broker {
 }
 
 impl Reach {
+    /// Only listeners of the channel, and all on the publisher's own worker.
+    fn here(receivers: usize) -> Self {
+        let here = Listeners { channel: receivers > 0, ..Listeners::default() };
+        Self { receivers, here, ..Self::default() }
+    }
+
+    fn is_only_here(&self) -> bool {
+        self.published.is_none() && self.here.patterns.is_empty()
+    }
+
     /// Wakes those who have something to do now.
     fn woken(mut self) -> Self {
         self.wake.drain(..).for_each(Waker::wake);
@@ -476,6 +518,7 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
             inbox.deliveries.push(Delivery { published: self.published(), to });
             reach.wake.extend(inbox.worker.take());
         }
+        reach.published = self.published;
     }
 
     fn published(&mut self) -> Arc<Published> {
@@ -492,6 +535,26 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
 impl Order {
     fn take_inbox(&mut self, worker: WorkerId) -> Vec<Delivery> {
         std::mem::take(&mut self.inboxes[worker.index()].deliveries)
+    }
+
+    fn forget_routes(&mut self) {
+        self.inboxes.iter_mut().for_each(|inbox| inbox.route.space = None);
+    }
+}
+
+impl Route {
+    fn find(&self, space: Space, channel: &[u8]) -> Option<usize> {
+        (self.space == Some(space) && self.channel == channel).then_some(self.receivers)
+    }
+
+    fn remember(&mut self, space: Space, channel: &[u8], reach: &Reach) {
+        self.space = None;
+        if reach.is_only_here() && channel.len() <= ROUTE_CHANNEL_BYTES_MAX {
+            self.space = Some(space);
+            self.channel.clear();
+            self.channel.extend_from_slice(channel);
+            self.receivers = reach.receivers;
+        }
     }
 }
 

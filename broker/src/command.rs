@@ -187,6 +187,16 @@ pub(crate) enum Lookup {
     UnknownSubcommand(&'static Spec),
 }
 
+/// The command that a worker looked up last, which nearly always is the one that comes next.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    name: [u8; RECENT_BYTES_MAX],
+    length: usize,
+    entry: Option<Entry>,
+}
+
+/// The names that are sent all day are not longer.
+const RECENT_BYTES_MAX: usize = 8;
 /// No name is longer; what is longer is unknown.
 const NAME_BYTES_MAX: usize = 32;
 
@@ -238,6 +248,24 @@ impl Entry {
             is_hot: matches!(spec.command, Publish | SPublish | Ping),
             pauses_with_writes: spec.has_flag("write")
                 || matches!(spec.command, Publish | SPublish),
+        }
+    }
+}
+
+impl Recent {
+    /// Returns the command, if `name` is spelled as it was.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Entry> {
+        self.entry.filter(|_| name == &self.name[..self.length])
+    }
+
+    /// Remembers what `name` stands for, unless that depends on the next argument.
+    pub(crate) fn remember(&mut self, name: &[u8], entry: Entry) {
+        if let Some(to) = self.name.get_mut(..name.len())
+            && entry.is_hot
+        {
+            to.copy_from_slice(name);
+            self.length = name.len();
+            self.entry = Some(entry);
         }
     }
 }
@@ -303,6 +331,20 @@ mod tests {
         assert_eq!(name("client|id", None), "unknown");
         assert_eq!(name("", None), "unknown");
         assert_eq!(name(&"x".repeat(100), None), "unknown");
+    }
+
+    #[test]
+    fn what_was_looked_up_last_is_found_by_the_same_spelling() {
+        let mut recent = Recent::default();
+        assert!(recent.find(b"").is_none());
+        let entry = find_full(b"publish").unwrap();
+        recent.remember(b"Publish", entry);
+        assert_eq!(recent.find(b"Publish").unwrap().number, entry.number);
+        for other in [&b"PUBLISH"[..], b"Publis", b"Publish ", b""] {
+            assert!(recent.find(other).is_none());
+        }
+        recent.remember(b"CLIENT", find_full(b"client").unwrap());
+        assert!(recent.find(b"CLIENT").is_none(), "it has subcommands");
     }
 
     #[test]

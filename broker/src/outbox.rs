@@ -50,26 +50,22 @@ impl Outbox {
         self.bytes == 0
     }
 
-    /// Appends a copy of `frame`.
-    pub(crate) fn push(&mut self, frame: &[u8], pool: &mut Pool) {
-        self.tail(frame.len(), pool).extend_from_slice(frame);
-        self.bytes += frame.len();
-    }
-
-    /// Appends what `write` writes, at its final place.
-    pub(crate) fn push_with(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) {
-        let tail = self.tail(0, pool);
+    /// Appends what `write` writes, at its final place, and returns the bytes not written yet.
+    pub(crate) fn push_with(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let tail = self.tail(pool);
         let before = tail.len();
         write(tail);
         let added = tail.len() - before;
         self.bytes += added;
+        self.bytes
     }
 
-    /// Appends `frame` without a copy.
-    pub(crate) fn push_shared(&mut self, frame: Bytes) {
+    /// Appends `frame` without a copy, and returns the bytes not written yet.
+    pub(crate) fn push_shared(&mut self, frame: Bytes) -> usize {
         self.bytes += frame.len();
         self.close_tail();
         self.chunks.push_back(Chunk::Shared(frame));
+        self.bytes
     }
 
     /// Fills `slices` with what comes next, and returns how many it filled.
@@ -112,9 +108,9 @@ impl Outbox {
         pool.give(std::mem::take(&mut self.tail));
     }
 
-    /// The tail, with room for `bytes` more unless it is new.
-    fn tail(&mut self, bytes: usize, pool: &mut Pool) -> &mut Vec<u8> {
-        if !self.tail.is_empty() && self.tail.len() + bytes > TAIL_BYTES_MAX {
+    /// The tail that is written to now.
+    fn tail(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
+        if self.tail.len() >= TAIL_BYTES_MAX {
             self.close_tail();
         }
         if self.tail.capacity() == 0 {
@@ -172,7 +168,7 @@ mod tests {
     fn what_was_pushed_is_read_in_order_however_it_is_cut() {
         for step in 1..20 {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
-            outbox.push(b"one ", &mut pool);
+            outbox.push_with(&mut pool, |tail| tail.extend_from_slice(b"one "));
             outbox.push_shared(Bytes::from_static(b"two "));
             outbox.push_shared(Bytes::from_static(b"three "));
             outbox.push_with(&mut pool, |tail| tail.extend_from_slice(b"four"));
@@ -188,7 +184,7 @@ mod tests {
     #[test]
     fn an_empty_outbox_holds_no_memory() {
         let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
-        outbox.push(&[b'x'; 100], &mut pool);
+        outbox.push_with(&mut pool, |tail| tail.extend_from_slice(&[b'x'; 100]));
         outbox.push_shared(Bytes::from_static(b"shared"));
         while !outbox.is_empty() {
             read(&mut outbox, &mut pool, 64);
@@ -201,7 +197,7 @@ mod tests {
     fn a_long_tail_is_closed_and_not_copied() {
         let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
         for _ in 0..5 {
-            outbox.push(&[b'x'; TAIL_BYTES_MAX / 2], &mut pool);
+            outbox.push_with(&mut pool, |tail| tail.extend_from_slice(&[b'x'; TAIL_BYTES_MAX / 2]));
         }
         assert_eq!(outbox.chunks.len(), 2);
         assert_eq!(read(&mut outbox, &mut pool, usize::MAX).len(), TAIL_BYTES_MAX * 5 / 2);

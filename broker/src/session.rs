@@ -233,8 +233,16 @@ impl Session {
     }
 
     /// Finds out which command is asked for, and whether it may run now.
-    fn permitted(&self, request: Request<'_>, audience: &Audience) -> Result<Entry, CommandError> {
-        let entry = self.look_up(request);
+    fn permitted(
+        &self,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Result<Entry, CommandError> {
+        let name = request.argument(0);
+        let entry = match audience.recent.find(name) {
+            Some(entry) => Ok(entry),
+            None => self.look_up(request).inspect(|entry| audience.recent.remember(name, *entry)),
+        };
         self.card.set_last_command(entry.as_ref().map_or(u16::MAX, |entry| entry.number));
         let entry = entry?;
         self.check(entry, request, audience).inspect_err(|_| {
