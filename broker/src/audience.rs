@@ -7,6 +7,8 @@
 //! Members enter and leave only through [`crate::broker::Broker`], which keeps the registry equal
 //! to what stands here.
 
+mod run;
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use self::run::Run;
 use crate::broker::HeldOrder;
 use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
@@ -74,6 +77,8 @@ pub(crate) struct Member {
     /// Set once; from then on nothing is queued.
     disconnect: Cell<Option<Disconnect>>,
     dirty: Cell<bool>,
+    /// Whether messages for it are in the run.
+    waits_for_run: Cell<bool>,
     /// Replies are dropped, messages are not (`CLIENT REPLY`).
     pub(crate) silent: Cell<bool>,
     /// What the member publishes to itself waits here until its reply is written.
@@ -86,6 +91,7 @@ pub(crate) struct Member {
 pub(crate) struct Mail {
     dirty: Vec<Rc<Member>>,
     pool: Pool,
+    run: Run,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
     /// Wakes the worker's flush.
@@ -130,7 +136,13 @@ impl Audience {
             channels: std::array::from_fn(|_| subscriptions()),
             patterns: subscriptions(),
             frames: Frames::default(),
-            mail: Mail { dirty: Vec::new(), pool: Pool::default(), subscriber_limit, flush: None },
+            mail: Mail {
+                dirty: Vec::new(),
+                pool: Pool::default(),
+                run: Run::default(),
+                subscriber_limit,
+                flush: None,
+            },
             config,
             effects: Vec::new(),
             held: None,
@@ -154,29 +166,48 @@ impl Audience {
     }
 
     pub(crate) fn join(&mut self, space: Space, channel: Name, member: &Rc<Member>) {
+        self.mail.end_run();
         join(&mut self.channels[space as usize], channel, member);
     }
 
     pub(crate) fn join_pattern(&mut self, pattern: Name, member: &Rc<Member>) {
+        self.mail.end_run();
         join(&mut self.patterns, pattern, member);
     }
 
     pub(crate) fn leave(&mut self, space: Space, channel: &Name, member: &Member) {
+        self.mail.end_run();
         leave(&mut self.channels[space as usize], channel, member);
     }
 
     pub(crate) fn leave_pattern(&mut self, pattern: &Name, member: &Member) {
+        self.mail.end_run();
         leave(&mut self.patterns, pattern, member);
     }
 
     /// Queues a message for everyone on this worker who listens.
     pub(crate) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
         let Content { space, channel, payload, shared } = content;
+        let write = |out: &mut Vec<u8>, protocol| space.write(out, protocol, channel, payload);
+        let can_run = to.patterns.is_empty() && !content.is_large();
+        let follows = can_run && self.mail.run.is_on(space, channel);
+        if follows && self.mail.run.has_begun() {
+            return self.mail.add_to_run(write);
+        }
+        self.mail.end_run();
         if to.channel
             && let Some(members) = self.channels[space as usize].get(channel)
         {
             let members = members.as_slice();
-            let write = |out: &mut Vec<u8>, protocol| space.write(out, protocol, channel, payload);
+            if can_run {
+                self.mail.note_channel(space, channel);
+            }
+            if follows {
+                self.mail.begin_run(members);
+                if self.mail.run.has_begun() {
+                    return self.mail.add_to_run(write);
+                }
+            }
             match shared {
                 Some(published) if content.is_large() => members.iter().for_each(|member| {
                     let frame = published.frame(member.protocol.get()).clone();
@@ -304,6 +335,9 @@ impl Mail {
         limit: OutputLimit,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
+        if member.waits_for_run.get() {
+            self.end_run();
+        }
         if member.disconnect.get().is_none() {
             let bytes = member.outbox.borrow_mut().push_with(&mut self.pool, write);
             self.queued(member, bytes, limit);
@@ -320,6 +354,9 @@ impl Mail {
 
     /// Ends a member. The worker sees to it at the end of the turn.
     pub(crate) fn disconnect(&mut self, member: &Rc<Member>, reason: Disconnect) {
+        if member.waits_for_run.get() {
+            self.end_run();
+        }
         if member.disconnect.get().is_none() {
             member.disconnect.set(Some(reason));
             if !reason.sends_what_is_queued() {
@@ -332,6 +369,7 @@ impl Mail {
     /// Returns those with something to write, last in first out: who published is answered before
     /// those who listen get the message, so its next command is under way while these are written.
     pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<Member>>) {
+        self.end_run();
         dirty.clear();
         std::mem::swap(&mut self.dirty, dirty);
         dirty.reverse();
@@ -378,6 +416,7 @@ impl Member {
             protocol: Cell::default(),
             disconnect: Cell::default(),
             dirty: Cell::default(),
+            waits_for_run: Cell::default(),
             silent: Cell::default(),
             deferred: RefCell::default(),
             outbox: RefCell::default(),

@@ -284,8 +284,9 @@ impl Session {
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
         audience.tally.call(entry.number, &self.host.commands);
         if !entry.is_hot {
-            // It may be one that asks.
+            // It may be one that asks, or changes what messages look like.
             self.host.tell(&mut audience.tally);
+            audience.mail().end_run();
         }
         let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
         let start = is_timed.then(Instant::now);

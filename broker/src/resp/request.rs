@@ -297,6 +297,7 @@ fn short_number(bytes: &[u8], start: usize, kind: u8) -> Option<(usize, usize)> 
         return None;
     }
     let mut value = usize::from(head[1] - b'0');
+    #[expect(clippy::needless_range_loop, reason = "an iterator takes three times as long")]
     for index in 2..SHORT_BYTES - 1 {
         match head[index] {
             digit @ b'0'..=b'9' => value = 10 * value + usize::from(digit - b'0'),
