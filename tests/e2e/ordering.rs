@@ -58,7 +58,7 @@ async fn one_order(server: &Server) {
         stream
     });
 
-    let publishers = publish_all(server).await;
+    let publishers = publish_all(server, SUBSCRIBERS).await;
     let (publishers, witness, others) = within(Duration::from_secs(120), async move {
         (publishers.join_all().await, witness.await, subscribers.join_all().await)
     })
@@ -78,7 +78,7 @@ async fn subscriber(server: &Server) -> Client {
     client
 }
 
-async fn publish_all(server: &Server) -> JoinSet<()> {
+async fn publish_all(server: &Server, receivers_each: usize) -> JoinSet<()> {
     let start = Arc::new(Barrier::new(PUBLISHERS));
     let mut publishers = JoinSet::new();
     for publisher in 0..PUBLISHERS {
@@ -92,7 +92,7 @@ async fn publish_all(server: &Server) -> JoinSet<()> {
                     .flat_map(|number| request(&["PUBLISH", "news", &payload(publisher, number)]))
                     .collect();
                 for receivers in client.pipeline(&requests, 100).await {
-                    assert_eq!(receivers, SUBSCRIBERS as i64);
+                    assert_eq!(receivers, receivers_each as i64);
                 }
             }
         });
@@ -130,49 +130,118 @@ fn expect_every_message_once_in_each_publishers_order(stream: &[u8]) {
     assert_eq!(next, [MESSAGES_OF_ONE; PUBLISHERS]);
 }
 
+/// How many threads each of the following is tried with.
+const THREADS: [&str; 3] = ["1", "2", "4"];
+
 #[tokio::test]
 async fn what_one_publisher_sends_arrives_in_order_across_channels() {
-    let server = server(&["--io-threads", "4"]).await;
-    let channels = ["a", "b", "c"];
-    let mut subscriber = server.client().await;
-    subscriber.subscribe(&channels).await;
-    let mut publisher = server.client().await;
-    let requests: Vec<u8> = (0..3_000)
-        .flat_map(|number| request(&["PUBLISH", channels[number % 3], &number.to_string()]))
-        .collect();
-    publisher.pipeline(&requests, 3_000).await;
-    for number in 0..3_000 {
-        subscriber.expect_message(channels[number % 3], number.to_string()).await;
+    for threads in THREADS {
+        let server = server(&["--io-threads", threads]).await;
+        let channels = ["a", "b", "c"];
+        let mut subscriber = server.client().await;
+        subscriber.subscribe(&channels).await;
+        let mut publisher = server.client().await;
+        // Some follow each other on one channel, some do not.
+        let channel = |number: usize| channels[number * number / 7 % 3];
+        let requests: Vec<u8> = (0..3_000)
+            .flat_map(|number| request(&["PUBLISH", channel(number), &number.to_string()]))
+            .collect();
+        publisher.pipeline(&requests, 3_000).await;
+        for number in 0..3_000 {
+            subscriber.expect_message(channel(number), number.to_string()).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn an_answer_arrives_after_what_it_answers() {
-    let server = server(&["--io-threads", "4"]).await;
-    let mut witnesses = Vec::new();
-    for _ in 0..8 {
-        let mut witness = server.client().await;
-        witness.subscribe(&["question", "answer"]).await;
-        witnesses.push(witness);
-    }
-    let (mut asker, mut answerer) = (server.client().await, server.client().await);
-    let mut ear = server.client().await;
-    ear.subscribe(&["question"]).await;
+    for threads in THREADS {
+        let server = server(&["--io-threads", threads]).await;
+        let mut witnesses = Vec::new();
+        for _ in 0..8 {
+            let mut witness = server.client().await;
+            witness.subscribe(&["question", "answer"]).await;
+            witnesses.push(witness);
+        }
+        let (mut asker, mut answerer) = (server.client().await, server.client().await);
+        let mut ear = server.client().await;
+        ear.subscribe(&["question"]).await;
 
-    for number in 0..300 {
-        let number = number.to_string();
-        asker.send(&["PUBLISH", "question", &number]).await;
-        ear.expect_message("question", number.as_str()).await;
-        assert_eq!(answerer.publish("answer", &number).await, 8);
-        assert_eq!(asker.read_reply().await, 9);
-    }
-
-    for witness in &mut witnesses {
         for number in 0..300 {
             let number = number.to_string();
-            witness.expect_message("question", number.as_str()).await;
-            witness.expect_message("answer", number.as_str()).await;
+            asker.send(&["PUBLISH", "question", &number]).await;
+            ear.expect_message("question", number.as_str()).await;
+            assert_eq!(answerer.publish("answer", &number).await, 8);
+            assert_eq!(asker.read_reply().await, 9);
         }
-        assert_eq!(witness.command(&["PING"]).await, array!["pong", ""]);
+
+        for witness in &mut witnesses {
+            for number in 0..300 {
+                let number = number.to_string();
+                witness.expect_message("question", number.as_str()).await;
+                witness.expect_message("answer", number.as_str()).await;
+            }
+            assert_eq!(witness.command(&["PING"]).await, array!["pong", ""]);
+        }
+    }
+}
+
+/// Eight relays, each on whichever thread it was given: what one hears on its channel it says on
+/// the next one's. The witnesses listen to all of them, half by pattern, under full load.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
+    const RELAYS: usize = 8;
+    const ROUNDS: usize = 100;
+    for threads in THREADS {
+        let server = server(&["--io-threads", threads]).await;
+        let channel = |relay: usize| format!("chain:{relay}");
+        let mut witnesses = Vec::new();
+        for index in 0..8 {
+            let mut witness = server.client().await;
+            match index % 2 {
+                0 => witness.psubscribe(&["chain:*"]).await,
+                _ => {
+                    let channels: Vec<String> = (0..=RELAYS).map(channel).collect();
+                    let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+                    witness.subscribe(&channels).await;
+                }
+            }
+            witnesses.push(witness);
+        }
+        let noise = publish_all(&server, 0).await;
+        let mut ends = server.client().await;
+        ends.subscribe(&[&channel(RELAYS)]).await;
+        let mut relays = JoinSet::new();
+        for relay in 0..RELAYS {
+            let (mut ear, mut mouth) = (server.client().await, server.client().await);
+            ear.subscribe(&[&channel(relay)]).await;
+            relays.spawn(async move {
+                for round in 0..ROUNDS {
+                    let round = round.to_string();
+                    ear.expect_message(&channel(relay), round.as_str()).await;
+                    mouth.publish(&channel(relay + 1), &round).await;
+                }
+            });
+        }
+        let mut starter = server.client().await;
+        for round in 0..ROUNDS {
+            starter.publish(&channel(0), &round.to_string()).await;
+            ends.expect_message(&channel(RELAYS), round.to_string()).await;
+        }
+        relays.join_all().await;
+        for (index, witness) in witnesses.iter_mut().enumerate() {
+            for round in 0..ROUNDS {
+                let round = round.to_string();
+                for relay in 0..=RELAYS {
+                    let (channel, round) = (channel(relay), round.as_str());
+                    let expected = match index % 2 {
+                        0 => array!["pmessage", "chain:*", channel, round],
+                        _ => array!["message", channel, round],
+                    };
+                    assert_eq!(witness.read_reply().await, expected, "{threads} threads");
+                }
+            }
+        }
+        noise.join_all().await;
     }
 }
