@@ -145,10 +145,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     stream(
         "rooms",
-        "4 publishers pipelining 16, 128 B, 1,000 subscribers over 100 channels",
+        "4 publishers pipelining 64, 128 B, 1,000 subscribers over 100 channels",
         Stream {
             publishers: 4,
-            pipeline: 16,
+            pipeline: 64,
             subscribers: 1_000,
             channels: 100,
             payload_bytes: 128,
