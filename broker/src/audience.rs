@@ -77,6 +77,8 @@ pub(crate) struct Member {
     /// Set once; from then on nothing is queued.
     disconnect: Cell<Option<Disconnect>>,
     dirty: Cell<bool>,
+    /// Whether it has a subscription.
+    pub(crate) listens: Cell<bool>,
     /// Whether messages for it are in the run.
     waits_for_run: Cell<bool>,
     /// Replies are dropped, messages are not (`CLIENT REPLY`).
@@ -92,6 +94,8 @@ pub(crate) struct Mail {
     dirty: Vec<Rc<Member>>,
     pool: Pool,
     run: Run,
+    /// How often something was queued.
+    queued: u64,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
     /// Wakes the worker's flush.
@@ -140,6 +144,7 @@ impl Audience {
                 dirty: Vec::new(),
                 pool: Pool::default(),
                 run: Run::default(),
+                queued: 0,
                 subscriber_limit,
                 flush: None,
             },
@@ -376,6 +381,24 @@ impl Mail {
         dirty.iter().for_each(|member| member.dirty.set(false));
     }
 
+    /// Returns those with something to write that have no subscription, in the same order.
+    pub(crate) fn take_dirty_without_subscription(&mut self, dirty: &mut Vec<Rc<Member>>) {
+        dirty.clear();
+        dirty.extend(self.dirty.extract_if(.., |member| !member.listens.get()));
+        dirty.reverse();
+        dirty.iter().for_each(|member| member.dirty.set(false));
+    }
+
+    /// Returns how many have something to write.
+    pub(crate) fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Returns a number that changes with everything that is queued.
+    pub(crate) fn queued_count(&self) -> u64 {
+        self.queued
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.dirty.is_empty()
     }
@@ -397,6 +420,7 @@ impl Mail {
     }
 
     fn mark(&mut self, member: &Rc<Member>) {
+        self.queued = self.queued.wrapping_add(1);
         if !member.dirty.replace(true) {
             if self.dirty.is_empty()
                 && let Some(flush) = self.flush.take()
@@ -416,6 +440,7 @@ impl Member {
             protocol: Cell::default(),
             disconnect: Cell::default(),
             dirty: Cell::default(),
+            listens: Cell::default(),
             waits_for_run: Cell::default(),
             silent: Cell::default(),
             deferred: RefCell::default(),

@@ -464,6 +464,7 @@ impl Session {
 
     /// Keeps the figures that others see.
     fn note_subscriptions(&self) {
+        self.member.listens.set(self.is_subscribed());
         let counts = &self.card.counts;
         for (count, names) in [
             (&counts.channels, &self.channels),

@@ -5,13 +5,14 @@
 //! something, with one write each. The flush is a task that is woken by the first thing queued,
 //! and thus runs after all others that were ready then.
 
+mod flush;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -260,27 +261,6 @@ impl Worker {
             self.audience.borrow_mut().mail().disconnect(&connection.member, Disconnect::Shutdown);
         }
         spawn_local(Serving { worker: self.clone(), connection }.run());
-    }
-
-    /// At the end of each turn, writes every outbox that got something.
-    async fn flush(self: Rc<Self>) {
-        let mut dirty = Vec::new();
-        poll_fn(|cx| {
-            let mut audience = self.audience.borrow_mut();
-            audience.mail().take_dirty(&mut dirty);
-            for member in dirty.drain(..) {
-                if let Some(connection) = self.connection(&member) {
-                    connection.flush(&self.host, &mut audience);
-                }
-            }
-            if !audience.mail().is_clean() {
-                // A write failed, which made its member dirty again: it is to be closed.
-                cx.waker().wake_by_ref();
-            }
-            audience.mail().wake_flush_by(cx.waker());
-            Poll::<()>::Pending
-        })
-        .await;
     }
 
     /// Delivers what other threads publish.

@@ -66,6 +66,7 @@ impl Mail {
 
     /// Adds a message to the run that has begun.
     pub(super) fn add_to_run(&mut self, write: impl Fn(&mut Vec<u8>, Protocol)) {
+        self.queued = self.queued.wrapping_add(1);
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             if !self.run.members[protocol as usize].is_empty() {
                 write(&mut self.run.frames[protocol as usize], protocol);

@@ -1,0 +1,86 @@
+//! The end of a turn: every outbox that got something is written.
+//!
+//! Under load a flush of many outboxes first waits a little for more, since two messages in one
+//! write cost little more than one. It answers whoever publishes, so that their next messages are
+//! under way, and takes in what comes within a tenth of the time that the flush will take. When
+//! nothing comes it goes without for some turns, so a quiet server delays nobody.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::task::yield_now;
+
+use super::Worker;
+use crate::audience::{Audience, Member};
+
+/// A flush of fewer outboxes takes less time than it takes others to send more.
+const GATHERED_MIN: usize = 64;
+/// A tenth of what a small write to a socket on the same machine takes.
+const GATHERING_EACH: Duration = Duration::from_nanos(200);
+/// The longest time that a message waits for others.
+const GATHERING_MAX: Duration = Duration::from_millis(1);
+/// Flushes that do not wait after one that waited in vain.
+const HASTY_FLUSHES: u32 = 15;
+
+impl Worker {
+    /// Writes, at the end of each turn, every outbox that got something.
+    pub(super) async fn flush(self: Rc<Self>) {
+        let mut dirty = Vec::new();
+        let mut hasty = 0;
+        loop {
+            self.until_dirty().await;
+            let count = self.audience.borrow_mut().mail().dirty_count();
+            if count >= GATHERED_MIN {
+                hasty = match hasty {
+                    0 if self.gather(count, &mut dirty).await => 0,
+                    0 => HASTY_FLUSHES,
+                    left => left - 1,
+                };
+            }
+            let mut audience = self.audience.borrow_mut();
+            audience.mail().take_dirty(&mut dirty);
+            self.write(&mut dirty, &mut audience);
+        }
+    }
+
+    async fn until_dirty(&self) {
+        poll_fn(|cx| {
+            let mut audience = self.audience.borrow_mut();
+            if !audience.mail().is_clean() {
+                return Poll::Ready(());
+            }
+            audience.mail().wake_flush_by(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Takes in more before `count` outboxes are written, and returns whether there was more.
+    async fn gather(&self, count: usize, dirty: &mut Vec<Rc<Member>>) -> bool {
+        let time = GATHERING_EACH * u32::try_from(count).unwrap_or(u32::MAX);
+        let end = Instant::now() + time.min(GATHERING_MAX);
+        let before = self.audience.borrow_mut().mail().queued_count();
+        loop {
+            {
+                let mut audience = self.audience.borrow_mut();
+                audience.mail().take_dirty_without_subscription(dirty);
+                self.write(dirty, &mut audience);
+            }
+            if self.shutting_down.get() || Instant::now() >= end {
+                return self.audience.borrow_mut().mail().queued_count() != before;
+            }
+            // What is ready by now runs, and then we go on.
+            yield_now().await;
+        }
+    }
+
+    fn write(&self, dirty: &mut Vec<Rc<Member>>, audience: &mut Audience) {
+        for member in dirty.drain(..) {
+            if let Some(connection) = self.connection(&member) {
+                connection.flush(&self.host, audience);
+            }
+        }
+    }
+}
