@@ -93,6 +93,12 @@ impl Place {
         if self.port == 0 || self.names.is_empty() { Ok(Vec::new()) } else { self.open() }
     }
 
+    /// Whether all names that must be there have an address.
+    pub(crate) fn is_known(&self) -> bool {
+        let mut needed = self.names.iter().filter(|name| !name.starts_with('-'));
+        needed.all(|name| address_of(name, self.port).is_ok())
+    }
+
     /// Opens a listener for each address.
     fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
@@ -128,14 +134,18 @@ impl Place {
     }
 }
 
-fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+fn address_of(name: &str, port: u16) -> io::Result<SocketAddr> {
     let name = match name {
         "*" => "0.0.0.0",
         "::*" => "::",
         name => name,
     };
     let mut addresses = (name, port).to_socket_addrs()?;
-    let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    addresses.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let address = address_of(name, port)?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

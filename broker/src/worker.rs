@@ -203,6 +203,12 @@ impl Worker {
     /// Listens at another place, or at the same as before if that fails.
     async fn listen_elsewhere(self: Rc<Self>, wanted: Arc<Move>) {
         let _one_at_a_time = self.moving.lock().await;
+        let to = wanted.to.clone();
+        // Names may have to be looked up, which takes seconds where that fails.
+        if !spawn_blocking(move || to.is_known()).await.unwrap_or(false) {
+            warn!("cannot listen elsewhere: an address to bind is not known");
+            return wanted.end(false);
+        }
         // First, since the new addresses may be the old ones in part.
         let old: Vec<Accepting> =
             self.listeners.borrow_mut().extract_if(.., |accepting| accepting.is_tcp).collect();
@@ -219,7 +225,6 @@ impl Worker {
 
     async fn open(self: &Rc<Self>, place: Place) -> bool {
         let port = place.port;
-        // Names may have to be looked up, which takes seconds where that fails.
         let opened = spawn_blocking(move || place.reopen()).await;
         if self.shutting_down.get() {
             return false;
