@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 
 use subtle::Choice;
 
-pub(crate) use self::catalogue::{categories, categories_of, commands_in};
+pub(crate) use self::catalogue::{categories, categories_of, commands_in, is_ours};
 pub(crate) use self::log::{AclLog, Context, Entry, Incident, Reason};
 pub(crate) use self::password::generate_password;
 pub(crate) use self::rule::{AclError, RuleError};

@@ -13,16 +13,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
+use crate::config::ReplayRule;
 use crate::message::{Message, Name, Published, Space};
 use crate::pattern;
 use crate::patterns::Patterns;
 use crate::registry::{Interest, Place, Registry, WorkerId};
+use crate::replay::{Epoch, Remembered, Replay};
 use crate::stats::Stats;
 use crate::subscriber::{Mailbox, Push, Subscriber};
 
@@ -61,6 +64,7 @@ pub(crate) type HeldOrder = ArcMutexGuard<RawMutex, Order>;
 pub(crate) struct Order {
     patterns: Patterns,
     inboxes: Vec<Inbox>,
+    replay: Replay,
 }
 
 /// What other threads have for one worker, and what it needs when it publishes.
@@ -138,6 +142,7 @@ impl Broker {
             shared: None,
         };
         let mut order = self.shared.order.lock();
+        order.replay.add(content.channel, || payload.clone());
         let reach = self.reach(&mut order, None, content, || payload.clone());
         drop(order);
         self.published(reach).receivers
@@ -273,6 +278,9 @@ impl Broker {
     ) -> usize {
         let content = Content { space, channel, payload, shared: None };
         let reach = self.settle(audience, |order, worker| {
+            if space == Space::Channels && !order.replay.is_off() {
+                order.replay.add(channel, || Bytes::copy_from_slice(payload));
+            }
             let route = &order.inboxes[worker.index()].route;
             if let Some(receivers) = route.find(space, channel) {
                 return Reach::here(receivers);
@@ -350,6 +358,30 @@ impl Broker {
     /// Ends [`Broker::hold`].
     pub(crate) fn release(&self, audience: &mut Audience) {
         audience.held = None;
+    }
+
+    /// Remembers, from now on, what is published on the channels of these rules.
+    pub(crate) fn remember(&self, rules: &[ReplayRule]) {
+        if !rules.is_empty() {
+            self.shared.order.lock().replay = Replay::new(rules);
+        }
+    }
+
+    /// Says what time it is, since whenever.
+    pub(crate) fn tell_time(&self, now: Duration) {
+        self.shared.order.lock().replay.expire(now);
+    }
+
+    /// Returns messages of a channel that is remembered, see [`Replay::after`]. Those that are
+    /// delivered to this worker before the answer are among them, and none of those after it.
+    pub(crate) fn replay(
+        &self,
+        audience: &mut Audience,
+        channel: &[u8],
+        after: Option<(Epoch, u64)>,
+        count: usize,
+    ) -> Option<Remembered> {
+        self.settle(audience, |order, _| order.replay.after(channel, after, count))
     }
 
     /// Returns the channels that match `pattern`, or all.

@@ -92,6 +92,8 @@ pub(crate) enum Command {
     PubSubHelp,
     PubSubNumPat,
     PubSubNumSub,
+    PubSubOffset,
+    PubSubReplay,
     PubSubShardChannels,
     PubSubShardNumSub,
     Publish,

@@ -85,6 +85,22 @@ pub struct Config {
     pub slowlog_max_len: usize,
     /// Commands under other names, or under none.
     pub rename_command: Vec<(String, String)>,
+    /// Channels whose messages are remembered for a while; none by default.
+    pub pubsub_replay: Vec<ReplayRule>,
+}
+
+/// What is remembered of the channels that match a pattern, so that subscribers can ask for what
+/// they missed. A directive of our own, `pubsub-replay`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayRule {
+    /// Which channels, in Redis' glob.
+    pub pattern: Vec<u8>,
+    /// Messages of each channel.
+    pub messages_max: usize,
+    /// Bytes of all these channels together.
+    pub bytes_max: usize,
+    /// How long a message is remembered.
+    pub age_max: Duration,
 }
 
 /// Who may use `DEBUG`.
@@ -208,6 +224,7 @@ impl Default for Config {
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             rename_command: Vec::new(),
+            pubsub_replay: Vec::new(),
         }
     }
 }

@@ -76,6 +76,7 @@ impl Host {
     pub(crate) fn new(broker: Broker, loaded: Loaded, port: u16) -> Result<Self, String> {
         let Loaded { config, others, file, .. } = loaded;
         let renamed = Renamed::new(&config);
+        broker.remember(&config.pubsub_replay);
         Ok(Self {
             users: Users::new(&config)?,
             broker,

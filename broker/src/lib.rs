@@ -55,6 +55,7 @@ mod pattern;
 mod patterns;
 mod registry;
 mod replace_file;
+mod replay;
 mod resp;
 mod server;
 mod session;
@@ -69,7 +70,9 @@ mod worker;
 // The public interface is:
 pub use crate::broker::Broker;
 pub use crate::config::source::{ConfigError, Loaded};
-pub use crate::config::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, OutputLimits};
+pub use crate::config::{
+    ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, OutputLimits, ReplayRule,
+};
 pub use crate::disconnect::Disconnect;
 pub use crate::host::REDIS_VERSION;
 pub use crate::listen::BindError;

@@ -16,6 +16,7 @@ mod info_fields;
 mod list;
 mod monitor;
 mod pubsub;
+mod replay;
 mod rights;
 mod server;
 mod slowlog;
@@ -418,6 +419,8 @@ impl Session {
             Command::PubSubChannels => self.pubsub_channels(Space::Channels, request),
             Command::PubSubNumPat => Ok(Reply::integer(self.host.broker.pattern_count())),
             Command::PubSubNumSub => Ok(self.pubsub_numsub(Space::Channels, request)),
+            Command::PubSubOffset => self.pubsub_offset(request.argument(2), audience),
+            Command::PubSubReplay => self.pubsub_replay(request, audience),
             Command::PubSubShardChannels => self.pubsub_channels(Space::Shards, request),
             Command::PubSubShardNumSub => Ok(self.pubsub_numsub(Space::Shards, request)),
             Command::ReplicaOf => server::replicaof(request),

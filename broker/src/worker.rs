@@ -293,6 +293,7 @@ impl Worker {
                 let stats = self.host.broker.stats();
                 stats.rates.update(stats.commands_processed.get());
                 self.evict();
+                self.host.broker.tell_time(self.host.uptime());
             }
         }
     }

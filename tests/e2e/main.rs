@@ -13,6 +13,7 @@
 //! | `operation`     | what operators do with a running server and with the process            |
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
+//! | `replay`        | what a subscriber missed, on channels that are remembered               |
 //! | `shutdown`      | SIGTERM                                                                 |
 //! | `workers`       | what one client does to others holds on whatever thread they are        |
 //!
@@ -30,6 +31,7 @@ mod listening;
 mod operation;
 mod ordering;
 mod pubsub;
+mod replay;
 mod shutdown;
 mod workers;
 

@@ -114,10 +114,7 @@ impl Reply {
     ///
     /// When it is no integer.
     pub fn integer(&self) -> i64 {
-        match self.value {
-            Value::Integer(integer) => integer,
-            _ => panic!("expected an integer, found {self:?}"),
-        }
+        self.value.integer()
     }
 
     /// Returns the items of an array, push or set.
@@ -149,6 +146,18 @@ impl Value {
                     .unwrap_or_else(|_| panic!("expected text, found {self:?}"))
             }
             _ => panic!("expected a string, found {self:?}"),
+        }
+    }
+
+    /// Returns the number.
+    ///
+    /// # Panics
+    ///
+    /// When it is no integer.
+    pub fn integer(&self) -> i64 {
+        match self {
+            Self::Integer(integer) => *integer,
+            _ => panic!("expected an integer, found {self:?}"),
         }
     }
 

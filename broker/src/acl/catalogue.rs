@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use self::rows::{CATEGORIES, LATER, ROWS, UNCHECKED};
+use self::rows::{CATEGORIES, LATER, OURS, ROWS, UNCHECKED};
 
 /// A command, or a subcommand such as `client|id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,11 @@ impl CommandId {
     /// Whether Redis 7.0 did not have it.
     pub(super) fn is_later(self) -> bool {
         self.row().categories & LATER != 0
+    }
+
+    /// Whether Redis never had it.
+    fn is_ours(self) -> bool {
+        self.row().categories & OURS != 0
     }
 
     /// Whether everybody may run it, whatever the rules say: one must be able to log in.
@@ -100,7 +105,14 @@ pub(crate) fn categories() -> &'static [&'static str] {
 /// Returns the full names of the commands in a category, given in any case, if there is such a one.
 pub(crate) fn commands_in(category: &[u8]) -> Option<Vec<&'static str>> {
     let category = Category::find(category)?;
-    Some(CommandId::all().filter(|id| id.is_in(category)).map(CommandId::name).collect())
+    let is_in = |id: &CommandId| id.is_in(category) && !id.is_ours();
+    Some(CommandId::all().filter(is_in).map(CommandId::name).collect())
+}
+
+/// Whether a command, given by its full name in lower case, is one that Redis never had. Lists of
+/// commands leave it out, since clients compare them.
+pub(crate) fn is_ours(command: &str) -> bool {
+    CommandId::find(command).is_some_and(CommandId::is_ours)
 }
 
 /// Returns the names of the categories that a command is in, given by its full name in lower case.
@@ -114,7 +126,7 @@ pub(crate) fn categories_of(command: &str) -> impl Iterator<Item = &'static str>
 #[derive(Debug)]
 struct Row {
     name: &'static str,
-    /// A bit for each category, and [`LATER`] and [`UNCHECKED`].
+    /// A bit for each category, and [`LATER`], [`OURS`] and [`UNCHECKED`].
     categories: u32,
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::unused::Change;
-use super::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit};
+use super::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, ReplayRule};
 use crate::acl::{Acl, AclError};
 use crate::users::{add_users, channels_default};
 
@@ -485,6 +485,13 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         kind: Kind::List { get: |_| Vec::new(), set: set_user },
     },
     Directive {
+        name: "pubsub-replay",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "a pattern, a number of messages, bytes such as 16mb, and seconds; or \"\" for none",
+        kind: Kind::List { get: show_replay, set: set_replay },
+    },
+    Directive {
         name: "rename-command",
         change: Change::Immutable,
         is_shown: false,
@@ -565,6 +572,35 @@ fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     // A command of Redis that the broker does not have needs no other name.
     if known {
         config.rename_command.push((old, new));
+    }
+    Ok(())
+}
+
+fn show_replay(config: &Config) -> Vec<Vec<u8>> {
+    let values = config.pubsub_replay.iter().flat_map(|rule| {
+        let numbers = [rule.messages_max as u64, rule.bytes_max as u64, rule.age_max.as_secs()];
+        let numbers = numbers.map(|number| number.to_string().into_bytes());
+        std::iter::once(rule.pattern.clone()).chain(numbers)
+    });
+    values.collect()
+}
+
+/// `pubsub-replay` adds up, line by line; an empty one takes the others back.
+fn set_replay(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.iter().all(Vec::is_empty) {
+        config.pubsub_replay.clear();
+        return Ok(());
+    }
+    if !values.len().is_multiple_of(4) {
+        return Err(Invalid::ArgumentCount);
+    }
+    for rule in values.chunks(4) {
+        config.pubsub_replay.push(ReplayRule {
+            pattern: rule[0].clone(),
+            messages_max: integer(&rule[1], 1, i64::MAX)?.try_into().unwrap_or(usize::MAX),
+            bytes_max: memory_within(&rule[2], 1)?,
+            age_max: Duration::from_secs(integer(&rule[3], 1, i64::MAX)?.unsigned_abs()),
+        });
     }
     Ok(())
 }

@@ -39,8 +39,8 @@ pub(super) fn get<'a>(
             continue;
         }
         let own = DIRECTIVES.iter().map(|directive| directive.name);
-        let others = OTHERS.iter().map(|other| other.name).filter(|name| !HIDDEN.contains(name));
-        for name in own.chain(others) {
+        let others = OTHERS.iter().map(|other| other.name);
+        for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
             if pattern::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
                 add(name.as_bytes(), value_of(host, config, name.as_bytes()));
             }
@@ -51,10 +51,11 @@ pub(super) fn get<'a>(
     )
 }
 
-/// As in Redis, they are shown to those who ask for them by name.
-const HIDDEN: [&str; 5] = [
+/// As in Redis, they are shown to those who ask for them by name. So are those that Redis never had.
+const HIDDEN: [&str; 6] = [
     "key-load-delay",
     "loading-process-events-interval-bytes",
+    "pubsub-replay",
     "rdb-key-save-delay",
     "use-exit-on-panic",
     "watchdog-period",

@@ -107,6 +107,10 @@ pub(super) fn permission(user: &User, entry: Entry, request: Request<'_>) -> Res
         Command::Subscribe | Command::SSubscribe => {
             request.arguments_from(1).map(|channel| (ChannelUse::Literal, channel)).collect()
         }
+        // Whoever may not listen to a channel may not read what was said there.
+        Command::PubSubOffset | Command::PubSubReplay => {
+            vec![(ChannelUse::Literal, request.argument(2))]
+        }
         Command::PSubscribe => {
             request.arguments_from(1).map(|pattern| (ChannelUse::Pattern, pattern)).collect()
         }

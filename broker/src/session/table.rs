@@ -1,7 +1,7 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
 use super::{Answer, SYNTAX_ERROR};
-use crate::acl::categories_of;
+use crate::acl::{categories_of, is_ours};
 use crate::command::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::pattern;
 use crate::resp::reply::Reply;
@@ -19,7 +19,7 @@ pub(super) fn count() -> Reply {
 
 /// `COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]`
 pub(super) fn list(request: Request<'_>) -> Answer {
-    let all = command::entries().iter().map(|entry| entry.spec);
+    let all = command::entries().iter().map(|entry| entry.spec).filter(|spec| !is_ours(spec.name));
     let names = match request.len() {
         2 => COMMANDS.iter().map(|spec| Reply::bulk(spec.name)).collect(),
         5 if request.argument(2).eq_ignore_ascii_case(b"filterby") => {
@@ -134,16 +134,21 @@ fn described(spec: &Spec) -> Reply {
         // Redis sends an empty set where there are none.
         match spec.subcommands {
             [] => Reply::Set(Vec::new()),
-            rows => Reply::Array(rows.iter().map(described).collect()),
+            rows => Reply::Array(shown(rows).map(described).collect()),
         },
     ])
+}
+
+/// Without those of our own.
+fn shown(rows: &'static [Spec]) -> impl Iterator<Item = &'static Spec> {
+    rows.iter().filter(|spec| !is_ours(spec.name))
 }
 
 fn documented(spec: &Spec) -> Reply {
     let mut fields: Vec<(Reply, Reply)> =
         spec.docs.iter().map(|(name, value)| (Reply::bulk(name), doc(name, value))).collect();
     if !spec.subcommands.is_empty() {
-        let pairs = spec.subcommands.iter().map(|spec| (Reply::bulk(spec.name), documented(spec)));
+        let pairs = shown(spec.subcommands).map(|spec| (Reply::bulk(spec.name), documented(spec)));
         fields.push((Reply::bulk("subcommands"), Reply::Map(pairs.collect())));
     }
     Reply::Map(fields)

@@ -36,6 +36,8 @@ const SCRIPTING: u32 = 1 << 20;
 
 /// Came with Redis 7.2, and so has no part in how 7.0 describes rights.
 pub(super) const LATER: u32 = 1 << 30;
+/// Redis never had it, so its tools are not shown it.
+pub(super) const OURS: u32 = 1 << 29;
 /// Everybody may run it, whatever the rules say.
 pub(super) const UNCHECKED: u32 = 1 << 31;
 
@@ -276,6 +278,8 @@ pub(super) const ROWS: &[Row] = &[
     row("pubsub|help", SLOW),
     row("pubsub|numpat", PUBSUB | SLOW),
     row("pubsub|numsub", PUBSUB | SLOW),
+    row("pubsub|offset", PUBSUB | SLOW | LATER | OURS),
+    row("pubsub|replay", PUBSUB | SLOW | LATER | OURS),
     row("pubsub|shardchannels", PUBSUB | SLOW),
     row("pubsub|shardnumsub", PUBSUB | SLOW),
     row("punsubscribe", PUBSUB | SLOW),
