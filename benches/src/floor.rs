@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use crate::wire;
+use crate::{frames, wire};
 
 /// Bytes read in one go.
 const READ_BYTES: usize = 64 * 1024;
@@ -33,9 +33,8 @@ struct Floor {
     /// Subscribers by channel.
     listeners: HashMap<usize, Vec<u64>>,
     request_bytes: usize,
-    payload_bytes: usize,
-    /// Messages of this turn, by channel.
-    turn: HashMap<usize, usize>,
+    /// The frames of this turn, by channel.
+    turn: HashMap<usize, Vec<u8>>,
 }
 
 /// Relays for ever.
@@ -44,14 +43,11 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     rustix::net::listen(&listener, 4096)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
-    let mut request = Vec::new();
-    wire::publish(&mut request, 0, &vec![b'x'; payload_bytes]);
     let mut floor = Floor {
         epoll,
         peers: HashMap::new(),
         listeners: HashMap::new(),
-        request_bytes: request.len(),
-        payload_bytes,
+        request_bytes: wire::publish(0, &frames::payload(payload_bytes)).len(),
         turn: HashMap::new(),
     };
     let mut events = Vec::with_capacity(1024);
@@ -103,7 +99,8 @@ impl Floor {
         if peer.partial.is_empty() && input.starts_with(wire::SUBSCRIBE_START) {
             let channel = digits(&input[input.len() - 6..]);
             peer.channel = Some(channel);
-            peer.queue.extend_from_slice(&wire::subscribe(channel).1);
+            let name = wire::channel(channel);
+            peer.queue.extend_from_slice(&wire::confirmation("subscribe", &name, 1));
             self.listeners.entry(channel).or_default().push(id);
             replies.push(id);
             return;
@@ -111,37 +108,39 @@ impl Floor {
         if peer.channel.is_some() {
             return;
         }
-        // The channel's digits stand at the same place of every request.
         let mut rest = input;
         let before = replies.len();
         while !rest.is_empty() {
             let wanted = self.request_bytes - peer.partial.len();
-            let taken = wanted.min(rest.len());
-            let channel = if peer.partial.is_empty() && taken == self.request_bytes {
-                Some(digits(&rest[wire::PUBLISH_CHANNEL_AT..]))
+            let (piece, after) = rest.split_at(wanted.min(rest.len()));
+            rest = after;
+            let request = if piece.len() == self.request_bytes {
+                piece
             } else {
-                peer.partial.extend_from_slice(&rest[..taken]);
-                let is_whole = peer.partial.len() == self.request_bytes;
-                is_whole.then(|| digits(&peer.partial[wire::PUBLISH_CHANNEL_AT..]))
+                peer.partial.extend_from_slice(piece);
+                &peer.partial
             };
-            rest = &rest[taken..];
-            if let Some(channel) = channel {
-                peer.partial.clear();
-                let count = self.listeners.get(&channel).map_or(0, Vec::len);
-                *self.turn.entry(channel).or_default() += 1;
-                let _ = write!(peer.queue, ":{count}\r\n");
-                if replies.len() == before {
-                    replies.push(id);
-                }
+            if request.len() < self.request_bytes {
+                break;
+            }
+            // The channel's digits stand at the same place of every request, and what follows is
+            // what its subscribers get.
+            let channel = digits(&request[wire::PUBLISH_CHANNEL_AT..]);
+            let frames = self.turn.entry(channel).or_default();
+            frames.extend_from_slice(wire::MESSAGE_START);
+            frames.extend_from_slice(&request[wire::PUBLISH_TAIL_AT..]);
+            peer.partial.clear();
+            let count = self.listeners.get(&channel).map_or(0, Vec::len);
+            let _ = write!(peer.queue, ":{count}\r\n");
+            if replies.len() == before {
+                replies.push(id);
             }
         }
     }
 
     /// Writes what came in this turn.
     fn end_turn(&mut self) {
-        let payload = vec![b'x'; self.payload_bytes];
-        for (channel, count) in std::mem::take(&mut self.turn) {
-            let frames = wire::message(channel, &payload).repeat(count);
+        for (channel, frames) in std::mem::take(&mut self.turn) {
             for id in self.listeners.get(&channel).cloned().unwrap_or_default() {
                 let Some(peer) = self.peers.get_mut(&id) else { continue };
                 if peer.queue.is_empty() {

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::Failure;
-use crate::load::Sample;
-use crate::scenario::{Scenario, Unit};
+use crate::figure::{Figure, Phase, Quantile};
+use crate::sample::Sample;
+use crate::scenario::Scenario;
 
 /// One server's figures in one scenario.
 pub(crate) struct Row {
@@ -14,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) is_floor: bool,
     /// All rounds.
     pub(crate) samples: Vec<Sample>,
-    /// The one with the middle figure.
+    /// The middle of each figure.
     pub(crate) median: Sample,
 }
 
@@ -28,30 +29,32 @@ impl Table {
     /// Returns the rows as text, one server a line.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.scenario.name, self.scenario.title);
-        let Some(first) = self.rows.first() else { return text };
-        let floor = self.rows.iter().find(|row| row.is_floor).map(|row| row.median.figure);
-        let unit = self.scenario.unit;
+        let main = self.scenario.figure;
+        let Some(first) = self.rows.first().and_then(|row| row.median.get(main)) else {
+            return text;
+        };
+        let floor = self.rows.iter().find(|row| row.is_floor);
+        let floor = floor.and_then(|row| row.median.get(main));
         for row in &self.rows {
-            let Sample { figure, rate, context_switches, latency, .. } = &row.median;
-            let ratio = figure / first.median.figure;
+            let Some(value) = row.median.get(main) else { continue };
             let _ = write!(
                 text,
-                "  {:<10} {figure:>10.0} {}  ratio {ratio:>5.2}",
+                "  {:<10} {:>10} {}  ratio {:>5.2}",
                 row.server,
-                unit.label()
+                main.text(value),
+                main.label(),
+                value / first
             );
             match floor {
-                Some(floor) if !row.is_floor && unit == Unit::CpuPerDelivery => {
-                    let excess = (figure - floor) / (first.median.figure - floor);
-                    let _ = write!(text, "  excess {excess:>5.2}");
+                Some(floor) if !row.is_floor && main == Figure::CpuPerDelivery => {
+                    let _ = write!(text, "  excess {:>5.2}", (value - floor) / (first - floor));
                 }
                 _ => text.push_str("              "),
             }
-            if *rate > 0.0 {
-                let _ = write!(text, "  {rate:>10.0}/s  {context_switches:>6.3} switches");
-            }
-            if let Some([p50, p99, p999]) = latency {
-                let _ = write!(text, "  p50 {p50} p99 {p99} p99.9 {p999} us");
+            for (figure, value) in
+                row.median.figures().filter(|(figure, _)| is_shown(*figure, main))
+            {
+                let _ = write!(text, "  {} {}", figure.text(value), figure.label());
             }
             text.push('\n');
         }
@@ -59,32 +62,35 @@ impl Table {
     }
 }
 
-/// Writes `raw.csv`, every round of every server, and `summary.md`.
+/// Whether a figure stands in the summary beside the main one; `raw.csv` has all.
+fn is_shown(figure: Figure, main: Figure) -> bool {
+    match figure {
+        Figure::Latency(_, Quantile::P90 | Quantile::P9999) => false,
+        Figure::Latency(phase, Quantile::P999) => phase == Phase::Whole,
+        figure => figure != main,
+    }
+}
+
+/// Writes `raw.csv`, every figure of every round of every server, and `summary.md`.
 pub(crate) fn write(dir: &Path, heading: &str, tables: &[Table]) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     let mut raw = csv::Writer::from_path(dir.join("raw.csv")).map_err(Failure::csv)?;
-    let names = ["scenario", "server", "round", "unit", "figure", "per_second", "switches", "rss"];
-    raw.write_record(names.iter().chain(&["p50_us", "p99_us", "p999_us"])).map_err(Failure::csv)?;
+    raw.write_record(["scenario", "server", "round", "figure", "value", "unit"])
+        .map_err(Failure::csv)?;
     for table in tables {
         for row in &table.rows {
             for (round, sample) in row.samples.iter().enumerate() {
-                let latency = |at: usize| {
-                    sample.latency.map_or_else(String::new, |values| values[at].to_string())
-                };
-                raw.write_record([
-                    table.scenario.name,
-                    &row.server,
-                    &round.to_string(),
-                    table.scenario.unit.label(),
-                    &format!("{:.1}", sample.figure),
-                    &format!("{:.0}", sample.rate),
-                    &format!("{:.4}", sample.context_switches),
-                    &sample.rss.to_string(),
-                    &latency(0),
-                    &latency(1),
-                    &latency(2),
-                ])
-                .map_err(Failure::csv)?;
+                for (figure, value) in sample.figures() {
+                    raw.write_record([
+                        table.scenario.name,
+                        &row.server,
+                        &round.to_string(),
+                        &figure.name(),
+                        &format!("{value:.4}"),
+                        figure.unit(),
+                    ])
+                    .map_err(Failure::csv)?;
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A server under load: its process, its processor, and what the kernel counts for it.
 
+pub(crate) mod trace;
+
 use std::fs;
 use std::io;
 use std::net::TcpStream;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use self::trace::Trace;
 use crate::Failure;
 
 /// A server that can be started.
@@ -28,6 +31,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// Whether the round is for counting system calls.
+    is_traced: bool,
 }
 
 /// What the kernel counted for the whole process.
@@ -36,6 +41,8 @@ pub(crate) struct Usage {
     /// Time on a processor.
     pub(crate) cpu: Duration,
     pub(crate) context_switches: u64,
+    /// When it was looked at.
+    pub(crate) at: Instant,
 }
 
 /// The processors that the server and the load are kept to.
@@ -64,7 +71,7 @@ impl Candidate {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| failure(format!("'{}' cannot be started: {error}", words[0])))?;
-        let mut server = Server { child, port };
+        let mut server = Server { child, port, is_traced: false };
         let deadline = Instant::now() + START_TIME_MAX;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if let Ok(Some(status)) = server.child.try_wait() {
@@ -83,6 +90,18 @@ impl Candidate {
 }
 
 impl Server {
+    /// Makes this round one that counts system calls.
+    pub(crate) fn traced(mut self) -> Self {
+        self.is_traced = true;
+        self
+    }
+
+    /// Begins to count system calls, if that is what the round is for.
+    pub(crate) fn trace(&self) -> Result<Option<Trace>, Failure> {
+        let tasks = self.tasks()?;
+        self.is_traced.then(|| Trace::start(self.child.id(), &tasks)).transpose()
+    }
+
     /// Keeps all its threads to one processor.
     fn pin(&self, cpu: usize) -> io::Result<()> {
         for task in self.tasks()? {
@@ -99,7 +118,8 @@ impl Server {
 
     /// Returns what the kernel has counted until now.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
-        let mut usage = Usage { cpu: Duration::ZERO, context_switches: 0 };
+        let at = Instant::now();
+        let mut usage = Usage { cpu: Duration::ZERO, context_switches: 0, at };
         for task in self.tasks()? {
             let dir = format!("/proc/{}/task/{task}", self.child.id());
             let schedstat = fs::read_to_string(Path::new(&dir).join("schedstat"))?;

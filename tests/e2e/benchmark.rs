@@ -1,27 +1,70 @@
 //! The load tool: that it runs to its end, and what it leaves behind.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use harness::{DEADLINE, Process, bench_bin, broker_bin};
 
 #[tokio::test]
-async fn a_measurement_leaves_every_round_in_a_file() {
+async fn a_measurement_leaves_every_round_in_a_file_and_draws_it() {
+    let scenarios = ["one", "ten", "ping-pong", "patterns-10", "open-20", "stalled", "client-1k"];
+    let made = measure(&["ours", "floor"], &scenarios).await;
+    let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
+    for (scenario, figure) in [
+        ("one", "cpu_per_delivery"),
+        ("ping-pong", "p99.9"),
+        ("patterns-10000", "context_switches"),
+        ("open-20", "p99"),
+        ("stalled", "during_p99"),
+        ("client-1k", "cpu_per_unsubscribe"),
+    ] {
+        let is_of = |line: &&str| {
+            line.starts_with(&format!("{scenario},ours,")) && line.contains(&format!(",{figure},"))
+        };
+        assert_eq!(raw.lines().filter(is_of).count(), 2, "{scenario} {figure}: {raw}");
+    }
+    let summary = std::fs::read_to_string(made.path().join("summary.md")).expect("the file");
+    assert!(summary.contains("ns CPU/delivery"), "{summary}");
+    let drawn = |file: &str| std::fs::read(made.path().join(file)).expect("a picture");
+    for picture in ["throughput-by-subscribers", "cpu-by-subscribers", "latency", "latency-stalled"]
+    {
+        let svg = drawn(&format!("{picture}.svg"));
+        assert!(String::from_utf8_lossy(&svg).contains("broker, 1 thread"), "{picture}");
+        assert!(drawn(&format!("{picture}.png")).starts_with(b"\x89PNG"), "{picture}");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_come_and_go_are_measured_on_our_broker() {
+    let made = measure(&["ours"], &["members-100", "idle-1k", "churn"]).await;
+    let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
+    for figure in ["members-100,ours,0,cpu_per_close,", "idle-1k,ours,0,bytes_each,"] {
+        assert!(raw.contains(figure), "{raw}");
+    }
+}
+
+/// What a measurement has left.
+struct Made(tempfile::TempDir);
+
+impl Made {
+    /// The only directory in it.
+    fn path(&self) -> PathBuf {
+        let mut entries = std::fs::read_dir(self.0.path()).expect("the directory");
+        entries.next().expect("one entry").expect("an entry").path()
+    }
+}
+
+/// Measures for two very short rounds.
+async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(bench_bin());
     command.arg("--broker").arg(broker_bin()).arg("--results").arg(dir.path());
-    command.args(["--rounds", "2", "--seconds", "0.05", "--only", "ours", "--only", "floor"]);
-    command.args(["--scenario", "one", "--scenario", "ping-pong", "--scenario", "patterns-10"]);
-    let finished = Process::start(&mut command).finish(DEADLINE * 3).await;
+    command.args(["--rounds", "2", "--seconds", "0.05"]);
+    command.args(servers.iter().flat_map(|server| ["--only", server]));
+    command.args(scenarios.iter().flat_map(|scenario| ["--scenario", scenario]));
+    let finished = Process::start(&mut command).finish(DEADLINE * 6).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    let made = std::fs::read_dir(dir.path()).expect("the directory").next().expect("one entry");
-    let made = made.expect("an entry").path();
-    let raw = std::fs::read_to_string(made.join("raw.csv")).expect("the file");
-    for scenario in ["one", "ping-pong", "patterns-10000"] {
-        let rounds = raw.lines().filter(|line| line.starts_with(&format!("{scenario},ours,")));
-        assert_eq!(rounds.count(), 2, "{raw}");
-    }
-    let summary = std::fs::read_to_string(made.join("summary.md")).expect("the file");
-    assert!(summary.contains("ns CPU/delivery"), "{summary}");
+    Made(dir)
 }
 
 #[tokio::test]

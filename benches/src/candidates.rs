@@ -1,0 +1,46 @@
+//! The servers that are measured.
+
+use std::io;
+use std::path::Path;
+
+use crate::server::Candidate;
+
+/// Returns the servers, the one that others are compared with first. `broker` is ours.
+pub(crate) fn all(broker: Option<&Path>) -> io::Result<Vec<Candidate>> {
+    let own = std::env::current_exe()?;
+    let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
+    let (broker, own) = (broker.display().to_string(), own.display().to_string());
+    // Limits are not what is measured.
+    let limits = ["--client-output-buffer-limit", "pubsub 0 0 0", "--maxclients", "20000"];
+    let ours = |threads: &str| {
+        let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
+        words.into_iter().chain(limits).map(str::to_owned).collect()
+    };
+    let redis = ["redis-server", "--port", "{port}", "--save", "", "--appendonly", "no"];
+    let floor = [&own, "--floor-port", "{port}", "--floor-payload", "{payload}"];
+    let candidate = |name: &str, command: Vec<String>| Candidate {
+        name: name.to_owned(),
+        command,
+        is_floor: false,
+        is_pinned: true,
+    };
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    Ok(vec![
+        candidate("redis", words(&[&redis[..], &limits].concat())),
+        candidate("ours", ours("1")),
+        Candidate { is_pinned: false, ..candidate("ours-2", ours("2")) },
+        Candidate { is_floor: true, ..candidate("floor", floor.map(str::to_owned).to_vec()) },
+    ])
+}
+
+/// Reads `NAME=COMMAND`.
+pub(crate) fn parse(text: &str) -> Result<Candidate, String> {
+    let Some((name, command)) = text.split_once('=') else {
+        return Err("expects NAME=COMMAND, as in valkey='valkey-server --port {port}'".to_owned());
+    };
+    let command: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
+    if !command.iter().any(|word| word.contains("{port}")) {
+        return Err("expects {port} where the command takes the port to listen on".to_owned());
+    }
+    Ok(Candidate { name: name.to_owned(), command, is_floor: false, is_pinned: true })
+}

@@ -1,0 +1,152 @@
+//! What can be measured: the kinds of figures, their names and their units.
+
+/// One kind of figure. Less is better, except for [`Figure::Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// Nanoseconds of the server's processor time for each delivered message.
+    CpuPerDelivery,
+    /// Nanoseconds of the server's processor time for each connection.
+    CpuPerConnection,
+    /// Nanoseconds of the server's processor time for each subscription made.
+    CpuPerSubscribe,
+    /// Nanoseconds of the server's processor time for each subscription ended.
+    CpuPerUnsubscribe,
+    /// Nanoseconds of the server's processor time for each subscription that ended with its client.
+    CpuPerClose,
+    /// Bytes of memory for each connection or subscription.
+    BytesEach,
+    /// Deliveries, round trips or connections a second.
+    Rate,
+    /// Context switches of the server's threads for each of them.
+    Switches,
+    /// System calls of the server for each of them, counted in a round of their own.
+    Calls,
+    /// Bytes of memory of the whole server at the end.
+    Memory,
+    /// Microseconds from when a message was due to when it was there.
+    Latency(Phase, Quantile),
+}
+
+/// The part of a measurement that a latency is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Whole,
+    /// Before one subscriber stops reading, while it does not, and when it reads again.
+    Before,
+    During,
+    After,
+}
+
+/// Which of all latencies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quantile {
+    P50,
+    P90,
+    P99,
+    P999,
+    P9999,
+    Max,
+}
+
+impl Figure {
+    /// The name in `raw.csv`.
+    pub(crate) fn name(self) -> String {
+        let name = match self {
+            Self::CpuPerDelivery => "cpu_per_delivery",
+            Self::CpuPerConnection => "cpu_per_connection",
+            Self::CpuPerSubscribe => "cpu_per_subscribe",
+            Self::CpuPerUnsubscribe => "cpu_per_unsubscribe",
+            Self::CpuPerClose => "cpu_per_close",
+            Self::BytesEach => "bytes_each",
+            Self::Rate => "rate",
+            Self::Switches => "context_switches",
+            Self::Calls => "system_calls",
+            Self::Memory => "rss",
+            Self::Latency(phase, quantile) => return [phase.prefix(), quantile.name()].concat(),
+        };
+        name.to_owned()
+    }
+
+    /// What it is in, as `raw.csv` says it.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::CpuPerDelivery
+            | Self::CpuPerConnection
+            | Self::CpuPerSubscribe
+            | Self::CpuPerUnsubscribe
+            | Self::CpuPerClose => "ns",
+            Self::BytesEach | Self::Memory => "B",
+            Self::Rate => "1/s",
+            Self::Switches | Self::Calls => "each",
+            Self::Latency(..) => "us",
+        }
+    }
+
+    /// How a person reads it behind the number.
+    pub(crate) fn label(self) -> String {
+        match self {
+            Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
+            Self::CpuPerConnection => "ns CPU/connection".to_owned(),
+            Self::CpuPerSubscribe => "ns CPU/subscribe".to_owned(),
+            Self::CpuPerUnsubscribe => "unsubscribe".to_owned(),
+            Self::CpuPerClose => "close".to_owned(),
+            Self::BytesEach => "B RSS each".to_owned(),
+            Self::Rate => "/s".to_owned(),
+            Self::Switches => "switches".to_owned(),
+            Self::Calls => "calls".to_owned(),
+            Self::Memory => "MiB".to_owned(),
+            Self::Latency(phase, quantile) => {
+                format!("us {}{}", phase.prefix().replace('_', " "), quantile.name())
+            }
+        }
+    }
+
+    /// The number as a person reads it.
+    pub(crate) fn text(self, value: f64) -> String {
+        match self {
+            Self::Switches | Self::Calls => format!("{value:.3}"),
+            Self::Memory => format!("{:.1}", value / f64::from(1 << 20)),
+            Self::Latency(..) if value < 100.0 => format!("{value:.1}"),
+            _ => format!("{value:.0}"),
+        }
+    }
+}
+
+impl Phase {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Before => "before_",
+            Self::During => "during_",
+            Self::After => "after_",
+        }
+    }
+}
+
+impl Quantile {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::P50, Self::P90, Self::P99, Self::P999, Self::P9999, Self::Max];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::P9999 => "p99.99",
+            Self::Max => "max",
+        }
+    }
+
+    /// Its part of all, from 0 to 1.
+    pub(crate) fn part(self) -> f64 {
+        match self {
+            Self::P50 => 0.5,
+            Self::P90 => 0.9,
+            Self::P99 => 0.99,
+            Self::P999 => 0.999,
+            Self::P9999 => 0.9999,
+            Self::Max => 1.0,
+        }
+    }
+}

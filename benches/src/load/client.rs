@@ -1,0 +1,124 @@
+//! One connection of the load: requests and their exact replies.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::within;
+use crate::Failure;
+use crate::server::Server;
+use crate::wire;
+
+/// A client that knows what it must be answered.
+pub(super) struct Client {
+    stream: TcpStream,
+    /// Subscriptions, which confirmations tell.
+    count: usize,
+}
+
+/// Requests in one write, where there are many.
+const BATCH: usize = 500;
+
+impl Client {
+    pub(super) async fn connect(server: &Server) -> Result<Self, Failure> {
+        let stream = within("a connection", TcpStream::connect(("127.0.0.1", server.port))).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, count: 0 })
+    }
+
+    /// Connects and subscribes to one channel.
+    pub(super) async fn subscriber(server: &Server, channel: usize) -> Result<Self, Failure> {
+        let mut client = Self::connect(server).await?;
+        client.subscribe("SUBSCRIBE", [wire::channel(channel)]).await?;
+        Ok(client)
+    }
+
+    /// Connects and subscribes to patterns.
+    pub(super) async fn pattern_subscriber(
+        server: &Server,
+        patterns: impl IntoIterator<Item = String>,
+    ) -> Result<Self, Failure> {
+        let mut client = Self::connect(server).await?;
+        client.subscribe("PSUBSCRIBE", patterns).await?;
+        Ok(client)
+    }
+
+    /// Subscribes with one request each, many in one write.
+    pub(super) async fn subscribe(
+        &mut self,
+        command: &str,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<(), Failure> {
+        self.change(command, names, |count| count + 1).await
+    }
+
+    /// Unsubscribes with one request each, many in one write.
+    pub(super) async fn unsubscribe(
+        &mut self,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<(), Failure> {
+        self.change("UNSUBSCRIBE", names, |count| count - 1).await
+    }
+
+    async fn change(
+        &mut self,
+        command: &str,
+        names: impl IntoIterator<Item = String>,
+        next: impl Fn(usize) -> usize,
+    ) -> Result<(), Failure> {
+        let kind = command.to_ascii_lowercase();
+        let mut names = names.into_iter().peekable();
+        while names.peek().is_some() {
+            let (mut requests, mut confirmations) = (Vec::new(), Vec::new());
+            for name in names.by_ref().take(BATCH) {
+                self.count = next(self.count);
+                requests.extend(wire::request(&[command, &name]));
+                confirmations.extend(wire::confirmation(&kind, &name, self.count));
+            }
+            self.ask(&requests, &confirmations).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends requests and reads exactly these replies.
+    pub(super) async fn ask(&mut self, requests: &[u8], replies: &[u8]) -> Result<(), Failure> {
+        self.send(requests).await?;
+        self.expect(replies).await
+    }
+
+    pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
+        within("a request", self.stream.write_all(requests)).await
+    }
+
+    /// Reads exactly these bytes.
+    pub(super) async fn expect(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut found = vec![0; bytes.len()];
+        within("a reply", self.stream.read_exact(&mut found)).await?;
+        if found == bytes {
+            return Ok(());
+        }
+        let differs = found.iter().zip(bytes).position(|(one, other)| one != other).unwrap_or(0);
+        let (expected, found) = (bytes[differs..].into(), found[differs..].into());
+        Err(Failure::Wrong { expected, found })
+    }
+
+    /// Sends a request and returns the bulk string that answers it.
+    pub(super) async fn ask_for_text(&mut self, arguments: &[&str]) -> Result<String, Failure> {
+        self.send(&wire::request(arguments)).await?;
+        let mut header = Vec::new();
+        while !header.ends_with(b"\r\n") {
+            header.push(within("a reply", self.stream.read_u8()).await?);
+        }
+        let header = String::from_utf8_lossy(&header).into_owned();
+        let length: Option<usize> = header.strip_prefix('$').and_then(|n| n.trim().parse().ok());
+        let Some(length) = length else {
+            return Err(Failure::Wrong { expected: b"$".to_vec(), found: header.into() });
+        };
+        let mut text = vec![0; length + b"\r\n".len()];
+        within("a reply", self.stream.read_exact(&mut text)).await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}

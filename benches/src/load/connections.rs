@@ -1,0 +1,62 @@
+//! Connections that come, wait and go.
+
+use tokio::task::JoinSet;
+
+use super::client::Client;
+use crate::Failure;
+use crate::figure::Figure;
+use crate::meter::Meter;
+use crate::sample::Sample;
+use crate::server::Server;
+
+/// The number of channels that four digits can name.
+const CHANNELS: usize = 10_000;
+
+/// Connections that subscribe and then do nothing.
+pub(super) async fn idle(server: &Server, connections: usize) -> Result<Sample, Failure> {
+    // What a server takes once, for its first clients, is not what each costs.
+    let first = connections / 5;
+    let mut open = Vec::new();
+    for index in 0..first {
+        open.push(Client::subscriber(server, index % CHANNELS).await?);
+    }
+    let before = server.rss()?;
+    for index in first..connections {
+        open.push(Client::subscriber(server, index % CHANNELS).await?);
+    }
+    let after = server.rss()?;
+    let each = after.saturating_sub(before) as f64 / (connections - first) as f64;
+    Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
+}
+
+/// Connections that come, subscribe and go, one after the other.
+pub(super) async fn churn(server: &Server, connections: usize) -> Result<Sample, Failure> {
+    let meter = Meter::start(server)?;
+    for _ in 0..connections {
+        drop(Client::subscriber(server, 0).await?);
+    }
+    meter.cost(Figure::CpuPerConnection, connections as f64)
+}
+
+/// Connections that come at once, each with many subscriptions in one write.
+pub(super) async fn storm(
+    server: &Server,
+    connections: usize,
+    channels: usize,
+) -> Result<Sample, Failure> {
+    let meter = Meter::start(server)?;
+    let mut clients = JoinSet::new();
+    for number in 0..connections {
+        let mut client = Client::connect(server).await?;
+        clients.spawn_local(async move {
+            let names = (0..channels).map(|index| format!("{number:05}:{index:04}"));
+            client.subscribe("SUBSCRIBE", names).await?;
+            Ok::<_, Failure>(client)
+        });
+    }
+    let mut open = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        open.push(client??);
+    }
+    meter.cost(Figure::CpuPerConnection, connections as f64)
+}

@@ -1,0 +1,170 @@
+//! All who listen in a measurement, and how much they have got.
+//!
+//! They share a buffer and a count, since all of the load is on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_local};
+
+use super::PATIENCE;
+use super::client::Client;
+use crate::Failure;
+use crate::frames::{self, Frames};
+use crate::scenario::Stream;
+use crate::server::Server;
+use crate::wire;
+
+/// The subscribers of a stream.
+pub(super) struct Listeners {
+    shared: Rc<Shared>,
+    tasks: Vec<JoinHandle<Result<(), Failure>>>,
+}
+
+/// What is told when messages have come: how many, as the next of their subscriber.
+pub(super) type Noted = dyn Fn(u64, u64);
+
+struct Shared {
+    buffer: RefCell<Vec<u8>>,
+    /// Messages that have come.
+    received: Cell<u64>,
+    noted: Box<Noted>,
+}
+
+/// One of them.
+struct Listener {
+    stream: TcpStream,
+    frames: Frames,
+    shared: Rc<Shared>,
+    received: u64,
+}
+
+/// Bytes read in one go.
+const READ_BYTES: usize = 256 * 1024;
+
+impl Listeners {
+    /// `noted` is told the number of the first and behind the last message of each read.
+    pub(super) fn new(noted: Box<Noted>) -> Self {
+        let buffer = RefCell::new(vec![0; READ_BYTES]);
+        let shared = Rc::new(Shared { buffer, received: Cell::new(0), noted });
+        Self { shared, tasks: Vec::new() }
+    }
+
+    /// Connects all subscribers of a stream.
+    pub(super) async fn connect(&mut self, load: Stream, server: &Server) -> Result<(), Failure> {
+        let payload = frames::payload(load.payload_bytes);
+        let expect = |frame| Frames::new(frame, load.payload_bytes, load.publishers);
+        for index in 0..load.subscribers {
+            let channel = index % load.channels;
+            let client = Client::subscriber(server, channel).await?;
+            self.add(client, expect(wire::message(channel, &payload)));
+        }
+        // A client for each pattern: in which order one with several gets its messages is nobody's
+        // promise.
+        for index in 0..load.patterns {
+            let pattern = format!("c{}", "*".repeat(index + 1));
+            let client = Client::pattern_subscriber(server, [pattern.clone()]).await?;
+            self.add(client, expect(wire::pattern_message(&pattern, 0, &payload)));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, client: Client, frames: Frames) {
+        let (stream, shared) = (client.into_stream(), self.shared.clone());
+        let listener = Listener { stream, frames, shared, received: 0 };
+        self.tasks.push(spawn_local(listener.read(None)));
+    }
+
+    /// Adds one that does not read while `stall` says so.
+    pub(super) fn add_stalling(&mut self, client: Client, frames: Frames, stall: Rc<Stall>) {
+        let (stream, shared) = (client.into_stream(), self.shared.clone());
+        let listener = Listener { stream, frames, shared, received: 0 };
+        self.tasks.push(spawn_local(listener.read(Some(stall))));
+    }
+
+    /// Waits until so many messages have come, or a subscriber has failed.
+    pub(super) async fn wait_for(&mut self, expected: u64) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.shared.received.get() != expected {
+            self.check().await?;
+            if Instant::now() > deadline {
+                let received = self.shared.received.get();
+                return Err(Failure::Lost { expected, received });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Fails if a subscriber has.
+    async fn check(&mut self) -> Result<(), Failure> {
+        match self.tasks.iter_mut().find(|task| task.is_finished()) {
+            Some(ended) => ended.await?,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A stop of one subscriber.
+#[derive(Default)]
+pub(super) struct Stall {
+    is_on: Cell<bool>,
+    over: Notify,
+}
+
+impl Stall {
+    pub(super) fn begin(&self) {
+        self.is_on.set(true);
+    }
+
+    pub(super) fn end(&self) {
+        self.is_on.set(false);
+        self.over.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        while self.is_on.get() {
+            self.over.notified().await;
+        }
+    }
+}
+
+impl Listener {
+    /// Reads until the task is aborted.
+    async fn read(mut self, stall: Option<Rc<Stall>>) -> Result<(), Failure> {
+        loop {
+            self.stream.readable().await?;
+            if let Some(stall) = &stall {
+                stall.wait().await;
+            }
+            let mut buffer = self.shared.buffer.borrow_mut();
+            let read = match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let ended = self.frames.take(&buffer[..read])?;
+            self.shared.received.update(|received| received + ended);
+            if stall.is_none() && ended > 0 {
+                (self.shared.noted)(self.received, self.received + ended);
+            }
+            self.received += ended;
+        }
+    }
+}
+
+/// Returns a duration as histograms keep it.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,146 @@
+//! Messages sent by the clock: each has a time at which it is due, whether the server keeps up or
+//! not, and its latency counts from then. A stall is counted for every message that it delays.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::{spawn_local, yield_now};
+
+use super::client::Client;
+use super::listeners::{Listeners, nanos};
+use super::{PATIENCE, within};
+use crate::Failure;
+use crate::figure::{Figure, Phase};
+use crate::frames::{self, TAG_BYTES};
+use crate::meter::Meter;
+use crate::sample::{Sample, histogram};
+use crate::scenario::Stream;
+use crate::server::Server;
+use crate::wire;
+
+/// When messages are due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) start: Instant,
+    /// Messages a second.
+    pub(super) rate: f64,
+}
+
+impl Clock {
+    pub(super) fn due(self, message: u64) -> Instant {
+        self.start + Duration::from_secs_f64(message as f64 / self.rate)
+    }
+
+    /// Returns how many messages have been due until now.
+    fn count(self, now: Instant) -> u64 {
+        (now.saturating_duration_since(self.start).as_secs_f64() * self.rate) as u64
+    }
+}
+
+/// Publishes so many messages a second to one channel.
+pub(super) async fn run(
+    load: Stream,
+    rate: f64,
+    server: &Server,
+    time: Duration,
+) -> Result<Sample, Failure> {
+    // Connecting takes a while, so the clock starts afterwards.
+    let clock = Rc::new(RefCell::new(Clock { start: Instant::now(), rate }));
+    let latency = Rc::new(RefCell::new(histogram()));
+    let mut listeners = Listeners::new({
+        let (clock, latency) = (clock.clone(), latency.clone());
+        Box::new(move |first, end| {
+            let (clock, now) = (*clock.borrow(), Instant::now());
+            for message in first..end {
+                let late = now.saturating_duration_since(clock.due(message));
+                latency.borrow_mut().saturating_record(nanos(late));
+            }
+        })
+    });
+    listeners.connect(load, server).await?;
+    let publisher = Publisher::connect(load, server).await?;
+    let meter = Meter::start(server)?;
+    clock.borrow_mut().start = Instant::now();
+    let now = *clock.borrow();
+    let sent = publisher.publish(now, (rate * time.as_secs_f64()) as u64).await?;
+    let deliveries = sent * load.receivers(0);
+    listeners.wait_for(deliveries).await?;
+    let sample = meter.cost(Figure::CpuPerDelivery, deliveries as f64)?;
+    let latency = latency.borrow();
+    Ok(sample.and_latency(Phase::Whole, &latency))
+}
+
+/// A client that sends by the clock and does not wait for replies.
+pub(super) struct Publisher {
+    stream: TcpStream,
+    load: Stream,
+}
+
+/// Messages in one write at most.
+const BATCH: u64 = 256;
+
+impl Publisher {
+    pub(super) async fn connect(load: Stream, server: &Server) -> Result<Self, Failure> {
+        Ok(Self { stream: Client::connect(server).await?.into_stream(), load })
+    }
+
+    /// Sends so many messages, and returns how many when all are answered.
+    pub(super) async fn publish(self, clock: Clock, count: u64) -> Result<u64, Failure> {
+        let (read, mut write) = self.stream.into_split();
+        let reply = format!(":{}\r\n", self.load.receivers(0));
+        let replies = spawn_local(expect_replies(read, reply.into_bytes(), count));
+        let mut request = wire::publish(0, &frames::payload(self.load.payload_bytes));
+        let tag_at = request.len() - b"\r\n".len() - self.load.payload_bytes.max(TAG_BYTES);
+        let mut batch = Vec::new();
+        let mut sent = 0;
+        while sent < count {
+            let due = clock.count(Instant::now()).min(count).min(sent + BATCH);
+            if due == sent {
+                // A timer is far too coarse.
+                yield_now().await;
+                continue;
+            }
+            batch.clear();
+            for message in sent..due {
+                request[tag_at..tag_at + TAG_BYTES].copy_from_slice(&frames::tag(0, message));
+                batch.extend_from_slice(&request);
+            }
+            within("a request", write.write_all(&batch)).await?;
+            sent = due;
+        }
+        within("replies to PUBLISH", async { replies.await? }).await?;
+        Ok(sent)
+    }
+}
+
+/// Reads so many replies, all of which must be this one.
+async fn expect_replies(read: OwnedReadHalf, reply: Vec<u8>, count: u64) -> Result<(), Failure> {
+    const READ_BYTES: usize = 16 * 1024;
+
+    let expected = reply.repeat(READ_BYTES / reply.len() + 2);
+    let mut buffer = vec![0; READ_BYTES];
+    let (mut missing, mut at) = (count * reply.len() as u64, 0);
+    while missing > 0 {
+        tokio::time::timeout(PATIENCE, read.readable())
+            .await
+            .map_err(|_| Failure::Late("replies to PUBLISH"))??;
+        let read = match read.try_read(&mut buffer) {
+            Ok(0) => return Err(Failure::Closed),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let expected = &expected[at..at + read];
+        if buffer[..read] != *expected {
+            let (expected, found) = (expected.into(), buffer[..read].into());
+            return Err(Failure::Wrong { expected, found });
+        }
+        at = (at + read) % reply.len();
+        missing = missing.saturating_sub(read as u64);
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Subscriptions that come and go: what each costs, by how many there are.
+
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+use super::client::Client;
+use crate::Failure;
+use crate::figure::Figure;
+use crate::meter::Meter;
+use crate::sample::Sample;
+use crate::scenario::Crowd;
+use crate::server::Server;
+
+/// Subscriptions measured at least, however small the crowd.
+const COUNT_MIN: usize = 50_000;
+/// How often a small crowd is measured at most.
+const TIMES_MAX: usize = 20;
+
+/// One client that subscribes to many channels.
+pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, Failure> {
+    let mut client = Client::connect(server).await?;
+    let before = server.rss()?;
+    client.subscribe("SUBSCRIBE", (0..channels).map(|index| format!("channel:{index:06}"))).await?;
+    let after = server.rss()?;
+    let each = after.saturating_sub(before) as f64 / channels as f64;
+    Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
+}
+
+/// All subscribe, half of the subscriptions are ended by hand, the others with their clients.
+pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure> {
+    let mut control = Client::connect(server).await?;
+    let times = (COUNT_MIN / crowd.subscriptions()).clamp(1, TIMES_MAX);
+    let (mut subscribe, mut unsubscribe, mut close) = (0.0, 0.0, 0.0);
+    let mut rss = 0;
+    for _ in 0..times {
+        let mut clients = Vec::new();
+        for _ in 0..crowd.clients {
+            clients.push(Client::connect(server).await?);
+        }
+        await_clients(&mut control, crowd.clients + 1).await?;
+
+        let meter = Meter::start(server)?;
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.subscribe("SUBSCRIBE", crowd.channels(number)).await?;
+        }
+        subscribe += meter.nanos()?;
+        rss = server.rss()?;
+
+        // Every other one, so that those who go are spread over all.
+        let meter = Meter::start(server)?;
+        for (number, client) in clients.iter_mut().enumerate() {
+            let leaves = |index: usize| (number * crowd.channels_each + index).is_multiple_of(2);
+            let channels = crowd.channels(number).enumerate();
+            let names = channels.filter(|(index, _)| leaves(*index)).map(|(_, name)| name);
+            client.unsubscribe(names).await?;
+        }
+        unsubscribe += meter.nanos()?;
+
+        let meter = Meter::start(server)?;
+        drop(clients);
+        await_clients(&mut control, 1).await?;
+        close += meter.nanos()?;
+    }
+    let count = (crowd.subscriptions() * times) as f64;
+    Ok(Sample::of(Figure::CpuPerSubscribe, subscribe / count)
+        .and(Figure::CpuPerUnsubscribe, unsubscribe / (count / 2.0))
+        .and(Figure::CpuPerClose, close / (count / 2.0))
+        .and(Figure::Memory, rss as f64))
+}
+
+/// Waits until the server has so many clients.
+async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
+    let line = format!("connected_clients:{count}\r\n");
+    let deadline = Instant::now() + PATIENCE;
+    while !control.ask_for_text(&["INFO", "clients"]).await?.contains(&line) {
+        if Instant::now() > deadline {
+            return Err(Failure::Late("the end of all clients"));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}

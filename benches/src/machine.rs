@@ -1,0 +1,60 @@
+//! What the figures are from: the machine, the versions, the command.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::server::Candidate;
+
+/// The line of a file that begins with `key`, without that beginning.
+fn line_of(path: &str, key: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    line.split_once(':').map_or(line, |(_, value)| value).trim().to_owned()
+}
+
+fn processor() -> String {
+    line_of("/proc/cpuinfo", "model name")
+}
+
+fn processors() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("processor")).count().max(1)
+}
+
+/// The processor and how many there are, as a name for a directory.
+pub(crate) fn name() -> String {
+    let name = processor().to_ascii_lowercase();
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).take(4).collect();
+    format!("{}-{}", words.join("-"), processors())
+}
+
+/// What stands under each picture.
+pub(crate) fn caption(date: &str) -> String {
+    format!("{date}, {} processors: {}", processors(), processor())
+}
+
+/// What stands at the top of the summary.
+pub(crate) fn heading(candidates: &[Candidate]) -> String {
+    let version = |candidate: &Candidate| {
+        let output = Command::new(&candidate.command[0]).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Some(format!("- {}: {text}", candidate.name))
+    };
+    let versions: Vec<String> =
+        candidates.iter().filter(|each| !each.is_floor).filter_map(version).collect();
+    let mut words = std::env::args();
+    let own = words.next().unwrap_or_default();
+    let own = Path::new(&own).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Directories of this machine are nobody's business.
+    let command: Vec<String> = words.filter(|word| !word.starts_with('/')).collect();
+    format!(
+        "# What servers cost\n\n- processors: {} x {}\n- kernel: {}\n- command: `{own} {}`\n{}\n",
+        processors(),
+        processor(),
+        line_of("/proc/sys/kernel/osrelease", ""),
+        command.join(" "),
+        versions.join("\n"),
+    )
+}

@@ -1,0 +1,116 @@
+//! One scenario on all servers, round by round.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+use crate::figure::Figure;
+use crate::load;
+use crate::report::{Row, Table};
+use crate::sample::{self, Sample};
+use crate::scenario::{Load, OPEN_LOOP, Scenario};
+use crate::server::Candidate;
+
+/// All that is the same for every scenario.
+pub(crate) struct Measure {
+    pub(crate) candidates: Vec<Candidate>,
+    /// How long each measurement lasts that has no end of its own.
+    pub(crate) time: Duration,
+    pub(crate) rounds: usize,
+    /// Whether system calls are counted, in one more round.
+    pub(crate) counts_calls: bool,
+    /// Messages a second that the first server takes at most, once it has been looked for.
+    pub(crate) highest_rate: Option<f64>,
+}
+
+/// A round that counts system calls is shorter.
+const TRACED_TIME: Duration = Duration::from_millis(300);
+
+impl Measure {
+    /// Measures all servers in turn, so that a slow moment hits all of them. Each is fresh for every
+    /// round. After `until` no more rounds are begun.
+    pub(crate) async fn run(
+        &mut self,
+        scenario: &Scenario,
+        until: Option<Instant>,
+    ) -> Result<Table, Failure> {
+        let mut scenario = *scenario;
+        if let Load::OpenLoop { .. } = scenario.load {
+            scenario.load = scenario.load.at_highest_rate(self.highest_rate().await?);
+        }
+        let is_fit = |each: &&Candidate| !each.is_floor || scenario.load.suits_floor();
+        let fit: Vec<&Candidate> = self.candidates.iter().filter(is_fit).collect();
+        let mut samples = vec![Vec::new(); fit.len()];
+        for round in 0..self.rounds {
+            if round > 0 && until.is_some_and(|until| Instant::now() > until) {
+                break;
+            }
+            for (candidate, samples) in fit.iter().zip(&mut samples) {
+                show_progress(&format!("round {}/{} {}", round + 1, self.rounds, candidate.name));
+                samples.push(self.once(&scenario, candidate).await?);
+            }
+        }
+        if self.counts_calls && scenario.load.counts_calls() {
+            for (candidate, samples) in fit.iter().zip(&mut samples) {
+                show_progress(&format!("system calls of {}", candidate.name));
+                let calls = self.system_calls(&scenario, candidate).await?;
+                samples[0] = std::mem::take(&mut samples[0]).and(Figure::Calls, calls);
+            }
+        }
+        show_progress("");
+        let rows = fit.into_iter().zip(samples).map(|(candidate, samples)| Row {
+            server: candidate.name.clone(),
+            is_floor: candidate.is_floor,
+            median: sample::median(&samples),
+            samples,
+        });
+        Ok(Table { scenario, rows: rows.collect() })
+    }
+
+    async fn once(&self, scenario: &Scenario, candidate: &Candidate) -> Result<Sample, Failure> {
+        let server = candidate.start(scenario.load.payload_bytes())?;
+        let sample = load::run(scenario.load, &server, self.time).await;
+        sample.map_err(|cause| failure(scenario, candidate, cause))
+    }
+
+    async fn system_calls(
+        &self,
+        scenario: &Scenario,
+        candidate: &Candidate,
+    ) -> Result<f64, Failure> {
+        let server = candidate.start(scenario.load.payload_bytes())?.traced();
+        let sample = load::run(scenario.load, &server, TRACED_TIME.min(self.time)).await;
+        let sample = sample.map_err(|cause| failure(scenario, candidate, cause))?;
+        Ok(sample.get(Figure::Calls).unwrap_or(0.0))
+    }
+
+    /// Returns the messages a second of the first server when it is given as many as it takes. All
+    /// servers get parts of the same rate, so that their latencies compare.
+    async fn highest_rate(&mut self) -> Result<f64, Failure> {
+        if let Some(rate) = self.highest_rate {
+            return Ok(rate);
+        }
+        let mut samples = Vec::new();
+        for round in 0..self.rounds {
+            show_progress(&format!("highest rate {}/{}", round + 1, self.rounds));
+            let server = self.candidates[0].start(OPEN_LOOP.payload_bytes)?;
+            samples.push(load::run(Load::Stream(OPEN_LOOP), &server, self.time).await?);
+        }
+        let deliveries = sample::median(&samples).get(Figure::Rate).unwrap_or(0.0);
+        Ok(*self.highest_rate.insert(deliveries / OPEN_LOOP.receivers(0) as f64))
+    }
+}
+
+fn failure(scenario: &Scenario, candidate: &Candidate, cause: Failure) -> Failure {
+    let name = candidate.name.clone();
+    Failure::Scenario { name, scenario: scenario.name, cause: Box::new(cause) }
+}
+
+/// Shows what is going on in a line that the next call replaces.
+fn show_progress(what: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{what}");
+        let _ = stderr.flush();
+    }
+}

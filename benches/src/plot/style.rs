@@ -1,0 +1,53 @@
+//! What each server looks like, in all pictures. The colours are Okabe and Ito's, which people who
+//! see fewer colours can tell apart; the marks differ as well.
+
+use plotters::style::RGBColor;
+
+/// One server's look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) colour: RGBColor,
+    pub(crate) mark: Mark,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    Circle,
+    Square,
+    Triangle,
+    Cross,
+}
+
+const GREEN: RGBColor = RGBColor(0, 158, 115);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
+const YELLOW: RGBColor = RGBColor(230, 159, 0);
+const ORANGE: RGBColor = RGBColor(213, 94, 0);
+const BLUE: RGBColor = RGBColor(0, 114, 178);
+const SKY: RGBColor = RGBColor(86, 180, 233);
+const GREY: RGBColor = RGBColor(140, 140, 140);
+
+/// Returns a server's look; `others` counts those without a look of their own.
+pub(crate) fn of(server: &str, others: &mut usize) -> Style {
+    let (colour, mark) = match server {
+        "redis" => (ORANGE, Mark::Square),
+        "ours" => (BLUE, Mark::Circle),
+        "ours-2" => (SKY, Mark::Triangle),
+        "floor" => (GREY, Mark::Cross),
+        _ => {
+            *others += 1;
+            ([GREEN, PURPLE, YELLOW][(*others - 1) % 3], Mark::Square)
+        }
+    };
+    Style { colour, mark }
+}
+
+/// Returns what a server is called in a legend.
+pub(crate) fn title(server: &str) -> &str {
+    match server {
+        "redis" => "redis-server",
+        "ours" => "broker, 1 thread",
+        "ours-2" => "broker, 2 threads",
+        "floor" => "floor: the system calls alone",
+        other => other,
+    }
+}
