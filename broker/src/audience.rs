@@ -46,6 +46,8 @@ pub(crate) struct Audience {
     pub(crate) effects: Vec<Effect>,
     /// The order, while a transaction holds it.
     pub(crate) held: Option<HeldOrder>,
+    /// Those to wake when it is let go.
+    to_wake: Vec<Waker>,
     pub(crate) tally: Tally,
     pub(crate) recent: Recent,
 }
@@ -151,6 +153,7 @@ impl Audience {
             config,
             effects: Vec::new(),
             held: None,
+            to_wake: Vec::new(),
             tally: Tally::default(),
             recent: Recent::default(),
         }
@@ -160,6 +163,15 @@ impl Audience {
     pub(crate) fn set_config(&mut self, config: Arc<Config>) {
         self.mail.subscriber_limit = config.client_output_buffer_limit.pubsub;
         self.config = config;
+    }
+
+    /// Remembers whom to wake when the order is let go.
+    pub(crate) fn wake_later(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        self.to_wake.extend(wakers);
+    }
+
+    pub(crate) fn wake(&mut self) {
+        self.to_wake.drain(..).for_each(Waker::wake);
     }
 
     pub(crate) fn worker(&self) -> WorkerId {
@@ -331,6 +343,17 @@ impl Mail {
         if !member.silent.get() {
             self.push(member, limit, write);
         }
+    }
+
+    /// Queues a bulk string as a reply, and shares its bytes.
+    pub(crate) fn reply_shared(&mut self, member: &Rc<Member>, limit: OutputLimit, bytes: &Bytes) {
+        if member.silent.get() || member.disconnect.get().is_some() {
+            return;
+        }
+        self.push(member, limit, |out| reply::bulk_header(out, bytes.len()));
+        let queued = member.outbox.borrow_mut().push_shared(bytes.clone());
+        self.queued(member, queued, limit);
+        self.push(member, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
     /// Queues what a client gets even if it wants no replies.

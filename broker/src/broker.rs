@@ -8,6 +8,8 @@
 //!
 //! The critical section moves pointers and nothing else, and wakes nobody.
 
+mod keys;
+
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,8 +21,10 @@ use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
+pub(crate) use self::keys::View;
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
 use crate::config::ReplayRule;
+use crate::keyspace::Keyspace;
 use crate::message::{Message, Name, Published, Space};
 use crate::pattern;
 use crate::patterns::Patterns;
@@ -65,6 +69,9 @@ pub(crate) struct Order {
     patterns: Patterns,
     inboxes: Vec<Inbox>,
     replay: Replay,
+    keyspace: Keyspace,
+    /// Milliseconds since 1970 when it was taken to be held: time stands still for a transaction.
+    time: u64,
 }
 
 /// What other threads have for one worker, and what it needs when it publishes.
@@ -290,7 +297,7 @@ impl Broker {
             order.inboxes[worker.index()].route.remember(space, channel, &reach);
             reach
         });
-        let reach = reach.woken();
+        let reach = if audience.held.is_some() { reach.woken_by(audience) } else { reach.woken() };
         if space != Space::Monitor {
             audience.tally.published += 1;
             audience.tally.delivered += reach.receivers as u64;
@@ -352,12 +359,15 @@ impl Broker {
     /// Keeps everybody else's messages out until [`Broker::release`].
     pub(crate) fn hold(&self, audience: &mut Audience) {
         self.catch_up(audience);
-        audience.held = Some(self.shared.order.lock_arc());
+        let mut order = self.shared.order.lock_arc();
+        order.time = keys::now();
+        audience.held = Some(order);
     }
 
     /// Ends [`Broker::hold`].
     pub(crate) fn release(&self, audience: &mut Audience) {
         audience.held = None;
+        audience.wake();
     }
 
     /// Remembers, from now on, what is published on the channels of these rules.
@@ -499,6 +509,12 @@ impl Reach {
 
     fn is_only_here(&self) -> bool {
         self.published.is_none() && self.here.patterns.is_empty()
+    }
+
+    /// Leaves it to the audience to wake them, since the order is held.
+    fn woken_by(mut self, audience: &mut Audience) -> Self {
+        audience.wake_later(std::mem::take(&mut self.wake));
+        self
     }
 
     /// Wakes those who have something to do now.

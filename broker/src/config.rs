@@ -10,6 +10,8 @@ pub(crate) mod unused;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::keyspace::EventClasses;
+
 /// The settings of a [`Server`](crate::Server).
 ///
 /// The defaults are Redis'. Every field is a directive of redis.conf, and `redis.conf.example`
@@ -61,6 +63,8 @@ pub struct Config {
     pub unixsocketperm: u32,
     /// Numbers that `SELECT` accepts, less one.
     pub databases: u16,
+    /// Changes of keys that are published.
+    pub notify_keyspace_events: EventClasses,
     /// Whether `DEBUG` may be used.
     pub enable_debug_command: DebugCommand,
     /// Runs in the background.
@@ -212,6 +216,7 @@ impl Default for Config {
             unixsocket: None,
             unixsocketperm: 0,
             databases: 16,
+            notify_keyspace_events: EventClasses::default(),
             enable_debug_command: DebugCommand::No,
             daemonize: false,
             pidfile: None,

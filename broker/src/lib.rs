@@ -47,6 +47,7 @@ mod config;
 mod connection;
 mod disconnect;
 mod host;
+mod keyspace;
 mod listen;
 mod members;
 mod message;
@@ -75,6 +76,7 @@ pub use crate::config::{
 };
 pub use crate::disconnect::Disconnect;
 pub use crate::host::REDIS_VERSION;
+pub use crate::keyspace::EventClasses;
 pub use crate::listen::BindError;
 pub use crate::message::Message;
 pub use crate::server::Server;

@@ -10,19 +10,25 @@ mod acl;
 mod auth;
 mod client;
 mod config;
+mod counters;
 mod debug;
+mod expiry;
 mod info;
 mod info_fields;
+mod keys;
 mod list;
 mod monitor;
 mod pubsub;
 mod replay;
 mod rights;
+mod scan;
 mod server;
 mod slowlog;
+mod strings;
 mod table;
 mod tracking;
 mod transaction;
+mod watch;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +43,7 @@ use self::client::Silence;
 use self::pubsub::Kind;
 use self::tracking::Tracking;
 use self::transaction::Transaction;
+use self::watch::Watch;
 use crate::acl::User;
 use crate::audience::{Audience, Effect, Member};
 use crate::card::{Card, Mark};
@@ -64,6 +71,7 @@ pub(crate) struct Session {
     users_seen: u64,
     authenticated: bool,
     transaction: Option<Box<Transaction>>,
+    watch: Option<Box<Watch>>,
     silence: Silence,
     tracking: Option<Box<Tracking>>,
     /// Settings that come into force when the server listens elsewhere.
@@ -113,6 +121,7 @@ impl Session {
             users_seen,
             authenticated,
             transaction: None,
+            watch: None,
             silence: Silence::default(),
             tracking: None,
             moving: None,
@@ -187,6 +196,7 @@ impl Session {
         if is(b"exec") {
             self.transaction = None;
             self.note_transaction();
+            self.unwatch(audience);
             let reason = error.strip_prefix(b"ERR ").unwrap_or(&error);
             let start = b"EXECABORT Transaction discarded because of: ";
             return self.reply_error(audience, [&start[..], reason].concat());
@@ -216,6 +226,7 @@ impl Session {
     pub(crate) fn end(&mut self, audience: &mut Audience) {
         self.leave_all(audience);
         self.stop_monitoring(audience);
+        self.unwatch(audience);
     }
 
     /// Finds the command that a request names.
@@ -392,16 +403,16 @@ impl Session {
             Command::ClientUnpause => Ok(self.client_unpause(audience)),
             Command::Cluster => Err(b"ERR This instance has cluster support disabled".to_vec()),
             Command::ConfigGet => Ok(config::get(&self.host, config, request.arguments_from(2))),
-            Command::ConfigResetStat => Ok(self.config_resetstat()),
+            Command::ConfigResetStat => Ok(self.config_resetstat(audience)),
             Command::ConfigRewrite => config::rewrite(&self.host, config),
-            Command::DbSize => Ok(Reply::Integer(0)),
-            Command::Debug => debug::debug(request, self.member.protocol.get()),
-            Command::Discard => self.discard(),
+            Command::Debug => self.debug(request, audience),
+            Command::Discard => self.discard(audience),
             Command::Echo => Ok(Reply::bulk(request.argument(1))),
             Command::Failover => server::failover(request),
-            Command::FlushAll | Command::FlushDb => server::flush(request),
+            Command::FlushAll => self.flush(None, request, audience),
+            Command::FlushDb => self.flush(Some(self.view().database), request, audience),
             Command::Hello => self.hello(request, audience),
-            Command::Info => Ok(info::info(&self.host, config, request.arguments_from(1))),
+            Command::Info => Ok(self.info(request, audience)),
             Command::LatencyDoctor => Ok(server::latency_doctor()),
             Command::LatencyGraph => server::latency_graph(request.argument(2)),
             Command::LatencyHistogram => Ok(Reply::Map(Vec::new())),
@@ -411,10 +422,9 @@ impl Session {
             Command::MemoryDoctor => Ok(server::memory_doctor()),
             Command::MemoryMallocStats => Ok(server::memory_malloc_stats()),
             Command::MemoryPurge => Ok(Reply::ok()),
-            Command::MemoryStats => Ok(info::memory_stats(&self.host)),
+            Command::MemoryStats => Ok(self.memory_stats(audience)),
             Command::MemoryUsage => server::memory_usage(request),
             Command::Multi => self.multi(),
-            Command::Object => Ok(Reply::Null),
             Command::Ping => self.ping(request),
             Command::PubSubChannels => self.pubsub_channels(Space::Channels, request),
             Command::PubSubNumPat => Ok(Reply::integer(self.host.broker.pattern_count())),
@@ -431,7 +441,7 @@ impl Session {
             Command::SlowlogGet => self.slowlog_get(request),
             Command::SlowlogLen => Ok(self.slowlog_len()),
             Command::SlowlogReset => Ok(self.slowlog_reset()),
-            Command::SwapDb => server::swapdb(request, config),
+            Command::SwapDb => self.swapdb(request, audience),
             Command::Table => Ok(table::all()),
             Command::TableCount => Ok(table::count()),
             Command::TableDocs => Ok(table::docs(request.arguments_from(2))),
@@ -440,8 +450,8 @@ impl Session {
             Command::TableInfo => Ok(table::info(request.arguments_from(2))),
             Command::TableList => table::list(request),
             Command::Time => Ok(server::time()),
-            Command::Unwatch => Ok(Reply::ok()),
-            Command::Watch => self.watch(),
+            Command::Unwatch => Ok(self.unwatch(audience)),
+            Command::Watch => self.watch(request, audience),
             Command::AclHelp
             | Command::ClientHelp
             | Command::ConfigHelp
@@ -451,14 +461,19 @@ impl Session {
             | Command::PubSubHelp
             | Command::SlowlogHelp
             | Command::TableHelp => Ok(server::help(request.argument(0))),
-            other => {
-                unreachable!("{other:?} answers by itself, or has an arity that needs a subcommand")
-            }
+            other => match keys::run_of(other) {
+                Some(run) => self.on_keys(run, request, audience),
+                None => unreachable!("{other:?} answers by itself, or needs a subcommand"),
+            },
         }
     }
 
     /// Queues a reply.
     fn reply(&self, audience: &mut Audience, reply: &Reply) {
+        if let Reply::Shared(bytes) = reply {
+            let limit = self.output_limit(&audience.config);
+            return audience.mail().reply_shared(&self.member, limit, bytes);
+        }
         let mut bytes = BytesMut::new();
         reply.encode(self.member.protocol.get(), &mut bytes);
         let limit = self.output_limit(&audience.config);

@@ -87,6 +87,9 @@ struct Accepting {
 /// How long clients may take to read what is queued when the server shuts down.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How often keys are looked for whose time is over, as in Redis with its default of `hz`.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
+
 impl WorkerHandle {
     /// Starts a worker's thread. The receiver hears when the thread has ended.
     pub(crate) fn start(
@@ -174,6 +177,7 @@ impl Worker {
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
         let clock = spawn_local(self.clone().watch_time());
+        let expiry = spawn_local(self.clone().expire_keys());
         while let Some(task) = queue.recv().await {
             match task {
                 Task::Serve(accepted) => match accepted.into_stream() {
@@ -190,7 +194,7 @@ impl Worker {
             }
         }
         self.shut_down().await;
-        [flush, inbox, clock].iter().for_each(JoinHandle::abort);
+        [flush, inbox, clock, expiry].iter().for_each(JoinHandle::abort);
         self.host.broker.close_inbox(self.audience.borrow().worker());
     }
 
@@ -294,6 +298,24 @@ impl Worker {
                 stats.rates.update(stats.commands_processed.get());
                 self.evict();
                 self.host.broker.tell_time(self.host.uptime());
+            }
+        }
+    }
+
+    /// Removes keys whose time is over, also when nobody asks for them.
+    async fn expire_keys(self: Rc<Self>) {
+        // What concerns the whole server is one worker's business.
+        if self.audience.borrow().worker() != WorkerId(0) {
+            return;
+        }
+        let mut ticks = interval(EXPIRY_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.take_settings();
+            while self.host.broker.expire_keys(&mut self.audience.borrow_mut()) {
+                // Others have their turn in between.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::unused::Change;
 use super::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, ReplayRule};
 use crate::acl::{Acl, AclError};
+use crate::keyspace::EventClasses;
 use crate::users::{add_users, channels_default};
 
 /// One directive.
@@ -352,6 +353,20 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
             max: 65_535,
             get: |config| config.databases.into(),
             set: |config, count| config.databases = u16::try_from(count).unwrap_or(16),
+        },
+    },
+    Directive {
+        name: "notify-keyspace-events",
+        change: Change::Free,
+        is_shown: true,
+        expects: "letters of Ag$lshzxeKEtmdn",
+        kind: Kind::Text {
+            get: |config| config.notify_keyspace_events.letters(),
+            set: |config, letters| {
+                config.notify_keyspace_events =
+                    EventClasses::parse(letters).ok_or(Invalid::EventClass)?;
+                Ok(())
+            },
         },
     },
     Directive {

@@ -37,8 +37,6 @@ pub(crate) enum Values {
     Save,
     /// Numbers from 0 to 100.
     Percentiles,
-    /// Letters for classes of keyspace events.
-    Events,
 }
 
 impl Other {
@@ -48,10 +46,6 @@ impl Other {
             Values::Any => Ok(()),
             Values::Save => check_save(value),
             Values::Percentiles => check_percentiles(value),
-            Values::Events => {
-                let is_known = |letter: &u8| EVENTS.contains(letter);
-                if value.iter().all(is_known) { Ok(()) } else { Err(Invalid::EventClass) }
-            }
             Values::Flag => directive::flag(value).map(|_| ()),
             Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
             Values::Memory => directive::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
@@ -67,7 +61,6 @@ impl Other {
         match (self.values, directive::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
             (Values::Flag | Values::Choice(_), _) => value.to_ascii_lowercase(),
-            (Values::Events, _) => normal_events(value),
             _ => value.to_vec(),
         }
     }
@@ -79,20 +72,6 @@ impl Other {
             name => name.replace("slave", "replica").replace("ziplist", "listpack"),
         }
     }
-}
-
-/// The classes of keyspace events, as Redis lists them in its error.
-const EVENTS: &[u8] = b"Ag$lshzxeKEtmdn";
-
-/// Classes of events as Redis shows them: `A` stands for all that it includes.
-fn normal_events(value: &[u8]) -> Vec<u8> {
-    const CLASSES: &[u8] = b"g$lshzxetd";
-    let has = |letter: &u8| value.contains(letter);
-    let all = has(&b'A') || CLASSES.iter().all(has);
-    let mut shown = if all { b"A".to_vec() } else { Vec::new() };
-    let classes = CLASSES.iter().chain(b"n").filter(|&letter| !all && has(letter));
-    shown.extend(classes.chain(b"KEm".iter().filter(|&letter| has(letter))));
-    shown
 }
 
 fn check_percentiles(value: &[u8]) -> Result<(), Invalid> {
@@ -271,7 +250,6 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "min-string-size-avoid-copy-reply-threaded", default: None, change: Change::Free, values: Values::Any },
     Other { name: "mptcp", default: None, change: Change::Free, values: Values::Any },
     Other { name: "no-appendfsync-on-rewrite", default: Some("no"), change: Change::Free, values: Values::Flag },
-    Other { name: "notify-keyspace-events", default: Some(""), change: Change::Free, values: Values::Events },
     Other { name: "oom-score-adj", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, relative, absolute") },
     Other { name: "oom-score-adj-values", default: Some("0 200 800"), change: Change::Free, values: Values::Any },
     Other { name: "prefetch-batch-max-size", default: None, change: Change::Free, values: Values::Any },

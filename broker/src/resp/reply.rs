@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use redis_protocol::resp2::encode as resp2;
 use redis_protocol::resp2::types::BorrowedFrame as Frame2;
 use redis_protocol::resp3::encode::complete as resp3;
@@ -23,7 +23,11 @@ pub(crate) enum Reply {
     Error(Vec<u8>),
     Integer(i64),
     Bulk(Vec<u8>),
+    /// A long one, which is not copied where it is all of the reply.
+    Shared(Bytes),
     Null,
+    /// The null that stands for an array, which RESP2 tells from others.
+    NullArray,
     Array(Vec<Reply>),
     Map(Vec<(Reply, Reply)>),
     /// A set in RESP3, an array before.
@@ -69,6 +73,13 @@ impl Reply {
             Self::Bulk(data) => leaf(protocol, out, Frame2::BulkString(data), || {
                 Frame3::BlobString { data, attributes: None }
             }),
+            Self::Shared(data) => leaf(protocol, out, Frame2::BulkString(data), || {
+                Frame3::BlobString { data, attributes: None }
+            }),
+            Self::NullArray => match protocol {
+                Protocol::Resp2 => line(out, b'*', b"-1"),
+                Protocol::Resp3 => Self::Null.encode(protocol, out),
+            },
             Self::Null => leaf(protocol, out, Frame2::Null, || Frame3::Null),
             Self::Verbatim(text) => {
                 leaf(protocol, out, Frame2::BulkString(text.as_bytes()), || {
@@ -197,10 +208,15 @@ pub(crate) fn integer(out: &mut Vec<u8>, value: usize) {
     number(out, value);
 }
 
+/// Appends what stands before a bulk string.
+pub(crate) fn bulk_header(out: &mut Vec<u8>, length: usize) {
+    out.push(b'$');
+    number(out, length);
+}
+
 /// Appends a bulk string.
 pub(crate) fn bulk(out: &mut Vec<u8>, data: &[u8]) {
-    out.push(b'$');
-    number(out, data.len());
+    bulk_header(out, data.len());
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
 }

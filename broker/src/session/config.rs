@@ -235,8 +235,9 @@ impl Session {
     }
 
     /// `CONFIG RESETSTAT`
-    pub(super) fn config_resetstat(&self) -> Reply {
+    pub(super) fn config_resetstat(&self, audience: &mut Audience) -> Reply {
         self.host.broker.stats().reset();
+        self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.reset_counts());
         self.host.commands.reset();
         Reply::ok()
     }

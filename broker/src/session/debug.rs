@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Answer, CommandError};
+use super::{Answer, CommandError, Session};
 use crate::address::Address;
+use crate::audience::Audience;
 use crate::config::{Config, DebugCommand};
+use crate::keyspace::{Keys, Look};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
@@ -23,8 +25,42 @@ pub(super) fn check_allowed(config: &Config, peer: &Address) -> Result<(), Comma
     if allowed { Ok(()) } else { Err(NOT_ALLOWED.to_vec()) }
 }
 
-/// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | JMAP | ...`
-pub(super) fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
+impl Session {
+    /// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | ...`
+    pub(super) fn debug(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+        match (&*request.argument(1).to_ascii_lowercase(), request.len()) {
+            (b"set-active-expire", 3) => {
+                let is_off = request.argument(2) == b"0";
+                self.host.broker.with_keyspace(audience, |keyspace, _| {
+                    keyspace.set_expires_lazily(is_off);
+                });
+                Ok(Reply::ok())
+            }
+            (b"object", 3) => self.on_keys(object, request, audience),
+            (b"flushall", 2) => {
+                self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.flush(None, now));
+                Ok(Reply::ok())
+            }
+            _ => debug(request, self.member.protocol.get()),
+        }
+    }
+}
+
+/// `DEBUG OBJECT key`
+fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let now = keys.scope.now / 1000;
+    let entry = keys.get(request.argument(2), Look::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    let (encoding, length) = (entry.value.encoding(), entry.value.len());
+    let idle = now.saturating_sub(entry.used.into());
+    let text = format!(
+        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
+         lru_seconds_idle:{idle}",
+        entry.used
+    );
+    Ok(Reply::Simple(text.into()))
+}
+
+fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
     let name = request.argument(1);
     match (&*name.to_ascii_lowercase(), request.len()) {
         (b"sleep", 3) => {
@@ -35,8 +71,8 @@ pub(super) fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
             std::thread::sleep(time.unwrap_or_default().min(SLEEP_TIME_MAX));
             Ok(Reply::ok())
         }
-        (b"set-active-expire" | b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
-        | (b"change-repl-id" | b"loadaof" | b"flushall" | b"reload", 2) => Ok(Reply::ok()),
+        (b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
+        | (b"change-repl-id" | b"loadaof" | b"reload", 2) => Ok(Reply::ok()),
         (b"replybuffer", 4) | (b"pause-cron", 3) => Ok(Reply::ok()),
         (b"reload", _) => reload(request),
         (b"digest", 2) => Ok(Reply::Simple(NO_DIGEST.into())),
@@ -44,7 +80,7 @@ pub(super) fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
             let digests = request.arguments_from(2).map(|_| Reply::Simple(NO_DIGEST.into()));
             Ok(Reply::Array(digests.collect()))
         }
-        (b"object" | b"sdslen" | b"listpack", 3) => Err(b"ERR no such key".to_vec()),
+        (b"sdslen" | b"listpack", 3) => Err(b"ERR no such key".to_vec()),
         (b"protocol", 3) => protocol(request.argument(2), spoken),
         (b"error", 3) => Err(request.argument(2).to_vec()),
         (b"log", 3) => {

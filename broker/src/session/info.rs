@@ -9,6 +9,7 @@ use crate::clock::since_1970;
 use crate::command;
 use crate::config::Config;
 use crate::host::{Host, REDIS_VERSION, VERSION};
+use crate::keyspace::{Report, Summary};
 use crate::message::Space;
 use crate::resp::reply::Reply;
 use crate::stats::Counter;
@@ -17,9 +18,10 @@ use crate::stats::Counter;
 pub(super) fn info<'a>(
     host: &Host,
     config: &Config,
+    keys: &Report,
     wanted: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
 ) -> Reply {
-    let subject = Subject { host, config };
+    let subject = Subject { host, config, keys };
     let mut text = String::new();
     for (name, fields) in SECTIONS {
         // Redis shows these only when they are asked for.
@@ -44,15 +46,17 @@ pub(super) fn info<'a>(
 }
 
 /// `MEMORY STATS`
-pub(super) fn memory_stats(host: &Host) -> Reply {
+pub(super) fn memory_stats(host: &Host, keys: &Report) -> Reply {
     let resident = resident_bytes();
+    let count = keys.databases.iter().map(|summary| summary.keys).sum::<usize>() as u64;
+    let bytes = keys.bytes as u64;
     let fields = [
         ("peak.allocated", peak_bytes()),
         ("total.allocated", resident),
         ("clients.normal", client_bytes(host)),
-        ("keys.count", 0),
-        ("keys.bytes-per-key", 0),
-        ("dataset.bytes", 0),
+        ("keys.count", count),
+        ("keys.bytes-per-key", bytes.checked_div(count).unwrap_or(0)),
+        ("dataset.bytes", bytes),
         ("allocator.resident", resident),
     ];
     let pair =
@@ -64,6 +68,7 @@ pub(super) fn memory_stats(host: &Host) -> Reply {
 struct Subject<'a> {
     host: &'a Host,
     config: &'a Config,
+    keys: &'a Report,
 }
 
 /// The values of one section that differ from what is said where there is nothing to say.
@@ -79,6 +84,7 @@ impl Subject<'_> {
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.host.run_id.clone())],
             "CPU" => cpu(),
+            "Keyspace" => return self.keyspace(text),
             "Commandstats" => return self.commandstats(text),
             "Errorstats" => return self.errorstats(text),
             _ => Vec::new(),
@@ -94,7 +100,7 @@ impl Subject<'_> {
     }
 
     fn server(&self) -> Values {
-        let Self { host, config } = self;
+        let Self { host, config, .. } = self;
         let uptime = host.uptime().as_secs();
         let file = host.settings.file.clone().unwrap_or_default();
         let now = since_1970();
@@ -143,6 +149,7 @@ impl Subject<'_> {
             ("used_memory_human", human(resident)),
             ("used_memory_rss", resident.to_string()),
             ("used_memory_rss_human", human(resident)),
+            ("used_memory_dataset", self.keys.bytes.to_string()),
             ("used_memory_peak", peak.to_string()),
             ("used_memory_peak_human", human(peak)),
             ("mem_clients_normal", client_bytes(self.host).to_string()),
@@ -163,6 +170,9 @@ impl Subject<'_> {
             ("total_net_output_bytes", stats.output_bytes.get().to_string()),
             ("rejected_connections", stats.connections_rejected.get().to_string()),
             ("evicted_clients", stats.evicted_clients.get().to_string()),
+            ("expired_keys", self.keys.counts.expired.to_string()),
+            ("keyspace_hits", self.keys.counts.hits.to_string()),
+            ("keyspace_misses", self.keys.counts.misses.to_string()),
             ("pubsub_channels", broker.channel_count(Space::Channels).to_string()),
             ("pubsub_patterns", broker.pattern_count().to_string()),
             ("pubsubshard_channels", broker.channel_count(Space::Shards).to_string()),
@@ -197,6 +207,15 @@ impl Subject<'_> {
                  rejected_calls={rejected},failed_calls={failed}\r\n"
                 );
             }
+        }
+    }
+
+    fn keyspace(&self, text: &mut String) {
+        for Summary { database, keys, expiring, average_ttl } in &self.keys.databases {
+            let _ = write!(
+                text,
+                "db{database}:keys={keys},expires={expiring},avg_ttl={average_ttl}\r\n"
+            );
         }
     }
 

@@ -7,7 +7,6 @@ use super::client::timeout;
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, shown};
 use crate::clock::since_1970;
 use crate::command::help;
-use crate::config::Config;
 use crate::host::REDIS_VERSION;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
@@ -93,29 +92,8 @@ pub(super) fn failover(request: Request<'_>) -> Answer {
     Err(b"ERR FAILOVER requires connected replicas.".to_vec())
 }
 
-/// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB [ASYNC | SYNC]`
-pub(super) fn flush(request: Request<'_>) -> Answer {
-    match request.len() {
-        1 => Ok(Reply::ok()),
-        2 if is_flush_mode(request.argument(1)) => Ok(Reply::ok()),
-        _ => Err(SYNTAX_ERROR.to_vec()),
-    }
-}
-
-fn is_flush_mode(word: &[u8]) -> bool {
+pub(super) fn is_flush_mode(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync")
-}
-
-/// `SWAPDB index1 index2`
-pub(super) fn swapdb(request: Request<'_>, config: &Config) -> Answer {
-    let first = request::integer(request.argument(1)).ok_or(&b"ERR invalid first DB index"[..])?;
-    let second =
-        request::integer(request.argument(2)).ok_or(&b"ERR invalid second DB index"[..])?;
-    let exists = |index: i64| u16::try_from(index).is_ok_and(|index| index < config.databases);
-    match exists(first) && exists(second) {
-        true => Ok(Reply::ok()),
-        false => Err(b"ERR DB index is out of range".to_vec()),
-    }
 }
 
 /// `SCRIPT EXISTS sha1 [sha1 ...]`

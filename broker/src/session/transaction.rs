@@ -65,20 +65,13 @@ impl Session {
     }
 
     /// `DISCARD`
-    pub(super) fn discard(&mut self) -> Answer {
+    pub(super) fn discard(&mut self, audience: &mut Audience) -> Answer {
         if self.transaction.take().is_none() {
             return Err(b"ERR DISCARD without MULTI".to_vec());
         }
         self.note_transaction();
+        self.unwatch(audience);
         Ok(Reply::ok())
-    }
-
-    /// `WATCH key [key ...]`: there are no keys that could change.
-    pub(super) fn watch(&self) -> Answer {
-        match self.transaction {
-            Some(_) => Err(b"ERR WATCH inside MULTI is not allowed".to_vec()),
-            None => Ok(Reply::ok()),
-        }
     }
 
     /// `EXEC`
@@ -87,9 +80,19 @@ impl Session {
             return self.reply_error(audience, b"ERR EXEC without MULTI".to_vec());
         };
         self.note_transaction();
+        let broker = self.host.broker.clone();
+        broker.hold(audience);
+        let has_changed = self.has_watched_change(audience);
+        self.unwatch(audience);
+        if transaction.failed || has_changed {
+            broker.release(audience);
+        }
         if transaction.failed {
             let error = b"EXECABORT Transaction discarded because of previous errors.";
             return self.reply_error(audience, error.to_vec());
+        }
+        if has_changed {
+            return self.reply(audience, &Reply::NullArray);
         }
         let limit = self.output_limit(&audience.config);
         let count = transaction.queued.len();
@@ -99,8 +102,6 @@ impl Session {
         if defers {
             self.member.begin_deferring();
         }
-        let broker = self.host.broker.clone();
-        broker.hold(audience);
         for (entry, request) in &transaction.queued {
             // Rights may have changed meanwhile.
             match self.check_permission(*entry, request.borrow(), audience, true) {

@@ -1,0 +1,140 @@
+//! The keys, which lie within the order: a command on them, and the messages that tell of it, stand
+//! together in everybody's order.
+
+use std::task::Waker;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{Broker, Order};
+use crate::audience::{Audience, Content};
+use crate::clock::since_1970;
+use crate::keyspace::{Keys, Keyspace, Scope};
+use crate::message::Space;
+
+/// What a session says of a command on keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View {
+    /// The number of the database.
+    pub(crate) database: u16,
+    /// Whether it counts as a use of the keys.
+    pub(crate) touches: bool,
+}
+
+/// Keys that expire while the order is held once: a hundred or so microseconds, with all events.
+const EXPIRED_AT_ONCE_MAX: usize = 64;
+
+impl View {
+    fn scope(self, audience: &Audience) -> Scope {
+        let Self { database, touches } = self;
+        let config = &audience.config;
+        Scope {
+            database,
+            now: 0,
+            events: config.notify_keyspace_events,
+            touches,
+            databases: config.databases,
+            value_bytes_max: config.proto_max_bulk_len,
+        }
+    }
+}
+
+impl Broker {
+    /// Runs a command on the keys, and publishes what there is to tell of it before anything else
+    /// can happen.
+    pub(crate) fn with_keys<R>(
+        &self,
+        audience: &mut Audience,
+        view: View,
+        run: impl FnOnce(&mut Keys<'_>) -> R,
+    ) -> R {
+        let scope = view.scope(audience);
+        self.with_keyspace(
+            audience,
+            |keyspace, now| run(&mut keyspace.keys(Scope { now, ..scope })),
+        )
+    }
+
+    /// The same for what is not about one database. `run` is told what time it is.
+    pub(crate) fn with_keyspace<R>(
+        &self,
+        audience: &mut Audience,
+        run: impl FnOnce(&mut Keyspace, u64) -> R,
+    ) -> R {
+        match audience.held.take() {
+            Some(mut order) => {
+                let now = order.time;
+                let result = run(&mut order.keyspace, now);
+                if order.keyspace.has_events() {
+                    let wake = self.tell(&mut order, audience);
+                    audience.wake_later(wake);
+                }
+                audience.held = Some(order);
+                result
+            }
+            None => {
+                let now = now();
+                let mut order = self.shared.order.lock();
+                let result = run(&mut order.keyspace, now);
+                if order.keyspace.has_events() {
+                    let wake = self.tell(&mut order, audience);
+                    drop(order);
+                    wake.into_iter().for_each(Waker::wake);
+                }
+                result
+            }
+        }
+    }
+
+    /// Removes some of the keys whose time is over, and returns whether there may be more.
+    pub(crate) fn expire_keys(&self, audience: &mut Audience) -> bool {
+        let scope = View::default().scope(audience);
+        let removed = self.with_keyspace(audience, |keyspace, now| {
+            keyspace.expire(Scope { now, ..scope }, EXPIRED_AT_ONCE_MAX)
+        });
+        removed == EXPIRED_AT_ONCE_MAX
+    }
+
+    /// Publishes the events of what has just changed, and returns whom to wake.
+    fn tell(&self, order: &mut Order, audience: &mut Audience) -> SmallVec<[Waker; 4]> {
+        let classes = audience.config.notify_keyspace_events;
+        let mut wake = SmallVec::new();
+        for event in order.keyspace.take_events() {
+            if classes.by_key() {
+                let channel = event.key_channel();
+                wake.extend(self.publish_held(order, audience, &channel, event.name.as_bytes()));
+            }
+            if classes.by_event() {
+                let channel = event.event_channel();
+                wake.extend(self.publish_held(order, audience, &channel, &event.key));
+            }
+        }
+        wake
+    }
+
+    fn publish_held(
+        &self,
+        order: &mut Order,
+        audience: &mut Audience,
+        channel: &[u8],
+        payload: &[u8],
+    ) -> SmallVec<[Waker; 4]> {
+        let content = Content { space: Space::Channels, channel, payload, shared: None };
+        let worker = audience.worker();
+        order.replay.add(channel, || Bytes::copy_from_slice(payload));
+        let reach = self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload));
+        audience.tally.published += 1;
+        audience.tally.delivered += reach.receivers as u64;
+        audience.deliver_all(order.take_inbox(worker));
+        if !reach.here.is_nobody() {
+            let shared = reach.published.as_deref();
+            audience.deliver(Content { shared, ..content }, &reach.here);
+        }
+        reach.wake
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,359 @@
+//! The keys: databases of strings, with those who watch them and what there is to tell of changes.
+//!
+//! Plain data, without sockets and without a clock: the broker keeps it within the order, so that
+//! commands on keys, messages and transactions all come one after the other, and says what time it
+//! is. Whoever runs a command sees it through [`Keys`], which knows the rules: what is expired is
+//! not there, and whoever watches a key, or wants its events, is told of every change.
+
+mod database;
+mod event;
+mod table;
+mod value;
+mod watch;
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+pub(crate) use self::database::Entry;
+pub use self::event::EventClasses;
+pub(crate) use self::event::{Class, Event};
+pub(crate) use self::value::Value;
+pub(crate) use self::watch::Watcher;
+
+use self::database::Database;
+use self::watch::Watchers;
+
+/// All databases.
+#[derive(Debug, Default)]
+pub(crate) struct Keyspace {
+    /// Those that were used so far.
+    databases: Vec<Database>,
+    hasher: RandomState,
+    watchers: Watchers,
+    /// What is to be published before anything else happens.
+    events: Vec<Event>,
+    counts: Counts,
+    /// Of choices made by chance.
+    choices: u64,
+    /// Whether keys may only expire when they are asked for (`DEBUG SET-ACTIVE-EXPIRE 0`).
+    expires_lazily: bool,
+}
+
+/// What happened to keys so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) expired: u64,
+}
+
+/// What `INFO` tells of the keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) counts: Counts,
+    /// The memory that all keys and values take.
+    pub(crate) bytes: usize,
+    /// Of those databases that hold keys.
+    pub(crate) databases: Vec<Summary>,
+}
+
+/// The state of one database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summary {
+    pub(crate) database: u16,
+    pub(crate) keys: usize,
+    pub(crate) expiring: usize,
+    pub(crate) average_ttl: u64,
+}
+
+/// The keys, as one command sees them.
+pub(crate) struct Keys<'a> {
+    keyspace: &'a mut Keyspace,
+    pub(crate) scope: Scope,
+}
+
+/// What a command on keys comes with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope {
+    /// The number of the database.
+    pub(crate) database: u16,
+    /// Milliseconds since 1970.
+    pub(crate) now: u64,
+    /// The events that are to be published.
+    pub(crate) events: EventClasses,
+    /// Whether it counts as a use of the keys (`CLIENT NO-TOUCH`).
+    pub(crate) touches: bool,
+    /// How many databases there are.
+    pub(crate) databases: u16,
+    /// How long a value may be made.
+    pub(crate) value_bytes_max: usize,
+}
+
+/// What a look at a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Read,
+    /// To learn about the key; it is not used by that.
+    Inspect,
+    /// The same, and a miss is no event.
+    Examine,
+    /// To change it, which counts neither as a hit nor as a miss.
+    Write,
+}
+
+impl Keyspace {
+    /// Shows the keys to a command.
+    pub(crate) fn keys(&mut self, scope: Scope) -> Keys<'_> {
+        self.open(scope.database);
+        Keys { keyspace: self, scope }
+    }
+
+    /// Returns what there is to publish.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Returns the state of all databases, and what happened to their keys.
+    pub(crate) fn report(&self, now: u64) -> Report {
+        let summary = |(number, database): (u16, &Database)| Summary {
+            database: number,
+            keys: database.len(),
+            expiring: database.expiring(),
+            average_ttl: database.average_ttl(now),
+        };
+        let databases = (0..).zip(&self.databases).filter(|(_, database)| database.len() > 0);
+        Report {
+            counts: self.counts,
+            bytes: self.bytes(),
+            databases: databases.map(summary).collect(),
+        }
+    }
+
+    /// The memory that all keys and values take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.databases.iter().map(Database::bytes).sum()
+    }
+
+    pub(crate) fn reset_counts(&mut self) {
+        self.counts = Counts::default();
+    }
+
+    /// Removes keys whose time is over, as many as `keys_max`, unless they may only go when they are
+    /// asked for. Returns how many it removed.
+    pub(crate) fn expire(&mut self, scope: Scope, keys_max: usize) -> usize {
+        let mut removed = 0;
+        let count = if self.expires_lazily { 0 } else { self.databases.len() };
+        for database in 0..u16::try_from(count).unwrap_or(u16::MAX) {
+            let mut keys = self.keys(Scope { database, ..scope });
+            while removed < keys_max
+                && let Some(key) = keys.database().first_expired(scope.now)
+            {
+                keys.expire(&key);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    pub(crate) fn set_expires_lazily(&mut self, is: bool) {
+        self.expires_lazily = is;
+    }
+
+    /// Removes a watcher from the keys that it watches.
+    pub(crate) fn unwatch(&mut self, watched: &[(u16, Box<[u8]>)], watcher: &Arc<Watcher>) {
+        for (database, key) in watched {
+            self.watchers.remove(*database, key, watcher);
+        }
+    }
+
+    /// Removes all keys of a database, or of all, and returns them: they are dropped when the order
+    /// is let go.
+    pub(crate) fn flush(&mut self, database: Option<u16>, now: u64) -> Vec<Database> {
+        let mut flushed = Vec::new();
+        let all = 0..u16::try_from(self.databases.len()).unwrap_or(u16::MAX);
+        for number in all.filter(|number| database.is_none_or(|database| database == *number)) {
+            let emptied = &mut self.databases[usize::from(number)];
+            self.watchers.touch_all(number, emptied, None, now);
+            flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
+        }
+        flushed
+    }
+
+    /// Gives each of two databases what the other holds.
+    pub(crate) fn swap(&mut self, one: u16, other: u16, now: u64) {
+        self.open(one.max(other));
+        let (first, second) = (usize::from(one), usize::from(other));
+        if first != second {
+            let [old, new] = [first, second].map(|index| &self.databases[index]);
+            self.watchers.touch_all(one, old, Some(new), now);
+            self.watchers.touch_all(other, new, Some(old), now);
+            self.databases.swap(first, second);
+        }
+    }
+
+    /// Whether one of the keys has expired since it is watched.
+    pub(crate) fn has_expired_watched(
+        &self,
+        watched: &[(u16, Box<[u8]>)],
+        watcher: &Arc<Watcher>,
+        now: u64,
+    ) -> bool {
+        watched.iter().any(|(database, key)| {
+            let held = self.databases.get(usize::from(*database)).and_then(|all| all.get(key));
+            held.is_some_and(|entry| entry.is_expired(now))
+                && !self.watchers.came_expired(*database, key, watcher)
+        })
+    }
+
+    fn open(&mut self, database: u16) {
+        let index = usize::from(database);
+        if self.databases.len() <= index {
+            let hasher = self.hasher.clone();
+            self.databases.resize_with(index + 1, || Database::new(hasher.clone()));
+        }
+    }
+}
+
+impl Keys<'_> {
+    /// Returns what a key holds.
+    pub(crate) fn get(&mut self, key: &[u8], look: Look) -> Option<&Entry> {
+        self.expire_if_over(key);
+        let Scope { database, now, touches, events, .. } = self.scope;
+        let Keyspace { databases, counts, events: log, .. } = &mut *self.keyspace;
+        let touches = touches && matches!(look, Look::Read | Look::Write);
+        let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
+        if look != Look::Write {
+            if found.is_some() { counts.hits += 1 } else { counts.misses += 1 }
+        }
+        let is_event = matches!(look, Look::Read | Look::Inspect);
+        if found.is_none() && is_event && events.wants(Class::Missed) {
+            log.push(Event { database, name: "keymiss", key: key.into() });
+        }
+        found
+    }
+
+    /// Whether a key is there, without any other effect than that an expired one goes.
+    pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
+        self.expire_if_over(key);
+        self.database().get(key).is_some()
+    }
+
+    /// Gives a key a value, for ever or as long as it had it.
+    pub(crate) fn set(&mut self, key: &[u8], value: Value, keeps_deadline: bool) {
+        let mut entry = Entry::new(value, seconds(self.scope.now));
+        match self.database().get(key).map(Entry::deadline) {
+            Some(deadline) => {
+                entry.set_deadline(deadline.filter(|_| keeps_deadline));
+                self.database_mut().put(key, entry);
+            }
+            None => self.add(key, entry),
+        }
+        self.changed(key);
+    }
+
+    /// Adds a key with a value; the caller tells of the change.
+    pub(crate) fn insert(&mut self, key: &[u8], value: Value) {
+        self.add(key, Entry::new(value, seconds(self.scope.now)));
+    }
+
+    /// Adds a key with what another held; the caller tells of the change.
+    pub(crate) fn add(&mut self, key: &[u8], entry: Entry) {
+        self.database_mut().put(key, entry);
+        self.notify(Class::New, "new", key);
+    }
+
+    /// Changes the value of a key in place; the caller tells of the change.
+    pub(crate) fn change<R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Value) -> R,
+    ) -> Option<R> {
+        self.database_mut().change(key, change)
+    }
+
+    /// Removes a key; the caller tells of the change.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        self.expire_if_over(key);
+        self.database_mut().remove(key)
+    }
+
+    /// Lets a key expire at another time, or never; the caller tells of the change.
+    pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        self.database_mut().set_deadline(key, deadline);
+    }
+
+    /// Tells those who watch a key that it has changed.
+    pub(crate) fn changed(&mut self, key: &[u8]) {
+        let Keyspace { databases, watchers, .. } = &mut *self.keyspace;
+        let number = self.scope.database;
+        watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
+    }
+
+    /// Notes an event, if somebody may want it.
+    pub(crate) fn notify(&mut self, class: Class, name: &'static str, key: &[u8]) {
+        if self.scope.events.wants(class) {
+            let database = self.scope.database;
+            self.keyspace.events.push(Event { database, name, key: key.into() });
+        }
+    }
+
+    /// Has a client watch a key.
+    pub(crate) fn watch(&mut self, key: &[u8], watcher: &Arc<Watcher>) {
+        let now = self.scope.now;
+        let expired = self.database().get(key).is_some_and(|entry| entry.is_expired(now));
+        self.keyspace.watchers.add(self.scope.database, key, watcher, expired);
+    }
+
+    /// Shows the keys of another database.
+    pub(crate) fn in_database(&mut self, database: u16) -> Keys<'_> {
+        self.keyspace.keys(Scope { database, ..self.scope })
+    }
+
+    /// Returns a key, chosen by chance.
+    pub(crate) fn choose(&mut self) -> Option<Box<[u8]>> {
+        loop {
+            self.keyspace.choices += 1;
+            let chance = self.keyspace.hasher.hash_one(self.keyspace.choices);
+            let key: Box<[u8]> = self.database().choose(chance)?.into();
+            if self.exists(&key) {
+                return Some(key);
+            }
+        }
+    }
+
+    /// The keys of the database.
+    pub(crate) fn database(&self) -> &Database {
+        &self.keyspace.databases[usize::from(self.scope.database)]
+    }
+
+    /// Removes a key whose time is over.
+    fn expire_if_over(&mut self, key: &[u8]) {
+        let now = self.scope.now;
+        let database = self.database();
+        if database.expiring() > 0 && database.get(key).is_some_and(|entry| entry.is_expired(now)) {
+            self.expire(key);
+        }
+    }
+
+    fn expire(&mut self, key: &[u8]) {
+        self.database_mut().remove(key);
+        self.keyspace.counts.expired += 1;
+        self.notify(Class::Expired, "expired", key);
+        self.changed(key);
+    }
+
+    fn database_mut(&mut self) -> &mut Database {
+        &mut self.keyspace.databases[usize::from(self.scope.database)]
+    }
+}
+
+/// The time in which the last use of a key is kept.
+fn seconds(now: u64) -> u32 {
+    u32::try_from(now / 1000).unwrap_or(u32::MAX)
+}

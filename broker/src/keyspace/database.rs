@@ -1,0 +1,181 @@
+//! One database: keys, what they hold, and when they expire.
+
+use std::collections::BTreeSet;
+
+use foldhash::quality::RandomState;
+
+use super::table::{Table, node_bytes};
+use super::value::Value;
+
+/// Keys with their values, in an order by which expired ones are found.
+#[derive(Debug)]
+pub(crate) struct Database {
+    table: Table<Entry>,
+    /// When keys expire, with their hashes. Should two keys of one hash expire in one millisecond,
+    /// the second is found when somebody asks for it.
+    deadlines: BTreeSet<(u64, u64)>,
+    /// The sum of all deadlines, for their average.
+    deadline_sum: u128,
+    bytes: usize,
+}
+
+/// What a key holds, and until when.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) value: Value,
+    /// Milliseconds since 1970; [`NEVER`] without one.
+    deadline: u64,
+    /// Seconds since 1970 when it was last used.
+    pub(crate) used: u32,
+}
+
+/// The deadline of what does not expire.
+const NEVER: u64 = u64::MAX;
+
+impl Entry {
+    pub(crate) fn new(value: Value, used: u32) -> Self {
+        Self { value, deadline: NEVER, used }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        (self.deadline != NEVER).then_some(self.deadline)
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Option<u64>) {
+        self.deadline = deadline.unwrap_or(NEVER);
+    }
+
+    /// Whether it is as good as gone at this time, as Redis counts.
+    pub(crate) fn is_expired(&self, now: u64) -> bool {
+        now > self.deadline && self.deadline != NEVER
+    }
+
+    /// What it takes with its key, as allocators round.
+    fn bytes(&self, key: &[u8]) -> usize {
+        let deadline = if self.deadline == NEVER { 0 } else { size_of::<(u64, u64)>() };
+        node_bytes::<Self>() + key.len() + self.value.bytes() + deadline
+    }
+}
+
+impl Database {
+    pub(crate) fn new(hasher: RandomState) -> Self {
+        Self { table: Table::new(hasher), deadlines: BTreeSet::new(), deadline_sum: 0, bytes: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The number of keys that expire.
+    pub(crate) fn expiring(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// The time that is left to keys that expire, on average and in milliseconds.
+    pub(crate) fn average_ttl(&self, now: u64) -> u64 {
+        let count = self.deadlines.len() as u128;
+        let average = self.deadline_sum.checked_div(count).unwrap_or(0);
+        u64::try_from(average).unwrap_or(u64::MAX).saturating_sub(now)
+    }
+
+    /// The memory that keys and values take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
+        self.table.get(self.table.hash(key), key)
+    }
+
+    /// Returns what a key holds, noting that it is used if that is to be noted.
+    pub(crate) fn find(&mut self, key: &[u8], used: Option<u32>) -> Option<&Entry> {
+        let entry = self.table.get_mut(self.table.hash(key), key)?;
+        entry.used = used.unwrap_or(entry.used);
+        Some(entry)
+    }
+
+    /// Gives a key what it holds from now on, in place of what it held.
+    pub(crate) fn put(&mut self, key: &[u8], entry: Entry) {
+        let hash = self.table.hash(key);
+        let bytes = entry.bytes(key);
+        match self.table.get_mut(hash, key) {
+            Some(known) => {
+                let (old_bytes, old, new) = (known.bytes(key), known.deadline, entry.deadline);
+                *known = entry;
+                self.bytes = self.bytes + bytes - old_bytes;
+                self.note_deadline(hash, old, new);
+            }
+            None => {
+                self.bytes += bytes;
+                self.note_deadline(hash, NEVER, entry.deadline);
+                self.table.insert(hash, key, entry);
+            }
+        }
+    }
+
+    /// Changes what a key holds, and returns what `change` does; `None` without such a key.
+    pub(crate) fn change<R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Value) -> R,
+    ) -> Option<R> {
+        let hash = self.table.hash(key);
+        let entry = self.table.get_mut(hash, key)?;
+        let before = entry.value.bytes();
+        let result = change(&mut entry.value);
+        self.bytes = self.bytes + entry.value.bytes() - before;
+        Some(result)
+    }
+
+    /// Lets a key expire at another time, or never.
+    pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        let hash = self.table.hash(key);
+        let Some(entry) = self.table.get_mut(hash, key) else { return };
+        let (before, old) = (entry.bytes(key), entry.deadline);
+        entry.deadline = deadline.unwrap_or(NEVER);
+        let (after, new) = (entry.bytes(key), entry.deadline);
+        self.bytes = self.bytes + after - before;
+        self.note_deadline(hash, old, new);
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let hash = self.table.hash(key);
+        let entry = self.table.remove(hash, key)?;
+        self.bytes -= entry.bytes(key);
+        self.note_deadline(hash, entry.deadline, NEVER);
+        Some(entry)
+    }
+
+    /// Returns a key whose time is over.
+    pub(crate) fn first_expired(&self, now: u64) -> Option<Box<[u8]>> {
+        let &(deadline, hash) = self.deadlines.first().filter(|(deadline, _)| now > *deadline)?;
+        let mut near = self.table.near(hash);
+        near.find(|(_, entry)| entry.deadline == deadline).map(|(key, _)| key.into())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &Entry)> {
+        self.table.iter()
+    }
+
+    /// See [`Table::walk`].
+    pub(crate) fn walk(&self, cursor: u64, show: impl FnMut(&[u8], &Entry)) -> u64 {
+        self.table.walk(cursor, show)
+    }
+
+    /// Returns a key, chosen by chance as far as `chance` is.
+    pub(crate) fn choose(&self, chance: u64) -> Option<&[u8]> {
+        self.table.choose(chance)
+    }
+
+    fn note_deadline(&mut self, hash: u64, old: u64, new: u64) {
+        if old == new {
+            return;
+        }
+        if old != NEVER && self.deadlines.remove(&(old, hash)) {
+            self.deadline_sum -= u128::from(old);
+        }
+        if new != NEVER && self.deadlines.insert((new, hash)) {
+            self.deadline_sum += u128::from(new);
+        }
+    }
+}

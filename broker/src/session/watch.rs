@@ -1,0 +1,110 @@
+//! `WATCH` and `UNWATCH`, and what concerns whole databases.
+
+use std::sync::Arc;
+
+use super::keys::small_integer;
+use super::{Answer, SYNTAX_ERROR, Session, info, server};
+use crate::audience::Audience;
+use crate::keyspace::{Report, Watcher};
+use crate::resp::reply::Reply;
+use crate::resp::request::Request;
+
+/// The keys whose change makes `EXEC` fail.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// With the numbers of their databases.
+    keys: Vec<(u16, Box<[u8]>)>,
+    watcher: Arc<Watcher>,
+}
+
+impl Session {
+    /// `WATCH key [key ...]`
+    pub(super) fn watch(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+        if self.transaction.is_some() {
+            return Err(b"ERR WATCH inside MULTI is not allowed".to_vec());
+        }
+        let view = self.view();
+        let watch = self.watch.get_or_insert_default();
+        if watch.watcher.has_changed() {
+            return Ok(Reply::ok());
+        }
+        let is_new = |key: &&[u8]| {
+            !watch.keys.iter().any(|(at, known)| *at == view.database && **known == **key)
+        };
+        let mut new: Vec<Box<[u8]>> =
+            request.arguments_from(1).filter(is_new).map(Box::from).collect();
+        new.sort_unstable();
+        new.dedup();
+        self.host.broker.with_keys(audience, view, |keys| {
+            new.iter().for_each(|key| keys.watch(key, &watch.watcher));
+        });
+        watch.keys.extend(new.into_iter().map(|key| (view.database, key)));
+        Ok(Reply::ok())
+    }
+
+    /// `UNWATCH`
+    pub(super) fn unwatch(&mut self, audience: &mut Audience) -> Reply {
+        if let Some(watch) = self.watch.take() {
+            self.host.broker.with_keyspace(audience, |keyspace, _| {
+                keyspace.unwatch(&watch.keys, &watch.watcher);
+            });
+        }
+        Reply::ok()
+    }
+
+    /// Whether a watched key has changed or expired. The order is held.
+    pub(super) fn has_watched_change(&self, audience: &mut Audience) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        watch.watcher.has_changed()
+            || self.host.broker.with_keyspace(audience, |keyspace, now| {
+                keyspace.has_expired_watched(&watch.keys, &watch.watcher, now)
+            })
+    }
+
+    /// `INFO [section [section ...]]`
+    pub(super) fn info(&self, request: Request<'_>, audience: &mut Audience) -> Reply {
+        let report = self.report(audience);
+        info::info(&self.host, &audience.config, &report, request.arguments_from(1))
+    }
+
+    /// `MEMORY STATS`
+    pub(super) fn memory_stats(&self, audience: &mut Audience) -> Reply {
+        info::memory_stats(&self.host, &self.report(audience))
+    }
+
+    fn report(&self, audience: &mut Audience) -> Report {
+        self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.report(now))
+    }
+
+    /// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB [ASYNC | SYNC]`
+    pub(super) fn flush(
+        &mut self,
+        database: Option<u16>,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Answer {
+        if request.len() > 2 || request.len() == 2 && !server::is_flush_mode(request.argument(1)) {
+            return Err(SYNTAX_ERROR.to_vec());
+        }
+        let flushed =
+            self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.flush(database, now));
+        drop(flushed);
+        Ok(Reply::ok())
+    }
+
+    /// `SWAPDB index1 index2`
+    pub(super) fn swapdb(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+        let first =
+            small_integer(request.argument(1)).map_err(|_| b"ERR invalid first DB index")?;
+        let second =
+            small_integer(request.argument(2)).map_err(|_| b"ERR invalid second DB index")?;
+        let number = |index: i32| {
+            u16::try_from(index).ok().filter(|&index| index < audience.config.databases)
+        };
+        let (Some(first), Some(second)) = (number(first), number(second)) else {
+            return Err(b"ERR DB index is out of range".to_vec());
+        };
+        self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.swap(first, second, now));
+        Ok(Reply::ok())
+    }
+}
