@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Hello,
     Incr,
     IncrBy,
+    IncrByFloat,
     Info,
     Keys,
     LatencyDoctor,

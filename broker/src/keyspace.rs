@@ -5,8 +5,10 @@
 //! is. Whoever runs a command sees it through [`Keys`], which knows the rules: what is expired is
 //! not there, and whoever watches a key, or wants its events, is told of every change.
 
+mod big;
 mod database;
 mod event;
+mod float;
 mod table;
 mod value;
 mod watch;
@@ -19,6 +21,7 @@ use foldhash::quality::RandomState;
 pub(crate) use self::database::Entry;
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
+pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 

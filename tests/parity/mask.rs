@@ -15,6 +15,8 @@ pub(crate) enum Mask {
     Digits,
     /// `sorted`: the order of the items of an array or a set.
     Sorted,
+    /// `scan`: the order of the keys that SCAN returns.
+    Scan,
     /// `pairs`: the order of the pairs of a map, or of an array that takes the place of one.
     Pairs,
     /// `confirmations`: which name is confirmed first when all are unsubscribed from.
@@ -54,6 +56,7 @@ impl Mask {
             "int" => Self::Integers,
             "digits" => Self::Digits,
             "sorted" => Self::Sorted,
+            "scan" => Self::Scan,
             "pairs" => Self::Pairs,
             "confirmations" => Self::Confirmations,
             "any-order" => Self::AnyOrder,
@@ -94,6 +97,7 @@ impl Mask {
             }),
             Self::Digits => frame.each_leaf(&mut |_, text| *text = without_digits(text)),
             Self::Sorted => sort_items(frame, 1),
+            Self::Scan => each_item(frame, |item| sort_items(item, 1)),
             Self::Pairs => sort_items(frame, 2),
             Self::Confirmations | Self::AnyOrder => {}
             Self::Names => hide_values(frame, |_| true),

@@ -762,6 +762,17 @@ pub(crate) static COMMANDS: &[Spec] = &[
         subcommands: &[],
     },
     Spec {
+        name: "incrbyfloat",
+        command: Command::IncrByFloat,
+        arity: 3,
+        flags: &["write", "denyoom", "fast"],
+        keys: Keys { first: 1, last: 1, step: 1 },
+        tips: &[],
+        key_specs: &[List(&[Text("flags"), List(&[Text("RW"), Text("access"), Text("update")]), Text("begin_search"), List(&[Text("type"), Text("index"), Text("spec"), List(&[Text("index"), Int(1)])]), Text("find_keys"), List(&[Text("type"), Text("range"), Text("spec"), List(&[Text("lastkey"), Int(0), Text("keystep"), Int(1), Text("limit"), Int(0)])])])],
+        docs: &[("summary", Text("Increment the float value of a key by the given amount")), ("since", Text("2.6.0")), ("group", Text("string")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("key"), Text("type"), Text("key"), Text("key_spec_index"), Int(0)]), List(&[Text("name"), Text("increment"), Text("type"), Text("double")])]))],
+        subcommands: &[],
+    },
+    Spec {
         name: "del",
         command: Command::Del,
         arity: -2,

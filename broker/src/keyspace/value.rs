@@ -25,8 +25,15 @@ impl Value {
     pub(crate) fn new(text: &[u8]) -> Self {
         match request::integer(text) {
             Some(number) => Self::Integer(number),
-            None if text.len() <= SHORT_BYTES_MAX => Self::Short(text.into()),
-            None => Self::Raw(Box::new(Bytes::copy_from_slice(text))),
+            None => Self::of_text(text),
+        }
+    }
+
+    /// Keeps a text as it is, even if it is a number.
+    pub(crate) fn of_text(text: &[u8]) -> Self {
+        match text.len() {
+            ..=SHORT_BYTES_MAX => Self::Short(text.into()),
+            _ => Self::Raw(Box::new(Bytes::copy_from_slice(text))),
         }
     }
 

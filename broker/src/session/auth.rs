@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::client::Silence;
-use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session, shown};
+use super::keys::small_integer;
+use super::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
 use crate::acl::{DEFAULT_USER, Reason};
 use crate::audience::Audience;
 use crate::card::Mark;
@@ -135,8 +136,7 @@ impl Session {
 
     /// `SELECT index`
     pub(super) fn select(&self, index: &[u8], config: &Config) -> Answer {
-        let index = request::integer(index).ok_or(NOT_AN_INTEGER)?;
-        match u16::try_from(index) {
+        match u16::try_from(small_integer(index)?) {
             Ok(index) if index < config.databases => {
                 self.card.counts.database.store(index, Ordering::Relaxed);
                 Ok(Reply::ok())

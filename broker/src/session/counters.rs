@@ -1,10 +1,12 @@
 //! Commands on the numbers that keys hold.
 
 use super::{Answer, NOT_AN_INTEGER};
-use crate::keyspace::{Class, Keys, Look, Value};
+use crate::keyspace::{Class, Float, Keys, Look, Parsed, Value};
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 
+const NOT_A_FLOAT: &[u8] = b"ERR value is not a valid float";
+const NOT_FINITE: &[u8] = b"ERR increment would produce NaN or Infinity";
 const OVERFLOW: &[u8] = b"ERR increment or decrement would overflow";
 
 /// `INCR key`
@@ -28,6 +30,33 @@ pub(super) fn decrby(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let decrement = request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
     let increment = decrement.checked_neg().ok_or(&b"ERR decrement would overflow"[..])?;
     add(keys, request.argument(1), increment)
+}
+
+/// `INCRBYFLOAT key increment`
+pub(super) fn incrbyfloat(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let key = request.argument(1);
+    let known = keys.get(key, Look::Write).map(|entry| number_in(&entry.value));
+    let old = known.unwrap_or(Some(Parsed::Finite(Float::default()))).ok_or(NOT_A_FLOAT)?;
+    let increment = Float::parse(request.argument(2)).ok_or(NOT_A_FLOAT)?;
+    let (Parsed::Finite(old), Parsed::Finite(increment)) = (old, increment) else {
+        return Err(NOT_FINITE.to_vec());
+    };
+    let text = old.plus(increment).ok_or(NOT_FINITE)?.text();
+    let new = Value::of_text(text.as_bytes());
+    match known {
+        Some(_) => keys.change(key, |value| *value = new).unwrap_or_default(),
+        None => keys.insert(key, new),
+    }
+    keys.changed(key);
+    keys.notify(Class::Text, "incrbyfloat", key);
+    Ok(Reply::bulk(text))
+}
+
+fn number_in(value: &Value) -> Option<Parsed> {
+    match value {
+        Value::Integer(number) => Some(Parsed::Finite(Float::from(*number))),
+        other => Float::parse(&other.text()),
+    }
 }
 
 fn add(keys: &mut Keys<'_>, key: &[u8], increment: i64) -> Answer {

@@ -43,6 +43,7 @@ pub(super) fn run_of(command: Command) -> Option<Run> {
         Command::GetSet => strings::getset,
         Command::Incr => counters::incr,
         Command::IncrBy => counters::incrby,
+        Command::IncrByFloat => counters::incrbyfloat,
         Command::Keys => scan::keys,
         Command::MGet => strings::mget,
         Command::MSet => strings::mset,

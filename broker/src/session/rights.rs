@@ -98,10 +98,8 @@ impl Session {
 
 /// Whether a user may run a request.
 pub(super) fn permission(user: &User, entry: Entry, request: Request<'_>) -> Result<(), Denied> {
-    let keys: Vec<(KeyUse, &[u8])> = table::keys(entry.spec, request.arguments_from(0))
-        .into_iter()
-        .map(|key| (KeyUse::READ, key))
-        .collect();
+    let keys: Vec<(KeyUse, &[u8])> =
+        table::keys(entry.spec, request).into_iter().map(|key| (key.used(), key.name)).collect();
     let channels: Vec<(ChannelUse, &[u8])> = match entry.spec.command {
         Command::Publish | Command::SPublish => vec![(ChannelUse::Literal, request.argument(1))],
         Command::Subscribe | Command::SSubscribe => {

@@ -1,7 +1,7 @@
 //! Finding keys: `KEYS`, `SCAN` and `RANDOMKEY`.
 
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
-use crate::keyspace::Keys;
+use crate::keyspace::{Keys, Look};
 use crate::pattern;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
@@ -42,7 +42,14 @@ pub(super) fn scan(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
             break;
         }
     }
-    met.retain(|key| wanted.is_met_by(key) && keys.exists(key));
+    met.retain(|key| {
+        // To see the type is to look the key up, which counts, and may miss.
+        let is_there = |keys: &mut Keys<'_>| match wanted.kind {
+            Some(_) => keys.get(key, Look::Inspect).is_some(),
+            None => keys.exists(key),
+        };
+        is_match(wanted.pattern, key) && is_there(keys) && wanted.is_for_strings()
+    });
     let found = met.into_iter().map(|key| Reply::Bulk(key.into_vec())).collect();
     Ok(Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(found)]))
 }
@@ -85,9 +92,8 @@ impl<'a> Wanted<'a> {
         Ok(wanted)
     }
 
-    fn is_met_by(&self, key: &[u8]) -> bool {
-        let is_string = self.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(b"string"));
-        is_string && is_match(self.pattern, key)
+    fn is_for_strings(&self) -> bool {
+        self.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(b"string"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
 use super::{Answer, SYNTAX_ERROR};
-use crate::acl::{categories_of, is_ours};
+use crate::acl::{KeyUse, categories_of, is_ours};
 use crate::command::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::pattern;
 use crate::resp::reply::Reply;
@@ -61,56 +61,106 @@ pub(super) fn docs<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
 /// `COMMAND GETKEYS command [arg ...]`
 pub(super) fn getkeys(request: Request<'_>) -> Answer {
     let keys = keys_of(request)?;
-    Ok(Reply::Array(keys.into_iter().map(Reply::bulk).collect()))
+    Ok(Reply::Array(keys.into_iter().map(|key| Reply::bulk(key.name)).collect()))
 }
 
 /// `COMMAND GETKEYSANDFLAGS command [arg ...]`
 pub(super) fn getkeys_and_flags(request: Request<'_>) -> Answer {
     let keys = keys_of(request)?;
-    let flags = || Reply::Set(["RO", "access"].map(|flag| Reply::Simple(flag.into())).to_vec());
-    let pairs = keys.into_iter().map(|key| Reply::Array(vec![Reply::bulk(key), flags()]));
+    let flags = |flags: Vec<&'static str>| {
+        Reply::Set(flags.into_iter().map(|flag| Reply::Simple(flag.into())).collect())
+    };
+    let pairs =
+        keys.into_iter().map(|key| Reply::Array(vec![Reply::bulk(key.name), flags(key.flags)]));
     Ok(Reply::Array(pairs.collect()))
 }
 
 /// Finds the keys in the request that is given as arguments.
-fn keys_of<'a>(request: Request<'a>) -> Result<Vec<&'a [u8]>, Vec<u8>> {
-    let arguments = request.arguments_from(2);
-    let subcommand = (request.len() > 3).then(|| request.argument(3));
-    let Lookup::Found(entry) = command::find(request.argument(2), subcommand) else {
+fn keys_of(request: Request<'_>) -> Result<Vec<Key<'_>>, Vec<u8>> {
+    let request = request.tail(2);
+    let subcommand = (request.len() > 1).then(|| request.argument(1));
+    let Lookup::Found(entry) = command::find(request.argument(0), subcommand) else {
         return Err(b"ERR Invalid command specified".to_vec());
     };
     if !has_keys(entry.spec) {
         return Err(b"ERR The command has no key arguments".to_vec());
     }
-    if !entry.spec.accepts(arguments.len()) {
+    if !entry.spec.accepts(request.len()) {
         return Err(b"ERR Invalid number of arguments specified for command".to_vec());
     }
-    Ok(keys(entry.spec, arguments))
+    Ok(keys(entry.spec, request))
 }
 
 /// Whether a command has keys. What `SSUBSCRIBE` has in their place are channels, which only matter
 /// for the slot of a cluster.
 fn has_keys(spec: &Spec) -> bool {
     use Command::{SPublish, SSubscribe, SUnsubscribe};
-    spec.keys.first != 0 && !matches!(spec.command, SPublish | SSubscribe | SUnsubscribe)
+    !spec.key_specs.is_empty() && !matches!(spec.command, SPublish | SSubscribe | SUnsubscribe)
 }
 
-/// Returns the keys among the arguments of a command, its name included.
-pub(super) fn keys<'a>(
-    spec: &Spec,
-    arguments: impl ExactSizeIterator<Item = &'a [u8]>,
-) -> Vec<&'a [u8]> {
-    let Keys { first, last, step } = spec.keys;
-    let [first, step] = [first, step].map(|number| usize::try_from(number).unwrap_or(0));
+/// A key in a request, and what is done with it, in the words of the command table.
+#[derive(Clone, Debug)]
+pub(super) struct Key<'a> {
+    pub(super) name: &'a [u8],
+    flags: Vec<&'static str>,
+}
+
+impl Key<'_> {
+    pub(super) fn used(&self) -> KeyUse {
+        let has = |flag: &&str| self.flags.contains(flag);
+        KeyUse { read: has(&"access"), write: ["insert", "delete", "update"].iter().any(has) }
+    }
+}
+
+/// Returns the keys of a request.
+pub(super) fn keys<'a>(spec: &Spec, request: Request<'a>) -> Vec<Key<'a>> {
     if !has_keys(spec) {
         return Vec::new();
     }
-    // A negative last key counts from the end.
-    let count = match usize::try_from(last) {
-        Ok(last) => last + 1,
-        Err(_) => (arguments.len() + 1).saturating_sub(last.unsigned_abs() as usize),
+    let mut keys: Vec<Key<'a>> =
+        spec.key_specs.iter().flat_map(|spec| keys_by(spec, request)).collect();
+    let gets = |word: &[u8]| word.eq_ignore_ascii_case(b"get");
+    if spec.command == Command::Set && !request.arguments_from(3).any(gets) {
+        keys.iter_mut().for_each(|key| key.flags = vec!["OW", "update"]);
+    }
+    keys
+}
+
+/// Returns the keys that one specification tells of: those from one place to another, in steps.
+fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
+    let flags: Vec<&str> = match field(spec, "flags") {
+        Some(Value::List(flags)) => flags.iter().filter_map(word).collect(),
+        _ => Vec::new(),
     };
-    arguments.take(count).skip(first).step_by(step.max(1)).collect()
+    let flags: Vec<&str> = flags.into_iter().filter(|flag| *flag != "variable_flags").collect();
+    let search = field(spec, "begin_search").and_then(|search| field(search, "spec"));
+    let range = field(spec, "find_keys").and_then(|find| field(find, "spec"));
+    let (Some(search), Some(range)) = (search, range) else { return Vec::new() };
+    let place = |of, name| match field(of, name) {
+        Some(Value::Int(number)) => *number,
+        _ => 0,
+    };
+    let first = place(search, "index");
+    // A negative last key counts from the end, another from the first.
+    let last = match place(range, "lastkey") {
+        last @ 0.. => first + last,
+        last => i64::try_from(request.len()).unwrap_or(i64::MAX) + last,
+    };
+    let [first, last] = [first, last].map(|place| usize::try_from(place).unwrap_or(0));
+    let step = usize::try_from(place(range, "keystep")).unwrap_or(1).max(1);
+    let names = request.arguments_from(first).take((last + 1).saturating_sub(first)).step_by(step);
+    names.map(|name| Key { name, flags: flags.clone() }).collect()
+}
+
+/// Returns the value behind a name in a list of names and values.
+fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let Value::List(items) = value else { return None };
+    let pairs = items.chunks_exact(2);
+    pairs.filter(|pair| word(&pair[0]) == Some(name)).map(|pair| &pair[1]).next()
+}
+
+fn word(value: &Value) -> Option<&'static str> {
+    if let Value::Text(text) = value { Some(text) } else { None }
 }
 
 fn is_in_category(spec: &Spec, category: &[u8]) -> bool {
