@@ -24,6 +24,7 @@ use crate::broker::HeldOrder;
 use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
+use crate::keyspace::Stale;
 use crate::listen::Move;
 use crate::members::{Identified, Members};
 use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
@@ -38,6 +39,8 @@ pub(crate) struct Audience {
     /// By space.
     channels: [Subscriptions; Space::COUNT],
     patterns: Subscriptions,
+    /// All clients of the worker, by their places.
+    members: Vec<Option<Rc<Member>>>,
     frames: Frames,
     mail: Mail,
     /// The settings in force, as of the beginning of the turn.
@@ -104,11 +107,15 @@ pub(crate) struct Mail {
     flush: Option<Waker>,
 }
 
-/// A message for one worker.
+/// What one worker gets from others.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) published: Arc<Published>,
-    pub(crate) to: Listeners,
+pub(crate) enum Delivery {
+    Message {
+        published: Arc<Published>,
+        to: Listeners,
+    },
+    /// A client's copy of a key is stale.
+    Stale(Stale),
 }
 
 /// Which of a worker's members get a message.
@@ -141,6 +148,7 @@ impl Audience {
             worker,
             channels: std::array::from_fn(|_| subscriptions()),
             patterns: subscriptions(),
+            members: Vec::new(),
             frames: Frames::default(),
             mail: Mail {
                 dirty: Vec::new(),
@@ -250,9 +258,40 @@ impl Audience {
 
     /// Queues what came from another worker.
     pub(crate) fn deliver_all(&mut self, deliveries: Vec<Delivery>) {
-        for Delivery { published, to } in deliveries {
-            self.deliver(published.content(), &to);
+        for delivery in deliveries {
+            match delivery {
+                Delivery::Message { published, to } => self.deliver(published.content(), &to),
+                Delivery::Stale(stale) => self.tell_stale(&stale),
+            }
         }
+    }
+
+    /// Tells a client of this worker that a copy of its is stale, if it is there and can be told.
+    pub(crate) fn tell_stale(&mut self, stale: &Stale) {
+        let found = self.members.get(stale.to.place).and_then(Option::as_ref);
+        let Some(member) = found.filter(|member| member.id == stale.to.client) else { return };
+        let protocol = member.protocol.get();
+        // RESP2 has no pushes, but a subscriber expects messages.
+        let is_told = match protocol {
+            Protocol::Resp3 => true,
+            Protocol::Resp2 => stale.is_redirected && member.listens.get(),
+        };
+        if is_told {
+            self.mail.end_run();
+            self.mail.deliver_with(member, |out| reply::stale(out, protocol, &stale.what));
+        }
+    }
+
+    /// Takes a client in, so that it can be told of what concerns it alone.
+    pub(crate) fn enter(&mut self, member: &Rc<Member>) {
+        if self.members.len() <= member.place {
+            self.members.resize(member.place + 1, None);
+        }
+        self.members[member.place] = Some(member.clone());
+    }
+
+    pub(crate) fn exit(&mut self, member: &Member) {
+        self.members[member.place] = None;
     }
 }
 
@@ -479,9 +518,13 @@ impl Member {
         self.disconnect.get()
     }
 
-    /// Makes messages to this member wait until [`Mail::end_deferring`].
-    pub(crate) fn begin_deferring(&self) {
-        *self.deferred.borrow_mut() = Some(Vec::new());
+    /// Makes messages to this member wait until [`Mail::end_deferring`]. Returns whether they did
+    /// not wait already.
+    pub(crate) fn begin_deferring(&self) -> bool {
+        let mut deferred = self.deferred.borrow_mut();
+        let is_first = deferred.is_none();
+        deferred.get_or_insert_default();
+        is_first
     }
 
     pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {

@@ -58,6 +58,8 @@ struct Shared {
     stats: Stats,
     last_mailbox: AtomicU64,
     last_client: AtomicU64,
+    /// What keys and values take, for those who do not wait for the order.
+    key_bytes: AtomicUsize,
 }
 
 /// The order, held by a transaction so that nothing comes between its messages.
@@ -123,6 +125,7 @@ impl Broker {
             stats: Stats::default(),
             last_mailbox: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
+            key_bytes: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -366,7 +369,7 @@ impl Broker {
 
     /// Ends [`Broker::hold`].
     pub(crate) fn release(&self, audience: &mut Audience) {
-        audience.held = None;
+        self.end_transaction(audience);
         audience.wake();
     }
 
@@ -563,7 +566,7 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
     fn hand_over(mut self, order: &mut Order, reach: &mut Reach) {
         for (worker, to) in std::mem::take(&mut self.waiting) {
             let inbox = &mut order.inboxes[worker.index()];
-            inbox.deliveries.push(Delivery { published: self.published(), to });
+            inbox.deliveries.push(Delivery::Message { published: self.published(), to });
             reach.wake.extend(inbox.worker.take());
         }
         reach.published = self.published;

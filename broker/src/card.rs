@@ -15,11 +15,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::keyspace::Recipient;
+use crate::registry::WorkerId;
 
 /// One client, as others see it.
 #[derive(Debug)]
 pub(crate) struct Card {
     pub(crate) id: u64,
+    pub(crate) home: Home,
     pub(crate) peer: Address,
     pub(crate) local: Address,
     /// The socket's number in the process.
@@ -37,6 +40,14 @@ pub(crate) struct Card {
     task: Mutex<Option<Waker>>,
     /// Whether the connection waits for something that `CLIENT UNBLOCK` can end.
     pub(crate) blocked: AtomicBool,
+}
+
+/// Where a client is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    pub(crate) worker: WorkerId,
+    /// Where the worker keeps it.
+    pub(crate) place: usize,
 }
 
 /// What a client calls itself.
@@ -75,6 +86,8 @@ pub(crate) enum Mark {
     NoTouch = 8,
     Tracking = 16,
     Broadcast = 32,
+    /// Is told of what others cache.
+    Recipient = 64,
 }
 
 /// What others want of the owner.
@@ -95,7 +108,7 @@ pub(crate) struct Cards {
 }
 
 impl Card {
-    pub(crate) fn new(id: u64, peer: Address, local: Address, descriptor: i32) -> Self {
+    pub(crate) fn new(id: u64, home: Home, peer: Address, local: Address, descriptor: i32) -> Self {
         let counts = Counts {
             channels: AtomicU32::new(0),
             patterns: AtomicU32::new(0),
@@ -109,6 +122,7 @@ impl Card {
         };
         Self {
             id,
+            home,
             peer,
             local,
             descriptor,
@@ -122,6 +136,12 @@ impl Card {
             task: Mutex::default(),
             blocked: AtomicBool::new(false),
         }
+    }
+
+    /// Where the client is told of what it caches.
+    pub(crate) fn recipient(&self) -> Recipient {
+        let Home { worker, place } = self.home;
+        Recipient { client: self.id, worker, place }
     }
 
     /// Notes that something was read.

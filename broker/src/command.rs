@@ -219,6 +219,8 @@ pub(crate) struct Entry {
     pub(crate) is_hot: bool,
     /// Whether it is held back while writes are paused.
     pub(crate) pauses_with_writes: bool,
+    /// Whether keys may take more memory by it.
+    pub(crate) may_grow: bool,
 }
 
 /// What a request's name stands for.
@@ -267,8 +269,8 @@ impl Spec {
 impl Entry {
     fn new(spec: &'static Spec, number: usize) -> Self {
         use Command::{
-            PSubscribe, PUnsubscribe, Ping, Publish, Quit, Reset, SPublish, SSubscribe,
-            SUnsubscribe, Subscribe, Unsubscribe,
+            Get, Incr, PSubscribe, PUnsubscribe, Ping, Publish, Quit, Reset, SPublish, SSubscribe,
+            SUnsubscribe, Set, Subscribe, Unsubscribe,
         };
         let subscriber = matches!(
             spec.command,
@@ -288,7 +290,8 @@ impl Entry {
             runs_unauthenticated: spec.has_flag("no_auth"),
             runs_while_subscribed: subscriber,
             is_monitored: !spec.has_flag("admin") && !spec.has_flag("skip_monitor"),
-            is_hot: matches!(spec.command, Publish | SPublish | Ping),
+            is_hot: matches!(spec.command, Publish | SPublish | Ping | Get | Set | Incr),
+            may_grow: spec.has_flag("denyoom"),
             pauses_with_writes: spec.has_flag("write")
                 || matches!(spec.command, Publish | SPublish),
         }

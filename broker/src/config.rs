@@ -55,6 +55,10 @@ pub struct Config {
     pub client_query_buffer_limit: usize,
     /// Bytes of one argument of a request.
     pub proto_max_bulk_len: usize,
+    /// What keys may take together with what the process takes without any; 0 is no limit.
+    pub maxmemory: usize,
+    /// Keys that `CLIENT TRACKING` remembers the readers of; 0 is no limit.
+    pub tracking_table_max_keys: usize,
     /// What all clients together may hold before the largest are closed; 0 is no limit.
     pub maxmemory_clients: ClientMemory,
     /// The path of a socket to listen on as well.
@@ -212,6 +216,8 @@ impl Default for Config {
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit: 1024 * MB,
             proto_max_bulk_len: 512 * MB,
+            maxmemory: 0,
+            tracking_table_max_keys: 1_000_000,
             maxmemory_clients: ClientMemory::Bytes(0),
             unixsocket: None,
             unixsocketperm: 0,

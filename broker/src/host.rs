@@ -12,6 +12,7 @@ use crate::card::Cards;
 use crate::command;
 use crate::config::Config;
 use crate::config::source::Loaded;
+use crate::memory::resident_bytes;
 use crate::settings::Settings;
 use crate::slowlog::SlowLog;
 use crate::stats::{CommandStats, Tally};
@@ -42,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) port: AtomicU16,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
+    /// What the process took before there were clients or keys.
+    base_bytes: usize,
     renamed: Renamed,
     started: Instant,
 }
@@ -88,6 +91,7 @@ impl Host {
             monitors: AtomicUsize::new(0),
             port: AtomicU16::new(port),
             run_id: run_id(),
+            base_bytes: usize::try_from(resident_bytes()).unwrap_or(0),
             renamed,
             started: Instant::now(),
         })
@@ -95,6 +99,11 @@ impl Host {
 
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns what `maxmemory` bounds: keys, and what the process took without any.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.base_bytes + self.broker.key_bytes()
     }
 
     /// Adds what a worker has counted to what everybody sees.

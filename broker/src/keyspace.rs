@@ -10,6 +10,7 @@ mod database;
 mod event;
 mod float;
 mod table;
+mod tracking;
 mod value;
 mod watch;
 
@@ -22,10 +23,12 @@ pub(crate) use self::database::Entry;
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
+pub(crate) use self::tracking::{Recipient, Stale, Tracked, Tracker, What};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 
 use self::database::Database;
+use self::tracking::Trackers;
 use self::watch::Watchers;
 
 /// All databases.
@@ -35,13 +38,21 @@ pub(crate) struct Keyspace {
     databases: Vec<Database>,
     hasher: RandomState,
     watchers: Watchers,
-    /// What is to be published before anything else happens.
-    events: Vec<Event>,
+    trackers: Trackers,
+    /// What is to be told before anything else happens.
+    news: Vec<News>,
     counts: Counts,
     /// Of choices made by chance.
     choices: u64,
     /// Whether keys may only expire when they are asked for (`DEBUG SET-ACTIVE-EXPIRE 0`).
     expires_lazily: bool,
+}
+
+/// What there is to tell of a change.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Event(Event),
+    Stale(Stale),
 }
 
 /// What happened to keys so far.
@@ -58,6 +69,7 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     /// The memory that all keys and values take.
     pub(crate) bytes: usize,
+    pub(crate) tracked: Tracked,
     /// Of those databases that hold keys.
     pub(crate) databases: Vec<Summary>,
 }
@@ -88,6 +100,8 @@ pub(crate) struct Scope {
     pub(crate) events: EventClasses,
     /// Whether it counts as a use of the keys (`CLIENT NO-TOUCH`).
     pub(crate) touches: bool,
+    /// The client that runs it; 0 for none.
+    pub(crate) client: u64,
     /// How many databases there are.
     pub(crate) databases: u16,
     /// How long a value may be made.
@@ -113,13 +127,40 @@ impl Keyspace {
         Keys { keyspace: self, scope }
     }
 
-    /// Returns what there is to publish.
-    pub(crate) fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+    /// Returns what there is to tell.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
-    pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+    pub(crate) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Adds to the news what is told when a command or a transaction has ended.
+    pub(crate) fn end_command(&mut self) {
+        if self.trackers.has_broadcasts() {
+            let stale = self.trackers.take_broadcasts();
+            self.news.extend(stale.into_iter().map(News::Stale));
+        }
+    }
+
+    /// Has a client told of what becomes stale; replaces what it wanted before.
+    pub(crate) fn track(&mut self, client: u64, tracker: Tracker) {
+        self.trackers.add(client, tracker);
+    }
+
+    pub(crate) fn untrack(&mut self, client: u64) {
+        self.trackers.remove(client);
+    }
+
+    /// Forgets a client that others are told in place of.
+    pub(crate) fn lose_recipient(&mut self, client: u64) {
+        self.trackers.lose(client);
+    }
+
+    /// Whether the client that was to be told in place of this one is gone.
+    pub(crate) fn is_tracking_broken(&self, client: u64) -> bool {
+        self.trackers.is_broken(client)
     }
 
     /// Returns the state of all databases, and what happened to their keys.
@@ -134,6 +175,7 @@ impl Keyspace {
         Report {
             counts: self.counts,
             bytes: self.bytes(),
+            tracked: self.trackers.tracked(),
             databases: databases.map(summary).collect(),
         }
     }
@@ -185,6 +227,7 @@ impl Keyspace {
             self.watchers.touch_all(number, emptied, None, now);
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
+        self.news.extend(self.trackers.flush().into_iter().map(News::Stale));
         flushed
     }
 
@@ -228,7 +271,7 @@ impl Keys<'_> {
     pub(crate) fn get(&mut self, key: &[u8], look: Look) -> Option<&Entry> {
         self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
-        let Keyspace { databases, counts, events: log, .. } = &mut *self.keyspace;
+        let Keyspace { databases, counts, news, .. } = &mut *self.keyspace;
         let touches = touches && matches!(look, Look::Read | Look::Write);
         let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
         if look != Look::Write {
@@ -236,7 +279,7 @@ impl Keys<'_> {
         }
         let is_event = matches!(look, Look::Read | Look::Inspect);
         if found.is_none() && is_event && events.wants(Class::Missed) {
-            log.push(Event { database, name: "keymiss", key: key.into() });
+            news.push(News::Event(Event { database, name: "keymiss", key: key.into() }));
         }
         found
     }
@@ -291,18 +334,31 @@ impl Keys<'_> {
         self.database_mut().set_deadline(key, deadline);
     }
 
-    /// Tells those who watch a key that it has changed.
+    /// Tells those who watch a key, or keep a copy of it, that it has changed.
     pub(crate) fn changed(&mut self, key: &[u8]) {
-        let Keyspace { databases, watchers, .. } = &mut *self.keyspace;
+        self.changed_by(key, self.scope.client);
+    }
+
+    fn changed_by(&mut self, key: &[u8], client: u64) {
+        let Keyspace { databases, watchers, trackers, news, .. } = &mut *self.keyspace;
         let number = self.scope.database;
         watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
+        news.extend(trackers.touch(key, client).into_iter().map(News::Stale));
+    }
+
+    /// Notes that the client keeps a copy of a key.
+    pub(crate) fn note_read(&mut self, key: &[u8], keys_max: usize) {
+        let Keyspace { trackers, news, .. } = &mut *self.keyspace;
+        let stale = trackers.note_read(self.scope.client, key, keys_max);
+        news.extend(stale.into_iter().map(News::Stale));
     }
 
     /// Notes an event, if somebody may want it.
     pub(crate) fn notify(&mut self, class: Class, name: &'static str, key: &[u8]) {
         if self.scope.events.wants(class) {
             let database = self.scope.database;
-            self.keyspace.events.push(Event { database, name, key: key.into() });
+            let event = Event { database, name, key: key.into() };
+            self.keyspace.news.push(News::Event(event));
         }
     }
 

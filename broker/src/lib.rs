@@ -50,6 +50,7 @@ mod host;
 mod keyspace;
 mod listen;
 mod members;
+mod memory;
 mod message;
 mod outbox;
 mod pattern;

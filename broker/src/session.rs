@@ -100,6 +100,7 @@ type Answer = Result<Reply, CommandError>;
 /// A higher limit of `slowlog-log-slower-than` needs no clock for commands that are sent all day.
 const UNTIMED_MICROS: i64 = 10_000;
 
+const OUT_OF_MEMORY: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 const SYNTAX_ERROR: &[u8] = b"ERR syntax error";
 const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of range";
 
@@ -227,6 +228,7 @@ impl Session {
         self.leave_all(audience);
         self.stop_monitoring(audience);
         self.unwatch(audience);
+        self.leave_tracking(audience);
     }
 
     /// Finds the command that a request names.
@@ -283,6 +285,9 @@ impl Session {
             return Err(b"ERR Command not allowed inside a transaction".to_vec());
         }
         self.check_permission(entry, request, audience, self.transaction.is_some())?;
+        if (entry.may_grow || self.transaction.is_some()) && self.lacks_memory(entry, audience) {
+            return Err(OUT_OF_MEMORY.to_vec());
+        }
         if self.member.protocol.get() == Protocol::Resp2
             && self.is_subscribed()
             && !entry.runs_while_subscribed
@@ -323,7 +328,10 @@ impl Session {
             Command::Unsubscribe => self.unsubscribe(Kind::Channel, request, audience),
             Command::SUnsubscribe => self.unsubscribe(Kind::Shard, request, audience),
             Command::PUnsubscribe => self.unsubscribe(Kind::Pattern, request, audience),
-            Command::Exec => self.exec(audience),
+            Command::Exec => {
+                self.exec(audience);
+                self.end_caching(entry.spec);
+            }
             Command::Quit => {
                 self.reply(audience, &Reply::ok());
                 audience.mail().disconnect(&self.member, Disconnect::Quit);
@@ -346,10 +354,19 @@ impl Session {
                 Ok(()) => audience.effects.push(Effect::ShutDown),
                 Err(error) => self.fail(entry, audience, error),
             },
-            command => match self.answer(command, request, audience) {
-                Ok(reply) => self.reply(audience, &reply),
-                Err(error) => self.fail(entry, audience, error),
-            },
+            command => {
+                let has_waited = self.begin_answer();
+                match self.answer(command, request, audience) {
+                    Ok(reply) => self.reply(audience, &reply),
+                    Err(error) => self.fail(entry, audience, error),
+                }
+                if has_waited {
+                    audience.mail().end_deferring(&self.member);
+                }
+                if audience.held.is_none() {
+                    self.end_caching(entry.spec);
+                }
+            }
         }
         flow
     }
@@ -397,8 +414,8 @@ impl Session {
             Command::ClientPause => self.client_pause(request),
             Command::ClientSetInfo => self.client_setinfo(request),
             Command::ClientSetName => self.client_setname(request.argument(2)),
-            Command::ClientTracking => self.client_tracking(request),
-            Command::ClientTrackingInfo => Ok(self.client_trackinginfo()),
+            Command::ClientTracking => self.client_tracking(request, audience),
+            Command::ClientTrackingInfo => Ok(self.client_trackinginfo(audience)),
             Command::ClientUnblock => self.client_unblock(request),
             Command::ClientUnpause => Ok(self.client_unpause(audience)),
             Command::Cluster => Err(b"ERR This instance has cluster support disabled".to_vec()),

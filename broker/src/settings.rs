@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::config::directive;
 
 /// The settings of a server.
 #[derive(Debug)]
@@ -56,12 +55,6 @@ impl Settings {
     /// Returns the value that was given for a directive without a meaning here.
     pub(crate) fn other(&self, name: &str) -> Option<Vec<Vec<u8>>> {
         self.others.read().get(name).cloned()
-    }
-
-    /// Returns the bytes of the directive `maxmemory`, which means something for clients only.
-    pub(crate) fn maxmemory(&self) -> usize {
-        let given = self.other("maxmemory").and_then(|values| directive::memory(values.first()?));
-        given.unwrap_or(0)
     }
 
     pub(crate) fn set_other(&self, name: &str, values: Vec<Vec<u8>>) {

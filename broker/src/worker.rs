@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 use crate::accept::{Accepted, Listener, accept};
 use crate::address::Address;
 use crate::audience::{Audience, Effect, Member};
-use crate::card::{Card, Mark, Wish};
+use crate::card::{Card, Home, Mark, Wish};
 use crate::connection::{Connection, Scratch};
 use crate::disconnect::Disconnect;
 use crate::host::Host;
@@ -256,11 +256,13 @@ impl Worker {
         stats.connections_received.add(1);
         stats.connected_clients.add(1);
         let id = self.host.broker.next_client_id();
-        let card = Arc::new(Card::new(id, peer, local, stream.descriptor()));
-        self.host.cards.add(card.clone());
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
-        let member = Rc::new(Member::new(id, entry.key()));
+        let home = Home { worker: self.audience.borrow().worker(), place: entry.key() };
+        let card = Arc::new(Card::new(id, home, peer, local, stream.descriptor()));
+        self.host.cards.add(card.clone());
+        let member = Rc::new(Member::new(id, home.place));
+        self.audience.borrow_mut().enter(&member);
         let session = Session::new(self.host.clone(), member.clone(), card.clone());
         let connection = Rc::new(Connection::new(stream, card, member, session));
         entry.insert(connection.clone());
@@ -331,7 +333,7 @@ impl Worker {
     /// Closes the clients that hold most, until all hold less than `maxmemory-clients`.
     fn evict(&self) {
         let limit = self.audience.borrow().config.maxmemory_clients;
-        let Some(bytes_max) = limit.bytes(self.host.settings.maxmemory()) else { return };
+        let Some(bytes_max) = limit.bytes(self.audience.borrow().config.maxmemory) else { return };
         let mut cards = self.host.cards.all();
         let mut bytes: usize = cards.iter().map(|card| card.bytes()).sum();
         cards.sort_by_key(|card| card.bytes());
@@ -418,6 +420,7 @@ impl Worker {
         // A transaction that ended in a panic must not hold everybody up.
         self.host.broker.release(&mut self.audience.borrow_mut());
         connection.end(&mut self.audience.borrow_mut());
+        self.audience.borrow_mut().exit(&connection.member);
         self.host.cards.remove(connection.card.id);
         let mut connections = self.connections.borrow_mut();
         connections.remove(connection.member.place);

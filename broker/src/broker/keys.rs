@@ -1,15 +1,16 @@
 //! The keys, which lie within the order: a command on them, and the messages that tell of it, stand
 //! together in everybody's order.
 
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Broker, Order};
-use crate::audience::{Audience, Content};
+use crate::audience::{Audience, Content, Delivery};
 use crate::clock::since_1970;
-use crate::keyspace::{Keys, Keyspace, Scope};
+use crate::keyspace::{Event, Keys, Keyspace, News, Scope};
 use crate::message::Space;
 
 /// What a session says of a command on keys.
@@ -19,6 +20,8 @@ pub(crate) struct View {
     pub(crate) database: u16,
     /// Whether it counts as a use of the keys.
     pub(crate) touches: bool,
+    /// The client that runs it; 0 for none.
+    pub(crate) client: u64,
 }
 
 /// Keys that expire while the order is held once: a hundred or so microseconds, with all events.
@@ -26,13 +29,14 @@ const EXPIRED_AT_ONCE_MAX: usize = 64;
 
 impl View {
     fn scope(self, audience: &Audience) -> Scope {
-        let Self { database, touches } = self;
+        let Self { database, touches, client } = self;
         let config = &audience.config;
         Scope {
             database,
             now: 0,
             events: config.notify_keyspace_events,
             touches,
+            client,
             databases: config.databases,
             value_bytes_max: config.proto_max_bulk_len,
         }
@@ -65,10 +69,8 @@ impl Broker {
             Some(mut order) => {
                 let now = order.time;
                 let result = run(&mut order.keyspace, now);
-                if order.keyspace.has_events() {
-                    let wake = self.tell(&mut order, audience);
-                    audience.wake_later(wake);
-                }
+                let wake = self.tell(&mut order, audience);
+                audience.wake_later(wake);
                 audience.held = Some(order);
                 result
             }
@@ -76,13 +78,21 @@ impl Broker {
                 let now = now();
                 let mut order = self.shared.order.lock();
                 let result = run(&mut order.keyspace, now);
-                if order.keyspace.has_events() {
-                    let wake = self.tell(&mut order, audience);
-                    drop(order);
-                    wake.into_iter().for_each(Waker::wake);
-                }
+                order.keyspace.end_command();
+                let wake = self.tell(&mut order, audience);
+                drop(order);
+                wake.into_iter().for_each(Waker::wake);
                 result
             }
+        }
+    }
+
+    /// Tells what waits for the end of a transaction.
+    pub(super) fn end_transaction(&self, audience: &mut Audience) {
+        if let Some(mut order) = audience.held.take() {
+            order.keyspace.end_command();
+            let wake = self.tell(&mut order, audience);
+            audience.wake_later(wake);
         }
     }
 
@@ -95,21 +105,51 @@ impl Broker {
         removed == EXPIRED_AT_ONCE_MAX
     }
 
-    /// Publishes the events of what has just changed, and returns whom to wake.
+    /// Returns the memory that keys and values take.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.shared.key_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tells of what has just changed, and returns whom to wake.
     fn tell(&self, order: &mut Order, audience: &mut Audience) -> SmallVec<[Waker; 4]> {
-        let classes = audience.config.notify_keyspace_events;
+        self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
         let mut wake = SmallVec::new();
-        for event in order.keyspace.take_events() {
-            if classes.by_key() {
-                let channel = event.key_channel();
-                wake.extend(self.publish_held(order, audience, &channel, event.name.as_bytes()));
-            }
-            if classes.by_event() {
-                let channel = event.event_channel();
-                wake.extend(self.publish_held(order, audience, &channel, &event.key));
+        if !order.keyspace.has_news() {
+            return wake;
+        }
+        for news in order.keyspace.take_news() {
+            match news {
+                News::Event(event) => self.publish_event(order, audience, &event, &mut wake),
+                News::Stale(stale) if stale.to.worker == audience.worker() => {
+                    audience.deliver_all(order.take_inbox(stale.to.worker));
+                    audience.tell_stale(&stale);
+                }
+                News::Stale(stale) => {
+                    let inbox = &mut order.inboxes[stale.to.worker.index()];
+                    inbox.deliveries.push(Delivery::Stale(stale));
+                    wake.extend(inbox.worker.take());
+                }
             }
         }
         wake
+    }
+
+    fn publish_event(
+        &self,
+        order: &mut Order,
+        audience: &mut Audience,
+        event: &Event,
+        wake: &mut SmallVec<[Waker; 4]>,
+    ) {
+        let classes = audience.config.notify_keyspace_events;
+        if classes.by_key() {
+            let channel = event.key_channel();
+            wake.extend(self.publish_held(order, audience, &channel, event.name.as_bytes()));
+        }
+        if classes.by_event() {
+            let channel = event.event_channel();
+            wake.extend(self.publish_held(order, audience, &channel, &event.key));
+        }
     }
 
     fn publish_held(

@@ -308,6 +308,31 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "maxmemory",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a memory value",
+        kind: Kind::Memory {
+            min: 0,
+            get: |config| config.maxmemory,
+            set: |config, bytes| config.maxmemory = bytes,
+        },
+    },
+    Directive {
+        name: "tracking-table-max-keys",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number",
+        kind: Kind::Integer {
+            min: 0,
+            max: i64::MAX,
+            get: |config| i64::try_from(config.tracking_table_max_keys).unwrap_or(i64::MAX),
+            set: |config, count| {
+                config.tracking_table_max_keys = usize::try_from(count).unwrap_or(0);
+            },
+        },
+    },
+    Directive {
         name: "maxmemory-clients",
         change: Change::Free,
         is_shown: true,

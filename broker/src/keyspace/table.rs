@@ -139,11 +139,11 @@ impl<E> Table<E> {
             return None;
         }
         let count = self.buckets.len();
-        let at = usize::try_from(chance).unwrap_or(0) % count;
+        let chance = usize::try_from(chance).unwrap_or(0);
+        let at = chance % count;
         let filled = (at..count).chain(0..at).find(|&index| self.buckets[index].is_some())?;
         let keys = || chain(&self.buckets[filled]).map(|(key, _)| key);
-        let place = usize::try_from(chance.rotate_left(32)).unwrap_or(0) % keys().count();
-        keys().nth(place)
+        keys().nth(chance / count % keys().count())
     }
 
     /// The bucket of a hash.

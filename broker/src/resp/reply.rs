@@ -14,6 +14,7 @@ use redis_protocol::resp3::encode::complete as resp3;
 use redis_protocol::resp3::types::{BorrowedFrame as Frame3, VerbatimStringFormat};
 
 use super::Protocol;
+use crate::keyspace::What;
 
 /// One reply, whatever the protocol version.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,6 +278,35 @@ pub(crate) fn confirmation(
         (None, Protocol::Resp3) => out.extend_from_slice(b"_\r\n"),
     }
     integer(out, subscriptions);
+}
+
+/// Appends what tells a client that copies of its are stale.
+pub(crate) fn stale(out: &mut Vec<u8>, protocol: Protocol, what: &What) {
+    let is_push = protocol == Protocol::Resp3;
+    match (what, is_push) {
+        (What::Unknown(client), _) => {
+            push_header(out, protocol, b'2');
+            bulk(out, b"tracking-redir-broken");
+            return integer(out, usize::try_from(*client).unwrap_or(usize::MAX));
+        }
+        (_, true) => {
+            push_header(out, protocol, b'2');
+            bulk(out, b"invalidate");
+        }
+        (_, false) => {
+            push_header(out, protocol, b'3');
+            bulk(out, b"message");
+            bulk(out, b"__redis__:invalidate");
+        }
+    }
+    match what {
+        What::Keys(keys) => {
+            array_header(out, keys.len());
+            keys.iter().for_each(|key| bulk(out, key));
+        }
+        _ if is_push => out.extend_from_slice(b"_\r\n"),
+        _ => out.extend_from_slice(b"$-1\r\n"),
+    }
 }
 
 fn push_header(out: &mut Vec<u8>, protocol: Protocol, count: u8) {

@@ -99,13 +99,14 @@ impl Session {
 
     /// `RESET`
     pub(super) fn reset(&mut self, audience: &mut Audience) {
-        self.end(audience);
+        self.leave_all(audience);
+        self.stop_monitoring(audience);
+        self.unwatch(audience);
         self.transaction = None;
         self.note_transaction();
         self.silence = Silence::default();
         self.member.silent.set(false);
-        self.tracking = None;
-        self.note_tracking();
+        self.stop_tracking(audience);
         for mark in [Mark::NoEvict, Mark::NoTouch] {
             self.card.set(mark, false);
         }

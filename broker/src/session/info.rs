@@ -10,6 +10,7 @@ use crate::command;
 use crate::config::Config;
 use crate::host::{Host, REDIS_VERSION, VERSION};
 use crate::keyspace::{Report, Summary};
+use crate::memory::{peak_bytes, resident_bytes};
 use crate::message::Space;
 use crate::resp::reply::Reply;
 use crate::stats::Counter;
@@ -144,9 +145,13 @@ impl Subject<'_> {
 
     fn memory(&self) -> Values {
         let (resident, peak) = (resident_bytes(), peak_bytes());
+        let used = self.host.used_bytes() as u64;
+        let maximum = self.config.maxmemory as u64;
         vec![
-            ("used_memory", resident.to_string()),
-            ("used_memory_human", human(resident)),
+            ("used_memory", used.to_string()),
+            ("used_memory_human", human(used)),
+            ("maxmemory", maximum.to_string()),
+            ("maxmemory_human", human(maximum)),
             ("used_memory_rss", resident.to_string()),
             ("used_memory_rss_human", human(resident)),
             ("used_memory_dataset", self.keys.bytes.to_string()),
@@ -173,6 +178,9 @@ impl Subject<'_> {
             ("expired_keys", self.keys.counts.expired.to_string()),
             ("keyspace_hits", self.keys.counts.hits.to_string()),
             ("keyspace_misses", self.keys.counts.misses.to_string()),
+            ("tracking_total_keys", self.keys.tracked.keys.to_string()),
+            ("tracking_total_items", self.keys.tracked.items.to_string()),
+            ("tracking_total_prefixes", self.keys.tracked.prefixes.to_string()),
             ("pubsub_channels", broker.channel_count(Space::Channels).to_string()),
             ("pubsub_patterns", broker.pattern_count().to_string()),
             ("pubsubshard_channels", broker.channel_count(Space::Shards).to_string()),
@@ -239,21 +247,6 @@ fn field(text: &mut String, name: &str, value: impl Display) {
 fn client_bytes(host: &Host) -> u64 {
     let bytes = host.cards.all().iter().map(|card| card.bytes()).sum::<usize>();
     bytes as u64
-}
-
-fn resident_bytes() -> u64 {
-    status_kilobytes("VmRSS:") * 1024
-}
-
-fn peak_bytes() -> u64 {
-    status_kilobytes("VmHWM:") * 1024
-}
-
-/// Reads a figure that the kernel keeps of this process; 0 where it does not.
-fn status_kilobytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 #[cfg(unix)]

@@ -81,13 +81,22 @@ impl Session {
         audience: &mut Audience,
     ) -> Answer {
         let view = self.view();
-        self.host.broker.with_keys(audience, view, |keys| run(keys, request))
+        if !self.caches_what_it_reads() {
+            return self.host.broker.with_keys(audience, view, |keys| run(keys, request));
+        }
+        let read = self.keys_read(request);
+        let keys_max = audience.config.tracking_table_max_keys;
+        self.host.broker.with_keys(audience, view, |keys| {
+            let answer = run(keys, request);
+            read.iter().for_each(|key| keys.note_read(key, keys_max));
+            answer
+        })
     }
 
     /// How the client sees the keys.
     pub(super) fn view(&self) -> View {
         let database = self.card.counts.database.load(Ordering::Relaxed);
-        View { database, touches: !self.card.is(Mark::NoTouch) }
+        View { database, touches: !self.card.is(Mark::NoTouch), client: self.card.id }
     }
 }
 

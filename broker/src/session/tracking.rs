@@ -1,11 +1,13 @@
-//! `CLIENT TRACKING`: server-assisted caching. Without keys nothing is ever invalidated, but
-//! clients that ask for it must be told the same as by Redis.
+//! `CLIENT TRACKING`: clients that keep copies of what they read are told when these are stale.
 
 use std::sync::atomic::Ordering;
 
 use super::client::on_or_off;
-use super::{Answer, CommandError, SYNTAX_ERROR, Session};
+use super::{Answer, CommandError, SYNTAX_ERROR, Session, table};
+use crate::audience::Audience;
 use crate::card::Mark;
+use crate::command::Spec;
+use crate::keyspace::Tracker;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 
@@ -24,7 +26,11 @@ pub(super) struct Tracking {
 
 impl Session {
     /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
-    pub(super) fn client_tracking(&mut self, request: Request<'_>) -> Answer {
+    pub(super) fn client_tracking(
+        &mut self,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Answer {
         let wanted = self.parse_tracking(request)?;
         if on_or_off(request.argument(2))? {
             self.check_tracking(&wanted)?;
@@ -33,12 +39,84 @@ impl Session {
             if wanted.broadcast && prefixes.is_empty() {
                 prefixes.push(Vec::new());
             }
-            self.tracking = Some(Box::new(Tracking { prefixes, ..wanted }));
+            let tracking = Tracking { prefixes, ..wanted };
+            let tracker = self.tracker(&tracking);
+            self.host.broker.with_keyspace(audience, |keyspace, _| {
+                keyspace.track(self.card.id, tracker);
+            });
+            self.tracking = Some(Box::new(tracking));
+            self.note_tracking();
         } else {
-            self.tracking = None;
+            self.stop_tracking(audience);
+        }
+        Ok(Reply::ok())
+    }
+
+    /// Returns what the keyspace must know.
+    fn tracker(&self, tracking: &Tracking) -> Tracker {
+        let other = self.host.cards.get(tracking.redirect);
+        if let Some(card) = &other {
+            card.set(Mark::Recipient, true);
+        }
+        let prefixes = tracking.prefixes.iter().map(|prefix| prefix.as_slice().into());
+        Tracker {
+            own: self.card.recipient(),
+            other: other.map(|card| card.recipient()),
+            is_broken: false,
+            prefixes: tracking.broadcast.then(|| prefixes.collect()),
+            no_loop: tracking.no_loop,
+        }
+    }
+
+    pub(super) fn stop_tracking(&mut self, audience: &mut Audience) {
+        if self.tracking.take().is_some() {
+            self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.untrack(self.card.id));
         }
         self.note_tracking();
-        Ok(Reply::ok())
+    }
+
+    /// Ends what others have to do with the client's tracking, since it leaves.
+    pub(super) fn leave_tracking(&mut self, audience: &mut Audience) {
+        self.stop_tracking(audience);
+        if self.card.is(Mark::Recipient) {
+            let id = self.card.id;
+            self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.lose_recipient(id));
+        }
+    }
+
+    /// Whether the client is to be told when what it reads now is stale.
+    pub(super) fn caches_what_it_reads(&self) -> bool {
+        self.tracking.as_ref().is_some_and(|tracking| match tracking.caching {
+            _ if tracking.broadcast => false,
+            Some(wanted) => wanted,
+            None => !tracking.opt_in,
+        })
+    }
+
+    /// Returns the keys that a request reads.
+    pub(super) fn keys_read<'a>(&self, request: Request<'a>) -> Vec<&'a [u8]> {
+        match self.look_up(request) {
+            Ok(entry) if entry.spec.has_flag("readonly") => {
+                table::keys(entry.spec, request).into_iter().map(|key| key.name).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes what the client is told of its own changes wait until it is answered. Returns whether
+    /// it has to be let go then.
+    pub(super) fn begin_answer(&self) -> bool {
+        self.tracking.is_some() && self.member.begin_deferring()
+    }
+
+    /// Ends what `CLIENT CACHING` said of the next command, unless that was about the client as well.
+    pub(super) fn end_caching(&mut self, spec: &Spec) {
+        if let Some(tracking) = &mut self.tracking
+            && self.transaction.is_none()
+            && !spec.name.starts_with("client")
+        {
+            tracking.caching = None;
+        }
     }
 
     /// Keeps what others see.
@@ -180,7 +258,11 @@ impl Session {
     }
 
     /// `CLIENT TRACKINGINFO`
-    pub(super) fn client_trackinginfo(&self) -> Reply {
+    pub(super) fn client_trackinginfo(&self, audience: &mut Audience) -> Reply {
+        let is_broken = self
+            .host
+            .broker
+            .with_keyspace(audience, |keyspace, _| keyspace.is_tracking_broken(self.card.id));
         let tracking = self.tracking.clone().unwrap_or_default();
         let mut flags = vec![if self.tracking.is_some() { "on" } else { "off" }];
         let caching = (tracking.opt_in && tracking.caching == Some(true), "caching-yes");
@@ -191,6 +273,9 @@ impl Session {
         flags.extend(rest.iter().filter(|(holds, _)| *holds).map(|(_, name)| name));
         if tracking.no_loop {
             flags.push("noloop");
+        }
+        if is_broken {
+            flags.push("broken_redirect");
         }
         Reply::Map(vec![
             (Reply::bulk("flags"), Reply::Set(flags.iter().map(Reply::bulk).collect())),

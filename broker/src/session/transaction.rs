@@ -26,6 +26,10 @@ impl Transaction {
         self.failed = true;
     }
 
+    pub(super) fn may_grow(&self) -> bool {
+        self.queued.iter().any(|(entry, _)| entry.may_grow)
+    }
+
     pub(super) fn has_writes(&self) -> bool {
         self.queued.iter().any(|(entry, _)| entry.pauses_with_writes)
     }
@@ -72,6 +76,20 @@ impl Session {
         self.note_transaction();
         self.unwatch(audience);
         Ok(Reply::ok())
+    }
+
+    /// Whether a command must not run, or not be queued, since keys take too much.
+    pub(super) fn lacks_memory(&self, entry: Entry, audience: &Audience) -> bool {
+        use Command::{Discard, Exec, Quit, Reset};
+        let maximum = audience.config.maxmemory;
+        let may_grow = match (entry.spec.command, &self.transaction) {
+            (Exec, Some(transaction)) => transaction.may_grow(),
+            (Discard | Exec | Quit | Reset, _) => false,
+            // Queuing takes memory as well.
+            (_, Some(_)) => true,
+            (_, None) => entry.may_grow,
+        };
+        maximum != 0 && may_grow && self.host.used_bytes() > maximum
     }
 
     /// `EXEC`

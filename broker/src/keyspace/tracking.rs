@@ -1,0 +1,210 @@
+//! Client-side caching: who is to be told that what it has read is stale.
+//!
+//! In the usual mode a client is told of each key that it has read, once; in broadcasting mode of
+//! every key with one of its prefixes. As in Redis, keys of all databases with one name are one.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::registry::WorkerId;
+
+/// All clients that keep copies.
+#[derive(Debug, Default)]
+pub(super) struct Trackers {
+    clients: BTreeMap<u64, Tracker>,
+    /// Who has read a key, in order.
+    readers: HashMap<Box<[u8]>, Readers, RandomState>,
+    prefixes: BTreeMap<Box<[u8]>, Prefix>,
+    /// How many readers there are of all keys.
+    reads: usize,
+}
+
+type Readers = SmallVec<[u64; 2]>;
+
+/// What a client that keeps copies wants.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracker {
+    /// The client itself.
+    pub(crate) own: Recipient,
+    /// Another that is told in its place.
+    pub(crate) other: Option<Recipient>,
+    /// Whether that one is gone.
+    pub(crate) is_broken: bool,
+    /// In broadcasting mode; the empty one is for all keys.
+    pub(crate) prefixes: Option<Vec<Box<[u8]>>>,
+    /// Whether it is not told of its own changes.
+    pub(crate) no_loop: bool,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    pub(crate) client: u64,
+    pub(crate) worker: WorkerId,
+    /// Where its worker keeps it.
+    pub(crate) place: usize,
+}
+
+/// What one client is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Stale {
+    pub(crate) to: Recipient,
+    /// Whether it is told in place of another, so that RESP2 will do.
+    pub(crate) is_redirected: bool,
+    pub(crate) what: What,
+}
+
+/// What is stale.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Keys(Vec<Box<[u8]>>),
+    /// All of them, since a database was emptied.
+    All,
+    /// Nobody knows: the client that was to be told is gone.
+    Unknown(u64),
+}
+
+/// Those who want to know of keys with one prefix.
+#[derive(Debug, Default)]
+struct Prefix {
+    clients: Vec<u64>,
+    /// Keys that have changed, and who changed them last.
+    changed: BTreeMap<Box<[u8]>, u64>,
+}
+
+/// How much is tracked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tracked {
+    pub(crate) keys: usize,
+    pub(crate) items: usize,
+    pub(crate) prefixes: usize,
+}
+
+impl Trackers {
+    pub(super) fn add(&mut self, client: u64, tracker: Tracker) {
+        self.remove(client);
+        for prefix in tracker.prefixes.iter().flatten() {
+            self.prefixes.entry(prefix.clone()).or_default().clients.push(client);
+        }
+        self.clients.insert(client, tracker);
+    }
+
+    pub(super) fn remove(&mut self, client: u64) {
+        let Some(tracker) = self.clients.remove(&client) else { return };
+        for prefix in tracker.prefixes.iter().flatten() {
+            if let Some(known) = self.prefixes.get_mut(prefix) {
+                known.clients.retain(|other| *other != client);
+                if known.clients.is_empty() {
+                    self.prefixes.remove(prefix);
+                }
+            }
+        }
+    }
+
+    /// Forgets a client that others have redirected to.
+    pub(super) fn lose(&mut self, client: u64) {
+        for tracker in self.clients.values_mut() {
+            tracker.is_broken |= tracker.other.is_some_and(|other| other.client == client);
+        }
+    }
+
+    /// Whether the client that was to be told in place of this one is gone.
+    pub(super) fn is_broken(&self, client: u64) -> bool {
+        self.clients.get(&client).is_some_and(|tracker| tracker.is_broken)
+    }
+
+    pub(super) fn tracked(&self) -> Tracked {
+        Tracked { keys: self.readers.len(), items: self.reads, prefixes: self.prefixes.len() }
+    }
+
+    /// Notes that a client has read a key, and returns what is stale since there is no room for so
+    /// many.
+    pub(super) fn note_read(&mut self, client: u64, key: &[u8], keys_max: usize) -> Vec<Stale> {
+        let readers = match self.readers.get_mut(key) {
+            Some(readers) => readers,
+            None => self.readers.entry(key.into()).or_default(),
+        };
+        if let Err(place) = readers.binary_search(&client) {
+            readers.insert(place, client);
+            self.reads += 1;
+        }
+        let mut stale = Vec::new();
+        while keys_max > 0 && self.readers.len() > keys_max {
+            let Some(any) = self.readers.keys().next().cloned() else { break };
+            stale.extend(self.tell_readers(&any, 0));
+        }
+        stale
+    }
+
+    /// Returns who is to be told of a change at once. Those who are told by prefixes are told when
+    /// the command has ended.
+    pub(super) fn touch(&mut self, key: &[u8], changer: u64) -> Vec<Stale> {
+        if self.clients.is_empty() {
+            return Vec::new();
+        }
+        for (_, prefix) in self.prefixes.iter_mut().filter(|(prefix, _)| key.starts_with(prefix)) {
+            prefix.changed.insert(key.into(), changer);
+        }
+        self.tell_readers(key, changer)
+    }
+
+    /// Returns what to tell everybody when a database is emptied.
+    pub(super) fn flush(&mut self) -> Vec<Stale> {
+        self.readers = HashMap::default();
+        self.reads = 0;
+        let clients = self.clients.values();
+        clients.map(|tracker| tracker.stale(What::All)).collect()
+    }
+
+    /// Whether there is something to tell by prefixes.
+    pub(super) fn has_broadcasts(&self) -> bool {
+        self.prefixes.values().any(|prefix| !prefix.changed.is_empty())
+    }
+
+    /// Returns what is to be told by prefixes.
+    pub(super) fn take_broadcasts(&mut self) -> Vec<Stale> {
+        let mut stale = Vec::new();
+        for prefix in self.prefixes.values_mut() {
+            let changed = std::mem::take(&mut prefix.changed);
+            for (client, tracker) in
+                prefix.clients.iter().filter_map(|id| Some((id, self.clients.get(id)?)))
+            {
+                let is_told = |changer: &u64| !tracker.no_loop || changer != client;
+                let keys = changed.iter().filter(|(_, changer)| is_told(changer));
+                let keys: Vec<Box<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
+                if !keys.is_empty() {
+                    stale.push(tracker.stale(What::Keys(keys)));
+                }
+            }
+        }
+        stale
+    }
+
+    fn tell_readers(&mut self, key: &[u8], changer: u64) -> Vec<Stale> {
+        let Some((key, readers)) = self.readers.remove_entry(key) else { return Vec::new() };
+        self.reads -= readers.len();
+        let trackers = readers.iter().filter_map(|id| Some((*id, self.clients.get(id)?)));
+        let is_told = |client: u64, tracker: &Tracker| {
+            tracker.prefixes.is_none() && !(tracker.no_loop && client == changer)
+        };
+        trackers
+            .filter(|(client, tracker)| is_told(*client, tracker))
+            .map(|(_, tracker)| tracker.stale(What::Keys(vec![key.clone()])))
+            .collect()
+    }
+}
+
+impl Tracker {
+    fn stale(&self, what: What) -> Stale {
+        match self.other {
+            None => Stale { to: self.own, is_redirected: false, what },
+            Some(other) if self.is_broken => {
+                Stale { to: self.own, is_redirected: false, what: What::Unknown(other.client) }
+            }
+            Some(to) => Stale { to, is_redirected: true, what },
+        }
+    }
+}
