@@ -12,8 +12,8 @@ mod keys;
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 pub(crate) use self::keys::View;
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
 use crate::config::ReplayRule;
+use crate::counters::CountersFile;
 use crate::keyspace::Keyspace;
 use crate::message::{Message, Name, Published, Space};
 use crate::pattern;
@@ -60,6 +61,7 @@ struct Shared {
     last_client: AtomicU64,
     /// What keys and values take, for those who do not wait for the order.
     key_bytes: AtomicUsize,
+    counters: OnceLock<CountersFile>,
 }
 
 /// The order, held by a transaction so that nothing comes between its messages.
@@ -126,6 +128,7 @@ impl Broker {
             last_mailbox: AtomicU64::new(0),
             last_client: AtomicU64::new(0),
             key_bytes: AtomicUsize::new(0),
+            counters: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }

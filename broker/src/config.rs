@@ -67,6 +67,8 @@ pub struct Config {
     pub unixsocketperm: u32,
     /// Numbers that `SELECT` accepts, less one.
     pub databases: u16,
+    /// The file that counters are kept in; none by default.
+    pub counters_file: Option<PathBuf>,
     /// Changes of keys that are published.
     pub notify_keyspace_events: EventClasses,
     /// Whether `DEBUG` may be used.
@@ -222,6 +224,7 @@ impl Default for Config {
             unixsocket: None,
             unixsocketperm: 0,
             databases: 16,
+            counters_file: None,
             notify_keyspace_events: EventClasses::default(),
             enable_debug_command: DebugCommand::No,
             daemonize: false,

@@ -9,6 +9,7 @@ mod big;
 mod database;
 mod event;
 mod float;
+mod ledger;
 mod table;
 mod tracking;
 mod value;
@@ -23,11 +24,13 @@ pub(crate) use self::database::Entry;
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
+pub(crate) use self::ledger::{Counter, Queue, Record};
 pub(crate) use self::tracking::{Recipient, Stale, Tracked, Tracker, What};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 
 use self::database::Database;
+use self::ledger::Ledger;
 use self::tracking::Trackers;
 use self::watch::Watchers;
 
@@ -42,6 +45,8 @@ pub(crate) struct Keyspace {
     /// What is to be told before anything else happens.
     news: Vec<News>,
     counts: Counts,
+    /// What is kept of the keys across a restart, if anything.
+    ledger: Option<Ledger>,
     /// Of choices made by chance.
     choices: u64,
     /// Whether keys may only expire when they are asked for (`DEBUG SET-ACTIVE-EXPIRE 0`).
@@ -144,6 +149,45 @@ impl Keyspace {
         }
     }
 
+    /// Takes in what was kept, and has changes of such keys noted from now on.
+    pub(crate) fn keep_counters(&mut self, kept: &[Counter], queue: Arc<Queue>, now: u64) {
+        for counter in kept {
+            self.open(counter.database);
+            let entry = Entry::new(Value::Integer(counter.number), seconds(now));
+            self.databases[usize::from(counter.database)].put(&counter.key, entry);
+        }
+        let mut ledger = Ledger::new(queue);
+        ledger.settle(kept);
+        self.ledger = Some(ledger);
+    }
+
+    /// Returns what the counters file is to hold, with what is on its way to it.
+    pub(crate) fn counters_to_keep(&self) -> Vec<Counter> {
+        self.ledger.as_ref().map_or_else(Vec::new, Ledger::snapshot)
+    }
+
+    /// Returns what the counters file is to hold when nobody counts any more: the numbers as they
+    /// are.
+    pub(crate) fn settle_counters(&mut self) -> Vec<Counter> {
+        let counters = self.counters();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.settle(&counters);
+        }
+        counters
+    }
+
+    /// Returns all keys that hold an integer and do not expire.
+    fn counters(&self) -> Vec<Counter> {
+        let databases = (0..).zip(&self.databases);
+        let all = databases.flat_map(|(number, database)| {
+            database.iter().map(move |(key, entry)| (number, key, entry))
+        });
+        let counter = |(database, key, entry): (u16, &[u8], &Entry)| {
+            Some(Counter { database, key: key.into(), number: entry.counter()? })
+        };
+        all.filter_map(counter).collect()
+    }
+
     /// Has a client told of what becomes stale; replaces what it wanted before.
     pub(crate) fn track(&mut self, client: u64, tracker: Tracker) {
         self.trackers.add(client, tracker);
@@ -228,6 +272,9 @@ impl Keyspace {
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
         self.news.extend(self.trackers.flush().into_iter().map(News::Stale));
+        if let Some(ledger) = &mut self.ledger {
+            ledger.flush(database);
+        }
         flushed
     }
 
@@ -240,6 +287,9 @@ impl Keyspace {
             self.watchers.touch_all(one, old, Some(new), now);
             self.watchers.touch_all(other, new, Some(old), now);
             self.databases.swap(first, second);
+            if let Some(ledger) = &mut self.ledger {
+                ledger.swap(one, other);
+            }
         }
     }
 
@@ -336,12 +386,31 @@ impl Keys<'_> {
 
     /// Tells those who watch a key, or keep a copy of it, that it has changed.
     pub(crate) fn changed(&mut self, key: &[u8]) {
-        self.changed_by(key, self.scope.client);
+        self.tell_of(key);
+        let Keyspace { databases, ledger, .. } = &mut *self.keyspace;
+        if let Some(ledger) = ledger {
+            let database = self.scope.database;
+            let number = databases[usize::from(database)].get(key).and_then(Entry::counter);
+            ledger.note(database, key, number);
+        }
     }
 
-    fn changed_by(&mut self, key: &[u8], client: u64) {
+    /// The same for a key that was counted up to this number.
+    pub(crate) fn counted(&mut self, key: &[u8], number: i64) {
+        self.tell_of(key);
+        let Keyspace { databases, ledger, .. } = &mut *self.keyspace;
+        if let Some(ledger) = ledger {
+            let database = self.scope.database;
+            match databases[usize::from(database)].get(key).and_then(Entry::counter) {
+                Some(_) => ledger.note_count(database, key, number),
+                None => ledger.note(database, key, None),
+            }
+        }
+    }
+
+    fn tell_of(&mut self, key: &[u8]) {
         let Keyspace { databases, watchers, trackers, news, .. } = &mut *self.keyspace;
-        let number = self.scope.database;
+        let Scope { database: number, client, .. } = self.scope;
         watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
         news.extend(trackers.touch(key, client).into_iter().map(News::Stale));
     }

@@ -45,6 +45,7 @@ mod clock;
 mod command;
 mod config;
 mod connection;
+mod counters;
 mod disconnect;
 mod host;
 mod keyspace;

@@ -29,15 +29,20 @@ use crate::config::Config;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {}", Lower(source))]
+#[error("cannot {action}: {}", Lower(source))]
 pub struct BindError {
-    address: String,
+    action: String,
     source: io::Error,
 }
 
 impl BindError {
-    pub(crate) fn new(address: impl Into<String>, source: io::Error) -> Self {
-        Self { address: address.into(), source }
+    pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
+        Self { action: format!("listen on {address}"), source }
+    }
+
+    /// The server cannot do without a file.
+    pub(crate) fn of_file(path: &Path, source: io::Error) -> Self {
+        Self { action: format!("use {}", path.display()), source }
     }
 }
 

@@ -4,6 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -40,7 +43,19 @@ pub struct Server {
     stop: Arc<Notify>,
     /// Removed at the end.
     unix_path: Option<PathBuf>,
+    counters: Option<Counters>,
 }
+
+/// The thread that sees to the counters file, which ends with this.
+#[derive(Debug)]
+struct Counters {
+    broker: Broker,
+    /// Never used: the thread hears when it is dropped.
+    _running: mpsc::Sender<()>,
+}
+
+/// How often the disk is asked to hold the counters.
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Server {
     /// Listens on the addresses of `config` and starts its workers.
@@ -86,12 +101,17 @@ impl Server {
     #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
     pub async fn bind_loaded(broker: Broker, loaded: Loaded) -> Result<Self, BindError> {
         let config = loaded.config.clone();
+        if let Some(path) = &config.counters_file {
+            broker
+                .keep_counters(path.clone())
+                .map_err(|source| BindError::of_file(path, source))?;
+        }
         let listeners = listen(&config)?;
         // All are open before any of them is served: who reaches one may count on the others.
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let host = Host::new(broker, loaded, port).map_err(|error| {
+        let host = Host::new(broker.clone(), loaded, port).map_err(|error| {
             BindError::new("users", io::Error::new(io::ErrorKind::InvalidInput, error))
         })?;
         let host = Arc::new(host);
@@ -111,7 +131,11 @@ impl Server {
         {
             workers[0].listen(listener, workers.clone());
         }
-        Ok(Self { addresses, workers, ended, stop, unix_path: config.unixsocket })
+        let counters = config.counters_file.is_some().then(|| Counters::tend(broker)).transpose();
+        let counters =
+            counters.map_err(|source| BindError::new("the thread of the counters file", source))?;
+        let unix_path = config.unixsocket;
+        Ok(Self { addresses, workers, ended, stop, unix_path, counters })
     }
 
     /// Returns when a client has asked for the end with `SHUTDOWN`; the caller then calls
@@ -186,9 +210,26 @@ impl Server {
         for end in &mut self.ended {
             let _ = end.await;
         }
+        if let Some(Counters { broker, .. }) = &self.counters {
+            broker.close_counters();
+        }
         if let Some(path) = self.unix_path.take() {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+impl Counters {
+    fn tend(broker: Broker) -> io::Result<Self> {
+        let (running, ended) = mpsc::channel();
+        let own = broker.clone();
+        thread::Builder::new().name("counters".to_owned()).spawn(move || {
+            while ended.recv_timeout(COUNTERS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                own.tend_counters();
+            }
+            own.tend_counters();
+        })?;
+        Ok(Self { broker, _running: running })
     }
 }
 

@@ -7,7 +7,9 @@
 //! | `benchmark`     | the load tool: that it runs to its end, and what it leaves behind       |
 //! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
+//! | `counters`      | numbers that go on after any end of the process                          |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
+//! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
 //! | `listening`     | where a running server listens, and changing it                         |
 //! | `operation`     | what operators do with a running server and with the process            |
@@ -25,7 +27,9 @@ mod backplane;
 mod benchmark;
 mod chat_demo;
 mod configuration;
+mod counters;
 mod half_closed;
+mod keys;
 mod limits;
 mod listening;
 mod operation;

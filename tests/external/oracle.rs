@@ -6,6 +6,8 @@
 mod auth;
 #[path = "../e2e/backplane.rs"]
 mod backplane;
+#[path = "../e2e/keys.rs"]
+mod keys;
 #[path = "../e2e/limits.rs"]
 mod limits;
 #[path = "../e2e/listening.rs"]

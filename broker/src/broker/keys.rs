@@ -1,6 +1,9 @@
 //! The keys, which lie within the order: a command on them, and the messages that tell of it, stand
 //! together in everybody's order.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
@@ -10,7 +13,8 @@ use smallvec::SmallVec;
 use super::{Broker, Order};
 use crate::audience::{Audience, Content, Delivery};
 use crate::clock::since_1970;
-use crate::keyspace::{Event, Keys, Keyspace, News, Scope};
+use crate::counters::CountersFile;
+use crate::keyspace::{Event, Keys, Keyspace, News, Queue, Scope};
 use crate::message::Space;
 
 /// What a session says of a command on keys.
@@ -81,6 +85,7 @@ impl Broker {
                 order.keyspace.end_command();
                 let wake = self.tell(&mut order, audience);
                 drop(order);
+                self.write_counters();
                 wake.into_iter().for_each(Waker::wake);
                 result
             }
@@ -93,6 +98,52 @@ impl Broker {
             order.keyspace.end_command();
             let wake = self.tell(&mut order, audience);
             audience.wake_later(wake);
+            drop(order);
+            self.write_counters();
+        }
+    }
+
+    /// Takes in what a counters file has kept, and keeps it up to date from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the file is none, or cannot be written.
+    pub(crate) fn keep_counters(&self, path: PathBuf) -> io::Result<()> {
+        if self.shared.counters.get().is_some_and(|file| file.path() == path) {
+            return Ok(());
+        }
+        let counters = CountersFile::read(&path)?;
+        let queue = Arc::new(Queue::default());
+        let file = CountersFile::create(path, &counters, queue.clone())?;
+        if self.shared.counters.set(file).is_err() {
+            return Err(io::Error::other("the broker has another counters file"));
+        }
+        let mut order = self.shared.order.lock();
+        order.keyspace.keep_counters(&counters, queue, now());
+        self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sees to it that the disk has the counters, and that their file does not grow for ever.
+    pub(crate) fn tend_counters(&self) {
+        let Some(file) = self.shared.counters.get() else { return };
+        file.sync();
+        if file.is_overgrown() {
+            file.replace(|| self.shared.order.lock().keyspace.counters_to_keep());
+        }
+    }
+
+    /// Has the counters file hold the numbers as they are, since nobody counts any more.
+    pub(crate) fn close_counters(&self) {
+        if let Some(file) = self.shared.counters.get() {
+            file.replace(|| self.shared.order.lock().keyspace.settle_counters());
+        }
+    }
+
+    /// Writes what has changed of the counters. The order is not held.
+    fn write_counters(&self) {
+        if let Some(file) = self.shared.counters.get() {
+            file.write_queued();
         }
     }
 

@@ -381,6 +381,19 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "counters-file",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.counters_file.as_deref().map_or_else(Vec::new, path_bytes),
+            set: |config, path| {
+                config.counters_file = (!path.is_empty()).then(|| path_from(path));
+                Ok(())
+            },
+        },
+    },
+    Directive {
         name: "notify-keyspace-events",
         change: Change::Free,
         is_shown: true,

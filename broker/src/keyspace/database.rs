@@ -41,6 +41,11 @@ impl Entry {
         (self.deadline != NEVER).then_some(self.deadline)
     }
 
+    /// The number that it is, if it does not expire.
+    pub(crate) fn counter(&self) -> Option<i64> {
+        if self.deadline == NEVER { self.value.integer() } else { None }
+    }
+
     pub(crate) fn set_deadline(&mut self, deadline: Option<u64>) {
         self.deadline = deadline.unwrap_or(NEVER);
     }

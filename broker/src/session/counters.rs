@@ -67,7 +67,11 @@ fn add(keys: &mut Keys<'_>, key: &[u8], increment: i64) -> Answer {
         Some(_) => keys.change(key, |value| *value = Value::Integer(new)).unwrap_or_default(),
         None => keys.insert(key, Value::Integer(new)),
     }
-    keys.changed(key);
+    if increment > 0 {
+        keys.counted(key, new)
+    } else {
+        keys.changed(key)
+    }
     keys.notify(Class::Text, "incrby", key);
     Ok(Reply::Integer(new))
 }

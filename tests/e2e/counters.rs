@@ -1,0 +1,142 @@
+//! `counters-file`: numbers that go on where they were, or above, after any end of the process.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use harness::{Client, Process, Server};
+use harness::{DEADLINE, broker_bin, null, ok};
+
+use super::server;
+
+const FILE: &[&str] = &["--counters-file", "counters"];
+
+fn file(server: &Server) -> PathBuf {
+    server.dir().join("counters")
+}
+
+async fn count(client: &mut Client, times: usize) -> i64 {
+    let replies = client.pipeline("INCR id\r\n".repeat(times).as_bytes(), times).await;
+    replies.last().expect("it counts").integer()
+}
+
+#[tokio::test]
+async fn after_a_kill_counters_go_on_above_all_that_was_given_out() {
+    let mut server = server(FILE).await;
+    let mut highest = 0;
+    for round in 1..6 {
+        let mut client = server.client().await;
+        let first = count(&mut client, 1).await;
+        assert!(first > highest, "round {round}: {first} after {highest}");
+        highest = count(&mut client, 1_000 * round).await;
+        server.restart().await;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_counting_gives_no_number_twice() {
+    let mut server = server(FILE).await;
+    let mut client = server.client().await;
+    // Beyond what is reserved, so that the file is written to while others count.
+    client.command(&["INCRBY", "id", "499000"]).await;
+    client.send_raw("INCR id\r\n".repeat(20_000).as_bytes()).await;
+    let mut highest = 0;
+    for _ in 0..5_000 {
+        highest = client.read_reply().await.integer();
+    }
+    server.kill();
+    while let Some(reply) = client.next_reply().await {
+        highest = reply.integer();
+    }
+    server.restart().await;
+    let next = count(&mut server.client().await, 1).await;
+    assert!(next > highest, "{next} after {highest}");
+}
+
+#[tokio::test]
+async fn after_a_clean_end_everything_is_as_it_was() {
+    let mut server = server(FILE).await;
+    let mut client = server.client().await;
+    count(&mut client, 42).await;
+    for request in [
+        "SET set 7",
+        "SET text hello",
+        "SET expires 5 EX 1000",
+        "SET gone 5",
+        "DEL gone",
+        "SET down 10",
+        "DECR down",
+        "SET renamed 3",
+        "RENAME renamed new",
+        "SELECT 9",
+        "INCRBY id -5",
+        "SWAPDB 9 8",
+    ] {
+        let words: Vec<&str> = request.split(' ').collect();
+        assert!(!client.command(&words).await.is_error(), "{request}");
+    }
+    assert_eq!(server.stop(DEADLINE).await, 0);
+    server.restart().await;
+    let mut client = server.client().await;
+    for (key, number) in [("id", "42"), ("set", "7"), ("down", "9"), ("new", "3")] {
+        assert_eq!(client.command(&["GET", key]).await, number, "{key}");
+    }
+    for key in ["text", "expires", "gone", "renamed"] {
+        assert_eq!(client.command(&["GET", key]).await, null(), "{key}");
+    }
+    assert_eq!(client.command(&["SELECT", "8"]).await, ok());
+    assert_eq!(client.command(&["GET", "id"]).await, "-5");
+}
+
+#[tokio::test]
+async fn what_is_set_is_exact_after_a_kill_and_what_is_deleted_stays_so() {
+    let mut server = server(FILE).await;
+    let mut client = server.client().await;
+    count(&mut client, 10).await;
+    for request in
+        ["SET id 500", "SET flag 1", "INCR other", "DEL other", "INCR text", "SET text x"]
+    {
+        let words: Vec<&str> = request.split(' ').collect();
+        client.command(&words).await;
+    }
+    server.restart().await;
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["GET", "id"]).await, "500");
+    assert_eq!(client.command(&["GET", "flag"]).await, "1");
+    assert_eq!(client.command(&["EXISTS", "other", "text"]).await, 0);
+    client.command(&["FLUSHALL"]).await;
+    server.restart().await;
+    assert_eq!(server.client().await.command(&["DBSIZE"]).await, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_a_crash_has_cut_off_loads_what_is_whole() {
+    let mut server = server(FILE).await;
+    let mut client = server.client().await;
+    client.command(&["SET", "first", "1"]).await;
+    client.command(&["SET", "second", "2"]).await;
+    server.kill();
+    let whole = std::fs::read(file(&server)).expect("the file is there");
+    std::fs::write(file(&server), &whole[..whole.len() - 3]).expect("it can be written");
+    server.restart().await;
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["GET", "first"]).await, "1");
+    assert_eq!(client.command(&["GET", "second"]).await, null());
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("counters");
+    std::fs::write(&path, "damaged\n").expect("it can be written");
+    let arguments =
+        ["--port".to_owned(), "0".to_owned(), "--counters-file".to_owned(), path_text(&path)];
+    let mut process = Process::start(Command::new(broker_bin()).args(&arguments));
+    assert_eq!(process.exited(DEADLINE).await.code(), Some(1));
+    let said = "expected a counters file of version 1, found something else";
+    assert!(process.stderr().contains(said), "{}", process.transcript());
+    assert_eq!(std::fs::read(&path).expect("it is there"), b"damaged\n");
+}
+
+fn path_text(path: &std::path::Path) -> String {
+    path.to_str().expect("temporary directories have plain names").to_owned()
+}

@@ -1,0 +1,172 @@
+//! Keys: when they go, who is told, and that commands on them are atomic.
+
+use std::collections::BTreeMap;
+
+use harness::{Client, DEADLINE};
+use harness::{array, error, eventually, null, ok, within};
+
+use super::server;
+
+#[tokio::test]
+async fn a_key_that_nobody_asks_for_expires_and_subscribers_are_told() {
+    let server = server(&["--notify-keyspace-events", "Ex"]).await;
+    let mut subscriber = server.client().await;
+    subscriber.subscribe(&["__keyevent@0__:expired"]).await;
+    let mut client = server.client().await;
+    for key in ["a", "b", "c"] {
+        assert_eq!(client.command(&["SET", key, "v", "PX", "30"]).await, ok());
+        assert_eq!(client.command(&["SET", "stays", "v"]).await, ok());
+    }
+    let mut expired = Vec::new();
+    for _ in 0..3 {
+        let message = within(DEADLINE, subscriber.read_reply()).await;
+        expired.push(message.items()[2].text().to_owned());
+    }
+    expired.sort();
+    assert_eq!(expired, ["a", "b", "c"]);
+    assert_eq!(client.command(&["KEYS", "*"]).await, array!["stays"]);
+}
+
+#[tokio::test]
+async fn thousands_of_keys_that_expire_at_once_go_in_a_short_time() {
+    const KEYS: usize = 20_000;
+
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let requests: String = (0..KEYS).map(|key| format!("SET key:{key} v PX 100\r\n")).collect();
+    client.pipeline(requests.as_bytes(), KEYS).await;
+    eventually(async || client.command(&["DBSIZE"]).await == 0).await;
+    let info = client.command(&["INFO", "stats"]).await;
+    assert!(info.text().contains(&format!("\nexpired_keys:{KEYS}\r")), "{}", info.text());
+}
+
+#[tokio::test]
+async fn a_scan_meets_every_key_that_stays_whatever_comes_and_goes() {
+    const KEYS: usize = 2_000;
+
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let stay: String = (0..KEYS).map(|key| format!("SET stay:{key} v\r\n")).collect();
+    client.pipeline(stay.as_bytes(), KEYS).await;
+    for (change, name) in [("SET", "more keys"), ("DEL", "fewer keys")] {
+        let mut met: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut cursor, mut round) = ("0".to_owned(), 0);
+        loop {
+            let reply = client.command(&["SCAN", &cursor, "COUNT", "50"]).await;
+            for key in reply.items()[1].items() {
+                *met.entry(key.text().to_owned()).or_default() += 1;
+            }
+            cursor = reply.items()[0].text().to_owned();
+            if cursor == "0" {
+                break;
+            }
+            let value = if change == "SET" { " v" } else { "" };
+            let others: String = (round * 300..(round + 1) * 300)
+                .map(|key| format!("{change} other:{key}{value}\r\n"))
+                .collect();
+            client.pipeline(others.as_bytes(), 300).await;
+            round += 1;
+        }
+        let all_met = (0..KEYS).all(|key| met.contains_key(&format!("stay:{key}")));
+        assert!(all_met, "{name}: {} met", met.len());
+    }
+}
+
+#[tokio::test]
+async fn many_clients_count_without_losing_one() {
+    const CLIENTS: usize = 8;
+    const COUNTS: usize = 500;
+
+    let server = server(&["--io-threads", "4"]).await;
+    let mut tasks = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = server.client().await;
+        tasks.push(tokio::spawn(async move {
+            let replies = client.pipeline("INCR id\r\n".repeat(COUNTS).as_bytes(), COUNTS).await;
+            replies.iter().map(harness::Reply::integer).collect::<Vec<_>>()
+        }));
+    }
+    let mut ids = Vec::new();
+    for task in tasks {
+        let own = task.await.expect("the client counts");
+        assert!(own.is_sorted(), "the numbers of one client go up");
+        ids.extend(own);
+    }
+    ids.sort_unstable();
+    assert!(ids.iter().copied().eq(1..=(CLIENTS * COUNTS) as i64));
+}
+
+#[tokio::test]
+async fn of_two_transactions_that_watch_one_key_one_fails() {
+    const ROUNDS: i64 = 200;
+
+    let server = server(&["--io-threads", "4"]).await;
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let client = server.client().await;
+        tasks.push(tokio::spawn(increment_by_watching(client, ROUNDS)));
+    }
+    for task in tasks {
+        task.await.expect("the client counts");
+    }
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["GET", "sum"]).await, (4 * ROUNDS).to_string().as_str());
+}
+
+/// What INCR does, by hand: reads, and writes unless another has written meanwhile.
+async fn increment_by_watching(mut client: Client, rounds: i64) {
+    let mut done = 0;
+    while done < rounds {
+        assert_eq!(client.command(&["WATCH", "sum"]).await, ok());
+        let old = client.command(&["GET", "sum"]).await;
+        let old: i64 =
+            if *old.value() == null() { 0 } else { old.text().parse().expect("a number") };
+        assert_eq!(client.command(&["MULTI"]).await, ok());
+        client.command(&["SET", "sum", &(old + 1).to_string()]).await;
+        let result = client.command(&["EXEC"]).await;
+        done += i64::from(result == array![ok()]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_reader_has_copied_is_stale_on_whatever_thread() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut writer = server.client().await;
+    for _ in 0..8 {
+        let mut reader = server.client().await;
+        let mut told = server.client().await;
+        let id = told.command(&["CLIENT", "ID"]).await.integer().to_string();
+        told.subscribe(&["__redis__:invalidate"]).await;
+        let tracking = reader.command(&["CLIENT", "TRACKING", "ON", "REDIRECT", &id]).await;
+        assert_eq!(tracking, ok());
+        reader.command(&["GET", "copied"]).await;
+        writer.command(&["SET", "copied", "v"]).await;
+        let message = within(DEADLINE, told.read_reply()).await;
+        assert_eq!(message, array!["message", "__redis__:invalidate", array!["copied"]]);
+    }
+}
+
+#[tokio::test]
+async fn keys_stop_growing_at_maxmemory_and_go_on_when_there_is_room() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let info = client.command(&["INFO", "memory"]).await;
+    let used = info.text().lines().find_map(|line| line.strip_prefix("used_memory:"));
+    let used: usize = used.and_then(|used| used.parse().ok()).expect("INFO tells used_memory");
+    let limit = (used + 8 * 1024 * 1024).to_string();
+    assert_eq!(client.command(&["CONFIG", "SET", "maxmemory", &limit]).await, ok());
+    let value = "x".repeat(64 * 1024);
+    let mut stored = 0;
+    let refusal = loop {
+        let reply = client.command(&["SET", &format!("key:{stored}"), &value]).await;
+        if reply != ok() {
+            break reply;
+        }
+        stored += 1;
+        assert!(stored < 1_000, "nothing is refused");
+    };
+    assert_eq!(refusal, error("OOM command not allowed when used memory > 'maxmemory'."));
+    assert!(stored > 10, "only {stored} values of 64 KB in 8 MB");
+    assert_eq!(client.command(&["FLUSHALL"]).await, ok());
+    assert_eq!(client.command(&["SET", "key", "v"]).await, ok());
+}
