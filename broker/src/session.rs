@@ -440,7 +440,6 @@ impl Session {
             Command::MemoryMallocStats => Ok(server::memory_malloc_stats()),
             Command::MemoryPurge => Ok(Reply::ok()),
             Command::MemoryStats => Ok(self.memory_stats(audience)),
-            Command::MemoryUsage => server::memory_usage(request),
             Command::Multi => self.multi(),
             Command::Ping => self.ping(request),
             Command::PubSubChannels => self.pubsub_channels(Space::Channels, request),

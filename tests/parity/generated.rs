@@ -1,8 +1,11 @@
-//! Random conversations: argument counts, odd arguments and the state of subscriptions.
+//! Random conversations: argument counts, odd arguments and the state of subscriptions; and, in
+//! [`keys`], of keys.
 //!
 //! Each is a sequence of commands by up to three clients, in RESP2 or RESP3. How many replies a
 //! command causes follows from the first of them, and what is pushed to the others is read when the
 //! clients leave; so a transcript holds every byte that a server sent.
+
+mod keys;
 
 use harness::Kind;
 use proptest::collection::vec;
@@ -17,22 +20,22 @@ use crate::pair::Pair;
 
 #[test]
 fn random_conversations_come_out_the_same() {
-    check(Kind::Ours, CASES);
+    check(Kind::Ours, &conversation());
 }
 
 #[test]
 fn random_conversations_come_out_the_same_twice_over_redis() {
-    check(Kind::Redis, CASES);
+    check(Kind::Redis, &conversation());
 }
 
-fn check(ours: Kind, cases: u32) {
+fn check(ours: Kind, conversations: &impl Strategy<Value = Conversation>) {
     let runtime = Runtime::new().expect("a runtime can be made");
     let pair = runtime.block_on(Pair::start(ours, &[]));
     let pair = tokio::sync::Mutex::new(pair);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let result = runner.run(&conversation(), |conversation| {
+    let result = runner.run(conversations, |conversation| {
         let lead = async { pair.lock().await.lead(&conversation).await };
         let (ours, redis) = runtime.block_on(lead);
         for (index, step) in conversation.steps.iter().enumerate() {

@@ -55,8 +55,8 @@ impl Entry {
         now > self.deadline && self.deadline != NEVER
     }
 
-    /// What it takes with its key, as allocators round.
-    fn bytes(&self, key: &[u8]) -> usize {
+    /// The memory that it takes with its key.
+    pub(crate) fn bytes(&self, key: &[u8]) -> usize {
         let deadline = if self.deadline == NEVER { 0 } else { size_of::<(u64, u64)>() };
         node_bytes::<Self>() + key.len() + self.value.bytes() + deadline
     }

@@ -45,6 +45,7 @@ pub(super) fn run_of(command: Command) -> Option<Run> {
         Command::IncrBy => counters::incrby,
         Command::IncrByFloat => counters::incrbyfloat,
         Command::Keys => scan::keys,
+        Command::MemoryUsage => memory_usage,
         Command::MGet => strings::mget,
         Command::MSet => strings::mset,
         Command::MSetNx => strings::msetnx,
@@ -261,6 +262,23 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         b"refcount" => Ok(Reply::Integer(references(entry))),
         _ => Err(NO_FREQUENCY.to_vec()),
     }
+}
+
+/// `MEMORY USAGE key [SAMPLES count]`
+fn memory_usage(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let options: Vec<&[u8]> = request.arguments_from(3).collect();
+    match options[..] {
+        [] => {}
+        [option, count] if option.eq_ignore_ascii_case(b"samples") => {
+            if request::integer(count).ok_or(NOT_AN_INTEGER)? < 0 {
+                return Err(SYNTAX_ERROR.to_vec());
+            }
+        }
+        _ => return Err(SYNTAX_ERROR.to_vec()),
+    }
+    let key = request.argument(2);
+    let entry = keys.get(key, Look::Examine);
+    Ok(entry.map_or(Reply::Null, |entry| Reply::integer(entry.bytes(key))))
 }
 
 fn idle_seconds(entry: &Entry, now: u64) -> i64 {

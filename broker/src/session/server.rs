@@ -1,5 +1,5 @@
-//! Commands about the server as a whole. Many mean little where there are no keys, no replicas and
-//! no disk; those answer what a Redis without keys answers.
+//! Commands about the server as a whole. Many mean little where there are no replicas and no disk;
+//! those answer what a Redis without any answers.
 
 use std::time::Duration;
 
@@ -126,27 +126,12 @@ pub(super) fn latency_graph(event: &[u8]) -> Answer {
 
 /// `MEMORY DOCTOR`
 pub(super) fn memory_doctor() -> Reply {
-    Reply::Verbatim("There are no keys, so memory is what the clients need.\n".to_owned())
+    Reply::Verbatim("Memory is what keys and clients need; nothing else takes much.\n".to_owned())
 }
 
 /// `MEMORY MALLOC-STATS`
 pub(super) fn memory_malloc_stats() -> Reply {
     Reply::Verbatim("Stats not supported for the current allocator".to_owned())
-}
-
-/// `MEMORY USAGE key [SAMPLES count]`
-pub(super) fn memory_usage(request: Request<'_>) -> Answer {
-    let options: Vec<&[u8]> = request.arguments_from(3).collect();
-    match options[..] {
-        [] => Ok(Reply::Null),
-        [option, count] if option.eq_ignore_ascii_case(b"samples") => {
-            match request::integer(count).ok_or(NOT_AN_INTEGER)? {
-                0.. => Ok(Reply::Null),
-                _ => Err(SYNTAX_ERROR.to_vec()),
-            }
-        }
-        _ => Err(SYNTAX_ERROR.to_vec()),
-    }
 }
 
 /// `LOLWUT [VERSION version]`
