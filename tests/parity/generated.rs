@@ -20,19 +20,19 @@ use crate::pair::Pair;
 
 #[test]
 fn random_conversations_come_out_the_same() {
-    check(Kind::Ours, &conversation());
+    check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
 fn random_conversations_come_out_the_same_twice_over_redis() {
-    check(Kind::Redis, &conversation());
+    check(Kind::Redis, CASES, &conversation());
 }
 
-fn check(ours: Kind, conversations: &impl Strategy<Value = Conversation>) {
+fn check(ours: Kind, cases: u32, conversations: &impl Strategy<Value = Conversation>) {
     let runtime = Runtime::new().expect("a runtime can be made");
     let pair = runtime.block_on(Pair::start(ours, &[]));
     let pair = tokio::sync::Mutex::new(pair);
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let result = runner.run(conversations, |conversation| {

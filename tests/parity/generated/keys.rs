@@ -7,17 +7,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{CLIENTS, check};
-use crate::conversation::{Conversation, Step};
+use crate::conversation::{Action, Conversation, Step};
 use crate::mask::Mask;
 
 #[test]
 fn random_conversations_about_keys_come_out_the_same() {
-    check(Kind::Ours, &conversation());
+    check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
 fn random_conversations_about_keys_come_out_the_same_twice_over_redis() {
-    check(Kind::Redis, &conversation());
+    check(Kind::Redis, CASES, &conversation());
 }
 
 fn conversation() -> impl Strategy<Value = Conversation> {
@@ -25,28 +25,41 @@ fn conversation() -> impl Strategy<Value = Conversation> {
     (any::<bool>(), select(BEGINNINGS), requests).prop_map(|(resp3, beginning, requests)| {
         let beginning = beginning.iter().map(|(client, text)| (*client, words(text)));
         let end = END.iter().map(|text| ('A', words(text)));
-        let all = beginning.chain(requests).chain(end);
+        let all = beginning.chain(requests).chain([('C', words("DISCARD"))]).chain(end);
+        let steps = all.flat_map(|(client, words)| steps(client, words));
         Conversation {
             name: "generated".into(),
             resp3,
-            steps: all.flat_map(|(client, words)| steps(client, words)).collect(),
+            steps: steps.chain(ALL_CLIENTS.iter().map(|client| Step::settle(*client))).collect(),
             after: AFTER.iter().map(|text| words(text)).collect(),
             ..Conversation::default()
         }
     })
 }
 
-/// After each request every client reads what it got, the one that asked first.
+/// Whoever asked reads what it got at once, the others in the end. The client with transactions
+/// cannot ask for a sign that this was all, but gets nothing else than its replies.
 fn steps(client: char, words: Vec<Vec<u8>>) -> Vec<Step> {
     let masks = volatile(&words);
-    let others = CLIENTS.iter().filter(|other| **other != client);
-    let others = others.map(|other| Step::settle(*other));
-    Step::settled(client, words, masks).into_iter().chain(others).collect()
+    if client == WITH_TRANSACTIONS {
+        let text = format!("{client}: {}", words.join(&b' ').escape_ascii());
+        return vec![Step { text, client, action: Action::Request(words), count: Some(1), masks }];
+    }
+    let is_refused = OF_TRANSACTIONS.iter().any(|verb| words[0] == verb.as_bytes());
+    if is_refused { Vec::new() } else { Step::settled(client, words, masks).into() }
 }
 
-/// Redis keeps keys in hash tables, and time goes on between one server and the other.
+/// Redis keeps keys in hash tables, time goes on between one server and the other, and what a client
+/// is told of its own changes may come before the reply or after it.
 fn volatile(words: &[Vec<u8>]) -> Vec<Mask> {
+    let mut masks = vec![Mask::AnyOrder];
+    masks.extend(hidden(words));
+    masks
+}
+
+fn hidden(words: &[Vec<u8>]) -> Vec<Mask> {
     match &*words[0].to_ascii_uppercase() {
+        b"HELLO" => vec![Mask::Hello],
         b"KEYS" => vec![Mask::Sorted],
         b"SCAN" => vec![Mask::Scan],
         b"PTTL" | b"EXPIRETIME" | b"PEXPIRETIME" | b"EXEC" => vec![Mask::Digits],
@@ -105,6 +118,11 @@ fn option() -> impl Strategy<Value = Vec<u8>> {
     select(OPTIONS).prop_map(|text| text.as_bytes().to_vec())
 }
 
+const WITH_TRANSACTIONS: char = 'C';
+const OF_TRANSACTIONS: &[&str] = &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"];
+/// The last one only listens.
+const ALL_CLIENTS: &[char] = &['A', 'B', 'C', 'D'];
+const CASES: u32 = 1_500;
 const KEYS: &[&[u8]] = &[b"a", b"b", b"ab", b"", b"\x00\r\n\xff"];
 const ODD_NUMBERS: &[&str] =
     &["9223372036854775807", "-9223372036854775808", "1.5", "007", "1e3", "0.1", "-0"];
@@ -159,7 +177,7 @@ const WHOLE: &[&str] = &[
 /// Who listens to what.
 const BEGINNINGS: &[&[(char, &str)]] = &[
     &[],
-    &[('A', "CONFIG SET notify-keyspace-events KEAmn"), ('B', "PSUBSCRIBE __key*")],
+    &[('A', "CONFIG SET notify-keyspace-events KEAmn"), ('D', "PSUBSCRIBE __key*")],
     &[('A', "HELLO 3"), ('A', "CLIENT TRACKING ON")],
     &[
         ('A', "HELLO 3"),
@@ -170,7 +188,6 @@ const BEGINNINGS: &[&[(char, &str)]] = &[
 ];
 /// What is left, as far as it can be asked for.
 const END: &[&str] = &[
-    "DISCARD",
     "SELECT 0",
     "KEYS *",
     "MGET a b ab",
