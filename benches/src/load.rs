@@ -40,7 +40,7 @@ pub(crate) async fn run(load: Load, server: &Server, time: Duration) -> Result<S
         Load::OpenLoop { stream, rate, .. } => open_loop::run(stream, rate, server, time).await,
         Load::Stalled { stream, rate } => stalled::run(stream, rate, server, time).await,
         Load::PingPong => ping_pong::run(server, time).await,
-        Load::Idle { connections } => connections::idle(server, connections).await,
+        Load::Idle { connections, rest } => connections::idle(server, connections, rest).await,
         Load::Churn { connections } => connections::churn(server, connections).await,
         Load::Storm { connections, channels } => {
             connections::storm(server, connections, channels).await

@@ -17,7 +17,7 @@ fn processor() -> String {
     line_of("/proc/cpuinfo", "model name")
 }
 
-fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     text.lines().filter(|line| line.starts_with("processor")).count().max(1)
 }
@@ -32,7 +32,8 @@ pub(crate) fn name() -> String {
 
 /// What stands under each picture.
 pub(crate) fn caption(date: &str) -> String {
-    format!("{date}, {} processors: {}", processors(), processor())
+    let machine = format!("{} x {}", processors(), processor());
+    format!("{date}, {machine}. Middle of all rounds; pale bars reach from the least to the most.")
 }
 
 /// What stands at the top of the summary.

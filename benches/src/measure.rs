@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::figure::Figure;
 use crate::load;
+use crate::machine;
 use crate::report::{Row, Table};
 use crate::sample::{self, Sample};
 use crate::scenario::{Load, OPEN_LOOP, Scenario};
-use crate::server::Candidate;
+use crate::server::{Candidate, LOAD_CPU};
 
 /// All that is the same for every scenario.
 pub(crate) struct Measure {
@@ -38,7 +39,12 @@ impl Measure {
         if let Load::OpenLoop { .. } = scenario.load {
             scenario.load = scenario.load.at_highest_rate(self.highest_rate().await?);
         }
-        let is_fit = |each: &&Candidate| !each.is_floor || scenario.load.suits_floor();
+        // A clock needs a processor of its own, which is where the load is kept to.
+        let is_crowded = scenario.load.is_by_clock() && machine::processors() <= LOAD_CPU + 1;
+        let is_fit = |each: &&Candidate| match each.is_floor {
+            true => scenario.load.suits_floor(),
+            false => each.is_pinned || !is_crowded,
+        };
         let fit: Vec<&Candidate> = self.candidates.iter().filter(is_fit).collect();
         let mut samples = vec![Vec::new(); fit.len()];
         for round in 0..self.rounds {

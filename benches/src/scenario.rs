@@ -2,6 +2,8 @@
 
 mod catalogue;
 
+use std::time::Duration;
+
 pub(crate) use self::catalogue::{OPEN_LOOP, SCENARIOS};
 use crate::figure::Figure;
 
@@ -35,8 +37,8 @@ pub(crate) enum Load {
     Stalled { stream: Stream, rate: f64 },
     /// One message at a time, from a publisher to a subscriber.
     PingPong,
-    /// Connections that subscribe to a channel each and then do nothing.
-    Idle { connections: usize },
+    /// Connections that subscribe to a channel each and then do nothing, for so long.
+    Idle { connections: usize, rest: Duration },
     /// One connection that subscribes to many channels.
     Memory { channels: usize },
     /// Connections that come, subscribe and go.
@@ -108,6 +110,11 @@ impl Load {
         }
     }
 
+    /// Whether messages are sent when they are due.
+    pub(crate) fn is_by_clock(self) -> bool {
+        matches!(self, Self::OpenLoop { .. } | Self::Stalled { .. })
+    }
+
     /// Whether its system calls are of interest, for each message.
     pub(crate) fn counts_calls(self) -> bool {
         matches!(self, Self::Stream(_) | Self::PingPong)
@@ -119,7 +126,7 @@ impl Load {
             Self::Stream(stream) | Self::OpenLoop { stream, .. } | Self::Stalled { stream, .. } => {
                 stream.publishers + stream.subscribers + stream.patterns + 1
             }
-            Self::Idle { connections } | Self::Storm { connections, .. } => connections,
+            Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
             Self::PingPong | Self::Memory { .. } | Self::Churn { .. } => 2,
         }

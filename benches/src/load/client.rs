@@ -1,5 +1,8 @@
 //! One connection of the load: requests and their exact replies.
 
+use std::ops::Range;
+
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,6 +18,9 @@ pub(super) struct Client {
     count: usize,
 }
 
+/// Clients that connect or subscribe at a time. One after the other would measure how a server
+/// falls asleep and wakes up.
+pub(super) const AT_A_TIME: usize = 100;
 /// Requests in one write, where there are many.
 const BATCH: usize = 500;
 
@@ -23,6 +29,21 @@ impl Client {
         let stream = within("a connection", TcpStream::connect(("127.0.0.1", server.port))).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, count: 0 })
+    }
+
+    /// Connects many, some at a time, and subscribes each to the channel of its number.
+    pub(super) async fn subscribers(
+        server: &Server,
+        numbers: Range<usize>,
+        channel: impl Fn(usize) -> usize,
+    ) -> Result<Vec<Self>, Failure> {
+        let mut clients = Vec::with_capacity(numbers.len());
+        for first in numbers.clone().step_by(AT_A_TIME) {
+            let some = first..(first + AT_A_TIME).min(numbers.end);
+            let connecting = some.map(|number| Self::subscriber(server, channel(number)));
+            clients.extend(try_join_all(connecting).await?);
+        }
+        Ok(clients)
     }
 
     /// Connects and subscribes to one channel.

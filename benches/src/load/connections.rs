@@ -1,5 +1,7 @@
 //! Connections that come, wait and go.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -12,18 +14,19 @@ use crate::server::Server;
 /// The number of channels that four digits can name.
 const CHANNELS: usize = 10_000;
 
-/// Connections that subscribe and then do nothing.
-pub(super) async fn idle(server: &Server, connections: usize) -> Result<Sample, Failure> {
+/// Connections that subscribe and then do nothing; what they hold is looked at after `rest`.
+pub(super) async fn idle(
+    server: &Server,
+    connections: usize,
+    rest: Duration,
+) -> Result<Sample, Failure> {
+    let channel = |number| number % CHANNELS;
     // What a server takes once, for its first clients, is not what each costs.
-    let first = connections / 5;
-    let mut open = Vec::new();
-    for index in 0..first {
-        open.push(Client::subscriber(server, index % CHANNELS).await?);
-    }
+    let first = if rest.is_zero() { connections / 5 } else { 0 };
+    let _first = Client::subscribers(server, 0..first, channel).await?;
     let before = server.rss()?;
-    for index in first..connections {
-        open.push(Client::subscriber(server, index % CHANNELS).await?);
-    }
+    let _others = Client::subscribers(server, first..connections, channel).await?;
+    tokio::time::sleep(rest).await;
     let after = server.rss()?;
     let each = after.saturating_sub(before) as f64 / (connections - first) as f64;
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))

@@ -58,10 +58,10 @@ impl Listeners {
     pub(super) async fn connect(&mut self, load: Stream, server: &Server) -> Result<(), Failure> {
         let payload = frames::payload(load.payload_bytes);
         let expect = |frame| Frames::new(frame, load.payload_bytes, load.publishers);
-        for index in 0..load.subscribers {
-            let channel = index % load.channels;
-            let client = Client::subscriber(server, channel).await?;
-            self.add(client, expect(wire::message(channel, &payload)));
+        let channel = |number| number % load.channels;
+        let clients = Client::subscribers(server, 0..load.subscribers, channel).await?;
+        for (number, client) in clients.into_iter().enumerate() {
+            self.add(client, expect(wire::message(channel(number), &payload)));
         }
         // A client for each pattern: in which order one with several gets its messages is nobody's
         // promise.

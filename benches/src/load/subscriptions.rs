@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
+
 use super::PATIENCE;
-use super::client::Client;
+use super::client::{AT_A_TIME, Client};
 use crate::Failure;
 use crate::figure::Figure;
 use crate::meter::Meter;
@@ -12,7 +14,7 @@ use crate::scenario::Crowd;
 use crate::server::Server;
 
 /// Subscriptions measured at least, however small the crowd.
-const COUNT_MIN: usize = 50_000;
+const COUNT_MIN: usize = 20_000;
 /// How often a small crowd is measured at most.
 const TIMES_MAX: usize = 20;
 
@@ -34,25 +36,33 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
     let mut rss = 0;
     for _ in 0..times {
         let mut clients = Vec::new();
-        for _ in 0..crowd.clients {
-            clients.push(Client::connect(server).await?);
+        while clients.len() < crowd.clients {
+            let some = (clients.len()..crowd.clients).take(AT_A_TIME);
+            clients.extend(try_join_all(some.map(|_| Client::connect(server))).await?);
         }
         await_clients(&mut control, crowd.clients + 1).await?;
 
         let meter = Meter::start(server)?;
-        for (number, client) in clients.iter_mut().enumerate() {
-            client.subscribe("SUBSCRIBE", crowd.channels(number)).await?;
+        let mut numbered: Vec<(usize, &mut Client)> = clients.iter_mut().enumerate().collect();
+        for some in numbered.chunks_mut(AT_A_TIME) {
+            let all = some
+                .iter_mut()
+                .map(|(number, client)| client.subscribe("SUBSCRIBE", crowd.channels(*number)));
+            try_join_all(all).await?;
         }
         subscribe += meter.nanos()?;
         rss = server.rss()?;
 
         // Every other one, so that those who go are spread over all.
         let meter = Meter::start(server)?;
-        for (number, client) in clients.iter_mut().enumerate() {
-            let leaves = |index: usize| (number * crowd.channels_each + index).is_multiple_of(2);
-            let channels = crowd.channels(number).enumerate();
-            let names = channels.filter(|(index, _)| leaves(*index)).map(|(_, name)| name);
-            client.unsubscribe(names).await?;
+        for some in numbered.chunks_mut(AT_A_TIME) {
+            let all = some.iter_mut().map(|(number, client)| {
+                let first = *number * crowd.channels_each;
+                let channels = crowd.channels(*number).enumerate();
+                let leaving = channels.filter(move |(index, _)| (first + index).is_multiple_of(2));
+                client.unsubscribe(leaving.map(|(_, name)| name))
+            });
+            try_join_all(all).await?;
         }
         unsubscribe += meter.nanos()?;
 

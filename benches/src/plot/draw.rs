@@ -1,5 +1,7 @@
 //! One picture on any canvas.
 
+use std::iter;
+
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::FontStyle;
@@ -46,8 +48,10 @@ pub(crate) fn draw<B: DrawingBackend>(
     drawing.head(&head)?;
     let count = shown.panels.len();
     let parts = panels.margin(0, 0, drawing.length(8), drawing.length(16)).split_evenly((1, count));
-    for (panel, part) in shown.panels.iter().zip(parts) {
-        drawing.panel(&part, panel)?;
+    // All share the axis of the first one.
+    let y_labels = iter::once(picture.y.label).chain(iter::repeat(""));
+    for ((panel, part), y_label) in shown.panels.iter().zip(parts).zip(y_labels) {
+        drawing.panel(&part, panel, y_label)?;
     }
     let place = (drawing.length(20), drawing.length(4));
     foot.draw(&Text::new(caption.to_owned(), place, drawing.text(11, PALE_INK)))
@@ -63,7 +67,7 @@ impl Drawing<'_> {
     }
 
     fn bold(&self, size: u32) -> TextStyle<'static> {
-        (FAMILY, self.length(size)).into_font().style(FontStyle::Bold).color(&INK)
+        FontDesc::new(FAMILY.into(), f64::from(self.length(size)), FontStyle::Bold).color(&INK)
     }
 
     /// The title, what it is about, and the legend.
@@ -89,7 +93,12 @@ impl Drawing<'_> {
     }
 
     /// One diagram.
-    fn panel<B: DrawingBackend>(&self, area: &Area<B>, panel: &ShownPanel) -> Drawn<B> {
+    fn panel<B: DrawingBackend>(
+        &self,
+        area: &Area<B>,
+        panel: &ShownPanel,
+        y_label: &str,
+    ) -> Drawn<B> {
         let (x, y) = (self.picture.x, self.picture.y);
         let all = || self.shown.lines().flat_map(|line| &line.points);
         let mut x_ticks: Vec<f64> = all().map(|point| x.place(point.x)).collect();
@@ -121,7 +130,7 @@ impl Drawing<'_> {
             .label_style(self.text(12, INK))
             .axis_desc_style(self.text(13, INK))
             .x_desc(x.label)
-            .y_desc(y.label)
+            .y_desc(y_label)
             .x_label_formatter(&|&place| x.tick_text(place))
             .y_label_formatter(&|&place| y.tick_text(place))
             .draw()?;

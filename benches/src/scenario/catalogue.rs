@@ -1,5 +1,7 @@
 //! All scenarios, in the order in which they are run.
 
+use std::time::Duration;
+
 use super::{Channels, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 
@@ -60,7 +62,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "idle",
         title: "memory of an idle subscriber",
-        load: Load::Idle { connections: 10_000 },
+        load: Load::Idle { connections: 10_000, rest: Duration::ZERO },
         figure: Figure::BytesEach,
         is_extra: false,
     },
@@ -119,6 +121,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         figure: Figure::Latency(Phase::During, Quantile::P99),
         is_extra: true,
     },
+    Scenario {
+        name: "idle-rest",
+        title: "memory of each of 10,000 idle subscribers, when they have been so for ten seconds",
+        load: Load::Idle { connections: 10_000, rest: Duration::from_secs(10) },
+        figure: Figure::BytesEach,
+        is_extra: true,
+    },
     idle("idle-1k", "memory of each of 1,000 idle subscribers", 1_000),
     idle("idle-2k", "memory of each of 2,000 idle subscribers", 2_000),
     idle("idle-5k", "memory of each of 5,000 idle subscribers", 5_000),
@@ -162,7 +171,7 @@ const fn open_loop(name: &'static str, title: &'static str, part: f64) -> Scenar
 }
 
 const fn idle(name: &'static str, title: &'static str, connections: usize) -> Scenario {
-    let load = Load::Idle { connections };
+    let load = Load::Idle { connections, rest: Duration::ZERO };
     Scenario { name, title, load, figure: Figure::BytesEach, is_extra: true }
 }
 
