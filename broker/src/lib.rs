@@ -39,6 +39,9 @@ mod accept;
 mod acl;
 mod address;
 mod audience;
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod bench;
 mod broker;
 mod card;
 mod clock;

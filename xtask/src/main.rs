@@ -1,10 +1,12 @@
 //! Every habit of this project in one word: `cargo xtask test`.
 //!
-//! | module  | what it is about                                                      |
-//! |---------|-----------------------------------------------------------------------|
-//! | `setup` | what the tests need beyond Rust, installed only where it is missing    |
-//! | `step`  | one program run with its name and duration, and the end at a failure  |
+//! | module         | what it is about                                                      |
+//! |----------------|-----------------------------------------------------------------------|
+//! | `instructions` | what the parts of a publish cost, counted and compared                 |
+//! | `setup`        | what the tests need beyond Rust, installed only where it is missing    |
+//! | `step`         | one program run with its name and duration, and the end at a failure  |
 
+mod instructions;
 mod setup;
 mod step;
 
@@ -35,6 +37,12 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Counts the instructions of decoding and publishing, which must not grow by more than 5 %
+    Instructions {
+        /// Writes the figures down as those that later ones are compared with
+        #[arg(long)]
+        accept: bool,
+    },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
@@ -44,6 +52,10 @@ fn main() -> ExitCode {
         Task::Test | Task::Ci => test(),
         Task::Setup => setup::run(),
         Task::Bench { arguments } => bench(&arguments),
+        Task::Instructions { accept } => setup::run().and_then(|()| match accept {
+            true => instructions::accept(),
+            false => instructions::check(),
+        }),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -80,6 +92,7 @@ fn test() -> Result<(), Failure> {
         .args(["test", "--locked", "--workspace", "--features", "e2e/external"])
         .args(["--test", "external", "--test", "parity"])
         .run()?;
+    instructions::check()?;
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")

@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// Programs the tests run, and Debian's packages of them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
@@ -33,6 +33,7 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Libraries the tests use, each known to be there by a command that succeeds, and their packages.

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Failed { step: &'static str, status: ExitStatus },
     /// There is no such program, or it may not be run.
     NotStarted { step: &'static str, source: io::Error },
+    /// What it found is not what was expected.
+    Unexpected { step: &'static str, reason: String },
     /// Something is missing that we may not install; a person may, with this line.
     Missing { what: String, line: String },
 }
@@ -71,6 +73,23 @@ impl Step {
         println!("==> {step}: {:.1} s", start.elapsed().as_secs_f64());
         Ok(())
     }
+
+    /// Runs the program quietly and returns what it wrote to standard error.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started or fails; the text is shown then.
+    pub(crate) fn messages(mut self) -> Result<String, Failure> {
+        let step = self.name;
+        let output =
+            self.command.output().map_err(|source| Failure::NotStarted { step, source })?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            eprintln!("{text}");
+            return Err(Failure::Failed { step, status: output.status });
+        }
+        Ok(text)
+    }
 }
 
 impl fmt::Display for Failure {
@@ -78,6 +97,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Failed { step, status } => write!(f, "{step} failed ({status})"),
             Self::NotStarted { step, source } => write!(f, "{step} could not be started: {source}"),
+            Self::Unexpected { step, reason } => write!(f, "{step}: {reason}"),
             Self::Missing { what, line } => write!(f, "{what} is missing; run\n\n    {line}\n"),
         }
     }

@@ -1,0 +1,95 @@
+//! Parts of a publish, for counting their instructions: `cargo xtask instructions`.
+//!
+//! Only `measured_part` is counted, after a round that lets all memory be there.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use broker::bench::{Requests, Sessions, decode, encode};
+
+/// Rounds that are counted.
+const ROUNDS: usize = 20;
+/// Requests in one read.
+const PIPELINE: usize = 64;
+const CHANNEL: &str = "news:of:today";
+const PAYLOAD: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn main() -> ExitCode {
+    let part = std::env::args().nth(1).unwrap_or_default();
+    match &*part {
+        "decode" => decoding(),
+        "publish-1" => publishing(1, "SUBSCRIBE", &[CHANNEL]),
+        "publish-100" => publishing(100, "SUBSCRIBE", &[CHANNEL]),
+        "publish-pattern" => {
+            let others: Vec<String> = (0..100).map(|index| format!("room:{index}:*")).collect();
+            let all: Vec<&str> = others.iter().map(|name| &**name).chain(["news:*"]).collect();
+            publishing(1, "PSUBSCRIBE", &all);
+        }
+        "encode" => encoding(),
+        _ => {
+            eprintln!("expects decode, publish-1, publish-100, publish-pattern or encode");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What valgrind counts.
+#[inline(never)]
+fn measured_part(part: &mut dyn FnMut()) {
+    for _ in 0..ROUNDS {
+        part();
+    }
+}
+
+fn measure(mut part: impl FnMut()) {
+    part();
+    measured_part(&mut part);
+}
+
+fn request(arguments: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", arguments.len());
+    for argument in arguments {
+        out.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
+    }
+    out.into_bytes()
+}
+
+fn batch() -> Vec<u8> {
+    request(&["PUBLISH", CHANNEL, PAYLOAD]).repeat(PIPELINE)
+}
+
+fn decoding() {
+    let (batch, mut requests) = (batch(), Requests::default());
+    measure(|| assert_eq!(decode(&mut requests, black_box(&batch)), (PIPELINE, 3 * PIPELINE)));
+}
+
+/// Subscribers with the same subscriptions, and one who publishes to the last of them.
+fn publishing(subscribers: usize, command: &str, names: &[&str]) {
+    let mut sessions = Sessions::default();
+    for _ in 0..subscribers {
+        let subscriber = sessions.connect();
+        for name in names {
+            sessions.run(subscriber, &request(&[command, name]));
+        }
+    }
+    let publisher = sessions.connect();
+    sessions.flush();
+    let batch = batch();
+    let least = PIPELINE * subscribers * (CHANNEL.len() + PAYLOAD.len());
+    measure(|| {
+        sessions.run(publisher, black_box(&batch));
+        assert!(sessions.flush() > least, "all subscribers get all messages");
+    });
+}
+
+fn encoding() {
+    let mut out = Vec::new();
+    measure(|| {
+        out.clear();
+        for _ in 0..PIPELINE {
+            encode(&mut out, black_box(CHANNEL.as_bytes()), black_box(PAYLOAD.as_bytes()));
+        }
+        black_box(&out);
+    });
+}

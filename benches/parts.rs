@@ -1,0 +1,92 @@
+//! The parts of a publish: finding requests, matching patterns, encoding messages, and a turn of
+//! sessions without their sockets.
+
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use std::hint::black_box;
+
+use broker::bench::{Requests, Sessions, decode, encode, matches};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+/// Requests in one read.
+const PIPELINE: usize = 64;
+const CHANNEL: &[u8] = b"news:of:today";
+
+fn publish(payload_bytes: usize) -> Vec<u8> {
+    let payload = "x".repeat(payload_bytes);
+    let head = "*3\r\n$7\r\nPUBLISH\r\n$13\r\nnews:of:today\r\n";
+    format!("{head}${payload_bytes}\r\n{payload}\r\n").into_bytes()
+}
+
+fn decoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode/payload");
+    for bytes in [16, 64, 1024, 16 * 1024] {
+        let requests = publish(bytes).repeat(PIPELINE);
+        group.throughput(Throughput::Elements(PIPELINE as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(bytes), &requests, |bencher, input| {
+            let mut decoder = Requests::default();
+            bencher.iter(|| decode(&mut decoder, black_box(input)));
+        });
+    }
+    group.finish();
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("encode/payload");
+    for bytes in [16, 64, 1024, 16 * 1024] {
+        let payload = vec![b'x'; bytes];
+        group.throughput(Throughput::Elements(1));
+        group.bench_with_input(BenchmarkId::from_parameter(bytes), &payload, |bencher, payload| {
+            let mut out = Vec::new();
+            bencher.iter(|| {
+                out.clear();
+                encode(&mut out, black_box(CHANNEL), black_box(payload));
+            });
+        });
+    }
+    group.finish();
+}
+
+fn matching(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("match");
+    for pattern in ["news:of:today", "news:*", "*today", "n*s:*:t?d[a-c]y", "*a*b*c*d*e*"] {
+        group.bench_with_input(
+            BenchmarkId::from_parameter(pattern),
+            pattern,
+            |bencher, pattern| {
+                bencher.iter(|| matches(black_box(pattern.as_bytes()), black_box(CHANNEL)));
+            },
+        );
+    }
+    group.finish();
+}
+
+/// One read of requests to publish, until all that is to be written is ready.
+fn turns(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("turn/receivers");
+    for receivers in [0, 1, 10, 100, 1_000] {
+        group.throughput(Throughput::Elements((PIPELINE * receivers.max(1)) as u64));
+        group.bench_with_input(
+            BenchmarkId::from_parameter(receivers),
+            &receivers,
+            |bencher, &receivers| {
+                let mut sessions = Sessions::default();
+                for _ in 0..receivers {
+                    let subscriber = sessions.connect();
+                    let request = b"*2\r\n$9\r\nSUBSCRIBE\r\n$13\r\nnews:of:today\r\n";
+                    sessions.run(subscriber, request);
+                }
+                let publisher = sessions.connect();
+                let requests = publish(64).repeat(PIPELINE);
+                bencher.iter(|| {
+                    sessions.run(publisher, black_box(&requests));
+                    sessions.flush()
+                });
+            },
+        );
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decoding, encoding, matching, turns);
+criterion_main!(benches);

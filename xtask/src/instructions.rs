@@ -1,0 +1,161 @@
+//! What the parts of a publish cost in instructions, counted by valgrind and compared with what is
+//! written down. A noisy machine counts the same as a quiet one.
+//!
+//! The figures are those of one architecture: elsewhere nothing is compared.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::step::{Failure, Step, workspace_dir};
+
+/// What can be counted: the words of `benches/instructions.rs`.
+const PARTS: [&str; 5] = ["decode", "publish-1", "publish-100", "publish-pattern", "encode"];
+
+/// Percent by which a figure may grow.
+const GROWTH_MAX: u64 = 5;
+const ARCHITECTURE: &str = "x86_64";
+const STEP: &str = "instructions";
+
+/// One part with its instructions.
+type Figure = (String, u64);
+
+/// Compares the figures of now with those written down.
+///
+/// # Errors
+///
+/// When one has grown by more than 5 %, or cannot be counted.
+pub(crate) fn check() -> Result<(), Failure> {
+    if std::env::consts::ARCH != ARCHITECTURE {
+        println!("\n==> {STEP}: left out, the figures are those of {ARCHITECTURE}");
+        return Ok(());
+    }
+    let counted = count()?;
+    let accepted = parse(&fs::read_to_string(file()).unwrap_or_default());
+    let (text, has_grown) = compare(&accepted, &counted);
+    print!("{text}");
+    if has_grown {
+        let reason = format!(
+            "more than {GROWTH_MAX} % above {}; if that is worth it, run\n\n    \
+             cargo xtask instructions --accept\n",
+            file().strip_prefix(workspace_dir()).unwrap_or(&file()).display()
+        );
+        return Err(Failure::Unexpected { step: STEP, reason });
+    }
+    Ok(())
+}
+
+/// Writes the figures of now down.
+///
+/// # Errors
+///
+/// When one cannot be counted or the file cannot be written.
+pub(crate) fn accept() -> Result<(), Failure> {
+    let counted = count()?;
+    let mut text =
+        "# Instructions of parts of a publish, by `cargo xtask instructions --accept`.\n"
+            .to_owned();
+    for (part, instructions) in counted {
+        let _ = writeln!(text, "{part} {instructions}");
+    }
+    fs::write(file(), &text).map_err(|source| Failure::NotStarted { step: STEP, source })?;
+    print!("{text}");
+    Ok(())
+}
+
+fn file() -> PathBuf {
+    workspace_dir().join("benches/instructions.txt")
+}
+
+fn count() -> Result<Vec<Figure>, Failure> {
+    // The release build of the broker, so what is counted is what is shipped.
+    let example = ["--locked", "--release", "-p", "benches", "--example", "instructions"];
+    Step::cargo(STEP).args(["build"]).args(example).run()?;
+    let runner = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', \
+                  '--callgrind-out-file=/dev/null', '--collect-atstart=no', \
+                  '--toggle-collect=*measured_part*']";
+    let count = |part: &str| {
+        let run = Step::cargo(STEP).args(["run", "--config", runner]).args(example);
+        let messages = run.args(["--", part]).messages()?;
+        match collected(&messages) {
+            Some(instructions) if instructions > 0 => Ok((part.to_owned(), instructions)),
+            _ => {
+                let reason = format!("valgrind has counted nothing of '{part}':\n{messages}");
+                Err(Failure::Unexpected { step: STEP, reason })
+            }
+        }
+    };
+    PARTS.into_iter().map(count).collect()
+}
+
+/// Finds the figure in what valgrind says: `==123== Collected : 4567`.
+fn collected(messages: &str) -> Option<u64> {
+    let line = messages.lines().find(|line| line.contains("Collected :"))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+fn parse(text: &str) -> Vec<Figure> {
+    let figure = |line: &str| {
+        let (part, instructions) = line.split_once(' ')?;
+        Some((part.to_owned(), instructions.parse().ok()?))
+    };
+    text.lines().filter_map(figure).collect()
+}
+
+/// Returns a line for each part, and whether one has grown too much.
+fn compare(accepted: &[Figure], counted: &[Figure]) -> (String, bool) {
+    let mut text = String::new();
+    let mut has_grown = false;
+    for (part, now) in counted {
+        let Some((_, before)) = accepted.iter().find(|(name, _)| name == part) else {
+            let _ = writeln!(text, "    {part:<16} {now:>10}  not written down");
+            has_grown = true;
+            continue;
+        };
+        let change = (*now as f64 / *before as f64 - 1.0) * 100.0;
+        let hint = if now * 100 > before * (100 + GROWTH_MAX) {
+            has_grown = true;
+            "  too much"
+        } else if now * 100 < before * (100 - GROWTH_MAX) {
+            "  `cargo xtask instructions --accept` keeps it so"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "    {part:<16} {now:>10}  {change:>+6.1} %{hint}");
+    }
+    (text, has_grown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(instructions: u64) -> Vec<Figure> {
+        vec![("decode".to_owned(), instructions)]
+    }
+
+    #[test]
+    fn only_growth_beyond_five_percent_is_too_much() {
+        let check = |now, expected, words: &str| {
+            let (text, has_grown) = compare(&figure(1000), &figure(now));
+            assert_eq!(has_grown, expected, "{text}");
+            assert!(text.contains(words), "{text}");
+        };
+        check(1000, false, "+0.0 %");
+        check(1050, false, "+5.0 %");
+        check(1051, true, "too much");
+        check(900, false, "--accept");
+    }
+
+    #[test]
+    fn a_part_without_a_figure_is_not_let_through() {
+        assert!(compare(&[], &figure(1)).1);
+    }
+
+    #[test]
+    fn figures_are_read_from_the_file_and_from_valgrind() {
+        assert_eq!(parse("# comment\ndecode 12\n"), figure(12));
+        assert_eq!(collected("==7== Events    : Ir\n==7== Collected : 4567\n"), Some(4567));
+        assert_eq!(collected("nothing"), None);
+    }
+}
