@@ -34,7 +34,8 @@ impl Table {
             return text;
         };
         let floor = self.rows.iter().find(|row| row.is_floor);
-        let floor = floor.and_then(|row| row.median.get(main));
+        let is_of_cpu = |_: &&Row| main == Figure::CpuPerDelivery;
+        let floor = floor.filter(is_of_cpu).and_then(|row| row.median.get(main));
         for row in &self.rows {
             let Some(value) = row.median.get(main) else { continue };
             let _ = write!(
@@ -46,7 +47,7 @@ impl Table {
                 value / first
             );
             match floor {
-                Some(floor) if !row.is_floor && main == Figure::CpuPerDelivery => {
+                Some(floor) if !row.is_floor && first - floor > first * EXCESS_MIN => {
                     let _ = write!(text, "  excess {:>5.2}", (value - floor) / (first - floor));
                 }
                 _ => text.push_str("              "),
@@ -61,6 +62,21 @@ impl Table {
         text
     }
 }
+
+/// Where the first server has less above the floor, in parts of all, parts of that say nothing.
+const EXCESS_MIN: f64 = 0.1;
+
+/// What the figures of the summary are.
+const LEGEND: &str = "\
+The first server is what the others are compared with. CPU is the processor time of all threads of
+the server, by the kernel's count. The excess is what a server costs above the floor, a relay that
+parses nothing, in parts of what the first one costs above it. Switches are context switches of the
+server and calls its system calls, each for one delivery (or connection); calls are counted by
+strace in a round of their own, in which the server is slower and reads more at once. Latencies of
+messages sent by the clock count from when each was due. Each figure is the middle of all rounds.
+Every message that arrived was compared with what was sent: a lost, doubled or changed one ends the
+measurement.
+";
 
 /// Whether a figure stands in the summary beside the main one; `raw.csv` has all.
 fn is_shown(figure: Figure, main: Figure) -> bool {
@@ -96,7 +112,7 @@ pub(crate) fn write(dir: &Path, heading: &str, tables: &[Table]) -> Result<(), F
     }
     raw.flush()?;
     let tables: Vec<String> = tables.iter().map(Table::text).collect();
-    let summary = format!("{heading}\n```text\n{}```\n", tables.join("\n"));
+    let summary = format!("{heading}\n{LEGEND}\n```text\n{}```\n", tables.join("\n"));
     fs::write(dir.join("summary.md"), summary)?;
     Ok(())
 }

@@ -125,6 +125,11 @@ pub(crate) fn bytes(value: f64) -> String {
     }
 }
 
+/// `50`, of bytes, for an axis in megabytes.
+pub(crate) fn megabytes(value: f64) -> String {
+    trimmed(value / 1e6)
+}
+
 /// A quantile whose place is the number of its nines: `50 %`, `99.9 %`.
 pub(crate) fn percent(place: f64) -> String {
     match place.round() as u32 {
@@ -152,6 +157,7 @@ mod tests {
         assert_eq!([0.5, 20.0, 1500.0, 250_000.0].map(number), ["0.5", "20", "1,500", "250,000"]);
         assert_eq!(number(1_500_000.0), "1.5 M");
         assert_eq!([16.0, 1024.0, 131_072.0].map(bytes), ["16 B", "1 KiB", "128 KiB"]);
+        assert_eq!(megabytes(50e6), "50");
         assert_eq!([0.0, 2.0, 4.0].map(percent), ["50 %", "99 %", "99.99 %"]);
     }
 

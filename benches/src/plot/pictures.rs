@@ -1,6 +1,6 @@
 //! Which figures of which scenarios make which picture.
 
-use super::axis::{Axis, Scale, bytes, number, percent};
+use super::axis::{Axis, Scale, bytes, megabytes, number, percent};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::report::Table;
 
@@ -187,9 +187,9 @@ pub(crate) const PICTURES: &[Picture] = &[
     Picture {
         file: "memory-by-connections",
         title: "Memory by number of idle subscribers",
-        subtitle: "Each has a connection of its own and one subscription",
+        subtitle: "Right after they have subscribed; what they hold ten seconds later is in the row idle-rest",
         x: CONNECTIONS,
-        y: Axis { label: "memory of the server (RSS)", scale: Scale::Linear, text: bytes },
+        y: Axis { label: "memory of the server (RSS), MB", scale: Scale::Linear, text: megabytes },
         panels: &[Panel {
             title: "",
             points: &[
