@@ -9,6 +9,7 @@
 //! The critical section moves pointers and nothing else, and wakes nobody.
 
 mod keys;
+mod numbered;
 
 use std::fmt;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
 pub(crate) use self::keys::View;
+pub use self::numbered::NumberError;
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
 use crate::config::ReplayRule;
 use crate::counters::CountersFile;

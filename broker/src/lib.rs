@@ -74,7 +74,7 @@ mod users;
 mod worker;
 
 // The public interface is:
-pub use crate::broker::Broker;
+pub use crate::broker::{Broker, NumberError};
 pub use crate::config::source::{ConfigError, Loaded};
 pub use crate::config::{
     ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, OutputLimits, ReplayRule,
