@@ -1,14 +1,26 @@
 //! The backplane itself: local connections on one side, the bus on the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::Broker;
-use tokio::sync::watch;
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{debug, warn};
 
 use crate::bus::{Bus, ConnectError, SendError};
-use crate::connections::{Connection, Connections, Disconnect, GroupError};
-use crate::envelope;
+use crate::connections::{Attachment, Connection, Disconnect};
+use crate::cursor::Cursor;
+use crate::dialect::Change;
+use crate::event::Events;
+use crate::group::GroupError;
+use crate::guid::guid;
+use crate::health::Health;
 use crate::invocation::Invocation;
+use crate::options::Options;
 use crate::receiver::Receiver;
 use crate::state::State;
 use crate::target::Target;
@@ -37,8 +49,12 @@ pub struct Backplane {
 #[derive(Debug)]
 struct Inner {
     app_name: String,
-    connections: Arc<Connections>,
-    bus: Bus,
+    receiver: Arc<Receiver>,
+    bus: Arc<Bus>,
+    local_delivery_when_down: bool,
+    ack_timeout: Duration,
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
 impl Backplane {
@@ -57,14 +73,11 @@ impl Backplane {
     ///
     /// Dropping the future drops the connection.
     ///
-    /// ```
+    /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config = broker::Config { port: 0, ..Default::default() };
-    /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// # let port = server.local_addr().port();
     /// use backplane::Backplane;
     ///
-    /// let backplane = Backplane::use_redis("127.0.0.1", port, "", "ChatApp").await?;
+    /// let backplane = Backplane::use_redis("redis.example.com", 6379, "password", "ChatApp").await?;
     /// assert_eq!(backplane.app_name(), "ChatApp");
     /// # Ok(()) }
     /// ```
@@ -74,10 +87,51 @@ impl Backplane {
         password: &str,
         app_name: &str,
     ) -> Result<Self, ConnectError> {
-        Self::connected(Bus::redis(server, port, password, app_name), app_name).await
+        Self::use_redis_with(server, port, password, app_name, Options::default()).await
     }
 
-    /// Connects to the server of a URL such as `redis://user:password@host:6379`.
+    /// Does the same with other options than the usual.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] when the first attempt fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let mut options = backplane::Options::default();
+    /// options.hub = "ChatHub".into();
+    /// let app = "ChatApp";
+    /// let connected = backplane::Backplane::use_redis_with("127.0.0.1", 1, "", app, options).await;
+    /// assert!(connected.is_err(), "nobody listens there");
+    /// # }
+    /// ```
+    pub async fn use_redis_with(
+        server: &str,
+        port: u16,
+        password: &str,
+        app_name: &str,
+        options: Options,
+    ) -> Result<Self, ConnectError> {
+        let bus = Bus::redis(server, port, password, app_name, &options);
+        Self::connected(bus, app_name, options).await
+    }
+
+    /// Connects to the server of a URL.
+    ///
+    /// | URL | server |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/database]` | one server |
+    /// | `unix:/path/to/socket` | one server, by its socket file |
+    /// | `redis-sentinel://host[:port],…/master[/database]` | the master that Sentinels know by that name |
+    /// | `redis-cluster://host[:port],…` | a cluster; the app has one of its shard channels |
+    ///
+    /// `rediss://`, `rediss-sentinel://` and `rediss-cluster://` are the same with TLS, and take the
+    /// files of [`Tls`](crate::Tls) as `ca`, `cert` and `key`. All take `client_name`, and Sentinels
+    /// `sentinel_user` and `sentinel_password`.
     ///
     /// Returns when the server has confirmed the subscription. From then on the backplane
     /// reconnects by itself, for ever.
@@ -97,7 +151,32 @@ impl Backplane {
     /// # }
     /// ```
     pub async fn from_url(url: &str, app_name: &str) -> Result<Self, ConnectError> {
-        Self::connected(Bus::from_url(url, app_name)?, app_name).await
+        Self::from_url_with(url, app_name, Options::default()).await
+    }
+
+    /// Does the same with other options than the usual.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] for a URL that cannot be understood, and when the first attempt fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use backplane::{Backplane, Options};
+    /// let joined = Backplane::from_url_with("redis://127.0.0.1:1", "ChatApp", Options::default());
+    /// assert!(joined.await.is_err(), "nobody listens there");
+    /// # }
+    /// ```
+    pub async fn from_url_with(
+        url: &str,
+        app_name: &str,
+        options: Options,
+    ) -> Result<Self, ConnectError> {
+        Self::connected(Bus::from_url(url, app_name, &options)?, app_name, options).await
     }
 
     /// Begins to connect to the server of a URL, and returns at once. Tries for ever;
@@ -120,7 +199,33 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub fn connecting(url: &str, app_name: &str) -> Result<Self, ConnectError> {
-        Ok(Self::over(Bus::from_url(url, app_name)?, app_name))
+        Self::connecting_with(url, app_name, Options::default())
+    }
+
+    /// Does the same with other options than the usual.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] for a URL that cannot be understood.
+    ///
+    /// # Panics
+    ///
+    /// When called outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+    /// use backplane::{Backplane, Options};
+    /// let options = Options::default();
+    /// let backplane = Backplane::connecting_with("redis://127.0.0.1:1", "ChatApp", options)?;
+    /// assert!(!backplane.health().is_ready);
+    /// # Ok(()) }
+    /// ```
+    pub fn connecting_with(
+        url: &str,
+        app_name: &str,
+        options: Options,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self::over(Bus::from_url(url, app_name, &options)?, app_name, options))
     }
 
     /// Runs on a broker inside this process.
@@ -137,18 +242,48 @@ impl Backplane {
     /// # }
     /// ```
     pub fn embedded(broker: &Broker, app_name: &str) -> Self {
-        Self::over(Bus::embedded(broker, app_name), app_name)
+        Self::embedded_with(broker, app_name, Options::default())
     }
 
-    fn over(bus: Bus, app_name: &str) -> Self {
-        let connections = Arc::new(Connections::default());
-        bus.start(Receiver::new(connections.clone()));
-        Self { inner: Arc::new(Inner { app_name: app_name.to_owned(), connections, bus }) }
+    /// Does the same with other options than the usual.
+    ///
+    /// # Panics
+    ///
+    /// When called outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let (broker, options) = (broker::Broker::new(), backplane::Options::default());
+    /// let backplane = backplane::Backplane::embedded_with(&broker, "ChatApp", options);
+    /// assert_eq!(broker.subscriptions("ChatApp"), 1);
+    /// # }
+    /// ```
+    pub fn embedded_with(broker: &Broker, app_name: &str, options: Options) -> Self {
+        Self::over(Bus::embedded(broker, app_name), app_name, options)
+    }
+
+    fn over(bus: Bus, app_name: &str, options: Options) -> Self {
+        let (receiver, answers) =
+            Receiver::new(&options.hub, options.history, options.probe_interval);
+        let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
+        bus.start(receiver.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answer(bus.clone(), answers));
+        tasks.spawn(probe(bus.clone(), receiver.clone(), options.probe_interval));
+        let inner = Inner {
+            app_name: app_name.to_owned(),
+            receiver,
+            bus,
+            local_delivery_when_down: options.local_delivery_when_down,
+            ack_timeout: options.ack_timeout,
+            _tasks: tasks,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Waits for the outcome of the first attempt.
-    async fn connected(bus: Bus, app_name: &str) -> Result<Self, ConnectError> {
-        let backplane = Self::over(bus, app_name);
+    async fn connected(bus: Bus, app_name: &str, options: Options) -> Result<Self, ConnectError> {
+        let backplane = Self::over(bus, app_name, options);
         let mut changes = backplane.state_changes();
         let outcome = changes.wait_for(|state| *state != State::Connecting).await;
         let failure = match outcome.as_deref() {
@@ -188,13 +323,64 @@ impl Backplane {
     /// # }
     /// ```
     pub fn attach(&self, connection_id: &str, user: Option<&str>) -> Connection {
-        self.inner.connections.attach(connection_id, user)
+        self.attached(connection_id, user, &[], None)
+    }
+
+    /// Attaches a connection that comes back: it is in these groups again, and gets what was sent
+    /// since its [`cursor`](Connection::cursor), on whichever server that was.
+    ///
+    /// What this server has no more is told as a [`Gap`](crate::Gap).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let broker = broker::Broker::new();
+    /// let (here, there) =
+    ///     (Backplane::embedded(&broker, "ChatApp"), Backplane::embedded(&broker, "ChatApp"));
+    /// let mut other = there.attach("c2", None);
+    /// let ann = here.attach("c1", None);
+    /// here.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// other.recv().await?;
+    /// let cursor = ann.cursor();
+    /// drop(ann);
+    /// here.send(Target::group("room"), Invocation::new("say", ["meanwhile"])?).await?;
+    ///
+    /// let mut ann = there.attach_at("c1", None, &["room"], cursor);
+    /// assert_eq!(ann.recv().await?.arguments().get(), r#"["hi"]"#);
+    /// assert_eq!(ann.recv().await?.arguments().get(), r#"["meanwhile"]"#);
+    /// # Ok(()) }
+    /// ```
+    pub fn attach_at(
+        &self,
+        connection_id: &str,
+        user: Option<&str>,
+        groups: &[&str],
+        cursor: Cursor,
+    ) -> Connection {
+        self.attached(connection_id, user, groups, Some(cursor))
+    }
+
+    fn attached(
+        &self,
+        id: &str,
+        user: Option<&str>,
+        groups: &[&str],
+        cursor: Option<Cursor>,
+    ) -> Connection {
+        let Receiver { dialect, connections, .. } = &*self.inner.receiver;
+        let mut signals = dialect.signals(id, user);
+        signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
+        connections.attach(Attachment { id, user, signals, cursor })
     }
 
     /// Sends an invocation to connections of all servers.
     ///
     /// Returns when the broker has it. Connections here get it through the broker as well, so that
-    /// all see one order. While the broker is away it waits for a few seconds.
+    /// all see one order. While the broker is away it waits, within the limits of
+    /// [`Options::queue`](crate::Options); connections here need not wait with it, see
+    /// [`Options::local_delivery_when_down`](crate::Options). A list of targets is one message for
+    /// each of them.
     ///
     /// # Errors
     ///
@@ -213,44 +399,63 @@ impl Backplane {
     /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
     /// # Ok(()) }
     /// ```
+    #[tracing::instrument(level = "trace", skip_all, fields(app = %self.inner.app_name), err(level = "debug"))]
     pub async fn send(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
-        self.inner.bus.publish(envelope::write(&target, &invocation)).await
+        let Inner { receiver, bus, .. } = &*self.inner;
+        let is_down = *bus.state_changes().borrow() != State::Connected;
+        let bodies = match self.inner.local_delivery_when_down && is_down {
+            true => {
+                let bodies = receiver.dialect.invocation(guid, &target, &invocation);
+                receiver.deliver(&bodies);
+                bodies
+            }
+            false => {
+                let source = || receiver.source.clone();
+                receiver.dialect.invocation(source, &target, &invocation)
+            }
+        };
+        // One after the other begins, so that they are sent in this order, and none waits for one.
+        let sends = bodies.into_iter().map(|body| bus.send(body));
+        futures_util::future::join_all(sends).await.into_iter().try_for_each(|sent| sent.map(drop))
     }
 
-    /// Puts a connection into a group. Effective when it returns.
+    /// Puts a connection into a group, on whichever server it is attached. Effective when it
+    /// returns.
     ///
     /// # Errors
     ///
-    /// [`GroupError`] when no such connection is attached here.
+    /// [`GroupError`] when no server has the connection, or cannot be asked.
     ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// A dropped future may have done it or not.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
-    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
-    /// let _ann = backplane.attach("c1", None);
-    /// backplane.join("c1", "room").await?;
+    /// use backplane::Backplane;
+    ///
+    /// let broker = broker::Broker::new();
+    /// let (here, there) =
+    ///     (Backplane::embedded(&broker, "ChatApp"), Backplane::embedded(&broker, "ChatApp"));
+    /// let _ann = here.attach("c1", None);
+    /// there.join("c1", "room").await?;
     /// # Ok(()) }
     /// ```
-    #[allow(
-        clippy::unused_async,
-        reason = "connections of other servers will be asked over the bus"
-    )]
     pub async fn join(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        self.inner.connections.join(connection_id, group)
+        let signal = self.inner.receiver.dialect.group_signal(group);
+        self.change(connection_id, Change::Join { signal }).await
     }
 
-    /// Takes a connection out of a group. Effective when it returns.
+    /// Takes a connection out of a group, on whichever server it is attached. Effective when it
+    /// returns.
     ///
     /// # Errors
     ///
-    /// [`GroupError`] when no such connection is attached here.
+    /// [`GroupError`] when no server has the connection, or cannot be asked.
     ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// A dropped future may have done it or not.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
@@ -260,12 +465,108 @@ impl Backplane {
     /// backplane.leave("c1", "room").await?;
     /// # Ok(()) }
     /// ```
-    #[allow(
-        clippy::unused_async,
-        reason = "connections of other servers will be asked over the bus"
-    )]
     pub async fn leave(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        self.inner.connections.leave(connection_id, group)
+        let signal = self.inner.receiver.dialect.group_signal(group);
+        self.change(connection_id, Change::Leave { signal }).await
+    }
+
+    /// Ends a connection with [`Disconnect::Aborted`], on whichever server it is attached.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`] when no server has the connection, or cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have done it or not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
+    /// use backplane::{Backplane, Disconnect};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut ann = backplane.attach("c1", None);
+    /// backplane.abort("c1").await?;
+    /// assert_eq!(ann.recv().await.unwrap_err(), Disconnect::Aborted);
+    /// # Ok(()) }
+    /// ```
+    pub async fn abort(&self, connection_id: &str) -> Result<(), GroupError> {
+        self.change(connection_id, Change::Abort).await
+    }
+
+    /// Changes a connection here at once, and one of another server over the bus.
+    async fn change(&self, connection_id: &str, change: Change) -> Result<(), GroupError> {
+        let Inner { receiver, bus, ack_timeout, .. } = &*self.inner;
+        if receiver.change(connection_id, &change) {
+            return Ok(());
+        }
+        let command_id = guid();
+        let mut expected = receiver.acks.expect(&command_id);
+        let command =
+            receiver.dialect.command(&receiver.source, connection_id, &command_id, &change);
+        let asked = async {
+            bus.send(command).await?;
+            expected.acknowledged().await;
+            Ok(())
+        };
+        timeout(*ack_timeout, asked).await.unwrap_or_else(|_| {
+            Err(GroupError::NoAnswer {
+                connection_id: connection_id.to_owned(),
+                within: *ack_timeout,
+            })
+        })
+    }
+
+    /// Returns the events of this backplane from now on: gaps in the stream of messages, and a
+    /// broker that lost its memory.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut events = backplane.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.recv().await {
+    ///         eprintln!("{event}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.inner.receiver.events()
+    }
+
+    /// Returns how this backplane is. Made for a readiness check: it is ready when it hears what it
+    /// says, and not because a socket is open.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let status = if backplane.health().is_ready { 200 } else { 503 };
+    /// # let _ = status;
+    /// # }
+    /// ```
+    pub fn health(&self) -> Health {
+        let Receiver { pulse, metrics, .. } = &*self.inner.receiver;
+        pulse.health(self.state(), metrics.lost.get(), metrics.recovered.get())
+    }
+
+    /// Adds what this backplane counts to a registry, as `backplane_…` with the label `app`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    ///
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut registry = Registry::default();
+    /// backplane.register(&mut registry);
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// assert!(text.contains(r#"backplane_gaps_total{app="ChatApp"} 0"#), "{text}");
+    /// # Ok(()) }
+    /// ```
+    pub fn register(&self, registry: &mut Registry) {
+        let Inner { receiver, bus, app_name, .. } = &*self.inner;
+        receiver.metrics.register(app_name, bus.queued(), registry);
     }
 
     /// Returns whether the other servers are reached now.
@@ -314,13 +615,52 @@ impl Backplane {
     /// ```
     pub async fn shutdown(self) {
         self.inner.bus.stop().await;
-        self.inner.connections.close(Disconnect::Shutdown);
+        self.inner.receiver.connections.close(Disconnect::Shutdown);
+        self.inner.receiver.end();
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.connections.close(Disconnect::Shutdown);
+        self.receiver.connections.close(Disconnect::Shutdown);
+        self.receiver.end();
+    }
+}
+
+/// Sends what the receiver wants to say in answer.
+async fn answer(bus: Arc<Bus>, mut answers: mpsc::Receiver<Bytes>) {
+    while let Some(body) = answers.recv().await {
+        if let Err(error) = bus.send(body).await {
+            debug!(%error, "could not acknowledge");
+        }
+    }
+}
+
+/// Sends a probe at every interval and as soon as the broker is there, and suspects the
+/// subscription when one does not come back.
+async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
+    let mut state = bus.state_changes();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if state.wait_for(|state| *state == State::Connected).await.is_err() {
+            return;
+        }
+        state.mark_unchanged();
+        receiver.metrics.connections.set(receiver.connections.len() as i64);
+        if receiver.pulse.is_overdue() {
+            warn!("a probe did not come back");
+            bus.suspect();
+        }
+        let number = receiver.pulse.begin();
+        let body = receiver.dialect.probe(&receiver.source, number);
+        if let Ok(Ok(_)) = timeout(every, bus.send(body)).await {
+            receiver.pulse.taken(number);
+        }
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = state.changed() => ticks.reset(),
+        }
     }
 }
 

@@ -1,15 +1,22 @@
 //! What connects the servers of an app: one pub/sub channel, on a broker in this process or on a
 //! Redis-compatible server.
+//!
+//! A bus takes bodies and gives each the next id of the app, in the order in which all servers see
+//! them. It knows neither what bodies mean nor whom they are for.
 
 mod embedded;
 mod redis;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use self::embedded::EmbeddedBus;
 use self::redis::RedisBus;
+use crate::options::Options;
 use crate::receiver::Receiver;
 use crate::state::State;
 
@@ -17,7 +24,7 @@ use crate::state::State;
 #[derive(Debug)]
 pub(crate) enum Bus {
     Embedded(EmbeddedBus),
-    Redis(RedisBus),
+    Redis(Box<RedisBus>),
 }
 
 /// Says that the server could not be reached, or not be used.
@@ -36,6 +43,14 @@ pub enum ConnectError {
     Url {
         /// What is wrong with it, without its password.
         found: String,
+    },
+    /// A certificate or a key cannot be used.
+    #[error("cannot use {file} for TLS: {reason}")]
+    Tls {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The server did not answer, or refused.
     #[error("cannot use {server} as a backplane: {reason}")]
@@ -56,9 +71,17 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The broker is away; the invocation was not sent.
+    /// The broker is away, and was for as long as a send waits; the invocation was not sent.
     #[error("the backplane is disconnected: {reason}")]
     Disconnected {
+        /// What went wrong last.
+        reason: String,
+    },
+    /// Too much waits already for a broker that is away or slow; the invocation was not sent.
+    #[error("the backplane's queue is full, {messages} messages wait: {reason}")]
+    QueueFull {
+        /// How many wait.
+        messages: usize,
         /// What went wrong last.
         reason: String,
     },
@@ -78,16 +101,26 @@ impl Bus {
         Self::Embedded(EmbeddedBus::new(broker, channel))
     }
 
-    pub(crate) fn redis(server: &str, port: u16, password: &str, channel: &str) -> Self {
-        Self::Redis(RedisBus::new(server, port, password, channel))
+    pub(crate) fn redis(
+        server: &str,
+        port: u16,
+        password: &str,
+        channel: &str,
+        options: &Options,
+    ) -> Self {
+        Self::Redis(Box::new(RedisBus::new(server, port, password, channel, options)))
     }
 
-    pub(crate) fn from_url(url: &str, channel: &str) -> Result<Self, ConnectError> {
-        RedisBus::from_url(url, channel).map(Self::Redis)
+    pub(crate) fn from_url(
+        url: &str,
+        channel: &str,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
+        RedisBus::from_url(url, channel, options).map(|bus| Self::Redis(Box::new(bus)))
     }
 
     /// Begins to receive.
-    pub(crate) fn start(&self, receiver: Receiver) {
+    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
         match self {
             Self::Embedded(bus) => bus.start(receiver),
             Self::Redis(bus) => bus.start(receiver),
@@ -102,10 +135,27 @@ impl Bus {
         }
     }
 
-    pub(crate) async fn publish(&self, payload: Bytes) -> Result<(), SendError> {
+    /// Sends a body, and returns the id it got.
+    pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         match self {
-            Self::Embedded(bus) => bus.publish(payload),
-            Self::Redis(bus) => bus.publish(payload).await,
+            Self::Embedded(bus) => bus.send(&body),
+            Self::Redis(bus) => bus.send(body).await,
+        }
+    }
+
+    /// What was sent did not come back: the subscription is made anew.
+    pub(crate) fn suspect(&self) {
+        match self {
+            Self::Embedded(bus) => bus.suspect(),
+            Self::Redis(bus) => bus.suspect(),
+        }
+    }
+
+    /// Returns how many messages wait.
+    pub(crate) fn queued(&self) -> Gauge {
+        match self {
+            Self::Embedded(_) => Gauge::default(),
+            Self::Redis(bus) => bus.queued(),
         }
     }
 

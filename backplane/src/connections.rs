@@ -1,411 +1,356 @@
-//! The connections that are attached here, with their users and groups.
+//! The connections that are attached here, and the signals they listen by.
 //!
-//! Sending costs what its receivers cost: there is an index by user and by group. A connection
-//! that does not take what it gets is closed and told so; nothing is skipped silently.
+//! Sending costs what its receivers cost: there is an index by signal. A connection that does not
+//! take what it gets is closed and told so; nothing is skipped silently.
+//!
+//! One lock holds the connections and the store together. So a connection that comes back gets what
+//! it missed and then what is new, without a hole and without anything twice.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+mod connection;
+mod table;
+
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::invocation::Invocation;
-use crate::target::Target;
+pub use self::connection::{Connection, Disconnect, Received};
+use self::table::Table;
+use crate::cursor::Cursor;
+use crate::dialect::Addressed;
+use crate::store::{Arrival, History, Store};
 
 /// All connections of one backplane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     table: Mutex<Table>,
 }
 
-/// One browser's connection. Dropping it detaches it.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use backplane::{Backplane, Invocation, Target};
-///
-/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
-/// let mut ann = backplane.attach("c1", Some("ann"));
-/// backplane.send(Target::user("ann"), Invocation::new("say", ["hi"])?).await?;
-/// assert_eq!(ann.recv().await?.method(), "say");
-/// # Ok(()) }
-/// ```
+/// What a connection is attached with.
 #[derive(Debug)]
-pub struct Connection {
-    id: Arc<str>,
-    user: Option<Arc<str>>,
-    number: u64,
-    invocations: mpsc::Receiver<Arc<Invocation>>,
-    end: Arc<OnceLock<Disconnect>>,
-    connections: Arc<Connections>,
+pub(crate) struct Attachment<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) signals: Vec<String>,
+    /// Where it continues; `None` begins with what is sent from now on.
+    pub(crate) cursor: Option<Cursor>,
 }
 
-/// Why a connection gets nothing more.
-///
-/// ```
-/// assert_eq!(backplane::Disconnect::Shutdown.to_string(), "the backplane shuts down");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Disconnect {
-    /// It did not take what it got: more than 1,024 invocations waited.
-    #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
-    SlowConnection,
-    /// Another connection was attached under its id.
-    #[error("another connection took its id")]
-    Replaced,
-    /// The backplane shuts down.
-    #[error("the backplane shuts down")]
-    Shutdown,
-}
-
-/// Says that a group could not be changed.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
-/// let error = backplane.join("nobody", "room").await.unwrap_err();
-/// assert_eq!(error.to_string(), "no connection 'nobody' is attached here");
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum GroupError {
-    /// No such connection is attached to this backplane.
-    #[error("no connection '{0}' is attached here")]
-    UnknownConnection(String),
+/// What came of a payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) arrival: Arrival,
+    /// To how many connections its messages were handed.
+    pub(crate) receivers: usize,
 }
 
 /// What may wait for one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;
 
-#[derive(Debug, Default)]
-struct Table {
-    attached: HashMap<Arc<str>, Attached>,
-    users: Index,
-    groups: Index,
-    last_number: u64,
-    /// Why nothing can be attached any more.
-    closed: Option<Disconnect>,
-}
-
-#[derive(Debug)]
-struct Attached {
-    number: u64,
-    user: Option<Arc<str>>,
-    groups: HashSet<Arc<str>>,
-    invocations: mpsc::Sender<Arc<Invocation>>,
-    end: Arc<OnceLock<Disconnect>>,
-}
-
-/// The connections of each user, or in each group. A name without connections has no entry.
-#[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, HashSet<Arc<str>>>);
-
 impl Connections {
+    pub(crate) fn new(history: History) -> Arc<Self> {
+        Arc::new(Self { table: Mutex::new(Table::new(Store::new(history))) })
+    }
+
     /// Attaches a connection. One that has the same id already is closed. After
     /// [`close`](Self::close) the new one is closed from the start.
-    pub(crate) fn attach(self: &Arc<Self>, id: &str, user: Option<&str>) -> Connection {
+    pub(crate) fn attach(self: &Arc<Self>, attachment: Attachment<'_>) -> Connection {
+        let seat = self.table.lock().attach(attachment);
+        Connection::new(seat, self.clone())
+    }
+
+    /// Returns false if no such connection is attached.
+    pub(crate) fn join(&self, id: &str, signal: &str) -> bool {
+        self.table.lock().join(id, signal)
+    }
+
+    /// Returns false if no such connection is attached.
+    pub(crate) fn leave(&self, id: &str, signal: &str) -> bool {
+        self.table.lock().leave(id, signal)
+    }
+
+    /// Returns false if no such connection is attached.
+    pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
+        self.table.lock().remove(id, reason)
+    }
+
+    pub(crate) fn is_attached(&self, id: &str) -> bool {
+        self.table.lock().is_attached(id)
+    }
+
+    /// Judges the id of a payload, keeps its messages and hands them to those they are for; those
+    /// of a source in `delivered` were handed out already.
+    pub(crate) fn arrive(
+        &self,
+        id: u64,
+        payload: &[u8],
+        messages: Vec<Arc<Addressed>>,
+        delivered: impl Fn(&str) -> bool,
+    ) -> Delivered {
         let mut table = self.table.lock();
-        table.remove(id, Disconnect::Replaced);
-        table.last_number += 1;
-        let number = table.last_number;
-        let (id, user): (Arc<str>, Option<Arc<str>>) = (id.into(), user.map(Into::into));
-        let (sender, invocations) = mpsc::channel(INVOCATIONS_MAX);
-        let end = Arc::new(OnceLock::new());
-        if let Some(reason) = table.closed {
-            let _ = end.set(reason);
-            return Connection { id, user, number, invocations, end, connections: self.clone() };
-        }
-        if let Some(user) = &user {
-            table.users.add(user, &id);
-        }
-        let attached = Attached {
-            number,
-            user: user.clone(),
-            groups: HashSet::new(),
-            invocations: sender,
-            end: end.clone(),
-        };
-        table.attached.insert(id.clone(), attached);
-        Connection { id, user, number, invocations, end, connections: self.clone() }
-    }
-
-    pub(crate) fn join(&self, id: &str, group: &str) -> Result<(), GroupError> {
-        let table = &mut *self.table.lock();
-        let (id, attached) = table.get_mut(id)?;
-        let group: Arc<str> = group.into();
-        attached.groups.insert(group.clone());
-        table.groups.add(&group, &id);
-        Ok(())
-    }
-
-    pub(crate) fn leave(&self, id: &str, group: &str) -> Result<(), GroupError> {
-        let table = &mut *self.table.lock();
-        let (id, attached) = table.get_mut(id)?;
-        attached.groups.remove(group);
-        table.groups.remove(group, &id);
-        Ok(())
-    }
-
-    /// Hands an invocation to those it is for.
-    pub(crate) fn deliver(&self, target: &Target, invocation: &Arc<Invocation>) {
-        let mut table = self.table.lock();
-        let except = target.excepted();
-        let mut slow = Vec::new();
-        let mut hand = |id: &Arc<str>, attached: &Attached| {
-            // A receiver that is gone detaches itself.
-            if let Err(mpsc::error::TrySendError::Full(_)) =
-                attached.invocations.try_send(invocation.clone())
-            {
-                slow.push(id.clone());
-            }
-        };
-        match target {
-            Target::All { .. } => table
-                .attached
-                .iter()
-                .filter(|(id, _)| !except.contains(&***id))
-                .for_each(|(id, attached)| hand(id, attached)),
-            Target::Group { name, .. } => table
-                .of(&table.groups, name)
-                .filter(|(id, _)| !except.contains(&***id))
-                .for_each(|(id, attached)| hand(id, attached)),
-            Target::User(user) => {
-                table.of(&table.users, user).for_each(|(id, attached)| hand(id, attached));
-            }
-            Target::Connection(id) => {
-                if let Some((id, attached)) = table.attached.get_key_value(&**id) {
-                    hand(id, attached);
+        let arrival = table.arrive(id, payload);
+        let mut receivers = 0;
+        if arrival != Arrival::Known {
+            for message in messages {
+                if !delivered(&message.source) {
+                    receivers += table.hand_out(Some(id), &message);
                 }
+                table.keep(id, message);
             }
         }
-        for id in slow {
-            table.remove(&id, Disconnect::SlowConnection);
-        }
+        Delivered { arrival, receivers }
+    }
+
+    /// Hands out a message that has no id, since the broker is away.
+    pub(crate) fn deliver(&self, message: &Addressed) -> usize {
+        self.table.lock().hand_out(None, message)
+    }
+
+    /// Takes note that what was sent at some time got this id: no connection that was attached
+    /// before can have seen a later one.
+    pub(crate) fn heard(&self, sent: Instant, id: u64) {
+        self.table.lock().heard(sent, id);
+    }
+
+    /// Returns the id that arrived last.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.table.lock().last()
+    }
+
+    /// Returns how many are attached.
+    pub(crate) fn len(&self) -> usize {
+        self.table.lock().len()
     }
 
     /// Closes all connections, and those to come.
     pub(crate) fn close(&self, reason: Disconnect) {
-        let mut table = self.table.lock();
-        for attached in table.attached.values() {
-            let _ = attached.end.set(reason);
-        }
-        let last_number = table.last_number;
-        *table = Table { last_number, closed: Some(reason), ..Table::default() };
-    }
-
-    fn detach(&self, id: &str, number: u64) {
-        let mut table = self.table.lock();
-        if table.attached.get(id).is_some_and(|attached| attached.number == number) {
-            table.remove(id, Disconnect::Shutdown);
-        }
-    }
-}
-
-impl Table {
-    fn get_mut(&mut self, id: &str) -> Result<(Arc<str>, &mut Attached), GroupError> {
-        let id = match self.attached.get_key_value(id) {
-            Some((id, _)) => id.clone(),
-            None => return Err(GroupError::UnknownConnection(id.to_owned())),
-        };
-        let attached = self.attached.get_mut(&id).expect("it was found above");
-        Ok((id, attached))
-    }
-
-    /// Returns the connections of a name in `index`.
-    fn of<'a>(
-        &'a self,
-        index: &'a Index,
-        name: &str,
-    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Attached)> {
-        let ids = index.0.get(name).into_iter().flatten();
-        ids.filter_map(|id| self.attached.get_key_value(id))
-    }
-
-    /// Removes a connection, and tells it why.
-    fn remove(&mut self, id: &str, reason: Disconnect) {
-        let Some((id, attached)) = self.attached.remove_entry(id) else { return };
-        let _ = attached.end.set(reason);
-        if let Some(user) = &attached.user {
-            self.users.remove(user, &id);
-        }
-        for group in &attached.groups {
-            self.groups.remove(group, &id);
-        }
-    }
-}
-
-impl Index {
-    fn add(&mut self, name: &Arc<str>, id: &Arc<str>) {
-        self.0.entry(name.clone()).or_default().insert(id.clone());
-    }
-
-    fn remove(&mut self, name: &str, id: &Arc<str>) {
-        if let Some(ids) = self.0.get_mut(name) {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.0.remove(name);
-            }
-        }
-    }
-}
-
-impl Connection {
-    /// Returns its id.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
-    /// assert_eq!(backplane.attach("c1", None).id(), "c1");
-    /// # }
-    /// ```
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Returns whose it is.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
-    /// assert_eq!(backplane.attach("c1", Some("ann")).user(), Some("ann"));
-    /// # }
-    /// ```
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    /// Returns the next invocation, and waits for one if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: an invocation is taken only when the future is ready.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use backplane::{Backplane, Invocation, Target};
-    ///
-    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
-    /// let mut connection = backplane.attach("c1", None);
-    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
-    /// assert_eq!(connection.recv().await?.method(), "say");
-    /// # Ok(()) }
-    /// ```
-    pub async fn recv(&mut self) -> Result<Arc<Invocation>, Disconnect> {
-        match self.invocations.recv().await {
-            Some(invocation) => Ok(invocation),
-            None => Err(self.end.get().copied().unwrap_or(Disconnect::Shutdown)),
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.connections.detach(&self.id, self.number);
+        self.table.lock().close(reason);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::connection::Queued;
     use super::*;
+    use crate::invocation::Invocation;
 
-    fn invocation(method: &str) -> Arc<Invocation> {
-        Arc::new(Invocation::new(method, ()).unwrap())
+    fn table() -> Arc<Connections> {
+        Connections::new(History { messages: 3, bytes: 1 << 20 })
     }
 
-    /// Returns which of the connections got the next invocation for `target`.
-    fn receivers(
-        table: &Connections,
-        connections: &mut [Connection],
-        target: &Target,
-    ) -> Vec<String> {
-        table.deliver(target, &invocation("m"));
-        let received = |connection: &mut Connection| connection.invocations.try_recv().is_ok();
-        connections
-            .iter_mut()
-            .filter_map(|each| received(each).then(|| each.id().to_owned()))
-            .collect()
+    fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
+        attach_at(table, id, groups, None)
+    }
+
+    /// Attaches a connection that listens by "all", "c-" with its id, and some groups.
+    fn attach_at(
+        table: &Arc<Connections>,
+        id: &str,
+        groups: &[&str],
+        cursor: Option<u64>,
+    ) -> Connection {
+        let signals = ["all".to_owned(), format!("c-{id}")];
+        let signals = signals.into_iter().chain(groups.iter().map(ToString::to_string)).collect();
+        let cursor = cursor.map(|id| Cursor::at(Some(id)));
+        table.attach(Attachment { id, user: None, signals, cursor })
+    }
+
+    fn message(signal: &str, except: &[&str]) -> Arc<Addressed> {
+        Arc::new(Addressed {
+            signal: signal.to_owned(),
+            except: except.iter().map(ToString::to_string).collect(),
+            source: String::new(),
+            invocation: Arc::new(Invocation::new(signal, ()).unwrap()),
+            bytes: 1,
+        })
+    }
+
+    fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
+        table.arrive(id, &[], vec![message(signal, &[])], |_| false).arrival
+    }
+
+    /// What waits for a connection, as text.
+    fn waiting(connection: &mut Connection) -> String {
+        let texts = std::iter::from_fn(|| connection.try_recv()).map(|item| match item {
+            Queued::Invocation(id, invocation) => match id {
+                Some(id) => format!("{id}:{}", invocation.method()),
+                None => invocation.method().to_owned(),
+            },
+            Queued::Gap(gap) => format!("({}-{})", gap.from, gap.to),
+        });
+        texts.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn an_invocation_reaches_those_it_is_for() {
-        let table = Arc::new(Connections::default());
-        let attach = |id, user| table.attach(id, user);
+    fn a_message_reaches_those_it_is_for() {
+        let table = table();
         let mut all = [
-            attach("a1", Some("ann")),
-            attach("a2", Some("ann")),
-            attach("b", Some("bob")),
-            attach("c", None),
+            attach(&table, "a", &["room"]),
+            attach(&table, "B", &["room"]),
+            attach(&table, "c", &[]),
         ];
-        table.join("a1", "room").unwrap();
-        table.join("b", "room").unwrap();
-        for (target, expected) in [
-            (Target::all(), &["a1", "a2", "b", "c"][..]),
-            (Target::all().except(["a1", "c"]), &["a2", "b"]),
-            (Target::group("room"), &["a1", "b"]),
-            (Target::group("room").except(["b"]), &["a1"]),
-            (Target::group("other"), &[]),
-            (Target::user("ann"), &["a1", "a2"]),
-            (Target::connection("c"), &["c"]),
-            (Target::connection("nobody"), &[]),
+        for (signal, except, expected) in [
+            ("all", &[][..], ["a", "B", "c"].as_slice()),
+            ("all", &["c-a", "c-c"], &["B"]),
+            ("room", &[], &["a", "B"]),
+            ("room", &["b"], &["a"]),
+            ("all", &["room"], &["c"]),
+            ("c-c", &[], &["c"]),
+            ("nobody", &[], &[]),
         ] {
-            assert_eq!(receivers(&table, &mut all, &target), expected, "{target:?}");
+            assert_eq!(table.deliver(&message(signal, except)), expected.len(), "{signal}");
+            let got = all.iter_mut().filter_map(|connection| {
+                (!waiting(connection).is_empty()).then(|| connection.id().to_owned())
+            });
+            assert_eq!(got.collect::<Vec<_>>(), expected, "{signal} {except:?}");
         }
-        table.leave("b", "room").unwrap();
-        assert_eq!(receivers(&table, &mut all, &Target::group("room")), ["a1"]);
+        assert!(table.leave("B", "room") && !table.leave("nobody", "room"));
+        assert_eq!(table.deliver(&message("room", &[])), 1);
     }
 
     #[test]
     fn nothing_stays_behind() {
-        let table = Arc::new(Connections::default());
-        let connection = table.attach("a", Some("ann"));
-        table.join("a", "room").unwrap();
+        let table = table();
+        let connection = attach_at(&table, "a", &[], Some(7));
+        assert!(table.join("a", "room") && !table.join("b", "room"));
         drop(connection);
-        let inner = table.table.lock();
-        assert!(inner.attached.is_empty() && inner.users.0.is_empty() && inner.groups.0.is_empty());
+        assert!(table.table.lock().is_empty());
+    }
+
+    #[test]
+    fn who_comes_back_gets_what_was_missed() {
+        let table = table();
+        for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
+            arrive(&table, id, signal);
+        }
+        for (cursor, groups, expected) in [
+            (Some(5), &["room"][..], "6:room 8:all 9:all"),
+            (Some(6), &["room"], "8:all 9:all"),
+            (Some(8), &[], "9:all"),
+            (Some(4), &[], "(5-5) 8:all 9:all"),
+            (None, &[], "9:all"),
+        ] {
+            let table = self::table();
+            for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
+                arrive(&table, id, signal);
+            }
+            let mut connection = attach_at(&table, "a", groups, cursor);
+            arrive(&table, 9, "all");
+            assert_eq!(waiting(&mut connection), expected, "{cursor:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_seen_more_than_this_server_gets_nothing_twice() {
+        let table = table();
+        let mut early = attach_at(&table, "early", &[], Some(6));
+        arrive(&table, 5, "all");
+        let mut later = attach_at(&table, "later", &[], Some(7));
+        let mut behind = attach_at(&table, "behind", &[], Some(3));
+        for id in 6..=8 {
+            arrive(&table, id, "all");
+        }
+        assert_eq!(waiting(&mut early), "7:all 8:all");
+        assert_eq!(waiting(&mut later), "8:all");
+        assert_eq!(waiting(&mut behind), "(4-4) 5:all 6:all 7:all 8:all");
+        assert_eq!(later.cursor().id(), Some(8));
+    }
+
+    #[test]
+    fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
+        let table = table();
+        arrive(&table, 5, "all");
+        let (mut one, mut two) =
+            (attach(&table, "one", &[]), attach_at(&table, "two", &[], Some(7)));
+        assert!(matches!(arrive(&table, 10, "all"), Arrival::After(_)));
+        assert_eq!(waiting(&mut one), "(6-9) 10:all");
+        assert_eq!(waiting(&mut two), "(8-9) 10:all");
+        let mut three = attach_at(&table, "three", &[], Some(5));
+        assert_eq!(waiting(&mut three), "(6-9) 10:all");
+    }
+
+    #[test]
+    fn a_first_message_shows_what_was_missed_before_it() {
+        let table = table();
+        let mut connection = attach_at(&table, "a", &[], Some(3));
+        arrive(&table, 6, "all");
+        assert_eq!(waiting(&mut connection), "(4-5) 6:all");
+    }
+
+    #[test]
+    fn a_counter_that_went_back_does_not_make_anyone_deaf() {
+        let table = table();
+        arrive(&table, 100, "all");
+        let mut ahead = attach_at(&table, "ahead", &[], Some(200));
+        assert_eq!(arrive(&table, 7, "all"), Arrival::Restarted { last: 100 });
+        assert_eq!(waiting(&mut ahead), "7:all");
+        let mut stale = attach_at(&table, "stale", &[], Some(200));
+        arrive(&table, 8, "all");
+        table.heard(Instant::now(), 8);
+        arrive(&table, 9, "all");
+        assert_eq!(waiting(&mut stale), "(1-8) 9:all");
+    }
+
+    #[test]
+    fn what_was_delivered_already_is_kept_and_not_delivered_again() {
+        let table = table();
+        let mut here = attach(&table, "here", &[]);
+        table.arrive(1, &[], vec![message("all", &[])], |_| true);
+        assert_eq!(waiting(&mut here), "");
+        let mut back = attach_at(&table, "back", &[], Some(0));
+        assert_eq!(waiting(&mut back), "1:all");
+    }
+
+    #[test]
+    fn a_cursor_is_where_a_connection_stands() {
+        let table = table();
+        let mut connection = attach(&table, "a", &[]);
+        assert_eq!(connection.cursor().id(), None);
+        arrive(&table, 5, "other");
+        assert_eq!(connection.cursor().id(), Some(5));
+        arrive(&table, 6, "all");
+        assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
+        waiting(&mut connection);
+        assert_eq!(connection.cursor().id(), Some(6));
     }
 
     #[tokio::test]
     async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
-        let table = Arc::new(Connections::default());
-        let (mut slow, mut reader) = (table.attach("slow", None), table.attach("reader", None));
+        let table = table();
+        let (mut slow, mut reader) = (attach(&table, "slow", &[]), attach(&table, "reader", &[]));
         for _ in 0..=INVOCATIONS_MAX {
-            table.deliver(&Target::all(), &invocation("m"));
+            table.deliver(&message("all", &[]));
             assert!(reader.recv().await.is_ok());
         }
         for _ in 0..INVOCATIONS_MAX {
             assert!(slow.recv().await.is_ok());
         }
         assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
-        table.deliver(&Target::all(), &invocation("m"));
+        table.deliver(&message("all", &[]));
         assert!(reader.recv().await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_attached_after_the_end_is_closed() {
-        let table = Arc::new(Connections::default());
-        let mut before = table.attach("a", Some("ann"));
+        let table = table();
+        let mut before = attach(&table, "a", &[]);
         table.close(Disconnect::Shutdown);
-        let mut after = table.attach("a", Some("ann"));
+        let mut after = attach(&table, "a", &[]);
         assert_eq!(before.recv().await.unwrap_err(), Disconnect::Shutdown);
         assert_eq!(after.recv().await.unwrap_err(), Disconnect::Shutdown);
-        assert!(table.join("a", "room").is_err());
+        assert!(!table.join("a", "room"));
     }
 
     #[tokio::test]
     async fn an_id_belongs_to_who_took_it_last() {
-        let table = Arc::new(Connections::default());
-        let mut first = table.attach("a", None);
-        let mut second = table.attach("a", None);
+        let table = table();
+        let mut first = attach(&table, "a", &[]);
+        let mut second = attach(&table, "a", &[]);
         assert_eq!(first.recv().await.unwrap_err(), Disconnect::Replaced);
         drop(first);
-        table.deliver(&Target::all(), &invocation("m"));
+        table.deliver(&message("all", &[]));
         assert!(second.recv().await.is_ok());
+        assert!(table.end("a", Disconnect::Aborted));
+        assert_eq!(second.recv().await.unwrap_err(), Disconnect::Aborted);
     }
 }

@@ -33,19 +33,34 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod acks;
 mod backplane;
 mod bus;
 mod connections;
-mod envelope;
+mod cursor;
+mod dialect;
+mod event;
+mod group;
+mod guid;
+mod health;
 mod invocation;
+mod metrics;
+mod options;
 mod receiver;
 mod state;
+mod store;
 mod target;
 
 // The public interface is:
 pub use crate::backplane::Backplane;
 pub use crate::bus::{ConnectError, SendError};
-pub use crate::connections::{Connection, Disconnect, GroupError};
+pub use crate::connections::{Connection, Disconnect, Received};
+pub use crate::cursor::{Cursor, CursorError};
+pub use crate::event::{Event, Events, Gap};
+pub use crate::group::GroupError;
+pub use crate::health::{Health, RoundTrips};
 pub use crate::invocation::{Invocation, InvocationError};
+pub use crate::options::{Options, Queue, Tls};
 pub use crate::state::State;
+pub use crate::store::History;
 pub use crate::target::Target;

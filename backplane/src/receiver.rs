@@ -1,35 +1,212 @@
 //! What comes over the bus, on its way to the connections here.
 //!
-//! Anybody may publish on the app's channel, so a payload that is no envelope is counted and
-//! skipped, and never an error.
+//! Anybody may publish on the app's channel, so a payload that cannot be read is counted and
+//! skipped, and never an error. Ids are judged before anything else happens, so that a message which
+//! comes twice does nothing twice.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tracing::debug;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc};
+use tracing::{debug, error, trace, warn};
 
-use crate::connections::Connections;
-use crate::envelope;
+use crate::acks::Acks;
+use crate::connections::{Connections, Disconnect};
+use crate::dialect::{Arrived, Change, Item, Signalr2};
+use crate::event::{EVENTS_MAX, Event, Events};
+use crate::guid::guid;
+use crate::health::Pulse;
+use crate::metrics::Metrics;
+use crate::store::{Arrival, History};
 
 /// Takes what comes over the bus.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    connections: Arc<Connections>,
-    unreadable: AtomicU64,
+    pub(crate) dialect: Signalr2,
+    /// Whom messages of this backplane are from.
+    pub(crate) source: String,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) acks: Arc<Acks>,
+    pub(crate) pulse: Pulse,
+    pub(crate) metrics: Metrics,
+    /// `None` after the end.
+    events: Mutex<Option<broadcast::Sender<Event>>>,
+    delivered: Mutex<Delivered>,
+    /// What is to be said in answer, for a task that can wait.
+    answers: mpsc::Sender<Bytes>,
 }
 
+/// The sources of messages that were delivered here before they came over the bus.
+#[derive(Debug, Default)]
+struct Delivered {
+    sources: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+/// More than may be queued for a broker that is away.
+const DELIVERED_MAX: usize = 65_536;
+/// Acknowledgements that wait to be sent. Whoever misses one is told by its timeout.
+const ANSWERS_MAX: usize = 1024;
+
 impl Receiver {
-    pub(crate) fn new(connections: Arc<Connections>) -> Self {
-        Self { connections, unreadable: AtomicU64::new(0) }
+    /// Returns a receiver, and what it wants to be sent in answer.
+    pub(crate) fn new(
+        hub: &str,
+        history: History,
+        probe_interval: Duration,
+    ) -> (Self, mpsc::Receiver<Bytes>) {
+        let (answers, to_send) = mpsc::channel(ANSWERS_MAX);
+        let receiver = Self {
+            dialect: Signalr2::new(hub),
+            source: guid(),
+            connections: Connections::new(history),
+            acks: Arc::default(),
+            pulse: Pulse::new(probe_interval),
+            metrics: Metrics::default(),
+            events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
+            delivered: Mutex::default(),
+            answers,
+        };
+        (receiver, to_send)
     }
 
     /// Delivers one payload.
     pub(crate) fn receive(&self, payload: &[u8]) {
-        match envelope::read(payload) {
-            Ok((target, invocation)) => self.connections.deliver(&target, &Arc::new(invocation)),
+        let Arrived { id, items } = match self.dialect.read(payload) {
+            Ok(arrived) => arrived,
             Err(error) => {
-                let unreadable = self.unreadable.fetch_add(1, Ordering::Relaxed) + 1;
-                debug!(%error, unreadable, "skipped a payload that is no invocation");
+                self.metrics.unreadable.inc();
+                debug!(%error, bytes = payload.len(), "skipped a payload that is no message");
+                return;
+            }
+        };
+        self.metrics.received.inc();
+        let (mut messages, mut others) = (Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Invocation(addressed) => messages.push(Arc::new(addressed)),
+                other => others.push(other),
+            }
+        }
+        let is_delivered = |source: &str| self.delivered.lock().sources.contains(source);
+        let sources: Vec<_> = messages.iter().map(|message| message.source.clone()).collect();
+        let delivered = self.connections.arrive(id, payload, messages, is_delivered);
+        self.metrics.delivered.inc_by(delivered.receivers as u64);
+        sources.iter().for_each(|source| self.delivered.lock().forget(source));
+        trace!(id, receivers = delivered.receivers, "message received");
+        self.judge(id, delivered.arrival);
+        if delivered.arrival != Arrival::Known {
+            others.into_iter().for_each(|item| self.act(id, item));
+        }
+    }
+
+    /// Hands out what is about to be sent while the broker is away, and takes care that it is not
+    /// delivered again when it comes over the bus. Each body has a source of its own.
+    pub(crate) fn deliver(&self, bodies: &[Bytes]) {
+        let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
+        for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
+            let Item::Invocation(message) = item else { continue };
+            self.delivered.lock().remember(&message.source);
+            let receivers = self.connections.deliver(&message);
+            self.metrics.delivered_here.inc_by(receivers as u64);
+        }
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        match &*self.events.lock() {
+            Some(events) => Events::new(events.subscribe()),
+            None => Events::ended(),
+        }
+    }
+
+    /// There are no events any more.
+    pub(crate) fn end(&self) {
+        *self.events.lock() = None;
+    }
+
+    /// Lets everyone know what an id said.
+    fn judge(&self, id: u64, arrival: Arrival) {
+        let event = match arrival {
+            Arrival::Next => return,
+            Arrival::Known => {
+                self.metrics.duplicates.inc();
+                debug!(id, "message came twice");
+                return;
+            }
+            Arrival::After(gap) => {
+                self.metrics.gaps.inc();
+                self.metrics.lost.inc_by(gap.count());
+                warn!(from = gap.from, to = gap.to, "messages are missing");
+                Event::Gap(gap)
+            }
+            Arrival::Restarted { last } => {
+                self.metrics.restarts.inc();
+                error!(last, id, "ids went back: the broker has lost its memory");
+                Event::Restarted { last, id }
+            }
+        };
+        if let Some(events) = &*self.events.lock() {
+            // Nobody has to listen.
+            let _ = events.send(event);
+        }
+    }
+
+    fn act(&self, id: u64, item: Item) {
+        match item {
+            Item::Command { connection_id, change, ack } => {
+                if self.change(&connection_id, &change)
+                    && let Some(command_id) = ack
+                {
+                    self.answer(self.dialect.ack(&connection_id, &command_id));
+                }
+            }
+            Item::Ack { command_id } => self.acks.acknowledge(&command_id),
+            Item::Probe { source, number } if source == self.source => {
+                if let Some((sent, round_trip)) = self.pulse.heard(number) {
+                    self.metrics.round_trips.observe(round_trip.as_secs_f64());
+                    self.connections.heard(sent, id);
+                }
+            }
+            Item::Probe { .. } | Item::Foreign | Item::Invocation(_) => {}
+        }
+    }
+
+    /// Does to a connection what somebody asked for. Returns false if it is not attached here.
+    pub(crate) fn change(&self, connection_id: &str, change: &Change) -> bool {
+        match change {
+            Change::Initialize => self.connections.is_attached(connection_id),
+            Change::Join { signal } => self.connections.join(connection_id, signal),
+            Change::Leave { signal } => self.connections.leave(connection_id, signal),
+            Change::Abort => self.connections.end(connection_id, Disconnect::Aborted),
+        }
+    }
+
+    fn answer(&self, body: Bytes) {
+        if self.answers.try_send(body).is_err() {
+            warn!("too many acknowledgements wait to be sent, one is dropped");
+        }
+    }
+}
+
+impl Delivered {
+    fn remember(&mut self, source: &str) {
+        if self.order.len() == DELIVERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.sources.remove(&oldest);
+        }
+        self.order.push_back(source.to_owned());
+        self.sources.insert(source.to_owned());
+    }
+
+    /// It comes over the bus only once.
+    fn forget(&mut self, source: &str) {
+        if self.sources.remove(source) {
+            while self.order.front().is_some_and(|oldest| !self.sources.contains(oldest)) {
+                self.order.pop_front();
             }
         }
     }

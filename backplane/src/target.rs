@@ -1,107 +1,118 @@
 //! Whom an invocation is for.
 
-use std::collections::HashSet;
-
-use serde::{Deserialize, Serialize};
-
 /// Whom an invocation is for. Connections are meant wherever they are attached.
+///
+/// Whoever is meant twice, by two groups of a list, gets it twice.
 ///
 /// ```
 /// use backplane::Target;
 ///
 /// let others_in_the_room = Target::group("room").except(["my connection"]);
-/// assert_eq!(
-///     others_in_the_room,
-///     Target::Group { name: "room".into(), except: vec!["my connection".into()] }
-/// );
+/// assert_ne!(others_in_the_room, Target::group("room"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Target {
-    /// Every connection.
-    All {
-        /// Connections that are left out.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        except: Vec<String>,
-    },
-    /// The connections that joined a group.
-    Group {
-        /// The group.
-        name: String,
-        /// Connections that are left out.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        except: Vec<String>,
-    },
-    /// All connections of a user.
-    User(String),
-    /// One connection.
-    Connection(String),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub(crate) to: To,
+    /// Ids of connections that are left out.
+    pub(crate) except: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    All,
+    Groups(Vec<String>),
+    Users(Vec<String>),
+    Connections(Vec<String>),
 }
 
 impl Target {
     /// Every connection.
     ///
     /// ```
-    /// assert_eq!(backplane::Target::all(), backplane::Target::All { except: vec![] });
+    /// assert_eq!(backplane::Target::all(), backplane::Target::all().except([""; 0]));
     /// ```
     pub fn all() -> Self {
-        Self::All { except: Vec::new() }
+        Self::to(To::All)
     }
 
     /// The connections that joined a group.
     ///
     /// ```
     /// use backplane::Target;
-    /// assert_eq!(Target::group("room"), Target::Group { name: "room".into(), except: vec![] });
+    /// assert_eq!(Target::group("room"), Target::groups(["room"]));
     /// ```
     pub fn group(name: impl Into<String>) -> Self {
-        Self::Group { name: name.into(), except: Vec::new() }
+        Self::to(To::Groups(vec![name.into()]))
+    }
+
+    /// The connections that joined any of these groups.
+    ///
+    /// ```
+    /// use backplane::Target;
+    /// assert_ne!(Target::groups(["room", "hall"]), Target::group("room"));
+    /// ```
+    pub fn groups<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
+        Self::to(To::Groups(strings(names)))
     }
 
     /// All connections of a user.
     ///
     /// ```
-    /// assert_eq!(backplane::Target::user("ann"), backplane::Target::User("ann".into()));
+    /// use backplane::Target;
+    /// assert_eq!(Target::user("ann"), Target::users(["ann"]));
     /// ```
     pub fn user(user: impl Into<String>) -> Self {
-        Self::User(user.into())
+        Self::to(To::Users(vec![user.into()]))
+    }
+
+    /// All connections of these users.
+    ///
+    /// ```
+    /// use backplane::Target;
+    /// assert_ne!(Target::users(["ann", "bob"]), Target::user("ann"));
+    /// ```
+    pub fn users<T: Into<String>>(users: impl IntoIterator<Item = T>) -> Self {
+        Self::to(To::Users(strings(users)))
     }
 
     /// One connection.
     ///
     /// ```
-    /// assert_eq!(backplane::Target::connection("c1"), backplane::Target::Connection("c1".into()));
+    /// use backplane::Target;
+    /// assert_eq!(Target::connection("c1"), Target::connections(["c1"]));
     /// ```
     pub fn connection(id: impl Into<String>) -> Self {
-        Self::Connection(id.into())
+        Self::to(To::Connections(vec![id.into()]))
     }
 
-    /// Leaves out these connections. Changes nothing for a user or a single connection.
+    /// These connections.
     ///
     /// ```
     /// use backplane::Target;
-    /// assert_eq!(Target::all().except(["c1"]), Target::All { except: vec!["c1".into()] });
+    /// assert_ne!(Target::connections(["c1", "c2"]), Target::connection("c1"));
+    /// ```
+    pub fn connections<T: Into<String>>(ids: impl IntoIterator<Item = T>) -> Self {
+        Self::to(To::Connections(strings(ids)))
+    }
+
+    /// Leaves out these connections. SignalR 2 has no way to write a `|` in an id, so one that
+    /// contains it is not left out.
+    ///
+    /// ```
+    /// use backplane::Target;
+    /// assert_ne!(Target::all().except(["c1"]), Target::all());
     /// ```
     #[must_use]
-    pub fn except<I>(mut self, connections: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        if let Self::All { except } | Self::Group { except, .. } = &mut self {
-            except.extend(connections.into_iter().map(Into::into));
-        }
+    pub fn except<T: Into<String>>(mut self, connections: impl IntoIterator<Item = T>) -> Self {
+        self.except.extend(strings(connections));
         self
     }
 
-    /// Returns the connections that are left out.
-    pub(crate) fn excepted(&self) -> HashSet<&str> {
-        match self {
-            Self::All { except } | Self::Group { except, .. } => {
-                except.iter().map(String::as_str).collect()
-            }
-            Self::User(_) | Self::Connection(_) => HashSet::new(),
-        }
+    fn to(to: To) -> Self {
+        Self { to, except: Vec::new() }
     }
+}
+
+fn strings<T: Into<String>>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(Into::into).collect()
 }

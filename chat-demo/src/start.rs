@@ -12,6 +12,9 @@ use crate::{
     site::Site,
 };
 
+/// The tutorial's class, which servers of SignalR 2 in the same app know it by.
+const HUB: &str = "ChatHub";
+
 /// The whole demo.
 pub(crate) struct Running {
     /// None when the user has one elsewhere.
@@ -40,7 +43,9 @@ impl Running {
         let app_name = options.app_name.clone();
         let mut sites = Vec::new();
         for listener in listeners {
-            let backplane = Backplane::connecting(url.as_str(), &app_name)?;
+            let mut options = backplane::Options::default();
+            options.hub = HUB.to_owned();
+            let backplane = Backplane::connecting_with(url.as_str(), &app_name, options)?;
             sites.push(Site::start(listener, backplane)?);
         }
         Ok(Self { broker, url, app_name, sites })

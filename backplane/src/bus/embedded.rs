@@ -1,13 +1,16 @@
 //! A broker in this process.
 
+use std::sync::Arc;
+
 use broker::{Broker, Disconnect, Subscriber};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::{SHUT_DOWN, SendError};
+use crate::dialect::Signalr2;
 use crate::receiver::Receiver;
 use crate::state::State;
 
@@ -16,6 +19,7 @@ pub(crate) struct EmbeddedBus {
     broker: Broker,
     channel: String,
     state: watch::Sender<State>,
+    suspicion: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -25,26 +29,34 @@ impl EmbeddedBus {
             broker: broker.clone(),
             channel: channel.to_owned(),
             state: watch::Sender::new(State::Connecting),
+            suspicion: Arc::default(),
             task: Mutex::default(),
         }
     }
 
-    pub(crate) fn start(&self, receiver: Receiver) {
+    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
         let (broker, channel) = (self.broker.clone(), self.channel.clone());
         // Subscribed before this returns, so that nothing sent after it is missed.
         let mut subscriber = broker.subscribe(&channel);
         self.state.send_replace(State::Connected);
-        let state = self.state.clone();
+        receiver.metrics.connected.set(1);
+        let (state, suspicion) = (self.state.clone(), self.suspicion.clone());
         let task = tokio::spawn(async move {
             loop {
-                let disconnect = receive(&mut subscriber, &receiver).await;
+                let disconnect = tokio::select! {
+                    disconnect = receive(&mut subscriber, &receiver) => disconnect,
+                    () = suspicion.notified() => Disconnect::SlowSubscriber,
+                };
                 state.send_replace(State::Disconnected { reason: disconnect.to_string() });
+                receiver.metrics.connected.set(0);
                 if disconnect != Disconnect::SlowSubscriber {
                     return;
                 }
-                warn!(reason = %disconnect, "backplane disconnected, invocations were lost");
+                warn!(reason = %disconnect, "backplane disconnected");
+                receiver.metrics.reconnected("subscription");
                 subscriber = broker.subscribe(&channel);
                 state.send_replace(State::Connected);
+                receiver.metrics.connected.set(1);
             }
         });
         *self.task.lock() = Some(task);
@@ -59,12 +71,16 @@ impl EmbeddedBus {
         self.state.send_replace(State::Disconnected { reason: SHUT_DOWN.to_owned() });
     }
 
-    pub(crate) fn publish(&self, payload: Bytes) -> Result<(), SendError> {
+    pub(crate) fn send(&self, body: &Bytes) -> Result<u64, SendError> {
         if self.task.lock().as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
         }
-        self.broker.publish(&self.channel, payload);
-        Ok(())
+        let sent = self.broker.publish_numbered(&self.channel, |id| Signalr2::payload(id, body));
+        sent.map_err(|error| SendError::Failed { reason: error.to_string() })
+    }
+
+    pub(crate) fn suspect(&self) {
+        self.suspicion.notify_one();
     }
 
     pub(crate) fn state_changes(&self) -> watch::Receiver<State> {

@@ -55,8 +55,7 @@ impl Broker {
         self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
         let wake = tell_elsewhere(&mut order);
         let payload = payload(number);
-        let content =
-            Content { space: Space::Channels, channel, payload: &payload, shared: None };
+        let content = Content { space: Space::Channels, channel, payload: &payload, shared: None };
         order.replay.add(channel, || payload.clone());
         let reach = self.reach(&mut order, None, content, || payload.clone());
         drop(order);

@@ -86,7 +86,7 @@ async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
     assert_eq!(news.recv().await, Some("disconnected"));
     server.hub.shutdown().await;
     let unknown = server.backplane.join(&id, "room").await;
-    assert!(matches!(unknown, Err(GroupError::UnknownConnection(_))), "{unknown:?}");
+    assert!(matches!(unknown, Err(GroupError::NoAnswer { .. })), "{unknown:?}");
     assert_eq!(server.open(&format!("?id={token}"), &[]).await.err().unwrap().status(), 404);
 }
 

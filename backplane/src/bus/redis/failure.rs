@@ -24,6 +24,15 @@ impl Failure {
         Self::Lost("the server closed the connection".to_owned())
     }
 
+    /// Returns what an error reply means for us.
+    pub(super) fn of_reply(reply: &str) -> Self {
+        let reply = reply.trim_end().to_owned();
+        match REFUSALS.iter().any(|start| reply.starts_with(start)) {
+            true => Self::Refused(reply),
+            false => Self::Lost(reply),
+        }
+    }
+
     pub(super) fn no_answer(within: Duration) -> Self {
         Self::Lost(format!("no answer within {within:?}"))
     }
@@ -38,19 +47,10 @@ impl From<io::Error> for Failure {
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.code() {
-            Some(code) => of_reply(&format!("{code} {}", error.detail().unwrap_or_default())),
+            Some(code) => Self::of_reply(&format!("{code} {}", error.detail().unwrap_or_default())),
             None if error.is_connection_dropped() => Self::closed(),
             None => Self::Lost(without_number(&error.to_string())),
         }
-    }
-}
-
-/// Returns what an error reply means for us.
-fn of_reply(reply: &str) -> Failure {
-    let reply = reply.trim_end().to_owned();
-    match REFUSALS.iter().any(|start| reply.starts_with(start)) {
-        true => Failure::Refused(reply),
-        false => Failure::Lost(reply),
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", false),
             ("ERR max number of clients reached", false),
         ] {
-            let failure = of_reply(reply);
+            let failure = Failure::of_reply(reply);
             assert_eq!(failure.to_string(), reply);
             assert_eq!(matches!(failure, Failure::Refused(_)), is_refused, "{reply}");
         }

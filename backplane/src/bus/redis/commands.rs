@@ -1,0 +1,282 @@
+//! The connection for commands: it sends what is queued, and nothing twice.
+//!
+//! Many sends are under way at once, in the order in which they were queued. What the server says it
+//! did not do (it does not know the script, it is no master any more) goes back to the front of the
+//! queue; what it did not answer has failed, since nobody can know.
+//!
+//! After a reconnect to another or a restarted server the counter is lifted to the last known id
+//! first. Other servers of the app may know a later one, so nothing is sent before they have had
+//! their time to do the same.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
+    AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
+    Value as Reply,
+};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::debug;
+
+use super::Patience;
+use super::failure::Failure;
+use super::pause::Pause;
+use super::queue::{Item, Queue};
+use super::resp::Value;
+use super::route::{Route, bounded};
+use super::script;
+use super::status::{Line, Status};
+use crate::bus::SendError;
+use crate::receiver::Receiver;
+
+#[derive(Debug)]
+pub(super) struct Commands {
+    pub(super) route: Arc<Route>,
+    pub(super) patience: Patience,
+    pub(super) status: Arc<Status>,
+    pub(super) queue: Arc<Queue>,
+    /// The last id that the server is known to have given.
+    pub(super) last_id: AtomicU64,
+    /// The `run_id` of the server that was connected last.
+    pub(super) run_id: Mutex<Option<String>>,
+    /// Told when a server that should answer did not.
+    pub(super) suspicion: Notify,
+}
+
+/// A connection that is ready. It ends by itself when all its clones are dropped and what was under
+/// way has been answered.
+struct Link {
+    connection: MultiplexedConnection,
+    /// The name that the server gave the send script.
+    script: String,
+    /// Ends when the connection does.
+    driver: JoinHandle<()>,
+}
+
+/// What came of one send.
+enum Outcome {
+    Sent(u64),
+    /// Not done, and to be done on this connection once the script is loaded again.
+    Forgotten,
+    /// Not done, and not to be done here.
+    Elsewhere(Failure),
+    /// It may have been done.
+    Failed(Failure),
+}
+
+/// How many sends may be under way.
+const UNDER_WAY_MAX: usize = 1024;
+
+impl Commands {
+    /// Connects again and again, and sends what is queued as long as it is connected.
+    pub(super) async fn run(&self, receiver: &Receiver) {
+        let mut pause = Pause::new(&self.patience);
+        loop {
+            let failure = match self.open(receiver).await {
+                Ok(link) => {
+                    pause.connected();
+                    receiver.metrics.reconnected(Line::Commands.name());
+                    self.status.up(Line::Commands, &receiver.metrics);
+                    self.send(link, receiver).await
+                }
+                Err(failure) => failure,
+            };
+            self.status.down(Line::Commands, &failure, &receiver.metrics);
+            pause.wait().await;
+        }
+    }
+
+    async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
+        let mut wire = self.route.open(self.patience.answer).await?;
+        let last_id = self.last_id.load(Ordering::Relaxed);
+        let last_id = last_id.max(receiver.connections.last().unwrap_or_default());
+        let (script, is_another) = bounded(self.patience.answer, async {
+            let is_another = self.is_another(wire.ask(&[b"INFO", b"server"]).await.ok());
+            let text = if self.route.is_sharded() { script::SEND_SHARDED } else { script::SEND };
+            let loaded = wire.ask(&[b"SCRIPT", b"LOAD", text.as_bytes()]).await?;
+            let script = loaded.text().unwrap_or_default().to_owned();
+            if last_id > 0 {
+                let (key, id) = (self.route.channel().as_bytes(), last_id.to_string());
+                let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
+                wire.ask(&restore).await?;
+            }
+            Ok((script, is_another))
+        })
+        .await?;
+        if is_another && last_id > 0 {
+            debug!(last_id, "waiting for the other servers to tell the last id they know");
+            sleep(self.patience.settle).await;
+        }
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.patience.answer));
+        let settings = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP2)
+            .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
+        let stream = wire.into_stream();
+        let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
+        let opened = timeout(self.patience.answer, opening).await;
+        let (connection, driver) =
+            opened.map_err(|_| Failure::no_answer(self.patience.answer))??;
+        Ok(Link { connection, script, driver: tokio::spawn(driver) })
+    }
+
+    /// Returns whether the server is another than before, or the same without its memory. One that
+    /// does not say who it is may be.
+    fn is_another(&self, info: Option<Value>) -> bool {
+        let info = info.as_ref().and_then(Value::text).unwrap_or_default();
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let run_id = run_id.map(|id| id.trim().to_owned());
+        let mut known = self.run_id.lock();
+        let is_another = run_id.is_none() || *known != run_id;
+        *known = run_id;
+        is_another
+    }
+
+    /// Sends what is queued until the connection is lost, and returns why.
+    async fn send(&self, link: Link, receiver: &Receiver) -> Failure {
+        let Link { connection, mut script, mut driver } = link;
+        let mut under_way = FuturesOrdered::new();
+        let mut again: Vec<Item> = Vec::new();
+        let mut leaving: Option<Failure> = None;
+        let mut life = pin!(self.signs_of_life(connection.clone()));
+        loop {
+            if under_way.is_empty() {
+                if !again.is_empty() {
+                    self.queue.put_back(std::mem::take(&mut again));
+                }
+                if let Some(failure) = leaving {
+                    return failure;
+                }
+            }
+            let is_going_on = leaving.is_none() && again.is_empty();
+            tokio::select! {
+                Some((item, reply)) = under_way.next(), if !under_way.is_empty() => {
+                    match self.outcome(reply) {
+                        Outcome::Sent(id) => {
+                            self.last_id.fetch_max(id, Ordering::Relaxed);
+                            receiver.metrics.sent.inc();
+                            Item::settle(item, Ok(id));
+                        }
+                        Outcome::Forgotten => {
+                            match load(&connection, self.route.is_sharded()).await {
+                                Ok(loaded) => script = loaded,
+                                Err(failure) => leaving = leaving.or(Some(failure)),
+                            }
+                            again.push(item);
+                        }
+                        Outcome::Elsewhere(failure) => {
+                            leaving = leaving.or(Some(failure));
+                            again.push(item);
+                        }
+                        Outcome::Failed(failure) => {
+                            receiver.metrics.failed.inc();
+                            self.suspicion.notify_one();
+                            item.settle(Err(SendError::Failed { reason: failure.to_string() }));
+                        }
+                    }
+                }
+                item = self.queue.take(), if is_going_on && under_way.len() < UNDER_WAY_MAX => {
+                    if !item.is_abandoned() {
+                        under_way.push_back(self.evaluate(connection.clone(), &script, item));
+                    }
+                }
+                _ = &mut driver, if leaving.is_none() => leaving = Some(Failure::closed()),
+                failure = &mut life, if leaving.is_none() => leaving = Some(failure),
+            }
+        }
+    }
+
+    /// Sends one body. The request is written when this is polled first.
+    fn evaluate(
+        &self,
+        mut connection: MultiplexedConnection,
+        script: &str,
+        item: Item,
+    ) -> impl Future<Output = (Item, RedisResult<Reply>)> + use<> {
+        let mut command = ::redis::cmd("EVALSHA");
+        command.arg(script).arg(1).arg(self.route.channel()).arg(&item.body[..]);
+        async move {
+            let reply = command.query_async(&mut connection).await;
+            (item, reply)
+        }
+    }
+
+    fn outcome(&self, reply: RedisResult<Reply>) -> Outcome {
+        match reply {
+            Ok(Reply::Array(items)) => match items.first() {
+                Some(Reply::Int(id)) if *id > 0 => Outcome::Sent(*id as u64),
+                _ => Outcome::Failed(Failure::Lost("the server's reply has no id".to_owned())),
+            },
+            Ok(_) => Outcome::Failed(Failure::Lost("the server's reply has no id".to_owned())),
+            Err(error) if error.is_timeout() => {
+                Outcome::Failed(Failure::no_answer(self.patience.answer))
+            }
+            Err(error) => match refusal(&error) {
+                Some("NOSCRIPT") => Outcome::Forgotten,
+                Some(_) => Outcome::Elsewhere(error.into()),
+                None => Outcome::Failed(error.into()),
+            },
+        }
+    }
+
+    /// Asks whether the server is still there, until it is not.
+    async fn signs_of_life(&self, mut connection: MultiplexedConnection) -> Failure {
+        let mut ticks = interval(self.patience.ping_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.suspicion.notified() => {}
+            }
+            let ping = ::redis::cmd("PING");
+            let reply = ping.query_async::<Reply>(&mut connection);
+            match timeout(self.patience.answer, reply).await {
+                // Any reply is a sign of life, even the one that says we may not `PING`.
+                Ok(Err(error)) if error.code().is_none() && !error.is_timeout() => {
+                    return error.into();
+                }
+                Ok(Err(error)) if error.is_timeout() => {
+                    return Failure::no_answer(self.patience.answer);
+                }
+                Ok(_) => {}
+                Err(_) => return Failure::no_answer(self.patience.answer),
+            }
+        }
+    }
+}
+
+async fn load(connection: &MultiplexedConnection, is_sharded: bool) -> Result<String, Failure> {
+    let text = if is_sharded { script::SEND_SHARDED } else { script::SEND };
+    let mut load = ::redis::cmd("SCRIPT");
+    load.arg("LOAD").arg(text);
+    Ok(load.query_async(&mut connection.clone()).await?)
+}
+
+/// Returns how a reply begins that says that nothing was done.
+fn refusal(error: &RedisError) -> Option<&'static str> {
+    let code = error.code()?;
+    let known = REFUSALS.into_iter().find(|refusal| *refusal == code);
+    // Before Redis 7 the reason stands at the end of what the script says.
+    let says = |word| error.detail().is_some_and(|detail| detail.contains(word));
+    known.or_else(|| (code == "ERR" && says("-READONLY")).then_some("READONLY"))
+}
+
+/// The script's first command failed, or it was not run at all.
+const REFUSALS: [&str; 9] = [
+    "NOSCRIPT",
+    "READONLY",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "BUSY",
+];

@@ -1,0 +1,256 @@
+//! What waits to be sent: in order, within limits, and never twice.
+//!
+//! A ticket belongs to whoever waits for the outcome. As long as an item has not been taken, its
+//! ticket can withdraw it, and then it is certain that it was not sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::bus::SendError;
+use crate::options::Queue as Limits;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    waiting: Mutex<Waiting>,
+    pushed: Notify,
+    /// How many wait, for whoever counts.
+    length: Gauge,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    items: VecDeque<Item>,
+    bytes: usize,
+    last_number: u64,
+    is_closed: bool,
+}
+
+/// One body on its way.
+#[derive(Debug)]
+pub(super) struct Item {
+    number: u64,
+    pub(super) body: Bytes,
+    outcome: oneshot::Sender<Result<u64, SendError>>,
+}
+
+/// Waits for the outcome of one body. Dropping it withdraws what has not been taken.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    number: u64,
+    deadline: Instant,
+    outcome: oneshot::Receiver<Result<u64, SendError>>,
+    queue: Arc<Queue>,
+}
+
+/// Why a body was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full { messages: usize },
+    Closed,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, waiting: Mutex::default(), pushed: Notify::new(), length: Gauge::default() }
+    }
+
+    pub(super) fn length(&self) -> Gauge {
+        self.length.clone()
+    }
+
+    pub(super) fn push(self: &Arc<Self>, body: Bytes) -> Result<Ticket, Refused> {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_closed {
+            return Err(Refused::Closed);
+        }
+        let messages = waiting.items.len();
+        // One body always fits, however large.
+        let is_too_large = messages > 0 && waiting.bytes + body.len() > self.limits.bytes;
+        if messages >= self.limits.messages || is_too_large {
+            return Err(Refused::Full { messages });
+        }
+        waiting.last_number += 1;
+        waiting.bytes += body.len();
+        let number = waiting.last_number;
+        let (sender, outcome) = oneshot::channel();
+        waiting.items.push_back(Item { number, body, outcome: sender });
+        self.length.inc();
+        drop(waiting);
+        self.pushed.notify_one();
+        let deadline = Instant::now() + self.limits.age;
+        Ok(Ticket { number, deadline, outcome, queue: self.clone() })
+    }
+
+    /// Takes the next, and waits for one if there is none. Cancel safe.
+    pub(super) async fn take(&self) -> Item {
+        loop {
+            let pushed = self.pushed.notified();
+            if let Some(item) = self.try_take() {
+                return item;
+            }
+            pushed.await;
+        }
+    }
+
+    fn try_take(&self) -> Option<Item> {
+        let mut waiting = self.waiting.lock();
+        let item = waiting.items.pop_front()?;
+        waiting.bytes -= item.body.len();
+        self.length.dec();
+        Some(item)
+    }
+
+    /// Puts items back that were taken and certainly not sent, in their order.
+    pub(super) fn put_back(&self, items: Vec<Item>) {
+        let mut waiting = self.waiting.lock();
+        for item in items.into_iter().rev() {
+            waiting.bytes += item.body.len();
+            waiting.items.push_front(item);
+            self.length.inc();
+        }
+        drop(waiting);
+        self.pushed.notify_one();
+    }
+
+    /// Nothing is sent any more, and all who wait get this error.
+    pub(super) fn close(&self, error: &SendError) {
+        let mut waiting = self.waiting.lock();
+        waiting.is_closed = true;
+        waiting.bytes = 0;
+        self.length.set(0);
+        waiting.items.drain(..).for_each(|item| item.settle(Err(error.clone())));
+    }
+
+    fn withdraw(&self, number: u64) -> bool {
+        let mut waiting = self.waiting.lock();
+        // Numbers rise from front to back.
+        let Ok(index) = waiting.items.binary_search_by_key(&number, |item| item.number) else {
+            return false;
+        };
+        let item = waiting.items.remove(index).expect("it was found above");
+        waiting.bytes -= item.body.len();
+        self.length.dec();
+        true
+    }
+}
+
+impl Item {
+    /// Tells whoever waits.
+    pub(super) fn settle(self, outcome: Result<u64, SendError>) {
+        // Nobody has to wait.
+        let _ = self.outcome.send(outcome);
+    }
+
+    /// Returns whether nobody waits for it any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.outcome.is_closed()
+    }
+}
+
+impl Ticket {
+    /// Returns the outcome; `None` if it was withdrawn after its time.
+    pub(super) async fn outcome(mut self) -> Option<Result<u64, SendError>> {
+        tokio::select! {
+            biased;
+            outcome = &mut self.outcome => return Some(outcome.unwrap_or_else(|_| lost())),
+            () = sleep_until(self.deadline) => {}
+        }
+        match self.queue.withdraw(self.number) {
+            true => None,
+            // It is under way, where other limits hold.
+            false => Some((&mut self.outcome).await.unwrap_or_else(|_| lost())),
+        }
+    }
+}
+
+/// The end came while it was under way.
+fn lost() -> Result<u64, SendError> {
+    Err(SendError::Failed { reason: "the backplane ended before the server answered".to_owned() })
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.queue.withdraw(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn queue(messages: usize, bytes: usize) -> Arc<Queue> {
+        Arc::new(Queue::new(Limits { messages, bytes, age: Duration::from_secs(5) }))
+    }
+
+    async fn next(queue: &Queue) -> Bytes {
+        queue.take().await.body
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_taken_in_order_even_after_it_was_put_back() {
+        let queue = queue(10, 100);
+        let _tickets = ["1", "2", "3"].map(|body| queue.push(body.into()).unwrap());
+        let items = vec![queue.take().await, queue.take().await];
+        queue.put_back(items);
+        for expected in ["1", "2", "3"] {
+            assert_eq!(next(&queue).await, expected);
+        }
+        assert!(queue.take().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn limits_hold() {
+        let queue = queue(3, 10);
+        let _large = queue.push(Bytes::from(vec![0; 100])).unwrap();
+        assert_eq!(queue.push("1".into()).unwrap_err(), Refused::Full { messages: 1 });
+        queue.take().await;
+        let tickets = ["1", "2", "3"].map(|body| queue.push(body.into()).unwrap());
+        assert_eq!(queue.push("4".into()).unwrap_err(), Refused::Full { messages: 3 });
+        drop(tickets);
+        assert_eq!((queue.length().get(), queue.waiting.lock().bytes), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_takes_is_withdrawn_after_its_time() {
+        let queue = queue(10, 100);
+        let ticket = queue.push("1".into()).unwrap();
+        assert_eq!(ticket.outcome().await, None);
+        assert_eq!(queue.length().get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_in_time_may_take_its_time() {
+        let queue = queue(10, 100);
+        let ticket = queue.push("1".into()).unwrap();
+        let item = queue.take().await;
+        let (outcome, ()) = tokio::join!(ticket.outcome(), async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            item.settle(Ok(7));
+        });
+        assert_eq!(outcome, Some(Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_to_all_who_wait() {
+        let queue = queue(10, 100);
+        let ticket = queue.push("1".into()).unwrap();
+        let under_way = queue.push("2".into()).unwrap();
+        drop(queue.take().await);
+        let error = SendError::Disconnected { reason: "the end".into() };
+        queue.close(&error);
+        assert!(matches!(ticket.outcome().await, Some(Err(SendError::Failed { .. }))));
+        assert_eq!(under_way.outcome().await, Some(Err(error)));
+        assert_eq!(queue.push("2".into()).unwrap_err(), Refused::Closed);
+    }
+}

@@ -1,0 +1,206 @@
+//! The way to the server that has the app's channel, found anew for every connection.
+//!
+//! A Sentinel's answer is checked with `ROLE`, since after a failover it may be old for a while; in
+//! a cluster the owner of the channel's slot is asked for.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::address::{Address, Host, Login, Place};
+use super::failure::Failure;
+use super::resp::Value;
+use super::stream::{connect, connect_unix};
+use super::tls;
+use super::wire::Wire;
+use crate::bus::ConnectError;
+
+pub(super) struct Route {
+    address: Address,
+    tls: Option<TlsConnector>,
+    channel: String,
+    /// Members of the cluster, beside those that the URL names.
+    members: Mutex<Vec<Host>>,
+}
+
+impl Route {
+    pub(super) fn new(address: Address, channel: &str) -> Result<Self, ConnectError> {
+        let tls = address.tls.as_ref().map(tls::connector).transpose()?;
+        Ok(Self { address, tls, channel: channel.to_owned(), members: Mutex::default() })
+    }
+
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Returns whether the channel belongs to one node among several.
+    pub(super) fn is_sharded(&self) -> bool {
+        matches!(self.address.place, Place::Cluster(_))
+    }
+
+    /// Connects and logs in.
+    pub(super) async fn open(&self, within: Duration) -> Result<Wire, Failure> {
+        let wire = match &self.address.place {
+            Place::Host(host) => self.reach(host, within).await?,
+            Place::Unix(path) => {
+                let attempt = async {
+                    let mut wire = Wire::new(connect_unix(path).await?);
+                    wire.log_in(&self.address.login).await?;
+                    Ok(wire)
+                };
+                bounded(within, attempt).await?
+            }
+            Place::Sentinel { sentinels, master, login } => {
+                self.master(sentinels, master, login, within).await?
+            }
+            Place::Cluster(seeds) => self.owner(seeds, within).await?,
+        };
+        let mut wire = wire;
+        bounded(within, async {
+            wire.introduce(&self.address).await?;
+            Ok(wire)
+        })
+        .await
+    }
+
+    async fn reach(&self, host: &Host, within: Duration) -> Result<Wire, Failure> {
+        self.reach_as(host, &self.address.login, within).await
+    }
+
+    async fn reach_as(
+        &self,
+        host: &Host,
+        login: &Login,
+        within: Duration,
+    ) -> Result<Wire, Failure> {
+        bounded(within, async {
+            let mut wire = Wire::new(connect(host, self.tls.as_ref()).await?);
+            wire.log_in(login).await?;
+            Ok(wire)
+        })
+        .await
+    }
+
+    /// Asks one sentinel after the other for the master.
+    async fn master(
+        &self,
+        sentinels: &[Host],
+        name: &str,
+        login: &Login,
+        within: Duration,
+    ) -> Result<Wire, Failure> {
+        let mut failure = Failure::Lost("no sentinel is given".to_owned());
+        for sentinel in sentinels {
+            let attempt = async {
+                let mut wire = self.reach_as(sentinel, login, within).await?;
+                let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
+                let reply = bounded(within, wire.ask(&words)).await?;
+                let host = host(reply.items()).ok_or_else(|| {
+                    Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
+                })?;
+                let mut wire = self.reach(&host, within).await?;
+                let role = bounded(within, wire.ask(&[b"ROLE"])).await?;
+                match role.items().first().and_then(Value::text) {
+                    Some("master") => Ok(wire),
+                    _ => Err(Failure::Lost(format!("{host} is no master"))),
+                }
+            };
+            match attempt.await {
+                Ok(wire) => return Ok(wire),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Asks one member of the cluster after the other who has the channel's slot.
+    async fn owner(&self, seeds: &[Host], within: Duration) -> Result<Wire, Failure> {
+        let members = self.members.lock().clone();
+        let mut failure = Failure::Lost("no member of the cluster is given".to_owned());
+        for member in members.iter().chain(seeds) {
+            let attempt = async {
+                let mut wire = self.reach(member, within).await?;
+                let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
+                let slot = bounded(within, wire.ask(&words)).await?.integer().unwrap_or_default();
+                let slots = bounded(within, wire.ask(&[b"CLUSTER", b"SLOTS"])).await?;
+                let owner = owner(slots.items(), slot, member).ok_or_else(|| {
+                    Failure::Lost(format!("nobody has slot {slot} of the cluster"))
+                })?;
+                *self.members.lock() = all(slots.items(), member);
+                if owner == *member {
+                    return Ok(wire);
+                }
+                self.reach(&owner, within).await
+            };
+            match attempt.await {
+                Ok(wire) => return Ok(wire),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Route({})", self.address)
+    }
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// Gives up after some time.
+pub(super) async fn bounded<T>(
+    within: Duration,
+    attempt: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(within, attempt).await.unwrap_or_else(|_| Err(Failure::no_answer(within)))
+}
+
+/// Reads the host of `[name, port]`.
+fn host(items: &[Value]) -> Option<Host> {
+    let (name, port) = (items.first()?, items.get(1)?);
+    let port = match port {
+        Value::Integer(port) => u16::try_from(*port).ok()?,
+        port => port.text()?.parse().ok()?,
+    };
+    Some(Host { name: name.text()?.to_owned(), port })
+}
+
+/// Finds the owner of a slot in `CLUSTER SLOTS`. An empty name is the one of whoever was asked.
+fn owner(ranges: &[Value], slot: i64, asked: &Host) -> Option<Host> {
+    let has_slot = |range: &&Value| match range.items() {
+        [first, last, ..] => {
+            first.integer().is_some_and(|first| first <= slot)
+                && last.integer().is_some_and(|last| slot <= last)
+        }
+        _ => false,
+    };
+    member(ranges.iter().find(has_slot)?.items().get(2)?, asked)
+}
+
+/// Returns all members that `CLUSTER SLOTS` names, replicas included.
+fn all(ranges: &[Value], asked: &Host) -> Vec<Host> {
+    let members = ranges.iter().flat_map(|range| range.items().iter().skip(2));
+    let mut members: Vec<_> = members.filter_map(|value| member(value, asked)).collect();
+    members.sort_by(|a, b| (&a.name, a.port).cmp(&(&b.name, b.port)));
+    members.dedup();
+    members
+}
+
+fn member(value: &Value, asked: &Host) -> Option<Host> {
+    let port = value.items().get(1)?;
+    match value.items().first()? {
+        Value::Null => host(&[Value::Bulk(asked.name.clone().into()), port.clone()]),
+        name if name.text() == Some("") => {
+            host(&[Value::Bulk(asked.name.clone().into()), port.clone()])
+        }
+        _ => host(value.items()),
+    }
+}

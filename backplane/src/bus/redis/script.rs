@@ -1,0 +1,47 @@
+//! The two scripts of SignalR 2's backplane, and the one that sends in a cluster.
+//!
+//! Without white space the first two are what SignalR sends, so that a broker that knows those by
+//! their fingerprint knows these as well.
+
+/// Counts, puts the id before the message, publishes.
+pub(super) const SEND: &str = "\
+local newId = redis.call('INCR', KEYS[1])
+local payload = newId .. ' ' .. ARGV[1]
+redis.call('PUBLISH', KEYS[1], payload)
+return {newId, ARGV[1], payload}";
+
+/// The same, for those who listen to the shard's channel; nothing comes back but the id.
+pub(super) const SEND_SHARDED: &str = "\
+local id = redis.call('INCR', KEYS[1])
+redis.call('SPUBLISH', KEYS[1], string.format('%.0f', id) .. ' ' .. ARGV[1])
+return {id}";
+
+/// Lifts the counter of a server that has lost its memory to the last id that is known.
+pub(super) const RESTORE: &str = "\
+local newvalue = tonumber(redis.call('GET', KEYS[1]))
+if not newvalue or tonumber(newvalue) < tonumber(ARGV[1]) then
+    return redis.call('SET', KEYS[1], ARGV[1])
+else
+    return nil
+end";
+
+#[cfg(test)]
+mod tests {
+    use sha1::{Digest, Sha1};
+
+    use super::*;
+
+    #[test]
+    fn they_are_what_signalr_sends() {
+        for (script, length, fingerprint) in [
+            (SEND, 134, "340d1afb07148fcd402a53a4fb2027ef46a3f0a3"),
+            (RESTORE, 159, "530572706466e9b561c3cec0269ab37d11fffb57"),
+        ] {
+            let bare: String = script.split([' ', '\t', '\r', '\n']).collect();
+            assert_eq!(bare.len(), length);
+            let hash = Sha1::digest(bare.as_bytes());
+            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hash, fingerprint);
+        }
+    }
+}

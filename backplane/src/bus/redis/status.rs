@@ -1,0 +1,131 @@
+//! How the two connections to a server are, and what that means for the backplane.
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::failure::Failure;
+use crate::metrics::Metrics;
+use crate::state::State;
+
+#[derive(Debug)]
+pub(super) struct Status {
+    server: String,
+    sides: Mutex<[Side; 2]>,
+    state: watch::Sender<State>,
+}
+
+/// Which connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Subscription,
+    Commands,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Side {
+    Connecting,
+    Up,
+    Down { reason: String },
+}
+
+impl Status {
+    pub(super) fn new(server: String) -> Self {
+        Self {
+            server,
+            sides: Mutex::new([Side::Connecting, Side::Connecting]),
+            state: watch::Sender::new(State::Connecting),
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Returns what went wrong last.
+    pub(super) fn reason(&self) -> String {
+        match &*self.state.borrow() {
+            State::Disconnected { reason } => reason.clone(),
+            State::Connecting => "the first attempt is under way".to_owned(),
+            State::Connected => "it does not answer".to_owned(),
+        }
+    }
+
+    pub(super) fn up(&self, line: Line, metrics: &Metrics) {
+        info!(server = %self.server, connection = line.name(), "backplane connected");
+        self.set(line, Side::Up, metrics);
+    }
+
+    /// Says once what went wrong, however often it does.
+    pub(super) fn down(&self, line: Line, failure: &Failure, metrics: &Metrics) {
+        if !self.set(line, Side::Down { reason: failure.to_string() }, metrics) {
+            return;
+        }
+        let (server, connection) = (&self.server, line.name());
+        match failure {
+            Failure::Refused(reason) => error!(server, connection, reason, "backplane refused"),
+            Failure::Lost(reason) => warn!(server, connection, reason, "backplane disconnected"),
+        }
+    }
+
+    /// There will be no connection any more.
+    pub(super) fn ended(&self, reason: &str) {
+        self.state.send_replace(State::Disconnected { reason: reason.to_owned() });
+    }
+
+    /// Returns whether it is news.
+    fn set(&self, line: Line, side: Side, metrics: &Metrics) -> bool {
+        let mut sides = self.sides.lock();
+        let is_news = sides[line as usize] != side;
+        sides[line as usize] = side;
+        let state = overall(&sides);
+        metrics.connected.set(i64::from(state == State::Connected));
+        self.state.send_if_modified(|current| {
+            let is_news = *current != state;
+            *current = state;
+            is_news
+        });
+        is_news
+    }
+}
+
+impl Line {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Commands => "commands",
+        }
+    }
+}
+
+/// Both are needed; while one connects for the first time, the other's failure is what counts.
+fn overall(sides: &[Side; 2]) -> State {
+    let reasons = sides.iter().filter_map(|side| match side {
+        Side::Down { reason } => Some(reason.clone()),
+        Side::Connecting | Side::Up => None,
+    });
+    match reasons.into_iter().next() {
+        Some(reason) => State::Disconnected { reason },
+        None if sides.contains(&Side::Connecting) => State::Connecting,
+        None => State::Connected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backplane_is_connected_with_both_connections() {
+        let (status, metrics) = (Status::new("host:1".into()), Metrics::default());
+        let state = || status.changes().borrow().clone();
+        status.up(Line::Subscription, &metrics);
+        assert_eq!(state(), State::Connecting);
+        status.up(Line::Commands, &metrics);
+        assert_eq!(state(), State::Connected);
+        status.down(Line::Commands, &Failure::closed(), &metrics);
+        assert_eq!(state(), State::Disconnected { reason: Failure::closed().to_string() });
+        status.up(Line::Commands, &metrics);
+        assert_eq!((state(), metrics.connected.get()), (State::Connected, 1));
+    }
+}

@@ -1,0 +1,152 @@
+//! The connection that carries nothing but the subscription.
+//!
+//! Client libraries lose subscriptions in one failure or other, and a lost one would be silence. So
+//! this supervisor connects again and again, for ever, and believes nothing: the subscription is
+//! confirmed before it counts, and at every interval it is asked for once more together with a sign
+//! of life. To subscribe to what one is subscribed to changes nothing, and repairs what was lost.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::Patience;
+use super::failure::Failure;
+use super::pause::Pause;
+use super::resp::Value;
+use super::route::{Route, bounded};
+use super::status::{Line, Status};
+use super::wire::Wire;
+use crate::receiver::Receiver;
+
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) route: Arc<Route>,
+    pub(super) patience: Patience,
+    pub(super) status: Arc<Status>,
+    /// Told when what was sent does not come back.
+    pub(super) suspicion: Arc<Notify>,
+}
+
+/// What a server said, as far as it concerns us.
+enum Heard<'a> {
+    Message(&'a [u8]),
+    Confirmed,
+    Unsubscribed,
+    Alive,
+    Refused(Failure),
+}
+
+impl Subscription {
+    /// Connects again and again, and receives as long as it is connected.
+    pub(super) async fn run(&self, receiver: &Receiver) {
+        let mut pause = Pause::new(&self.patience);
+        loop {
+            let failure = match self.open().await {
+                Ok(wire) => {
+                    pause.connected();
+                    receiver.metrics.reconnected(Line::Subscription.name());
+                    self.status.up(Line::Subscription, &receiver.metrics);
+                    self.receive(wire, receiver).await
+                }
+                Err(failure) => failure,
+            };
+            self.status.down(Line::Subscription, &failure, &receiver.metrics);
+            pause.wait().await;
+        }
+    }
+
+    /// Connects and subscribes. The subscription is confirmed when it returns.
+    async fn open(&self) -> Result<Wire, Failure> {
+        let mut wire = self.route.open(self.patience.answer).await?;
+        bounded(self.patience.answer, async {
+            wire.write(&[&self.subscribe()]).await?;
+            loop {
+                match self.heard(&wire.read().await?) {
+                    Heard::Confirmed => return Ok(wire),
+                    Heard::Refused(failure) => return Err(failure),
+                    Heard::Message(_) | Heard::Unsubscribed | Heard::Alive => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// Receives until the subscription is lost, and returns why.
+    async fn receive(&self, mut wire: Wire, receiver: &Receiver) -> Failure {
+        let mut ticks = interval(self.patience.ping_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        // When the answer to the last sign of life has to be here.
+        let mut awaited: Option<Instant> = None;
+        let failure = loop {
+            let late = async {
+                match awaited {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                value = wire.read() => match value {
+                    Ok(value) => match self.heard(&value) {
+                        Heard::Message(payload) => receiver.receive(payload),
+                        Heard::Confirmed => {}
+                        Heard::Alive => awaited = None,
+                        Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
+                        Heard::Refused(failure) => break failure,
+                    },
+                    Err(failure) => break failure,
+                },
+                _ = ticks.tick(), if awaited.is_none() => {
+                    let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
+                    let written = bounded(self.patience.answer, wire.write(&requests)).await;
+                    match written {
+                        Ok(()) => awaited = Some(Instant::now() + self.patience.answer),
+                        Err(failure) => break failure,
+                    }
+                }
+                () = late => break Failure::no_answer(self.patience.answer),
+                () = self.suspicion.notified() => break Failure::Lost(DEAF.to_owned()),
+            }
+            // A connection that always has something would starve the other tasks of this process.
+            consume_budget().await;
+        };
+        // What has arrived is not lost with the connection that brought it.
+        while let Ok(Some(value)) = wire.take() {
+            if let Heard::Message(payload) = self.heard(&value) {
+                receiver.receive(payload);
+            }
+        }
+        failure
+    }
+
+    fn subscribe(&self) -> [&[u8]; 2] {
+        let command = if self.route.is_sharded() { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+        [command.as_bytes(), self.route.channel().as_bytes()]
+    }
+
+    fn heard<'a>(&self, value: &'a Value) -> Heard<'a> {
+        if let Value::Error(text) = value {
+            return Heard::Refused(Failure::of_reply(&String::from_utf8_lossy(text)));
+        }
+        let items = value.items();
+        let is_ours = items
+            .get(1)
+            .and_then(Value::bytes)
+            .is_some_and(|channel| channel == self.route.channel().as_bytes());
+        match items.first().and_then(Value::text) {
+            Some("message" | "smessage") if is_ours => match items.get(2).and_then(Value::bytes) {
+                Some(payload) => Heard::Message(payload),
+                None => Heard::Alive,
+            },
+            Some("subscribe" | "ssubscribe") if is_ours => Heard::Confirmed,
+            Some("unsubscribe" | "sunsubscribe") if is_ours => Heard::Unsubscribed,
+            // The answer to a `PING`.
+            _ => Heard::Alive,
+        }
+    }
+}
+
+const UNSUBSCRIBED: &str = "the server ended the subscription";
+const DEAF: &str = "what was sent did not come back";

@@ -1,0 +1,94 @@
+//! One connection to a server that we read and write ourselves: who is logged in on it, what is
+//! asked and answered.
+//!
+//! Subscriptions live on one of these and on nothing else. Connections for commands begin as one,
+//! until the server has let us in.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::address::{Address, Login};
+use super::failure::Failure;
+use super::resp::{self, Value};
+use super::stream::Stream;
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    buffer: BytesMut,
+}
+
+/// What is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// Says who we are.
+    pub(super) async fn log_in(&mut self, login: &Login) -> Result<(), Failure> {
+        let reply = match (&login.user, &login.password) {
+            (None, None) => return Ok(()),
+            (None, Some(password)) => self.ask(&[b"AUTH", password.as_bytes()]).await,
+            (Some(user), password) => {
+                let password = password.as_deref().unwrap_or_default();
+                self.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()]).await
+            }
+        };
+        reply.map(drop)
+    }
+
+    /// Makes itself known and goes to the database.
+    pub(super) async fn introduce(&mut self, address: &Address) -> Result<(), Failure> {
+        if let Some(name) = &address.client_name {
+            self.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()]).await?;
+        }
+        if address.database != 0 {
+            self.ask(&[b"SELECT", address.database.to_string().as_bytes()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks and returns the reply. For connections without subscriptions.
+    pub(super) async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Failure> {
+        self.write(&[words]).await?;
+        match self.read().await? {
+            Value::Error(text) => Err(Failure::of_reply(&String::from_utf8_lossy(&text))),
+            value => Ok(value),
+        }
+    }
+
+    /// Writes requests in one piece.
+    pub(super) async fn write(&mut self, requests: &[&[&[u8]]]) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        requests.iter().for_each(|words| resp::request(&mut bytes, words));
+        self.stream.write_all(&bytes).await?;
+        self.stream.flush().await?;
+        Ok(())
+    }
+
+    /// Reads the next value. Cancel safe.
+    pub(super) async fn read(&mut self) -> Result<Value, Failure> {
+        loop {
+            if let Some(value) = self.take()? {
+                return Ok(value);
+            }
+            self.buffer.reserve(CHUNK_BYTES);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(Failure::closed());
+            }
+        }
+    }
+
+    /// Returns the next value if it has arrived.
+    pub(super) fn take(&mut self) -> Result<Option<Value>, Failure> {
+        resp::take(&mut self.buffer).map_err(|malformed| Failure::Lost(malformed.to_string()))
+    }
+
+    /// Gives the stream away. What was asked has been answered, so nothing else has arrived.
+    pub(super) fn into_stream(self) -> Box<dyn Stream> {
+        debug_assert!(self.buffer.is_empty(), "a reply that nobody asked for");
+        self.stream
+    }
+}

@@ -1,0 +1,232 @@
+//! One browser's connection, as the application holds it.
+
+use std::sync::{Arc, OnceLock};
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{Connections, INVOCATIONS_MAX};
+use crate::cursor::Cursor;
+use crate::event::Gap;
+use crate::invocation::Invocation;
+
+/// One browser's connection. Dropping it detaches it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use backplane::{Backplane, Invocation, Target};
+///
+/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let mut ann = backplane.attach("c1", Some("ann"));
+/// backplane.send(Target::user("ann"), Invocation::new("say", ["hi"])?).await?;
+/// assert_eq!(ann.recv().await?.method(), "say");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    seat: Seat,
+    connections: Arc<Connections>,
+}
+
+/// What a connection gets.
+///
+/// ```
+/// let received = backplane::Received::Gap(backplane::Gap { from: 7, to: 9 });
+/// assert!(!matches!(received, backplane::Received::Invocation(_)));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Received {
+    /// A method to invoke on its client.
+    Invocation(Arc<Invocation>),
+    /// Messages are missing. Whether some of them were for this connection is not known.
+    Gap(Gap),
+}
+
+/// Why a connection gets nothing more.
+///
+/// ```
+/// assert_eq!(backplane::Disconnect::Shutdown.to_string(), "the backplane shuts down");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// It did not take what it got: more than 1,024 invocations waited.
+    #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
+    SlowConnection,
+    /// Another connection was attached under its id.
+    #[error("another connection took its id")]
+    Replaced,
+    /// A server of the app called for its end.
+    #[error("a server ended it")]
+    Aborted,
+    /// The backplane shuts down.
+    #[error("the backplane shuts down")]
+    Shutdown,
+}
+
+/// The connection's own end of what the table knows of it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: Arc<str>,
+    pub(super) user: Option<Arc<str>>,
+    pub(super) number: u64,
+    pub(super) queue: mpsc::Receiver<Queued>,
+    pub(super) end: Arc<OnceLock<Disconnect>>,
+    /// The last id that was taken, or where it began.
+    pub(super) position: Option<u64>,
+}
+
+/// What waits for a connection.
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// With its id, unless the broker was away.
+    Invocation(Option<u64>, Arc<Invocation>),
+    Gap(Gap),
+}
+
+impl Connection {
+    pub(super) fn new(seat: Seat, connections: Arc<Connections>) -> Self {
+        Self { seat, connections }
+    }
+
+    /// Returns its id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// assert_eq!(backplane.attach("c1", None).id(), "c1");
+    /// # }
+    /// ```
+    pub fn id(&self) -> &str {
+        &self.seat.id
+    }
+
+    /// Returns whose it is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// assert_eq!(backplane.attach("c1", Some("ann")).user(), Some("ann"));
+    /// # }
+    /// ```
+    pub fn user(&self) -> Option<&str> {
+        self.seat.user.as_deref()
+    }
+
+    /// Returns where it stands: all that was sent up to there was for others or has been taken.
+    ///
+    /// A client that carries it can continue there on any server, with
+    /// [`Backplane::attach_at`](crate::Backplane::attach_at). What was delivered while the broker
+    /// was away (see [`Options::local_delivery_when_down`](crate::Options)) does not move it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut ann = backplane.attach("c1", None);
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// let before = ann.cursor();
+    /// ann.recv().await?;
+    /// assert_ne!(ann.cursor(), before);
+    /// # Ok(()) }
+    /// ```
+    pub fn cursor(&self) -> Cursor {
+        // Nothing can be queued while the table is locked.
+        let table = self.connections.table.lock();
+        let seat = &self.seat;
+        let position = match seat.queue.is_empty() {
+            true => table.position(&seat.id, seat.number).or(seat.position),
+            false => seat.position,
+        };
+        Cursor::at(position)
+    }
+
+    /// Returns the next invocation, and waits for one if there is none. Gaps are passed over;
+    /// [`recv_or_gap`](Self::recv_or_gap) tells them.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: an invocation is taken only when the future is ready.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut connection = backplane.attach("c1", None);
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// assert_eq!(connection.recv().await?.method(), "say");
+    /// # Ok(()) }
+    /// ```
+    pub async fn recv(&mut self) -> Result<Arc<Invocation>, Disconnect> {
+        loop {
+            if let Received::Invocation(invocation) = self.recv_or_gap().await? {
+                return Ok(invocation);
+            }
+        }
+    }
+
+    /// Returns the next invocation, or that messages are missing before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: an invocation is taken only when the future is ready.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Gap, Invocation, Received, Target};
+    ///
+    /// let mut options = backplane::Options::default();
+    /// options.history.messages = 1;
+    /// let backplane = Backplane::embedded_with(&broker::Broker::new(), "ChatApp", options);
+    /// let mut ann = backplane.attach("c1", None);
+    /// for number in 1..=3 {
+    ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;
+    /// }
+    /// ann.recv().await?;
+    /// let cursor = ann.cursor();
+    /// // The second is forgotten here, the third is not.
+    /// ann.recv().await?;
+    /// ann.recv().await?;
+    /// let mut back = backplane.attach_at("c1", None, &[], cursor);
+    /// assert!(matches!(back.recv_or_gap().await?, Received::Gap(_)));
+    /// assert_eq!(back.recv().await?.arguments().get(), "[3]");
+    /// # Ok(()) }
+    /// ```
+    pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
+        match self.seat.queue.recv().await {
+            Some(Queued::Invocation(id, invocation)) => {
+                self.seat.position = id.or(self.seat.position);
+                Ok(Received::Invocation(invocation))
+            }
+            Some(Queued::Gap(gap)) => {
+                self.seat.position = Some(gap.to);
+                Ok(Received::Gap(gap))
+            }
+            None => Err(self.seat.end.get().copied().unwrap_or(Disconnect::Shutdown)),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.connections.table.lock().detach(&self.seat.id, self.seat.number);
+    }
+}
+
+#[cfg(test)]
+impl Connection {
+    pub(super) fn try_recv(&mut self) -> Option<Queued> {
+        self.seat.queue.try_recv().ok()
+    }
+}

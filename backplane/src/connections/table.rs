@@ -1,0 +1,291 @@
+//! Who is attached, who listens by what, and the recent messages: what one lock protects.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::connection::{Disconnect, Queued, Seat};
+use super::{Attachment, INVOCATIONS_MAX};
+use crate::cursor::Cursor;
+use crate::dialect::Addressed;
+use crate::event::Gap;
+use crate::store::{Arrival, Entry, Store};
+
+#[derive(Debug)]
+pub(super) struct Table {
+    store: Store,
+    attached: HashMap<Arc<str>, Attached>,
+    listeners: Index,
+    /// Connections that have seen more than this server.
+    ahead: HashSet<Arc<str>>,
+    last_number: u64,
+    /// Why nothing can be attached any more.
+    closed: Option<Disconnect>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    number: u64,
+    signals: HashSet<Arc<str>>,
+    queue: mpsc::Sender<Queued>,
+    end: Arc<OnceLock<Disconnect>>,
+    /// What it has seen elsewhere, and since when it says so.
+    seen: Option<(u64, Instant)>,
+}
+
+/// The connections that listen by each signal. A signal without connections has no entry.
+#[derive(Debug, Default)]
+struct Index(HashMap<Arc<str>, HashSet<Arc<str>>>);
+
+impl Table {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            attached: HashMap::new(),
+            listeners: Index::default(),
+            ahead: HashSet::new(),
+            last_number: 0,
+            closed: None,
+        }
+    }
+
+    pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> Seat {
+        let Attachment { id, user, signals, cursor } = attachment;
+        self.remove(id, Disconnect::Replaced);
+        self.last_number += 1;
+        let id: Arc<str> = id.into();
+        let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
+        let missed = self.missed(&signals, &id, cursor);
+        let (queue, items) = mpsc::channel(INVOCATIONS_MAX + missed.len());
+        for item in missed {
+            queue.try_send(item).expect("there is room for all that was missed");
+        }
+        let end = Arc::new(OnceLock::new());
+        let seat = Seat {
+            id: id.clone(),
+            user: user.map(Into::into),
+            number: self.last_number,
+            queue: items,
+            end: end.clone(),
+            position: cursor.map_or(self.store.last(), Cursor::id),
+        };
+        if let Some(reason) = self.closed {
+            let _ = end.set(reason);
+            return seat;
+        }
+        let seen = cursor
+            .and_then(Cursor::id)
+            .filter(|id| self.store.last().is_none_or(|last| *id > last))
+            .map(|id| (id, Instant::now()));
+        if seen.is_some() {
+            self.ahead.insert(id.clone());
+        }
+        signals.iter().for_each(|signal| self.listeners.add(signal, &id));
+        let attached = Attached { number: self.last_number, signals, queue, end, seen };
+        self.attached.insert(id, attached);
+        seat
+    }
+
+    /// Returns what a connection with these signals has missed since its cursor.
+    fn missed(&self, signals: &HashSet<Arc<str>>, id: &str, cursor: Option<Cursor>) -> Vec<Queued> {
+        let is_for = |message: &Addressed| {
+            signals.contains(message.signal.as_str()) && !is_excepted(message, id, signals)
+        };
+        let queued = |entry| match entry {
+            Entry::Message(id, message) => {
+                is_for(&message).then(|| Queued::Invocation(Some(id), message.invocation.clone()))
+            }
+            Entry::Gap(gap) => Some(Queued::Gap(gap)),
+        };
+        match cursor.map(Cursor::id) {
+            None => Vec::new(),
+            // Nothing has arrived yet that one could be behind.
+            Some(Some(_)) if self.store.last().is_none() => Vec::new(),
+            Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
+            Some(None) => self.store.all().filter_map(queued).collect(),
+        }
+    }
+
+    pub(super) fn join(&mut self, id: &str, signal: &str) -> bool {
+        let Some((id, _)) = self.attached.get_key_value(id) else { return false };
+        let (id, signal): (_, Arc<str>) = (id.clone(), signal.into());
+        self.listeners.add(&signal, &id);
+        let attached = self.attached.get_mut(&id).expect("it was found above");
+        attached.signals.insert(signal);
+        true
+    }
+
+    pub(super) fn leave(&mut self, id: &str, signal: &str) -> bool {
+        let Some(attached) = self.attached.get_mut(id) else { return false };
+        attached.signals.remove(signal);
+        self.listeners.remove(signal, id);
+        true
+    }
+
+    /// Judges the id of a payload. Its messages are kept and handed out after this.
+    pub(super) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
+        let arrival = self.store.arrive(id, payload);
+        match arrival {
+            Arrival::Known | Arrival::Next => {}
+            Arrival::After(gap) => self.tell(gap),
+            Arrival::Restarted { .. } => {
+                for id in std::mem::take(&mut self.ahead) {
+                    self.attached.entry(id).and_modify(|attached| attached.seen = None);
+                }
+            }
+        }
+        self.catch_up(id);
+        arrival
+    }
+
+    pub(super) fn keep(&mut self, id: u64, message: Arc<Addressed>) {
+        self.store.keep(id, message);
+    }
+
+    /// Hands a message to those it is for, and returns how many they are.
+    pub(super) fn hand_out(&mut self, id: Option<u64>, message: &Addressed) -> usize {
+        let mut slow = Vec::new();
+        let mut receivers = 0;
+        for connection_id in self.listeners.of(&message.signal) {
+            let Some(attached) = self.attached.get(connection_id) else { continue };
+            let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
+            if is_seen || is_excepted(message, connection_id, &attached.signals) {
+                continue;
+            }
+            receivers += 1;
+            if attached.queue(Queued::Invocation(id, message.invocation.clone())).is_err() {
+                slow.push(connection_id.clone());
+            }
+        }
+        slow.iter().for_each(|id| _ = self.remove(id, Disconnect::SlowConnection));
+        receivers
+    }
+
+    /// See [`Connections::heard`](super::Connections::heard): a connection that claims to have seen
+    /// more has a cursor of the time before the counter went back.
+    pub(super) fn heard(&mut self, sent: Instant, id: u64) {
+        let attached = &mut self.attached;
+        self.ahead.retain(|connection_id| {
+            let Some(attached) = attached.get_mut(connection_id) else { return false };
+            let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
+            if is_stale {
+                attached.seen = None;
+                // A full queue closes the connection at the next message.
+                let _ = attached.queue(Queued::Gap(Gap { from: 1, to: id }));
+            }
+            !is_stale
+        });
+    }
+
+    pub(super) fn last(&self) -> Option<u64> {
+        self.store.last()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.attached.len()
+    }
+
+    pub(super) fn is_attached(&self, id: &str) -> bool {
+        self.attached.contains_key(id)
+    }
+
+    /// Returns where a connection stands that has taken all it got.
+    pub(super) fn position(&self, id: &str, number: u64) -> Option<u64> {
+        let attached = self.attached.get(id).filter(|attached| attached.number == number)?;
+        attached.seen.map(|(seen, _)| seen).or(self.store.last())
+    }
+
+    pub(super) fn close(&mut self, reason: Disconnect) {
+        for attached in self.attached.values() {
+            let _ = attached.end.set(reason);
+        }
+        self.attached.clear();
+        self.ahead.clear();
+        self.listeners = Index::default();
+        self.closed = Some(reason);
+    }
+
+    pub(super) fn detach(&mut self, id: &str, number: u64) {
+        if self.attached.get(id).is_some_and(|attached| attached.number == number) {
+            self.remove(id, Disconnect::Shutdown);
+        }
+    }
+
+    /// Removes a connection, and tells it why.
+    pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
+        let Some(attached) = self.attached.remove(id) else { return false };
+        let _ = attached.end.set(reason);
+        self.ahead.remove(id);
+        attached.signals.iter().for_each(|signal| self.listeners.remove(signal, id));
+        true
+    }
+
+    /// Tells a gap to all who have seen what came before it.
+    fn tell(&mut self, gap: Gap) {
+        for attached in self.attached.values().filter(|attached| attached.seen.is_none()) {
+            // A full queue closes the connection at the next message.
+            let _ = attached.queue(Queued::Gap(gap));
+        }
+    }
+
+    /// Lets those who were ahead of this server go on from where they stood.
+    fn catch_up(&mut self, id: u64) {
+        let attached = &mut self.attached;
+        self.ahead.retain(|connection_id| {
+            let Some(attached) = attached.get_mut(connection_id) else { return false };
+            let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
+                if let Some((seen, _)) = attached.seen.take()
+                    && let Some(gap) = Gap::between(seen, id)
+                {
+                    let _ = attached.queue(Queued::Gap(gap));
+                }
+                return false;
+            };
+            seen >= id
+        });
+    }
+}
+
+impl Attached {
+    /// Fails when the connection is too slow. One that is gone detaches itself.
+    fn queue(&self, item: Queued) -> Result<(), ()> {
+        match self.queue.try_send(item) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(()),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+}
+
+impl Index {
+    fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.0.get(signal).into_iter().flatten()
+    }
+
+    fn add(&mut self, signal: &Arc<str>, id: &Arc<str>) {
+        self.0.entry(signal.clone()).or_default().insert(id.clone());
+    }
+
+    fn remove(&mut self, signal: &str, id: &str) {
+        if let Some(ids) = self.0.get_mut(signal) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.0.remove(signal);
+            }
+        }
+    }
+}
+
+/// Returns whether a connection is left out: by its id in whatever case, or by one of its signals.
+fn is_excepted(message: &Addressed, id: &str, signals: &HashSet<Arc<str>>) -> bool {
+    let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
+    message.except.iter().any(names)
+}
+
+#[cfg(test)]
+impl Table {
+    pub(super) fn is_empty(&self) -> bool {
+        self.attached.is_empty() && self.listeners.0.is_empty() && self.ahead.is_empty()
+    }
+}

@@ -1,0 +1,124 @@
+//! Where a connection stands in the stream, in the form SignalR 2's clients carry it.
+//!
+//! `s-0,4AC5`: of stream 0, everything up to the id 4AC5. Ids are given by the broker, so a cursor
+//! means the same on every server of the app.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Where a connection stands in the stream of its app.
+///
+/// A client that carries the text of its cursor can continue on any server, see
+/// [`Backplane::attach_at`](crate::Backplane::attach_at).
+///
+/// ```
+/// let cursor: backplane::Cursor = "s-0,4AC5".parse()?;
+/// assert_eq!(cursor.to_string(), "s-0,4AC5");
+/// # Ok::<(), backplane::CursorError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// `None` stands before the first message that a server received.
+    id: Option<u64>,
+}
+
+/// Says that a text is no cursor.
+///
+/// ```
+/// let error = "s-0,xyz".parse::<backplane::Cursor>().unwrap_err();
+/// assert_eq!(error.to_string(), r#"expected a cursor such as s-0,4AC5, found "s-0,xyz""#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("expected a cursor such as s-0,4AC5, found {found:?}")]
+pub struct CursorError {
+    found: String,
+}
+
+/// What SignalR writes before anything was received.
+const NONE: u64 = u64::MAX;
+
+impl Cursor {
+    pub(crate) fn at(id: Option<u64>) -> Self {
+        Self { id }
+    }
+
+    pub(crate) fn id(self) -> Option<u64> {
+        self.id
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s-0,{:X}", self.id.unwrap_or(NONE))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    /// Reads a cursor. One of a server without a backplane (`d-…`) says nothing here and stands
+    /// before everything, and so does one of several streams.
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let error = || CursorError { found: text.chars().take(SHOWN_CHARS_MAX).collect() };
+        if text.starts_with("d-") {
+            return Ok(Self { id: None });
+        }
+        let streams = text.strip_prefix("s-").ok_or_else(error)?;
+        let mut ids = streams.split('|').map(|stream| {
+            let (_, id) = stream.split_once(',').filter(|(key, _)| !key.is_empty())?;
+            hexadecimal(id)
+        });
+        let first = ids.next().flatten().ok_or_else(error)?;
+        match ids.next() {
+            None => Ok(Self { id: (first != NONE).then_some(first) }),
+            Some(second) if second.is_some() && ids.all(|id| id.is_some()) => Ok(Self { id: None }),
+            Some(_) => Err(error()),
+        }
+    }
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    match text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => u64::from_str_radix(text, 16).ok(),
+        false => None,
+    }
+}
+
+/// Clients may send anything as their cursor.
+const SHOWN_CHARS_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_as_it_is_written() {
+        for (text, id) in [
+            ("s-0,4AC5", Some(0x4AC5)),
+            ("s-0,0", Some(0)),
+            ("s-0,FFFFFFFFFFFFFFFE", Some(u64::MAX - 1)),
+            ("s-0,FFFFFFFFFFFFFFFF", None),
+        ] {
+            assert_eq!(text.parse(), Ok(Cursor { id }), "{text}");
+            assert_eq!(Cursor { id }.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_foreign_cursor_stands_before_everything() {
+        for text in ["d-5B3C29,0", "d-", "s-0,1|1,2"] {
+            assert_eq!(text.parse(), Ok(Cursor { id: None }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        let long = format!("s-0,{}", "F".repeat(1000));
+        for text in ["", "s-", "s-0", "s-0,", "s-,1", "s-0,+1", "s-0,1|", "x-0,1", long.as_str()] {
+            let error = text.parse::<Cursor>().unwrap_err().to_string();
+            assert!(error.len() < 200, "{text}: {error}");
+        }
+    }
+}

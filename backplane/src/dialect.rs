@@ -1,0 +1,85 @@
+//! What the bytes on the bus look like.
+//!
+//! A dialect names **signals** (strings that connections listen by), writes what is sent, and reads
+//! what arrives. It knows bytes and names, and neither sockets nor connections.
+
+mod signalr2;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub(crate) use self::signalr2::Signalr2;
+use crate::invocation::Invocation;
+
+/// What one payload on the bus holds. All of it shares one id.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) id: u64,
+    pub(crate) items: Vec<Item>,
+}
+
+/// One thing that somebody sent.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Invocation(Addressed),
+    /// For the one connection of this id, wherever it is attached.
+    Command {
+        connection_id: String,
+        change: Change,
+        /// Which command to acknowledge, if somebody waits for it.
+        ack: Option<String>,
+    },
+    Ack {
+        command_id: String,
+    },
+    /// What a backplane sends to hear itself.
+    Probe {
+        source: String,
+        number: u64,
+    },
+    /// Well-formed, and meant for others: another hub, another kind of application.
+    Foreign,
+}
+
+/// An invocation, and who listens to it.
+#[derive(Debug)]
+pub(crate) struct Addressed {
+    pub(crate) signal: String,
+    /// Signals and connection ids that are left out.
+    pub(crate) except: Vec<String>,
+    /// Who sent it, in a form that only the sender understands.
+    pub(crate) source: String,
+    pub(crate) invocation: Arc<Invocation>,
+    /// What it takes in memory, roughly.
+    pub(crate) bytes: usize,
+}
+
+/// What is to be done to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Its client has just connected; other implementations wait for this.
+    Initialize,
+    Join {
+        signal: String,
+    },
+    Leave {
+        signal: String,
+    },
+    Abort,
+}
+
+/// Why a payload could not be read. Somebody else publishes on the app's channel, or it was damaged.
+#[derive(Debug, Error)]
+pub(crate) enum Malformed {
+    #[error("expected a number and a space, found neither")]
+    NoId,
+    #[error("expected {expected}, found the end at byte {at}")]
+    Short { expected: &'static str, at: usize },
+    #[error("expected {expected}, found something else at byte {at}")]
+    Unexpected { expected: &'static str, at: usize },
+    #[error("expected {expected} as JSON: {source}")]
+    Json { expected: &'static str, source: serde_json::Error },
+    #[error(transparent)]
+    Invocation(#[from] crate::invocation::InvocationError),
+}

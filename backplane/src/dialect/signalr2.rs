@@ -1,0 +1,278 @@
+//! The stream of SignalR 2, byte for byte, so that its servers and ours can share an app.
+//!
+//! Everything goes through one channel and is told apart by its key: `h-Hub` is for all connections
+//! of a hub, `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` for some of them, `c-id` holds commands
+//! for one connection, and `__SIGNALR__SERVER__` acknowledges them.
+//!
+//! The probe is a message like any other, with a key that nobody listens by: SignalR's servers take
+//! its id into account, as they must, and drop it.
+
+mod scaleout;
+mod value;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::scaleout::Message;
+use super::{Addressed, Arrived, Change, Item, Malformed};
+use crate::invocation::Invocation;
+use crate::target::{Target, To};
+
+/// The names of one hub.
+#[derive(Clone, Debug)]
+pub(crate) struct Signalr2 {
+    hub: String,
+}
+
+/// Who reads acknowledgements: every server.
+const ACK_KEY: &str = "__SIGNALR__SERVER__";
+const PROBE_KEY: &str = "__BACKPLANE__PROBE__";
+
+impl Signalr2 {
+    pub(crate) fn new(hub: &str) -> Self {
+        Self { hub: hub.to_owned() }
+    }
+
+    /// Returns what a connection listens by before it joins any group.
+    pub(crate) fn signals(&self, connection_id: &str, user: Option<&str>) -> Vec<String> {
+        let hub = &self.hub;
+        let mut signals = vec![
+            format!("h-{hub}"),
+            format!("hc-{hub}.{connection_id}"),
+            command_signal(connection_id),
+        ];
+        signals.extend(user.filter(|user| !user.is_empty()).map(|user| format!("hu-{hub}.{user}")));
+        signals
+    }
+
+    pub(crate) fn group_signal(&self, group: &str) -> String {
+        format!("hg-{}.{group}", self.hub)
+    }
+
+    /// Writes an invocation, once for each of its targets.
+    pub(crate) fn invocation(
+        &self,
+        source: impl Fn() -> String,
+        target: &Target,
+        invocation: &Invocation,
+    ) -> Vec<Bytes> {
+        let hub = &self.hub;
+        let value = value::of_invocation(hub, invocation);
+        let except: Vec<_> = target.except.iter().map(|id| command_signal(id)).collect();
+        let filter = except.join("|");
+        let ticks = scaleout::ticks_now();
+        let body = |key: &str| {
+            let source = &source();
+            let message =
+                Message { source, key, value: &value, filter: &filter, ..Message::default() };
+            scaleout::body(&message, ticks)
+        };
+        let all = |names: &[String], prefix: &str| {
+            names.iter().map(|name| body(&format!("{prefix}-{hub}.{name}"))).collect()
+        };
+        match &target.to {
+            To::All => vec![body(&format!("h-{hub}"))],
+            To::Groups(names) => all(names, "hg"),
+            To::Users(users) => all(users, "hu"),
+            To::Connections(ids) => all(ids, "hc"),
+        }
+    }
+
+    /// Writes a command that wants to be acknowledged.
+    pub(crate) fn command(
+        &self,
+        source: &str,
+        connection_id: &str,
+        command_id: &str,
+        change: &Change,
+    ) -> Bytes {
+        let message = Message {
+            source,
+            key: &command_signal(connection_id),
+            value: &value::of_command(command_id, change),
+            command_id,
+            wait_for_ack: true,
+            ..Message::default()
+        };
+        scaleout::body(&message, scaleout::ticks_now())
+    }
+
+    /// Writes that a command was carried out on a connection.
+    pub(crate) fn ack(&self, connection_id: &str, command_id: &str) -> Bytes {
+        let message = Message {
+            source: connection_id,
+            key: ACK_KEY,
+            command_id,
+            is_ack: true,
+            ..Message::default()
+        };
+        scaleout::body(&message, scaleout::ticks_now())
+    }
+
+    /// Writes what only the sender itself heeds.
+    pub(crate) fn probe(&self, source: &str, number: u64) -> Bytes {
+        let value = number.to_string();
+        let message =
+            Message { source, key: PROBE_KEY, value: value.as_bytes(), ..Message::default() };
+        scaleout::body(&message, scaleout::ticks_now())
+    }
+
+    /// Puts the id before what one of the above wrote, as the send script does on a server.
+    pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
+        scaleout::payload(id, body)
+    }
+
+    /// Reads what arrived.
+    pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
+        let payload = scaleout::read(payload)?;
+        let items = payload.messages.iter().map(|message| self.item(message));
+        Ok(Arrived { id: payload.id, items: items.collect::<Result<_, _>>()? })
+    }
+
+    fn item(&self, message: &Message<'_>) -> Result<Item, Malformed> {
+        if message.is_ack {
+            return Ok(Item::Ack { command_id: message.command_id.to_owned() });
+        }
+        if message.key == PROBE_KEY {
+            let number = std::str::from_utf8(message.value).ok().and_then(|text| text.parse().ok());
+            return Ok(number.map_or(Item::Foreign, |number| Item::Probe {
+                source: message.source.to_owned(),
+                number,
+            }));
+        }
+        match message.key.strip_prefix("c-") {
+            Some(connection_id) if !message.command_id.is_empty() => {
+                command(connection_id, message)
+            }
+            None if self.is_ours(message.key) => invocation(message).map(Item::Invocation),
+            _ => Ok(Item::Foreign),
+        }
+    }
+
+    /// Returns whether connections of this hub listen by a key.
+    fn is_ours(&self, key: &str) -> bool {
+        let Some((kind, name)) = key.split_once('-') else { return false };
+        match (kind, name.strip_prefix(&self.hub)) {
+            ("h", Some(rest)) => rest.is_empty(),
+            ("hg" | "hu" | "hc", Some(rest)) => rest.starts_with('.'),
+            _ => false,
+        }
+    }
+}
+
+fn command_signal(connection_id: &str) -> String {
+    format!("c-{connection_id}")
+}
+
+fn command(connection_id: &str, message: &Message<'_>) -> Result<Item, Malformed> {
+    let Some(change) = value::change(message.value)? else { return Ok(Item::Foreign) };
+    Ok(Item::Command {
+        connection_id: connection_id.to_owned(),
+        change,
+        ack: message.wait_for_ack.then(|| message.command_id.to_owned()),
+    })
+}
+
+fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
+    let except = message.filter.split('|').filter(|entry| !entry.is_empty());
+    Ok(Addressed {
+        signal: message.key.to_owned(),
+        except: except.map(str::to_owned).collect(),
+        source: message.source.to_owned(),
+        invocation: Arc::new(value::invocation(message.value)?),
+        bytes: message.key.len() + message.value.len() + message.filter.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect() -> Signalr2 {
+        Signalr2::new("ChatHub")
+    }
+
+    fn read(body: &Bytes) -> Item {
+        let arrived = dialect().read(&Signalr2::payload(5, body)).unwrap();
+        assert_eq!(arrived.id, 5);
+        arrived.items.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_target_is_one_message_for_each_of_its_names() {
+        let invocation = Invocation::new("say", ["hi"]).unwrap();
+        for (target, signals, except) in [
+            (Target::all(), &["h-ChatHub"][..], &[][..]),
+            (Target::all().except(["1", "2"]), &["h-ChatHub"], &["c-1", "c-2"]),
+            (Target::group("room").except(["1"]), &["hg-ChatHub.room"], &["c-1"]),
+            (Target::groups(["a", "b.c"]), &["hg-ChatHub.a", "hg-ChatHub.b.c"], &[]),
+            (Target::user("ann"), &["hu-ChatHub.ann"], &[]),
+            (Target::users(["ann", "bob"]), &["hu-ChatHub.ann", "hu-ChatHub.bob"], &[]),
+            (Target::connection("1"), &["hc-ChatHub.1"], &[]),
+            (Target::connections(["1", "2"]), &["hc-ChatHub.1", "hc-ChatHub.2"], &[]),
+            (Target::users([""; 0]), &[], &[]),
+        ] {
+            let bodies = dialect().invocation(|| "us".into(), &target, &invocation);
+            let read: Vec<_> = bodies.iter().map(read).collect();
+            assert_eq!(read.len(), signals.len(), "{target:?}");
+            for (item, signal) in read.iter().zip(signals) {
+                let Item::Invocation(addressed) = item else { panic!("{item:?}") };
+                assert_eq!(addressed.signal, *signal);
+                assert_eq!(addressed.except, except);
+                assert_eq!(addressed.source, "us");
+                assert_eq!(addressed.invocation.arguments().get(), r#"["hi"]"#);
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_and_its_acknowledgement_find_each_other() {
+        let change = Change::Join { signal: dialect().group_signal("room") };
+        let Item::Command { connection_id, change: read_change, ack } =
+            read(&dialect().command("us", "1", "command", &change))
+        else {
+            panic!("no command")
+        };
+        assert_eq!((connection_id.as_str(), &read_change), ("1", &change));
+        assert_eq!(ack.as_deref(), Some("command"));
+        let Item::Ack { command_id } = read(&dialect().ack("1", "command")) else {
+            panic!("no acknowledgement")
+        };
+        assert_eq!(command_id, "command");
+    }
+
+    #[test]
+    fn a_probe_is_told_by_its_sender() {
+        let Item::Probe { source, number } = read(&dialect().probe("us", 7)) else {
+            panic!("no probe")
+        };
+        assert_eq!((source.as_str(), number), ("us", 7));
+    }
+
+    #[test]
+    fn what_is_for_others_is_no_mistake() {
+        for key in [
+            "h-OtherHub",
+            "h-ChatHubs",
+            "hg-Chat.room",
+            "pc-Type",
+            "pcg-Type.group",
+            "c-1",
+            "odd",
+            "",
+        ] {
+            let message = Message { key, value: b"no JSON", ..Message::default() };
+            let item = read(&scaleout::body(&message, 0));
+            assert!(matches!(item, Item::Foreign), "{key}: {item:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_listens_by_its_hub_itself_and_its_user() {
+        assert_eq!(dialect().signals("1", None), ["h-ChatHub", "hc-ChatHub.1", "c-1"]);
+        let signals = dialect().signals("1", Some("ann"));
+        assert_eq!(signals.last().map(String::as_str), Some("hu-ChatHub.ann"));
+        assert_eq!(dialect().signals("1", Some("")).len(), 3);
+    }
+}

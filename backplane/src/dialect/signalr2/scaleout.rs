@@ -1,0 +1,387 @@
+//! The bytes of SignalR 2's stream, as .NET's `BinaryWriter` writes them.
+//!
+//! ```text
+//! payload         := decimal id , space , body
+//! body            := int32 length , ScaleoutMessage[length]
+//! ScaleoutMessage := int32 count , Message * count , int64 ticks
+//! Message         := string source , string key , int32 length , value[length] ,
+//!                    string command id , bool wait for ack , bool is ack , string filter
+//! string          := length in 7 bit groups, least first , UTF-8
+//! ```
+//!
+//! Integers are little-endian. Reading is strict, since only damage or somebody who has no business
+//! here writes anything else, and never allocates more than the bytes at hand can fill.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::dialect::Malformed;
+
+/// One message, borrowed from a payload or about to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Message<'a> {
+    /// The connection or application that sent it.
+    pub(super) source: &'a str,
+    /// The signal it is for.
+    pub(super) key: &'a str,
+    pub(super) value: &'a [u8],
+    /// Empty unless it is a command or an acknowledgement.
+    pub(super) command_id: &'a str,
+    pub(super) wait_for_ack: bool,
+    pub(super) is_ack: bool,
+    /// Signals that are left out, with `|` between them.
+    pub(super) filter: &'a str,
+}
+
+/// What one payload holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Payload<'a> {
+    pub(super) id: u64,
+    pub(super) messages: Vec<Message<'a>>,
+    /// When the sender made it, by its own clock.
+    pub(super) ticks: i64,
+}
+
+/// Writes a body with one message, which is what SignalR does.
+pub(super) fn body(message: &Message<'_>, ticks: i64) -> Bytes {
+    let mut bytes = vec![0; 4];
+    bytes.extend(1_i32.to_le_bytes());
+    string(&mut bytes, message.source);
+    string(&mut bytes, message.key);
+    bytes.extend(length(message.value).to_le_bytes());
+    bytes.extend(message.value);
+    string(&mut bytes, message.command_id);
+    bytes.extend([u8::from(message.wait_for_ack), u8::from(message.is_ack)]);
+    string(&mut bytes, message.filter);
+    bytes.extend(ticks.to_le_bytes());
+    let rest = length(&bytes[4..]);
+    bytes[..4].copy_from_slice(&rest.to_le_bytes());
+    bytes.into()
+}
+
+/// Puts the id before a body, as the send script does.
+pub(super) fn payload(id: u64, body: &[u8]) -> Bytes {
+    let mut bytes = id.to_string().into_bytes();
+    bytes.push(b' ');
+    bytes.extend(body);
+    bytes.into()
+}
+
+/// Reads a payload.
+pub(super) fn read(payload: &[u8]) -> Result<Payload<'_>, Malformed> {
+    let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ');
+    let (digits, body) = payload.split_at(space.ok_or(Malformed::NoId)?);
+    let mut reader = Reader { bytes: payload, at: payload.len() - body.len() + 1 };
+    let id = number(digits).ok_or(Malformed::NoId)?;
+    let rest = reader.length("the length of the message")?;
+    if rest != payload.len() - reader.at {
+        return Err(reader.unexpected("as many bytes as the length says"));
+    }
+    let count = reader.length("the number of messages")?;
+    if count > (payload.len() - reader.at) / MESSAGE_BYTES_MIN {
+        return Err(reader.unexpected("no more messages than there are bytes for"));
+    }
+    let messages = (0..count).map(|_| reader.message()).collect::<Result<_, _>>()?;
+    let ticks = i64::from_le_bytes(reader.array("ticks")?);
+    match reader.at == payload.len() {
+        true => Ok(Payload { id, messages, ticks }),
+        false => Err(reader.unexpected("the end")),
+    }
+}
+
+/// Returns the time of day as .NET counts it: 100 ns since the year 1.
+pub(super) fn ticks_now() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_nanos() / 100).map_or(i64::MAX, |ticks| ticks + TICKS_AT_1970)
+}
+
+const TICKS_AT_1970: i64 = 621_355_968_000_000_000;
+/// As many digits as the largest id has.
+const ID_BYTES_MAX: usize = 20;
+/// Four empty strings, the length of an empty value, two bools.
+const MESSAGE_BYTES_MIN: usize = 10;
+
+/// What is written comes from a send, whose payload is limited far below this.
+fn length(bytes: &[u8]) -> i32 {
+    i32::try_from(bytes.len()).expect("a message is shorter than 2 GiB")
+}
+
+fn string(bytes: &mut Vec<u8>, text: &str) {
+    let mut rest = length(text.as_bytes());
+    while rest >= 0x80 {
+        bytes.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes.extend(text.as_bytes());
+}
+
+/// Digits only: `str::parse` would take a sign.
+fn number(digits: &[u8]) -> Option<u64> {
+    match digits.iter().all(u8::is_ascii_digit) {
+        true => std::str::from_utf8(digits).ok()?.parse().ok(),
+        false => None,
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn message(&mut self) -> Result<Message<'a>, Malformed> {
+        Ok(Message {
+            source: self.string("a source")?,
+            key: self.string("a key")?,
+            value: {
+                let length = self.length("the length of a value")?;
+                self.take(length, "a value")?
+            },
+            command_id: self.string("a command id")?,
+            wait_for_ack: self.bool("whether an acknowledgement is wanted")?,
+            is_ack: self.bool("whether it is an acknowledgement")?,
+            filter: self.string("a filter")?,
+        })
+    }
+
+    fn string(&mut self, expected: &'static str) -> Result<&'a str, Malformed> {
+        let length = self.varint(expected)?;
+        let bytes = self.take(length, expected)?;
+        std::str::from_utf8(bytes).map_err(|_| self.unexpected(expected))
+    }
+
+    /// At most five groups, and no more than an `int` can hold.
+    fn varint(&mut self, expected: &'static str) -> Result<usize, Malformed> {
+        let mut value = 0_u64;
+        for group in 0..5 {
+            let [byte] = self.array(expected)?;
+            value |= u64::from(byte & 0x7f) << (7 * group);
+            if byte & 0x80 == 0 {
+                let value = i32::try_from(value).ok().and_then(|value| usize::try_from(value).ok());
+                return value.ok_or_else(|| self.unexpected(expected));
+            }
+        }
+        Err(self.unexpected(expected))
+    }
+
+    fn length(&mut self, expected: &'static str) -> Result<usize, Malformed> {
+        let length = i32::from_le_bytes(self.array(expected)?);
+        usize::try_from(length).map_err(|_| self.unexpected(expected))
+    }
+
+    fn bool(&mut self, expected: &'static str) -> Result<bool, Malformed> {
+        match self.array(expected)? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], Malformed> {
+        let bytes = self.take(N, expected)?;
+        Ok(bytes.try_into().expect("as many were taken"))
+    }
+
+    fn take(&mut self, count: usize, expected: &'static str) -> Result<&'a [u8], Malformed> {
+        let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
+        let Some(end) = end else {
+            return Err(Malformed::Short { expected, at: self.bytes.len() });
+        };
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn unexpected(&self, expected: &'static str) -> Malformed {
+        Malformed::Unexpected { expected, at: self.at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2024-01-02T03:04:05Z.
+    const TICKS: i64 = 638_397_614_450_000_000;
+    const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
+    const CONNECTION: &str = "22222222-2222-2222-2222-222222222222";
+    const COMMAND: &str = "33333333-3333-3333-3333-333333333333";
+
+    /// Puts bytes in hexadecimal and texts in quotes together.
+    fn bytes(parts: &[&str]) -> Vec<u8> {
+        let hex = |part: &str| -> Vec<u8> {
+            part.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+        };
+        let part = |part: &&str| match part.strip_prefix('"') {
+            Some(text) => text.as_bytes().to_vec(),
+            None => hex(part),
+        };
+        parts.iter().flat_map(part).collect()
+    }
+
+    fn check(message: &Message<'_>, id: u64, length: usize, expected: &[&str]) {
+        let written = body(message, TICKS);
+        assert_eq!(written, bytes(expected));
+        assert_eq!(written.len(), length);
+        let payload = payload(id, &written);
+        assert!(payload.starts_with(format!("{id} ").as_bytes()));
+        let read = read(&payload).unwrap();
+        assert_eq!(read, Payload { id, messages: vec![*message], ticks: TICKS });
+    }
+
+    #[test]
+    fn an_invocation_of_all_is_written_as_signalr_does() {
+        let value = br#"{"H":"ChatHub","M":"say","A":["hi"]}"#;
+        let message = Message { source: SOURCE, key: "h-ChatHub", value, ..Message::default() };
+        let source = &format!("\"{SOURCE}");
+        check(
+            &message,
+            1,
+            107,
+            &[
+                "67 00 00 00 01 00 00 00 24",
+                source,
+                "09 68 2D 43 68 61 74 48 75 62 24 00 00 00",
+                "7B 22 48 22 3A 22 43 68 61 74 48 75 62 22 2C 22 4D 22 3A 22 73 61 79 22 2C 22 41 22",
+                "3A 5B 22 68 69 22 5D 7D 00 00 00 00 80 C0 BF 7A 3F 0B DC 08",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_command_is_written_as_signalr_does() {
+        let value = format!(
+            r#"{{"WaitForAck":true,"Id":"{COMMAND}","CommandType":1,"Value":"hg-ChatHub.room"}}"#
+        );
+        let key = format!("c-{CONNECTION}");
+        let message = Message {
+            source: SOURCE,
+            key: &key,
+            value: value.as_bytes(),
+            command_id: COMMAND,
+            wait_for_ack: true,
+            ..Message::default()
+        };
+        let texts = [SOURCE.to_owned(), key.clone(), value.clone(), COMMAND.into()]
+            .map(|t| format!("\"{t}"));
+        let [source, key, value, command] = &texts;
+        check(
+            &message,
+            0x4AC5,
+            241,
+            &[
+                "ED 00 00 00 01 00 00 00 24",
+                source,
+                "26",
+                key,
+                "69 00 00 00",
+                value,
+                "24",
+                command,
+                "01 00 00 80 C0 BF 7A 3F 0B DC 08",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_is_written_as_signalr_does() {
+        let message = Message {
+            source: CONNECTION,
+            key: "__SIGNALR__SERVER__",
+            command_id: COMMAND,
+            is_ack: true,
+            ..Message::default()
+        };
+        let (source, command) = (&format!("\"{CONNECTION}"), &format!("\"{COMMAND}"));
+        check(
+            &message,
+            u64::MAX,
+            117,
+            &[
+                "71 00 00 00 01 00 00 00 24",
+                source,
+                "13",
+                "\"__SIGNALR__SERVER__",
+                "00 00 00 00 24",
+                command,
+                "00 01 00 80 C0 BF 7A 3F 0B DC 08",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_long_string_has_its_length_in_groups() {
+        for (length, prefix) in [
+            (127, &[0x7f][..]),
+            (128, &[0x80, 0x01]),
+            (300, &[0xac, 0x02]),
+            (16_384, &[0x80, 0x80, 1]),
+        ] {
+            let key = "k".repeat(length);
+            let body = body(&Message { key: &key, ..Message::default() }, 0);
+            assert_eq!(&body[9..9 + prefix.len()], prefix, "{length}");
+            assert_eq!(read(&payload(1, &body)).unwrap().messages[0].key, key);
+        }
+    }
+
+    #[test]
+    fn any_number_of_messages_shares_an_id() {
+        let none = bytes(&["\"7 ", "0C 00 00 00 00 00 00 00", "00 00 00 00 00 00 00 00"]);
+        assert_eq!(read(&none).unwrap(), Payload { id: 7, messages: vec![], ticks: 0 });
+        let message = "00 01 6B 00 00 00 00 00 00 00 00";
+        let two = ["\"8 ", "22 00 00 00 02 00 00 00", message, message, "00 00 00 00 00 00 00 00"];
+        assert_eq!(read(&bytes(&two)).unwrap().messages.len(), 2);
+    }
+
+    #[test]
+    fn what_is_cut_or_grown_anywhere_is_refused() {
+        let value = br#"{"H":"ChatHub","M":"say","A":["hi"]}"#;
+        let message = Message { source: SOURCE, key: "h-ChatHub", value, ..Message::default() };
+        let whole = payload(123, &body(&message, TICKS));
+        for end in 0..whole.len() {
+            assert!(read(&whole[..end]).is_err(), "cut at {end}");
+        }
+        assert!(read(&[&whole[..], b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for payload in [
+            "\"hello",
+            "\" ",
+            "\"+1 ",
+            "\"-1 ",
+            "\"18446744073709551616 ",
+            "\"999999999999999999999 ",
+            "\"1 ",
+        ] {
+            assert!(read(&bytes(&[payload])).is_err(), "{payload}");
+        }
+        let body = |parts: &[&str]| bytes(&[&["\"1 "], parts].concat());
+        // A negative length, a negative count, more messages than fit, a string that never ends, one
+        // longer than an int, a value longer than the rest, a bool of two, bytes that are no UTF-8.
+        for parts in [
+            &["FF FF FF FF"][..],
+            &["04 00 00 00 FF FF FF FF"],
+            &["04 00 00 00 FF FF FF 7F"],
+            &["0A 00 00 00 01 00 00 00 FF FF FF FF FF FF"],
+            &["16 00 00 00 01 00 00 00 FF FF FF FF 0F", "00 00 00 00 00 00 00 00 00 00 00 00 00"],
+            &["16 00 00 00 01 00 00 00 00 00 FF FF FF 7F", "00 00 00 00 00 00 00 00 00 00 00 00"],
+            &["16 00 00 00 01 00 00 00 00 00 00 00 00 00 00 02 00 00", "00 00 00 00 00 00 00 00"],
+            &[
+                "17 00 00 00 01 00 00 00 01 FF 00 00 00 00 00 00 00 00 00",
+                "00 00 00 00 00 00 00 00",
+            ],
+        ] {
+            assert!(read(&body(parts)).is_err(), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn time_is_counted_as_dotnet_does() {
+        assert!(ticks_now() > TICKS);
+        assert_eq!(TICKS, 1_704_164_645 * 10_000_000 + TICKS_AT_1970);
+    }
+}

@@ -1,0 +1,221 @@
+//! Whether the backplane hears what it says.
+//!
+//! A connection that looks fine may be deaf: a lost subscription makes no sound. So a probe goes
+//! through the broker at an interval and must come back. Everything else is a guess.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::metrics::ROUND_TRIPS;
+use crate::state::State;
+
+/// How a backplane is.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// while !backplane.health().is_ready {
+///     tokio::task::yield_now().await;
+/// }
+/// assert!(backplane.health().last_round_trip.is_some());
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the broker is reached.
+    pub state: State,
+    /// Whether the last probe came back, and less than two intervals ago.
+    pub is_ready: bool,
+    /// How long the last probe took.
+    pub last_round_trip: Option<Duration>,
+    /// How long probes took so far.
+    pub round_trips: RoundTrips,
+    /// How long it has heard nothing of itself, if that is too long.
+    pub deaf_for: Option<Duration>,
+    /// Messages that were sent by others and never arrived.
+    pub lost: u64,
+    /// Messages that arrived late, since they were fetched from the broker.
+    pub recovered: u64,
+}
+
+/// How many probes took how long.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let round_trips = backplane.health().round_trips;
+/// let slow = round_trips.buckets.iter().filter(|(bound, _)| bound.as_millis() > 100);
+/// let count: u64 = slow.map(|(_, count)| count).sum();
+/// assert_eq!(count, 0);
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoundTrips {
+    /// An upper bound, and how many took no longer but longer than the bound before. The last bound
+    /// is `Duration::MAX`.
+    pub buckets: Vec<(Duration, u64)>,
+}
+
+/// The probes of one backplane.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    interval: Duration,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    last_number: u64,
+    /// Those under way, the oldest first.
+    under_way: VecDeque<Probe>,
+    /// Since when nothing was heard.
+    last_heard: Instant,
+    last_round_trip: Option<Duration>,
+    counts: [u64; ROUND_TRIPS.len() + 1],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    number: u64,
+    sent: Instant,
+    /// Whether the broker took it.
+    is_taken: bool,
+}
+
+/// A broker that answers after so many intervals is late, and not gone.
+const UNDER_WAY_MAX: usize = 64;
+
+impl Pulse {
+    pub(crate) fn new(interval: Duration) -> Self {
+        let inner = Inner {
+            last_number: 0,
+            under_way: VecDeque::new(),
+            last_heard: Instant::now(),
+            last_round_trip: None,
+            counts: Default::default(),
+        };
+        Self { interval, inner: Mutex::new(inner) }
+    }
+
+    /// Begins a probe, and returns its number.
+    pub(crate) fn begin(&self) -> u64 {
+        let mut inner = self.inner.lock();
+        inner.last_number += 1;
+        let number = inner.last_number;
+        if inner.under_way.len() == UNDER_WAY_MAX {
+            inner.under_way.pop_front();
+        }
+        inner.under_way.push_back(Probe { number, sent: Instant::now(), is_taken: false });
+        number
+    }
+
+    /// The broker took a probe.
+    pub(crate) fn taken(&self, number: u64) {
+        let mut inner = self.inner.lock();
+        if let Some(probe) = inner.under_way.iter_mut().find(|probe| probe.number == number) {
+            probe.is_taken = true;
+        }
+    }
+
+    /// A probe came back. Returns when it was sent, and how long it took.
+    pub(crate) fn heard(&self, number: u64) -> Option<(Instant, Duration)> {
+        let mut inner = self.inner.lock();
+        let index = inner.under_way.iter().position(|probe| probe.number == number)?;
+        let probe = inner.under_way[index];
+        inner.under_way.drain(..=index);
+        let round_trip = probe.sent.elapsed();
+        inner.last_heard = Instant::now();
+        inner.last_round_trip = Some(round_trip);
+        let seconds = round_trip.as_secs_f64();
+        let bucket = ROUND_TRIPS.iter().position(|bound| seconds <= *bound);
+        inner.counts[bucket.unwrap_or(ROUND_TRIPS.len())] += 1;
+        Some((probe.sent, round_trip))
+    }
+
+    /// Returns whether the broker took a probe an interval ago that did not come back, and asks
+    /// only once for each.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let overdue = self.interval * 9 / 10;
+        let is_late = |probe: &Probe| probe.is_taken && probe.sent.elapsed() >= overdue;
+        let is_overdue = inner.under_way.iter().any(is_late);
+        inner.under_way.iter_mut().for_each(|probe| probe.is_taken &= !is_late(probe));
+        is_overdue
+    }
+
+    pub(crate) fn health(&self, state: State, lost: u64, recovered: u64) -> Health {
+        let inner = self.inner.lock();
+        let silence = inner.last_heard.elapsed();
+        let is_deaf = silence >= 2 * self.interval;
+        let bounds = ROUND_TRIPS.map(Duration::from_secs_f64).into_iter().chain([Duration::MAX]);
+        Health {
+            is_ready: state == State::Connected && inner.last_round_trip.is_some() && !is_deaf,
+            state,
+            last_round_trip: inner.last_round_trip,
+            round_trips: RoundTrips { buckets: bounds.zip(inner.counts).collect() },
+            deaf_for: is_deaf.then_some(silence),
+            lost,
+            recovered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn health(pulse: &Pulse) -> Health {
+        pulse.health(State::Connected, 0, 0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_ready_once_it_has_heard_itself() {
+        let pulse = Pulse::new(INTERVAL);
+        let number = pulse.begin();
+        assert!(!health(&pulse).is_ready);
+        advance(Duration::from_millis(2)).await;
+        assert!(pulse.heard(number + 1).is_none());
+        let (_, round_trip) = pulse.heard(number).unwrap();
+        assert_eq!(round_trip, Duration::from_millis(2));
+        let health = health(&pulse);
+        assert!(health.is_ready);
+        assert_eq!(health.last_round_trip, Some(round_trip));
+        let counted: Vec<_> =
+            health.round_trips.buckets.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [&(Duration::from_micros(2500), 1)]);
+        assert!(pulse.heard(number).is_none(), "it came twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_not_ready_after_two_silent_intervals() {
+        let pulse = Pulse::new(INTERVAL);
+        pulse.heard(pulse.begin());
+        advance(2 * INTERVAL - Duration::from_millis(1)).await;
+        assert!(health(&pulse).is_ready);
+        advance(Duration::from_millis(1)).await;
+        assert!(!health(&pulse).is_ready);
+        assert_eq!(health(&pulse).deaf_for, Some(2 * INTERVAL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_was_taken_and_does_not_come_back_is_overdue_once() {
+        let pulse = Pulse::new(INTERVAL);
+        pulse.begin();
+        let number = pulse.begin();
+        pulse.taken(number);
+        assert!(!pulse.is_overdue());
+        advance(INTERVAL).await;
+        assert!(pulse.is_overdue());
+        assert!(!pulse.is_overdue());
+        assert!(pulse.heard(number).is_some(), "late is better than never");
+    }
+}

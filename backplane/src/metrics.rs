@@ -1,0 +1,103 @@
+//! What a backplane counts, for a registry that the application has.
+//!
+//! Counting is always on and costs an atomic addition; who looks at it decides later.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) sent: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) received: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) delivered_here: Counter,
+    pub(crate) unreadable: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) gaps: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) recovered: Counter,
+    pub(crate) restarts: Counter,
+    pub(crate) reconnects: Family<Line, Counter>,
+    pub(crate) connections: Gauge,
+    pub(crate) connected: Gauge,
+    pub(crate) round_trips: Histogram,
+}
+
+/// Which of the connections to the broker is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Line {
+    pub(crate) connection: &'static str,
+}
+
+/// From a busy local network to a broker that one would call broken, in seconds.
+pub(crate) const ROUND_TRIPS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            sent: Counter::default(),
+            failed: Counter::default(),
+            received: Counter::default(),
+            delivered: Counter::default(),
+            delivered_here: Counter::default(),
+            unreadable: Counter::default(),
+            duplicates: Counter::default(),
+            gaps: Counter::default(),
+            lost: Counter::default(),
+            recovered: Counter::default(),
+            restarts: Counter::default(),
+            reconnects: Family::default(),
+            connections: Gauge::default(),
+            connected: Gauge::default(),
+            round_trips: Histogram::new(ROUND_TRIPS),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn register(&self, app_name: &str, queued: Gauge, registry: &mut Registry) {
+        let app = [("app".into(), app_name.to_owned().into())];
+        let registry = registry
+            .sub_registry_with_prefix("backplane")
+            .sub_registry_with_labels(app.into_iter());
+        let counters: [(&str, &str, &Counter<u64, AtomicU64>); 11] = [
+            ("sent", "Messages that the broker took", &self.sent),
+            ("send_failures", "Messages that it did not take", &self.failed),
+            ("received", "Messages that came from the broker", &self.received),
+            ("delivered", "Invocations handed to connections", &self.delivered),
+            (
+                "delivered_when_down",
+                "Invocations handed over without the broker",
+                &self.delivered_here,
+            ),
+            ("unreadable", "Payloads on the channel that are no messages", &self.unreadable),
+            ("duplicates", "Messages that came twice and were dropped", &self.duplicates),
+            ("gaps", "Gaps in the ids", &self.gaps),
+            ("lost", "Messages in gaps that stayed", &self.lost),
+            ("recovered", "Messages in gaps that were fetched", &self.recovered),
+            ("counter_restarts", "How often ids went back", &self.restarts),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        let help = "Connections to the broker that were made anew";
+        registry.register("reconnects", help, self.reconnects.clone());
+        registry.register("queued", "Messages that wait for the broker", queued);
+        registry.register("connections", "Attached connections", self.connections.clone());
+        registry.register("connected", "Whether the broker is reached", self.connected.clone());
+        let help = "How long probes took through the broker and back";
+        registry.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
+    }
+
+    pub(crate) fn reconnected(&self, connection: &'static str) {
+        self.reconnects.get_or_create(&Line { connection }).inc();
+    }
+}
