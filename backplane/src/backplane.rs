@@ -642,6 +642,7 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
     let mut state = bus.state_changes();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
     loop {
         if state.wait_for(|state| *state == State::Connected).await.is_err() {
             return;

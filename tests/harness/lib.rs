@@ -9,22 +9,28 @@
 
 mod chat;
 mod client;
+mod cluster;
 mod node;
 mod port;
 mod process;
 mod program;
+mod proxy;
 mod python;
 mod reply;
+mod sentinel;
 mod server;
 mod wait;
 
 pub use chat::Chat;
 pub use client::{Client, Protocol, request};
+pub use cluster::Cluster;
 pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
 pub use program::{bench_bin, broker_bin, chat_demo_bin, workspace_dir};
+pub use proxy::{Fault, Proxy};
 pub use python::python;
 pub use reply::{Reply, Value, error, null, ok, simple};
+pub use sentinel::Sentinel;
 pub use server::{Kind, Server};
 pub use wait::{DEADLINE, SLOW_DEADLINE, eventually, eventually_within, within};

@@ -1,0 +1,142 @@
+//! TLS, socket files, users, databases, names.
+
+use std::path::{Path, PathBuf};
+
+use backplane::{Backplane, ConnectError, Options, Target};
+use harness::{SLOW_DEADLINE, Server, free_port, within};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use super::farm::{join, join_with, options, receive, send};
+
+const APP: &str = "ChatApp";
+
+#[tokio::test]
+async fn a_socket_file_will_do() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("redis.sock");
+    let path = path.to_str().expect("text");
+    let _server = Server::redis(&["--unixsocket", path]).await;
+    talks(&join(&format!("unix:{path}"), APP).await).await;
+}
+
+#[tokio::test]
+async fn a_user_a_database_and_a_name_are_what_the_url_says() {
+    let server = Server::redis(&[]).await;
+    let mut client = server.client().await;
+    let rules = ["ACL", "SETUSER", "ann", "on", ">p@ss", "~ChatApp", "&ChatApp", "+@all"];
+    client.command(&rules).await;
+    let url = format!("redis://ann:p%40ss@127.0.0.1:{}/3?client_name=web-1", server.port());
+    talks(&join(&url, APP).await).await;
+    let list = client.command(&["CLIENT", "LIST"]).await.text().to_owned();
+    let ours: Vec<_> = list.lines().filter(|line| line.contains("name=web-1")).collect();
+    assert_eq!(ours.len(), 2, "{list}");
+    assert!(ours.iter().all(|line| line.contains("user=ann")), "{list}");
+    client.command(&["SELECT", "3"]).await;
+    assert!(!client.command(&["GET", APP]).await.text().is_empty());
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_told_in_redis_words() {
+    let server = Server::redis(&[]).await;
+    let mut client = server.client().await;
+    let rules = ["ACL", "SETUSER", "ann", "on", ">p", "~*", "resetchannels", "+@all"];
+    client.command(&rules).await;
+    let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
+    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    assert!(error.to_string().contains("NOPERM"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_asks_for_certificates_on_both_sides() {
+    let certificates = Certificates::new();
+    let port = free_port().to_string();
+    let arguments = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificates.file("server.crt"),
+        "--tls-key-file",
+        &certificates.file("server.key"),
+        "--tls-ca-cert-file",
+        &certificates.file("ca.crt"),
+        "--tls-auth-clients",
+        "yes",
+    ];
+    let _server = Server::redis(&arguments).await;
+    let url = format!("rediss://localhost:{port}");
+    talks(&join_with(&url, APP, certificates.options()).await).await;
+
+    let in_url = format!(
+        "{url}?ca={}&cert={}&key={}",
+        certificates.file("ca.crt"),
+        certificates.file("client.crt"),
+        certificates.file("client.key")
+    );
+    talks(&join(&in_url, APP).await).await;
+
+    for incomplete in [
+        url.clone(),
+        format!("{url}?ca={}", certificates.file("ca.crt")),
+        in_url.replace("localhost", "127.0.0.2"),
+    ] {
+        let joined = within(SLOW_DEADLINE, Backplane::from_url(&incomplete, APP)).await;
+        assert!(matches!(joined, Err(ConnectError::Failed { .. })), "{incomplete}: {joined:?}");
+    }
+    let missing = format!("{url}?ca=/nowhere.crt");
+    let error = Backplane::from_url(&missing, APP).await.expect_err("no such file");
+    assert!(error.to_string().starts_with("cannot use /nowhere.crt for TLS: "), "{error}");
+}
+
+async fn talks(backplane: &Backplane) {
+    let mut ann = backplane.attach("ann", None);
+    send(backplane, Target::all(), 1).await;
+    assert_eq!(receive(&mut ann, 1).await, [1]);
+}
+
+/// An authority, a server and a client, made for one test.
+struct Certificates {
+    dir: TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let certificates = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        let ca_key = KeyPair::generate().expect("a key");
+        let mut ca = CertificateParams::new(Vec::new()).expect("no names");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_certificate = ca.self_signed(&ca_key).expect("a certificate");
+        certificates.write("ca.crt", &ca_certificate.pem());
+        let issuer = Issuer::new(ca, ca_key);
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().expect("a key");
+            let names = vec!["localhost".to_owned()];
+            let mut params = CertificateParams::new(names).expect("a name");
+            params.distinguished_name.push(DnType::CommonName, name);
+            let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+            certificates.write(&format!("{name}.crt"), &certificate.pem());
+            certificates.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        certificates
+    }
+
+    fn options(&self) -> Options {
+        let mut options = options();
+        options.tls.ca = Some(self.path("ca.crt"));
+        options.tls.certificate = Some(self.path("client.crt"));
+        options.tls.key = Some(self.path("client.key"));
+        options
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("a file can be written");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Path::new(self.dir.path()).join(name)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.path(name).to_str().expect("text").to_owned()
+    }
+}

@@ -1,0 +1,220 @@
+//! What holds on every bus.
+//!
+//! Each claim is about an app of its own, so that all of them can use one bus.
+
+use std::time::Duration;
+
+use backplane::{Backplane, Disconnect, GroupError, Received, Target};
+use broker::Broker;
+use harness::{Cluster, DEADLINE, Sentinel, Server, within};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use super::farm::{Bus, is_ready, nothing_more, options, receive, send};
+
+#[tokio::test]
+async fn embedded() {
+    conforms(&Bus::Embedded(Broker::new())).await;
+}
+
+#[tokio::test]
+async fn redis_server() {
+    let server = Server::redis(&["--requirepass", "secret"]).await;
+    conforms(&Bus::Url(server.url())).await;
+}
+
+#[tokio::test]
+async fn sentinel() {
+    let sentinel = Sentinel::start().await;
+    conforms(&Bus::Url(sentinel.url())).await;
+}
+
+#[tokio::test]
+async fn cluster() {
+    let cluster = Cluster::start().await;
+    conforms(&Bus::Url(cluster.url())).await;
+}
+
+async fn conforms(bus: &Bus) {
+    all_see_one_order(bus).await;
+    targets_are_those_who_are_meant(bus).await;
+    groups_are_changed_from_any_server(bus).await;
+    nobody_answers_for_who_is_not_there(bus).await;
+    connections_are_ended_from_any_server(bus).await;
+    who_comes_back_continues_on_any_server(bus).await;
+    who_comes_back_too_late_is_told(bus).await;
+    apps_do_not_hear_each_other(bus).await;
+    a_probe_comes_back_and_is_counted(bus).await;
+    after_a_shutdown_nothing_is_sent(bus).await;
+}
+
+async fn pair(bus: &Bus, app: &str) -> (Backplane, Backplane) {
+    (bus.join(app).await, bus.join(app).await)
+}
+
+async fn all_see_one_order(bus: &Bus) {
+    const COUNT: u64 = 300;
+    let (one, two) = pair(bus, "order").await;
+    let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
+    let talk = async |server: Backplane, start: u64| {
+        for number in (start..COUNT).step_by(2) {
+            send(&server, Target::all(), number).await;
+        }
+    };
+    tokio::join!(talk(one.clone(), 0), talk(two.clone(), 1));
+    let at_ann = receive(&mut ann, COUNT as usize).await;
+    assert_eq!(receive(&mut bob, COUNT as usize).await, at_ann, "two connections saw two orders");
+    for parity in [0, 1] {
+        let of_one: Vec<_> = at_ann.iter().filter(|number| *number % 2 == parity).collect();
+        assert_eq!(of_one.len() as u64, COUNT / 2);
+        assert!(of_one.is_sorted(), "what one server sent came in another order");
+    }
+    nothing_more(&one, &mut [&mut ann, &mut bob]).await;
+}
+
+async fn targets_are_those_who_are_meant(bus: &Bus) {
+    let (one, two) = pair(bus, "targets").await;
+    let mut connections = [
+        one.attach("ann-1", Some("ann")),
+        two.attach("ann-2", Some("ann")),
+        two.attach("bob-1", Some("bob")),
+        one.attach("eve-1", None),
+    ];
+    for (id, group) in [("ann-1", "room"), ("bob-1", "room"), ("eve-1", "hall")] {
+        one.join(id, group).await.expect("joined");
+    }
+    for (target, expected) in [
+        (Target::all(), [1, 1, 1, 1]),
+        (Target::all().except(["ann-1", "eve-1"]), [0, 1, 1, 0]),
+        (Target::group("room"), [1, 0, 1, 0]),
+        (Target::group("room").except(["bob-1"]), [1, 0, 0, 0]),
+        (Target::groups(["room", "hall"]), [1, 0, 1, 1]),
+        (Target::user("ann"), [1, 1, 0, 0]),
+        (Target::user("ann").except(["ann-2"]), [1, 0, 0, 0]),
+        (Target::users(["ann", "bob", "nobody"]), [1, 1, 1, 0]),
+        (Target::connection("bob-1"), [0, 0, 1, 0]),
+        (Target::connections(["ann-2", "eve-1"]), [0, 1, 0, 1]),
+        (Target::connections(["ann-2"; 0]), [0, 0, 0, 0]),
+        (Target::group("nobody is there"), [0, 0, 0, 0]),
+    ] {
+        for sender in [&one, &two] {
+            send(sender, target.clone(), 7).await;
+            send(sender, Target::all(), 8).await;
+            for (connection, expected) in connections.iter_mut().zip(expected) {
+                let mut numbers = receive(connection, 1).await;
+                while numbers.last() != Some(&8) {
+                    numbers.extend(receive(connection, 1).await);
+                }
+                assert_eq!(numbers.len() - 1, expected, "{target:?} at {}", connection.id());
+            }
+        }
+    }
+}
+
+async fn groups_are_changed_from_any_server(bus: &Bus) {
+    let (one, two) = pair(bus, "groups").await;
+    let mut bob = two.attach("bob", None);
+    for number in 0..20 {
+        // Effective when it returns: what is sent right after it arrives.
+        one.join("bob", "room").await.expect("joined");
+        send(&one, Target::group("room"), number).await;
+        assert_eq!(receive(&mut bob, 1).await, [number]);
+        one.leave("bob", "room").await.expect("left");
+        send(&one, Target::group("room"), number).await;
+    }
+    nothing_more(&two, &mut [&mut bob]).await;
+}
+
+async fn nobody_answers_for_who_is_not_there(bus: &Bus) {
+    let mut options = options();
+    options.ack_timeout = Duration::from_millis(300);
+    let one = bus.join_with("absent", options).await;
+    let error = within(DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
+    assert!(matches!(error, GroupError::NoAnswer { .. }), "{error:?}");
+    assert!(error.to_string().contains("'nobody'"), "{error}");
+}
+
+async fn connections_are_ended_from_any_server(bus: &Bus) {
+    let (one, two) = pair(bus, "abort").await;
+    let mut bob = two.attach("bob", None);
+    one.abort("bob").await.expect("ended");
+    assert_eq!(within(DEADLINE, bob.recv()).await.expect_err("it ended"), Disconnect::Aborted);
+}
+
+async fn who_comes_back_continues_on_any_server(bus: &Bus) {
+    let (one, two) = pair(bus, "cursors").await;
+    let (mut ann, mut bob) = (one.attach("ann", Some("ann")), two.attach("bob", None));
+    one.join("ann", "room").await.expect("joined");
+    send(&one, Target::all(), 1).await;
+    assert_eq!(receive(&mut ann, 1).await, [1]);
+    let cursor = ann.cursor().to_string();
+    assert!(cursor.starts_with("s-0,"), "{cursor}");
+    drop(ann);
+    for (target, number) in [
+        (Target::group("room"), 2),
+        (Target::group("hall"), 3),
+        (Target::user("ann"), 4),
+        (Target::all().except(["ann"]), 5),
+        (Target::connection("ann"), 6),
+    ] {
+        send(&one, target, number).await;
+    }
+    send(&one, Target::all(), 7).await;
+    // Server two has all of it once its own connection has the last.
+    while receive(&mut bob, 1).await != [7] {}
+    let cursor = cursor.parse().expect("a cursor");
+    let mut ann = two.attach_at("ann", Some("ann"), &["room"], cursor);
+    assert_eq!(receive(&mut ann, 4).await, [2, 4, 6, 7]);
+    nothing_more(&one, &mut [&mut ann, &mut bob]).await;
+}
+
+async fn who_comes_back_too_late_is_told(bus: &Bus) {
+    let mut options = options();
+    options.history.messages = 5;
+    let one = bus.join_with("late", options).await;
+    let mut ann = one.attach("ann", None);
+    send(&one, Target::all(), 0).await;
+    receive(&mut ann, 1).await;
+    let cursor = ann.cursor();
+    for number in 1..=10 {
+        send(&one, Target::all(), number).await;
+    }
+    receive(&mut ann, 10).await;
+    let mut late = one.attach_at("late", None, &[], cursor);
+    let first = within(DEADLINE, late.recv_or_gap()).await.expect("attached");
+    assert!(matches!(first, Received::Gap(gap) if gap.count() >= 5), "{first:?}");
+    assert_eq!(receive(&mut late, 5).await, [6, 7, 8, 9, 10]);
+}
+
+async fn apps_do_not_hear_each_other(bus: &Bus) {
+    let (chat, game) = (bus.join("chat").await, bus.join("game").await);
+    let (mut ann, mut eve) = (chat.attach("ann", None), game.attach("eve", None));
+    send(&chat, Target::all(), 1).await;
+    assert_eq!(receive(&mut ann, 1).await, [1]);
+    nothing_more(&game, &mut [&mut eve]).await;
+}
+
+async fn a_probe_comes_back_and_is_counted(bus: &Bus) {
+    let one = bus.join("health").await;
+    is_ready(&one).await;
+    let health = one.health();
+    assert!(health.last_round_trip.is_some() && health.deaf_for.is_none(), "{health:?}");
+    assert_eq!((health.lost, health.recovered), (0, 0));
+    let counted: u64 = health.round_trips.buckets.iter().map(|(_, count)| count).sum();
+    assert!(counted > 0, "{health:?}");
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    one.register(&mut registry);
+    encode(&mut text, &registry).expect("text can be written");
+    assert!(text.contains(r#"backplane_connected{app="health"} 1"#), "{text}");
+    assert!(text.contains(r#"backplane_round_trip_seconds_count{app="health"}"#), "{text}");
+}
+
+async fn after_a_shutdown_nothing_is_sent(bus: &Bus) {
+    let one = bus.join("shutdown").await;
+    let mut ann = one.attach("ann", None);
+    within(DEADLINE, one.clone().shutdown()).await;
+    assert_eq!(within(DEADLINE, ann.recv()).await.expect_err("it ended"), Disconnect::Shutdown);
+    let sent = within(DEADLINE, one.send(Target::all(), super::farm::invocation(1))).await;
+    assert!(sent.is_err());
+    assert!(!one.health().is_ready);
+}

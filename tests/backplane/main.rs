@@ -1,0 +1,21 @@
+//! The backplane on every kind of bus, and under every fault: `cargo test -p e2e --features external
+//! --test backplane`.
+//!
+//! | module        | claims about                                                             |
+//! |---------------|--------------------------------------------------------------------------|
+//! | `conformance` | what holds on every bus: order, targets, groups, cursors, health         |
+//! | `signalr2`    | the bytes on the channel, as a server of SignalR 2 sends and reads them  |
+//! | `outage`      | a server that is killed, comes back, or forgets                          |
+//! | `network`     | connections that are closed, slow, half or dead                          |
+//! | `failover`    | a master that dies, a slot that moves                                    |
+//! | `access`      | TLS, socket files, users, databases, names                               |
+//!
+//! All servers are the machine's `redis-server`, started here on the loopback interface.
+
+mod access;
+mod conformance;
+mod failover;
+mod farm;
+mod network;
+mod outage;
+mod signalr2;

@@ -1,0 +1,96 @@
+//! Connections that are closed, slow, half or dead.
+
+use std::time::{Duration, Instant};
+
+use backplane::{Backplane, Target};
+use harness::{Fault, Proxy, Server, eventually_within};
+
+use super::farm::{is_connected, is_ready, join_with, judge, options, receive, send, talk};
+
+const APP: &str = "ChatApp";
+const INTERVAL: Duration = Duration::from_millis(500);
+
+async fn behind(proxy: &Proxy) -> Backplane {
+    let mut options = options();
+    options.probe_interval = INTERVAL;
+    join_with(&format!("redis://127.0.0.1:{}", proxy.port()), APP, options).await
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_again_and_again_lose_nothing_silently() {
+    let server = Server::redis(&[]).await;
+    let proxy = Proxy::to(server.port()).await;
+    let direct = join_with(&server.url(), APP, options()).await;
+    let members = talk([behind(&proxy).await, behind(&proxy).await, direct]);
+    for _ in 0..5 {
+        members[0].has_received_more(30).await;
+        proxy.cut();
+    }
+    members[1].has_received_more(30).await;
+    judge(members).await;
+}
+
+#[tokio::test]
+async fn a_dead_subscription_is_not_ready_within_two_intervals_and_is_made_anew() {
+    for fault in [Fault::BlackHole, Fault::Half] {
+        let server = Server::redis(&[]).await;
+        let proxy = Proxy::to(server.port()).await;
+        let one = behind(&proxy).await;
+        is_ready(&one).await;
+        proxy.set(fault);
+        let dead = Instant::now();
+        eventually_within(3 * INTERVAL, async || !one.health().is_ready).await;
+        let noticed = dead.elapsed();
+        // The probe may have come back just before.
+        assert!(noticed <= 2 * INTERVAL + Duration::from_millis(100), "{fault:?}: {noticed:?}");
+        assert!(one.health().deaf_for.is_some() || one.health().state.to_string() != "connected");
+        eventually_within(Duration::from_secs(20), async || proxy.made() > 2).await;
+        proxy.set(Fault::None);
+        is_ready(&one).await;
+        let mut ann = one.attach("ann", None);
+        send(&one, Target::all(), 1).await;
+        assert_eq!(receive(&mut ann, 1).await, [1]);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_network_is_no_outage() {
+    let server = Server::redis(&[]).await;
+    let proxy = Proxy::to(server.port()).await;
+    let one = behind(&proxy).await;
+    let mut ann = one.attach("ann", None);
+    is_ready(&one).await;
+    let made = proxy.made();
+    proxy.set(Fault::Delay(Duration::from_millis(100)));
+    for number in 0..10 {
+        send(&one, Target::all(), number).await;
+    }
+    assert_eq!(receive(&mut ann, 10).await, (0..10).collect::<Vec<_>>());
+    assert_eq!(proxy.made(), made, "it was taken for an outage");
+    assert!(one.health().last_round_trip.is_some_and(|time| time >= Duration::from_millis(100)));
+}
+
+#[tokio::test]
+async fn a_network_that_is_down_for_long_is_found_again() {
+    let server = Server::redis(&[]).await;
+    let proxy = Proxy::to(server.port()).await;
+    let one = behind(&proxy).await;
+    let other = join_with(&server.url(), APP, options()).await;
+    is_ready(&one).await;
+    is_ready(&other).await;
+    proxy.set(Fault::Closed);
+    eventually_within(Duration::from_secs(5), async || !one.health().is_ready).await;
+    let made = proxy.made();
+    for number in 0..10 {
+        send(&other, Target::all(), number).await;
+    }
+    eventually_within(Duration::from_secs(20), async || proxy.made() > made + 10).await;
+    let events = super::farm::events(&one);
+    proxy.set(Fault::None);
+    is_connected(&one).await;
+    is_ready(&one).await;
+    assert!(one.health().lost >= 10, "{:?}", one.health());
+    one.shutdown().await;
+    let events = events.await.expect("it does not panic");
+    assert_eq!(events.len(), 1, "one gap is one event: {events:?}");
+}

@@ -1,0 +1,194 @@
+//! A server that is killed, comes back, or forgets.
+
+use std::time::{Duration, Instant};
+
+use backplane::{Backplane, SendError, Target};
+use harness::{DEADLINE, SLOW_DEADLINE, Server, eventually_within, within};
+use tokio::task::JoinSet;
+
+use super::farm::{
+    invocation, is_connected, is_disconnected, is_ready, join, join_with, judge, nothing_more,
+    options, receive, send, talk,
+};
+
+const APP: &str = "ChatApp";
+
+async fn farm(url: &str, count: usize) -> Vec<Backplane> {
+    let mut joining = JoinSet::new();
+    for _ in 0..count {
+        let url = url.to_owned();
+        joining.spawn(async move { join(&url, APP).await });
+    }
+    joining.join_all().await
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_in_mid_stream_loses_nothing_silently_and_nothing_twice() {
+    let mut server = Server::redis(&[]).await;
+    let members = talk(farm(&server.url(), 4).await);
+    for _ in 0..3 {
+        members[0].has_received_more(100).await;
+        server.restart().await;
+        for member in &members {
+            is_connected(&member.backplane).await;
+        }
+    }
+    members[3].has_received_more(100).await;
+    judge(members).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_killed_comes_back_and_tells_what_it_missed() {
+    let server = Server::redis(&[]).await;
+    let members = talk(farm(&server.url(), 3).await);
+    let mut client = server.client().await;
+    for kind in ["pubsub", "normal", "pubsub"] {
+        members[0].has_received_more(50).await;
+        client.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await;
+        eventually_within(DEADLINE, async || {
+            members.iter().all(|member| member.backplane.health().is_ready)
+        })
+        .await;
+    }
+    members[1].has_received_more(50).await;
+    judge(members).await;
+}
+
+#[tokio::test]
+async fn losing_the_commands_leaves_the_subscription_alone() {
+    let server = Server::redis(&[]).await;
+    let one = join(&server.url(), APP).await;
+    is_ready(&one).await;
+    let mut client = server.client().await;
+    let mut subscribers = async || client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+    let id = |list: &str| list.split_whitespace().next().map(str::to_owned);
+    let before = id(subscribers().await.text());
+    let mut killer = server.client().await;
+    killer.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    is_disconnected(&one).await;
+    is_connected(&one).await;
+    let mut client = server.client().await;
+    let after = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+    assert_eq!(id(after.text()), before);
+    assert_eq!(one.health().lost, 0);
+}
+
+#[tokio::test]
+async fn ids_go_on_after_a_server_has_lost_its_memory() {
+    let mut server = Server::redis(&[]).await;
+    let (one, two) = (join(&server.url(), APP).await, join(&server.url(), APP).await);
+    let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
+    send(&one, Target::all(), 1).await;
+    assert_eq!((receive(&mut ann, 1).await, receive(&mut bob, 1).await), (vec![1], vec![1]));
+    let cursor = ann.cursor();
+    server.restart().await;
+    send(&one, Target::all(), 2).await;
+    send(&two, Target::all(), 3).await;
+    assert_eq!(receive(&mut bob, 2).await, [2, 3]);
+    let mut back = two.attach_at("back", None, &[], cursor);
+    assert_eq!(receive(&mut back, 2).await, [2, 3], "the cursor means the same as before");
+    assert_eq!(one.health().lost + two.health().lost, 0, "a gap was invented");
+}
+
+#[tokio::test]
+async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
+    let mut server = Server::redis(&[]).await;
+    let mut patient = options();
+    patient.queue.age = SLOW_DEADLINE;
+    let one = join_with(&server.url(), APP, patient).await;
+    let two = join(&server.url(), APP).await;
+    let mut bob = two.attach("bob", None);
+    server.kill();
+    is_disconnected(&one).await;
+    is_disconnected(&two).await;
+    let mut sends = Vec::new();
+    for number in 0..20 {
+        let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
+        // Queued when it is polled first.
+        let polled = tokio::time::timeout(Duration::ZERO, &mut sending).await;
+        assert!(polled.is_err(), "it was sent to nobody");
+        sends.push(sending);
+    }
+    server.restart().await;
+    is_connected(&two).await;
+    for sending in sends {
+        within(SLOW_DEADLINE, sending).await.expect("sent");
+    }
+    assert_eq!(receive(&mut bob, 20).await, (0..20).collect::<Vec<_>>());
+    nothing_more(&one, &mut [&mut bob]).await;
+}
+
+#[tokio::test]
+async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
+    let mut server = Server::redis(&[]).await;
+    let mut impatient = options();
+    impatient.queue.age = Duration::from_millis(200);
+    impatient.queue.messages = 2;
+    let one = join_with(&server.url(), APP, impatient).await;
+    server.kill();
+    is_disconnected(&one).await;
+    let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
+    let outcomes = within(DEADLINE, futures_util::future::join_all(sends)).await;
+    assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
+    assert!(matches!(outcomes[1], Err(SendError::Disconnected { .. })), "{outcomes:?}");
+    let Err(error @ SendError::QueueFull { messages: 2, .. }) = &outcomes[2] else {
+        panic!("{outcomes:?}")
+    };
+    assert!(error.to_string().contains("2 messages wait: "), "{error}");
+}
+
+#[tokio::test]
+async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
+    let mut server = Server::redis(&[]).await;
+    let mut local = options();
+    local.queue.age = SLOW_DEADLINE;
+    local.local_delivery_when_down = true;
+    let one = join_with(&server.url(), APP, local).await;
+    let two = join(&server.url(), APP).await;
+    let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
+    one.join("ann", "room").await.expect("joined");
+    two.join("bob", "room").await.expect("joined");
+    server.kill();
+    is_disconnected(&one).await;
+    is_disconnected(&two).await;
+    let mut sending = Box::pin(one.send(Target::groups(["room", "room"]), invocation(1)));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut sending).await.is_err());
+    assert_eq!(receive(&mut ann, 2).await, [1, 1], "twice meant is twice delivered");
+    server.restart().await;
+    is_connected(&two).await;
+    within(SLOW_DEADLINE, sending).await.expect("sent");
+    assert_eq!(receive(&mut bob, 2).await, [1, 1]);
+    nothing_more(&two, &mut [&mut ann, &mut bob]).await;
+}
+
+#[tokio::test]
+async fn fifty_servers_are_back_within_two_seconds() {
+    const SERVERS: usize = 50;
+    let mut server = Server::redis(&["--maxclients", "1000"]).await;
+    let farm = farm(&server.url(), SERVERS).await;
+    let mut connections: Vec<_> =
+        farm.iter().enumerate().map(|(index, one)| one.attach(&index.to_string(), None)).collect();
+    server.kill();
+    for one in &farm {
+        is_disconnected(one).await;
+    }
+    // Long enough for all pauses to have grown.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.restart().await;
+    let back = Instant::now();
+    for one in &farm {
+        is_connected(one).await;
+    }
+    let connected = back.elapsed();
+    send(&farm[0], Target::all(), 1).await;
+    for connection in &mut connections {
+        assert_eq!(receive(connection, 1).await, [1]);
+    }
+    let recovered = back.elapsed();
+    assert!(recovered < Duration::from_secs(2), "connected {connected:?}, heard {recovered:?}");
+    let mut client = server.client().await;
+    let stats = client.command(&["INFO", "stats"]).await.text().to_owned();
+    let made = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    let made: usize = made.expect("a count").trim().parse().expect("a number");
+    assert!(made < 3 * SERVERS, "{made} connections were made for {SERVERS} servers");
+}

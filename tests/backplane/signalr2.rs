@@ -1,0 +1,158 @@
+//! The bytes on the channel: a server of SignalR 2, played by a bare client, and ours in one app.
+//!
+//! What it says are the worked examples of the specification; what ours says is read here without
+//! our code.
+
+use backplane::Target;
+use harness::{Client, DEADLINE, Server, eventually, within};
+
+use super::farm::{is_ready, join, options, receive, send};
+
+const APP: &str = "ChatApp";
+const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
+const CONNECTION: &str = "22222222-2222-2222-2222-222222222222";
+const COMMAND: &str = "33333333-3333-3333-3333-333333333333";
+/// 2024-01-02T03:04:05Z, as .NET counts it.
+const TICKS: &[u8] = b"\x80\xC0\xBF\x7A\x3F\x0B\xDC\x08";
+
+/// The script as SignalR 2.2.0 to 2.4.3 send it.
+const SEND: &str = "local newId = redis.call('INCR', KEYS[1])\r
+                  local payload = newId .. ' ' .. ARGV[1]\r
+                  redis.call('PUBLISH', KEYS[1], payload)\r
+                  return {newId, ARGV[1], payload}";
+
+#[tokio::test]
+async fn ours_hears_what_signalr_says_and_answers() {
+    let server = Server::redis(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    is_ready(&ours).await;
+    let mut connection = ours.attach(CONNECTION, None);
+    let mut theirs = server.client().await;
+    let mut ears = server.client().await;
+    ears.subscribe(&[APP]).await;
+
+    let mut say = b"\x67\0\0\0\x01\0\0\0\x24".to_vec();
+    say.extend(SOURCE.as_bytes());
+    say.extend(b"\x09h-ChatHub\x24\0\0\0{\"H\":\"ChatHub\",\"M\":\"say\",\"A\":[\"hi\"]}\0\0\0\0");
+    say.extend(TICKS);
+    assert_eq!(say.len(), 107);
+    eval(&mut theirs, &say).await;
+    let invocation = within(DEADLINE, connection.recv()).await.expect("attached");
+    assert_eq!((invocation.method(), invocation.arguments().get()), ("say", r#"["hi"]"#));
+
+    let mut join_room = b"\xED\0\0\0\x01\0\0\0\x24".to_vec();
+    join_room.extend(SOURCE.as_bytes());
+    join_room.extend(format!("\x26c-{CONNECTION}\x69\0\0\0").as_bytes());
+    let json = format!(
+        r#"{{"WaitForAck":true,"Id":"{COMMAND}","CommandType":1,"Value":"hg-ChatHub.room"}}"#
+    );
+    join_room.extend(format!("{json}\x24{COMMAND}\x01\0\0").as_bytes());
+    join_room.extend(TICKS);
+    assert_eq!(join_room.len(), 241);
+    eval(&mut theirs, &join_room).await;
+
+    let mut ack = b"\x71\0\0\0\x01\0\0\0\x24".to_vec();
+    ack.extend(CONNECTION.as_bytes());
+    ack.extend(b"\x13__SIGNALR__SERVER__\0\0\0\0\x24");
+    ack.extend(COMMAND.as_bytes());
+    ack.extend(b"\0\x01\0");
+    assert_eq!(ack.len() + TICKS.len(), 117);
+    let mut heard = Vec::new();
+    let acknowledged = async {
+        loop {
+            let (_, body) = payload(&mut ears).await;
+            let is_ack = body.len() == 117 && body[..109] == ack[..];
+            heard.push(body);
+            if is_ack {
+                return;
+            }
+        }
+    };
+    within(DEADLINE, acknowledged).await;
+
+    send(&ours, Target::group("room"), 7).await;
+    assert_eq!(receive(&mut connection, 1).await, [7]);
+}
+
+#[tokio::test]
+async fn signalr_hears_what_ours_says() {
+    let server = Server::redis(&[]).await;
+    let mut ears = server.client().await;
+    ears.subscribe(&[APP]).await;
+    let mut options = options();
+    options.probe_interval = DEADLINE * 10;
+    let ours = super::farm::join_with(&server.url(), APP, options).await;
+    is_ready(&ours).await;
+    let (id, probe) = payload(&mut ears).await;
+    assert_eq!(id, 1);
+    // Whatever SignalR does not listen by is stored, counted and dropped.
+    assert!(probe[45..].starts_with(b"\x14__BACKPLANE__PROBE__\x01\0\0\0"), "{probe:?}");
+
+    let target = Target::group("room").except([CONNECTION]);
+    send(&ours, target, 7).await;
+    let (id, body) = payload(&mut ears).await;
+    assert_eq!(id, 2);
+    let mut expected = b"\x12hg-ChatHub.room".to_vec();
+    expected[0] = 15;
+    let value = br#"{"H":"ChatHub","M":"number","A":[7]}"#;
+    expected.extend([value.len() as u8, 0, 0, 0]);
+    expected.extend(value);
+    expected.extend(b"\0\0\0\x26");
+    expected.extend(format!("c-{CONNECTION}").as_bytes());
+    assert_eq!(body[45..body.len() - 8], expected[..]);
+    let length = u32::from_le_bytes(body[..4].try_into().expect("four bytes"));
+    assert_eq!(length as usize, body.len() - 4);
+}
+
+#[tokio::test]
+async fn the_counter_is_the_key_of_the_app_and_the_script_survives_a_flush() {
+    let server = Server::redis(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    let mut ann = ours.attach("ann", None);
+    let mut client = server.client().await;
+    for number in 0..20 {
+        client.command(&["SCRIPT", "FLUSH"]).await;
+        send(&ours, Target::all(), number).await;
+    }
+    assert_eq!(receive(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
+    let counter: u64 = client.command(&["GET", APP]).await.text().parse().expect("a number");
+    assert!(counter >= 20);
+    let health = ours.health();
+    assert_eq!(health.lost, 0, "{health:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_publishes_is_passed_over() {
+    let server = Server::redis(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    is_ready(&ours).await;
+    let mut ann = ours.attach("ann", None);
+    let mut client = server.client().await;
+    for payload in ["hello", "", "99999 ", "99999 \u{1}\0\0\0x"] {
+        client.publish(APP, payload).await;
+    }
+    let mut foreign = b"\x1a\0\0\0\x01\0\0\0\0\x0ah-OtherHub\0\0\0\0\0\0\0\0".to_vec();
+    let length = (foreign.len() + 8 - 4) as u8;
+    foreign[0] = length;
+    foreign.extend(TICKS);
+    eval(&mut client, &foreign).await;
+    send(&ours, Target::all(), 1).await;
+    assert_eq!(receive(&mut ann, 1).await, [1]);
+    eventually(async || ours.health().is_ready).await;
+    assert_eq!(ours.health().lost, 0);
+}
+
+async fn eval(client: &mut Client, body: &[u8]) {
+    let words: [&[u8]; 5] = [b"EVAL", SEND.as_bytes(), b"1", APP.as_bytes(), body];
+    let reply = client.command(&words).await;
+    assert_eq!(reply.items().len(), 3, "{reply:?}");
+}
+
+/// Returns the id and the body of the next message.
+async fn payload(ears: &mut Client) -> (u64, Vec<u8>) {
+    let message = ears.read_reply().await;
+    let harness::Value::Bulk(payload) = &message.items()[2] else { panic!("{message:?}") };
+    let space = payload.iter().position(|byte| *byte == b' ').expect("a space");
+    let id = std::str::from_utf8(&payload[..space]).expect("digits").parse().expect("a number");
+    (id, payload[space + 1..].to_vec())
+}

@@ -1,0 +1,126 @@
+//! A Redis Cluster of three masters on the loopback interface.
+
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::port::free_port;
+use crate::server::{Kind, Server};
+use crate::wait::{DEADLINE, eventually_within};
+
+/// Three masters that share all slots.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Server>,
+}
+
+const SLOTS: usize = 16_384;
+const NODES: usize = 3;
+
+impl Cluster {
+    /// Starts three of the machine's `redis-server` and makes a cluster of them.
+    ///
+    /// # Panics
+    ///
+    /// When they do not agree within the deadline.
+    pub async fn start() -> Self {
+        let mut nodes = Vec::new();
+        for _ in 0..NODES {
+            let bus_port = free_port().to_string();
+            let arguments = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus_port,
+                "--cluster-node-timeout",
+                "2000",
+            ];
+            nodes.push((Server::start(Kind::Redis, &arguments).await, bus_port));
+        }
+        let (first, first_bus) = (nodes[0].0.port().to_string(), nodes[0].1.clone());
+        for (index, (node, _)) in nodes.iter().enumerate() {
+            let mut client = node.client().await;
+            let start = (index * SLOTS / NODES).to_string();
+            let end = ((index + 1) * SLOTS / NODES - 1).to_string();
+            client.command(&["CLUSTER", "ADDSLOTSRANGE", &start, &end]).await;
+            client.command(&["CLUSTER", "MEET", "127.0.0.1", &first, &first_bus]).await;
+        }
+        let cluster = Self { nodes: nodes.into_iter().map(|(node, _)| node).collect() };
+        for node in &cluster.nodes {
+            let mut client = node.client().await;
+            eventually_within(3 * DEADLINE, async || {
+                let info = client.command(&["CLUSTER", "INFO"]).await.text().to_owned();
+                let knows_all = info.contains("cluster_known_nodes:3");
+                knows_all && info.contains("cluster_state:ok")
+            })
+            .await;
+        }
+        cluster
+    }
+
+    /// Returns the URL of a backplane on it.
+    pub fn url(&self) -> String {
+        let hosts: Vec<_> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        format!("redis-cluster://{}", hosts.join(","))
+    }
+
+    /// Returns the nodes.
+    pub fn nodes(&self) -> &[Server] {
+        &self.nodes
+    }
+
+    /// Returns which node has a channel's slot.
+    ///
+    /// # Panics
+    ///
+    /// When none has it.
+    pub async fn owner(&self, channel: &str) -> usize {
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut client = node.client().await;
+            let reply = client.command(&["GET", channel]).await;
+            if !reply.is_error() {
+                return index;
+            }
+        }
+        panic!("no node has the slot of {channel}");
+    }
+
+    /// Moves the slot of a channel to another node, with the key in it, as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// When a node refuses.
+    pub async fn move_slot(&self, channel: &str) {
+        let from = self.owner(channel).await;
+        let to = (from + 1) % NODES;
+        let (mut source, mut target) =
+            (self.nodes[from].client().await, self.nodes[to].client().await);
+        let slot = source.command(&["CLUSTER", "KEYSLOT", channel]).await;
+        let slot = slot.integer().to_string();
+        let source_id = id(&mut source).await;
+        let target_id = id(&mut target).await;
+        done(&mut target, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]).await;
+        done(&mut source, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]).await;
+        let port = self.nodes[to].port().to_string();
+        done(&mut source, &["MIGRATE", "127.0.0.1", &port, channel, "0", "5000"]).await;
+        done(&mut target, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
+        done(&mut source, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
+        // The third hears of it from the others.
+        let other = &self.nodes[(from + 2) % NODES];
+        let mut other = other.client().await;
+        eventually_within(DEADLINE + Duration::from_secs(10), async || {
+            let reply = other.command(&["GET", channel]).await;
+            reply.is_error() && reply.text().ends_with(&port)
+        })
+        .await;
+    }
+}
+
+async fn id(client: &mut Client) -> String {
+    client.command(&["CLUSTER", "MYID"]).await.text().to_owned()
+}
+
+async fn done(client: &mut Client, command: &[&str]) {
+    let reply = client.command(command).await;
+    assert!(!reply.is_error(), "{command:?}: {reply:?}");
+}

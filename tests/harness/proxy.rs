@@ -1,0 +1,144 @@
+//! A network that can fail: a relay on a port of its own in front of a server.
+//!
+//! A fault holds for all connections, those that are there and those to come, until it is lifted.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// A relay in front of a server.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    fault: watch::Sender<Fault>,
+    made: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+/// What is wrong with the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Connections are closed, and new ones as soon as they are made.
+    Closed,
+    /// Connections stay open and carry nothing.
+    BlackHole,
+    /// What clients say arrives, and what the server says does not.
+    Half,
+    /// Everything takes longer.
+    Delay(Duration),
+}
+
+impl Proxy {
+    /// Starts a relay to a port on the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// When there is no free port.
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let own_port = listener.local_addr().expect("it is bound").port();
+        let fault = watch::Sender::new(Fault::None);
+        let made = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(accept(listener, port, fault.clone(), made.clone()));
+        Self { port: own_port, fault, made, task }
+    }
+
+    /// Returns the port to connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes the network fail, or heals it with [`Fault::None`].
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+
+    /// Closes all connections once.
+    pub fn cut(&self) {
+        self.set(Fault::Closed);
+        self.set(Fault::None);
+    }
+
+    /// Returns how many connections were made so far.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    port: u16,
+    fault: watch::Sender<Fault>,
+    made: Arc<AtomicUsize>,
+) {
+    while let Ok((client, _)) = listener.accept().await {
+        made.fetch_add(1, Ordering::Relaxed);
+        let fault = fault.subscribe();
+        tokio::spawn(async move {
+            // A server that is away is a connection that is closed at once.
+            let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+            relay(client, server, fault).await;
+        });
+    }
+}
+
+/// Relays until one side closes, or the fault says so.
+async fn relay(client: TcpStream, server: TcpStream, fault: watch::Receiver<Fault>) {
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
+    let mut closed = fault.clone();
+    // Even a fault that was lifted at once has to be seen.
+    let closed = async {
+        loop {
+            if *closed.borrow_and_update() == Fault::Closed || closed.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let upwards = carry(&mut from_client, &mut to_server, fault.clone(), false);
+    let downwards = carry(&mut from_server, &mut to_client, fault, true);
+    tokio::select! {
+        () = closed => {}
+        _ = upwards => {}
+        _ = downwards => {}
+    }
+}
+
+async fn carry(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+    fault: watch::Receiver<Fault>,
+    is_from_server: bool,
+) -> io::Result<()> {
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let count = from.read(&mut chunk).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let fault = *fault.borrow();
+        match fault {
+            Fault::BlackHole => continue,
+            Fault::Half if is_from_server => continue,
+            Fault::Delay(delay) => sleep(delay).await,
+            _ => {}
+        }
+        to.write_all(&chunk[..count]).await?;
+    }
+}

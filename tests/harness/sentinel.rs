@@ -1,0 +1,98 @@
+//! A master, a replica, and a Sentinel that watches both.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::port::free_port;
+use crate::process::Process;
+use crate::server::{Kind, Server};
+use crate::wait::{DEADLINE, eventually_within};
+
+/// Two servers of which one is the master, as long as it lives.
+#[derive(Debug)]
+pub struct Sentinel {
+    servers: Vec<Server>,
+    port: u16,
+    _process: Process,
+    _dir: TempDir,
+}
+
+const MASTER: &str = "chat";
+
+impl Sentinel {
+    /// Starts two of the machine's `redis-server` and a Sentinel.
+    ///
+    /// # Panics
+    ///
+    /// When they do not know each other within the deadline.
+    pub async fn start() -> Self {
+        let master = Server::start(Kind::Redis, &[]).await;
+        let of = format!("127.0.0.1 {}", master.port());
+        let replica = Server::start(Kind::Redis, &["--replicaof", &of]).await;
+        let (port, dir) = (free_port(), tempfile::tempdir().expect("a temporary directory"));
+        let file = dir.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nsentinel monitor {MASTER} {of} 1\n\
+             sentinel down-after-milliseconds {MASTER} 500\n\
+             sentinel failover-timeout {MASTER} 2000\n"
+        );
+        std::fs::write(&file, text).expect("a file can be written");
+        let mut command = Command::new("redis-server");
+        command.arg(&file).arg("--sentinel").current_dir(dir.path());
+        let process = Process::start(&mut command);
+        let sentinel = Self { servers: vec![master, replica], port, _process: process, _dir: dir };
+        eventually_within(3 * DEADLINE, async || sentinel.knows_the_replica().await).await;
+        sentinel
+    }
+
+    /// Returns the URL of a backplane on it.
+    pub fn url(&self) -> String {
+        format!("redis-sentinel://127.0.0.1:{}/{MASTER}", self.port)
+    }
+
+    /// Returns the port of the master, as the Sentinel knows it.
+    pub async fn master(&self) -> u16 {
+        let mut client = Client::connect(self.port).await;
+        let reply = client.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).await;
+        reply.items()[1].text().parse().expect("a port")
+    }
+
+    /// Kills the master, and returns when the other one is.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become master within the deadline.
+    pub async fn kill_master(&mut self) {
+        let port = self.master().await;
+        let master = self.servers.iter_mut().find(|server| server.port() == port);
+        master.expect("the master is one of ours").kill();
+        let other = self.servers.iter().find(|server| server.port() != port).expect("two servers");
+        eventually_within(3 * DEADLINE, async || {
+            // A server that changes its role closes all connections.
+            let mut client = other.client().await;
+            client.send(&["ROLE"]).await;
+            let Some(role) = client.next_reply().await else { return false };
+            role.items()[0].text() == "master" && self.master().await == other.port()
+        })
+        .await;
+    }
+
+    async fn knows_the_replica(&self) -> bool {
+        if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            return false;
+        }
+        let mut client = Client::connect(self.port).await;
+        let replicas = client.command(&["SENTINEL", "REPLICAS", MASTER]).await;
+        let Some(replica) = (!replicas.is_error()).then(|| replicas.items()).and_then(<[_]>::first)
+        else {
+            return false;
+        };
+        let text: Vec<_> = replica.items().iter().map(|item| item.text().to_owned()).collect();
+        let field =
+            |name: &str| text.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+        field("master-link-status").as_deref() == Some("ok")
+            && field("flags").as_deref() == Some("slave")
+    }
+}
