@@ -46,6 +46,9 @@ pub struct Backplane {
     inner: Arc<Inner>,
 }
 
+/// Brokers take no value of more than 512 MiB, unless they are told to.
+const ARGUMENTS_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 #[derive(Debug)]
 struct Inner {
     app_name: String,
@@ -402,6 +405,10 @@ impl Backplane {
     #[tracing::instrument(level = "trace", skip_all, fields(app = %self.inner.app_name), err(level = "debug"))]
     pub async fn send(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
         let Inner { receiver, bus, .. } = &*self.inner;
+        let bytes = invocation.arguments().get().len();
+        if bytes > ARGUMENTS_BYTES_MAX {
+            return Err(SendError::TooLarge { bytes });
+        }
         let is_down = *bus.state_changes().borrow() != State::Connected;
         let bodies = match self.inner.local_delivery_when_down && is_down {
             true => {

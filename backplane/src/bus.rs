@@ -85,6 +85,12 @@ pub enum SendError {
         /// What went wrong last.
         reason: String,
     },
+    /// No broker takes as much; the invocation was not sent.
+    #[error("expected at most 512 MiB of arguments, found {bytes} bytes")]
+    TooLarge {
+        /// How much it was.
+        bytes: usize,
+    },
     /// The broker refused it, or was lost before it answered.
     #[error("the backplane could not send: {reason}")]
     Failed {

@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) lost: Counter,
     pub(crate) recovered: Counter,
     pub(crate) restarts: Counter,
-    pub(crate) reconnects: Family<Line, Counter>,
+    pub(crate) connects: Family<Line, Counter>,
     pub(crate) connections: Gauge,
     pub(crate) connected: Gauge,
     pub(crate) round_trips: Histogram,
@@ -54,7 +54,7 @@ impl Default for Metrics {
             lost: Counter::default(),
             recovered: Counter::default(),
             restarts: Counter::default(),
-            reconnects: Family::default(),
+            connects: Family::default(),
             connections: Gauge::default(),
             connected: Gauge::default(),
             round_trips: Histogram::new(ROUND_TRIPS),
@@ -88,8 +88,8 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        let help = "Connections to the broker that were made anew";
-        registry.register("reconnects", help, self.reconnects.clone());
+        let help = "Connections that were made to the broker";
+        registry.register("connects", help, self.connects.clone());
         registry.register("queued", "Messages that wait for the broker", queued);
         registry.register("connections", "Attached connections", self.connections.clone());
         registry.register("connected", "Whether the broker is reached", self.connected.clone());
@@ -97,7 +97,8 @@ impl Metrics {
         registry.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
     }
 
-    pub(crate) fn reconnected(&self, connection: &'static str) {
-        self.reconnects.get_or_create(&Line { connection }).inc();
+    /// Counts a connection of this name.
+    pub(crate) fn connected_by(&self, connection: &'static str) {
+        self.connects.get_or_create(&Line { connection }).inc();
     }
 }

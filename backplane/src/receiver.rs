@@ -15,7 +15,7 @@ use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Connections, Disconnect};
-use crate::dialect::{Arrived, Change, Item, Signalr2};
+use crate::dialect::{Addressed, Arrived, Change, Item, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events};
 use crate::guid::guid;
 use crate::health::Pulse;
@@ -91,8 +91,8 @@ impl Receiver {
                 other => others.push(other),
             }
         }
-        let is_delivered = |source: &str| self.delivered.lock().sources.contains(source);
-        let sources: Vec<_> = messages.iter().map(|message| message.source.clone()).collect();
+        let sources = self.delivered.lock().among(&messages);
+        let is_delivered = |source: &str| sources.iter().any(|known| known == source);
         let delivered = self.connections.arrive(id, payload, messages, is_delivered);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|source| self.delivered.lock().forget(source));
@@ -200,6 +200,12 @@ impl Delivered {
         }
         self.order.push_back(source.to_owned());
         self.sources.insert(source.to_owned());
+    }
+
+    /// Returns the sources of those messages that were delivered.
+    fn among(&self, messages: &[Arc<Addressed>]) -> Vec<String> {
+        let is_known = |message: &&Arc<Addressed>| self.sources.contains(&message.source);
+        messages.iter().filter(is_known).map(|message| message.source.clone()).collect()
     }
 
     /// It comes over the bus only once.

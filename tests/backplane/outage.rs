@@ -124,6 +124,8 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
     let mut impatient = options();
     impatient.queue.age = Duration::from_millis(200);
     impatient.queue.messages = 2;
+    // A probe would take a place in the queue.
+    impatient.probe_interval = 10 * DEADLINE;
     let one = join_with(&server.url(), APP, impatient).await;
     server.kill();
     is_disconnected(&one).await;

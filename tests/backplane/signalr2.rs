@@ -3,7 +3,7 @@
 //! What it says are the worked examples of the specification; what ours says is read here without
 //! our code.
 
-use backplane::Target;
+use backplane::{Event, Gap, Received, Target};
 use harness::{Client, DEADLINE, Server, eventually, within};
 
 use super::farm::{is_ready, join, options, receive, send};
@@ -140,6 +140,31 @@ async fn what_somebody_else_publishes_is_passed_over() {
     assert_eq!(receive(&mut ann, 1).await, [1]);
     eventually(async || ours.health().is_ready).await;
     assert_eq!(ours.health().lost, 0);
+}
+
+#[tokio::test]
+async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
+    let server = Server::redis(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    let mut ann = ours.attach("ann", None);
+    let mut events = ours.events();
+    for number in 0..5 {
+        send(&ours, Target::all(), number).await;
+    }
+    assert_eq!(receive(&mut ann, 5).await, [0, 1, 2, 3, 4]);
+    let cursor = ann.cursor();
+    let mut client = server.client().await;
+    client.command(&["DEL", APP]).await;
+    send(&ours, Target::all(), 5).await;
+    assert_eq!(receive(&mut ann, 1).await, [5]);
+    let event = within(DEADLINE, events.recv()).await.expect("an event");
+    assert!(matches!(event, Event::Restarted { id: 1, .. }), "{event}");
+    // A cursor of the time before would be ahead for a while, and hears of it.
+    let mut back = ours.attach_at("back", None, &[], cursor);
+    let gap = within(DEADLINE, back.recv_or_gap()).await.expect("attached");
+    assert!(matches!(gap, Received::Gap(Gap { from: 1, .. })), "{gap:?}");
+    send(&ours, Target::all(), 6).await;
+    assert_eq!(receive(&mut back, 1).await, [6]);
 }
 
 async fn eval(client: &mut Client, body: &[u8]) {

@@ -90,7 +90,7 @@ fn test() -> Result<(), Failure> {
         .run()?;
     Step::cargo("tests with other programs")
         .args(["test", "--locked", "--workspace", "--features", "e2e/external"])
-        .args(["--test", "external", "--test", "parity"])
+        .args(["--test", "external", "--test", "backplane", "--test", "parity"])
         .run()?;
     instructions::check()?;
     Step::cargo("documentation")

@@ -40,6 +40,7 @@ impl EmbeddedBus {
         let mut subscriber = broker.subscribe(&channel);
         self.state.send_replace(State::Connected);
         receiver.metrics.connected.set(1);
+        receiver.metrics.connected_by("subscription");
         let (state, suspicion) = (self.state.clone(), self.suspicion.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -53,7 +54,7 @@ impl EmbeddedBus {
                     return;
                 }
                 warn!(reason = %disconnect, "backplane disconnected");
-                receiver.metrics.reconnected("subscription");
+                receiver.metrics.connected_by("subscription");
                 subscriber = broker.subscribe(&channel);
                 state.send_replace(State::Connected);
                 receiver.metrics.connected.set(1);

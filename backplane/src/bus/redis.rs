@@ -127,7 +127,7 @@ impl RedisBus {
             status: status.clone(),
             queue: queue.clone(),
             last_id: Default::default(),
-            run_id: Mutex::default(),
+            known: Mutex::default(),
             suspicion: Notify::new(),
         };
         Ok(Self {

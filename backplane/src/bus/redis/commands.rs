@@ -44,8 +44,8 @@ pub(super) struct Commands {
     pub(super) queue: Arc<Queue>,
     /// The last id that the server is known to have given.
     pub(super) last_id: AtomicU64,
-    /// The `run_id` of the server that was connected last.
-    pub(super) run_id: Mutex<Option<String>>,
+    /// Who the server was that was connected last.
+    pub(super) known: Mutex<Option<RunId>>,
     /// Told when a server that should answer did not.
     pub(super) suspicion: Notify,
 }
@@ -59,6 +59,10 @@ struct Link {
     /// Ends when the connection does.
     driver: JoinHandle<()>,
 }
+
+/// What a server calls itself as long as it runs, if it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RunId(Option<String>);
 
 /// What came of one send.
 enum Outcome {
@@ -82,7 +86,7 @@ impl Commands {
             let failure = match self.open(receiver).await {
                 Ok(link) => {
                     pause.connected();
-                    receiver.metrics.reconnected(Line::Commands.name());
+                    receiver.metrics.connected_by(Line::Commands.name());
                     self.status.up(Line::Commands, &receiver.metrics);
                     self.send(link, receiver).await
                 }
@@ -130,12 +134,10 @@ impl Commands {
     /// does not say who it is may be.
     fn is_another(&self, info: Option<Value>) -> bool {
         let info = info.as_ref().and_then(Value::text).unwrap_or_default();
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        let run_id = run_id.map(|id| id.trim().to_owned());
-        let mut known = self.run_id.lock();
-        let is_another = run_id.is_none() || *known != run_id;
-        *known = run_id;
-        is_another
+        let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let now = RunId(id.map(|id| id.trim().to_owned()));
+        let before = self.known.lock().replace(now.clone());
+        before.is_some_and(|before| before.0.is_none() || before != now)
     }
 
     /// Sends what is queued until the connection is lost, and returns why.
@@ -151,6 +153,8 @@ impl Commands {
                     self.queue.put_back(std::mem::take(&mut again));
                 }
                 if let Some(failure) = leaving {
+                    // It may wait for answers that never come.
+                    driver.abort();
                     return failure;
                 }
             }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -46,7 +47,7 @@ impl Subscription {
             let failure = match self.open().await {
                 Ok(wire) => {
                     pause.connected();
-                    receiver.metrics.reconnected(Line::Subscription.name());
+                    receiver.metrics.connected_by(Line::Subscription.name());
                     self.status.up(Line::Subscription, &receiver.metrics);
                     self.receive(wire, receiver).await
                 }
@@ -60,6 +61,8 @@ impl Subscription {
     /// Connects and subscribes. The subscription is confirmed when it returns.
     async fn open(&self) -> Result<Wire, Failure> {
         let mut wire = self.route.open(self.patience.answer).await?;
+        // What was suspected of the connection before does not concern this one.
+        let _ = self.suspicion.notified().now_or_never();
         bounded(self.patience.answer, async {
             wire.write(&[&self.subscribe()]).await?;
             loop {
