@@ -73,14 +73,21 @@ impl Receiver {
         (receiver, to_send)
     }
 
-    /// Delivers one payload.
-    pub(crate) fn receive(&self, payload: &[u8]) {
+    /// Delivers one payload that was fetched after it had been missed.
+    pub(crate) fn recover(&self, payload: &[u8]) {
+        if self.receive(payload) {
+            self.metrics.recovered.inc();
+        }
+    }
+
+    /// Delivers one payload. Returns false if it was here before.
+    pub(crate) fn receive(&self, payload: &[u8]) -> bool {
         let Arrived { id, items } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
                 self.metrics.unreadable.inc();
                 debug!(%error, bytes = payload.len(), "skipped a payload that is no message");
-                return;
+                return true;
             }
         };
         self.metrics.received.inc();
@@ -101,6 +108,7 @@ impl Receiver {
         if delivered.arrival != Arrival::Known {
             others.into_iter().for_each(|item| self.act(id, item));
         }
+        delivered.arrival != Arrival::Known
     }
 
     /// Hands out what is about to be sent while the broker is away, and takes care that it is not

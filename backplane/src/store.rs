@@ -57,7 +57,8 @@ pub(crate) enum Arrival {
     },
 }
 
-const RECENT_MAX: usize = 1024;
+/// As many as a replay and a subscription may both bring.
+const RECENT_MAX: usize = 16_384;
 /// What an entry takes beside its text.
 const ENTRY_BYTES: usize = 200;
 
@@ -100,7 +101,7 @@ impl Store {
                     Arrival::After(gap)
                 }
             },
-            Some(_) if self.recent.contains(&(id, hash)) => return Arrival::Known,
+            Some(_) if self.was_here(id, hash) => return Arrival::Known,
             Some(last) => {
                 self.entries.clear();
                 self.recent.clear();
@@ -115,6 +116,12 @@ impl Store {
         }
         self.recent.push_back((id, hash));
         arrival
+    }
+
+    fn was_here(&self, id: u64, hash: u64) -> bool {
+        // Ids rise from front to back.
+        let found = self.recent.binary_search_by_key(&id, |(id, _)| *id);
+        found.is_ok_and(|index| self.recent[index].1 == hash)
     }
 
     /// Keeps a message of the payload that has just arrived.

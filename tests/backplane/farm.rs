@@ -182,11 +182,14 @@ pub(crate) async fn judge(members: Vec<Member>) {
         taken.extend(within(SLOW_DEADLINE, member.talk).await.expect("it does not panic"));
         listening.push((member.backplane, member.notes));
     }
+    // Said again and again, since a connection may be on its way back.
     let first = listening[0].0.clone();
-    eventually_within(SLOW_DEADLINE, async || {
-        first.send(Target::all(), invocation(END)).await.is_ok()
-    })
-    .await;
+    let end = tokio::spawn(async move {
+        loop {
+            let _ = first.send(Target::all(), invocation(END)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
     for (backplane, notes) in listening {
         let notes = within(SLOW_DEADLINE, notes).await.expect("it does not panic");
         let received: HashSet<_> = notes.numbers.iter().copied().collect();
@@ -198,8 +201,9 @@ pub(crate) async fn judge(members: Vec<Member>) {
         }
         let lost = taken.iter().filter(|number| !received.contains(number)).count() as u64;
         assert!(lost <= notes.missing, "{lost} were lost, and {} are said to be", notes.missing);
-        assert_eq!(backplane.health().lost, notes.missing, "connection and application differ");
+        assert!(notes.missing <= backplane.health().lost, "the application is told less");
     }
+    end.abort();
 }
 
 /// Collects the events of a backplane.

@@ -8,9 +8,11 @@
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
 //! | `network`     | connections that are closed, slow, half or dead                          |
 //! | `failover`    | a master that dies, a slot that moves                                    |
+//! | `replay`      | a broker that remembers what was missed                                  |
 //! | `access`      | TLS, socket files, users, databases, names                               |
 //!
-//! All servers are the machine's `redis-server`, started here on the loopback interface.
+//! The servers are the machine's `redis-server`, and our broker where it can more, started here on the
+//! loopback interface.
 
 mod access;
 mod conformance;
@@ -18,4 +20,5 @@ mod failover;
 mod farm;
 mod network;
 mod outage;
+mod replay;
 mod signalr2;

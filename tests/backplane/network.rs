@@ -21,6 +21,7 @@ async fn connections_that_are_cut_again_and_again_lose_nothing_silently() {
     let server = Server::redis(&[]).await;
     let proxy = Proxy::to(server.port()).await;
     let direct = join_with(&server.url(), APP, options()).await;
+    let witness = direct.clone();
     let members = talk([behind(&proxy).await, behind(&proxy).await, direct]);
     for _ in 0..5 {
         members[0].has_received_more(30).await;
@@ -28,6 +29,7 @@ async fn connections_that_are_cut_again_and_again_lose_nothing_silently() {
     }
     members[1].has_received_more(30).await;
     judge(members).await;
+    assert_eq!(witness.health().lost, 0, "a gap was invented for who was never away");
 }
 
 #[tokio::test]

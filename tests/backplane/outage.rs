@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use backplane::{Backplane, SendError, Target};
-use harness::{DEADLINE, SLOW_DEADLINE, Server, eventually_within, within};
+use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 use tokio::task::JoinSet;
 
 use super::farm::{
@@ -81,7 +81,14 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
     send(&one, Target::all(), 1).await;
     assert_eq!((receive(&mut ann, 1).await, receive(&mut bob, 1).await), (vec![1], vec![1]));
     let cursor = ann.cursor();
+    server.kill();
+    for gone in [&one, &two] {
+        is_disconnected(gone).await;
+    }
     server.restart().await;
+    for back in [&one, &two] {
+        is_connected(back).await;
+    }
     send(&one, Target::all(), 2).await;
     send(&two, Target::all(), 3).await;
     assert_eq!(receive(&mut bob, 2).await, [2, 3]);
@@ -92,15 +99,16 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
 
 #[tokio::test]
 async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
-    let mut server = Server::redis(&[]).await;
+    let server = Server::redis(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", network.port());
     let mut patient = options();
     patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, patient).await;
+    let one = join_with(&url, APP, patient).await;
     let two = join(&server.url(), APP).await;
     let mut bob = two.attach("bob", None);
-    server.kill();
+    network.set(Fault::Closed);
     is_disconnected(&one).await;
-    is_disconnected(&two).await;
     let mut sends = Vec::new();
     for number in 0..20 {
         let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
@@ -109,8 +117,8 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
         assert!(polled.is_err(), "it was sent to nobody");
         sends.push(sending);
     }
-    server.restart().await;
-    is_connected(&two).await;
+    network.set(Fault::None);
+    is_connected(&one).await;
     for sending in sends {
         within(SLOW_DEADLINE, sending).await.expect("sent");
     }
@@ -127,6 +135,7 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
     // A probe would take a place in the queue.
     impatient.probe_interval = 10 * DEADLINE;
     let one = join_with(&server.url(), APP, impatient).await;
+    is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
@@ -141,23 +150,24 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
 
 #[tokio::test]
 async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
-    let mut server = Server::redis(&[]).await;
+    let server = Server::redis(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", network.port());
     let mut local = options();
     local.queue.age = SLOW_DEADLINE;
     local.local_delivery_when_down = true;
-    let one = join_with(&server.url(), APP, local).await;
+    let one = join_with(&url, APP, local).await;
     let two = join(&server.url(), APP).await;
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
     one.join("ann", "room").await.expect("joined");
     two.join("bob", "room").await.expect("joined");
-    server.kill();
+    network.set(Fault::Closed);
     is_disconnected(&one).await;
-    is_disconnected(&two).await;
     let mut sending = Box::pin(one.send(Target::groups(["room", "room"]), invocation(1)));
     assert!(tokio::time::timeout(Duration::ZERO, &mut sending).await.is_err());
     assert_eq!(receive(&mut ann, 2).await, [1, 1], "twice meant is twice delivered");
-    server.restart().await;
-    is_connected(&two).await;
+    network.set(Fault::None);
+    is_connected(&one).await;
     within(SLOW_DEADLINE, sending).await.expect("sent");
     assert_eq!(receive(&mut bob, 2).await, [1, 1]);
     nothing_more(&two, &mut [&mut ann, &mut bob]).await;

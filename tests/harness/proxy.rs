@@ -18,7 +18,7 @@ use tokio::time::sleep;
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    fault: watch::Sender<Fault>,
+    network: watch::Sender<Network>,
     made: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -38,6 +38,13 @@ pub enum Fault {
     Delay(Duration),
 }
 
+/// How the network is. A connection ends with a cut that it sees, however short that was.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    fault: Fault,
+    cuts: usize,
+}
+
 impl Proxy {
     /// Starts a relay to a port on the loopback interface.
     ///
@@ -47,10 +54,10 @@ impl Proxy {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let own_port = listener.local_addr().expect("it is bound").port();
-        let fault = watch::Sender::new(Fault::None);
+        let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0 });
         let made = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, port, fault.clone(), made.clone()));
-        Self { port: own_port, fault, made, task }
+        let task = tokio::spawn(accept(listener, port, network.clone(), made.clone()));
+        Self { port: own_port, network, made, task }
     }
 
     /// Returns the port to connect to.
@@ -60,13 +67,12 @@ impl Proxy {
 
     /// Makes the network fail, or heals it with [`Fault::None`].
     pub fn set(&self, fault: Fault) {
-        self.fault.send_replace(fault);
+        self.network.send_modify(|network| network.fault = fault);
     }
 
     /// Closes all connections once.
     pub fn cut(&self) {
-        self.set(Fault::Closed);
-        self.set(Fault::None);
+        self.network.send_modify(|network| network.cuts += 1);
     }
 
     /// Returns how many connections were made so far.
@@ -84,37 +90,31 @@ impl Drop for Proxy {
 async fn accept(
     listener: TcpListener,
     port: u16,
-    fault: watch::Sender<Fault>,
+    network: watch::Sender<Network>,
     made: Arc<AtomicUsize>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         made.fetch_add(1, Ordering::Relaxed);
-        let fault = fault.subscribe();
+        let network = network.subscribe();
         tokio::spawn(async move {
             // A server that is away is a connection that is closed at once.
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
-            relay(client, server, fault).await;
+            relay(client, server, network).await;
         });
     }
 }
 
-/// Relays until one side closes, or the fault says so.
-async fn relay(client: TcpStream, server: TcpStream, fault: watch::Receiver<Fault>) {
+/// Relays until one side closes, or the network says so.
+async fn relay(client: TcpStream, server: TcpStream, network: watch::Receiver<Network>) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
-    let mut closed = fault.clone();
-    // Even a fault that was lifted at once has to be seen.
-    let closed = async {
-        loop {
-            if *closed.borrow_and_update() == Fault::Closed || closed.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    let upwards = carry(&mut from_client, &mut to_server, fault.clone(), false);
-    let downwards = carry(&mut from_server, &mut to_client, fault, true);
+    let mut changes = network.clone();
+    let cuts = changes.borrow().cuts;
+    let closed = changes.wait_for(|network| network.fault == Fault::Closed || network.cuts != cuts);
+    let upwards = carry(&mut from_client, &mut to_server, network.clone(), false);
+    let downwards = carry(&mut from_server, &mut to_client, network, true);
     tokio::select! {
-        () = closed => {}
+        _ = closed => {}
         _ = upwards => {}
         _ = downwards => {}
     }
@@ -123,7 +123,7 @@ async fn relay(client: TcpStream, server: TcpStream, fault: watch::Receiver<Faul
 async fn carry(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
-    fault: watch::Receiver<Fault>,
+    network: watch::Receiver<Network>,
     is_from_server: bool,
 ) -> io::Result<()> {
     let mut chunk = vec![0; 64 * 1024];
@@ -132,7 +132,7 @@ async fn carry(
         if count == 0 {
             return Ok(());
         }
-        let fault = *fault.borrow();
+        let fault = network.borrow().fault;
         match fault {
             Fault::BlackHole => continue,
             Fault::Half if is_from_server => continue,

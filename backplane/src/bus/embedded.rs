@@ -101,7 +101,7 @@ impl Drop for EmbeddedBus {
 async fn receive(subscriber: &mut Subscriber, receiver: &Receiver) -> Disconnect {
     loop {
         match subscriber.recv().await {
-            Ok(message) => receiver.receive(message.payload()),
+            Ok(message) => _ = receiver.receive(message.payload()),
             Err(disconnect) => return disconnect,
         }
         // A subscriber that always has something would starve the other tasks of this process.

@@ -9,6 +9,7 @@ mod commands;
 mod failure;
 mod pause;
 mod queue;
+mod replay;
 mod resp;
 mod route;
 mod script;
@@ -120,6 +121,7 @@ impl RedisBus {
             patience,
             status: status.clone(),
             suspicion: suspicion.clone(),
+            remembered: Mutex::default(),
         };
         let commands = Commands {
             route,

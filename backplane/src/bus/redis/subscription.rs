@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::Patience;
 use super::failure::Failure;
 use super::pause::Pause;
+use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
 use super::route::{Route, bounded};
 use super::status::{Line, Status};
@@ -28,6 +30,8 @@ pub(super) struct Subscription {
     pub(super) status: Arc<Status>,
     /// Told when what was sent does not come back.
     pub(super) suspicion: Arc<Notify>,
+    /// How far this has come in what the broker remembers, if it does.
+    pub(super) remembered: Mutex<Option<Remembered>>,
 }
 
 /// What a server said, as far as it concerns us.
@@ -44,7 +48,7 @@ impl Subscription {
     pub(super) async fn run(&self, receiver: &Receiver) {
         let mut pause = Pause::new(&self.patience);
         loop {
-            let failure = match self.open().await {
+            let failure = match self.open(receiver).await {
                 Ok(wire) => {
                     pause.connected();
                     receiver.metrics.connected_by(Line::Subscription.name());
@@ -58,22 +62,34 @@ impl Subscription {
         }
     }
 
-    /// Connects and subscribes. The subscription is confirmed when it returns.
-    async fn open(&self) -> Result<Wire, Failure> {
+    /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
+    /// remembers of the time before is received.
+    async fn open(&self, receiver: &Receiver) -> Result<Wire, Failure> {
         let mut wire = self.route.open(self.patience.answer).await?;
         // What was suspected of the connection before does not concern this one.
         let _ = self.suspicion.notified().now_or_never();
-        bounded(self.patience.answer, async {
+        let now = bounded(self.patience.answer, async {
+            let now = offset(&mut wire, self.route.channel()).await?;
             wire.write(&[&self.subscribe()]).await?;
             loop {
                 match self.heard(&wire.read().await?) {
-                    Heard::Confirmed => return Ok(wire),
+                    Heard::Confirmed => return Ok(now),
                     Heard::Refused(failure) => return Err(failure),
                     Heard::Message(_) | Heard::Unsubscribed | Heard::Alive => {}
                 }
             }
         })
-        .await
+        .await?;
+        let before = self.remembered.lock().clone();
+        let reached = match (before, now) {
+            (Some(before), Some(_)) => {
+                let receive = |payload: &[u8]| receiver.recover(payload);
+                replay(&self.route, &before, self.patience.answer, receive).await?
+            }
+            (_, now) => now,
+        };
+        *self.remembered.lock() = reached;
+        Ok(wire)
     }
 
     /// Receives until the subscription is lost, and returns why.
@@ -93,7 +109,7 @@ impl Subscription {
             tokio::select! {
                 value = wire.read() => match value {
                     Ok(value) => match self.heard(&value) {
-                        Heard::Message(payload) => receiver.receive(payload),
+                        Heard::Message(payload) => self.take(payload, receiver),
                         Heard::Confirmed => {}
                         Heard::Alive => awaited = None,
                         Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
@@ -118,10 +134,19 @@ impl Subscription {
         // What has arrived is not lost with the connection that brought it.
         while let Ok(Some(value)) = wire.take() {
             if let Heard::Message(payload) = self.heard(&value) {
-                receiver.receive(payload);
+                self.take(payload, receiver);
             }
         }
         failure
+    }
+
+    fn take(&self, payload: &[u8], receiver: &Receiver) {
+        // What came by replay as well was counted there.
+        if receiver.receive(payload)
+            && let Some(remembered) = &mut *self.remembered.lock()
+        {
+            remembered.offset += 1;
+        }
     }
 
     fn subscribe(&self) -> [&[u8]; 2] {

@@ -1,0 +1,71 @@
+//! What a broker remembers of a channel, for a subscription that was away.
+//!
+//! Our broker may be told to remember (`pubsub-replay`); Redis knows no such thing, says so, and is
+//! asked nothing more. What comes twice, by replay and by subscription, is told by its id, so it is
+//! enough to ask for a little too much.
+
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::resp::Value;
+use super::route::{Route, bounded};
+use super::wire::Wire;
+
+/// How far one has read in what a broker remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remembered {
+    /// Another one says that the memory was lost.
+    epoch: String,
+    /// No later than what was received last.
+    pub(super) offset: u64,
+}
+
+/// More than the messages that may have come between a question and its answer without an id.
+const OVERLAP: u64 = 16;
+/// How many messages are asked for at once.
+const COUNT: &[u8] = b"1000";
+
+/// Asks where the memory of the channel ends. `None` if there is none.
+pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Remembered>, Failure> {
+    wire.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
+    let reply = wire.read().await?;
+    Ok(remembered(&reply))
+}
+
+/// Asks for all that was published since, hands each message to `receive`, and returns how far it
+/// got. For after the subscription is confirmed, so that nothing falls in between.
+pub(super) async fn replay(
+    route: &Route,
+    since: &Remembered,
+    within: Duration,
+    mut receive: impl FnMut(&[u8]),
+) -> Result<Option<Remembered>, Failure> {
+    // A connection with a subscription answers no such question.
+    let mut wire = route.open(within).await?;
+    let mut since = Remembered { offset: since.offset.saturating_sub(OVERLAP), ..since.clone() };
+    loop {
+        let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
+        let channel = route.channel().as_bytes();
+        let words =
+            [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT", COUNT];
+        let reply = bounded(within, wire.ask(&words)).await?;
+        let Some(end) = remembered(&reply) else { return Ok(None) };
+        let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
+        for message in messages {
+            if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
+                receive(payload);
+            }
+        }
+        let last = messages.last().and_then(|message| message.items().first()?.integer());
+        match last.and_then(|last| u64::try_from(last).ok()) {
+            Some(last) if last < end.offset => since = Remembered { offset: last, ..end },
+            _ => return Ok(Some(end)),
+        }
+    }
+}
+
+fn remembered(reply: &Value) -> Option<Remembered> {
+    let [epoch, offset, ..] = reply.items() else { return None };
+    let offset = u64::try_from(offset.integer()?).ok()?;
+    Some(Remembered { epoch: epoch.text()?.to_owned(), offset })
+}
