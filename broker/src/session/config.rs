@@ -52,7 +52,8 @@ pub(super) fn get<'a>(
 }
 
 /// As in Redis, they are shown to those who ask for them by name. So are those that Redis never had.
-const HIDDEN: [&str; 6] = [
+const HIDDEN: [&str; 7] = [
+    "counters-file",
     "key-load-delay",
     "loading-process-events-interval-bytes",
     "pubsub-replay",
