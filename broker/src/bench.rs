@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::audience::{Audience, Member};
 use crate::broker::Broker;
-use crate::card::Card;
+use crate::card::{Card, Home};
 use crate::config::source::Loaded;
 use crate::host::Host;
 use crate::pattern;
@@ -48,7 +48,8 @@ impl Sessions {
         let number = self.clients.len();
         let id = self.host.broker.next_client_id();
         let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let card = Arc::new(Card::new(id, address.clone(), address, 0));
+        let home = Home { worker: self.audience.worker(), place: number };
+        let card = Arc::new(Card::new(id, home, address.clone(), address, 0));
         let member = Rc::new(Member::new(id, number));
         self.clients.push(Session::new(self.host.clone(), member, card));
         number
