@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use self::run::Run;
-use crate::broker::HeldOrder;
+use crate::broker::{Entrance, HeldOrder};
 use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
@@ -53,6 +53,8 @@ pub(crate) struct Audience {
     to_wake: Vec<Waker>,
     pub(crate) tally: Tally,
     pub(crate) recent: Recent,
+    /// The worker's gate, which a script may shut.
+    pub(crate) entrance: Entrance,
 }
 
 /// What a session wants of its worker or of the server.
@@ -141,7 +143,7 @@ pub(crate) struct Content<'a> {
 struct Frames([Vec<u8>; 2]);
 
 impl Audience {
-    pub(crate) fn new(worker: WorkerId, config: Arc<Config>) -> Self {
+    pub(crate) fn new(worker: WorkerId, config: Arc<Config>, entrance: Entrance) -> Self {
         let subscriptions = || HashMap::with_hasher(RandomState::default());
         let subscriber_limit = config.client_output_buffer_limit.pubsub;
         Self {
@@ -164,6 +166,7 @@ impl Audience {
             to_wake: Vec::new(),
             tally: Tally::default(),
             recent: Recent::default(),
+            entrance,
         }
     }
 

@@ -36,7 +36,9 @@ impl Default for Sessions {
     fn default() -> Self {
         let host = Host::new(Broker::new(), Loaded::default(), 0);
         let host = Arc::new(host.expect("the default settings are fine"));
-        let audience = Audience::new(host.broker.open_inbox(), host.settings.get());
+        let worker = host.broker.open_inbox();
+        let entrance = host.broker.entrance(worker.index());
+        let audience = Audience::new(worker, host.settings.get(), entrance);
         let (decoder, dirty, clients) = (Decoder::default(), Vec::new(), Vec::new());
         Self { host, audience, decoder, dirty, clients }
     }

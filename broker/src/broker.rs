@@ -8,6 +8,7 @@
 //!
 //! The critical section moves pointers and nothing else, and wakes nobody.
 
+mod exclusion;
 mod keys;
 mod numbered;
 
@@ -22,6 +23,10 @@ use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use smallvec::SmallVec;
 
+pub(crate) use self::exclusion::Entrance;
+use self::exclusion::Exclusion;
+#[cfg(feature = "lua")]
+pub(crate) use self::exclusion::{Exclusive, ScriptRun};
 pub(crate) use self::keys::View;
 pub use self::numbered::NumberError;
 use crate::audience::{Audience, Content, Delivery, Listeners, Member};
@@ -64,6 +69,7 @@ struct Shared {
     /// What keys and values take, for those who do not wait for the order.
     key_bytes: AtomicUsize,
     counters: OnceLock<CountersFile>,
+    exclusion: Arc<Exclusion>,
 }
 
 /// The order, held by a transaction so that nothing comes between its messages.
@@ -131,6 +137,7 @@ impl Broker {
             last_client: AtomicU64::new(0),
             key_bytes: AtomicUsize::new(0),
             counters: OnceLock::new(),
+            exclusion: Arc::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -259,6 +266,7 @@ impl Broker {
             }
         };
         order.inboxes[index].taken = true;
+        self.open_gate(index);
         WorkerId(u16::try_from(index).expect("io-threads is at most 128"))
     }
 
@@ -628,7 +636,7 @@ impl Listeners {
 }
 
 impl WorkerId {
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 }

@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Del,
     Discard,
     Echo,
+    Eval,
+    EvalRo,
+    EvalSha,
+    EvalShaRo,
     Exec,
     Exists,
     Expire,
@@ -136,8 +140,12 @@ pub(crate) enum Command {
     SSubscribe,
     SUnsubscribe,
     Scan,
+    ScriptDebug,
     ScriptExists,
     ScriptFlush,
+    ScriptHelp,
+    ScriptKill,
+    ScriptLoad,
     Select,
     Set,
     SetEx,
@@ -217,6 +225,10 @@ pub(crate) struct Entry {
     pub(crate) is_monitored: bool,
     /// Whether it is sent so often that it is not timed without need.
     pub(crate) is_hot: bool,
+    /// Whether it may run while a script takes long.
+    pub(crate) runs_while_busy: bool,
+    /// Whether it runs a script.
+    pub(crate) runs_script: bool,
     /// Whether it is held back while writes are paused.
     pub(crate) pauses_with_writes: bool,
     /// Whether keys may take more memory by it.
@@ -269,8 +281,8 @@ impl Spec {
 impl Entry {
     fn new(spec: &'static Spec, number: usize) -> Self {
         use Command::{
-            Get, Incr, PSubscribe, PUnsubscribe, Ping, Publish, Quit, Reset, SPublish, SSubscribe,
-            SUnsubscribe, Set, Subscribe, Unsubscribe,
+            Eval, EvalRo, EvalSha, EvalShaRo, Get, Incr, PSubscribe, PUnsubscribe, Ping, Publish,
+            Quit, Reset, SPublish, SSubscribe, SUnsubscribe, Set, Subscribe, Unsubscribe,
         };
         let subscriber = matches!(
             spec.command,
@@ -292,8 +304,10 @@ impl Entry {
             is_monitored: !spec.has_flag("admin") && !spec.has_flag("skip_monitor"),
             is_hot: matches!(spec.command, Publish | SPublish | Ping | Get | Set | Incr),
             may_grow: spec.has_flag("denyoom"),
+            runs_while_busy: spec.has_flag("allow_busy"),
+            runs_script: matches!(spec.command, Eval | EvalRo | EvalSha | EvalShaRo),
             pauses_with_writes: spec.has_flag("write")
-                || matches!(spec.command, Publish | SPublish),
+                || matches!(spec.command, Publish | SPublish | Eval | EvalSha),
         }
     }
 }

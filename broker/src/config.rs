@@ -91,6 +91,9 @@ pub struct Config {
     pub acllog_max_len: usize,
     /// Microseconds from which on a command is noted for `SLOWLOG`; negative for never.
     pub slowlog_log_slower_than: i64,
+    /// How long others wait for a script before they are told that the server is busy; zero is for
+    /// ever.
+    pub busy_reply_threshold: Duration,
     /// Commands that `SLOWLOG` keeps.
     pub slowlog_max_len: usize,
     /// Commands under other names, or under none.
@@ -236,6 +239,7 @@ impl Default for Config {
             acl_pubsub_default_allows: false,
             acllog_max_len: 128,
             slowlog_log_slower_than: 10_000,
+            busy_reply_threshold: Duration::from_secs(5),
             slowlog_max_len: 128,
             rename_command: Vec::new(),
             pubsub_replay: Vec::new(),
@@ -275,8 +279,8 @@ mod tests {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
         let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
         for directive in DIRECTIVES {
-            // These are the default when they are not there.
-            if matches!(directive.name, "dir" | "rename-command" | "user") {
+            // These are the default when they are not there, or an older name of another.
+            if matches!(directive.name, "dir" | "lua-time-limit" | "rename-command" | "user") {
                 continue;
             }
             assert!(told.contains(directive.name), "{} is missing", directive.name);

@@ -61,9 +61,18 @@ enum Waiting {
     ForTime(Option<Pin<Box<Sleep>>>),
     /// A `CONFIG SET` that has the server listen elsewhere.
     ForMove,
+    /// A script of this client.
+    #[cfg(feature = "lua")]
+    ForScript,
+    /// A script of another client, before a request that needs what it has.
+    ForEnd,
 }
 
 impl Waiting {
+    fn paused(until: Instant) -> Self {
+        Self::Paused(Box::pin(sleep_until(until.into())))
+    }
+
     fn for_time(time: Duration) -> Self {
         Self::ForTime((time != Duration::MAX).then(|| Box::pin(sleep(time))))
     }
@@ -82,8 +91,8 @@ enum Ran {
     Done(usize),
     /// It took so many bytes, and the connection has to wait.
     Waits(usize, Waiting),
-    /// It must not run before then.
-    HeldBack(Instant),
+    /// It must not run before that.
+    HeldBack(Waiting),
     Incomplete,
 }
 
@@ -238,6 +247,12 @@ impl Connection {
         self.session.borrow_mut().end(audience);
     }
 
+    /// Leaves a script of the client to itself.
+    pub(crate) fn abandon_script(&self) {
+        #[cfg(feature = "lua")]
+        self.session.borrow_mut().abandon_script();
+    }
+
     /// Looks whether the client may still listen to what it listens to.
     pub(crate) fn check_rights(&self, audience: &mut Audience) {
         if !self.session.borrow_mut().refresh_user(audience) {
@@ -285,6 +300,9 @@ impl Connection {
                     || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
             }
             Some(Waiting::ForMove) => self.session.borrow().has_moved(),
+            #[cfg(feature = "lua")]
+            Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
+            Some(Waiting::ForEnd) => self.session.borrow().poll_idle(cx).is_ready(),
         };
         if !is_over {
             return true;
@@ -297,7 +315,15 @@ impl Connection {
                 self.session.borrow_mut().resume(audience, with_error);
             }
             Some(Waiting::ForMove) => self.session.borrow_mut().end_move(audience),
-            Some(Waiting::Paused(_)) | None => {}
+            #[cfg(feature = "lua")]
+            Some(Waiting::ForScript) => {
+                let flow = self.session.borrow_mut().resume_after_script(audience);
+                if flow == Flow::WaitForScript {
+                    *waiting = Some(Waiting::ForScript);
+                    return true;
+                }
+            }
+            Some(Waiting::Paused(_) | Waiting::ForEnd) | None => {}
         }
         false
     }
@@ -315,9 +341,9 @@ impl Connection {
                         }
                         *unfinished = Some(request);
                     }
-                    Ran::HeldBack(until) => {
+                    Ran::HeldBack(waiting) => {
                         self.held.borrow_mut().extend_from_slice(&request.bytes);
-                        self.pause(until);
+                        self.wait(waiting);
                     }
                     Ran::Done(_) => {}
                     Ran::Waits(_, waiting) => self.wait(waiting),
@@ -329,7 +355,7 @@ impl Connection {
                         input = &input[used..];
                         self.wait(waiting);
                     }
-                    Ran::HeldBack(until) => self.pause(until),
+                    Ran::HeldBack(waiting) => self.wait(waiting),
                     Ran::Incomplete => {
                         let decoder = std::mem::take(decoder);
                         let bytes = input.to_vec();
@@ -359,11 +385,16 @@ impl Connection {
             Ok(Decoded::Request(used)) => {
                 let request = decoder.request(bytes);
                 match session.held_back_until(request) {
-                    Some(until) => Ran::HeldBack(until),
+                    Some(until) => Ran::HeldBack(Waiting::paused(until)),
+                    None if session.needs_end_of_script(request, audience) => {
+                        Ran::HeldBack(Waiting::ForEnd)
+                    }
                     None => match session.execute(request, audience) {
                         Flow::Continue => Ran::Done(used),
                         Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
                         Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
+                        #[cfg(feature = "lua")]
+                        Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
                     },
                 }
             }
@@ -374,10 +405,6 @@ impl Connection {
         };
         decoder.reset();
         ran
-    }
-
-    fn pause(&self, until: Instant) {
-        *self.waiting.borrow_mut() = Some(Waiting::Paused(Box::pin(sleep_until(until.into()))));
     }
 
     fn wait(&self, waiting: Waiting) {

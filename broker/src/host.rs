@@ -13,6 +13,7 @@ use crate::command;
 use crate::config::Config;
 use crate::config::source::Loaded;
 use crate::memory::resident_bytes;
+use crate::script::Scripts;
 use crate::settings::Settings;
 use crate::slowlog::SlowLog;
 use crate::stats::{CommandStats, Tally};
@@ -37,6 +38,7 @@ pub(crate) struct Host {
     pub(crate) pause: Pause,
     pub(crate) commands: CommandStats,
     pub(crate) slowlog: Mutex<SlowLog>,
+    pub(crate) scripts: Scripts,
     /// Clients that said `MONITOR`.
     pub(crate) monitors: AtomicUsize,
     /// The port that is bound, which differs from the setting when that was 0 at the start.
@@ -88,6 +90,7 @@ impl Host {
             pause: Pause::default(),
             commands: CommandStats::default(),
             slowlog: Mutex::default(),
+            scripts: Scripts::default(),
             monitors: AtomicUsize::new(0),
             port: AtomicU16::new(port),
             run_id: run_id(),

@@ -63,6 +63,7 @@ mod registry;
 mod replace_file;
 mod replay;
 mod resp;
+mod script;
 mod server;
 mod session;
 mod settings;

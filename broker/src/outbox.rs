@@ -68,6 +68,13 @@ impl Outbox {
         self.bytes
     }
 
+    /// Returns a copy of all that is queued.
+    #[cfg(feature = "lua")]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let parts = self.chunks.iter().map(Chunk::as_slice).chain([self.tail.as_slice()]);
+        parts.flatten().copied().skip(self.written).collect()
+    }
+
     /// Fills `slices` with what comes next, and returns how many it filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = self.written;

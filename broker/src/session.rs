@@ -22,6 +22,9 @@ mod pubsub;
 mod replay;
 mod rights;
 mod scan;
+mod script;
+#[cfg(feature = "lua")]
+mod script_client;
 mod server;
 mod slowlog;
 mod strings;
@@ -33,6 +36,7 @@ mod watch;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -42,19 +46,28 @@ use hashbrown::HashSet;
 use self::client::Silence;
 use self::pubsub::Kind;
 use self::tracking::Tracking;
-use self::transaction::Transaction;
+use self::transaction::{Executing, Transaction};
 use self::watch::Watch;
 use crate::acl::User;
+#[cfg(feature = "lua")]
+use crate::address::Address;
 use crate::audience::{Audience, Effect, Member};
+#[cfg(feature = "lua")]
+use crate::card::Home;
 use crate::card::{Card, Mark};
 use crate::command::{self, Command, Entry, Lookup, Spec};
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
 use crate::host::Host;
 use crate::message::{Name, Space};
+#[cfg(feature = "lua")]
+use crate::registry::WorkerId;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Limits, ProtocolError, Request};
+
+#[cfg(feature = "lua")]
+pub(crate) use self::script_client::{Caller, ScriptClient};
 
 /// One client.
 #[derive(Debug)]
@@ -76,6 +89,13 @@ pub(crate) struct Session {
     tracking: Option<Box<Tracking>>,
     /// Settings that come into force when the server listens elsewhere.
     moving: Option<Box<config::Moving>>,
+    /// The script that the client waits for.
+    #[cfg(feature = "lua")]
+    script: Option<Box<script::Pending>>,
+    /// What is left of the transaction that is being executed.
+    executing: Option<Box<Executing>>,
+    /// Who called the script whose commands this session runs.
+    script_caller: Option<Arc<Card>>,
 }
 
 type Names = HashSet<Name, RandomState>;
@@ -89,6 +109,9 @@ pub(crate) enum Flow {
     Wait(Duration),
     /// Waits until [`Session::has_moved`], and then calls [`Session::end_move`].
     WaitForMove,
+    /// Waits until [`Session::is_script_done`], and then calls [`Session::resume_after_script`].
+    #[cfg(feature = "lua")]
+    WaitForScript,
 }
 
 /// Why a request is refused. The text is the reply, in Redis' words.
@@ -126,7 +149,25 @@ impl Session {
             silence: Silence::default(),
             tracking: None,
             moving: None,
+            #[cfg(feature = "lua")]
+            script: None,
+            executing: None,
+            script_caller: None,
         }
+    }
+
+    /// Makes the session in which scripts run commands.
+    #[cfg(feature = "lua")]
+    fn of_scripts(host: Arc<Host>, worker: WorkerId) -> Self {
+        let nowhere = Address::Unix("".into());
+        let card = Arc::new(Card::new(
+            0,
+            Home { worker, place: usize::MAX },
+            nowhere.clone(),
+            nowhere,
+            -1,
+        ));
+        Self::new(host, script_client::member(), card)
     }
 
     /// Returns what the client may send now.
@@ -158,6 +199,25 @@ impl Session {
             Err(_) => false,
         };
         self.host.pause.holds_back(is_write)
+    }
+
+    /// Whether a request that may run while a script takes long needs what the script has.
+    pub(crate) fn needs_end_of_script(&self, request: Request<'_>, audience: &Audience) -> bool {
+        use Command::{Discard, Exec, Reset, Unwatch, Watch};
+        audience.entrance.is_busy
+            && match self.look_up(request).map(|entry| entry.spec.command) {
+                Ok(Watch) => self.transaction.is_none(),
+                Ok(Discard | Exec | Unwatch) => self.watch.is_some(),
+                Ok(Reset) => {
+                    self.watch.is_some() || self.is_subscribed() || self.card.is(Mark::Monitor)
+                }
+                _ => false,
+            }
+    }
+
+    /// Returns once no script runs.
+    pub(crate) fn poll_idle(&self, cx: &Context<'_>) -> Poll<()> {
+        self.host.broker.poll_idle(cx)
     }
 
     /// Whether requests are being held back at all.
@@ -294,16 +354,17 @@ impl Session {
         {
             return Err(not_while_subscribed(spec));
         }
+        if audience.entrance.is_busy && !entry.runs_while_busy {
+            return Err(script::BUSY.to_vec());
+        }
         Ok(())
     }
 
     /// Runs a command, whether it was sent now or queued in a transaction.
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
         audience.tally.call(entry.number, &self.host.commands);
-        if !entry.is_hot {
-            // It may be one that asks, or changes what messages look like.
-            self.host.tell(&mut audience.tally);
-            audience.mail().end_run();
+        if !entry.is_hot && !entry.runs_script {
+            self.settle_counts(audience);
         }
         let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
         let start = is_timed.then(Instant::now);
@@ -311,10 +372,16 @@ impl Session {
         if let Some(start) = start {
             self.note_time(entry, request, start.elapsed(), &audience.config);
         }
-        if entry.is_monitored && self.host.has_monitors() {
+        if entry.is_monitored && self.host.has_monitors() && !audience.entrance.is_busy {
             self.show_to_monitors(entry, request, audience);
         }
         flow
+    }
+
+    /// Before what may ask for counts, or change what messages look like.
+    fn settle_counts(&self, audience: &mut Audience) {
+        self.host.tell(&mut audience.tally);
+        audience.mail().end_run();
     }
 
     fn dispatch(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
@@ -329,8 +396,11 @@ impl Session {
             Command::SUnsubscribe => self.unsubscribe(Kind::Shard, request, audience),
             Command::PUnsubscribe => self.unsubscribe(Kind::Pattern, request, audience),
             Command::Exec => {
-                self.exec(audience);
+                flow = self.exec(audience);
                 self.end_caching(entry.spec);
+            }
+            Command::Eval | Command::EvalRo | Command::EvalSha | Command::EvalShaRo => {
+                flow = self.eval(entry, request, audience);
             }
             Command::Quit => {
                 self.reply(audience, &Reply::ok());
@@ -350,7 +420,7 @@ impl Session {
                 Ok(false) => flow = Flow::WaitForMove,
                 Err(error) => self.fail(entry, audience, error),
             },
-            Command::Shutdown => match server::shutdown(request) {
+            Command::Shutdown => match server::shutdown(request, audience.entrance.is_busy) {
                 Ok(()) => audience.effects.push(Effect::ShutDown),
                 Err(error) => self.fail(entry, audience, error),
             },
@@ -451,8 +521,11 @@ impl Session {
             Command::PubSubShardNumSub => Ok(self.pubsub_numsub(Space::Shards, request)),
             Command::ReplicaOf => server::replicaof(request),
             Command::Role => Ok(server::role()),
-            Command::ScriptExists => Ok(server::script_exists(request)),
-            Command::ScriptFlush => server::script_flush(request),
+            Command::ScriptDebug => server::script_debug(request),
+            Command::ScriptExists => Ok(self.script_exists(request)),
+            Command::ScriptFlush => self.script_flush(request),
+            Command::ScriptKill => self.script_kill(),
+            Command::ScriptLoad => self.script_load(request),
             Command::Select => self.select(request.argument(1), config),
             Command::SlowlogGet => self.slowlog_get(request),
             Command::SlowlogLen => Ok(self.slowlog_len()),
@@ -475,6 +548,7 @@ impl Session {
             | Command::MemoryHelp
             | Command::ObjectHelp
             | Command::PubSubHelp
+            | Command::ScriptHelp
             | Command::SlowlogHelp
             | Command::TableHelp => Ok(server::help(request.argument(0))),
             other => match keys::run_of(other) {

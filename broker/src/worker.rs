@@ -13,6 +13,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
@@ -156,9 +157,10 @@ impl Worker {
         let id = host.broker.open_inbox();
         let generation = Cell::new(host.settings.generation());
         let config = host.settings.get();
+        let entrance = host.broker.entrance(id.index());
         Rc::new(Self {
             host,
-            audience: RefCell::new(Audience::new(id, config)),
+            audience: RefCell::new(Audience::new(id, config, entrance)),
             scratch: RefCell::default(),
             connections: RefCell::default(),
             count,
@@ -185,7 +187,11 @@ impl Worker {
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
                 Task::Know(all) => *self.all.borrow_mut() = all,
-                Task::CheckRights => self.check_rights(),
+                Task::CheckRights => {
+                    self.enter().await;
+                    self.check_rights();
+                    self.leave_gate();
+                }
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
                 }
@@ -195,7 +201,11 @@ impl Worker {
         }
         self.shut_down().await;
         [flush, inbox, clock, expiry].iter().for_each(JoinHandle::abort);
-        self.host.broker.close_inbox(self.audience.borrow().worker());
+        // With a script that does not end, the broker has no further use.
+        if self.host.broker.enter(&mut self.audience.borrow_mut()) {
+            self.host.broker.close_inbox(self.audience.borrow().worker());
+            self.leave_gate();
+        }
     }
 
     fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
@@ -278,7 +288,13 @@ impl Worker {
     async fn take_inbox(self: Rc<Self>) {
         let id = self.audience.borrow().worker();
         loop {
-            let deliveries = poll_fn(|cx| self.host.broker.poll_inbox(id, cx)).await;
+            let deliveries = poll_fn(|cx| {
+                ready!(self.poll_enter(cx));
+                let deliveries = self.host.broker.poll_inbox(id, cx);
+                self.leave_gate();
+                deliveries
+            })
+            .await;
             self.audience.borrow_mut().deliver_all(deliveries);
             tokio::task::yield_now().await;
         }
@@ -299,7 +315,10 @@ impl Worker {
                 let stats = self.host.broker.stats();
                 stats.rates.update(stats.commands_processed.get());
                 self.evict();
-                self.host.broker.tell_time(self.host.uptime());
+                if self.host.broker.enter(&mut self.audience.borrow_mut()) {
+                    self.host.broker.tell_time(self.host.uptime());
+                    self.leave_gate();
+                }
             }
         }
     }
@@ -315,11 +334,31 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.take_settings();
+            self.enter().await;
             while self.host.broker.expire_keys(&mut self.audience.borrow_mut()) {
+                self.leave_gate();
                 // Others have their turn in between.
                 tokio::task::yield_now().await;
+                self.enter().await;
             }
+            self.leave_gate();
         }
+    }
+
+    /// Passes the gate: before anything that takes the order, since a script may hold that.
+    async fn enter(&self) {
+        poll_fn(|cx| self.poll_enter(cx)).await;
+    }
+
+    fn poll_enter(&self, cx: &Context<'_>) -> Poll<()> {
+        while !self.host.broker.enter(&mut self.audience.borrow_mut()) {
+            ready!(self.host.broker.poll_idle(cx));
+        }
+        Poll::Ready(())
+    }
+
+    fn leave_gate(&self) {
+        self.host.broker.leave_gate(&mut self.audience.borrow_mut());
     }
 
     /// Puts changed settings in force on this worker.
@@ -395,8 +434,14 @@ impl Worker {
     async fn shut_down(&self) {
         self.shutting_down.set(true);
         self.listeners.borrow_mut().drain(..).for_each(|listener| listener.task.abort());
-        // What was published before belongs to what is queued.
-        self.host.broker.catch_up(&mut self.audience.borrow_mut());
+        self.host.scripts.stop();
+        if self.host.broker.enter(&mut self.audience.borrow_mut()) {
+            // What was published before belongs to what is queued.
+            self.host.broker.catch_up(&mut self.audience.borrow_mut());
+            self.leave_gate();
+        } else if let Some(run) = self.host.broker.running_script() {
+            run.kill();
+        }
         for (_, connection) in self.connections.borrow().iter() {
             self.audience.borrow_mut().mail().disconnect(&connection.member, Disconnect::Shutdown);
         }
@@ -416,10 +461,29 @@ impl Worker {
         connections.get(member.place).filter(|found| found.member.id() == member.id()).cloned()
     }
 
-    fn forget(&self, connection: &Connection) {
+    /// Cleans up after a connection; what needs the order, once no script has it.
+    fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
+        connection.abandon_script();
         // A transaction that ended in a panic must not hold everybody up.
-        self.host.broker.release(&mut self.audience.borrow_mut());
-        connection.end(&mut self.audience.borrow_mut());
+        self.host.broker.include(&mut self.audience.borrow_mut());
+        if self.host.broker.enter(&mut self.audience.borrow_mut()) {
+            connection.end(&mut self.audience.borrow_mut());
+            self.leave_gate();
+            self.remove(connection);
+        } else if self.shutting_down.get() {
+            self.remove(connection);
+        } else {
+            let (worker, connection) = (self.clone(), connection.clone());
+            spawn_local(async move {
+                worker.enter().await;
+                connection.end(&mut worker.audience.borrow_mut());
+                worker.leave_gate();
+                worker.remove(&connection);
+            });
+        }
+    }
+
+    fn remove(&self, connection: &Connection) {
         self.audience.borrow_mut().exit(&connection.member);
         self.host.cards.remove(connection.card.id);
         let mut connections = self.connections.borrow_mut();
@@ -444,8 +508,10 @@ impl Serving {
         let Self { worker, connection } = &self;
         let reason = poll_fn(|cx| {
             worker.take_settings();
+            worker.host.broker.enter(&mut worker.audience.borrow_mut());
             let polled = connection.poll(&worker.host, &worker.audience, &worker.scratch, cx);
             worker.apply_effects();
+            worker.leave_gate();
             polled
         })
         .await;

@@ -16,6 +16,8 @@ mod listening;
 mod ordering;
 #[path = "../e2e/pubsub.rs"]
 mod pubsub;
+#[path = "../e2e/scripts.rs"]
+mod scripts;
 
 use harness::Server;
 

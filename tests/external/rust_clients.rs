@@ -162,6 +162,35 @@ async fn redis_rs_publishes_in_pipelines_and_transactions() {
 }
 
 #[tokio::test]
+async fn redis_rs_runs_scripts() {
+    with_both(async |server| {
+        for protocol in ["resp2", "resp3"] {
+            let mut connection = connected(&redis_rs(server, protocol)).await;
+            let script = redis::Script::new("return {KEYS[1], ARGV[1] + 1}");
+            for _ in 0..2 {
+                let found: (String, i64) = script
+                    .key("k")
+                    .arg(41)
+                    .invoke_async(&mut connection)
+                    .await
+                    .expect("the script is loaded if need be");
+                assert_eq!(found, ("k".to_owned(), 42));
+                let flushed: String = redis::cmd("SCRIPT")
+                    .arg("FLUSH")
+                    .query_async(&mut connection)
+                    .await
+                    .expect("scripts are forgotten");
+                assert_eq!(flushed, "OK");
+            }
+            let wrong = redis::Script::new("return redis.call('nosuch')");
+            let found: RedisResult<()> = wrong.invoke_async(&mut connection).await;
+            assert!(found.is_err_and(|error| error.to_string().contains("Unknown Redis command")));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn redis_rs_reads_what_the_server_tells() {
     with_both(async |server| {
         for protocol in ["resp2", "resp3"] {

@@ -40,6 +40,8 @@ pub(crate) enum Reason {
 pub(crate) enum Context {
     TopLevel,
     Multi,
+    #[cfg_attr(not(feature = "lua"), expect(dead_code, reason = "scripts are Lua's"))]
+    Lua,
 }
 
 /// Incidents of one kind.
@@ -123,6 +125,7 @@ impl Context {
         match self {
             Self::TopLevel => "toplevel",
             Self::Multi => "multi",
+            Self::Lua => "lua",
         }
     }
 }

@@ -111,12 +111,13 @@ mod tests {
 
     use super::*;
     use crate::audience::{Audience, Content, Listeners};
+    use crate::broker::Entrance;
     use crate::config::{Config, OutputLimit};
     use crate::message::Name;
     use crate::registry::WorkerId;
 
     fn audience() -> Audience {
-        Audience::new(WorkerId(0), Arc::new(Config::default()))
+        Audience::new(WorkerId(0), Arc::new(Config::default()), Entrance::default())
     }
 
     fn member(audience: &mut Audience, id: u64, channel: &str) -> Rc<Member> {

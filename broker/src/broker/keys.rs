@@ -133,8 +133,12 @@ impl Broker {
         }
     }
 
-    /// Has the counters file hold the numbers as they are, since nobody counts any more.
+    /// Has the counters file hold the numbers as they are, since nobody counts any more. With a
+    /// script that does not end it stays as after a crash, which is safe.
     pub(crate) fn close_counters(&self) {
+        if self.running_script().is_some() {
+            return;
+        }
         if let Some(file) = self.shared.counters.get() {
             file.replace(|| self.shared.order.lock().keyspace.settle_counters());
         }

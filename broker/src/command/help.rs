@@ -11,6 +11,7 @@ pub(crate) fn lines(container: &str) -> &'static [&'static str] {
         "memory" => MEMORY,
         "object" => OBJECT,
         "pubsub" => PUBSUB,
+        "script" => SCRIPT,
         "slowlog" => SLOWLOG,
         _ => &[],
     }
@@ -210,4 +211,22 @@ const SLOWLOG: &[&str] = &[
     "    Return the length of the slowlog.",
     "RESET",
     "    Reset the slowlog.",
+];
+
+#[rustfmt::skip]
+const SCRIPT: &[&str] = &[
+    "DEBUG (YES|SYNC|NO)",
+    "    Set the debug mode for subsequent scripts executed.",
+    "EXISTS <sha1> [<sha1> ...]",
+    "    Return information about the existence of the scripts in the script cache.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Flush the Lua scripts cache. Very dangerous on replicas.",
+    "    When called without the optional mode argument, the behavior is determined by the",
+    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+    "    * ASYNC: Asynchronously flush the scripts cache.",
+    "    * SYNC: Synchronously flush the scripts cache.",
+    "KILL",
+    "    Kill the currently executing Lua script.",
+    "LOAD <script>",
+    "    Load a script into the scripts cache without executing it.",
 ];

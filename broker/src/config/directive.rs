@@ -519,6 +519,20 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "busy-reply-threshold",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of milliseconds, 0 for no limit",
+        kind: BUSY_REPLY_THRESHOLD,
+    },
+    Directive {
+        name: "lua-time-limit",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of milliseconds, 0 for no limit",
+        kind: BUSY_REPLY_THRESHOLD,
+    },
+    Directive {
         name: "slowlog-max-len",
         change: Change::Free,
         is_shown: true,
@@ -552,6 +566,16 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         kind: Kind::List { get: |_| Vec::new(), set: set_rename },
     },
 ];
+
+/// Has an older name as well.
+const BUSY_REPLY_THRESHOLD: Kind = Kind::Integer {
+    min: 0,
+    max: i64::MAX,
+    get: |config| i64::try_from(config.busy_reply_threshold.as_millis()).unwrap_or(i64::MAX),
+    set: |config, millis| {
+        config.busy_reply_threshold = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    },
+};
 
 const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
 

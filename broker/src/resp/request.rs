@@ -43,6 +43,18 @@ impl OwnedRequest {
     }
 }
 
+impl<T: AsRef<[u8]>> FromIterator<T> for OwnedRequest {
+    fn from_iter<I: IntoIterator<Item = T>>(arguments: I) -> Self {
+        let mut owned = Self { bytes: Vec::new(), arguments: Vec::new() };
+        for argument in arguments {
+            let start = owned.bytes.len();
+            owned.bytes.extend_from_slice(argument.as_ref());
+            owned.arguments.push(start..owned.bytes.len());
+        }
+        owned
+    }
+}
+
 /// What [`Decoder::decode`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
@@ -126,13 +138,7 @@ impl<'a> Request<'a> {
 
     /// Copies it, so that it can be kept.
     pub(crate) fn to_owned(self) -> OwnedRequest {
-        let mut owned = OwnedRequest { bytes: Vec::new(), arguments: Vec::new() };
-        for argument in self.arguments_from(0) {
-            let start = owned.bytes.len();
-            owned.bytes.extend_from_slice(argument);
-            owned.arguments.push(start..owned.bytes.len());
-        }
-        owned
+        self.arguments_from(0).collect()
     }
 
     /// Returns the arguments from `index` on.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::client::Silence;
 use super::keys::small_integer;
 use super::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
-use crate::acl::{DEFAULT_USER, Reason};
+use crate::acl::{Context, DEFAULT_USER, Reason};
 use crate::audience::Audience;
 use crate::card::Mark;
 use crate::config::Config;
@@ -161,7 +161,9 @@ impl Session {
             }
             None => {
                 let object = command.as_bytes().to_vec();
-                self.note_refusal(Reason::Auth, object, name, audience, self.transaction.is_some());
+                let context =
+                    if self.transaction.is_some() { Context::Multi } else { Context::TopLevel };
+                self.note_refusal(Reason::Auth, object, name, audience, context);
                 Err(WRONG_PASSWORD.to_vec())
             }
         }

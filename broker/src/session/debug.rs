@@ -10,6 +10,7 @@ use crate::keyspace::{Keys, Look};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
+use crate::script::Scripts;
 
 const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
 set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
@@ -41,7 +42,7 @@ impl Session {
                 self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.flush(None, now));
                 Ok(Reply::ok())
             }
-            _ => debug(request, self.member.protocol.get()),
+            _ => debug(request, self.member.protocol.get(), &self.host.scripts),
         }
     }
 }
@@ -60,7 +61,7 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Ok(Reply::Simple(text.into()))
 }
 
-fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
+fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
     let name = request.argument(1);
     match (&*name.to_ascii_lowercase(), request.len()) {
         (b"sleep", 3) => {
@@ -71,8 +72,13 @@ fn debug(request: Request<'_>, spoken: Protocol) -> Answer {
             std::thread::sleep(time.unwrap_or_default().min(SLEEP_TIME_MAX));
             Ok(Reply::ok())
         }
-        (b"quicklist-packed-threshold" | b"set-disable-deny-scripts", 3)
-        | (b"change-repl-id" | b"loadaof" | b"reload", 2) => Ok(Reply::ok()),
+        (b"set-disable-deny-scripts", 3) => {
+            scripts.allow_everything(request.argument(2) == b"1");
+            Ok(Reply::ok())
+        }
+        (b"quicklist-packed-threshold", 3) | (b"change-repl-id" | b"loadaof" | b"reload", 2) => {
+            Ok(Reply::ok())
+        }
         (b"replybuffer", 4) | (b"pause-cron", 3) => Ok(Reply::ok()),
         (b"reload", _) => reload(request),
         (b"digest", 2) => Ok(Reply::Simple(NO_DIGEST.into())),

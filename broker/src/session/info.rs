@@ -147,6 +147,9 @@ impl Subject<'_> {
         let (resident, peak) = (resident_bytes(), peak_bytes());
         let used = self.host.used_bytes() as u64;
         let maximum = self.config.maxmemory as u64;
+        let scripts = self.host.scripts.figures();
+        let script_bytes = scripts.script_bytes as u64;
+        let lua_bytes = scripts.lua_bytes as u64;
         vec![
             ("used_memory", used.to_string()),
             ("used_memory_human", human(used)),
@@ -157,6 +160,15 @@ impl Subject<'_> {
             ("used_memory_dataset", self.keys.bytes.to_string()),
             ("used_memory_peak", peak.to_string()),
             ("used_memory_peak_human", human(peak)),
+            ("used_memory_lua", lua_bytes.to_string()),
+            ("used_memory_vm_eval", lua_bytes.to_string()),
+            ("used_memory_lua_human", human(lua_bytes)),
+            ("used_memory_scripts_eval", script_bytes.to_string()),
+            ("number_of_cached_scripts", scripts.scripts.to_string()),
+            ("used_memory_vm_total", lua_bytes.to_string()),
+            ("used_memory_vm_total_human", human(lua_bytes)),
+            ("used_memory_scripts", script_bytes.to_string()),
+            ("used_memory_scripts_human", human(script_bytes)),
             ("mem_clients_normal", client_bytes(self.host).to_string()),
             ("mem_fragmentation_ratio", "1.00".to_owned()),
             ("mem_allocator", "mimalloc".to_owned()),

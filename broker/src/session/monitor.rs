@@ -49,7 +49,10 @@ impl Session {
         let database = self.card.counts.database.load(Ordering::Relaxed);
         let mut line = Vec::new();
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());
-        let _ = write!(line, "{seconds}.{micros:06} [{database} {}]", self.card.peer);
+        let _ = match self.script_caller {
+            Some(_) => write!(line, "{seconds}.{micros:06} [{database} lua]"),
+            None => write!(line, "{seconds}.{micros:06} [{database} {}]", self.card.peer),
+        };
         for (index, argument) in request.arguments_from(0).enumerate() {
             let shown = match is_secret(entry, request, index) {
                 true => "\"(redacted)\"".to_owned(),

@@ -65,12 +65,9 @@ impl Session {
             Ok(()) => return Ok(()),
             Err(denied) => denied,
         };
-        let (reason, object) = match &denied {
-            Denied::Command => (Reason::Command, entry.spec.name.as_bytes().to_vec()),
-            Denied::Key(key) => (Reason::Key, key.clone()),
-            Denied::Channel(channel) => (Reason::Channel, channel.clone()),
-        };
-        self.note_refusal(reason, object, self.user.name(), audience, in_transaction);
+        let context = if in_transaction { Context::Multi } else { Context::TopLevel };
+        let (reason, object) = incident(entry, &denied);
+        self.note_refusal(reason, object, self.user.name(), audience, context);
         Err(refused(entry, &denied))
     }
 
@@ -81,18 +78,28 @@ impl Session {
         object: Vec<u8>,
         username: &[u8],
         audience: &Audience,
-        in_transaction: bool,
+        context: Context,
     ) {
+        let card = self.script_caller.as_ref().unwrap_or(&self.card);
         let mut client_info = String::new();
-        list::describe(&self.card, std::time::Instant::now(), 0, &mut client_info);
+        list::describe(card, std::time::Instant::now(), 0, &mut client_info);
         let incident = Incident {
             reason,
-            context: if in_transaction { Context::Multi } else { Context::TopLevel },
+            context,
             object,
             username: username.to_vec(),
             client_info: client_info.trim_end().as_bytes().to_vec(),
         };
         self.host.users.note(incident, audience.config.acllog_max_len);
+    }
+}
+
+/// What the ACL log says of a refusal.
+pub(super) fn incident(entry: Entry, denied: &Denied) -> (Reason, Vec<u8>) {
+    match denied {
+        Denied::Command => (Reason::Command, entry.spec.name.as_bytes().to_vec()),
+        Denied::Key(key) => (Reason::Key, key.clone()),
+        Denied::Channel(channel) => (Reason::Channel, channel.clone()),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn wait(request: Request<'_>) -> Result<Option<Duration>, CommandErro
 }
 
 /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
-pub(super) fn shutdown(request: Request<'_>) -> Result<(), CommandError> {
+pub(super) fn shutdown(request: Request<'_>, is_busy: bool) -> Result<(), CommandError> {
     let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
     let has = |option: &[u8]| options.iter().any(|given| given == option);
     let is_known =
@@ -65,6 +65,9 @@ pub(super) fn shutdown(request: Request<'_>) -> Result<(), CommandError> {
         || (has(b"save") && has(b"nosave"))
     {
         return Err(SYNTAX_ERROR.to_vec());
+    }
+    if is_busy && !has(b"nosave") {
+        return Err(super::script::BUSY.to_vec());
     }
     if has(b"abort") { Err(b"ERR No shutdown in progress.".to_vec()) } else { Ok(()) }
 }
@@ -96,13 +99,8 @@ pub(super) fn is_flush_mode(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync")
 }
 
-/// `SCRIPT EXISTS sha1 [sha1 ...]`
-pub(super) fn script_exists(request: Request<'_>) -> Reply {
-    Reply::Array(request.arguments_from(2).map(|_| Reply::Integer(0)).collect())
-}
-
 /// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
-pub(super) fn script_flush(request: Request<'_>) -> Answer {
+pub(super) fn check_flush(request: Request<'_>) -> Answer {
     let container = String::from_utf8_lossy(request.argument(0)).to_ascii_uppercase();
     match request.len() {
         2 => Ok(Reply::ok()),
@@ -111,6 +109,15 @@ pub(super) fn script_flush(request: Request<'_>) -> Answer {
             Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
         }
         _ => Err(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option".to_vec()),
+    }
+}
+
+/// `SCRIPT DEBUG YES | SYNC | NO`: there is no debugger.
+pub(super) fn script_debug(request: Request<'_>) -> Answer {
+    match &*request.argument(2).to_ascii_lowercase() {
+        b"no" => Ok(Reply::ok()),
+        b"yes" | b"sync" => Err(b"ERR scripts cannot be debugged on this server".to_vec()),
+        _ => Err(b"ERR Use SCRIPT DEBUG YES/SYNC/NO".to_vec()),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::acl::{KeyUse, categories_of, is_ours};
 use crate::command::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::pattern;
 use crate::resp::reply::Reply;
-use crate::resp::request::Request;
+use crate::resp::request::{self, Request};
 
 /// `COMMAND`
 pub(super) fn all() -> Reply {
@@ -141,6 +141,9 @@ fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
         _ => 0,
     };
     let first = place(search, "index");
+    if field(range, "keynumidx").is_some() {
+        return counted_keys(request, first, place(range, "firstkey"), &flags);
+    }
     // A negative last key counts from the end, another from the first.
     let last = match place(range, "lastkey") {
         last @ 0.. => first + last,
@@ -150,6 +153,24 @@ fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
     let step = usize::try_from(place(range, "keystep")).unwrap_or(1).max(1);
     let names = request.arguments_from(first).take((last + 1).saturating_sub(first)).step_by(step);
     names.map(|name| Key { name, flags: flags.clone() }).collect()
+}
+
+/// Returns the keys of a request that says at `place` how many there are.
+fn counted_keys<'a>(
+    request: Request<'a>,
+    place: i64,
+    first: i64,
+    flags: &[&'static str],
+) -> Vec<Key<'a>> {
+    let at = |place: i64| usize::try_from(place).unwrap_or(usize::MAX);
+    let count = request.arguments_from(at(place)).next().and_then(request::integer);
+    let names = request.arguments_from(at(place.saturating_add(first)));
+    match count.and_then(|count| usize::try_from(count).ok()) {
+        Some(count) if count <= names.len() => {
+            names.take(count).map(|name| Key { name, flags: flags.to_vec() }).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Returns the value behind a name in a list of names and values.

@@ -2,9 +2,11 @@
 //!
 //! While they run, the broker's order is held, so that nobody's message comes between theirs.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use super::{Answer, Session};
+use super::script::BUSY;
+use super::{Answer, CommandError, Flow, Session};
 use crate::audience::Audience;
 use crate::card::Mark;
 use crate::command::{Command, Entry};
@@ -18,6 +20,14 @@ pub(super) struct Transaction {
     queued: Vec<(Entry, OwnedRequest)>,
     bytes: usize,
     failed: bool,
+}
+
+/// A transaction that is being executed.
+#[derive(Debug)]
+pub(super) struct Executing {
+    left: VecDeque<(Entry, OwnedRequest)>,
+    /// Whether messages for the client wait for the end.
+    defers: bool,
 }
 
 impl Transaction {
@@ -93,24 +103,30 @@ impl Session {
     }
 
     /// `EXEC`
-    pub(super) fn exec(&mut self, audience: &mut Audience) {
+    pub(super) fn exec(&mut self, audience: &mut Audience) -> Flow {
         let Some(transaction) = self.transaction.take() else {
-            return self.reply_error(audience, b"ERR EXEC without MULTI".to_vec());
+            self.reply_error(audience, b"ERR EXEC without MULTI".to_vec());
+            return Flow::Continue;
         };
         self.note_transaction();
+        if let Err(error) = self.hold_for(&transaction, audience) {
+            self.reply_error(audience, error);
+            return Flow::Continue;
+        }
         let broker = self.host.broker.clone();
-        broker.hold(audience);
         let has_changed = self.has_watched_change(audience);
         self.unwatch(audience);
         if transaction.failed || has_changed {
-            broker.release(audience);
+            broker.include(audience);
         }
         if transaction.failed {
             let error = b"EXECABORT Transaction discarded because of previous errors.";
-            return self.reply_error(audience, error.to_vec());
+            self.reply_error(audience, error.to_vec());
+            return Flow::Continue;
         }
         if has_changed {
-            return self.reply(audience, &Reply::NullArray);
+            self.reply(audience, &Reply::NullArray);
+            return Flow::Continue;
         }
         let limit = self.output_limit(&audience.config);
         let count = transaction.queued.len();
@@ -120,22 +136,64 @@ impl Session {
         if defers {
             self.member.begin_deferring();
         }
-        for (entry, request) in &transaction.queued {
+        let left = transaction.queued.into();
+        self.executing = Some(Box::new(Executing { left, defers }));
+        self.go_on_with_transaction(audience)
+    }
+
+    /// Takes the order, and for scripts the right to run them.
+    fn hold_for(
+        &self,
+        transaction: &Transaction,
+        audience: &mut Audience,
+    ) -> Result<(), CommandError> {
+        let runs_script = transaction.queued.iter().any(|(entry, _)| entry.runs_script);
+        if !runs_script || transaction.failed {
+            self.host.broker.hold(audience);
+            return Ok(());
+        }
+        #[cfg(feature = "lua")]
+        self.host.scripts.engine(&self.host, |_| ())?;
+        self.host
+            .broker
+            .exclude(audience)
+            .map_err(|_| [b"EXECABORT Transaction discarded because of: ", BUSY].concat())
+    }
+
+    /// Whether a transaction is being executed.
+    #[cfg(feature = "lua")]
+    pub(super) fn is_executing(&self) -> bool {
+        self.executing.is_some()
+    }
+
+    /// Runs what is left of a transaction, up to a script that takes long.
+    pub(super) fn go_on_with_transaction(&mut self, audience: &mut Audience) -> Flow {
+        while let Some((entry, request)) =
+            self.executing.as_mut().and_then(|executing| executing.left.pop_front())
+        {
             // Rights may have changed meanwhile.
-            match self.check_permission(*entry, request.borrow(), audience, true) {
+            match self.check_permission(entry, request.borrow(), audience, true) {
                 Ok(()) => match not_in_transaction(entry.spec.command) {
                     Some(error) => self.reply_error(audience, error.to_vec()),
                     None => {
-                        self.run(*entry, request.borrow(), audience);
+                        #[cfg_attr(not(feature = "lua"), expect(unused, reason = "for scripts"))]
+                        let flow = self.run(entry, request.borrow(), audience);
+                        #[cfg(feature = "lua")]
+                        if flow == Flow::WaitForScript {
+                            return flow;
+                        }
                     }
                 },
                 Err(error) => self.reply_error(audience, no_longer(&error)),
             }
         }
-        broker.release(audience);
-        if defers {
-            audience.mail().end_deferring(&self.member);
+        if let Some(executing) = self.executing.take() {
+            self.host.broker.include(audience);
+            if executing.defers {
+                audience.mail().end_deferring(&self.member);
+            }
         }
+        Flow::Continue
     }
 
     /// Keeps the figures that others see.

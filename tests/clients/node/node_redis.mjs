@@ -2,7 +2,7 @@
 //
 // usage: node node_redis.mjs PORT PASSWORD PROTOCOL
 
-import { createClient, RESP_TYPES } from "redis";
+import { defineScript, createClient, RESP_TYPES } from "redis";
 import { until } from "./lib.mjs";
 import { BINARY, Inbox, equal, numbers, ok, rejects, runSteps } from "./steps.mjs";
 
@@ -197,6 +197,32 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
       if (protocol === "3") equal(await texts.next(), "to myself");
       await client.unsubscribe("news");
       equal(await client.publish("news", "lost"), 0);
+    });
+  },
+
+  "runs scripts": async (server, protocol) => {
+    const scripts = {
+      tell: defineScript({
+        SCRIPT: "redis.call('publish', KEYS[1], ARGV[1]) return ARGV[1]",
+        NUMBER_OF_KEYS: 1,
+        parseCommand(parser, channel, text) {
+          parser.pushKey(channel);
+          parser.push(text);
+        },
+        transformReply: (reply) => reply,
+      }),
+    };
+    await using_(clients(server, protocol, 1, { scripts }), async ([client]) => {
+      equal(await client.tell("news", "hello"), "hello");
+      equal(await client.tell("news", "again"), "again");
+      equal(await client.scriptFlush(), "OK");
+      equal(await client.tell("news", "loaded anew"), "loaded anew");
+      const sha = await client.scriptLoad("return {KEYS[1], ARGV[1], 7}");
+      equal(await client.evalSha(sha, { keys: ["k"], arguments: ["a"] }), ["k", "a", 7]);
+      equal(await client.scriptExists([sha, "0".repeat(40)]), [1, 0]);
+      await rejects(client.evalSha("0".repeat(40)), /NOSCRIPT/);
+      await rejects(client.eval("return redis.call('nosuch')"), /Unknown Redis command/);
+      equal(await client.multi().eval("return 1").exec(), [1]);
     });
   },
 

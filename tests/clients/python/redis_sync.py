@@ -235,6 +235,23 @@ class Steps:
             equal(as_text(client.execute_command("RESET")), "RESET")
         raises(redis.ResponseError, self.client(db=99).ping)
 
+    def runs_scripts(self):
+        with self.client() as client:
+            script = client.register_script("redis.call('publish', KEYS[1], ARGV[1]) return {KEYS[1], ARGV[1], 7}")
+            for _ in range(2):
+                equal([as_text(item) for item in script(keys=["news"], args=["hello"])[:2]], ["news", "hello"])
+                equal(client.script_flush(), True)
+            equal(client.eval("return redis.call('incr', KEYS[1])", 1, "count"), 1)
+            equal(client.script_exists(client.script_load("return 1"), "0" * 40), [True, False])
+            raises(redis.exceptions.NoScriptError, client.evalsha, "0" * 40, 0)
+            raises(redis.ResponseError, client.eval, "return redis.call('nosuch')", 0)
+            raises(redis.ResponseError, client.script_kill)
+            with client.pipeline() as pipeline:
+                pipeline.eval("return ARGV[1]", 0, "a")
+                pipeline.set("k", "v")
+                equal([as_text(item) for item in pipeline.execute()], ["a", True])
+            equal(client.delete("count", "k"), 2)
+
     def knows_users(self):
         with self.client() as client:
             equal(as_text(client.acl_whoami()), "default")

@@ -1,0 +1,232 @@
+//! `redis`: what Redis adds to Lua.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{Error, Lua, MultiValue, Result, Table, Value};
+
+use super::arguments::{Arguments, anonymous, function};
+use super::commands::{Commands, Level, request};
+use super::convert;
+use super::failure::{Thrown, error_table, refused};
+use super::number;
+use crate::host::REDIS_VERSION;
+use crate::resp::Protocol;
+use crate::resp::request::OwnedRequest;
+use crate::script::sha;
+
+/// The server that runs the script of the moment.
+pub(super) type Server = Rc<RefCell<dyn Commands>>;
+
+/// What is replicated, where there is nobody to replicate to.
+const REPLICATED: [(&str, i64); 5] =
+    [("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2), ("REPL_ALL", 3)];
+
+const LEVELS: [(&str, Level); 4] = [
+    ("LOG_DEBUG", Level::Debug),
+    ("LOG_VERBOSE", Level::Verbose),
+    ("LOG_NOTICE", Level::Notice),
+    ("LOG_WARNING", Level::Warning),
+];
+
+pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
+    let redis = lua.create_table()?;
+    let with = |name, call: fn(&Lua, Arguments<'_>, &Server) -> Result<Value>| {
+        let server = server.clone();
+        function(lua, &redis, name, move |lua, given| call(lua, given, &server))
+    };
+    for (name, raises) in [("call", true), ("pcall", false)] {
+        let server = server.clone();
+        let call = lua.create_function(move |lua, given: MultiValue| {
+            call(lua, given.into_iter().collect(), &server, raises)
+        })?;
+        redis.raw_set(name, call)?;
+    }
+    with("acl_check_cmd", acl_check_cmd)?;
+    with("log", log)?;
+    with("setresp", setresp)?;
+    with("set_repl", |_, given, _| set_repl(&given))?;
+    with("sha1hex", |lua, given, _| sha1hex(lua, &given))?;
+    with("error_reply", |lua, given, _| error_reply(lua, &given))?;
+    with("status_reply", |lua, given, _| status_reply(lua, &given))?;
+    with("breakpoint", |_, _, _| Ok(Value::Boolean(false)))?;
+    with("replicate_commands", |_, _, _| Ok(Value::Boolean(true)))?;
+    redis.raw_set("debug", anonymous(lua, |_, _| Ok(()))?)?;
+    redis.raw_set("REDIS_VERSION", REDIS_VERSION)?;
+    redis.raw_set("REDIS_VERSION_NUM", version_number())?;
+    for (value, (name, _)) in (0_i64..).zip(LEVELS) {
+        redis.raw_set(name, value)?;
+    }
+    for (name, value) in REPLICATED {
+        redis.raw_set(name, value)?;
+    }
+    Ok(redis)
+}
+
+/// The version as one number, a byte for each of its parts.
+fn version_number() -> u32 {
+    let parts = REDIS_VERSION.split('.').map(|part| part.parse().unwrap_or(0));
+    parts.fold(0, |number, part: u32| number << 8 | part)
+}
+
+/// `redis.call(command, ...)` and `redis.pcall(command, ...)`
+fn call(lua: &Lua, given: Vec<Value>, server: &Server, raises: bool) -> Result<Value> {
+    let fail = |error: Vec<u8>, is_counted| match raises {
+        true => Err(Thrown::Reply { error, is_counted }.into()),
+        false => error_table(lua, &error, is_counted),
+    };
+    let request = match command(&given) {
+        Ok(request) => request,
+        Err(text) => return fail([b"ERR ", text.as_bytes()].concat(), false),
+    };
+    // The next command must not see this one's borrow: converting may collect garbage.
+    let reply = server.borrow_mut().call(request.borrow());
+    match reply {
+        Ok(reply) => match convert::to_lua(lua, &reply)? {
+            error @ Value::Table(_) if raises && reply.first() == Some(&b'-') => {
+                Err(Thrown::Value(error).into())
+            }
+            value => Ok(value),
+        },
+        Err(text) => fail(with_code(&text), true),
+    }
+}
+
+/// Some refusals bring their own code, behind a minus.
+fn with_code(text: &[u8]) -> Vec<u8> {
+    match text.strip_prefix(b"-") {
+        Some(text) => text.to_vec(),
+        None => [b"ERR ", text].concat(),
+    }
+}
+
+/// Makes a request of the arguments of `redis.call`.
+fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
+    if given.is_empty() {
+        return Err("Please specify at least one argument for this redis lib call");
+    }
+    let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(given.len());
+    for value in given {
+        arguments.push(match value {
+            Value::String(text) => text.as_bytes().to_vec(),
+            Value::Integer(value) => number::format(*value as f64, number::ALL_DIGITS).into_bytes(),
+            Value::Number(value) => number::format(*value, number::ALL_DIGITS).into_bytes(),
+            _ => return Err("Lua redis lib command arguments must be strings or integers"),
+        });
+    }
+    Ok(request(arguments))
+}
+
+/// `redis.acl_check_cmd(command, ...)`
+fn acl_check_cmd(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+    let request = command(&given.into_values()).map_err(refused)?;
+    match server.borrow().may_run(request.borrow()) {
+        Some(may) => Ok(Value::Boolean(may)),
+        None => Err(refused("Invalid command passed to redis.acl_check_cmd()")),
+    }
+}
+
+/// `redis.log(level, text, ...)`
+fn log(lua: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+    if given.len() < 2 {
+        return Err(refused("redis.log() requires two arguments or more."));
+    }
+    let Some(level) = given.as_number(1)? else {
+        return Err(refused("First argument must be a number (log level)."));
+    };
+    let level = usize::try_from(number::to_integer(level)).ok().and_then(|at| LEVELS.get(at));
+    let Some(&(_, level)) = level else { return Err(refused("Invalid debug level.")) };
+    let mut line = Vec::new();
+    for number in 2..=given.len() {
+        if let Some(text) = super::arguments::string(lua, given.get(number))? {
+            if number > 2 {
+                line.push(b' ');
+            }
+            line.extend_from_slice(&text.as_bytes());
+        }
+    }
+    server.borrow().log(level, &line);
+    Ok(Value::Nil)
+}
+
+/// `redis.setresp(version)`
+fn setresp(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+    if given.len() != 1 {
+        return Err(refused("redis.setresp() requires one argument."));
+    }
+    let protocol = match given.as_number(1)?.map(number::to_integer) {
+        Some(2) => Protocol::Resp2,
+        Some(3) => Protocol::Resp3,
+        _ => return Err(refused("RESP version must be 2 or 3.")),
+    };
+    server.borrow_mut().set_protocol(protocol);
+    Ok(Value::Nil)
+}
+
+/// `redis.set_repl(flags)`: there is nobody to replicate to.
+fn set_repl(given: &Arguments<'_>) -> Result<Value> {
+    if given.len() != 1 {
+        return Err(refused("redis.set_repl() requires two arguments."));
+    }
+    match given.as_number(1)?.map_or(0, number::to_integer) {
+        0..=3 => Ok(Value::Nil),
+        _ => Err(refused(
+            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+        )),
+    }
+}
+
+/// `redis.sha1hex(text)`
+fn sha1hex(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
+    if given.len() != 1 {
+        return Err(refused("wrong number of arguments"));
+    }
+    let text = super::arguments::string(lua, given.get(1))?;
+    let hex = text.map_or_else(|| sha::hex(b""), |text| sha::hex(&text.as_bytes()));
+    lua.create_string(hex).map(Value::String)
+}
+
+/// `redis.error_reply(text)`
+fn error_reply(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
+    let (1, Some(Value::String(text))) = (given.len(), given.get(1)) else {
+        return error_table(lua, WRONG, false);
+    };
+    let text = text.as_bytes();
+    let text = memchr::memchr(0, &text).map_or(&*text, |end| &text[..end]);
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let error = match memchr::memchr(b' ', text) {
+        Some(end) => [&text[..=end], trimmed(&text[end + 1..])].concat(),
+        None => [b"ERR ", trimmed(text)].concat(),
+    };
+    error_table(lua, &error, false)
+}
+
+/// `redis.status_reply(text)`
+fn status_reply(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
+    let (1, Some(Value::String(text))) = (given.len(), given.get(1)) else {
+        return error_table(lua, WRONG, false);
+    };
+    let table = lua.create_table()?;
+    table.raw_set("ok", text.clone())?;
+    Ok(Value::Table(table))
+}
+
+const WRONG: &[u8] = b"ERR wrong number or type of arguments";
+
+/// Without line ends around it.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = text.iter().take_while(|byte| is_end(byte)).count();
+    let text = &text[start..];
+    let end = text.iter().rev().take_while(|byte| is_end(byte)).count();
+    &text[..text.len() - end]
+}
+
+/// Says that a script is to end, wherever it may be.
+pub(super) fn check_alive(server: &Server) -> Result<()> {
+    // A command that is running looks by itself.
+    match server.try_borrow() {
+        Ok(server) if server.is_killed() => Err(Error::from(Thrown::Killed)),
+        _ => Ok(()),
+    }
+}

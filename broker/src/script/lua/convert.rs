@@ -1,0 +1,322 @@
+//! Replies of commands to what a script sees, and what a script returns to a reply.
+//!
+//! Only what our own commands answer is read here, so it is well formed; what a script returns may
+//! be anything.
+
+use mlua::{Error, Lua, Result, Table, Value};
+
+use super::failure::error_table;
+use super::{number, write};
+use crate::resp::Protocol;
+use crate::resp::reply;
+
+/// What Lua's stack can hold (`LUAI_MAXCSTACK`), as far as nested replies may fill it.
+const DEPTH_MAX: usize = 7995;
+/// mlua holds some thousand values at a time; what lies deeper is held by Lua.
+const DEPTH_HELD_MAX: usize = 1000;
+/// No reply of a script is larger.
+const REPLY_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Reads a reply, and returns what the script sees of it.
+pub(super) fn to_lua(lua: &Lua, reply: &[u8]) -> Result<Value> {
+    Reader { lua, rest: reply }.value()
+}
+
+/// A reply that is being read.
+struct Reader<'a> {
+    lua: &'a Lua,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self) -> Result<Value> {
+        let Some((&kind, rest)) = self.rest.split_first() else { return Err(malformed()) };
+        self.rest = rest;
+        match kind {
+            b':' => Ok(Value::Number(self.number()? as f64)),
+            b'+' => {
+                let text = self.lua.create_string(self.line()?)?;
+                self.single("ok", Value::String(text))
+            }
+            b'-' => {
+                let line = self.line()?;
+                error_table(self.lua, &with_code(line), true)
+            }
+            b'$' => match self.number()? {
+                ..0 => Ok(Value::Boolean(false)),
+                length => Ok(Value::String(self.lua.create_string(self.bulk(length)?)?)),
+            },
+            b'*' => match self.number()? {
+                ..0 => Ok(Value::Boolean(false)),
+                length => self.array(length),
+            },
+            b'_' => self.line().map(|_| Value::Nil),
+            b'#' => self.line().map(|line| Value::Boolean(line == b"t")),
+            b',' => {
+                let value =
+                    std::str::from_utf8(self.line()?).ok().and_then(|text| text.parse().ok());
+                self.single("double", Value::Number(value.unwrap_or(f64::NAN)))
+            }
+            b'(' => {
+                let text = self.lua.create_string(self.line()?)?;
+                self.single("big_number", Value::String(text))
+            }
+            b'=' => self.verbatim(),
+            b'%' => self.map(),
+            b'~' => self.set(),
+            b'|' => {
+                for _ in 0..self.number()? * 2 {
+                    self.value()?;
+                }
+                self.value()
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    fn array(&mut self, length: i64) -> Result<Value> {
+        let table = self.lua.create_table()?;
+        for index in 1..=length {
+            let value = self.value()?;
+            table.raw_set(index, value)?;
+        }
+        Ok(Value::Table(table))
+    }
+
+    fn map(&mut self) -> Result<Value> {
+        let table = self.lua.create_table()?;
+        for _ in 0..self.number()? {
+            let (key, value) = (self.value()?, self.value()?);
+            table.raw_set(key, value)?;
+        }
+        self.single("map", Value::Table(table))
+    }
+
+    fn set(&mut self) -> Result<Value> {
+        let table = self.lua.create_table()?;
+        for _ in 0..self.number()? {
+            let member = self.value()?;
+            table.raw_set(member, true)?;
+        }
+        self.single("set", Value::Table(table))
+    }
+
+    fn verbatim(&mut self) -> Result<Value> {
+        let length = self.number()?;
+        let text = self.bulk(length)?;
+        let (format, text) = text.split_at_checked(4).ok_or_else(malformed)?;
+        let table = self.lua.create_table()?;
+        table.raw_set("string", self.lua.create_string(text)?)?;
+        table.raw_set("format", self.lua.create_string(&format[..3])?)?;
+        self.single("verbatim_string", Value::Table(table))
+    }
+
+    fn single(&self, name: &str, value: Value) -> Result<Value> {
+        let table = self.lua.create_table()?;
+        table.raw_set(name, value)?;
+        Ok(Value::Table(table))
+    }
+
+    fn line(&mut self) -> Result<&'a [u8]> {
+        let end = memchr::memchr(b'\r', self.rest).ok_or_else(malformed)?;
+        let line = &self.rest[..end];
+        self.rest = self.rest.get(end + 2..).ok_or_else(malformed)?;
+        Ok(line)
+    }
+
+    fn number(&mut self) -> Result<i64> {
+        let line = self.line()?;
+        crate::resp::request::integer(line).ok_or_else(malformed)
+    }
+
+    fn bulk(&mut self, length: i64) -> Result<&'a [u8]> {
+        let length = usize::try_from(length).map_err(|_| malformed())?;
+        let text = self.rest.get(..length).ok_or_else(malformed)?;
+        self.rest = self.rest.get(length + 2..).ok_or_else(malformed)?;
+        Ok(text)
+    }
+}
+
+fn malformed() -> Error {
+    Error::runtime("a command answered what is no reply")
+}
+
+/// Redis takes the first word for the code, and `ERR` where there is but one.
+fn with_code(line: &[u8]) -> Vec<u8> {
+    match line.contains(&b' ') {
+        true => line.to_vec(),
+        false => [b"ERR ", line].concat(),
+    }
+}
+
+/// What a script returned.
+pub(super) struct Returned {
+    pub(super) bytes: Vec<u8>,
+    /// The error that it is, unless that has been counted.
+    pub(super) error: Option<Vec<u8>>,
+}
+
+/// The versions of the protocol that matter to what a script returns.
+#[derive(Clone, Copy)]
+pub(super) struct Protocols {
+    /// The caller's.
+    pub(super) client: Protocol,
+    /// What the script set.
+    pub(super) script: Protocol,
+}
+
+/// Writes what a script returned as the reply of its caller.
+pub(super) fn to_reply(lua: &Lua, value: Value, protocols: Protocols) -> Result<Returned> {
+    let mut writer = Writer { lua, protocols, out: Vec::new(), error: None, path: None };
+    writer.value(value, 1)?;
+    Ok(Returned { bytes: writer.out, error: writer.error })
+}
+
+/// A reply that is being written.
+struct Writer<'a> {
+    lua: &'a Lua,
+    protocols: Protocols,
+    out: Vec<u8>,
+    error: Option<Vec<u8>>,
+    /// The tables that the one at hand lies in, as far as they are [deep](DEPTH_HELD_MAX).
+    path: Option<Table>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: Value, depth: usize) -> Result<()> {
+        if depth > DEPTH_MAX {
+            write::line(&mut self.out, b'-', b"ERR reached lua stack limit");
+            return Ok(());
+        }
+        if self.out.len() > REPLY_BYTES_MAX {
+            return Err(Error::MemoryError("not enough memory".to_owned()));
+        }
+        let Protocols { client, script } = self.protocols;
+        match value {
+            Value::String(text) => reply::bulk(&mut self.out, &text.as_bytes()),
+            Value::Integer(value) => self.integer(value),
+            Value::Number(value) => self.integer(number::to_integer(value)),
+            Value::Boolean(true) if script == Protocol::Resp2 => self.integer(1),
+            Value::Boolean(false) if script == Protocol::Resp2 => self.null(),
+            Value::Boolean(value) => match client {
+                Protocol::Resp2 => self.integer(value.into()),
+                Protocol::Resp3 => {
+                    write::line(&mut self.out, b'#', if value { b"t" } else { b"f" });
+                }
+            },
+            Value::Table(table) => self.table(table, depth)?,
+            _ => self.null(),
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, table: Table, depth: usize) -> Result<()> {
+        if let Value::String(error) = table.raw_get("err")? {
+            let error = until_nul(&error.as_bytes()).to_vec();
+            let is_counted: Value = table.get("ignore_error_stats_update")?;
+            if !matches!(is_counted, Value::Boolean(true)) {
+                self.error = Some(error.clone());
+            }
+            write::line(&mut self.out, b'-', &error);
+        } else if let Value::String(status) = table.raw_get("ok")? {
+            write::line(&mut self.out, b'+', until_nul(&status.as_bytes()));
+        } else if let Some(value) = as_number(&table.raw_get("double")?) {
+            write::double(&mut self.out, self.protocols.client, value);
+        } else if let Value::String(digits) = table.raw_get("big_number")? {
+            let digits = digits.as_bytes();
+            match self.protocols.client {
+                Protocol::Resp2 => reply::bulk(&mut self.out, &write::one_line(&digits)),
+                Protocol::Resp3 => write::line(&mut self.out, b'(', &digits),
+            }
+        } else if let Some((format, text)) = verbatim(&table)? {
+            match self.protocols.client {
+                Protocol::Resp2 => reply::bulk(&mut self.out, &text),
+                Protocol::Resp3 => write::verbatim(&mut self.out, &format, &text),
+            }
+        } else if let Value::Table(map) = table.raw_get("map")? {
+            let length = map.pairs::<Value, Value>().count();
+            match self.protocols.client {
+                Protocol::Resp2 => write::header(&mut self.out, b'*', length * 2),
+                Protocol::Resp3 => write::header(&mut self.out, b'%', length),
+            }
+            for pair in map.pairs::<Value, Value>() {
+                let (key, value) = pair?;
+                self.value(key, depth + 4)?;
+                self.value(value, depth + 3)?;
+            }
+        } else if let Value::Table(set) = table.raw_get("set")? {
+            let kind = if self.protocols.client == Protocol::Resp2 { b'*' } else { b'~' };
+            write::header(&mut self.out, kind, set.pairs::<Value, Value>().count());
+            for pair in set.pairs::<Value, Value>() {
+                self.value(pair?.0, depth + 3)?;
+            }
+        } else {
+            self.array(table, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an array, which ends before its first nil.
+    fn array(&mut self, table: Table, depth: usize) -> Result<()> {
+        let mut length = 0;
+        while !table.raw_get::<Value>(length + 1)?.is_nil() {
+            length += 1;
+        }
+        write::header(&mut self.out, b'*', length);
+        if depth <= DEPTH_HELD_MAX {
+            for index in 1..=length {
+                self.value(table.raw_get(index)?, depth + 1)?;
+            }
+            return Ok(());
+        }
+        self.path()?.raw_set(depth, table)?;
+        for index in 1..=length {
+            let item = self.path()?.raw_get::<Table>(depth)?.raw_get(index)?;
+            self.value(item, depth + 1)?;
+        }
+        self.path()?.raw_set(depth, Value::Nil)
+    }
+
+    fn path(&mut self) -> Result<&Table> {
+        let made = match self.path.take() {
+            Some(path) => path,
+            None => self.lua.create_table()?,
+        };
+        Ok(self.path.insert(made))
+    }
+
+    fn integer(&mut self, value: i64) {
+        write::line(&mut self.out, b':', itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn null(&mut self) {
+        self.out.extend_from_slice(match self.protocols.client {
+            Protocol::Resp2 => b"$-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+}
+
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(value) => Some(*value as f64),
+        Value::Number(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// Returns the format and the text of a verbatim string, if the table is one.
+fn verbatim(table: &Table) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let Value::Table(parts) = table.raw_get("verbatim_string")? else { return Ok(None) };
+    match (parts.raw_get("format")?, parts.raw_get("string")?) {
+        (Value::String(format), Value::String(text)) => {
+            Ok(Some((format.as_bytes().to_vec(), text.as_bytes().to_vec())))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What C sees of a text.
+fn until_nul(text: &[u8]) -> &[u8] {
+    memchr::memchr(0, text).map_or(text, |end| &text[..end])
+}

@@ -1,0 +1,177 @@
+//! Errors between Lua and us.
+//!
+//! What our functions throw crosses Lua as a value of mlua's own, which no script must see: every
+//! place where a script can catch an error (`pcall`, `xpcall`, `coroutine.resume`) turns it into
+//! what Redis' C functions would have thrown, with [`Thrown::to_value`].
+
+use std::borrow::Cow;
+use std::fmt;
+
+use mlua::{Error, Lua, Result, Value};
+
+/// What one of our functions throws.
+#[derive(Debug)]
+pub(super) enum Thrown {
+    /// A text, with the place where it happened.
+    Text(Vec<u8>),
+    /// What Redis answered, or would have: a table with a field `err`.
+    Reply {
+        error: Vec<u8>,
+        /// Whether the command that failed has been counted.
+        is_counted: bool,
+    },
+    /// An error that came from the script, as it came.
+    Value(Value),
+    /// `SCRIPT KILL`; thrown again wherever a script catches it.
+    Killed,
+}
+
+/// What Redis says in a script that is killed.
+const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
+
+impl Thrown {
+    fn to_value(&self, lua: &Lua) -> Result<Value> {
+        match self {
+            Self::Text(text) => Ok(Value::String(lua.create_string(text)?)),
+            Self::Reply { error, is_counted } => error_table(lua, error, *is_counted),
+            Self::Value(value) => Ok(value.clone()),
+            Self::Killed => error_table(lua, KILLED, false),
+        }
+    }
+}
+
+impl fmt::Display for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an error on its way through a script")
+    }
+}
+
+impl std::error::Error for Thrown {}
+
+impl From<Thrown> for Error {
+    fn from(thrown: Thrown) -> Self {
+        Self::external(thrown)
+    }
+}
+
+/// Returns what a script sees of an error.
+pub(super) fn visible(lua: &Lua, error: Value) -> Result<Value> {
+    let Value::Error(error) = &error else { return Ok(error) };
+    match thrown(error) {
+        Some(thrown) => thrown.to_value(lua),
+        None => Ok(Value::String(lua.create_string(text_of(error))?)),
+    }
+}
+
+/// Whether it is [`Thrown::Killed`].
+pub(super) fn is_kill(error: &Value) -> bool {
+    matches!(error, Value::Error(error) if matches!(thrown(error), Some(Thrown::Killed)))
+}
+
+fn thrown(error: &Error) -> Option<&Thrown> {
+    match error {
+        Error::CallbackError { cause, .. } | Error::WithContext { cause, .. } => thrown(cause),
+        other => other.downcast_ref(),
+    }
+}
+
+/// The text of an error that mlua made.
+fn text_of(error: &Error) -> String {
+    match error {
+        Error::CallbackError { cause, .. } | Error::WithContext { cause, .. } => text_of(cause),
+        Error::MemoryError(_) => "not enough memory".to_owned(),
+        Error::RuntimeError(text) => {
+            text.split("\nstack traceback:").next().unwrap_or(text).to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What Lua itself says of an error that reached us.
+pub(super) fn message(error: &Error) -> String {
+    text_of(error)
+}
+
+pub(super) fn error_table(lua: &Lua, error: &[u8], is_counted: bool) -> Result<Value> {
+    let table = lua.create_table()?;
+    table.raw_set("err", lua.create_string(error)?)?;
+    if is_counted {
+        table.raw_set("ignore_error_stats_update", true)?;
+    }
+    Ok(Value::Table(table))
+}
+
+/// An error with the place in the script that called us, as `luaL_error` makes it.
+pub(super) fn error(lua: &Lua, text: impl AsRef<[u8]>) -> Error {
+    let place = place(lua, 1);
+    Thrown::Text([place.as_bytes(), text.as_ref()].concat()).into()
+}
+
+/// An error about an argument, counted from one, as `luaL_argerror` makes it.
+pub(super) fn argument_error(lua: &Lua, mut number: usize, text: impl AsRef<[u8]>) -> Error {
+    let (name, is_method) = lua
+        .inspect_stack(0, |frame| {
+            let names = frame.names();
+            (
+                names.name.map_or_else(|| "?".to_owned(), Cow::into_owned),
+                names.name_what == Some("method"),
+            )
+        })
+        .unwrap_or_else(|| ("?".to_owned(), false));
+    let text = text.as_ref();
+    if is_method {
+        number -= 1;
+        if number == 0 {
+            let start = format!("calling '{name}' on bad self (");
+            return error(lua, [start.as_bytes(), text, b")"].concat());
+        }
+    }
+    let start = format!("bad argument #{number} to '{name}' (");
+    error(lua, [start.as_bytes(), text, b")"].concat())
+}
+
+/// An error about the type of an argument, as `luaL_typerror` makes it.
+pub(super) fn type_error(lua: &Lua, number: usize, wanted: &str, found: Option<&Value>) -> Error {
+    let found = found.map_or("no value", type_name);
+    argument_error(lua, number, format!("{wanted} expected, got {found}"))
+}
+
+/// An error that Redis itself would answer, with the code `ERR`.
+pub(super) fn refused(text: &str) -> Error {
+    Thrown::Reply { error: format!("ERR {text}").into_bytes(), is_counted: false }.into()
+}
+
+/// What Lua calls the type of a value.
+pub(super) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) | Value::Number(_) => "number",
+        Value::LightUserData(_) | Value::Error(_) => "userdata",
+        other => other.type_name(),
+    }
+}
+
+/// Returns `user_script:3: ` where the function at `level` is a script's, as `luaL_where` does.
+fn place(lua: &Lua, level: usize) -> String {
+    let place = lua.inspect_stack(level, |frame| {
+        let line = frame.current_line()?;
+        let source = frame.source().short_src?.into_owned();
+        Some(format!("{source}:{line}: "))
+    });
+    place.flatten().unwrap_or_default()
+}
+
+/// Returns the source and the line of the innermost function that is not one of ours.
+pub(super) fn source_and_line(lua: &Lua) -> Option<(String, i64)> {
+    let at = |level: usize| {
+        lua.inspect_stack(level, |frame| {
+            let source = frame.source();
+            let line = frame.current_line().and_then(|line| i64::try_from(line).ok());
+            let name = source.source.map_or_else(String::new, Cow::into_owned);
+            let is_ours = matches!(source.what, "C" | "tail") || name == "=prelude";
+            (is_ours, name, line.unwrap_or(-1))
+        })
+    };
+    // Between us and the function that called may stand one of mlua's.
+    let inner = (1..=6).find_map(|level| at(level).filter(|(is_ours, ..)| !is_ours));
+    inner.or_else(|| at(2)).map(|(_, name, line)| (name, line))
+}

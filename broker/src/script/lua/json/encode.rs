@@ -1,0 +1,178 @@
+//! Values to JSON.
+
+use mlua::{Error, Lua, Result, Table, Value};
+
+use super::{Invalid, Settings, Shared};
+use crate::script::lua::arguments::Arguments;
+use crate::script::lua::failure::{argument_error, error, type_name};
+use crate::script::lua::number;
+
+/// No text that a script makes is larger.
+const TEXT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
+const STACK_SLOTS_MAX: usize = 7990;
+
+/// A text that is being written.
+struct Writer<'a> {
+    lua: &'a Lua,
+    settings: Settings,
+    out: Vec<u8>,
+    depth: i32,
+    /// How much of Lua's stack the original would use.
+    slots: usize,
+}
+
+pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Result<Value> {
+    if given.len() != 1 {
+        return Err(argument_error(lua, 1, "expected 1 argument"));
+    }
+    let settings = settings.borrow().clone();
+    let mut writer = Writer { lua, settings, out: Vec::new(), depth: 0, slots: 0 };
+    writer.value(&given.value(1))?;
+    lua.create_string(writer.out).map(Value::String)
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value) -> Result<()> {
+        if self.out.len() > TEXT_BYTES_MAX {
+            return Err(error(self.lua, "not enough memory"));
+        }
+        match value {
+            Value::String(text) => self.string(&text.as_bytes()),
+            Value::Integer(value) => self.number(*value as f64)?,
+            Value::Number(value) => self.number(*value)?,
+            Value::Boolean(true) => self.out.extend_from_slice(b"true"),
+            Value::Boolean(false) => self.out.extend_from_slice(b"false"),
+            Value::Table(table) => self.table(table)?,
+            Value::Nil => self.out.extend_from_slice(b"null"),
+            Value::LightUserData(pointer) if pointer.0.is_null() => {
+                self.out.extend_from_slice(b"null");
+            }
+            other => return Err(self.refused(other, "type not supported")),
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        self.out.push(b'"');
+        for &byte in text {
+            match byte {
+                b'"' => self.out.extend_from_slice(b"\\\""),
+                b'\\' => self.out.extend_from_slice(b"\\\\"),
+                b'/' => self.out.extend_from_slice(b"\\/"),
+                0x08 => self.out.extend_from_slice(b"\\b"),
+                b'\t' => self.out.extend_from_slice(b"\\t"),
+                b'\n' => self.out.extend_from_slice(b"\\n"),
+                0x0c => self.out.extend_from_slice(b"\\f"),
+                b'\r' => self.out.extend_from_slice(b"\\r"),
+                0..0x20 | 0x7f => self.out.extend(format!("\\u{byte:04x}").bytes()),
+                _ => self.out.push(byte),
+            }
+        }
+        self.out.push(b'"');
+    }
+
+    fn number(&mut self, value: f64) -> Result<()> {
+        if !value.is_finite() {
+            match self.settings.encode_invalid {
+                Invalid::Refused => {
+                    return Err(self.refused(&Value::Number(value), "must not be NaN or Inf"));
+                }
+                Invalid::Written if value.is_nan() => self.out.extend_from_slice(b"nan"),
+                Invalid::Written => self.out.extend(number::format(value, 14).bytes()),
+                Invalid::Null => self.out.extend_from_slice(b"null"),
+            }
+            return Ok(());
+        }
+        let digits = usize::try_from(self.settings.digits).unwrap_or(14);
+        self.out.extend(number::format(value, digits).bytes());
+        Ok(())
+    }
+
+    fn table(&mut self, table: &Table) -> Result<()> {
+        self.depth += 1;
+        if self.depth > self.settings.encode_depth_max || self.slots + 3 > STACK_SLOTS_MAX {
+            let text = format!("Cannot serialise, excessive nesting ({})", self.depth);
+            return Err(error(self.lua, text));
+        }
+        let used = self.slots;
+        match self.array_length(table)? {
+            Some(length @ 1..) => {
+                self.slots += 1;
+                self.array(table, length)?;
+            }
+            _ => {
+                self.slots += 2;
+                self.object(table)?;
+            }
+        }
+        self.slots = used;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Returns how long an array is; nothing for what must be an object.
+    fn array_length(&self, table: &Table) -> Result<Option<i64>> {
+        let (mut last, mut items) = (0_i64, 0_i64);
+        for pair in table.pairs::<Value, Value>() {
+            let key = match pair?.0 {
+                Value::Integer(key) => key,
+                Value::Number(key) if key.floor() == key => number::to_integer(key),
+                _ => return Ok(None),
+            };
+            if key < 1 {
+                return Ok(None);
+            }
+            last = last.max(key);
+            items += 1;
+        }
+        let Settings { sparse_ratio, sparse_safe, .. } = self.settings;
+        let is_sparse = sparse_ratio > 0
+            && last > items.saturating_mul(sparse_ratio.into())
+            && last > i64::from(sparse_safe);
+        match is_sparse {
+            true if self.settings.sparse_convert => Ok(None),
+            true => Err(self.refused(&Value::Table(table.clone()), "excessively sparse array")),
+            false => Ok(Some(last)),
+        }
+    }
+
+    fn array(&mut self, table: &Table, length: i64) -> Result<()> {
+        self.out.push(b'[');
+        for index in 1..=length {
+            if index > 1 {
+                self.out.push(b',');
+            }
+            self.value(&table.raw_get(index)?)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn object(&mut self, table: &Table) -> Result<()> {
+        self.out.push(b'{');
+        for (index, pair) in table.pairs::<Value, Value>().enumerate() {
+            let (key, value) = pair?;
+            if index > 0 {
+                self.out.push(b',');
+            }
+            match &key {
+                Value::String(key) => self.string(&key.as_bytes()),
+                Value::Integer(_) | Value::Number(_) => {
+                    self.out.push(b'"');
+                    self.value(&key)?;
+                    self.out.push(b'"');
+                }
+                other => return Err(self.refused(other, "table key must be a number or string")),
+            }
+            self.out.push(b':');
+            self.value(&value)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn refused(&self, value: &Value, reason: &str) -> Error {
+        error(self.lua, format!("Cannot serialise {}: {reason}", type_name(value)))
+    }
+}

@@ -1,0 +1,60 @@
+-- Where a script can catch an error it must see what Redis shows, and nothing of how we throw it.
+local seen, alive, raw_pcall, raw_xpcall, raw_resume, create, select, type, error = ...
+
+local depth = 0
+
+local function plain(err)
+  err = seen(err)
+  if type(err) == 'table' then
+    local text = err.err
+    if type(text) == 'string' or type(text) == 'number' then return text end
+  end
+  return err
+end
+
+local function caught(ok, ...)
+  if ok then return ok, ... end
+  return false, plain((...))
+end
+
+local function caught_by_handler(ok, ...)
+  if not ok then alive() end
+  return ok, ...
+end
+
+local function resumed(ok, ...)
+  depth = depth - 1
+  if ok then return ok, ... end
+  return false, seen((...))
+end
+
+local function results(ok, ...)
+  if ok then return ... end
+  error((...), 3)
+end
+
+local function pcall(...)
+  if (...) == nil and select('#', ...) == 0 then return end
+  return caught(raw_pcall(...))
+end
+
+local function xpcall(f, handler, ...)
+  return caught_by_handler(raw_xpcall(f, function(err) return handler(seen(err)) end, ...))
+end
+
+-- Lua 5.1 does not count how deep coroutines call each other, and would run out of stack.
+local function resume(co, ...)
+  if type(co) ~= 'thread' then return raw_resume(co, ...) end
+  if depth >= 32 then return false, 'C stack overflow' end
+  depth = depth + 1
+  return resumed(raw_resume(co, ...))
+end
+
+local function wrap(f)
+  local co = create(f)
+  return function(...) return results(resume(co, ...)) end
+end
+
+local function begin() depth = 0 end
+
+return pcall, xpcall, resume, wrap, begin

@@ -1,0 +1,446 @@
+//! Lua as Redis restricts it: no files, no system, and nothing that outlives a script.
+//!
+//! Redis' own Lua knows tables that cannot be changed; ours does not. What scripts see in place of
+//! such a table is an empty one that finds everything in the real one and refuses to be written:
+//! a **front**. The functions that would look behind it (`rawget`, `pairs`, `setmetatable`) are
+//! ours, and know fronts.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use mlua::chunk::ChunkMode;
+use mlua::{
+    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table,
+    Value, VmState,
+};
+
+use super::api::{self, Server};
+use super::arguments::{Arguments, anonymous, function};
+use super::failure::{self, Thrown, argument_error, error, type_error};
+use super::{bits, json, msgpack, pack, patterns};
+
+/// What scripts may hold in all.
+pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How many instructions run until somebody looks whether the script is to end.
+const INSTRUCTIONS: u32 = 10_000;
+
+/// What Lua's own library has that scripts may use as it is.
+const KEPT: [&str; 9] =
+    ["assert", "error", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "gcinfo"];
+
+/// A place for scripts to run in.
+pub(super) struct Sandbox {
+    pub(super) lua: Lua,
+    /// What scripts take for their globals.
+    front: Table,
+    /// What stands behind it.
+    globals: Table,
+    xpcall: Function,
+    handler: Function,
+    begin: Function,
+}
+
+/// What stands behind each front, by its address. Fronts are never collected.
+type Fronts = Rc<RefCell<HashMap<*const c_void, Table>>>;
+
+impl Sandbox {
+    pub(super) fn new(server: &Server) -> Result<Self> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let original = lua.globals();
+        let fronts = Fronts::default();
+        let globals = lua.create_table()?;
+        for name in KEPT {
+            globals.raw_set(name, original.raw_get::<Value>(name)?)?;
+        }
+        globals.raw_set("_VERSION", "Lua 5.1")?;
+        own_functions(&lua, &original, &globals, &fronts)?;
+        for (name, library) in [
+            ("redis", api::library(&lua, server)?),
+            ("bit", bits::library(&lua)?),
+            ("struct", pack::library(&lua)?),
+            ("cmsgpack", msgpack::library(&lua)?),
+            ("cjson", json::library(&lua)?),
+            ("math", math(&lua, &original)?),
+            ("table", original.raw_get("table")?),
+            ("string", patterns::library(&lua, original.raw_get("string")?, &original)?),
+        ] {
+            globals.raw_set(name, front_of(&lua, &fronts, &library)?)?;
+        }
+        let begin = catching_functions(&lua, &original, &globals, &fronts, server)?;
+        let front = front_of(&lua, &fronts, &globals)?;
+        globals.raw_set("_G", &front)?;
+        guard_missing(&lua, &globals)?;
+        string_methods(&lua, &globals, &fronts)?;
+        lua.set_globals(front.clone())?;
+        let killer = server.clone();
+        lua.set_global_hook(
+            HookTriggers::new().every_nth_instruction(INSTRUCTIONS),
+            move |_, _| api::check_alive(&killer).map(|()| VmState::Continue),
+        )?;
+        let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
+        lua.set_memory_limit(MEMORY_BYTES_MAX)?;
+        Ok(Self { front, globals, xpcall: original.raw_get("xpcall")?, handler, begin, lua })
+    }
+
+    /// Compiles a script.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, in Lua's words.
+    pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, String> {
+        let chunk = self.lua.load(code).set_name("@user_script").set_mode(ChunkMode::Text);
+        chunk.into_function().map_err(|error| match &error {
+            Error::SyntaxError { message, .. } => message.clone(),
+            other => failure::message(other),
+        })
+    }
+
+    /// Runs a function; returns what it returned, or the error that ended it.
+    pub(super) fn run(
+        &self,
+        script: &Function,
+        keys: &[Vec<u8>],
+        arguments: &[Vec<u8>],
+    ) -> Result<std::result::Result<Value, Value>> {
+        self.lua.set_globals(self.front.clone())?;
+        script.set_environment(self.front.clone())?;
+        self.begin.call::<()>(())?;
+        self.globals.raw_set("KEYS", self.list(keys)?)?;
+        self.globals.raw_set("ARGV", self.list(arguments)?)?;
+        let (ok, value): (bool, Value) = self.xpcall.call((script, &self.handler))?;
+        Ok(if ok { Ok(value) } else { Err(value) })
+    }
+
+    fn list(&self, items: &[Vec<u8>]) -> Result<Table> {
+        let table = self.lua.create_table_with_capacity(items.len(), 0)?;
+        for (index, item) in items.iter().enumerate() {
+            table.raw_set(index + 1, self.lua.create_string(item)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Forgets what the last script left behind.
+    pub(super) fn tidy(&self) {
+        let _ = self.globals.raw_set("KEYS", Value::Nil);
+        let _ = self.globals.raw_set("ARGV", Value::Nil);
+    }
+}
+
+/// Turns whatever a script threw into a table that says where it happened.
+fn handle(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
+    let error = failure::visible(lua, given.value(1))?;
+    let table = match error {
+        Value::Table(table) => table,
+        other => {
+            let text = shown(lua, other)?;
+            let table = lua.create_table()?;
+            table.raw_set("err", lua.create_string([b"ERR ", &*text.as_bytes()].concat())?)?;
+            table
+        }
+    };
+    if let Some((source, line)) = failure::source_and_line(lua) {
+        table.set("source", source)?;
+        table.set("line", line)?;
+    }
+    Ok(Value::Table(table))
+}
+
+/// What `tostring` makes of a value.
+fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
+    if let Some(text) = super::arguments::string(lua, Some(&value))? {
+        return Ok(text);
+    }
+    match value {
+        Value::Nil => lua.create_string("nil"),
+        Value::Boolean(value) => lua.create_string(value.to_string()),
+        other => {
+            let text = other.to_string()?;
+            lua.create_string(text)
+        }
+    }
+}
+
+/// Makes what scripts see in place of a table that they must not change.
+fn front_of(lua: &Lua, fronts: &Fronts, real: &Table) -> Result<Table> {
+    let front = lua.create_table()?;
+    let rules = lua.create_table()?;
+    rules.raw_set("__index", real)?;
+    rules.raw_set("__newindex", lua.create_function(|lua, _: MultiValue| read_only::<()>(lua))?)?;
+    front.set_metatable(Some(rules))?;
+    fronts.borrow_mut().insert(front.to_pointer(), real.clone());
+    // Kept for ever, so that no other table gets its address.
+    lua.create_registry_value(&front).map(std::mem::forget)?;
+    Ok(front)
+}
+
+fn read_only<R>(lua: &Lua) -> Result<R> {
+    Err(error(lua, READ_ONLY))
+}
+
+const READ_ONLY: &[u8] = b"Attempt to modify a readonly table";
+
+/// Globals that do not exist are an error, not nil.
+fn guard_missing(lua: &Lua, globals: &Table) -> Result<()> {
+    let rules = lua.create_table()?;
+    function(lua, &rules, "__index", |lua, given| -> Result<()> {
+        let Some(name) = super::arguments::string(lua, given.get(2))? else {
+            let text = "Second argument to luaProtectedTableError must be a string or number";
+            return Err(error(lua, text));
+        };
+        let start = b"Script attempted to access nonexistent global variable '";
+        Err(error(lua, [&start[..], &name.as_bytes(), b"'"].concat()))
+    })?;
+    globals.set_metatable(Some(rules))?;
+    Ok(())
+}
+
+/// Lets strings have methods, through a table that cannot be changed either.
+fn string_methods(lua: &Lua, globals: &Table, fronts: &Fronts) -> Result<()> {
+    let rules = lua.create_table()?;
+    rules.raw_set("__index", globals.raw_get::<Table>("string")?)?;
+    let shown = front_of(lua, fronts, &rules)?;
+    rules.raw_set("__metatable", shown)?;
+    lua.set_type_metatable::<LuaString>(Some(rules));
+    Ok(())
+}
+
+/// The functions of Lua's library that scripts must not have as they are.
+fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) -> Result<()> {
+    let behind = |fronts: &Fronts, table: &Table| fronts.borrow().get(&table.to_pointer()).cloned();
+    let next: Function = original.raw_get("next")?;
+
+    let known = fronts.clone();
+    function(lua, globals, "rawget", move |lua, given| {
+        let table = given.table(1)?;
+        let Some(key) = given.get(2) else {
+            return Err(argument_error(lua, 2, "value expected"));
+        };
+        behind(&known, &table).unwrap_or(table).raw_get::<Value>(key)
+    })?;
+    let known = fronts.clone();
+    function(lua, globals, "rawset", move |lua, given| {
+        let table = given.table(1)?;
+        let (Some(key), Some(value)) = (given.get(2), given.get(3)) else {
+            return Err(argument_error(lua, given.len() + 1, "value expected"));
+        };
+        match key {
+            _ if behind(&known, &table).is_some() => {
+                return Err(Thrown::Text(READ_ONLY.to_vec()).into());
+            }
+            Value::Nil => return Err(error(lua, "table index is nil")),
+            Value::Number(key) if key.is_nan() => return Err(error(lua, "table index is NaN")),
+            _ => table.raw_set(key, value)?,
+        }
+        Ok(table)
+    })?;
+    let (known, raw_next) = (fronts.clone(), next.clone());
+    function(lua, globals, "pairs", move |_, given| {
+        let table = given.table(1)?;
+        Ok((raw_next.clone(), behind(&known, &table).unwrap_or(table)))
+    })?;
+    let known = fronts.clone();
+    function(lua, globals, "next", move |_, given| -> Result<MultiValue> {
+        let table = given.table(1)?;
+        let table = behind(&known, &table).unwrap_or(table);
+        let found = next.call::<MultiValue>((table, given.value(2)));
+        found.map_err(|failed| Thrown::Text(failure::message(&failed).into_bytes()).into())
+    })?;
+    let known = fronts.clone();
+    function(lua, globals, "setmetatable", move |lua, given| {
+        let table = given.table(1)?;
+        let rules = match given.get(2) {
+            Some(Value::Nil) => None,
+            Some(Value::Table(rules)) => Some(rules.clone()),
+            _ => return Err(argument_error(lua, 2, "nil or table expected")),
+        };
+        if behind(&known, &table).is_some() {
+            return Err(Thrown::Text(READ_ONLY.to_vec()).into());
+        }
+        if let Some(old) = table.metatable()
+            && !old.raw_get::<Value>("__metatable")?.is_nil()
+        {
+            return Err(error(lua, "cannot change a protected metatable"));
+        }
+        table.set_metatable(rules)?;
+        Ok(table)
+    })?;
+    let (known, raw) = (fronts.clone(), original.raw_get::<Function>("getmetatable")?);
+    function(lua, globals, "getmetatable", move |lua, given| {
+        let Some(value) = given.get(1) else {
+            return Err(argument_error(lua, 1, "value expected"));
+        };
+        match value {
+            Value::Table(table) if behind(&known, table).is_some() => {
+                // Only the globals have rules that a script can see.
+                let rules = behind(&known, table).and_then(|real| real.metatable());
+                let rules = rules.map(|rules| front_of(lua, &known, &rules)).transpose()?;
+                Ok(rules.map_or(Value::Nil, Value::Table))
+            }
+            value => raw.call(value),
+        }
+    })?;
+    function(lua, globals, "unpack", |lua, given| unpack(lua, &given))?;
+    function(lua, globals, "collectgarbage", |lua, given| collect_garbage(lua, &given))?;
+    load_functions(lua, original, globals)
+}
+
+fn unpack(lua: &Lua, given: &Arguments<'_>) -> Result<MultiValue> {
+    /// What Lua's stack can hold (`LUAI_MAXCSTACK`).
+    const RESULTS_MAX: i64 = 7999;
+
+    let table = given.table(1)?;
+    let first: i64 = if given.is_nil(2) { 1 } else { given.int(2)?.into() };
+    let last = match given.is_nil(3) {
+        true => i64::try_from(table.raw_len()).unwrap_or(i64::MAX),
+        false => given.int(3)?.into(),
+    };
+    if last - first >= RESULTS_MAX {
+        return Err(error(lua, "too many results to unpack"));
+    }
+    (first..=last).map(|index| table.raw_get::<Value>(index)).collect()
+}
+
+/// Scripts may ask for a collection, and cannot turn it off.
+fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<f64> {
+    let option = if given.is_nil(1) { lua.create_string("collect")? } else { given.string(1)? };
+    let option = option.as_bytes();
+    match &*option {
+        b"collect" => lua.gc_collect().map(|()| 0.0),
+        b"count" => Ok(lua.used_memory() as f64 / 1024.0),
+        b"step" | b"stop" | b"restart" | b"setpause" | b"setstepmul" => Ok(0.0),
+        other => Err(argument_error(lua, 1, [b"invalid option '", other, b"'"].concat())),
+    }
+}
+
+/// `loadstring` and `load`, which take text only.
+fn load_functions(lua: &Lua, original: &Table, globals: &Table) -> Result<()> {
+    let raw: Function = original.raw_get("loadstring")?;
+    let load_text = Rc::new(move |lua: &Lua, text: &[u8], name: &LuaString| {
+        // Lua takes a first escape for code that is compiled already. With a blank in front it
+        // is just a character that means nothing.
+        let text = match text.first() {
+            Some(0x1b) => lua.create_string([b" ", text].concat())?,
+            _ => lua.create_string(text)?,
+        };
+        raw.call::<MultiValue>((text, name))
+    });
+    let load = load_text.clone();
+    function(lua, globals, "loadstring", move |lua, given| {
+        let text = given.string(1)?;
+        // The name is held here while the text is compiled: Lua 5.1 itself does not hold it.
+        let name = if given.is_nil(2) { text.clone() } else { given.string(2)? };
+        let name = until_nul(lua, &name)?;
+        let loaded = load(lua, &text.as_bytes(), &name)?;
+        Ok(loaded)
+    })?;
+    function(lua, globals, "load", move |lua, given| {
+        let Some(Value::Function(reader)) = given.get(1) else {
+            return Err(type_error(lua, 1, "function", given.get(1)));
+        };
+        let name = if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
+        let name = until_nul(lua, &name)?;
+        let mut text = Vec::new();
+        loop {
+            match reader.call(())? {
+                Value::Nil => break,
+                Value::String(part) if part.as_bytes().is_empty() => break,
+                Value::String(part) => text.extend_from_slice(&part.as_bytes()),
+                _ => {
+                    let message = lua.create_string("reader function must return a string")?;
+                    return Ok(MultiValue::from_vec(vec![Value::Nil, Value::String(message)]));
+                }
+            }
+            if text.len() > MEMORY_BYTES_MAX {
+                return Err(error(lua, "not enough memory"));
+            }
+        }
+        load_text(lua, &text, &name)
+    })
+}
+
+fn until_nul(lua: &Lua, text: &LuaString) -> Result<LuaString> {
+    let bytes = text.as_bytes();
+    match memchr::memchr(0, &bytes) {
+        Some(end) => lua.create_string(&bytes[..end]),
+        None => Ok(text.clone()),
+    }
+}
+
+/// The functions that catch errors, and coroutines. Returns what to call before a script runs.
+fn catching_functions(
+    lua: &Lua,
+    original: &Table,
+    globals: &Table,
+    fronts: &Fronts,
+    server: &Server,
+) -> Result<Function> {
+    let coroutine: Table = original.raw_get("coroutine")?;
+    let alive = server.clone();
+    let alive = anonymous(lua, move |_, _| api::check_alive(&alive))?;
+    let killer = server.clone();
+    let seen = anonymous(lua, move |lua, given| {
+        let error = given.value(1);
+        if failure::is_kill(&error) {
+            return Err(Thrown::Killed.into());
+        }
+        api::check_alive(&killer)?;
+        failure::visible(lua, error)
+    })?;
+    let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
+    let raw = |name: &str| original.raw_get::<Value>(name);
+    let made: (Function, Function, Function, Function, Function) = prelude.call((
+        seen,
+        alive,
+        raw("pcall")?,
+        raw("xpcall")?,
+        coroutine.raw_get::<Value>("resume")?,
+        coroutine.raw_get::<Value>("create")?,
+        raw("select")?,
+        raw("type")?,
+        raw("error")?,
+    ))?;
+    let (pcall, xpcall, resume, wrap, begin) = made;
+    globals.raw_set("pcall", pcall)?;
+    globals.raw_set("xpcall", xpcall)?;
+    coroutine.raw_set("resume", resume)?;
+    coroutine.raw_set("wrap", wrap)?;
+    globals.raw_set("coroutine", front_of(lua, fronts, &coroutine)?)?;
+    Ok(begin)
+}
+
+/// `math`, whose numbers from a seed are Redis'.
+fn math(lua: &Lua, original: &Table) -> Result<Table> {
+    /// POSIX' `lrand48`.
+    const FACTOR: u64 = 0x5_DEEC_E66D;
+    const STATE_MASK: u64 = (1 << 48) - 1;
+    const MOST: u64 = i32::MAX as u64;
+
+    let math: Table = original.raw_get("math")?;
+    let state = Rc::new(Cell::new(0x1234_ABCD_330E_u64));
+    let seed = state.clone();
+    function(lua, &math, "randomseed", move |_, given| {
+        seed.set(u64::from(given.int(1)?.cast_unsigned()) << 16 | 0x330E);
+        Ok(())
+    })?;
+    function(lua, &math, "random", move |lua, given| {
+        state.set(state.get().wrapping_mul(FACTOR).wrapping_add(0xB) & STATE_MASK);
+        let random = (state.get() >> 17) % MOST;
+        let random = random as f64 / MOST as f64;
+        let between = |low: i32, high: i32, number: usize| match low <= high {
+            true => {
+                Ok((random * (f64::from(high) - f64::from(low) + 1.0)).floor() + f64::from(low))
+            }
+            false => Err(argument_error(lua, number, "interval is empty")),
+        };
+        match given.len() {
+            0 => Ok(random),
+            1 => between(1, given.int(1)?, 1),
+            2 => between(given.int(1)?, given.int(2)?, 2),
+            _ => Err(error(lua, "wrong number of arguments")),
+        }
+    })?;
+    Ok(math)
+}

@@ -1,0 +1,205 @@
+//! What scripts see and what comes of them, without a server.
+
+use super::*;
+
+/// A server that knows `ECHO`, `FAIL` and `SLEEPY`.
+struct Fake {
+    protocol: Protocol,
+    killed: bool,
+}
+
+impl Commands for Fake {
+    fn call(
+        &mut self,
+        request: crate::resp::request::Request<'_>,
+    ) -> std::result::Result<Vec<u8>, Vec<u8>> {
+        match request.argument(0) {
+            b"ECHO" => {
+                let mut out = Vec::new();
+                crate::resp::reply::bulk(&mut out, request.argument(1));
+                Ok(out)
+            }
+            b"RAW" => Ok(request.argument(1).to_vec()),
+            b"KILL" => {
+                self.killed = true;
+                Ok(b"+OK\r\n".to_vec())
+            }
+            b"FAIL" => Ok(b"-ERR it failed\r\n".to_vec()),
+            _ => Err(b"Unknown Redis command called from script".to_vec()),
+        }
+    }
+
+    fn may_run(&self, request: crate::resp::request::Request<'_>) -> Option<bool> {
+        (request.argument(0) == b"ECHO").then_some(true)
+    }
+
+    fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    fn log(&self, _: Level, _: &[u8]) {}
+
+    fn is_killed(&self) -> bool {
+        self.killed
+    }
+}
+
+struct Bench(Vm, Rc<RefCell<Fake>>);
+
+impl Bench {
+    fn new() -> Self {
+        let fake = Rc::new(RefCell::new(Fake { protocol: Protocol::Resp2, killed: false }));
+        Self(Vm::new(fake.clone()).unwrap(), fake)
+    }
+
+    fn run(&mut self, text: &str) -> String {
+        let script = match Script::new(text.as_bytes()) {
+            Ok(script) => script,
+            Err(error) => return String::from_utf8(error).unwrap(),
+        };
+        *self.1.borrow_mut() = Fake { protocol: Protocol::Resp2, killed: false };
+        let given =
+            Given { keys: vec![b"k".to_vec()], arguments: vec![b"a".to_vec(), b"b".to_vec()] };
+        let answered = self.0.run(&script, &given, Protocol::Resp2);
+        let text = answered.reply.escape_ascii().to_string();
+        text.replace(&script.sha.as_bytes().escape_ascii().to_string(), "SHA")
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(Bench::new().run(text), expected, "{text}");
+}
+
+#[test]
+fn values_become_replies() {
+    check("return 1", r":1\r\n");
+    check("return 3.99", r":3\r\n");
+    check("return 'a'", r"$1\r\na\r\n");
+    check("return nil", r"$-1\r\n");
+    check("return false", r"$-1\r\n");
+    check("return true", r":1\r\n");
+    check("return {1,'a',nil,2}", r"*2\r\n:1\r\n$1\r\na\r\n");
+    check("return {ok='fine'}", r"+fine\r\n");
+    check("return {err='My error'}", r"-My error\r\n");
+    check("return {KEYS[1],ARGV[1],ARGV[2]}", r"*3\r\n$1\r\nk\r\n$1\r\na\r\n$1\r\nb\r\n");
+    check("return redis.call('ECHO', 1.5)", r"$3\r\n1.5\r\n");
+}
+
+#[test]
+fn errors_say_where_they_happened() {
+    check("return redis.call('FAIL')", r"-ERR it failed script: SHA, on @user_script:1.\r\n");
+    check("return redis.pcall('FAIL')", r"-ERR it failed\r\n");
+    check("\nerror('x')", r"-ERR user_script:2: x script: SHA, on @user_script:2.\r\n");
+    check("error({err='My x'})", r"-My x script: SHA, on @user_script:1.\r\n");
+    check(
+        "return foo",
+        r"-ERR user_script:1: Script attempted to access nonexistent global variable \'foo\' script: SHA, on @user_script:1.\r\n",
+    );
+    check(
+        "foo = 1",
+        r"-ERR user_script:1: Attempt to modify a readonly table script: SHA, on @user_script:1.\r\n",
+    );
+    check(
+        "return redis.call('nosuch')",
+        r"-ERR Unknown Redis command called from script script: SHA, on @user_script:1.\r\n",
+    );
+    check("local ok, e = pcall(redis.call, 'FAIL') return e", r"$13\r\nERR it failed\r\n");
+    check(
+        "return cjson.decode('[')",
+        r"-ERR user_script:1: Expected value but found T_END at character 2 script: SHA, on @user_script:1.\r\n",
+    );
+    check("return", r"$-1\r\n");
+    check(
+        "retur",
+        r"-ERR Error compiling script (new function): user_script:1: \'=\' expected near \'<eof>\'\r\n",
+    );
+}
+
+#[test]
+fn nothing_of_a_script_stays() {
+    let mut bench = Bench::new();
+    for text in [
+        "string.x = 1",
+        "_G.x = 1",
+        "rawset(_G, 'x', 1)",
+        "rawset(string, 'x', 1)",
+        "setmetatable(_G, {})",
+        "getmetatable('').__index = 1",
+        "redis.call = 1",
+        "setmetatable(string, {})",
+        "for k, v in pairs(_G) do _G[k] = 1 end",
+    ] {
+        let reply = bench.run(text);
+        assert!(reply.contains("Attempt to modify a readonly table"), "{text}: {reply}");
+    }
+    assert_eq!(bench.run("return type(redis.call)"), r"$8\r\nfunction\r\n");
+    assert_eq!(bench.run("return type(loadstring('return redis')().call)"), r"$8\r\nfunction\r\n");
+}
+
+#[test]
+fn nothing_outside_can_be_reached() {
+    for name in
+        ["io", "os", "debug", "package", "require", "dofile", "loadfile", "print", "newproxy"]
+    {
+        let reply = Bench::new().run(&format!("return {name}"));
+        assert!(reply.contains("nonexistent global variable"), "{name}: {reply}");
+    }
+    let reply = Bench::new().run("return loadstring(string.dump(function() return 1 end))");
+    assert_eq!(reply, r"$-1\r\n");
+}
+
+#[test]
+fn a_script_that_is_killed_ends_wherever_it_is() {
+    let killed = "-ERR Script killed by user with SCRIPT KILL...";
+    for text in [
+        "redis.call('KILL') while true do end",
+        "redis.call('KILL') while true do pcall(function() while true do end end) end",
+        "redis.call('KILL') while true do xpcall(function() while true do end end, function() return 1 end) end",
+        "redis.call('KILL') local c = coroutine.wrap(function() while true do end end) while true do pcall(c) end",
+        "redis.call('KILL') while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+        "redis.call('KILL') string.gsub(string.rep('a', 1000), 'a', function() while true do end end)",
+        "redis.call('KILL') table.sort({3,2,1}, function() while true do end end)",
+        "redis.call('KILL') return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+    ] {
+        let reply = Bench::new().run(text);
+        assert!(reply.starts_with(killed), "{text}: {reply}");
+    }
+}
+
+#[test]
+fn what_would_exhaust_us_is_an_error() {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    thread.spawn(exhaust).unwrap().join().unwrap();
+}
+
+fn exhaust() {
+    let mut bench = Bench::new();
+    for text in [
+        "local t = {} for i = 1, 1e9 do t[i] = 'x' .. i end",
+        "local s = 'x' while true do s = s .. s end",
+        "return string.rep('x', 1e9)",
+        "local function f() return 1 + f() end return f()",
+        "local function f() local ok, e = pcall(f) if not ok then error(e) end end f()",
+        "local function f() coroutine.wrap(f)() end f()",
+        "return string.find(string.rep('a', 1e6), string.rep('a?', 1e6))",
+        "return unpack({}, 1, 1e8)",
+        "return cmsgpack.unpack(string.rep('\\145', 100000))",
+        "return cjson.decode(string.rep('[', 100000))",
+        "local t = {} t[1] = t return cjson.encode(t)",
+        "local t = string.rep('x', 1e7) for i = 1, 300 do t = string.gsub(t, '.', '%0%0') end",
+        "return loadstring('return ' .. string.rep('(', 1e5))()",
+        "error(setmetatable({}, {__tostring = function() error('x') end}))",
+        "error(nil)",
+        "error(coroutine.create(function() end))",
+        "local t = {} t[0/0] = 1",
+    ] {
+        let reply = bench.run(text);
+        assert!(reply.starts_with('-'), "{text}: {}", &reply[..reply.len().min(200)]);
+    }
+    assert_eq!(bench.run("return 1"), r":1\r\n");
+}

@@ -1,0 +1,39 @@
+//! Parts of replies that only scripts have, byte by byte.
+
+use super::number;
+use crate::resp::{Protocol, reply};
+
+/// Appends a line. A line end inside it would be taken for a reply of its own.
+pub(super) fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
+    out.push(kind);
+    out.extend(one_line(text));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Returns `text` with blanks for line ends.
+pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
+}
+
+/// Appends the header of what has parts.
+pub(super) fn header(out: &mut Vec<u8>, kind: u8, count: usize) {
+    line(out, kind, itoa::Buffer::new().format(count).as_bytes());
+}
+
+pub(super) fn double(out: &mut Vec<u8>, protocol: Protocol, value: f64) {
+    let text = number::format(value, number::ALL_DIGITS);
+    match protocol {
+        Protocol::Resp2 => reply::bulk(out, text.as_bytes()),
+        Protocol::Resp3 => line(out, b',', text.as_bytes()),
+    }
+}
+
+/// Appends text that says what it is in three characters.
+pub(super) fn verbatim(out: &mut Vec<u8>, format: &[u8], text: &[u8]) {
+    header(out, b'=', text.len() + 4);
+    let format = format.split(|&byte| byte == 0).next().unwrap_or(format);
+    out.extend((0..3).map(|at| format.get(at).copied().unwrap_or(b' ')));
+    out.push(b':');
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}

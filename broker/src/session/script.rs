@@ -1,0 +1,449 @@
+//! `EVAL` and its family, and `SCRIPT`.
+//!
+//! The scripts of SignalR 2 run right here; all others on a thread of their own, for which this
+//! worker waits as long as Redis would keep everybody waiting.
+
+use std::sync::Arc;
+
+use super::{
+    Answer, CommandError, Flow, NOT_AN_INTEGER, OUT_OF_MEMORY, Session, counters, server, strings,
+};
+use crate::audience::Audience;
+use crate::command::{Command, Entry};
+use crate::config::Config;
+use crate::keyspace::Keys;
+use crate::message::Space;
+use crate::resp::reply::{self, Reply};
+use crate::resp::request::{self, OwnedRequest, Request};
+use crate::script::cache::Script;
+use crate::script::native::Native;
+use crate::script::sha::Sha;
+
+/// Redis' words for a script that has been running for too long.
+pub(super) const BUSY: &[u8] = b"BUSY Redis is busy running a script. You can only call SCRIPT \
+KILL or SHUTDOWN NOSAVE.";
+const NO_SCRIPT: &[u8] = b"NOSCRIPT No matching script. Please use EVAL.";
+#[cfg(not(feature = "lua"))]
+const NO_LUA: &[u8] =
+    b"ERR this broker was built without Lua and runs the scripts of SignalR 2 only";
+
+/// A script that was asked for.
+struct Asked {
+    script: Arc<Script>,
+    /// How many of the arguments are keys.
+    keys: usize,
+    is_read_only: bool,
+    /// Whether keys take too much already.
+    lacks_memory: bool,
+}
+
+impl Session {
+    /// `EVAL script numkeys [key [key ...]] [arg [arg ...]]`, with a name in place of the script
+    /// for `EVALSHA`, and without writing for `EVAL_RO` and `EVALSHA_RO`
+    pub(super) fn eval(
+        &mut self,
+        entry: Entry,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> Flow {
+        if self.host.has_monitors() {
+            // Before the commands of the script.
+            self.show_to_monitors(entry, request, audience);
+        }
+        let asked = match self.asked(entry, request, &audience.config) {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.fail(entry, audience, error);
+                return Flow::Continue;
+            }
+        };
+        if let Some(native) = asked.script.native
+            && !asked.is_read_only
+            && !asked.lacks_memory
+            && self.run_native(native, &asked, entry, request, audience)
+        {
+            return Flow::Continue;
+        }
+        self.run_in_lua(entry, &asked, request, audience)
+    }
+
+    /// Finds the script, or takes it in.
+    fn asked(
+        &self,
+        entry: Entry,
+        request: Request<'_>,
+        config: &Config,
+    ) -> Result<Asked, CommandError> {
+        let (by_name, is_read_only) = match entry.spec.command {
+            Command::EvalSha => (true, false),
+            Command::EvalShaRo => (true, true),
+            Command::EvalRo => (false, true),
+            _ => (false, false),
+        };
+        let name = request.argument(1);
+        let sha = Sha::read(name);
+        if by_name && sha.is_none() {
+            return Err(NO_SCRIPT.to_vec());
+        }
+        let keys = request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
+        let given = i64::try_from(request.len() - 3).unwrap_or(i64::MAX);
+        if keys > given {
+            return Err(b"ERR Number of keys can't be greater than number of args".to_vec());
+        }
+        let keys =
+            usize::try_from(keys).map_err(|_| b"ERR Number of keys can't be negative".to_vec())?;
+        let script = match sha.filter(|_| by_name) {
+            Some(sha) => self.host.scripts.find(sha).ok_or(NO_SCRIPT)?,
+            None => self.load(name)?,
+        };
+        let flags = script.flags;
+        if flags.declared && !flags.no_writes && is_read_only {
+            let error = b"ERR Can not execute a script with write flag using *_ro command.";
+            return Err(error.to_vec());
+        }
+        let is_read_only = is_read_only || (flags.declared && flags.no_writes);
+        let maximum = config.maxmemory;
+        let lacks_memory = maximum > 0 && self.host.used_bytes() > maximum;
+        if lacks_memory && flags.declared && !flags.allow_oom && !flags.no_writes {
+            return Err(OUT_OF_MEMORY.to_vec());
+        }
+        Ok(Asked { script, keys, is_read_only, lacks_memory })
+    }
+
+    /// Takes a script in, unless it is known.
+    fn load(&self, text: &[u8]) -> Result<Arc<Script>, CommandError> {
+        if let Some(script) = self.host.scripts.find_text(text) {
+            return Ok(script);
+        }
+        let script = Arc::new(Script::new(text)?);
+        #[cfg(feature = "lua")]
+        if script.native.is_none() {
+            self.host.scripts.engine(&self.host, |engine| engine.compile(script.clone()))??;
+        }
+        #[cfg(not(feature = "lua"))]
+        if script.native.is_none() {
+            return Err(NO_LUA.to_vec());
+        }
+        self.host.scripts.add(script.clone());
+        Ok(script)
+    }
+
+    /// `SCRIPT LOAD script`
+    pub(super) fn script_load(&self, request: Request<'_>) -> Answer {
+        self.load(request.argument(2)).map(|script| Reply::bulk(script.sha.as_bytes()))
+    }
+
+    /// `SCRIPT EXISTS sha1 [sha1 ...]`
+    pub(super) fn script_exists(&self, request: Request<'_>) -> Reply {
+        let exists = |name| {
+            let found = Sha::read(name).and_then(|sha| self.host.scripts.find(sha));
+            Reply::Integer(found.is_some().into())
+        };
+        Reply::Array(request.arguments_from(2).map(exists).collect())
+    }
+
+    /// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
+    pub(super) fn script_flush(&self, request: Request<'_>) -> Answer {
+        server::check_flush(request)?;
+        if request.argument(0).eq_ignore_ascii_case(b"script") {
+            self.host.scripts.flush();
+        }
+        Ok(Reply::ok())
+    }
+
+    /// `SCRIPT KILL`
+    pub(super) fn script_kill(&self) -> Answer {
+        match self.host.broker.running_script() {
+            None => Err(b"NOTBUSY No scripts in execution right now.".to_vec()),
+            Some(run) if run.has_written() => {
+                Err(b"UNKILLABLE Sorry the script already executed write commands against the \
+                    dataset. You can either wait the script termination or kill the server in a \
+                    hard way using the SHUTDOWN NOSAVE command."
+                    .to_vec())
+            }
+            Some(run) => {
+                run.kill();
+                Ok(Reply::ok())
+            }
+        }
+    }
+
+    /// Runs a script of SignalR 2, and returns whether that could be done.
+    fn run_native(
+        &mut self,
+        native: Native,
+        asked: &Asked,
+        entry: Entry,
+        request: Request<'_>,
+        audience: &mut Audience,
+    ) -> bool {
+        if asked.keys == 0 || request.len() < asked.keys + 4 {
+            return false;
+        }
+        // Whoever may not do everything, or is watched, is served by the book.
+        let by_the_book = !self.user.may_do_everything() || self.host.has_monitors();
+        if by_the_book && cfg!(feature = "lua") {
+            return false;
+        }
+        let (key, argument) = (request.argument(3), request.argument(3 + asked.keys));
+        let broker = self.host.broker.clone();
+        let holds = audience.held.is_none();
+        if holds {
+            broker.hold(audience);
+        }
+        let done = match native {
+            Native::Send | Native::SendOnly => {
+                Some(self.native_send(native, key, argument, audience))
+            }
+            _ => self.native_restore(native, key, argument, audience),
+        };
+        if holds {
+            broker.release(audience);
+        }
+        match done {
+            None => return false,
+            Some(Ok(bytes)) => {
+                let limit = self.output_limit(&audience.config);
+                audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(&bytes));
+            }
+            Some(Err(error)) => {
+                self.host.commands.of(entry.number).failed.add(1);
+                self.host.commands.add_error(&error);
+                let sha = asked.script.sha;
+                let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
+                self.reply(audience, &Reply::Error([error, place].concat()));
+            }
+        }
+        true
+    }
+
+    /// Counts and publishes.
+    fn native_send(
+        &mut self,
+        native: Native,
+        key: &[u8],
+        message: &[u8],
+        audience: &mut Audience,
+    ) -> Result<Vec<u8>, CommandError> {
+        let id = match self.native_on_keys(counters::incr, &[b"INCR", key], audience)? {
+            Reply::Integer(id) => id,
+            other => unreachable!("INCR answers a number, not {other:?}"),
+        };
+        let mut digits = itoa::Buffer::new();
+        let payload = [digits.format(id).as_bytes(), b" ", message].concat();
+        let receivers = self.host.broker.publish_from(audience, Space::Channels, key, &payload);
+        let mut out = Vec::with_capacity(payload.len() * 2 + 64);
+        match native {
+            Native::Send => {
+                reply::array_header(&mut out, 3);
+                out.push(b':');
+                out.extend_from_slice(digits.format(id).as_bytes());
+                out.extend_from_slice(b"\r\n");
+                reply::bulk(&mut out, message);
+                reply::bulk(&mut out, &payload);
+            }
+            _ => reply::integer(&mut out, receivers),
+        }
+        Ok(out)
+    }
+
+    /// Raises the count; nothing where only Lua knows what would happen.
+    fn native_restore(
+        &mut self,
+        native: Native,
+        key: &[u8],
+        seen: &[u8],
+        audience: &mut Audience,
+    ) -> Option<Result<Vec<u8>, CommandError>> {
+        let count = match self.native_on_keys(strings::get, &[b"GET", key], audience) {
+            Ok(Reply::Null) => None,
+            Ok(Reply::Bulk(count)) => Some(count),
+            Ok(Reply::Shared(bytes)) => Some(shared_bulk(&bytes)?),
+            _ => return None,
+        };
+        let is_lower = match (native, count) {
+            (Native::RestoreExisting, None) => return None,
+            (_, None) => true,
+            (Native::Restore, Some(count)) => number(&count)? < number(seen)?,
+            (_, Some(count)) => count.as_slice() < seen,
+        };
+        if native == Native::Restore {
+            number(seen)?;
+        }
+        if !is_lower {
+            let mut bytes = bytes::BytesMut::new();
+            Reply::Null.encode(self.member.protocol.get(), &mut bytes);
+            return Some(Ok(bytes.to_vec()));
+        }
+        let set = self.native_on_keys(strings::set, &[b"SET", key, seen], audience);
+        Some(set.map(|_| b"+OK\r\n".to_vec()))
+    }
+
+    fn native_on_keys(
+        &mut self,
+        run: fn(&mut Keys<'_>, Request<'_>) -> Answer,
+        arguments: &[&[u8]],
+        audience: &mut Audience,
+    ) -> Answer {
+        let request: OwnedRequest = arguments.iter().collect();
+        self.on_keys(run, request.borrow(), audience)
+    }
+}
+
+/// Reads a count as Lua does; nothing if it is not plainly one.
+fn number(text: &[u8]) -> Option<f64> {
+    let is_plain = (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
+}
+
+/// Takes the text out of a bulk string.
+fn shared_bulk(bytes: &[u8]) -> Option<Vec<u8>> {
+    let start = memchr::memchr(b'\n', bytes)? + 1;
+    bytes.get(start..bytes.len().checked_sub(2)?).map(<[u8]>::to_vec)
+}
+
+#[cfg(not(feature = "lua"))]
+impl Session {
+    fn run_in_lua(
+        &mut self,
+        entry: Entry,
+        _: &Asked,
+        _: Request<'_>,
+        audience: &mut Audience,
+    ) -> Flow {
+        self.fail(entry, audience, NO_LUA.to_vec());
+        Flow::Continue
+    }
+}
+
+#[cfg(feature = "lua")]
+pub(super) use self::waiting::Pending;
+
+#[cfg(feature = "lua")]
+mod waiting {
+    //! A script on its thread, and a client that waits for it.
+
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use tracing::warn;
+
+    use super::{Asked, BUSY};
+    use crate::audience::Audience;
+    use crate::command::Entry;
+    use crate::resp::request::Request;
+    use crate::script::engine::{Outcome, ScriptJob, Slot};
+    use crate::script::lua::Given;
+    use crate::session::{Caller, Flow, Session};
+
+    /// A script that takes long.
+    #[derive(Debug)]
+    pub(in crate::session) struct Pending {
+        slot: Arc<Slot>,
+        entry: Entry,
+    }
+
+    impl Session {
+        pub(super) fn run_in_lua(
+            &mut self,
+            entry: Entry,
+            asked: &Asked,
+            request: Request<'_>,
+            audience: &mut Audience,
+        ) -> Flow {
+            self.settle_counts(audience);
+            let broker = self.host.broker.clone();
+            if !audience.is_exclusive() {
+                // What happened before is everybody's before the script begins.
+                if let Err(error) = self.host.scripts.engine(&self.host, |_| ()) {
+                    self.fail(entry, audience, error);
+                    return Flow::Continue;
+                }
+                if broker.exclude(audience).is_err() {
+                    self.fail(entry, audience, BUSY.to_vec());
+                    return Flow::Continue;
+                }
+            }
+            let Some(exclusive) = audience.hand_over() else {
+                unreachable!("a script runs with the order, and nothing else does");
+            };
+            let run = exclusive.run.clone();
+            let slot = Arc::new(Slot::default());
+            let mut all = request.arguments_from(3).map(<[u8]>::to_vec);
+            let keys = all.by_ref().take(asked.keys).collect();
+            let job = ScriptJob {
+                script: asked.script.clone(),
+                given: Given { keys, arguments: all.collect() },
+                caller: Caller {
+                    user: self.user.clone(),
+                    card: self.card.clone(),
+                    database: self.card.counts.database.load(Ordering::Relaxed),
+                    is_read_only: asked.is_read_only,
+                    lacks_memory: asked.lacks_memory && !asked.script.flags.allow_oom,
+                },
+                protocol: self.member.protocol.get(),
+                exclusive,
+                slot: slot.clone(),
+                card: self.card.clone(),
+            };
+            let _ = self.host.scripts.engine(&self.host, |engine| engine.run(job));
+            match slot.wait(run.deadline()) {
+                Some(outcome) => {
+                    self.end_script(entry, outcome, audience);
+                    Flow::Continue
+                }
+                None => {
+                    let millis = run.elapsed().as_millis();
+                    let sha = asked.script.sha;
+                    warn!(
+                        "slow script detected: still in execution after {millis} milliseconds; it \
+                         can be ended with SCRIPT KILL; its name is {sha:?}"
+                    );
+                    audience.entrance.is_busy = true;
+                    self.script = Some(Box::new(Pending { slot, entry }));
+                    Flow::WaitForScript
+                }
+            }
+        }
+
+        /// Whether the script that the client waits for has ended.
+        pub(crate) fn is_script_done(&self) -> bool {
+            self.script.as_ref().is_none_or(|pending| pending.slot.is_filled())
+        }
+
+        /// Goes on after [`Flow::WaitForScript`].
+        pub(crate) fn resume_after_script(&mut self, audience: &mut Audience) -> Flow {
+            let Some(pending) = self.script.take() else { return Flow::Continue };
+            if let Some(outcome) = pending.slot.wait(None) {
+                self.end_script(pending.entry, outcome, audience);
+            }
+            self.go_on_with_transaction(audience)
+        }
+
+        /// Leaves a script to itself, since the client is gone.
+        pub(crate) fn abandon_script(&mut self) {
+            self.script = None;
+        }
+
+        fn end_script(&mut self, entry: Entry, outcome: Outcome, audience: &mut Audience) {
+            let Outcome { answered, effects, exclusive } = outcome;
+            let broker = self.host.broker.clone();
+            audience.effects.extend(effects);
+            audience.take_over(exclusive);
+            // What the script published comes before its reply.
+            broker.catch_up(audience);
+            if !self.is_executing() {
+                broker.include(audience);
+            }
+            if answered.has_failed {
+                self.host.commands.of(entry.number).failed.add(1);
+            }
+            if let Some(error) = &answered.error {
+                self.host.commands.add_error(error);
+            }
+            let limit = self.output_limit(&audience.config);
+            let reply = &answered.reply;
+            audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(reply));
+        }
+    }
+}
