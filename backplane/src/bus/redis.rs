@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, info_span};
 
 use self::address::Address;
 use self::commands::Commands;
@@ -146,8 +147,11 @@ impl RedisBus {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
         let of_commands = receiver.clone();
-        tasks.spawn(async move { subscription.run(&receiver).await });
-        tasks.spawn(async move { commands.run(&of_commands).await });
+        let span = info_span!("backplane", app = commands.route.channel());
+        let subscribing = async move { subscription.run(&receiver).await };
+        tasks.spawn(subscribing.instrument(span.clone()));
+        let sending = async move { commands.run(&of_commands).await };
+        tasks.spawn(sending.instrument(span));
     }
 
     pub(crate) async fn stop(&self) {

@@ -198,6 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_damaged_is_refused_or_waited_for() {
+        let whole = b"*3\r\n$7\r\nmessage\r\n$3\r\napp\r\n*2\r\n:-12\r\n$-1\r\n";
+        for at in 0..whole.len() {
+            for byte in 0..=255 {
+                let mut damaged = BytesMut::from(&whole[..]);
+                damaged[at] = byte;
+                let length = damaged.len();
+                if let Ok(Some(_)) = take(&mut damaged) {
+                    assert!(damaged.len() < length, "nothing was taken");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_redis_is_refused() {
         let deep = "*1\r\n".repeat(100_000);
         let long = format!("+{}", "x".repeat(LINE_BYTES_MAX + 2));

@@ -380,6 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_damaged_is_refused_or_read_and_never_more() {
+        let value = [7; 40];
+        let message =
+            Message { source: SOURCE, key: "h-ChatHub", value: &value, ..Message::default() };
+        let whole = payload(123, &body(&message, TICKS));
+        for at in 0..whole.len() {
+            for byte in 0..=255 {
+                let mut damaged = whole.to_vec();
+                damaged[at] = byte;
+                if let Ok(payload) = read(&damaged) {
+                    assert!(payload.messages.len() <= whole.len() / MESSAGE_BYTES_MIN);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn time_is_counted_as_dotnet_does() {
         assert!(ticks_now() > TICKS);
         assert_eq!(TICKS, 1_704_164_645 * 10_000_000 + TICKS_AT_1970);
