@@ -7,7 +7,7 @@ use harness::{SLOW_DEADLINE, Server, free_port, within};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use super::farm::{join, join_with, options, receive, send};
+use crate::farm::{join, join_with, options, receive, send};
 
 const APP: &str = "ChatApp";
 

@@ -10,7 +10,7 @@ use harness::{Cluster, DEADLINE, Sentinel, Server, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::farm::{Bus, is_ready, nothing_more, options, receive, send};
+use crate::farm::{Bus, is_ready, nothing_more, options, receive, send};
 
 #[tokio::test]
 async fn embedded() {
@@ -20,6 +20,12 @@ async fn embedded() {
 #[tokio::test]
 async fn redis_server() {
     let server = Server::redis(&["--requirepass", "secret"]).await;
+    conforms(&Bus::Url(server.url())).await;
+}
+
+#[tokio::test]
+async fn our_broker() {
+    let server = Server::ours(&["--requirepass", "secret"]).await;
     conforms(&Bus::Url(server.url())).await;
 }
 
@@ -214,7 +220,7 @@ async fn after_a_shutdown_nothing_is_sent(bus: &Bus) {
     let mut ann = one.attach("ann", None);
     within(DEADLINE, one.clone().shutdown()).await;
     assert_eq!(within(DEADLINE, ann.recv()).await.expect_err("it ended"), Disconnect::Shutdown);
-    let sent = within(DEADLINE, one.send(Target::all(), super::farm::invocation(1))).await;
+    let sent = within(DEADLINE, one.send(Target::all(), crate::farm::invocation(1))).await;
     assert!(sent.is_err());
     assert!(!one.health().is_ready);
 }

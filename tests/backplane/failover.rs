@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Cluster, SLOW_DEADLINE, Sentinel, eventually_within};
 
-use super::farm::{Member, join, judge, talk};
+use crate::farm::{Member, join, judge, talk};
 
 const APP: &str = "ChatApp";
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use backplane::{Backplane, Target};
-use harness::{Fault, Proxy, Server, eventually_within};
+use harness::{Fault, Proxy, eventually_within};
 
-use super::farm::{is_connected, is_ready, join_with, judge, options, receive, send, talk};
+use super::server;
+use crate::farm::{is_connected, is_ready, join_with, judge, options, receive, send, talk};
 
 const APP: &str = "ChatApp";
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -18,7 +19,7 @@ async fn behind(proxy: &Proxy) -> Backplane {
 
 #[tokio::test]
 async fn connections_that_are_cut_again_and_again_lose_nothing_silently() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let proxy = Proxy::to(server.port()).await;
     let direct = join_with(&server.url(), APP, options()).await;
     let witness = direct.clone();
@@ -35,7 +36,7 @@ async fn connections_that_are_cut_again_and_again_lose_nothing_silently() {
 #[tokio::test]
 async fn a_dead_subscription_is_not_ready_within_two_intervals_and_is_made_anew() {
     for fault in [Fault::BlackHole, Fault::Half] {
-        let server = Server::redis(&[]).await;
+        let server = server(&[]).await;
         let proxy = Proxy::to(server.port()).await;
         let one = behind(&proxy).await;
         is_ready(&one).await;
@@ -57,7 +58,7 @@ async fn a_dead_subscription_is_not_ready_within_two_intervals_and_is_made_anew(
 
 #[tokio::test]
 async fn a_slow_network_is_no_outage() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let proxy = Proxy::to(server.port()).await;
     let one = behind(&proxy).await;
     let mut ann = one.attach("ann", None);
@@ -74,7 +75,7 @@ async fn a_slow_network_is_no_outage() {
 
 #[tokio::test]
 async fn a_network_that_is_down_for_long_is_found_again() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let proxy = Proxy::to(server.port()).await;
     let one = behind(&proxy).await;
     let other = join_with(&server.url(), APP, options()).await;
@@ -87,7 +88,7 @@ async fn a_network_that_is_down_for_long_is_found_again() {
         send(&other, Target::all(), number).await;
     }
     eventually_within(Duration::from_secs(20), async || proxy.made() > made + 10).await;
-    let events = super::farm::events(&one);
+    let events = crate::farm::events(&one);
     proxy.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;

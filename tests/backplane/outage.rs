@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use backplane::{Backplane, SendError, Target};
-use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
+use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, eventually_within, within};
 use tokio::task::JoinSet;
 
-use super::farm::{
+use super::server;
+use crate::farm::{
     invocation, is_connected, is_disconnected, is_ready, join, join_with, judge, nothing_more,
     options, receive, send, talk,
 };
@@ -24,7 +25,7 @@ async fn farm(url: &str, count: usize) -> Vec<Backplane> {
 
 #[tokio::test]
 async fn a_server_that_is_killed_in_mid_stream_loses_nothing_silently_and_nothing_twice() {
-    let mut server = Server::redis(&[]).await;
+    let mut server = server(&[]).await;
     let members = talk(farm(&server.url(), 4).await);
     for _ in 0..3 {
         members[0].has_received_more(100).await;
@@ -39,7 +40,7 @@ async fn a_server_that_is_killed_in_mid_stream_loses_nothing_silently_and_nothin
 
 #[tokio::test]
 async fn a_client_that_is_killed_comes_back_and_tells_what_it_missed() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let members = talk(farm(&server.url(), 3).await);
     let mut client = server.client().await;
     for kind in ["pubsub", "normal", "pubsub"] {
@@ -56,7 +57,7 @@ async fn a_client_that_is_killed_comes_back_and_tells_what_it_missed() {
 
 #[tokio::test]
 async fn losing_the_commands_leaves_the_subscription_alone() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
     is_ready(&one).await;
     let mut client = server.client().await;
@@ -75,7 +76,7 @@ async fn losing_the_commands_leaves_the_subscription_alone() {
 
 #[tokio::test]
 async fn ids_go_on_after_a_server_has_lost_its_memory() {
-    let mut server = Server::redis(&[]).await;
+    let mut server = server(&[]).await;
     let (one, two) = (join(&server.url(), APP).await, join(&server.url(), APP).await);
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
     send(&one, Target::all(), 1).await;
@@ -99,7 +100,7 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
 
 #[tokio::test]
 async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
     let mut patient = options();
@@ -128,7 +129,7 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
 
 #[tokio::test]
 async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
-    let mut server = Server::redis(&[]).await;
+    let mut server = server(&[]).await;
     let mut impatient = options();
     impatient.queue.age = Duration::from_millis(200);
     impatient.queue.messages = 2;
@@ -150,7 +151,7 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
 
 #[tokio::test]
 async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
     let mut local = options();
@@ -176,7 +177,7 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
 #[tokio::test]
 async fn fifty_servers_are_back_within_two_seconds() {
     const SERVERS: usize = 50;
-    let mut server = Server::redis(&["--maxclients", "1000"]).await;
+    let mut server = server(&["--maxclients", "1000"]).await;
     let farm = farm(&server.url(), SERVERS).await;
     let mut connections: Vec<_> =
         farm.iter().enumerate().map(|(index, one)| one.attach(&index.to_string(), None)).collect();

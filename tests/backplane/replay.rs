@@ -3,7 +3,7 @@
 use backplane::{Backplane, Connection, Event, Gap};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
-use super::farm::{events, options, receive};
+use crate::farm::{events, options, receive};
 
 const APP: &str = "ChatApp";
 

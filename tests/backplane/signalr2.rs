@@ -4,9 +4,10 @@
 //! our code.
 
 use backplane::{Event, Gap, Received, Target};
-use harness::{Client, DEADLINE, Server, eventually, within};
+use harness::{Client, DEADLINE, eventually, within};
 
-use super::farm::{is_ready, join, options, receive, send};
+use super::server;
+use crate::farm::{is_ready, join, options, receive, send};
 
 const APP: &str = "ChatApp";
 const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
@@ -23,7 +24,7 @@ const SEND: &str = "local newId = redis.call('INCR', KEYS[1])\r
 
 #[tokio::test]
 async fn ours_hears_what_signalr_says_and_answers() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
     let mut connection = ours.attach(CONNECTION, None);
@@ -76,12 +77,12 @@ async fn ours_hears_what_signalr_says_and_answers() {
 
 #[tokio::test]
 async fn signalr_hears_what_ours_says() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let mut ears = server.client().await;
     ears.subscribe(&[APP]).await;
     let mut options = options();
     options.probe_interval = DEADLINE * 10;
-    let ours = super::farm::join_with(&server.url(), APP, options).await;
+    let ours = crate::farm::join_with(&server.url(), APP, options).await;
     is_ready(&ours).await;
     let (id, probe) = payload(&mut ears).await;
     assert_eq!(id, 1);
@@ -106,7 +107,7 @@ async fn signalr_hears_what_ours_says() {
 
 #[tokio::test]
 async fn the_counter_is_the_key_of_the_app_and_the_script_survives_a_flush() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     let mut ann = ours.attach("ann", None);
     let mut client = server.client().await;
@@ -123,7 +124,7 @@ async fn the_counter_is_the_key_of_the_app_and_the_script_survives_a_flush() {
 
 #[tokio::test]
 async fn what_somebody_else_publishes_is_passed_over() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
     let mut ann = ours.attach("ann", None);
@@ -144,7 +145,7 @@ async fn what_somebody_else_publishes_is_passed_over() {
 
 #[tokio::test]
 async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
-    let server = Server::redis(&[]).await;
+    let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     let mut ann = ours.attach("ann", None);
     let mut events = ours.events();

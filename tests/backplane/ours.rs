@@ -1,0 +1,15 @@
+//! The claims of `redis`, put to our broker.
+
+#[path = "network.rs"]
+mod network;
+#[path = "outage.rs"]
+mod outage;
+#[path = "signalr2.rs"]
+mod signalr2;
+
+use harness::Server;
+
+/// The server that the modules make their claims about.
+async fn server(arguments: &[&str]) -> Server {
+    Server::ours(arguments).await
+}

@@ -1,0 +1,15 @@
+//! Claims that hold for every server, put to the machine's `redis-server`.
+
+#[path = "network.rs"]
+mod network;
+#[path = "outage.rs"]
+mod outage;
+#[path = "signalr2.rs"]
+mod signalr2;
+
+use harness::Server;
+
+/// The server that the modules make their claims about.
+async fn server(arguments: &[&str]) -> Server {
+    Server::redis(arguments).await
+}
