@@ -23,6 +23,8 @@ use super::{bits, json, msgpack, pack, patterns};
 
 /// What scripts may hold in all.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What errors call the place where a script stands.
+const SCRIPT_NAME: &str = "@user_script";
 /// How many instructions run until somebody looks whether the script is to end.
 const INSTRUCTIONS: u32 = 10_000;
 
@@ -81,6 +83,8 @@ impl Sandbox {
             move |_, _| api::check_alive(&killer).map(|()| VmState::Continue),
         )?;
         let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
+        // The parser of Lua 5.1 does not hold the name itself while it collects (CVE-2025-49844).
+        lua.set_named_registry_value("name of scripts", SCRIPT_NAME)?;
         lua.set_memory_limit(MEMORY_BYTES_MAX)?;
         Ok(Self { front, globals, xpcall: original.raw_get("xpcall")?, handler, begin, lua })
     }
@@ -91,7 +95,7 @@ impl Sandbox {
     ///
     /// Says what is wrong with it, in Lua's words.
     pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, String> {
-        let chunk = self.lua.load(code).set_name("@user_script").set_mode(ChunkMode::Text);
+        let chunk = self.lua.load(code).set_name(SCRIPT_NAME).set_mode(ChunkMode::Text);
         chunk.into_function().map_err(|error| match &error {
             Error::SyntaxError { message, .. } => message.clone(),
             other => failure::message(other),
