@@ -76,11 +76,14 @@ impl Backplane {
     ///
     /// Dropping the future drops the connection.
     ///
-    /// ```no_run
+    /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = broker::Config { port: 0, ..Default::default() };
+    /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// # let port = server.local_addr().port();
     /// use backplane::Backplane;
     ///
-    /// let backplane = Backplane::use_redis("redis.example.com", 6379, "password", "ChatApp").await?;
+    /// let backplane = Backplane::use_redis("127.0.0.1", port, "", "ChatApp").await?;
     /// assert_eq!(backplane.app_name(), "ChatApp");
     /// # Ok(()) }
     /// ```
