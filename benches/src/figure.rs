@@ -7,6 +7,8 @@ pub(crate) enum Figure {
     CpuPerDelivery,
     /// Nanoseconds of the server's processor time for each connection.
     CpuPerConnection,
+    /// Nanoseconds of the server's processor time for each script, deliveries included.
+    CpuPerScript,
     /// Nanoseconds of the server's processor time for each subscription made.
     CpuPerSubscribe,
     /// Nanoseconds of the server's processor time for each subscription ended.
@@ -15,7 +17,7 @@ pub(crate) enum Figure {
     CpuPerClose,
     /// Bytes of memory for each connection or subscription.
     BytesEach,
-    /// Deliveries, round trips or connections a second.
+    /// Deliveries, scripts, round trips or connections a second.
     Rate,
     /// Context switches of the server's threads for each of them.
     Switches,
@@ -54,6 +56,7 @@ impl Figure {
         let name = match self {
             Self::CpuPerDelivery => "cpu_per_delivery",
             Self::CpuPerConnection => "cpu_per_connection",
+            Self::CpuPerScript => "cpu_per_script",
             Self::CpuPerSubscribe => "cpu_per_subscribe",
             Self::CpuPerUnsubscribe => "cpu_per_unsubscribe",
             Self::CpuPerClose => "cpu_per_close",
@@ -72,6 +75,7 @@ impl Figure {
         match self {
             Self::CpuPerDelivery
             | Self::CpuPerConnection
+            | Self::CpuPerScript
             | Self::CpuPerSubscribe
             | Self::CpuPerUnsubscribe
             | Self::CpuPerClose => "ns",
@@ -87,6 +91,7 @@ impl Figure {
         match self {
             Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
             Self::CpuPerConnection => "ns CPU/connection".to_owned(),
+            Self::CpuPerScript => "ns CPU/script".to_owned(),
             Self::CpuPerSubscribe => "ns CPU/subscribe".to_owned(),
             Self::CpuPerUnsubscribe => "unsubscribe".to_owned(),
             Self::CpuPerClose => "close".to_owned(),

@@ -6,19 +6,30 @@
 use std::ops::Range;
 
 use crate::Failure;
+use crate::wire::ID_BYTES;
 
 /// The messages to one subscriber, however reads cut them.
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
-    /// A whole frame; the tag in it stands for any.
+    /// A whole frame; the tag and the id in it stand for any.
     template: Vec<u8>,
-    tag: Range<usize>,
     /// How much of a frame has come.
     at: usize,
     /// The tag of the frame that is coming.
-    found: [u8; TAG_BYTES],
+    tag: Hole<TAG_BYTES>,
     /// The number of each publisher's next message.
     next: Vec<u32>,
+    /// The id of the frame that is coming, where the server numbers its messages.
+    id: Option<Hole<ID_BYTES>>,
+    /// The id of the next message, once one has come.
+    next_id: Option<u64>,
+}
+
+/// A place of a frame where each message has bytes of its own.
+#[derive(Clone, Debug)]
+struct Hole<const BYTES: usize> {
+    range: Range<usize>,
+    found: [u8; BYTES],
 }
 
 /// Bytes of a tag: two digits of the publisher and six of the number.
@@ -46,9 +57,15 @@ pub(crate) fn tag(publisher: usize, number: u64) -> [u8; TAG_BYTES] {
 impl Frames {
     /// `template` is a frame whose payload, [`payload`], has `payload_bytes`.
     pub(crate) fn new(template: Vec<u8>, payload_bytes: usize, publishers: usize) -> Self {
-        let start = template.len() - payload_bytes.max(TAG_BYTES) - b"\r\n".len();
-        let tag = start..start + TAG_BYTES;
-        Self { template, tag, at: 0, found: [0; TAG_BYTES], next: vec![0; publishers] }
+        let tag_at = template.len() - payload_bytes.max(TAG_BYTES) - b"\r\n".len();
+        let (tag, next) = (Hole::at(tag_at), vec![0; publishers]);
+        Self { template, at: 0, tag, next, id: None, next_id: None }
+    }
+
+    /// Expects an id and a space before the payload, the id of each message one above the last.
+    pub(crate) fn with_ids(mut self) -> Self {
+        self.id = Some(Hole::at(self.tag.range.start - ID_BYTES - b" ".len()));
+        self
     }
 
     /// Compares what has come with what must come, and returns the number of frames that ended.
@@ -69,39 +86,65 @@ impl Frames {
         Ok(ended)
     }
 
-    /// Compares a piece of a frame, but for the tag, which is kept.
+    /// Compares a piece of a frame, but for the tag and the id, which are kept.
     fn compare(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let expected = &self.template[self.at..self.at + piece.len()];
-        let within = |place: usize| place.clamp(self.at, self.at + piece.len()) - self.at;
-        let (start, end) = (within(self.tag.start), within(self.tag.end));
-        if piece[..start] != expected[..start] || piece[end..] != expected[end..] {
-            return Err(Failure::Wrong { expected: expected.into(), found: piece.into() });
+        let id = self.id.as_mut().map_or(0..0, |id| id.take(self.at, piece));
+        let tag = self.tag.take(self.at, piece);
+        let is_same = |range: Range<usize>| piece[range.clone()] == expected[range];
+        match is_same(0..id.start) && is_same(id.end..tag.start) && is_same(tag.end..piece.len()) {
+            true => Ok(()),
+            false => Err(Failure::Wrong { expected: expected.into(), found: piece.into() }),
         }
-        if start < end {
-            let place = self.at + start - self.tag.start;
-            self.found[place..place + end - start].copy_from_slice(&piece[start..end]);
-        }
-        Ok(())
     }
 
-    /// Checks the number of a whole message.
+    /// Checks the numbers of a whole message.
     fn count(&mut self) -> Result<(), Failure> {
-        let digit = |value: u32, digit: &u8| value * 10 + u32::from(digit.wrapping_sub(b'0'));
-        let publisher = self.found[..2].iter().fold(0, digit);
-        let number = self.found[2..].iter().fold(0, digit);
-        match self.next.get_mut(publisher as usize) {
-            Some(next) if *next == number => {
-                *next = (number + 1) % NUMBERS;
+        if let Some(id) = &self.id {
+            let found = number(&id.found);
+            if self.next_id.is_some_and(|next| next != found) {
+                let expected = self.next_id.unwrap_or_default().to_string().into_bytes();
+                return Err(Failure::Wrong { expected, found: id.found.to_vec() });
+            }
+            self.next_id = Some(found + 1);
+        }
+        let (publisher, tagged) = self.tag.found.split_at(2);
+        let (publisher, tagged) = (number(publisher) as usize, number(tagged) as u32);
+        match self.next.get_mut(publisher) {
+            Some(next) if *next == tagged => {
+                *next = (tagged + 1) % NUMBERS;
                 Ok(())
             }
             next => Err(Failure::Wrong {
-                expected: next.map_or_else(Vec::new, |next| {
-                    tag(publisher as usize, u64::from(*next)).to_vec()
-                }),
-                found: self.found.to_vec(),
+                expected: next
+                    .map_or_else(Vec::new, |next| tag(publisher, u64::from(*next)).to_vec()),
+                found: self.tag.found.to_vec(),
             }),
         }
     }
+}
+
+impl<const BYTES: usize> Hole<BYTES> {
+    fn at(start: usize) -> Self {
+        Self { range: start..start + BYTES, found: [0; BYTES] }
+    }
+
+    /// Keeps what a piece of a frame, which begins at `at`, has of it. Returns where in the piece
+    /// that is.
+    fn take(&mut self, at: usize, piece: &[u8]) -> Range<usize> {
+        let within = |place: usize| place.clamp(at, at + piece.len()) - at;
+        let own = within(self.range.start)..within(self.range.end);
+        if !own.is_empty() {
+            let place = at + own.start - self.range.start;
+            self.found[place..place + own.len()].copy_from_slice(&piece[own.clone()]);
+        }
+        own
+    }
+}
+
+/// Returns the number that these digits are.
+pub(crate) fn number(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
 }
 
 #[cfg(test)]
@@ -110,9 +153,13 @@ mod tests {
     use crate::wire;
 
     fn frame(publisher: usize, number: u64) -> Vec<u8> {
+        wire::message(3, &tagged(publisher, number))
+    }
+
+    fn tagged(publisher: usize, number: u64) -> Vec<u8> {
         let mut payload = payload(20);
         payload[..TAG_BYTES].copy_from_slice(&tag(publisher, number));
-        wire::message(3, &payload)
+        payload
     }
 
     fn frames() -> Frames {
@@ -126,6 +173,27 @@ mod tests {
             let mut frames = frames();
             let ended: u64 = bytes.chunks(cut).map(|piece| frames.take(piece).expect("fine")).sum();
             assert_eq!(ended, 3, "cut into {cut}");
+        }
+    }
+
+    #[test]
+    fn ids_rise_by_one() {
+        let message = |id: u64, number| {
+            let mut payload = format!("{id} ").into_bytes();
+            payload.extend(tagged(0, number));
+            wire::message(3, &payload)
+        };
+        let frames = Frames::new(message(wire::ID_BEFORE, 0), 20, 1).with_ids();
+        let first = wire::ID_BEFORE + 1;
+        let right = [message(first, 0), message(first + 1, 1)].concat();
+        for cut in 1..right.len() {
+            let mut frames = frames.clone();
+            let ended: u64 = right.chunks(cut).map(|piece| frames.take(piece).expect("fine")).sum();
+            assert_eq!(ended, 2, "cut into {cut}");
+        }
+        for wrong in [first, first + 2] {
+            let wrong = [message(first, 0), message(wrong, 1)].concat();
+            assert!(frames.clone().take(&wrong).is_err());
         }
     }
 

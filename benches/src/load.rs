@@ -10,6 +10,7 @@
 //! | `listeners`     | all who listen, and how much they have got                               |
 //! | `open_loop`     | messages sent by the clock                                               |
 //! | `ping_pong`     | one message at a time                                                    |
+//! | `scripts`       | messages sent by a script that numbers them                              |
 //! | `stalled`       | messages sent by the clock, and one subscriber that stops reading        |
 //! | `stream`        | messages sent as fast as they are answered                               |
 //! | `subscriptions` | subscriptions that come and go                                           |
@@ -19,6 +20,7 @@ mod connections;
 mod listeners;
 mod open_loop;
 mod ping_pong;
+mod scripts;
 mod stalled;
 mod stream;
 mod subscriptions;
@@ -37,6 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(load: Load, server: &Server, time: Duration) -> Result<Sample, Failure> {
     match load {
         Load::Stream(stream) => stream::run(stream, server, time).await,
+        Load::Scripts { stream, script } => scripts::run(stream, script, server, time).await,
         Load::OpenLoop { stream, rate, .. } => open_loop::run(stream, rate, server, time).await,
         Load::Stalled { stream, rate } => stalled::run(stream, rate, server, time).await,
         Load::PingPong => ping_pong::run(server, time).await,

@@ -26,6 +26,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Load {
     /// Publishers that send as fast as they get replies.
     Stream(Stream),
+    /// Publishers that call a script, as SignalR's servers do.
+    Scripts { stream: Stream, script: &'static str },
     /// Messages sent by the clock, at a part of the highest rate.
     OpenLoop {
         stream: Stream,
@@ -89,9 +91,10 @@ impl Load {
     /// Bytes of each message.
     pub(crate) fn payload_bytes(self) -> usize {
         match self {
-            Self::Stream(stream) | Self::OpenLoop { stream, .. } | Self::Stalled { stream, .. } => {
-                stream.payload_bytes
-            }
+            Self::Stream(stream)
+            | Self::Scripts { stream, .. }
+            | Self::OpenLoop { stream, .. }
+            | Self::Stalled { stream, .. } => stream.payload_bytes,
             _ => PAYLOAD_BYTES,
         }
     }
@@ -103,7 +106,8 @@ impl Load {
             Self::OpenLoop { .. } | Self::Stalled { .. } | Self::PingPong | Self::Churn { .. } => {
                 true
             }
-            Self::Idle { .. }
+            Self::Scripts { .. }
+            | Self::Idle { .. }
             | Self::Memory { .. }
             | Self::Storm { .. }
             | Self::Subscriptions(_) => false,
@@ -117,13 +121,16 @@ impl Load {
 
     /// Whether its system calls are of interest, for each message.
     pub(crate) fn counts_calls(self) -> bool {
-        matches!(self, Self::Stream(_) | Self::PingPong)
+        matches!(self, Self::Stream(_) | Self::Scripts { .. } | Self::PingPong)
     }
 
     /// Connections to the server at most.
     pub(crate) fn connections(self) -> usize {
         match self {
-            Self::Stream(stream) | Self::OpenLoop { stream, .. } | Self::Stalled { stream, .. } => {
+            Self::Stream(stream)
+            | Self::Scripts { stream, .. }
+            | Self::OpenLoop { stream, .. }
+            | Self::Stalled { stream, .. } => {
                 stream.publishers + stream.subscribers + stream.patterns + 1
             }
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,

@@ -56,3 +56,44 @@ fn with_channel_and_payload(mut out: Vec<u8>, channel_index: usize, payload: &[u
 
 /// What a `SUBSCRIBE` begins with.
 pub(crate) const SUBSCRIBE_START: &[u8] = b"*2\r\n$9\r\nSUBSCRIBE";
+
+/// What SignalR's servers send for each message: the next id, the message with it to all who listen,
+/// and an answer that holds both.
+pub(crate) const SEND_SCRIPT: &str = "local newId = redis.call('INCR', KEYS[1]) \
+    local payload = newId .. ' ' .. ARGV[1] \
+    redis.call('PUBLISH', KEYS[1], payload) \
+    return {newId, ARGV[1], payload}";
+/// The same in words of its own, which a server has no short way for.
+pub(crate) const OWN_SCRIPT: &str = "local id = redis.call('INCR', KEYS[1]) \
+    local message = id .. ' ' .. ARGV[1] \
+    redis.call('PUBLISH', KEYS[1], message) \
+    return {id, ARGV[1], message}";
+/// Digits of an id.
+pub(crate) const ID_BYTES: usize = 13;
+/// The id before the first. All that follow have as many digits.
+pub(crate) const ID_BEFORE: u64 = 10_u64.pow(ID_BYTES as u32 - 1);
+
+/// Returns a call of the script, with a payload that is not numbered yet.
+pub(crate) fn send_by_script(sha: &str, channel_index: usize, payload: &[u8]) -> Vec<u8> {
+    let start = format!("*5\r\n$7\r\nEVALSHA\r\n${}\r\n{sha}\r\n$1\r\n1\r\n", sha.len());
+    with_channel_and_payload(start.into_bytes(), channel_index, payload)
+}
+
+/// Returns a payload with its id.
+pub(crate) fn numbered(id: u64, payload: &[u8]) -> Vec<u8> {
+    [format!("{id} ").as_bytes(), payload].concat()
+}
+
+/// Returns what the script answers.
+pub(crate) fn sent_by_script(id: u64, payload: &[u8]) -> Vec<u8> {
+    let mut out = format!("*3\r\n:{id}\r\n").into_bytes();
+    for part in [payload, &numbered(id, payload)] {
+        out.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+        out.extend_from_slice(part);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+/// Where the id stands in what the script answers.
+pub(crate) const SENT_ID_AT: usize = "*3\r\n:".len();

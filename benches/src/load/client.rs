@@ -112,14 +112,15 @@ impl Client {
 
     /// Reads exactly these bytes.
     pub(super) async fn expect(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut found = vec![0; bytes.len()];
+        let found = self.read(bytes.len()).await?;
+        same(bytes, &found)
+    }
+
+    /// Reads so many bytes.
+    pub(super) async fn read(&mut self, count: usize) -> Result<Vec<u8>, Failure> {
+        let mut found = vec![0; count];
         within("a reply", self.stream.read_exact(&mut found)).await?;
-        if found == bytes {
-            return Ok(());
-        }
-        let differs = found.iter().zip(bytes).position(|(one, other)| one != other).unwrap_or(0);
-        let (expected, found) = (bytes[differs..].into(), found[differs..].into());
-        Err(Failure::Wrong { expected, found })
+        Ok(found)
     }
 
     /// Sends a request and returns the bulk string that answers it.
@@ -134,12 +135,22 @@ impl Client {
         let Some(length) = length else {
             return Err(Failure::Wrong { expected: b"$".to_vec(), found: header.into() });
         };
-        let mut text = vec![0; length + b"\r\n".len()];
-        within("a reply", self.stream.read_exact(&mut text)).await?;
+        let mut text = self.read(length + b"\r\n".len()).await?;
+        text.truncate(length);
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
+}
+
+/// Fails where `found` begins to differ.
+pub(super) fn same(expected: &[u8], found: &[u8]) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    let differs = found.iter().zip(expected).position(|(one, other)| one != other).unwrap_or(0);
+    let (expected, found) = (expected[differs..].into(), found[differs..].into());
+    Err(Failure::Wrong { expected, found })
 }

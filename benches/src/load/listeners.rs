@@ -73,7 +73,8 @@ impl Listeners {
         Ok(())
     }
 
-    fn add(&mut self, client: Client, frames: Frames) {
+    /// Adds one that has subscribed.
+    pub(super) fn add(&mut self, client: Client, frames: Frames) {
         let (stream, shared) = (client.into_stream(), self.shared.clone());
         let listener = Listener { stream, frames, shared, received: 0 };
         self.tasks.push(spawn_local(listener.read(None)));

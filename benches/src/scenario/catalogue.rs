@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Channels, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
+use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 
 const STREAM: Stream = Stream {
     publishers: 1,
@@ -80,6 +81,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         figure: Figure::CpuPerConnection,
         is_extra: false,
     },
+    scripts(
+        "scripts",
+        "SignalR's script, 50 publishers without pipelining, 200 B, 10 subscribers",
+        SEND_SCRIPT,
+        1,
+    ),
+    Scenario {
+        is_extra: true,
+        ..scripts("scripts-pipelined", "the same, pipelining 16", SEND_SCRIPT, 16)
+    },
+    Scenario {
+        is_extra: true,
+        ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
+    },
     Scenario {
         name: "storm",
         title: "10,000 connections that subscribe to 20 channels each",
@@ -153,6 +168,18 @@ const fn stream(name: &'static str, title: &'static str, stream: Stream) -> Scen
 
 const fn extra(name: &'static str, title: &'static str, extra: Stream) -> Scenario {
     Scenario { is_extra: true, ..stream(name, title, extra) }
+}
+
+const fn scripts(
+    name: &'static str,
+    title: &'static str,
+    script: &'static str,
+    pipeline: usize,
+) -> Scenario {
+    let stream =
+        Stream { publishers: 50, pipeline, subscribers: 10, payload_bytes: 200, ..STREAM };
+    let load = Load::Scripts { stream, script };
+    Scenario { name, title, load, figure: Figure::CpuPerScript, is_extra: false }
 }
 
 /// A hundred subscribers, and as much in one write as keeps memory in bounds.
