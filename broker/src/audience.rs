@@ -31,6 +31,8 @@ use crate::message::{Name, Published, SHARED_BYTES_MIN, Space};
 use crate::outbox::{Outbox, Pool};
 use crate::registry::WorkerId;
 use crate::resp::{Protocol, reply};
+#[cfg(feature = "lua")]
+use crate::script::engine::Engine;
 use crate::stats::Tally;
 
 /// One worker's members and their subscriptions.
@@ -55,6 +57,8 @@ pub(crate) struct Audience {
     pub(crate) recent: Recent,
     /// The worker's gate, which a script may shut.
     pub(crate) entrance: Entrance,
+    #[cfg(feature = "lua")]
+    pub(crate) engine: Rc<Engine>,
 }
 
 /// What a session wants of its worker or of the server.
@@ -68,6 +72,9 @@ pub(crate) enum Effect {
     CheckRights,
     /// Listen elsewhere.
     Move(Arc<Move>),
+    /// Go on with a script that was put aside, until it ends.
+    #[cfg(feature = "lua")]
+    GoOnWithScript,
     /// Stop the server.
     ShutDown,
 }
@@ -167,6 +174,8 @@ impl Audience {
             tally: Tally::default(),
             recent: Recent::default(),
             entrance,
+            #[cfg(feature = "lua")]
+            engine: Rc::default(),
         }
     }
 

@@ -406,6 +406,16 @@ impl Worker {
                         listening.listen_elsewhere(wanted);
                     }
                 }
+                #[cfg(feature = "lua")]
+                Effect::GoOnWithScript => {
+                    let engine = self.audience.borrow().engine.clone();
+                    spawn_local(async move {
+                        while !engine.go_on() {
+                            // Others have their turn in between.
+                            tokio::task::yield_now().await;
+                        }
+                    });
+                }
                 Effect::ShutDown => self.stop.notify_one(),
             }
         }
@@ -434,7 +444,6 @@ impl Worker {
     async fn shut_down(&self) {
         self.shutting_down.set(true);
         self.listeners.borrow_mut().drain(..).for_each(|listener| listener.task.abort());
-        self.host.scripts.stop();
         if self.host.broker.enter(&mut self.audience.borrow_mut()) {
             // What was published before belongs to what is queued.
             self.host.broker.catch_up(&mut self.audience.borrow_mut());

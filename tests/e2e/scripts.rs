@@ -66,6 +66,29 @@ async fn a_script_that_has_written_ends_with_the_server_only() {
 }
 
 #[tokio::test]
+async fn a_script_whose_client_is_gone_goes_on_and_can_be_killed() {
+    for request in ["EVAL", "EXEC"] {
+        let server = server(&[]).await;
+        let mut operator = server.client().await;
+        operator.command(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await;
+        let mut runner = server.client().await;
+        if request == "EXEC" {
+            runner.send(&["MULTI"]).await;
+        }
+        runner.send(&["EVAL", "while true do end", "0"]).await;
+        if request == "EXEC" {
+            runner.send(&["EXEC"]).await;
+        }
+        eventually(async || is_error(&operator.command(&["PING"]).await, BUSY)).await;
+        drop(runner);
+        assert!(is_error(&operator.command(&["PING"]).await, BUSY), "{request}");
+        assert_eq!(operator.command(&["SCRIPT", "KILL"]).await, ok());
+        eventually(async || operator.command(&["PING"]).await.text() == "PONG").await;
+        assert_eq!(operator.command(&["EVAL", "return 7", "0"]).await.integer(), 7);
+    }
+}
+
+#[tokio::test]
 async fn nothing_comes_between_the_messages_of_a_script() {
     const ROUNDS: usize = 50;
     const SCRIPT: &str = "for i = 1, 5 do redis.call('publish', 'news', ARGV[1]) end \

@@ -43,7 +43,8 @@ pub(super) async fn run(
         clients.push(Client::connect(server).await?);
     }
 
-    let calls = Rc::new(Calls { load, call: wire::send_by_script(&sha, CHANNEL, &payload), payload });
+    let calls =
+        Rc::new(Calls { load, call: wire::send_by_script(&sha, CHANNEL, &payload), payload });
     let meter = Meter::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();

@@ -176,8 +176,7 @@ const fn scripts(
     script: &'static str,
     pipeline: usize,
 ) -> Scenario {
-    let stream =
-        Stream { publishers: 50, pipeline, subscribers: 10, payload_bytes: 200, ..STREAM };
+    let stream = Stream { publishers: 50, pipeline, subscribers: 10, payload_bytes: 200, ..STREAM };
     let load = Load::Scripts { stream, script };
     Scenario { name, title, load, figure: Figure::CpuPerScript, is_extra: false }
 }

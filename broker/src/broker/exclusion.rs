@@ -76,6 +76,11 @@ impl ScriptRun {
         self.since.elapsed()
     }
 
+    /// Whether others do not wait any longer.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
     }
@@ -114,10 +119,7 @@ impl Exclusion {
                         return Some(passage);
                     }
                     let running = self.running.lock().clone();
-                    let is_late = |run: Arc<ScriptRun>| {
-                        run.deadline().is_some_and(|deadline| deadline <= Instant::now())
-                    };
-                    if running.is_some_and(is_late) {
+                    if running.is_some_and(|run| run.is_late()) {
                         return None;
                     }
                 }

@@ -1,19 +1,22 @@
-//! The thread on which all scripts of a server run.
+//! Where a worker runs its scripts.
 //!
-//! To the broker it is like a worker without connections. A worker that runs a script hands over
-//! its right to do so, waits, and gets it back with the reply. The thread starts with the first
-//! script.
+//! A script has a stack of its own, a coroutine on the worker's thread. So it runs as fast as any
+//! other command, and yet can be put aside when it takes so long that others are to hear of it: then
+//! it goes on a little at a time, between what else the worker does.
+//!
+//! To the broker a script's client is like a worker without connections. A worker that runs a script
+//! hands over its right to do so, and gets it back with the reply. The coroutine starts with the
+//! first script.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use scoped_tls::scoped_thread_local;
 
 use super::cache::Script;
 use super::lua::{Answered, Given, STACK_BYTES, Vm};
@@ -24,18 +27,36 @@ use crate::host::Host;
 use crate::resp::Protocol;
 use crate::session::{Caller, ScriptClient};
 
-/// How workers reach the thread.
-#[derive(Debug)]
+/// The scripts of one worker.
+#[derive(Default)]
 pub(crate) struct Engine {
-    jobs: Sender<Job>,
-    used_bytes: Arc<AtomicUsize>,
+    started: RefCell<Option<Started>>,
 }
 
+struct Started {
+    routine: Coroutine<Job, Step, ()>,
+    host: Arc<Host>,
+}
+
+scoped_thread_local!(static YIELDER: Yielder<Job, Step>);
+
+/// What the coroutine is to do next.
 enum Job {
-    Compile(Arc<Script>, SyncSender<Result<(), Vec<u8>>>),
+    Compile(Arc<Script>),
     Run(Box<ScriptJob>),
-    /// Forgets all scripts.
+    /// Forget all scripts.
     Reset,
+    /// Go on with the script that was put aside.
+    GoOn,
+    End,
+}
+
+/// How far the coroutine has come.
+enum Step {
+    Done,
+    Compiled(Result<(), Vec<u8>>),
+    /// The script is not at its end.
+    PutAside,
 }
 
 /// A script that is to run.
@@ -47,16 +68,12 @@ pub(crate) struct ScriptJob {
     pub(crate) protocol: Protocol,
     pub(crate) exclusive: Exclusive,
     /// Where what comes of it is put, and who is told.
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) slot: Rc<Slot>,
     pub(crate) card: Arc<Card>,
 }
 
-/// Where a worker finds what came of its script.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    outcome: Mutex<Option<Outcome>>,
-    done: Condvar,
-}
+/// Where a session finds what came of its script.
+pub(crate) type Slot = RefCell<Option<Outcome>>;
 
 /// What came of a script.
 #[derive(Debug)]
@@ -69,107 +86,146 @@ pub(crate) struct Outcome {
 /// What is answered where our own code failed.
 const FAILED: &[u8] = b"ERR the script could not be run";
 
-impl Slot {
-    fn fill(&self, outcome: Outcome) {
-        *self.outcome.lock() = Some(outcome);
-        self.done.notify_one();
-    }
-
-    /// Waits for the outcome, for ever without a deadline.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Outcome> {
-        let mut outcome = self.outcome.lock();
-        while outcome.is_none() {
-            match deadline {
-                None => self.done.wait(&mut outcome),
-                Some(deadline) => {
-                    if self.done.wait_until(&mut outcome, deadline).timed_out() {
-                        break;
-                    }
-                }
-            }
-        }
-        outcome.take()
-    }
-
-    pub(crate) fn is_filled(&self) -> bool {
-        self.outcome.lock().is_some()
+/// Lets others have their turn. Called by a script that takes long.
+pub(crate) fn put_aside() {
+    if YIELDER.is_set() {
+        // Nothing but `GoOn` is asked of a coroutine that was put aside.
+        YIELDER.with(|yielder| yielder.suspend(Step::PutAside));
     }
 }
 
 impl Engine {
-    /// Starts the thread. The order must not be held.
-    pub(crate) fn start(host: Arc<Host>) -> Result<Self, Vec<u8>> {
-        let (jobs, queue) = channel();
-        let used_bytes = Arc::new(AtomicUsize::new(0));
-        let (ready, is_ready) = sync_channel(1);
-        let used = used_bytes.clone();
-        let thread = thread::Builder::new().name("scripts".to_owned()).stack_size(STACK_BYTES);
-        thread
-            .spawn(move || {
-                let runner = Runner::new(host, used);
-                let _ = ready.send(());
-                runner.run(&queue);
-            })
-            .map_err(|error| {
-                format!("ERR cannot start the scripts' thread: {error}").into_bytes()
+    /// Gets ready for scripts. The order must not be held.
+    ///
+    /// # Errors
+    ///
+    /// Says why there cannot be any.
+    pub(crate) fn start(&self, host: &Arc<Host>) -> Result<(), Vec<u8>> {
+        let mut started = self.started.borrow_mut();
+        if started.is_none() {
+            let stack = DefaultStack::new(STACK_BYTES).map_err(|error| {
+                format!("ERR no memory for the stack of scripts: {error}").into_bytes()
             })?;
-        is_ready.recv().map_err(|_| FAILED.to_vec())?;
-        Ok(Self { jobs, used_bytes })
+            let runner = Runner::new(host.clone());
+            let routine = Coroutine::with_stack(stack, |yielder, first| {
+                YIELDER.set(yielder, || runner.run(yielder, first));
+            });
+            *started = Some(Started { routine, host: host.clone() });
+        }
+        Ok(())
     }
 
-    /// Compiles a script.
+    /// Compiles a script. The order must not be held.
     ///
     /// # Errors
     ///
     /// Says what is wrong with it, in Redis' words.
-    pub(crate) fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>> {
-        let (answer, compiled) = sync_channel(1);
-        let _ = self.jobs.send(Job::Compile(script, answer));
-        compiled.recv().unwrap_or_else(|_| Err(FAILED.to_vec()))
+    pub(crate) fn compile(&self, host: &Arc<Host>, script: Arc<Script>) -> Result<(), Vec<u8>> {
+        self.start(host)?;
+        match self.resume(Job::Compile(script)) {
+            Some(Step::Compiled(compiled)) => compiled,
+            _ => Err(FAILED.to_vec()),
+        }
     }
 
+    /// Runs a script, to its end or until others are to have their turn: then the caller sees to it
+    /// that [`Engine::go_on`] is called again and again.
     pub(crate) fn run(&self, job: ScriptJob) {
-        let _ = self.jobs.send(Job::Run(Box::new(job)));
+        self.resume(Job::Run(Box::new(job)));
     }
 
+    /// Goes on with a script that was put aside, and returns whether it has ended.
+    pub(crate) fn go_on(&self) -> bool {
+        !matches!(self.resume(Job::GoOn), Some(Step::PutAside))
+    }
+
+    /// Forgets all scripts.
     pub(crate) fn reset(&self) {
-        let _ = self.jobs.send(Job::Reset);
+        self.resume(Job::Reset);
     }
 
-    /// Returns the memory that Lua takes.
-    pub(crate) fn used_bytes(&self) -> usize {
-        self.used_bytes.load(Ordering::Relaxed)
+    fn resume(&self, job: Job) -> Option<Step> {
+        match self.started.borrow_mut().as_mut()?.routine.resume(job) {
+            CoroutineResult::Yield(step) => Some(step),
+            CoroutineResult::Return(()) => None,
+        }
     }
 }
 
-/// What lives on the thread.
+impl Drop for Engine {
+    /// A stack that Lua stands on cannot be taken away from it, so a script has to end first.
+    fn drop(&mut self) {
+        let Some(Started { routine, host }) = self.started.get_mut() else { return };
+        let mut job = Job::End;
+        while let CoroutineResult::Yield(step) = routine.resume(job) {
+            job = match step {
+                Step::PutAside => {
+                    // There is but one that runs.
+                    host.broker.running_script().inspect(|run| run.kill());
+                    Job::GoOn
+                }
+                Step::Done | Step::Compiled(_) => Job::End,
+            };
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// What lives in the coroutine.
 struct Runner {
     host: Arc<Host>,
     client: Rc<RefCell<ScriptClient>>,
     vm: Option<Vm>,
-    used_bytes: Arc<AtomicUsize>,
+    /// When all scripts were last forgotten.
+    flushes: u64,
+    /// The memory that Lua took when it was last looked at.
+    used_bytes: usize,
 }
 
 impl Runner {
-    fn new(host: Arc<Host>, used_bytes: Arc<AtomicUsize>) -> Self {
+    fn new(host: Arc<Host>) -> Self {
         let client = Rc::new(RefCell::new(ScriptClient::new(host.clone())));
-        Self { host, client, vm: None, used_bytes }
+        let flushes = host.scripts.flushes();
+        Self { host, client, vm: None, flushes, used_bytes: 0 }
     }
 
-    fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(job) = queue.recv() {
-            match job {
-                Job::Compile(script, answer) => {
-                    let compiled = self.vm().and_then(|vm| vm.compile(&script));
-                    let _ = answer.send(compiled);
-                }
-                Job::Run(job) => self.run_script(*job),
-                Job::Reset => self.vm = None,
+    fn run(mut self, yielder: &Yielder<Job, Step>, first: Job) {
+        let mut job = first;
+        loop {
+            let flushes = self.host.scripts.flushes();
+            if std::mem::replace(&mut self.flushes, flushes) != flushes {
+                self.vm = None;
             }
-            let used = self.vm.as_ref().map_or(0, Vm::used_bytes);
-            self.used_bytes.store(used, Ordering::Relaxed);
+            let step = match job {
+                Job::Compile(script) => {
+                    Step::Compiled(self.vm().and_then(|vm| vm.compile(&script)))
+                }
+                Job::Run(job) => {
+                    self.run_script(*job);
+                    Step::Done
+                }
+                // Done already, or nothing to do.
+                Job::Reset | Job::GoOn => Step::Done,
+                Job::End => break,
+            };
+            self.note_used_bytes();
+            job = yielder.suspend(step);
         }
-        self.host.broker.close_inbox(self.client.borrow().worker());
+        self.vm = None;
+        self.note_used_bytes();
+        let worker = self.client.borrow().worker();
+        self.host.broker.close_inbox(worker);
+    }
+
+    fn note_used_bytes(&mut self) {
+        let used = self.vm.as_ref().map_or(0, Vm::used_bytes);
+        self.host.scripts.note_lua_bytes(self.used_bytes, used);
+        self.used_bytes = used;
     }
 
     fn vm(&mut self) -> Result<&mut Vm, Vec<u8>> {
@@ -193,7 +249,7 @@ impl Runner {
         });
         let ended = self.client.borrow_mut().end();
         if let Some((exclusive, effects)) = ended {
-            slot.fill(Outcome { answered, effects, exclusive });
+            *slot.borrow_mut() = Some(Outcome { answered, effects, exclusive });
         }
         // If nobody waits any more, the outcome goes with the slot, and others may run.
         drop(slot);

@@ -58,7 +58,7 @@ pub(crate) struct Answered {
     pub(crate) has_failed: bool,
 }
 
-/// What the thread of a [`Vm`] needs: whatever Lua lets a script nest must fit in. It is taken only
+/// What the stack of a [`Vm`] needs: whatever Lua lets a script nest must fit in. It is taken only
 /// as far as it is used.
 pub(crate) const STACK_BYTES: usize = 128 * 1024 * 1024;
 /// Every so many scripts a little garbage is collected.

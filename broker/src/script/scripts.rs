@@ -1,16 +1,12 @@
-//! The scripts of a server, and the thread that runs them.
+//! The scripts that a server knows, whoever runs them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use super::cache::{Cache, Script};
-#[cfg(feature = "lua")]
-use super::engine::Engine;
 use super::sha::Sha;
-#[cfg(feature = "lua")]
-use crate::host::Host;
 
 /// What a server knows of scripts.
 #[derive(Debug, Default)]
@@ -18,18 +14,10 @@ pub(crate) struct Scripts {
     cache: Mutex<Cache>,
     /// Whether scripts may run what they must not, for tests (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     allows_everything: AtomicBool,
-    #[cfg(feature = "lua")]
-    engine: Mutex<State>,
-}
-
-/// The thread, which starts with the first script.
-#[cfg(feature = "lua")]
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    NotStarted,
-    Started(Engine),
-    Stopped,
+    /// How often all were forgotten.
+    flushes: AtomicU64,
+    /// The memory that Lua takes, on all workers.
+    lua_bytes: AtomicUsize,
 }
 
 /// Figures for `INFO`.
@@ -65,35 +53,18 @@ impl Scripts {
     /// Forgets all scripts.
     pub(crate) fn flush(&self) {
         *self.cache.lock() = Cache::default();
-        #[cfg(feature = "lua")]
-        if let State::Started(engine) = &*self.engine.lock() {
-            engine.reset();
-        }
+        self.flushes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lends the thread, which is started if need be: then the order must not be held.
     #[cfg(feature = "lua")]
-    pub(crate) fn engine<R>(
-        &self,
-        host: &Arc<Host>,
-        with: impl FnOnce(&Engine) -> R,
-    ) -> Result<R, Vec<u8>> {
-        let mut state = self.engine.lock();
-        if matches!(*state, State::NotStarted) {
-            *state = State::Started(Engine::start(host.clone())?);
-        }
-        match &*state {
-            State::Started(engine) => Ok(with(engine)),
-            _ => Err(b"ERR the server is shutting down".to_vec()),
-        }
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Relaxed)
     }
 
-    /// Lets the thread end, once it has nothing to do.
-    pub(crate) fn stop(&self) {
-        #[cfg(feature = "lua")]
-        {
-            *self.engine.lock() = State::Stopped;
-        }
+    /// Notes that Lua takes another amount of memory on a worker.
+    #[cfg(feature = "lua")]
+    pub(crate) fn note_lua_bytes(&self, before: usize, now: usize) {
+        self.lua_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -101,13 +72,7 @@ impl Scripts {
         Figures {
             scripts: cache.len(),
             script_bytes: cache.bytes(),
-            #[cfg(feature = "lua")]
-            lua_bytes: match &*self.engine.lock() {
-                State::Started(engine) => engine.used_bytes(),
-                _ => 0,
-            },
-            #[cfg(not(feature = "lua"))]
-            lua_bytes: 0,
+            lua_bytes: self.lua_bytes.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `EVAL` and its family, and `SCRIPT`.
 //!
-//! The scripts of SignalR 2 run right here; all others on a thread of their own, for which this
-//! worker waits as long as Redis would keep everybody waiting.
+//! The scripts of SignalR 2 run right here; all others in Lua, on a stack of their own, so that one
+//! that takes too long can be put aside.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use super::{
 };
 use crate::audience::Audience;
 use crate::command::{Command, Entry};
-use crate::config::Config;
 use crate::keyspace::Keys;
 use crate::message::Space;
 use crate::resp::reply::{self, Reply};
@@ -50,7 +49,7 @@ impl Session {
             // Before the commands of the script.
             self.show_to_monitors(entry, request, audience);
         }
-        let asked = match self.asked(entry, request, &audience.config) {
+        let asked = match self.asked(entry, request, audience) {
             Ok(asked) => asked,
             Err(error) => {
                 self.fail(entry, audience, error);
@@ -72,7 +71,7 @@ impl Session {
         &self,
         entry: Entry,
         request: Request<'_>,
-        config: &Config,
+        audience: &Audience,
     ) -> Result<Asked, CommandError> {
         let (by_name, is_read_only) = match entry.spec.command {
             Command::EvalSha => (true, false),
@@ -94,7 +93,7 @@ impl Session {
             usize::try_from(keys).map_err(|_| b"ERR Number of keys can't be negative".to_vec())?;
         let script = match sha.filter(|_| by_name) {
             Some(sha) => self.host.scripts.find(sha).ok_or(NO_SCRIPT)?,
-            None => self.load(name)?,
+            None => self.load(name, audience)?,
         };
         let flags = script.flags;
         if flags.declared && !flags.no_writes && is_read_only {
@@ -102,7 +101,7 @@ impl Session {
             return Err(error.to_vec());
         }
         let is_read_only = is_read_only || (flags.declared && flags.no_writes);
-        let maximum = config.maxmemory;
+        let maximum = audience.config.maxmemory;
         let lacks_memory = maximum > 0 && self.host.used_bytes() > maximum;
         if lacks_memory && flags.declared && !flags.allow_oom && !flags.no_writes {
             return Err(OUT_OF_MEMORY.to_vec());
@@ -111,17 +110,18 @@ impl Session {
     }
 
     /// Takes a script in, unless it is known.
-    fn load(&self, text: &[u8]) -> Result<Arc<Script>, CommandError> {
+    fn load(&self, text: &[u8], audience: &Audience) -> Result<Arc<Script>, CommandError> {
         if let Some(script) = self.host.scripts.find_text(text) {
             return Ok(script);
         }
         let script = Arc::new(Script::new(text)?);
         #[cfg(feature = "lua")]
         if script.native.is_none() {
-            self.host.scripts.engine(&self.host, |engine| engine.compile(script.clone()))??;
+            audience.engine.compile(&self.host, script.clone())?;
         }
         #[cfg(not(feature = "lua"))]
         if script.native.is_none() {
+            let _ = audience;
             return Err(NO_LUA.to_vec());
         }
         self.host.scripts.add(script.clone());
@@ -129,8 +129,8 @@ impl Session {
     }
 
     /// `SCRIPT LOAD script`
-    pub(super) fn script_load(&self, request: Request<'_>) -> Answer {
-        self.load(request.argument(2)).map(|script| Reply::bulk(script.sha.as_bytes()))
+    pub(super) fn script_load(&self, request: Request<'_>, audience: &Audience) -> Answer {
+        self.load(request.argument(2), audience).map(|script| Reply::bulk(script.sha.as_bytes()))
     }
 
     /// `SCRIPT EXISTS sha1 [sha1 ...]`
@@ -143,10 +143,15 @@ impl Session {
     }
 
     /// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
-    pub(super) fn script_flush(&self, request: Request<'_>) -> Answer {
+    pub(super) fn script_flush(&self, request: Request<'_>, audience: &Audience) -> Answer {
         server::check_flush(request)?;
         if request.argument(0).eq_ignore_ascii_case(b"script") {
             self.host.scripts.flush();
+            // Other workers do so when they run a script.
+            #[cfg(feature = "lua")]
+            audience.engine.reset();
+            #[cfg(not(feature = "lua"))]
+            let _ = audience;
         }
         Ok(Reply::ok())
     }
@@ -321,15 +326,15 @@ pub(super) use self::waiting::Pending;
 
 #[cfg(feature = "lua")]
 mod waiting {
-    //! A script on its thread, and a client that waits for it.
+    //! A script in Lua, and a client that waits for it.
 
-    use std::sync::Arc;
+    use std::rc::Rc;
     use std::sync::atomic::Ordering;
 
     use tracing::warn;
 
     use super::{Asked, BUSY};
-    use crate::audience::Audience;
+    use crate::audience::{Audience, Effect};
     use crate::command::Entry;
     use crate::resp::request::Request;
     use crate::script::engine::{Outcome, ScriptJob, Slot};
@@ -339,7 +344,7 @@ mod waiting {
     /// A script that takes long.
     #[derive(Debug)]
     pub(in crate::session) struct Pending {
-        slot: Arc<Slot>,
+        slot: Rc<Slot>,
         entry: Entry,
     }
 
@@ -355,7 +360,7 @@ mod waiting {
             let broker = self.host.broker.clone();
             if !audience.is_exclusive() {
                 // What happened before is everybody's before the script begins.
-                if let Err(error) = self.host.scripts.engine(&self.host, |_| ()) {
+                if let Err(error) = audience.engine.start(&self.host) {
                     self.fail(entry, audience, error);
                     return Flow::Continue;
                 }
@@ -368,7 +373,7 @@ mod waiting {
                 unreachable!("a script runs with the order, and nothing else does");
             };
             let run = exclusive.run.clone();
-            let slot = Arc::new(Slot::default());
+            let slot = Rc::new(Slot::default());
             let mut all = request.arguments_from(3).map(<[u8]>::to_vec);
             let keys = all.by_ref().take(asked.keys).collect();
             let job = ScriptJob {
@@ -386,35 +391,34 @@ mod waiting {
                 slot: slot.clone(),
                 card: self.card.clone(),
             };
-            let _ = self.host.scripts.engine(&self.host, |engine| engine.run(job));
-            match slot.wait(run.deadline()) {
-                Some(outcome) => {
-                    self.end_script(entry, outcome, audience);
-                    Flow::Continue
-                }
-                None => {
-                    let millis = run.elapsed().as_millis();
-                    let sha = asked.script.sha;
-                    warn!(
-                        "slow script detected: still in execution after {millis} milliseconds; it \
-                         can be ended with SCRIPT KILL; its name is {sha:?}"
-                    );
-                    audience.entrance.is_busy = true;
-                    self.script = Some(Box::new(Pending { slot, entry }));
-                    Flow::WaitForScript
-                }
+            let engine = audience.engine.clone();
+            engine.run(job);
+            let outcome = slot.take();
+            if let Some(outcome) = outcome {
+                self.end_script(entry, outcome, audience);
+                return Flow::Continue;
             }
+            let millis = run.elapsed().as_millis();
+            let sha = asked.script.sha;
+            warn!(
+                "slow script detected: still in execution after {millis} milliseconds; it can be \
+                 ended with SCRIPT KILL; its name is {sha:?}"
+            );
+            audience.entrance.is_busy = true;
+            audience.effects.push(Effect::GoOnWithScript);
+            self.script = Some(Box::new(Pending { slot, entry }));
+            Flow::WaitForScript
         }
 
         /// Whether the script that the client waits for has ended.
         pub(crate) fn is_script_done(&self) -> bool {
-            self.script.as_ref().is_none_or(|pending| pending.slot.is_filled())
+            self.script.as_ref().is_none_or(|pending| pending.slot.borrow().is_some())
         }
 
         /// Goes on after [`Flow::WaitForScript`].
         pub(crate) fn resume_after_script(&mut self, audience: &mut Audience) -> Flow {
             let Some(pending) = self.script.take() else { return Flow::Continue };
-            if let Some(outcome) = pending.slot.wait(None) {
+            if let Some(outcome) = pending.slot.take() {
                 self.end_script(pending.entry, outcome, audience);
             }
             self.go_on_with_transaction(audience)

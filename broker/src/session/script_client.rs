@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::registry::WorkerId;
 use crate::resp::Protocol;
 use crate::resp::request::Request;
+use crate::script::engine;
 use crate::script::lua::{Commands, Level};
 
 /// Who called a script.
@@ -187,8 +188,12 @@ impl Commands for ScriptClient {
         }
     }
 
-    fn is_killed(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.is_killed())
+    fn may_go_on(&self) -> bool {
+        let Some(run) = &self.run else { return true };
+        if run.is_late() {
+            engine::put_aside();
+        }
+        !run.is_killed()
     }
 }
 

@@ -153,7 +153,7 @@ impl Session {
             return Ok(());
         }
         #[cfg(feature = "lua")]
-        self.host.scripts.engine(&self.host, |_| ())?;
+        audience.engine.start(&self.host)?;
         self.host
             .broker
             .exclude(audience)

@@ -10,6 +10,7 @@ use super::commands::{Commands, Level, request};
 use super::convert;
 use super::failure::{Thrown, error_table, refused};
 use super::number;
+use super::sandbox::without_limit;
 use crate::host::REDIS_VERSION;
 use crate::resp::Protocol;
 use crate::resp::request::OwnedRequest;
@@ -38,7 +39,8 @@ pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
     for (name, raises) in [("call", true), ("pcall", false)] {
         let server = server.clone();
         let call = lua.create_function(move |lua, given: MultiValue| {
-            call(lua, given.into_iter().collect(), &server, raises)
+            let given = given.into_iter().collect();
+            without_limit(lua, || call(lua, given, &server, raises))
         })?;
         redis.raw_set(name, call)?;
     }
@@ -226,7 +228,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 pub(super) fn check_alive(server: &Server) -> Result<()> {
     // A command that is running looks by itself.
     match server.try_borrow() {
-        Ok(server) if server.is_killed() => Err(Error::from(Thrown::Killed)),
+        Ok(server) if !server.may_go_on() => Err(Error::from(Thrown::Killed)),
         _ => Ok(()),
     }
 }

@@ -23,8 +23,8 @@ pub(crate) trait Commands {
     /// Writes a line to the log.
     fn log(&self, level: Level, text: &[u8]);
 
-    /// Whether the script is to end.
-    fn is_killed(&self) -> bool;
+    /// Whether the script may go on. If it takes long, others have their turn before this returns.
+    fn may_go_on(&self) -> bool;
 }
 
 /// How much a line in the log matters.

@@ -85,7 +85,6 @@ impl Sandbox {
         let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
         // The parser of Lua 5.1 does not hold the name itself while it collects (CVE-2025-49844).
         lua.set_named_registry_value("name of scripts", SCRIPT_NAME)?;
-        lua.set_memory_limit(MEMORY_BYTES_MAX)?;
         Ok(Self { front, globals, xpcall: original.raw_get("xpcall")?, handler, begin, lua })
     }
 
@@ -96,13 +95,17 @@ impl Sandbox {
     /// Says what is wrong with it, in Lua's words.
     pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, String> {
         let chunk = self.lua.load(code).set_name(SCRIPT_NAME).set_mode(ChunkMode::Text);
-        chunk.into_function().map_err(|error| match &error {
+        let compiled = self.limited(|| chunk.into_function());
+        compiled.map_err(|error| match &error {
             Error::SyntaxError { message, .. } => message.clone(),
             other => failure::message(other),
         })
     }
 
     /// Runs a function; returns what it returned, or the error that ended it.
+    ///
+    /// Memory is limited while it runs only: under a limit each step from here into Lua has to be
+    /// able to fail, which makes it three times as dear.
     pub(super) fn run(
         &self,
         script: &Function,
@@ -114,8 +117,17 @@ impl Sandbox {
         self.begin.call::<()>(())?;
         self.globals.raw_set("KEYS", self.list(keys)?)?;
         self.globals.raw_set("ARGV", self.list(arguments)?)?;
-        let (ok, value): (bool, Value) = self.xpcall.call((script, &self.handler))?;
+        let (ok, value) =
+            self.limited(|| self.xpcall.call::<(bool, Value)>((script, &self.handler)))?;
         Ok(if ok { Ok(value) } else { Err(value) })
+    }
+
+    /// Does what a script has in its hands.
+    fn limited<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.lua.set_memory_limit(MEMORY_BYTES_MAX)?;
+        let done = work();
+        self.lua.set_memory_limit(0)?;
+        done
     }
 
     fn list(&self, items: &[Vec<u8>]) -> Result<Table> {
@@ -131,6 +143,14 @@ impl Sandbox {
         let _ = self.globals.raw_set("KEYS", Value::Nil);
         let _ = self.globals.raw_set("ARGV", Value::Nil);
     }
+}
+
+/// Does what is ours to do in the middle of a script, without the script's limit of memory.
+pub(super) fn without_limit<R>(lua: &Lua, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    let limit = lua.set_memory_limit(0)?;
+    let done = work();
+    lua.set_memory_limit(limit)?;
+    done
 }
 
 /// Turns whatever a script threw into a table that says where it happened.

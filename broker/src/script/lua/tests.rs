@@ -43,8 +43,8 @@ impl Commands for Fake {
 
     fn log(&self, _: Level, _: &[u8]) {}
 
-    fn is_killed(&self) -> bool {
-        self.killed
+    fn may_go_on(&self) -> bool {
+        !self.killed
     }
 }
 
