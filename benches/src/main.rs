@@ -71,6 +71,9 @@ struct Arguments {
     /// Seconds of each measurement
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
+    /// Lets every server run on any processor. Otherwise all but ours-2 are kept to one, and the load to another
+    #[arg(long)]
+    unpinned: bool,
     /// The broker to measure; by default the one beside this program
     #[arg(long, value_name = "PATH")]
     broker: Option<PathBuf>,
@@ -159,6 +162,9 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(36 * 60);
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
     let mut candidates: Vec<Candidate> = candidates::all(arguments.broker.as_deref())?;
     candidates.extend(arguments.server.iter().cloned());
+    if arguments.unpinned {
+        candidates.iter_mut().for_each(|candidate| candidate.is_pinned = false);
+    }
     if !arguments.only.is_empty() {
         let is_wanted = |name: &str| arguments.only.iter().any(|only| name.contains(&**only));
         candidates.retain(|candidate| is_wanted(&candidate.name));
