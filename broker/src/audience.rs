@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use self::run::Run;
-use crate::broker::{Entrance, HeldOrder};
+use crate::broker::{Entrance, HeldOrder, Taken};
 use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
@@ -55,6 +55,8 @@ pub(crate) struct Audience {
     to_wake: Vec<Waker>,
     pub(crate) tally: Tally,
     pub(crate) recent: Recent,
+    /// A worker that is behind with what the request of the moment has published.
+    pub(crate) behind: Option<WorkerId>,
     /// The worker's gate, which a script may shut.
     pub(crate) entrance: Entrance,
     #[cfg(feature = "lua")]
@@ -173,6 +175,7 @@ impl Audience {
             to_wake: Vec::new(),
             tally: Tally::default(),
             recent: Recent::default(),
+            behind: None,
             entrance,
             #[cfg(feature = "lua")]
             engine: Rc::default(),
@@ -268,9 +271,10 @@ impl Audience {
         }
     }
 
-    /// Queues what came from another worker.
-    pub(crate) fn deliver_all(&mut self, deliveries: Vec<Delivery>) {
-        for delivery in deliveries {
+    /// Queues what came from other workers, whose clients are woken at the end of the turn.
+    pub(crate) fn take_in(&mut self, taken: Taken) {
+        self.wake_later(taken.waiting);
+        for delivery in taken.deliveries {
             match delivery {
                 Delivery::Message { published, to } => self.deliver(published.content(), &to),
                 Delivery::Stale(stale) => self.tell_stale(&stale),

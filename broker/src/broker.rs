@@ -90,9 +90,20 @@ pub(crate) struct Order {
 #[derive(Default)]
 struct Inbox {
     deliveries: Vec<Delivery>,
+    /// Bytes of the messages among them.
+    bytes: usize,
+    /// Publishers that wait until there is room.
+    waiting: Vec<Waker>,
     worker: Option<Waker>,
     taken: bool,
     route: Route,
+}
+
+/// What a worker took from its inbox.
+pub(crate) struct Taken {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Those who waited for room.
+    pub(crate) waiting: Vec<Waker>,
 }
 
 /// Where the worker's last message went, if it did not leave the worker: most often the next one
@@ -114,8 +125,14 @@ struct Reach {
     wake: SmallVec<[Waker; 4]>,
     /// The message, if others have it as well.
     published: Option<Arc<Published>>,
+    /// A worker that has got too much.
+    behind: Option<WorkerId>,
 }
 
+/// Bytes of messages that a worker may have got from others and not taken yet before those who
+/// publish have to wait. What lies about longer is no longer in the processors' caches when it is
+/// written, and takes memory.
+const INBOX_BYTES_MAX: usize = 256 * 1024;
 /// A longer channel is looked up each time.
 const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 /// Redis' default limit for subscribers, `client-output-buffer-limit pubsub 32mb`.
@@ -272,18 +289,30 @@ impl Broker {
 
     /// Takes back a worker's number. Its clients must have left.
     pub(crate) fn close_inbox(&self, worker: WorkerId) {
-        self.shared.order.lock().inboxes[worker.index()] = Inbox::default();
+        let closed = std::mem::take(&mut self.shared.order.lock().inboxes[worker.index()]);
+        closed.waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Returns what other threads published, once there is something.
-    pub(crate) fn poll_inbox(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<Vec<Delivery>> {
+    pub(crate) fn poll_inbox(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<Taken> {
         let mut order = self.shared.order.lock();
         let inbox = &mut order.inboxes[worker.index()];
         if inbox.deliveries.is_empty() {
             inbox.worker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(std::mem::take(&mut inbox.deliveries))
+        Poll::Ready(inbox.take())
+    }
+
+    /// Returns once a worker is not far behind with what others publish.
+    pub(crate) fn poll_room(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<()> {
+        let mut order = self.shared.order.lock();
+        let inbox = &mut order.inboxes[worker.index()];
+        if inbox.bytes < INBOX_BYTES_MAX {
+            return Poll::Ready(());
+        }
+        inbox.waiting.push(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Delivers what lies in the worker's inbox.
@@ -317,6 +346,9 @@ impl Broker {
         if space != Space::Monitor {
             audience.tally.published += 1;
             audience.tally.delivered += reach.receivers as u64;
+        }
+        if reach.behind.is_some() {
+            audience.behind = reach.behind;
         }
         if !reach.here.is_nobody() {
             let shared = reach.published.as_deref();
@@ -450,11 +482,13 @@ impl Broker {
     ) -> R {
         let worker = audience.worker();
         let change = |order: &mut Order| (change(order, worker), order.take_inbox(worker));
-        let (result, earlier) = match &mut audience.held {
+        let (result, taken) = match &mut audience.held {
             Some(order) => change(order),
             None => change(&mut self.shared.order.lock()),
         };
-        audience.deliver_all(earlier);
+        if let Some(taken) = taken {
+            audience.take_in(taken);
+        }
         result
     }
 
@@ -580,6 +614,10 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
         for (worker, to) in std::mem::take(&mut self.waiting) {
             let inbox = &mut order.inboxes[worker.index()];
             inbox.deliveries.push(Delivery::Message { published: self.published(), to });
+            inbox.bytes += self.content.payload.len();
+            if inbox.bytes >= INBOX_BYTES_MAX {
+                reach.behind = Some(worker);
+            }
             reach.wake.extend(inbox.worker.take());
         }
         reach.published = self.published;
@@ -597,12 +635,24 @@ impl<P: FnOnce() -> Bytes> Post<'_, P> {
 }
 
 impl Order {
-    fn take_inbox(&mut self, worker: WorkerId) -> Vec<Delivery> {
-        std::mem::take(&mut self.inboxes[worker.index()].deliveries)
+    /// Takes what lies in a worker's inbox, which most often is nothing.
+    fn take_inbox(&mut self, worker: WorkerId) -> Option<Taken> {
+        let inbox = &mut self.inboxes[worker.index()];
+        (!inbox.deliveries.is_empty()).then(|| inbox.take())
     }
 
     fn forget_routes(&mut self) {
         self.inboxes.iter_mut().for_each(|inbox| inbox.route.space = None);
+    }
+}
+
+impl Inbox {
+    fn take(&mut self) -> Taken {
+        self.bytes = 0;
+        Taken {
+            deliveries: std::mem::take(&mut self.deliveries),
+            waiting: std::mem::take(&mut self.waiting),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::config::OutputLimit;
 use crate::disconnect::Disconnect;
 use crate::host::Host;
 use crate::outbox::Pool;
+use crate::registry::WorkerId;
 use crate::resp::request::{Decoded, Decoder};
 use crate::session::{Flow, Session};
 use crate::stream::Stream;
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     /// Whether it is not read from, since too many replies are unread.
     throttled: Cell<bool>,
     over_soft_limit_since: Cell<Option<Instant>>,
+    /// A worker that is to catch up first, with what the client has published.
+    ahead_of: Cell<Option<WorkerId>>,
 }
 
 /// A request whose end has not come yet.
@@ -122,6 +125,7 @@ impl Connection {
             blocked: Cell::default(),
             throttled: Cell::default(),
             over_soft_limit_since: Cell::default(),
+            ahead_of: Cell::default(),
         }
     }
 
@@ -156,6 +160,16 @@ impl Connection {
         if self.is_throttled() {
             return Poll::Pending;
         }
+        if let Some(worker) = self.ahead_of.get() {
+            if audience.borrow().entrance.is_busy {
+                // A script has the order. Once it ends, the worker passes its gate again first.
+                ready!(host.broker.poll_idle(cx));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(host.broker.poll_room(worker, cx));
+            self.ahead_of.set(None);
+        }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder } = &mut *scratch;
         let held = std::mem::take(&mut *self.held.borrow_mut());
@@ -176,6 +190,11 @@ impl Connection {
             host.broker.stats().input_bytes.add(read as u64);
             self.take_in(&bytes[..read], decoder, &mut audience.borrow_mut());
             host.tell(&mut audience.borrow_mut().tally);
+            if let Some(worker) = audience.borrow_mut().behind.take() {
+                self.ahead_of.set(Some(worker));
+                cx.waker().wake_by_ref();
+                break;
+            }
             if read == bytes.len() {
                 cx.waker().wake_by_ref();
                 break;

@@ -288,14 +288,14 @@ impl Worker {
     async fn take_inbox(self: Rc<Self>) {
         let id = self.audience.borrow().worker();
         loop {
-            let deliveries = poll_fn(|cx| {
+            let taken = poll_fn(|cx| {
                 ready!(self.poll_enter(cx));
-                let deliveries = self.host.broker.poll_inbox(id, cx);
+                let taken = self.host.broker.poll_inbox(id, cx);
                 self.leave_gate();
-                deliveries
+                taken
             })
             .await;
-            self.audience.borrow_mut().deliver_all(deliveries);
+            self.audience.borrow_mut().take_in(taken);
             tokio::task::yield_now().await;
         }
     }

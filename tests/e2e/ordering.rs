@@ -245,3 +245,44 @@ async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
         noise.join_all().await;
     }
 }
+
+/// Whoever publishes faster than another thread delivers has to wait for it, and threads that wait
+/// for each other must go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_that_flood_each_other_lose_nothing() {
+    const CLIENTS: usize = 8;
+    const FLOOD: usize = 400;
+    const PAYLOAD_BYTES: usize = 16 * 1024;
+
+    for threads in ["2", "4"] {
+        let limits = ["--client-output-buffer-limit", "pubsub 0 0 0"];
+        let server = server(&[&["--io-threads", threads][..], &limits].concat()).await;
+        let mut subscribers = JoinSet::new();
+        for _ in 0..CLIENTS {
+            let mut client = subscriber(&server).await;
+            subscribers.spawn(async move {
+                let payload = "x".repeat(PAYLOAD_BYTES);
+                let frame = frame(&payload).len();
+                for _ in 0..CLIENTS * FLOOD {
+                    client.read_bytes(frame).await;
+                }
+                client.expect_silence().await;
+            });
+        }
+        let mut publishers = JoinSet::new();
+        for _ in 0..CLIENTS {
+            let mut client = server.client().await;
+            publishers.spawn(async move {
+                let payload = vec![b'x'; PAYLOAD_BYTES];
+                let flood = request(&[&b"PUBLISH"[..], b"news", &payload]).repeat(FLOOD);
+                let replies = client.pipeline(&flood, FLOOD).await;
+                assert!(replies.iter().all(|reply| reply.integer() == CLIENTS as i64));
+            });
+        }
+        within(Duration::from_secs(60), async move {
+            publishers.join_all().await;
+            subscribers.join_all().await;
+        })
+        .await;
+    }
+}

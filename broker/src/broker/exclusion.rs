@@ -162,6 +162,9 @@ impl Broker {
     /// Ends [`Broker::enter`].
     pub(crate) fn leave_gate(&self, audience: &mut Audience) {
         audience.entrance.inside = None;
+        if audience.held.is_none() {
+            audience.wake();
+        }
     }
 
     /// Returns once no script runs.

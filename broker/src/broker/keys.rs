@@ -176,7 +176,9 @@ impl Broker {
             match news {
                 News::Event(event) => self.publish_event(order, audience, &event, &mut wake),
                 News::Stale(stale) if stale.to.worker == audience.worker() => {
-                    audience.deliver_all(order.take_inbox(stale.to.worker));
+                    if let Some(taken) = order.take_inbox(stale.to.worker) {
+                        audience.take_in(taken);
+                    }
                     audience.tell_stale(&stale);
                 }
                 News::Stale(stale) => {
@@ -220,7 +222,9 @@ impl Broker {
         let reach = self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload));
         audience.tally.published += 1;
         audience.tally.delivered += reach.receivers as u64;
-        audience.deliver_all(order.take_inbox(worker));
+        if let Some(taken) = order.take_inbox(worker) {
+            audience.take_in(taken);
+        }
         if !reach.here.is_nobody() {
             let shared = reach.published.as_deref();
             audience.deliver(Content { shared, ..content }, &reach.here);
