@@ -124,7 +124,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     let mut measure = measure(arguments)?;
     if std::thread::available_parallelism()?.get() > LOAD_CPU {
-        server::pin(None, LOAD_CPU)?;
+        server::pin(None, &[LOAD_CPU])?;
     }
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let start = Instant::now();

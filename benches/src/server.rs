@@ -13,7 +13,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
-use crate::Failure;
+use crate::{Failure, machine};
 
 /// A server that can be started.
 #[derive(Clone, Debug)]
@@ -82,8 +82,10 @@ impl Candidate {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        if self.is_pinned {
-            server.pin(SERVER_CPU)?;
+        match self.is_pinned {
+            true => server.pin(&[SERVER_CPU])?,
+            // It has inherited the load's.
+            false => server.pin(&Vec::from_iter(0..machine::processors()))?,
         }
         Ok(server)
     }
@@ -102,10 +104,10 @@ impl Server {
         self.is_traced.then(|| Trace::start(self.child.id(), &tasks)).transpose()
     }
 
-    /// Keeps all its threads to one processor.
-    fn pin(&self, cpu: usize) -> io::Result<()> {
+    /// Keeps all its threads, and those that they start, to these processors.
+    pub(crate) fn pin(&self, cpus: &[usize]) -> io::Result<()> {
         for task in self.tasks()? {
-            pin(Pid::from_raw(task), cpu)?;
+            pin(Pid::from_raw(task), cpus)?;
         }
         Ok(())
     }
@@ -147,10 +149,10 @@ impl Drop for Server {
     }
 }
 
-/// Keeps a thread to one processor; `None` is this one.
-pub(crate) fn pin(task: Option<Pid>, cpu: usize) -> io::Result<()> {
+/// Keeps a thread to these processors; `None` is this one.
+pub(crate) fn pin(task: Option<Pid>, cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.iter().for_each(|&cpu| set.set(cpu));
     Ok(sched_setaffinity(task, &set)?)
 }
 
