@@ -1,10 +1,16 @@
 //! What can be measured: the kinds of figures, their names and their units.
 
-/// One kind of figure. Less is better, except for [`Figure::Rate`].
+/// One kind of figure. Less is better, except for rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figure {
     /// Nanoseconds of the server's processor time for each delivered message.
     CpuPerDelivery,
+    /// Nanoseconds of the processor time of all backplanes for each message delivered by them …
+    BackplaneCpu,
+    /// … and of the server that they are connected to.
+    FarmServerCpu,
+    /// The cost of backplanes in parts of what the broker takes for the same.
+    ToBroker,
     /// Nanoseconds of the server's processor time for each connection.
     CpuPerConnection,
     /// Nanoseconds of the server's processor time for each script, deliveries included.
@@ -19,6 +25,10 @@ pub(crate) enum Figure {
     BytesEach,
     /// Deliveries, scripts, round trips or connections a second.
     Rate,
+    /// Messages a second, each of which is delivered to many.
+    MessageRate,
+    /// Deliveries a second of the server without backplanes.
+    BrokerRate,
     /// Context switches of the server's threads for each of them.
     Switches,
     /// System calls of the server for each of them, counted in a round of their own.
@@ -33,6 +43,8 @@ pub(crate) enum Figure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Whole,
+    /// The same without backplanes, by the broker itself.
+    Broker,
     /// Before one subscriber stops reading, while it does not, and when it reads again.
     Before,
     During,
@@ -55,6 +67,9 @@ impl Figure {
     pub(crate) fn name(self) -> String {
         let name = match self {
             Self::CpuPerDelivery => "cpu_per_delivery",
+            Self::BackplaneCpu => "backplane_cpu_per_delivery",
+            Self::FarmServerCpu => "farm_server_cpu_per_delivery",
+            Self::ToBroker => "to_broker",
             Self::CpuPerConnection => "cpu_per_connection",
             Self::CpuPerScript => "cpu_per_script",
             Self::CpuPerSubscribe => "cpu_per_subscribe",
@@ -62,6 +77,8 @@ impl Figure {
             Self::CpuPerClose => "cpu_per_close",
             Self::BytesEach => "bytes_each",
             Self::Rate => "rate",
+            Self::MessageRate => "message_rate",
+            Self::BrokerRate => "broker_rate",
             Self::Switches => "context_switches",
             Self::Calls => "system_calls",
             Self::Memory => "rss",
@@ -74,13 +91,16 @@ impl Figure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::CpuPerDelivery
+            | Self::BackplaneCpu
+            | Self::FarmServerCpu
             | Self::CpuPerConnection
             | Self::CpuPerScript
             | Self::CpuPerSubscribe
             | Self::CpuPerUnsubscribe
             | Self::CpuPerClose => "ns",
             Self::BytesEach | Self::Memory => "B",
-            Self::Rate => "1/s",
+            Self::ToBroker => "ratio",
+            Self::Rate | Self::MessageRate | Self::BrokerRate => "1/s",
             Self::Switches | Self::Calls => "each",
             Self::Latency(..) => "us",
         }
@@ -90,6 +110,9 @@ impl Figure {
     pub(crate) fn label(self) -> String {
         match self {
             Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
+            Self::BackplaneCpu => "ns CPU/delivery of backplanes".to_owned(),
+            Self::FarmServerCpu => "of their server".to_owned(),
+            Self::ToBroker => "of the broker's own".to_owned(),
             Self::CpuPerConnection => "ns CPU/connection".to_owned(),
             Self::CpuPerScript => "ns CPU/script".to_owned(),
             Self::CpuPerSubscribe => "ns CPU/subscribe".to_owned(),
@@ -97,6 +120,8 @@ impl Figure {
             Self::CpuPerClose => "close".to_owned(),
             Self::BytesEach => "B RSS each".to_owned(),
             Self::Rate => "/s".to_owned(),
+            Self::MessageRate => "messages/s".to_owned(),
+            Self::BrokerRate => "/s without backplanes".to_owned(),
             Self::Switches => "switches".to_owned(),
             Self::Calls => "calls".to_owned(),
             Self::Memory => "MiB".to_owned(),
@@ -109,6 +134,7 @@ impl Figure {
     /// The number as a person reads it.
     pub(crate) fn text(self, value: f64) -> String {
         match self {
+            Self::ToBroker => format!("{value:.2}"),
             Self::Switches | Self::Calls => format!("{value:.3}"),
             Self::Memory => format!("{:.1}", value / f64::from(1 << 20)),
             Self::Latency(..) if value < 100.0 => format!("{value:.1}"),
@@ -121,6 +147,7 @@ impl Phase {
     fn prefix(self) -> &'static str {
         match self {
             Self::Whole => "",
+            Self::Broker => "broker_",
             Self::Before => "before_",
             Self::During => "during_",
             Self::After => "after_",

@@ -7,6 +7,7 @@
 //! |-----------------|--------------------------------------------------------------------------|
 //! | `client`        | one connection: requests and their exact replies                         |
 //! | `connections`   | connections that come, wait and go                                       |
+//! | `farm`          | messages over backplanes, and without them                               |
 //! | `listeners`     | all who listen, and how much they have got                               |
 //! | `open_loop`     | messages sent by the clock                                               |
 //! | `ping_pong`     | one message at a time                                                    |
@@ -17,6 +18,7 @@
 
 mod client;
 mod connections;
+mod farm;
 mod listeners;
 mod open_loop;
 mod ping_pong;
@@ -49,6 +51,8 @@ pub(crate) async fn run(load: Load, server: &Server, time: Duration) -> Result<S
             connections::storm(server, connections, channels).await
         }
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
+        Load::Farm(load) => farm::run(load, server, time).await,
+        Load::Reach { connections, messages } => farm::reach(connections, messages, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
 }

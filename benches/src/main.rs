@@ -4,6 +4,7 @@
 //! |--------------|--------------------------------------------------------------------|
 //! | `candidates` | the servers that are measured                                      |
 //! | `failure`    | why a measurement ended early                                      |
+//! | `farm`       | web servers with backplanes, in a process of their own             |
 //! | `figure`     | what can be measured: names and units                              |
 //! | `floor`      | a relay that parses nothing: the price of the system calls alone   |
 //! | `frames`     | what one subscriber must get                                       |
@@ -20,6 +21,7 @@
 
 mod candidates;
 mod failure;
+mod farm;
 mod figure;
 mod floor;
 mod frames;
@@ -88,6 +90,11 @@ struct Arguments {
     floor_port: Option<u16>,
     #[arg(long, hide = true)]
     floor_payload: Option<usize>,
+    /// Runs web servers with backplanes and is led on this port, as the tool does for itself
+    #[arg(long, hide = true, requires = "farm_url")]
+    farm_port: Option<u16>,
+    #[arg(long, hide = true)]
+    farm_url: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -103,6 +110,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let (Some(port), Some(payload)) = (arguments.floor_port, arguments.floor_payload) {
         return Ok(floor::run(port, payload)?);
+    }
+    if let (Some(port), Some(url)) = (arguments.farm_port, &arguments.farm_url) {
+        return farm::run(port, url);
     }
     let mut scenarios = scenarios(arguments)?;
     if arguments.list {

@@ -39,8 +39,8 @@ impl Measure {
         if let Load::OpenLoop { .. } = scenario.load {
             scenario.load = scenario.load.at_highest_rate(self.highest_rate().await?);
         }
-        // A clock needs a processor of its own, which is where the load is kept to.
-        let is_crowded = scenario.load.is_by_clock() && machine::processors() <= LOAD_CPU + 1;
+        // Such a load needs the processor that it is kept to for itself.
+        let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
         let is_fit = |each: &&Candidate| match each.is_floor {
             true => scenario.load.suits_floor(),
             false => each.is_pinned || !is_crowded,

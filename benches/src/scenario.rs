@@ -49,6 +49,10 @@ pub(crate) enum Load {
     Storm { connections: usize, channels: usize },
     /// Subscriptions that come and go.
     Subscriptions(Crowd),
+    /// Messages to groups, over backplanes and by the server itself.
+    Farm(Farm),
+    /// Messages to all connections of one server, over a backplane and by a broker in its process.
+    Reach { connections: usize, messages: usize },
 }
 
 /// A stream of messages.
@@ -65,6 +69,17 @@ pub(crate) struct Stream {
     pub(crate) idle_patterns: usize,
     /// More clients with a pattern each that matches every channel.
     pub(crate) patterns: usize,
+}
+
+/// Servers of one app, and the groups that their connections are in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Farm {
+    pub(crate) servers: usize,
+    /// Of all servers together, each in one group.
+    pub(crate) connections: usize,
+    pub(crate) groups: usize,
+    /// Messages that each server sends at once; the next follow when all are taken.
+    pub(crate) pipeline: usize,
 }
 
 /// Clients and what they subscribe to.
@@ -110,13 +125,20 @@ impl Load {
             | Self::Idle { .. }
             | Self::Memory { .. }
             | Self::Storm { .. }
-            | Self::Subscriptions(_) => false,
+            | Self::Subscriptions(_)
+            | Self::Farm(_)
+            | Self::Reach { .. } => false,
         }
     }
 
     /// Whether messages are sent when they are due.
     pub(crate) fn is_by_clock(self) -> bool {
         matches!(self, Self::OpenLoop { .. } | Self::Stalled { .. })
+    }
+
+    /// Whether it takes a processor beside the server's.
+    pub(crate) fn needs_processor(self) -> bool {
+        self.is_by_clock() || matches!(self, Self::Farm(_) | Self::Reach { .. })
     }
 
     /// Whether its system calls are of interest, for each message.
@@ -135,7 +157,8 @@ impl Load {
             }
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
-            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } => 2,
+            Self::Farm(farm) => farm.connections + farm.servers + 1,
+            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::Reach { .. } => 2,
         }
     }
 
@@ -156,6 +179,27 @@ impl Stream {
         let spread = self.subscribers / self.channels
             + usize::from(channel < self.subscribers % self.channels);
         (spread + self.patterns) as u64
+    }
+}
+
+impl Farm {
+    /// Returns the same load for a server without backplanes: a client for each connection, and a
+    /// channel for each group.
+    pub(crate) fn alone(self) -> Stream {
+        Stream {
+            publishers: self.servers,
+            pipeline: self.pipeline,
+            subscribers: self.connections,
+            channels: self.groups,
+            payload_bytes: PAYLOAD_BYTES,
+            idle_patterns: 0,
+            patterns: 0,
+        }
+    }
+
+    /// Returns how many get each message.
+    pub(crate) fn receivers(self) -> u64 {
+        (self.connections / self.groups) as u64
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
 }
 
 /// Waits until the server has so many clients.
-async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
+pub(super) async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
     let line = format!("connected_clients:{count}\r\n");
     let deadline = Instant::now() + PATIENCE;
     while !control.ask_for_text(&["INFO", "clients"]).await?.contains(&line) {

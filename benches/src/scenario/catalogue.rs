@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Channels, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
+use super::{Channels, Crowd, Farm, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 
@@ -95,6 +95,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         is_extra: true,
         ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
     },
+    FARM,
+    REACH,
     Scenario {
         name: "storm",
         title: "10,000 connections that subscribe to 20 channels each",
@@ -160,6 +162,22 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     shared("members-4k", "4,000 clients subscribe to one channel", 4_000),
     shared("members-16k", "16,000 clients subscribe to one channel", 16_000),
 ];
+
+const FARM: Scenario = Scenario {
+    name: "farm",
+    title: "4 servers with backplanes, 10,000 connections in 1,000 groups",
+    load: Load::Farm(Farm { servers: 4, connections: 10_000, groups: 1_000, pipeline: 64 }),
+    figure: Figure::BackplaneCpu,
+    is_extra: false,
+};
+
+const REACH: Scenario = Scenario {
+    name: "reach",
+    title: "until the last of a server's 10,000 connections has a message to their group",
+    load: Load::Reach { connections: 10_000, messages: 100 },
+    figure: Figure::Latency(Phase::Whole, Quantile::P50),
+    is_extra: false,
+};
 
 const fn stream(name: &'static str, title: &'static str, stream: Stream) -> Scenario {
     let load = Load::Stream(stream);

@@ -1,0 +1,98 @@
+//! A farm of web servers in a process of its own: backplanes with connections that check whatever
+//! they get.
+//!
+//! The tool starts it like a server and leads it over its port: a line says what is to be done, a
+//! line answers. So the kernel counts what backplanes cost apart from everything else.
+//!
+//! | module     | what it is about                                              |
+//! |------------|---------------------------------------------------------------|
+//! | `arrivals` | how much has arrived, of how much that must                   |
+//! | `reach`    | how long until the last of many connections has a message     |
+//! | `server`   | one server on its thread: its connections, and what it sends  |
+
+mod arrivals;
+mod reach;
+mod server;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::arrivals::Arrivals;
+use self::server::Server;
+use crate::Failure;
+use crate::scenario;
+
+/// The app of all servers.
+const APP: &str = "farm";
+
+/// Does what it is told on `port`, with the broker of `url`, until it is killed.
+pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let mut farm = None;
+    for stream in listener.incoming() {
+        let mut stream = stream?;
+        for line in BufReader::new(stream.try_clone()?).lines() {
+            let answer = match obey(&line?, url, &mut farm) {
+                Ok(answer) => answer,
+                Err(failure) => format!("{ERROR}{failure}"),
+            };
+            writeln!(stream, "{answer}")?;
+        }
+    }
+    Ok(())
+}
+
+/// How an answer begins that tells of a failure.
+pub(crate) const ERROR: &str = "error: ";
+
+/// `farm SERVERS CONNECTIONS GROUPS PIPELINE` · `send NANOSECONDS` · `reach CONNECTIONS MESSAGES`
+fn obey(line: &str, url: &str, farm: &mut Option<Farm>) -> Result<String, Failure> {
+    let mut words = line.split(' ');
+    let verb = words.next().unwrap_or_default();
+    let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
+    match (verb, numbers.as_slice(), farm) {
+        ("farm", &[servers, connections, groups, pipeline], farm) => {
+            let load = scenario::Farm { servers, connections, groups, pipeline };
+            *farm = Some(Farm::start(load, url)?);
+            Ok(String::new())
+        }
+        ("send", &[nanos], Some(farm)) => {
+            farm.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
+        }
+        ("reach", &[connections, messages], _) => reach::run(url, connections, messages),
+        _ => Err(Failure::Farm(format!("does not understand '{line}'"))),
+    }
+}
+
+/// All servers of an app.
+struct Farm {
+    load: scenario::Farm,
+    servers: Vec<Server>,
+    arrivals: Arc<Arrivals>,
+}
+
+impl Farm {
+    /// Returns when all connections are in their groups.
+    fn start(load: scenario::Farm, url: &str) -> Result<Self, Failure> {
+        let arrivals = Arc::new(Arrivals::default());
+        let servers = (0..load.servers).map(|number| Server::start(number, load, url, &arrivals));
+        Ok(Self { load, servers: servers.collect::<Result<_, _>>()?, arrivals })
+    }
+
+    /// All servers send for so long. Returns how many messages that were, once all have arrived.
+    fn send(&self, time: Duration) -> Result<u64, Failure> {
+        let sending: Vec<_> = self.servers.iter().map(|server| server.send(time)).collect();
+        let mut sent = 0;
+        for sent_by_one in sending {
+            sent += sent_by_one.blocking_recv().unwrap_or(Err(Failure::Closed))?;
+        }
+        self.arrivals.expect(sent * self.load.receivers());
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?
+            .block_on(self.arrivals.all())?;
+        Ok(sent)
+    }
+}

@@ -1,0 +1,136 @@
+//! How much has arrived, of how much that must.
+//!
+//! Whoever listens checks each message by itself (`frames`); here they are only counted, for whoever
+//! waits until the last of them is there.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use backplane::{Connection, Received};
+use broker::Subscriber;
+use tokio::sync::Notify;
+
+use crate::Failure;
+use crate::frames::{self, Frames, TAG_BYTES};
+use crate::scenario::PAYLOAD_BYTES;
+use crate::wire;
+
+/// The arrivals of all connections together.
+#[derive(Default)]
+pub(super) struct Arrivals {
+    received: AtomicU64,
+    expected: AtomicU64,
+    /// When the last one came, or what went wrong.
+    outcome: Mutex<Option<Result<Instant, Failure>>>,
+    changed: Notify,
+}
+
+/// One who listens.
+pub(super) struct Listener {
+    frames: Frames,
+    arrivals: Arc<Arrivals>,
+}
+
+/// How long the last message may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Arrivals {
+    /// So many more have to come.
+    pub(super) fn expect(&self, more: u64) {
+        self.expected.fetch_add(more, Ordering::SeqCst);
+    }
+
+    /// Waits until all have come, and returns when the last did.
+    pub(super) async fn all(&self) -> Result<Instant, Failure> {
+        let outcome = async {
+            loop {
+                if let Some(outcome) = self.outcome.lock().expect("nobody panics").take() {
+                    return outcome;
+                }
+                if self.received.load(Ordering::SeqCst) == self.expected.load(Ordering::SeqCst) {
+                    return Ok(Instant::now());
+                }
+                self.changed.notified().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, outcome).await.unwrap_or_else(|_| {
+            let received = self.received.load(Ordering::SeqCst);
+            Err(Failure::Lost { expected: self.expected.load(Ordering::SeqCst), received })
+        })
+    }
+
+    fn count(&self) {
+        let received = self.received.fetch_add(1, Ordering::SeqCst) + 1;
+        if received == self.expected.load(Ordering::SeqCst) {
+            self.end(Ok(Instant::now()));
+        }
+    }
+
+    fn end(&self, outcome: Result<Instant, Failure>) {
+        *self.outcome.lock().expect("nobody panics") = Some(outcome);
+        self.changed.notify_one();
+    }
+}
+
+impl Listener {
+    /// One who gets what these senders send to a group.
+    pub(super) fn new(group: usize, senders: usize, arrivals: &Arc<Arrivals>) -> Self {
+        let template = json(group, frames::tag(0, 0)).into_bytes();
+        let frames = Frames::new(template, PAYLOAD_BYTES, senders);
+        Self { frames, arrivals: arrivals.clone() }
+    }
+
+    /// Takes what a connection gets, until it ends.
+    pub(super) async fn attend(mut self, mut connection: Connection) {
+        let failure = loop {
+            let checked = match connection.recv_or_gap().await {
+                Ok(Received::Invocation(invocation)) => {
+                    self.take(invocation.arguments().get().as_bytes())
+                }
+                Ok(other) => Err(Failure::Farm(format!("a connection got {other:?}"))),
+                Err(disconnect) => Err(Failure::Farm(format!("a connection: {disconnect}"))),
+            };
+            if let Err(failure) = checked {
+                break failure;
+            }
+        };
+        self.arrivals.end(Err(failure));
+    }
+
+    /// Takes what a subscriber gets, until it ends.
+    pub(super) async fn subscribe(mut self, mut subscriber: Subscriber) {
+        let failure = loop {
+            let checked = match subscriber.recv().await {
+                Ok(message) => self.take(message.payload()),
+                Err(disconnect) => Err(Failure::Farm(format!("a subscriber: {disconnect}"))),
+            };
+            if let Err(failure) = checked {
+                break failure;
+            }
+        };
+        self.arrivals.end(Err(failure));
+    }
+
+    /// One message is exactly one frame.
+    fn take(&mut self, text: &[u8]) -> Result<(), Failure> {
+        match self.frames.take(text)? {
+            1 => self.arrivals.count(),
+            _ => return Err(Failure::Wrong { expected: Vec::new(), found: text.to_vec() }),
+        }
+        Ok(())
+    }
+}
+
+/// The arguments of a message to a group: its name and the payload.
+pub(super) fn arguments(group: usize, tag: [u8; TAG_BYTES]) -> (String, String) {
+    let mut payload = frames::payload(PAYLOAD_BYTES);
+    payload[..TAG_BYTES].copy_from_slice(&tag);
+    (wire::channel(group), String::from_utf8_lossy(&payload).into_owned())
+}
+
+/// The same as JSON, which ends as `frames` expects: two bytes behind the payload.
+pub(super) fn json(group: usize, tag: [u8; TAG_BYTES]) -> String {
+    let (group, payload) = arguments(group, tag);
+    format!("[\"{group}\",\"{payload}\"]")
+}

@@ -1,0 +1,95 @@
+//! Messages to the groups of a farm of servers, over backplanes and by the server itself.
+//!
+//! What both have in common: so many receiving ends, each in one group, and messages that each reach
+//! all of one group, sent by as many publishers. With the server itself a receiving end is a client
+//! that has subscribed to its group's channel; with backplanes it is a connection of a server, and
+//! only the servers are clients. All that a backplane's process does is counted as the backplane's
+//! cost, sending and checking included.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
+
+use super::client::Client;
+use super::subscriptions::await_clients;
+use super::{stream, within};
+use crate::figure::{Figure, Phase, Quantile};
+use crate::meter::Meter;
+use crate::sample::{Sample, histogram};
+use crate::scenario::Farm;
+use crate::server::{LOAD_CPU, Server};
+use crate::{Failure, candidates, farm};
+
+/// Measures what each delivery costs the server alone, then what it costs with backplanes.
+pub(super) async fn run(load: Farm, server: &Server, time: Duration) -> Result<Sample, Failure> {
+    let alone = stream::run(load.alone(), server, time).await?;
+    await_clients(&mut Client::connect(server).await?, 1).await?;
+
+    let process = candidates::farm(server.port)?.start(0)?;
+    process.pin(&[LOAD_CPU])?;
+    let mut control = Control::connect(&process).await?;
+    let Farm { servers, connections, groups, pipeline } = load;
+    control.ask(&format!("farm {servers} {connections} {groups} {pipeline}")).await?;
+    let (of_server, of_farm) = (Meter::start(server)?, Meter::start(&process)?);
+    let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
+    let messages = *sent.first().ok_or(Failure::Closed)?;
+    let deliveries = messages * load.receivers() as f64;
+    let farm = of_farm.cost(Figure::BackplaneCpu, deliveries)?;
+    let server = of_server.cost(Figure::FarmServerCpu, deliveries)?;
+
+    let cost = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
+    let alone_cpu = cost(&alone, Figure::CpuPerDelivery);
+    let ratio = cost(&farm, Figure::BackplaneCpu) / alone_cpu;
+    let rate = cost(&farm, Figure::Rate);
+    Ok(farm
+        .and(Figure::ToBroker, ratio)
+        .and(Figure::CpuPerDelivery, alone_cpu)
+        .and(Figure::FarmServerCpu, cost(&server, Figure::FarmServerCpu))
+        .and(Figure::MessageRate, rate / load.receivers() as f64)
+        .and(Figure::BrokerRate, cost(&alone, Figure::Rate)))
+}
+
+/// Measures how long until the last of many connections has a message, beside the broker itself.
+pub(super) async fn reach(
+    connections: usize,
+    messages: usize,
+    server: &Server,
+) -> Result<Sample, Failure> {
+    let process = candidates::farm(server.port)?.start(0)?;
+    let mut control = Control::connect(&process).await?;
+    let took = control.ask(&format!("reach {connections} {messages}")).await?;
+    let (mut of_broker, mut of_backplane) = (histogram(), histogram());
+    for both in took.as_chunks::<2>().0 {
+        of_broker.saturating_record(both[0] as u64);
+        of_backplane.saturating_record(both[1] as u64);
+    }
+    let sample = Sample::default()
+        .and_latency(Phase::Whole, &of_backplane)
+        .and_latency(Phase::Broker, &of_broker);
+    let middle = |phase| sample.get(Figure::Latency(phase, Quantile::P50)).unwrap_or(f64::NAN);
+    let ratio = middle(Phase::Whole) / middle(Phase::Broker);
+    Ok(sample.and(Figure::ToBroker, ratio))
+}
+
+/// Leads the process of a farm.
+struct Control(BufStream<TcpStream>);
+
+impl Control {
+    async fn connect(process: &Server) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(("127.0.0.1", process.port)).await?;
+        Ok(Self(BufStream::new(stream)))
+    }
+
+    /// Says what to do, and returns the numbers of the answer.
+    async fn ask(&mut self, line: &str) -> Result<Vec<f64>, Failure> {
+        self.0.write_all(format!("{line}\n").as_bytes()).await?;
+        self.0.flush().await?;
+        let mut answer = String::new();
+        within("an answer of the farm", self.0.read_line(&mut answer)).await?;
+        match answer.trim_end().strip_prefix(farm::ERROR) {
+            Some(reason) => Err(Failure::Farm(reason.to_owned())),
+            None => Ok(answer.split_whitespace().filter_map(|word| word.parse().ok()).collect()),
+        }
+    }
+}
