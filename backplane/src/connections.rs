@@ -7,9 +7,11 @@
 //! it missed and then what is new, without a hole and without anything twice.
 
 mod connection;
+mod mailbox;
 mod table;
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -87,23 +89,29 @@ impl Connections {
         messages: Vec<Arc<Addressed>>,
         delivered: impl Fn(&str) -> bool,
     ) -> Delivered {
+        let mut to_wake = Vec::new();
+        let mut receivers = 0;
         let mut table = self.table.lock();
         let arrival = table.arrive(id, payload);
-        let mut receivers = 0;
         if arrival != Arrival::Known {
             for message in messages {
                 if !delivered(&message.source) {
-                    receivers += table.hand_out(Some(id), &message);
+                    receivers += table.hand_out(Some(id), &message, &mut to_wake);
                 }
                 table.keep(id, message);
             }
         }
+        drop(table);
+        to_wake.into_iter().for_each(Waker::wake);
         Delivered { arrival, receivers }
     }
 
     /// Hands out a message that has no id, since the broker is away.
     pub(crate) fn deliver(&self, message: &Addressed) -> usize {
-        self.table.lock().hand_out(None, message)
+        let mut to_wake = Vec::new();
+        let receivers = self.table.lock().hand_out(None, message, &mut to_wake);
+        to_wake.into_iter().for_each(Waker::wake);
+        receivers
     }
 
     /// Takes note that what was sent at some time got this id: no connection that was attached

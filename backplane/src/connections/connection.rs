@@ -1,10 +1,10 @@
 //! One browser's connection, as the application holds it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
 
+use super::mailbox::Mailbox;
 use super::{Connections, INVOCATIONS_MAX};
 use crate::cursor::Cursor;
 use crate::event::Gap;
@@ -68,11 +68,8 @@ pub enum Disconnect {
 /// The connection's own end of what the table knows of it.
 #[derive(Debug)]
 pub(super) struct Seat {
-    pub(super) id: Arc<str>,
     pub(super) user: Option<Arc<str>>,
-    pub(super) number: u64,
-    pub(super) queue: mpsc::Receiver<Queued>,
-    pub(super) end: Arc<OnceLock<Disconnect>>,
+    pub(super) mailbox: Arc<Mailbox>,
     /// The last id that was taken, or where it began.
     pub(super) position: Option<u64>,
 }
@@ -99,7 +96,7 @@ impl Connection {
     /// # }
     /// ```
     pub fn id(&self) -> &str {
-        &self.seat.id
+        &self.seat.mailbox.id
     }
 
     /// Returns whose it is.
@@ -136,8 +133,8 @@ impl Connection {
         // Nothing can be queued while the table is locked.
         let table = self.connections.table.lock();
         let seat = &self.seat;
-        let position = match seat.queue.is_empty() {
-            true => table.position(&seat.id, seat.number).or(seat.position),
+        let position = match seat.mailbox.is_empty() {
+            true => table.position(&seat.mailbox).or(seat.position),
             false => seat.position,
         };
         Cursor::at(position)
@@ -204,29 +201,28 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
-        match self.seat.queue.recv().await {
-            Some(Queued::Invocation(id, invocation)) => {
+        match self.seat.mailbox.take().await? {
+            Queued::Invocation(id, invocation) => {
                 self.seat.position = id.or(self.seat.position);
                 Ok(Received::Invocation(invocation))
             }
-            Some(Queued::Gap(gap)) => {
+            Queued::Gap(gap) => {
                 self.seat.position = Some(gap.to);
                 Ok(Received::Gap(gap))
             }
-            None => Err(self.seat.end.get().copied().unwrap_or(Disconnect::Shutdown)),
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.table.lock().detach(&self.seat.id, self.seat.number);
+        self.connections.table.lock().detach(&self.seat.mailbox);
     }
 }
 
 #[cfg(test)]
 impl Connection {
     pub(super) fn try_recv(&mut self) -> Option<Queued> {
-        self.seat.queue.try_recv().ok()
+        self.seat.mailbox.try_take()
     }
 }

@@ -1,13 +1,14 @@
 //! Who is attached, who listens by what, and the recent messages: what one lock protects.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Attachment;
 use super::connection::{Disconnect, Queued, Seat};
-use super::{Attachment, INVOCATIONS_MAX};
+use super::mailbox::{Full, Mailbox};
 use crate::cursor::Cursor;
 use crate::dialect::Addressed;
 use crate::event::Gap;
@@ -27,10 +28,8 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Attached {
-    number: u64,
     signals: HashSet<Arc<str>>,
-    queue: mpsc::Sender<Queued>,
-    end: Arc<OnceLock<Disconnect>>,
+    mailbox: Arc<Mailbox>,
     /// What it has seen elsewhere, and since when it says so.
     seen: Option<(u64, Instant)>,
 }
@@ -58,21 +57,14 @@ impl Table {
         let id: Arc<str> = id.into();
         let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
         let missed = self.missed(&signals, &id, cursor);
-        let (queue, items) = mpsc::channel(INVOCATIONS_MAX + missed.len());
-        for item in missed {
-            queue.try_send(item).expect("there is room for all that was missed");
-        }
-        let end = Arc::new(OnceLock::new());
+        let mailbox = Arc::new(Mailbox::new(id.clone(), self.last_number, missed));
         let seat = Seat {
-            id: id.clone(),
             user: user.map(Into::into),
-            number: self.last_number,
-            queue: items,
-            end: end.clone(),
+            mailbox: mailbox.clone(),
             position: cursor.map_or(self.store.last(), Cursor::id),
         };
         if let Some(reason) = self.closed {
-            let _ = end.set(reason);
+            mailbox.close(reason);
             return seat;
         }
         let seen = cursor
@@ -83,13 +75,18 @@ impl Table {
             self.ahead.insert(id.clone());
         }
         signals.iter().for_each(|signal| self.listeners.add(signal, &id));
-        let attached = Attached { number: self.last_number, signals, queue, end, seen };
+        let attached = Attached { signals, mailbox, seen };
         self.attached.insert(id, attached);
         seat
     }
 
     /// Returns what a connection with these signals has missed since its cursor.
-    fn missed(&self, signals: &HashSet<Arc<str>>, id: &str, cursor: Option<Cursor>) -> Vec<Queued> {
+    fn missed(
+        &self,
+        signals: &HashSet<Arc<str>>,
+        id: &str,
+        cursor: Option<Cursor>,
+    ) -> VecDeque<Queued> {
         let is_for = |message: &Addressed| {
             signals.contains(message.signal.as_str()) && !is_excepted(message, id, signals)
         };
@@ -100,9 +97,9 @@ impl Table {
             Entry::Gap(gap) => Some(Queued::Gap(gap)),
         };
         match cursor.map(Cursor::id) {
-            None => Vec::new(),
+            None => VecDeque::new(),
             // Nothing has arrived yet that one could be behind.
-            Some(Some(_)) if self.store.last().is_none() => Vec::new(),
+            Some(Some(_)) if self.store.last().is_none() => VecDeque::new(),
             Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
             Some(None) => self.store.all().filter_map(queued).collect(),
         }
@@ -144,8 +141,14 @@ impl Table {
         self.store.keep(id, message);
     }
 
-    /// Hands a message to those it is for, and returns how many they are.
-    pub(super) fn hand_out(&mut self, id: Option<u64>, message: &Addressed) -> usize {
+    /// Hands a message to those it is for, and returns how many they are. `to_wake` gets those who
+    /// wait for it.
+    pub(super) fn hand_out(
+        &mut self,
+        id: Option<u64>,
+        message: &Addressed,
+        to_wake: &mut Vec<Waker>,
+    ) -> usize {
         let mut slow = Vec::new();
         let mut receivers = 0;
         for connection_id in self.listeners.of(&message.signal) {
@@ -155,8 +158,9 @@ impl Table {
                 continue;
             }
             receivers += 1;
-            if attached.queue(Queued::Invocation(id, message.invocation.clone())).is_err() {
-                slow.push(connection_id.clone());
+            match attached.mailbox.push(Queued::Invocation(id, message.invocation.clone())) {
+                Ok(reader) => to_wake.extend(reader),
+                Err(Full) => slow.push(connection_id.clone()),
             }
         }
         slow.iter().for_each(|id| _ = self.remove(id, Disconnect::SlowConnection));
@@ -172,8 +176,7 @@ impl Table {
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                // A full queue closes the connection at the next message.
-                let _ = attached.queue(Queued::Gap(Gap { from: 1, to: id }));
+                attached.tell(Gap { from: 1, to: id });
             }
             !is_stale
         });
@@ -192,14 +195,14 @@ impl Table {
     }
 
     /// Returns where a connection stands that has taken all it got.
-    pub(super) fn position(&self, id: &str, number: u64) -> Option<u64> {
-        let attached = self.attached.get(id).filter(|attached| attached.number == number)?;
+    pub(super) fn position(&self, mailbox: &Mailbox) -> Option<u64> {
+        let attached = self.of(mailbox)?;
         attached.seen.map(|(seen, _)| seen).or(self.store.last())
     }
 
     pub(super) fn close(&mut self, reason: Disconnect) {
         for attached in self.attached.values() {
-            let _ = attached.end.set(reason);
+            attached.mailbox.close(reason);
         }
         self.attached.clear();
         self.ahead.clear();
@@ -207,16 +210,22 @@ impl Table {
         self.closed = Some(reason);
     }
 
-    pub(super) fn detach(&mut self, id: &str, number: u64) {
-        if self.attached.get(id).is_some_and(|attached| attached.number == number) {
-            self.remove(id, Disconnect::Shutdown);
+    pub(super) fn detach(&mut self, mailbox: &Mailbox) {
+        if self.of(mailbox).is_some() {
+            self.remove(&mailbox.id, Disconnect::Shutdown);
         }
+    }
+
+    /// Returns what is known of a connection, unless another has its id now.
+    fn of(&self, mailbox: &Mailbox) -> Option<&Attached> {
+        let attached = self.attached.get(&mailbox.id)?;
+        (attached.mailbox.number == mailbox.number).then_some(attached)
     }
 
     /// Removes a connection, and tells it why.
     pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
         let Some(attached) = self.attached.remove(id) else { return false };
-        let _ = attached.end.set(reason);
+        attached.mailbox.close(reason);
         self.ahead.remove(id);
         attached.signals.iter().for_each(|signal| self.listeners.remove(signal, id));
         true
@@ -225,8 +234,7 @@ impl Table {
     /// Tells a gap to all who have seen what came before it.
     fn tell(&mut self, gap: Gap) {
         for attached in self.attached.values().filter(|attached| attached.seen.is_none()) {
-            // A full queue closes the connection at the next message.
-            let _ = attached.queue(Queued::Gap(gap));
+            attached.tell(gap);
         }
     }
 
@@ -239,7 +247,7 @@ impl Table {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    let _ = attached.queue(Queued::Gap(gap));
+                    attached.tell(gap);
                 }
                 return false;
             };
@@ -249,11 +257,11 @@ impl Table {
 }
 
 impl Attached {
-    /// Fails when the connection is too slow. One that is gone detaches itself.
-    fn queue(&self, item: Queued) -> Result<(), ()> {
-        match self.queue.try_send(item) {
-            Err(mpsc::error::TrySendError::Full(_)) => Err(()),
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+    /// Gaps are rare, so its reader is woken at once. A full mailbox closes the connection at the
+    /// next message.
+    fn tell(&self, gap: Gap) {
+        if let Ok(Some(reader)) = self.mailbox.push(Queued::Gap(gap)) {
+            reader.wake();
         }
     }
 }
