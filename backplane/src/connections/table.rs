@@ -34,9 +34,10 @@ struct Attached {
     seen: Option<(u64, Instant)>,
 }
 
-/// The connections that listen by each signal. A signal without connections has no entry.
+/// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
+/// without looking anyone up. A signal without connections has no entry.
 #[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, HashSet<Arc<str>>>);
+struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>>>);
 
 impl Table {
     pub(super) fn new(store: Store) -> Self {
@@ -74,7 +75,7 @@ impl Table {
         if seen.is_some() {
             self.ahead.insert(id.clone());
         }
-        signals.iter().for_each(|signal| self.listeners.add(signal, &id));
+        signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
         let attached = Attached { signals, mailbox, seen };
         self.attached.insert(id, attached);
         seat
@@ -106,10 +107,9 @@ impl Table {
     }
 
     pub(super) fn join(&mut self, id: &str, signal: &str) -> bool {
-        let Some((id, _)) = self.attached.get_key_value(id) else { return false };
-        let (id, signal): (_, Arc<str>) = (id.clone(), signal.into());
-        self.listeners.add(&signal, &id);
-        let attached = self.attached.get_mut(&id).expect("it was found above");
+        let Some(attached) = self.attached.get_mut(id) else { return false };
+        let signal: Arc<str> = signal.into();
+        self.listeners.add(&signal, &attached.mailbox);
         attached.signals.insert(signal);
         true
     }
@@ -117,7 +117,7 @@ impl Table {
     pub(super) fn leave(&mut self, id: &str, signal: &str) -> bool {
         let Some(attached) = self.attached.get_mut(id) else { return false };
         attached.signals.remove(signal);
-        self.listeners.remove(signal, id);
+        self.listeners.remove(signal, &attached.mailbox);
         true
     }
 
@@ -149,22 +149,29 @@ impl Table {
         message: &Addressed,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
+        // Most messages leave nobody out, and then nobody is looked up.
+        let is_for_all = message.except.is_empty() && self.ahead.is_empty();
         let mut slow = Vec::new();
         let mut receivers = 0;
-        for connection_id in self.listeners.of(&message.signal) {
-            let Some(attached) = self.attached.get(connection_id) else { continue };
-            let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
-            if is_seen || is_excepted(message, connection_id, &attached.signals) {
+        for mailbox in self.listeners.of(&message.signal) {
+            if !is_for_all && self.is_left_out(mailbox, id, message) {
                 continue;
             }
             receivers += 1;
-            match attached.mailbox.push(Queued::Invocation(id, message.invocation.clone())) {
+            match mailbox.push(Queued::Invocation(id, message.invocation.clone())) {
                 Ok(reader) => to_wake.extend(reader),
-                Err(Full) => slow.push(connection_id.clone()),
+                Err(Full) => slow.push(mailbox.clone()),
             }
         }
-        slow.iter().for_each(|id| _ = self.remove(id, Disconnect::SlowConnection));
+        slow.iter().for_each(|mailbox| _ = self.remove(&mailbox.id, Disconnect::SlowConnection));
         receivers
+    }
+
+    /// Returns whether a listener has seen a message elsewhere, or is excepted from it.
+    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Addressed) -> bool {
+        let Some(attached) = self.attached.get(&mailbox.id) else { return true };
+        let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
+        is_seen || is_excepted(message, &mailbox.id, &attached.signals)
     }
 
     /// See [`Connections::heard`](super::Connections::heard): a connection that claims to have seen
@@ -227,7 +234,7 @@ impl Table {
         let Some(attached) = self.attached.remove(id) else { return false };
         attached.mailbox.close(reason);
         self.ahead.remove(id);
-        attached.signals.iter().for_each(|signal| self.listeners.remove(signal, id));
+        attached.signals.iter().for_each(|signal| self.listeners.remove(signal, &attached.mailbox));
         true
     }
 
@@ -267,18 +274,18 @@ impl Attached {
 }
 
 impl Index {
-    fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.0.get(signal).into_iter().flatten()
+    fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.0.get(signal).into_iter().flat_map(HashMap::values)
     }
 
-    fn add(&mut self, signal: &Arc<str>, id: &Arc<str>) {
-        self.0.entry(signal.clone()).or_default().insert(id.clone());
+    fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
+        self.0.entry(signal.clone()).or_default().insert(mailbox.number, mailbox.clone());
     }
 
-    fn remove(&mut self, signal: &str, id: &str) {
-        if let Some(ids) = self.0.get_mut(signal) {
-            ids.remove(id);
-            if ids.is_empty() {
+    fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
+        if let Some(mailboxes) = self.0.get_mut(signal) {
+            mailboxes.remove(&mailbox.number);
+            if mailboxes.is_empty() {
                 self.0.remove(signal);
             }
         }
