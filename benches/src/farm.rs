@@ -19,8 +19,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::Broker;
+
 use self::arrivals::Arrivals;
-use self::server::Server;
+use self::server::{Server, Way};
 use crate::Failure;
 use crate::scenario;
 
@@ -47,15 +49,24 @@ pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
 /// How an answer begins that tells of a failure.
 pub(crate) const ERROR: &str = "error: ";
 
-/// `farm SERVERS CONNECTIONS GROUPS PIPELINE` · `send NANOSECONDS` · `reach CONNECTIONS MESSAGES`
+/// What the process can be told to do:
+///
+/// - `farm SERVERS CONNECTIONS GROUPS PIPELINE`: start servers with backplanes
+/// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE`: the same without, on a broker of this process
+/// - `send NANOSECONDS`: let all servers send for so long, and tell how many messages that were
+/// - `reach CONNECTIONS MESSAGES`: see [`reach`]
 fn obey(line: &str, url: &str, farm: &mut Option<Farm>) -> Result<String, Failure> {
     let mut words = line.split(' ');
     let verb = words.next().unwrap_or_default();
     let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
     match (verb, numbers.as_slice(), farm) {
-        ("farm", &[servers, connections, groups, pipeline], farm) => {
+        ("farm" | "subscribers", &[servers, connections, groups, pipeline], farm) => {
             let load = scenario::Farm { servers, connections, groups, pipeline };
-            *farm = Some(Farm::start(load, url)?);
+            let way = match verb {
+                "farm" => Way::Url(url.to_owned()),
+                _ => Way::Broker(Broker::new()),
+            };
+            *farm = Some(Farm::start(load, &way)?);
             Ok(String::new())
         }
         ("send", &[nanos], Some(farm)) => {
@@ -75,9 +86,9 @@ struct Farm {
 
 impl Farm {
     /// Returns when all connections are in their groups.
-    fn start(load: scenario::Farm, url: &str) -> Result<Self, Failure> {
+    fn start(load: scenario::Farm, way: &Way) -> Result<Self, Failure> {
         let arrivals = Arc::new(Arrivals::default());
-        let servers = (0..load.servers).map(|number| Server::start(number, load, url, &arrivals));
+        let servers = (0..load.servers).map(|number| Server::start(number, load, way, &arrivals));
         Ok(Self { load, servers: servers.collect::<Result<_, _>>()?, arrivals })
     }
 

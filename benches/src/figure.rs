@@ -11,6 +11,10 @@ pub(crate) enum Figure {
     FarmServerCpu,
     /// The cost of backplanes in parts of what the broker takes for the same.
     ToBroker,
+    /// The cost of backplanes in parts of what subscribers of a broker in the same process cost …
+    ToSubscribers,
+    /// … which is so many nanoseconds of processor time for each message delivered.
+    SubscriberCpu,
     /// Nanoseconds of the server's processor time for each connection.
     CpuPerConnection,
     /// Nanoseconds of the server's processor time for each script, deliveries included.
@@ -70,6 +74,8 @@ impl Figure {
             Self::BackplaneCpu => "backplane_cpu_per_delivery",
             Self::FarmServerCpu => "farm_server_cpu_per_delivery",
             Self::ToBroker => "to_broker",
+            Self::ToSubscribers => "to_subscribers",
+            Self::SubscriberCpu => "subscriber_cpu_per_delivery",
             Self::CpuPerConnection => "cpu_per_connection",
             Self::CpuPerScript => "cpu_per_script",
             Self::CpuPerSubscribe => "cpu_per_subscribe",
@@ -93,13 +99,14 @@ impl Figure {
             Self::CpuPerDelivery
             | Self::BackplaneCpu
             | Self::FarmServerCpu
+            | Self::SubscriberCpu
             | Self::CpuPerConnection
             | Self::CpuPerScript
             | Self::CpuPerSubscribe
             | Self::CpuPerUnsubscribe
             | Self::CpuPerClose => "ns",
             Self::BytesEach | Self::Memory => "B",
-            Self::ToBroker => "ratio",
+            Self::ToBroker | Self::ToSubscribers => "ratio",
             Self::Rate | Self::MessageRate | Self::BrokerRate => "1/s",
             Self::Switches | Self::Calls => "each",
             Self::Latency(..) => "us",
@@ -113,6 +120,8 @@ impl Figure {
             Self::BackplaneCpu => "ns CPU/delivery of backplanes".to_owned(),
             Self::FarmServerCpu => "of their server".to_owned(),
             Self::ToBroker => "of the broker's own".to_owned(),
+            Self::ToSubscribers => "of subscribers in process".to_owned(),
+            Self::SubscriberCpu => "ns CPU/delivery of those".to_owned(),
             Self::CpuPerConnection => "ns CPU/connection".to_owned(),
             Self::CpuPerScript => "ns CPU/script".to_owned(),
             Self::CpuPerSubscribe => "ns CPU/subscribe".to_owned(),
@@ -134,7 +143,7 @@ impl Figure {
     /// The number as a person reads it.
     pub(crate) fn text(self, value: f64) -> String {
         match self {
-            Self::ToBroker => format!("{value:.2}"),
+            Self::ToBroker | Self::ToSubscribers => format!("{value:.2}"),
             Self::Switches | Self::Calls => format!("{value:.3}"),
             Self::Memory => format!("{:.1}", value / f64::from(1 << 20)),
             Self::Latency(..) if value < 100.0 => format!("{value:.1}"),

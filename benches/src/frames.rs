@@ -4,6 +4,7 @@
 //! message that is lost, doubled, changed or out of its publisher's order is found at once.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::Failure;
 use crate::wire::ID_BYTES;
@@ -11,8 +12,8 @@ use crate::wire::ID_BYTES;
 /// The messages to one subscriber, however reads cut them.
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
-    /// A whole frame; the tag and the id in it stand for any.
-    template: Vec<u8>,
+    /// A whole frame; the tag and the id in it stand for any. Those who get the same may share it.
+    template: Arc<[u8]>,
     /// How much of a frame has come.
     at: usize,
     /// The tag of the frame that is coming.
@@ -56,7 +57,12 @@ pub(crate) fn tag(publisher: usize, number: u64) -> [u8; TAG_BYTES] {
 
 impl Frames {
     /// `template` is a frame whose payload, [`payload`], has `payload_bytes`.
-    pub(crate) fn new(template: Vec<u8>, payload_bytes: usize, publishers: usize) -> Self {
+    pub(crate) fn new(
+        template: impl Into<Arc<[u8]>>,
+        payload_bytes: usize,
+        publishers: usize,
+    ) -> Self {
+        let template = template.into();
         let tag_at = template.len() - payload_bytes.max(TAG_BYTES) - b"\r\n".len();
         let (tag, next) = (Hole::at(tag_at), vec![0; publishers]);
         Self { template, at: 0, tag, next, id: None, next_id: None }

@@ -6,16 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use backplane::Backplane;
 use broker::Broker;
 use tokio::runtime::Builder;
 
-use super::APP;
-use super::arrivals::{Arrivals, Listener, json};
-use super::server::send;
-use crate::Failure;
-use crate::frames;
-use crate::wire;
+use super::arrivals::{Arrivals, Group, Listener};
+use super::server::{Sender, Way};
+use crate::{Failure, frames};
 
 /// The group of all of them.
 const GROUP: usize = 0;
@@ -33,31 +29,25 @@ pub(super) fn run(url: &str, connections: usize, messages: usize) -> Result<Stri
 
 async fn measure(url: &str, connections: usize, messages: usize) -> Result<String, Failure> {
     let arrivals = Arc::new(Arrivals::default());
-    let listener = || Listener::new(GROUP, 1, &arrivals);
-    let (broker, channel) = (Broker::new(), wire::channel(GROUP));
-    let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
-    for each in 0..connections {
-        tokio::spawn(listener().subscribe(broker.subscribe(&channel)));
-        let id = format!("connection-{each:06}");
-        let connection = backplane.attach(&id, None);
-        backplane.join(&id, &channel).await.map_err(Failure::farm)?;
-        tokio::spawn(listener().attend(connection));
+    let group = Group::new(GROUP);
+    let ways = [Way::Broker(Broker::new()), Way::Url(url.to_owned())];
+    let mut senders = Vec::new();
+    for way in &ways {
+        let sender = Sender::open(way).await?;
+        for each in 0..connections {
+            sender.listen(each, GROUP, Listener::new(&group, 1, &arrivals)).await?;
+        }
+        senders.push(sender);
     }
     let mut took = Vec::new();
     for number in 0..(WARM_UP + messages) as u64 {
-        let tag = frames::tag(0, number);
-        arrivals.expect(connections as u64);
-        let text = json(GROUP, tag);
-        let start = Instant::now();
-        broker.publish(&channel, text);
-        let of_broker = arrivals.all().await?.duration_since(start);
-
-        arrivals.expect(connections as u64);
-        let start = Instant::now();
-        send(&backplane, GROUP, tag).await?;
-        let of_backplane = arrivals.all().await?.duration_since(start);
-        took.push([of_broker, of_backplane]);
+        for sender in &senders {
+            arrivals.expect(connections as u64);
+            let start = Instant::now();
+            sender.send(GROUP, frames::tag(0, number)).await?;
+            took.push(arrivals.all().await?.duration_since(start));
+        }
     }
-    let nanos = took[WARM_UP..].iter().flatten().map(|time| time.as_nanos().to_string());
-    Ok(nanos.collect::<Vec<_>>().join(" "))
+    let counted = took[WARM_UP * senders.len()..].iter().map(|time| time.as_nanos().to_string());
+    Ok(counted.collect::<Vec<_>>().join(" "))
 }

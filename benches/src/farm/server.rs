@@ -5,12 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use backplane::{Backplane, Invocation, Target};
+use broker::Broker;
 use futures_util::future::join_all;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 
 use super::APP;
-use super::arrivals::{Arrivals, Listener, arguments};
+use super::arrivals::{Arrivals, Group, Listener, arguments, json};
 use crate::Failure;
 use crate::frames::{self, TAG_BYTES};
 use crate::scenario::Farm;
@@ -19,6 +21,21 @@ use crate::wire;
 /// The farm's handle of it.
 pub(super) struct Server {
     orders: mpsc::UnboundedSender<Order>,
+}
+
+/// How messages reach connections.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// Over a backplane, with the broker of this URL.
+    Url(String),
+    /// Without any: all servers share a broker of this process.
+    Broker(Broker),
+}
+
+/// Whom messages are given to.
+pub(super) enum Sender {
+    Backplane(Backplane),
+    Broker(Broker),
 }
 
 /// To send for so long, and to tell how many messages that were.
@@ -32,19 +49,19 @@ impl Server {
     pub(super) fn start(
         number: usize,
         load: Farm,
-        url: &str,
+        way: &Way,
         arrivals: &Arc<Arrivals>,
     ) -> Result<Self, Failure> {
         let (orders, to_do) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
-        let (url, arrivals) = (url.to_owned(), arrivals.clone());
+        let (way, arrivals) = (way.clone(), arrivals.clone());
         thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                match open(number, load, &url, &arrivals).await {
-                    Ok(backplane) => {
+                match open(number, load, &way, &arrivals).await {
+                    Ok(sender) => {
                         let _ = ready.send(Ok(()));
-                        work(&backplane, number, load, to_do).await;
+                        work(&sender, number, load, to_do).await;
                     }
                     Err(failure) => _ = ready.send(Err(failure)),
                 }
@@ -64,27 +81,77 @@ impl Server {
     }
 }
 
+impl Sender {
+    pub(super) async fn open(way: &Way) -> Result<Self, Failure> {
+        match way {
+            Way::Url(url) => {
+                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+                Ok(Self::Backplane(backplane))
+            }
+            Way::Broker(broker) => Ok(Self::Broker(broker.clone())),
+        }
+    }
+
+    /// Lets somebody listen to a group, as the connection with this number.
+    pub(super) async fn listen(
+        &self,
+        number: usize,
+        group: usize,
+        listener: Listener,
+    ) -> Result<(), Failure> {
+        let group = wire::channel(group);
+        match self {
+            Self::Backplane(backplane) => {
+                let id = format!("connection-{number:06}");
+                let connection = backplane.attach(&id, None);
+                backplane.join(&id, &group).await.map_err(Failure::farm)?;
+                tokio::spawn(listener.attend(connection));
+            }
+            Self::Broker(broker) => {
+                tokio::spawn(listener.subscribe(broker.subscribe(&group)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a message with this tag.
+    pub(super) async fn send(&self, group: usize, tag: [u8; TAG_BYTES]) -> Result<(), Failure> {
+        match self {
+            Self::Backplane(backplane) => {
+                let arguments = arguments(group, tag);
+                let invocation = Invocation::new("say", arguments).map_err(Failure::farm)?;
+                let target = Target::group(wire::channel(group));
+                backplane.send(target, invocation).await.map_err(Failure::farm)
+            }
+            Self::Broker(broker) => {
+                broker.publish(wire::channel(group), json(group, tag));
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Connects, and attaches the connections whose numbers are its own.
 async fn open(
     number: usize,
     load: Farm,
-    url: &str,
+    way: &Way,
     arrivals: &Arc<Arrivals>,
-) -> Result<Backplane, Failure> {
-    let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+) -> Result<Sender, Failure> {
+    let sender = Sender::open(way).await?;
+    let groups: Vec<Group> = (0..load.groups).map(Group::new).collect();
     // Each group has connections on all servers.
     let is_own = |each: &usize| (each + each / load.groups) % load.servers == number;
     for each in (0..load.connections).filter(is_own) {
-        let (id, group) = (format!("connection-{each:06}"), each % load.groups);
-        let connection = backplane.attach(&id, None);
-        backplane.join(&id, &wire::channel(group)).await.map_err(Failure::farm)?;
-        tokio::spawn(Listener::new(group, load.servers, arrivals).attend(connection));
+        let group = each % load.groups;
+        let listener = Listener::new(&groups[group], load.servers, arrivals);
+        sender.listen(each, group, listener).await?;
     }
-    Ok(backplane)
+    Ok(sender)
 }
 
 async fn work(
-    backplane: &Backplane,
+    sender: &Sender,
     number: usize,
     load: Farm,
     mut orders: mpsc::UnboundedReceiver<Order>,
@@ -92,14 +159,14 @@ async fn work(
     let mut sent = vec![0; load.groups];
     while let Some(order) = orders.recv().await {
         let until = Instant::now() + order.time;
-        let outcome = publish(backplane, number, load, &mut sent, until).await;
+        let outcome = publish(sender, number, load, &mut sent, until).await;
         let _ = order.sent.send(outcome);
     }
 }
 
 /// Sends to the groups in turn until the time is over, and returns how many messages that were.
 async fn publish(
-    backplane: &Backplane,
+    sender: &Sender,
     number: usize,
     load: Farm,
     sent: &mut [u64],
@@ -112,22 +179,13 @@ async fn publish(
             .map(|_| {
                 group = (group + 1) % load.groups;
                 sent[group] += 1;
-                send(backplane, group, frames::tag(number, sent[group] - 1))
+                sender.send(group, frames::tag(number, sent[group] - 1))
             })
             .collect();
         messages += sends.len() as u64;
         join_all(sends).await.into_iter().collect::<Result<(), _>>()?;
+        // A broker of this process takes them without a pause, and connections want to run as well.
+        yield_now().await;
     }
     Ok(messages)
-}
-
-/// Sends a message with this tag.
-pub(super) async fn send(
-    backplane: &Backplane,
-    group: usize,
-    tag: [u8; TAG_BYTES],
-) -> Result<(), Failure> {
-    let invocation = Invocation::new("say", arguments(group, tag)).map_err(Failure::farm)?;
-    let target = Target::group(wire::channel(group));
-    backplane.send(target, invocation).await.map_err(Failure::farm)
 }

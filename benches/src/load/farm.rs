@@ -21,33 +21,48 @@ use crate::scenario::Farm;
 use crate::server::{LOAD_CPU, Server};
 use crate::{Failure, candidates, farm};
 
-/// Measures what each delivery costs the server alone, then what it costs with backplanes.
+/// Measures what each delivery costs the server alone, then a broker in the servers' own process,
+/// then backplanes.
 pub(super) async fn run(load: Farm, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
     await_clients(&mut Client::connect(server).await?, 1).await?;
+    let subscribers = process(load, "subscribers", server, time).await?;
+    let farm = process(load, "farm", server, time).await?;
 
+    let cost = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
+    let [of_alone, of_subscribers] =
+        [cost(&alone, Figure::CpuPerDelivery), cost(&subscribers, Figure::BackplaneCpu)];
+    let of_farm = cost(&farm, Figure::BackplaneCpu);
+    Ok(farm
+        .and(Figure::ToBroker, of_farm / of_alone)
+        .and(Figure::CpuPerDelivery, of_alone)
+        .and(Figure::BrokerRate, cost(&alone, Figure::Rate))
+        .and(Figure::ToSubscribers, of_farm / of_subscribers)
+        .and(Figure::SubscriberCpu, of_subscribers))
+}
+
+/// Measures what each delivery costs a process of servers.
+async fn process(
+    load: Farm,
+    kind: &str,
+    server: &Server,
+    time: Duration,
+) -> Result<Sample, Failure> {
     let process = candidates::farm(server.port)?.start(0)?;
     process.pin(&[LOAD_CPU])?;
     let mut control = Control::connect(&process).await?;
     let Farm { servers, connections, groups, pipeline } = load;
-    control.ask(&format!("farm {servers} {connections} {groups} {pipeline}")).await?;
-    let (of_server, of_farm) = (Meter::start(server)?, Meter::start(&process)?);
+    control.ask(&format!("{kind} {servers} {connections} {groups} {pipeline}")).await?;
+    let (of_process, of_server) = (Meter::start(&process)?, Meter::start(server)?);
     let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
     let messages = *sent.first().ok_or(Failure::Closed)?;
     let deliveries = messages * load.receivers() as f64;
-    let farm = of_farm.cost(Figure::BackplaneCpu, deliveries)?;
-    let server = of_server.cost(Figure::FarmServerCpu, deliveries)?;
-
-    let cost = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
-    let alone_cpu = cost(&alone, Figure::CpuPerDelivery);
-    let ratio = cost(&farm, Figure::BackplaneCpu) / alone_cpu;
-    let rate = cost(&farm, Figure::Rate);
-    Ok(farm
-        .and(Figure::ToBroker, ratio)
-        .and(Figure::CpuPerDelivery, alone_cpu)
-        .and(Figure::FarmServerCpu, cost(&server, Figure::FarmServerCpu))
-        .and(Figure::MessageRate, rate / load.receivers() as f64)
-        .and(Figure::BrokerRate, cost(&alone, Figure::Rate)))
+    let server_nanos = of_server.nanos()?;
+    let sample = of_process.cost(Figure::BackplaneCpu, deliveries)?;
+    let rate = sample.get(Figure::Rate).unwrap_or_default();
+    Ok(sample
+        .and(Figure::FarmServerCpu, server_nanos / deliveries)
+        .and(Figure::MessageRate, rate / load.receivers() as f64))
 }
 
 /// Measures how long until the last of many connections has a message, beside the broker itself.
