@@ -1,10 +1,17 @@
-//! Messages to the groups of a farm of servers, over backplanes and by the server itself.
+//! Messages to the groups of a farm of servers, over backplanes and without.
 //!
-//! What both have in common: so many receiving ends, each in one group, and messages that each reach
-//! all of one group, sent by as many publishers. With the server itself a receiving end is a client
-//! that has subscribed to its group's channel; with backplanes it is a connection of a server, and
-//! only the servers are clients. All that a backplane's process does is counted as the backplane's
-//! cost, sending and checking included.
+//! So many receiving ends, each in one group, and publishers whose messages each reach all of one
+//! group. That is done three times:
+//!
+//! - by the server alone: a receiving end is a client that has subscribed to its group's channel.
+//!   This is what an application without a backplane would make of the same server, and what the
+//!   cost of backplanes is held against.
+//! - by a broker inside the one process of all receiving ends: no socket and no other server, the
+//!   least that a delivery to a task can cost.
+//! - over backplanes: a receiving end is a connection of a server, and only the servers are clients.
+//!
+//! All that the process of the receiving ends does is counted, sending and checking included; of the
+//! server alone only what the server does.
 
 use std::time::Duration;
 
@@ -21,44 +28,54 @@ use crate::scenario::Farm;
 use crate::server::{LOAD_CPU, Server};
 use crate::{Failure, candidates, farm};
 
-/// Measures what each delivery costs the server alone, then a broker in the servers' own process,
-/// then backplanes.
+/// Measures what each delivery costs in all three ways.
 pub(super) async fn run(load: Farm, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
     await_clients(&mut Client::connect(server).await?, 1).await?;
-    let subscribers = process(load, "subscribers", server, time).await?;
-    let farm = process(load, "farm", server, time).await?;
+    let subscribers = process(load, Kind::Subscribers, server, time).await?;
+    let farm = process(load, Kind::Backplanes, server, time).await?;
 
-    let cost = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
-    let [of_alone, of_subscribers] =
-        [cost(&alone, Figure::CpuPerDelivery), cost(&subscribers, Figure::BackplaneCpu)];
-    let of_farm = cost(&farm, Figure::BackplaneCpu);
+    let value = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
+    let of_farm = value(&farm, Figure::BackplaneCpu);
+    let of_alone = value(&alone, Figure::CpuPerDelivery);
+    let of_subscribers = value(&subscribers, Figure::SubscriberCpu);
     Ok(farm
         .and(Figure::ToBroker, of_farm / of_alone)
         .and(Figure::CpuPerDelivery, of_alone)
-        .and(Figure::BrokerRate, cost(&alone, Figure::Rate))
+        .and(Figure::BrokerRate, value(&alone, Figure::Rate))
         .and(Figure::ToSubscribers, of_farm / of_subscribers)
         .and(Figure::SubscriberCpu, of_subscribers))
+}
+
+/// What the servers of a process have.
+#[derive(Clone, Copy)]
+enum Kind {
+    Backplanes,
+    Subscribers,
 }
 
 /// Measures what each delivery costs a process of servers.
 async fn process(
     load: Farm,
-    kind: &str,
+    kind: Kind,
     server: &Server,
     time: Duration,
 ) -> Result<Sample, Failure> {
+    let (verb, figure) = match kind {
+        Kind::Backplanes => ("farm", Figure::BackplaneCpu),
+        Kind::Subscribers => ("subscribers", Figure::SubscriberCpu),
+    };
     let process = candidates::farm(server.port)?.start(0)?;
     process.pin(&[LOAD_CPU])?;
     let mut control = Control::connect(&process).await?;
     let Farm { servers, connections, groups, pipeline } = load;
-    control.ask(&format!("{kind} {servers} {connections} {groups} {pipeline}")).await?;
+    control.ask(&format!("{verb} {servers} {connections} {groups} {pipeline}")).await?;
     let (of_process, of_server) = (Meter::start(&process)?, Meter::start(server)?);
     let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
     let messages = *sent.first().ok_or(Failure::Closed)?;
     let deliveries = messages * load.receivers() as f64;
     let server_nanos = of_server.nanos()?;
-    let sample = of_process.cost(Figure::BackplaneCpu, deliveries)?;
+    let sample = of_process.cost(figure, deliveries)?;
     let rate = sample.get(Figure::Rate).unwrap_or_default();
     Ok(sample
         .and(Figure::FarmServerCpu, server_nanos / deliveries)
