@@ -12,6 +12,7 @@
 //! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
 //! | `listening`     | where a running server listens, and changing it                         |
+//! | `native_scripts` | SignalR's scripts without Lua, beside themselves in Lua                 |
 //! | `operation`     | what operators do with a running server and with the process            |
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
@@ -33,6 +34,7 @@ mod half_closed;
 mod keys;
 mod limits;
 mod listening;
+mod native_scripts;
 mod operation;
 mod ordering;
 mod pubsub;
