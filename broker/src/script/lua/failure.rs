@@ -103,7 +103,8 @@ pub(super) fn error_table(lua: &Lua, error: &[u8], is_counted: bool) -> Result<V
 
 /// An error with the place in the script that called us, as `luaL_error` makes it.
 pub(super) fn error(lua: &Lua, text: impl AsRef<[u8]>) -> Error {
-    let place = place(lua, 1);
+    let is_ours = |level| source(lua, level).is_some_and(|name| name == "=prelude");
+    let place = place(lua, if is_ours(1) { 2 } else { 1 });
     Thrown::Text([place.as_bytes(), text.as_ref()].concat()).into()
 }
 
@@ -158,6 +159,10 @@ fn place(lua: &Lua, level: usize) -> String {
         Some(format!("{source}:{line}: "))
     });
     place.flatten().unwrap_or_default()
+}
+
+fn source(lua: &Lua, level: usize) -> Option<String> {
+    lua.inspect_stack(level, |frame| frame.source().source.map(Cow::into_owned)).flatten()
 }
 
 /// Returns the source and the line of the innermost function that is not one of ours.

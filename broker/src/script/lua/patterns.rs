@@ -1,82 +1,342 @@
-//! `string`, whose patterns cannot exhaust our stack.
+//! `string`, with patterns that can be interrupted.
 //!
-//! Lua 5.1 matches an item of a pattern by calling itself, however many there are. So a pattern has
-//! an end here, far beyond what anybody writes.
+//! Lua's own functions match in C, where nobody can end a script, and call themselves for each item
+//! of a pattern, however many there are. So the matching is ours, and a pattern has an end, far
+//! beyond what anybody writes.
+
+mod matcher;
 
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
+use self::matcher::{Captured, Matcher, Trouble};
+use super::api::{self, Server};
 use super::arguments::{Arguments, function};
-use super::failure::{Thrown, argument_error, error};
+use super::failure::{Thrown, argument_error, error, type_name};
+use super::sandbox::MEMORY_BYTES_MAX;
 
 const PATTERN_BYTES_MAX: usize = 10_000;
+/// Characters that make a text a pattern.
+const SPECIALS: &[u8] = b"^$*+?.([%-";
 
-/// What Lua's own functions say of a pattern. Called by us, they cannot say where it stands.
-const THEIRS: [&str; 6] = [
-    "malformed pattern",
-    "missing '[' after",
-    "unfinished capture",
-    "invalid ",
-    "too many captures",
-    "pattern too ",
-];
+/// What a script calls, and what that needs.
+#[derive(Clone)]
+struct Patterns {
+    server: Server,
+    pcall: Function,
+    /// Makes what `gmatch` returns. It holds the texts in Lua, whose memory is limited.
+    iterator: Function,
+    /// Looks into a table, whose rules may be a script's.
+    index: Function,
+}
 
 /// Replaces the functions that take patterns.
-pub(super) fn library(lua: &Lua, string: Table, original: &Table) -> Result<Table> {
+pub(super) fn library(
+    lua: &Lua,
+    string: Table,
+    original: &Table,
+    server: &Server,
+) -> Result<Table> {
+    let code = |code: &str| lua.load(code).set_name("=prelude").into_function();
     let pcall: Function = original.raw_get("pcall")?;
-    for name in ["find", "match", "gmatch", "gfind", "gsub"] {
-        let Value::Function(raw) = string.raw_get(name)? else { continue };
-        let pcall = pcall.clone();
-        let replaces = name == "gsub";
-        function(lua, &string, name, move |lua, given| {
-            check(lua, &given, replaces)?;
-            let mut values = given.into_values();
-            values.insert(0, Value::Function(raw.clone()));
-            let mut results = pcall.call::<MultiValue>(MultiValue::from_vec(values))?;
-            match results.pop_front() {
-                Some(Value::Boolean(true)) => Ok(results),
-                _ => Err(rethrown(lua, results.pop_front().unwrap_or(Value::Nil))?),
-            }
-        })?;
+    let alive = server.clone();
+    let next = super::arguments::anonymous(lua, move |lua, given| next(lua, &given, &alive))?;
+    let iterator = code(
+        "local next = ...
+         return function(s, p)
+           local at = 0
+           local function take(after, ...) at = after return ... end
+           return function() return take(next(s, p, at)) end
+         end",
+    )?
+    .call(next)?;
+    let index = code("local table, key = ... return table[key]")?;
+    let patterns = Patterns { server: server.clone(), pcall, iterator, index };
+    type Call = fn(&Lua, &Arguments<'_>, &Patterns) -> Result<MultiValue>;
+    let calls: [(&str, Call); 5] = [
+        ("find", find),
+        ("match", find_match),
+        ("gmatch", gmatch),
+        ("gfind", gmatch),
+        ("gsub", gsub),
+    ];
+    for (name, call) in calls {
+        let patterns = patterns.clone();
+        function(lua, &string, name, move |lua, given| call(lua, &given, &patterns))?;
     }
     Ok(string)
 }
 
-/// Looks at the arguments as Lua's functions do, since these do not know their caller.
-fn check(lua: &Lua, given: &Arguments<'_>, replaces: bool) -> Result<()> {
-    given.string(1)?;
-    let pattern = given.string(2)?;
-    if pattern.as_bytes().len() > PATTERN_BYTES_MAX {
-        return Err(error(lua, "pattern too long"));
+/// `string.find(s, pattern [, init [, plain]])`
+fn find(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiValue> {
+    let (subject, pattern) = texts(lua, given)?;
+    let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
+    let start = start(given, subject.len())?;
+    let is_plain = !matches!(given.get(4), None | Some(Value::Nil | Value::Boolean(false)));
+    let until_nul = &pattern[..memchr::memchr(0, pattern).unwrap_or(pattern.len())];
+    if is_plain || !until_nul.iter().any(|byte| SPECIALS.contains(byte)) {
+        let found = memchr::memmem::find(&subject[start..], pattern);
+        return Ok(found.map_or_else(nothing, |at| {
+            let first = start + at;
+            [first + 1, first + pattern.len()].into_iter().map(position).collect()
+        }));
     }
-    if replaces {
-        let is_usable = matches!(
-            given.get(3),
-            Some(
-                Value::String(_)
-                    | Value::Integer(_)
-                    | Value::Number(_)
-                    | Value::Table(_)
-                    | Value::Function(_)
-            )
-        );
-        if !is_usable {
-            return Err(argument_error(lua, 3, "string/function/table expected"));
+    let (pattern, is_anchored) = anchored(pattern);
+    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    let found = first(lua, &mut matcher, start, is_anchored)?;
+    let Some((first, end)) = found else { return Ok(nothing()) };
+    let mut values: MultiValue = [first + 1, end].into_iter().map(position).collect();
+    for index in 0..matcher.captures() {
+        values.push_back(captured(lua, &matcher, index, (first, end))?);
+    }
+    Ok(values)
+}
+
+/// `string.match(s, pattern [, init])`
+fn find_match(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiValue> {
+    let (subject, pattern) = texts(lua, given)?;
+    let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
+    let start = start(given, subject.len())?;
+    let (pattern, is_anchored) = anchored(pattern);
+    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    match first(lua, &mut matcher, start, is_anchored)? {
+        Some(found) => all_captured(lua, &matcher, found),
+        None => Ok(nothing()),
+    }
+}
+
+/// `string.gmatch(s, pattern)`, in which a `^` means itself
+fn gmatch(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiValue> {
+    let (subject, pattern) = texts(lua, given)?;
+    let iterator: Function = patterns.iterator.call((subject, pattern))?;
+    Ok(MultiValue::from_iter([Value::Function(iterator)]))
+}
+
+/// The next match of `gmatch`: where to go on after it, and what it captured.
+fn next(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<MultiValue> {
+    let (subject, pattern) = (given.string(1)?, given.string(2)?);
+    let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
+    let at = usize::try_from(given.integer(3)?).unwrap_or(usize::MAX);
+    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(server));
+    let found = matcher.find_from(at).map_err(|trouble| thrown(lua, trouble))?;
+    let Some((start, end)) = found else { return Ok(MultiValue::from_iter([position(at)])) };
+    let mut values = all_captured(lua, &matcher, (start, end))?;
+    // An empty match is not found again.
+    values.push_front(position(end + usize::from(start == end)));
+    Ok(values)
+}
+
+/// `string.gsub(s, pattern, replacement [, n])`
+fn gsub(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiValue> {
+    let (subject, pattern) = texts(lua, given)?;
+    let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
+    let most = if given.is_nil(4) { i64::MAX } else { given.int(4)?.into() };
+    let replacement = Replacement::read(lua, given)?;
+    let (pattern, is_anchored) = anchored(pattern);
+    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    let (mut out, mut at, mut count) = (Vec::new(), 0, 0);
+    while count < most {
+        let end = matcher.match_at(at).map_err(|trouble| thrown(lua, trouble))?;
+        if let Some(end) = end {
+            count += 1;
+            replacement.write(lua, &matcher, (at, end), patterns, &mut out)?;
+            if out.len() > MEMORY_BYTES_MAX {
+                return Err(error(lua, "not enough memory"));
+            }
+        }
+        match (end, subject.get(at)) {
+            (Some(end), _) if end > at => at = end,
+            (_, Some(&byte)) => {
+                out.push(byte);
+                at += 1;
+            }
+            _ => break,
+        }
+        if is_anchored {
+            break;
         }
     }
+    out.extend_from_slice(subject.get(at..).unwrap_or_default());
+    let text = lua.create_string(out)?;
+    Ok(MultiValue::from_iter([Value::String(text), Value::Number(count as f64)]))
+}
+
+/// What stands in place of a match.
+enum Replacement {
+    /// With captures in it.
+    Text(LuaString),
+    Table(Table),
+    Function(Function),
+}
+
+impl Replacement {
+    fn read(lua: &Lua, given: &Arguments<'_>) -> Result<Self> {
+        match given.get(3) {
+            Some(Value::Table(table)) => Ok(Self::Table(table.clone())),
+            Some(Value::Function(function)) => Ok(Self::Function(function.clone())),
+            Some(Value::String(_) | Value::Integer(_) | Value::Number(_)) => {
+                given.string(3).map(Self::Text)
+            }
+            _ => Err(argument_error(lua, 3, "string/function/table expected")),
+        }
+    }
+
+    /// Writes what stands in place of a match from `found.0` to `found.1`.
+    fn write<G: FnMut() -> Result<()>>(
+        &self,
+        lua: &Lua,
+        matcher: &Matcher<'_, G>,
+        found: (usize, usize),
+        patterns: &Patterns,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let value = match self {
+            Self::Text(text) => return write_text(lua, &text.as_bytes(), matcher, found, out),
+            Self::Table(table) => {
+                let key = captured(lua, matcher, 0, found)?;
+                called(patterns, &patterns.index, [Value::Table(table.clone()), key])?
+            }
+            Self::Function(function) => {
+                called(patterns, function, all_captured(lua, matcher, found)?)?
+            }
+        };
+        match value {
+            Value::Nil | Value::Boolean(false) => {
+                // The match itself, whatever it captured.
+                out.extend_from_slice(matcher.text(found));
+            }
+            value => match super::arguments::string(lua, Some(&value))? {
+                Some(text) => out.extend_from_slice(&text.as_bytes()),
+                None => {
+                    let kind = type_name(&value);
+                    return Err(error(lua, format!("invalid replacement value (a {kind})")));
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text, in which `%1` stands for a capture and `%0` for the match.
+fn write_text<G: FnMut() -> Result<()>>(
+    lua: &Lua,
+    text: &[u8],
+    matcher: &Matcher<'_, G>,
+    found: (usize, usize),
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend_from_slice(&rest[..at]);
+        // Behind the last character C sees a NUL.
+        let escaped = rest.get(at + 1).copied().unwrap_or(0);
+        rest = rest.get(at + 2..).unwrap_or_default();
+        match escaped {
+            b'0' => out.extend_from_slice(matcher.text(found)),
+            b'1'..=b'9' => {
+                let index = usize::from(escaped - b'1');
+                let captured = matcher.capture(index, found.0, found.1);
+                match captured.map_err(|trouble| thrown(lua, trouble))? {
+                    Captured::Text(text) => out.extend_from_slice(text),
+                    Captured::Position(place) => {
+                        out.extend_from_slice(place.to_string().as_bytes())
+                    }
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    out.extend_from_slice(rest);
     Ok(())
 }
 
-/// The error of one of Lua's functions, or of what a script let them call.
-fn rethrown(lua: &Lua, thrown: Value) -> Result<Error> {
-    if let Value::Error(error) = thrown {
-        return Ok(*error);
+/// Calls a function of a script, whose errors come out as they are.
+fn called(
+    patterns: &Patterns,
+    function: &Function,
+    arguments: impl IntoIterator<Item = Value>,
+) -> Result<Value> {
+    let all: MultiValue =
+        [Value::Function(function.clone())].into_iter().chain(arguments).collect();
+    let mut results = patterns.pcall.call::<MultiValue>(all)?;
+    let has_worked = matches!(results.pop_front(), Some(Value::Boolean(true)));
+    let value = results.pop_front().unwrap_or(Value::Nil);
+    match value {
+        value if has_worked => Ok(value),
+        Value::Error(error) => Err(*error),
+        value => Err(Thrown::Value(value).into()),
     }
-    let is_theirs = |text: &LuaString| {
-        let text = text.as_bytes();
-        THEIRS.iter().any(|start| text.starts_with(start.as_bytes()))
-    };
-    Ok(match &thrown {
-        Value::String(text) if is_theirs(text) => error(lua, &*text.as_bytes()),
-        _ => Thrown::Value(thrown).into(),
-    })
 }
+
+/// Returns the subject and the pattern.
+fn texts(lua: &Lua, given: &Arguments<'_>) -> Result<(LuaString, LuaString)> {
+    let (subject, pattern) = (given.string(1)?, given.string(2)?);
+    match pattern.as_bytes().len() > PATTERN_BYTES_MAX {
+        true => Err(error(lua, "pattern too long")),
+        false => Ok((subject, pattern)),
+    }
+}
+
+/// Returns where to begin, by the third argument: from one on, or from the end where negative.
+fn start(given: &Arguments<'_>, length: usize) -> Result<usize> {
+    let length_known = i64::try_from(length).unwrap_or(i64::MAX);
+    let wanted = given.integer_or(3, 1)?;
+    let wanted = if wanted < 0 { wanted.saturating_add(length_known + 1) } else { wanted };
+    Ok(usize::try_from(wanted.max(1) - 1).map_or(length, |start| start.min(length)))
+}
+
+/// Takes the `^` away that binds a pattern to where it begins.
+fn anchored(pattern: &[u8]) -> (&[u8], bool) {
+    pattern.strip_prefix(b"^").map_or((pattern, false), |pattern| (pattern, true))
+}
+
+fn first<G: FnMut() -> Result<()>>(
+    lua: &Lua,
+    matcher: &mut Matcher<'_, G>,
+    start: usize,
+    is_anchored: bool,
+) -> Result<Option<(usize, usize)>> {
+    let found = match is_anchored {
+        true => matcher.match_at(start).map(|end| end.map(|end| (start, end))),
+        false => matcher.find_from(start),
+    };
+    found.map_err(|trouble| thrown(lua, trouble))
+}
+
+fn captured<G: FnMut() -> Result<()>>(
+    lua: &Lua,
+    matcher: &Matcher<'_, G>,
+    index: usize,
+    found: (usize, usize),
+) -> Result<Value> {
+    let captured = matcher.capture(index, found.0, found.1);
+    match captured.map_err(|trouble| thrown(lua, trouble))? {
+        Captured::Text(text) => lua.create_string(text).map(Value::String),
+        Captured::Position(place) => Ok(position(place)),
+    }
+}
+
+fn all_captured<G: FnMut() -> Result<()>>(
+    lua: &Lua,
+    matcher: &Matcher<'_, G>,
+    found: (usize, usize),
+) -> Result<MultiValue> {
+    (0..matcher.values()).map(|index| captured(lua, matcher, index, found)).collect()
+}
+
+fn thrown(lua: &Lua, trouble: Trouble) -> Error {
+    match trouble {
+        Trouble::Malformed(text) => error(lua, text),
+        Trouble::Ended(error) => error,
+    }
+}
+
+fn nothing() -> MultiValue {
+    MultiValue::from_iter([Value::Nil])
+}
+
+fn position(place: usize) -> Value {
+    Value::Number(place as f64)
+}
+
+#[cfg(test)]
+mod tests;

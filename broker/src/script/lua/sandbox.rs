@@ -67,7 +67,7 @@ impl Sandbox {
             ("cjson", json::library(&lua)?),
             ("math", math(&lua, &original)?),
             ("table", original.raw_get("table")?),
-            ("string", patterns::library(&lua, original.raw_get("string")?, &original)?),
+            ("string", patterns::library(&lua, original.raw_get("string")?, &original, server)?),
         ] {
             globals.raw_set(name, front_of(&lua, &fronts, &library)?)?;
         }

@@ -191,7 +191,7 @@ fn exhaust() {
         "return cmsgpack.unpack(string.rep('\\145', 100000))",
         "return cjson.decode(string.rep('[', 100000))",
         "local t = {} t[1] = t return cjson.encode(t)",
-        "local t = string.rep('x', 1e7) for i = 1, 300 do t = string.gsub(t, '.', '%0%0') end",
+        "local t = string.rep('x', 1e7) for i = 1, 300 do t = string.gsub(t, '.+', '%0%0') end",
         "return loadstring('return ' .. string.rep('(', 1e5))()",
         "error(setmetatable({}, {__tostring = function() error('x') end}))",
         "error(nil)",
