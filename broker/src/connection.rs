@@ -248,6 +248,8 @@ impl Connection {
     /// Writes what is queued, as far as the socket takes it.
     pub(crate) fn flush(&self, host: &Host, audience: &mut Audience) {
         self.blocked.set(false);
+        // Whatever thread it comes from, no number leaves before the counters file has it.
+        host.broker.write_counters();
         let before = self.member.outbox().bytes();
         let written = self.write_queued(audience.mail().pool());
         let left = self.member.outbox().bytes();

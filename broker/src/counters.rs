@@ -4,8 +4,8 @@
 //! lines it is written anew. Each line has a checksum, so that what a crash has cut off is told from
 //! what is damaged: the first is left out, the second is refused.
 //!
-//! A line is handed to the kernel before the client that caused it has its reply, so that it
-//! survives the end of the process; about once a second the kernel is asked to see to the disk.
+//! A line is handed to the kernel before the client that caused it has its reply, and before another
+//! thread's clients get a message with the number, so that it survives the end of the process; about once a second the kernel is asked to see to the disk.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -85,7 +85,7 @@ impl CountersFile {
 
     /// Writes what is on its way. When it returns, all that was queued before is written.
     pub(crate) fn write_queued(&self) {
-        if self.queue.is_empty() {
+        if self.queue.is_written() {
             return;
         }
         let mut open = self.open.lock();
@@ -96,6 +96,7 @@ impl CountersFile {
         if let Err(error) = open.write() {
             error!(path = %self.path.display(), %error, "cannot write the counters file");
         }
+        self.queue.note_written();
     }
 
     /// Asks the kernel to have the disk hold what was written, while others go on writing.
@@ -123,7 +124,10 @@ impl CountersFile {
     pub(crate) fn replace(&self, counters: impl FnOnce() -> Vec<Counter>) {
         let mut open = self.open.lock();
         match Open::create(&self.path, &counters()) {
-            Ok(new) => *open = new,
+            Ok(new) => {
+                *open = new;
+                self.queue.note_written();
+            }
             Err(error) => {
                 error!(path = %self.path.display(), %error, "cannot write the counters file");
             }

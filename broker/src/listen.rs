@@ -32,17 +32,24 @@ use crate::config::Config;
 #[error("cannot {action}: {}", Lower(source))]
 pub struct BindError {
     action: String,
+    is_about_address: bool,
     source: io::Error,
 }
 
 impl BindError {
     pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
-        Self { action: format!("listen on {address}"), source }
+        Self { action: format!("listen on {address}"), is_about_address: true, source }
     }
 
-    /// The server cannot do without a file.
-    pub(crate) fn of_file(path: &Path, source: io::Error) -> Self {
-        Self { action: format!("use {}", path.display()), source }
+    /// The server cannot do without something else, as in "start the workers".
+    pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
+        Self { action: action.into(), is_about_address: false, source }
+    }
+
+    /// Whether it is an address that could not be listened on, and not a file or a thread that the
+    /// server needs as well.
+    pub fn is_about_address(&self) -> bool {
+        self.is_about_address
     }
 }
 

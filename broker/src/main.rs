@@ -135,9 +135,11 @@ async fn serve(mut loaded: Loaded) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let port = loaded.config.port;
     let socket = loaded.config.unixsocket.clone();
-    let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|_| {
-        // The words that tools look for.
-        warn!("Failed listening on port {port} (TCP), aborting.");
+    let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
+        if error.is_about_address() {
+            // The words that tools look for.
+            warn!("Failed listening on port {port} (TCP), aborting.");
+        }
     })?;
     info!("Server initialized");
     for address in server.local_addrs() {

@@ -104,7 +104,7 @@ impl Server {
         if let Some(path) = &config.counters_file {
             broker
                 .keep_counters(path.clone())
-                .map_err(|source| BindError::of_file(path, source))?;
+                .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
         }
         let listeners = listen(&config)?;
         // All are open before any of them is served: who reaches one may count on the others.
@@ -112,7 +112,7 @@ impl Server {
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
         let host = Host::new(broker.clone(), loaded, port).map_err(|error| {
-            BindError::new("users", io::Error::new(io::ErrorKind::InvalidInput, error))
+            BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
         })?;
         let host = Arc::new(host);
         let stop = Arc::new(Notify::new());
@@ -120,7 +120,7 @@ impl Server {
         let mut ended = Vec::new();
         for index in 0..config.io_threads.max(1) {
             let (worker, end) = WorkerHandle::start(host.clone(), index, stop.clone())
-                .map_err(|source| BindError::new(format!("worker {index}"), source))?;
+                .map_err(|source| BindError::of(format!("start worker {index}"), source))?;
             workers.push(worker);
             ended.push(end);
         }
@@ -132,8 +132,8 @@ impl Server {
             workers[0].listen(listener, workers.clone());
         }
         let counters = config.counters_file.is_some().then(|| Counters::tend(broker)).transpose();
-        let counters =
-            counters.map_err(|source| BindError::new("the thread of the counters file", source))?;
+        let counters = counters
+            .map_err(|source| BindError::of("start the thread of the counters file", source))?;
         let unix_path = config.unixsocket;
         Ok(Self { addresses, workers, ended, stop, unix_path, counters })
     }

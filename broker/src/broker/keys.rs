@@ -145,7 +145,7 @@ impl Broker {
     }
 
     /// Writes what has changed of the counters. The order is not held.
-    pub(super) fn write_counters(&self) {
+    pub(crate) fn write_counters(&self) {
         if let Some(file) = self.shared.counters.get() {
             file.write_queued();
         }

@@ -56,7 +56,8 @@ pub(crate) struct Counter {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     records: Mutex<Vec<Record>>,
-    has_records: AtomicBool,
+    /// Whether there is one that is not in the file yet.
+    has_unwritten: AtomicBool,
 }
 
 /// How far above a counter its number in the file is. A crash skips as many at the most, so this is
@@ -66,17 +67,25 @@ pub(crate) const RESERVE: i64 = 1_000_000;
 impl Queue {
     fn push(&self, record: Record) {
         self.records.lock().push(record);
-        self.has_records.store(true, Ordering::Release);
+        self.has_unwritten.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.has_records.load(Ordering::Acquire)
+    /// Whether all that was ever queued is in the file.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.has_unwritten.load(Ordering::Acquire)
     }
 
+    /// Takes what is queued; once it is in the file, [`Queue::note_written`] says so.
     pub(crate) fn take(&self) -> Vec<Record> {
-        let mut records = self.records.lock();
-        self.has_records.store(false, Ordering::Release);
-        std::mem::take(&mut records)
+        std::mem::take(&mut self.records.lock())
+    }
+
+    /// Notes that what was taken is in the file, or that there was no way to write it.
+    pub(crate) fn note_written(&self) {
+        let records = self.records.lock();
+        if records.is_empty() {
+            self.has_unwritten.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -189,6 +198,22 @@ mod tests {
             ledger.note_count(0, b"k", number);
             assert_eq!(queue.take(), written, "{number}");
         }
+    }
+
+    #[test]
+    fn what_was_taken_is_not_written_yet() {
+        let queue = Arc::new(Queue::default());
+        let mut ledger = Ledger::new(queue.clone());
+        assert!(queue.is_written());
+        ledger.note(0, b"k", Some(1));
+        assert_eq!(queue.take(), [set(1)]);
+        assert!(!queue.is_written());
+        ledger.note(0, b"k", Some(2));
+        queue.note_written();
+        assert!(!queue.is_written());
+        assert_eq!(queue.take(), [set(2)]);
+        queue.note_written();
+        assert!(queue.is_written());
     }
 
     #[test]
