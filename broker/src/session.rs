@@ -95,7 +95,15 @@ pub(crate) struct Session {
     /// What is left of the transaction that is being executed.
     executing: Option<Box<Executing>>,
     /// Who called the script whose commands this session runs.
-    script_caller: Option<Arc<Card>>,
+    script_caller: Option<ScriptCaller>,
+}
+
+/// Who called a script.
+#[derive(Debug)]
+struct ScriptCaller {
+    card: Arc<Card>,
+    /// Whether it is to be told when what the script reads is stale.
+    caches_what_it_reads: bool,
 }
 
 type Names = HashSet<Name, RandomState>;
@@ -401,6 +409,9 @@ impl Session {
             }
             Command::Eval | Command::EvalRo | Command::EvalSha | Command::EvalShaRo => {
                 flow = self.eval(entry, request, audience);
+                if audience.held.is_none() {
+                    self.end_caching(entry.spec);
+                }
             }
             Command::Quit => {
                 self.reply(audience, &Reply::ok());

@@ -97,7 +97,9 @@ impl Session {
     /// How the client sees the keys.
     pub(super) fn view(&self) -> View {
         let database = self.card.counts.database.load(Ordering::Relaxed);
-        View { database, touches: !self.card.is(Mark::NoTouch), client: self.card.id }
+        // A script does what it does for its caller.
+        let card = self.script_caller.as_ref().map_or(&self.card, |caller| &caller.card);
+        View { database, touches: !card.is(Mark::NoTouch), client: card.id }
     }
 }
 

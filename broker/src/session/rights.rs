@@ -80,7 +80,7 @@ impl Session {
         audience: &Audience,
         context: Context,
     ) {
-        let card = self.script_caller.as_ref().unwrap_or(&self.card);
+        let card = self.script_caller.as_ref().map_or(&self.card, |caller| &caller.card);
         let mut client_info = String::new();
         list::describe(card, std::time::Instant::now(), 0, &mut client_info);
         let incident = Incident {

@@ -206,7 +206,7 @@ impl Session {
             broker.release(audience);
         }
         match done {
-            None => return false,
+            None => {}
             Some(Ok(bytes)) => {
                 let limit = self.output_limit(&audience.config);
                 audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(&bytes));
@@ -214,15 +214,20 @@ impl Session {
             Some(Err(error)) => {
                 self.host.commands.of(entry.number).failed.add(1);
                 self.host.commands.add_error(&error);
+        let defers = self.begin_answer();
                 let sha = asked.script.sha;
                 let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
                 self.reply(audience, &Reply::Error([error, place].concat()));
             }
         }
-        true
+        if defers {
+            audience.mail().end_deferring(&self.member);
+        }
+        is_done
     }
 
     /// Counts and publishes.
+        let is_done = done.is_some();
     fn native_send(
         &mut self,
         native: Native,
@@ -364,6 +369,8 @@ mod waiting {
                     self.fail(entry, audience, error);
                     return Flow::Continue;
                 }
+        /// Whether what the client is told of its own changes waits for the end.
+        defers: bool,
                 if broker.exclude(audience).is_err() {
                     self.fail(entry, audience, BUSY.to_vec());
                     return Flow::Continue;
@@ -395,20 +402,22 @@ mod waiting {
             engine.run(job);
             let outcome = slot.take();
             if let Some(outcome) = outcome {
-                self.end_script(entry, outcome, audience);
+                self.end_script(entry, outcome, defers, audience);
                 return Flow::Continue;
             }
             let millis = run.elapsed().as_millis();
             let sha = asked.script.sha;
             warn!(
+                    caches_what_it_reads: self.caches_what_it_reads(),
                 "slow script detected: still in execution after {millis} milliseconds; it can be \
                  ended with SCRIPT KILL; its name is {sha:?}"
             );
             audience.entrance.is_busy = true;
             audience.effects.push(Effect::GoOnWithScript);
-            self.script = Some(Box::new(Pending { slot, entry }));
+            self.script = Some(Box::new(Pending { slot, entry, defers }));
             Flow::WaitForScript
         }
+            let defers = self.begin_answer();
 
         /// Whether the script that the client waits for has ended.
         pub(crate) fn is_script_done(&self) -> bool {
@@ -419,7 +428,7 @@ mod waiting {
         pub(crate) fn resume_after_script(&mut self, audience: &mut Audience) -> Flow {
             let Some(pending) = self.script.take() else { return Flow::Continue };
             if let Some(outcome) = pending.slot.take() {
-                self.end_script(pending.entry, outcome, audience);
+                self.end_script(pending.entry, outcome, pending.defers, audience);
             }
             self.go_on_with_transaction(audience)
         }
@@ -429,7 +438,13 @@ mod waiting {
             self.script = None;
         }
 
-        fn end_script(&mut self, entry: Entry, outcome: Outcome, audience: &mut Audience) {
+        fn end_script(
+            &mut self,
+            entry: Entry,
+            outcome: Outcome,
+            defers: bool,
+            audience: &mut Audience,
+        ) {
             let Outcome { answered, effects, exclusive } = outcome;
             let broker = self.host.broker.clone();
             audience.effects.extend(effects);
@@ -451,3 +466,6 @@ mod waiting {
         }
     }
 }
+            if defers {
+                audience.mail().end_deferring(&self.member);
+            }

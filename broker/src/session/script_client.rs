@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use tracing::{debug, info, warn};
 
 use super::rights::{incident, permission};
-use super::{OUT_OF_MEMORY, Session};
+use super::{OUT_OF_MEMORY, ScriptCaller, Session};
 use crate::acl::{Context, Denied, User};
 use crate::audience::{Audience, Effect, Member};
 use crate::broker::{Exclusive, ScriptRun};
@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub(crate) user: Arc<User>,
     pub(crate) card: Arc<Card>,
     pub(crate) database: u16,
+    /// Whether it is to be told when what the script reads is stale.
+    pub(crate) caches_what_it_reads: bool,
     /// Whether the script must not write.
     pub(crate) is_read_only: bool,
     /// Whether keys take too much for the script to add to them.
@@ -74,7 +76,10 @@ impl ScriptClient {
         session.users_seen = host.users.generation();
         session.user = caller.user;
         session.card.counts.database.store(caller.database, Ordering::Relaxed);
-        session.script_caller = Some(caller.card);
+        session.script_caller = Some(ScriptCaller {
+            card: caller.card,
+            caches_what_it_reads: caller.caches_what_it_reads,
+        });
     }
 
     /// Gives back what [`ScriptClient::begin`] took.

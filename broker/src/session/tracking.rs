@@ -86,6 +86,9 @@ impl Session {
 
     /// Whether the client is to be told when what it reads now is stale.
     pub(super) fn caches_what_it_reads(&self) -> bool {
+        if let Some(caller) = &self.script_caller {
+            return caller.caches_what_it_reads;
+        }
         self.tracking.as_ref().is_some_and(|tracking| match tracking.caching {
             _ if tracking.broadcast => false,
             Some(wanted) => wanted,
