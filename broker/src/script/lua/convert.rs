@@ -65,6 +65,13 @@ impl<'a> Reader<'a> {
             b'%' => self.map(),
             b'~' => self.set(),
             b'|' => {
+            // What is pushed is not for the script.
+            b'>' => {
+                for _ in 0..self.number()? {
+                    self.value()?;
+                }
+                Ok(Value::Nil)
+            }
                 for _ in 0..self.number()? * 2 {
                     self.value()?;
                 }
@@ -234,22 +241,11 @@ impl Writer<'_> {
                 Protocol::Resp3 => write::verbatim(&mut self.out, &format, &text),
             }
         } else if let Value::Table(map) = table.raw_get("map")? {
-            let length = map.pairs::<Value, Value>().count();
-            match self.protocols.client {
-                Protocol::Resp2 => write::header(&mut self.out, b'*', length * 2),
-                Protocol::Resp3 => write::header(&mut self.out, b'%', length),
-            }
-            for pair in map.pairs::<Value, Value>() {
-                let (key, value) = pair?;
-                self.value(key, depth + 4)?;
-                self.value(value, depth + 3)?;
-            }
+            drop(table);
+            self.map(map, depth)?;
         } else if let Value::Table(set) = table.raw_get("set")? {
-            let kind = if self.protocols.client == Protocol::Resp2 { b'*' } else { b'~' };
-            write::header(&mut self.out, kind, set.pairs::<Value, Value>().count());
-            for pair in set.pairs::<Value, Value>() {
-                self.value(pair?.0, depth + 3)?;
-            }
+            drop(table);
+            self.set(set, depth)?;
         } else {
             self.array(table, depth)?;
         }
@@ -265,14 +261,55 @@ impl Writer<'_> {
         write::header(&mut self.out, b'*', length);
         if depth <= DEPTH_HELD_MAX {
             for index in 1..=length {
-                self.value(table.raw_get(index)?, depth + 1)?;
+                self.value(table.raw_get(index)?, depth + deeper(index))?;
             }
             return Ok(());
         }
         self.path()?.raw_set(depth, table)?;
         for index in 1..=length {
             let item = self.path()?.raw_get::<Table>(depth)?.raw_get(index)?;
-            self.value(item, depth + 1)?;
+            self.value(item, depth + deeper(index))?;
+        self.items(table, length, depth, |_| 1)
+    }
+
+    fn map(&mut self, map: Table, depth: usize) -> Result<()> {
+        let items = self.lua.create_table()?;
+        let mut length = 0;
+        for pair in map.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            items.raw_set(length + 1, key)?;
+            items.raw_set(length + 2, value)?;
+            length += 2;
+        }
+        drop(map);
+        match self.protocols.client {
+            Protocol::Resp2 => write::header(&mut self.out, b'*', length),
+            Protocol::Resp3 => write::header(&mut self.out, b'%', length / 2),
+        }
+        self.items(items, length, depth, |index| if index % 2 == 1 { 4 } else { 3 })
+    }
+
+    fn set(&mut self, set: Table, depth: usize) -> Result<()> {
+        let items = self.lua.create_table()?;
+        let mut length = 0;
+        for pair in set.pairs::<Value, Value>() {
+            length += 1;
+            items.raw_set(length, pair?.0)?;
+        }
+        drop(set);
+        let kind = if self.protocols.client == Protocol::Resp2 { b'*' } else { b'~' };
+        write::header(&mut self.out, kind, length);
+        self.items(items, length, depth, |_| 3)
+    }
+
+    /// Writes what lies in a table, each so much deeper than the table itself.
+    fn items(
+        &mut self,
+        table: Table,
+        length: usize,
+        depth: usize,
+        deeper: fn(usize) -> usize,
+    ) -> Result<()> {
         }
         self.path()?.raw_set(depth, Value::Nil)
     }
