@@ -404,7 +404,7 @@ impl Session {
             Command::SUnsubscribe => self.unsubscribe(Kind::Shard, request, audience),
             Command::PUnsubscribe => self.unsubscribe(Kind::Pattern, request, audience),
             Command::Exec => {
-                flow = self.exec(audience);
+                flow = self.exec(entry, audience);
                 self.end_caching(entry.spec);
             }
             Command::Eval | Command::EvalRo | Command::EvalSha | Command::EvalShaRo => {

@@ -98,3 +98,18 @@ async fn a_client_that_does_not_read_its_replies_is_not_read_from_without_end() 
     let resident: u64 = resident.expect("a field").trim().parse().expect("a number");
     assert!(resident < 300 * 1024 * 1024, "{resident} bytes are held");
 }
+
+#[tokio::test]
+async fn a_transaction_that_fails_is_counted_as_failed() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    client.command(&["EXEC"]).await;
+    client.command(&["MULTI"]).await;
+    client.command(&["SET"]).await;
+    client.command(&["EXEC"]).await;
+    let info = client.command(&["INFO", "commandstats"]).await;
+    let info = info.text();
+    let exec = info.lines().find(|line| line.starts_with("cmdstat_exec:"));
+    let exec = exec.expect("EXEC was called");
+    assert!(exec.contains("calls=2,") && exec.ends_with("failed_calls=2"), "{exec}");
+}

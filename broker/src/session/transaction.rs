@@ -103,14 +103,14 @@ impl Session {
     }
 
     /// `EXEC`
-    pub(super) fn exec(&mut self, audience: &mut Audience) -> Flow {
+    pub(super) fn exec(&mut self, entry: Entry, audience: &mut Audience) -> Flow {
         let Some(transaction) = self.transaction.take() else {
-            self.reply_error(audience, b"ERR EXEC without MULTI".to_vec());
+            self.fail(entry, audience, b"ERR EXEC without MULTI".to_vec());
             return Flow::Continue;
         };
         self.note_transaction();
         if let Err(error) = self.hold_for(&transaction, audience) {
-            self.reply_error(audience, error);
+            self.fail(entry, audience, error);
             return Flow::Continue;
         }
         let broker = self.host.broker.clone();
@@ -121,7 +121,7 @@ impl Session {
         }
         if transaction.failed {
             let error = b"EXECABORT Transaction discarded because of previous errors.";
-            self.reply_error(audience, error.to_vec());
+            self.fail(entry, audience, error.to_vec());
             return Flow::Continue;
         }
         if has_changed {
