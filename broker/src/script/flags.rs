@@ -52,6 +52,11 @@ impl Flags {
         Ok((flags, end))
     }
 
+    /// Whether the script must not begin where keys take too much.
+    pub(crate) fn needs_memory(self) -> bool {
+        self.declared && !self.allow_oom && !self.no_writes
+    }
+
     fn add(&mut self, name: &[u8]) -> Result<(), Vec<u8>> {
         match name {
             b"no-writes" => self.no_writes = true,

@@ -15,6 +15,7 @@ use crate::message::Space;
 use crate::resp::reply::{self, Reply};
 use crate::resp::request::{self, OwnedRequest, Request};
 use crate::script::cache::Script;
+use crate::script::flags::Flags;
 use crate::script::native::Native;
 use crate::script::sha::Sha;
 
@@ -96,17 +97,34 @@ impl Session {
             None => self.load(name, audience)?,
         };
         let flags = script.flags;
+        let maximum = audience.config.maxmemory;
+        let lacks_memory = maximum > 0 && self.host.used_bytes() > maximum;
+        if lacks_memory && flags.needs_memory() {
+            return Err(OUT_OF_MEMORY.to_vec());
+        }
         if flags.declared && !flags.no_writes && is_read_only {
             let error = b"ERR Can not execute a script with write flag using *_ro command.";
             return Err(error.to_vec());
         }
         let is_read_only = is_read_only || (flags.declared && flags.no_writes);
-        let maximum = audience.config.maxmemory;
-        let lacks_memory = maximum > 0 && self.host.used_bytes() > maximum;
-        if lacks_memory && flags.declared && !flags.allow_oom && !flags.no_writes {
-            return Err(OUT_OF_MEMORY.to_vec());
-        }
         Ok(Asked { script, keys, is_read_only, lacks_memory })
+    }
+
+    /// Whether a request runs a script that says it may add to the keys.
+    pub(super) fn script_may_grow(&self, entry: Entry, request: Request<'_>) -> bool {
+        if !entry.runs_script {
+            return false;
+        }
+        let name = request.argument(1);
+        let flags = match entry.spec.command {
+            Command::Eval | Command::EvalRo => Flags::read(name).ok().map(|(flags, _)| flags),
+            Command::EvalSha | Command::EvalShaRo => {
+                let script = Sha::read(name).and_then(|sha| self.host.scripts.find(sha));
+                script.map(|script| script.flags)
+            }
+            _ => None,
+        };
+        flags.is_some_and(Flags::needs_memory)
     }
 
     /// Takes a script in, unless it is known.
@@ -196,6 +214,7 @@ impl Session {
         if holds {
             broker.hold(audience);
         }
+        let defers = self.begin_answer();
         let done = match native {
             Native::Send | Native::SendOnly => {
                 Some(self.native_send(native, key, argument, audience))
@@ -205,6 +224,7 @@ impl Session {
         if holds {
             broker.release(audience);
         }
+        let is_done = done.is_some();
         match done {
             None => {}
             Some(Ok(bytes)) => {
@@ -214,7 +234,6 @@ impl Session {
             Some(Err(error)) => {
                 self.host.commands.of(entry.number).failed.add(1);
                 self.host.commands.add_error(&error);
-        let defers = self.begin_answer();
                 let sha = asked.script.sha;
                 let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
                 self.reply(audience, &Reply::Error([error, place].concat()));
@@ -227,7 +246,6 @@ impl Session {
     }
 
     /// Counts and publishes.
-        let is_done = done.is_some();
     fn native_send(
         &mut self,
         native: Native,
@@ -351,6 +369,8 @@ mod waiting {
     pub(in crate::session) struct Pending {
         slot: Rc<Slot>,
         entry: Entry,
+        /// Whether what the client is told of its own changes waits for the end.
+        defers: bool,
     }
 
     impl Session {
@@ -369,8 +389,6 @@ mod waiting {
                     self.fail(entry, audience, error);
                     return Flow::Continue;
                 }
-        /// Whether what the client is told of its own changes waits for the end.
-        defers: bool,
                 if broker.exclude(audience).is_err() {
                     self.fail(entry, audience, BUSY.to_vec());
                     return Flow::Continue;
@@ -390,6 +408,7 @@ mod waiting {
                     user: self.user.clone(),
                     card: self.card.clone(),
                     database: self.card.counts.database.load(Ordering::Relaxed),
+                    caches_what_it_reads: self.caches_what_it_reads(),
                     is_read_only: asked.is_read_only,
                     lacks_memory: asked.lacks_memory && !asked.script.flags.allow_oom,
                 },
@@ -398,6 +417,7 @@ mod waiting {
                 slot: slot.clone(),
                 card: self.card.clone(),
             };
+            let defers = self.begin_answer();
             let engine = audience.engine.clone();
             engine.run(job);
             let outcome = slot.take();
@@ -408,7 +428,6 @@ mod waiting {
             let millis = run.elapsed().as_millis();
             let sha = asked.script.sha;
             warn!(
-                    caches_what_it_reads: self.caches_what_it_reads(),
                 "slow script detected: still in execution after {millis} milliseconds; it can be \
                  ended with SCRIPT KILL; its name is {sha:?}"
             );
@@ -417,7 +436,6 @@ mod waiting {
             self.script = Some(Box::new(Pending { slot, entry, defers }));
             Flow::WaitForScript
         }
-            let defers = self.begin_answer();
 
         /// Whether the script that the client waits for has ended.
         pub(crate) fn is_script_done(&self) -> bool {
@@ -463,9 +481,9 @@ mod waiting {
             let limit = self.output_limit(&audience.config);
             let reply = &answered.reply;
             audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(reply));
-        }
-    }
-}
             if defers {
                 audience.mail().end_deferring(&self.member);
             }
+        }
+    }
+}

@@ -95,25 +95,25 @@ impl ScriptClient {
     /// Looks whether a command may run, in Redis' order.
     fn permitted(&self, request: Request<'_>) -> Result<Entry, Vec<u8>> {
         let Some(entry) = self.find(request) else {
-            return Err(b"Unknown Redis command called from script".to_vec());
+            return Err(b"ERR Unknown Redis command called from script".to_vec());
         };
         let check = || {
             if !entry.spec.accepts(request.len()) {
-                return Err(b"Wrong number of args calling Redis command from script".to_vec());
+                return Err(b"ERR Wrong number of args calling Redis command from script".to_vec());
             }
             if entry.spec.has_flag("noscript") && !self.session.host.scripts.allows_everything() {
-                return Err(b"This Redis command is not allowed from script".to_vec());
+                return Err(b"ERR This Redis command is not allowed from script".to_vec());
             }
             if !self.session.user.may_do_everything() && !entry.runs_unauthenticated {
                 permission(&self.session.user, entry, request)
                     .map_err(|denied| self.refused(entry, &denied))?;
             }
             if self.is_read_only && entry.pauses_with_writes {
-                return Err(b"Write commands are not allowed from read-only scripts.".to_vec());
+                return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
             }
             let has_written = self.run.as_ref().is_some_and(|run| run.has_written());
             if self.lacks_memory && entry.may_grow && !has_written {
-                return Err([b"-", OUT_OF_MEMORY].concat());
+                return Err(OUT_OF_MEMORY.to_vec());
             }
             Ok(entry)
         };
@@ -140,7 +140,7 @@ impl ScriptClient {
             }
             Denied::Channel(_) => b"can't publish to the channel mentioned in the command",
         };
-        [b"The user executing the script ", what].concat()
+        [b"ERR The user executing the script ", what].concat()
     }
 
     /// Takes what the client was answered.
@@ -157,8 +157,8 @@ impl ScriptClient {
 
 impl Commands for ScriptClient {
     fn call(&mut self, request: Request<'_>) -> Result<Vec<u8>, Vec<u8>> {
-        let entry = self.permitted(request).inspect_err(|text| {
-            self.session.host.commands.add_error(&[b"ERR ", &**text].concat());
+        let entry = self.permitted(request).inspect_err(|error| {
+            self.session.host.commands.add_error(error);
         })?;
         if entry.spec.has_flag("write")
             && let Some(run) = &self.run

@@ -19,6 +19,7 @@ use crate::resp::request::{OwnedRequest, Request};
 pub(super) struct Transaction {
     queued: Vec<(Entry, OwnedRequest)>,
     bytes: usize,
+    may_grow: bool,
     failed: bool,
 }
 
@@ -37,7 +38,7 @@ impl Transaction {
     }
 
     pub(super) fn may_grow(&self) -> bool {
-        self.queued.iter().any(|(entry, _)| entry.may_grow)
+        self.may_grow
     }
 
     pub(super) fn has_writes(&self) -> bool {
@@ -55,8 +56,10 @@ impl Session {
 
     pub(super) fn queue(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) {
         let bytes_max = audience.config.client_query_buffer_limit;
+        let may_grow = entry.may_grow || self.script_may_grow(entry, request);
         if let Some(transaction) = &mut self.transaction {
             let request = request.to_owned();
+            transaction.may_grow |= may_grow;
             transaction.bytes += request.bytes();
             transaction.queued.push((entry, request));
             if transaction.bytes > bytes_max {

@@ -90,15 +90,7 @@ fn call(lua: &Lua, given: Vec<Value>, server: &Server, raises: bool) -> Result<V
             }
             value => Ok(value),
         },
-        Err(text) => fail(with_code(&text), true),
-    }
-}
-
-/// Some refusals bring their own code, behind a minus.
-fn with_code(text: &[u8]) -> Vec<u8> {
-    match text.strip_prefix(b"-") {
-        Some(text) => text.to_vec(),
-        None => [b"ERR ", text].concat(),
+        Err(error) => fail(error, true),
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) trait Commands {
     ///
     /// # Errors
     ///
-    /// Says why it must not run, in Redis' words and without a code.
+    /// Says why it must not run, in Redis' words.
     fn call(&mut self, request: Request<'_>) -> Result<Vec<u8>, Vec<u8>>;
 
     /// Whether the caller may run a command; nothing if there is no such command.

@@ -25,7 +25,7 @@ impl Commands for Fake {
                 Ok(b"+OK\r\n".to_vec())
             }
             b"FAIL" => Ok(b"-ERR it failed\r\n".to_vec()),
-            _ => Err(b"Unknown Redis command called from script".to_vec()),
+            _ => Err(b"ERR Unknown Redis command called from script".to_vec()),
         }
     }
 
