@@ -102,7 +102,7 @@ impl Vm {
                         let has_failed = bytes.first() == Some(&b'-');
                         Answered { reply: bytes, error, has_failed }
                     }
-                    Err(error) => interrupted(script.sha, &error),
+                    Err(error) => self.unfinished(script, error),
                 }
             }
             Ok(Err(error)) => describe(script, &error),
@@ -117,6 +117,15 @@ impl Vm {
             let _ = self.sandbox.lua.gc_step();
         }
         answered
+    }
+
+    /// What is said where a reply could not be written to its end.
+    fn unfinished(&self, script: &Script, error: Error) -> Answered {
+        let error = Value::Error(Box::new(error));
+        match failure::visible(&self.sandbox.lua, error) {
+            Ok(error) => describe(script, &error),
+            Err(error) => interrupted(script.sha, &error),
+        }
     }
 
     /// Returns the memory that Lua takes.

@@ -224,3 +224,24 @@ pub(super) fn check_alive(server: &Server) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Asks now and then whether the script may go on, in work of ours that no hook interrupts.
+#[derive(Default)]
+pub(super) struct Patience {
+    steps: u32,
+}
+
+impl Patience {
+    /// Counts one value of many.
+    pub(super) fn step(&mut self, lua: &Lua) -> Result<()> {
+        const STEPS: u32 = 10_000;
+
+        self.steps += 1;
+        if self.steps < STEPS {
+            return Ok(());
+        }
+        self.steps = 0;
+        let server = lua.app_data_ref::<Server>().map(|server| server.clone());
+        server.map_or(Ok(()), |server| check_alive(&server))
+    }
+}

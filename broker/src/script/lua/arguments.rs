@@ -83,8 +83,8 @@ impl Arguments<'_> {
 
     /// Returns what C's `int` makes of a number.
     pub(super) fn int(&self, number: usize) -> Result<i32> {
-        let value = self.integer(number)?;
-        Ok(i32::try_from(value).unwrap_or(i32::MIN))
+        // It keeps the low bits.
+        self.integer(number).map(|value| value as i32)
     }
 
     pub(super) fn integer_or(&self, number: usize, default: i64) -> Result<i64> {

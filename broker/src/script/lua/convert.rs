@@ -5,6 +5,7 @@
 
 use mlua::{Error, Lua, Result, Table, Value};
 
+use super::api::Patience;
 use super::failure::error_table;
 use super::{number, write};
 use crate::resp::Protocol;
@@ -64,7 +65,6 @@ impl<'a> Reader<'a> {
             b'=' => self.verbatim(),
             b'%' => self.map(),
             b'~' => self.set(),
-            b'|' => {
             // What is pushed is not for the script.
             b'>' => {
                 for _ in 0..self.number()? {
@@ -72,6 +72,7 @@ impl<'a> Reader<'a> {
                 }
                 Ok(Value::Nil)
             }
+            b'|' => {
                 for _ in 0..self.number()? * 2 {
                     self.value()?;
                 }
@@ -174,7 +175,14 @@ pub(super) struct Protocols {
 
 /// Writes what a script returned as the reply of its caller.
 pub(super) fn to_reply(lua: &Lua, value: Value, protocols: Protocols) -> Result<Returned> {
-    let mut writer = Writer { lua, protocols, out: Vec::new(), error: None, path: None };
+    let mut writer = Writer {
+        lua,
+        protocols,
+        out: Vec::new(),
+        error: None,
+        path: None,
+        patience: Patience::default(),
+    };
     writer.value(value, 1)?;
     Ok(Returned { bytes: writer.out, error: writer.error })
 }
@@ -187,6 +195,7 @@ struct Writer<'a> {
     error: Option<Vec<u8>>,
     /// The tables that the one at hand lies in, as far as they are [deep](DEPTH_HELD_MAX).
     path: Option<Table>,
+    patience: Patience,
 }
 
 impl Writer<'_> {
@@ -198,6 +207,7 @@ impl Writer<'_> {
         if self.out.len() > REPLY_BYTES_MAX {
             return Err(Error::MemoryError("not enough memory".to_owned()));
         }
+        self.patience.step(self.lua)?;
         let Protocols { client, script } = self.protocols;
         match value {
             Value::String(text) => reply::bulk(&mut self.out, &text.as_bytes()),
@@ -259,16 +269,6 @@ impl Writer<'_> {
             length += 1;
         }
         write::header(&mut self.out, b'*', length);
-        if depth <= DEPTH_HELD_MAX {
-            for index in 1..=length {
-                self.value(table.raw_get(index)?, depth + deeper(index))?;
-            }
-            return Ok(());
-        }
-        self.path()?.raw_set(depth, table)?;
-        for index in 1..=length {
-            let item = self.path()?.raw_get::<Table>(depth)?.raw_get(index)?;
-            self.value(item, depth + deeper(index))?;
         self.items(table, length, depth, |_| 1)
     }
 
@@ -310,6 +310,16 @@ impl Writer<'_> {
         depth: usize,
         deeper: fn(usize) -> usize,
     ) -> Result<()> {
+        if depth <= DEPTH_HELD_MAX {
+            for index in 1..=length {
+                self.value(table.raw_get(index)?, depth + deeper(index))?;
+            }
+            return Ok(());
+        }
+        self.path()?.raw_set(depth, table)?;
+        for index in 1..=length {
+            let item = self.path()?.raw_get::<Table>(depth)?.raw_get(index)?;
+            self.value(item, depth + deeper(index))?;
         }
         self.path()?.raw_set(depth, Value::Nil)
     }

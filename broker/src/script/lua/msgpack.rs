@@ -2,6 +2,7 @@
 
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
+use super::api::Patience;
 use super::arguments::{Arguments, function};
 use super::failure::{Thrown, error};
 use super::number;
@@ -31,6 +32,8 @@ const NESTING_MAX: usize = 16;
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`), which bounds how deep a message may go.
 const DEPTH_MAX: usize = 3990;
 const RESULTS_MAX: usize = 7990;
+/// The original copies its arguments there.
+const ARGUMENTS_MAX: usize = 4000;
 /// No message that a script makes is larger.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -38,26 +41,64 @@ fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
     if given.len() == 0 {
         return Err(given.error(0, "MessagePack pack needs input."));
     }
-    let mut out = Vec::new();
-    for value in given.into_values() {
-        put(lua, &mut out, &value, 0)?;
+    if given.len() > ARGUMENTS_MAX {
+        return Err(given.error(0, "Too many arguments for MessagePack pack."));
     }
-    lua.create_string(out)
+    let mut writer = Writer { lua, out: Vec::new(), patience: Patience::default() };
+    for value in given.into_values() {
+        writer.value(&value, 0)?;
+    }
+    lua.create_string(writer.out)
 }
 
-fn put(lua: &Lua, out: &mut Vec<u8>, value: &Value, level: usize) -> Result<()> {
-    if out.len() > MESSAGE_BYTES_MAX {
-        return Err(error(lua, "not enough memory"));
+/// A message that is being written.
+struct Writer<'a> {
+    lua: &'a Lua,
+    out: Vec<u8>,
+    patience: Patience,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value, level: usize) -> Result<()> {
+        if self.out.len() > MESSAGE_BYTES_MAX {
+            return Err(error(self.lua, "not enough memory"));
+        }
+        self.patience.step(self.lua)?;
+        match value {
+            Value::String(text) => put_string(&mut self.out, &text.as_bytes()),
+            Value::Boolean(value) => self.out.push(if *value { 0xc3 } else { 0xc2 }),
+            Value::Integer(value) => put_integer(&mut self.out, *value),
+            Value::Number(value) => put_number(&mut self.out, *value),
+            Value::Table(table) if level < NESTING_MAX => self.table(table, level)?,
+            _ => self.out.push(0xc0),
+        }
+        Ok(())
     }
-    match value {
-        Value::String(text) => put_string(out, &text.as_bytes()),
-        Value::Boolean(value) => out.push(if *value { 0xc3 } else { 0xc2 }),
-        Value::Integer(value) => put_integer(out, *value),
-        Value::Number(value) => put_number(out, *value),
-        Value::Table(table) if level < NESTING_MAX => put_table(lua, out, table, level)?,
-        _ => out.push(0xc0),
+
+    fn table(&mut self, table: &Table, level: usize) -> Result<()> {
+        if is_array(table)? {
+            let length = table.raw_len();
+            match length {
+                ..=15 => self.out.push(0x90 | length as u8),
+                _ => put_length(&mut self.out, length, 0xdc, 0xdd),
+            }
+            for index in 1..=length {
+                self.value(&table.get(index)?, level + 1)?;
+            }
+            return Ok(());
+        }
+        let length = table.pairs::<Value, Value>().count();
+        match length {
+            ..=15 => self.out.push(0x80 | length as u8),
+            _ => put_length(&mut self.out, length, 0xde, 0xdf),
+        }
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            self.value(&key, level + 1)?;
+            self.value(&value, level + 1)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn put_string(out: &mut Vec<u8>, text: &[u8]) {
@@ -128,31 +169,6 @@ fn put_integer(out: &mut Vec<u8>, value: i64) {
             out.extend(value.to_be_bytes());
         }
     }
-}
-
-fn put_table(lua: &Lua, out: &mut Vec<u8>, table: &Table, level: usize) -> Result<()> {
-    if is_array(table)? {
-        let length = table.raw_len();
-        match length {
-            ..=15 => out.push(0x90 | length as u8),
-            _ => put_length(out, length, 0xdc, 0xdd),
-        }
-        for index in 1..=length {
-            put(lua, out, &table.get(index)?, level + 1)?;
-        }
-        return Ok(());
-    }
-    let length = table.pairs::<Value, Value>().count();
-    match length {
-        ..=15 => out.push(0x80 | length as u8),
-        _ => put_length(out, length, 0xde, 0xdf),
-    }
-    for pair in table.pairs::<Value, Value>() {
-        let (key, value) = pair?;
-        put(lua, out, &key, level + 1)?;
-        put(lua, out, &value, level + 1)?;
-    }
-    Ok(())
 }
 
 /// Whether the keys are the numbers from one on.

@@ -51,6 +51,7 @@ impl Sandbox {
     pub(super) fn new(server: &Server) -> Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        lua.set_app_data(server.clone());
         let original = lua.globals();
         let fronts = Fronts::default();
         let globals = lua.create_table()?;
@@ -328,13 +329,16 @@ fn unpack(lua: &Lua, given: &Arguments<'_>) -> Result<MultiValue> {
 }
 
 /// Scripts may ask for a collection, and cannot turn it off.
-fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<f64> {
+fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let option = if given.is_nil(1) { lua.create_string("collect")? } else { given.string(1)? };
     let option = option.as_bytes();
     match &*option {
-        b"collect" => lua.gc_collect().map(|()| 0.0),
-        b"count" => Ok(lua.used_memory() as f64 / 1024.0),
-        b"step" | b"stop" | b"restart" | b"setpause" | b"setstepmul" => Ok(0.0),
+        b"collect" => lua.gc_collect().map(|()| Value::Number(0.0)),
+        b"count" => Ok(Value::Number(lua.used_memory() as f64 / 1024.0)),
+        b"step" => Ok(Value::Boolean(false)),
+        b"stop" | b"restart" => Ok(Value::Number(0.0)),
+        // What they are, in percent.
+        b"setpause" | b"setstepmul" => Ok(Value::Number(200.0)),
         other => Err(argument_error(lua, 1, [b"invalid option '", other, b"'"].concat())),
     }
 }
@@ -367,8 +371,13 @@ fn load_functions(lua: &Lua, original: &Table, globals: &Table) -> Result<()> {
         let name = if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
         let name = until_nul(lua, &name)?;
         let mut text = Vec::new();
-        loop {
-            match reader.call(())? {
+        // What begins with an escape is refused whatever follows.
+        while text.first() != Some(&0x1b) {
+            let part = match reader.call(()) {
+                Ok(part) => part,
+                Err(error) => return not_loaded(lua, error),
+            };
+            match part {
                 Value::Nil => break,
                 Value::String(part) if part.as_bytes().is_empty() => break,
                 Value::String(part) => text.extend_from_slice(&part.as_bytes()),
@@ -383,6 +392,15 @@ fn load_functions(lua: &Lua, original: &Table, globals: &Table) -> Result<()> {
         }
         load_text(lua, &text, &name)
     })
+}
+
+/// What `load` returns where its reader failed.
+fn not_loaded(lua: &Lua, failed: Error) -> Result<MultiValue> {
+    let failed = Value::Error(Box::new(failed));
+    match failure::is_kill(&failed) {
+        true => Err(Thrown::Killed.into()),
+        false => Ok(MultiValue::from_vec(vec![Value::Nil, failure::visible(lua, failed)?])),
+    }
 }
 
 fn until_nul(lua: &Lua, text: &LuaString) -> Result<LuaString> {

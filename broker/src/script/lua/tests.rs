@@ -162,6 +162,10 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
         "redis.call('KILL') while true do xpcall(function() while true do end end, function() return 1 end) end",
         "redis.call('KILL') local c = coroutine.wrap(function() while true do end end) while true do pcall(c) end",
         "redis.call('KILL') while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+        "redis.call('KILL') local t = 1 for i = 1, 40 do t = {t, t} end return t",
+        "redis.call('KILL') local t = 1 for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
+        "redis.call('KILL') local t = 1 for i = 1, 9 do t = {t, t, t, t, t} end return cmsgpack.pack(t)",
+        "redis.call('KILL') return load(function() while true do end end)",
         "redis.call('KILL') string.gsub(string.rep('a', 1000), 'a', function() while true do end end)",
         "redis.call('KILL') table.sort({3,2,1}, function() while true do end end)",
         "redis.call('KILL') return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
@@ -188,6 +192,9 @@ fn exhaust() {
         "local function f() coroutine.wrap(f)() end f()",
         "return string.find(string.rep('a', 1e6), string.rep('a?', 1e6))",
         "return unpack({}, 1, 1e8)",
+        "return unpack({}, -2147483648, 2147483647)",
+        "return unpack({}, -2^31, 2^31 - 1)",
+        "return unpack({}, 1, 2^32 + 9000)",
         "return cmsgpack.unpack(string.rep('\\145', 100000))",
         "return cjson.decode(string.rep('[', 100000))",
         "local t = {} t[1] = t return cjson.encode(t)",
@@ -202,4 +209,45 @@ fn exhaust() {
         assert!(reply.starts_with('-'), "{text}: {}", &reply[..reply.len().min(200)]);
     }
     assert_eq!(bench.run("return 1"), r":1\r\n");
+}
+
+#[test]
+fn numbers_keep_their_low_bits_where_c_would() {
+    check("return select('#', unpack({1, 2, 3}, 2^32 + 2))", r":2\r\n");
+    check("return select('#', unpack({}, 0/0, 0))", r":1\r\n");
+    check(
+        "math.randomseed(2^32 + 1) local a = math.random() math.randomseed(1) return a == math.random()",
+        r":1\r\n",
+    );
+}
+
+#[test]
+fn replies_are_nested_as_deep_as_those_of_redis() {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    thread.spawn(nest).unwrap().join().unwrap();
+}
+
+fn nest() {
+    let mut bench = Bench::new();
+    // What Redis 7.0.15 answers: so many tables, and so often its error in place of one.
+    for (table, header, tables, errors) in [
+        ("{t}", r"*1\r\n", 7995, 1),
+        ("{map={a=t}}", r"*2\r\n", 2665, 2),
+        ("{map={[t]=1}}", r"*2\r\n", 1999, 2),
+        ("{set={[t]=true}}", r"*1\r\n", 2665, 1),
+        ("{1,t,2}", r"*3\r\n", 7995, 3),
+    ] {
+        let reply = bench.run(&format!("local t = 1 for i = 1, 20000 do t = {table} end return t"));
+        assert_eq!(reply.matches(header).count(), tables, "{table}");
+        assert_eq!(reply.matches("-ERR reached lua stack limit").count(), errors, "{table}");
+    }
+}
+
+#[test]
+fn a_reader_that_fails_loads_nothing() {
+    check(
+        "local f, e = load(function() error('x', 0) end) return {tostring(f), e}",
+        r"*2\r\n$3\r\nnil\r\n$1\r\nx\r\n",
+    );
+    check(r"return load(function() return '\27Lua' end)", r"$-1\r\n");
 }

@@ -3,6 +3,7 @@
 use mlua::{Error, Lua, Result, Table, Value};
 
 use super::{Invalid, Settings, Shared};
+use crate::script::lua::api::Patience;
 use crate::script::lua::arguments::Arguments;
 use crate::script::lua::failure::{argument_error, error, type_name};
 use crate::script::lua::number;
@@ -20,6 +21,7 @@ struct Writer<'a> {
     depth: i32,
     /// How much of Lua's stack the original would use.
     slots: usize,
+    patience: Patience,
 }
 
 pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Result<Value> {
@@ -27,7 +29,8 @@ pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
         return Err(argument_error(lua, 1, "expected 1 argument"));
     }
     let settings = settings.borrow().clone();
-    let mut writer = Writer { lua, settings, out: Vec::new(), depth: 0, slots: 0 };
+    let patience = Patience::default();
+    let mut writer = Writer { lua, settings, out: Vec::new(), depth: 0, slots: 0, patience };
     writer.value(&given.value(1))?;
     lua.create_string(writer.out).map(Value::String)
 }
@@ -37,6 +40,7 @@ impl Writer<'_> {
         if self.out.len() > TEXT_BYTES_MAX {
             return Err(error(self.lua, "not enough memory"));
         }
+        self.patience.step(self.lua)?;
         match value {
             Value::String(text) => self.string(&text.as_bytes()),
             Value::Integer(value) => self.number(*value as f64)?,
