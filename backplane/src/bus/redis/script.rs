@@ -27,7 +27,7 @@ end";
 
 #[cfg(test)]
 mod tests {
-    use sha1::{Digest, Sha1};
+    use sha1_smol::Sha1;
 
     use super::*;
 
@@ -39,9 +39,7 @@ mod tests {
         ] {
             let bare: String = script.split([' ', '\t', '\r', '\n']).collect();
             assert_eq!(bare.len(), length);
-            let hash = Sha1::digest(bare.as_bytes());
-            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(hash, fingerprint);
+            assert_eq!(Sha1::from(bare).digest().to_string(), fingerprint);
         }
     }
 }
