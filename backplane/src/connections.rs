@@ -125,6 +125,11 @@ impl Connections {
         self.table.lock().last()
     }
 
+    /// Returns whether the queues of all are at most half full.
+    pub(crate) fn have_room(&self) -> bool {
+        self.table.lock().have_room()
+    }
+
     /// Returns how many are attached.
     pub(crate) fn len(&self) -> usize {
         self.table.lock().len()

@@ -193,6 +193,11 @@ impl Table {
         self.store.last()
     }
 
+    pub(super) fn have_room(&self) -> bool {
+        let mut queues = self.attached.values().map(|attached| &attached.queue);
+        queues.all(|queue| queue.is_closed() || queue.capacity() >= INVOCATIONS_MAX / 2)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.attached.len()
     }

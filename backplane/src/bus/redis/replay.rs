@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::failure::Failure;
 use super::resp::Value;
 use super::route::{Route, bounded};
 use super::wire::Wire;
+use crate::receiver::Receiver;
 
 /// How far one has read in what a broker remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +25,10 @@ pub(super) struct Remembered {
 
 /// More than the messages that may have come between a question and its answer without an id.
 const OVERLAP: u64 = 16;
-/// How many messages are asked for at once.
-const COUNT: &[u8] = b"1000";
+/// How many messages are asked for at once: no more than the room that is waited for.
+const COUNT: &[u8] = b"500";
+/// How often connections without room are looked at again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Asks where the memory of the channel ends. `None` if there is none.
 pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Remembered>, Failure> {
@@ -32,18 +37,18 @@ pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Reme
     Ok(remembered(&reply))
 }
 
-/// Asks for all that was published since, hands each message to `receive`, and returns how far it
-/// got. For after the subscription is confirmed, so that nothing falls in between.
+/// Asks for all that was published since, delivers each message, and returns how far it got. For after the subscription is confirmed, so that nothing falls in between.
 pub(super) async fn replay(
     route: &Route,
     since: &Remembered,
     within: Duration,
-    mut receive: impl FnMut(&[u8]),
+    receiver: &Receiver,
 ) -> Result<Option<Remembered>, Failure> {
     // A connection with a subscription answers no such question.
     let mut wire = route.open(within).await?;
     let mut since = Remembered { offset: since.offset.saturating_sub(OVERLAP), ..since.clone() };
     loop {
+        room(receiver, within).await;
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
         let channel = route.channel().as_bytes();
         let words =
@@ -53,7 +58,7 @@ pub(super) async fn replay(
         let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
         for message in messages {
             if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
-                receive(payload);
+                receiver.recover(payload);
             }
         }
         let last = messages.last().and_then(|message| message.items().first()?.integer());
@@ -61,6 +66,15 @@ pub(super) async fn replay(
             Some(last) if last < end.offset => since = Remembered { offset: last, ..end },
             _ => return Ok(Some(end)),
         }
+    }
+}
+
+/// Waits until all connections have taken enough to take as much again. All that was missed comes
+/// faster than anybody reads, and whoever reads must not be closed for that; who does not, is.
+async fn room(receiver: &Receiver, within: Duration) {
+    let end = Instant::now() + within;
+    while !receiver.connections.have_room() && Instant::now() < end {
+        sleep(ROOM_INTERVAL).await;
     }
 }
 

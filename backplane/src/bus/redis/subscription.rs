@@ -83,8 +83,7 @@ impl Subscription {
         let before = self.remembered.lock().clone();
         let reached = match (before, now) {
             (Some(before), Some(_)) => {
-                let receive = |payload: &[u8]| receiver.recover(payload);
-                replay(&self.route, &before, self.patience.answer, receive).await?
+                replay(&self.route, &before, self.patience.answer, receiver).await?
             }
             (_, now) => now,
         };
