@@ -5,21 +5,29 @@
 //! |---------------|--------------------------------------------------------------------------|
 //! | `conformance` | what holds on every bus: order, targets, groups, cursors, health         |
 //! | `signalr2`    | the bytes on the channel, as a server of SignalR 2 sends and reads them  |
+//! | `faults`      | what servers that talk miss under every fault, and are told of it         |
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
 //! | `network`     | connections that are closed, slow, half or dead                          |
 //! | `failover`    | a master that dies, a slot that moves                                    |
+//! | `embedded`    | servers that talk through a broker in their own process                  |
 //! | `replay`      | a broker that remembers what was missed                                  |
 //! | `access`      | TLS, socket files, users, databases, names                               |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback interface.
-//! `network`, `outage` and `signalr2` run on both.
+//! `faults`, `network`,
+//! `outage` and `signalr2` run on both, and `faults` on a broker that remembers as well (`remembering`).
 
 #![allow(clippy::duplicate_mod, reason = "claims are put to two servers")]
 
 mod access;
 mod conformance;
+mod embedded;
 mod failover;
 mod farm;
+mod ledger;
 mod ours;
 mod redis;
+mod remembering;
 mod replay;
+mod talk;
+mod witness;

@@ -2,58 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use backplane::{Backplane, SendError, Target};
-use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, eventually_within, within};
-use tokio::task::JoinSet;
+use backplane::{SendError, Target};
+use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, within};
 
 use super::server;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, judge, nothing_more,
-    options, receive, send, talk,
+    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
+    options, receive, send,
 };
 
 const APP: &str = "ChatApp";
-
-async fn farm(url: &str, count: usize) -> Vec<Backplane> {
-    let mut joining = JoinSet::new();
-    for _ in 0..count {
-        let url = url.to_owned();
-        joining.spawn(async move { join(&url, APP).await });
-    }
-    joining.join_all().await
-}
-
-#[tokio::test]
-async fn a_server_that_is_killed_in_mid_stream_loses_nothing_silently_and_nothing_twice() {
-    let mut server = server(&[]).await;
-    let members = talk(farm(&server.url(), 4).await);
-    for _ in 0..3 {
-        members[0].has_received_more(100).await;
-        server.restart().await;
-        for member in &members {
-            is_connected(&member.backplane).await;
-        }
-    }
-    members[3].has_received_more(100).await;
-    judge(members).await;
-}
-
-#[tokio::test]
-async fn a_client_that_is_killed_comes_back_and_tells_what_it_missed() {
-    let server = server(&[]).await;
-    let members = talk(farm(&server.url(), 3).await);
-    let mut client = server.client().await;
-    for kind in ["pubsub", "normal", "pubsub"] {
-        members[0].has_received_more(50).await;
-        client.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await;
-        eventually_within(DEADLINE, async || {
-            members.iter().all(|member| member.backplane.health().is_ready)
-        })
-        .await;
-    }
-    members[1].has_received_more(50).await;
-    judge(members).await;
-}
 
 #[tokio::test]
 async fn losing_the_commands_leaves_the_subscription_alone() {
@@ -178,7 +136,7 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
 async fn fifty_servers_are_back_within_two_seconds() {
     const SERVERS: usize = 50;
     let mut server = server(&["--maxclients", "1000"]).await;
-    let farm = farm(&server.url(), SERVERS).await;
+    let farm = join_many(&server.url(), APP, SERVERS).await;
     let mut connections: Vec<_> =
         farm.iter().enumerate().map(|(index, one)| one.attach(&index.to_string(), None)).collect();
     server.kill();

@@ -1,5 +1,7 @@
 //! Claims that hold for every server, put to the machine's `redis-server`.
 
+#[path = "faults.rs"]
+mod faults;
 #[path = "network.rs"]
 mod network;
 #[path = "outage.rs"]
@@ -8,6 +10,9 @@ mod outage;
 mod signalr2;
 
 use harness::Server;
+
+/// Whether nothing is missing after a fault that the server outlives.
+const REMEMBERS: bool = false;
 
 /// The server that the modules make their claims about.
 async fn server(arguments: &[&str]) -> Server {

@@ -3,7 +3,9 @@
 use backplane::{Backplane, Connection, Event};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
-use crate::farm::{events, is_ready, join, judge, options, receive, talk};
+use crate::farm::{events, join_many, options, receive};
+use crate::talk::Talk;
+use crate::witness::{Witness, kill_clients};
 
 const APP: &str = "ChatApp";
 
@@ -94,24 +96,33 @@ async fn what_is_missed_is_fetched_in_order_and_once() {
 }
 
 #[tokio::test]
+async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
+    const COUNT: u64 = 5_000;
+    let mut listener = Listener::new("ChatApp 10000 64mb 60").await;
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
+    listener.goes_away().await;
+    for _ in 0..COUNT {
+        listener.publish().await;
+    }
+    listener.comes_back().await;
+    let expected: Vec<_> = (2..COUNT + 2).collect();
+    assert_eq!(receive(&mut listener.connection, COUNT as usize).await, expected);
+}
+
+#[tokio::test]
 async fn a_farm_whose_subscriptions_are_killed_loses_nothing_at_all() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
-    let url = server.url();
-    let farm = [join(&url, APP).await, join(&url, APP).await, join(&url, APP).await];
-    let members = talk(farm.clone());
+    let farm = join_many(&server.url(), APP, 3).await;
+    let talk = Talk::before(Witness::on(&server, APP).await, farm.clone());
     let mut client = server.client().await;
     for _ in 0..5 {
-        members[0].has_received_more(50).await;
-        client.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        talk.goes_on(0, 50).await;
+        kill_clients(&mut client, "pubsub").await;
     }
-    members[1].has_received_more(50).await;
-    for member in &farm {
-        is_ready(member).await;
-    }
-    judge(members).await;
-    for member in &farm {
-        assert_eq!(member.health().lost, 0, "{:?}", member.health());
-    }
+    talk.goes_on(1, 50).await;
+    talk.all_are_ready().await;
+    assert_eq!(talk.judge().await, 0, "something is missing");
     let recovered: u64 = farm.iter().map(|member| member.health().recovered).sum();
     assert!(recovered > 0);
 }

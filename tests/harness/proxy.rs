@@ -30,7 +30,7 @@ pub enum Fault {
     None,
     /// Connections are closed, and new ones as soon as they are made.
     Closed,
-    /// Connections stay open and carry nothing.
+    /// Connections stay open and carry nothing, also after it is lifted.
     BlackHole,
     /// What clients say arrives, and what the server says does not.
     Half,
@@ -127,17 +127,20 @@ async fn carry(
     is_from_server: bool,
 ) -> io::Result<()> {
     let mut chunk = vec![0; 64 * 1024];
+    // A stream has no holes: one that has lost something carries nothing more.
+    let mut is_dead = false;
     loop {
         let count = from.read(&mut chunk).await?;
         if count == 0 {
             return Ok(());
         }
         let fault = network.borrow().fault;
-        match fault {
-            Fault::BlackHole => continue,
-            Fault::Half if is_from_server => continue,
-            Fault::Delay(delay) => sleep(delay).await,
-            _ => {}
+        is_dead |= fault == Fault::BlackHole || fault == Fault::Half && is_from_server;
+        if is_dead {
+            continue;
+        }
+        if let Fault::Delay(delay) = fault {
+            sleep(delay).await;
         }
         to.write_all(&chunk[..count]).await?;
     }

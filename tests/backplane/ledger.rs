@@ -1,0 +1,228 @@
+//! What a farm said and what one connection got of it, held against each other.
+//!
+//! The ledger has the numbers that each speaker was told were taken, in order, and the ids that a
+//! bare subscriber saw on the channel. An account is one connection's: numbers and gaps as they
+//! came. The claims: **every gap is reported** (a number that was taken and did not come stands in a
+//! gap, at its place), **none is invented** (what stands in a gap did not come, and was given
+//! out), **nothing comes twice**, and **order is kept**, each speaker's and the one of all.
+//!
+//! Pure bookkeeping: it knows neither backplanes nor servers.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
+
+/// Numbers of one speaker begin with its index.
+pub(crate) const SPEAKER: u64 = 1_000_000;
+
+/// What was said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// Of each speaker, what was taken.
+    pub(crate) taken: Vec<Vec<u64>>,
+    /// What a bare subscriber saw on the channel: the id of each number. Without what was sent
+    /// while it was away.
+    pub(crate) ids: HashMap<u64, u64>,
+    /// All ids that it saw, if it was never away.
+    pub(crate) seen: Option<HashSet<u64>>,
+    /// No later id was given out.
+    pub(crate) last_id: Option<u64>,
+}
+
+/// What came to one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Number(u64),
+    Gap { from: u64, to: u64 },
+}
+
+impl Ledger {
+    /// Returns what is wrong with an account, in words.
+    pub(crate) fn faults(&self, account: &[Entry]) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.nothing_twice(account, &mut faults);
+        for (speaker, taken) in self.taken.iter().enumerate() {
+            in_order(speaker as u64, account, &mut faults);
+            self.all_reported(speaker as u64, taken, account, &mut faults);
+        }
+        self.none_invented(account, &mut faults);
+        faults
+    }
+
+    fn nothing_twice(&self, account: &[Entry], faults: &mut Vec<String>) {
+        let mut numbers = HashSet::new();
+        let twice = numbers_of(account).filter(|number| !numbers.insert(*number));
+        faults.extend(twice.map(|number| format!("{number} came twice")));
+    }
+
+    /// Whatever was taken came, or is missing where a gap is told.
+    fn all_reported(
+        &self,
+        speaker: u64,
+        taken: &[u64],
+        account: &[Entry],
+        faults: &mut Vec<String>,
+    ) {
+        let received: HashSet<_> = numbers_of(account).collect();
+        for number in taken.iter().filter(|number| !received.contains(number)) {
+            let is_told = match self.ids.get(number) {
+                Some(id) => gaps_of(account).any(|gap| gap.contains(id)),
+                None => gaps_around(speaker, *number, account).next().is_some(),
+            };
+            if !is_told {
+                faults.push(format!("{number} was lost without a word"));
+            }
+        }
+    }
+
+    /// Whatever stands in a gap did not come, and was given out once.
+    fn none_invented(&self, account: &[Entry], faults: &mut Vec<String>) {
+        let known = numbers_of(account).filter_map(|number| Some((number, self.ids.get(&number)?)));
+        let known: Vec<_> = known.collect();
+        let mut told = HashSet::new();
+        for gap in gaps_of(account) {
+            if gap.is_empty() {
+                faults.push(format!("{gap:?} is no gap"));
+            }
+            for (number, id) in known.iter().filter(|(_, id)| gap.contains(id)) {
+                faults.push(format!("{number} came, and its id {id} is said to be missing"));
+            }
+            let is_new = gap.clone().filter(|id| told.insert(*id)).count() as u64;
+            if is_new < gap.end() - gap.start() + 1 {
+                faults.push(format!("{gap:?} was told before"));
+            }
+            if self.last_id.is_some_and(|last| *gap.end() > last) {
+                faults.push(format!("{gap:?} goes beyond the last id"));
+            }
+            if let Some(seen) = &self.seen
+                && let Some(id) = gap.clone().find(|id| !seen.contains(id))
+            {
+                faults.push(format!("{id} in {gap:?} was never given out"));
+            }
+        }
+    }
+}
+
+/// What one speaker said came in the order in which it was said.
+fn in_order(speaker: u64, account: &[Entry], faults: &mut Vec<String>) {
+    let numbers: Vec<_> = numbers_of(account).filter(|number| is_of(speaker, *number)).collect();
+    let wrong = numbers.windows(2).filter(|pair| pair[0] > pair[1]);
+    faults.extend(wrong.map(|pair| format!("{} came after {}", pair[1], pair[0])));
+}
+
+/// Returns what is wrong with two accounts beside each other: what both have came in one order.
+pub(crate) fn disagreements(one: &[Entry], two: &[Entry]) -> Vec<String> {
+    let places: HashMap<_, _> =
+        numbers_of(two).enumerate().map(|(place, number)| (number, place)).collect();
+    let common = numbers_of(one).filter_map(|number| Some((number, *places.get(&number)?)));
+    let common: Vec<_> = common.collect();
+    let wrong = common.windows(2).filter(|pair| pair[0].1 > pair[1].1);
+    wrong.map(|pair| format!("{} and {} came in two orders", pair[0].0, pair[1].0)).collect()
+}
+
+/// The gaps between what came of a speaker right before and right after a number.
+fn gaps_around(speaker: u64, number: u64, account: &[Entry]) -> impl Iterator<Item = &Entry> {
+    let of_speaker = |entry: &Entry| match entry {
+        Entry::Number(came) if is_of(speaker, *came) => Some(*came),
+        _ => None,
+    };
+    let before = |entry: &Entry| of_speaker(entry).is_some_and(|came| came < number);
+    let after = |entry: &Entry| of_speaker(entry).is_some_and(|came| came > number);
+    let start = account.iter().rposition(before).map_or(0, |place| place + 1);
+    let end = account.iter().position(after).unwrap_or(account.len()).max(start);
+    account[start..end].iter().filter(|entry| matches!(entry, Entry::Gap { .. }))
+}
+
+fn is_of(speaker: u64, number: u64) -> bool {
+    number / SPEAKER == speaker
+}
+
+fn numbers_of(account: &[Entry]) -> impl Iterator<Item = u64> {
+    account.iter().filter_map(|entry| match entry {
+        Entry::Number(number) => Some(*number),
+        Entry::Gap { .. } => None,
+    })
+}
+
+fn gaps_of(account: &[Entry]) -> impl Iterator<Item = RangeInclusive<u64>> {
+    account.iter().filter_map(|entry| match entry {
+        Entry::Gap { from, to } => Some(*from..=*to),
+        Entry::Number(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Entry::{Gap, Number};
+    use super::*;
+
+    /// Two speakers took turns: 0, 1000000, 1, 1000001, … with the ids 1, 2, 3, 4, …
+    fn ledger() -> Ledger {
+        let taken = vec![vec![0, 1, 2, 3], vec![SPEAKER, SPEAKER + 1, SPEAKER + 2, SPEAKER + 3]];
+        let turns = (0..4).flat_map(|turn| [turn, SPEAKER + turn]);
+        let ids = turns.zip(1..).collect();
+        Ledger { taken, ids, seen: Some((1..=8).collect()), last_id: Some(8) }
+    }
+
+    fn account(missing: RangeInclusive<u64>) -> Vec<Entry> {
+        let turns = (0..4).flat_map(|turn| [turn, SPEAKER + turn]).zip(1..);
+        turns.filter(|(_, id)| !missing.contains(id)).map(|(number, _)| Number(number)).collect()
+    }
+
+    fn check(account: &[Entry], expected: &[&str]) {
+        assert_eq!(ledger().faults(account), expected, "{account:?}");
+        // The same without anybody who saw the ids, as far as that can be told.
+        if expected.iter().all(|fault| !fault.contains(" id ") && !fault.contains("given out")) {
+            let blind = Ledger { ids: HashMap::new(), seen: None, ..ledger() };
+            assert_eq!(blind.faults(account), expected, "{account:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_without_faults() {
+        check(&account(0..=0), &[]);
+        let mut told = account(3..=4);
+        told.insert(2, Gap { from: 3, to: 4 });
+        check(&told, &[]);
+        let mut at_the_end = account(8..=8);
+        at_the_end.push(Gap { from: 8, to: 8 });
+        check(&at_the_end, &[]);
+    }
+
+    #[test]
+    fn what_is_lost_without_a_word_is_found() {
+        check(&account(3..=3), &["1 was lost without a word"]);
+        let mut elsewhere = account(3..=3);
+        elsewhere.push(Gap { from: 9, to: 9 });
+        let faults = ledger().faults(&elsewhere);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        let mut short = account(3..=4);
+        short.insert(2, Gap { from: 3, to: 3 });
+        assert_eq!(ledger().faults(&short), ["1000001 was lost without a word"]);
+    }
+
+    #[test]
+    fn what_is_invented_is_found() {
+        let mut invented = account(3..=3);
+        invented.insert(2, Gap { from: 2, to: 3 });
+        check(&invented, &["1000000 came, and its id 2 is said to be missing"]);
+        let mut again = account(3..=3);
+        again.extend([Gap { from: 3, to: 3 }; 2]);
+        let faults = ledger().faults(&again);
+        assert_eq!(faults, ["3..=3 was told before"]);
+    }
+
+    #[test]
+    fn what_comes_twice_or_in_another_order_is_found() {
+        let mut twice = account(0..=0);
+        twice.push(Number(3));
+        check(&twice, &["3 came twice"]);
+        let mut back = account(0..=0);
+        back.swap(0, 2);
+        check(&back, &["0 came after 1"]);
+        let mut other = account(0..=0);
+        other.swap(0, 1);
+        check(&other, &[]);
+        let faults = disagreements(&account(0..=0), &other);
+        assert_eq!(faults, ["0 and 1000000 came in two orders"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Somebody who overhears a talk without our code: a bare subscriber that notes which id each number
+//! has.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use broker::Broker;
+use harness::{Client, Server, Value, eventually};
+use tokio::sync::Mutex;
+
+use crate::ledger::{Entry, Ledger};
+use crate::talk::END;
+
+/// A bare subscriber, or several one after the other.
+#[derive(Default)]
+pub(crate) struct Witness {
+    notes: Arc<Mutex<Notes>>,
+    listened: usize,
+}
+
+#[derive(Default)]
+struct Notes {
+    ids: HashMap<u64, u64>,
+    seen: HashSet<u64>,
+    /// How many times it was sent away.
+    ends: usize,
+}
+
+/// What it calls itself.
+const NAME: &str = "witness";
+
+/// Kills clients of a type, except a witness and whoever asks for it.
+pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
+    let own = client.command(&["CLIENT", "ID"]).await.integer().to_string();
+    let list = client.command(&["CLIENT", "LIST", "TYPE", kind]).await.text().to_owned();
+    for line in list.lines().filter(|line| !line.contains(&format!("name={NAME}"))) {
+        let id = line.strip_prefix("id=").and_then(|line| line.split(' ').next());
+        let id = id.expect("a client has an id");
+        if id != own {
+            client.command(&["CLIENT", "KILL", "ID", id]).await;
+        }
+    }
+}
+
+impl Witness {
+    /// Listens to the channel on a server.
+    pub(crate) async fn on(server: &Server, channel: &str) -> Self {
+        let mut witness = Self::default();
+        witness.listen(server, channel).await;
+        witness
+    }
+
+    /// Listens again, after the server has been away.
+    pub(crate) async fn listen(&mut self, server: &Server, channel: &str) {
+        let mut client = server.client().await;
+        client.command(&["CLIENT", "SETNAME", NAME]).await;
+        client.subscribe(&[channel]).await;
+        self.listened += 1;
+        tokio::spawn(note(client, self.notes.clone()));
+    }
+
+    /// Listens to the channel of a broker in this process.
+    pub(crate) fn on_embedded(broker: &Broker, channel: &str) -> Self {
+        let witness = Self { listened: 1, ..Self::default() };
+        let (notes, mut subscriber) = (witness.notes.clone(), broker.subscribe(channel));
+        tokio::spawn(async move {
+            while let Ok(message) = subscriber.recv().await {
+                notes.lock().await.note(message.payload());
+            }
+            notes.lock().await.ends += 1;
+        });
+        witness
+    }
+
+    /// Returns what was said, as these speakers were told and as this has seen it. It has to have
+    /// seen whatever the accounts speak of.
+    pub(crate) async fn ledger(
+        self,
+        taken: Vec<Vec<u64>>,
+        accounts: impl Iterator<Item = &Entry>,
+    ) -> Ledger {
+        if self.listened == 0 {
+            return Ledger { taken, ..Ledger::default() };
+        }
+        let last_told = accounts.filter_map(|entry| match entry {
+            Entry::Gap { to, .. } => Some(*to),
+            Entry::Number(_) => None,
+        });
+        let last_told = last_told.max().unwrap_or_default();
+        eventually(async || {
+            let notes = self.notes.lock().await;
+            notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_told)
+        })
+        .await;
+        let notes = self.notes.lock().await;
+        let was_never_away = notes.ends == 0 && self.listened == 1;
+        Ledger {
+            taken,
+            ids: notes.ids.clone(),
+            seen: was_never_away.then(|| notes.seen.clone()),
+            last_id: notes.seen.iter().max().copied(),
+        }
+    }
+}
+
+impl Notes {
+    /// Notes the id of a payload, and the number if it has one.
+    fn note(&mut self, payload: &[u8]) {
+        let text = String::from_utf8_lossy(payload);
+        let Some(id) = text.split(' ').next().and_then(|id| id.parse().ok()) else { return };
+        self.seen.insert(id);
+        let digits = text.split_once(r#""M":"number","A":["#).and_then(|(_, rest)| {
+            let (digits, _) = rest.split_once(']')?;
+            digits.parse().ok()
+        });
+        if let Some(number) = digits {
+            self.ids.insert(number, id);
+        }
+    }
+}
+
+async fn note(mut client: Client, notes: Arc<Mutex<Notes>>) {
+    while let Some(message) = client.next_reply().await {
+        if let Some(Value::Bulk(payload)) = message.items().get(2) {
+            notes.lock().await.note(payload);
+        }
+    }
+    notes.lock().await.ends += 1;
+}
