@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use url::Url;
+
+use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -12,9 +13,10 @@ use url::Url;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Use this Redis, or this broker, and embed none: redis://:PASSWORD@HOST:PORT
-    #[arg(long, value_name = "URL", conflicts_with = "broker_port")]
-    redis: Option<Url>,
+    /// Use this Redis, or this broker, and embed none: redis://:PASSWORD@HOST:PORT, or whatever
+    /// address the backplane takes, Sentinels and clusters included
+    #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
+    redis: Option<Address>,
 
     /// Serve the page at this address; repeat it for more web servers
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
@@ -43,41 +45,21 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// When both options have a password, or the URL can have none.
-    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Url>, PasswordError> {
-        self.redis.clone().map(|url| self.with_password(url)).transpose()
+    /// When both options have a password.
+    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, PasswordTwice> {
+        self.redis.clone().map(|address| address.with_password(&self.password)).transpose()
     }
 
     /// Where the embedded broker is, once its port is known.
-    ///
-    /// # Errors
-    ///
-    /// None that can happen: such a URL takes a password.
-    pub(crate) fn broker_here(&self, port: u16) -> Result<Url, PasswordError> {
-        let mut url = Url::parse("redis://127.0.0.1").expect("a fixed URL");
-        url.set_port(Some(port)).map_err(|()| PasswordError::NoHost)?;
-        self.with_password(url)
-    }
-
-    fn with_password(&self, mut url: Url) -> Result<Url, PasswordError> {
-        if self.password.is_empty() {
-            return Ok(url);
-        }
-        if url.password().is_some() {
-            return Err(PasswordError::Twice);
-        }
-        url.set_password(Some(&self.password)).map_err(|()| PasswordError::NoHost)?;
-        Ok(url)
+    pub(crate) fn broker_here(&self, port: u16) -> Address {
+        let address = Address::here(port);
+        address.with_password(&self.password).expect("it has no password yet")
     }
 }
 
-/// A password that fits no URL.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PasswordError {
-    #[error("both --redis and --password have a password, expected one of them")]
-    Twice,
-    #[error("--redis expects a URL with a host, like redis://127.0.0.1:6379")]
-    NoHost,
+/// Never fails: what it means is for the backplane to judge.
+fn address(text: &str) -> Result<Address, std::convert::Infallible> {
+    Ok(Address::new(text))
 }
 
 #[cfg(test)]
@@ -104,8 +86,8 @@ mod tests {
     #[test]
     fn a_password_is_written_so_that_a_url_can_hold_it() {
         let options = parse("--password p@ss:w/rd").unwrap();
-        let url = options.broker_here(7000).unwrap();
-        assert_eq!(url.as_str(), "redis://:p%40ss%3Aw%2Frd@127.0.0.1:7000");
+        let address = options.broker_here(7000);
+        assert_eq!(address.as_str(), "redis://127.0.0.1:7000?password=p%40ss%3Aw%2Frd");
         assert_eq!(options.requirepass(), Some(b"p@ss:w/rd".to_vec()));
     }
 
@@ -114,10 +96,10 @@ mod tests {
         let url = "redis://10.0.0.1:7000";
         let options = parse(&format!("--redis {url} --password x")).unwrap();
         let elsewhere = options.broker_elsewhere().unwrap().unwrap();
-        assert_eq!(elsewhere.as_str(), "redis://:x@10.0.0.1:7000");
+        assert_eq!(elsewhere.as_str(), "redis://10.0.0.1:7000?password=x");
 
         let options = parse("--redis redis://:y@10.0.0.1:7000 --password x").unwrap();
-        assert_eq!(options.broker_elsewhere(), Err(PasswordError::Twice));
+        assert_eq!(options.broker_elsewhere(), Err(PasswordTwice));
         assert!(parse(&format!("--redis {url} --broker-port 7001")).is_err());
     }
 

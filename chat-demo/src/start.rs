@@ -5,10 +5,10 @@ use std::{fmt::Write, io, net::SocketAddr};
 use backplane::{Backplane, ConnectError};
 use broker::{BindError, Broker, Config, Server};
 use tokio::net::TcpListener;
-use url::Url;
 
 use crate::{
-    options::{Options, PasswordError},
+    address::{Address, PasswordTwice},
+    options::Options,
     site::Site,
 };
 
@@ -19,7 +19,7 @@ const HUB: &str = "ChatHub";
 pub(crate) struct Running {
     /// None when the user has one elsewhere.
     broker: Option<Server>,
-    url: Url,
+    address: Address,
     app_name: String,
     sites: Vec<Site>,
 }
@@ -32,12 +32,12 @@ impl Running {
     /// When an address is taken or an option makes no sense.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
         let listeners = listen(&options.listen).await?;
-        let (broker, url) = match options.broker_elsewhere()? {
-            Some(url) => (None, url),
+        let (broker, address) = match options.broker_elsewhere()? {
+            Some(address) => (None, address),
             None => {
                 let server = embed(options).await?;
-                let url = options.broker_here(server.local_addr().port())?;
-                (Some(server), url)
+                let address = options.broker_here(server.local_addr().port());
+                (Some(server), address)
             }
         };
         let app_name = options.app_name.clone();
@@ -45,10 +45,10 @@ impl Running {
         for listener in listeners {
             let mut options = backplane::Options::default();
             options.hub = HUB.to_owned();
-            let backplane = Backplane::connecting_with(url.as_str(), &app_name, options)?;
+            let backplane = Backplane::connecting_with(address.as_str(), &app_name, options)?;
             sites.push(Site::start(listener, backplane)?);
         }
-        Ok(Self { broker, url, app_name, sites })
+        Ok(Self { broker, address, app_name, sites })
     }
 
     /// Returns what the user can do now: pages to open, and a line that watches them.
@@ -63,7 +63,7 @@ impl Running {
 
     /// The `redis-cli` line for the channel of the app.
     fn watch_line(&self) -> String {
-        watch_line(&self.url, &self.app_name)
+        self.address.watch_line(&self.app_name).expect("the backplane has understood it")
     }
 
     /// Ends everything, the servers before the broker that they talk through.
@@ -99,42 +99,6 @@ async fn embed(options: &Options) -> Result<Server, StartError> {
     Ok(Server::bind(Broker::new(), &config).await?)
 }
 
-fn watch_line(url: &Url, app_name: &str) -> String {
-    let mut line = String::from("redis-cli");
-    if url.scheme() == "rediss" {
-        line += " --tls";
-    }
-    match url.host_str() {
-        None | Some("127.0.0.1" | "localhost") => {}
-        Some(host) => {
-            let _ = write!(line, " -h {}", host.trim_matches(['[', ']']));
-        }
-    }
-    let _ = write!(line, " -p {}", url.port().unwrap_or(6379));
-    if !url.username().is_empty() {
-        let _ = write!(line, " --user {}", shell_word(&decoded(url.username())));
-    }
-    if let Some(password) = url.password() {
-        let _ = write!(line, " -a {}", shell_word(&decoded(password)));
-    }
-    let _ = write!(line, " SUBSCRIBE {}", shell_word(app_name));
-    line
-}
-
-/// What stands in a URL with its escapes, without them.
-fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-/// The text as one word of a shell's line.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 /// Why the demo did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -146,7 +110,7 @@ pub(crate) enum StartError {
     )]
     Broker(#[from] BindError),
     #[error("{0}")]
-    Password(#[from] PasswordError),
+    Password(#[from] PasswordTwice),
     #[error("--redis: {0}")]
     Connect(#[from] ConnectError),
     #[error("{0}")]
@@ -164,22 +128,6 @@ fn cause(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_watch_line_can_be_pasted_into_a_shell() {
-        check("redis://127.0.0.1:6379", "ChatApp", "redis-cli -p 6379 SUBSCRIBE ChatApp");
-        check("redis://localhost", "ChatApp", "redis-cli -p 6379 SUBSCRIBE ChatApp");
-        check(
-            "redis://:p%40ss@10.0.0.1:7000",
-            "my chat",
-            "redis-cli -h 10.0.0.1 -p 7000 -a p@ss SUBSCRIBE 'my chat'",
-        );
-        check(
-            "rediss://ann:it%27s@[::1]",
-            "$x",
-            r"redis-cli --tls -h ::1 -p 6379 --user ann -a 'it'\''s' SUBSCRIBE '$x'",
-        );
-    }
-
     #[tokio::test]
     async fn a_taken_address_names_the_option() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -192,9 +140,5 @@ mod tests {
                  choose another address with --listen"
             )
         );
-    }
-
-    fn check(url: &str, app_name: &str, expected: &str) {
-        assert_eq!(watch_line(&url.parse().unwrap(), app_name), expected);
     }
 }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use backplane::{Backplane, ConnectError, Options, Target};
-use harness::{SLOW_DEADLINE, Server, free_port, within};
+use harness::{
+    Chat, Client, Cluster, SLOW_DEADLINE, Sentinel, Server, array, eventually_within, free_port,
+    within,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
@@ -86,6 +89,28 @@ async fn tls_asks_for_certificates_on_both_sides() {
     let missing = format!("{url}?ca=/nowhere.crt");
     let error = Backplane::from_url(&missing, APP).await.expect_err("no such file");
     assert!(error.to_string().starts_with("cannot use /nowhere.crt for TLS: "), "{error}");
+}
+
+#[tokio::test]
+async fn the_chat_takes_every_address() {
+    let (sentinel, cluster) = (Sentinel::start().await, Cluster::start().await);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("redis.sock");
+    let path = path.to_str().expect("text");
+    let server = Server::redis(&["--unixsocket", path]).await;
+    let owner = cluster.nodes()[cluster.owner(APP).await].port();
+    for (address, port, count) in [
+        (format!("unix:{path}"), server.port(), "NUMSUB"),
+        (sentinel.url(), sentinel.master().await, "NUMSUB"),
+        (cluster.url(), owner, "SHARDNUMSUB"),
+    ] {
+        let _chat = Chat::at(&address).await;
+        let mut client = Client::connect(port).await;
+        eventually_within(SLOW_DEADLINE, async || {
+            client.command(&["PUBSUB", count, APP]).await == array![APP, 2]
+        })
+        .await;
+    }
 }
 
 async fn talks(backplane: &Backplane) {

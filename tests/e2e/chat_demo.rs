@@ -77,6 +77,9 @@ async fn a_taken_port_is_told_with_the_option_to_change() {
 async fn an_option_that_makes_no_sense_is_refused() {
     for (options, named) in [
         (["--redis", "http://127.0.0.1"].as_slice(), "--redis"),
+        (&["--redis", "redis-sentinel://a:1,b:2"], "no name of a master"),
+        (&["--redis", "redis://a:1,b:2"], "more than one host"),
+        (&["--redis", "redis://:x@127.0.0.1", "--password", "y"], "--password"),
         (&["--redis", "redis://127.0.0.1", "--broker-port", "7000"], "--broker-port"),
         (&["--listen", "nowhere"], "--listen"),
         (&["--port", "7000"], "--port"),
