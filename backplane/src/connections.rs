@@ -20,6 +20,7 @@ pub use self::connection::{Connection, Disconnect, Received};
 use self::table::Table;
 use crate::cursor::Cursor;
 use crate::dialect::Addressed;
+use crate::event::Gap;
 use crate::store::{Arrival, History, Store};
 
 /// All connections of one backplane.
@@ -94,11 +95,13 @@ impl Connections {
         let mut table = self.table.lock();
         let arrival = table.arrive(id, payload);
         if arrival != Arrival::Known {
+            // Where those stand who got it, which is its id unless the counter went back.
+            let at = table.last();
             for message in messages {
                 if !delivered(&message.source) {
-                    receivers += table.hand_out(Some(id), &message, &mut to_wake);
+                    receivers += table.hand_out(at, &message, &mut to_wake);
                 }
-                table.keep(id, message);
+                table.keep(message);
             }
         }
         drop(table);
@@ -118,6 +121,17 @@ impl Connections {
     /// before can have seen a later one.
     pub(crate) fn heard(&self, sent: Instant, id: u64) {
         self.table.lock().heard(sent, id);
+    }
+
+    /// The subscription was away.
+    pub(crate) fn resubscribed(&self) {
+        self.table.lock().resubscribed();
+    }
+
+    /// Takes note that the counter went back, and gave out ids up to this, while the subscription
+    /// was away. Returns what is missing, if that was not known.
+    pub(crate) fn missed_anew(&self, to: u64) -> Option<Gap> {
+        self.table.lock().missed_anew(to)
     }
 
     /// Returns the id that arrived last.
@@ -189,7 +203,7 @@ mod tests {
                 Some(id) => format!("{id}:{}", invocation.method()),
                 None => invocation.method().to_owned(),
             },
-            Queued::Gap(gap) => format!("({}-{})", gap.from, gap.to),
+            Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         });
         texts.collect::<Vec<_>>().join(" ")
     }
@@ -295,13 +309,19 @@ mod tests {
         let table = table();
         arrive(&table, 100, "all");
         let mut ahead = attach_at(&table, "ahead", &[], Some(200));
-        assert_eq!(arrive(&table, 7, "all"), Arrival::Restarted { last: 100 });
-        assert_eq!(waiting(&mut ahead), "7:all");
+        table.resubscribed();
+        let gap = Some(Gap { from: 1, to: 6 });
+        assert_eq!(arrive(&table, 7, "all"), Arrival::Restarted { last: 100, gap });
+        assert_eq!(waiting(&mut ahead), "(1-6) 100:all");
+        assert_eq!(ahead.cursor().id(), Some(100), "a cursor does not go back");
         let mut stale = attach_at(&table, "stale", &[], Some(200));
         arrive(&table, 8, "all");
         table.heard(Instant::now(), 8);
         arrive(&table, 9, "all");
-        assert_eq!(waiting(&mut stale), "(1-8) 9:all");
+        assert_eq!(waiting(&mut stale), "(1-8) 100:all");
+        let mut back = attach_at(&table, "back", &[], Some(99));
+        arrive(&table, 101, "all");
+        assert_eq!(waiting(&mut back), "(100-100) 100:all 100:all 100:all 101:all");
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Connections, Disconnect};
 use crate::dialect::{Addressed, Arrived, Change, Item, Signalr2};
-use crate::event::{EVENTS_MAX, Event, Events};
+use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::guid;
 use crate::health::Pulse;
 use crate::metrics::Metrics;
@@ -37,6 +37,8 @@ pub(crate) struct Receiver {
     delivered: Mutex<Delivered>,
     /// What is to be said in answer, for a task that can wait.
     answers: mpsc::Sender<Bytes>,
+    /// That the counter went back, and is to be lifted to the last id.
+    pub(crate) regression: Notify,
 }
 
 /// The sources of messages that were delivered here before they came over the bus.
@@ -69,6 +71,7 @@ impl Receiver {
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
             answers,
+            regression: Notify::new(),
         };
         (receiver, to_send)
     }
@@ -135,27 +138,40 @@ impl Receiver {
         *self.events.lock() = None;
     }
 
+    /// The counter went back while the subscription was away, and gave out ids up to this.
+    pub(crate) fn missed_anew(&self, to: u64) {
+        if let Some(gap) = self.connections.missed_anew(to) {
+            self.tell_gap(gap);
+        }
+    }
+
     /// Lets everyone know what an id said.
     fn judge(&self, id: u64, arrival: Arrival) {
-        let event = match arrival {
-            Arrival::Next => return,
+        match arrival {
+            Arrival::Next => {}
             Arrival::Known => {
                 self.metrics.duplicates.inc();
                 debug!(id, "message came twice");
-                return;
             }
-            Arrival::After(gap) => {
-                self.metrics.gaps.inc();
-                self.metrics.lost.inc_by(gap.count());
-                warn!(from = gap.from, to = gap.to, "messages are missing");
-                Event::Gap(gap)
-            }
-            Arrival::Restarted { last } => {
+            Arrival::After(gap) => self.tell_gap(gap),
+            Arrival::Restarted { last, gap } => {
                 self.metrics.restarts.inc();
                 error!(last, id, "ids went back: the broker has lost its memory");
-                Event::Restarted { last, id }
+                self.regression.notify_one();
+                self.tell(Event::Restarted { last, id });
+                gap.into_iter().for_each(|gap| self.tell_gap(gap));
             }
-        };
+        }
+    }
+
+    fn tell_gap(&self, gap: Gap) {
+        self.metrics.gaps.inc();
+        self.metrics.lost.inc_by(gap.count());
+        warn!(from = gap.from, to = gap.to, "messages are missing");
+        self.tell(Event::Gap(gap));
+    }
+
+    fn tell(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
             // Nobody has to listen.
             let _ = events.send(event);

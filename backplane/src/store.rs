@@ -3,6 +3,9 @@
 //! A ring, limited by messages and by bytes, and the one place that judges ids: whether what arrives
 //! is next, comes after a gap, was here before, or shows that the counter went back. What the ring
 //! has forgotten or never got is known as such, so that nobody is told less than happened.
+//!
+//! A count that goes back is no new beginning: cursors go on from the old one, to which the counter
+//! is lifted again. What comes in between stands where the old count ended.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,12 +39,28 @@ pub(crate) struct Store {
     /// The last few payloads, by id and hash, to tell a message that comes twice from another one
     /// that got the same id.
     recent: VecDeque<(u64, u64)>,
+    anew: Option<Anew>,
+    /// Whether the subscription is the one that brought the last message.
+    is_unbroken: bool,
+}
+
+/// The ids of a counter that went back.
+#[derive(Debug)]
+struct Anew {
+    /// The last id of the old count, where all of this stands.
+    at: u64,
+    first: u64,
+    last: u64,
+    recent: VecDeque<(u64, u64)>,
+    /// Whether it has not come back to the old count yet.
+    is_on: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Message(u64, Arc<Addressed>),
-    Gap(Gap),
+    /// A gap, and where one stands who was told it.
+    Gap(Gap, u64),
 }
 
 /// What an id says about the message that has it.
@@ -51,9 +70,11 @@ pub(crate) enum Arrival {
     After(Gap),
     /// It was here before.
     Known,
-    /// The counter began anew below the last id.
+    /// The counter went back below the last id. What it gave out before this, if the subscription
+    /// was away, did not arrive.
     Restarted {
         last: u64,
+        gap: Option<Gap>,
     },
 }
 
@@ -78,12 +99,19 @@ impl Store {
             floor: 0,
             last: None,
             recent: VecDeque::new(),
+            anew: None,
+            is_unbroken: false,
         }
     }
 
     /// Returns the id that arrived last.
     pub(crate) fn last(&self) -> Option<u64> {
         self.last
+    }
+
+    /// The subscription was away.
+    pub(crate) fn resubscribed(&mut self) {
+        self.is_unbroken = false;
     }
 
     /// Judges the next payload, and makes room for what it holds.
@@ -94,51 +122,110 @@ impl Store {
                 self.floor = id.saturating_sub(1);
                 Arrival::Next
             }
-            Some(last) if id > last => match Gap::between(last, id) {
-                None => Arrival::Next,
-                Some(gap) => {
-                    self.push(Entry::Gap(gap), 0);
-                    Arrival::After(gap)
-                }
-            },
+            Some(last) if id > last => self.go_on(last, id),
             Some(_) if self.was_here(id, hash) => return Arrival::Known,
-            Some(last) => {
-                self.entries.clear();
-                self.recent.clear();
-                self.bytes = 0;
-                self.floor = id.saturating_sub(1);
-                Arrival::Restarted { last }
-            }
+            Some(last) => self.go_back(last, id),
         };
-        self.last = Some(id);
-        if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
+        self.is_unbroken = true;
+        match &mut self.anew {
+            Some(anew) if anew.is_on => remember(&mut anew.recent, id, hash),
+            _ => {
+                self.last = Some(id);
+                remember(&mut self.recent, id, hash);
+            }
         }
-        self.recent.push_back((id, hash));
         arrival
     }
 
+    /// An id after the last one.
+    fn go_on(&mut self, last: u64, id: u64) -> Arrival {
+        let anew = self.anew.as_mut().filter(|anew| anew.is_on);
+        let gap = match anew {
+            Some(anew) => {
+                anew.is_on = false;
+                // How far the count came that went back before it was lifted is not known.
+                let start = if self.is_unbroken { last } else { anew.last };
+                Gap::between(start, id)
+            }
+            None => Gap::between(last, id),
+        };
+        let Some(gap) = gap else { return Arrival::Next };
+        self.push(Entry::Gap(gap, gap.to), 0);
+        Arrival::After(gap)
+    }
+
+    /// An id that was given to another message before.
+    fn go_back(&mut self, last: u64, id: u64) -> Arrival {
+        let gap = match &mut self.anew {
+            Some(anew) if anew.is_on && id > anew.last => {
+                let gap = Gap::between(anew.last, id);
+                anew.last = id;
+                let Some(gap) = gap else { return Arrival::Next };
+                self.push(Entry::Gap(gap, last), 0);
+                return Arrival::After(gap);
+            }
+            before => {
+                let told = match before.as_ref().filter(|anew| anew.at == last && !anew.is_on) {
+                    Some(anew) => anew.last,
+                    None => 0,
+                };
+                let first = before.as_ref().filter(|anew| anew.at == last).map(|anew| anew.first);
+                let first = first.unwrap_or(id).min(id);
+                let recent = VecDeque::new();
+                *before = Some(Anew { at: last, first, last: id, recent, is_on: true });
+                Gap::between(told, id.max(told)).filter(|_| !self.is_unbroken)
+            }
+        };
+        if let Some(gap) = gap {
+            self.push(Entry::Gap(gap, last), 0);
+        }
+        Arrival::Restarted { last, gap }
+    }
+
+    /// Takes note that ids up to this were given out anew while the subscription was away, and
+    /// returns what is missing; nothing if that is known already.
+    pub(crate) fn missed_anew(&mut self, to: u64) -> Option<(Gap, u64)> {
+        let last = self.last.filter(|last| to < *last)?;
+        if self.anew.as_ref().is_some_and(|anew| anew.at == last) {
+            return None;
+        }
+        let recent = VecDeque::new();
+        self.anew = Some(Anew { at: last, first: 1, last: to, recent, is_on: false });
+        let gap = Gap { from: 1, to };
+        self.push(Entry::Gap(gap, last), 0);
+        Some((gap, last))
+    }
+
     fn was_here(&self, id: u64, hash: u64) -> bool {
-        // Ids rise from front to back.
-        let found = self.recent.binary_search_by_key(&id, |(id, _)| *id);
-        found.is_ok_and(|index| self.recent[index].1 == hash)
+        let anew = self.anew.as_ref().map(|anew| &anew.recent);
+        [Some(&self.recent), anew].into_iter().flatten().any(|recent| {
+            // Ids rise from front to back.
+            let found = recent.binary_search_by_key(&id, |(id, _)| *id);
+            found.is_ok_and(|index| recent[index].1 == hash)
+        })
     }
 
     /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, id: u64, message: Arc<Addressed>) {
-        let bytes = message.bytes;
-        self.push(Entry::Message(id, message), bytes);
+    pub(crate) fn keep(&mut self, message: Arc<Addressed>) {
+        let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
+        self.push(Entry::Message(at, message), bytes);
     }
 
     /// Returns everything after an id: a gap first, if the ring does not reach that far back.
     pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Entry> {
-        let forgotten = (id < self.floor).then(|| Entry::Gap(Gap { from: id + 1, to: self.floor }));
-        let start = self.entries.partition_point(|entry| entry.last() <= id);
+        let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
+        let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
+        // Who stands where the count went back may have seen any part of what came then.
+        let anew = self.anew.as_ref().filter(|anew| anew.at == id);
+        let anew = anew.map(|anew| Entry::Gap(Gap { from: anew.first, to: anew.last }, anew.at));
+        let start = self.entries.partition_point(|entry| entry.at() <= id);
         let kept = self.entries.range(start..).cloned().map(move |entry| match entry {
-            Entry::Gap(gap) => Entry::Gap(Gap { from: gap.from.max(id + 1), to: gap.to }),
-            message @ Entry::Message(..) => message,
+            Entry::Gap(gap, at) if gap.to == at => {
+                Entry::Gap(Gap { from: gap.from.max(id + 1), to: gap.to }, at)
+            }
+            entry => entry,
         });
-        forgotten.into_iter().chain(kept)
+        anew.into_iter().chain(forgotten).chain(kept)
     }
 
     /// Returns everything there is.
@@ -151,7 +238,7 @@ impl Store {
         self.bytes += bytes + ENTRY_BYTES;
         while self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes {
             let Some(oldest) = self.entries.pop_front() else { return };
-            self.floor = self.floor.max(oldest.last());
+            self.floor = self.floor.max(oldest.at());
             self.bytes -= ENTRY_BYTES;
             if let Entry::Message(_, message) = oldest {
                 self.bytes -= message.bytes;
@@ -161,13 +248,19 @@ impl Store {
 }
 
 impl Entry {
-    /// Returns the last id it stands for.
-    fn last(&self) -> u64 {
+    /// Returns where one stands who got it.
+    fn at(&self) -> u64 {
         match self {
-            Self::Message(id, _) => *id,
-            Self::Gap(gap) => gap.to,
+            Self::Message(at, _) | Self::Gap(_, at) => *at,
         }
     }
+}
+
+fn remember(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
+    if recent.len() == RECENT_MAX {
+        recent.pop_front();
+    }
+    recent.push_back((id, hash));
 }
 
 fn hash(payload: &[u8]) -> u64 {
@@ -198,7 +291,7 @@ mod tests {
     fn fill(store: &mut Store, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             store.arrive(id, &id.to_le_bytes());
-            store.keep(id, message(10));
+            store.keep(message(10));
         }
     }
 
@@ -206,7 +299,7 @@ mod tests {
     fn since(store: &Store, id: u64) -> String {
         let text = |entry| match entry {
             Entry::Message(id, _) => id.to_string(),
-            Entry::Gap(gap) => format!("({}-{})", gap.from, gap.to),
+            Entry::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         };
         store.since(id).map(text).collect::<Vec<_>>().join(" ")
     }
@@ -219,9 +312,13 @@ mod tests {
         assert_eq!(store.arrive(6, b"six"), Arrival::Known);
         assert_eq!(store.arrive(5, b"five"), Arrival::Known);
         assert_eq!(store.arrive(9, b"nine"), Arrival::After(Gap { from: 7, to: 8 }));
-        assert_eq!(store.arrive(5, b"another"), Arrival::Restarted { last: 9 });
-        assert_eq!(store.arrive(6, b"six"), Arrival::Next);
-        assert_eq!(store.last(), Some(6));
+        assert_eq!(store.arrive(5, b"another"), Arrival::Restarted { last: 9, gap: None });
+        assert_eq!(store.arrive(6, b"and another"), Arrival::Next);
+        assert_eq!(store.arrive(5, b"another"), Arrival::Known);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Known);
+        assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
+        assert_eq!(store.last(), Some(9), "cursors do not go back");
+        assert_eq!(store.arrive(10, b"lifted"), Arrival::Next);
     }
 
     #[test]
@@ -268,19 +365,47 @@ mod tests {
         let mut store = Store::new(History { messages: 100, bytes: 2 * (ENTRY_BYTES + 1000) });
         for id in 1..=5 {
             store.arrive(id, &[]);
-            store.keep(id, message(1000));
+            store.keep(message(1000));
         }
         assert_eq!(since(&store, 3), "4 5");
         store.arrive(6, &[]);
-        store.keep(6, message(1 << 20));
+        store.keep(message(1 << 20));
         assert_eq!((store.entries.len(), store.bytes), (0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
     }
 
     #[test]
-    fn a_new_count_has_nothing_of_the_old() {
+    fn a_count_that_went_back_stands_where_the_old_one_ended() {
         let mut store = store(10);
-        fill(&mut store, [100, 101, 7]);
-        assert_eq!(since(&store, 6), "7");
+        fill(&mut store, [100, 101, 1, 2, 102]);
+        for (id, expected) in [(99, "100 101 101 101 102"), (101, "(1-2) 102"), (102, "")] {
+            assert_eq!(since(&store, id), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_a_count_gave_out_before_we_listened_again_is_missing() {
+        let mut store = store(10);
+        fill(&mut store, [100]);
+        store.resubscribed();
+        let gap = Some(Gap { from: 1, to: 6 });
+        assert_eq!(store.arrive(7, b"seven"), Arrival::Restarted { last: 100, gap });
+        store.resubscribed();
+        let gap = Gap { from: 8, to: 100 };
+        assert_eq!(store.arrive(101, b"lifted meanwhile"), Arrival::After(gap));
+    }
+
+    #[test]
+    fn what_was_given_out_anew_is_told_once() {
+        let mut store = store(10);
+        assert_eq!(store.missed_anew(3), None);
+        fill(&mut store, [100]);
+        store.resubscribed();
+        assert_eq!(store.missed_anew(100), None, "the counter is where it was");
+        assert_eq!(store.missed_anew(3), Some((Gap { from: 1, to: 3 }, 100)));
+        assert_eq!(store.missed_anew(3), None);
+        assert_eq!(since(&store, 99), "100 (1-3)");
+        assert_eq!(store.arrive(4, b"four"), Arrival::Restarted { last: 100, gap: None });
+        assert_eq!(store.arrive(101, b"lifted"), Arrival::Next);
     }
 }

@@ -1,5 +1,7 @@
 //! Claims that hold for every server, put to the machine's `redis-server`.
 
+#[path = "counts.rs"]
+mod counts;
 #[path = "faults.rs"]
 mod faults;
 #[path = "network.rs"]

@@ -56,6 +56,7 @@ impl EmbeddedBus {
                 warn!(reason = %disconnect, "backplane disconnected");
                 receiver.metrics.connected_by("subscription");
                 subscriber = broker.subscribe(&channel);
+                receiver.connections.resubscribed();
                 state.send_replace(State::Connected);
                 receiver.metrics.connected.set(1);
             }

@@ -79,7 +79,7 @@ pub(super) struct Seat {
 pub(super) enum Queued {
     /// With its id, unless the broker was away.
     Invocation(Option<u64>, Arc<Invocation>),
-    Gap(Gap),
+    Gap(Gap, u64),
 }
 
 impl Connection {
@@ -206,8 +206,8 @@ impl Connection {
                 self.seat.position = id.or(self.seat.position);
                 Ok(Received::Invocation(invocation))
             }
-            Queued::Gap(gap) => {
-                self.seat.position = Some(gap.to);
+            Queued::Gap(gap, at) => {
+                self.seat.position = Some(at);
                 Ok(Received::Gap(gap))
             }
         }

@@ -120,12 +120,12 @@ mod tests {
     use crate::event::Gap;
 
     fn item(number: u64) -> Queued {
-        Queued::Gap(Gap { from: number, to: number })
+        Queued::Gap(Gap { from: number, to: number }, number)
     }
 
     async fn next(mailbox: &Mailbox) -> Result<u64, Disconnect> {
         mailbox.take().await.map(|item| match item {
-            Queued::Gap(gap) => gap.from,
+            Queued::Gap(gap, _) => gap.from,
             other => panic!("{other:?}"),
         })
     }

@@ -95,7 +95,7 @@ impl Table {
             Entry::Message(id, message) => {
                 is_for(&message).then(|| Queued::Invocation(Some(id), message.invocation.clone()))
             }
-            Entry::Gap(gap) => Some(Queued::Gap(gap)),
+            Entry::Gap(gap, at) => Some(Queued::Gap(gap, at)),
         };
         match cursor.map(Cursor::id) {
             None => VecDeque::new(),
@@ -123,22 +123,35 @@ impl Table {
 
     /// Judges the id of a payload. Its messages are kept and handed out after this.
     pub(super) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
+        let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         match arrival {
             Arrival::Known | Arrival::Next => {}
-            Arrival::After(gap) => self.tell(gap),
-            Arrival::Restarted { .. } => {
+            Arrival::After(gap) => self.tell(gap, gap.to.max(before)),
+            Arrival::Restarted { gap, .. } => {
                 for id in std::mem::take(&mut self.ahead) {
                     self.attached.entry(id).and_modify(|attached| attached.seen = None);
                 }
+                gap.into_iter().for_each(|gap| self.tell(gap, before));
             }
         }
         self.catch_up(id);
         arrival
     }
 
-    pub(super) fn keep(&mut self, id: u64, message: Arc<Addressed>) {
-        self.store.keep(id, message);
+    pub(super) fn resubscribed(&mut self) {
+        self.store.resubscribed();
+    }
+
+    /// See [`Connections::missed_anew`](super::Connections::missed_anew).
+    pub(super) fn missed_anew(&mut self, to: u64) -> Option<Gap> {
+        let (gap, at) = self.store.missed_anew(to)?;
+        self.tell(gap, at);
+        Some(gap)
+    }
+
+    pub(super) fn keep(&mut self, message: Arc<Addressed>) {
+        self.store.keep(message);
     }
 
     /// Hands a message to those it is for, and returns how many they are. `to_wake` gets those who
@@ -177,13 +190,13 @@ impl Table {
     /// See [`Connections::heard`](super::Connections::heard): a connection that claims to have seen
     /// more has a cursor of the time before the counter went back.
     pub(super) fn heard(&mut self, sent: Instant, id: u64) {
-        let attached = &mut self.attached;
+        let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                attached.tell(Gap { from: 1, to: id });
+                attached.tell(Gap { from: 1, to: id }, at);
             }
             !is_stale
         });
@@ -244,9 +257,9 @@ impl Table {
     }
 
     /// Tells a gap to all who have seen what came before it.
-    fn tell(&mut self, gap: Gap) {
+    fn tell(&mut self, gap: Gap, at: u64) {
         for attached in self.attached.values().filter(|attached| attached.seen.is_none()) {
-            attached.tell(gap);
+            attached.tell(gap, at);
         }
     }
 
@@ -259,7 +272,7 @@ impl Table {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    attached.tell(gap);
+                    attached.tell(gap, gap.to);
                 }
                 return false;
             };
@@ -271,8 +284,8 @@ impl Table {
 impl Attached {
     /// Gaps are rare, so its reader is woken at once. A full mailbox closes the connection at the
     /// next message.
-    fn tell(&self, gap: Gap) {
-        if let Ok(Some(reader)) = self.mailbox.push(Queued::Gap(gap)) {
+    fn tell(&self, gap: Gap, at: u64) {
+        if let Ok(Some(reader)) = self.mailbox.push(Queued::Gap(gap, at)) {
             reader.wake();
         }
     }

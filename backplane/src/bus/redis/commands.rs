@@ -33,6 +33,7 @@ use super::resp::Value;
 use super::route::{Route, bounded};
 use super::script;
 use super::status::{Line, Status};
+use super::wire::Wire;
 use crate::bus::SendError;
 use crate::receiver::Receiver;
 
@@ -108,8 +109,17 @@ impl Commands {
             let script = loaded.text().unwrap_or_default().to_owned();
             if last_id > 0 {
                 let (key, id) = (self.route.channel().as_bytes(), last_id.to_string());
+                let found = wire.ask(&[b"GET", key]).await.ok();
+                let has_counted = !is_another || has_counted(&mut wire).await;
                 let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
                 wire.ask(&restore).await?;
+                // Others were faster, knew less, and have sent since.
+                let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
+                if let Some(found) =
+                    found.filter(|found| has_counted && (1..last_id).contains(found))
+                {
+                    receiver.missed_anew(found);
+                }
             }
             Ok((script, is_another))
         })
@@ -190,6 +200,11 @@ impl Commands {
                         under_way.push_back(self.evaluate(connection.clone(), &script, item));
                     }
                 }
+                () = receiver.regression.notified(), if leaving.is_none() => {
+                    if let Err(failure) = self.restore(&connection, receiver).await {
+                        debug!(%failure, "the counter could not be lifted");
+                    }
+                }
                 _ = &mut driver, if leaving.is_none() => leaving = Some(Failure::closed()),
                 failure = &mut life, if leaving.is_none() => leaving = Some(failure),
             }
@@ -209,6 +224,18 @@ impl Commands {
             let reply = command.query_async(&mut connection).await;
             (item, reply)
         }
+    }
+
+    /// Lifts the counter to the last known id.
+    async fn restore(
+        &self,
+        connection: &MultiplexedConnection,
+        receiver: &Receiver,
+    ) -> Result<(), Failure> {
+        let last_id = receiver.connections.last().unwrap_or_default();
+        let mut restore = ::redis::cmd("EVAL");
+        restore.arg(script::RESTORE).arg(1).arg(self.route.channel()).arg(last_id);
+        Ok(restore.query_async(&mut connection.clone()).await?)
     }
 
     fn outcome(&self, reply: RedisResult<Reply>) -> Outcome {
@@ -254,6 +281,14 @@ impl Commands {
             }
         }
     }
+}
+
+/// Returns whether anybody has counted since the server was started, or sent by script.
+async fn has_counted(wire: &mut Wire) -> bool {
+    let info = wire.ask(&[b"INFO", b"commandstats"]).await.ok();
+    let info = info.as_ref().and_then(Value::text).unwrap_or_default();
+    let counts = ["cmdstat_incr:", "cmdstat_evalsha:"];
+    info.lines().any(|line| counts.iter().any(|count| line.starts_with(count)))
 }
 
 async fn load(connection: &MultiplexedConnection, is_sharded: bool) -> Result<String, Failure> {

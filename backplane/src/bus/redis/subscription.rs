@@ -80,6 +80,7 @@ impl Subscription {
             }
         })
         .await?;
+        receiver.connections.resubscribed();
         let before = self.remembered.lock().clone();
         let reached = match (before, now) {
             (Some(before), Some(_)) => {

@@ -1,0 +1,195 @@
+//! A counter that is lost, set back, or restored to less than others know: nothing is lost without a
+//! word, nothing comes twice, and nobody goes deaf.
+
+use std::time::Duration;
+
+use backplane::{Backplane, Connection, Event, Received, Target};
+use harness::{DEADLINE, Fault, Proxy, within};
+
+use super::server;
+use crate::farm::{
+    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
+    number, options, receive, send,
+};
+use crate::talk::Talk;
+
+const APP: &str = "ChatApp";
+
+#[tokio::test]
+async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let talk = Talk::among(join_many(&server.url(), APP, 3).await);
+    for command in [&["DEL", APP][..], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]] {
+        talk.goes_on(0, 100).await;
+        client.command(command).await;
+        talk.goes_on(1, 100).await;
+        talk.all_are_ready().await;
+    }
+    assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
+}
+
+#[tokio::test]
+async fn it_is_lifted_again_so_that_cursors_go_on() {
+    let server = server(&[]).await;
+    let one = join(&server.url(), APP).await;
+    let (mut ann, mut back) = (one.attach("ann", None), one.attach("back", None));
+    let mut client = server.client().await;
+    for number in 0..10 {
+        send(&one, Target::all(), number).await;
+    }
+    receive(&mut ann, 10).await;
+    receive(&mut back, 5).await;
+    let cursor = back.cursor();
+    drop(back);
+    let before = counter(&mut client).await;
+    client.command(&["DEL", APP]).await;
+    send(&one, Target::all(), 10).await;
+    harness::eventually(async || counter(&mut client).await >= before).await;
+    send(&one, Target::all(), 11).await;
+    assert_eq!(receive(&mut ann, 2).await, [10, 11]);
+    let mut back = one.attach_at("back", None, &[], cursor);
+    assert_eq!(receive(&mut back, 7).await, [5, 6, 7, 8, 9, 10, 11]);
+    nothing_more(&one, &mut [&mut ann, &mut back]).await;
+    assert_eq!(one.health().lost, 0);
+}
+
+#[tokio::test]
+async fn one_that_is_no_number_is_told_and_does_no_harm() {
+    let server = server(&[]).await;
+    let one = join(&server.url(), APP).await;
+    let mut ann = one.attach("ann", None);
+    let mut client = server.client().await;
+    send(&one, Target::all(), 1).await;
+    client.command(&["SET", APP, "a word"]).await;
+    let sent = within(DEADLINE, one.send(Target::all(), invocation(2))).await;
+    let error = sent.expect_err("it cannot be counted").to_string();
+    assert!(error.contains("not an integer"), "{error}");
+    client.command(&["DEL", APP]).await;
+    send(&one, Target::all(), 3).await;
+    assert_eq!(receive(&mut ann, 2).await, [1, 3]);
+    is_ready(&one).await;
+}
+
+/// A server that comes late to one that has lost its memory, after another, which knew less, has
+/// restored the counter and sent: its ids were given twice.
+#[tokio::test]
+async fn who_comes_late_is_told_that_ids_were_given_anew() {
+    for count in [3, 30] {
+        let mut server = server(&[]).await;
+        let network = Proxy::to(server.port()).await;
+        let url = format!("redis://127.0.0.1:{}", network.port());
+        let (late, mut bob) = attached(&url, "late").await;
+        for number in 0..10 {
+            send(&late, Target::all(), number).await;
+        }
+        receive(&mut bob, 10).await;
+        network.set(Fault::Closed);
+        is_disconnected(&late).await;
+        server.restart().await;
+        // It knows nothing of the time before, so it counts from 1.
+        let (early, mut ann) = attached(&server.url(), "early").await;
+        for number in 100..100 + count {
+            send(&early, Target::all(), number).await;
+        }
+        receive(&mut ann, count as usize).await;
+        network.set(Fault::None);
+        is_connected(&late).await;
+        send(&early, Target::all(), 200).await;
+        assert!(is_told(&mut bob, 200).await, "{count} were lost without a word");
+        assert!(late.health().lost > 0);
+        send(&late, Target::all(), 201).await;
+        assert_eq!(receive(&mut bob, 1).await, [201]);
+        assert_eq!(receive(&mut ann, 2).await, [200, 201]);
+        nothing_more(&late, &mut [&mut ann, &mut bob]).await;
+    }
+}
+
+/// All memory is lost while a server is away, and the counter has gone on from 1.
+#[tokio::test]
+async fn who_was_away_when_all_was_lost_is_told() {
+    let server = server(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", network.port());
+    let (away, mut bob) = attached(&url, "away").await;
+    for number in 0..20 {
+        send(&away, Target::all(), number).await;
+    }
+    receive(&mut bob, 20).await;
+    network.set(Fault::Closed);
+    is_disconnected(&away).await;
+    let mut client = server.client().await;
+    client.command(&["FLUSHALL"]).await;
+    let (other, mut ann) = attached(&server.url(), "other").await;
+    for number in 100..105 {
+        send(&other, Target::all(), number).await;
+    }
+    receive(&mut ann, 5).await;
+    network.set(Fault::None);
+    is_connected(&away).await;
+    send(&other, Target::all(), 200).await;
+    assert!(is_told(&mut bob, 200).await, "5 were lost without a word");
+    nothing_more(&away, &mut [&mut bob]).await;
+}
+
+#[tokio::test]
+async fn all_who_come_back_in_time_are_told_of_nothing() {
+    let mut server = server(&[]).await;
+    let farm = join_many(&server.url(), APP, 5).await;
+    let events: Vec<_> = farm.iter().map(crate::farm::events).collect();
+    let mut connections: Vec<_> =
+        farm.iter().enumerate().map(|(index, one)| one.attach(&index.to_string(), None)).collect();
+    for round in 0..3 {
+        for one in &farm {
+            send(one, Target::all(), round).await;
+        }
+        for connection in &mut connections {
+            assert_eq!(receive(connection, 5).await, [round; 5]);
+        }
+        server.kill();
+        for one in &farm {
+            is_disconnected(one).await;
+        }
+        server.restart().await;
+        for one in &farm {
+            is_connected(one).await;
+        }
+    }
+    for one in farm {
+        one.shutdown().await;
+    }
+    for events in events {
+        let gaps = events.await.expect("it does not panic").into_iter();
+        // A probe may have been taken that nobody got.
+        let restarts = gaps.filter(|event| matches!(event, Event::Restarted { .. })).count();
+        assert_eq!(restarts, 0, "the counter went back");
+    }
+}
+
+async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
+    let mut options = options();
+    options.probe_interval = Duration::from_secs(30);
+    let backplane = join_with(url, APP, options).await;
+    is_ready(&backplane).await;
+    let connection = backplane.attach(name, None);
+    (backplane, connection)
+}
+
+/// Returns whether a gap is told before this number comes.
+async fn is_told(connection: &mut Connection, end: u64) -> bool {
+    let mut is_told = false;
+    loop {
+        match within(DEADLINE, connection.recv_or_gap()).await.expect("attached") {
+            Received::Invocation(invocation) if number(&invocation) == end => return is_told,
+            Received::Gap(_) => is_told = true,
+            _ => {}
+        }
+    }
+}
+
+async fn counter(client: &mut harness::Client) -> u64 {
+    match client.command(&["GET", APP]).await.value() {
+        harness::Value::Bulk(digits) => String::from_utf8_lossy(digits).parse().expect("a number"),
+        _ => 0,
+    }
+}
