@@ -20,7 +20,8 @@ async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let talk = Talk::among(join_many(&server.url(), APP, 3).await);
-    for command in [&["DEL", APP][..], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]] {
+    let flush = ["SCRIPT", "FLUSH"];
+    for command in [&["DEL", APP][..], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP]] {
         talk.goes_on(0, 100).await;
         client.command(command).await;
         talk.goes_on(1, 100).await;
@@ -32,9 +33,11 @@ async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
 #[tokio::test]
 async fn it_is_lifted_again_so_that_cursors_go_on() {
     let server = server(&[]).await;
+    let mut client = server.client().await;
+    // Far from what it would come to by itself.
+    client.command(&["SET", APP, "100000"]).await;
     let one = join(&server.url(), APP).await;
     let (mut ann, mut back) = (one.attach("ann", None), one.attach("back", None));
-    let mut client = server.client().await;
     for number in 0..10 {
         send(&one, Target::all(), number).await;
     }

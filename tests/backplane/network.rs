@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use backplane::{Backplane, Target};
-use harness::{Fault, Proxy, eventually_within};
+use harness::{Fault, Proxy, SLOW_DEADLINE, eventually_within};
 
 use super::server;
-use crate::farm::{is_connected, is_ready, join_with, options, receive, send};
+use crate::farm::{
+    invocation, is_connected, is_disconnected, is_ready, join_with, options, receive, send,
+};
 
 const APP: &str = "ChatApp";
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -38,6 +40,28 @@ async fn a_dead_subscription_is_not_ready_within_two_intervals_and_is_made_anew(
         send(&one, Target::all(), 1).await;
         assert_eq!(receive(&mut ann, 1).await, [1]);
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_half_open_is_found_without_anything_being_sent() {
+    let server = server(&[]).await;
+    let proxy = Proxy::to(server.port()).await;
+    let mut options = options();
+    // No probe helps.
+    options.probe_interval = Duration::from_secs(600);
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let one = join_with(&url, APP, options).await;
+    is_ready(&one).await;
+    let mut ann = one.attach("ann", None);
+    let made = proxy.made();
+    proxy.set(Fault::BlackHole);
+    is_disconnected(&one).await;
+    proxy.set(Fault::None);
+    eventually_within(SLOW_DEADLINE, async || proxy.made() >= made + 2).await;
+    // The one may be there again before the other is found.
+    eventually_within(SLOW_DEADLINE, async || one.send(Target::all(), invocation(1)).await.is_ok())
+        .await;
+    assert_eq!(receive(&mut ann, 1).await, [1]);
 }
 
 #[tokio::test]

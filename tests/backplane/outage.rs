@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use backplane::{SendError, Target};
+use backplane::{Invocation, SendError, Target};
 use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, within};
 
 use super::server;
@@ -105,6 +105,26 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
         panic!("{outcomes:?}")
     };
     assert!(error.to_string().contains("2 messages wait: "), "{error}");
+}
+
+#[tokio::test]
+async fn what_waits_is_limited_in_bytes_too() {
+    let mut server = server(&[]).await;
+    let mut narrow = options();
+    narrow.queue.bytes = 1000;
+    narrow.queue.age = Duration::from_millis(200);
+    narrow.probe_interval = 10 * DEADLINE;
+    let one = join_with(&server.url(), APP, narrow).await;
+    is_ready(&one).await;
+    server.kill();
+    is_disconnected(&one).await;
+    let large = || Invocation::new("large", ["x".repeat(600)]).expect("an array");
+    let sends = (0..2).map(|_| one.send(Target::all(), large()));
+    let outcomes = within(DEADLINE, futures_util::future::join_all(sends)).await;
+    let Err(error @ SendError::QueueFull { messages: 1, .. }) = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
+    assert!(error.to_string().contains("queue is full, 1 messages wait: "), "{error}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! this supervisor connects again and again, for ever, and believes nothing: the subscription is
 //! confirmed before it counts, and at every interval it is asked for once more together with a sign
 //! of life. To subscribe to what one is subscribed to changes nothing, and repairs what was lost.
+//!
+//! An app has one channel, so there is one subscription, never a batch of them.
 
 use std::sync::Arc;
 
