@@ -123,6 +123,11 @@ impl Connections {
         self.table.lock().heard(sent, id);
     }
 
+    /// A message that was sent while the subscription stood has this id.
+    pub(crate) fn await_from(&self, id: u64) {
+        self.table.lock().await_from(id);
+    }
+
     /// The subscription was away.
     pub(crate) fn resubscribed(&self) {
         self.table.lock().resubscribed();

@@ -36,6 +36,8 @@ pub(crate) struct Store {
     /// Everything after this id is in the ring.
     floor: u64,
     last: Option<u64>,
+    /// Everything after this id should arrive, though nothing has yet.
+    awaited_after: u64,
     /// The last few payloads, by id and hash, to tell a message that comes twice from another one
     /// that got the same id.
     recent: VecDeque<(u64, u64)>,
@@ -98,6 +100,7 @@ impl Store {
             bytes: 0,
             floor: 0,
             last: None,
+            awaited_after: u64::MAX,
             recent: VecDeque::new(),
             anew: None,
             is_unbroken: false,
@@ -109,6 +112,12 @@ impl Store {
         self.last
     }
 
+    /// A message that was sent while the subscription stood has this id, so it should arrive, and
+    /// whatever comes after it.
+    pub(crate) fn await_from(&mut self, id: u64) {
+        self.awaited_after = self.awaited_after.min(id.saturating_sub(1));
+    }
+
     /// The subscription was away.
     pub(crate) fn resubscribed(&mut self) {
         self.is_unbroken = false;
@@ -118,10 +127,7 @@ impl Store {
     pub(crate) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
         let hash = hash(payload);
         let arrival = match self.last {
-            None => {
-                self.floor = id.saturating_sub(1);
-                Arrival::Next
-            }
+            None => self.begin(id),
             Some(last) if id > last => self.go_on(last, id),
             Some(_) if self.was_here(id, hash) => return Arrival::Known,
             Some(last) => self.go_back(last, id),
@@ -135,6 +141,17 @@ impl Store {
             }
         }
         arrival
+    }
+
+    /// The first id of all.
+    fn begin(&mut self, id: u64) -> Arrival {
+        self.floor = id.saturating_sub(1).min(self.awaited_after);
+        if id <= self.awaited_after {
+            return Arrival::Next;
+        }
+        let Some(gap) = Gap::between(self.awaited_after, id) else { return Arrival::Next };
+        self.push(Entry::Gap(gap, gap.to), 0);
+        Arrival::After(gap)
     }
 
     /// An id after the last one.
@@ -372,6 +389,20 @@ mod tests {
         store.keep(message(1 << 20));
         assert_eq!((store.entries.len(), store.bytes), (0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
+    }
+
+    #[test]
+    fn what_is_missing_before_the_first_message_is_a_gap_once_one_was_sent() {
+        for (sent, first, expected) in [
+            (None, 9, Arrival::Next),
+            (Some(9), 9, Arrival::Next),
+            (Some(9), 8, Arrival::Next),
+            (Some(7), 9, Arrival::After(Gap { from: 7, to: 8 })),
+        ] {
+            let mut store = store(10);
+            sent.into_iter().for_each(|id| store.await_from(id));
+            assert_eq!(store.arrive(first, &[]), expected, "{sent:?}");
+        }
     }
 
     #[test]

@@ -291,7 +291,8 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
         }
         let number = receiver.pulse.begin();
         let body = receiver.dialect.probe(&receiver.source, number);
-        if let Ok(Ok(_)) = timeout(every, bus.send(body)).await {
+        if let Ok(Ok(id)) = timeout(every, bus.send(body)).await {
+            receiver.connections.await_from(id);
             receiver.pulse.taken(number);
         }
         tokio::select! {

@@ -139,6 +139,10 @@ impl Table {
         arrival
     }
 
+    pub(super) fn await_from(&mut self, id: u64) {
+        self.store.await_from(id);
+    }
+
     pub(super) fn resubscribed(&mut self) {
         self.store.resubscribed();
     }
