@@ -34,6 +34,8 @@ pub enum Fault {
     BlackHole,
     /// What clients say arrives, and what the server says does not.
     Half,
+    /// Everything is answered, and no message comes: a server that forgot a subscription.
+    Deaf,
     /// Everything takes longer.
     Delay(Duration),
 }
@@ -44,6 +46,9 @@ struct Network {
     fault: Fault,
     cuts: usize,
 }
+
+/// How a message says what it is.
+const MESSAGE: &[u8] = b"\r\nmessage\r\n";
 
 impl Proxy {
     /// Starts a relay to a port on the loopback interface.
@@ -137,6 +142,9 @@ async fn carry(
         let fault = network.borrow().fault;
         is_dead |= fault == Fault::BlackHole || fault == Fault::Half && is_from_server;
         if is_dead {
+            continue;
+        }
+        if fault == Fault::Deaf && chunk[..count].windows(MESSAGE.len()).any(|at| at == MESSAGE) {
             continue;
         }
         if let Fault::Delay(delay) = fault {
