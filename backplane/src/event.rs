@@ -30,8 +30,10 @@ pub struct Gap {
 pub enum Event {
     /// Messages were sent that this server did not get.
     Gap(Gap),
-    /// The counter of ids went back: the broker has lost its memory, or another one took over.
-    /// What was sent shortly before may be lost without a trace.
+    /// The counter of ids went back: the broker has lost its memory, another one took over, or
+    /// somebody changed the key. It is lifted again, and cursors go on. What was missed meanwhile
+    /// follows as a [`Gap`](Self::Gap); what others were sent shortly before may be lost without a
+    /// trace.
     Restarted {
         /// The id that arrived last before.
         last: u64,

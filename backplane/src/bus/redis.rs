@@ -63,7 +63,8 @@ struct Patience {
     /// … and doubles up to this.
     pause_max: Duration,
     /// How long nothing is sent to a server that may have lost its memory. Longer than a pause, so
-    /// that all servers have told it the last id they know.
+    /// that all servers have told it the last id they know: an id that was given twice hides what
+    /// had it first.
     settle: Duration,
 }
 
