@@ -63,6 +63,12 @@ impl Mailbox {
         reader.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether half of what may wait has room still, or nobody reads any more.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state.lock();
+        state.end.is_some() || state.items.len() + INVOCATIONS_MAX / 2 <= self.items_max
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().items.is_empty()
     }

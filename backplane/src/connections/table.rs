@@ -211,8 +211,7 @@ impl Table {
     }
 
     pub(super) fn have_room(&self) -> bool {
-        let mut queues = self.attached.values().map(|attached| &attached.queue);
-        queues.all(|queue| queue.is_closed() || queue.capacity() >= INVOCATIONS_MAX / 2)
+        self.attached.values().all(|attached| attached.mailbox.has_room())
     }
 
     pub(super) fn len(&self) -> usize {
