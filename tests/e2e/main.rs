@@ -17,6 +17,7 @@
 //! | `ordering`      | every message once and all in one order, on one and on several threads  |
 //! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
 //! | `replay`        | what a subscriber missed, on channels that are remembered               |
+//! | `script_patterns` | patterns that would match for ever                                  |
 //! | `scripts`       | nothing comes between what a script does, and what happens if it takes long |
 //! | `shutdown`      | SIGTERM                                                                 |
 //! | `workers`       | what one client does to others holds on whatever thread they are        |
@@ -39,6 +40,7 @@ mod operation;
 mod ordering;
 mod pubsub;
 mod replay;
+mod script_patterns;
 mod scripts;
 mod shutdown;
 mod workers;

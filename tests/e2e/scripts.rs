@@ -52,16 +52,6 @@ async fn a_script_that_does_not_end_is_killed() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_takes_for_ever_keeps_nobody_waiting() {
-    let server = server(&[]).await;
-    let script = "return string.find(string.rep('a', 100), string.rep('a-', 50) .. 'b')";
-    let (mut runner, mut operator) = occupied(&server, script).await;
-    assert_eq!(operator.command(&["SCRIPT", "KILL"]).await, ok());
-    let reply = runner.read_reply().await;
-    assert!(is_error(&reply, "ERR Script killed by user with SCRIPT KILL"), "{reply:?}");
-}
-
-#[tokio::test]
 async fn a_script_that_has_written_ends_with_the_server_only() {
     let mut server = server(&[]).await;
     let script = "redis.call('set', 'k', 'v') while true do end";

@@ -1,0 +1,19 @@
+//! Patterns in scripts, which hold up a `redis-server` until they end.
+
+use harness::{eventually, ok};
+
+use super::server;
+
+#[tokio::test]
+async fn a_pattern_that_takes_for_ever_keeps_nobody_waiting() {
+    let server = server(&[]).await;
+    let script = "return string.find(string.rep('a', 100), string.rep('a-', 50) .. 'b')";
+    let mut operator = server.client().await;
+    operator.command(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await;
+    let mut runner = server.client().await;
+    runner.send(&["EVAL", script, "0"]).await;
+    eventually(async || operator.command(&["PING"]).await.text().starts_with("BUSY")).await;
+    assert_eq!(operator.command(&["SCRIPT", "KILL"]).await, ok());
+    let reply = runner.read_reply().await;
+    assert!(reply.text().starts_with("ERR Script killed by user"), "{reply:?}");
+}
