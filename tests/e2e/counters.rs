@@ -167,11 +167,12 @@ async fn a_damaged_file_is_refused_and_left_alone() {
     std::fs::write(&path, "damaged\n").expect("it can be written");
     let arguments =
         ["--port".to_owned(), "0".to_owned(), "--counters-file".to_owned(), path_text(&path)];
-    let mut process = Process::start(Command::new(broker_bin()).args(&arguments));
-    assert_eq!(process.exited(DEADLINE).await.code(), Some(1));
+    let finished = Process::run(Command::new(broker_bin()).args(&arguments), DEADLINE).await;
+    assert_eq!(finished.code, Some(1));
     let said = "expected a counters file of version 1, found something else";
-    assert!(process.stderr().contains(said), "{}", process.transcript());
-    assert!(!process.transcript().contains("Failed listening"), "{}", process.transcript());
+    assert!(finished.stderr.contains(said), "{finished:?}");
+    assert!(!finished.stdout.contains("Failed listening"), "{finished:?}");
+    assert!(!finished.stderr.contains("Failed listening"), "{finished:?}");
     assert_eq!(std::fs::read(&path).expect("it is there"), b"damaged\n");
 }
 
