@@ -7,6 +7,7 @@
 //! Members enter and leave only through [`crate::broker::Broker`], which keeps the registry equal
 //! to what stands here.
 
+mod delivery;
 mod run;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -19,8 +20,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+pub(crate) use self::delivery::Deliveries;
+use self::delivery::Item;
 use self::run::Run;
-use crate::broker::{Entrance, HeldOrder, Taken};
+use crate::broker::{Entrance, HeldOrder};
 use crate::command::Recent;
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
@@ -51,8 +54,11 @@ pub(crate) struct Audience {
     pub(crate) effects: Vec<Effect>,
     /// The order, while a transaction holds it.
     pub(crate) held: Option<HeldOrder>,
-    /// Those to wake when it is let go.
-    to_wake: Vec<Waker>,
+    /// Those to wake when it is let go and the requests of a read are done.
+    pub(crate) to_wake: Vec<Waker>,
+    /// What the worker took from its inbox; empty but for the moment between that and
+    /// [`Audience::take_in`].
+    pub(crate) taken: Deliveries,
     pub(crate) tally: Tally,
     pub(crate) recent: Recent,
     /// A worker that is behind with what the request of the moment has published.
@@ -118,17 +124,6 @@ pub(crate) struct Mail {
     flush: Option<Waker>,
 }
 
-/// What one worker gets from others.
-#[derive(Clone, Debug)]
-pub(crate) enum Delivery {
-    Message {
-        published: Arc<Published>,
-        to: Listeners,
-    },
-    /// A client's copy of a key is stale.
-    Stale(Stale),
-}
-
 /// Which of a worker's members get a message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listeners {
@@ -173,6 +168,7 @@ impl Audience {
             effects: Vec::new(),
             held: None,
             to_wake: Vec::new(),
+            taken: Deliveries::default(),
             tally: Tally::default(),
             recent: Recent::default(),
             behind: None,
@@ -186,11 +182,6 @@ impl Audience {
     pub(crate) fn set_config(&mut self, config: Arc<Config>) {
         self.mail.subscriber_limit = config.client_output_buffer_limit.pubsub;
         self.config = config;
-    }
-
-    /// Remembers whom to wake when the order is let go.
-    pub(crate) fn wake_later(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        self.to_wake.extend(wakers);
     }
 
     pub(crate) fn wake(&mut self) {
@@ -271,15 +262,17 @@ impl Audience {
         }
     }
 
-    /// Queues what came from other workers, whose clients are woken at the end of the turn.
-    pub(crate) fn take_in(&mut self, taken: Taken) {
-        self.wake_later(taken.waiting);
-        for delivery in taken.deliveries {
-            match delivery {
-                Delivery::Message { published, to } => self.deliver(published.content(), &to),
-                Delivery::Stale(stale) => self.tell_stale(&stale),
-            }
+    /// Queues what was taken from the inbox, which most often is nothing.
+    pub(crate) fn take_in(&mut self) {
+        if self.taken.is_empty() {
+            return;
         }
+        let mut taken = std::mem::take(&mut self.taken);
+        taken.drain(|item| match item {
+            Item::Message(content, to) => self.deliver(content, to),
+            Item::Stale(stale) => self.tell_stale(stale),
+        });
+        self.taken = taken;
     }
 
     /// Tells a client of this worker that a copy of its is stale, if it is there and can be told.
@@ -565,9 +558,23 @@ impl Published {
     }
 }
 
+impl Listeners {
+    /// Adds those of the channel itself, or those of a pattern.
+    pub(crate) fn add(&mut self, pattern: Option<&Name>) {
+        match pattern {
+            Some(pattern) => self.patterns.push(pattern.clone()),
+            None => self.channel = true,
+        }
+    }
+
+    pub(crate) fn is_nobody(&self) -> bool {
+        !self.channel && self.patterns.is_empty()
+    }
+}
+
 impl Content<'_> {
     /// Whether its frame is shared rather than copied.
-    fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.channel.len() + self.payload.len() >= SHARED_BYTES_MIN
     }
 }

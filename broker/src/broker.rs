@@ -9,37 +9,40 @@
 //! The critical section moves pointers and nothing else, and wakes nobody.
 
 mod exclusion;
+mod inbox;
 mod keys;
 mod numbered;
+mod reach;
 
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
-use smallvec::SmallVec;
 
 pub(crate) use self::exclusion::Entrance;
 use self::exclusion::Exclusion;
 #[cfg(feature = "lua")]
 pub(crate) use self::exclusion::{Exclusive, ScriptRun};
+use self::inbox::{INBOX_BYTES_MAX, Inbox};
 pub(crate) use self::keys::View;
 pub use self::numbered::NumberError;
-use crate::audience::{Audience, Content, Delivery, Listeners, Member};
+use self::reach::{Reach, Route};
+use crate::audience::{Audience, Content, Member};
 use crate::config::ReplayRule;
 use crate::counters::CountersFile;
 use crate::keyspace::Keyspace;
-use crate::message::{Message, Name, Published, Space};
+use crate::message::{Name, Space};
 use crate::pattern;
 use crate::patterns::Patterns;
-use crate::registry::{Interest, Place, Registry, WorkerId};
+use crate::registry::{Place, Registry, WorkerId};
 use crate::replay::{Epoch, Remembered, Replay};
 use crate::stats::Stats;
-use crate::subscriber::{Mailbox, Push, Subscriber};
+use crate::subscriber::{Mailbox, Subscriber};
 
 /// Knows who is subscribed to what, and hands every message to them.
 ///
@@ -79,62 +82,15 @@ pub(crate) type HeldOrder = ArcMutexGuard<RawMutex, Order>;
 #[derive(Default)]
 pub(crate) struct Order {
     patterns: Patterns,
+    /// By the number of the worker, as routes are.
     inboxes: Vec<Inbox>,
+    routes: Vec<Route>,
     replay: Replay,
     keyspace: Keyspace,
     /// Milliseconds since 1970 when it was taken to be held: time stands still for a transaction.
     time: u64,
 }
 
-/// What other threads have for one worker, and what it needs when it publishes.
-#[derive(Default)]
-struct Inbox {
-    deliveries: Vec<Delivery>,
-    /// Bytes of the messages among them.
-    bytes: usize,
-    /// Publishers that wait until there is room.
-    waiting: Vec<Waker>,
-    worker: Option<Waker>,
-    taken: bool,
-    route: Route,
-}
-
-/// What a worker took from its inbox.
-pub(crate) struct Taken {
-    pub(crate) deliveries: Vec<Delivery>,
-    /// Those who waited for room.
-    pub(crate) waiting: Vec<Waker>,
-}
-
-/// Where the worker's last message went, if it did not leave the worker: most often the next one
-/// is for the same channel. Forgotten whenever somebody joins or leaves.
-#[derive(Default)]
-struct Route {
-    space: Option<Space>,
-    channel: Vec<u8>,
-    receivers: usize,
-}
-
-/// Who gets a message, as far as the publisher has to care.
-#[derive(Default)]
-struct Reach {
-    receivers: usize,
-    /// On the publisher's own worker.
-    here: Listeners,
-    /// Those to wake once the order is unlocked.
-    wake: SmallVec<[Waker; 4]>,
-    /// The message, if others have it as well.
-    published: Option<Arc<Published>>,
-    /// A worker that has got too much.
-    behind: Option<WorkerId>,
-}
-
-/// Bytes of messages that a worker may have got from others and not taken yet before those who
-/// publish have to wait. What lies about longer is no longer in the processors' caches when it is
-/// written, and takes memory.
-const INBOX_BYTES_MAX: usize = 256 * 1024;
-/// A longer channel is looked up each time.
-const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 /// Redis' default limit for subscribers, `client-output-buffer-limit pubsub 32mb`.
 const MAILBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -180,11 +136,14 @@ impl Broker {
             payload: &payload,
             shared: None,
         };
+        let mut wake = Vec::new();
         let mut order = self.shared.order.lock();
         order.replay.add(content.channel, || payload.clone());
-        let reach = self.reach(&mut order, None, content, || payload.clone());
+        let reach = self.reach(&mut order, None, content, &mut wake, || payload.clone());
         drop(order);
-        self.published(reach).receivers
+        wake.into_iter().for_each(Waker::wake);
+        self.count(&reach);
+        reach.receivers
     }
 
     /// Subscribes to a channel.
@@ -279,6 +238,7 @@ impl Broker {
             Some(free) => free,
             None => {
                 order.inboxes.push(Inbox::default());
+                order.routes.push(Route::default());
                 order.inboxes.len() - 1
             }
         };
@@ -291,28 +251,6 @@ impl Broker {
     pub(crate) fn close_inbox(&self, worker: WorkerId) {
         let closed = std::mem::take(&mut self.shared.order.lock().inboxes[worker.index()]);
         closed.waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// Returns what other threads published, once there is something.
-    pub(crate) fn poll_inbox(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<Taken> {
-        let mut order = self.shared.order.lock();
-        let inbox = &mut order.inboxes[worker.index()];
-        if inbox.deliveries.is_empty() {
-            inbox.worker = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(inbox.take())
-    }
-
-    /// Returns once a worker is not far behind with what others publish.
-    pub(crate) fn poll_room(&self, worker: WorkerId, cx: &Context<'_>) -> Poll<()> {
-        let mut order = self.shared.order.lock();
-        let inbox = &mut order.inboxes[worker.index()];
-        if inbox.bytes < INBOX_BYTES_MAX {
-            return Poll::Ready(());
-        }
-        inbox.waiting.push(cx.waker().clone());
-        Poll::Pending
     }
 
     /// Delivers what lies in the worker's inbox.
@@ -329,21 +267,28 @@ impl Broker {
         payload: &[u8],
     ) -> usize {
         let content = Content { space, channel, payload, shared: None };
-        let reach = self.settle(audience, |order, worker| {
-            if space == Space::Channels && !order.replay.is_off() {
-                order.replay.add(channel, || Bytes::copy_from_slice(payload));
-            }
-            let route = &order.inboxes[worker.index()].route;
-            if let Some(receivers) = route.find(space, channel) {
-                return Reach::here(receivers);
-            }
-            let reach =
-                self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload));
-            order.inboxes[worker.index()].route.remember(space, channel, &reach);
-            reach
-        });
-        let reach = if audience.held.is_some() { reach.woken_by(audience) } else { reach.woken() };
-        if space != Space::Monitor {
+        let reach = self.settle(audience, |order, audience| self.hand_on(order, audience, content));
+        self.deliver(audience, content, reach)
+    }
+
+    /// Hands a message of a worker to the others, and remembers it where that is wished.
+    fn hand_on(&self, order: &mut Order, audience: &mut Audience, content: Content<'_>) -> Reach {
+        let Content { space, channel, payload, .. } = content;
+        let copy = || Bytes::copy_from_slice(payload);
+        if space == Space::Channels && !order.replay.is_off() {
+            order.replay.add(channel, copy);
+        }
+        let (own, wake) = (audience.worker(), &mut audience.to_wake);
+        match order.follow_route(own, content, wake) {
+            Some(reach) => reach,
+            None => self.reach(order, Some(own), content, wake, copy),
+        }
+    }
+
+    /// Delivers a message of a worker to those who are there, after all that came before it. Others
+    /// are woken once for all requests of a read.
+    fn deliver(&self, audience: &mut Audience, content: Content<'_>, reach: Reach) -> usize {
+        if content.space != Space::Monitor {
             audience.tally.published += 1;
             audience.tally.delivered += reach.receivers as u64;
         }
@@ -364,8 +309,8 @@ impl Broker {
         member: &Rc<Member>,
         channel: &[u8],
     ) -> Name {
-        let name = self.settle(audience, |order, worker| {
-            self.add(order, space, channel, Place::Worker(worker))
+        let name = self.settle(audience, |order, audience| {
+            self.add(order, space, channel, Place::Worker(audience.worker()))
         });
         audience.join(space, name.clone(), member);
         name
@@ -378,8 +323,8 @@ impl Broker {
         member: &Member,
         channel: &Name,
     ) {
-        self.settle(audience, |order, worker| {
-            self.remove(order, space, channel, &Place::Worker(worker));
+        self.settle(audience, |order, audience| {
+            self.remove(order, space, channel, &Place::Worker(audience.worker()));
         });
         audience.leave(space, channel, member);
     }
@@ -390,16 +335,16 @@ impl Broker {
         member: &Rc<Member>,
         pattern: &[u8],
     ) -> Name {
-        let name = self.settle(audience, |order, worker| {
-            self.add_pattern(order, pattern, Place::Worker(worker))
+        let name = self.settle(audience, |order, audience| {
+            self.add_pattern(order, pattern, Place::Worker(audience.worker()))
         });
         audience.join_pattern(name.clone(), member);
         name
     }
 
     pub(crate) fn leave_pattern(&self, audience: &mut Audience, member: &Member, pattern: &Name) {
-        self.settle(audience, |order, worker| {
-            self.remove_pattern(order, pattern, &Place::Worker(worker));
+        self.settle(audience, |order, audience| {
+            self.remove_pattern(order, pattern, &Place::Worker(audience.worker()));
         });
         audience.leave_pattern(pattern, member);
     }
@@ -478,18 +423,31 @@ impl Broker {
     fn settle<R>(
         &self,
         audience: &mut Audience,
-        change: impl FnOnce(&mut Order, WorkerId) -> R,
+        change: impl FnOnce(&mut Order, &mut Audience) -> R,
     ) -> R {
-        let worker = audience.worker();
-        let change = |order: &mut Order| (change(order, worker), order.take_inbox(worker));
-        let (result, taken) = match &mut audience.held {
-            Some(order) => change(order),
-            None => change(&mut self.shared.order.lock()),
-        };
-        if let Some(taken) = taken {
-            audience.take_in(taken);
-        }
+        let result = self.with_order(audience, |order, audience| {
+            let result = change(order, audience);
+            order.inboxes[audience.worker().index()].take(audience);
+            result
+        });
+        audience.take_in();
         result
+    }
+
+    /// Calls `see` with the order, which a transaction may hold already.
+    fn with_order<R>(
+        &self,
+        audience: &mut Audience,
+        see: impl FnOnce(&mut Order, &mut Audience) -> R,
+    ) -> R {
+        match audience.held.take() {
+            Some(mut order) => {
+                let result = see(&mut order, audience);
+                audience.held = Some(order);
+                result
+            }
+            None => see(&mut self.shared.order.lock(), audience),
+        }
     }
 
     fn add(&self, order: &mut Order, space: Space, channel: &[u8], place: Place) -> Name {
@@ -515,173 +473,16 @@ impl Broker {
         self.shared.patterns.store(order.patterns.len(), Ordering::Relaxed);
     }
 
-    /// Finds who gets a message, and hands it to all but the publisher's own worker.
-    fn reach(
-        &self,
-        order: &mut Order,
-        own: Option<WorkerId>,
-        content: Content<'_>,
-        payload: impl FnOnce() -> Bytes,
-    ) -> Reach {
-        let mut reach = Reach::default();
-        let mut post = Post {
-            own,
-            content,
-            payload: Some(payload),
-            published: None,
-            waiting: SmallVec::new(),
-        };
-        self.registry(content.space)
-            .with(content.channel, |_, interest| post.add(interest, None, &mut reach));
-        if content.space == Space::Channels {
-            order.patterns.each_matching(content.channel, |pattern, interest| {
-                post.add(interest, Some(pattern), &mut reach);
-            });
-        }
-        post.hand_over(order, &mut reach);
-        reach
-    }
-
-    /// Counts a message, and wakes those who have something to do now.
-    fn published(&self, reach: Reach) -> Reach {
+    /// Counts a message that no worker has published.
+    fn count(&self, reach: &Reach) {
         self.shared.stats.messages_published.add(1);
         self.shared.stats.messages_delivered.add(reach.receivers as u64);
-        reach.woken()
-    }
-}
-
-impl Reach {
-    /// Only listeners of the channel, and all on the publisher's own worker.
-    fn here(receivers: usize) -> Self {
-        let here = Listeners { channel: receivers > 0, ..Listeners::default() };
-        Self { receivers, here, ..Self::default() }
-    }
-
-    fn is_only_here(&self) -> bool {
-        self.published.is_none() && self.here.patterns.is_empty()
-    }
-
-    /// Leaves it to the audience to wake them, since the order is held.
-    fn woken_by(mut self, audience: &mut Audience) -> Self {
-        audience.wake_later(std::mem::take(&mut self.wake));
-        self
-    }
-
-    /// Wakes those who have something to do now.
-    fn woken(mut self) -> Self {
-        self.wake.drain(..).for_each(Waker::wake);
-        self
-    }
-}
-
-/// A message on its way to everyone but the publisher's own worker.
-struct Post<'a, P> {
-    own: Option<WorkerId>,
-    content: Content<'a>,
-    payload: Option<P>,
-    published: Option<Arc<Published>>,
-    waiting: SmallVec<[(WorkerId, Listeners); 4]>,
-}
-
-impl<P: FnOnce() -> Bytes> Post<'_, P> {
-    /// Adds those who listen to the channel, or by `pattern`.
-    fn add(&mut self, interest: &Interest, pattern: Option<&Name>, reach: &mut Reach) {
-        for (worker, clients) in interest.workers() {
-            reach.receivers += clients as usize;
-            if self.own == Some(worker) {
-                reach.here.add(pattern);
-                continue;
-            }
-            match self.waiting.iter_mut().find(|(known, _)| *known == worker) {
-                Some((_, listeners)) => listeners.add(pattern),
-                None => {
-                    let mut listeners = Listeners::default();
-                    listeners.add(pattern);
-                    self.waiting.push((worker, listeners));
-                }
-            }
-        }
-        for mailbox in interest.mailboxes() {
-            let message = Message::new(self.published(), pattern.cloned());
-            if let Push::Queued(reader) = mailbox.push(message) {
-                reach.receivers += 1;
-                reach.wake.extend(reader);
-            }
-        }
-    }
-
-    fn hand_over(mut self, order: &mut Order, reach: &mut Reach) {
-        for (worker, to) in std::mem::take(&mut self.waiting) {
-            let inbox = &mut order.inboxes[worker.index()];
-            inbox.deliveries.push(Delivery::Message { published: self.published(), to });
-            inbox.bytes += self.content.payload.len();
-            if inbox.bytes >= INBOX_BYTES_MAX {
-                reach.behind = Some(worker);
-            }
-            reach.wake.extend(inbox.worker.take());
-        }
-        reach.published = self.published;
-    }
-
-    fn published(&mut self) -> Arc<Published> {
-        let Content { space, channel, .. } = self.content;
-        let payload = &mut self.payload;
-        let published = self.published.get_or_insert_with(|| {
-            let payload = payload.take().expect("taken here only, and once")();
-            Arc::new(Published::new(space, Name::from(channel), payload))
-        });
-        published.clone()
     }
 }
 
 impl Order {
-    /// Takes what lies in a worker's inbox, which most often is nothing.
-    fn take_inbox(&mut self, worker: WorkerId) -> Option<Taken> {
-        let inbox = &mut self.inboxes[worker.index()];
-        (!inbox.deliveries.is_empty()).then(|| inbox.take())
-    }
-
     fn forget_routes(&mut self) {
-        self.inboxes.iter_mut().for_each(|inbox| inbox.route.space = None);
-    }
-}
-
-impl Inbox {
-    fn take(&mut self) -> Taken {
-        self.bytes = 0;
-        Taken {
-            deliveries: std::mem::take(&mut self.deliveries),
-            waiting: std::mem::take(&mut self.waiting),
-        }
-    }
-}
-
-impl Route {
-    fn find(&self, space: Space, channel: &[u8]) -> Option<usize> {
-        (self.space == Some(space) && self.channel == channel).then_some(self.receivers)
-    }
-
-    fn remember(&mut self, space: Space, channel: &[u8], reach: &Reach) {
-        self.space = None;
-        if reach.is_only_here() && channel.len() <= ROUTE_CHANNEL_BYTES_MAX {
-            self.space = Some(space);
-            self.channel.clear();
-            self.channel.extend_from_slice(channel);
-            self.receivers = reach.receivers;
-        }
-    }
-}
-
-impl Listeners {
-    fn add(&mut self, pattern: Option<&Name>) {
-        match pattern {
-            Some(pattern) => self.patterns.push(pattern.clone()),
-            None => self.channel = true,
-        }
-    }
-
-    fn is_nobody(&self) -> bool {
-        !self.channel && self.patterns.is_empty()
+        self.routes.iter_mut().for_each(Route::forget);
     }
 }
 

@@ -286,16 +286,14 @@ impl Worker {
 
     /// Delivers what other threads publish.
     async fn take_inbox(self: Rc<Self>) {
-        let id = self.audience.borrow().worker();
         loop {
-            let taken = poll_fn(|cx| {
+            poll_fn(|cx| {
                 ready!(self.poll_enter(cx));
-                let taken = self.host.broker.poll_inbox(id, cx);
+                let taken = self.host.broker.poll_inbox(&mut self.audience.borrow_mut(), cx);
                 self.leave_gate();
                 taken
             })
             .await;
-            self.audience.borrow_mut().take_in(taken);
             tokio::task::yield_now().await;
         }
     }

@@ -5,13 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
-
-use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::{Broker, Order};
-use crate::audience::{Audience, Content, Delivery};
+use crate::audience::{Audience, Content};
 use crate::clock::since_1970;
 use crate::counters::CountersFile;
 use crate::keyspace::{Event, Keys, Keyspace, News, Queue, Scope};
@@ -32,12 +28,13 @@ pub(crate) struct View {
 const EXPIRED_AT_ONCE_MAX: usize = 64;
 
 impl View {
-    fn scope(self, audience: &Audience) -> Scope {
+    /// Returns how the client sees the keys at this moment.
+    pub(super) fn scope(self, audience: &Audience) -> Scope {
         let Self { database, touches, client } = self;
         let config = &audience.config;
         Scope {
             database,
-            now: 0,
+            now: time(audience),
             events: config.notify_keyspace_events,
             touches,
             client,
@@ -57,10 +54,7 @@ impl Broker {
         run: impl FnOnce(&mut Keys<'_>) -> R,
     ) -> R {
         let scope = view.scope(audience);
-        self.with_keyspace(
-            audience,
-            |keyspace, now| run(&mut keyspace.keys(Scope { now, ..scope })),
-        )
+        self.with_keyspace(audience, |keyspace, _| run(&mut keyspace.keys(scope)))
     }
 
     /// The same for what is not about one database. `run` is told what time it is.
@@ -69,35 +63,27 @@ impl Broker {
         audience: &mut Audience,
         run: impl FnOnce(&mut Keyspace, u64) -> R,
     ) -> R {
-        match audience.held.take() {
-            Some(mut order) => {
-                let now = order.time;
-                let result = run(&mut order.keyspace, now);
-                let wake = self.tell(&mut order, audience);
-                audience.wake_later(wake);
-                audience.held = Some(order);
-                result
-            }
-            None => {
-                let now = now();
-                let mut order = self.shared.order.lock();
-                let result = run(&mut order.keyspace, now);
+        let now = time(audience);
+        let is_transaction = audience.held.is_some();
+        let result = self.with_order(audience, |order, audience| {
+            let result = run(&mut order.keyspace, now);
+            if !is_transaction {
                 order.keyspace.end_command();
-                let wake = self.tell(&mut order, audience);
-                drop(order);
-                self.write_counters();
-                wake.into_iter().for_each(Waker::wake);
-                result
             }
+            self.tell(order, audience);
+            result
+        });
+        if !is_transaction {
+            self.write_counters();
         }
+        result
     }
 
     /// Tells what waits for the end of a transaction.
     pub(super) fn end_transaction(&self, audience: &mut Audience) {
         if let Some(mut order) = audience.held.take() {
             order.keyspace.end_command();
-            let wake = self.tell(&mut order, audience);
-            audience.wake_later(wake);
+            self.tell(&mut order, audience);
             drop(order);
             self.write_counters();
         }
@@ -154,9 +140,8 @@ impl Broker {
     /// Removes some of the keys whose time is over, and returns whether there may be more.
     pub(crate) fn expire_keys(&self, audience: &mut Audience) -> bool {
         let scope = View::default().scope(audience);
-        let removed = self.with_keyspace(audience, |keyspace, now| {
-            keyspace.expire(Scope { now, ..scope }, EXPIRED_AT_ONCE_MAX)
-        });
+        let removed =
+            self.with_keyspace(audience, |keyspace, _| keyspace.expire(scope, EXPIRED_AT_ONCE_MAX));
         removed == EXPIRED_AT_ONCE_MAX
     }
 
@@ -165,47 +150,36 @@ impl Broker {
         self.shared.key_bytes.load(Ordering::Relaxed)
     }
 
-    /// Tells of what has just changed, and returns whom to wake.
-    fn tell(&self, order: &mut Order, audience: &mut Audience) -> SmallVec<[Waker; 4]> {
+    /// Tells of what has just changed.
+    pub(super) fn tell(&self, order: &mut Order, audience: &mut Audience) {
         self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
-        let mut wake = SmallVec::new();
         if !order.keyspace.has_news() {
-            return wake;
+            return;
         }
         for news in order.keyspace.take_news() {
             match news {
-                News::Event(event) => self.publish_event(order, audience, &event, &mut wake),
+                News::Event(event) => self.publish_event(order, audience, &event),
                 News::Stale(stale) if stale.to.worker == audience.worker() => {
-                    if let Some(taken) = order.take_inbox(stale.to.worker) {
-                        audience.take_in(taken);
-                    }
+                    order.inboxes[stale.to.worker.index()].take(audience);
+                    audience.take_in();
                     audience.tell_stale(&stale);
                 }
                 News::Stale(stale) => {
                     let inbox = &mut order.inboxes[stale.to.worker.index()];
-                    inbox.deliveries.push(Delivery::Stale(stale));
-                    wake.extend(inbox.worker.take());
+                    inbox.deliveries.push_stale(stale);
+                    audience.to_wake.extend(inbox.worker.take());
                 }
             }
         }
-        wake
     }
 
-    fn publish_event(
-        &self,
-        order: &mut Order,
-        audience: &mut Audience,
-        event: &Event,
-        wake: &mut SmallVec<[Waker; 4]>,
-    ) {
+    fn publish_event(&self, order: &mut Order, audience: &mut Audience, event: &Event) {
         let classes = audience.config.notify_keyspace_events;
         if classes.by_key() {
-            let channel = event.key_channel();
-            wake.extend(self.publish_held(order, audience, &channel, event.name.as_bytes()));
+            self.publish_held(order, audience, &event.key_channel(), event.name.as_bytes());
         }
         if classes.by_event() {
-            let channel = event.event_channel();
-            wake.extend(self.publish_held(order, audience, &channel, &event.key));
+            self.publish_held(order, audience, &event.event_channel(), &event.key);
         }
     }
 
@@ -215,22 +189,18 @@ impl Broker {
         audience: &mut Audience,
         channel: &[u8],
         payload: &[u8],
-    ) -> SmallVec<[Waker; 4]> {
+    ) {
         let content = Content { space: Space::Channels, channel, payload, shared: None };
-        let worker = audience.worker();
-        order.replay.add(channel, || Bytes::copy_from_slice(payload));
-        let reach = self.reach(order, Some(worker), content, || Bytes::copy_from_slice(payload));
-        audience.tally.published += 1;
-        audience.tally.delivered += reach.receivers as u64;
-        if let Some(taken) = order.take_inbox(worker) {
-            audience.take_in(taken);
-        }
-        if !reach.here.is_nobody() {
-            let shared = reach.published.as_deref();
-            audience.deliver(Content { shared, ..content }, &reach.here);
-        }
-        reach.wake
+        let reach = self.hand_on(order, audience, content);
+        order.inboxes[audience.worker().index()].take(audience);
+        audience.take_in();
+        self.deliver(audience, content, reach);
     }
+}
+
+/// Milliseconds since 1970, which stand still within a transaction.
+fn time(audience: &Audience) -> u64 {
+    audience.held.as_ref().map_or_else(now, |order| order.time)
 }
 
 /// Milliseconds since 1970.

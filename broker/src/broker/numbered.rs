@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::keys::now;
 use super::{Broker, Order};
-use crate::audience::{Content, Delivery};
+use crate::audience::Content;
 use crate::keyspace::{EventClasses, Keys, Look, News, Scope, Value};
 use crate::message::Space;
 
@@ -53,15 +52,16 @@ impl Broker {
         let number = count(&mut order.keyspace.keys(scope()), channel)?;
         order.keyspace.end_command();
         self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
-        let wake = tell_elsewhere(&mut order);
+        let mut wake = Vec::new();
+        tell_elsewhere(&mut order, &mut wake);
         let payload = payload(number);
         let content = Content { space: Space::Channels, channel, payload: &payload, shared: None };
         order.replay.add(channel, || payload.clone());
-        let reach = self.reach(&mut order, None, content, || payload.clone());
+        let reach = self.reach(&mut order, None, content, &mut wake, || payload.clone());
         drop(order);
         self.write_counters();
         wake.into_iter().for_each(Waker::wake);
-        self.published(reach);
+        self.count(&reach);
         Ok(number)
     }
 }
@@ -91,15 +91,13 @@ fn count(keys: &mut Keys<'_>, key: &[u8]) -> Result<u64, NumberError> {
     Ok(number)
 }
 
-/// Tells those who keep a copy of the key, and returns whom to wake.
-fn tell_elsewhere(order: &mut Order) -> SmallVec<[Waker; 4]> {
-    let mut wake = SmallVec::new();
+/// Tells those who keep a copy of the key, and adds whom to wake.
+fn tell_elsewhere(order: &mut Order, wake: &mut Vec<Waker>) {
     for news in order.keyspace.take_news() {
         if let News::Stale(stale) = news {
             let inbox = &mut order.inboxes[stale.to.worker.index()];
-            inbox.deliveries.push(Delivery::Stale(stale));
+            inbox.deliveries.push_stale(stale);
             wake.extend(inbox.worker.take());
         }
     }
-    wake
 }
