@@ -25,9 +25,10 @@ fn main() -> ExitCode {
             let all: Vec<&str> = others.iter().map(|name| &**name).chain(["news:*"]).collect();
             publishing(1, "PSUBSCRIBE", &all);
         }
+        "script" => scripts(10),
         "encode" => encoding(),
         _ => {
-            eprintln!("expects decode, publish-1, publish-100, publish-pattern or encode");
+            eprintln!("expects decode, publish-1, publish-100, publish-pattern, script or encode");
             return ExitCode::FAILURE;
         }
     }
@@ -76,6 +77,28 @@ fn publishing(subscribers: usize, command: &str, names: &[&str]) {
     let publisher = sessions.connect();
     sessions.flush();
     let batch = batch();
+    let least = PIPELINE * subscribers * (CHANNEL.len() + PAYLOAD.len());
+    measure(|| {
+        sessions.run(publisher, black_box(&batch));
+        assert!(sessions.flush() > least, "all subscribers get all messages");
+    });
+}
+
+/// The send script of SignalR 2, by its name.
+fn scripts(subscribers: usize) {
+    const SCRIPT: &str = "local newId = redis.call('INCR', KEYS[1]) \
+        local payload = newId .. ' ' .. ARGV[1] redis.call('PUBLISH', KEYS[1], payload) \
+        return {newId, ARGV[1], payload}";
+    const NAME: &str = "7abda6371505d860df48852c6bc727c15f62bb4c";
+    let mut sessions = Sessions::default();
+    for _ in 0..subscribers {
+        let subscriber = sessions.connect();
+        sessions.run(subscriber, &request(&["SUBSCRIBE", CHANNEL]));
+    }
+    let publisher = sessions.connect();
+    sessions.run(publisher, &request(&["SCRIPT", "LOAD", SCRIPT]));
+    sessions.flush();
+    let batch = request(&["EVALSHA", NAME, "1", CHANNEL, PAYLOAD]).repeat(PIPELINE);
     let least = PIPELINE * subscribers * (CHANNEL.len() + PAYLOAD.len());
     measure(|| {
         sessions.run(publisher, black_box(&batch));

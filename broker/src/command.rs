@@ -320,8 +320,9 @@ impl Recent {
 
     /// Remembers what `name` stands for, unless that depends on the next argument.
     pub(crate) fn remember(&mut self, name: &[u8], entry: Entry) {
+        let depends = !entry.spec.subcommands.is_empty() || entry.spec.name.contains('|');
         if let Some(to) = self.name.get_mut(..name.len())
-            && entry.is_hot
+            && !depends
         {
             to.copy_from_slice(name);
             self.length = name.len();

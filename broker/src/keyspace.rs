@@ -113,6 +113,13 @@ pub(crate) struct Scope {
     pub(crate) value_bytes_max: usize,
 }
 
+/// Why a number cannot be added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddError {
+    NotAnInteger,
+    Overflow,
+}
+
 /// What a look at a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -395,8 +402,26 @@ impl Keys<'_> {
         }
     }
 
+    /// Adds to the number that a key holds, or to 0, tells of it, and returns the sum.
+    pub(crate) fn add_number(&mut self, key: &[u8], increment: i64) -> Result<i64, AddError> {
+        let known = self.get(key, Look::Write).map(|entry| entry.value.integer());
+        let old = known.unwrap_or(Some(0)).ok_or(AddError::NotAnInteger)?;
+        let new = old.checked_add(increment).ok_or(AddError::Overflow)?;
+        match known {
+            Some(_) => self.change(key, |value| *value = Value::Integer(new)).unwrap_or_default(),
+            None => self.insert(key, Value::Integer(new)),
+        }
+        if increment > 0 {
+            self.counted(key, new)
+        } else {
+            self.changed(key)
+        }
+        self.notify(Class::Text, "incrby", key);
+        Ok(new)
+    }
+
     /// The same for a key that was counted up to this number.
-    pub(crate) fn counted(&mut self, key: &[u8], number: i64) {
+    fn counted(&mut self, key: &[u8], number: i64) {
         self.tell_of(key);
         let Keyspace { databases, ledger, .. } = &mut *self.keyspace;
         if let Some(ledger) = ledger {

@@ -7,10 +7,10 @@ use std::task::Waker;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::keys::now;
+use super::keys::{View, now};
 use super::{Broker, Order};
-use crate::audience::Content;
-use crate::keyspace::{EventClasses, Keys, Look, News, Scope, Value};
+use crate::audience::{Audience, Content};
+use crate::keyspace::{AddError, EventClasses, Keys, Look, News, Scope};
 use crate::message::Space;
 
 /// Says that the key with the name of the channel cannot be counted up.
@@ -64,6 +64,36 @@ impl Broker {
         self.count(&reach);
         Ok(number)
     }
+
+    /// The same for a client: counts the key up as `INCR` does, and publishes what `payload` makes of
+    /// the number. Nothing comes between the two.
+    pub(crate) fn publish_counted<'a>(
+        &self,
+        audience: &mut Audience,
+        view: View,
+        channel: &[u8],
+        payload: impl FnOnce(i64) -> &'a [u8],
+    ) -> Result<usize, AddError> {
+        let scope = view.scope(audience);
+        let is_transaction = audience.held.is_some();
+        let (content, reach) = self.with_order(audience, |order, audience| {
+            let number = order.keyspace.keys(scope).add_number(channel, 1)?;
+            if !is_transaction {
+                order.keyspace.end_command();
+            }
+            self.tell(order, audience);
+            let payload = payload(number);
+            let content = Content { space: Space::Channels, channel, payload, shared: None };
+            let reach = self.hand_on(order, audience, content);
+            order.inboxes[audience.worker().index()].take(audience);
+            Ok((content, reach))
+        })?;
+        if !is_transaction {
+            self.write_counters();
+        }
+        audience.take_in();
+        Ok(self.deliver(audience, content, reach))
+    }
 }
 
 /// Nobody's command, on the first database.
@@ -81,14 +111,15 @@ fn scope() -> Scope {
 
 fn count(keys: &mut Keys<'_>, key: &[u8]) -> Result<u64, NumberError> {
     let known = keys.get(key, Look::Write).map(|entry| entry.value.integer());
-    let new = known.unwrap_or(Some(0)).and_then(|old| old.checked_add(1)).ok_or(NumberError)?;
-    let number = u64::try_from(new).map_err(|_| NumberError)?;
+    // An id is never negative.
     match known {
-        Some(_) => keys.change(key, |value| *value = Value::Integer(new)).unwrap_or_default(),
-        None => keys.insert(key, Value::Integer(new)),
+        Some(None | Some(..0)) => Err(NumberError),
+        _ => keys
+            .add_number(key, 1)
+            .ok()
+            .and_then(|number| number.try_into().ok())
+            .ok_or(NumberError),
     }
-    keys.counted(key, new);
-    Ok(number)
 }
 
 /// Tells those who keep a copy of the key, and adds whom to wake.

@@ -1,7 +1,7 @@
 //! Commands on the numbers that keys hold.
 
 use super::{Answer, NOT_AN_INTEGER};
-use crate::keyspace::{Class, Float, Keys, Look, Parsed, Value};
+use crate::keyspace::{AddError, Class, Float, Keys, Look, Parsed, Value};
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 
@@ -60,18 +60,13 @@ fn number_in(value: &Value) -> Option<Parsed> {
 }
 
 fn add(keys: &mut Keys<'_>, key: &[u8], increment: i64) -> Answer {
-    let known = keys.get(key, Look::Write).map(|entry| entry.value.integer());
-    let old = known.unwrap_or(Some(0)).ok_or(NOT_AN_INTEGER)?;
-    let new = old.checked_add(increment).ok_or(OVERFLOW)?;
-    match known {
-        Some(_) => keys.change(key, |value| *value = Value::Integer(new)).unwrap_or_default(),
-        None => keys.insert(key, Value::Integer(new)),
+    Ok(Reply::Integer(keys.add_number(key, increment).map_err(words)?))
+}
+
+/// Returns Redis' words for a number that cannot be changed so.
+pub(super) fn words(error: AddError) -> &'static [u8] {
+    match error {
+        AddError::NotAnInteger => NOT_AN_INTEGER,
+        AddError::Overflow => OVERFLOW,
     }
-    if increment > 0 {
-        keys.counted(key, new)
-    } else {
-        keys.changed(key)
-    }
-    keys.notify(Class::Text, "incrby", key);
-    Ok(Reply::Integer(new))
 }

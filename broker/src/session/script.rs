@@ -11,7 +11,6 @@ use super::{
 use crate::audience::Audience;
 use crate::command::{Command, Entry};
 use crate::keyspace::Keys;
-use crate::message::Space;
 use crate::resp::reply::{self, Reply};
 use crate::resp::request::{self, OwnedRequest, Request};
 use crate::script::cache::Script;
@@ -26,6 +25,9 @@ const NO_SCRIPT: &[u8] = b"NOSCRIPT No matching script. Please use EVAL.";
 #[cfg(not(feature = "lua"))]
 const NO_LUA: &[u8] =
     b"ERR this broker was built without Lua and runs the scripts of SignalR 2 only";
+
+/// The digits of the highest number, and a sign.
+const ID_BYTES_MAX: usize = 20;
 
 /// A script that was asked for.
 struct Asked {
@@ -209,11 +211,6 @@ impl Session {
             return false;
         }
         let (key, argument) = (request.argument(3), request.argument(3 + asked.keys));
-        let broker = self.host.broker.clone();
-        let holds = audience.held.is_none();
-        if holds {
-            broker.hold(audience);
-        }
         let defers = self.begin_answer();
         let done = match native {
             Native::Send | Native::SendOnly => {
@@ -221,23 +218,13 @@ impl Session {
             }
             _ => self.native_restore(native, key, argument, audience),
         };
-        if holds {
-            broker.release(audience);
-        }
         let is_done = done.is_some();
-        match done {
-            None => {}
-            Some(Ok(bytes)) => {
-                let limit = self.output_limit(&audience.config);
-                audience.mail().reply(&self.member, limit, |out| out.extend_from_slice(&bytes));
-            }
-            Some(Err(error)) => {
-                self.host.commands.of(entry.number).failed.add(1);
-                self.host.commands.add_error(&error);
-                let sha = asked.script.sha;
-                let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
-                self.reply(audience, &Reply::Error([error, place].concat()));
-            }
+        if let Some(Err(error)) = done {
+            self.host.commands.of(entry.number).failed.add(1);
+            self.host.commands.add_error(&error);
+            let sha = asked.script.sha;
+            let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
+            self.reply(audience, &Reply::Error([error, place].concat()));
         }
         if defers {
             audience.mail().end_deferring(&self.member);
@@ -245,34 +232,39 @@ impl Session {
         is_done
     }
 
-    /// Counts and publishes.
+    /// Counts, publishes, and answers.
     fn native_send(
         &mut self,
         native: Native,
         key: &[u8],
         message: &[u8],
         audience: &mut Audience,
-    ) -> Result<Vec<u8>, CommandError> {
-        let id = match self.native_on_keys(counters::incr, &[b"INCR", key], audience)? {
-            Reply::Integer(id) => id,
-            other => unreachable!("INCR answers a number, not {other:?}"),
-        };
-        let mut digits = itoa::Buffer::new();
-        let payload = [digits.format(id).as_bytes(), b" ", message].concat();
-        let receivers = self.host.broker.publish_from(audience, Space::Channels, key, &payload);
-        let mut out = Vec::with_capacity(payload.len() * 2 + 64);
-        match native {
+    ) -> Result<(), CommandError> {
+        let broker = self.host.broker.clone();
+        let mut id = itoa::Buffer::new();
+        let mut payload = Vec::with_capacity(message.len() + ID_BYTES_MAX + 1);
+        let mut digits = "";
+        let receivers = broker.publish_counted(audience, self.view(), key, |number| {
+            digits = id.format(number);
+            payload.extend_from_slice(digits.as_bytes());
+            payload.push(b' ');
+            payload.extend_from_slice(message);
+            &payload
+        });
+        let receivers = receivers.map_err(counters::words)?;
+        let limit = self.output_limit(&audience.config);
+        audience.mail().reply(&self.member, limit, |out| match native {
             Native::Send => {
-                reply::array_header(&mut out, 3);
+                reply::array_header(out, 3);
                 out.push(b':');
-                out.extend_from_slice(digits.format(id).as_bytes());
+                out.extend_from_slice(digits.as_bytes());
                 out.extend_from_slice(b"\r\n");
-                reply::bulk(&mut out, message);
-                reply::bulk(&mut out, &payload);
+                reply::bulk(out, message);
+                reply::bulk(out, &payload);
             }
-            _ => reply::integer(&mut out, receivers),
-        }
-        Ok(out)
+            _ => reply::integer(out, receivers),
+        });
+        Ok(())
     }
 
     /// Raises the count; nothing where only Lua knows what would happen.
@@ -282,7 +274,26 @@ impl Session {
         key: &[u8],
         seen: &[u8],
         audience: &mut Audience,
-    ) -> Option<Result<Vec<u8>, CommandError>> {
+    ) -> Option<Result<(), CommandError>> {
+        let broker = self.host.broker.clone();
+        let holds = audience.held.is_none();
+        if holds {
+            broker.hold(audience);
+        }
+        let done = self.restored(native, key, seen, audience);
+        if holds {
+            broker.release(audience);
+        }
+        Some(done?.map(|reply| self.reply(audience, &reply)))
+    }
+
+    fn restored(
+        &mut self,
+        native: Native,
+        key: &[u8],
+        seen: &[u8],
+        audience: &mut Audience,
+    ) -> Option<Answer> {
         let count = match self.native_on_keys(strings::get, &[b"GET", key], audience) {
             Ok(Reply::Null) => None,
             Ok(Reply::Bulk(count)) => Some(count),
@@ -299,12 +310,9 @@ impl Session {
             number(seen)?;
         }
         if !is_lower {
-            let mut bytes = bytes::BytesMut::new();
-            Reply::Null.encode(self.member.protocol.get(), &mut bytes);
-            return Some(Ok(bytes.to_vec()));
+            return Some(Ok(Reply::Null));
         }
-        let set = self.native_on_keys(strings::set, &[b"SET", key, seen], audience);
-        Some(set.map(|_| b"+OK\r\n".to_vec()))
+        Some(self.native_on_keys(strings::set, &[b"SET", key, seen], audience))
     }
 
     fn native_on_keys(
