@@ -18,7 +18,6 @@ mod sandbox;
 mod write;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use mlua::{Error, Function, Result, Table, Value};
@@ -35,7 +34,9 @@ pub(crate) use self::commands::{Commands, Level};
 pub(crate) struct Vm {
     sandbox: Sandbox,
     server: Rc<RefCell<dyn Commands>>,
-    compiled: HashMap<Sha, Function>,
+    /// The functions, by the names of their scripts. They stay in Lua: of those that we hold, there can
+    /// be but some thousand.
+    compiled: Table,
     /// How many scripts ran since garbage was looked for.
     ran: u32,
 }
@@ -69,7 +70,8 @@ const BYTES_KEPT_MAX: usize = 32 * 1024 * 1024;
 impl Vm {
     pub(crate) fn new(server: Rc<RefCell<dyn Commands>>) -> Result<Self> {
         let sandbox = Sandbox::new(&server)?;
-        Ok(Self { sandbox, server, compiled: HashMap::new(), ran: 0 })
+        let compiled = sandbox.lua.create_table()?;
+        Ok(Self { sandbox, server, compiled, ran: 0 })
     }
 
     /// Compiles a script that has not been.
@@ -78,23 +80,31 @@ impl Vm {
     ///
     /// Says what is wrong with it, in Redis' words.
     pub(crate) fn compile(&mut self, script: &Script) -> std::result::Result<(), Vec<u8>> {
-        if self.compiled.contains_key(&script.sha) {
-            return Ok(());
-        }
-        let function = self.sandbox.compile(script.code()).map_err(|error| {
+        self.function(script).map(drop)
+    }
+
+    /// Returns what a script is to Lua.
+    fn function(&mut self, script: &Script) -> std::result::Result<Function, Vec<u8>> {
+        let failed = |error: String| {
             format!("ERR Error compiling script (new function): {error}").into_bytes()
-        })?;
-        self.compiled.insert(script.sha, function);
-        Ok(())
+        };
+        let unkept = |error| failed(failure::message(&error));
+        let name = self.sandbox.lua.create_string(script.sha.as_bytes()).map_err(unkept)?;
+        if let Some(function) = self.compiled.raw_get(&name).map_err(unkept)? {
+            return Ok(function);
+        }
+        let function = self.sandbox.compile(script.code()).map_err(failed)?;
+        self.compiled.raw_set(name, &function).map_err(unkept)?;
+        Ok(function)
     }
 
     /// Runs a script, and returns the reply for a client of that version of the protocol.
     pub(crate) fn run(&mut self, script: &Script, given: &Given, client: Protocol) -> Answered {
-        if let Err(error) = self.compile(script) {
-            return Answered::failed(error);
-        }
-        let function = &self.compiled[&script.sha];
-        let answered = match self.sandbox.run(function, &given.keys, &given.arguments) {
+        let function = match self.function(script) {
+            Ok(function) => function,
+            Err(error) => return Answered::failed(error),
+        };
+        let answered = match self.sandbox.run(&function, &given.keys, &given.arguments) {
             Ok(Ok(value)) => {
                 let protocols = Protocols { client, script: self.server.borrow().protocol() };
                 match convert::to_reply(&self.sandbox.lua, value, protocols) {

@@ -176,6 +176,26 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
 }
 
 #[test]
+fn ten_thousand_scripts_run() {
+    let mut bench = Bench::new();
+    for number in (0..10_000).chain([0, 9_999]) {
+        assert_eq!(bench.run(&format!("return {number}")), format!(r":{number}\r\n"));
+    }
+}
+
+#[test]
+fn many_scripts_leave_room_for_many_arguments() {
+    let mut bench = Bench::new();
+    for number in 0..1000 {
+        bench.run(&format!("return {number}"));
+    }
+    let reply = bench.run(
+        "local t = {'x'} for i = 1, 7000 do t[#t + 1] = 'k' .. i end return redis.call('ECHO', unpack(t))",
+    );
+    assert_eq!(reply, r"$1\r\nx\r\n");
+}
+
+#[test]
 fn what_would_exhaust_us_is_an_error() {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
     thread.spawn(exhaust).unwrap().join().unwrap();
