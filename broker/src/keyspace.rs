@@ -347,14 +347,12 @@ impl Keys<'_> {
         self.database().get(key).is_some()
     }
 
-    /// Gives a key a value, for ever or as long as it had it.
-    pub(crate) fn set(&mut self, key: &[u8], value: Value, keeps_deadline: bool) {
+    /// Gives a key a value, and the time when it expires, if it does.
+    pub(crate) fn set(&mut self, key: &[u8], value: Value, deadline: Option<u64>) {
         let mut entry = Entry::new(value, seconds(self.scope.now));
-        match self.database().get(key).map(Entry::deadline) {
-            Some(deadline) => {
-                entry.set_deadline(deadline.filter(|_| keeps_deadline));
-                self.database_mut().put(key, entry);
-            }
+        entry.set_deadline(deadline);
+        match self.database().get(key) {
+            Some(_) => self.database_mut().put(key, entry),
             None => self.add(key, entry),
         }
         self.changed(key);

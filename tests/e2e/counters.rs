@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use harness::{Client, Process, Server};
+use harness::{Client, Process, Server, Value};
 use harness::{DEADLINE, broker_bin, null, ok, request};
 
 use super::server;
@@ -143,6 +143,43 @@ async fn what_is_set_is_exact_after_a_kill_and_what_is_deleted_stays_so() {
     client.command(&["FLUSHALL"]).await;
     server.restart().await;
     assert_eq!(server.client().await.command(&["DBSIZE"]).await, 0);
+}
+
+#[tokio::test]
+async fn what_expires_is_gone_after_a_kill_however_it_was_set() {
+    let mut server = server(FILE).await;
+    let mut client = server.client().await;
+    for words in [
+        &["SET", "ex", "1", "EX", "1000"][..],
+        &["SET", "nx", "1", "NX", "EX", "1000"],
+        &["SET", "px", "1", "PX", "1000000"],
+        &["SET", "exat", "1", "EXAT", "99999999999"],
+        &["SET", "pxat", "1", "PXAT", "99999999999999"],
+        &["SETEX", "setex", "1000", "1"],
+        &["PSETEX", "psetex", "1000000", "1"],
+        &["SET", "source", "1", "EX", "1000"],
+        &["COPY", "source", "copy"],
+        &["EVAL", "return redis.call('set', KEYS[1], 1, 'EX', 1000)", "1", "script"],
+        &["SET", "number", "1"],
+        &["SET", "number", "1", "EX", "1000"],
+        &["INCR", "counted"],
+        &["SET", "counted", "1", "GET", "EX", "1000"],
+        &["SET", "kept", "1", "EX", "1000"],
+        &["SET", "kept", "2", "KEEPTTL"],
+        &["SET", "later", "1"],
+        &["EXPIRE", "later", "1000"],
+        &["SET", "back", "1", "EX", "1000"],
+        &["PERSIST", "back"],
+        &["SET", "stays", "1", "EX", "1000"],
+        &["SET", "stays", "1"],
+    ] {
+        assert!(!client.command(words).await.is_error(), "{words:?}");
+    }
+    server.restart().await;
+    let reply = server.client().await.command(&["KEYS", "*"]).await;
+    let mut keys: Vec<&str> = reply.items().iter().map(Value::text).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["back", "stays"]);
 }
 
 #[tokio::test]

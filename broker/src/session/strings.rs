@@ -2,7 +2,7 @@
 
 use super::expiry::{Given, Unit};
 use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
-use crate::keyspace::{Class, Keys, Look, Value};
+use crate::keyspace::{Class, Entry, Keys, Look, Value};
 use crate::message::SHARED_BYTES_MIN;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
@@ -65,7 +65,7 @@ pub(super) fn psetex(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
 pub(super) fn getset(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let key = request.argument(1);
     let old = read(keys, key);
-    keys.set(key, Value::new(request.argument(2)), false);
+    keys.set(key, Value::new(request.argument(2)), None);
     keys.notify(Class::Text, "set", key);
     Ok(old)
 }
@@ -234,14 +234,14 @@ fn put(
     let deadline =
         options.expiry.map(|given| given.deadline(command, keys.scope.now)).transpose()?;
     let old = options.gets.then(|| read(keys, key));
-    let is_known = keys.get(key, Look::Write).is_some();
-    if options.only_new && is_known || options.only_known && !is_known {
+    let known = keys.get(key, Look::Write).map(Entry::deadline);
+    if options.only_new && known.is_some() || options.only_known && known.is_none() {
         return Ok(old.unwrap_or(Reply::Null));
     }
-    keys.set(key, Value::new(text), options.keeps_deadline);
+    let kept = known.flatten().filter(|_| options.keeps_deadline);
+    keys.set(key, Value::new(text), deadline.or(kept));
     keys.notify(Class::Text, "set", key);
     if deadline.is_some() {
-        keys.set_deadline(key, deadline);
         keys.notify(Class::Generic, "expire", key);
     }
     Ok(old.unwrap_or_else(Reply::ok))
@@ -250,7 +250,7 @@ fn put(
 fn put_all(keys: &mut Keys<'_>, request: Request<'_>) {
     let values = request.arguments_from(2).step_by(2);
     for (key, value) in request.arguments_from(1).step_by(2).zip(values) {
-        keys.set(key, Value::new(value), false);
+        keys.set(key, Value::new(value), None);
         keys.notify(Class::Text, "set", key);
     }
 }
