@@ -196,7 +196,7 @@ fn many_scripts_leave_room_for_many_arguments() {
 }
 
 #[test]
-fn what_would_exhaust_us_is_an_error() {
+fn what_would_exhaust_us_is_an_error_and_what_uses_much_is_none() {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
     thread.spawn(exhaust).unwrap().join().unwrap();
 }
@@ -227,6 +227,18 @@ fn exhaust() {
     ] {
         let reply = bench.run(text);
         assert!(reply.starts_with('-'), "{text}: {}", &reply[..reply.len().min(200)]);
+    }
+    // What Redis 7.0.15 answers.
+    for (text, expected) in [
+        ("return unpack({1,2}, 1, 30)", 1),
+        ("return unpack({1}, 1, 7900)", 1),
+        ("return string.byte(string.rep('x', 60), 1, -1)", 120),
+        ("local t = {} for i = 1, 60 do t[i] = i end return #{pcall(unpack, t)}", 61),
+        ("local function f() return pcall(f) end return f()", 1),
+        ("local function f() return xpcall(f, f) end return f()", 1),
+        ("return cmsgpack.unpack(string.rep('x', 41))", 120),
+    ] {
+        assert_eq!(bench.run(text), format!(r":{expected}\r\n"), "{text}");
     }
     assert_eq!(bench.run("return 1"), r":1\r\n");
 }
