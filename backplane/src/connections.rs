@@ -162,6 +162,8 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::connection::Queued;
     use super::*;
     use crate::invocation::Invocation;
@@ -366,6 +368,25 @@ mod tests {
         assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
         table.deliver(&message("all", &[]));
         assert!(reader.recv().await.is_ok());
+    }
+
+    #[test]
+    fn a_connection_without_room_for_a_gap_is_closed() {
+        let table = table();
+        arrive(&table, 5, "all");
+        let mut connected = attach(&table, "connected", &[]);
+        let mut ahead = attach_at(&table, "ahead", &[], Some(7));
+        let mut stale = attach_at(&table, "stale", &[], Some(200));
+        for _ in 0..INVOCATIONS_MAX {
+            table.deliver(&message("all", &[]));
+        }
+        arrive(&table, 10, "nobody");
+        table.heard(Instant::now(), 10);
+        for slow in [&mut connected, &mut ahead, &mut stale] {
+            assert!(waiting(slow).ends_with("all"));
+            let end = slow.recv().now_or_never().expect("the end is told");
+            assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
+        }
     }
 
     #[tokio::test]

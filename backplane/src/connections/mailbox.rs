@@ -32,9 +32,11 @@ struct State {
     reader: Option<Waker>,
 }
 
-/// More wait than may.
+/// More would wait than may for the connection of this id.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct Full {
+    pub(super) id: Arc<str>,
+}
 
 impl Mailbox {
     /// `missed` does not count towards what may wait.
@@ -48,7 +50,7 @@ impl Mailbox {
     pub(super) fn push(&self, item: Queued) -> Result<Option<Waker>, Full> {
         let mut state = self.state.lock();
         if state.items.len() >= self.items_max {
-            return Err(Full);
+            return Err(Full { id: self.id.clone() });
         }
         state.items.push_back(item);
         Ok(state.reader.take())

@@ -177,10 +177,10 @@ impl Table {
             receivers += 1;
             match mailbox.push(Queued::Invocation(id, message.invocation.clone())) {
                 Ok(reader) => to_wake.extend(reader),
-                Err(Full) => slow.push(mailbox.clone()),
+                Err(full) => slow.push(full),
             }
         }
-        slow.iter().for_each(|mailbox| _ = self.remove(&mailbox.id, Disconnect::SlowConnection));
+        self.close_slow(slow);
         receivers
     }
 
@@ -195,15 +195,17 @@ impl Table {
     /// more has a cursor of the time before the counter went back.
     pub(super) fn heard(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
+        let mut slow = Vec::new();
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                attached.tell(Gap { from: 1, to: id }, at);
+                slow.extend(attached.tell(Gap { from: 1, to: id }, at).err());
             }
             !is_stale
         });
+        self.close_slow(slow);
     }
 
     pub(super) fn last(&self) -> Option<u64> {
@@ -261,36 +263,43 @@ impl Table {
 
     /// Tells a gap to all who have seen what came before it.
     fn tell(&mut self, gap: Gap, at: u64) {
-        for attached in self.attached.values().filter(|attached| attached.seen.is_none()) {
-            attached.tell(gap, at);
+        let all = self.attached.values().filter(|attached| attached.seen.is_none());
+        let slow = all.filter_map(|attached| attached.tell(gap, at).err()).collect();
+        self.close_slow(slow);
+    }
+
+    fn close_slow(&mut self, slow: Vec<Full>) {
+        for Full { id } in slow {
+            self.remove(&id, Disconnect::SlowConnection);
         }
     }
 
     /// Lets those who were ahead of this server go on from where they stood.
     fn catch_up(&mut self, id: u64) {
         let attached = &mut self.attached;
+        let mut slow = Vec::new();
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    attached.tell(gap, gap.to);
+                    slow.extend(attached.tell(gap, gap.to).err());
                 }
                 return false;
             };
             seen >= id
         });
+        self.close_slow(slow);
     }
 }
 
 impl Attached {
-    /// Gaps are rare, so its reader is woken at once. A full mailbox closes the connection at the
-    /// next message.
-    fn tell(&self, gap: Gap, at: u64) {
-        if let Ok(Some(reader)) = self.mailbox.push(Queued::Gap(gap, at)) {
-            reader.wake();
-        }
+    /// Gaps are rare, so its reader is woken at once.
+    fn tell(&self, gap: Gap, at: u64) -> Result<(), Full> {
+        let reader = self.mailbox.push(Queued::Gap(gap, at))?;
+        reader.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 }
 
