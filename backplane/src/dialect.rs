@@ -16,7 +16,8 @@ use crate::invocation::Invocation;
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) id: u64,
-    pub(crate) items: Vec<Item>,
+    /// One that cannot be read leaves the others, and the id, as they are.
+    pub(crate) items: Vec<Result<Item, Malformed>>,
 }
 
 /// One thing that somebody sent.

@@ -1,8 +1,8 @@
 //! What comes over the bus, on its way to the connections here.
 //!
-//! Anybody may publish on the app's channel, so a payload that cannot be read is counted and
-//! skipped, and never an error. Ids are judged before anything else happens, so that a message which
-//! comes twice does nothing twice.
+//! Anybody may publish on the app's channel, so what cannot be read is counted and skipped, and
+//! never an error; an id that can be read counts all the same. Ids are judged before anything else
+//! happens, so that a message which comes twice does nothing twice.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Connections, Disconnect};
-use crate::dialect::{Addressed, Arrived, Change, Item, Signalr2};
+use crate::dialect::{Addressed, Arrived, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::guid;
 use crate::health::Pulse;
@@ -88,8 +88,7 @@ impl Receiver {
         let Arrived { id, items } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
-                self.metrics.unreadable.inc();
-                debug!(%error, bytes = payload.len(), "skipped a payload that is no message");
+                self.skip(&error, payload);
                 return true;
             }
         };
@@ -97,8 +96,9 @@ impl Receiver {
         let (mut messages, mut others) = (Vec::new(), Vec::new());
         for item in items {
             match item {
-                Item::Invocation(addressed) => messages.push(Arc::new(addressed)),
-                other => others.push(other),
+                Ok(Item::Invocation(addressed)) => messages.push(Arc::new(addressed)),
+                Ok(other) => others.push(other),
+                Err(error) => self.skip(&error, payload),
             }
         }
         let sources = self.delivered.lock().among(&messages);
@@ -119,7 +119,7 @@ impl Receiver {
     pub(crate) fn deliver(&self, bodies: &[Bytes]) {
         let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
-            let Item::Invocation(message) = item else { continue };
+            let Ok(Item::Invocation(message)) = item else { continue };
             self.delivered.lock().remember(&message.source);
             let receivers = self.connections.deliver(&message);
             self.metrics.delivered_here.inc_by(receivers as u64);
@@ -143,6 +143,11 @@ impl Receiver {
         if let Some(gap) = self.connections.missed_anew(to) {
             self.tell_gap(gap);
         }
+    }
+
+    fn skip(&self, error: &Malformed, payload: &[u8]) {
+        self.metrics.unreadable.inc();
+        debug!(%error, bytes = payload.len(), "skipped what is no message");
     }
 
     /// Lets everyone know what an id said.

@@ -3,8 +3,8 @@
 //! What it says are the worked examples of the specification; what ours says is read here without
 //! our code.
 
-use backplane::{Event, Gap, Received, Target};
-use harness::{Client, DEADLINE, eventually, within};
+use backplane::{Disconnect, Event, Gap, Received, Target};
+use harness::{Client, DEADLINE, Server, eventually, within};
 
 use super::server;
 use crate::farm::{is_ready, join, options, receive, send};
@@ -73,6 +73,49 @@ async fn ours_hears_what_signalr_says_and_answers() {
 
     send(&ours, Target::group("room"), 7).await;
     assert_eq!(receive(&mut connection, 1).await, [7]);
+}
+
+#[tokio::test]
+async fn commands_of_signalr_are_carried_out_and_acknowledged() {
+    let server = server(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    let mut connection = ours.attach(CONNECTION, None);
+    let mut theirs = Signalr::on(&server).await;
+
+    // The number of a command may be its name, if an application has its own serializer.
+    for (add, remove) in [("1", "2"), (r#""AddToGroup""#, r#""RemoveFromGroup""#)] {
+        theirs.command(add, Some("hg-ChatHub.room")).await;
+        send(&ours, Target::group("room"), 1).await;
+        theirs.command(remove, Some("hg-ChatHub.room")).await;
+        send(&ours, Target::group("room"), 2).await;
+    }
+    // A client that connects says so, and nothing happens to it.
+    theirs.command("0", None).await;
+    send(&ours, Target::all(), 3).await;
+    assert_eq!(receive(&mut connection, 3).await, [1, 1, 3]);
+    theirs.command(r#""Abort""#, None).await;
+    let end = within(DEADLINE, connection.recv()).await.expect_err("it ended");
+    assert_eq!(end, Disconnect::Aborted);
+}
+
+#[tokio::test]
+async fn messages_of_one_payload_are_taken_one_by_one_and_an_odd_one_spoils_no_other() {
+    let server = server(&[]).await;
+    let ours = join(&server.url(), APP).await;
+    is_ready(&ours).await;
+    let mut ann = ours.attach("ann", None);
+    let mut theirs = Signalr::on(&server).await;
+    let value = |number: u64| format!(r#"{{"H":"ChatHub","M":"number","A":[{number}]}}"#);
+    // The answer of a progress report, which is no invocation.
+    let odd = r#"{"I":"P|5","R":1}"#;
+    for (first, middle) in [(1, value(2)), (4, odd.into())] {
+        let (one, three) = (value(first), value(first + 2));
+        let (here, ann) = ("h-ChatHub", "hc-ChatHub.ann");
+        theirs.say(&[Said::to(here, &one), Said::to(here, &middle), Said::to(ann, &three)]).await;
+    }
+    send(&ours, Target::all(), 7).await;
+    assert_eq!(receive(&mut ann, 6).await, [1, 2, 3, 4, 6, 7]);
+    assert_eq!(ours.health().lost, 0, "an id was not counted");
 }
 
 #[tokio::test]
@@ -170,6 +213,78 @@ async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     assert!(matches!(gap, Received::Gap(Gap { from: 1, .. })), "{gap:?}");
     send(&ours, Target::all(), 6).await;
     assert_eq!(receive(&mut back, 1).await, [6]);
+}
+
+/// A server of SignalR 2.
+struct Signalr {
+    mouth: Client,
+    ears: Client,
+    last_command: u32,
+}
+
+/// One message of a payload.
+struct Said<'a> {
+    key: &'a str,
+    value: &'a str,
+    /// Its id, if it is a command, which is to be acknowledged.
+    command: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn to(key: &'a str, value: &'a str) -> Self {
+        Self { key, value, command: None }
+    }
+}
+
+impl Signalr {
+    async fn on(server: &Server) -> Self {
+        let mut ears = server.client().await;
+        ears.subscribe(&[APP]).await;
+        Self { mouth: server.client().await, ears, last_command: 0 }
+    }
+
+    async fn say(&mut self, messages: &[Said<'_>]) {
+        let mut bytes = (messages.len() as i32).to_le_bytes().to_vec();
+        for Said { key, value, command } in messages {
+            string(&mut bytes, SOURCE);
+            string(&mut bytes, key);
+            bytes.extend((value.len() as i32).to_le_bytes());
+            bytes.extend(value.as_bytes());
+            string(&mut bytes, command.unwrap_or_default());
+            bytes.extend([u8::from(command.is_some()), 0, 0]);
+        }
+        bytes.extend(TICKS);
+        let mut body = (bytes.len() as i32).to_le_bytes().to_vec();
+        body.extend(bytes);
+        eval(&mut self.mouth, &body).await;
+    }
+
+    /// Gives a command to the one connection, and waits for its acknowledgement.
+    async fn command(&mut self, kind: &str, value: Option<&str>) {
+        self.last_command += 1;
+        let id = format!("33333333-3333-3333-3333-{:012}", self.last_command);
+        let argument = value.map_or("null".to_owned(), |value| format!("\"{value}\""));
+        let value =
+            format!(r#"{{"WaitForAck":true,"Id":"{id}","CommandType":{kind},"Value":{argument}}}"#);
+        let key = format!("c-{CONNECTION}");
+        self.say(&[Said { key: &key, value: &value, command: Some(&id) }]).await;
+        let mut ack = Vec::new();
+        string(&mut ack, CONNECTION);
+        string(&mut ack, "__SIGNALR__SERVER__");
+        ack.extend([0; 4]);
+        string(&mut ack, &id);
+        ack.extend([0, 1, 0]);
+        // After two lengths.
+        let acknowledged =
+            async { while !payload(&mut self.ears).await.1[8..].starts_with(&ack) {} };
+        within(DEADLINE, acknowledged).await;
+    }
+}
+
+/// As .NET writes it, for texts that are shorter than 128 bytes.
+fn string(bytes: &mut Vec<u8>, text: &str) {
+    bytes.push(u8::try_from(text.len()).expect("a short text"));
+    bytes.extend(text.as_bytes());
 }
 
 async fn eval(client: &mut Client, body: &[u8]) {

@@ -126,8 +126,8 @@ impl Signalr2 {
     /// Reads what arrived.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
         let payload = scaleout::read(payload)?;
-        let items = payload.messages.iter().map(|message| self.item(message));
-        Ok(Arrived { id: payload.id, items: items.collect::<Result<_, _>>()? })
+        let items = payload.messages.iter().map(|message| self.item(message)).collect();
+        Ok(Arrived { id: payload.id, items })
     }
 
     fn item(&self, message: &Message<'_>) -> Result<Item, Malformed> {
@@ -196,7 +196,7 @@ mod tests {
     fn read(body: &Bytes) -> Item {
         let arrived = dialect().read(&Signalr2::payload(5, body)).unwrap();
         assert_eq!(arrived.id, 5);
-        arrived.items.into_iter().next().unwrap()
+        arrived.items.into_iter().next().unwrap().unwrap()
     }
 
     #[test]
