@@ -35,8 +35,9 @@ pub(crate) struct Receiver {
     /// `None` after the end.
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
-    /// What is to be said in answer, for a task that can wait.
-    answers: mpsc::Sender<Bytes>,
+    /// What is to be said in answer, for a task that can wait. It holds nothing back, so what may
+    /// wait for the broker limits them too.
+    answers: mpsc::UnboundedSender<Bytes>,
     /// That the counter went back, and is to be lifted to the last id.
     pub(crate) regression: Notify,
 }
@@ -50,8 +51,6 @@ struct Delivered {
 
 /// More than may be queued for a broker that is away.
 const DELIVERED_MAX: usize = 65_536;
-/// Acknowledgements that wait to be sent. Whoever misses one is told by its timeout.
-const ANSWERS_MAX: usize = 1024;
 
 impl Receiver {
     /// Returns a receiver, and what it wants to be sent in answer.
@@ -59,8 +58,8 @@ impl Receiver {
         hub: &str,
         history: History,
         probe_interval: Duration,
-    ) -> (Self, mpsc::Receiver<Bytes>) {
-        let (answers, to_send) = mpsc::channel(ANSWERS_MAX);
+    ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
+        let (answers, to_send) = mpsc::unbounded_channel();
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
@@ -189,7 +188,8 @@ impl Receiver {
                 if self.change(&connection_id, &change)
                     && let Some(command_id) = ack
                 {
-                    self.answer(self.dialect.ack(&connection_id, &command_id));
+                    // The end of the task is that of all.
+                    let _ = self.answers.send(self.dialect.ack(&connection_id, &command_id));
                 }
             }
             Item::Ack { command_id } => self.acks.acknowledge(&command_id),
@@ -210,12 +210,6 @@ impl Receiver {
             Change::Join { signal } => self.connections.join(connection_id, signal),
             Change::Leave { signal } => self.connections.leave(connection_id, signal),
             Change::Abort => self.connections.end(connection_id, Disconnect::Aborted),
-        }
-    }
-
-    fn answer(&self, body: Bytes) {
-        if self.answers.try_send(body).is_err() {
-            warn!("too many acknowledgements wait to be sent, one is dropped");
         }
     }
 }

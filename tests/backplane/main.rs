@@ -5,6 +5,7 @@
 //! |---------------|--------------------------------------------------------------------------|
 //! | `conformance` | what holds on every bus: order, targets, groups, cursors, health         |
 //! | `signalr2`    | the bytes on the channel, as a server of SignalR 2 sends and reads them  |
+//! | `bursts`      | much at once, on a server that is well                                   |
 //! | `counts`      | a counter that is lost, set back, or restored to less than others know     |
 //! | `faults`      | what servers that talk miss under every fault, and are told of it         |
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
@@ -15,9 +16,7 @@
 //! | `access`      | TLS, socket files, users, databases, names                               |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback interface.
-//! `counts`, `faults`,
-//! `network`,
-//! `outage` and `signalr2` run on both, and `faults` on a broker that remembers as well (`remembering`).
+//! `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2` run on both, and `faults` on a broker that remembers as well (`remembering`).
 
 #![allow(clippy::duplicate_mod, reason = "claims are put to two servers")]
 

@@ -1,5 +1,7 @@
 //! The claims of `redis`, put to our broker.
 
+#[path = "bursts.rs"]
+mod bursts;
 #[path = "counts.rs"]
 mod counts;
 #[path = "faults.rs"]

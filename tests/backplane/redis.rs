@@ -1,5 +1,7 @@
 //! Claims that hold for every server, put to the machine's `redis-server`.
 
+#[path = "bursts.rs"]
+mod bursts;
 #[path = "counts.rs"]
 mod counts;
 #[path = "faults.rs"]

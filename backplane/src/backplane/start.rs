@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use broker::Broker;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -263,11 +265,17 @@ impl Backplane {
     }
 }
 
-/// Sends what the receiver wants to say in answer.
-async fn answer(bus: Arc<Bus>, mut answers: mpsc::Receiver<Bytes>) {
-    while let Some(body) = answers.recv().await {
-        if let Err(error) = bus.send(body).await {
-            debug!(%error, "could not acknowledge");
+/// Sends what the receiver wants to say in answer, as much at once as there is: somebody waits for
+/// each.
+async fn answer(bus: Arc<Bus>, mut answers: mpsc::UnboundedReceiver<Bytes>) {
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(body) = answers.recv() => under_way.push(bus.send(body)),
+            Some(sent) = under_way.next() => if let Err(error) = sent {
+                debug!(%error, "could not acknowledge");
+            },
+            else => return,
         }
     }
 }
@@ -279,13 +287,16 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
+    let mut heard = 0;
     loop {
         if state.wait_for(|state| *state == State::Connected).await.is_err() {
             return;
         }
         state.mark_unchanged();
         receiver.metrics.connections.set(receiver.connections.len() as i64);
-        if receiver.pulse.is_overdue() {
+        // Who hears others is not deaf but behind, and would only lose what is on its way.
+        let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
+        if receiver.pulse.is_overdue() && heard == heard_before {
             warn!("a probe did not come back");
             bus.suspect();
         }

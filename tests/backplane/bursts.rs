@@ -1,0 +1,70 @@
+//! Much at once, on a server that is well: all of it is taken, and in order.
+
+use backplane::{Backplane, Connection, Invocation, Target};
+use futures_util::future::try_join_all;
+use harness::{SLOW_DEADLINE, Server, within};
+
+use super::server;
+use crate::farm::{invocation, join, join_with, options, receive};
+
+const APP: &str = "ChatApp";
+
+#[tokio::test]
+async fn thousands_join_a_group_from_another_server() {
+    const COUNT: usize = 5_000;
+    let server = server(&[]).await;
+    let mut options = options();
+    options.ack_timeout = SLOW_DEADLINE;
+    let (one, two) = (join_with(&server.url(), APP, options).await, join(&server.url(), APP).await);
+    let mut connections: Vec<_> = (0..COUNT).map(|n| two.attach(&n.to_string(), None)).collect();
+    let joins = connections.iter().map(|connection| one.join(connection.id(), "room"));
+    within(SLOW_DEADLINE, try_join_all(joins)).await.expect("all joined");
+    one.send(Target::group("room"), invocation(7)).await.expect("sent");
+    for connection in &mut connections {
+        assert_eq!(receive(connection, 1).await, [7]);
+    }
+}
+
+#[tokio::test]
+async fn one_send_to_more_groups_than_may_wait_for_a_server_that_is_away_is_taken() {
+    const COUNT: usize = 10_500;
+    let (_server, one, mut ann) = alone().await;
+    let names = (0..COUNT).map(|number| number.to_string());
+    let to_many = Target::groups(names.chain(["room".to_owned()]));
+    one.join("ann", "room").await.expect("joined");
+    within(SLOW_DEADLINE, one.send(to_many, invocation(1))).await.expect("all were sent");
+    assert_eq!(receive(&mut ann, 1).await, [1]);
+}
+
+#[tokio::test]
+async fn one_send_of_more_bytes_than_may_wait_for_a_server_that_is_away_is_taken() {
+    const MIB: usize = 1024 * 1024;
+    let (_server, one, mut ann) = alone().await;
+    let users = (0..20).map(|number| number.to_string());
+    let to_many = Target::users(users.chain(["ann".to_owned()]));
+    let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
+    within(SLOW_DEADLINE, one.send(to_many, large)).await.expect("all were sent");
+    assert_eq!(within(SLOW_DEADLINE, ann.recv()).await.expect("attached").method(), "large");
+}
+
+#[tokio::test]
+async fn what_one_server_sends_without_waiting_arrives_in_order() {
+    // As many as may wait for a connection.
+    const COUNT: u64 = 1_000;
+    let (server, one, mut ann) = alone().await;
+    let two = join(&server.url(), APP).await;
+    let mut bob = two.attach("bob", None);
+    let sends = (0..COUNT).map(|number| one.send(Target::all(), invocation(number)));
+    within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
+    let expected: Vec<_> = (0..COUNT).collect();
+    assert_eq!(receive(&mut ann, COUNT as usize).await, expected);
+    assert_eq!(receive(&mut bob, COUNT as usize).await, expected);
+}
+
+/// One server of the app, with a connection of a user.
+async fn alone() -> (Server, Backplane, Connection) {
+    let server = server(&[]).await;
+    let one = join(&server.url(), APP).await;
+    let ann = one.attach("ann", Some("ann"));
+    (server, one, ann)
+}
