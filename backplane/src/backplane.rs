@@ -144,7 +144,8 @@ impl Backplane {
     /// # Errors
     ///
     /// [`SendError`] when the broker did not take it. After a connection was lost in the middle it
-    /// is not known whether it did, and it is not sent again, since twice is worse.
+    /// is not known whether it did, and it is not sent again, since twice is worse. Of a list of
+    /// targets the broker may have taken others.
     ///
     /// # Cancel safety
     ///

@@ -71,13 +71,14 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The broker is away, and was for as long as a send waits; the invocation was not sent.
+    /// The broker is away, or takes nothing, and was for as long as a send waits; the invocation
+    /// was not sent.
     #[error("the backplane is disconnected: {reason}")]
     Disconnected {
         /// What went wrong last.
         reason: String,
     },
-    /// Too much waits already for a broker that is away or slow; the invocation was not sent.
+    /// Too much waits already for a broker that is away; the invocation was not sent.
     #[error("the backplane's queue is full, {messages} messages wait: {reason}")]
     QueueFull {
         /// How many wait.

@@ -31,9 +31,9 @@ use tracing::{Instrument, info_span};
 
 use self::address::Address;
 use self::commands::Commands;
-use self::queue::{Queue, Refused};
+use self::queue::{Bounds, Queue, Refused};
 use self::route::Route;
-use self::status::Status;
+use self::status::{Line, Status};
 use self::subscription::Subscription;
 use super::{ConnectError, SHUT_DOWN, SendError};
 use crate::options::Options;
@@ -165,7 +165,11 @@ impl RedisBus {
 
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         let away = || SendError::Disconnected { reason: self.status.reason() };
-        let ticket = self.queue.push(body).map_err(|refused| match refused {
+        let bounds = match self.status.is_up(Line::Commands) {
+            true => Bounds::Age,
+            false => Bounds::All,
+        };
+        let ticket = self.queue.push(body, bounds).map_err(|refused| match refused {
             Refused::Full { messages } => {
                 SendError::QueueFull { messages, reason: self.status.reason() }
             }

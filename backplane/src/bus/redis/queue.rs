@@ -1,5 +1,8 @@
 //! What waits to be sent: in order, within limits, and never twice.
 //!
+//! A server that is there takes what waits as fast as it can, and whoever sends waits for that and
+//! holds the body anyway; so what is sent at once may be more than may wait for one that is away.
+//!
 //! A ticket belongs to whoever waits for the outcome. As long as an item has not been taken, its
 //! ticket can withdraw it, and then it is certain that it was not sent.
 
@@ -49,6 +52,15 @@ pub(super) struct Ticket {
     queue: Arc<Queue>,
 }
 
+/// Which of the limits hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bounds {
+    /// The server is away.
+    All,
+    /// The server is there.
+    Age,
+}
+
 /// Why a body was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -65,7 +77,7 @@ impl Queue {
         self.length.clone()
     }
 
-    pub(super) fn push(self: &Arc<Self>, body: Bytes) -> Result<Ticket, Refused> {
+    pub(super) fn push(self: &Arc<Self>, body: Bytes, bounds: Bounds) -> Result<Ticket, Refused> {
         let mut waiting = self.waiting.lock();
         if waiting.is_closed {
             return Err(Refused::Closed);
@@ -73,7 +85,8 @@ impl Queue {
         let messages = waiting.items.len();
         // One body always fits, however large.
         let is_too_large = messages > 0 && waiting.bytes + body.len() > self.limits.bytes;
-        if messages >= self.limits.messages || is_too_large {
+        let is_full = messages >= self.limits.messages || is_too_large;
+        if bounds == Bounds::All && is_full {
             return Err(Refused::Full { messages });
         }
         waiting.last_number += 1;
@@ -193,6 +206,10 @@ mod tests {
         Arc::new(Queue::new(Limits { messages, bytes, age: Duration::from_secs(5) }))
     }
 
+    fn push(queue: &Arc<Queue>, body: &'static str) -> Result<Ticket, Refused> {
+        queue.push(body.into(), Bounds::All)
+    }
+
     async fn next(queue: &Queue) -> Bytes {
         queue.take().await.body
     }
@@ -200,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_taken_in_order_even_after_it_was_put_back() {
         let queue = queue(10, 100);
-        let _tickets = ["1", "2", "3"].map(|body| queue.push(body.into()).unwrap());
+        let _tickets = ["1", "2", "3"].map(|body| push(&queue, body).unwrap());
         let items = vec![queue.take().await, queue.take().await];
         queue.put_back(items);
         for expected in ["1", "2", "3"] {
@@ -212,19 +229,20 @@ mod tests {
     #[tokio::test]
     async fn limits_hold() {
         let queue = queue(3, 10);
-        let _large = queue.push(Bytes::from(vec![0; 100])).unwrap();
-        assert_eq!(queue.push("1".into()).unwrap_err(), Refused::Full { messages: 1 });
+        let _large = queue.push(Bytes::from(vec![0; 100]), Bounds::All).unwrap();
+        assert_eq!(push(&queue, "1").unwrap_err(), Refused::Full { messages: 1 });
         queue.take().await;
-        let tickets = ["1", "2", "3"].map(|body| queue.push(body.into()).unwrap());
-        assert_eq!(queue.push("4".into()).unwrap_err(), Refused::Full { messages: 3 });
-        drop(tickets);
+        let tickets = ["1", "2", "3"].map(|body| push(&queue, body).unwrap());
+        assert_eq!(push(&queue, "4").unwrap_err(), Refused::Full { messages: 3 });
+        let more = queue.push("a server that is there takes it".into(), Bounds::Age).unwrap();
+        drop((tickets, more));
         assert_eq!((queue.length().get(), queue.waiting.lock().bytes), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_takes_is_withdrawn_after_its_time() {
         let queue = queue(10, 100);
-        let ticket = queue.push("1".into()).unwrap();
+        let ticket = push(&queue, "1").unwrap();
         assert_eq!(ticket.outcome().await, None);
         assert_eq!(queue.length().get(), 0);
     }
@@ -232,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_taken_in_time_may_take_its_time() {
         let queue = queue(10, 100);
-        let ticket = queue.push("1".into()).unwrap();
+        let ticket = push(&queue, "1").unwrap();
         let item = queue.take().await;
         let (outcome, ()) = tokio::join!(ticket.outcome(), async {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -244,13 +262,13 @@ mod tests {
     #[tokio::test]
     async fn the_end_is_told_to_all_who_wait() {
         let queue = queue(10, 100);
-        let ticket = queue.push("1".into()).unwrap();
-        let under_way = queue.push("2".into()).unwrap();
+        let ticket = push(&queue, "1").unwrap();
+        let under_way = push(&queue, "2").unwrap();
         drop(queue.take().await);
         let error = SendError::Disconnected { reason: "the end".into() };
         queue.close(&error);
         assert!(matches!(ticket.outcome().await, Some(Err(SendError::Failed { .. }))));
         assert_eq!(under_way.outcome().await, Some(Err(error)));
-        assert_eq!(queue.push("2".into()).unwrap_err(), Refused::Closed);
+        assert_eq!(push(&queue, "2").unwrap_err(), Refused::Closed);
     }
 }

@@ -42,6 +42,10 @@ impl Status {
         self.state.subscribe()
     }
 
+    pub(super) fn is_up(&self, line: Line) -> bool {
+        self.sides.lock()[line as usize] == Side::Up
+    }
+
     /// Returns what went wrong last.
     pub(super) fn reason(&self) -> String {
         match &*self.state.borrow() {
