@@ -13,6 +13,7 @@ mod inbox;
 mod keys;
 mod numbered;
 mod reach;
+mod remembered;
 
 use std::fmt;
 use std::rc::Rc;
@@ -32,6 +33,7 @@ use self::inbox::{INBOX_BYTES_MAX, Inbox};
 pub(crate) use self::keys::View;
 pub use self::numbered::NumberError;
 use self::reach::{Reach, Route};
+pub use self::remembered::ReplayPosition;
 use crate::audience::{Audience, Content, Member};
 use crate::config::ReplayRule;
 use crate::counters::CountersFile;

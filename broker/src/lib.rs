@@ -25,7 +25,7 @@
 //!   its end. Each subscription gets each message exactly once, as long as its connection lives.
 //! - Publishing never waits for a subscriber. One that cannot keep up is closed at its limit and
 //!   told why; messages are never skipped silently.
-//! - Nothing is kept for those who are not there: no persistence, no replay.
+//! - Nothing is kept for those who are not there, unless [`Config::pubsub_replay`] says so.
 //!
 //! # Reading the code
 //!
@@ -75,7 +75,7 @@ mod users;
 mod worker;
 
 // The public interface is:
-pub use crate::broker::{Broker, NumberError};
+pub use crate::broker::{Broker, NumberError, ReplayPosition};
 pub use crate::config::source::{ConfigError, Loaded};
 pub use crate::config::{
     ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, OutputLimits, ReplayRule,

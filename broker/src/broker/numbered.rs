@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::keys::{View, now};
 use super::{Broker, Order};
 use crate::audience::{Audience, Content};
-use crate::keyspace::{AddError, EventClasses, Keys, Look, News, Scope};
+use crate::keyspace::{AddError, EventClasses, Look, News, Scope};
 use crate::message::Space;
 
 /// Says that the key with the name of the channel cannot be counted up.
@@ -49,11 +49,8 @@ impl Broker {
     ) -> Result<u64, NumberError> {
         let channel = channel.as_ref();
         let mut order = self.shared.order.lock();
-        let number = count(&mut order.keyspace.keys(scope()), channel)?;
-        order.keyspace.end_command();
-        self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
         let mut wake = Vec::new();
-        tell_elsewhere(&mut order, &mut wake);
+        let number = self.add_number(&mut order, channel, |_| 1, &mut wake)?;
         let payload = payload(number);
         let content = Content { space: Space::Channels, channel, payload: &payload, shared: None };
         order.replay.add(channel, || payload.clone());
@@ -94,6 +91,53 @@ impl Broker {
         audience.take_in();
         Ok(self.deliver(audience, content, reach))
     }
+
+    /// Sees to it that the next message of a channel has a later number than this. Does nothing
+    /// when the channel has come as far already. For whoever knows a number that was given out, when
+    /// somebody has removed the key or set it back.
+    ///
+    /// # Errors
+    ///
+    /// When the key holds something else than a number from 0, or the number is not below 2^63.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// broker.raise_number("news", 100)?;
+    /// broker.raise_number("news", 50)?;
+    /// assert_eq!(broker.publish_numbered("news", |_| "hello".into())?, 101);
+    /// # Ok::<(), broker::NumberError>(())
+    /// ```
+    pub fn raise_number(&self, channel: impl AsRef<[u8]>, number: u64) -> Result<(), NumberError> {
+        let number = i64::try_from(number).map_err(|_| NumberError)?;
+        let mut wake = Vec::new();
+        let missing = |old: i64| number.saturating_sub(old).max(0);
+        self.add_number(&mut self.shared.order.lock(), channel.as_ref(), missing, &mut wake)?;
+        self.write_counters();
+        wake.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Adds what `increment` makes of the number of a channel, returns the sum, and adds those who
+    /// are to be woken.
+    fn add_number(
+        &self,
+        order: &mut Order,
+        channel: &[u8],
+        increment: impl FnOnce(i64) -> i64,
+        wake: &mut Vec<Waker>,
+    ) -> Result<u64, NumberError> {
+        let mut keys = order.keyspace.keys(scope());
+        let known = keys.get(channel, Look::Write).map(|entry| entry.value.integer());
+        let old = known.unwrap_or(Some(0)).filter(|old| *old >= 0).ok_or(NumberError)?;
+        let new = match increment(old) {
+            0 => old,
+            increment => keys.add_number(channel, increment).map_err(|_| NumberError)?,
+        };
+        order.keyspace.end_command();
+        self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
+        tell_elsewhere(order, wake);
+        u64::try_from(new).map_err(|_| NumberError)
+    }
 }
 
 /// Nobody's command, on the first database.
@@ -106,19 +150,6 @@ fn scope() -> Scope {
         client: 0,
         databases: 1,
         value_bytes_max: usize::MAX,
-    }
-}
-
-fn count(keys: &mut Keys<'_>, key: &[u8]) -> Result<u64, NumberError> {
-    let known = keys.get(key, Look::Write).map(|entry| entry.value.integer());
-    // An id is never negative.
-    match known {
-        Some(None | Some(..0)) => Err(NumberError),
-        _ => keys
-            .add_number(key, 1)
-            .ok()
-            .and_then(|number| number.try_into().ok())
-            .ok_or(NumberError),
     }
 }
 
