@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
@@ -52,6 +53,9 @@ struct Delivered {
 /// More than may be queued for a broker that is away.
 const DELIVERED_MAX: usize = 65_536;
 
+/// How often connections without room are looked at again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(1);
+
 impl Receiver {
     /// Returns a receiver, and what it wants to be sent in answer.
     pub(crate) fn new(
@@ -73,6 +77,15 @@ impl Receiver {
             regression: Notify::new(),
         };
         (receiver, to_send)
+    }
+
+    /// Waits until all connections have taken enough to take as much again, but not for ever. All
+    /// that was missed comes faster than anybody reads, and whoever reads must not be closed for that.
+    pub(crate) async fn room(&self, within: Duration) {
+        let end = Instant::now() + within;
+        while !self.connections.have_room() && Instant::now() < end {
+            sleep(ROOM_INTERVAL).await;
+        }
     }
 
     /// Delivers one payload that was fetched after it had been missed.

@@ -1,13 +1,17 @@
 //! A broker in this process.
+//!
+//! Its subscription ends only when this process does not keep up. It is made anew then, and what was
+//! missed is taken from the broker's memory, if it has one of this channel (`pubsub-replay`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use broker::{Broker, Disconnect, Subscriber};
+use broker::{Broker, Disconnect, ReplayPosition, Subscriber};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{SHUT_DOWN, SendError};
 use crate::dialect::Signalr2;
@@ -35,9 +39,8 @@ impl EmbeddedBus {
     }
 
     pub(crate) fn start(&self, receiver: Arc<Receiver>) {
-        let (broker, channel) = (self.broker.clone(), self.channel.clone());
         // Subscribed before this returns, so that nothing sent after it is missed.
-        let mut subscriber = broker.subscribe(&channel);
+        let mut subscription = Subscription::new(&self.broker, &self.channel);
         self.state.send_replace(State::Connected);
         receiver.metrics.connected.set(1);
         receiver.metrics.connected_by("subscription");
@@ -45,7 +48,7 @@ impl EmbeddedBus {
         let task = tokio::spawn(async move {
             loop {
                 let disconnect = tokio::select! {
-                    disconnect = receive(&mut subscriber, &receiver) => disconnect,
+                    disconnect = subscription.receive(&receiver) => disconnect,
                     () = suspicion.notified() => Disconnect::SlowSubscriber,
                 };
                 state.send_replace(State::Disconnected { reason: disconnect.to_string() });
@@ -55,8 +58,7 @@ impl EmbeddedBus {
                 }
                 warn!(reason = %disconnect, "backplane disconnected");
                 receiver.metrics.connected_by("subscription");
-                subscriber = broker.subscribe(&channel);
-                receiver.connections.resubscribed();
+                subscription.renew(&receiver).await;
                 state.send_replace(State::Connected);
                 receiver.metrics.connected.set(1);
             }
@@ -98,14 +100,68 @@ impl Drop for EmbeddedBus {
     }
 }
 
-/// Receives until the broker ends it, and returns why.
-async fn receive(subscriber: &mut Subscriber, receiver: &Receiver) -> Disconnect {
-    loop {
-        match subscriber.recv().await {
-            Ok(message) => _ = receiver.receive(message.payload()),
-            Err(disconnect) => return disconnect,
+/// A subscriber, and how far it has come in what the broker remembers, if it does.
+#[derive(Debug)]
+struct Subscription {
+    broker: Broker,
+    channel: String,
+    subscriber: Subscriber,
+    reached: Option<ReplayPosition>,
+}
+
+/// How many messages are taken from the memory at once: no more than the room that is waited for.
+const MISSED_AT_ONCE: usize = 500;
+/// How long connections without room are waited for.
+const ROOM_WITHIN: Duration = Duration::from_secs(2);
+
+impl Subscription {
+    fn new(broker: &Broker, channel: &str) -> Self {
+        // Asked before, so that it is no later than what is received first.
+        let reached = broker.replay_end(channel);
+        let subscriber = broker.subscribe(channel);
+        Self { broker: broker.clone(), channel: channel.to_owned(), subscriber, reached }
+    }
+
+    /// Subscribes again, and takes what was missed.
+    async fn renew(&mut self, receiver: &Receiver) {
+        let reached = self.reached;
+        *self = Self::new(&self.broker, &self.channel);
+        receiver.connections.resubscribed();
+        self.reached = reached.or(self.reached);
+        while let Some(reached) = self.reached {
+            receiver.room(ROOM_WITHIN).await;
+            let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
+            let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { return };
+            for (reached, payload) in missed {
+                receiver.recover(&payload);
+                self.reached = Some(reached);
+            }
         }
-        // A subscriber that always has something would starve the other tasks of this process.
-        tokio::task::coop::consume_budget().await;
+    }
+
+    /// Receives until the broker ends it, and returns why. Cancel safe.
+    async fn receive(&mut self, receiver: &Receiver) -> Disconnect {
+        loop {
+            tokio::select! {
+                message = self.subscriber.recv() => match message {
+                    // What came by replay as well was counted there.
+                    Ok(message) => if receiver.receive(message.payload()) {
+                        self.reached = self.reached.map(ReplayPosition::next);
+                    },
+                    Err(disconnect) => return disconnect,
+                },
+                () = receiver.regression.notified() => self.raise(receiver),
+            }
+            // A subscriber that always has something would starve the other tasks of this process.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// The counter went back, and is lifted to the last known id.
+    fn raise(&self, receiver: &Receiver) {
+        let last = receiver.connections.last().unwrap_or_default();
+        if let Err(error) = self.broker.raise_number(&self.channel, last) {
+            debug!(%error, last, "the counter could not be lifted");
+        }
     }
 }
