@@ -1,6 +1,8 @@
 //! A broker that remembers: what was missed arrives after all, in order and once.
 
-use backplane::{Backplane, Connection, Event};
+use std::time::Duration;
+
+use backplane::{Backplane, Connection, Event, State};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
 use crate::farm::{events, join_many, options, receive};
@@ -55,8 +57,15 @@ impl Listener {
 
     /// Sends the next number to everyone.
     async fn publish(&mut self) {
+        self.publish_at_length(0).await;
+    }
+
+    /// Sends the next number with that many spaces before it.
+    async fn publish_at_length(&mut self, length: usize) {
         self.last += 1;
-        let value = format!(r#"{{"H":"ChatHub","M":"number","A":[{}]}}"#, self.last);
+        let last = self.last;
+        let spaces = " ".repeat(length);
+        let value = format!(r#"{{"H":"ChatHub","M":"number","A":[{spaces}{last}]}}"#);
         let mut message = b"\x01\0\0\0\0\x09h-ChatHub".to_vec();
         message.extend((value.len() as u32).to_le_bytes());
         message.extend(value.as_bytes());
@@ -108,6 +117,57 @@ async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
     listener.comes_back().await;
     let expected: Vec<_> = (2..COUNT + 2).collect();
     assert_eq!(receive(&mut listener.connection, COUNT as usize).await, expected);
+}
+
+#[tokio::test]
+async fn much_is_fetched_over_a_slow_network() {
+    const COUNT: u64 = 100;
+    let mut listener = Listener::new("ChatApp 1000 64mb 60").await;
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
+    listener.goes_away().await;
+    for _ in 0..COUNT {
+        listener.publish_at_length(150_000).await;
+    }
+    // The proxy carries 64 KiB at a time, so that all of it takes about four seconds.
+    listener.network.set(Fault::Delay(Duration::from_millis(15)));
+    listener.listens(1).await;
+    let expected: Vec<_> = (2..COUNT + 2).collect();
+    assert_eq!(receive(&mut listener.connection, COUNT as usize).await, expected);
+    assert_eq!(listener.backplane.health().lost, 0);
+}
+
+#[tokio::test]
+async fn what_is_fetched_goes_on_where_it_was_cut() {
+    // More than the store can tell from another message with the same id.
+    const COUNT: u64 = 25_000;
+    let mut listener = Listener::new("ChatApp 100000 64mb 600").await;
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
+    listener.goes_away().await;
+    for _ in 0..COUNT {
+        listener.publish().await;
+    }
+    listener.comes_back().await;
+    let mut received = receive(&mut listener.connection, 20_000).await;
+    listener.network.cut();
+    received.extend(receive(&mut listener.connection, COUNT as usize - 20_000).await);
+    assert_eq!(received, (2..COUNT + 2).collect::<Vec<_>>());
+    assert_eq!(listener.backplane.health().lost, 0);
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_same() {
+    let mut listener = Listener::new("ChatApp 1000 1mb 600").await;
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
+    listener.goes_away().await;
+    listener.publish().await;
+    listener.network.set(Fault::Forgetful);
+    eventually_within(SLOW_DEADLINE, async || listener.backplane.state() == State::Connected).await;
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 1).await, [3]);
+    assert_eq!(listener.backplane.health().lost, 1);
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub enum Fault {
     Half,
     /// Everything is answered, and no message comes: a server that forgot a subscription.
     Deaf,
+    /// Whoever asks for what was missed gets no answer.
+    Forgetful,
     /// Everything takes longer.
     Delay(Duration),
 }
@@ -45,10 +47,14 @@ pub enum Fault {
 struct Network {
     fault: Fault,
     cuts: usize,
+    /// Where new connections lead.
+    server: u16,
 }
 
 /// How a message says what it is.
 const MESSAGE: &[u8] = b"\r\nmessage\r\n";
+/// How one asks for what was missed.
+const REPLAY: &[u8] = b"\r\nREPLAY\r\n";
 
 impl Proxy {
     /// Starts a relay to a port on the loopback interface.
@@ -59,9 +65,9 @@ impl Proxy {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let own_port = listener.local_addr().expect("it is bound").port();
-        let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0 });
+        let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0, server: port });
         let made = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, port, network.clone(), made.clone()));
+        let task = tokio::spawn(accept(listener, network.clone(), made.clone()));
         Self { port: own_port, network, made, task }
     }
 
@@ -80,6 +86,11 @@ impl Proxy {
         self.network.send_modify(|network| network.cuts += 1);
     }
 
+    /// Leads new connections to another server, as an address does that moves with the master.
+    pub fn lead_to(&self, port: u16) {
+        self.network.send_modify(|network| network.server = port);
+    }
+
     /// Returns how many connections were made so far.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)
@@ -92,16 +103,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    port: u16,
-    network: watch::Sender<Network>,
-    made: Arc<AtomicUsize>,
-) {
+async fn accept(listener: TcpListener, network: watch::Sender<Network>, made: Arc<AtomicUsize>) {
     while let Ok((client, _)) = listener.accept().await {
         made.fetch_add(1, Ordering::Relaxed);
         let network = network.subscribe();
         tokio::spawn(async move {
+            let port = network.borrow().server;
             // A server that is away is a connection that is closed at once.
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
             relay(client, server, network).await;
@@ -144,7 +151,8 @@ async fn carry(
         if is_dead {
             continue;
         }
-        if fault == Fault::Deaf && chunk[..count].windows(MESSAGE.len()).any(|at| at == MESSAGE) {
+        let has = |words: &[u8]| chunk[..count].windows(words.len()).any(|at| at == words);
+        if fault == Fault::Deaf && has(MESSAGE) || fault == Fault::Forgetful && has(REPLAY) {
             continue;
         }
         if let Fault::Delay(delay) = fault {

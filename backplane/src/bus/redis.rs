@@ -124,6 +124,7 @@ impl RedisBus {
             status: status.clone(),
             suspicion: suspicion.clone(),
             remembered: Mutex::default(),
+            failed_replays: Default::default(),
         };
         let commands = Commands {
             route,

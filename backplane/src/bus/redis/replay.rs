@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::failure::Failure;
@@ -25,8 +26,13 @@ pub(super) struct Remembered {
 
 /// More than the messages that may have come between a question and its answer without an id.
 const OVERLAP: u64 = 16;
-/// How many messages are asked for at once: no more than the room that is waited for.
-const COUNT: &[u8] = b"500";
+/// How many messages are asked for at once: at first, until it is known how large they are …
+const COUNT: usize = 16;
+/// … and at most: no more than the room that is waited for.
+const COUNT_MAX: usize = 500;
+/// How many bytes are asked for at once, as far as the last messages say: so many that the way
+/// there and back does not count, and so few that a slow network brings them soon.
+const BYTES: usize = 512 * 1024;
 /// How often connections without room are looked at again.
 const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -37,35 +43,49 @@ pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Reme
     Ok(remembered(&reply))
 }
 
-/// Asks for all that was published since, delivers each message, and returns how far it got. For after the subscription is confirmed, so that nothing falls in between.
+/// Asks for all that was published since, and delivers each message. `reached` says at any time how
+/// far it got, so that whoever is cut off goes on from there. For after the subscription is
+/// confirmed, so that nothing falls in between.
 pub(super) async fn replay(
     route: &Route,
-    since: &Remembered,
+    reached: &Mutex<Option<Remembered>>,
     within: Duration,
     receiver: &Receiver,
-) -> Result<Option<Remembered>, Failure> {
+) -> Result<(), Failure> {
+    let Some(mut since) = reached.lock().clone() else { return Ok(()) };
+    since.offset = since.offset.saturating_sub(OVERLAP);
     // A connection with a subscription answers no such question.
     let mut wire = route.open(within).await?;
-    let mut since = Remembered { offset: since.offset.saturating_sub(OVERLAP), ..since.clone() };
+    let mut count = COUNT;
     loop {
         room(receiver, within).await;
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
-        let channel = route.channel().as_bytes();
-        let words =
-            [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT", COUNT];
-        let reply = bounded(within, wire.ask(&words)).await?;
-        let Some(end) = remembered(&reply) else { return Ok(None) };
+        let (channel, at_most) = (route.channel().as_bytes(), count.to_string());
+        let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
+        let words = [&words[..], &[at_most.as_bytes()]].concat();
+        bounded(within, wire.write(&[&words])).await?;
+        let reply = wire.read_while_it_comes(within).await?;
+        let Some(end) = remembered(&reply) else {
+            *reached.lock() = None;
+            return Ok(());
+        };
         let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
+        let mut bytes = 0;
         for message in messages {
             if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
+                bytes += payload.len();
                 receiver.recover(payload);
             }
         }
         let last = messages.last().and_then(|message| message.items().first()?.integer());
-        match last.and_then(|last| u64::try_from(last).ok()) {
-            Some(last) if last < end.offset => since = Remembered { offset: last, ..end },
-            _ => return Ok(Some(end)),
+        let last = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last < end.offset);
+        let is_over = last.is_none();
+        since = Remembered { offset: last.unwrap_or(end.offset), ..end };
+        *reached.lock() = Some(since.clone());
+        if is_over {
+            return Ok(());
         }
+        count = (BYTES * messages.len() / bytes.max(1)).clamp(1, COUNT_MAX);
     }
 }
 

@@ -8,12 +8,14 @@
 //! An app has one channel, so there is one subscription, never a batch of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::warn;
 
 use super::Patience;
 use super::failure::Failure;
@@ -34,6 +36,8 @@ pub(super) struct Subscription {
     pub(super) suspicion: Arc<Notify>,
     /// How far this has come in what the broker remembers, if it does.
     pub(super) remembered: Mutex<Option<Remembered>>,
+    /// How many attempts to read on in it have failed, one after the other and without coming on.
+    pub(super) failed_replays: AtomicU32,
 }
 
 /// What a server said, as far as it concerns us.
@@ -83,15 +87,33 @@ impl Subscription {
         })
         .await?;
         receiver.connections.resubscribed();
-        let before = self.remembered.lock().clone();
-        let reached = match (before, now) {
-            (Some(before), Some(_)) => {
-                replay(&self.route, &before, self.patience.answer, receiver).await?
-            }
-            (_, now) => now,
-        };
-        *self.remembered.lock() = reached;
+        self.recover(now, receiver).await?;
         Ok(wire)
+    }
+
+    /// Fetches what was missed, and goes on without it if that fails too often: what is missing then
+    /// is told as a gap, as soon as the next message shows it.
+    async fn recover(&self, now: Option<Remembered>, receiver: &Receiver) -> Result<(), Failure> {
+        let before = self.remembered.lock().clone();
+        if now.is_some() && before.is_some() {
+            let outcome =
+                replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
+            let Err(failure) = outcome else {
+                self.failed_replays.store(0, Ordering::Relaxed);
+                return Ok(());
+            };
+            // As long as it gets further, it will get there.
+            let has_come_on = *self.remembered.lock() != before;
+            let failed = if has_come_on { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
+            self.failed_replays.store(failed + 1, Ordering::Relaxed);
+            if failed + 1 < REPLAYS_MAX {
+                return Err(failure);
+            }
+            warn!(%failure, "what was missed cannot be fetched");
+        }
+        self.failed_replays.store(0, Ordering::Relaxed);
+        *self.remembered.lock() = now;
+        Ok(())
     }
 
     /// Receives until the subscription is lost, and returns why.
@@ -178,5 +200,7 @@ impl Subscription {
     }
 }
 
+/// How often what was missed is asked for without any of it coming.
+const REPLAYS_MAX: u32 = 3;
 const UNSUBSCRIBED: &str = "the server ended the subscription";
 const DEAF: &str = "what was sent did not come back";

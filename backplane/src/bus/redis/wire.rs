@@ -4,12 +4,15 @@
 //! Subscriptions live on one of these and on nothing else. Connections for commands begin as one,
 //! until the server has let us in.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::address::{Address, Login};
 use super::failure::Failure;
 use super::resp::{self, Value};
+use super::route::bounded;
 use super::stream::Stream;
 
 #[derive(Debug)]
@@ -74,10 +77,26 @@ impl Wire {
             if let Some(value) = self.take()? {
                 return Ok(value);
             }
-            self.buffer.reserve(CHUNK_BYTES);
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err(Failure::closed());
+            self.fill().await?;
+        }
+    }
+
+    /// Reads a value that may be large: gives up only when nothing of it comes for some time.
+    pub(super) async fn read_while_it_comes(&mut self, within: Duration) -> Result<Value, Failure> {
+        loop {
+            if let Some(value) = self.take()? {
+                return Ok(value);
             }
+            bounded(within, self.fill()).await?;
+        }
+    }
+
+    /// Reads what has arrived, or waits for it. Cancel safe.
+    async fn fill(&mut self) -> Result<(), Failure> {
+        self.buffer.reserve(CHUNK_BYTES);
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(Failure::closed()),
+            _ => Ok(()),
         }
     }
 
