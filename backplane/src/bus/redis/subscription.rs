@@ -121,8 +121,10 @@ impl Subscription {
         let mut ticks = interval(self.patience.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        // When the answer to the last sign of life has to be here.
+        // When the answer to the last sign of life has to be here, and whether the subscription has
+        // been confirmed again before it.
         let mut awaited: Option<Instant> = None;
+        let mut is_confirmed = true;
         let failure = loop {
             let late = async {
                 match awaited {
@@ -134,8 +136,10 @@ impl Subscription {
                 value = wire.read() => match value {
                     Ok(value) => match self.heard(&value) {
                         Heard::Message(payload) => self.take(payload, receiver),
-                        Heard::Confirmed => {}
+                        Heard::Confirmed => is_confirmed = true,
                         Heard::Alive => awaited = None,
+                        // Even the reply that says we may not `PING` is a sign of life.
+                        Heard::Refused(_) if is_confirmed => awaited = None,
                         Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
                         Heard::Refused(failure) => break failure,
                     },
@@ -144,6 +148,7 @@ impl Subscription {
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
                     let written = bounded(self.patience.answer, wire.write(&requests)).await;
+                    is_confirmed = false;
                     match written {
                         Ok(()) => awaited = Some(Instant::now() + self.patience.answer),
                         Err(failure) => break failure,
