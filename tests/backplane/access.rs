@@ -10,7 +10,8 @@ use harness::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::farm::{join, join_with, options, receive, send};
+use crate::farm::{is_connected, is_disconnected, join, join_with, options, receive, send};
+use crate::witness::kill_clients;
 
 const APP: &str = "ChatApp";
 
@@ -48,6 +49,59 @@ async fn a_right_that_is_missing_is_told_in_redis_words() {
     let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
     let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
     assert!(error.to_string().contains("NOPERM"), "{error}");
+}
+
+/// The rights that the documentation of `from_url` names.
+const RIGHTS: [&str; 11] = [
+    "~ChatApp",
+    "&ChatApp",
+    "+subscribe",
+    "+evalsha",
+    "+eval",
+    "+script|load",
+    "+script|exists",
+    "+publish",
+    "+incr",
+    "+get",
+    "+set",
+];
+
+#[tokio::test]
+async fn a_user_with_few_rights_keeps_the_subscription() {
+    let server = Server::redis(&[]).await;
+    let mut client = server.client().await;
+    client.command(&[&["ACL", "SETUSER", "ann", "on", ">p"], &RIGHTS[..]].concat()).await;
+    let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
+    let one = join(&url, APP).await;
+    let id = |list: &str| list.split_whitespace().next().map(str::to_owned);
+    let before = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+    // It is asked for anew together with a sign of life that this user may not ask for.
+    let asked = async |client: &mut Client| {
+        let stats = client.command(&["INFO", "commandstats"]).await.text().to_owned();
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+    };
+    eventually_within(SLOW_DEADLINE, async || asked(&mut client).await >= 3).await;
+    let after = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+    assert_eq!(id(after.text()), id(before.text()), "it was given up");
+    talks(&one).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
+    let server = Server::redis(&[]).await;
+    let mut client = server.client().await;
+    for missing in ["-eval", "-set", "-get"] {
+        let rules = [&["ACL", "SETUSER", "ann", "reset", "on", ">p"], &RIGHTS[..], &[missing]];
+        client.command(&rules.concat()).await;
+        let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
+        let one = join(&url, APP).await;
+        talks(&one).await;
+        kill_clients(&mut client, "normal").await;
+        is_disconnected(&one).await;
+        is_connected(&one).await;
+        talks(&one).await;
+    }
 }
 
 #[tokio::test]

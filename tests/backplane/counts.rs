@@ -169,6 +169,29 @@ async fn all_who_come_back_in_time_are_told_of_nothing() {
     }
 }
 
+/// As after a snapshot that was some time old, on a server that others use as well.
+#[tokio::test]
+async fn one_of_some_time_ago_is_lifted_and_no_loss() {
+    let mut server = server(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", network.port());
+    let (one, mut ann) = attached(&url, "ann").await;
+    for number in 0..20 {
+        send(&one, Target::all(), number).await;
+    }
+    receive(&mut ann, 20).await;
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    server.restart().await;
+    let mut client = server.client().await;
+    client.command(&["SET", APP, "10"]).await;
+    client.command(&["INCR", "somebody else's"]).await;
+    network.set(Fault::None);
+    is_connected(&one).await;
+    nothing_more(&one, &mut [&mut ann]).await;
+    assert_eq!(one.health().lost, 0, "a gap was invented");
+}
+
 async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
     let mut options = options();
     options.probe_interval = Duration::from_secs(30);

@@ -97,6 +97,16 @@ impl Backplane {
     /// files of [`Tls`](crate::Tls) as `ca`, `cert` and `key`. All take `client_name`, and Sentinels
     /// `sentinel_user` and `sentinel_password`.
     ///
+    /// The app's name is a channel and a key. The user needs these rights for them (of Redis' ACL):
+    /// `~app &app +subscribe +evalsha +eval +script|load +script|exists +publish +incr +get +set`, in
+    /// a cluster `+ssubscribe +spublish +cluster|slots +cluster|keyslot` as well, and with Sentinels
+    /// `+role`. With `+info` a server that restarted is told from a connection that was lost, with
+    /// `+pubsub` what was missed is fetched from a broker that remembers it, and `client_name` needs
+    /// `+client|setname`.
+    ///
+    /// Channels know no databases, keys do: all servers of an app have to use the same database, and
+    /// apps in different ones need different names.
+    ///
     /// Returns when the server has confirmed the subscription. From then on the backplane
     /// reconnects by itself, for ever.
     ///

@@ -6,7 +6,8 @@
 //!
 //! After a reconnect to another or a restarted server the counter is lifted to the last known id
 //! first. Other servers of the app may know a later one, so nothing is sent before they have had
-//! their time to do the same.
+//! their time to do the same. Only then is the script loaded: a server that knows it is one where
+//! somebody may have counted before us, and one that does not has only an old count, or none.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::Patience;
 use super::failure::Failure;
@@ -45,7 +46,7 @@ pub(super) struct Commands {
     pub(super) queue: Arc<Queue>,
     /// The last id that the server is known to have given.
     pub(super) last_id: AtomicU64,
-    /// Who the server was that was connected last.
+    /// Who the server was to which the last connection was ready.
     pub(super) known: Mutex<Option<RunId>>,
     /// Told when a server that should answer did not.
     pub(super) suspicion: Notify,
@@ -100,34 +101,25 @@ impl Commands {
 
     async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
         let mut wire = self.route.open(self.patience.answer).await?;
-        let last_id = self.last_id.load(Ordering::Relaxed);
-        let last_id = last_id.max(receiver.connections.last().unwrap_or_default());
-        let (script, is_another) = bounded(self.patience.answer, async {
-            let is_another = self.is_another(wire.ask(&[b"INFO", b"server"]).await.ok());
-            let text = if self.route.is_sharded() { script::SEND_SHARDED } else { script::SEND };
-            let loaded = wire.ask(&[b"SCRIPT", b"LOAD", text.as_bytes()]).await?;
-            let script = loaded.text().unwrap_or_default().to_owned();
-            if last_id > 0 {
-                let (key, id) = (self.route.channel().as_bytes(), last_id.to_string());
-                let found = wire.ask(&[b"GET", key]).await.ok();
-                let has_counted = !is_another || has_counted(&mut wire).await;
-                let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
-                wire.ask(&restore).await?;
-                // Others were faster, knew less, and have sent since.
-                let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
-                if let Some(found) =
-                    found.filter(|found| has_counted && (1..last_id).contains(found))
-                {
-                    receiver.missed_anew(found);
-                }
+        let asking = async { Ok(run_id(&mut wire).await) };
+        let run_id = bounded(self.patience.answer, asking).await?;
+        // One that does not say who it is may be another.
+        let is_another = match &*self.known.lock() {
+            Some(before) => before.0.is_none() || *before != run_id,
+            None => false,
+        };
+        let last_id = self.last_known(receiver);
+        if last_id > 0 {
+            let lifting = self.lift(&mut wire, is_another, last_id, receiver);
+            bounded(self.patience.answer, lifting).await?;
+            if is_another {
+                debug!(last_id, "waiting for the other servers to tell the last id they know");
+                sleep(self.patience.settle).await;
             }
-            Ok((script, is_another))
-        })
-        .await?;
-        if is_another && last_id > 0 {
-            debug!(last_id, "waiting for the other servers to tell the last id they know");
-            sleep(self.patience.settle).await;
         }
+        let load = [b"SCRIPT".as_slice(), b"LOAD", self.text().as_bytes()];
+        let loaded = bounded(self.patience.answer, wire.ask(&load)).await?;
+        let script = loaded.text().unwrap_or_default().to_owned();
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.patience.answer));
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
@@ -137,17 +129,45 @@ impl Commands {
         let opened = timeout(self.patience.answer, opening).await;
         let (connection, driver) =
             opened.map_err(|_| Failure::no_answer(self.patience.answer))??;
+        *self.known.lock() = Some(run_id);
         Ok(Link { connection, script, driver: tokio::spawn(driver) })
     }
 
-    /// Returns whether the server is another than before, or the same without its memory. One that
-    /// does not say who it is may be.
-    fn is_another(&self, info: Option<Value>) -> bool {
-        let info = info.as_ref().and_then(Value::text).unwrap_or_default();
-        let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        let now = RunId(id.map(|id| id.trim().to_owned()));
-        let before = self.known.lock().replace(now.clone());
-        before.is_some_and(|before| before.0.is_none() || before != now)
+    /// Lifts the counter of a server that we come to, and tells what is missing if others have
+    /// counted there who knew less.
+    async fn lift(
+        &self,
+        wire: &mut Wire,
+        is_another: bool,
+        last_id: u64,
+        receiver: &Receiver,
+    ) -> Result<(), Failure> {
+        let (key, id) = (self.route.channel().as_bytes(), last_id.to_string());
+        let found = wire.ask(&[b"GET", key]).await.ok();
+        let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
+        // On the same server somebody set it back.
+        let has_counted = !is_another || knows_a_sender(wire).await;
+        let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
+        match wire.ask(&restore).await {
+            Err(Failure::Refused(reason)) => warn!(last_id, reason, "{NOT_LIFTED}"),
+            lifted => _ = lifted?,
+        }
+        if let Some(found) = found.filter(|found| has_counted && (1..last_id).contains(found)) {
+            receiver.missed_anew(found);
+        }
+        Ok(())
+    }
+
+    /// Returns the last id that the counter is known to have given.
+    fn last_known(&self, receiver: &Receiver) -> u64 {
+        let given = self.last_id.load(Ordering::Relaxed);
+        let heard = receiver.connections.last();
+        given.max(heard.unwrap_or_default())
+    }
+
+    /// Returns the script that sends.
+    fn text(&self) -> &'static str {
+        if self.route.is_sharded() { script::SEND_SHARDED } else { script::SEND }
     }
 
     /// Sends what is queued until the connection is lost, and returns why.
@@ -178,7 +198,7 @@ impl Commands {
                             Item::settle(item, Ok(id));
                         }
                         Outcome::Forgotten => {
-                            match load(&connection, self.route.is_sharded()).await {
+                            match self.load(&connection).await {
                                 Ok(loaded) => script = loaded,
                                 Err(failure) => leaving = leaving.or(Some(failure)),
                             }
@@ -201,8 +221,11 @@ impl Commands {
                     }
                 }
                 () = receiver.regression.notified(), if leaving.is_none() => {
-                    if let Err(failure) = self.restore(&connection, receiver).await {
-                        debug!(%failure, "the counter could not be lifted");
+                    match self.restore(&connection, receiver).await {
+                        Ok(()) => {}
+                        Err(Failure::Refused(reason)) => warn!(reason, "{NOT_LIFTED}"),
+                        // The next connection begins with it.
+                        Err(failure) => leaving = Some(failure),
                     }
                 }
                 _ = &mut driver, if leaving.is_none() => leaving = Some(Failure::closed()),
@@ -232,10 +255,16 @@ impl Commands {
         connection: &MultiplexedConnection,
         receiver: &Receiver,
     ) -> Result<(), Failure> {
-        let last_id = receiver.connections.last().unwrap_or_default();
+        let last_id = self.last_known(receiver);
         let mut restore = ::redis::cmd("EVAL");
         restore.arg(script::RESTORE).arg(1).arg(self.route.channel()).arg(last_id);
         Ok(restore.query_async(&mut connection.clone()).await?)
+    }
+
+    async fn load(&self, connection: &MultiplexedConnection) -> Result<String, Failure> {
+        let mut load = ::redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(self.text());
+        Ok(load.query_async(&mut connection.clone()).await?)
     }
 
     fn outcome(&self, reply: RedisResult<Reply>) -> Outcome {
@@ -283,20 +312,24 @@ impl Commands {
     }
 }
 
-/// Returns whether anybody has counted since the server was started, or sent by script.
-async fn has_counted(wire: &mut Wire) -> bool {
-    let info = wire.ask(&[b"INFO", b"commandstats"]).await.ok();
+/// Asks a server who it is.
+async fn run_id(wire: &mut Wire) -> RunId {
+    let info = wire.ask(&[b"INFO", b"server"]).await.ok();
     let info = info.as_ref().and_then(Value::text).unwrap_or_default();
-    let counts = ["cmdstat_incr:", "cmdstat_evalsha:"];
-    info.lines().any(|line| counts.iter().any(|count| line.starts_with(count)))
+    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    RunId(id.map(|id| id.trim().to_owned()))
 }
 
-async fn load(connection: &MultiplexedConnection, is_sharded: bool) -> Result<String, Failure> {
-    let text = if is_sharded { script::SEND_SHARDED } else { script::SEND };
-    let mut load = ::redis::cmd("SCRIPT");
-    load.arg("LOAD").arg(text);
-    Ok(load.query_async(&mut connection.clone()).await?)
+/// Returns whether a server knows a script that sends. One that does not say so may.
+async fn knows_a_sender(wire: &mut Wire) -> bool {
+    let senders = script::SENDERS.map(str::as_bytes);
+    match wire.ask(&[&[b"SCRIPT".as_slice(), b"EXISTS"], &senders[..]].concat()).await {
+        Ok(known) => known.items().iter().any(|known| known.integer() == Some(1)),
+        Err(_) => true,
+    }
 }
+
+const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
 
 /// Returns how a reply begins that says that nothing was done.
 fn refusal(error: &RedisError) -> Option<&'static str> {

@@ -60,8 +60,9 @@ fn without_number(text: &str) -> String {
 }
 
 /// How replies begin that stay the same until somebody changes a setting: the ones about passwords
-/// of Redis 6 and later, then those of Redis 5 and before, protected mode, and ACL rules.
-const REFUSALS: [&str; 7] = [
+/// of Redis 6 and later, then those of Redis 5 and before, protected mode, and ACL rules, for scripts
+/// as well.
+const REFUSALS: [&str; 8] = [
     "WRONGPASS",
     "NOAUTH",
     "ERR AUTH",
@@ -69,6 +70,7 @@ const REFUSALS: [&str; 7] = [
     "ERR Client sent AUTH",
     "DENIED",
     "NOPERM",
+    "ERR The user executing the script can't run",
 ];
 
 #[cfg(test)]

@@ -16,6 +16,17 @@ local id = redis.call('INCR', KEYS[1])
 redis.call('SPUBLISH', KEYS[1], string.format('%.0f', id) .. ' ' .. ARGV[1])
 return {id}";
 
+/// What servers know the scripts by that count and publish: ours, then those of SignalR 2.2 and
+/// later and of the versions before, each with the line ends of Windows and of Unix.
+pub(super) const SENDERS: [&str; 6] = [
+    "d1b3ac8393e17cff24665e70a146ec926e9da5ad",
+    "dc1a6e1b9349f427929245e0c2fa05b74fb9dd71",
+    "5b8e3b60e050400311bc8b6ef2cbba37bc0b9cb3",
+    "edeb7a3b4fb872b8a76ae281cc47bd2c4d2da9b0",
+    "4651c92606a1816e6dbcfbb0441ab3dd8fe51853",
+    "f8359c657ac524a137c0f07150aa265aeb643b82",
+];
+
 /// Lifts the counter of a server that has lost its memory to the last id that is known.
 pub(super) const RESTORE: &str = "\
 local newvalue = tonumber(redis.call('GET', KEYS[1]))
@@ -30,6 +41,12 @@ mod tests {
     use sha1_smol::Sha1;
 
     use super::*;
+
+    #[test]
+    fn servers_know_ours_by_these_names() {
+        let name = |script: &str| Sha1::from(script).digest().to_string();
+        assert_eq!(SENDERS[..2], [name(SEND), name(SEND_SHARDED)]);
+    }
 
     #[test]
     fn they_are_what_signalr_sends() {
