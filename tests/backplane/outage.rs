@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use backplane::{Invocation, SendError, Target};
+use futures_util::StreamExt;
 use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, within};
 
 use super::server;
@@ -83,6 +84,33 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
     }
     assert_eq!(receive(&mut bob, 20).await, (0..20).collect::<Vec<_>>());
     nothing_more(&one, &mut [&mut bob]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
+    const COUNT: u64 = 6_000;
+    let server = server(&[]).await;
+    let one = join(&server.url(), APP).await;
+    let mut ann = one.attach("ann", None);
+    let mut client = server.client().await;
+    let forgetting = tokio::spawn(async move {
+        loop {
+            client.command(&["SCRIPT", "FLUSH"]).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let sending = async {
+        let sends = (0..COUNT).map(|number| one.send(Target::all(), invocation(number)));
+        let mut sends = futures_util::stream::iter(sends).buffered(100);
+        while let Some(sent) = sends.next().await {
+            sent.expect("sent");
+        }
+    };
+    let receiving = receive(&mut ann, COUNT as usize);
+    let (received, ()) = within(SLOW_DEADLINE, async { tokio::join!(receiving, sending) }).await;
+    forgetting.abort();
+    let turns = received.windows(2).filter(|pair| pair[0] > pair[1]).collect::<Vec<_>>();
+    assert!(turns.is_empty(), "came in another order: {turns:?}");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::task::coop::unconstrained;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
@@ -69,7 +70,8 @@ pub(super) struct RunId(Option<String>);
 /// What came of one send.
 enum Outcome {
     Sent(u64),
-    /// Not done, and to be done on this connection once the script is loaded again.
+    /// Not done, and to be done on this connection once the script is loaded again, which it is
+    /// when nothing is under way.
     Forgotten,
     /// Not done, and not to be done here.
     Elsewhere(Failure),
@@ -175,10 +177,18 @@ impl Commands {
         let Link { connection, mut script, mut driver } = link;
         let mut under_way = FuturesOrdered::new();
         let mut again: Vec<Item> = Vec::new();
+        let mut is_forgotten = false;
         let mut leaving: Option<Failure> = None;
         let mut life = pin!(self.signs_of_life(connection.clone()));
         loop {
             if under_way.is_empty() {
+                // Not before, or what is still on its way would be sent ahead of what comes back.
+                if std::mem::take(&mut is_forgotten) && leaving.is_none() {
+                    match self.load(&connection).await {
+                        Ok(loaded) => script = loaded,
+                        Err(failure) => leaving = Some(failure),
+                    }
+                }
                 if !again.is_empty() {
                     self.queue.put_back(std::mem::take(&mut again));
                 }
@@ -198,10 +208,7 @@ impl Commands {
                             Item::settle(item, Ok(id));
                         }
                         Outcome::Forgotten => {
-                            match self.load(&connection).await {
-                                Ok(loaded) => script = loaded,
-                                Err(failure) => leaving = leaving.or(Some(failure)),
-                            }
+                            is_forgotten = true;
                             again.push(item);
                         }
                         Outcome::Elsewhere(failure) => {
@@ -244,7 +251,9 @@ impl Commands {
         let mut command = ::redis::cmd("EVALSHA");
         command.arg(script).arg(1).arg(self.route.channel()).arg(&item.body[..]);
         async move {
-            let reply = command.query_async(&mut connection).await;
+            // A task that has used up its budget wakes what it put off in the opposite order, and so
+            // these would be written in that order.
+            let reply = unconstrained(command.query_async(&mut connection)).await;
             (item, reply)
         }
     }
