@@ -94,7 +94,7 @@ impl Connections {
         let mut receivers = 0;
         let mut table = self.table.lock();
         let arrival = table.arrive(id, payload);
-        if arrival != Arrival::Known {
+        if arrival.is_new() {
             // Where those stand who got it, which is its id unless the counter went back.
             let at = table.last();
             for message in messages {

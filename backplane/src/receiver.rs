@@ -120,10 +120,10 @@ impl Receiver {
         sources.iter().for_each(|source| self.delivered.lock().forget(source));
         trace!(id, receivers = delivered.receivers, "message received");
         self.judge(id, delivered.arrival);
-        if delivered.arrival != Arrival::Known {
+        if delivered.arrival.is_new() {
             others.into_iter().for_each(|item| self.act(id, item));
         }
-        delivered.arrival != Arrival::Known
+        delivered.arrival.is_new()
     }
 
     /// Hands out what is about to be sent while the broker is away, and takes care that it is not
@@ -166,6 +166,10 @@ impl Receiver {
     fn judge(&self, id: u64, arrival: Arrival) {
         match arrival {
             Arrival::Next => {}
+            Arrival::Implausible => {
+                self.metrics.unreadable.inc();
+                warn!(id, "skipped a payload whose id no broker has given");
+            }
             Arrival::Known => {
                 self.metrics.duplicates.inc();
                 debug!(id, "message came twice");

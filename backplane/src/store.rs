@@ -38,6 +38,8 @@ pub(crate) struct Store {
     last: Option<u64>,
     /// Everything after this id should arrive, though nothing has yet.
     awaited_after: u64,
+    /// The last id that the broker itself is known to have given.
+    given: u64,
     /// The last few payloads, by id and hash, to tell a message that comes twice from another one
     /// that got the same id.
     recent: VecDeque<(u64, u64)>,
@@ -72,6 +74,8 @@ pub(crate) enum Arrival {
     After(Gap),
     /// It was here before.
     Known,
+    /// No counter goes so far at once: somebody wrote it who has not counted.
+    Implausible,
     /// The counter went back below the last id. What it gave out before this, if the subscription
     /// was away, did not arrive.
     Restarted {
@@ -80,6 +84,8 @@ pub(crate) enum Arrival {
     },
 }
 
+/// More than any app sends between two probes.
+pub(crate) const LEAP_MAX: u64 = 1 << 32;
 /// As many as a replay and a subscription may both bring.
 const RECENT_MAX: usize = 16_384;
 /// What an entry takes beside its text.
@@ -101,6 +107,7 @@ impl Store {
             floor: 0,
             last: None,
             awaited_after: u64::MAX,
+            given: 0,
             recent: VecDeque::new(),
             anew: None,
             is_unbroken: false,
@@ -116,6 +123,7 @@ impl Store {
     /// whatever comes after it.
     pub(crate) fn await_from(&mut self, id: u64) {
         self.awaited_after = self.awaited_after.min(id.saturating_sub(1));
+        self.given = self.given.max(id);
     }
 
     /// The subscription was away.
@@ -125,6 +133,10 @@ impl Store {
 
     /// Judges the next payload, and makes room for what it holds.
     pub(crate) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
+        let known = self.given.max(self.last.unwrap_or_default());
+        if known > 0 && id > known.saturating_add(LEAP_MAX) {
+            return Arrival::Implausible;
+        }
         let hash = hash(payload);
         let arrival = match self.last {
             None => self.begin(id),
@@ -264,6 +276,13 @@ impl Store {
     }
 }
 
+impl Arrival {
+    /// Returns whether what has the id is to be heeded.
+    pub(crate) fn is_new(self) -> bool {
+        !matches!(self, Self::Known | Self::Implausible)
+    }
+}
+
 impl Entry {
     /// Returns where one stands who got it.
     fn at(&self) -> u64 {
@@ -336,6 +355,17 @@ mod tests {
         assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
         assert_eq!(store.last(), Some(9), "cursors do not go back");
         assert_eq!(store.arrive(10, b"lifted"), Arrival::Next);
+    }
+
+    #[test]
+    fn an_id_that_leaps_is_believed_once_the_broker_has_given_one_like_it() {
+        let mut store = store(10);
+        assert_eq!(store.arrive(5, b"five"), Arrival::Next);
+        let far = 6 + LEAP_MAX;
+        assert_eq!(store.arrive(far, b"far"), Arrival::Implausible);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Next);
+        store.await_from(far + 1);
+        assert_eq!(store.arrive(far + 2, b"far"), Arrival::After(Gap { from: 7, to: far + 1 }));
     }
 
     #[test]

@@ -192,6 +192,29 @@ async fn one_of_some_time_ago_is_lifted_and_no_loss() {
     assert_eq!(one.health().lost, 0, "a gap was invented");
 }
 
+#[tokio::test]
+async fn an_id_that_nobody_gave_does_no_harm() {
+    let server = server(&[]).await;
+    let one = join(&server.url(), APP).await;
+    is_ready(&one).await;
+    let mut ann = one.attach("ann", None);
+    let mut client = server.client().await;
+    for (number, id) in [u64::MAX, i64::MAX as u64, 1 << 60, 1 << 40].into_iter().enumerate() {
+        let mut payload = format!("{id} ").into_bytes();
+        payload.extend(b"\x0c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        client.command(&[b"PUBLISH".as_slice(), APP.as_bytes(), &payload]).await;
+        send(&one, Target::all(), number as u64).await;
+        assert_eq!(receive(&mut ann, 1).await, [number as u64]);
+    }
+    let cursor = ann.cursor();
+    drop(ann);
+    send(&one, Target::all(), 7).await;
+    let mut ann = one.attach_at("ann", None, &[], cursor);
+    assert_eq!(receive(&mut ann, 1).await, [7]);
+    assert_eq!(one.health().lost, 0, "a gap was invented");
+    assert!(counter(&mut client).await < 1000);
+}
+
 async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
     let mut options = options();
     options.probe_interval = Duration::from_secs(30);

@@ -126,6 +126,7 @@ impl Table {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         match arrival {
+            Arrival::Implausible => return arrival,
             Arrival::Known | Arrival::Next => {}
             Arrival::After(gap) => self.tell(gap, gap.to.max(before)),
             Arrival::Restarted { gap, .. } => {

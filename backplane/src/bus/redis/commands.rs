@@ -38,6 +38,7 @@ use super::status::{Line, Status};
 use super::wire::Wire;
 use crate::bus::SendError;
 use crate::receiver::Receiver;
+use crate::store::LEAP_MAX;
 
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -163,7 +164,8 @@ impl Commands {
     /// Returns the last id that the counter is known to have given.
     fn last_known(&self, receiver: &Receiver) -> u64 {
         let given = self.last_id.load(Ordering::Relaxed);
-        let heard = receiver.connections.last();
+        // Anybody may write any id on the channel, and the counter never comes down again.
+        let heard = receiver.connections.last().filter(|heard| *heard <= given + LEAP_MAX);
         given.max(heard.unwrap_or_default())
     }
 

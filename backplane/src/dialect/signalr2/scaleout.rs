@@ -73,7 +73,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Payload<'_>, Malformed> {
     let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ');
     let (digits, body) = payload.split_at(space.ok_or(Malformed::NoId)?);
     let mut reader = Reader { bytes: payload, at: payload.len() - body.len() + 1 };
-    let id = number(digits).ok_or(Malformed::NoId)?;
+    let id = number(digits).filter(|id| *id <= ID_MAX).ok_or(Malformed::NoId)?;
     let rest = reader.length("the length of the message")?;
     if rest != payload.len() - reader.at {
         return Err(reader.unexpected("as many bytes as the length says"));
@@ -97,7 +97,9 @@ pub(super) fn ticks_now() -> i64 {
 }
 
 const TICKS_AT_1970: i64 = 621_355_968_000_000_000;
-/// As many digits as the largest id has.
+/// No server counts further.
+const ID_MAX: u64 = i64::MAX as u64;
+/// As many digits as the largest number has.
 const ID_BYTES_MAX: usize = 20;
 /// Four empty strings, the length of an empty value, two bools.
 const MESSAGE_BYTES_MIN: usize = 10;
@@ -297,7 +299,7 @@ mod tests {
         let (source, command) = (&format!("\"{CONNECTION}"), &format!("\"{COMMAND}"));
         check(
             &message,
-            u64::MAX,
+            ID_MAX,
             117,
             &[
                 "71 00 00 00 01 00 00 00 24",
