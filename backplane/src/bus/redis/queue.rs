@@ -23,6 +23,8 @@ pub(super) struct Queue {
     limits: Limits,
     waiting: Mutex<Waiting>,
     pushed: Notify,
+    /// Told when something was put back.
+    returned: Notify,
     /// How many wait, for whoever counts.
     length: Gauge,
 }
@@ -70,7 +72,13 @@ pub(super) enum Refused {
 
 impl Queue {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, waiting: Mutex::default(), pushed: Notify::new(), length: Gauge::default() }
+        Self {
+            limits,
+            waiting: Mutex::default(),
+            pushed: Notify::new(),
+            returned: Notify::new(),
+            length: Gauge::default(),
+        }
     }
 
     pub(super) fn length(&self) -> Gauge {
@@ -130,6 +138,7 @@ impl Queue {
         }
         drop(waiting);
         self.pushed.notify_one();
+        self.returned.notify_waiters();
     }
 
     /// Nothing is sent any more, and all who wait get this error.
@@ -175,10 +184,17 @@ impl Ticket {
             outcome = &mut self.outcome => return Some(outcome.unwrap_or_else(|_| lost())),
             () = sleep_until(self.deadline) => {}
         }
-        match self.queue.withdraw(self.number) {
-            true => None,
-            // It is under way, where other limits hold.
-            false => Some((&mut self.outcome).await.unwrap_or_else(|_| lost())),
+        loop {
+            let returned = self.queue.returned.notified();
+            if self.queue.withdraw(self.number) {
+                return None;
+            }
+            // It is under way, where other limits hold, as long as it does not come back.
+            tokio::select! {
+                biased;
+                outcome = &mut self.outcome => return Some(outcome.unwrap_or_else(|_| lost())),
+                () = returned => {}
+            }
         }
     }
 }
@@ -257,6 +273,19 @@ mod tests {
             item.settle(Ok(7));
         });
         assert_eq!(outcome, Some(Ok(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_after_its_time_is_withdrawn() {
+        let queue = queue(10, 100);
+        let ticket = push(&queue, "1").unwrap();
+        let item = queue.take().await;
+        let (outcome, ()) = tokio::join!(ticket.outcome(), async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            queue.put_back(vec![item]);
+        });
+        assert_eq!(outcome, None);
+        assert_eq!(queue.length().get(), 0);
     }
 
     #[tokio::test]
