@@ -97,6 +97,7 @@ impl Commands {
                 }
                 Err(failure) => failure,
             };
+            self.route.heed(&failure);
             self.status.down(Line::Commands, &failure, &receiver.metrics);
             pause.wait().await;
         }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -83,7 +85,7 @@ impl Route {
         .await
     }
 
-    /// Asks one sentinel after the other for the master.
+    /// Asks the sentinels for the master.
     async fn master(
         &self,
         sentinels: &[Host],
@@ -91,55 +93,49 @@ impl Route {
         login: &Login,
         within: Duration,
     ) -> Result<Wire, Failure> {
-        let mut failure = Failure::Lost("no sentinel is given".to_owned());
-        for sentinel in sentinels {
-            let attempt = async {
-                let mut wire = self.reach_as(sentinel, login, within).await?;
-                let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
-                let reply = bounded(within, wire.ask(&words)).await?;
-                let host = host(reply.items()).ok_or_else(|| {
-                    Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
-                })?;
-                let mut wire = self.reach(&host, within).await?;
-                let role = bounded(within, wire.ask(&[b"ROLE"])).await?;
-                match role.items().first().and_then(Value::text) {
-                    Some("master") => Ok(wire),
-                    _ => Err(Failure::Lost(format!("{host} is no master"))),
-                }
-            };
-            match attempt.await {
-                Ok(wire) => return Ok(wire),
-                Err(error) => failure = error,
+        let attempts = sentinels.iter().map(|sentinel| async move {
+            let mut wire = self.reach_as(sentinel, login, within).await?;
+            let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
+            let reply = bounded(within, wire.ask(&words)).await?;
+            let host = host(reply.items()).ok_or_else(|| {
+                Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
+            })?;
+            let mut wire = self.reach(&host, within).await?;
+            let role = bounded(within, wire.ask(&[b"ROLE"])).await?;
+            match role.items().first().and_then(Value::text) {
+                Some("master") => Ok(wire),
+                _ => Err(Failure::Lost(format!("{host} is no master"))),
             }
-        }
-        Err(failure)
+        });
+        first_good(attempts, "no sentinel is given").await
     }
 
-    /// Asks one member of the cluster after the other who has the channel's slot.
+    /// Asks the members of the cluster who has the channel's slot.
     async fn owner(&self, seeds: &[Host], within: Duration) -> Result<Wire, Failure> {
         let members = self.members.lock().clone();
-        let mut failure = Failure::Lost("no member of the cluster is given".to_owned());
-        for member in members.iter().chain(seeds) {
-            let attempt = async {
-                let mut wire = self.reach(member, within).await?;
-                let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
-                let slot = bounded(within, wire.ask(&words)).await?.integer().unwrap_or_default();
-                let slots = bounded(within, wire.ask(&[b"CLUSTER", b"SLOTS"])).await?;
-                let owner = owner(slots.items(), slot, member).ok_or_else(|| {
-                    Failure::Lost(format!("nobody has slot {slot} of the cluster"))
-                })?;
-                *self.members.lock() = all(slots.items(), member);
-                if owner == *member {
-                    return Ok(wire);
-                }
-                self.reach(&owner, within).await
-            };
-            match attempt.await {
-                Ok(wire) => return Ok(wire),
-                Err(error) => failure = error,
-            }
+        let attempts = members.iter().chain(seeds).map(|member| async move {
+            let mut wire = self.reach(member, within).await?;
+            let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
+            let slot = bounded(within, wire.ask(&words)).await?.integer().unwrap_or_default();
+            let slots = bounded(within, wire.ask(&[b"CLUSTER", b"SLOTS"])).await?;
+            let owner = owner(slots.items(), slot, member)
+                .ok_or_else(|| Failure::Lost(format!("nobody has slot {slot} of the cluster")))?;
+            let wire = if owner == *member { wire } else { self.reach(&owner, within).await? };
+            *self.members.lock() = all(slots.items(), member);
+            Ok(wire)
+        });
+        first_good(attempts, "no member of the cluster is given").await
+    }
+
+    /// Takes note of a reply that says who has the slot now: that one is asked first.
+    pub(super) fn heed(&self, failure: &Failure) {
+        let text = failure.to_string();
+        let target = text.strip_prefix("MOVED ").and_then(|rest| rest.split(' ').nth(1));
+        let Some((name, port)) = target.and_then(|target| target.rsplit_once(':')) else { return };
+        // An empty name is that of whoever said so, who is asked anyway.
+        if let (false, Ok(port)) = (name.is_empty(), port.parse()) {
+            self.members.lock().insert(0, Host { name: name.to_owned(), port });
         }
-        Err(failure)
     }
 }
 
@@ -154,6 +150,30 @@ impl std::fmt::Display for Route {
         self.address.fmt(f)
     }
 }
+
+/// Makes one attempt after the other until one is good. The next begins when the last has failed,
+/// or is silent for a while: a host that swallows everything must not keep us from the others.
+async fn first_good<T>(
+    attempts: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>,
+    otherwise: &str,
+) -> Result<T, Failure> {
+    let (mut attempts, mut under_way) = (attempts, FuturesUnordered::new());
+    let mut failure = Failure::Lost(otherwise.to_owned());
+    loop {
+        under_way.extend(attempts.next());
+        if under_way.is_empty() {
+            return Err(failure);
+        }
+        match timeout(SILENCE, under_way.next()).await {
+            Ok(Some(Ok(found))) => return Ok(found),
+            Ok(Some(Err(error))) => failure = error,
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
+
+/// Longer than a healthy network takes for a few questions.
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// Gives up after some time.
 pub(super) async fn bounded<T>(
@@ -202,5 +222,40 @@ fn member(value: &Value, asked: &Host) -> Option<Host> {
             host(&[Value::Bulk(asked.name.clone().into()), port.clone()])
         }
         _ => host(value.items()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::future::Either;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_silent_is_not_waited_for() {
+        let attempts = [
+            Either::Left(pending()),
+            Either::Right(ready(Err(Failure::closed()))),
+            Either::Right(ready(Ok(7))),
+        ];
+        let begun = tokio::time::Instant::now();
+        assert_eq!(first_good(attempts.into_iter(), "none").await, Ok(7));
+        assert!(begun.elapsed() <= SILENCE, "{:?}", begun.elapsed());
+        let failed = [ready(Err::<(), _>(Failure::closed()))];
+        assert_eq!(first_good(failed.into_iter(), "none").await, Err(Failure::closed()));
+    }
+
+    #[test]
+    fn a_reply_that_says_who_has_the_slot_is_heeded() {
+        let address = Address::from_url("redis-cluster://a:1").unwrap();
+        let route = Route::new(address, "app").unwrap();
+        for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {
+            route.heed(&Failure::of_reply(reply));
+        }
+        let members = route.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
+        assert_eq!(members.len(), 2, "{members:?}");
+        assert_eq!(members[1], "b:2");
     }
 }

@@ -63,6 +63,7 @@ impl Subscription {
                 }
                 Err(failure) => failure,
             };
+            self.route.heed(&failure);
             self.status.down(Line::Subscription, &failure, &receiver.metrics);
             pause.wait().await;
         }
