@@ -31,7 +31,9 @@ async fn our_broker() {
 
 #[tokio::test]
 async fn sentinel() {
-    let sentinel = Sentinel::start().await;
+    let mut sentinel = Sentinel::start().await;
+    conforms(&Bus::Url(sentinel.url())).await;
+    sentinel.kill_master().await;
     conforms(&Bus::Url(sentinel.url())).await;
 }
 

@@ -21,7 +21,10 @@ async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
     let mut client = server.client().await;
     let talk = Talk::among(join_many(&server.url(), APP, 3).await);
     let flush = ["SCRIPT", "FLUSH"];
-    for command in [&["DEL", APP][..], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP]] {
+    let swap = ["SWAPDB", "0", "1"];
+    for command in
+        [&["DEL", APP][..], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap]
+    {
         talk.goes_on(0, 100).await;
         client.command(command).await;
         talk.goes_on(1, 100).await;

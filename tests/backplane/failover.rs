@@ -1,47 +1,138 @@
-//! A master that dies, a slot that moves.
+//! A master that dies or is demoted, a node that comes back, a slot that moves.
 
 use std::time::{Duration, Instant};
 
 use backplane::Target;
-use harness::{Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, eventually_within};
+use harness::{
+    Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, eventually_within, free_port,
+    within,
+};
 
 use crate::farm::{
-    is_connected, is_disconnected, join_many, join_with, nothing_more, options, receive, send,
+    invocation, is_connected, is_disconnected, join_many, join_with, nothing_more, options,
+    receive, send,
 };
 use crate::talk::Talk;
+use crate::witness::{Witness, kill_clients};
 
 const APP: &str = "ChatApp";
 
-async fn three(url: &str) -> Talk {
-    let talk = Talk::among(join_many(url, APP, 3).await);
+/// How long after a server is back, or has moved, everyone hears again.
+const RECOVERED: Duration = Duration::from_secs(2);
+
+async fn three(url: &str, witness: Witness) -> Talk {
+    let talk = Talk::before(witness, join_many(url, APP, 3).await);
     talk.goes_on(0, 50).await;
     talk
+}
+
+async fn all_are_ready_in_time(talk: &Talk) {
+    let back = Instant::now();
+    talk.all_are_ready().await;
+    assert!(back.elapsed() < RECOVERED, "{:?}", back.elapsed());
+}
+
+/// A witness on the node that has the app's slot.
+async fn on_shard(cluster: &Cluster) -> Witness {
+    let mut witness = Witness::default();
+    witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+    witness
 }
 
 #[tokio::test]
 async fn a_sentinels_new_master_is_found() {
     let mut sentinel = Sentinel::start().await;
-    let talk = three(&sentinel.url()).await;
+    let witness = Witness::on(sentinel.master_server().await, APP).await;
+    let mut talk = three(&sentinel.url(), witness).await;
     sentinel.kill_master().await;
-    let promoted = Instant::now();
-    talk.all_are_ready().await;
-    assert!(promoted.elapsed() < Duration::from_secs(3), "{:?}", promoted.elapsed());
+    talk.witness.listen(sentinel.master_server().await, APP).await;
+    all_are_ready_in_time(&talk).await;
     talk.goes_on(1, 50).await;
     talk.judge().await;
+}
+
+/// It takes connections, and never says a word.
+#[tokio::test]
+async fn a_silent_sentinel_is_not_waited_for() {
+    let sentinel = Sentinel::start().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = silent.local_addr().expect("it is bound").port();
+    let begun = Instant::now();
+    join_with(&sentinel.url_after(port), APP, options()).await;
+    assert!(begun.elapsed() < RECOVERED, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
-    let talk = three(&cluster.url()).await;
+    let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;
     for _ in 0..2 {
         cluster.move_slot(APP).await;
-        let moved = Instant::now();
-        talk.all_are_ready().await;
-        assert!(moved.elapsed() < Duration::from_secs(3), "{:?}", moved.elapsed());
+        talk.witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+        all_are_ready_in_time(&talk).await;
         talk.goes_on(1, 50).await;
     }
     talk.judge().await;
+}
+
+#[tokio::test]
+async fn a_cluster_node_that_is_killed_and_comes_back_is_found() {
+    let mut cluster = Cluster::start().await;
+    let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;
+    let owner = cluster.owner(APP).await;
+    cluster.restart(owner).await;
+    talk.witness.listen_to_shard(&cluster.nodes()[owner], APP).await;
+    all_are_ready_in_time(&talk).await;
+    talk.goes_on(1, 50).await;
+    talk.judge().await;
+}
+
+#[tokio::test]
+async fn clients_of_a_sentinels_master_and_of_a_cluster_node_are_killed() {
+    let (sentinel, cluster) = (Sentinel::start().await, Cluster::start().await);
+    let master = sentinel.master_server().await;
+    let owner = &cluster.nodes()[cluster.owner(APP).await];
+    let talks = [
+        (master, three(&sentinel.url(), Witness::on(master, APP).await).await),
+        (owner, three(&cluster.url(), on_shard(&cluster).await).await),
+    ];
+    for (server, talk) in talks {
+        let mut client = server.client().await;
+        for kind in ["pubsub", "normal"] {
+            kill_clients(&mut client, kind).await;
+            all_are_ready_in_time(&talk).await;
+            talk.goes_on(0, 50).await;
+        }
+        talk.judge().await;
+    }
+}
+
+/// It refuses what it is sent, and says so.
+#[tokio::test]
+async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
+    let server = Server::redis(&[]).await;
+    let mut patient = options();
+    patient.queue.age = SLOW_DEADLINE;
+    let one = join_with(&server.url(), APP, patient).await;
+    let mut ann = one.attach("ann", None);
+    send(&one, Target::all(), 0).await;
+    let mut client = server.client().await;
+    // Nobody listens there, so it stays as it is.
+    client.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
+    let sends = (1..20).map(|number| one.send(Target::all(), invocation(number)));
+    let sending = async {
+        for sent in futures_util::future::join_all(sends).await {
+            sent.expect("sent");
+        }
+    };
+    let promoting = async {
+        is_disconnected(&one).await;
+        client.command(&["REPLICAOF", "NO", "ONE"]).await;
+    };
+    within(SLOW_DEADLINE, async { tokio::join!(sending, promoting) }).await;
+    assert_eq!(receive(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
+    nothing_more(&one, &mut [&mut ann]).await;
+    assert_eq!(one.health().lost, 0);
 }
 
 /// The counter of the new master stands where it stood some messages ago.

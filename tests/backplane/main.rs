@@ -10,7 +10,7 @@
 //! | `faults`      | what servers that talk miss under every fault, and are told of it         |
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
 //! | `network`     | connections that are closed, slow, half or dead                          |
-//! | `failover`    | a master that dies, a slot that moves                                    |
+//! | `failover`    | a master that dies or is demoted, a node that comes back, a slot that moves |
 //! | `embedded`    | servers that talk through a broker in their own process                  |
 //! | `replay`      | a broker that remembers what was missed                                  |
 //! | `access`      | TLS, socket files, users, databases, names                               |

@@ -55,6 +55,19 @@ impl Witness {
         let mut client = server.client().await;
         client.command(&["CLIENT", "SETNAME", NAME]).await;
         client.subscribe(&[channel]).await;
+        self.note(client);
+    }
+
+    /// Listens to a shard channel on the node that has its slot.
+    pub(crate) async fn listen_to_shard(&mut self, node: &Server, channel: &str) {
+        let mut client = node.client().await;
+        client.command(&["CLIENT", "SETNAME", NAME]).await;
+        let reply = client.command(&["SSUBSCRIBE", channel]).await;
+        assert!(!reply.is_error(), "{reply:?}");
+        self.note(client);
+    }
+
+    fn note(&mut self, client: Client) {
         self.listened += 1;
         tokio::spawn(note(client, self.notes.clone()));
     }

@@ -85,6 +85,23 @@ impl Cluster {
         panic!("no node has the slot of {channel}");
     }
 
+    /// Kills a node and starts it again, and returns when the cluster is whole again.
+    ///
+    /// # Panics
+    ///
+    /// When it is not within the deadline.
+    pub async fn restart(&mut self, node: usize) {
+        self.nodes[node].restart().await;
+        for node in &self.nodes {
+            let mut client = node.client().await;
+            eventually_within(3 * DEADLINE, async || {
+                let info = client.command(&["CLUSTER", "INFO"]).await;
+                info.text().contains("cluster_state:ok")
+            })
+            .await;
+        }
+    }
+
     /// Moves the slot of a channel to another node, with the key in it, as an operator does.
     ///
     /// # Panics

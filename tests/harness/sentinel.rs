@@ -59,6 +59,22 @@ impl Sentinel {
         reply.items()[1].text().parse().expect("a port")
     }
 
+    /// Returns the master, as the Sentinel knows it.
+    ///
+    /// # Panics
+    ///
+    /// When it is none of the two.
+    pub async fn master_server(&self) -> &Server {
+        let port = self.master().await;
+        let master = self.servers.iter().find(|server| server.port() == port);
+        master.expect("the master is one of ours")
+    }
+
+    /// Returns the URL of a backplane that is told of another Sentinel first.
+    pub fn url_after(&self, port: u16) -> String {
+        format!("redis-sentinel://127.0.0.1:{port},127.0.0.1:{}/{MASTER}", self.port)
+    }
+
     /// Kills the master, and returns when the other one is.
     ///
     /// # Panics
