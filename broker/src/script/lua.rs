@@ -9,12 +9,14 @@ mod bits;
 mod commands;
 mod convert;
 mod failure;
+mod fronts;
 mod json;
 mod msgpack;
 mod number;
 mod pack;
 mod patterns;
 mod sandbox;
+mod tables;
 mod write;
 
 use std::cell::RefCell;

@@ -7,6 +7,7 @@ use mlua::{Error, Lua, Result, Table, Value};
 
 use super::api::Patience;
 use super::failure::error_table;
+use super::fronts::Fronts;
 use super::{number, write};
 use crate::resp::Protocol;
 use crate::resp::reply;
@@ -273,6 +274,7 @@ impl Writer<'_> {
     }
 
     fn map(&mut self, map: Table, depth: usize) -> Result<()> {
+        let map = Fronts::of(self.lua).real(map);
         let items = self.lua.create_table()?;
         let mut length = 0;
         for pair in map.pairs::<Value, Value>() {
@@ -290,6 +292,7 @@ impl Writer<'_> {
     }
 
     fn set(&mut self, set: Table, depth: usize) -> Result<()> {
+        let set = Fronts::of(self.lua).real(set);
         let items = self.lua.create_table()?;
         let mut length = 0;
         for pair in set.pairs::<Value, Value>() {

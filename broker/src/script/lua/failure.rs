@@ -26,6 +26,9 @@ pub(super) enum Thrown {
     Killed,
 }
 
+/// What Lua calls the functions that we wrote in it.
+const PRELUDE: &str = "prelude";
+
 /// What Redis says in a script that is killed.
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
@@ -103,15 +106,15 @@ pub(super) fn error_table(lua: &Lua, error: &[u8], is_counted: bool) -> Result<V
 
 /// An error with the place in the script that called us, as `luaL_error` makes it.
 pub(super) fn error(lua: &Lua, text: impl AsRef<[u8]>) -> Error {
-    let is_ours = |level| source(lua, level).is_some_and(|name| name == "=prelude");
-    let place = place(lua, if is_ours(1) { 2 } else { 1 });
-    Thrown::Text([place.as_bytes(), text.as_ref()].concat()).into()
+    Thrown::Text([place(lua, 1).as_bytes(), text.as_ref()].concat()).into()
 }
 
 /// An error about an argument, counted from one, as `luaL_argerror` makes it.
 pub(super) fn argument_error(lua: &Lua, mut number: usize, text: impl AsRef<[u8]>) -> Error {
+    // What the script called may have called us.
+    let called = usize::from(is_prelude(lua, 1));
     let (name, is_method) = lua
-        .inspect_stack(0, |frame| {
+        .inspect_stack(called, |frame| {
             let names = frame.names();
             (
                 names.name.map_or_else(|| "?".to_owned(), Cow::into_owned),
@@ -152,17 +155,25 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 }
 
 /// Returns `user_script:3: ` where the function at `level` is a script's, as `luaL_where` does.
-fn place(lua: &Lua, level: usize) -> String {
-    let place = lua.inspect_stack(level, |frame| {
-        let line = frame.current_line()?;
-        let source = frame.source().short_src?.into_owned();
-        Some(format!("{source}:{line}: "))
-    });
-    place.flatten().unwrap_or_default()
+/// The prelude does not count.
+pub(super) fn place(lua: &Lua, level: usize) -> String {
+    let at = |level| {
+        lua.inspect_stack(level, |frame| {
+            let source = frame.source().short_src.map_or_else(String::new, Cow::into_owned);
+            (source, frame.current_line())
+        })
+    };
+    let mut frames = (1..).map_while(at).filter(|(source, _)| source != PRELUDE);
+    match frames.nth(level - 1) {
+        Some((source, Some(line))) => format!("{source}:{line}: "),
+        _ => String::new(),
+    }
 }
 
-fn source(lua: &Lua, level: usize) -> Option<String> {
-    lua.inspect_stack(level, |frame| frame.source().source.map(Cow::into_owned)).flatten()
+/// Whether the function at `level` is one of those that we wrote in Lua.
+fn is_prelude(lua: &Lua, level: usize) -> bool {
+    let is = |frame: &mlua::debug::Debug<'_>| frame.source().short_src.as_deref() == Some(PRELUDE);
+    lua.inspect_stack(level, is).unwrap_or(false)
 }
 
 /// Returns the source and the line of the innermost function that is not one of ours.
@@ -171,8 +182,9 @@ pub(super) fn source_and_line(lua: &Lua) -> Option<(String, i64)> {
         lua.inspect_stack(level, |frame| {
             let source = frame.source();
             let line = frame.current_line().and_then(|line| i64::try_from(line).ok());
+            let is_ours =
+                matches!(source.what, "C" | "tail") || source.short_src.as_deref() == Some(PRELUDE);
             let name = source.source.map_or_else(String::new, Cow::into_owned);
-            let is_ours = matches!(source.what, "C" | "tail") || name == "=prelude";
             (is_ours, name, line.unwrap_or(-1))
         })
     };

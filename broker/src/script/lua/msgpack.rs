@@ -5,6 +5,7 @@ use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 use super::api::Patience;
 use super::arguments::{Arguments, function};
 use super::failure::{Thrown, error};
+use super::fronts::Fronts;
 use super::number;
 
 pub(super) fn library(lua: &Lua) -> Result<Table> {
@@ -44,7 +45,8 @@ fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
     if given.len() > ARGUMENTS_MAX {
         return Err(given.error(0, "Too many arguments for MessagePack pack."));
     }
-    let mut writer = Writer { lua, out: Vec::new(), patience: Patience::default() };
+    let (fronts, patience) = (Fronts::of(lua), Patience::default());
+    let mut writer = Writer { lua, fronts, out: Vec::new(), patience };
     for value in given.into_values() {
         writer.value(&value, 0)?;
     }
@@ -54,6 +56,7 @@ fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
 /// A message that is being written.
 struct Writer<'a> {
     lua: &'a Lua,
+    fronts: Fronts,
     out: Vec<u8>,
     patience: Patience,
 }
@@ -76,6 +79,8 @@ impl Writer<'_> {
     }
 
     fn table(&mut self, table: &Table, level: usize) -> Result<()> {
+        let behind = self.fronts.behind(table);
+        let table = behind.as_ref().unwrap_or(table);
         if is_array(table)? {
             let length = table.raw_len();
             match length {

@@ -1,5 +1,6 @@
--- Where a script can catch an error it must see what Redis shows, and nothing of how we throw it.
-local seen, alive, raw_pcall, raw_xpcall, raw_resume, create, select, type, error = ...
+-- Where a script can catch an error it must see what Redis shows, and nothing of how we throw it, nor
+-- of us: what fails here fails where the script called us (`failure.rs`).
+local seen, alive, refuse, placed, raw_pcall, raw_xpcall, raw_error, raw_resume, create, select, type = ...
 
 local depth = 0
 
@@ -30,7 +31,7 @@ end
 
 local function results(ok, ...)
   if ok then return ... end
-  error((...), 3)
+  raw_error((...), 3)
 end
 
 local function pcall(...)
@@ -38,23 +39,31 @@ local function pcall(...)
   return caught(raw_pcall(...))
 end
 
-local function xpcall(f, handler, ...)
-  return caught_by_handler(raw_xpcall(f, function(err) return handler(seen(err)) end, ...))
+local function xpcall(...)
+  if select('#', ...) < 2 then refuse(2, 'value expected') end
+  local f, handler = ...
+  return caught_by_handler(raw_xpcall(f, function(err) return handler(seen(err)) end))
+end
+
+local function error(value, level)
+  if level == nil then raw_error(value, 2) end
+  raw_error(placed(value, level), 0)
 end
 
 -- Lua 5.1 does not count how deep coroutines call each other, and would run out of stack.
 local function resume(co, ...)
-  if type(co) ~= 'thread' then return raw_resume(co, ...) end
+  if type(co) ~= 'thread' then refuse(1, 'coroutine expected') end
   if depth >= 32 then return false, 'C stack overflow' end
   depth = depth + 1
   return resumed(raw_resume(co, ...))
 end
 
 local function wrap(f)
+  if type(f) ~= 'function' then refuse(1, 'Lua function expected') end
   local co = create(f)
   return function(...) return results(resume(co, ...)) end
 end
 
 local function begin() depth = 0 end
 
-return pcall, xpcall, resume, wrap, begin
+return pcall, xpcall, error, resume, wrap, begin

@@ -1,13 +1,8 @@
 //! Lua as Redis restricts it: no files, no system, and nothing that outlives a script.
 //!
-//! Redis' own Lua knows tables that cannot be changed; ours does not. What scripts see in place of
-//! such a table is an empty one that finds everything in the real one and refuses to be written:
-//! a **front**. The functions that would look behind it (`rawget`, `pairs`, `setmetatable`) are
-//! ours, and know fronts.
+//! Every table that all scripts share stands behind a [front](Fronts).
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::ffi::c_void;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
@@ -19,7 +14,8 @@ use mlua::{
 use super::api::{self, Server};
 use super::arguments::{Arguments, anonymous, function};
 use super::failure::{self, Thrown, argument_error, error, type_error};
-use super::{bits, json, msgpack, pack, patterns};
+use super::fronts::Fronts;
+use super::{bits, json, msgpack, pack, patterns, tables};
 
 /// What scripts may hold in all.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -29,8 +25,8 @@ const SCRIPT_NAME: &str = "@user_script";
 const INSTRUCTIONS: u32 = 10_000;
 
 /// What Lua's own library has that scripts may use as it is.
-const KEPT: [&str; 9] =
-    ["assert", "error", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "gcinfo"];
+const KEPT: [&str; 8] =
+    ["assert", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "gcinfo"];
 
 /// A place for scripts to run in.
 pub(super) struct Sandbox {
@@ -44,9 +40,6 @@ pub(super) struct Sandbox {
     begin: Function,
 }
 
-/// What stands behind each front, by its address. Fronts are never collected.
-type Fronts = Rc<RefCell<HashMap<*const c_void, Table>>>;
-
 impl Sandbox {
     pub(super) fn new(server: &Server) -> Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
@@ -54,6 +47,7 @@ impl Sandbox {
         lua.set_app_data(server.clone());
         let original = lua.globals();
         let fronts = Fronts::default();
+        lua.set_app_data(fronts.clone());
         let globals = lua.create_table()?;
         for name in KEPT {
             globals.raw_set(name, original.raw_get::<Value>(name)?)?;
@@ -67,13 +61,13 @@ impl Sandbox {
             ("cmsgpack", msgpack::library(&lua)?),
             ("cjson", json::library(&lua)?),
             ("math", math(&lua, &original)?),
-            ("table", original.raw_get("table")?),
+            ("table", tables::library(&lua, original.raw_get("table")?, &fronts)?),
             ("string", patterns::library(&lua, original.raw_get("string")?, &original, server)?),
         ] {
-            globals.raw_set(name, front_of(&lua, &fronts, &library)?)?;
+            globals.raw_set(name, fronts.front(&lua, &library)?)?;
         }
         let begin = catching_functions(&lua, &original, &globals, &fronts, server)?;
-        let front = front_of(&lua, &fronts, &globals)?;
+        let front = fronts.front(&lua, &globals)?;
         globals.raw_set("_G", &front)?;
         guard_missing(&lua, &globals)?;
         string_methods(&lua, &globals, &fronts)?;
@@ -188,25 +182,6 @@ fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
     }
 }
 
-/// Makes what scripts see in place of a table that they must not change.
-fn front_of(lua: &Lua, fronts: &Fronts, real: &Table) -> Result<Table> {
-    let front = lua.create_table()?;
-    let rules = lua.create_table()?;
-    rules.raw_set("__index", real)?;
-    rules.raw_set("__newindex", lua.create_function(|lua, _: MultiValue| read_only::<()>(lua))?)?;
-    front.set_metatable(Some(rules))?;
-    fronts.borrow_mut().insert(front.to_pointer(), real.clone());
-    // Kept for ever, so that no other table gets its address.
-    lua.create_registry_value(&front).map(std::mem::forget)?;
-    Ok(front)
-}
-
-fn read_only<R>(lua: &Lua) -> Result<R> {
-    Err(error(lua, READ_ONLY))
-}
-
-const READ_ONLY: &[u8] = b"Attempt to modify a readonly table";
-
 /// Globals that do not exist are an error, not nil.
 fn guard_missing(lua: &Lua, globals: &Table) -> Result<()> {
     let rules = lua.create_table()?;
@@ -224,17 +199,17 @@ fn guard_missing(lua: &Lua, globals: &Table) -> Result<()> {
 
 /// Lets strings have methods, through a table that cannot be changed either.
 fn string_methods(lua: &Lua, globals: &Table, fronts: &Fronts) -> Result<()> {
+    let shown = lua.create_table()?;
+    shown.raw_set("__index", globals.raw_get::<Table>("string")?)?;
     let rules = lua.create_table()?;
     rules.raw_set("__index", globals.raw_get::<Table>("string")?)?;
-    let shown = front_of(lua, fronts, &rules)?;
-    rules.raw_set("__metatable", shown)?;
+    rules.raw_set("__metatable", fronts.front(lua, &shown)?)?;
     lua.set_type_metatable::<LuaString>(Some(rules));
     Ok(())
 }
 
 /// The functions of Lua's library that scripts must not have as they are.
 fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) -> Result<()> {
-    let behind = |fronts: &Fronts, table: &Table| fronts.borrow().get(&table.to_pointer()).cloned();
     let next: Function = original.raw_get("next")?;
 
     let known = fronts.clone();
@@ -243,7 +218,7 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
         let Some(key) = given.get(2) else {
             return Err(argument_error(lua, 2, "value expected"));
         };
-        behind(&known, &table).unwrap_or(table).raw_get::<Value>(key)
+        known.real(table).raw_get::<Value>(key)
     })?;
     let known = fronts.clone();
     function(lua, globals, "rawset", move |lua, given| {
@@ -251,10 +226,8 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
         let (Some(key), Some(value)) = (given.get(2), given.get(3)) else {
             return Err(argument_error(lua, given.len() + 1, "value expected"));
         };
+        known.check_writable(&table)?;
         match key {
-            _ if behind(&known, &table).is_some() => {
-                return Err(Thrown::Text(READ_ONLY.to_vec()).into());
-            }
             Value::Nil => return Err(error(lua, "table index is nil")),
             Value::Number(key) if key.is_nan() => return Err(error(lua, "table index is NaN")),
             _ => table.raw_set(key, value)?,
@@ -264,12 +237,12 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
     let (known, raw_next) = (fronts.clone(), next.clone());
     function(lua, globals, "pairs", move |_, given| {
         let table = given.table(1)?;
-        Ok((raw_next.clone(), behind(&known, &table).unwrap_or(table)))
+        Ok((raw_next.clone(), known.real(table)))
     })?;
     let known = fronts.clone();
     function(lua, globals, "next", move |_, given| -> Result<MultiValue> {
         let table = given.table(1)?;
-        let table = behind(&known, &table).unwrap_or(table);
+        let table = known.real(table);
         let found = next.call::<MultiValue>((table, given.value(2)));
         found.map_err(|failed| Thrown::Text(failure::message(&failed).into_bytes()).into())
     })?;
@@ -281,9 +254,7 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
             Some(Value::Table(rules)) => Some(rules.clone()),
             _ => return Err(argument_error(lua, 2, "nil or table expected")),
         };
-        if behind(&known, &table).is_some() {
-            return Err(Thrown::Text(READ_ONLY.to_vec()).into());
-        }
+        known.check_writable(&table)?;
         if let Some(old) = table.metatable()
             && !old.raw_get::<Value>("__metatable")?.is_nil()
         {
@@ -297,15 +268,11 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
         let Some(value) = given.get(1) else {
             return Err(argument_error(lua, 1, "value expected"));
         };
-        match value {
-            Value::Table(table) if behind(&known, table).is_some() => {
-                // Only the globals have rules that a script can see.
-                let rules = behind(&known, table).and_then(|real| real.metatable());
-                let rules = rules.map(|rules| front_of(lua, &known, &rules)).transpose()?;
-                Ok(rules.map_or(Value::Nil, Value::Table))
-            }
-            value => raw.call(value),
-        }
+        let real = value.as_table().and_then(|table| known.behind(table));
+        let Some(real) = real else { return raw.call(value) };
+        // Only the globals have rules that a script can see.
+        let rules = real.metatable().map(|rules| known.front(lua, &rules)).transpose()?;
+        Ok(rules.map_or(Value::Nil, Value::Table))
     })?;
     function(lua, globals, "unpack", |lua, given| unpack(lua, &given))?;
     function(lua, globals, "collectgarbage", |lua, given| collect_garbage(lua, &given))?;
@@ -431,26 +398,47 @@ fn catching_functions(
         api::check_alive(&killer)?;
         failure::visible(lua, error)
     })?;
+    let refuse = anonymous(lua, |lua, given| -> Result<()> {
+        let number = usize::try_from(given.integer(1)?).unwrap_or(1);
+        Err(argument_error(lua, number, &*given.string(2)?.as_bytes()))
+    })?;
+    let placed = anonymous(lua, |lua, given| placed(lua, &given))?;
     let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
     let raw = |name: &str| original.raw_get::<Value>(name);
-    let made: (Function, Function, Function, Function, Function) = prelude.call((
+    let made: (Function, Function, Function, Function, Function, Function) = prelude.call((
         seen,
         alive,
+        refuse,
+        placed,
         raw("pcall")?,
         raw("xpcall")?,
+        raw("error")?,
         coroutine.raw_get::<Value>("resume")?,
         coroutine.raw_get::<Value>("create")?,
         raw("select")?,
         raw("type")?,
-        raw("error")?,
     ))?;
-    let (pcall, xpcall, resume, wrap, begin) = made;
+    let (pcall, xpcall, error, resume, wrap, begin) = made;
     globals.raw_set("pcall", pcall)?;
     globals.raw_set("xpcall", xpcall)?;
+    globals.raw_set("error", error)?;
     coroutine.raw_set("resume", resume)?;
     coroutine.raw_set("wrap", wrap)?;
-    globals.raw_set("coroutine", front_of(lua, fronts, &coroutine)?)?;
+    globals.raw_set("coroutine", fronts.front(lua, &coroutine)?)?;
     Ok(begin)
+}
+
+/// What `error(value, level)` throws: texts say where the function at that level stands.
+fn placed(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
+    let level = usize::try_from(given.int(2)?).unwrap_or(0);
+    match super::arguments::string(lua, given.get(1))? {
+        Some(text) if level > 0 => {
+            let place = failure::place(lua, level);
+            let text = lua.create_string([place.as_bytes(), &*text.as_bytes()].concat())?;
+            Ok(Value::String(text))
+        }
+        _ => Ok(given.value(1)),
+    }
 }
 
 /// `math`, whose numbers from a seed are Redis'.

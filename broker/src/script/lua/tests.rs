@@ -133,12 +133,77 @@ fn nothing_of_a_script_stays() {
         "redis.call = 1",
         "setmetatable(string, {})",
         "for k, v in pairs(_G) do _G[k] = 1 end",
+        "table.insert(_G, 'leak')",
+        "table.insert(redis, 1, 'leak')",
+        "table.insert(string, 'leak')",
+        "table.insert(getmetatable(_G), 'leak')",
     ] {
         let reply = bench.run(text);
         assert!(reply.contains("Attempt to modify a readonly table"), "{text}: {reply}");
     }
     assert_eq!(bench.run("return type(redis.call)"), r"$8\r\nfunction\r\n");
     assert_eq!(bench.run("return type(loadstring('return redis')().call)"), r"$8\r\nfunction\r\n");
+}
+
+#[test]
+fn what_cannot_be_changed_can_be_read() {
+    for (text, expected) in [
+        ("return #table.concat(redis) + table.getn(math) + table.maxn(_G)", ":0"),
+        ("return table.remove(_G)", "$-1"),
+        ("local n = 0 table.foreach(bit, function() n = n + 1 end) return n", ":12"),
+        ("return string.byte(cmsgpack.pack(bit))", ":140"),
+        ("return getmetatable('').__metatable", "$-1"),
+        ("return getmetatable(_G) == getmetatable(_G)", ":1"),
+    ] {
+        check(text, &format!(r"{expected}\r\n"));
+    }
+    let reply = Bench::new().run("return cjson.encode(redis)");
+    assert!(reply.contains("Cannot serialise function"), "{reply}");
+}
+
+#[test]
+fn what_a_script_may_ask_for_often_takes_no_more_each_time() {
+    let mut bench = Bench::new();
+    for _ in 0..10 {
+        let reply = bench.run("for i = 1, 1000 do getmetatable(_G) end return 1");
+        assert_eq!(reply, r":1\r\n");
+    }
+}
+
+#[test]
+fn errors_show_nothing_of_how_scripts_are_run() {
+    for (text, expected) in [
+        ("pcall(error, 'x')", "x"),
+        ("pcall(error, 'x', 2)", "user_script:1: x"),
+        ("pcall(error, 'x', {})", "bad argument #2 to '?' (number expected, got table)"),
+        ("pcall(function() error('x', 2) end)", "x"),
+        ("pcall(function() error('x', 3) end)", "user_script:1: x"),
+        ("pcall(function() error(5) end)", "user_script:1: 5"),
+        (
+            "pcall(function() local w = coroutine.wrap w(1) end)",
+            "user_script:1: bad argument #1 to 'w' (Lua function expected)",
+        ),
+        (
+            "pcall(function() coroutine.resume(1) end)",
+            "user_script:1: bad argument #1 to 'resume' (coroutine expected)",
+        ),
+        (
+            "pcall(function() xpcall(1) end)",
+            "user_script:1: bad argument #2 to 'xpcall' (value expected)",
+        ),
+        (
+            "pcall(function() table.foreach(1) end)",
+            "user_script:1: bad argument #1 to 'foreach' (table expected, got number)",
+        ),
+        (
+            "pcall(function() table.insert({}) end)",
+            "user_script:1: wrong number of arguments to 'insert'",
+        ),
+    ] {
+        let length = expected.len();
+        let expected = expected.replace('\'', r"\'");
+        check(&format!("local _, e = {text} return e"), &format!(r"${length}\r\n{expected}\r\n"));
+    }
 }
 
 #[test]

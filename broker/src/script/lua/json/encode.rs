@@ -6,6 +6,7 @@ use super::{Invalid, Settings, Shared};
 use crate::script::lua::api::Patience;
 use crate::script::lua::arguments::Arguments;
 use crate::script::lua::failure::{argument_error, error, type_name};
+use crate::script::lua::fronts::Fronts;
 use crate::script::lua::number;
 
 /// No text that a script makes is larger.
@@ -17,6 +18,7 @@ const STACK_SLOTS_MAX: usize = 7990;
 struct Writer<'a> {
     lua: &'a Lua,
     settings: Settings,
+    fronts: Fronts,
     out: Vec<u8>,
     depth: i32,
     /// How much of Lua's stack the original would use.
@@ -29,8 +31,9 @@ pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
         return Err(argument_error(lua, 1, "expected 1 argument"));
     }
     let settings = settings.borrow().clone();
-    let patience = Patience::default();
-    let mut writer = Writer { lua, settings, out: Vec::new(), depth: 0, slots: 0, patience };
+    let (fronts, patience) = (Fronts::of(lua), Patience::default());
+    let mut writer =
+        Writer { lua, settings, fronts, out: Vec::new(), depth: 0, slots: 0, patience };
     writer.value(&given.value(1))?;
     lua.create_string(writer.out).map(Value::String)
 }
@@ -100,6 +103,8 @@ impl Writer<'_> {
             return Err(error(self.lua, text));
         }
         let used = self.slots;
+        let behind = self.fronts.behind(table);
+        let table = behind.as_ref().unwrap_or(table);
         match self.array_length(table)? {
             Some(length @ 1..) => {
                 self.slots += 1;
