@@ -228,15 +228,15 @@ pub(super) fn check_alive(server: &Server) -> Result<()> {
 /// Asks now and then whether the script may go on, in work of ours that no hook interrupts.
 #[derive(Default)]
 pub(super) struct Patience {
-    steps: u32,
+    steps: usize,
 }
 
 impl Patience {
-    /// Counts one value of many.
-    pub(super) fn step(&mut self, lua: &Lua) -> Result<()> {
-        const STEPS: u32 = 10_000;
+    /// Counts so many values or bytes.
+    pub(super) fn steps(&mut self, lua: &Lua, count: usize) -> Result<()> {
+        const STEPS: usize = 10_000;
 
-        self.steps += 1;
+        self.steps += count;
         if self.steps < STEPS {
             return Ok(());
         }

@@ -208,7 +208,7 @@ impl Writer<'_> {
         if self.out.len() > REPLY_BYTES_MAX {
             return Err(Error::MemoryError("not enough memory".to_owned()));
         }
-        self.patience.step(self.lua)?;
+        self.patience.steps(self.lua, 1)?;
         let Protocols { client, script } = self.protocols;
         match value {
             Value::String(text) => reply::bulk(&mut self.out, &text.as_bytes()),

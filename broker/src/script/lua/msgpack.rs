@@ -7,6 +7,7 @@ use super::arguments::{Arguments, function};
 use super::failure::{Thrown, error};
 use super::fronts::Fronts;
 use super::number;
+use super::sandbox::check_room;
 
 pub(super) fn library(lua: &Lua) -> Result<Table> {
     let library = lua.create_table()?;
@@ -35,8 +36,6 @@ const DEPTH_MAX: usize = 3990;
 const RESULTS_MAX: usize = 7990;
 /// The original copies its arguments there.
 const ARGUMENTS_MAX: usize = 4000;
-/// No message that a script makes is larger.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
     if given.len() == 0 {
@@ -63,12 +62,13 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value, level: usize) -> Result<()> {
-        if self.out.len() > MESSAGE_BYTES_MAX {
-            return Err(error(self.lua, "not enough memory"));
-        }
-        self.patience.step(self.lua)?;
+        check_room(self.lua, self.out.len())?;
+        self.patience.steps(self.lua, 1)?;
         match value {
-            Value::String(text) => put_string(&mut self.out, &text.as_bytes()),
+            Value::String(text) => {
+                check_room(self.lua, self.out.len() + text.as_bytes().len())?;
+                put_string(&mut self.out, &text.as_bytes());
+            }
             Value::Boolean(value) => self.out.push(if *value { 0xc3 } else { 0xc2 }),
             Value::Integer(value) => put_integer(&mut self.out, *value),
             Value::Number(value) => put_number(&mut self.out, *value),

@@ -148,6 +148,14 @@ pub(super) fn without_limit<R>(lua: &Lua, work: impl FnOnce() -> Result<R>) -> R
     done
 }
 
+/// Refuses a text of ours that the script's memory will have no room for.
+pub(super) fn check_room(lua: &Lua, bytes: usize) -> Result<()> {
+    match lua.used_memory().saturating_add(bytes) > MEMORY_BYTES_MAX {
+        true => Err(Error::MemoryError("not enough memory".to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Turns whatever a script threw into a table that says where it happened.
 fn handle(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let error = failure::visible(lua, given.value(1))?;

@@ -3,6 +3,7 @@
 use mlua::{Error, Lua, Result, Value};
 
 use super::{Settings, Shared};
+use crate::script::lua::api::Patience;
 use crate::script::lua::arguments::Arguments;
 use crate::script::lua::failure::{argument_error, error};
 
@@ -18,6 +19,7 @@ struct Reader<'a> {
     depth: i32,
     /// How much of Lua's stack the original would use.
     slots: usize,
+    patience: Patience,
 }
 
 /// What stands next.
@@ -66,7 +68,8 @@ pub(super) fn decode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
         return Err(error(lua, "JSON parser does not support UTF-16 or UTF-32"));
     }
     let settings = settings.borrow().clone();
-    let mut reader = Reader { lua, settings, text: &text, at: 0, depth: 0, slots: 0 };
+    let patience = Patience::default();
+    let mut reader = Reader { lua, settings, text: &text, at: 0, depth: 0, slots: 0, patience };
     let (token, place) = reader.next();
     let value = reader.value(token, place)?;
     match reader.next() {
@@ -77,6 +80,7 @@ pub(super) fn decode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
 
 impl Reader<'_> {
     fn value(&mut self, token: Token, place: usize) -> Result<Value> {
+        self.patience.steps(self.lua, 1)?;
         Ok(match token {
             Token::String(text) => Value::String(self.lua.create_string(text)?),
             Token::Number(value) => Value::Number(value),

@@ -8,9 +8,8 @@ use crate::script::lua::arguments::Arguments;
 use crate::script::lua::failure::{argument_error, error, type_name};
 use crate::script::lua::fronts::Fronts;
 use crate::script::lua::number;
+use crate::script::lua::sandbox::check_room;
 
-/// No text that a script makes is larger.
-const TEXT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
 const STACK_SLOTS_MAX: usize = 7990;
 
@@ -40,12 +39,10 @@ pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value) -> Result<()> {
-        if self.out.len() > TEXT_BYTES_MAX {
-            return Err(error(self.lua, "not enough memory"));
-        }
-        self.patience.step(self.lua)?;
+        check_room(self.lua, self.out.len())?;
+        self.patience.steps(self.lua, 1)?;
         match value {
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(value) => self.number(*value as f64)?,
             Value::Number(value) => self.number(*value)?,
             Value::Boolean(true) => self.out.extend_from_slice(b"true"),
@@ -60,23 +57,39 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) {
+    fn string(&mut self, text: &[u8]) -> Result<()> {
+        /// So many bytes are written before somebody looks whether there may be more.
+        const CHUNK_BYTES: usize = 4096;
+
         self.out.push(b'"');
-        for &byte in text {
-            match byte {
-                b'"' => self.out.extend_from_slice(b"\\\""),
-                b'\\' => self.out.extend_from_slice(b"\\\\"),
-                b'/' => self.out.extend_from_slice(b"\\/"),
-                0x08 => self.out.extend_from_slice(b"\\b"),
-                b'\t' => self.out.extend_from_slice(b"\\t"),
-                b'\n' => self.out.extend_from_slice(b"\\n"),
-                0x0c => self.out.extend_from_slice(b"\\f"),
-                b'\r' => self.out.extend_from_slice(b"\\r"),
-                0..0x20 | 0x7f => self.out.extend(format!("\\u{byte:04x}").bytes()),
-                _ => self.out.push(byte),
-            }
+        for chunk in text.chunks(CHUNK_BYTES) {
+            check_room(self.lua, self.out.len() + chunk.len())?;
+            self.patience.steps(self.lua, chunk.len())?;
+            chunk.iter().for_each(|&byte| self.character(byte));
         }
         self.out.push(b'"');
+        Ok(())
+    }
+
+    fn character(&mut self, byte: u8) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+        match byte {
+            b'"' => self.out.extend_from_slice(b"\\\""),
+            b'\\' => self.out.extend_from_slice(b"\\\\"),
+            b'/' => self.out.extend_from_slice(b"\\/"),
+            0x08 => self.out.extend_from_slice(b"\\b"),
+            b'\t' => self.out.extend_from_slice(b"\\t"),
+            b'\n' => self.out.extend_from_slice(b"\\n"),
+            0x0c => self.out.extend_from_slice(b"\\f"),
+            b'\r' => self.out.extend_from_slice(b"\\r"),
+            0..0x20 | 0x7f => {
+                let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+                self.out.extend_from_slice(b"\\u00");
+                self.out.extend_from_slice(&digits);
+            }
+            _ => self.out.push(byte),
+        }
     }
 
     fn number(&mut self, value: f64) -> Result<()> {
@@ -166,7 +179,7 @@ impl Writer<'_> {
                 self.out.push(b',');
             }
             match &key {
-                Value::String(key) => self.string(&key.as_bytes()),
+                Value::String(key) => self.string(&key.as_bytes())?,
                 Value::Integer(_) | Value::Number(_) => {
                     self.out.push(b'"');
                     self.value(&key)?;
