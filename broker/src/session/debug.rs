@@ -6,10 +6,10 @@ use super::{Answer, CommandError, Session};
 use crate::address::Address;
 use crate::audience::Audience;
 use crate::config::{Config, DebugCommand};
-use crate::keyspace::{Keys, Look};
+use crate::keyspace::{Keys, Look, Value};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
-use crate::resp::request::Request;
+use crate::resp::request::{self, Request};
 use crate::script::Scripts;
 
 const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
@@ -38,6 +38,9 @@ impl Session {
                 Ok(Reply::ok())
             }
             (b"object", 3) => self.on_keys(object, request, audience),
+            (b"populate", 3..=5) => self.on_keys(populate, request, audience),
+            (b"sdslen", 3) => self.on_keys(sdslen, request, audience),
+            (b"listpack", 3) => self.on_keys(listpack, request, audience),
             (b"flushall", 2) => {
                 self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.flush(None, now));
                 Ok(Reply::ok())
@@ -59,6 +62,52 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         entry.used
     );
     Ok(Reply::Simple(text.into()))
+}
+
+/// `DEBUG POPULATE count [prefix] [size]`
+fn populate(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let limited = |text: &[u8], most: usize| {
+        let number = request::integer(text).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number <= most).ok_or_else(|| OUT_OF_RANGE.to_vec())
+    };
+    let mut rest = request.arguments_from(2);
+    let count = limited(rest.next().unwrap_or_default(), POPULATED_MAX)?;
+    let prefix = rest.next().unwrap_or(b"key");
+    let size = limited(rest.next().unwrap_or(b"0"), keys.scope.value_bytes_max)?;
+    for number in 0..count {
+        let key = [prefix, format!(":{number}").as_bytes()].concat();
+        if !keys.exists(&key) {
+            let mut value = format!("value:{number}").into_bytes();
+            if size > 0 {
+                value.resize(size, 0);
+            }
+            keys.insert(&key, Value::new(&value));
+            keys.changed(&key);
+        }
+    }
+    Ok(Reply::ok())
+}
+
+/// `DEBUG SDSLEN key`
+fn sdslen(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let key = request.argument(2);
+    let entry = keys.get(key, Look::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    if matches!(entry.value, Value::Integer(_)) {
+        return Err(b"ERR Not an sds encoded string.".to_vec());
+    }
+    // Nothing is allocated beyond what is there.
+    let (key, value) = (key.len(), entry.value.len());
+    let text = format!(
+        "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key}, \
+         val_sds_len:{value}, val_sds_avail:0, val_zmalloc: {value}"
+    );
+    Ok(Reply::Simple(text.into()))
+}
+
+/// `DEBUG LISTPACK key`: no key holds one.
+fn listpack(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    keys.get(request.argument(2), Look::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    Err(b"ERR Not a listpack encoded object.".to_vec())
 }
 
 fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
@@ -86,7 +135,6 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
             let digests = request.arguments_from(2).map(|_| Reply::Simple(NO_DIGEST.into()));
             Ok(Reply::Array(digests.collect()))
         }
-        (b"sdslen" | b"listpack", 3) => Err(b"ERR no such key".to_vec()),
         (b"protocol", 3) => protocol(request.argument(2), spoken),
         (b"error", 3) => Err(request.argument(2).to_vec()),
         (b"log", 3) => {
@@ -106,19 +154,44 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
 /// The sample that Redis shows.
 #[allow(clippy::approx_constant, reason = "it is what Redis answers")]
 const DOUBLE: f64 = 3.141;
+const OUT_OF_RANGE: &[u8] = b"ERR value is out of range, must be positive";
+/// All keys are made in one go, and nobody is served meanwhile.
+const POPULATED_MAX: usize = 10_000_000;
 /// Nobody needs a broker that stands still for longer.
 const SLEEP_TIME_MAX: Duration = Duration::from_secs(60);
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST",
+    "    Answer the digest of no keys at all.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    The same for each key.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
+    "FLUSHALL",
+    "    Remove all keys.",
+    "LISTPACK <key>",
+    "    Say that <key> holds no listpack.",
     "LOG <message>",
     "    Write <message> to the server log.",
+    "OBJECT <key>",
+    "    Show low level info about `key` and associated value.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> string keys named key:<num>, or with <prefix> in place of key.",
+    "    With <size>, each value has that length.",
     "PROTOCOL <type>",
     "    Reply with a test value of the specified type.",
+    "SDSLEN <key>",
+    "    Show the lengths of `key` and of its value.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Setting it to 0 disables expiring keys in background when they are not",
+    "    accessed. Setting it to 1 reenables back the default.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    With 1, scripts may run every command.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
+    "CHANGE-REPL-ID, LOADAOF, PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER",
+    "    Do nothing.",
     "HELP",
     "    Prints this help.",
 ];
