@@ -57,8 +57,13 @@ pub(super) async fn replay(
     // A connection with a subscription answers no such question.
     let mut wire = route.open(within).await?;
     let mut count = COUNT;
+    // How much more all connections have room for.
+    let mut left = 0;
     loop {
-        room(receiver, within).await;
+        if left < count {
+            room(receiver, within).await;
+            left = COUNT_MAX;
+        }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
         let (channel, at_most) = (route.channel().as_bytes(), count.to_string());
         let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
@@ -70,6 +75,7 @@ pub(super) async fn replay(
             return Ok(());
         };
         let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
+        left = left.saturating_sub(messages.len());
         let mut bytes = 0;
         for message in messages {
             if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
