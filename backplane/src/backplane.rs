@@ -330,7 +330,8 @@ impl Backplane {
     /// ```
     pub fn register(&self, registry: &mut Registry) {
         let Inner { receiver, bus, app_name, .. } = &*self.inner;
-        receiver.metrics.register(app_name, bus.queued(), registry);
+        let connections = receiver.connections.clone();
+        receiver.metrics.register(app_name, bus.queued(), connections, registry);
     }
 
     /// Returns whether the other servers are reached now.

@@ -2,14 +2,18 @@
 //!
 //! Counting is always on and costs an atomic addition; who looks at it decides later.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::connections::Connections;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -25,7 +29,6 @@ pub(crate) struct Metrics {
     pub(crate) recovered: Counter,
     pub(crate) restarts: Counter,
     pub(crate) connects: Family<Line, Counter>,
-    pub(crate) connections: Gauge,
     pub(crate) connected: Gauge,
     pub(crate) round_trips: Histogram,
 }
@@ -35,6 +38,10 @@ pub(crate) struct Metrics {
 pub(crate) struct Line {
     pub(crate) connection: &'static str,
 }
+
+/// Counts the attached connections when somebody asks.
+#[derive(Debug)]
+struct Attached(Arc<Connections>);
 
 /// From a busy local network to a broker that one would call broken, in seconds.
 pub(crate) const ROUND_TRIPS: [f64; 12] =
@@ -55,7 +62,6 @@ impl Default for Metrics {
             recovered: Counter::default(),
             restarts: Counter::default(),
             connects: Family::default(),
-            connections: Gauge::default(),
             connected: Gauge::default(),
             round_trips: Histogram::new(ROUND_TRIPS),
         }
@@ -63,7 +69,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(&self, app_name: &str, queued: Gauge, registry: &mut Registry) {
+    pub(crate) fn register(
+        &self,
+        app_name: &str,
+        queued: Gauge,
+        connections: Arc<Connections>,
+        registry: &mut Registry,
+    ) {
         let app = [("app".into(), app_name.to_owned().into())];
         let registry = registry
             .sub_registry_with_prefix("backplane")
@@ -81,7 +93,7 @@ impl Metrics {
             ("unreadable", "Payloads on the channel that are no messages", &self.unreadable),
             ("duplicates", "Messages that came twice and were dropped", &self.duplicates),
             ("gaps", "Gaps in the ids", &self.gaps),
-            ("lost", "Messages in gaps that stayed", &self.lost),
+            ("lost", "Messages of all kinds, probes included, in gaps that stayed", &self.lost),
             ("recovered", "Messages in gaps that were fetched", &self.recovered),
             ("counter_restarts", "How often ids went back", &self.restarts),
         ];
@@ -91,7 +103,7 @@ impl Metrics {
         let help = "Connections that were made to the broker";
         registry.register("connects", help, self.connects.clone());
         registry.register("queued", "Messages that wait for the broker", queued);
-        registry.register("connections", "Attached connections", self.connections.clone());
+        registry.register_collector(Box::new(Attached(connections)));
         registry.register("connected", "Whether the broker is reached", self.connected.clone());
         let help = "How long probes took through the broker and back";
         registry.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
@@ -100,5 +112,13 @@ impl Metrics {
     /// Counts a connection of this name.
     pub(crate) fn connected_by(&self, connection: &'static str) {
         self.connects.get_or_create(&Line { connection }).inc();
+    }
+}
+
+impl Collector for Attached {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let count = ConstGauge::new(i64::try_from(self.0.len()).unwrap_or(i64::MAX));
+        let help = "Attached connections";
+        count.encode(encoder.encode_descriptor("connections", help, None, count.metric_type())?)
     }
 }

@@ -216,8 +216,10 @@ async fn a_probe_comes_back_and_is_counted(bus: &Bus) {
     assert!(counted > 0, "{health:?}");
     let (mut registry, mut text) = (Registry::default(), String::new());
     one.register(&mut registry);
+    let _ann = one.attach("ann", None);
     encode(&mut text, &registry).expect("text can be written");
     assert!(text.contains(r#"backplane_connected{app="health"} 1"#), "{text}");
+    assert!(text.contains(r#"backplane_connections{app="health"} 1"#), "{text}");
     assert!(text.contains(r#"backplane_round_trip_seconds_count{app="health"}"#), "{text}");
 }
 

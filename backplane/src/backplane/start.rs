@@ -303,7 +303,6 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
             return;
         }
         state.mark_unchanged();
-        receiver.metrics.connections.set(receiver.connections.len() as i64);
         // Who hears others is not deaf but behind, and would only lose what is on its way.
         let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
         if receiver.pulse.is_overdue() && heard == heard_before {
