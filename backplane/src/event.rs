@@ -28,7 +28,8 @@ pub struct Gap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Messages were sent that this server did not get.
+    /// Messages were sent that this server did not get. Only their ids are known: some may have been
+    /// probes or acknowledgements.
     Gap(Gap),
     /// The counter of ids went back: the broker has lost its memory, another one took over, or
     /// somebody changed the key. It is lifted again, and cursors go on. What was missed meanwhile

@@ -36,7 +36,8 @@ pub struct Health {
     pub round_trips: RoundTrips,
     /// How long it has heard nothing of itself, if that is too long.
     pub deaf_for: Option<Duration>,
-    /// Messages that were sent by others and never arrived.
+    /// Messages that were given an id and never arrived: of any server and of any kind, so probes and
+    /// acknowledgements count as well as invocations.
     pub lost: u64,
     /// Messages that arrived late, since they were fetched from the broker.
     pub recovered: u64,
