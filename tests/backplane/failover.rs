@@ -76,6 +76,30 @@ async fn a_slot_that_moves_is_followed() {
 }
 
 #[tokio::test]
+async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
+    let cluster = Cluster::start().await;
+    let mut patient = options();
+    patient.queue.age = SLOW_DEADLINE;
+    let one = join_with(&cluster.url(), APP, patient).await;
+    let mut ann = one.attach("ann", None);
+    send(&one, Target::all(), 0).await;
+    let slot = cluster.begin_to_move_slot(APP).await;
+    let sends = (1..20).map(|number| one.send(Target::all(), invocation(number)));
+    let sending = async {
+        for sent in futures_util::future::join_all(sends).await {
+            sent.expect("sent");
+        }
+    };
+    let moving = async {
+        is_disconnected(&one).await;
+        cluster.finish_moving(APP, slot).await;
+    };
+    within(SLOW_DEADLINE, async { tokio::join!(sending, moving) }).await;
+    assert_eq!(receive(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
+    nothing_more(&one, &mut [&mut ann]).await;
+}
+
+#[tokio::test]
 async fn a_cluster_node_that_is_killed_and_comes_back_is_found() {
     let mut cluster = Cluster::start().await;
     let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;

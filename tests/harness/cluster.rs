@@ -13,6 +13,14 @@ pub struct Cluster {
     nodes: Vec<Server>,
 }
 
+/// A slot on its way from one node to another.
+#[derive(Debug)]
+pub struct MovingSlot {
+    slot: String,
+    from: usize,
+    to: usize,
+}
+
 const SLOTS: usize = 16_384;
 const NODES: usize = 3;
 
@@ -108,23 +116,45 @@ impl Cluster {
     ///
     /// When a node refuses.
     pub async fn move_slot(&self, channel: &str) {
+        let slot = self.begin_to_move_slot(channel).await;
+        self.finish_moving(channel, slot).await;
+    }
+
+    /// Moves the key and leaves the slot where it is: whoever asks for the key is sent on (`ASK`).
+    ///
+    /// # Panics
+    ///
+    /// When a node refuses.
+    pub async fn begin_to_move_slot(&self, channel: &str) -> MovingSlot {
         let from = self.owner(channel).await;
         let to = (from + 1) % NODES;
         let (mut source, mut target) =
             (self.nodes[from].client().await, self.nodes[to].client().await);
         let slot = source.command(&["CLUSTER", "KEYSLOT", channel]).await;
         let slot = slot.integer().to_string();
-        let source_id = id(&mut source).await;
-        let target_id = id(&mut target).await;
+        let (source_id, target_id) = (id(&mut source).await, id(&mut target).await);
         done(&mut target, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]).await;
         done(&mut source, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]).await;
         let port = self.nodes[to].port().to_string();
         done(&mut source, &["MIGRATE", "127.0.0.1", &port, channel, "0", "5000"]).await;
+        MovingSlot { slot, from, to }
+    }
+
+    /// Gives the slot to the node that has the key.
+    ///
+    /// # Panics
+    ///
+    /// When a node refuses.
+    pub async fn finish_moving(&self, channel: &str, moving: MovingSlot) {
+        let MovingSlot { slot, from, to } = moving;
+        let (mut source, mut target) =
+            (self.nodes[from].client().await, self.nodes[to].client().await);
+        let target_id = id(&mut target).await;
         done(&mut target, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
         done(&mut source, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
         // The third hears of it from the others.
-        let other = &self.nodes[(from + 2) % NODES];
-        let mut other = other.client().await;
+        let port = self.nodes[to].port().to_string();
+        let mut other = self.nodes[(from + 2) % NODES].client().await;
         eventually_within(DEADLINE + Duration::from_secs(10), async || {
             let reply = other.command(&["GET", channel]).await;
             reply.is_error() && reply.text().ends_with(&port)

@@ -23,7 +23,7 @@ mod wait;
 
 pub use chat::Chat;
 pub use client::{Client, Protocol, request};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, MovingSlot};
 pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
