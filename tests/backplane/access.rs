@@ -105,6 +105,18 @@ async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_sentinel_may_want_a_password_of_its_own() {
+    let sentinel = Sentinel::start().await;
+    let mut client = sentinel.client().await;
+    let reply = client.command(&["ACL", "SETUSER", "default", "resetpass", ">watch"]).await;
+    assert!(!reply.is_error(), "{reply:?}");
+    let url = sentinel.url();
+    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    assert!(error.to_string().contains("NOAUTH"), "{error}");
+    talks(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
+}
+
+#[tokio::test]
 async fn tls_asks_for_certificates_on_both_sides() {
     let certificates = Certificates::new();
     let port = free_port().to_string();

@@ -52,6 +52,15 @@ impl Sentinel {
         format!("redis-sentinel://127.0.0.1:{}/{MASTER}", self.port)
     }
 
+    /// Connects a client to the Sentinel itself.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot connect.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.port).await
+    }
+
     /// Returns the port of the master, as the Sentinel knows it.
     pub async fn master(&self) -> u16 {
         let mut client = Client::connect(self.port).await;
