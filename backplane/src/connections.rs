@@ -47,6 +47,10 @@ pub(crate) struct Delivered {
     pub(crate) receivers: usize,
 }
 
+/// Who was there when a message was handed out: all that were attached up to this number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served(u64);
+
 /// What may wait for one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;
 
@@ -81,14 +85,14 @@ impl Connections {
         self.table.lock().is_attached(id)
     }
 
-    /// Judges the id of a payload, keeps its messages and hands them to those they are for; those
-    /// of a source in `delivered` were handed out already.
+    /// Judges the id of a payload, keeps its messages and hands them to those they are for.
+    /// `delivered` says by its source to whom a message was handed out already.
     pub(crate) fn arrive(
         &self,
         id: u64,
         payload: &[u8],
         messages: Vec<Arc<Addressed>>,
-        delivered: impl Fn(&str) -> bool,
+        delivered: impl Fn(&str) -> Served,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
@@ -98,9 +102,8 @@ impl Connections {
             // Where those stand who got it, which is its id unless the counter went back.
             let at = table.last();
             for message in messages {
-                if !delivered(&message.source) {
-                    receivers += table.hand_out(at, &message, &mut to_wake);
-                }
+                let served = delivered(&message.source);
+                receivers += table.hand_out(at, &message, served, &mut to_wake);
                 table.keep(message);
             }
         }
@@ -109,12 +112,16 @@ impl Connections {
         Delivered { arrival, receivers }
     }
 
-    /// Hands out a message that has no id, since the broker is away.
-    pub(crate) fn deliver(&self, message: &Addressed) -> usize {
+    /// Hands out a message that has no id, since the broker is away. Returns to how many, and who
+    /// that were.
+    pub(crate) fn deliver(&self, message: &Addressed) -> (usize, Served) {
         let mut to_wake = Vec::new();
-        let receivers = self.table.lock().hand_out(None, message, &mut to_wake);
+        let mut table = self.table.lock();
+        let receivers = table.hand_out(None, message, Served::default(), &mut to_wake);
+        let served = table.all();
+        drop(table);
         to_wake.into_iter().for_each(Waker::wake);
-        receivers
+        (receivers, served)
     }
 
     /// Takes note that what was sent at some time got this id: no connection that was attached
@@ -200,7 +207,7 @@ mod tests {
     }
 
     fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
-        table.arrive(id, &[], vec![message(signal, &[])], |_| false).arrival
+        table.arrive(id, &[], vec![message(signal, &[])], |_| Served::default()).arrival
     }
 
     /// What waits for a connection, as text.
@@ -232,14 +239,14 @@ mod tests {
             ("c-c", &[], &["c"]),
             ("nobody", &[], &[]),
         ] {
-            assert_eq!(table.deliver(&message(signal, except)), expected.len(), "{signal}");
+            assert_eq!(table.deliver(&message(signal, except)).0, expected.len(), "{signal}");
             let got = all.iter_mut().filter_map(|connection| {
                 (!waiting(connection).is_empty()).then(|| connection.id().to_owned())
             });
             assert_eq!(got.collect::<Vec<_>>(), expected, "{signal} {except:?}");
         }
         assert!(table.leave("B", "room") && !table.leave("nobody", "room"));
-        assert_eq!(table.deliver(&message("room", &[])), 1);
+        assert_eq!(table.deliver(&message("room", &[])).0, 1);
     }
 
     #[test]
@@ -335,8 +342,11 @@ mod tests {
     fn what_was_delivered_already_is_kept_and_not_delivered_again() {
         let table = table();
         let mut here = attach(&table, "here", &[]);
-        table.arrive(1, &[], vec![message("all", &[])], |_| true);
-        assert_eq!(waiting(&mut here), "");
+        let (_, served) = table.deliver(&message("all", &[]));
+        let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
+        table.arrive(1, &[], vec![message("all", &[])], |_| served);
+        assert_eq!(waiting(&mut here), "all");
+        assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
         let mut back = attach_at(&table, "back", &[], Some(0));
         assert_eq!(waiting(&mut back), "1:all");
     }

@@ -23,7 +23,9 @@ pub struct Options {
     /// What may wait while the broker is away.
     pub queue: Queue,
     /// Whether connections of this server get what it sends while the broker is away. The others get it
-    /// once the broker is back, if the send did not fail by then; nobody gets it twice.
+    /// once the broker is back, if the send did not fail by then. Nobody who stays attached gets it
+    /// twice. It does not move cursors, so a connection that comes back is given it once more: whether
+    /// the client has it, no other server could know.
     pub local_delivery_when_down: bool,
     /// How long a change of a group waits for the server that has the connection.
     pub ack_timeout: Duration,

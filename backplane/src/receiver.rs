@@ -4,7 +4,7 @@
 //! never an error; an id that can be read counts all the same. Ids are judged before anything else
 //! happens, so that a message which comes twice does nothing twice.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Connections, Disconnect};
+use crate::connections::{Connections, Disconnect, Served};
 use crate::dialect::{Addressed, Arrived, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::guid;
@@ -43,10 +43,10 @@ pub(crate) struct Receiver {
     pub(crate) regression: Notify,
 }
 
-/// The sources of messages that were delivered here before they came over the bus.
+/// The sources of messages that were delivered here before they came over the bus, and to whom.
 #[derive(Debug, Default)]
 struct Delivered {
-    sources: HashSet<String>,
+    sources: HashMap<String, Served>,
     order: VecDeque<String>,
 }
 
@@ -114,10 +114,13 @@ impl Receiver {
             }
         }
         let sources = self.delivered.lock().among(&messages);
-        let is_delivered = |source: &str| sources.iter().any(|known| known == source);
-        let delivered = self.connections.arrive(id, payload, messages, is_delivered);
+        let served = |source: &str| {
+            let known = sources.iter().find(|(known, _)| known == source);
+            known.map_or(Served::default(), |(_, served)| *served)
+        };
+        let delivered = self.connections.arrive(id, payload, messages, served);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
-        sources.iter().for_each(|source| self.delivered.lock().forget(source));
+        sources.iter().for_each(|(source, _)| self.delivered.lock().forget(source));
         trace!(id, receivers = delivered.receivers, "message received");
         self.judge(id, delivered.arrival);
         if delivered.arrival.is_new() {
@@ -132,8 +135,8 @@ impl Receiver {
         let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
             let Ok(Item::Invocation(message)) = item else { continue };
-            self.delivered.lock().remember(&message.source);
-            let receivers = self.connections.deliver(&message);
+            let (receivers, served) = self.connections.deliver(&message);
+            self.delivered.lock().remember(&message.source, served);
             self.metrics.delivered_here.inc_by(receivers as u64);
         }
     }
@@ -232,26 +235,27 @@ impl Receiver {
 }
 
 impl Delivered {
-    fn remember(&mut self, source: &str) {
+    fn remember(&mut self, source: &str, served: Served) {
         if self.order.len() == DELIVERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.sources.remove(&oldest);
         }
         self.order.push_back(source.to_owned());
-        self.sources.insert(source.to_owned());
+        self.sources.insert(source.to_owned(), served);
     }
 
     /// Returns the sources of those messages that were delivered.
-    fn among(&self, messages: &[Arc<Addressed>]) -> Vec<String> {
-        let is_known = |message: &&Arc<Addressed>| self.sources.contains(&message.source);
-        messages.iter().filter(is_known).map(|message| message.source.clone()).collect()
+    fn among(&self, messages: &[Arc<Addressed>]) -> Vec<(String, Served)> {
+        let known =
+            messages.iter().filter_map(|message| self.sources.get_key_value(&message.source));
+        known.map(|(source, served)| (source.clone(), *served)).collect()
     }
 
     /// It comes over the bus only once.
     fn forget(&mut self, source: &str) {
-        if self.sources.remove(source) {
-            while self.order.front().is_some_and(|oldest| !self.sources.contains(oldest)) {
+        if self.sources.remove(source).is_some() {
+            while self.order.front().is_some_and(|oldest| !self.sources.contains_key(oldest)) {
                 self.order.pop_front();
             }
         }

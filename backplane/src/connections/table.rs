@@ -6,9 +6,9 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::Attachment;
 use super::connection::{Disconnect, Queued, Seat};
 use super::mailbox::{Full, Mailbox};
+use super::{Attachment, Served};
 use crate::cursor::Cursor;
 use crate::dialect::Addressed;
 use crate::event::Gap;
@@ -159,12 +159,13 @@ impl Table {
         self.store.keep(message);
     }
 
-    /// Hands a message to those it is for, and returns how many they are. `to_wake` gets those who
-    /// wait for it.
+    /// Hands a message to those it is for and who were not served yet, and returns how many they
+    /// are. `to_wake` gets those who wait for it.
     pub(super) fn hand_out(
         &mut self,
         id: Option<u64>,
         message: &Addressed,
+        Served(served): Served,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
         // Most messages leave nobody out, and then nobody is looked up.
@@ -172,7 +173,8 @@ impl Table {
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
-            if !is_for_all && self.is_left_out(mailbox, id, message) {
+            let is_served = mailbox.number <= served;
+            if is_served || (!is_for_all && self.is_left_out(mailbox, id, message)) {
                 continue;
             }
             receivers += 1;
@@ -207,6 +209,11 @@ impl Table {
             !is_stale
         });
         self.close_slow(slow);
+    }
+
+    /// Returns all that are attached now.
+    pub(super) fn all(&self) -> Served {
+        Served(self.last_number)
     }
 
     pub(super) fn last(&self) -> Option<u64> {
