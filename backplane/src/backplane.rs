@@ -88,7 +88,8 @@ impl Backplane {
     /// Attaches a connection that comes back: it is in these groups again, and gets what was sent
     /// since its [`cursor`](Connection::cursor), on whichever server that was.
     ///
-    /// What this server has no more is told as a [`Gap`](crate::Gap).
+    /// What this server has no more is told as a [`Gap`](crate::Gap). A server that has not noticed
+    /// yet that the connection left it closes it as [`Replaced`](Disconnect::Replaced).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -117,7 +118,10 @@ impl Backplane {
         groups: &[&str],
         cursor: Cursor,
     ) -> Connection {
-        self.attached(connection_id, user, groups, Some(cursor))
+        let connection = self.attached(connection_id, user, groups, Some(cursor));
+        let Receiver { dialect, source, .. } = &*self.inner.receiver;
+        self.inner.receiver.say(dialect.attached(source, connection_id, connection.number()));
+        connection
     }
 
     fn attached(

@@ -81,6 +81,16 @@ impl Connections {
         self.table.lock().remove(id, reason)
     }
 
+    /// The others know of a connection that came back.
+    pub(crate) fn announced(&self, id: &str, number: u64) {
+        self.table.lock().announced(id, number);
+    }
+
+    /// A connection came back on another server. It is closed here, unless it came back here since.
+    pub(crate) fn attached_elsewhere(&self, id: &str) {
+        self.table.lock().attached_elsewhere(id);
+    }
+
     pub(crate) fn is_attached(&self, id: &str) -> bool {
         self.table.lock().is_attached(id)
     }
@@ -408,6 +418,23 @@ mod tests {
         assert_eq!(before.recv().await.unwrap_err(), Disconnect::Shutdown);
         assert_eq!(after.recv().await.unwrap_err(), Disconnect::Shutdown);
         assert!(!table.join("a", "room"));
+    }
+
+    #[test]
+    fn who_came_back_last_has_the_id() {
+        let table = table();
+        let mut first = attach(&table, "a", &[]);
+        table.attached_elsewhere("a");
+        let end = first.recv().now_or_never().expect("the end is told");
+        assert_eq!(end.unwrap_err(), Disconnect::Replaced);
+        let before = attach_at(&table, "a", &[], Some(1));
+        let mut back = attach_at(&table, "a", &[], Some(1));
+        table.announced("a", before.number());
+        table.attached_elsewhere("a");
+        assert!(back.recv().now_or_never().is_none(), "the other one was there before");
+        table.announced("a", back.number());
+        table.attached_elsewhere("a");
+        assert!(back.recv().now_or_never().is_some(), "the other one came later");
     }
 
     #[tokio::test]

@@ -39,6 +39,13 @@ pub(crate) enum Item {
         source: String,
         number: u64,
     },
+    /// A connection that comes back is attached at the backplane of this source, where it has this
+    /// number.
+    Attached {
+        source: String,
+        connection_id: String,
+        number: u64,
+    },
     /// Well-formed, and meant for others: another hub, another kind of application.
     Foreign,
 }

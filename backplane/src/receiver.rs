@@ -36,9 +36,9 @@ pub(crate) struct Receiver {
     /// `None` after the end.
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
-    /// What is to be said in answer, for a task that can wait. It holds nothing back, so what may
-    /// wait for the broker limits them too.
-    answers: mpsc::UnboundedSender<Bytes>,
+    /// What is to be said beside what the application sends, for a task that can wait. It holds
+    /// nothing back, so what may wait for the broker limits it too.
+    to_say: mpsc::UnboundedSender<Bytes>,
     /// That the counter went back, and is to be lifted to the last id.
     pub(crate) regression: Notify,
 }
@@ -57,13 +57,13 @@ const DELIVERED_MAX: usize = 65_536;
 const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Receiver {
-    /// Returns a receiver, and what it wants to be sent in answer.
+    /// Returns a receiver, and what it wants to be sent.
     pub(crate) fn new(
         hub: &str,
         history: History,
         probe_interval: Duration,
     ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
-        let (answers, to_send) = mpsc::unbounded_channel();
+        let (to_say, to_send) = mpsc::unbounded_channel();
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
@@ -73,7 +73,7 @@ impl Receiver {
             metrics: Metrics::default(),
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
-            answers,
+            to_say,
             regression: Notify::new(),
         };
         (receiver, to_send)
@@ -208,8 +208,7 @@ impl Receiver {
                 if self.change(&connection_id, &change)
                     && let Some(command_id) = ack
                 {
-                    // The end of the task is that of all.
-                    let _ = self.answers.send(self.dialect.ack(&connection_id, &command_id));
+                    self.say(self.dialect.ack(&connection_id, &command_id));
                 }
             }
             Item::Ack { command_id } => self.acks.acknowledge(&command_id),
@@ -219,8 +218,18 @@ impl Receiver {
                     self.connections.heard(sent, id);
                 }
             }
+            Item::Attached { source, connection_id, number } => match source == self.source {
+                true => self.connections.announced(&connection_id, number),
+                false => self.connections.attached_elsewhere(&connection_id),
+            },
             Item::Probe { .. } | Item::Foreign | Item::Invocation(_) => {}
         }
+    }
+
+    /// Sends something that nobody waits for.
+    pub(crate) fn say(&self, body: Bytes) {
+        // The end of the task is that of all.
+        let _ = self.to_say.send(body);
     }
 
     /// Does to a connection what somebody asked for. Returns false if it is not attached here.

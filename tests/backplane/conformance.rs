@@ -51,6 +51,7 @@ async fn conforms(bus: &Bus) {
     connections_are_ended_from_any_server(bus).await;
     who_comes_back_continues_on_any_server(bus).await;
     who_comes_back_too_late_is_told(bus).await;
+    who_moves_on_is_attached_only_there(bus).await;
     apps_do_not_hear_each_other(bus).await;
     a_probe_comes_back_and_is_counted(bus).await;
     after_a_shutdown_nothing_is_sent(bus).await;
@@ -196,6 +197,25 @@ async fn who_comes_back_too_late_is_told(bus: &Bus) {
     let first = within(DEADLINE, late.recv_or_gap()).await.expect("attached");
     assert!(matches!(first, Received::Gap(gap) if gap.count() >= 5), "{first:?}");
     assert_eq!(receive(&mut late, 5).await, [6, 7, 8, 9, 10]);
+}
+
+async fn who_moves_on_is_attached_only_there(bus: &Bus) {
+    let (one, two) = pair(bus, "moves").await;
+    let mut ann = one.attach("ann", None);
+    for round in 0..3 {
+        for (from, to) in [(&one, &two), (&two, &one)] {
+            send(from, Target::all(), round).await;
+            assert_eq!(receive(&mut ann, 1).await, [round]);
+            // The server that it leaves has not noticed yet.
+            let mut left = ann;
+            ann = to.attach_at("ann", None, &[], left.cursor());
+            let end = within(DEADLINE, left.recv()).await.expect_err("it ended");
+            assert_eq!(end, Disconnect::Replaced);
+            from.join("ann", "room").await.expect("joined");
+            send(from, Target::group("room"), round).await;
+            assert_eq!(receive(&mut ann, 1).await, [round]);
+        }
+    }
 }
 
 async fn apps_do_not_hear_each_other(bus: &Bus) {

@@ -237,12 +237,12 @@ impl Backplane {
     }
 
     fn over(bus: Bus, app_name: &str, options: Options) -> Self {
-        let (receiver, answers) =
+        let (receiver, to_say) =
             Receiver::new(&options.hub, options.history, options.probe_interval);
         let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
         bus.start(receiver.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(answer(bus.clone(), answers));
+        tasks.spawn(say(bus.clone(), to_say));
         tasks.spawn(probe(bus.clone(), receiver.clone(), options.probe_interval));
         let inner = Inner {
             app_name: app_name.to_owned(),
@@ -275,15 +275,14 @@ impl Backplane {
     }
 }
 
-/// Sends what the receiver wants to say in answer, as much at once as there is: somebody waits for
-/// each.
-async fn answer(bus: Arc<Bus>, mut answers: mpsc::UnboundedReceiver<Bytes>) {
+/// Sends what the receiver wants to say, as much at once as there is: somebody waits for most of it.
+async fn say(bus: Arc<Bus>, mut to_say: mpsc::UnboundedReceiver<Bytes>) {
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(body) = answers.recv() => under_way.push(bus.send(body)),
+            Some(body) = to_say.recv() => under_way.push(bus.send(body)),
             Some(sent) = under_way.next() => if let Err(error) = sent {
-                debug!(%error, "could not acknowledge");
+                debug!(%error, "could not tell the other servers");
             },
             else => return,
         }

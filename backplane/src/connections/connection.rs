@@ -54,7 +54,7 @@ pub enum Disconnect {
     /// It did not take what it got: more than 1,024 invocations waited.
     #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
     SlowConnection,
-    /// Another connection was attached under its id.
+    /// Another connection was attached under its id, here, or to continue on another server.
     #[error("another connection took its id")]
     Replaced,
     /// A server of the app called for its end.
@@ -85,6 +85,11 @@ pub(super) enum Queued {
 impl Connection {
     pub(super) fn new(seat: Seat, connections: Arc<Connections>) -> Self {
         Self { seat, connections }
+    }
+
+    /// Returns what tells it from others that had its id here.
+    pub(crate) fn number(&self) -> u64 {
+        self.seat.mailbox.number
     }
 
     /// Returns its id.

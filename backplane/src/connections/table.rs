@@ -32,6 +32,9 @@ struct Attached {
     mailbox: Arc<Mailbox>,
     /// What it has seen elsewhere, and since when it says so.
     seen: Option<(u64, Instant)>,
+    /// Whether the other servers know that it is here. What they say of one that came back was said
+    /// before that, so it is the earlier place.
+    is_announced: bool,
 }
 
 /// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
@@ -76,7 +79,7 @@ impl Table {
             self.ahead.insert(id.clone());
         }
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
-        let attached = Attached { signals, mailbox, seen };
+        let attached = Attached { signals, mailbox, seen, is_announced: cursor.is_none() };
         self.attached.insert(id, attached);
         seat
     }
@@ -226,6 +229,18 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.attached.len()
+    }
+
+    pub(super) fn announced(&mut self, id: &str, number: u64) {
+        if let Some(attached) = self.attached.get_mut(id) {
+            attached.is_announced |= attached.mailbox.number == number;
+        }
+    }
+
+    pub(super) fn attached_elsewhere(&mut self, id: &str) {
+        if self.attached.get(id).is_some_and(|attached| attached.is_announced) {
+            self.remove(id, Disconnect::Replaced);
+        }
     }
 
     pub(super) fn is_attached(&self, id: &str) -> bool {

@@ -4,8 +4,8 @@
 //! of a hub, `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` for some of them, `c-id` holds commands
 //! for one connection, and `__SIGNALR__SERVER__` acknowledges them.
 //!
-//! The probe is a message like any other, with a key that nobody listens by: SignalR's servers take
-//! its id into account, as they must, and drop it.
+//! What backplanes have to tell each other or themselves are messages like any other, with keys that
+//! nobody listens by: SignalR's servers take their ids into account, as they must, and drop them.
 
 mod scaleout;
 mod value;
@@ -28,6 +28,7 @@ pub(crate) struct Signalr2 {
 /// Who reads acknowledgements: every server.
 const ACK_KEY: &str = "__SIGNALR__SERVER__";
 const PROBE_KEY: &str = "__BACKPLANE__PROBE__";
+const ATTACHED_KEY: &str = "__BACKPLANE__ATTACHED__";
 
 impl Signalr2 {
     pub(crate) fn new(hub: &str) -> Self {
@@ -118,6 +119,14 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
+    /// Writes that a connection which comes back is attached here.
+    pub(crate) fn attached(&self, source: &str, connection_id: &str, number: u64) -> Bytes {
+        let value = format!("{number} {connection_id}");
+        let message =
+            Message { source, key: ATTACHED_KEY, value: value.as_bytes(), ..Message::default() };
+        scaleout::body(&message, scaleout::ticks_now())
+    }
+
     /// Puts the id before what one of the above wrote, as the send script does on a server.
     pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
         scaleout::payload(id, body)
@@ -134,10 +143,20 @@ impl Signalr2 {
         if message.is_ack {
             return Ok(Item::Ack { command_id: message.command_id.to_owned() });
         }
+        let source = || message.source.to_owned();
+        let text = std::str::from_utf8(message.value).unwrap_or_default();
         if message.key == PROBE_KEY {
-            let number = std::str::from_utf8(message.value).ok().and_then(|text| text.parse().ok());
-            return Ok(number.map_or(Item::Foreign, |number| Item::Probe {
-                source: message.source.to_owned(),
+            let number = text.parse().ok();
+            return Ok(
+                number.map_or(Item::Foreign, |number| Item::Probe { source: source(), number })
+            );
+        }
+        if message.key == ATTACHED_KEY {
+            let numbered =
+                text.split_once(' ').and_then(|(number, id)| Some((number.parse().ok()?, id)));
+            return Ok(numbered.map_or(Item::Foreign, |(number, id)| Item::Attached {
+                source: source(),
+                connection_id: id.to_owned(),
                 number,
             }));
         }
@@ -248,6 +267,16 @@ mod tests {
             panic!("no probe")
         };
         assert_eq!((source.as_str(), number), ("us", 7));
+    }
+
+    #[test]
+    fn a_connection_that_comes_back_is_told_by_its_server() {
+        let Item::Attached { source, connection_id, number } =
+            read(&dialect().attached("us", "an id", 7))
+        else {
+            panic!("nobody is attached")
+        };
+        assert_eq!((source.as_str(), connection_id.as_str(), number), ("us", "an id", 7));
     }
 
     #[test]
