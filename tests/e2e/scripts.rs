@@ -149,3 +149,19 @@ async fn the_ids_of_signalr_rise_at_every_subscriber() {
         task.await.expect("the publisher ends");
     }
 }
+
+#[tokio::test]
+async fn what_a_script_logs_is_in_the_log_at_its_level() {
+    let mut server = server(&["--loglevel", "notice"]).await;
+    let mut client = server.client().await;
+    let script = "redis.log(redis.LOG_VERBOSE, 'too', 'quiet') redis.log(redis.LOG_NOTICE, 'heard') \
+                  redis.log(redis.LOG_WARNING, 'and', 1, 'warned')";
+    client.command(&["EVAL", script, "0"]).await;
+    let log = server
+        .process()
+        .stdout_with(DEADLINE, |log| log.contains("warned").then(|| log.to_owned()))
+        .await;
+    assert!(log.lines().any(|line| line.ends_with("* heard")), "{log}");
+    assert!(log.lines().any(|line| line.ends_with("# and 1 warned")), "{log}");
+    assert!(!log.contains("quiet"), "{log}");
+}

@@ -85,6 +85,10 @@ fn test() -> Result<(), Failure> {
     Step::cargo("unit and end-to-end tests")
         .args(["test", "--locked", "--workspace", "--all-targets"])
         .run()?;
+    Step::cargo("scripts without Lua")
+        .args(["test", "--locked", "-p", "broker", "--no-default-features"])
+        .args(["--test", "without_lua"])
+        .run()?;
     Step::cargo("documentation examples")
         .args(["test", "--locked", "--workspace", "--doc"])
         .run()?;

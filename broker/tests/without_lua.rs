@@ -1,0 +1,61 @@
+//! What a broker that is built without Lua does with scripts: `cargo test -p broker
+//! --no-default-features`.
+
+#![cfg(not(feature = "lua"))]
+
+use std::time::Duration;
+
+use broker::{Broker, Config, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// What ASP.NET SignalR 2 sends with, and what it lifts the counter with.
+const SEND: &str = "local newId = redis.call('INCR', KEYS[1])
+                  local payload = newId .. ' ' .. ARGV[1]
+                  redis.call('PUBLISH', KEYS[1], payload)
+                  return {newId, ARGV[1], payload}";
+const NO_LUA: &str =
+    "-ERR this broker was built without Lua and runs the scripts of SignalR 2 only\r\n";
+
+/// Sends requests, and returns as many bytes of replies as are expected.
+async fn asked(client: &mut TcpStream, request: &[&str], expected: &str) {
+    let mut bytes = format!("*{}\r\n", request.len()).into_bytes();
+    for part in request {
+        bytes.extend_from_slice(format!("${}\r\n{part}\r\n", part.len()).as_bytes());
+    }
+    client.write_all(&bytes).await.expect("the server reads");
+    let mut reply = vec![0; expected.len()];
+    let read = timeout(Duration::from_secs(10), client.read_exact(&mut reply)).await;
+    let said = String::from_utf8_lossy(&reply).into_owned();
+    assert!(matches!(read, Ok(Ok(_))), "{request:?}: {said}");
+    assert_eq!(said, expected, "{request:?}");
+}
+
+#[tokio::test]
+async fn signalrs_scripts_run_and_others_are_refused() {
+    let broker = Broker::new();
+    let mut app = broker.subscribe("app");
+    let config = Config { port: 0, ..Config::default() };
+    let server = Server::bind(broker, &config).await.expect("a port is free");
+    let address = server.local_addr();
+    let mut client = TcpStream::connect(address).await.expect("it listens");
+    let name = "edeb7a3b4fb872b8a76ae281cc47bd2c4d2da9b0";
+    asked(&mut client, &["SCRIPT", "LOAD", SEND], &format!("$40\r\n{name}\r\n")).await;
+    asked(&mut client, &["EVAL", SEND, "1", "app", "hi"], "*3\r\n:1\r\n$2\r\nhi\r\n$4\r\n1 hi\r\n")
+        .await;
+    asked(
+        &mut client,
+        &["EVALSHA", name, "1", "app", "yo"],
+        "*3\r\n:2\r\n$2\r\nyo\r\n$4\r\n2 yo\r\n",
+    )
+    .await;
+    for expected in ["1 hi", "2 yo"] {
+        assert_eq!(app.recv().await.expect("it is delivered").payload(), expected);
+    }
+    asked(&mut client, &["EVAL", "return 1", "0"], NO_LUA).await;
+    asked(&mut client, &["SCRIPT", "LOAD", "return 1"], NO_LUA).await;
+    asked(&mut client, &["EVAL_RO", SEND, "1", "app", "x"], NO_LUA).await;
+    asked(&mut client, &["GET", "app"], "$1\r\n2\r\n").await;
+    server.shutdown().await;
+}
