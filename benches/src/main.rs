@@ -166,7 +166,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// No round is begun later: the last one, and building, take their time as well.
 const QUICK_TIME_MAX: Duration = Duration::from_secs(160);
-const FULL_TIME_MAX: Duration = Duration::from_secs(36 * 60);
+const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
 /// Returns how to measure, and whom.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {

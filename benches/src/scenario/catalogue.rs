@@ -87,10 +87,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         SEND_SCRIPT,
         1,
     ),
-    Scenario {
-        is_extra: true,
-        ..scripts("scripts-pipelined", "the same, pipelining 16", SEND_SCRIPT, 16)
-    },
+    scripts("scripts-pipelined", "the same, pipelining 16", SEND_SCRIPT, 16),
     Scenario {
         is_extra: true,
         ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
