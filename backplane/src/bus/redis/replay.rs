@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
 
 use super::failure::Failure;
 use super::resp::Value;
@@ -33,8 +32,6 @@ const COUNT_MAX: usize = 500;
 /// How many bytes are asked for at once, as far as the last messages say: so many that the way
 /// there and back does not count, and so few that a slow network brings them soon.
 const BYTES: usize = 512 * 1024;
-/// How often connections without room are looked at again.
-const ROOM_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Asks where the memory of the channel ends. `None` if there is none.
 pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Remembered>, Failure> {
@@ -61,7 +58,7 @@ pub(super) async fn replay(
     let mut left = 0;
     loop {
         if left < count {
-            room(receiver, within).await;
+            receiver.room(within).await;
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
@@ -92,15 +89,6 @@ pub(super) async fn replay(
             return Ok(());
         }
         count = (BYTES * messages.len() / bytes.max(1)).clamp(1, COUNT_MAX);
-    }
-}
-
-/// Waits until all connections have taken enough to take as much again. All that was missed comes
-/// faster than anybody reads, and whoever reads must not be closed for that; who does not, is.
-async fn room(receiver: &Receiver, within: Duration) {
-    let end = Instant::now() + within;
-    while !receiver.connections.have_room() && Instant::now() < end {
-        sleep(ROOM_INTERVAL).await;
     }
 }
 
