@@ -55,7 +55,11 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     let mut next = 1;
     loop {
         events.clear();
-        epoll::wait(&floor.epoll, rustix::buffer::spare_capacity(&mut events), None)?;
+        match epoll::wait(&floor.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            // Whoever begins to count system calls interrupts one.
+            Err(rustix::io::Errno::INTR) => continue,
+            waited => drop(waited?),
+        }
         let mut replies = Vec::new();
         for event in &events {
             let (id, flags) = (event.data.u64(), event.flags);
@@ -92,7 +96,7 @@ impl Floor {
         let read = match peer.stream.read(buffer) {
             Ok(0) => return self.close(id),
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if is_for_later(&error) => return,
             Err(_) => return self.close(id),
         };
         let input = &buffer[..read];
@@ -162,7 +166,8 @@ impl Floor {
         while !peer.queue.is_empty() {
             match peer.stream.write(&peer.queue) {
                 Ok(written) => drop(peer.queue.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_for_later(&error) => break,
                 Err(_) => return self.close(id),
             }
         }
@@ -181,6 +186,11 @@ impl Floor {
             ids.retain(|&listener| listener != id);
         }
     }
+}
+
+/// Whether a read or a write has to be tried again, which epoll tells.
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Reads the four digits of a channel.
