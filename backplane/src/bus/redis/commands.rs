@@ -82,6 +82,9 @@ enum Outcome {
 
 /// How many sends may be under way.
 const UNDER_WAY_MAX: usize = 1024;
+/// How many requests the connection takes without a wait: all sends, and what else is asked on it. One
+/// that waits for a place can be overtaken by the next, which finds one that has just become free.
+const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
@@ -124,7 +127,9 @@ impl Commands {
         let load = [b"SCRIPT".as_slice(), b"LOAD", self.text().as_bytes()];
         let loaded = bounded(self.patience.answer, wire.ask(&load)).await?;
         let script = loaded.text().unwrap_or_default().to_owned();
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.patience.answer));
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(self.patience.answer))
+            .set_pipeline_buffer_size(WRITTEN_MAX);
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
