@@ -1,12 +1,12 @@
 //! Subscribe, publish, introspection: the one publish path.
 //!
 //! All changes of who listens, and all publishes, pass one short lock: the **order**. While it is
-//! held, a publisher pushes a reference to the message into the inbox of every other worker with a
-//! listener, and takes what lies in the inbox of its own. Then it lets go, delivers what it took,
-//! and only then its own message. Thus every worker sees one order, and what was published before
-//! somebody joined or left is delivered to those who listened then.
+//! held, a publisher puts the message into the inbox of every other worker with a listener, and takes
+//! what lies in the inbox of its own. Then it lets go, delivers what it took, and only then its own
+//! message. Thus every worker sees one order, and what was published before somebody joined or left
+//! is delivered to those who listened then.
 //!
-//! The critical section moves pointers and nothing else, and wakes nobody.
+//! The critical section moves pointers and small payloads, and wakes nobody.
 
 mod exclusion;
 mod inbox;
@@ -429,7 +429,7 @@ impl Broker {
     ) -> R {
         let result = self.with_order(audience, |order, audience| {
             let result = change(order, audience);
-            order.inboxes[audience.worker().index()].take(audience);
+            order.take_inbox(audience);
             result
         });
         audience.take_in();

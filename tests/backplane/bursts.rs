@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, Server, within};
 
 use super::server;
-use crate::farm::{invocation, join, join_with, options, receive};
+use crate::farm::{invocation, join, join_with, options, receive, send_at_once};
 
 const APP: &str = "ChatApp";
 
@@ -54,8 +54,7 @@ async fn what_one_server_sends_without_waiting_arrives_in_order() {
     let (server, one, mut ann) = alone().await;
     let two = join(&server.url(), APP).await;
     let mut bob = two.attach("bob", None);
-    let sends = (0..COUNT).map(|number| one.send(Target::all(), invocation(number)));
-    within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
+    send_at_once(&one, 0..COUNT).await;
     let expected: Vec<_> = (0..COUNT).collect();
     assert_eq!(receive(&mut ann, COUNT as usize).await, expected);
     assert_eq!(receive(&mut bob, COUNT as usize).await, expected);

@@ -22,14 +22,9 @@ async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
     let talk = Talk::among(join_many(&server.url(), APP, 3).await);
     let flush = ["SCRIPT", "FLUSH"];
     let swap = ["SWAPDB", "0", "1"];
-    for command in
-        [&["DEL", APP][..], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap]
-    {
-        talk.goes_on(0, 100).await;
-        client.command(command).await;
-        talk.goes_on(1, 100).await;
-        talk.all_are_ready().await;
-    }
+    let commands: [&[&str]; 7] =
+        [&["DEL", APP], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap];
+    talk.goes_on_through(&mut client, &commands).await;
     assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
 }
 

@@ -55,12 +55,8 @@ async fn a_counter_that_is_lost_again_and_again_is_lifted_and_nobody_misses_anyt
     let (_server, mut client) = listen(&broker, config()).await;
     let bus = Bus::Embedded(broker);
     let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
-    for command in [&["DEL", APP][..], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]] {
-        talk.goes_on(0, 100).await;
-        client.command(command).await;
-        talk.goes_on(1, 100).await;
-        talk.all_are_ready().await;
-    }
+    let commands: [&[&str]; 4] = [&["DEL", APP], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]];
+    talk.goes_on_through(&mut client, &commands).await;
     assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
 }
 

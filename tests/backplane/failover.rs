@@ -9,8 +9,8 @@ use harness::{
 };
 
 use crate::farm::{
-    invocation, is_connected, is_disconnected, join_many, join_with, nothing_more, options,
-    receive, send,
+    is_connected, is_disconnected, join_many, join_with, nothing_more, options, receive, send,
+    send_at_once,
 };
 use crate::talk::Talk;
 use crate::witness::{Witness, kill_clients};
@@ -84,12 +84,7 @@ async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let slot = cluster.begin_to_move_slot(APP).await;
-    let sends = (1..20).map(|number| one.send(Target::all(), invocation(number)));
-    let sending = async {
-        for sent in futures_util::future::join_all(sends).await {
-            sent.expect("sent");
-        }
-    };
+    let sending = send_at_once(&one, 1..20);
     let moving = async {
         is_disconnected(&one).await;
         cluster.finish_moving(APP, slot).await;
@@ -143,12 +138,7 @@ async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
     let mut client = server.client().await;
     // Nobody listens there, so it stays as it is.
     client.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
-    let sends = (1..20).map(|number| one.send(Target::all(), invocation(number)));
-    let sending = async {
-        for sent in futures_util::future::join_all(sends).await {
-            sent.expect("sent");
-        }
-    };
+    let sending = send_at_once(&one, 1..20);
     let promoting = async {
         is_disconnected(&one).await;
         client.command(&["REPLICAOF", "NO", "ONE"]).await;

@@ -1,9 +1,11 @@
 //! Servers of one app: how they join, what they send and receive, how they are.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, Invocation, Options, State, Target};
 use broker::Broker;
+use futures_util::future::try_join_all;
 use harness::{DEADLINE, SLOW_DEADLINE, eventually_within, within};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -60,6 +62,12 @@ pub(crate) fn invocation(number: u64) -> Invocation {
 pub(crate) async fn send(backplane: &Backplane, target: Target, number: u64) {
     let sent = within(SLOW_DEADLINE, backplane.send(target, invocation(number))).await;
     sent.unwrap_or_else(|error| panic!("{number} was not sent: {error}"));
+}
+
+/// Sends all these numbers without waiting for one before the next.
+pub(crate) async fn send_at_once(backplane: &Backplane, numbers: Range<u64>) {
+    let sends = numbers.map(|number| backplane.send(Target::all(), invocation(number)));
+    within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
 }
 
 pub(crate) fn number(invocation: &Invocation) -> u64 {

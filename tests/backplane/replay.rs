@@ -36,6 +36,15 @@ impl Listener {
         listener
     }
 
+    /// One that has heard the first message, and is away.
+    async fn away(replay: &str) -> Self {
+        let mut listener = Self::new(replay).await;
+        listener.publish().await;
+        assert_eq!(receive(&mut listener.connection, 1).await, [1]);
+        listener.goes_away().await;
+        listener
+    }
+
     /// Waits until so many listen.
     async fn listens(&mut self, count: i64) {
         eventually_within(SLOW_DEADLINE, async || {
@@ -58,6 +67,13 @@ impl Listener {
     /// Sends the next number to everyone.
     async fn publish(&mut self) {
         self.publish_at_length(0).await;
+    }
+
+    /// Sends so many numbers.
+    async fn publish_many(&mut self, count: u64) {
+        for _ in 0..count {
+            self.publish().await;
+        }
     }
 
     /// Sends the next number with that many spaces before it.
@@ -84,17 +100,11 @@ impl Listener {
 async fn what_is_missed_is_fetched_in_order_and_once() {
     let mut listener = Listener::new("ChatApp 1000 1mb 60").await;
     for round in 0..5 {
-        for _ in 0..20 {
-            listener.publish().await;
-        }
+        listener.publish_many(20).await;
         listener.goes_away().await;
-        for _ in 0..20 {
-            listener.publish().await;
-        }
+        listener.publish_many(20).await;
         listener.comes_back().await;
-        for _ in 0..10 {
-            listener.publish().await;
-        }
+        listener.publish_many(10).await;
         let first = round * 50 + 1;
         let expected: Vec<_> = (first..first + 50).collect();
         assert_eq!(receive(&mut listener.connection, 50).await, expected);
@@ -107,13 +117,8 @@ async fn what_is_missed_is_fetched_in_order_and_once() {
 #[tokio::test]
 async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
     const COUNT: u64 = 5_000;
-    let mut listener = Listener::new("ChatApp 10000 64mb 60").await;
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
-    for _ in 0..COUNT {
-        listener.publish().await;
-    }
+    let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
+    listener.publish_many(COUNT).await;
     listener.comes_back().await;
     let expected: Vec<_> = (2..COUNT + 2).collect();
     assert_eq!(receive(&mut listener.connection, COUNT as usize).await, expected);
@@ -122,10 +127,7 @@ async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
 #[tokio::test]
 async fn much_is_fetched_over_a_slow_network() {
     const COUNT: u64 = 100;
-    let mut listener = Listener::new("ChatApp 1000 64mb 60").await;
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
+    let mut listener = Listener::away("ChatApp 1000 64mb 60").await;
     for _ in 0..COUNT {
         listener.publish_at_length(150_000).await;
     }
@@ -141,13 +143,8 @@ async fn much_is_fetched_over_a_slow_network() {
 async fn what_is_fetched_goes_on_where_it_was_cut() {
     // More than the store can tell from another message with the same id.
     const COUNT: u64 = 25_000;
-    let mut listener = Listener::new("ChatApp 100000 64mb 600").await;
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
-    for _ in 0..COUNT {
-        listener.publish().await;
-    }
+    let mut listener = Listener::away("ChatApp 100000 64mb 600").await;
+    listener.publish_many(COUNT).await;
     listener.comes_back().await;
     let mut received = receive(&mut listener.connection, 20_000).await;
     listener.network.cut();
@@ -158,10 +155,7 @@ async fn what_is_fetched_goes_on_where_it_was_cut() {
 
 #[tokio::test]
 async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_same() {
-    let mut listener = Listener::new("ChatApp 1000 1mb 600").await;
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
+    let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.publish().await;
     listener.network.set(Fault::Forgetful);
     eventually_within(SLOW_DEADLINE, async || listener.backplane.state() == State::Connected).await;
@@ -189,14 +183,9 @@ async fn a_farm_whose_subscriptions_are_killed_loses_nothing_at_all() {
 
 #[tokio::test]
 async fn what_is_forgotten_too_is_a_gap() {
-    let mut listener = Listener::new("ChatApp 5 1mb 60").await;
+    let mut listener = Listener::away("ChatApp 5 1mb 60").await;
     let events = events(&listener.backplane);
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
-    for _ in 0..20 {
-        listener.publish().await;
-    }
+    listener.publish_many(20).await;
     listener.comes_back().await;
     assert_eq!(receive(&mut listener.connection, 5).await, [17, 18, 19, 20, 21]);
     let health = listener.backplane.health();
@@ -209,10 +198,7 @@ async fn what_is_forgotten_too_is_a_gap() {
 
 #[tokio::test]
 async fn a_channel_that_is_not_remembered_is_listened_to_all_the_same() {
-    let mut listener = Listener::new("OtherApp 5 1mb 60").await;
-    listener.publish().await;
-    assert_eq!(receive(&mut listener.connection, 1).await, [1]);
-    listener.goes_away().await;
+    let mut listener = Listener::away("OtherApp 5 1mb 60").await;
     listener.publish().await;
     listener.comes_back().await;
     listener.publish().await;

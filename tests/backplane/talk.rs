@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, Received, Target};
-use harness::{SLOW_DEADLINE, eventually_within, within};
+use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 use tokio::task::JoinHandle;
 
 use crate::farm::{events, invocation, number};
@@ -62,6 +62,16 @@ impl Talk {
         let mut connection = self.members[index].backplane.attach("watcher", None);
         for _ in 0..count {
             within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
+        }
+    }
+
+    /// Goes on before and after each of these commands, and returns once all servers hear themselves.
+    pub(crate) async fn goes_on_through(&self, client: &mut Client, commands: &[&[&str]]) {
+        for command in commands {
+            self.goes_on(0, 100).await;
+            client.command(command).await;
+            self.goes_on(1, 100).await;
+            self.all_are_ready().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::Broker;
+use super::{Broker, Order};
 use crate::audience::{Audience, Deliveries};
 use crate::registry::WorkerId;
 
@@ -23,14 +23,15 @@ pub(super) struct Inbox {
 /// written, and takes memory.
 pub(super) const INBOX_BYTES_MAX: usize = 256 * 1024;
 
-impl Inbox {
-    /// Moves all deliveries to the worker's audience, which has to [`Audience::take_in`] them before it
-    /// takes more, and notes whom to wake since there is room.
-    pub(super) fn take(&mut self, audience: &mut Audience) {
-        if !self.deliveries.is_empty() {
+impl Order {
+    /// Moves all that lies in a worker's inbox to its audience, which has to [`Audience::take_in`] it
+    /// before it takes more, and notes whom to wake since there is room.
+    pub(super) fn take_inbox(&mut self, audience: &mut Audience) {
+        let inbox = &mut self.inboxes[audience.worker().index()];
+        if !inbox.deliveries.is_empty() {
             debug_assert!(audience.taken.is_empty(), "what was taken has not been delivered");
-            std::mem::swap(&mut self.deliveries, &mut audience.taken);
-            audience.to_wake.append(&mut self.waiting);
+            std::mem::swap(&mut inbox.deliveries, &mut audience.taken);
+            audience.to_wake.append(&mut inbox.waiting);
         }
     }
 }
@@ -44,7 +45,7 @@ impl Broker {
             inbox.worker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        inbox.take(audience);
+        order.take_inbox(audience);
         drop(order);
         audience.take_in();
         Poll::Ready(())

@@ -63,20 +63,30 @@ impl Broker {
         audience: &mut Audience,
         run: impl FnOnce(&mut Keyspace, u64) -> R,
     ) -> R {
+        self.with_keyspace_then(audience, run, |_, _, result| result)
+    }
+
+    /// The same, and `then` does something with the result before anything else can happen.
+    pub(super) fn with_keyspace_then<R, S>(
+        &self,
+        audience: &mut Audience,
+        run: impl FnOnce(&mut Keyspace, u64) -> R,
+        then: impl FnOnce(&mut Order, &mut Audience, R) -> S,
+    ) -> S {
         let now = time(audience);
         let is_transaction = audience.held.is_some();
-        let result = self.with_order(audience, |order, audience| {
+        let done = self.with_order(audience, |order, audience| {
             let result = run(&mut order.keyspace, now);
             if !is_transaction {
                 order.keyspace.end_command();
             }
             self.tell(order, audience);
-            result
+            then(order, audience, result)
         });
         if !is_transaction {
             self.write_counters();
         }
-        result
+        done
     }
 
     /// Tells what waits for the end of a transaction.
@@ -151,7 +161,7 @@ impl Broker {
     }
 
     /// Tells of what has just changed.
-    pub(super) fn tell(&self, order: &mut Order, audience: &mut Audience) {
+    fn tell(&self, order: &mut Order, audience: &mut Audience) {
         self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
         if !order.keyspace.has_news() {
             return;
@@ -160,7 +170,7 @@ impl Broker {
             match news {
                 News::Event(event) => self.publish_event(order, audience, &event),
                 News::Stale(stale) if stale.to.worker == audience.worker() => {
-                    order.inboxes[stale.to.worker.index()].take(audience);
+                    order.take_inbox(audience);
                     audience.take_in();
                     audience.tell_stale(&stale);
                 }
@@ -192,7 +202,7 @@ impl Broker {
     ) {
         let content = Content { space: Space::Channels, channel, payload, shared: None };
         let reach = self.hand_on(order, audience, content);
-        order.inboxes[audience.worker().index()].take(audience);
+        order.take_inbox(audience);
         audience.take_in();
         self.deliver(audience, content, reach);
     }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::keys::{View, now};
 use super::{Broker, Order};
 use crate::audience::{Audience, Content};
-use crate::keyspace::{AddError, EventClasses, Look, News, Scope};
+use crate::keyspace::{AddError, EventClasses, Keyspace, Look, News, Scope};
 use crate::message::Space;
 
 /// Says that the key with the name of the channel cannot be counted up.
@@ -72,22 +72,15 @@ impl Broker {
         payload: impl FnOnce(i64) -> &'a [u8],
     ) -> Result<usize, AddError> {
         let scope = view.scope(audience);
-        let is_transaction = audience.held.is_some();
-        let (content, reach) = self.with_order(audience, |order, audience| {
-            let number = order.keyspace.keys(scope).add_number(channel, 1)?;
-            if !is_transaction {
-                order.keyspace.end_command();
-            }
-            self.tell(order, audience);
-            let payload = payload(number);
-            let content = Content { space: Space::Channels, channel, payload, shared: None };
-            let reach = self.hand_on(order, audience, content);
-            order.inboxes[audience.worker().index()].take(audience);
-            Ok((content, reach))
-        })?;
-        if !is_transaction {
-            self.write_counters();
-        }
+        let add = |keyspace: &mut Keyspace, _| keyspace.keys(scope).add_number(channel, 1);
+        let (content, reach) =
+            self.with_keyspace_then(audience, add, |order, audience, number| {
+                let payload = payload(number?);
+                let content = Content { space: Space::Channels, channel, payload, shared: None };
+                let reach = self.hand_on(order, audience, content);
+                order.take_inbox(audience);
+                Ok((content, reach))
+            })?;
         audience.take_in();
         Ok(self.deliver(audience, content, reach))
     }
