@@ -1,8 +1,9 @@
 //! The unmodified client libraries redis-rs and fred, of our broker and of Redis alike.
 
 use fred::prelude::{
-    AclInterface, Builder, ClientInterface, ClientLike, Config, ConfigInterface, EventInterface,
-    FredResult, PubsubInterface, ReconnectPolicy, ServerInterface, TcpConfig, TransactionInterface,
+    AclInterface, Builder, Client, ClientInterface, ClientLike, Config, ConfigInterface,
+    EventInterface, FredResult, PubsubInterface, ReconnectPolicy, ServerInterface, TcpConfig,
+    TransactionInterface,
 };
 use fred::types::client::{ClientKillFilter, ClientKillType};
 use fred::types::config::UnresponsiveConfig;
@@ -278,6 +279,7 @@ async fn fred_receives_once_and_in_order() {
             let mut messages = subscriber.message_rx();
             subscriber.subscribe("news").await.expect("it subscribes");
             subscriber.psubscribe("new?").await.expect("it subscribes to a pattern");
+            until_received_by(&publisher, 2).await;
             for number in 0..MESSAGES {
                 let text = number.to_string();
                 let receivers: i64 = publisher.publish("news", text).await.expect("published");
@@ -296,11 +298,22 @@ async fn fred_receives_once_and_in_order() {
             }
             subscriber.unsubscribe("news").await.expect("it unsubscribes");
             subscriber.punsubscribe("new?").await.expect("it unsubscribes");
+            until_received_by(&publisher, 0).await;
             let receivers: i64 = publisher.publish("news", "lost").await.expect("published");
             assert_eq!(receivers, 0);
             quit(&publisher).await;
             quit(&subscriber).await;
         }
+    })
+    .await;
+}
+
+/// fred takes a change of subscriptions for done once it is written, so the server may not know it yet.
+async fn until_received_by(publisher: &Client, receivers: i64) {
+    eventually(async || {
+        let channel: Vec<(String, i64)> = publisher.pubsub_numsub("news").await.expect("numbers");
+        let patterns: i64 = publisher.pubsub_numpat().await.expect("a number");
+        channel.iter().map(|(_, clients)| clients).sum::<i64>() + patterns == receivers
     })
     .await;
 }
@@ -319,6 +332,7 @@ async fn fred_subscribes_again_after_client_kill() {
             subscriber.psubscribe("n*").await.expect("it subscribes to a pattern");
             subscriber.ssubscribe("shard-news").await.expect("it subscribes to a shard channel");
             let mut reconnected = subscriber.reconnect_rx();
+            until_received_by(&publisher, 2).await;
 
             let filter = vec![ClientKillFilter::Type(ClientKillType::Pubsub)];
             let killed: i64 = publisher.client_kill(filter).await.expect("killed");
@@ -360,6 +374,7 @@ async fn fred_publishes_in_pipelines_and_transactions() {
         subscriber.init().await.expect("it connects");
         let mut messages = subscriber.message_rx();
         subscriber.subscribe("news").await.expect("it subscribes");
+        until_received_by(&client, 1).await;
 
         let pipeline = client.pipeline();
         let transaction = client.multi();

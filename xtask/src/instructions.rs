@@ -70,13 +70,14 @@ fn file() -> PathBuf {
 
 fn count() -> Result<Vec<Figure>, Failure> {
     // The release build of the broker, so what is counted is what is shipped.
-    let example = ["--locked", "--release", "-p", "benches", "--example", "instructions"];
-    Step::cargo(STEP).args(["build"]).args(example).run()?;
+    let example = ["--locked", "--release", "-p", "broker", "--features", "bench-internals"];
+    let example = example.into_iter().chain(["--example", "instructions"]);
+    Step::cargo(STEP).args(["build"]).args(example.clone()).run()?;
     let runner = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', \
                   '--callgrind-out-file=/dev/null', '--collect-atstart=no', \
                   '--toggle-collect=*measured_part*']";
     let count = |part: &str| {
-        let run = Step::cargo(STEP).args(["run", "--config", runner]).args(example);
+        let run = Step::cargo(STEP).args(["run", "--config", runner]).args(example.clone());
         let messages = run.args(["--", part]).messages()?;
         match collected(&messages) {
             Some(instructions) if instructions > 0 => Ok((part.to_owned(), instructions)),

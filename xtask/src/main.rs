@@ -10,6 +10,7 @@ mod instructions;
 mod setup;
 mod step;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,9 @@ enum Task {
     Deny,
 }
 
+/// What is built and tested: all packages, and tests with other programs as well.
+const TESTED: [&str; 4] = ["--locked", "--workspace", "--features", "e2e/external"];
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test | Task::Ci => test(),
@@ -80,27 +84,33 @@ fn test() -> Result<(), Failure> {
         .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
         .args(["--", "-D", "warnings"])
         .run()?;
-    // One build for unit and end-to-end tests, the external ones among them: the features of
-    // dependencies are those of the whole workspace each time.
-    Step::cargo("unit and end-to-end tests")
-        .args(["test", "--locked", "--workspace", "--all-targets"])
+    // One build for all tests and all programs that they start: what is built with other features, or
+    // without the tests, are other dependencies, and building them once more takes minutes.
+    Step::cargo("build").args(["build", "--all-targets"]).args(TESTED).run()?;
+    Step::cargo("tests")
+        .args(["test", "--all-targets"])
+        .args(TESTED)
+        .env("BROKER_BIN", beside_us("broker")?)
+        .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
+        .env("BENCH_BIN", beside_us("bench")?)
         .run()?;
+    Step::cargo("documentation examples").args(["test", "--doc"]).args(TESTED).run()?;
     Step::cargo("scripts without Lua")
         .args(["test", "--locked", "-p", "broker", "--no-default-features"])
         .args(["--test", "without_lua"])
-        .run()?;
-    Step::cargo("documentation examples")
-        .args(["test", "--locked", "--workspace", "--doc"])
-        .run()?;
-    Step::cargo("tests with other programs")
-        .args(["test", "--locked", "--workspace", "--features", "e2e/external"])
-        .args(["--test", "external", "--test", "backplane", "--test", "parity"])
         .run()?;
     instructions::check()?;
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
+}
+
+/// Returns the path of a program of this project that was built in the same way as this one.
+fn beside_us(program: &str) -> Result<PathBuf, Failure> {
+    let us =
+        std::env::current_exe().map_err(|source| Failure::NotStarted { step: "tests", source })?;
+    Ok(us.with_file_name(program))
 }
 
 /// Both in release builds, and the results where they can be committed.
