@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use self::connection::{Connection, Disconnect, Received};
+pub(crate) use self::mailbox::Room;
 use self::table::Table;
 use crate::cursor::Cursor;
 use crate::dialect::Addressed;
@@ -51,8 +52,23 @@ pub(crate) struct Delivered {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Served(u64);
 
+/// When a payload comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coming {
+    Now,
+    /// It had been missed, and comes with much else.
+    Late,
+}
+
 /// What may wait for one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;
+
+impl Served {
+    /// Returns whether the connection of this number was there.
+    pub(crate) fn has(self, number: u64) -> bool {
+        number <= self.0
+    }
+}
 
 impl Connections {
     pub(crate) fn new(history: History) -> Arc<Self> {
@@ -101,20 +117,18 @@ impl Connections {
         &self,
         id: u64,
         payload: &[u8],
+        coming: Coming,
         messages: Vec<Arc<Addressed>>,
         delivered: impl Fn(&str) -> Served,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
         let mut table = self.table.lock();
-        let arrival = table.arrive(id, payload);
+        let arrival = table.arrive(id, payload, coming);
         if arrival.is_new() {
-            // Where those stand who got it, which is its id unless the counter went back.
-            let at = table.last();
             for message in messages {
                 let served = delivered(&message.source);
-                receivers += table.hand_out(at, &message, served, &mut to_wake);
-                table.keep(message);
+                receivers += table.take(message, served, coming, &mut to_wake);
             }
         }
         drop(table);
@@ -127,7 +141,7 @@ impl Connections {
     pub(crate) fn deliver(&self, message: &Addressed) -> (usize, Served) {
         let mut to_wake = Vec::new();
         let mut table = self.table.lock();
-        let receivers = table.hand_out(None, message, Served::default(), &mut to_wake);
+        let receivers = table.give(message, &mut to_wake);
         let served = table.all();
         drop(table);
         to_wake.into_iter().for_each(Waker::wake);
@@ -161,9 +175,9 @@ impl Connections {
         self.table.lock().last()
     }
 
-    /// Returns whether the queues of all are at most half full.
-    pub(crate) fn have_room(&self) -> bool {
-        self.table.lock().have_room()
+    /// Returns what room there is where it is worth waiting for.
+    pub(crate) fn room(&self) -> Room {
+        self.table.lock().room()
     }
 
     /// Returns how many are attached.
@@ -217,7 +231,12 @@ mod tests {
     }
 
     fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
-        table.arrive(id, &[], vec![message(signal, &[])], |_| Served::default()).arrival
+        arrive_when(table, Coming::Now, id, signal)
+    }
+
+    fn arrive_when(table: &Connections, coming: Coming, id: u64, signal: &str) -> Arrival {
+        let messages = vec![message(signal, &[])];
+        table.arrive(id, &[], coming, messages, |_| Served::default()).arrival
     }
 
     /// What waits for a connection, as text.
@@ -228,6 +247,7 @@ mod tests {
                 None => invocation.method().to_owned(),
             },
             Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
+            Queued::Rest => unreachable!("it is not given to anybody"),
         });
         texts.collect::<Vec<_>>().join(" ")
     }
@@ -354,7 +374,7 @@ mod tests {
         let mut here = attach(&table, "here", &[]);
         let (_, served) = table.deliver(&message("all", &[]));
         let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
-        table.arrive(1, &[], vec![message("all", &[])], |_| served);
+        table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| served);
         assert_eq!(waiting(&mut here), "all");
         assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
         let mut back = attach_at(&table, "back", &[], Some(0));
@@ -388,6 +408,70 @@ mod tests {
         assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
         table.deliver(&message("all", &[]));
         assert!(reader.recv().await.is_ok());
+    }
+
+    /// A table that remembers so many, with a connection that has no room, after this many that had
+    /// been missed.
+    fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
+        let table = Connections::new(History { messages, bytes: 1 << 30 });
+        let connection = attach(&table, "a", &[]);
+        for id in 1..=missed {
+            arrive_when(&table, Coming::Late, id, "all");
+        }
+        (table, connection)
+    }
+
+    #[test]
+    fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
+        let (table, mut connection) = after_many(10_000, 3000);
+        table.deliver(&message("all", &[]));
+        arrive(&table, 3001, "all");
+        arrive_when(&table, Coming::Late, 3005, "all");
+        assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
+        let expected = (1..=INVOCATIONS_MAX as u64).map(|id| format!("{id}:all"));
+        let expected = expected.chain(["all".to_owned()]);
+        let rest = (INVOCATIONS_MAX as u64 + 1..=3001).map(|id| format!("{id}:all"));
+        let end = ["(3002-3004)".to_owned(), "3005:all".to_owned()];
+        let expected: Vec<_> = expected.chain(rest).chain(end).collect();
+        assert_eq!(waiting(&mut connection), expected.join(" "));
+        arrive(&table, 3006, "all");
+        assert_eq!(waiting(&mut connection), "3006:all");
+        assert_eq!(connection.cursor().id(), Some(3006));
+    }
+
+    #[test]
+    fn what_waits_in_the_store_is_by_the_groups_of_then() {
+        let (table, mut connection) = after_many(10_000, 2000);
+        arrive_when(&table, Coming::Late, 2001, "room");
+        table.join("a", "room");
+        for id in 2002..4000 {
+            arrive_when(&table, Coming::Late, id, "room");
+        }
+        table.leave("a", "room");
+        arrive_when(&table, Coming::Late, 4000, "room");
+        arrive_when(&table, Coming::Late, 4001, "all");
+        let got = waiting(&mut connection);
+        let ids: Vec<_> = got.split(' ').filter_map(|item| item.split(':').next()).collect();
+        let expected: Vec<_> =
+            (1..=4001).filter(|id| ![2001, 4000].contains(id)).map(|id| id.to_string()).collect();
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn what_was_delivered_already_does_not_wait_in_the_store() {
+        let (table, mut connection) = after_many(10_000, 2000);
+        let (_, served) = table.deliver(&message("all", &[]));
+        let messages = vec![message("all", &[])];
+        table.arrive(2001, &[], Coming::Late, messages, |_| served);
+        assert!(waiting(&mut connection).ends_with(" 2000:all"));
+    }
+
+    #[test]
+    fn who_has_no_room_until_it_is_forgotten_is_closed() {
+        let (_table, mut connection) = after_many(100, 3000);
+        assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
+        let end = connection.recv().now_or_never().expect("the end is told");
+        assert_eq!(end.unwrap_err(), Disconnect::SlowConnection);
     }
 
     #[test]

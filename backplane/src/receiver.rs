@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Connections, Disconnect, Served};
+use crate::connections::{Coming, Connections, Disconnect, Room, Served};
 use crate::dialect::{Addressed, Arrived, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::guid;
@@ -55,6 +56,10 @@ const DELIVERED_MAX: usize = 65_536;
 
 /// How often connections without room are looked at again.
 const ROOM_INTERVAL: Duration = Duration::from_millis(1);
+/// Who reads has taken something after so long, even on a busy machine.
+const READ_WITHIN: Duration = Duration::from_millis(20);
+/// How long those are waited for who take little.
+const ROOM_WITHIN: Duration = Duration::from_millis(250);
 
 impl Receiver {
     /// Returns a receiver, and what it wants to be sent.
@@ -79,24 +84,41 @@ impl Receiver {
         (receiver, to_send)
     }
 
-    /// Waits until all connections have taken enough to take as much again, but not for ever. All
-    /// that was missed comes faster than anybody reads, and whoever reads must not be closed for that.
-    pub(crate) async fn room(&self, within: Duration) {
-        let end = Instant::now() + within;
-        while !self.connections.have_room() && Instant::now() < end {
+    /// Waits until all connections that read have taken enough to take as much again, but not for
+    /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
+    /// of it. Who does not read is not waited for.
+    pub(crate) async fn room(&self) {
+        // They begin to read when they are woken.
+        yield_now().await;
+        let begun = Instant::now();
+        let mut read = begun;
+        loop {
+            let (room, now) = (self.connections.room(), Instant::now());
+            match room {
+                Room::Enough | Room::Left => return,
+                Room::Soon => read = now,
+                Room::No => {}
+            }
+            if now >= begun + ROOM_WITHIN || now >= read + READ_WITHIN {
+                return;
+            }
             sleep(ROOM_INTERVAL).await;
         }
     }
 
     /// Delivers one payload that was fetched after it had been missed.
     pub(crate) fn recover(&self, payload: &[u8]) {
-        if self.receive(payload) {
+        if self.take(payload, Coming::Late) {
             self.metrics.recovered.inc();
         }
     }
 
     /// Delivers one payload. Returns false if it was here before.
     pub(crate) fn receive(&self, payload: &[u8]) -> bool {
+        self.take(payload, Coming::Now)
+    }
+
+    fn take(&self, payload: &[u8], coming: Coming) -> bool {
         let Arrived { id, items } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -118,7 +140,7 @@ impl Receiver {
             let known = sources.iter().find(|(known, _)| known == source);
             known.map_or(Served::default(), |(_, served)| *served)
         };
-        let delivered = self.connections.arrive(id, payload, messages, served);
+        let delivered = self.connections.arrive(id, payload, coming, messages, served);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(source));
         trace!(id, receivers = delivered.receivers, "message received");
@@ -267,6 +289,52 @@ impl Delivered {
             while self.order.front().is_some_and(|oldest| !self.sources.contains_key(oldest)) {
                 self.order.pop_front();
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::Attachment;
+    use crate::invocation::Invocation;
+    use crate::target::Target;
+
+    const MISSED: u64 = 3000;
+
+    /// A receiver with connections of these names, and the payloads that it has missed.
+    fn receiver() -> (Receiver, Vec<Bytes>) {
+        let (receiver, _) = Receiver::new("Hub", History::default(), Duration::from_secs(5));
+        let invocation = Invocation::new("say", ["hi"]).unwrap();
+        let source = || "another".to_owned();
+        let bodies = receiver.dialect.invocation(source, &Target::all(), &invocation);
+        let missed = (1..=MISSED).map(|id| Signalr2::payload(id, &bodies[0]));
+        (receiver, missed.collect())
+    }
+
+    fn attach(receiver: &Receiver, id: &str) -> crate::connections::Connection {
+        let signals = receiver.dialect.signals(id, None);
+        receiver.connections.attach(Attachment { id, user: None, signals, cursor: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_waited_for_no_more_than_once() {
+        let (receiver, missed) = receiver();
+        let (mut reads, mut does_not) = (attach(&receiver, "a"), attach(&receiver, "b"));
+        let reading = tokio::spawn(async move {
+            for _ in 0..MISSED {
+                reads.recv().await.unwrap();
+            }
+        });
+        let begun = Instant::now();
+        for some in missed.chunks(500) {
+            receiver.room().await;
+            some.iter().for_each(|payload| receiver.recover(payload));
+        }
+        reading.await.unwrap();
+        assert!(begun.elapsed() <= READ_WITHIN + ROOM_INTERVAL, "{:?}", begun.elapsed());
+        for _ in 0..MISSED {
+            does_not.recv().await.unwrap();
         }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use crate::connections::Served;
 use crate::dialect::Addressed;
 use crate::event::Gap;
 
@@ -32,6 +33,8 @@ pub struct History {
 pub(crate) struct Store {
     limits: History,
     entries: VecDeque<Entry>,
+    /// How many entries there were before these.
+    forgotten: u64,
     bytes: usize,
     /// Everything after this id is in the ring.
     floor: u64,
@@ -62,7 +65,8 @@ struct Anew {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    Message(u64, Arc<Addressed>),
+    /// With where one stands who got it, and who was given it before it had an id.
+    Message(u64, Arc<Addressed>, Served),
     /// A gap, and where one stands who was told it.
     Gap(Gap, u64),
 }
@@ -103,6 +107,7 @@ impl Store {
         Self {
             limits,
             entries: VecDeque::new(),
+            forgotten: 0,
             bytes: 0,
             floor: 0,
             last: None,
@@ -235,9 +240,20 @@ impl Store {
     }
 
     /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, message: Arc<Addressed>) {
+    pub(crate) fn keep(&mut self, message: Arc<Addressed>, served: Served) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
-        self.push(Entry::Message(at, message), bytes);
+        self.push(Entry::Message(at, message, served), bytes);
+    }
+
+    /// Returns the place of the next entry among all that were ever kept.
+    pub(crate) fn end(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+
+    /// Returns the entries from a place on; nothing if some of them are forgotten.
+    pub(crate) fn from(&self, place: u64) -> Option<impl Iterator<Item = &Entry>> {
+        let start = place.checked_sub(self.forgotten)?;
+        Some(self.entries.range(usize::try_from(start).ok()?..))
     }
 
     /// Returns everything after an id: a gap first, if the ring does not reach that far back.
@@ -268,8 +284,9 @@ impl Store {
         while self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.floor = self.floor.max(oldest.at());
+            self.forgotten += 1;
             self.bytes -= ENTRY_BYTES;
-            if let Entry::Message(_, message) = oldest {
+            if let Entry::Message(_, message, _) = oldest {
                 self.bytes -= message.bytes;
             }
         }
@@ -287,7 +304,7 @@ impl Entry {
     /// Returns where one stands who got it.
     fn at(&self) -> u64 {
         match self {
-            Self::Message(at, _) | Self::Gap(_, at) => *at,
+            Self::Message(at, ..) | Self::Gap(_, at) => *at,
         }
     }
 }
@@ -327,14 +344,14 @@ mod tests {
     fn fill(store: &mut Store, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             store.arrive(id, &id.to_le_bytes());
-            store.keep(message(10));
+            store.keep(message(10), Served::default());
         }
     }
 
     /// What comes after an id, as text.
     fn since(store: &Store, id: u64) -> String {
         let text = |entry| match entry {
-            Entry::Message(id, _) => id.to_string(),
+            Entry::Message(id, ..) => id.to_string(),
             Entry::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         };
         store.since(id).map(text).collect::<Vec<_>>().join(" ")
@@ -412,13 +429,25 @@ mod tests {
         let mut store = Store::new(History { messages: 100, bytes: 2 * (ENTRY_BYTES + 1000) });
         for id in 1..=5 {
             store.arrive(id, &[]);
-            store.keep(message(1000));
+            store.keep(message(1000), Served::default());
         }
         assert_eq!(since(&store, 3), "4 5");
         store.arrive(6, &[]);
-        store.keep(message(1 << 20));
+        store.keep(message(1 << 20), Served::default());
         assert_eq!((store.entries.len(), store.bytes), (0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
+    }
+
+    #[test]
+    fn a_place_stays_the_same_whatever_is_forgotten_before_it() {
+        let mut store = store(3);
+        fill(&mut store, [1, 2]);
+        let place = store.end();
+        fill(&mut store, [3, 4, 5]);
+        let ids = |place| Some(store.from(place)?.map(Entry::at).collect::<Vec<_>>());
+        assert_eq!(ids(place), Some(vec![3, 4, 5]));
+        assert_eq!(ids(place - 1), None, "it is forgotten");
+        assert_eq!(ids(store.end()), Some(vec![]));
     }
 
     #[test]

@@ -125,6 +125,20 @@ async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_keeps_nobody_waiting_and_has_it_when_it_does() {
+    const COUNT: u64 = 5_000;
+    let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
+    let mut idle = listener.backplane.attach("bob", None);
+    listener.publish_many(COUNT).await;
+    listener.comes_back().await;
+    let expected: Vec<_> = (2..COUNT + 2).collect();
+    assert_eq!(receive(&mut listener.connection, COUNT as usize).await, expected);
+    assert_eq!(receive(&mut idle, COUNT as usize).await, expected);
+    listener.publish().await;
+    assert_eq!(receive(&mut idle, 1).await, [COUNT + 2]);
+}
+
+#[tokio::test]
 async fn much_is_fetched_over_a_slow_network() {
     const COUNT: u64 = 100;
     let mut listener = Listener::away("ChatApp 1000 64mb 60").await;

@@ -4,7 +4,6 @@
 //! missed is taken from the broker's memory, if it has one of this channel (`pubsub-replay`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use broker::{Broker, Disconnect, ReplayPosition, Subscriber};
 use bytes::Bytes;
@@ -111,8 +110,6 @@ struct Subscription {
 
 /// How many messages are taken from the memory at once: no more than the room that is waited for.
 const MISSED_AT_ONCE: usize = 500;
-/// How long connections without room are waited for.
-const ROOM_WITHIN: Duration = Duration::from_secs(2);
 
 impl Subscription {
     fn new(broker: &Broker, channel: &str) -> Self {
@@ -129,7 +126,7 @@ impl Subscription {
         receiver.connections.resubscribed();
         self.reached = reached.or(self.reached);
         while let Some(reached) = self.reached {
-            receiver.room(ROOM_WITHIN).await;
+            receiver.room().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { return };
             for (reached, payload) in missed {

@@ -51,7 +51,8 @@ pub enum Received {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// It did not take what it got: more than 1,024 invocations waited.
+    /// It did not take what it got: more than 1,024 invocations waited. What was missed and is
+    /// fetched from the broker does not count; of that, [`Options::history`](crate::Options) waits.
     #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
     SlowConnection,
     /// Another connection was attached under its id, here, or to continue on another server.
@@ -80,6 +81,8 @@ pub(super) enum Queued {
     /// With its id, unless the broker was away.
     Invocation(Option<u64>, Arc<Invocation>),
     Gap(Gap, u64),
+    /// What follows is in the store.
+    Rest,
 }
 
 impl Connection {
@@ -206,14 +209,17 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
-        match self.seat.mailbox.take().await? {
-            Queued::Invocation(id, invocation) => {
-                self.seat.position = id.or(self.seat.position);
-                Ok(Received::Invocation(invocation))
-            }
-            Queued::Gap(gap, at) => {
-                self.seat.position = Some(at);
-                Ok(Received::Gap(gap))
+        loop {
+            match self.seat.mailbox.take().await? {
+                Queued::Invocation(id, invocation) => {
+                    self.seat.position = id.or(self.seat.position);
+                    return Ok(Received::Invocation(invocation));
+                }
+                Queued::Gap(gap, at) => {
+                    self.seat.position = Some(at);
+                    return Ok(Received::Gap(gap));
+                }
+                Queued::Rest => self.connections.table.lock().refill(&self.seat.mailbox),
             }
         }
     }
@@ -228,6 +234,11 @@ impl Drop for Connection {
 #[cfg(test)]
 impl Connection {
     pub(super) fn try_recv(&mut self) -> Option<Queued> {
-        self.seat.mailbox.try_take()
+        loop {
+            match self.seat.mailbox.try_take()? {
+                Queued::Rest => self.connections.table.lock().refill(&self.seat.mailbox),
+                item => return Some(item),
+            }
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! What waits for one connection.
 //!
+//! What was missed comes faster than anybody reads. A connection that has no room for it is left to
+//! take the rest from the store when it reads, so that it keeps nobody else waiting.
+//!
 //! It is filled while the table is locked and emptied by the connection, on whatever thread that
 //! runs. Its own lock is held only to move an item. Whoever pushes gets the reader's waker and wakes
 //! it when no lock is held any more: woken earlier, the reader would only wait for the lock.
@@ -21,15 +24,48 @@ pub(super) struct Mailbox {
     pub(super) id: Arc<str>,
     /// Tells connections apart that had the same id.
     pub(super) number: u64,
-    items_max: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     items: VecDeque<Queued>,
+    items_max: usize,
+    /// Whether something was taken since somebody asked for that.
+    is_read: bool,
+    rest: Option<Rest>,
     end: Option<Disconnect>,
     reader: Option<Waker>,
+}
+
+/// What a connection takes from the store itself.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// The place in the store where it begins.
+    place: u64,
+    /// How much came since it took some, and had not been missed.
+    live: usize,
+}
+
+/// How something came that is in the store as well.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    /// Where it is there.
+    pub(super) place: u64,
+    /// Whether it had been missed.
+    pub(super) is_late: bool,
+}
+
+/// Whether a connection can take a lot more. Of several, the greatest is worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Room {
+    Enough,
+    /// It does not read, and is left to the store.
+    Left,
+    /// It has taken nothing since somebody asked last.
+    No,
+    /// It takes what it has.
+    Soon,
 }
 
 /// More would wait than may for the connection of this id.
@@ -42,18 +78,54 @@ impl Mailbox {
     /// `missed` does not count towards what may wait.
     pub(super) fn new(id: Arc<str>, number: u64, missed: VecDeque<Queued>) -> Self {
         let items_max = INVOCATIONS_MAX + missed.len();
-        let state = Mutex::new(State { items: missed, end: None, reader: None });
-        Self { id, number, items_max, state }
+        let state =
+            State { items: missed, items_max, is_read: false, rest: None, end: None, reader: None };
+        Self { id, number, state: Mutex::new(state) }
     }
 
-    /// Queues an item, and returns whom to wake.
-    pub(super) fn push(&self, item: Queued) -> Result<Option<Waker>, Full> {
+    /// Queues an item, and returns whom to wake. Who is left to the store finds it there, if it is
+    /// there.
+    pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Option<Waker>, Full> {
         let mut state = self.state.lock();
-        if state.items.len() >= self.items_max {
-            return Err(Full { id: self.id.clone() });
-        }
+        let is_late = stored.is_some_and(|stored| stored.is_late);
+        let has_room = match &mut state.rest {
+            Some(rest) => {
+                rest.live += usize::from(!is_late);
+                rest.live <= INVOCATIONS_MAX
+            }
+            None => state.items.len() < state.items_max,
+        };
+        let item = match stored {
+            Some(_) if has_room && state.rest.is_some() => return Ok(None),
+            _ if has_room => item,
+            Some(Stored { place, is_late: true }) => {
+                state.rest = Some(Rest { place, live: 0 });
+                Queued::Rest
+            }
+            _ => return Err(Full { id: self.id.clone() }),
+        };
         state.items.push_back(item);
         Ok(state.reader.take())
+    }
+
+    /// Returns where that begins which is left to the store.
+    pub(super) fn rest(&self) -> Option<u64> {
+        self.state.lock().rest.map(|rest| rest.place)
+    }
+
+    /// Queues the beginning of what was left to the store; the rest begins at a place, if there is
+    /// one.
+    pub(super) fn refill(&self, items: Vec<Queued>, place: Option<u64>) {
+        let mut state = self.state.lock();
+        let Some(rest) = state.rest.take() else { return };
+        // As what was missed before it was attached.
+        let is_late = items.len().saturating_sub(rest.live);
+        state.items_max = INVOCATIONS_MAX.max(state.items.len()) + is_late;
+        state.items.extend(items);
+        if let Some(place) = place {
+            state.rest = Some(Rest { place, live: 0 });
+            state.items.push_back(Queued::Rest);
+        }
     }
 
     /// Nothing is queued any more. What was queued before is still taken.
@@ -65,10 +137,17 @@ impl Mailbox {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether half of what may wait has room still, or nobody reads any more.
-    pub(super) fn has_room(&self) -> bool {
-        let state = self.state.lock();
-        state.end.is_some() || state.items.len() + INVOCATIONS_MAX / 2 <= self.items_max
+    /// Returns whether half of what may wait has room still.
+    pub(super) fn room(&self) -> Room {
+        let mut state = self.state.lock();
+        let is_read = std::mem::take(&mut state.is_read);
+        match &state.rest {
+            _ if state.end.is_some() => Room::Enough,
+            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Room::Enough,
+            _ if is_read => Room::Soon,
+            Some(_) => Room::Left,
+            None => Room::No,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -102,6 +181,7 @@ impl Mailbox {
 impl State {
     fn take(&mut self) -> Option<Queued> {
         let item = self.items.pop_front()?;
+        self.is_read = true;
         if self.items.is_empty() {
             // A burst must not stay allocated.
             self.items.shrink_to(ITEMS_KEPT);
@@ -141,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_queued_is_taken_before_the_end_is_told() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
-        assert!(mailbox.push(item(2)).unwrap().is_none(), "nobody waits");
+        assert!(mailbox.push(item(2), None).unwrap().is_none(), "nobody waits");
         mailbox.close(Disconnect::Replaced);
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(next(&mailbox).await, Ok(1));
@@ -154,7 +234,7 @@ mod tests {
     async fn a_reader_that_waits_is_woken_by_an_item_and_by_the_end() {
         let mailbox = Arc::new(Mailbox::new("a".into(), 1, VecDeque::new()));
         assert!(next(&mailbox).now_or_never().is_none());
-        assert!(mailbox.push(item(1)).unwrap().is_some());
+        assert!(mailbox.push(item(1), None).unwrap().is_some());
         assert_eq!(next(&mailbox).await, Ok(1));
         let reader = tokio::spawn({
             let mailbox = mailbox.clone();
@@ -171,9 +251,32 @@ mod tests {
     async fn what_was_missed_does_not_count_towards_the_limit() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(0)]));
         for number in 1..=INVOCATIONS_MAX as u64 {
-            assert!(mailbox.push(item(number)).is_ok());
+            assert!(mailbox.push(item(number), None).is_ok());
         }
-        assert!(mailbox.push(item(0)).is_err());
+        assert!(mailbox.push(item(0), None).is_err());
+    }
+
+    #[test]
+    fn who_has_no_room_for_what_was_missed_is_left_to_the_store() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
+        let late = |place| Some(Stored { place, is_late: true });
+        let live = |place| Some(Stored { place, is_late: false });
+        let last = INVOCATIONS_MAX as u64;
+        for place in 0..last {
+            mailbox.push(item(place), late(place)).unwrap();
+        }
+        assert_eq!((mailbox.room(), mailbox.rest()), (Room::No, None));
+        mailbox.push(item(last), late(last)).unwrap();
+        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Left, Some(last)));
+        mailbox.try_take();
+        assert_eq!(mailbox.room(), Room::Soon);
+        for place in last + 1..=2 * last {
+            assert!(mailbox.push(item(place), live(place)).is_ok());
+        }
+        assert!(mailbox.push(item(0), live(0)).is_err(), "not all of it had been missed");
+        while !matches!(mailbox.try_take(), Some(Queued::Rest)) {}
+        mailbox.refill(vec![item(last)], None);
+        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Enough, None));
     }
 
     #[tokio::test]

@@ -7,8 +7,8 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use super::connection::{Disconnect, Queued, Seat};
-use super::mailbox::{Full, Mailbox};
-use super::{Attachment, Served};
+use super::mailbox::{Full, Mailbox, Room, Stored};
+use super::{Attachment, Coming, INVOCATIONS_MAX, Served};
 use crate::cursor::Cursor;
 use crate::dialect::Addressed;
 use crate::event::Gap;
@@ -25,6 +25,9 @@ pub(super) struct Table {
     /// Why nothing can be attached any more.
     closed: Option<Disconnect>,
 }
+
+/// How many items a connection takes from the store at once: it holds the lock meanwhile.
+const REFILL_MAX: usize = INVOCATIONS_MAX / 2;
 
 #[derive(Debug)]
 struct Attached {
@@ -60,7 +63,7 @@ impl Table {
         self.last_number += 1;
         let id: Arc<str> = id.into();
         let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
-        let missed = self.missed(&signals, &id, cursor);
+        let missed = self.missed(&signals, &id, self.last_number, cursor);
         let mailbox = Arc::new(Mailbox::new(id.clone(), self.last_number, missed));
         let seat = Seat {
             user: user.map(Into::into),
@@ -89,17 +92,10 @@ impl Table {
         &self,
         signals: &HashSet<Arc<str>>,
         id: &str,
+        number: u64,
         cursor: Option<Cursor>,
     ) -> VecDeque<Queued> {
-        let is_for = |message: &Addressed| {
-            signals.contains(message.signal.as_str()) && !is_excepted(message, id, signals)
-        };
-        let queued = |entry| match entry {
-            Entry::Message(id, message) => {
-                is_for(&message).then(|| Queued::Invocation(Some(id), message.invocation.clone()))
-            }
-            Entry::Gap(gap, at) => Some(Queued::Gap(gap, at)),
-        };
+        let queued = |entry| queued(&entry, signals, id, number);
         match cursor.map(Cursor::id) {
             None => VecDeque::new(),
             // Nothing has arrived yet that one could be behind.
@@ -109,7 +105,40 @@ impl Table {
         }
     }
 
+    /// Gives a connection the beginning of what was left to the store; closes it if that is
+    /// forgotten.
+    pub(super) fn refill(&mut self, mailbox: &Mailbox) {
+        self.refill_with(mailbox, REFILL_MAX);
+    }
+
+    fn refill_with(&mut self, mailbox: &Mailbox, items_max: usize) {
+        let Some((attached, place)) = self.of(mailbox).zip(mailbox.rest()) else { return };
+        let Some(entries) = self.store.from(place) else {
+            self.remove(&mailbox.id, Disconnect::SlowConnection);
+            return;
+        };
+        let (mut items, mut place) = (Vec::new(), place);
+        for entry in entries {
+            if items.len() == items_max {
+                break;
+            }
+            place += 1;
+            items.extend(queued(entry, &attached.signals, &mailbox.id, mailbox.number));
+        }
+        mailbox.refill(items, (place < self.store.end()).then_some(place));
+    }
+
+    /// Gives a connection all that was left to the store, before it listens by other signals than
+    /// when that came.
+    fn settle(&mut self, id: &str) {
+        if let Some(attached) = self.attached.get(id) {
+            let mailbox = attached.mailbox.clone();
+            self.refill_with(&mailbox, usize::MAX);
+        }
+    }
+
     pub(super) fn join(&mut self, id: &str, signal: &str) -> bool {
+        self.settle(id);
         let Some(attached) = self.attached.get_mut(id) else { return false };
         let signal: Arc<str> = signal.into();
         self.listeners.add(&signal, &attached.mailbox);
@@ -118,6 +147,7 @@ impl Table {
     }
 
     pub(super) fn leave(&mut self, id: &str, signal: &str) -> bool {
+        self.settle(id);
         let Some(attached) = self.attached.get_mut(id) else { return false };
         attached.signals.remove(signal);
         self.listeners.remove(signal, &attached.mailbox);
@@ -125,18 +155,18 @@ impl Table {
     }
 
     /// Judges the id of a payload. Its messages are kept and handed out after this.
-    pub(super) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
+    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], coming: Coming) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         match arrival {
             Arrival::Implausible => return arrival,
             Arrival::Known | Arrival::Next => {}
-            Arrival::After(gap) => self.tell(gap, gap.to.max(before)),
+            Arrival::After(gap) => self.tell(gap, gap.to.max(before), coming),
             Arrival::Restarted { gap, .. } => {
                 for id in std::mem::take(&mut self.ahead) {
                     self.attached.entry(id).and_modify(|attached| attached.seen = None);
                 }
-                gap.into_iter().for_each(|gap| self.tell(gap, before));
+                gap.into_iter().for_each(|gap| self.tell(gap, before, coming));
             }
         }
         self.catch_up(id);
@@ -154,21 +184,38 @@ impl Table {
     /// See [`Connections::missed_anew`](super::Connections::missed_anew).
     pub(super) fn missed_anew(&mut self, to: u64) -> Option<Gap> {
         let (gap, at) = self.store.missed_anew(to)?;
-        self.tell(gap, at);
+        self.tell(gap, at, Coming::Now);
         Some(gap)
     }
 
-    pub(super) fn keep(&mut self, message: Arc<Addressed>) {
-        self.store.keep(message);
+    /// Hands a message with an id to those it is for and who were not served yet, keeps it, and
+    /// returns how many they are. `to_wake` gets those who wait for it.
+    pub(super) fn take(
+        &mut self,
+        message: Arc<Addressed>,
+        served: Served,
+        coming: Coming,
+        to_wake: &mut Vec<Waker>,
+    ) -> usize {
+        // Where those stand who got it, which is its id unless the counter went back.
+        let id = self.store.last();
+        let stored = Stored { place: self.store.end(), is_late: coming == Coming::Late };
+        let receivers = self.hand_out(id, &message, served, Some(stored), to_wake);
+        self.store.keep(message, served);
+        receivers
     }
 
-    /// Hands a message to those it is for and who were not served yet, and returns how many they
-    /// are. `to_wake` gets those who wait for it.
-    pub(super) fn hand_out(
+    /// Hands a message without an id to those it is for, and returns how many they are.
+    pub(super) fn give(&mut self, message: &Addressed, to_wake: &mut Vec<Waker>) -> usize {
+        self.hand_out(None, message, Served::default(), None, to_wake)
+    }
+
+    fn hand_out(
         &mut self,
         id: Option<u64>,
         message: &Addressed,
-        Served(served): Served,
+        served: Served,
+        stored: Option<Stored>,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
         // Most messages leave nobody out, and then nobody is looked up.
@@ -176,12 +223,12 @@ impl Table {
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
-            let is_served = mailbox.number <= served;
-            if is_served || (!is_for_all && self.is_left_out(mailbox, id, message)) {
+            if served.has(mailbox.number) || (!is_for_all && self.is_left_out(mailbox, id, message))
+            {
                 continue;
             }
             receivers += 1;
-            match mailbox.push(Queued::Invocation(id, message.invocation.clone())) {
+            match mailbox.push(Queued::Invocation(id, message.invocation.clone()), stored) {
                 Ok(reader) => to_wake.extend(reader),
                 Err(full) => slow.push(full),
             }
@@ -207,7 +254,7 @@ impl Table {
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                slow.extend(attached.tell(Gap { from: 1, to: id }, at).err());
+                slow.extend(attached.tell(Gap { from: 1, to: id }, at, None).err());
             }
             !is_stale
         });
@@ -223,8 +270,10 @@ impl Table {
         self.store.last()
     }
 
-    pub(super) fn have_room(&self) -> bool {
-        self.attached.values().all(|attached| attached.mailbox.has_room())
+    /// See [`Connections::room`](super::Connections::room).
+    pub(super) fn room(&self) -> Room {
+        let rooms = self.attached.values().map(|attached| attached.mailbox.room());
+        rooms.max().unwrap_or(Room::Enough)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -284,10 +333,12 @@ impl Table {
         true
     }
 
-    /// Tells a gap to all who have seen what came before it.
-    fn tell(&mut self, gap: Gap, at: u64) {
+    /// Tells a gap that has just been kept to all who have seen what came before it.
+    fn tell(&mut self, gap: Gap, at: u64, coming: Coming) {
+        let place = self.store.end().saturating_sub(1);
+        let stored = Some(Stored { place, is_late: coming == Coming::Late });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let slow = all.filter_map(|attached| attached.tell(gap, at).err()).collect();
+        let slow = all.filter_map(|attached| attached.tell(gap, at, stored).err()).collect();
         self.close_slow(slow);
     }
 
@@ -307,7 +358,7 @@ impl Table {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    slow.extend(attached.tell(gap, gap.to).err());
+                    slow.extend(attached.tell(gap, gap.to, None).err());
                 }
                 return false;
             };
@@ -319,8 +370,8 @@ impl Table {
 
 impl Attached {
     /// Gaps are rare, so its reader is woken at once.
-    fn tell(&self, gap: Gap, at: u64) -> Result<(), Full> {
-        let reader = self.mailbox.push(Queued::Gap(gap, at))?;
+    fn tell(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
+        let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
         reader.into_iter().for_each(Waker::wake);
         Ok(())
     }
@@ -342,6 +393,19 @@ impl Index {
                 self.0.remove(signal);
             }
         }
+    }
+}
+
+/// Returns what an entry of the store is to a connection, if it is for it.
+fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
+    match entry {
+        Entry::Message(at, message, served) => {
+            let is_for = signals.contains(message.signal.as_str())
+                && !served.has(number)
+                && !is_excepted(message, id, signals);
+            is_for.then(|| Queued::Invocation(Some(*at), message.invocation.clone()))
+        }
+        Entry::Gap(gap, at) => Some(Queued::Gap(*gap, *at)),
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn replay(
     let mut left = 0;
     loop {
         if left < count {
-            receiver.room(within).await;
+            receiver.room().await;
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
