@@ -119,8 +119,7 @@ impl Backplane {
         cursor: Cursor,
     ) -> Connection {
         let connection = self.attached(connection_id, user, groups, Some(cursor));
-        let Receiver { dialect, source, .. } = &*self.inner.receiver;
-        self.inner.receiver.say(dialect.attached(source, connection_id, connection.number()));
+        self.inner.receiver.announce(&connection.place());
         connection
     }
 

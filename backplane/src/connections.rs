@@ -20,7 +20,7 @@ pub use self::connection::{Connection, Disconnect, Received};
 pub(crate) use self::mailbox::Room;
 use self::table::Table;
 use crate::cursor::Cursor;
-use crate::dialect::Addressed;
+use crate::dialect::{Addressed, Attached};
 use crate::event::Gap;
 use crate::store::{Arrival, History, Store};
 
@@ -98,13 +98,14 @@ impl Connections {
     }
 
     /// The others know of a connection that came back.
-    pub(crate) fn announced(&self, id: &str, number: u64) {
-        self.table.lock().announced(id, number);
+    pub(crate) fn announced(&self, place: &Attached) {
+        self.table.lock().announced(place);
     }
 
-    /// A connection came back on another server. It is closed here, unless it came back here since.
-    pub(crate) fn attached_elsewhere(&self, id: &str) {
-        self.table.lock().attached_elsewhere(id);
+    /// A connection came back on another server. It is closed here, unless it came back here since;
+    /// returns where it is, if the other does not know that.
+    pub(crate) fn attached_elsewhere(&self, elsewhere: &Attached) -> Option<Attached> {
+        self.table.lock().attached_elsewhere(elsewhere)
     }
 
     pub(crate) fn is_attached(&self, id: &str) -> bool {
@@ -149,9 +150,12 @@ impl Connections {
     }
 
     /// Takes note that what was sent at some time got this id: no connection that was attached
-    /// before can have seen a later one.
-    pub(crate) fn heard(&self, sent: Instant, id: u64) {
-        self.table.lock().heard(sent, id);
+    /// before can have seen a later one. Returns those that the others should have been told of
+    /// before that, and were not.
+    pub(crate) fn heard(&self, sent: Instant, id: u64) -> Vec<Attached> {
+        let mut table = self.table.lock();
+        table.heard(sent, id);
+        table.unannounced(sent)
     }
 
     /// A message that was sent while the subscription stood has this id.
@@ -193,6 +197,8 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt;
 
     use super::connection::Queued;
@@ -504,21 +510,44 @@ mod tests {
         assert!(!table.join("a", "room"));
     }
 
-    #[test]
-    fn who_came_back_last_has_the_id() {
-        let table = table();
+    #[tokio::test(start_paused = true)]
+    async fn who_came_back_last_has_the_id() {
+        let (table, second) = (table(), Duration::from_secs(1));
         let mut first = attach(&table, "a", &[]);
-        table.attached_elsewhere("a");
+        let elsewhere = |age| Attached { connection_id: "a".into(), number: 7, age };
+        assert_eq!(table.attached_elsewhere(&elsewhere(Duration::ZERO)), None);
         let end = first.recv().now_or_never().expect("the end is told");
         assert_eq!(end.unwrap_err(), Disconnect::Replaced);
         let before = attach_at(&table, "a", &[], Some(1));
         let mut back = attach_at(&table, "a", &[], Some(1));
-        table.announced("a", before.number());
-        table.attached_elsewhere("a");
+        table.announced(&before.place());
+        table.attached_elsewhere(&elsewhere(Duration::ZERO));
         assert!(back.recv().now_or_never().is_none(), "the other one was there before");
-        table.announced("a", back.number());
-        table.attached_elsewhere("a");
+        table.announced(&back.place());
+        tokio::time::advance(second).await;
+        let told = table.attached_elsewhere(&elsewhere(2 * second)).expect("it has to be told");
+        assert_eq!((told.age, told.number), (second, back.place().number));
+        assert!(back.recv().now_or_never().is_none(), "the other one is told late");
+        assert_eq!(table.attached_elsewhere(&elsewhere(second / 2)), None);
         assert!(back.recv().now_or_never().is_some(), "the other one came later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_others_were_not_told_is_told_again() {
+        let (table, second) = (table(), Duration::from_secs(1));
+        let _fresh = attach(&table, "fresh", &[]);
+        let back = attach_at(&table, "back", &[], Some(1));
+        let told = |sent| {
+            let places = table.heard(sent, 9).into_iter();
+            places.map(|place| (place.connection_id, place.age)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Instant::now()), [], "it may be on its way");
+        tokio::time::advance(second).await;
+        assert_eq!(told(Instant::now()), [("back".to_owned(), second)]);
+        assert_eq!(told(Instant::now()), [], "it may be on its way");
+        table.announced(&back.place());
+        tokio::time::advance(second).await;
+        assert_eq!(told(Instant::now()), []);
     }
 
     #[tokio::test]

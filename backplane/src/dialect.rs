@@ -6,6 +6,7 @@
 mod signalr2;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -39,12 +40,10 @@ pub(crate) enum Item {
         source: String,
         number: u64,
     },
-    /// A connection that comes back is attached at the backplane of this source, where it has this
-    /// number.
+    /// A connection that came back is attached at the backplane of this source.
     Attached {
         source: String,
-        connection_id: String,
-        number: u64,
+        attached: Attached,
     },
     /// Well-formed, and meant for others: another hub, another kind of application.
     Foreign,
@@ -61,6 +60,16 @@ pub(crate) struct Addressed {
     pub(crate) invocation: Arc<Invocation>,
     /// What it takes in memory, roughly.
     pub(crate) bytes: usize,
+}
+
+/// Where a connection is that came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) connection_id: String,
+    /// What tells it there from others that had its id.
+    pub(crate) number: u64,
+    /// For how long it has been there. Clocks of servers differ, and this does not.
+    pub(crate) age: Duration,
 }
 
 /// What is to be done to a connection.

@@ -17,7 +17,7 @@ use tracing::{debug, error, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Coming, Connections, Disconnect, Room, Served};
-use crate::dialect::{Addressed, Arrived, Change, Item, Malformed, Signalr2};
+use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::guid;
 use crate::health::Pulse;
@@ -237,15 +237,27 @@ impl Receiver {
             Item::Probe { source, number } if source == self.source => {
                 if let Some((sent, round_trip)) = self.pulse.heard(number) {
                     self.metrics.round_trips.observe(round_trip.as_secs_f64());
-                    self.connections.heard(sent, id);
+                    let unheard = self.connections.heard(sent, id);
+                    unheard.iter().for_each(|place| self.announce(place));
                 }
             }
-            Item::Attached { source, connection_id, number } => match source == self.source {
-                true => self.connections.announced(&connection_id, number),
-                false => self.connections.attached_elsewhere(&connection_id),
-            },
+            Item::Attached { source, attached } if source == self.source => {
+                self.connections.announced(&attached);
+            }
+            Item::Attached { attached, .. } => {
+                if let Some(place) = self.connections.attached_elsewhere(&attached) {
+                    self.announce(&place);
+                }
+            }
             Item::Probe { .. } | Item::Foreign | Item::Invocation(_) => {}
         }
+    }
+
+    /// Tells the other servers where a connection is that came back. What does not come over the
+    /// bus is told again.
+    pub(crate) fn announce(&self, place: &Attached) {
+        debug!(connection = place.connection_id, "a connection came back here");
+        self.say(self.dialect.attached(&self.source, place));
     }
 
     /// Sends something that nobody waits for.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use backplane::{Invocation, SendError, Target};
+use backplane::{Backplane, Disconnect, Invocation, SendError, Target};
 use futures_util::StreamExt;
-use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, within};
+use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, Server, within};
 
 use super::server;
 use crate::farm::{
@@ -181,6 +181,56 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
     within(SLOW_DEADLINE, sending).await.expect("sent");
     assert_eq!(receive(&mut bob, 2).await, [1, 1]);
     nothing_more(&two, &mut [&mut ann, &mut bob]).await;
+}
+
+#[tokio::test]
+async fn who_comes_back_during_an_outage_is_announced_after_it() {
+    let (server, network, one, two) = one_cut_off().await;
+    let mut at_two = two.attach("ann", None);
+    let mut at_one = one.attach_at("ann", None, &[], at_two.cursor());
+    nothing_is_sent_any_more(&one).await;
+    network.set(Fault::None);
+    let end = within(SLOW_DEADLINE, at_two.recv()).await.expect_err("it has moved");
+    assert_eq!(end, Disconnect::Replaced);
+    nothing_more(&two, &mut [&mut at_one]).await;
+    drop(server);
+}
+
+#[tokio::test]
+async fn who_has_moved_on_since_an_outage_stays_there() {
+    let (server, network, one, two) = one_cut_off().await;
+    let before = one.attach("before", None);
+    let mut at_one = one.attach_at("ann", None, &[], before.cursor());
+    nothing_is_sent_any_more(&one).await;
+    let mut at_two = two.attach_at("ann", None, &[], before.cursor());
+    network.set(Fault::None);
+    let end = within(SLOW_DEADLINE, at_one.recv()).await.expect_err("it has moved on");
+    assert_eq!(end, Disconnect::Replaced);
+    nothing_more(&one, &mut [&mut at_two]).await;
+    drop(server);
+}
+
+/// Two servers of the app, of which the first is cut off and keeps nothing to be sent for long.
+async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
+    let server = server(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", network.port());
+    let mut impatient = options();
+    impatient.queue.age = Duration::from_millis(200);
+    let one = join_with(&url, APP, impatient).await;
+    let two = join(&server.url(), APP).await;
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    (server, network, one, two)
+}
+
+/// Returns when all that a server wanted to send has failed: once for what is queued right after
+/// it, and once for what is queued after that.
+async fn nothing_is_sent_any_more(backplane: &Backplane) {
+    for _ in 0..2 {
+        let sent = within(DEADLINE, backplane.send(Target::all(), invocation(0))).await;
+        sent.expect_err("nobody takes it");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! One browser's connection, as the application holds it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::mailbox::Mailbox;
 use super::{Connections, INVOCATIONS_MAX};
 use crate::cursor::Cursor;
+use crate::dialect::Attached;
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
@@ -90,9 +92,10 @@ impl Connection {
         Self { seat, connections }
     }
 
-    /// Returns what tells it from others that had its id here.
-    pub(crate) fn number(&self) -> u64 {
-        self.seat.mailbox.number
+    /// Returns where it is, for the other servers.
+    pub(crate) fn place(&self) -> Attached {
+        let (connection_id, number) = (self.id().to_owned(), self.seat.mailbox.number);
+        Attached { connection_id, number, age: Duration::ZERO }
     }
 
     /// Returns its id.

@@ -10,7 +10,7 @@ use super::connection::{Disconnect, Queued, Seat};
 use super::mailbox::{Full, Mailbox, Room, Stored};
 use super::{Attachment, Coming, INVOCATIONS_MAX, Served};
 use crate::cursor::Cursor;
-use crate::dialect::Addressed;
+use crate::dialect::{Addressed, Attached as Place};
 use crate::event::Gap;
 use crate::store::{Arrival, Entry, Store};
 
@@ -35,9 +35,18 @@ struct Attached {
     mailbox: Arc<Mailbox>,
     /// What it has seen elsewhere, and since when it says so.
     seen: Option<(u64, Instant)>,
-    /// Whether the other servers know that it is here. What they say of one that came back was said
-    /// before that, so it is the earlier place.
-    is_announced: bool,
+    since: Instant,
+    announcement: Announcement,
+}
+
+/// Whether the other servers know that a connection is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announcement {
+    /// They were told then. What they say of it until that has come back was said before, so theirs
+    /// is the earlier place.
+    Said(Instant),
+    /// They know, or need not know.
+    Heard,
 }
 
 /// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
@@ -82,7 +91,12 @@ impl Table {
             self.ahead.insert(id.clone());
         }
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
-        let attached = Attached { signals, mailbox, seen, is_announced: cursor.is_none() };
+        let since = Instant::now();
+        let announcement = match cursor {
+            Some(_) => Announcement::Said(since),
+            None => Announcement::Heard,
+        };
+        let attached = Attached { signals, mailbox, seen, since, announcement };
         self.attached.insert(id, attached);
         seat
     }
@@ -280,16 +294,40 @@ impl Table {
         self.attached.len()
     }
 
-    pub(super) fn announced(&mut self, id: &str, number: u64) {
-        if let Some(attached) = self.attached.get_mut(id) {
-            attached.is_announced |= attached.mailbox.number == number;
+    pub(super) fn announced(&mut self, place: &Place) {
+        if let Some(attached) = self.attached.get_mut(place.connection_id.as_str())
+            && attached.mailbox.number == place.number
+        {
+            attached.announcement = Announcement::Heard;
         }
     }
 
-    pub(super) fn attached_elsewhere(&mut self, id: &str) {
-        if self.attached.get(id).is_some_and(|attached| attached.is_announced) {
-            self.remove(id, Disconnect::Replaced);
+    /// See [`Connections::attached_elsewhere`](super::Connections::attached_elsewhere).
+    pub(super) fn attached_elsewhere(&mut self, elsewhere: &Place) -> Option<Place> {
+        let attached = self.attached.get(elsewhere.connection_id.as_str())?;
+        if attached.announcement != Announcement::Heard {
+            return None;
         }
+        // What could not be told in time is told later, and ids say nothing about it.
+        if attached.since.elapsed() < elsewhere.age {
+            return Some(attached.place());
+        }
+        self.remove(&elsewhere.connection_id, Disconnect::Replaced);
+        None
+    }
+
+    /// Returns those that the others were told of before that time, which has not come back. They
+    /// are told again.
+    pub(super) fn unannounced(&mut self, before: Instant) -> Vec<Place> {
+        let is_unheard = |attached: &&mut Attached| match attached.announcement {
+            Announcement::Said(when) => when < before,
+            Announcement::Heard => false,
+        };
+        let unheard = self.attached.values_mut().filter(is_unheard).map(|attached| {
+            attached.announcement = Announcement::Said(Instant::now());
+            attached.place()
+        });
+        unheard.collect()
     }
 
     pub(super) fn is_attached(&self, id: &str) -> bool {
@@ -369,6 +407,11 @@ impl Table {
 }
 
 impl Attached {
+    fn place(&self) -> Place {
+        let Mailbox { id, number, .. } = &*self.mailbox;
+        Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
+    }
+
     /// Gaps are rare, so its reader is woken at once.
     fn tell(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
         let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;

@@ -11,11 +11,12 @@ mod scaleout;
 mod value;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use self::scaleout::Message;
-use super::{Addressed, Arrived, Change, Item, Malformed};
+use super::{Addressed, Arrived, Attached, Change, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 
@@ -119,9 +120,10 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes that a connection which comes back is attached here.
-    pub(crate) fn attached(&self, source: &str, connection_id: &str, number: u64) -> Bytes {
-        let value = format!("{number} {connection_id}");
+    /// Writes that a connection which came back is attached here, and for how long.
+    pub(crate) fn attached(&self, source: &str, attached: &Attached) -> Bytes {
+        let Attached { connection_id, number, age } = attached;
+        let value = format!("{number} {} {connection_id}", age.as_millis());
         let message =
             Message { source, key: ATTACHED_KEY, value: value.as_bytes(), ..Message::default() };
         scaleout::body(&message, scaleout::ticks_now())
@@ -152,13 +154,8 @@ impl Signalr2 {
             );
         }
         if message.key == ATTACHED_KEY {
-            let numbered =
-                text.split_once(' ').and_then(|(number, id)| Some((number.parse().ok()?, id)));
-            return Ok(numbered.map_or(Item::Foreign, |(number, id)| Item::Attached {
-                source: source(),
-                connection_id: id.to_owned(),
-                number,
-            }));
+            return Ok(attached(text)
+                .map_or(Item::Foreign, |attached| Item::Attached { source: source(), attached }));
         }
         match message.key.strip_prefix("c-") {
             Some(connection_id) if !message.command_id.is_empty() => {
@@ -191,6 +188,13 @@ fn command(connection_id: &str, message: &Message<'_>) -> Result<Item, Malformed
         change,
         ack: message.wait_for_ack.then(|| message.command_id.to_owned()),
     })
+}
+
+fn attached(text: &str) -> Option<Attached> {
+    let (number, rest) = text.split_once(' ')?;
+    let (age, id) = rest.split_once(' ')?;
+    let (number, age) = (number.parse().ok()?, Duration::from_millis(age.parse().ok()?));
+    Some(Attached { connection_id: id.to_owned(), number, age })
 }
 
 fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
@@ -271,12 +275,12 @@ mod tests {
 
     #[test]
     fn a_connection_that_comes_back_is_told_by_its_server() {
-        let Item::Attached { source, connection_id, number } =
-            read(&dialect().attached("us", "an id", 7))
-        else {
+        let age = Duration::from_millis(1500);
+        let expected = Attached { connection_id: "an id".into(), number: 7, age };
+        let Item::Attached { source, attached } = read(&dialect().attached("us", &expected)) else {
             panic!("nobody is attached")
         };
-        assert_eq!((source.as_str(), connection_id.as_str(), number), ("us", "an id", 7));
+        assert_eq!((source.as_str(), attached), ("us", expected));
     }
 
     #[test]
