@@ -1,0 +1,363 @@
+//! The rules of who gets what.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::connection::Queued;
+use super::*;
+use crate::invocation::Invocation;
+
+fn table() -> Arc<Connections> {
+    Connections::new(History { messages: 3, bytes: 1 << 20 })
+}
+
+fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
+    attach_at(table, id, groups, None)
+}
+
+/// Attaches a connection that listens by "all", "c-" with its id, and some groups.
+fn attach_at(
+    table: &Arc<Connections>,
+    id: &str,
+    groups: &[&str],
+    cursor: Option<u64>,
+) -> Connection {
+    let signals = ["all".to_owned(), format!("c-{id}")];
+    let signals = signals.into_iter().chain(groups.iter().map(ToString::to_string)).collect();
+    let cursor = cursor.map(|id| Cursor::at(Some(id)));
+    table.attach(Attachment { id, user: None, signals, cursor })
+}
+
+fn message(signal: &str, except: &[&str]) -> Arc<Addressed> {
+    Arc::new(Addressed {
+        signal: signal.to_owned(),
+        except: except.iter().map(ToString::to_string).collect(),
+        source: String::new(),
+        invocation: Arc::new(Invocation::new(signal, ()).unwrap()),
+        bytes: 1,
+    })
+}
+
+fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
+    arrive_when(table, Coming::Now, id, signal)
+}
+
+fn arrive_when(table: &Connections, coming: Coming, id: u64, signal: &str) -> Arrival {
+    let messages = vec![message(signal, &[])];
+    table.arrive(id, &[], coming, messages, |_| Served::default()).arrival
+}
+
+/// What waits for a connection, as text.
+fn waiting(connection: &mut Connection) -> String {
+    let texts = std::iter::from_fn(|| connection.try_recv()).map(|item| match item {
+        Queued::Invocation(id, invocation) => match id {
+            Some(id) => format!("{id}:{}", invocation.method()),
+            None => invocation.method().to_owned(),
+        },
+        Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
+        Queued::Rest => unreachable!("it is not given to anybody"),
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_message_reaches_those_it_is_for() {
+    let table = table();
+    let mut all =
+        [attach(&table, "a", &["room"]), attach(&table, "B", &["room"]), attach(&table, "c", &[])];
+    for (signal, except, expected) in [
+        ("all", &[][..], ["a", "B", "c"].as_slice()),
+        ("all", &["c-a", "c-c"], &["B"]),
+        ("room", &[], &["a", "B"]),
+        ("room", &["b"], &["a"]),
+        ("all", &["room"], &["c"]),
+        ("c-c", &[], &["c"]),
+        ("nobody", &[], &[]),
+    ] {
+        assert_eq!(table.deliver(&message(signal, except)).0, expected.len(), "{signal}");
+        let got = all.iter_mut().filter_map(|connection| {
+            (!waiting(connection).is_empty()).then(|| connection.id().to_owned())
+        });
+        assert_eq!(got.collect::<Vec<_>>(), expected, "{signal} {except:?}");
+    }
+    assert!(table.leave("B", "room") && !table.leave("nobody", "room"));
+    assert_eq!(table.deliver(&message("room", &[])).0, 1);
+}
+
+#[test]
+fn nothing_stays_behind() {
+    let table = table();
+    let connection = attach_at(&table, "a", &[], Some(7));
+    assert!(table.join("a", "room") && !table.join("b", "room"));
+    drop(connection);
+    assert!(table.table.lock().is_empty());
+}
+
+#[test]
+fn who_comes_back_gets_what_was_missed() {
+    let table = table();
+    for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
+        arrive(&table, id, signal);
+    }
+    for (cursor, groups, expected) in [
+        (Some(5), &["room"][..], "6:room 8:all 9:all"),
+        (Some(6), &["room"], "8:all 9:all"),
+        (Some(8), &[], "9:all"),
+        (Some(4), &[], "(5-5) 8:all 9:all"),
+        (None, &[], "9:all"),
+    ] {
+        let table = self::table();
+        for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
+            arrive(&table, id, signal);
+        }
+        let mut connection = attach_at(&table, "a", groups, cursor);
+        arrive(&table, 9, "all");
+        assert_eq!(waiting(&mut connection), expected, "{cursor:?}");
+    }
+}
+
+#[test]
+fn who_has_seen_more_than_this_server_gets_nothing_twice() {
+    let table = table();
+    let mut early = attach_at(&table, "early", &[], Some(6));
+    arrive(&table, 5, "all");
+    let mut later = attach_at(&table, "later", &[], Some(7));
+    let mut behind = attach_at(&table, "behind", &[], Some(3));
+    for id in 6..=8 {
+        arrive(&table, id, "all");
+    }
+    assert_eq!(waiting(&mut early), "7:all 8:all");
+    assert_eq!(waiting(&mut later), "8:all");
+    assert_eq!(waiting(&mut behind), "(4-4) 5:all 6:all 7:all 8:all");
+    assert_eq!(later.cursor().id(), Some(8));
+}
+
+#[test]
+fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
+    let table = table();
+    arrive(&table, 5, "all");
+    let (mut one, mut two) = (attach(&table, "one", &[]), attach_at(&table, "two", &[], Some(7)));
+    assert!(matches!(arrive(&table, 10, "all"), Arrival::After(_)));
+    assert_eq!(waiting(&mut one), "(6-9) 10:all");
+    assert_eq!(waiting(&mut two), "(8-9) 10:all");
+    let mut three = attach_at(&table, "three", &[], Some(5));
+    assert_eq!(waiting(&mut three), "(6-9) 10:all");
+}
+
+#[test]
+fn a_first_message_shows_what_was_missed_before_it() {
+    let table = table();
+    let mut connection = attach_at(&table, "a", &[], Some(3));
+    arrive(&table, 6, "all");
+    assert_eq!(waiting(&mut connection), "(4-5) 6:all");
+}
+
+#[test]
+fn a_counter_that_went_back_does_not_make_anyone_deaf() {
+    let table = table();
+    arrive(&table, 100, "all");
+    let mut ahead = attach_at(&table, "ahead", &[], Some(200));
+    table.resubscribed();
+    let gap = Some(Gap { from: 1, to: 6 });
+    assert_eq!(arrive(&table, 7, "all"), Arrival::Restarted { last: 100, gap });
+    assert_eq!(waiting(&mut ahead), "(1-6) 100:all");
+    assert_eq!(ahead.cursor().id(), Some(100), "a cursor does not go back");
+    let mut stale = attach_at(&table, "stale", &[], Some(200));
+    arrive(&table, 8, "all");
+    table.heard(Instant::now(), 8);
+    arrive(&table, 9, "all");
+    assert_eq!(waiting(&mut stale), "(1-8) 100:all");
+    let mut back = attach_at(&table, "back", &[], Some(99));
+    arrive(&table, 101, "all");
+    assert_eq!(waiting(&mut back), "(100-100) 100:all 100:all 100:all 101:all");
+}
+
+#[test]
+fn what_was_delivered_already_is_kept_and_not_delivered_again() {
+    let table = table();
+    let mut here = attach(&table, "here", &[]);
+    let (_, served) = table.deliver(&message("all", &[]));
+    let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
+    table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| served);
+    assert_eq!(waiting(&mut here), "all");
+    assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
+    let mut back = attach_at(&table, "back", &[], Some(0));
+    assert_eq!(waiting(&mut back), "1:all");
+}
+
+#[test]
+fn a_cursor_is_where_a_connection_stands() {
+    let table = table();
+    let mut connection = attach(&table, "a", &[]);
+    assert_eq!(connection.cursor().id(), None);
+    arrive(&table, 5, "other");
+    assert_eq!(connection.cursor().id(), Some(5));
+    arrive(&table, 6, "all");
+    assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
+    waiting(&mut connection);
+    assert_eq!(connection.cursor().id(), Some(6));
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
+    let table = table();
+    let (mut slow, mut reader) = (attach(&table, "slow", &[]), attach(&table, "reader", &[]));
+    for _ in 0..=INVOCATIONS_MAX {
+        table.deliver(&message("all", &[]));
+        assert!(reader.recv().await.is_ok());
+    }
+    for _ in 0..INVOCATIONS_MAX {
+        assert!(slow.recv().await.is_ok());
+    }
+    assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
+    table.deliver(&message("all", &[]));
+    assert!(reader.recv().await.is_ok());
+}
+
+/// A table that remembers so many, with a connection that has no room, after this many that had
+/// been missed.
+fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
+    let table = Connections::new(History { messages, bytes: 1 << 30 });
+    let connection = attach(&table, "a", &[]);
+    for id in 1..=missed {
+        arrive_when(&table, Coming::Late, id, "all");
+    }
+    (table, connection)
+}
+
+#[test]
+fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
+    let (table, mut connection) = after_many(10_000, 3000);
+    table.deliver(&message("all", &[]));
+    arrive(&table, 3001, "all");
+    arrive_when(&table, Coming::Late, 3005, "all");
+    assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
+    let expected = (1..=INVOCATIONS_MAX as u64).map(|id| format!("{id}:all"));
+    let expected = expected.chain(["all".to_owned()]);
+    let rest = (INVOCATIONS_MAX as u64 + 1..=3001).map(|id| format!("{id}:all"));
+    let end = ["(3002-3004)".to_owned(), "3005:all".to_owned()];
+    let expected: Vec<_> = expected.chain(rest).chain(end).collect();
+    assert_eq!(waiting(&mut connection), expected.join(" "));
+    arrive(&table, 3006, "all");
+    assert_eq!(waiting(&mut connection), "3006:all");
+    assert_eq!(connection.cursor().id(), Some(3006));
+}
+
+#[test]
+fn what_waits_in_the_store_is_by_the_groups_of_then() {
+    let (table, mut connection) = after_many(10_000, 2000);
+    arrive_when(&table, Coming::Late, 2001, "room");
+    table.join("a", "room");
+    for id in 2002..4000 {
+        arrive_when(&table, Coming::Late, id, "room");
+    }
+    table.leave("a", "room");
+    arrive_when(&table, Coming::Late, 4000, "room");
+    arrive_when(&table, Coming::Late, 4001, "all");
+    let got = waiting(&mut connection);
+    let ids: Vec<_> = got.split(' ').filter_map(|item| item.split(':').next()).collect();
+    let expected: Vec<_> =
+        (1..=4001).filter(|id| ![2001, 4000].contains(id)).map(|id| id.to_string()).collect();
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn what_was_delivered_already_does_not_wait_in_the_store() {
+    let (table, mut connection) = after_many(10_000, 2000);
+    let (_, served) = table.deliver(&message("all", &[]));
+    let messages = vec![message("all", &[])];
+    table.arrive(2001, &[], Coming::Late, messages, |_| served);
+    assert!(waiting(&mut connection).ends_with(" 2000:all"));
+}
+
+#[test]
+fn who_has_no_room_until_it_is_forgotten_is_closed() {
+    let (_table, mut connection) = after_many(100, 3000);
+    assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
+    let end = connection.recv().now_or_never().expect("the end is told");
+    assert_eq!(end.unwrap_err(), Disconnect::SlowConnection);
+}
+
+#[test]
+fn a_connection_without_room_for_a_gap_is_closed() {
+    let table = table();
+    arrive(&table, 5, "all");
+    let mut connected = attach(&table, "connected", &[]);
+    let mut ahead = attach_at(&table, "ahead", &[], Some(7));
+    let mut stale = attach_at(&table, "stale", &[], Some(200));
+    for _ in 0..INVOCATIONS_MAX {
+        table.deliver(&message("all", &[]));
+    }
+    arrive(&table, 10, "nobody");
+    table.heard(Instant::now(), 10);
+    for slow in [&mut connected, &mut ahead, &mut stale] {
+        assert!(waiting(slow).ends_with("all"));
+        let end = slow.recv().now_or_never().expect("the end is told");
+        assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
+    }
+}
+
+#[tokio::test]
+async fn what_is_attached_after_the_end_is_closed() {
+    let table = table();
+    let mut before = attach(&table, "a", &[]);
+    table.close(Disconnect::Shutdown);
+    let mut after = attach(&table, "a", &[]);
+    assert_eq!(before.recv().await.unwrap_err(), Disconnect::Shutdown);
+    assert_eq!(after.recv().await.unwrap_err(), Disconnect::Shutdown);
+    assert!(!table.join("a", "room"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_back_last_has_the_id() {
+    let (table, second) = (table(), Duration::from_secs(1));
+    let mut first = attach(&table, "a", &[]);
+    let elsewhere = |age| Attached { connection_id: "a".into(), number: 7, age };
+    assert_eq!(table.attached_elsewhere(&elsewhere(Duration::ZERO)), None);
+    let end = first.recv().now_or_never().expect("the end is told");
+    assert_eq!(end.unwrap_err(), Disconnect::Replaced);
+    let before = attach_at(&table, "a", &[], Some(1));
+    let mut back = attach_at(&table, "a", &[], Some(1));
+    table.announced(&before.place());
+    table.attached_elsewhere(&elsewhere(Duration::ZERO));
+    assert!(back.recv().now_or_never().is_none(), "the other one was there before");
+    table.announced(&back.place());
+    tokio::time::advance(second).await;
+    let told = table.attached_elsewhere(&elsewhere(2 * second)).expect("it has to be told");
+    assert_eq!((told.age, told.number), (second, back.place().number));
+    assert!(back.recv().now_or_never().is_none(), "the other one is told late");
+    assert_eq!(table.attached_elsewhere(&elsewhere(second / 2)), None);
+    assert!(back.recv().now_or_never().is_some(), "the other one came later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_others_were_not_told_is_told_again() {
+    let (table, second) = (table(), Duration::from_secs(1));
+    let _fresh = attach(&table, "fresh", &[]);
+    let back = attach_at(&table, "back", &[], Some(1));
+    let told = |sent| {
+        let places = table.heard(sent, 9).into_iter();
+        places.map(|place| (place.connection_id, place.age)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Instant::now()), [], "it may be on its way");
+    tokio::time::advance(second).await;
+    assert_eq!(told(Instant::now()), [("back".to_owned(), second)]);
+    assert_eq!(told(Instant::now()), [], "it may be on its way");
+    table.announced(&back.place());
+    tokio::time::advance(second).await;
+    assert_eq!(told(Instant::now()), []);
+}
+
+#[tokio::test]
+async fn an_id_belongs_to_who_took_it_last() {
+    let table = table();
+    let mut first = attach(&table, "a", &[]);
+    let mut second = attach(&table, "a", &[]);
+    assert_eq!(first.recv().await.unwrap_err(), Disconnect::Replaced);
+    drop(first);
+    table.deliver(&message("all", &[]));
+    assert!(second.recv().await.is_ok());
+    assert!(table.end("a", Disconnect::Aborted));
+    assert_eq!(second.recv().await.unwrap_err(), Disconnect::Aborted);
+}
