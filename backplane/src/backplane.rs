@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::{Span, debug};
 
 use crate::bus::{Bus, SendError};
 use crate::connections::{Attachment, Connection, Disconnect};
@@ -54,6 +55,8 @@ struct Inner {
     bus: Arc<Bus>,
     local_delivery_when_down: bool,
     ack_timeout: Duration,
+    /// What log lines are about.
+    span: Span,
     /// They end with it.
     _tasks: JoinSet<()>,
 }
@@ -162,8 +165,15 @@ impl Backplane {
     /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
     /// # Ok(()) }
     /// ```
-    #[tracing::instrument(level = "trace", skip_all, fields(app = %self.inner.app_name), err(level = "debug"))]
     pub async fn send(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
+        let sent = self.send_to(target, invocation).await;
+        if let Err(error) = &sent {
+            self.inner.span.in_scope(|| debug!(%error, "an invocation was not sent"));
+        }
+        sent
+    }
+
+    async fn send_to(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
         let Inner { receiver, bus, .. } = &*self.inner;
         let bytes = invocation.arguments().get().len();
         if bytes > ARGUMENTS_BYTES_MAX {

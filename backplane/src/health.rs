@@ -115,6 +115,11 @@ impl Pulse {
         number
     }
 
+    /// Returns for how long nothing was heard.
+    pub(crate) fn silence(&self) -> Duration {
+        self.inner.lock().last_heard.elapsed()
+    }
+
     /// The broker took a probe.
     pub(crate) fn taken(&self, number: u64) {
         let mut inner = self.inner.lock();

@@ -30,6 +30,51 @@
 //! let backplane = backplane::Backplane::use_redis("server", 6379, "password", "ChatApp").await?;
 //! # Ok(()) }
 //! ```
+//!
+//! # What operators see
+//!
+//! Events of `tracing`, all in the span `backplane` with the fields `app` (which is the channel as
+//! well) and `server`. No payload and no password is among them.
+//!
+//! | level | event | fields |
+//! |---|---|---|
+//! | info | `backplane connected` | `connection` (`subscription` or `commands`), `attempt` |
+//! | warn | `backplane disconnected` | `connection`, `reason` |
+//! | error | `backplane refused`, until somebody changes a setting | `connection`, `reason` |
+//! | debug | `backplane tries again` | `connection`, `attempt`, `delay` |
+//! | warn | `messages are missing` | `from`, `to`: ids |
+//! | info | `what was missed was fetched` | `messages`: how many |
+//! | warn | `what was missed cannot be fetched` | `failure` |
+//! | warn | `a probe did not come back`: it is deaf, and connects anew | `deaf_for` |
+//! | error | `ids went back: the broker has lost its memory` | `last`, `id` |
+//! | warn | `the counter cannot be lifted after the broker lost its memory` | `reason` |
+//! | warn | `skipped a payload whose id no broker has given` | `id` |
+//! | debug | `an invocation was not sent`, `could not tell the other servers` | `error` |
+//! | debug | `a connection came back here` | `connection`: its id |
+//! | debug | `skipped what is no message` | `error`, `bytes` |
+//! | debug | `message came twice` | `id` |
+//! | trace | `message received` | `id`, `receivers` |
+//!
+//! Metrics of `prometheus-client`, once [`Backplane::register`] has added them to a registry; all
+//! have the label `app`.
+//!
+//! | metric | what it counts |
+//! |---|---|
+//! | `backplane_connected` | 1 while the broker is reached, else 0 |
+//! | `backplane_connects_total` | connections made to the broker, by `connection` |
+//! | `backplane_connections` | attached connections |
+//! | `backplane_sent_total` | messages that the broker took, probes and acknowledgements included |
+//! | `backplane_send_failures_total` | messages that it did not take, or perhaps took |
+//! | `backplane_queued` | messages that wait for the broker |
+//! | `backplane_received_total` | messages that came from the broker |
+//! | `backplane_delivered_total` | invocations handed to connections |
+//! | `backplane_delivered_when_down_total` | the same without the broker |
+//! | `backplane_gaps_total`, `backplane_lost_total` | gaps in the ids, and the messages in them |
+//! | `backplane_recovered_total` | messages that had been missed and were fetched |
+//! | `backplane_duplicates_total` | messages that came twice and were dropped |
+//! | `backplane_unreadable_total` | payloads on the channel that are no messages |
+//! | `backplane_counter_restarts_total` | how often ids went back |
+//! | `backplane_round_trip_seconds` | a histogram: how long probes took through the broker and back |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, error, trace, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Coming, Connections, Disconnect, Room, Served};
@@ -207,6 +207,14 @@ impl Receiver {
                 self.tell(Event::Restarted { last, id });
                 gap.into_iter().for_each(|gap| self.tell_gap(gap));
             }
+        }
+    }
+
+    /// Says that messages were fetched, if more were than before.
+    pub(crate) fn tell_fetched(&self, before: u64) {
+        let messages = self.metrics.recovered.get() - before;
+        if messages > 0 {
+            info!(messages, "what was missed was fetched");
         }
     }
 

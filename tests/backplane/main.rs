@@ -13,6 +13,7 @@
 //! | `failover`    | a master that dies or is demoted, a node that comes back, a slot that moves |
 //! | `embedded`    | servers that talk through a broker in their own process                  |
 //! | `replay`      | a broker that remembers what was missed                                  |
+//! | `operator`    | what the log and the counters tell of all that                           |
 //! | `access`      | TLS, socket files, users, databases, names                               |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback interface.
@@ -26,6 +27,8 @@ mod embedded;
 mod failover;
 mod farm;
 mod ledger;
+mod log;
+mod operator;
 mod ours;
 mod redis;
 mod remembering;

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, error_span, warn};
 
 use super::{Backplane, Inner};
 use crate::bus::{Bus, ConnectError};
@@ -240,16 +240,20 @@ impl Backplane {
         let (receiver, to_say) =
             Receiver::new(&options.hub, options.history, options.probe_interval);
         let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
-        bus.start(receiver.clone());
+        // One of a lower level would be missing where only errors are shown.
+        let span = error_span!("backplane", app = app_name, server = bus.server());
+        span.in_scope(|| bus.start(receiver.clone()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(say(bus.clone(), to_say));
-        tasks.spawn(probe(bus.clone(), receiver.clone(), options.probe_interval));
+        tasks.spawn(say(bus.clone(), to_say).instrument(span.clone()));
+        let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
+        tasks.spawn(probing.instrument(span.clone()));
         let inner = Inner {
             app_name: app_name.to_owned(),
             receiver,
             bus,
             local_delivery_when_down: options.local_delivery_when_down,
             ack_timeout: options.ack_timeout,
+            span,
             _tasks: tasks,
         };
         Self { inner: Arc::new(inner) }
@@ -305,7 +309,7 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
         // Who hears others is not deaf but behind, and would only lose what is on its way.
         let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
         if receiver.pulse.is_overdue() && heard == heard_before {
-            warn!("a probe did not come back");
+            warn!(deaf_for = ?receiver.pulse.silence(), "a probe did not come back");
             bus.suspect();
         }
         let number = receiver.pulse.begin();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use super::{SHUT_DOWN, SendError};
 use crate::dialect::Signalr2;
@@ -42,9 +42,10 @@ impl EmbeddedBus {
         let mut subscription = Subscription::new(&self.broker, &self.channel);
         self.state.send_replace(State::Connected);
         receiver.metrics.connected.set(1);
-        receiver.metrics.connected_by("subscription");
+        receiver.metrics.connected_by(SUBSCRIPTION);
+        info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
         let (state, suspicion) = (self.state.clone(), self.suspicion.clone());
-        let task = tokio::spawn(async move {
+        let receiving = async move {
             loop {
                 let disconnect = tokio::select! {
                     disconnect = subscription.receive(&receiver) => disconnect,
@@ -55,14 +56,14 @@ impl EmbeddedBus {
                 if disconnect != Disconnect::SlowSubscriber {
                     return;
                 }
-                warn!(reason = %disconnect, "backplane disconnected");
-                receiver.metrics.connected_by("subscription");
+                warn!(connection = SUBSCRIPTION, reason = %disconnect, "backplane disconnected");
+                receiver.metrics.connected_by(SUBSCRIPTION);
                 subscription.renew(&receiver).await;
                 state.send_replace(State::Connected);
                 receiver.metrics.connected.set(1);
             }
-        });
-        *self.task.lock() = Some(task);
+        };
+        *self.task.lock() = Some(tokio::spawn(receiving.in_current_span()));
     }
 
     pub(crate) async fn stop(&self) {
@@ -108,6 +109,8 @@ struct Subscription {
     reached: Option<ReplayPosition>,
 }
 
+/// What it is called beside the connections to a server.
+const SUBSCRIPTION: &str = "subscription";
 /// How many messages are taken from the memory at once: no more than the room that is waited for.
 const MISSED_AT_ONCE: usize = 500;
 
@@ -125,15 +128,17 @@ impl Subscription {
         *self = Self::new(&self.broker, &self.channel);
         receiver.connections.resubscribed();
         self.reached = reached.or(self.reached);
+        let fetched = receiver.metrics.recovered.get();
         while let Some(reached) = self.reached {
             receiver.room().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
-            let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { return };
+            let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {
                 receiver.recover(&payload);
                 self.reached = Some(reached);
             }
         }
+        receiver.tell_fetched(fetched);
     }
 
     /// Receives until the broker ends it, and returns why. Cancel safe.

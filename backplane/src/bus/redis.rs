@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::{Instrument, info_span};
+use tracing::Instrument;
 
 use self::address::Address;
 use self::commands::Commands;
@@ -115,7 +115,7 @@ impl RedisBus {
         address.client_name = address.client_name.or(options.client_name.clone());
         let name = address.to_string();
         let route = Arc::new(Route::new(address, channel)?);
-        let status = Arc::new(Status::new(name.clone()));
+        let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
         let suspicion = Arc::new(Notify::new());
         let subscription = Subscription {
@@ -149,11 +149,10 @@ impl RedisBus {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
         let of_commands = receiver.clone();
-        let span = info_span!("backplane", app = commands.route.channel());
         let subscribing = async move { subscription.run(&receiver).await };
-        tasks.spawn(subscribing.instrument(span.clone()));
+        tasks.spawn(subscribing.in_current_span());
         let sending = async move { commands.run(&of_commands).await };
-        tasks.spawn(sending.instrument(span));
+        tasks.spawn(sending.in_current_span());
     }
 
     pub(crate) async fn stop(&self) {

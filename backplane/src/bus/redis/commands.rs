@@ -89,13 +89,13 @@ const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.patience);
+        let mut pause = Pause::new(&self.patience, Line::Commands);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(link) => {
-                    pause.connected();
+                    let attempt = pause.connected();
                     receiver.metrics.connected_by(Line::Commands.name());
-                    self.status.up(Line::Commands, &receiver.metrics);
+                    self.status.up(Line::Commands, attempt, &receiver.metrics);
                     self.send(link, receiver).await
                 }
                 Err(failure) => failure,

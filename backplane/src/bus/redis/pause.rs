@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::debug;
 
 use super::Patience;
+use super::status::Line;
 
 /// The next pause is drawn from zero to a bound that doubles with every failure.
 #[derive(Debug)]
 pub(super) struct Pause {
+    line: Line,
+    /// The number of the attempt under way, counted from the last that went well.
+    attempt: u32,
     min: Duration,
     max: Duration,
     bound: Duration,
@@ -16,14 +21,15 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    pub(super) fn new(patience: &Patience) -> Self {
+    pub(super) fn new(patience: &Patience, line: Line) -> Self {
         let Patience { pause_min: min, pause_max: max, .. } = *patience;
-        Self { min, max, bound: min, connected: None }
+        Self { line, attempt: 1, min, max, bound: min, connected: None }
     }
 
-    /// An attempt went well.
-    pub(super) fn connected(&mut self) {
+    /// An attempt went well. Returns which it was.
+    pub(super) fn connected(&mut self) -> u32 {
         self.connected = Some(Instant::now());
+        std::mem::take(&mut self.attempt)
     }
 
     /// Waits before the next attempt.
@@ -32,7 +38,15 @@ impl Pause {
         if self.connected.take().is_some_and(|since| since.elapsed() > self.max / 2) {
             self.bound = self.min;
         }
-        sleep(self.bound.mul_f64(rand::random())).await;
+        let delay = self.bound.mul_f64(rand::random());
+        self.attempt += 1;
+        debug!(
+            connection = self.line.name(),
+            attempt = self.attempt,
+            ?delay,
+            "backplane tries again"
+        );
+        sleep(delay).await;
         self.bound = (self.bound * 2).min(self.max);
     }
 }

@@ -10,7 +10,6 @@ use crate::state::State;
 
 #[derive(Debug)]
 pub(super) struct Status {
-    server: String,
     sides: Mutex<[Side; 2]>,
     state: watch::Sender<State>,
 }
@@ -30,9 +29,8 @@ enum Side {
 }
 
 impl Status {
-    pub(super) fn new(server: String) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            server,
             sides: Mutex::new([Side::Connecting, Side::Connecting]),
             state: watch::Sender::new(State::Connecting),
         }
@@ -55,8 +53,8 @@ impl Status {
         }
     }
 
-    pub(super) fn up(&self, line: Line, metrics: &Metrics) {
-        info!(server = %self.server, connection = line.name(), "backplane connected");
+    pub(super) fn up(&self, line: Line, attempt: u32, metrics: &Metrics) {
+        info!(connection = line.name(), attempt, "backplane connected");
         self.set(line, Side::Up, metrics);
     }
 
@@ -65,10 +63,10 @@ impl Status {
         if !self.set(line, Side::Down { reason: failure.to_string() }, metrics) {
             return;
         }
-        let (server, connection) = (&self.server, line.name());
+        let connection = line.name();
         match failure {
-            Failure::Refused(reason) => error!(server, connection, reason, "backplane refused"),
-            Failure::Lost(reason) => warn!(server, connection, reason, "backplane disconnected"),
+            Failure::Refused(reason) => error!(connection, reason, "backplane refused"),
+            Failure::Lost(reason) => warn!(connection, reason, "backplane disconnected"),
         }
     }
 
@@ -121,15 +119,15 @@ mod tests {
 
     #[test]
     fn a_backplane_is_connected_with_both_connections() {
-        let (status, metrics) = (Status::new("host:1".into()), Metrics::default());
+        let (status, metrics) = (Status::new(), Metrics::default());
         let state = || status.changes().borrow().clone();
-        status.up(Line::Subscription, &metrics);
+        status.up(Line::Subscription, 1, &metrics);
         assert_eq!(state(), State::Connecting);
-        status.up(Line::Commands, &metrics);
+        status.up(Line::Commands, 1, &metrics);
         assert_eq!(state(), State::Connected);
         status.down(Line::Commands, &Failure::closed(), &metrics);
         assert_eq!(state(), State::Disconnected { reason: Failure::closed().to_string() });
-        status.up(Line::Commands, &metrics);
+        status.up(Line::Commands, 1, &metrics);
         assert_eq!((state(), metrics.connected.get()), (State::Connected, 1));
     }
 }

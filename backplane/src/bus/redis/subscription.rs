@@ -52,13 +52,13 @@ enum Heard<'a> {
 impl Subscription {
     /// Connects again and again, and receives as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.patience);
+        let mut pause = Pause::new(&self.patience, Line::Subscription);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(wire) => {
-                    pause.connected();
+                    let attempt = pause.connected();
                     receiver.metrics.connected_by(Line::Subscription.name());
-                    self.status.up(Line::Subscription, &receiver.metrics);
+                    self.status.up(Line::Subscription, attempt, &receiver.metrics);
                     self.receive(wire, receiver).await
                 }
                 Err(failure) => failure,
@@ -97,8 +97,10 @@ impl Subscription {
     async fn recover(&self, now: Option<Remembered>, receiver: &Receiver) -> Result<(), Failure> {
         let before = self.remembered.lock().clone();
         if now.is_some() && before.is_some() {
+            let fetched = receiver.metrics.recovered.get();
             let outcome =
                 replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
+            receiver.tell_fetched(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
                 return Ok(());

@@ -1,0 +1,195 @@
+//! What an operator sees: the log, and the counters.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use backplane::{Backplane, Target};
+use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tracing::Level;
+
+use crate::farm::{
+    invocation, is_connected, is_disconnected, is_ready, join, join_with, options, receive, send,
+};
+use crate::log::{Line, Log};
+
+const APP: &str = "ChatApp";
+
+#[tokio::test]
+async fn an_outage_and_what_it_costs_are_logged() {
+    let (log, _guard) = Log::begin();
+    let server = Server::ours(&["--requirepass", "a secret"]).await;
+    let network = Proxy::to(server.port()).await;
+    let address = format!("127.0.0.1:{}", network.port());
+    let mut impatient = options();
+    impatient.queue.age = Duration::from_millis(100);
+    let one = join_with(&format!("redis://:a%20secret@{address}"), APP, impatient).await;
+    is_ready(&one).await;
+    for connection in ["subscription", "commands"] {
+        let line = first(&log, "backplane connected", connection).await;
+        assert_eq!((line.level, line.field("attempt")), (Level::INFO, "1"));
+        assert_eq!(line.field("server"), address);
+    }
+
+    network.set(Fault::Closed);
+    for connection in ["subscription", "commands"] {
+        let line = first(&log, "backplane disconnected", connection).await;
+        assert_eq!(line.level, Level::WARN);
+        assert!(!line.field("reason").is_empty(), "{line:?}");
+        let line = first(&log, "backplane tries again", connection).await;
+        assert_eq!((line.level, line.field("attempt")), (Level::DEBUG, "1"));
+        assert!(line.field("delay").ends_with('s'), "{line:?}");
+    }
+    within(SLOW_DEADLINE, one.send(Target::all(), invocation(1)))
+        .await
+        .expect_err("nobody is there");
+    let line = first(&log, "an invocation was not sent", "").await;
+    assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
+
+    let mut client = server.client().await;
+    missed(&mut client, 3).await;
+    network.set(Fault::None);
+    is_connected(&one).await;
+    is_ready(&one).await;
+    eventually_within(SLOW_DEADLINE, async || one.health().lost >= 3).await;
+    let again = log.lines("backplane connected");
+    assert!(again.iter().any(|line| line.field("attempt") != "1"), "{again:?}");
+    let line = first(&log, "messages are missing", "").await;
+    let id = |name| line.field(name).parse::<u64>().expect("an id");
+    assert_eq!(line.level, Level::WARN);
+    assert!(id("to") - id("from") >= 2, "{line:?}");
+    assert_all_tell_whose_they_are(&log, &address);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_dead_is_logged() {
+    let (log, _guard) = Log::begin();
+    let server = Server::ours(&[]).await;
+    let network = Proxy::to(server.port()).await;
+    let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
+    is_ready(&one).await;
+    network.set(Fault::Deaf);
+    let line = first(&log, "a probe did not come back", "").await;
+    assert_eq!(line.level, Level::WARN);
+    assert!(line.field("deaf_for").ends_with('s'), "{line:?}");
+    let line = first(&log, "backplane disconnected", "subscription").await;
+    assert_eq!(line.field("reason"), "what was sent did not come back");
+}
+
+#[tokio::test]
+async fn what_is_fetched_and_what_is_odd_is_logged() {
+    let (log, _guard) = Log::begin();
+    let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
+    let network = Proxy::to(server.port()).await;
+    let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
+    is_ready(&one).await;
+    let mut client = server.client().await;
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    missed(&mut client, 3).await;
+    network.set(Fault::None);
+    is_connected(&one).await;
+    is_ready(&one).await;
+    let line = first(&log, "what was missed was fetched", "").await;
+    assert!(line.field("messages").parse::<u64>().expect("a count") >= 3, "{line:?}");
+    client.command(&["DEL", APP]).await;
+    send(&one, Target::all(), 1).await;
+    let line = first(&log, "ids went back: the broker has lost its memory", "").await;
+    assert_eq!(line.level, Level::ERROR);
+    client.command(&["PUBLISH", APP, "odd"]).await;
+    let line = first(&log, "skipped what is no message", "").await;
+    assert_eq!((line.level, line.field("bytes")), (Level::DEBUG, "3"));
+}
+
+#[tokio::test]
+async fn every_counter_moves() {
+    let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
+    let network = Proxy::to(server.port()).await;
+    let mut local = options();
+    local.local_delivery_when_down = true;
+    local.queue.age = SLOW_DEADLINE;
+    let url = format!("redis://127.0.0.1:{}", network.port());
+    let one = join_with(&url, APP, local).await;
+    is_ready(&one).await;
+    let mut ann = one.attach("ann", None);
+    send(&one, Target::all(), 1).await;
+    let mut moved = BTreeSet::new();
+    let mut client = server.client().await;
+
+    client.command(&["PUBLISH", APP, "odd"]).await;
+    publish(&mut client, "100000").await;
+    publish(&mut client, "100000").await;
+    send(&one, Target::all(), 2).await;
+    assert_eq!(receive(&mut ann, 2).await, [1, 2]);
+    moved.extend(above_zero(&one));
+    // Lifting the counter would mend it.
+    let lifted = async |client: &mut Client| client.command(&["GET", APP]).await.text().len() == 6;
+    eventually_within(SLOW_DEADLINE, async || lifted(&mut client).await).await;
+    client.command(&["SET", APP, "no number"]).await;
+    within(SLOW_DEADLINE, one.send(Target::all(), invocation(3))).await.expect_err("no number");
+    client.command(&["SET", APP, "200000"]).await;
+
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    missed(&mut client, 3).await;
+    let mut sending = Box::pin(one.send(Target::all(), invocation(4)));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut sending).await.is_err());
+    moved.extend(above_zero(&one));
+    network.set(Fault::None);
+    within(SLOW_DEADLINE, sending).await.expect("sent");
+    eventually_within(SLOW_DEADLINE, async || one.health().recovered >= 3).await;
+    moved.extend(above_zero(&one));
+    let all: BTreeSet<_> = metrics(&one).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(moved, all);
+}
+
+/// Returns the first line that says this of a connection to the server, once there is one.
+async fn first(log: &Log, message: &str, connection: &str) -> Line {
+    let found = || {
+        let lines = log.lines(message).into_iter();
+        lines.filter(|line| line.field("connection") == connection).next()
+    };
+    eventually_within(SLOW_DEADLINE, async || found().is_some()).await;
+    found().expect("it was there")
+}
+
+fn assert_all_tell_whose_they_are(log: &Log, server: &str) {
+    for line in log.all() {
+        assert_eq!((line.field("app"), line.field("server")), (APP, server), "{line:?}");
+        assert!(!format!("{line:?}").contains("a secret"), "{line:?}");
+    }
+}
+
+/// Counts and publishes messages that are for nobody.
+async fn missed(client: &mut Client, count: usize) {
+    for _ in 0..count {
+        let id = client.command(&["INCR", APP]).await.integer();
+        publish(client, &id.to_string()).await;
+    }
+}
+
+/// Publishes an empty message with this id.
+async fn publish(client: &mut Client, id: &str) {
+    let payload = [id.as_bytes(), b" \x0c\0\0\0", &[0; 12]].concat();
+    client.command(&[b"PUBLISH".as_slice(), APP.as_bytes(), &payload]).await;
+}
+
+/// Returns the names of all metrics that count something.
+fn above_zero(backplane: &Backplane) -> impl Iterator<Item = String> {
+    let all = metrics(backplane).into_iter();
+    all.filter(|(_, value)| *value > 0.0).map(|(name, _)| name)
+}
+
+/// Returns each metric of a backplane, and the sum of its values.
+fn metrics(backplane: &Backplane) -> Vec<(String, f64)> {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    backplane.register(&mut registry);
+    encode(&mut text, &registry).expect("text can be written");
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let value = |name: &str| {
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    names.map(|name| (name.to_owned(), value(name))).collect()
+}
