@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use backplane::Target;
 use harness::{
-    Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, eventually_within, free_port,
-    within,
+    Client, Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, array,
+    eventually_within, free_port, within,
 };
 
 use crate::farm::{
@@ -92,6 +92,32 @@ async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
     within(SLOW_DEADLINE, async { tokio::join!(sending, moving) }).await;
     assert_eq!(receive(&mut ann, 20).await, (0..20).collect::<Vec<_>>());
     nothing_more(&one, &mut [&mut ann]).await;
+}
+
+/// Why sends wait for a slot that is on its way, and do not follow its key (`ASK`): everybody's
+/// subscription is where the slot still is, and would hear nothing of them.
+#[tokio::test]
+async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
+    let cluster = Cluster::start().await;
+    let from = cluster.owner(APP).await;
+    let source = &cluster.nodes()[from];
+    let mut ears = source.client().await;
+    assert!(!ears.command(&["SSUBSCRIBE", APP]).await.is_error());
+    let mut mouth = source.client().await;
+    let slot = cluster.begin_to_move_slot(APP).await;
+    let script = "redis.call('INCR', KEYS[1]) return redis.call('SPUBLISH', KEYS[1], 'there')";
+    let publish = ["EVAL", script, "1", APP];
+    let reply = mouth.command(&publish).await.text().to_owned();
+    let port = reply.strip_prefix("ASK ").and_then(|reply| reply.rsplit(':').next());
+    let mut there = Client::connect(port.expect("it is sent on").parse().expect("a port")).await;
+    there.command(&["ASKING"]).await;
+    assert_eq!(there.command(&publish).await.integer(), 0, "somebody has heard it");
+    assert_eq!(mouth.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
+    let heard = ears.read_reply().await;
+    assert_eq!(heard, array!["smessage", APP, "here"]);
+    cluster.finish_moving(APP, slot).await;
+    let end = ears.read_reply().await;
+    assert_eq!(end.items()[0], "sunsubscribe".into());
 }
 
 #[tokio::test]

@@ -107,6 +107,9 @@ impl Backplane {
     /// Channels know no databases, keys do: all servers of an app have to use the same database, and
     /// apps in different ones need different names.
     ///
+    /// While a cluster moves the app's slot, sends wait as in an outage: from when its key has gone
+    /// until the slot has, since nobody would hear them before that.
+    ///
     /// Returns when the server has confirmed the subscription. From then on the backplane
     /// reconnects by itself, for ever.
     ///
