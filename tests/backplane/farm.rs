@@ -7,6 +7,8 @@ use backplane::{Backplane, Connection, Event, Invocation, Options, State, Target
 use broker::Broker;
 use futures_util::future::try_join_all;
 use harness::{DEADLINE, SLOW_DEADLINE, eventually_within, within};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Where servers meet.
@@ -120,4 +122,17 @@ pub(crate) fn events(backplane: &Backplane) -> JoinHandle<Vec<Event>> {
         }
         all
     })
+}
+
+/// Returns each metric of a backplane, and the sum of its values.
+pub(crate) fn metrics(backplane: &Backplane) -> Vec<(String, f64)> {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    backplane.register(&mut registry);
+    encode(&mut text, &registry).expect("text can be written");
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let value = |name: &str| {
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    names.map(|name| (name.to_owned(), value(name))).collect()
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use backplane::{Backplane, Target};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
-use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
 use tracing::Level;
 
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, options, receive, send,
+    invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics, options,
+    receive, send,
 };
 use crate::log::{Line, Log};
 
@@ -179,17 +178,4 @@ async fn publish(client: &mut Client, id: &str) {
 fn above_zero(backplane: &Backplane) -> impl Iterator<Item = String> {
     let all = metrics(backplane).into_iter();
     all.filter(|(_, value)| *value > 0.0).map(|(name, _)| name)
-}
-
-/// Returns each metric of a backplane, and the sum of its values.
-fn metrics(backplane: &Backplane) -> Vec<(String, f64)> {
-    let (mut registry, mut text) = (Registry::default(), String::new());
-    backplane.register(&mut registry);
-    encode(&mut text, &registry).expect("text can be written");
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let value = |name: &str| {
-        let lines = text.lines().filter(|line| line.starts_with(name));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    };
-    names.map(|name| (name.to_owned(), value(name))).collect()
 }

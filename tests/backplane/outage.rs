@@ -131,7 +131,11 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
     let outcomes = within(DEADLINE, futures_util::future::join_all(sends)).await;
     assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
-    assert!(matches!(outcomes[1], Err(SendError::Disconnected { .. })), "{outcomes:?}");
+    let Err(error @ SendError::Disconnected { reason }) = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(error.to_string(), format!("the backplane is disconnected: {reason}"));
+    assert!(!reason.is_empty());
     let Err(error @ SendError::QueueFull { messages: 2, .. }) = &outcomes[2] else {
         panic!("{outcomes:?}")
     };

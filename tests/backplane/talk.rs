@@ -1,15 +1,16 @@
 //! A talk among the servers of an app: each says one number after the other while something is done
 //! to them, and in the end what every connection got is judged.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, Received, Target};
-use harness::{Client, SLOW_DEADLINE, eventually_within, within};
+use harness::{Client, SLOW_DEADLINE, eventually, eventually_within, within};
 use tokio::task::JoinHandle;
 
-use crate::farm::{events, invocation, number};
+use crate::farm::{events, invocation, metrics, number};
 use crate::ledger::{Entry, Ledger, SPEAKER, disagreements};
 use crate::witness::Witness;
 
@@ -26,6 +27,16 @@ struct Member {
     events: JoinHandle<Vec<Event>>,
     taken: JoinHandle<Vec<u64>>,
     is_over: Arc<AtomicBool>,
+    start: OnceLock<Stand>,
+}
+
+/// Where a server stands, and what has come to it of what there was up to there.
+#[derive(Clone, Copy, Debug)]
+struct Stand {
+    id: u64,
+    arrived: u64,
+    lost: u64,
+    restarts: u64,
 }
 
 /// What the end of a talk says.
@@ -52,7 +63,7 @@ impl Talk {
         let members = listening.into_iter().map(|(backplane, index, events, account)| {
             let is_over = Arc::new(AtomicBool::new(false));
             let taken = tokio::spawn(say(backplane.clone(), index, is_over.clone()));
-            Member { backplane, account, events, taken, is_over }
+            Member { backplane, account, events, taken, is_over, start: OnceLock::new() }
         });
         Self { members: members.collect(), witness }
     }
@@ -62,6 +73,12 @@ impl Talk {
         let mut connection = self.members[index].backplane.attach("watcher", None);
         for _ in 0..count {
             within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
+        }
+        for Member { backplane, start, .. } in self.members.iter() {
+            if start.get().is_none() {
+                eventually(async || Stand::of(backplane).is_some()).await;
+                start.get_or_init(|| Stand::of(backplane).expect("it has heard something"));
+            }
         }
     }
 
@@ -94,14 +111,16 @@ impl Talk {
         members.iter().for_each(|member| member.is_over.store(true, Ordering::Relaxed));
         let first = members[0].backplane.clone();
         let (mut taken, mut listening) = (Vec::new(), Vec::new());
-        for Member { backplane, account, events, taken: said, .. } in members {
+        for Member { backplane, account, events, taken: said, start, .. } in members {
             taken.push(within(SLOW_DEADLINE, said).await.expect("it does not panic"));
-            listening.push((backplane, account, events));
+            listening.push((backplane, account, events, start));
         }
         let end = tokio::spawn(end(first));
         let (mut accounts, mut ended) = (Vec::new(), Vec::new());
-        for (backplane, account, events) in listening {
+        for (backplane, account, events, start) in listening {
             accounts.push(within(SLOW_DEADLINE, account).await.expect("it does not panic"));
+            let (start, end) = (start.into_inner(), Stand::of(&backplane));
+            start.zip(end).into_iter().for_each(|(start, end)| start.all_is_told(&end));
             ended.push((backplane, events));
         }
         end.abort();
@@ -115,6 +134,28 @@ impl Talk {
         let ledger = witness.ledger(taken, accounts.iter().flatten()).await;
         hold(&ledger, &accounts);
         missing
+    }
+}
+
+impl Stand {
+    /// Nothing comes while this looks, since all runs on one thread. `None` before anything came.
+    fn of(backplane: &Backplane) -> Option<Self> {
+        let cursor = backplane.attach("onlooker", None).cursor().to_string();
+        let id = u64::from_str_radix(cursor.strip_prefix("s-0,")?, 16).ok()?;
+        let metrics: HashMap<_, _> = metrics(backplane).into_iter().collect();
+        let of = |name: &str| metrics[&format!("backplane_{name}")] as u64;
+        let arrived = of("received") - of("duplicates");
+        let (lost, restarts) = (of("lost"), of("counter_restarts"));
+        (id < u64::MAX).then_some(Self { id, arrived, lost, restarts })
+    }
+
+    /// Every id up to a later stand has arrived or is said to be missing, and none is both, as long
+    /// as none was given twice.
+    fn all_is_told(&self, end: &Self) {
+        if end.restarts == self.restarts {
+            let (arrived, lost) = (end.arrived - self.arrived, end.lost - self.lost);
+            assert_eq!(arrived + lost, end.id - self.id, "{self:?} {end:?}");
+        }
     }
 }
 
