@@ -121,8 +121,8 @@ impl Connections {
         id: u64,
         payload: &[u8],
         coming: Coming,
-        messages: Vec<Arc<Addressed>>,
-        delivered: impl Fn(&str) -> Served,
+        messages: Vec<Addressed>,
+        delivered: impl Fn(&Addressed) -> Served,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
@@ -130,7 +130,7 @@ impl Connections {
         let arrival = table.arrive(id, payload, coming);
         if arrival.is_new() {
             for message in messages {
-                let served = delivered(&message.source);
+                let served = delivered(&message);
                 receivers += table.take(message, served, coming, &mut to_wake);
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub(crate) use self::signalr2::Signalr2;
+use crate::guid::Guid;
 use crate::invocation::Invocation;
 
 /// What one payload on the bus holds. All of it shares one id.
@@ -50,13 +51,13 @@ pub(crate) enum Item {
 }
 
 /// An invocation, and who listens to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Addressed {
     pub(crate) signal: String,
     /// Signals and connection ids that are left out.
     pub(crate) except: Vec<String>,
-    /// Who sent it, in a form that only the sender understands.
-    pub(crate) source: String,
+    /// Who sent it, if that is a name as we give them; only the sender understands it.
+    pub(crate) source: Option<Guid>,
     pub(crate) invocation: Arc<Invocation>,
     /// What it takes in memory, roughly.
     pub(crate) bytes: usize,

@@ -1,5 +1,8 @@
 //! Names that nobody else has, in the form .NET gives them.
 
+/// The text of one, for whoever keeps many.
+pub(crate) type Guid = [u8; 36];
+
 /// Returns a new one, such as `0b6ff2a4-2f4b-4c33-9d0a-5e6b9e8f7a10`.
 pub(crate) fn guid() -> String {
     // Version 4, variant 1.

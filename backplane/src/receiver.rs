@@ -19,7 +19,7 @@ use crate::acks::Acks;
 use crate::connections::{Coming, Connections, Disconnect, Room, Served};
 use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
-use crate::guid::guid;
+use crate::guid::{Guid, guid};
 use crate::health::Pulse;
 use crate::metrics::Metrics;
 use crate::store::{Arrival, History};
@@ -47,8 +47,8 @@ pub(crate) struct Receiver {
 /// The sources of messages that were delivered here before they came over the bus, and to whom.
 #[derive(Debug, Default)]
 struct Delivered {
-    sources: HashMap<String, Served>,
-    order: VecDeque<String>,
+    sources: HashMap<Guid, Served>,
+    order: VecDeque<Guid>,
 }
 
 /// More than may be queued for a broker that is away.
@@ -127,22 +127,22 @@ impl Receiver {
             }
         };
         self.metrics.received.inc();
-        let (mut messages, mut others) = (Vec::new(), Vec::new());
+        let (mut messages, mut others) = (Vec::with_capacity(items.len()), Vec::new());
         for item in items {
             match item {
-                Ok(Item::Invocation(addressed)) => messages.push(Arc::new(addressed)),
+                Ok(Item::Invocation(addressed)) => messages.push(addressed),
                 Ok(other) => others.push(other),
                 Err(error) => self.skip(&error, payload),
             }
         }
         let sources = self.delivered.lock().among(&messages);
-        let served = |source: &str| {
-            let known = sources.iter().find(|(known, _)| known == source);
+        let served = |message: &Addressed| {
+            let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
             known.map_or(Served::default(), |(_, served)| *served)
         };
         let delivered = self.connections.arrive(id, payload, coming, messages, served);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
-        sources.iter().for_each(|(source, _)| self.delivered.lock().forget(source));
+        sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
         trace!(id, receivers = delivered.receivers, "message received");
         self.judge(id, delivered.arrival);
         if delivered.arrival.is_new() {
@@ -158,7 +158,7 @@ impl Receiver {
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
             let Ok(Item::Invocation(message)) = item else { continue };
             let (receivers, served) = self.connections.deliver(&message);
-            self.delivered.lock().remember(&message.source, served);
+            self.delivered.lock().remember(message.source, served);
             self.metrics.delivered_here.inc_by(receivers as u64);
         }
     }
@@ -286,26 +286,29 @@ impl Receiver {
 }
 
 impl Delivered {
-    fn remember(&mut self, source: &str, served: Served) {
+    fn remember(&mut self, source: Option<Guid>, served: Served) {
+        let Some(source) = source else { return };
         if self.order.len() == DELIVERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.sources.remove(&oldest);
         }
-        self.order.push_back(source.to_owned());
-        self.sources.insert(source.to_owned(), served);
+        self.order.push_back(source);
+        self.sources.insert(source, served);
     }
 
     /// Returns the sources of those messages that were delivered.
-    fn among(&self, messages: &[Arc<Addressed>]) -> Vec<(String, Served)> {
-        let known =
-            messages.iter().filter_map(|message| self.sources.get_key_value(&message.source));
-        known.map(|(source, served)| (source.clone(), *served)).collect()
+    fn among(&self, messages: &[Addressed]) -> Vec<(Guid, Served)> {
+        let known = messages.iter().filter_map(|message| {
+            let source = message.source?;
+            Some((source, *self.sources.get(&source)?))
+        });
+        known.collect()
     }
 
     /// It comes over the bus only once.
-    fn forget(&mut self, source: &str) {
-        if self.sources.remove(source).is_some() {
+    fn forget(&mut self, source: Guid) {
+        if self.sources.remove(&source).is_some() {
             while self.order.front().is_some_and(|oldest| !self.sources.contains_key(oldest)) {
                 self.order.pop_front();
             }

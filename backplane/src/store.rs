@@ -7,9 +7,11 @@
 //! A count that goes back is no new beginning: cursors go on from the old one, to which the counter
 //! is lifted again. What comes in between stands where the old count ended.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
 
 use crate::connections::Served;
 use crate::dialect::Addressed;
@@ -46,6 +48,8 @@ pub(crate) struct Store {
     /// The last few payloads, by id and hash, to tell a message that comes twice from another one
     /// that got the same id.
     recent: VecDeque<(u64, u64)>,
+    /// With a seed of its own, so that nobody can choose payloads that it takes for one.
+    hashing: RandomState,
     anew: Option<Anew>,
     /// Whether the subscription is the one that brought the last message.
     is_unbroken: bool,
@@ -66,7 +70,7 @@ struct Anew {
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// With where one stands who got it, and who was given it before it had an id.
-    Message(u64, Arc<Addressed>, Served),
+    Message(u64, Addressed, Served),
     /// A gap, and where one stands who was told it.
     Gap(Gap, u64),
 }
@@ -114,6 +118,7 @@ impl Store {
             awaited_after: u64::MAX,
             given: 0,
             recent: VecDeque::new(),
+            hashing: RandomState::default(),
             anew: None,
             is_unbroken: false,
         }
@@ -142,7 +147,7 @@ impl Store {
         if known > 0 && id > known.saturating_add(LEAP_MAX) {
             return Arrival::Implausible;
         }
-        let hash = hash(payload);
+        let hash = self.hashing.hash_one(payload);
         let arrival = match self.last {
             None => self.begin(id),
             Some(last) if id > last => self.go_on(last, id),
@@ -240,7 +245,7 @@ impl Store {
     }
 
     /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, message: Arc<Addressed>, served: Served) {
+    pub(crate) fn keep(&mut self, message: Addressed, served: Served) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
         self.push(Entry::Message(at, message, served), bytes);
     }
@@ -257,24 +262,24 @@ impl Store {
     }
 
     /// Returns everything after an id: a gap first, if the ring does not reach that far back.
-    pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Entry> {
+    pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Cow<'_, Entry>> {
         let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
         let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
         // Who stands where the count went back may have seen any part of what came then.
         let anew = self.anew.as_ref().filter(|anew| anew.at == id);
         let anew = anew.map(|anew| Entry::Gap(Gap { from: anew.first, to: anew.last }, anew.at));
         let start = self.entries.partition_point(|entry| entry.at() <= id);
-        let kept = self.entries.range(start..).cloned().map(move |entry| match entry {
-            Entry::Gap(gap, at) if gap.to == at => {
-                Entry::Gap(Gap { from: gap.from.max(id + 1), to: gap.to }, at)
+        let kept = self.entries.range(start..).map(move |entry| match entry {
+            Entry::Gap(gap, at) if gap.to == *at => {
+                Cow::Owned(Entry::Gap(Gap { from: gap.from.max(id + 1), to: gap.to }, *at))
             }
-            entry => entry,
+            entry => Cow::Borrowed(entry),
         });
-        anew.into_iter().chain(forgotten).chain(kept)
+        anew.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
     }
 
     /// Returns everything there is.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Cow<'_, Entry>> {
         self.since(self.floor)
     }
 
@@ -316,14 +321,10 @@ fn remember(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
     recent.push_back((id, hash));
 }
 
-fn hash(payload: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    payload.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::invocation::Invocation;
 
@@ -331,14 +332,14 @@ mod tests {
         Store::new(History { messages, bytes: 1 << 20 })
     }
 
-    fn message(bytes: usize) -> Arc<Addressed> {
-        Arc::new(Addressed {
+    fn message(bytes: usize) -> Addressed {
+        Addressed {
             signal: "h-Hub".into(),
             except: vec![],
-            source: String::new(),
+            source: None,
             invocation: Arc::new(Invocation::new("m", ()).unwrap()),
             bytes,
-        })
+        }
     }
 
     fn fill(store: &mut Store, ids: impl IntoIterator<Item = u64>) {
@@ -350,7 +351,7 @@ mod tests {
 
     /// What comes after an id, as text.
     fn since(store: &Store, id: u64) -> String {
-        let text = |entry| match entry {
+        let text = |entry: Cow<'_, Entry>| match &*entry {
             Entry::Message(id, ..) => id.to_string(),
             Entry::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         };

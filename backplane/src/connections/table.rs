@@ -1,9 +1,11 @@
 //! Who is attached, who listens by what, and the recent messages: what one lock protects.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::connection::{Disconnect, Queued, Seat};
@@ -52,7 +54,7 @@ enum Announcement {
 /// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
 /// without looking anyone up. A signal without connections has no entry.
 #[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>>>);
+struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>);
 
 impl Table {
     pub(super) fn new(store: Store) -> Self {
@@ -109,7 +111,7 @@ impl Table {
         number: u64,
         cursor: Option<Cursor>,
     ) -> VecDeque<Queued> {
-        let queued = |entry| queued(&entry, signals, id, number);
+        let queued = |entry: Cow<'_, Entry>| queued(&entry, signals, id, number);
         match cursor.map(Cursor::id) {
             None => VecDeque::new(),
             // Nothing has arrived yet that one could be behind.
@@ -206,7 +208,7 @@ impl Table {
     /// returns how many they are. `to_wake` gets those who wait for it.
     pub(super) fn take(
         &mut self,
-        message: Arc<Addressed>,
+        message: Addressed,
         served: Served,
         coming: Coming,
         to_wake: &mut Vec<Waker>,

@@ -29,14 +29,14 @@ fn attach_at(
     table.attach(Attachment { id, user: None, signals, cursor })
 }
 
-fn message(signal: &str, except: &[&str]) -> Arc<Addressed> {
-    Arc::new(Addressed {
+fn message(signal: &str, except: &[&str]) -> Addressed {
+    Addressed {
         signal: signal.to_owned(),
         except: except.iter().map(ToString::to_string).collect(),
-        source: String::new(),
+        source: None,
         invocation: Arc::new(Invocation::new(signal, ()).unwrap()),
         bytes: 1,
-    })
+    }
 }
 
 fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {

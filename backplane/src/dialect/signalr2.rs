@@ -136,9 +136,8 @@ impl Signalr2 {
 
     /// Reads what arrived.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
-        let payload = scaleout::read(payload)?;
-        let items = payload.messages.iter().map(|message| self.item(message)).collect();
-        Ok(Arrived { id: payload.id, items })
+        let payload = scaleout::read(payload, |message| self.item(&message))?;
+        Ok(Arrived { id: payload.id, items: payload.messages })
     }
 
     fn item(&self, message: &Message<'_>) -> Result<Item, Malformed> {
@@ -146,15 +145,15 @@ impl Signalr2 {
             return Ok(Item::Ack { command_id: message.command_id.to_owned() });
         }
         let source = || message.source.to_owned();
-        let text = std::str::from_utf8(message.value).unwrap_or_default();
+        let text = || std::str::from_utf8(message.value).unwrap_or_default();
         if message.key == PROBE_KEY {
-            let number = text.parse().ok();
+            let number = text().parse().ok();
             return Ok(
                 number.map_or(Item::Foreign, |number| Item::Probe { source: source(), number })
             );
         }
         if message.key == ATTACHED_KEY {
-            return Ok(attached(text)
+            return Ok(attached(text())
                 .map_or(Item::Foreign, |attached| Item::Attached { source: source(), attached }));
         }
         match message.key.strip_prefix("c-") {
@@ -202,7 +201,7 @@ fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
     Ok(Addressed {
         signal: message.key.to_owned(),
         except: except.map(str::to_owned).collect(),
-        source: message.source.to_owned(),
+        source: message.source.as_bytes().try_into().ok(),
         invocation: Arc::new(value::invocation(message.value)?),
         bytes: message.key.len() + message.value.len() + message.filter.len(),
     })
@@ -211,6 +210,8 @@ fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SOURCE: &str = "00000000-0000-0000-0000-000000000007";
 
     fn dialect() -> Signalr2 {
         Signalr2::new("ChatHub")
@@ -236,14 +237,17 @@ mod tests {
             (Target::connections(["1", "2"]), &["hc-ChatHub.1", "hc-ChatHub.2"], &[]),
             (Target::users([""; 0]), &[], &[]),
         ] {
-            let bodies = dialect().invocation(|| "us".into(), &target, &invocation);
+            let bodies = dialect().invocation(|| SOURCE.into(), &target, &invocation);
             let read: Vec<_> = bodies.iter().map(read).collect();
             assert_eq!(read.len(), signals.len(), "{target:?}");
             for (item, signal) in read.iter().zip(signals) {
                 let Item::Invocation(addressed) = item else { panic!("{item:?}") };
                 assert_eq!(addressed.signal, *signal);
                 assert_eq!(addressed.except, except);
-                assert_eq!(addressed.source, "us");
+                assert_eq!(
+                    addressed.source.as_ref().map(<[u8; 36]>::as_slice),
+                    Some(SOURCE.as_bytes())
+                );
                 assert_eq!(addressed.invocation.arguments().get(), r#"["hi"]"#);
             }
         }

@@ -36,9 +36,9 @@ pub(super) struct Message<'a> {
 
 /// What one payload holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Payload<'a> {
+pub(super) struct Payload<T> {
     pub(super) id: u64,
-    pub(super) messages: Vec<Message<'a>>,
+    pub(super) messages: Vec<T>,
     /// When the sender made it, by its own clock.
     pub(super) ticks: i64,
 }
@@ -68,8 +68,11 @@ pub(super) fn payload(id: u64, body: &[u8]) -> Bytes {
     bytes.into()
 }
 
-/// Reads a payload.
-pub(super) fn read(payload: &[u8]) -> Result<Payload<'_>, Malformed> {
+/// Reads a payload, and makes something of each message.
+pub(super) fn read<'a, T>(
+    payload: &'a [u8],
+    each: impl Fn(Message<'a>) -> T,
+) -> Result<Payload<T>, Malformed> {
     let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ');
     let (digits, body) = payload.split_at(space.ok_or(Malformed::NoId)?);
     let mut reader = Reader { bytes: payload, at: payload.len() - body.len() + 1 };
@@ -82,7 +85,11 @@ pub(super) fn read(payload: &[u8]) -> Result<Payload<'_>, Malformed> {
     if count > (payload.len() - reader.at) / MESSAGE_BYTES_MIN {
         return Err(reader.unexpected("no more messages than there are bytes for"));
     }
-    let messages = (0..count).map(|_| reader.message()).collect::<Result<_, _>>()?;
+    // It is one. What is made of many may be larger than the bytes at hand.
+    let mut messages = Vec::with_capacity(count.min(1));
+    for _ in 0..count {
+        messages.push(each(reader.message()?));
+    }
     let ticks = i64::from_le_bytes(reader.array("ticks")?);
     match reader.at == payload.len() {
         true => Ok(Payload { id, messages, ticks }),
@@ -204,6 +211,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(payload: &[u8]) -> Result<Payload<Message<'_>>, Malformed> {
+        super::read(payload, |message| message)
+    }
 
     /// 2024-01-02T03:04:05Z.
     const TICKS: i64 = 638_397_614_450_000_000;
