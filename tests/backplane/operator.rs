@@ -146,8 +146,8 @@ async fn every_counter_moves() {
 /// Returns the first line that says this of a connection to the server, once there is one.
 async fn first(log: &Log, message: &str, connection: &str) -> Line {
     let found = || {
-        let lines = log.lines(message).into_iter();
-        lines.filter(|line| line.field("connection") == connection).next()
+        let mut lines = log.lines(message).into_iter();
+        lines.find(|line| line.field("connection") == connection)
     };
     eventually_within(SLOW_DEADLINE, async || found().is_some()).await;
     found().expect("it was there")
