@@ -17,6 +17,7 @@ mod pack;
 mod patterns;
 mod sandbox;
 mod tables;
+mod unpack;
 mod write;
 
 use std::cell::RefCell;

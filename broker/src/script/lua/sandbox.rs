@@ -15,7 +15,7 @@ use super::api::{self, Server};
 use super::arguments::{Arguments, anonymous, function};
 use super::failure::{self, Thrown, argument_error, error, type_error};
 use super::fronts::Fronts;
-use super::{bits, json, msgpack, pack, patterns, tables};
+use super::{bits, json, msgpack, pack, patterns, tables, unpack};
 
 /// What scripts may hold in all.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -282,25 +282,9 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
         let rules = real.metatable().map(|rules| known.front(lua, &rules)).transpose()?;
         Ok(rules.map_or(Value::Nil, Value::Table))
     })?;
-    function(lua, globals, "unpack", |lua, given| unpack(lua, &given))?;
+    function(lua, globals, "unpack", |lua, given| unpack::unpack(lua, &given))?;
     function(lua, globals, "collectgarbage", |lua, given| collect_garbage(lua, &given))?;
     load_functions(lua, original, globals)
-}
-
-fn unpack(lua: &Lua, given: &Arguments<'_>) -> Result<MultiValue> {
-    /// What Lua's stack can hold (`LUAI_MAXCSTACK`).
-    const RESULTS_MAX: i64 = 7999;
-
-    let table = given.table(1)?;
-    let first: i64 = if given.is_nil(2) { 1 } else { given.int(2)?.into() };
-    let last = match given.is_nil(3) {
-        true => i64::try_from(table.raw_len()).unwrap_or(i64::MAX),
-        false => given.int(3)?.into(),
-    };
-    if last - first >= RESULTS_MAX {
-        return Err(error(lua, "too many results to unpack"));
-    }
-    (first..=last).map(|index| table.raw_get::<Value>(index)).collect()
 }
 
 /// Scripts may ask for a collection, and cannot turn it off.

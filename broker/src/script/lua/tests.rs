@@ -257,7 +257,7 @@ fn many_scripts_leave_room_for_many_arguments() {
         bench.run(&format!("return {number}"));
     }
     let reply = bench.run(
-        "local t = {'x'} for i = 1, 7000 do t[#t + 1] = 'k' .. i end return redis.call('ECHO', unpack(t))",
+        "local t = {'x'} for i = 1, 7900 do t[#t + 1] = 'k' .. i end return redis.call('ECHO', unpack(t))",
     );
     assert_eq!(reply, r"$1\r\nx\r\n");
 }
@@ -301,6 +301,10 @@ fn exhaust() {
     for (text, expected) in [
         ("return unpack({1,2}, 1, 30)", 1),
         ("return unpack({1}, 1, 7900)", 1),
+        ("return select('#', unpack({}, 1, 7990))", 7990),
+        ("local function f(...) return select('#', ...) end return f(unpack({}, 1, 7990))", 7990),
+        ("local t = {} for i = 1, 7996 do t[i] = 'k' end return #{unpack(t)}", 7996),
+        ("local t = {} for i = 1, 7990 do t[i] = 'a' end return #{pcall(unpack, t)}", 7991),
         ("return string.byte(string.rep('x', 60), 1, -1)", 120),
         ("local t = {} for i = 1, 60 do t[i] = i end return #{pcall(unpack, t)}", 61),
         ("local function f() return pcall(f) end return f()", 1),
