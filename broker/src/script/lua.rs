@@ -15,6 +15,7 @@ mod msgpack;
 mod number;
 mod pack;
 mod patterns;
+mod repeat;
 mod sandbox;
 mod tables;
 mod unpack;

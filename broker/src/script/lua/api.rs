@@ -176,6 +176,7 @@ fn sha1hex(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
         return Err(refused("wrong number of arguments"));
     }
     let text = super::arguments::string(lua, given.get(1))?;
+    Patience::default().steps(lua, text.as_ref().map_or(0, |text| text.as_bytes().len()))?;
     let hex = text.map_or_else(|| sha::hex(b""), |text| sha::hex(&text.as_bytes()));
     lua.create_string(hex).map(Value::String)
 }

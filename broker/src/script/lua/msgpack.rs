@@ -223,7 +223,7 @@ fn unpack_some(
         return Err(error(lua, text));
     };
     let limit = if wants_all { i64::from(i32::MAX) } else { limit };
-    let mut reader = Reader { lua, rest };
+    let mut reader = Reader { lua, rest, patience: Patience::default() };
     let mut values = Vec::new();
     while !reader.rest.is_empty() && (values.len() as i64) < limit {
         if values.len() >= RESULTS_MAX {
@@ -245,6 +245,7 @@ fn unpack_some(
 struct Reader<'a> {
     lua: &'a Lua,
     rest: &'a [u8],
+    patience: Patience,
 }
 
 impl Reader<'_> {
@@ -253,6 +254,7 @@ impl Reader<'_> {
             let text = "stack overflow (in function mp_decode_to_lua_array)";
             return Err(error(self.lua, text));
         }
+        self.patience.steps(self.lua, 1)?;
         let [kind] = self.bytes()?;
         Ok(match kind {
             0x00..=0x7f => Value::Number(kind.into()),

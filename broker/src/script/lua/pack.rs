@@ -2,6 +2,7 @@
 
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
+use super::api::Patience;
 use super::arguments::{Arguments, function};
 use super::failure::{argument_error, error};
 use super::number;
@@ -26,6 +27,7 @@ struct Format<'a> {
     text: &'a [u8],
     is_little: bool,
     alignment: usize,
+    patience: Patience,
 }
 
 /// One item of a format.
@@ -39,13 +41,20 @@ struct Item {
 impl<'a> Format<'a> {
     fn new(lua: &'a Lua, text: &'a [u8]) -> Self {
         let end = memchr::memchr(0, text).unwrap_or(text.len());
-        Self { lua, text: &text[..end], is_little: cfg!(target_endian = "little"), alignment: 1 }
+        Self {
+            lua,
+            text: &text[..end],
+            is_little: cfg!(target_endian = "little"),
+            alignment: 1,
+            patience: Patience::default(),
+        }
     }
 
     /// Reads the next item, which starts at `position`.
     fn next(&mut self, position: usize) -> Result<Option<Item>> {
         let Some((&option, rest)) = self.text.split_first() else { return Ok(None) };
         self.text = rest;
+        self.patience.steps(self.lua, 1)?;
         let size = match option {
             b'B' | b'b' | b'x' => 1,
             b'H' | b'h' => 2,

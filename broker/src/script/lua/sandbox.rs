@@ -11,18 +11,19 @@ use mlua::{
     Value, VmState,
 };
 
-use super::api::{self, Server};
+use super::api::{self, Patience, Server};
 use super::arguments::{Arguments, anonymous, function};
 use super::failure::{self, Thrown, argument_error, error, type_error};
 use super::fronts::Fronts;
-use super::{bits, json, msgpack, pack, patterns, tables, unpack};
+use super::{bits, json, msgpack, pack, patterns, repeat, tables, unpack};
 
 /// What scripts may hold in all.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What errors call the place where a script stands.
 const SCRIPT_NAME: &str = "@user_script";
-/// How many instructions run until somebody looks whether the script is to end.
-const INSTRUCTIONS: u32 = 10_000;
+/// How many instructions run until somebody looks whether the script is to end. Each may take as long
+/// as joining two long texts does.
+const INSTRUCTIONS: u32 = 1_000;
 
 /// What Lua's own library has that scripts may use as it is.
 const KEPT: [&str; 8] =
@@ -54,6 +55,8 @@ impl Sandbox {
         }
         globals.raw_set("_VERSION", "Lua 5.1")?;
         own_functions(&lua, &original, &globals, &fronts)?;
+        let string: Table = original.raw_get("string")?;
+        repeat::library(&lua, &string)?;
         for (name, library) in [
             ("redis", api::library(&lua, server)?),
             ("bit", bits::library(&lua)?),
@@ -62,7 +65,7 @@ impl Sandbox {
             ("cjson", json::library(&lua)?),
             ("math", math(&lua, &original)?),
             ("table", tables::library(&lua, original.raw_get("table")?, &fronts)?),
-            ("string", patterns::library(&lua, original.raw_get("string")?, &original, server)?),
+            ("string", patterns::library(&lua, string, &original, server)?),
         ] {
             globals.raw_set(name, fronts.front(&lua, &library)?)?;
         }
@@ -324,41 +327,55 @@ fn load_functions(lua: &Lua, original: &Table, globals: &Table) -> Result<()> {
         Ok(loaded)
     })?;
     function(lua, globals, "load", move |lua, given| {
+        let name = if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
         let Some(Value::Function(reader)) = given.get(1) else {
             return Err(type_error(lua, 1, "function", given.get(1)));
         };
-        let name = if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
         let name = until_nul(lua, &name)?;
-        let mut text = Vec::new();
-        // What begins with an escape is refused whatever follows.
-        while text.first() != Some(&0x1b) {
-            let part = match reader.call(()) {
-                Ok(part) => part,
-                Err(error) => return not_loaded(lua, error),
-            };
-            match part {
-                Value::Nil => break,
-                Value::String(part) if part.as_bytes().is_empty() => break,
-                Value::String(part) => text.extend_from_slice(&part.as_bytes()),
-                _ => {
-                    let message = lua.create_string("reader function must return a string")?;
-                    return Ok(MultiValue::from_vec(vec![Value::Nil, Value::String(message)]));
-                }
-            }
-            if text.len() > MEMORY_BYTES_MAX {
-                return Err(error(lua, "not enough memory"));
-            }
+        match read(lua, reader)? {
+            Ok(text) => load_text(lua, &text, &name),
+            Err(error) => Ok(MultiValue::from_vec(vec![Value::Nil, error])),
         }
-        load_text(lua, &text, &name)
     })
 }
 
-/// What `load` returns where its reader failed.
-fn not_loaded(lua: &Lua, failed: Error) -> Result<MultiValue> {
+/// Returns the text that the reader of `load` gives bit by bit, or what is wrong with it.
+fn read(lua: &Lua, reader: &Function) -> Result<std::result::Result<Vec<u8>, Value>> {
+    /// What a call is worth of the patience with a reader that runs no instruction of Lua.
+    const STEPS_A_CALL: usize = 100;
+
+    let (mut text, mut patience) = (Vec::new(), Patience::default());
+    // What begins with an escape is refused whatever follows.
+    while text.first() != Some(&0x1b) {
+        patience.steps(lua, STEPS_A_CALL)?;
+        let part = match reader.call(()) {
+            Ok(part) => part,
+            Err(error) => return not_read(lua, error).map(Err),
+        };
+        if matches!(part, Value::Nil) {
+            break;
+        }
+        match super::arguments::string(lua, Some(&part))? {
+            Some(part) if part.as_bytes().is_empty() => break,
+            Some(part) => text.extend_from_slice(&part.as_bytes()),
+            None => {
+                let message = lua.create_string("reader function must return a string")?;
+                return Ok(Err(Value::String(message)));
+            }
+        }
+        if text.len() > MEMORY_BYTES_MAX {
+            return Err(error(lua, "not enough memory"));
+        }
+    }
+    Ok(Ok(text))
+}
+
+/// What `load` returns beside nil where its reader failed.
+fn not_read(lua: &Lua, failed: Error) -> Result<Value> {
     let failed = Value::Error(Box::new(failed));
     match failure::is_kill(&failed) {
         true => Err(Thrown::Killed.into()),
-        false => Ok(MultiValue::from_vec(vec![Value::Nil, failure::visible(lua, failed)?])),
+        false => failure::visible(lua, failed),
     }
 }
 

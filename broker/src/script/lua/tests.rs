@@ -232,6 +232,14 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
         "redis.call('KILL') local t = 1 for i = 1, 9 do t = {t, t, t, t, t} end return cmsgpack.pack(t)",
         "redis.call('KILL') return cjson.encode(string.rep('x', 1e5))",
         "redis.call('KILL') return cjson.decode('[' .. string.rep('1,', 1e5) .. '1]')",
+        "local s = '\"' .. string.rep('x', 1e5) .. '\"' redis.call('KILL') return cjson.decode(s)",
+        "local s = '\"' .. string.rep('\\\\n', 1e5) .. '\"' redis.call('KILL') return cjson.decode(s)",
+        "local s = string.rep(' ', 1e5) .. 1 redis.call('KILL') return cjson.decode(s)",
+        "local s = '\\220\\255\\255' .. string.rep('1', 65535) redis.call('KILL') return cmsgpack.unpack(s)",
+        "local s = string.rep(' ', 1e5) redis.call('KILL') return struct.size(s)",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return redis.sha1hex(s)",
+        "redis.call('KILL') return string.rep('x', 1e5)",
+        "redis.call('KILL') return load(gcinfo)",
         "redis.call('KILL') return load(function() while true do end end)",
         "redis.call('KILL') string.gsub(string.rep('a', 1000), 'a', function() while true do end end)",
         "redis.call('KILL') table.sort({3,2,1}, function() while true do end end)",
@@ -355,4 +363,8 @@ fn a_reader_that_fails_loads_nothing() {
         r"*2\r\n$3\r\nnil\r\n$1\r\nx\r\n",
     );
     check(r"return load(function() return '\27Lua' end)", r"$-1\r\n");
+    check(
+        "local n = 0 return load(function() n = n + 1 return ({'return ', 4, 2})[n] end)()",
+        r":42\r\n",
+    );
 }

@@ -70,9 +70,9 @@ pub(super) fn decode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
     let settings = settings.borrow().clone();
     let patience = Patience::default();
     let mut reader = Reader { lua, settings, text: &text, at: 0, depth: 0, slots: 0, patience };
-    let (token, place) = reader.next();
+    let (token, place) = reader.next()?;
     let value = reader.value(token, place)?;
-    match reader.next() {
+    match reader.next()? {
         (Token::End, _) => Ok(value),
         (other, place) => Err(reader.unexpected("the end", &other, place)),
     }
@@ -114,7 +114,7 @@ impl Reader<'_> {
 
     fn object(&mut self) -> Result<Value> {
         let table = self.lua.create_table()?;
-        let (mut token, mut place) = self.next();
+        let (mut token, mut place) = self.next()?;
         if matches!(token, Token::ObjectEnd) {
             return Ok(Value::Table(table));
         }
@@ -123,16 +123,16 @@ impl Reader<'_> {
                 return Err(self.unexpected("object key string", &token, place));
             };
             let key = self.lua.create_string(key)?;
-            match self.next() {
+            match self.next()? {
                 (Token::Colon, _) => {}
                 (other, place) => return Err(self.unexpected("colon", &other, place)),
             }
-            let (value, at) = self.next();
+            let (value, at) = self.next()?;
             let value = self.value(value, at)?;
             table.raw_set(key, value)?;
-            match self.next() {
+            match self.next()? {
                 (Token::ObjectEnd, _) => return Ok(Value::Table(table)),
-                (Token::Comma, _) => (token, place) = self.next(),
+                (Token::Comma, _) => (token, place) = self.next()?,
                 (other, place) => {
                     return Err(self.unexpected("comma or object end", &other, place));
                 }
@@ -142,16 +142,16 @@ impl Reader<'_> {
 
     fn array(&mut self) -> Result<Value> {
         let table = self.lua.create_table()?;
-        let (mut token, mut place) = self.next();
+        let (mut token, mut place) = self.next()?;
         if matches!(token, Token::ArrayEnd) {
             return Ok(Value::Table(table));
         }
         for index in 1.. {
             let value = self.value(token, place)?;
             table.raw_set(index, value)?;
-            match self.next() {
+            match self.next()? {
                 (Token::ArrayEnd, _) => break,
-                (Token::Comma, _) => (token, place) = self.next(),
+                (Token::Comma, _) => (token, place) = self.next()?,
                 (other, place) => {
                     return Err(self.unexpected("comma or array end", &other, place));
                 }
@@ -170,9 +170,10 @@ impl Reader<'_> {
     }
 
     /// Returns what stands next, and where.
-    fn next(&mut self) -> (Token, usize) {
+    fn next(&mut self) -> Result<(Token, usize)> {
         while matches!(self.peek(0), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
+            self.patience.steps(self.lua, 1)?;
         }
         let place = self.at;
         let token = match self.peek(0) {
@@ -183,7 +184,7 @@ impl Reader<'_> {
             b',' => self.skip(1, Token::Comma),
             b':' => self.skip(1, Token::Colon),
             0 => Token::End,
-            b'"' => self.string(),
+            b'"' => self.string()?,
             b'-' | b'0'..=b'9' => match self.settings.decode_invalid || !self.is_invalid_number() {
                 true => self.number(),
                 false => Token::Wrong("invalid number"),
@@ -200,7 +201,7 @@ impl Reader<'_> {
         };
         // A text or a number that is wrong is reported where it goes wrong.
         let place = if matches!(token, Token::Wrong(_)) { self.at } else { place };
-        (token, place)
+        Ok((token, place))
     }
 
     fn skip(&mut self, bytes: usize, token: Token) -> Token {
@@ -208,38 +209,60 @@ impl Reader<'_> {
         token
     }
 
-    fn string(&mut self) -> Token {
+    fn string(&mut self) -> Result<Token> {
         self.at += 1;
         let mut text = Vec::new();
         loop {
+            self.plain(&mut text)?;
             match self.peek(0) {
                 b'"' => break,
-                0 => return Token::Wrong("unexpected end of string"),
                 b'\\' => {
-                    let plain = match self.peek(1) {
-                        byte @ (b'"' | b'\\' | b'/') => byte,
-                        b'b' => 0x08,
-                        b't' => b'\t',
-                        b'n' => b'\n',
-                        b'f' => 0x0c,
-                        b'r' => b'\r',
-                        b'u' => match self.unicode(&mut text) {
-                            Some(()) => continue,
-                            None => return Token::Wrong("invalid unicode escape code"),
-                        },
-                        _ => return Token::Wrong("invalid escape code"),
-                    };
-                    text.push(plain);
-                    self.at += 2;
+                    if let Err(wrong) = self.escape(&mut text) {
+                        return Ok(Token::Wrong(wrong));
+                    }
+                    self.patience.steps(self.lua, 1)?;
                 }
-                byte => {
-                    text.push(byte);
-                    self.at += 1;
-                }
+                _ => return Ok(Token::Wrong("unexpected end of string")),
             }
         }
         self.at += 1;
-        Token::String(text)
+        Ok(Token::String(text))
+    }
+
+    /// Reads what stands for itself.
+    fn plain(&mut self, text: &mut Vec<u8>) -> Result<()> {
+        /// So many bytes are read before somebody is asked whether to go on.
+        const CHUNK_BYTES: usize = 4096;
+
+        loop {
+            let rest = &self.text[self.at.min(self.text.len())..];
+            let chunk = &rest[..rest.len().min(CHUNK_BYTES)];
+            let end = memchr::memchr3(b'"', b'\\', 0, chunk);
+            let plain = &chunk[..end.unwrap_or(chunk.len())];
+            text.extend_from_slice(plain);
+            self.at += plain.len();
+            if end.is_some() || plain.is_empty() {
+                return Ok(());
+            }
+            self.patience.steps(self.lua, plain.len())?;
+        }
+    }
+
+    /// Reads a backslash and what it makes of the next characters; or says what is wrong there.
+    fn escape(&mut self, text: &mut Vec<u8>) -> std::result::Result<(), &'static str> {
+        let plain = match self.peek(1) {
+            byte @ (b'"' | b'\\' | b'/') => byte,
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            b'u' => return self.unicode(text).ok_or("invalid unicode escape code"),
+            _ => return Err("invalid escape code"),
+        };
+        text.push(plain);
+        self.at += 2;
+        Ok(())
     }
 
     /// Reads `\uXXXX`, or two of them that stand for one character.

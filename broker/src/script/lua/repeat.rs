@@ -1,0 +1,23 @@
+//! `string.rep`, whose original goes on as often as it is told, be the text empty or huge.
+
+use mlua::{Error, Lua, LuaString, Result, Table};
+
+use super::api::Patience;
+use super::arguments::{Arguments, function};
+use super::sandbox::MEMORY_BYTES_MAX;
+
+/// Replaces the function.
+pub(super) fn library(lua: &Lua, string: &Table) -> Result<()> {
+    function(lua, string, "rep", |lua, given| repeated(lua, &given))
+}
+
+/// `string.rep(text, count)`
+fn repeated(lua: &Lua, given: &Arguments<'_>) -> Result<LuaString> {
+    let (text, count) = (given.string(1)?, given.int(2)?);
+    let text = text.as_bytes();
+    let count = usize::try_from(count).unwrap_or(0);
+    let length = text.len().checked_mul(count).filter(|&length| length <= MEMORY_BYTES_MAX);
+    let length = length.ok_or_else(|| Error::MemoryError("not enough memory".to_owned()))?;
+    Patience::default().steps(lua, length)?;
+    lua.create_string(text.repeat(if length > 0 { count } else { 0 }))
+}
