@@ -6,11 +6,13 @@
 mod api;
 mod arguments;
 mod bits;
+mod catching;
 mod commands;
 mod convert;
 mod failure;
 mod fronts;
 mod json;
+mod loading;
 mod msgpack;
 mod number;
 mod pack;
@@ -89,10 +91,9 @@ impl Vm {
 
     /// Returns what a script is to Lua.
     fn function(&mut self, script: &Script) -> std::result::Result<Function, Vec<u8>> {
-        let failed = |error: String| {
-            format!("ERR Error compiling script (new function): {error}").into_bytes()
-        };
-        let unkept = |error| failed(failure::message(&error));
+        let failed =
+            |error: Vec<u8>| [&b"ERR Error compiling script (new function): "[..], &error].concat();
+        let unkept = |error| failed(failure::message(&error).into_bytes());
         let name = self.sandbox.lua.create_string(script.sha.as_bytes()).map_err(unkept)?;
         if let Some(function) = self.compiled.raw_get(&name).map_err(unkept)? {
             return Ok(function);

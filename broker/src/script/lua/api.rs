@@ -45,9 +45,11 @@ pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
         redis.raw_set(name, call)?;
     }
     with("acl_check_cmd", acl_check_cmd)?;
-    with("log", log)?;
-    with("setresp", setresp)?;
-    with("set_repl", |_, given, _| set_repl(&given))?;
+    let known = server.clone();
+    function(lua, &redis, "log", move |lua, given| log(lua, &given, &known))?;
+    let known = server.clone();
+    function(lua, &redis, "setresp", move |_, given| setresp(&given, &known))?;
+    function(lua, &redis, "set_repl", |_, given| set_repl(&given))?;
     with("sha1hex", |lua, given, _| sha1hex(lua, &given))?;
     with("error_reply", |lua, given, _| error_reply(lua, &given))?;
     with("status_reply", |lua, given, _| status_reply(lua, &given))?;
@@ -121,7 +123,7 @@ fn acl_check_cmd(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value
 }
 
 /// `redis.log(level, text, ...)`
-fn log(lua: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+fn log(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<()> {
     if given.len() < 2 {
         return Err(refused("redis.log() requires two arguments or more."));
     }
@@ -140,11 +142,11 @@ fn log(lua: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
         }
     }
     server.borrow().log(level, &line);
-    Ok(Value::Nil)
+    Ok(())
 }
 
 /// `redis.setresp(version)`
-fn setresp(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+fn setresp(given: &Arguments<'_>, server: &Server) -> Result<()> {
     if given.len() != 1 {
         return Err(refused("redis.setresp() requires one argument."));
     }
@@ -154,16 +156,16 @@ fn setresp(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
         _ => return Err(refused("RESP version must be 2 or 3.")),
     };
     server.borrow_mut().set_protocol(protocol);
-    Ok(Value::Nil)
+    Ok(())
 }
 
 /// `redis.set_repl(flags)`: there is nobody to replicate to.
-fn set_repl(given: &Arguments<'_>) -> Result<Value> {
+fn set_repl(given: &Arguments<'_>) -> Result<()> {
     if given.len() != 1 {
         return Err(refused("redis.set_repl() requires two arguments."));
     }
     match given.as_number(1)?.map_or(0, number::to_integer) {
-        0..=3 => Ok(Value::Nil),
+        0..=3 => Ok(()),
         _ => Err(refused(
             "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
         )),

@@ -166,6 +166,7 @@ fn invalid_numbers(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Result
 fn option(lua: &Lua, given: &Arguments<'_>, words: &[&str]) -> Result<usize> {
     let word = given.string(1)?;
     let word = word.as_bytes();
-    let found = words.iter().position(|known| known.as_bytes() == &*word);
-    found.ok_or_else(|| argument_error(lua, 1, [b"invalid option '", &*word, b"'"].concat()))
+    let word = memchr::memchr(0, &word).map_or(&*word, |end| &word[..end]);
+    let found = words.iter().position(|known| known.as_bytes() == word);
+    found.ok_or_else(|| argument_error(lua, 1, [b"invalid option '", word, b"'"].concat()))
 }

@@ -250,7 +250,9 @@ fn unpack(lua: &Lua, given: Arguments<'_>) -> Result<MultiValue> {
         }
         at += size;
     }
-    values.push(Value::Number((at + 1) as f64));
+    // With a sign again, as in C.
+    let next = at.wrapping_add(1) as i64;
+    values.push(Value::Number(next as f64));
     Ok(MultiValue::from_vec(values))
 }
 

@@ -52,17 +52,13 @@ pub(super) fn library(
     let index = code("local table, key = ... return table[key]")?;
     let patterns = Patterns { server: server.clone(), pcall, iterator, index };
     type Call = fn(&Lua, &Arguments<'_>, &Patterns) -> Result<MultiValue>;
-    let calls: [(&str, Call); 5] = [
-        ("find", find),
-        ("match", find_match),
-        ("gmatch", gmatch),
-        ("gfind", gmatch),
-        ("gsub", gsub),
-    ];
+    let calls: [(&str, Call); 4] =
+        [("find", find), ("match", find_match), ("gmatch", gmatch), ("gsub", gsub)];
     for (name, call) in calls {
         let patterns = patterns.clone();
         function(lua, &string, name, move |lua, given| call(lua, &given, &patterns))?;
     }
+    string.raw_set("gfind", string.raw_get::<Function>("gmatch")?)?;
     Ok(string)
 }
 

@@ -1,6 +1,6 @@
 -- Where a script can catch an error it must see what Redis shows, and nothing of how we throw it, nor
 -- of us: what fails here fails where the script called us (`failure.rs`).
-local seen, alive, refuse, placed, raw_pcall, raw_xpcall, raw_error, raw_resume, create, select, type = ...
+local seen, alive, refuse, raw_pcall, raw_xpcall, raw_error, raw_resume, select, type = ...
 
 local depth = 0
 
@@ -45,11 +45,6 @@ local function xpcall(...)
   return caught_by_handler(raw_xpcall(f, function(err) return handler(seen(err)) end))
 end
 
-local function error(value, level)
-  if level == nil then raw_error(value, 2) end
-  raw_error(placed(value, level), 0)
-end
-
 -- Lua 5.1 does not count how deep coroutines call each other, and would run out of stack.
 local function resume(co, ...)
   if type(co) ~= 'thread' then refuse(1, 'coroutine expected') end
@@ -58,12 +53,10 @@ local function resume(co, ...)
   return resumed(raw_resume(co, ...))
 end
 
-local function wrap(f)
-  if type(f) ~= 'function' then refuse(1, 'Lua function expected') end
-  local co = create(f)
+local function wrapped(co)
   return function(...) return results(resume(co, ...)) end
 end
 
 local function begin() depth = 0 end
 
-return pcall, xpcall, error, resume, wrap, begin
+return pcall, xpcall, resume, wrapped, begin

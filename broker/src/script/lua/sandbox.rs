@@ -5,17 +5,17 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use mlua::chunk::ChunkMode;
 use mlua::{
     Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table,
     Value, VmState,
 };
 
-use super::api::{self, Patience, Server};
+use super::api::{self, Server};
 use super::arguments::{Arguments, anonymous, function};
-use super::failure::{self, Thrown, argument_error, error, type_error};
+use super::failure::{self, Thrown, argument_error, error};
 use super::fronts::Fronts;
-use super::{bits, json, msgpack, pack, patterns, repeat, tables, unpack};
+use super::loading::Loader;
+use super::{bits, catching, json, msgpack, pack, patterns, repeat, tables, unpack};
 
 /// What scripts may hold in all.
 pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -36,6 +36,7 @@ pub(super) struct Sandbox {
     front: Table,
     /// What stands behind it.
     globals: Table,
+    loader: Loader,
     xpcall: Function,
     handler: Function,
     begin: Function,
@@ -54,7 +55,8 @@ impl Sandbox {
             globals.raw_set(name, original.raw_get::<Value>(name)?)?;
         }
         globals.raw_set("_VERSION", "Lua 5.1")?;
-        own_functions(&lua, &original, &globals, &fronts)?;
+        let loader = Loader::new(&original)?;
+        own_functions(&lua, &original, &globals, &fronts, &loader)?;
         let string: Table = original.raw_get("string")?;
         repeat::library(&lua, &string)?;
         for (name, library) in [
@@ -69,7 +71,7 @@ impl Sandbox {
         ] {
             globals.raw_set(name, fronts.front(&lua, &library)?)?;
         }
-        let begin = catching_functions(&lua, &original, &globals, &fronts, server)?;
+        let begin = catching::functions(&lua, &original, &globals, &fronts, server)?;
         let front = fronts.front(&lua, &globals)?;
         globals.raw_set("_G", &front)?;
         guard_missing(&lua, &globals)?;
@@ -83,7 +85,15 @@ impl Sandbox {
         let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
         // The parser of Lua 5.1 does not hold the name itself while it collects (CVE-2025-49844).
         lua.set_named_registry_value("name of scripts", SCRIPT_NAME)?;
-        Ok(Self { front, globals, xpcall: original.raw_get("xpcall")?, handler, begin, lua })
+        Ok(Self {
+            front,
+            globals,
+            loader,
+            xpcall: original.raw_get("xpcall")?,
+            handler,
+            begin,
+            lua,
+        })
     }
 
     /// Compiles a script.
@@ -91,13 +101,13 @@ impl Sandbox {
     /// # Errors
     ///
     /// Says what is wrong with it, in Lua's words.
-    pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, String> {
-        let chunk = self.lua.load(code).set_name(SCRIPT_NAME).set_mode(ChunkMode::Text);
-        let compiled = self.limited(|| chunk.into_function());
-        compiled.map_err(|error| match &error {
-            Error::SyntaxError { message, .. } => message.clone(),
-            other => failure::message(other),
-        })
+    pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, Vec<u8>> {
+        let (mut compiled, lua) = (Err(b"not enough memory".to_vec()), &self.lua);
+        let _ = self.limited(|| {
+            compiled = self.loader.script(lua, code, SCRIPT_NAME);
+            Ok(())
+        });
+        compiled
     }
 
     /// Runs a function; returns what it returned, or the error that ended it.
@@ -186,6 +196,10 @@ fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
     match value {
         Value::Nil => lua.create_string("nil"),
         Value::Boolean(value) => lua.create_string(value.to_string()),
+        // So C writes a pointer to nowhere.
+        Value::LightUserData(pointer) if pointer.0.is_null() => {
+            lua.create_string("userdata: (nil)")
+        }
         other => {
             let text = other.to_string()?;
             lua.create_string(text)
@@ -220,7 +234,13 @@ fn string_methods(lua: &Lua, globals: &Table, fronts: &Fronts) -> Result<()> {
 }
 
 /// The functions of Lua's library that scripts must not have as they are.
-fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) -> Result<()> {
+fn own_functions(
+    lua: &Lua,
+    original: &Table,
+    globals: &Table,
+    fronts: &Fronts,
+    loader: &Loader,
+) -> Result<()> {
     let next: Function = original.raw_get("next")?;
 
     let known = fronts.clone();
@@ -248,7 +268,7 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
     let (known, raw_next) = (fronts.clone(), next.clone());
     function(lua, globals, "pairs", move |_, given| {
         let table = given.table(1)?;
-        Ok((raw_next.clone(), known.real(table)))
+        Ok((raw_next.clone(), known.real(table), Value::Nil))
     })?;
     let known = fronts.clone();
     function(lua, globals, "next", move |_, given| -> Result<MultiValue> {
@@ -287,7 +307,7 @@ fn own_functions(lua: &Lua, original: &Table, globals: &Table, fronts: &Fronts) 
     })?;
     function(lua, globals, "unpack", |lua, given| unpack::unpack(lua, &given))?;
     function(lua, globals, "collectgarbage", |lua, given| collect_garbage(lua, &given))?;
-    load_functions(lua, original, globals)
+    loader.library(lua, globals)
 }
 
 /// Scripts may ask for a collection, and cannot turn it off.
@@ -302,151 +322,6 @@ fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
         // What they are, in percent.
         b"setpause" | b"setstepmul" => Ok(Value::Number(200.0)),
         other => Err(argument_error(lua, 1, [b"invalid option '", other, b"'"].concat())),
-    }
-}
-
-/// `loadstring` and `load`, which take text only.
-fn load_functions(lua: &Lua, original: &Table, globals: &Table) -> Result<()> {
-    let raw: Function = original.raw_get("loadstring")?;
-    let load_text = Rc::new(move |lua: &Lua, text: &[u8], name: &LuaString| {
-        // Lua takes a first escape for code that is compiled already. With a blank in front it
-        // is just a character that means nothing.
-        let text = match text.first() {
-            Some(0x1b) => lua.create_string([b" ", text].concat())?,
-            _ => lua.create_string(text)?,
-        };
-        raw.call::<MultiValue>((text, name))
-    });
-    let load = load_text.clone();
-    function(lua, globals, "loadstring", move |lua, given| {
-        let text = given.string(1)?;
-        // The name is held here while the text is compiled: Lua 5.1 itself does not hold it.
-        let name = if given.is_nil(2) { text.clone() } else { given.string(2)? };
-        let name = until_nul(lua, &name)?;
-        let loaded = load(lua, &text.as_bytes(), &name)?;
-        Ok(loaded)
-    })?;
-    function(lua, globals, "load", move |lua, given| {
-        let name = if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
-        let Some(Value::Function(reader)) = given.get(1) else {
-            return Err(type_error(lua, 1, "function", given.get(1)));
-        };
-        let name = until_nul(lua, &name)?;
-        match read(lua, reader)? {
-            Ok(text) => load_text(lua, &text, &name),
-            Err(error) => Ok(MultiValue::from_vec(vec![Value::Nil, error])),
-        }
-    })
-}
-
-/// Returns the text that the reader of `load` gives bit by bit, or what is wrong with it.
-fn read(lua: &Lua, reader: &Function) -> Result<std::result::Result<Vec<u8>, Value>> {
-    /// What a call is worth of the patience with a reader that runs no instruction of Lua.
-    const STEPS_A_CALL: usize = 100;
-
-    let (mut text, mut patience) = (Vec::new(), Patience::default());
-    // What begins with an escape is refused whatever follows.
-    while text.first() != Some(&0x1b) {
-        patience.steps(lua, STEPS_A_CALL)?;
-        let part = match reader.call(()) {
-            Ok(part) => part,
-            Err(error) => return not_read(lua, error).map(Err),
-        };
-        if matches!(part, Value::Nil) {
-            break;
-        }
-        match super::arguments::string(lua, Some(&part))? {
-            Some(part) if part.as_bytes().is_empty() => break,
-            Some(part) => text.extend_from_slice(&part.as_bytes()),
-            None => {
-                let message = lua.create_string("reader function must return a string")?;
-                return Ok(Err(Value::String(message)));
-            }
-        }
-        if text.len() > MEMORY_BYTES_MAX {
-            return Err(error(lua, "not enough memory"));
-        }
-    }
-    Ok(Ok(text))
-}
-
-/// What `load` returns beside nil where its reader failed.
-fn not_read(lua: &Lua, failed: Error) -> Result<Value> {
-    let failed = Value::Error(Box::new(failed));
-    match failure::is_kill(&failed) {
-        true => Err(Thrown::Killed.into()),
-        false => failure::visible(lua, failed),
-    }
-}
-
-fn until_nul(lua: &Lua, text: &LuaString) -> Result<LuaString> {
-    let bytes = text.as_bytes();
-    match memchr::memchr(0, &bytes) {
-        Some(end) => lua.create_string(&bytes[..end]),
-        None => Ok(text.clone()),
-    }
-}
-
-/// The functions that catch errors, and coroutines. Returns what to call before a script runs.
-fn catching_functions(
-    lua: &Lua,
-    original: &Table,
-    globals: &Table,
-    fronts: &Fronts,
-    server: &Server,
-) -> Result<Function> {
-    let coroutine: Table = original.raw_get("coroutine")?;
-    let alive = server.clone();
-    let alive = anonymous(lua, move |_, _| api::check_alive(&alive))?;
-    let killer = server.clone();
-    let seen = anonymous(lua, move |lua, given| {
-        let error = given.value(1);
-        if failure::is_kill(&error) {
-            return Err(Thrown::Killed.into());
-        }
-        api::check_alive(&killer)?;
-        failure::visible(lua, error)
-    })?;
-    let refuse = anonymous(lua, |lua, given| -> Result<()> {
-        let number = usize::try_from(given.integer(1)?).unwrap_or(1);
-        Err(argument_error(lua, number, &*given.string(2)?.as_bytes()))
-    })?;
-    let placed = anonymous(lua, |lua, given| placed(lua, &given))?;
-    let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
-    let raw = |name: &str| original.raw_get::<Value>(name);
-    let made: (Function, Function, Function, Function, Function, Function) = prelude.call((
-        seen,
-        alive,
-        refuse,
-        placed,
-        raw("pcall")?,
-        raw("xpcall")?,
-        raw("error")?,
-        coroutine.raw_get::<Value>("resume")?,
-        coroutine.raw_get::<Value>("create")?,
-        raw("select")?,
-        raw("type")?,
-    ))?;
-    let (pcall, xpcall, error, resume, wrap, begin) = made;
-    globals.raw_set("pcall", pcall)?;
-    globals.raw_set("xpcall", xpcall)?;
-    globals.raw_set("error", error)?;
-    coroutine.raw_set("resume", resume)?;
-    coroutine.raw_set("wrap", wrap)?;
-    globals.raw_set("coroutine", fronts.front(lua, &coroutine)?)?;
-    Ok(begin)
-}
-
-/// What `error(value, level)` throws: texts say where the function at that level stands.
-fn placed(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
-    let level = usize::try_from(given.int(2)?).unwrap_or(0);
-    match super::arguments::string(lua, given.get(1))? {
-        Some(text) if level > 0 => {
-            let place = failure::place(lua, level);
-            let text = lua.create_string([place.as_bytes(), &*text.as_bytes()].concat())?;
-            Ok(Value::String(text))
-        }
-        _ => Ok(given.value(1)),
     }
 }
 

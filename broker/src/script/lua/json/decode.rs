@@ -325,7 +325,8 @@ impl Reader<'_> {
 /// Reads a number as C does: decimal, hexadecimal, `inf`, `nan`. Returns how long it was as well.
 fn strtod(text: &[u8]) -> Option<(f64, usize)> {
     let signed = matches!(text.first(), Some(b'+' | b'-'));
-    let sign = if text.first() == Some(&b'-') { -1.0 } else { 1.0 };
+    // NaN has a sign as well, which a product would not keep.
+    let with_sign = |value: f64| if text.first() == Some(&b'-') { -value } else { value };
     let start = usize::from(signed);
     let rest = &text[start..];
     let is_word =
@@ -334,13 +335,13 @@ fn strtod(text: &[u8]) -> Option<(f64, usize)> {
         [(&b"infinity"[..], f64::INFINITY), (b"inf", f64::INFINITY), (b"nan", f64::NAN)]
     {
         if is_word(word) {
-            return Some((sign * value, start + word.len()));
+            return Some((with_sign(value), start + word.len()));
         }
     }
     if is_word(b"0x")
         && let Some((value, length)) = hexadecimal(&rest[2..])
     {
-        return Some((sign * value, start + 2 + length));
+        return Some((with_sign(value), start + 2 + length));
     }
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(rest);
@@ -362,7 +363,7 @@ fn strtod(text: &[u8]) -> Option<(f64, usize)> {
         }
     }
     let value: f64 = std::str::from_utf8(&rest[..length]).ok()?.parse().ok()?;
-    Some((sign * value, start + length))
+    Some((with_sign(value), start + length))
 }
 
 /// Reads hexadecimal digits, with a point and a power of two perhaps.

@@ -1,0 +1,90 @@
+//! The functions that throw errors and catch them, and coroutines.
+//!
+//! What calls a script's functions is written in Lua, since no error of theirs may pass through us. All
+//! else is ours: Lua forgets who called a function of its own in a `return`, and a place would be lost.
+
+use mlua::{Error, Function, Lua, Result, Table, Value};
+
+use super::api::{self, Server};
+use super::arguments::{Arguments, anonymous, function};
+use super::failure::{self, Thrown, argument_error};
+use super::fronts::Fronts;
+
+/// Gives scripts the functions. Returns what to call before one runs.
+pub(super) fn functions(
+    lua: &Lua,
+    original: &Table,
+    globals: &Table,
+    fronts: &Fronts,
+    server: &Server,
+) -> Result<Function> {
+    let coroutine: Table = original.raw_get("coroutine")?;
+    let alive = server.clone();
+    let alive = anonymous(lua, move |_, _| api::check_alive(&alive))?;
+    let killer = server.clone();
+    let seen = anonymous(lua, move |lua, given| {
+        let error = given.value(1);
+        if failure::is_kill(&error) {
+            return Err(Thrown::Killed.into());
+        }
+        api::check_alive(&killer)?;
+        failure::visible(lua, error)
+    })?;
+    let refuse = anonymous(lua, |lua, given| -> Result<()> {
+        let number = usize::try_from(given.integer(1)?).unwrap_or(1);
+        Err(argument_error(lua, number, &*given.string(2)?.as_bytes()))
+    })?;
+    let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
+    let raw = |name: &str| original.raw_get::<Value>(name);
+    let made: (Function, Function, Function, Function, Function) = prelude.call((
+        seen,
+        alive,
+        refuse,
+        raw("pcall")?,
+        raw("xpcall")?,
+        raw("error")?,
+        coroutine.raw_get::<Value>("resume")?,
+        raw("select")?,
+        raw("type")?,
+    ))?;
+    let (pcall, xpcall, resume, wrapped, begin) = made;
+    globals.raw_set("pcall", pcall)?;
+    globals.raw_set("xpcall", xpcall)?;
+    function(lua, globals, "error", |lua, given| -> Result<()> { Err(thrown(lua, &given)?) })?;
+    coroutine.raw_set("resume", resume)?;
+    let create: Function = coroutine.raw_get("create")?;
+    let creates = create.clone();
+    function(lua, &coroutine, "wrap", move |lua, given| {
+        let routine = creates.call::<Value>(written_in_lua(lua, &given)?)?;
+        wrapped.call::<Function>(routine)
+    })?;
+    function(lua, &coroutine, "create", move |lua, given| {
+        create.call::<Value>(written_in_lua(lua, &given)?)
+    })?;
+    globals.raw_set("coroutine", fronts.front(lua, &coroutine)?)?;
+    Ok(begin)
+}
+
+/// What `error(value [, level])` throws: texts say where the function at that level stands.
+fn thrown(lua: &Lua, given: &Arguments<'_>) -> Result<Error> {
+    let level = if given.is_nil(2) { 1 } else { given.int(2)? };
+    let level = usize::try_from(level).unwrap_or(0);
+    match super::arguments::string(lua, given.get(1))? {
+        Some(text) if level > 0 => {
+            let place = failure::place(lua, level);
+            Ok(Thrown::Text([place.as_bytes(), &*text.as_bytes()].concat()).into())
+        }
+        _ => Ok(Thrown::Value(given.value(1)).into()),
+    }
+}
+
+/// Returns the function that is to be a coroutine. One of C, which all of ours are to scripts, cannot.
+fn written_in_lua(lua: &Lua, given: &Arguments<'_>) -> Result<Function> {
+    if let Some(Value::Function(function)) = given.get(1) {
+        let info = function.info();
+        if info.what != "C" && info.source.as_deref() != Some("=prelude") {
+            return Ok(function.clone());
+        }
+    }
+    Err(argument_error(lua, 1, "Lua function expected"))
+}

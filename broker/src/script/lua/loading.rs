@@ -1,0 +1,125 @@
+//! Texts that become functions: scripts, `loadstring` and `load`. Code that is compiled already is none.
+
+use std::rc::Rc;
+
+use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
+
+use super::api::Patience;
+use super::arguments::function;
+use super::failure::{self, Thrown, error, type_error};
+use super::sandbox::MEMORY_BYTES_MAX;
+
+/// Lua's compiler.
+#[derive(Clone)]
+pub(super) struct Loader(Rc<Function>);
+
+impl Loader {
+    /// Takes it from Lua's own library.
+    pub(super) fn new(original: &Table) -> Result<Self> {
+        Ok(Self(Rc::new(original.raw_get("loadstring")?)))
+    }
+
+    /// Gives scripts `loadstring` and `load`.
+    pub(super) fn library(&self, lua: &Lua, globals: &Table) -> Result<()> {
+        let loader = self.clone();
+        function(lua, globals, "loadstring", move |lua, given| {
+            let text = given.string(1)?;
+            // The name is held here while the text is compiled: Lua 5.1 itself does not hold it.
+            let name = if given.is_nil(2) { text.clone() } else { given.string(2)? };
+            let name = until_nul(lua, &name)?;
+            loader.compile(lua, &text.as_bytes(), &name)
+        })?;
+        let loader = self.clone();
+        function(lua, globals, "load", move |lua, given| {
+            let name =
+                if given.is_nil(2) { lua.create_string("=(load)")? } else { given.string(2)? };
+            let Some(Value::Function(reader)) = given.get(1) else {
+                return Err(type_error(lua, 1, "function", given.get(1)));
+            };
+            let name = until_nul(lua, &name)?;
+            match read(lua, reader)? {
+                Ok(text) => loader.compile(lua, &text, &name),
+                Err(error) => Ok(MultiValue::from_vec(vec![Value::Nil, error])),
+            }
+        })
+    }
+
+    /// Returns a function; or nil, and what is wrong with the text.
+    fn compile(&self, lua: &Lua, text: &[u8], name: &LuaString) -> Result<MultiValue> {
+        // Lua takes a first escape for code that is compiled already. With a blank in front it
+        // is just a character that means nothing.
+        let text = match text.first() {
+            Some(0x1b) => lua.create_string([b" ", text].concat())?,
+            _ => lua.create_string(text)?,
+        };
+        self.0.call::<MultiValue>((text, name))
+    }
+
+    /// Returns the function that a script is.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it, in Lua's words.
+    pub(super) fn script(
+        &self,
+        lua: &Lua,
+        text: &[u8],
+        name: &str,
+    ) -> std::result::Result<Function, Vec<u8>> {
+        let compiled = lua.create_string(name).and_then(|name| self.compile(lua, text, &name));
+        let values = compiled.map_err(|error| failure::message(&error).into_bytes())?;
+        match (values.front(), values.get(1)) {
+            (Some(Value::Function(function)), _) => Ok(function.clone()),
+            (_, Some(Value::String(error))) => Err(error.as_bytes().to_vec()),
+            _ => Err(b"not enough memory".to_vec()),
+        }
+    }
+}
+
+/// Returns the text that the reader of `load` gives bit by bit, or what is wrong with it.
+fn read(lua: &Lua, reader: &Function) -> Result<std::result::Result<Vec<u8>, Value>> {
+    /// What a call is worth of the patience with a reader that runs no instruction of Lua.
+    const STEPS_A_CALL: usize = 100;
+
+    let (mut text, mut patience) = (Vec::new(), Patience::default());
+    // What begins with an escape is refused whatever follows.
+    while text.first() != Some(&0x1b) {
+        patience.steps(lua, STEPS_A_CALL)?;
+        let part = match reader.call(()) {
+            Ok(part) => part,
+            Err(error) => return not_read(lua, error).map(Err),
+        };
+        if matches!(part, Value::Nil) {
+            break;
+        }
+        match super::arguments::string(lua, Some(&part))? {
+            Some(part) if part.as_bytes().is_empty() => break,
+            Some(part) => text.extend_from_slice(&part.as_bytes()),
+            None => {
+                let message = lua.create_string("reader function must return a string")?;
+                return Ok(Err(Value::String(message)));
+            }
+        }
+        if text.len() > MEMORY_BYTES_MAX {
+            return Err(error(lua, "not enough memory"));
+        }
+    }
+    Ok(Ok(text))
+}
+
+/// What `load` returns beside nil where its reader failed.
+fn not_read(lua: &Lua, failed: Error) -> Result<Value> {
+    let failed = Value::Error(Box::new(failed));
+    match failure::is_kill(&failed) {
+        true => Err(Thrown::Killed.into()),
+        false => failure::visible(lua, failed),
+    }
+}
+
+fn until_nul(lua: &Lua, text: &LuaString) -> Result<LuaString> {
+    let bytes = text.as_bytes();
+    match memchr::memchr(0, &bytes) {
+        Some(end) => lua.create_string(&bytes[..end]),
+        None => Ok(text.clone()),
+    }
+}
