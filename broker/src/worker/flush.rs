@@ -2,8 +2,8 @@
 //!
 //! Under load a flush of many outboxes first waits a little for more, since two messages in one
 //! write cost little more than one. It answers whoever publishes, so that their next messages are
-//! under way, and takes in what comes within a tenth of the time that the flush will take. When
-//! nothing comes it goes without for some turns, so a quiet server delays nobody.
+//! under way, and takes in what comes within a part of the time that the flush will take. When
+//! nothing comes it goes without for some turns, so a quiet server delays nobody much.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -17,31 +17,38 @@ use crate::audience::{Audience, Member};
 
 /// A flush of fewer outboxes takes less time than it takes others to send more.
 const GATHERED_MIN: usize = 64;
-/// A tenth of what a small write to a socket on the same machine takes.
-const GATHERING_EACH: Duration = Duration::from_nanos(200);
+/// What part of the time that the last such flush took, outbox by outbox, a message waits for others.
+const GATHERED_PART: u32 = 4;
 /// The longest time that a message waits for others.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
 /// Flushes that do not wait after one that waited in vain.
-const HASTY_FLUSHES: u32 = 15;
+const HASTY_FLUSHES: u32 = 3;
 
 impl Worker {
     /// Writes, at the end of each turn, every outbox that got something.
     pub(super) async fn flush(self: Rc<Self>) {
         let mut dirty = Vec::new();
         let mut hasty = 0;
+        let mut each = Duration::ZERO;
         loop {
             self.until_dirty().await;
             let count = self.audience.borrow_mut().mail().dirty_count();
             if count >= GATHERED_MIN {
                 hasty = match hasty {
-                    0 if self.gather(count, &mut dirty).await => 0,
+                    0 if self.gather(time(each, count), &mut dirty).await => 0,
                     0 => HASTY_FLUSHES,
                     left => left - 1,
                 };
             }
             let mut audience = self.audience.borrow_mut();
             audience.mail().take_dirty(&mut dirty);
+            if count < GATHERED_MIN {
+                self.write(&mut dirty, &mut audience);
+                continue;
+            }
+            let (start, count) = (Instant::now(), dirty.len());
             self.write(&mut dirty, &mut audience);
+            each = start.elapsed() / u32::try_from(count).unwrap_or(u32::MAX).max(1);
         }
     }
 
@@ -57,10 +64,9 @@ impl Worker {
         .await;
     }
 
-    /// Takes in more before `count` outboxes are written, and returns whether there was more.
-    async fn gather(&self, count: usize, dirty: &mut Vec<Rc<Member>>) -> bool {
-        let time = GATHERING_EACH * u32::try_from(count).unwrap_or(u32::MAX);
-        let end = Instant::now() + time.min(GATHERING_MAX);
+    /// Takes in more for a time, and returns whether there was more.
+    async fn gather(&self, time: Duration, dirty: &mut Vec<Rc<Member>>) -> bool {
+        let end = Instant::now() + time;
         let before = self.audience.borrow_mut().mail().queued_count();
         loop {
             {
@@ -83,4 +89,10 @@ impl Worker {
             }
         }
     }
+}
+
+/// Returns how long a flush of so many outboxes waits for more.
+fn time(each: Duration, count: usize) -> Duration {
+    let flush = each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    (flush / GATHERED_PART).min(GATHERING_MAX)
 }
