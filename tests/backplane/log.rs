@@ -35,8 +35,7 @@ impl Log {
 
     /// Returns all lines of the backplane that say this.
     pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
-        let lines = self.0.lock().expect("nobody panics");
-        lines.iter().filter(|line| line.field("message") == message).cloned().collect()
+        self.all().into_iter().filter(|line| line.field("message") == message).collect()
     }
 
     /// Returns all of the backplane.

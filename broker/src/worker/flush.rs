@@ -42,13 +42,12 @@ impl Worker {
             }
             let mut audience = self.audience.borrow_mut();
             audience.mail().take_dirty(&mut dirty);
-            if count < GATHERED_MIN {
-                self.write(&mut dirty, &mut audience);
-                continue;
-            }
-            let (start, count) = (Instant::now(), dirty.len());
+            let written = u32::try_from(dirty.len()).unwrap_or(u32::MAX);
+            let start = (count >= GATHERED_MIN).then(Instant::now);
             self.write(&mut dirty, &mut audience);
-            each = start.elapsed() / u32::try_from(count).unwrap_or(u32::MAX).max(1);
+            if let Some(start) = start {
+                each = start.elapsed() / written.max(1);
+            }
         }
     }
 
