@@ -1,19 +1,30 @@
 //! What is logged while a test runs, with the fields of the spans around it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-/// A log of this thread.
+thread_local! {
+    static OF_THIS_THREAD: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// A log of this thread, and so of one test.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+
+/// Puts each event into the log of the thread that it happens on.
+///
+/// A subscriber of each thread's own would miss some. As long as there is only one, `tracing` asks
+/// the thread that comes first by a place in the code whether anybody is interested in it, and that
+/// may be the thread of a test that has none.
+struct ByThread;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -26,11 +37,18 @@ pub(crate) struct Line {
 struct Fields(BTreeMap<&'static str, String>);
 
 impl Log {
-    /// Begins to note what this thread logs, as long as the guard lives.
-    pub(crate) fn begin() -> (Self, DefaultGuard) {
+    /// Begins to note what this thread logs.
+    pub(crate) fn begin() -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let subscriber = Registry::default().with(ByThread);
+            tracing::subscriber::set_global_default(subscriber).expect("the only one");
+            // A place may have asked after the subscriber was made and before it was everybody's.
+            tracing::callsite::rebuild_interest_cache();
+        });
         let log = Self::default();
-        let guard = tracing::subscriber::set_default(Registry::default().with(log.clone()));
-        (log, guard)
+        OF_THIS_THREAD.set(Some(log.clone()));
+        log
     }
 
     /// Returns all lines of the backplane that say this.
@@ -51,7 +69,7 @@ impl Line {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
@@ -59,18 +77,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if !event.metadata().target().starts_with("backplane") {
+        // A thread that ends has none any more.
+        let log = OF_THIS_THREAD.try_with(|log| log.borrow().clone()).ok().flatten();
+        let Some(log) = log.filter(|_| event.metadata().target().starts_with("backplane")) else {
             return;
-        }
+        };
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flatten() {
             fields.0.extend(span.extensions().get::<Fields>().cloned().unwrap_or_default().0);
         }
         event.record(&mut fields);
-        self.0
-            .lock()
-            .expect("nobody panics")
-            .push(Line { level: *event.metadata().level(), fields });
+        let line = Line { level: *event.metadata().level(), fields };
+        log.0.lock().expect("nobody panics").push(line);
     }
 }
 

@@ -17,7 +17,7 @@ const APP: &str = "ChatApp";
 
 #[tokio::test]
 async fn an_outage_and_what_it_costs_are_logged() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let server = Server::ours(&["--requirepass", "a secret"]).await;
     let network = Proxy::to(server.port()).await;
     let address = format!("127.0.0.1:{}", network.port());
@@ -63,7 +63,7 @@ async fn an_outage_and_what_it_costs_are_logged() {
 
 #[tokio::test]
 async fn a_subscription_that_is_dead_is_logged() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let server = Server::ours(&[]).await;
     let network = Proxy::to(server.port()).await;
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
@@ -78,7 +78,7 @@ async fn a_subscription_that_is_dead_is_logged() {
 
 #[tokio::test]
 async fn what_is_fetched_and_what_is_odd_is_logged() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
