@@ -116,6 +116,8 @@ impl Subject<'_> {
             ("server_time_usec", now.as_micros().to_string()),
             ("uptime_in_seconds", uptime.to_string()),
             ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),
+            // Of 24 bits, as in Redis.
+            ("lru_clock", (now.as_secs() & 0xff_ffff).to_string()),
             ("executable", std::env::current_exe().unwrap_or_default().display().to_string()),
             ("config_file", file.display().to_string()),
             ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
