@@ -6,7 +6,11 @@ use std::path::Path;
 use crate::server::Candidate;
 
 /// Returns the servers, the one that others are compared with first. `broker` is ours.
-pub(crate) fn all(broker: Option<&Path>) -> io::Result<Vec<Candidate>> {
+///
+/// A server with two threads has more processor time to itself than one that is kept to one
+/// processor, so it waits more often, and takes less at a time. What the second thread itself costs
+/// is shown by the same server on one processor, which belongs to the `full` measurement.
+pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<Candidate>> {
     let own = std::env::current_exe()?;
     let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
@@ -25,12 +29,16 @@ pub(crate) fn all(broker: Option<&Path>) -> io::Result<Vec<Candidate>> {
         is_pinned: true,
     };
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    Ok(vec![
+    let mut all = vec![
         candidate("redis", words(&[&redis[..], &limits].concat())),
         candidate("ours", ours("1")),
         Candidate { is_pinned: false, ..candidate("ours-2", ours("2")) },
         Candidate { is_floor: true, ..candidate("floor", floor.map(str::to_owned).to_vec()) },
-    ])
+    ];
+    if full {
+        all.insert(2, candidate("ours-2-pinned", ours("2")));
+    }
+    Ok(all)
 }
 
 /// A farm of backplanes on the server of this port. It is led like one more server.

@@ -170,7 +170,8 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
 /// Returns how to measure, and whom.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
-    let mut candidates: Vec<Candidate> = candidates::all(arguments.broker.as_deref())?;
+    let mut candidates: Vec<Candidate> =
+        candidates::all(arguments.broker.as_deref(), arguments.full)?;
     candidates.extend(arguments.server.iter().cloned());
     if arguments.unpinned {
         candidates.iter_mut().for_each(|candidate| candidate.is_pinned = false);

@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
     pub(crate) command: Vec<String>,
     /// Whether it is the relay that cannot do more than relay.
     pub(crate) is_floor: bool,
-    /// Whether it works on one thread, and is kept to one processor.
+    /// Whether it is kept to one processor.
     pub(crate) is_pinned: bool,
 }
 

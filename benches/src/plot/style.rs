@@ -32,10 +32,11 @@ pub(crate) fn of(server: &str, others: &mut usize) -> Style {
         "redis" => (ORANGE, Mark::Square),
         "ours" => (BLUE, Mark::Circle),
         "ours-2" => (SKY, Mark::Triangle),
+        "ours-2-pinned" => (GREEN, Mark::Triangle),
         "floor" => (GREY, Mark::Cross),
         _ => {
             *others += 1;
-            ([GREEN, PURPLE, YELLOW][(*others - 1) % 3], Mark::Square)
+            ([PURPLE, YELLOW][(*others - 1) % 2], Mark::Square)
         }
     };
     Style { colour, mark }
@@ -47,6 +48,7 @@ pub(crate) fn title(server: &str) -> &str {
         "redis" => "redis-server",
         "ours" => "broker, 1 thread",
         "ours-2" => "broker, 2 threads",
+        "ours-2-pinned" => "broker, 2 threads on 1 processor",
         "floor" => "floor: the system calls alone",
         other => other,
     }
