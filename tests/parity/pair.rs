@@ -1,6 +1,7 @@
 //! Two servers that are told the same.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 
 use futures_util::FutureExt;
 use harness::{Kind, Server};
@@ -19,6 +20,9 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts both with the same flags.
     pub(crate) async fn start(ours: Kind, flags: &[String]) -> Self {
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/files");
+        let files = files.to_str().expect("the path of the tests is text");
+        let flags: Vec<String> = flags.iter().map(|flag| flag.replace("{files}", files)).collect();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let ours_flags = match ours {
             Kind::Ours => [flags.as_slice(), WITHOUT_FILES].concat(),

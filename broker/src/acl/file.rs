@@ -72,7 +72,7 @@ impl Acl {
     ) -> User {
         let mut user = User::new(name, self.channels_default);
         let Ok(rules) = rule::join_selectors(rules) else {
-            let text = format!("{place}: Unmatched parenthesis in selector definition. ");
+            let text = format!("{place}: Unmatched parenthesis in selector definition.");
             complaints.extend_from_slice(text.as_bytes());
             return user;
         };
@@ -167,7 +167,11 @@ mod tests {
             "user a on <p",
             "users.acl:1: The password you are trying to remove from the user does not exist.",
         );
-        check_error("user a (+get", "users.acl:1: Unmatched parenthesis in selector definition.");
+        assert_eq!(
+            load("user a (+get").unwrap_err(),
+            "users.acl:1: Unmatched parenthesis in selector definition.WARNING: ACL errors \
+             detected, no change to the previously active ACL rules was performed"
+        );
         check_error(
             "user a +foo +get (+bar) foo ~* ~a\nuser b foo bar",
             "users.acl:1: Error in applying operation '+foo': Unknown command or category name in ACL. \

@@ -3,6 +3,8 @@
 //! A user does not change while anybody holds it: a change is made on a copy, which then stands in
 //! its place. Its first selector, the root, is the one that rules outside of parentheses change.
 
+use std::sync::Arc;
+
 use super::password::PasswordHash;
 use super::rule::{self, RuleError};
 use super::selector::{Obstacle, Selector};
@@ -12,6 +14,7 @@ use super::{Access, ChannelUse, ChannelsDefault, Denied};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     name: Vec<u8>,
+    identity: Identity,
     enabled: bool,
     nopass: bool,
     /// Whether it was said, and what: it is shown, and means nothing where nothing is restored.
@@ -20,6 +23,19 @@ pub(crate) struct User {
     root: Selector,
     others: Vec<Selector>,
 }
+
+/// Tells a user from a later one of the same name. Copies that are made to be changed keep it.
+#[derive(Clone, Debug, Default)]
+struct Identity(Arc<()>);
+
+/// Users are equal when they may do the same.
+impl PartialEq for Identity {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Identity {}
 
 /// What `ACL GETUSER` shows of a user.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +60,7 @@ impl User {
     pub(super) fn new(name: &[u8], channels: ChannelsDefault) -> Self {
         Self {
             name: name.to_vec(),
+            identity: Identity::default(),
             enabled: false,
             nopass: false,
             sanitize_payload: None,
@@ -66,6 +83,11 @@ impl User {
 
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// Whether `later` is this user, perhaps with other rules, and not one that was made anew.
+    pub(crate) fn is_still(&self, later: &Self) -> bool {
+        Arc::ptr_eq(&self.identity.0, &later.identity.0)
     }
 
     /// Whether it can log in.

@@ -7,6 +7,7 @@ use crate::audience::Audience;
 use crate::command::{Command, Entry};
 use crate::disconnect::Disconnect;
 use crate::resp::request::Request;
+use crate::users::is_default;
 
 use super::{CommandError, Names, Session, list, table};
 
@@ -31,11 +32,17 @@ impl Session {
         }
         let before = self.user.clone();
         let goes_on = match self.host.users.get(before.name()) {
-            Some(user) => {
+            Some(user) if before.is_still(&user) => {
                 self.become_user(user);
                 !before.loses_channels(&self.user) || self.may_listen_to_all()
             }
-            None => false,
+            // It came from the file again. Redis closes all clients of the users before, but keeps
+            // those of the default user, and whatever they listen to.
+            Some(user) if is_default(user.name()) => {
+                self.become_user(user);
+                true
+            }
+            _ => false,
         };
         if !goes_on {
             audience.mail().disconnect(&self.member, Disconnect::Killed);
