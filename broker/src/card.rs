@@ -40,6 +40,8 @@ pub(crate) struct Card {
     task: Mutex<Option<Waker>>,
     /// Whether the connection waits for something that `CLIENT UNBLOCK` can end.
     pub(crate) blocked: AtomicBool,
+    /// Whether its request waits for the end of `CLIENT PAUSE`.
+    pub(crate) paused: AtomicBool,
 }
 
 /// Where a client is served.
@@ -135,6 +137,7 @@ impl Card {
             wish: AtomicU8::new(0),
             task: Mutex::default(),
             blocked: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
         }
     }
 
@@ -182,6 +185,11 @@ impl Card {
         size_of::<Self>()
             + input_bytes.load(Ordering::Relaxed)
             + output_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request of the client waits, as Redis counts it.
+    pub(crate) fn is_blocked(&self) -> bool {
+        [&self.blocked, &self.paused].iter().any(|waits| waits.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_subscribed(&self) -> bool {

@@ -286,8 +286,7 @@ impl Connection {
         let session = self.session.borrow();
         let (timeout, limit) = (audience.config.timeout, session.output_limit(&audience.config));
         let is_idle = !timeout.is_zero() && self.card.idle(now) > timeout;
-        let is_blocked = self.card.blocked.load(Ordering::Relaxed);
-        if is_idle && !is_blocked && !session.is_subscribed() {
+        if is_idle && !self.card.is_blocked() && !session.is_subscribed() {
             audience.mail().disconnect(&self.member, Disconnect::Idle);
         }
         if self.is_behind(limit, now) {
@@ -328,6 +327,7 @@ impl Connection {
         if !is_over {
             return true;
         }
+        self.card.paused.store(false, Ordering::Relaxed);
         match waiting.take() {
             Some(Waiting::ForTime(_)) => {
                 self.card.blocked.store(false, Ordering::Relaxed);
@@ -432,6 +432,8 @@ impl Connection {
         // Others can end a wait for time only.
         let is_blocked = matches!(waiting, Waiting::ForTime(_));
         self.card.blocked.store(is_blocked, Ordering::Relaxed);
+        let is_paused = matches!(waiting, Waiting::Paused(_));
+        self.card.paused.store(is_paused, Ordering::Relaxed);
         *self.waiting.borrow_mut() = Some(waiting);
     }
 

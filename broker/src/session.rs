@@ -199,14 +199,18 @@ impl Session {
         if !self.is_paused() {
             return None;
         }
-        let is_write = match self.look_up(request) {
+        let entry = self.look_up(request);
+        let is_write = match &entry {
             Ok(entry) if entry.spec.command == Command::Exec => {
                 self.transaction.as_deref().is_some_and(Transaction::has_writes)
             }
             Ok(entry) => entry.pauses_with_writes,
             Err(_) => false,
         };
-        self.host.pause.holds_back(is_write)
+        let until = self.host.pause.holds_back(is_write)?;
+        // It is what the client waits for.
+        self.card.set_last_command(entry.map_or(u16::MAX, |entry| entry.number));
+        Some(until)
     }
 
     /// Whether a request that may run while a script takes long needs what the script has.

@@ -139,7 +139,7 @@ impl Subject<'_> {
             ("maxclients", self.config.maxclients.to_string()),
             ("client_recent_max_input_buffer", longest(&input)),
             ("client_recent_max_output_buffer", longest(&output)),
-            ("blocked_clients", count(&|card| card.blocked.load(Ordering::Relaxed))),
+            ("blocked_clients", count(&Card::is_blocked)),
             ("tracking_clients", count(&|card| card.is(Mark::Tracking))),
             ("pubsub_clients", count(&Card::is_subscribed)),
         ]

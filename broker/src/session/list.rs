@@ -223,7 +223,7 @@ fn flags(card: &Card) -> String {
         ('O', is(Mark::Monitor)),
         ('P', card.is_subscribed()),
         ('x', is(Mark::InTransaction)),
-        ('b', card.blocked.load(Ordering::Relaxed)),
+        ('b', card.is_blocked()),
         ('t', is(Mark::Tracking)),
         ('B', is(Mark::Broadcast)),
         ('U', matches!(card.peer, Address::Unix(_))),
