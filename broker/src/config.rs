@@ -208,6 +208,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
+    /// Of a client that has still to log in: it can only be told to.
+    pub(crate) const BEFORE_LOGIN: Self =
+        Self { hard_bytes: 1024, soft_bytes: 0, soft_time: Duration::ZERO };
+
             port: 6379,
             requirepass: None,
             io_threads: 1,

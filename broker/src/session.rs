@@ -192,6 +192,9 @@ impl Session {
     pub(crate) fn output_limit(&self, config: &Config) -> OutputLimit {
         let limits = &config.client_output_buffer_limit;
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
+        if self.must_log_in() {
+            return OutputLimit::BEFORE_LOGIN;
+        }
     }
 
     /// Returns until when a request has to wait (`CLIENT PAUSE`).

@@ -129,3 +129,10 @@ async fn a_stranger_has_the_least_room() {
         assert_eq!(client.read_to_close().await, expected, "{sent:?}");
     }
 }
+
+#[tokio::test]
+async fn a_stranger_that_does_not_read_is_closed() {
+    let server = server(&["--requirepass", "secret"]).await;
+    let mut stranger = server.stranger().await;
+    stranger.send_until_closed(&b"PING\r\n".repeat(10_000)).await;
+}

@@ -79,6 +79,15 @@ impl Client {
         written.unwrap_or_else(|error| panic!("the server does not read: {error}"));
     }
 
+    /// Sends these bytes over and over, without reading, until the server has closed.
+    ///
+    /// # Panics
+    ///
+    /// When the server neither reads nor closes within the deadline.
+    pub async fn send_until_closed(&mut self, bytes: &[u8]) {
+        while within(DEADLINE, self.writer.write_all(bytes)).await.is_ok() {}
+    }
+
     /// Sends these bytes while it reads that many replies, so that neither side waits for the other.
     ///
     /// # Panics
