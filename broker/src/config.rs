@@ -72,7 +72,9 @@ pub struct Config {
     /// Changes of keys that are published.
     pub notify_keyspace_events: EventClasses,
     /// Whether `DEBUG` may be used.
-    pub enable_debug_command: DebugCommand,
+    pub enable_debug_command: ProtectedAction,
+    /// Who may change `dir` while the server runs.
+    pub enable_protected_configs: ProtectedAction,
     /// Runs in the background.
     pub daemonize: bool,
     /// Where the number of the process is written.
@@ -118,7 +120,7 @@ pub struct ReplayRule {
 
 /// Who may use `DEBUG`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DebugCommand {
+pub enum ProtectedAction {
     /// Nobody.
     #[default]
     No,
@@ -135,6 +137,30 @@ pub enum ClientMemory {
     Bytes(usize),
     /// A percentage of the directive `maxmemory`; no limit as long as that has none.
     Percent(u8),
+impl ProtectedAction {
+    /// As directives write it.
+    pub(crate) const NAMES: &[&str] = &["no", "yes", "local"];
+
+    pub(crate) fn allows(self, peer: &Address) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes => true,
+            Self::Local => peer.is_local(),
+        }
+    }
+}
+
+impl From<usize> for ProtectedAction {
+    /// Takes the place of a name.
+    fn from(index: usize) -> Self {
+        match index {
+            0 => Self::No,
+            1 => Self::Yes,
+            _ => Self::Local,
+        }
+    }
+}
+
 }
 
 impl ClientMemory {
@@ -233,7 +259,8 @@ impl Default for Config {
             databases: 16,
             counters_file: None,
             notify_keyspace_events: EventClasses::default(),
-            enable_debug_command: DebugCommand::No,
+            enable_debug_command: ProtectedAction::No,
+            enable_protected_configs: ProtectedAction::No,
             daemonize: false,
             pidfile: None,
             dir: None,

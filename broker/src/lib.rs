@@ -50,8 +50,10 @@ mod config;
 mod connection;
 mod counters;
 mod disconnect;
+mod histogram;
 mod host;
 mod keyspace;
+mod latency;
 mod listen;
 mod members;
 mod memory;
@@ -78,7 +80,7 @@ mod worker;
 pub use crate::broker::{Broker, NumberError, ReplayPosition};
 pub use crate::config::source::{ConfigError, Loaded};
 pub use crate::config::{
-    ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, OutputLimits, ReplayRule,
+    ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
 };
 pub use crate::disconnect::Disconnect;
 pub use crate::host::REDIS_VERSION;

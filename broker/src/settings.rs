@@ -57,6 +57,11 @@ impl Settings {
         self.others.read().get(name).cloned()
     }
 
+    /// Returns all that was given for directives without a meaning here.
+    pub(crate) fn others(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
+        self.others.read().clone()
+    }
+
     pub(crate) fn set_other(&self, name: &str, values: Vec<Vec<u8>>) {
         self.others.write().insert(name.to_owned(), values);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::unused::Change;
-use super::{ClientMemory, Config, DebugCommand, LogLevel, OutputLimit, ReplayRule};
+use super::{ClientMemory, Config, LogLevel, OutputLimit, ProtectedAction, ReplayRule};
 use crate::acl::{Acl, AclError};
 use crate::keyspace::EventClasses;
 use crate::users::{add_users, channels_default};
@@ -81,6 +81,10 @@ pub(crate) enum Invalid {
     NotPercentiles,
     #[error("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")]
     PercentileRange,
+    #[error("shutdown options SAVE and NOSAVE can't be used simultaneously")]
+    SaveAndNoSave,
+    #[error("{0}")]
+    Directory(&'static str),
     #[error("argument must be an octal value between 0 and 777 inclusive")]
     NotOctal,
     #[error("Invalid save parameters")]
@@ -413,15 +417,20 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         is_shown: true,
         expects: "no, yes or local",
         kind: Kind::Choice {
-            names: &["no", "yes", "local"],
+            names: ProtectedAction::NAMES,
             get: |config| config.enable_debug_command as usize,
-            set: |config, index| {
-                config.enable_debug_command = match index {
-                    0 => DebugCommand::No,
-                    1 => DebugCommand::Yes,
-                    _ => DebugCommand::Local,
-                }
-            },
+            set: |config, index| config.enable_debug_command = ProtectedAction::from(index),
+        },
+    },
+    Directive {
+        name: "enable-protected-configs",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "no, yes or local",
+        kind: Kind::Choice {
+            names: ProtectedAction::NAMES,
+            get: |config| config.enable_protected_configs as usize,
+            set: |config, index| config.enable_protected_configs = ProtectedAction::from(index),
         },
     },
     Directive {

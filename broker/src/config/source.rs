@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::directive::{self, DIRECTIVES, Invalid};
+use super::unused::Values;
 use super::{Config, unused};
 use crate::resp::words;
 
@@ -206,11 +207,20 @@ impl Loaded {
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
         };
-        // Lines such as `save 900 1` add up, until `save ""` takes them all back.
         let given = self.others.entry(other.canonical()).or_default();
-        match values {
-            [value] if value.is_empty() => given.clear(),
-            values => given.extend_from_slice(values),
+        match other.values {
+            // Its lines add up, until `save ""` takes them all back.
+            Values::Save if values != [b""] => given.extend_from_slice(values),
+            Values::Save => given.clear(),
+            Values::Words(expects) => {
+                let value = values.join(&b' ');
+                other.check(&value).map_err(|invalid| {
+                    let (name, values) = (other.name, values.to_vec());
+                    place.error(Problem::Invalid { name, expects, values, invalid })
+                })?;
+                *given = vec![other.normal(&value)];
+            }
+            _ => *given = values.to_vec(),
         }
         if !self.without_meaning.contains(&lower) {
             self.without_meaning.push(lower);

@@ -20,7 +20,7 @@ pub(crate) struct Other {
 pub(crate) enum Change {
     Free,
     Immutable,
-    /// Only with `enable-protected-configs`, which is never on here.
+    /// Only with `enable-protected-configs`.
     Protected,
 }
 
@@ -33,6 +33,8 @@ pub(crate) enum Values {
     Memory,
     /// One of these words, in Redis' order.
     Choice(&'static str),
+    /// Some of these words, in Redis' order; the first is what none of them is called.
+    Words(&'static str),
     /// Seconds and changes in turn, or nothing.
     Save,
     /// Numbers from 0 to 100.
@@ -50,6 +52,7 @@ impl Other {
             Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
             Values::Memory => directive::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
             Values::Choice(words) => {
+            Values::Words(words) => check_words(value, words),
                 let names: Vec<&str> = words.split(", ").collect();
                 directive::choice(value, &names).map(|_| ())
             }
@@ -58,6 +61,7 @@ impl Other {
 
     /// Returns a value as `CONFIG GET` shows it.
     pub(crate) fn normal(&self, value: &[u8]) -> Vec<u8> {
+            (Values::Words(words), _) => ordered(value, words),
         match (self.values, directive::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
             (Values::Flag | Values::Choice(_), _) => value.to_ascii_lowercase(),
@@ -74,17 +78,25 @@ impl Other {
     }
 }
 
-fn check_percentiles(value: &[u8]) -> Result<(), Invalid> {
-    if value.is_empty() {
-        return Ok(());
-    }
+/// `shutdown-on-sigterm` and its like take words that do not contradict each other.
+fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
+    let names: Vec<&str> = words.split(", ").collect();
     for word in value.split(|&byte| byte == b' ') {
-        let number = std::str::from_utf8(word).ok().and_then(|word| word.parse::<f64>().ok());
-        match number {
-            None => return Err(Invalid::NotPercentiles),
-            Some(number) if (0.0..=100.0).contains(&number) => {}
-            Some(_) => return Err(Invalid::PercentileRange),
-        }
+        directive::choice(word, &names)?;
+    }
+    let value = ordered(value, words);
+    let has = |wanted: &[u8]| value.split(|&byte| byte == b' ').any(|word| word == wanted);
+    if has(b"save") && has(b"nosave") { Err(Invalid::SaveAndNoSave) } else { Ok(()) }
+}
+
+/// Returns the words of a value in the order of all.
+fn ordered(value: &[u8], words: &str) -> Vec<u8> {
+    let value = value.to_ascii_lowercase();
+    let given = |word: &&str| value.split(|&byte| byte == b' ').any(|one| one == word.as_bytes());
+    let given: Vec<&str> = words.split(", ").skip(1).filter(given).collect();
+    match given[..] {
+        [] => words.split(", ").next().unwrap_or_default().into(),
+        _ => given.join(" ").into(),
     }
     Ok(())
 }
@@ -189,7 +201,6 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "dynamic-hz", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "enable-debug-assert", default: None, change: Change::Free, values: Values::Any },
     Other { name: "enable-module-command", default: Some("no"), change: Change::Immutable, values: Values::Any },
-    Other { name: "enable-protected-configs", default: Some("no"), change: Change::Immutable, values: Values::Any },
     Other { name: "events-per-io-thread", default: None, change: Change::Free, values: Values::Any },
     Other { name: "extended-redis-compatibility", default: None, change: Change::Free, values: Values::Any },
     Other { name: "hash-max-listpack-entries", default: Some("512"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
@@ -296,8 +307,8 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "set-max-listpack-entries", default: None, change: Change::Free, values: Values::Any },
     Other { name: "set-max-listpack-value", default: None, change: Change::Free, values: Values::Any },
     Other { name: "set-proc-title", default: Some("yes"), change: Change::Immutable, values: Values::Any },
-    Other { name: "shutdown-on-sigint", default: Some("default"), change: Change::Free, values: Values::Choice("default, save, nosave, now, force") },
-    Other { name: "shutdown-on-sigterm", default: Some("default"), change: Change::Free, values: Values::Choice("default, save, nosave, now, force") },
+    Other { name: "shutdown-on-sigint", default: Some("default"), change: Change::Free, values: Values::Words("default, save, nosave, now, force") },
+    Other { name: "shutdown-on-sigterm", default: Some("default"), change: Change::Free, values: Values::Words("default, save, nosave, now, force") },
     Other { name: "shutdown-timeout", default: Some("10"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Other { name: "slave-announce-ip", default: Some(""), change: Change::Free, values: Values::Any },
     Other { name: "slave-announce-port", default: Some("0"), change: Change::Free, values: Values::Integer(0, 65535) },

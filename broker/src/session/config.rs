@@ -1,5 +1,7 @@
 //! `CONFIG`: the settings in force, and changing them.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -79,9 +81,10 @@ pub(super) fn rewrite(host: &Host, config: &Config) -> Answer {
     let Some(path) = &host.settings.file else {
         return Err(b"ERR The server is running without a config file".to_vec());
     };
+    let others = host.settings.others();
     let write = || {
         let text = std::fs::read_to_string(path)?;
-        replace_file(path, rewritten(&text, config, &users).as_bytes())
+        replace_file(path, rewritten(&text, config, &others, &users).as_bytes())
     };
     match write() {
         Ok(()) => Ok(Reply::ok()),
@@ -91,16 +94,23 @@ pub(super) fn rewrite(host: &Host, config: &Config) -> Answer {
 
 /// Returns the lines of a file with the settings in force in place of those that it had. Settings
 /// that it did not have are added when they are not the default.
-fn rewritten(text: &str, config: &Config, users: &[Vec<u8>]) -> String {
+fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) -> String {
     let default = Loaded::default().config;
     let mut written: Vec<&str> = Vec::new();
+    let mut others_left = others.clone();
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let name = line.split_ascii_whitespace().next().unwrap_or_default();
         match directive::find(name.as_bytes()).filter(|directive| directive.is_shown) {
             // They are all added below.
             None if name.eq_ignore_ascii_case("user") => {}
-            None => lines.push(line.to_owned()),
+            None => match unused::find(name.as_bytes()).filter(|other| other.default.is_some()) {
+                None => lines.push(line.to_owned()),
+                Some(other) => {
+                    let given = others_left.remove_entry(&other.canonical());
+                    lines.extend(given.map(|(name, values)| line_of(&name, &values)));
+                }
+            },
             Some(directive) if written.contains(&directive.name) => {}
             Some(directive) => {
                 written.push(directive.name);
@@ -114,6 +124,12 @@ fn rewritten(text: &str, config: &Config, users: &[Vec<u8>]) -> String {
         .filter(|each| each.is_shown && is_new(each.name))
         .filter(|each| each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
+    let is_default = |name: &str, values: &[Vec<u8>]| {
+        let default = unused::find(name.as_bytes()).and_then(|other| other.default);
+        default.is_none_or(|default| values.join(&b' ') == default.as_bytes())
+    };
+    others_left.retain(|name, values| !is_default(name, values));
+    added.extend(others_left.iter().map(|(name, values)| line_of(name, values)));
     let user = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
     added.extend(users.iter().map(user).filter(|line| line != OPEN_USER));
     if !added.is_empty() {
@@ -124,6 +140,18 @@ fn rewritten(text: &str, config: &Config, users: &[Vec<u8>]) -> String {
         lines.extend(added);
     }
     lines.join("\n") + "\n"
+}
+
+/// Values of directives without a meaning here, by their names of today.
+type Others = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// Returns the line of a file that gives a directive these values.
+fn line_of(name: &str, values: &[Vec<u8>]) -> String {
+    let values: Vec<_> = match values {
+        [] => vec![quoted(b"")],
+        values => values.iter().map(|value| quoted(value)).collect(),
+    };
+    format!("{name} {}", values.join(" "))
 }
 
 /// The default user as it is without any rule.
@@ -167,6 +195,11 @@ impl Session {
         }
         let settings: Vec<Setting<'_>> =
             words.chunks_exact(2).map(|pair| Setting { name: pair[0], value: pair[1] }).collect();
+        let may_change_protected = audience.config.enable_protected_configs.allows(&self.card.peer);
+        for (index, setting) in settings.iter().enumerate() {
+            let earlier = settings[..index].iter();
+            check(setting, may_change_protected, earlier.map(|earlier| earlier.name))?;
+        }
         let changes = Changes::new(&settings, &audience.config)?;
         let is_place = |setting: &&Setting<'_>| {
             [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
@@ -231,6 +264,12 @@ impl Session {
             let default = channels_default(&config);
             self.host.users.change(|acl| acl.set_channels_default(default));
         }
+        let moves = config.dir != audience.config.dir;
+        if let Some(path) = config.dir.as_deref().filter(|_| moves)
+            && let Err(error) = std::env::set_current_dir(path)
+        {
+            tracing::warn!(%error, path = %path.display(), "cannot go to the directory");
+        }
         self.host.settings.set(config);
         audience.set_config(self.host.settings.get());
     }
@@ -246,10 +285,6 @@ impl Session {
 
 impl Changes {
     fn new(settings: &[Setting<'_>], config: &Config) -> Result<Self, CommandError> {
-        for (index, setting) in settings.iter().enumerate() {
-            let earlier = settings[..index].iter();
-            check(setting, earlier.map(|earlier| earlier.name))?;
-        }
         let changes =
             |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
         let mut all = Self {
@@ -263,6 +298,9 @@ impl Changes {
             if let Some(directive) = directive::find(setting.name) {
                 let value = [setting.value.to_vec()];
                 directive.set(&mut all.config, &value).map_err(because)?;
+                if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
+                    all.config.dir = Some(directory(&path).map_err(because)?);
+                }
             } else if let Some(other) = unused::find(setting.name) {
                 other.check(setting.value).map_err(because)?;
                 all.others.push((other.canonical(), other.normal(setting.value)));
@@ -275,6 +313,7 @@ impl Changes {
 /// Whether a directive may be changed at all.
 fn check<'a>(
     setting: &Setting<'_>,
+    may_change_protected: bool,
     mut earlier: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(), CommandError> {
     let name = setting.name;
@@ -288,12 +327,23 @@ fn check<'a>(
     };
     match change {
         Change::Immutable => Err(failed(name, "can't set immutable config")),
-        Change::Protected => Err(failed(name, "can't set protected config")),
-        Change::Free if earlier.any(|other| other.eq_ignore_ascii_case(name)) => {
+        Change::Protected if !may_change_protected => {
+            Err(failed(name, "can't set protected config"))
+        }
+        Change::Free | Change::Protected
+            if earlier.any(|other| other.eq_ignore_ascii_case(name)) =>
+        {
             Err(failed(name, "duplicate parameter"))
         }
-        Change::Free => Ok(()),
+        Change::Free | Change::Protected => Ok(()),
     }
+}
+
+/// Returns the whole path of a directory.
+fn directory(path: &Path) -> Result<PathBuf, Invalid> {
+    let missing = Invalid::Directory("No such file or directory");
+    let path = path.canonicalize().map_err(|_| missing)?;
+    if path.is_dir() { Ok(path) } else { Err(Invalid::Directory("Not a directory")) }
 }
 
 fn failed(name: &[u8], why: &str) -> CommandError {
@@ -305,10 +355,7 @@ impl directive::Directive {
     /// Returns the lines of a file that set what is in force.
     fn lines(&self, config: &Config) -> Vec<String> {
         let values = self.show(config);
-        let line = |values: &[Vec<u8>]| {
-            let values = values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(" ");
-            format!("{} {values}", self.name)
-        };
+        let line = |values: &[Vec<u8>]| line_of(self.name, values);
         // One class of clients a line.
         match self.name {
             "client-output-buffer-limit" => values.chunks(4).map(line).collect(),
@@ -332,13 +379,21 @@ mod tests {
 
     #[test]
     fn a_rewritten_file_keeps_what_it_does_not_know_and_says_what_is_in_force() {
-        let text = "# mine\nport 7000\nappendonly yes\nport 7001\n";
+        let text =
+            "# mine\nport 7000\nappendonly yes\nslave-priority 9\nport 7001\nslave-priority 8\n";
+        let others =
+            [("appendonly", vec!["yes"]), ("replica-priority", vec!["7"]), ("save", vec![])];
+        let bytes = |word: &str| word.as_bytes().to_vec();
+        let others = others
+            .map(|(name, values)| (name.to_owned(), values.into_iter().map(bytes).collect()))
+            .into();
         let config =
             Config { port: 7001, requirepass: Some(b"a b".to_vec()), ..Loaded::default().config };
-        let rewritten = rewritten(text, &config, &[]);
+        let rewritten = rewritten(text, &config, &others, &[]);
         assert_eq!(
             rewritten,
-            "# mine\nport 7001\nappendonly yes\n# Generated by CONFIG REWRITE\nrequirepass \"a b\"\n"
+            "# mine\nport 7001\nappendonly yes\nreplica-priority 7\n\
+             # Generated by CONFIG REWRITE\nrequirepass \"a b\"\nsave \"\"\n"
         );
         assert_eq!(Loaded::from_text(&rewritten).unwrap().config, config);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Answer, CommandError, Session};
 use crate::address::Address;
 use crate::audience::Audience;
-use crate::config::{Config, DebugCommand};
+use crate::config::Config;
 use crate::keyspace::{Keys, Look, Value};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
@@ -18,12 +18,10 @@ the configuration file, and then restart the server.";
 
 /// Whether the client may use `DEBUG`.
 pub(super) fn check_allowed(config: &Config, peer: &Address) -> Result<(), CommandError> {
-    let allowed = match config.enable_debug_command {
-        DebugCommand::No => false,
-        DebugCommand::Yes => true,
-        DebugCommand::Local => peer.is_local(),
-    };
-    if allowed { Ok(()) } else { Err(NOT_ALLOWED.to_vec()) }
+    match config.enable_debug_command.allows(peer) {
+        true => Ok(()),
+        false => Err(NOT_ALLOWED.to_vec()),
+    }
 }
 
 impl Session {
