@@ -10,6 +10,7 @@ pub(crate) mod unused;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::keyspace::EventClasses;
 
 /// The settings of a [`Server`](crate::Server).
@@ -98,6 +99,12 @@ pub struct Config {
     pub busy_reply_threshold: Duration,
     /// Commands that `SLOWLOG` keeps.
     pub slowlog_max_len: usize,
+    /// From how many milliseconds on a command is told by `LATENCY`; 0 for none.
+    pub latency_monitor_threshold: u64,
+    /// Whether it is kept how the times of each command are distributed.
+    pub latency_tracking: bool,
+    /// Which percentiles `INFO latencystats` shows, as it writes them.
+    pub latency_tracking_info_percentiles: Vec<String>,
     /// Commands under other names, or under none.
     pub rename_command: Vec<(String, String)>,
     /// Channels whose messages are remembered for a while; none by default.
@@ -118,7 +125,7 @@ pub struct ReplayRule {
     pub age_max: Duration,
 }
 
-/// Who may use `DEBUG`.
+/// Who may do what is dangerous.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProtectedAction {
     /// Nobody.
@@ -130,13 +137,6 @@ pub enum ProtectedAction {
     Local,
 }
 
-/// What all clients together may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientMemory {
-    /// So many bytes; 0 is no limit.
-    Bytes(usize),
-    /// A percentage of the directive `maxmemory`; no limit as long as that has none.
-    Percent(u8),
 impl ProtectedAction {
     /// As directives write it.
     pub(crate) const NAMES: &[&str] = &["no", "yes", "local"];
@@ -161,6 +161,13 @@ impl From<usize> for ProtectedAction {
     }
 }
 
+/// What all clients together may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientMemory {
+    /// So many bytes; 0 is no limit.
+    Bytes(usize),
+    /// A percentage of the directive `maxmemory`; no limit as long as that has none.
+    Percent(u8),
 }
 
 impl ClientMemory {
@@ -201,6 +208,10 @@ impl OutputLimit {
     /// As in Redis, the first 16 KiB do not count.
     const FREE_BYTES: usize = 16 * 1024;
 
+    /// Of a client that has still to log in: it can only be told to.
+    pub(crate) const BEFORE_LOGIN: Self =
+        Self { hard_bytes: 1024, soft_bytes: 0, soft_time: Duration::ZERO };
+
     /// Whether so many unread bytes close a client at once.
     pub(crate) fn is_hard_beyond(&self, bytes: usize) -> bool {
         self.hard_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.hard_bytes
@@ -234,10 +245,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
-    /// Of a client that has still to log in: it can only be told to.
-    pub(crate) const BEFORE_LOGIN: Self =
-        Self { hard_bytes: 1024, soft_bytes: 0, soft_time: Duration::ZERO };
-
             port: 6379,
             requirepass: None,
             io_threads: 1,
@@ -272,6 +279,9 @@ impl Default for Config {
             slowlog_log_slower_than: 10_000,
             busy_reply_threshold: Duration::from_secs(5),
             slowlog_max_len: 128,
+            latency_monitor_threshold: 0,
+            latency_tracking: true,
+            latency_tracking_info_percentiles: ["50", "99", "99.9"].map(String::from).into(),
             rename_command: Vec::new(),
             pubsub_replay: Vec::new(),
         }

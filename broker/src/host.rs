@@ -12,6 +12,7 @@ use crate::card::Cards;
 use crate::command;
 use crate::config::Config;
 use crate::config::source::Loaded;
+use crate::latency::LatencyMonitor;
 use crate::memory::resident_bytes;
 use crate::script::Scripts;
 use crate::settings::Settings;
@@ -38,6 +39,7 @@ pub(crate) struct Host {
     pub(crate) pause: Pause,
     pub(crate) commands: CommandStats,
     pub(crate) slowlog: Mutex<SlowLog>,
+    pub(crate) latency: Mutex<LatencyMonitor>,
     pub(crate) scripts: Scripts,
     /// Clients that said `MONITOR`.
     pub(crate) monitors: AtomicUsize,
@@ -90,6 +92,7 @@ impl Host {
             pause: Pause::default(),
             commands: CommandStats::default(),
             slowlog: Mutex::default(),
+            latency: Mutex::default(),
             scripts: Scripts::default(),
             monitors: AtomicUsize::new(0),
             port: AtomicU16::new(port),

@@ -16,6 +16,7 @@ mod expiry;
 mod info;
 mod info_fields;
 mod keys;
+mod latency;
 mod list;
 mod monitor;
 mod pubsub;
@@ -191,10 +192,10 @@ impl Session {
     /// Returns the limit of the client's class.
     pub(crate) fn output_limit(&self, config: &Config) -> OutputLimit {
         let limits = &config.client_output_buffer_limit;
-        if self.is_subscribed() { limits.pubsub } else { limits.normal }
         if self.must_log_in() {
             return OutputLimit::BEFORE_LOGIN;
         }
+        if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
     /// Returns until when a request has to wait (`CLIENT PAUSE`).
@@ -377,13 +378,18 @@ impl Session {
 
     /// Runs a command, whether it was sent now or queued in a transaction.
     fn run(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) -> Flow {
-        audience.tally.call(entry.number, &self.host.commands);
         if !entry.is_hot && !entry.runs_script {
             self.settle_counts(audience);
         }
-        let is_timed = !entry.is_hot || audience.config.slowlog_log_slower_than < UNTIMED_MICROS;
+        let config = &audience.config;
+        let is_timed = !entry.is_hot
+            || config.slowlog_log_slower_than < UNTIMED_MICROS
+            || config.latency_monitor_threshold != 0
+            || audience.tally.samples(entry.number);
         let start = is_timed.then(Instant::now);
         let flow = self.dispatch(entry, request, audience);
+        // As in Redis, it does not see itself.
+        audience.tally.call(entry.number, &self.host.commands);
         if let Some(start) = start {
             self.note_time(entry, request, start.elapsed(), &audience.config);
         }
@@ -518,11 +524,12 @@ impl Session {
             Command::FlushDb => self.flush(Some(self.view().database), request, audience),
             Command::Hello => self.hello(request, audience),
             Command::Info => Ok(self.info(request, audience)),
-            Command::LatencyDoctor => Ok(server::latency_doctor()),
-            Command::LatencyGraph => server::latency_graph(request.argument(2)),
-            Command::LatencyHistogram => Ok(Reply::Map(Vec::new())),
-            Command::LatencyHistory | Command::LatencyLatest => Ok(Reply::Array(Vec::new())),
-            Command::LatencyReset => Ok(Reply::Integer(0)),
+            Command::LatencyDoctor => Ok(self.latency_doctor(config.latency_monitor_threshold)),
+            Command::LatencyGraph => self.latency_graph(request.argument(2)),
+            Command::LatencyHistogram => Ok(self.latency_histogram(request)),
+            Command::LatencyHistory => Ok(self.latency_history(request.argument(2))),
+            Command::LatencyLatest => Ok(self.latency_latest()),
+            Command::LatencyReset => Ok(self.latency_reset(request)),
             Command::Lolwut => server::lolwut(request),
             Command::MemoryDoctor => Ok(server::memory_doctor()),
             Command::MemoryMallocStats => Ok(server::memory_malloc_stats()),

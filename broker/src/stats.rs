@@ -3,11 +3,13 @@
 //! They are plain sums that any thread adds to; nothing is decided by them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::command;
+use crate::histogram::Histogram;
 
 /// What a broker and its servers have done so far.
 #[derive(Debug, Default)]
@@ -49,6 +51,13 @@ impl Tally {
         self.calls = (number, if last == number { count + 1 } else { 1 });
     }
 
+    /// Whether the next call of the command with this number is one of those that are timed, where
+    /// a clock for each would cost much of what they cost: the first of a row, and few of the rest.
+    pub(crate) fn samples(&self, number: u16) -> bool {
+        let (last, count) = self.calls;
+        last != number || count % CALLS_PER_SAMPLE == 0
+    }
+
     /// Adds all to the counters that everybody sees.
     pub(crate) fn tell(&mut self, stats: &Stats, all: &CommandStats) {
         let Self { commands, published, delivered, calls } = std::mem::take(self);
@@ -64,6 +73,8 @@ impl Tally {
         }
     }
 }
+
+const CALLS_PER_SAMPLE: u64 = 64;
 
 /// Rates of the last seconds, kept by one worker.
 #[derive(Debug, Default)]
@@ -100,6 +111,8 @@ pub(crate) struct CommandCounters {
     pub(crate) micros: Counter,
     pub(crate) rejected: Counter,
     pub(crate) failed: Counter,
+    /// Of the calls that were timed, since the first.
+    pub(crate) times: OnceLock<Histogram>,
 }
 
 /// Redis stops counting errors by code beyond this many codes.
@@ -146,8 +159,9 @@ impl CommandStats {
 
     pub(crate) fn reset(&self) {
         self.errors.lock().clear();
-        for CommandCounters { calls, micros, rejected, failed } in &self.rows {
+        for CommandCounters { calls, micros, rejected, failed, times } in &self.rows {
             [calls, micros, rejected, failed].into_iter().for_each(Counter::reset);
+            times.get().into_iter().for_each(Histogram::reset);
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `counters`      | numbers that go on after any end of the process                          |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
+//! | `latency`       | how long commands take, as it is told                                   |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
 //! | `listening`     | where a running server listens, and changing it                         |
 //! | `native_scripts` | SignalR's scripts without Lua, beside themselves in Lua                 |
@@ -33,6 +34,7 @@ mod configuration;
 mod counters;
 mod half_closed;
 mod keys;
+mod latency;
 mod limits;
 mod listening;
 mod native_scripts;

@@ -8,6 +8,8 @@ mod auth;
 mod backplane;
 #[path = "../e2e/keys.rs"]
 mod keys;
+#[path = "../e2e/latency.rs"]
+mod latency;
 #[path = "../e2e/limits.rs"]
 mod limits;
 #[path = "../e2e/listening.rs"]

@@ -37,8 +37,6 @@ pub(crate) enum Values {
     Words(&'static str),
     /// Seconds and changes in turn, or nothing.
     Save,
-    /// Numbers from 0 to 100.
-    Percentiles,
 }
 
 impl Other {
@@ -47,24 +45,23 @@ impl Other {
         match self.values {
             Values::Any => Ok(()),
             Values::Save => check_save(value),
-            Values::Percentiles => check_percentiles(value),
             Values::Flag => directive::flag(value).map(|_| ()),
             Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
             Values::Memory => directive::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
             Values::Choice(words) => {
-            Values::Words(words) => check_words(value, words),
                 let names: Vec<&str> = words.split(", ").collect();
                 directive::choice(value, &names).map(|_| ())
             }
+            Values::Words(words) => check_words(value, words),
         }
     }
 
     /// Returns a value as `CONFIG GET` shows it.
     pub(crate) fn normal(&self, value: &[u8]) -> Vec<u8> {
-            (Values::Words(words), _) => ordered(value, words),
         match (self.values, directive::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
             (Values::Flag | Values::Choice(_), _) => value.to_ascii_lowercase(),
+            (Values::Words(words), _) => ordered(value, words),
             _ => value.to_vec(),
         }
     }
@@ -98,7 +95,6 @@ fn ordered(value: &[u8], words: &str) -> Vec<u8> {
         [] => words.split(", ").next().unwrap_or_default().into(),
         _ => given.join(" ").into(),
     }
-    Ok(())
 }
 
 /// `save` takes seconds and changes in turn, or nothing.
@@ -217,9 +213,6 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "io-threads-do-reads", default: Some("no"), change: Change::Immutable, values: Values::Any },
     Other { name: "jemalloc-bg-thread", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "key-load-delay", default: Some("0"), change: Change::Free, values: Values::Integer(i32::MIN as i64, i32::MAX as i64) },
-    Other { name: "latency-monitor-threshold", default: Some("0"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
-    Other { name: "latency-tracking", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Other { name: "latency-tracking-info-percentiles", default: Some("50 99 99.9"), change: Change::Free, values: Values::Percentiles },
     Other { name: "lazyexpire-nested-arbitrary-keys", default: None, change: Change::Free, values: Values::Any },
     Other { name: "lazyfree-lazy-eviction", default: Some("no"), change: Change::Free, values: Values::Flag },
     Other { name: "lazyfree-lazy-expire", default: Some("no"), change: Change::Free, values: Values::Flag },

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
 use super::info_fields::SECTIONS;
+use super::latency::timed_calls;
 use crate::card::{Card, Mark};
 use crate::clock::since_1970;
 use crate::command;
@@ -88,6 +89,7 @@ impl Subject<'_> {
             "Keyspace" => return self.keyspace(text),
             "Commandstats" => return self.commandstats(text),
             "Errorstats" => return self.errorstats(text),
+            "Latencystats" => return self.latencystats(text),
             _ => Vec::new(),
         };
         let value = |name: &str| values.iter().find(|(known, _)| *known == name);
@@ -212,7 +214,7 @@ impl Subject<'_> {
         ]
     }
 
-    /// Commands that are sent all day are not timed, since a clock would cost much of what they cost.
+    /// Of commands that are sent all day some calls are timed, and stand for the others.
     fn commandstats(&self, text: &mut String) {
         let host = self.host;
         for entry in command::entries() {
@@ -220,6 +222,7 @@ impl Subject<'_> {
             let [calls, rejected, failed, micros] =
                 [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
                     .map(Counter::get);
+            let micros = timed_calls(host, entry).map_or(micros, |timed| timed.scaled(micros));
             if calls + rejected > 0 {
                 let name = entry.spec.name;
                 let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
@@ -229,6 +232,24 @@ impl Subject<'_> {
                  rejected_calls={rejected},failed_calls={failed}\r\n"
                 );
             }
+        }
+    }
+
+    fn latencystats(&self, text: &mut String) {
+        for entry in command::entries() {
+            let counters = self.host.commands.of(entry.number);
+            let Some(times) = counters.times.get().filter(|times| times.total() > 0) else {
+                continue;
+            };
+            let percentile = |name: &String| {
+                let percent = name.parse().unwrap_or_default();
+                let micros = times.at_percentile(percent) as f64 / 1000.0;
+                format!("p{name}={micros:.3}")
+            };
+            let percentiles: Vec<String> =
+                self.config.latency_tracking_info_percentiles.iter().map(percentile).collect();
+            let name = entry.spec.name;
+            field(text, &format!("latency_percentiles_usec_{name}"), percentiles.join(","));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::client::timeout;
-use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, shown};
+use super::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use crate::clock::since_1970;
 use crate::command::help;
 use crate::host::REDIS_VERSION;
@@ -119,16 +119,6 @@ pub(super) fn script_debug(request: Request<'_>) -> Answer {
         b"yes" | b"sync" => Err(b"ERR scripts cannot be debugged on this server".to_vec()),
         _ => Err(b"ERR Use SCRIPT DEBUG YES/SYNC/NO".to_vec()),
     }
-}
-
-/// `LATENCY DOCTOR`
-pub(super) fn latency_doctor() -> Reply {
-    Reply::Verbatim("Latency monitoring has nothing to report: no command was slow.\n".to_owned())
-}
-
-/// `LATENCY GRAPH event`
-pub(super) fn latency_graph(event: &[u8]) -> Answer {
-    Err([b"ERR No samples available for event '", shown(event, usize::MAX), b"'"].concat())
 }
 
 /// `MEMORY DOCTOR`

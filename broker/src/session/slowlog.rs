@@ -7,6 +7,8 @@ use super::{Answer, Session, help_wanted};
 use crate::clock::since_1970;
 use crate::command::Entry;
 use crate::config::Config;
+use crate::histogram::Histogram;
+use crate::latency::Sample;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
 use crate::slowlog::{self, Entry as SlowEntry, kept};
@@ -50,7 +52,18 @@ impl Session {
         config: &Config,
     ) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.host.commands.of(entry.number).micros.add(micros);
+        let counters = self.host.commands.of(entry.number);
+        counters.micros.add(micros);
+        if config.latency_tracking {
+            counters.times.get_or_init(Histogram::default).add(took);
+        }
+        let milliseconds = micros / 1000;
+        if config.latency_monitor_threshold != 0 && milliseconds >= config.latency_monitor_threshold
+        {
+            let event = if entry.spec.has_flag("fast") { "fast-command" } else { "command" };
+            let sample = Sample { time: since_1970().as_secs(), milliseconds };
+            self.host.latency.lock().add(event, sample);
+        }
         let is_slow =
             u64::try_from(config.slowlog_log_slower_than).is_ok_and(|limit| micros >= limit);
         if !is_slow || entry.spec.has_flag("skip_slowlog") {

@@ -21,7 +21,7 @@ pub(super) fn count() -> Reply {
 pub(super) fn list(request: Request<'_>) -> Answer {
     let all = command::entries().iter().map(|entry| entry.spec).filter(|spec| !is_ours(spec.name));
     let names = match request.len() {
-        2 => COMMANDS.iter().map(|spec| Reply::bulk(spec.name)).collect(),
+        2 => all.map(|spec| Reply::bulk(spec.name)).collect(),
         5 if request.argument(2).eq_ignore_ascii_case(b"filterby") => {
             let wanted = request.argument(4);
             let is_wanted: &dyn Fn(&Spec) -> bool = match &*request.argument(3).to_ascii_lowercase()
