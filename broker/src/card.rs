@@ -77,6 +77,8 @@ pub(crate) struct Counts {
     pub(crate) input_bytes: AtomicUsize,
     /// Bytes that the client has still to read.
     pub(crate) output_bytes: AtomicUsize,
+    /// Of subscriptions, watched keys, queued requests and prefixes.
+    pub(crate) state_bytes: AtomicUsize,
 }
 
 /// What is true of a client or not.
@@ -121,6 +123,7 @@ impl Card {
             redirect: AtomicI64::new(-1),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            state_bytes: AtomicUsize::new(0),
         };
         Self {
             id,
@@ -181,10 +184,11 @@ impl Card {
 
     /// Returns the memory that the client takes, as far as it is known.
     pub(crate) fn bytes(&self) -> usize {
-        let Counts { input_bytes, output_bytes, .. } = &self.counts;
+        let Counts { input_bytes, output_bytes, state_bytes, .. } = &self.counts;
         size_of::<Self>()
             + input_bytes.load(Ordering::Relaxed)
             + output_bytes.load(Ordering::Relaxed)
+            + state_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a request of the client waits, as Redis counts it.

@@ -206,7 +206,7 @@ pub struct OutputLimit {
 
 impl OutputLimit {
     /// As in Redis, the first 16 KiB do not count.
-    const FREE_BYTES: usize = 16 * 1024;
+    pub(crate) const FREE_BYTES: usize = 16 * 1024;
 
     /// Of a client that has still to log in: it can only be told to.
     pub(crate) const BEFORE_LOGIN: Self =

@@ -258,6 +258,11 @@ impl Connection {
         if written.is_err() {
             audience.mail().disconnect(&self.member, Disconnect::Closed);
         }
+        if self.blocked.get() {
+            // From now on, not from when it is looked at again.
+            let limit = self.session.borrow().output_limit(&audience.config);
+            self.is_behind(limit, Instant::now());
+        }
         if self.blocked.get() || self.throttled.take() || self.member.disconnect().is_some() {
             self.card.wake();
         }
@@ -393,6 +398,8 @@ impl Connection {
         }
         let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
         let input_bytes = kept + self.held.borrow().len();
+        self.card.counts.input_bytes.store(0, Ordering::Relaxed);
+        self.session.borrow().evict_with(input_bytes, audience);
         self.card.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
     }
 
@@ -403,6 +410,7 @@ impl Connection {
         let ran = match decoder.decode(bytes, limits) {
             Ok(Decoded::Incomplete) => return Ran::Incomplete,
             Ok(Decoded::Nothing(used)) => Ran::Done(used),
+            Ok(Decoded::Request(used)) if session.evict_with(used, audience) => Ran::Done(used),
             Ok(Decoded::Request(used)) => {
                 let request = decoder.request(bytes);
                 match session.held_back_until(request) {

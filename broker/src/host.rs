@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
-use crate::card::Cards;
+use crate::card::{Card, Cards};
 use crate::command;
 use crate::config::Config;
 use crate::config::source::Loaded;
@@ -132,6 +132,14 @@ impl Host {
         }
         let is_gone = self.renamed.old.iter().any(|old| old.as_bytes() == lower);
         (!is_gone).then_some(name)
+    }
+}
+
+impl Host {
+    /// Counts and tells that a client is closed for `maxmemory-clients`.
+    pub(crate) fn note_eviction(&self, card: &Card) {
+        self.broker.stats().evicted_clients.add(1);
+        tracing::warn!(client.id = card.id, client.addr = %card.peer, "client evicted");
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Session {
     channels: Names,
     shards: Names,
     patterns: Names,
+    /// What these take.
+    subscription_bytes: usize,
     /// Who the client is; the default user until it logs in.
     user: Arc<User>,
     /// The state of the users that `user` is from.
@@ -108,6 +110,9 @@ struct ScriptCaller {
 }
 
 type Names = HashSet<Name, RandomState>;
+
+/// About what a name takes that a client holds, beside its letters.
+const NAME_BYTES: usize = 64;
 
 /// What a connection does after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +154,7 @@ impl Session {
             card,
             channels: names(),
             shards: names(),
+            subscription_bytes: 0,
             patterns: names(),
             user,
             users_seen,
@@ -196,6 +202,25 @@ impl Session {
             return OutputLimit::BEFORE_LOGIN;
         }
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
+    }
+
+    /// Closes a client that with so many bytes more takes more than all may (`maxmemory-clients`).
+    /// Returns whether it did. Those that take too much together are found within a second.
+    pub(crate) fn evict_with(&self, bytes: usize, audience: &mut Audience) -> bool {
+        /// What is smaller is not worth the look.
+        const BIG_BYTES: usize = 32 * 1024;
+
+        let Config { maxmemory_clients, maxmemory, .. } = *audience.config;
+        let is_evicted = bytes >= BIG_BYTES
+            && maxmemory_clients
+                .bytes(maxmemory)
+                .is_some_and(|most| self.card.bytes() + bytes > most)
+            && !self.card.is(Mark::NoEvict);
+        if is_evicted {
+            self.host.note_eviction(&self.card);
+            audience.mail().disconnect(&self.member, Disconnect::Killed);
+        }
+        is_evicted
     }
 
     /// Returns until when a request has to wait (`CLIENT PAUSE`).
@@ -606,6 +631,15 @@ impl Session {
         ] {
             count.store(u32::try_from(names.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         }
+        self.note_state_bytes();
+    }
+
+    /// Keeps what the client takes beside its buffers.
+    fn note_state_bytes(&self) {
+        let watched = self.watch.as_ref().map_or(0, |watch| watch.bytes);
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        let bytes = self.subscription_bytes + watched + queued + self.prefix_bytes();
+        self.card.counts.state_bytes.store(bytes, Ordering::Relaxed);
     }
 }
 

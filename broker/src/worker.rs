@@ -379,8 +379,7 @@ impl Worker {
         {
             if !card.is(Mark::NoEvict) {
                 bytes -= card.bytes();
-                self.host.broker.stats().evicted_clients.add(1);
-                warn!(client.id = card.id, client.addr = %card.peer, "client evicted");
+                self.host.note_eviction(&card);
                 card.ask(Wish::Close);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use harness::{DEADLINE, Process, array, broker_bin, eventually, ok, within};
+use harness::{DEADLINE, Process, array, broker_bin, eventually, ok, request, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -112,4 +112,30 @@ async fn a_transaction_that_fails_is_counted_as_failed() {
     let exec = info.lines().find(|line| line.starts_with("cmdstat_exec:"));
     let exec = exec.expect("EXEC was called");
     assert!(exec.contains("calls=2,") && exec.ends_with("failed_calls=2"), "{exec}");
+}
+
+#[tokio::test]
+async fn what_a_client_has_asked_for_counts_as_its_memory() {
+    let server = server(&["--maxmemory-clients", "1mb"]).await;
+    for start in [
+        ["SUBSCRIBE"].as_slice(),
+        &["PSUBSCRIBE"],
+        &["SSUBSCRIBE"],
+        &["WATCH"],
+        &["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX"],
+    ] {
+        let named = |number: usize| {
+            let name = format!("{number:01000}");
+            request(&[start, &[name.as_str()]].concat())
+        };
+        let requests: Vec<u8> = (0..1100).flat_map(named).collect();
+        let mut client = server.client().await;
+        // Otherwise its replies would count as well.
+        client.send(&["CLIENT", "REPLY", "OFF"]).await;
+        client.send_raw(&requests).await;
+        client.read_to_close().await;
+    }
+    let mut client = server.client().await;
+    let info = client.command(&["INFO", "stats"]).await;
+    assert!(info.text().contains("evicted_clients:5\r\n"), "{info:?}");
 }

@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::audience::{Audience, Effect};
 use crate::card::{Card, Mark};
 use crate::command;
+use crate::config::OutputLimit;
 use crate::disconnect::Disconnect;
 use crate::resp::reply::Reply;
 use crate::resp::request::{self, Request};
@@ -185,11 +186,13 @@ pub(super) fn describe(card: &Card, now: Instant, answering: usize, text: &mut S
         card.last_command().map(|number| command::entries()[usize::from(number)].spec.name);
     let input = counts.input_bytes.load(Ordering::Relaxed) + answering;
     let output = counts.output_bytes.load(Ordering::Relaxed);
+    // Redis has a buffer for the first replies, and a list for the rest, which limits look at.
+    let beyond_first = output.saturating_sub(OutputLimit::FREE_BYTES);
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
-         multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-         omem={output} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
+         multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll={} \
+         omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
         card.id,
         card.peer,
         card.local,
@@ -203,7 +206,9 @@ pub(super) fn describe(card: &Card, now: Instant, answering: usize, text: &mut S
         counts.patterns.load(Ordering::Relaxed),
         counts.shards.load(Ordering::Relaxed),
         counts.queued.load(Ordering::Relaxed),
-        usize::from(output > 0),
+        output - beyond_first,
+        usize::from(beyond_first > 0),
+        beyond_first,
         card.bytes(),
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),

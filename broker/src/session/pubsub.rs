@@ -1,6 +1,6 @@
 //! Publishing, subscribing, and asking who listens.
 
-use super::{Answer, Names, Session, help_wanted};
+use super::{Answer, NAME_BYTES, Names, Session, help_wanted};
 use crate::audience::Audience;
 use crate::message::{Name, Space};
 use crate::resp::reply::{self, Reply};
@@ -48,6 +48,7 @@ impl Session {
         for name in request.arguments_from(1) {
             if !self.names(kind).contains(name) {
                 let name = self.join(kind, name, audience);
+                self.subscription_bytes += name.len() + NAME_BYTES;
                 self.names(kind).insert(name);
             }
             self.confirm(audience, kind, kind.subscribed(), Some(name));
@@ -106,7 +107,8 @@ impl Session {
         }
     }
 
-    fn leave(&self, kind: Kind, name: &Name, audience: &mut Audience) {
+    fn leave(&mut self, kind: Kind, name: &Name, audience: &mut Audience) {
+        self.subscription_bytes -= name.len() + NAME_BYTES;
         let broker = &self.host.broker;
         match kind {
             Kind::Channel => broker.leave(audience, Space::Channels, &self.member, name),

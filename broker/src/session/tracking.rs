@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::client::on_or_off;
-use super::{Answer, CommandError, SYNTAX_ERROR, Session, table};
+use super::{Answer, CommandError, NAME_BYTES, SYNTAX_ERROR, Session, table};
 use crate::audience::Audience;
 use crate::card::Mark;
 use crate::command::Spec;
@@ -122,8 +122,15 @@ impl Session {
         }
     }
 
+    /// Returns what the prefixes take, here and in the keyspace.
+    pub(super) fn prefix_bytes(&self) -> usize {
+        let prefixes = self.tracking.iter().flat_map(|tracking| &tracking.prefixes);
+        prefixes.map(|prefix| 2 * prefix.len() + NAME_BYTES).sum()
+    }
+
     /// Keeps what others see.
     pub(super) fn note_tracking(&self) {
+        self.note_state_bytes();
         let is_broadcast = self.tracking.as_ref().is_some_and(|tracking| tracking.broadcast);
         let redirect =
             self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed());

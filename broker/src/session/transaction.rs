@@ -18,7 +18,7 @@ use crate::resp::request::{OwnedRequest, Request};
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     queued: Vec<(Entry, OwnedRequest)>,
-    bytes: usize,
+    pub(super) bytes: usize,
     may_grow: bool,
     failed: bool,
 }
@@ -205,6 +205,7 @@ impl Session {
         let queued = queued.map_or(-1, |queued| i32::try_from(queued).unwrap_or(i32::MAX));
         self.card.counts.queued.store(queued, Ordering::Relaxed);
         self.card.set(Mark::InTransaction, self.transaction.is_some());
+        self.note_state_bytes();
     }
 }
 

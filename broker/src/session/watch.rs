@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::keys::small_integer;
-use super::{Answer, SYNTAX_ERROR, Session, info, server};
+use super::{Answer, NAME_BYTES, SYNTAX_ERROR, Session, info, server};
 use crate::audience::Audience;
 use crate::keyspace::{Report, Watcher};
 use crate::resp::reply::Reply;
@@ -15,6 +15,8 @@ pub(super) struct Watch {
     /// With the numbers of their databases.
     keys: Vec<(u16, Box<[u8]>)>,
     watcher: Arc<Watcher>,
+    /// What the keys take, here and in the keyspace.
+    pub(super) bytes: usize,
 }
 
 impl Session {
@@ -38,7 +40,9 @@ impl Session {
         self.host.broker.with_keys(audience, view, |keys| {
             new.iter().for_each(|key| keys.watch(key, &watch.watcher));
         });
+        watch.bytes += new.iter().map(|key| key.len() + NAME_BYTES).sum::<usize>();
         watch.keys.extend(new.into_iter().map(|key| (view.database, key)));
+        self.note_state_bytes();
         Ok(Reply::ok())
     }
 
@@ -48,6 +52,7 @@ impl Session {
             self.host.broker.with_keyspace(audience, |keyspace, _| {
                 keyspace.unwatch(&watch.keys, &watch.watcher);
             });
+            self.note_state_bytes();
         }
         Reply::ok()
     }
