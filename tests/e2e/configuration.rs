@@ -110,6 +110,9 @@ async fn a_bad_value_is_refused_with_its_place_and_what_was_expected() {
         ("loglevel loud", "'loglevel' expects debug, verbose, notice, warning or nothing"),
         ("maxclients -1", "'maxclients' expects a number from 1"),
         ("requirepass \"open", "quote"),
+        ("replicaof 127.0.0.1 abc", "Invalid master port"),
+        ("shutdown-on-sigterm now soon", "must be one of the following: default, save, nosave"),
+        ("shutdown-on-sigterm save nosave", "SAVE and NOSAVE can't be used simultaneously"),
         ("client-output-buffer-limit pubsub 1mb", "'client-output-buffer-limit' expects"),
     ] {
         let file = write(dir.path(), "redis.conf", &format!("# first\n{line}\n"));

@@ -216,7 +216,8 @@ impl User {
 
     pub(super) fn reset(&mut self, channels: ChannelsDefault) {
         let name = std::mem::take(&mut self.name);
-        *self = Self { sanitize_payload: Some(true), ..Self::new(&name, channels) };
+        let identity = self.identity.clone();
+        *self = Self { identity, sanitize_payload: Some(true), ..Self::new(&name, channels) };
     }
 
     pub(super) fn set_nopass(&mut self) {

@@ -83,6 +83,8 @@ pub(crate) enum Invalid {
     PercentileRange,
     #[error("shutdown options SAVE and NOSAVE can't be used simultaneously")]
     SaveAndNoSave,
+    #[error("Invalid master port")]
+    MasterPort,
     #[error("{0}")]
     Directory(&'static str),
     #[error("argument must be an octal value between 0 and 777 inclusive")]

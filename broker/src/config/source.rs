@@ -212,10 +212,14 @@ impl Loaded {
             // Its lines add up, until `save ""` takes them all back.
             Values::Save if values != [b""] => given.extend_from_slice(values),
             Values::Save => given.clear(),
-            Values::Words(expects) => {
+            Values::Words(_) | Values::Master => {
                 let value = values.join(&b' ');
                 other.check(&value).map_err(|invalid| {
                     let (name, values) = (other.name, values.to_vec());
+                    let expects = match other.values {
+                        Values::Words(words) => words,
+                        _ => "the name and the port of a server",
+                    };
                     place.error(Problem::Invalid { name, expects, values, invalid })
                 })?;
                 *given = vec![other.normal(&value)];

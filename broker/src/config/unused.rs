@@ -37,6 +37,8 @@ pub(crate) enum Values {
     Words(&'static str),
     /// Seconds and changes in turn, or nothing.
     Save,
+    /// The name and the port of a server, or `no one`.
+    Master,
 }
 
 impl Other {
@@ -53,6 +55,7 @@ impl Other {
                 directive::choice(value, &names).map(|_| ())
             }
             Values::Words(words) => check_words(value, words),
+            Values::Master => check_master(value),
         }
     }
 
@@ -84,6 +87,19 @@ fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
     let value = ordered(value, words);
     let has = |wanted: &[u8]| value.split(|&byte| byte == b' ').any(|word| word == wanted);
     if has(b"save") && has(b"nosave") { Err(Invalid::SaveAndNoSave) } else { Ok(()) }
+}
+
+/// `replicaof` takes a server, which is looked at no further.
+fn check_master(value: &[u8]) -> Result<(), Invalid> {
+    let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
+    match words[..] {
+        [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => Ok(()),
+        [_, port] => match directive::integer(port, 0, 65535) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Invalid::MasterPort),
+        },
+        _ => Err(Invalid::ArgumentCount),
+    }
 }
 
 /// Returns the words of a value in the order of all.
@@ -291,7 +307,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "replica-priority", default: Some("100"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Other { name: "replica-read-only", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "replica-serve-stale-data", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Other { name: "replicaof", default: Some(""), change: Change::Immutable, values: Values::Any },
+    Other { name: "replicaof", default: Some(""), change: Change::Immutable, values: Values::Master },
     Other { name: "req-res-logfile", default: None, change: Change::Free, values: Values::Any },
     Other { name: "sanitize-dump-payload", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, clients") },
     Other { name: "save", default: Some("3600 1 300 100 60 10000"), change: Change::Free, values: Values::Save },
@@ -310,7 +326,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "slave-priority", default: Some("100"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Other { name: "slave-read-only", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Other { name: "slave-serve-stale-data", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Other { name: "slaveof", default: Some(""), change: Change::Immutable, values: Values::Any },
+    Other { name: "slaveof", default: Some(""), change: Change::Immutable, values: Values::Master },
     Other { name: "slot-migration-max-failover-repl-bytes", default: None, change: Change::Free, values: Values::Any },
     Other { name: "socket-mark-id", default: Some("0"), change: Change::Immutable, values: Values::Any },
     Other { name: "stop-writes-on-bgsave-error", default: Some("yes"), change: Change::Free, values: Values::Flag },
