@@ -78,6 +78,8 @@ pub(crate) enum Effect {
     Resume,
     /// Look again whether clients may listen to what they listen to.
     CheckRights,
+    /// Close those that hold most, if all hold too much.
+    Evict,
     /// Listen elsewhere.
     Move(Arc<Move>),
     /// Go on with a script that was put aside, until it ends.

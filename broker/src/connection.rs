@@ -255,6 +255,7 @@ impl Connection {
         let left = self.member.outbox().bytes();
         host.broker.stats().output_bytes.add((before - left) as u64);
         self.card.counts.output_bytes.store(left, Ordering::Relaxed);
+        self.session.borrow().evict_at(left, audience);
         if written.is_err() {
             audience.mail().disconnect(&self.member, Disconnect::Closed);
         }
@@ -398,9 +399,8 @@ impl Connection {
         }
         let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
         let input_bytes = kept + self.held.borrow().len();
-        self.card.counts.input_bytes.store(0, Ordering::Relaxed);
-        self.session.borrow().evict_with(input_bytes, audience);
         self.card.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
+        self.session.borrow().evict_at(input_bytes, audience);
     }
 
     /// Runs the request at the start of `bytes`.
@@ -410,7 +410,9 @@ impl Connection {
         let ran = match decoder.decode(bytes, limits) {
             Ok(Decoded::Incomplete) => return Ran::Incomplete,
             Ok(Decoded::Nothing(used)) => Ran::Done(used),
-            Ok(Decoded::Request(used)) if session.evict_with(used, audience) => Ran::Done(used),
+            Ok(Decoded::Request(used)) if self.is_too_big(&session, used, audience) => {
+                Ran::Done(used)
+            }
             Ok(Decoded::Request(used)) => {
                 let request = decoder.request(bytes);
                 match session.held_back_until(request) {
@@ -434,6 +436,15 @@ impl Connection {
         };
         decoder.reset();
         ran
+    }
+
+    /// Whether the client is closed for the size of its request.
+    fn is_too_big(&self, session: &Session, bytes: usize, audience: &mut Audience) -> bool {
+        // What is kept of it from earlier reads is part of it.
+        let before = self.card.counts.input_bytes.swap(bytes, Ordering::Relaxed);
+        let is_too_big = session.evict_at(bytes, audience);
+        self.card.counts.input_bytes.store(before, Ordering::Relaxed);
+        is_too_big
     }
 
     fn wait(&self, waiting: Waiting) {

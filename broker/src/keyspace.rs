@@ -236,6 +236,12 @@ impl Keyspace {
         self.databases.iter().map(Database::bytes).sum()
     }
 
+    /// Tells of tracked keys that there is no room for, and forgets them.
+    pub(crate) fn limit_tracked(&mut self, keys_max: usize) {
+        let stale = self.trackers.limit(keys_max);
+        self.news.extend(stale.into_iter().map(News::Stale));
+    }
+
     pub(crate) fn reset_counts(&mut self) {
         self.counts = Counts::default();
     }

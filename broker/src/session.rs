@@ -204,18 +204,18 @@ impl Session {
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Closes a client that with so many bytes more takes more than all may (`maxmemory-clients`).
-    /// Returns whether it did. Those that take too much together are found within a second.
-    pub(crate) fn evict_with(&self, bytes: usize, audience: &mut Audience) -> bool {
+    /// Closes a client that takes more than all may (`maxmemory-clients`), after a count of it has
+    /// changed to `bytes`. Returns whether it did. Those that take too much together are found within
+    /// a second.
+    pub(crate) fn evict_at(&self, bytes: usize, audience: &mut Audience) -> bool {
         /// What is smaller is not worth the look.
         const BIG_BYTES: usize = 32 * 1024;
 
         let Config { maxmemory_clients, maxmemory, .. } = *audience.config;
         let is_evicted = bytes >= BIG_BYTES
-            && maxmemory_clients
-                .bytes(maxmemory)
-                .is_some_and(|most| self.card.bytes() + bytes > most)
-            && !self.card.is(Mark::NoEvict);
+            && maxmemory_clients.bytes(maxmemory).is_some_and(|most| self.card.bytes() > most)
+            && !self.card.is(Mark::NoEvict)
+            && self.member.disconnect().is_none();
         if is_evicted {
             self.host.note_eviction(&self.card);
             audience.mail().disconnect(&self.member, Disconnect::Killed);
@@ -233,7 +233,7 @@ impl Session {
             Ok(entry) if entry.spec.command == Command::Exec => {
                 self.transaction.as_deref().is_some_and(Transaction::has_writes)
             }
-            Ok(entry) => entry.pauses_with_writes,
+            Ok(entry) => self.pauses_with_writes(*entry, request),
             Err(_) => false,
         };
         let until = self.host.pause.holds_back(is_write)?;

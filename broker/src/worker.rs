@@ -398,6 +398,7 @@ impl Worker {
                     let others = self.all.borrow();
                     others.iter().for_each(WorkerHandle::check_rights);
                 }
+                Effect::Evict => self.evict(),
                 Effect::Move(wanted) => {
                     if let Some(listening) = self.all.borrow().first() {
                         listening.listen_elsewhere(wanted);

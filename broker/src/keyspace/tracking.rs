@@ -131,6 +131,11 @@ impl Trackers {
             readers.insert(place, client);
             self.reads += 1;
         }
+        self.limit(keys_max)
+    }
+
+    /// Forgets keys that there is no room for, if `keys_max` is not 0. Returns what is stale.
+    pub(super) fn limit(&mut self, keys_max: usize) -> Vec<Stale> {
         let mut stale = Vec::new();
         while keys_max > 0 && self.readers.len() > keys_max {
             let Some(any) = self.readers.keys().next().cloned() else { break };

@@ -270,7 +270,12 @@ impl Session {
         {
             tracing::warn!(%error, path = %path.display(), "cannot go to the directory");
         }
+        let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
+        if maxmemory_clients != audience.config.maxmemory_clients {
+            audience.effects.push(Effect::Evict);
+        }
         self.host.settings.set(config);
+        self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.limit_tracked(keys_max));
         audience.set_config(self.host.settings.get());
     }
 

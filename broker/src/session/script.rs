@@ -114,19 +114,29 @@ impl Session {
 
     /// Whether a request runs a script that says it may add to the keys.
     pub(super) fn script_may_grow(&self, entry: Entry, request: Request<'_>) -> bool {
-        if !entry.runs_script {
-            return false;
+        self.script_flags(entry, request).is_some_and(Flags::needs_memory)
+    }
+
+    /// Whether a request waits while writes are paused: a script that says it does not write may run.
+    pub(super) fn pauses_with_writes(&self, entry: Entry, request: Request<'_>) -> bool {
+        entry.pauses_with_writes
+            && !self.script_flags(entry, request).is_some_and(|flags| flags.no_writes)
+    }
+
+    /// Returns what the script of a request says of itself.
+    fn script_flags(&self, entry: Entry, request: Request<'_>) -> Option<Flags> {
+        if !entry.runs_script || !entry.spec.accepts(request.len()) {
+            return None;
         }
         let name = request.argument(1);
-        let flags = match entry.spec.command {
+        match entry.spec.command {
             Command::Eval | Command::EvalRo => Flags::read(name).ok().map(|(flags, _)| flags),
             Command::EvalSha | Command::EvalShaRo => {
                 let script = Sha::read(name).and_then(|sha| self.host.scripts.find(sha));
                 script.map(|script| script.flags)
             }
             _ => None,
-        };
-        flags.is_some_and(Flags::needs_memory)
+        }
     }
 
     /// Takes a script in, unless it is known.

@@ -20,6 +20,7 @@ pub(super) struct Transaction {
     queued: Vec<(Entry, OwnedRequest)>,
     pub(super) bytes: usize,
     may_grow: bool,
+    has_writes: bool,
     failed: bool,
 }
 
@@ -42,7 +43,7 @@ impl Transaction {
     }
 
     pub(super) fn has_writes(&self) -> bool {
-        self.queued.iter().any(|(entry, _)| entry.pauses_with_writes)
+        self.has_writes
     }
 }
 
@@ -57,7 +58,9 @@ impl Session {
     pub(super) fn queue(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) {
         let bytes_max = audience.config.client_query_buffer_limit;
         let may_grow = entry.may_grow || self.script_may_grow(entry, request);
+        let has_writes = self.pauses_with_writes(entry, request);
         if let Some(transaction) = &mut self.transaction {
+            transaction.has_writes |= has_writes;
             let request = request.to_owned();
             transaction.may_grow |= may_grow;
             transaction.bytes += request.bytes();
