@@ -55,7 +55,7 @@ use crate::address::Address;
 use crate::audience::{Audience, Effect, Member};
 #[cfg(feature = "lua")]
 use crate::card::Home;
-use crate::card::{Card, Mark};
+use crate::card::{Card, Mark, Wish};
 use crate::command::{self, Command, Entry, Lookup, Spec};
 use crate::config::{Config, OutputLimit};
 use crate::disconnect::Disconnect;
@@ -218,6 +218,8 @@ impl Session {
             && self.member.disconnect().is_none();
         if is_evicted {
             self.host.note_eviction(&self.card);
+            // What it has still to read is what it is closed for.
+            self.card.ask(Wish::Close);
             audience.mail().disconnect(&self.member, Disconnect::Killed);
         }
         is_evicted
@@ -237,9 +239,19 @@ impl Session {
             Err(_) => false,
         };
         let until = self.host.pause.holds_back(is_write)?;
+        if entry.as_ref().is_ok_and(|entry| self.is_refused(*entry, request)) {
+            return None;
+        }
         // It is what the client waits for.
         self.card.set_last_command(entry.map_or(u16::MAX, |entry| entry.number));
         Some(until)
+    }
+
+    /// Whether a request is refused at once, whoever is paused.
+    fn is_refused(&self, entry: Entry, request: Request<'_>) -> bool {
+        !entry.spec.accepts(request.len())
+            || !entry.runs_unauthenticated
+                && (self.must_log_in() || rights::permission(&self.user, entry, request).is_err())
     }
 
     /// Whether a request that may run while a script takes long needs what the script has.

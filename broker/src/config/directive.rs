@@ -83,6 +83,8 @@ pub(crate) enum Invalid {
     PercentileRange,
     #[error("shutdown options SAVE and NOSAVE can't be used simultaneously")]
     SaveAndNoSave,
+    #[error("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")]
+    Scores,
     #[error("Invalid master port")]
     MasterPort,
     #[error("{0}")]

@@ -37,6 +37,8 @@ pub(crate) enum Values {
     Words(&'static str),
     /// Seconds and changes in turn, or nothing.
     Save,
+    /// Three numbers, for masters, replicas and children.
+    Scores,
     /// The name and the port of a server, or `no one`.
     Master,
 }
@@ -56,6 +58,7 @@ impl Other {
             }
             Values::Words(words) => check_words(value, words),
             Values::Master => check_master(value),
+            Values::Scores => check_scores(value),
         }
     }
 
@@ -100,6 +103,16 @@ fn check_master(value: &[u8]) -> Result<(), Invalid> {
         },
         _ => Err(Invalid::ArgumentCount),
     }
+}
+
+/// `oom-score-adj-values` are looked at, and not used.
+fn check_scores(value: &[u8]) -> Result<(), Invalid> {
+    let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
+    if words.len() != 3 {
+        return Err(Invalid::ArgumentCount);
+    }
+    let is_score = |word: &&[u8]| directive::integer(word, -2000, 2000).is_ok();
+    if words.iter().all(is_score) { Ok(()) } else { Err(Invalid::Scores) }
 }
 
 /// Returns the words of a value in the order of all.
@@ -268,7 +281,7 @@ pub(crate) const OTHERS: &[Other] = &[
     Other { name: "mptcp", default: None, change: Change::Free, values: Values::Any },
     Other { name: "no-appendfsync-on-rewrite", default: Some("no"), change: Change::Free, values: Values::Flag },
     Other { name: "oom-score-adj", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, relative, absolute") },
-    Other { name: "oom-score-adj-values", default: Some("0 200 800"), change: Change::Free, values: Values::Any },
+    Other { name: "oom-score-adj-values", default: Some("0 200 800"), change: Change::Free, values: Values::Scores },
     Other { name: "prefetch-batch-max-size", default: None, change: Change::Free, values: Values::Any },
     Other { name: "primary-announce", default: None, change: Change::Free, values: Values::Any },
     Other { name: "primaryauth", default: None, change: Change::Free, values: Values::Any },
