@@ -141,6 +141,7 @@ async fn a_file_that_cannot_be_read_is_named() {
 async fn a_mistake_is_told_in_redis_words_as_well() {
     for (arguments, expected) in [
         (["--port"].as_slice(), "wrong number of arguments"),
+        (&["--user", "default", "on", "--user", "default", "off"], "Duplicate user found"),
         (&["--port", "6379", "6380"], r#"'port "6379" "6380"'"#),
         (&["--port", "abc"], "argument couldn't be parsed into an integer"),
         (&["--loglevel", "loud"], "argument(s) must be one of the following"),

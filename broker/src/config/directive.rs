@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::unused::Change;
 use super::{ClientMemory, Config, LogLevel, OutputLimit, ProtectedAction, ReplayRule};
-use crate::acl::{Acl, AclError};
+use crate::acl::{Acl, AclError, RuleError};
 use crate::keyspace::EventClasses;
 use crate::users::{add_users, channels_default};
 
@@ -689,6 +689,10 @@ fn set_client_memory(config: &mut Config, value: &[u8]) -> Result<(), Invalid> {
 /// `user` adds up, line by line.
 fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     let mut users = config.users.clone();
+    // The default user is there without a line, but two lines are as wrong as for others.
+    if users.iter().any(|known| known.first() == values.first()) {
+        return Err(Invalid::User(RuleError::DuplicateUser.to_string()));
+    }
     users.push(values.to_vec());
     let mut acl = Acl::new(channels_default(config));
     add_users(&mut acl, &users).map_err(|error| match error {

@@ -51,7 +51,8 @@ impl Session {
 /// `DEBUG OBJECT key`
 fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let now = keys.scope.now / 1000;
-    let entry = keys.get(request.argument(2), Look::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    // As it stands, though its time may be over.
+    let entry = keys.database().get(request.argument(2)).ok_or(super::keys::NO_SUCH_KEY)?;
     let (encoding, length) = (entry.value.encoding(), entry.value.len());
     let idle = now.saturating_sub(entry.used.into());
     let text = format!(
@@ -89,7 +90,7 @@ fn populate(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
 /// `DEBUG SDSLEN key`
 fn sdslen(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let key = request.argument(2);
-    let entry = keys.get(key, Look::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    let entry = keys.database().get(key).ok_or(super::keys::NO_SUCH_KEY)?;
     if matches!(entry.value, Value::Integer(_)) {
         return Err(b"ERR Not an sds encoded string.".to_vec());
     }
