@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::outbox::Pool;
 use crate::registry::WorkerId;
 use crate::resp::request::{Decoded, Decoder};
-use crate::session::{Flow, Session};
+use crate::session::{EVICTED_BYTES_MIN, Flow, Session};
 use crate::stream::Stream;
 
 /// One client's socket and session.
@@ -440,6 +440,9 @@ impl Connection {
 
     /// Whether the client is closed for the size of its request.
     fn is_too_big(&self, session: &Session, bytes: usize, audience: &mut Audience) -> bool {
+        if bytes < EVICTED_BYTES_MIN {
+            return false;
+        }
         // What is kept of it from earlier reads is part of it.
         let before = self.card.counts.input_bytes.swap(bytes, Ordering::Relaxed);
         let is_too_big = session.evict_at(bytes, audience);

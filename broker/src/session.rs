@@ -111,6 +111,9 @@ struct ScriptCaller {
 
 type Names = HashSet<Name, RandomState>;
 
+/// What is smaller is not worth a look at what a client takes.
+pub(crate) const EVICTED_BYTES_MIN: usize = 32 * 1024;
+
 /// About what a name takes that a client holds, beside its letters.
 const NAME_BYTES: usize = 64;
 
@@ -208,11 +211,8 @@ impl Session {
     /// changed to `bytes`. Returns whether it did. Those that take too much together are found within
     /// a second.
     pub(crate) fn evict_at(&self, bytes: usize, audience: &mut Audience) -> bool {
-        /// What is smaller is not worth the look.
-        const BIG_BYTES: usize = 32 * 1024;
-
         let Config { maxmemory_clients, maxmemory, .. } = *audience.config;
-        let is_evicted = bytes >= BIG_BYTES
+        let is_evicted = bytes >= EVICTED_BYTES_MIN
             && maxmemory_clients.bytes(maxmemory).is_some_and(|most| self.card.bytes() > most)
             && !self.card.is(Mark::NoEvict)
             && self.member.disconnect().is_none();

@@ -51,11 +51,14 @@ impl Session {
         took: Duration,
         config: &Config,
     ) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Numbers of 128 bits would take as long as a small command.
+        let nanos = took.as_secs().saturating_mul(1_000_000_000);
+        let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
+        let micros = nanos / 1000;
         let counters = self.host.commands.of(entry.number);
         counters.micros.add(micros);
         if config.latency_tracking {
-            counters.times.get_or_init(Histogram::default).add(took);
+            counters.times.get_or_init(Histogram::default).add(nanos);
         }
         let milliseconds = micros / 1000;
         if config.latency_monitor_threshold != 0 && milliseconds >= config.latency_monitor_threshold
