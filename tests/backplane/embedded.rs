@@ -1,8 +1,12 @@
 //! Servers that talk through a broker in their own process.
+//!
+//! There is no network that could fail and no process that could be killed without the servers: a
+//! broker lives as long as somebody has it. So what can go wrong is that servers fall behind, that
+//! somebody else takes the counter away, and that the door for others is closed and opened again.
 
 use std::time::Duration;
 
-use backplane::{Invocation, Target};
+use backplane::{Invocation, State, Target};
 use broker::{Broker, Config, ReplayRule, Server};
 use harness::{Client, eventually};
 
@@ -21,6 +25,23 @@ async fn nothing_is_missing() {
     let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
     talk.goes_on(0, 50).await;
     assert_eq!(talk.judge().await, 0);
+}
+
+#[tokio::test]
+async fn a_door_that_is_closed_and_opened_again_concerns_nobody_inside() {
+    let broker = Broker::new();
+    let witness = Witness::on_embedded(&broker, APP);
+    let bus = Bus::Embedded(broker.clone());
+    let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
+    for _ in 0..3 {
+        let (server, mut client) = listen(&broker, config()).await;
+        client.subscribe(&[APP]).await;
+        talk.goes_on(0, 50).await;
+        server.shutdown().await;
+        talk.goes_on(1, 50).await;
+    }
+    assert!(talk.backplanes().all(|backplane| backplane.state() == State::Connected));
+    assert_eq!(talk.judge().await, 0, "something is missing");
 }
 
 #[tokio::test]

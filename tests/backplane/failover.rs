@@ -1,6 +1,6 @@
 //! A master that dies or is demoted, a node that comes back, a slot that moves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backplane::Target;
 use harness::{
@@ -13,23 +13,14 @@ use crate::farm::{
     send_at_once,
 };
 use crate::talk::Talk;
-use crate::witness::{Witness, kill_clients};
+use crate::witness::Witness;
 
 const APP: &str = "ChatApp";
-
-/// How long after a server is back, or has moved, everyone hears again.
-const RECOVERED: Duration = Duration::from_secs(2);
 
 async fn three(url: &str, witness: Witness) -> Talk {
     let talk = Talk::before(witness, join_many(url, APP, 3).await);
     talk.goes_on(0, 50).await;
     talk
-}
-
-async fn all_are_ready_in_time(talk: &Talk) {
-    let back = Instant::now();
-    talk.all_are_ready().await;
-    assert!(back.elapsed() < RECOVERED, "{:?}", back.elapsed());
 }
 
 /// A witness on the node that has the app's slot.
@@ -46,20 +37,38 @@ async fn a_sentinels_new_master_is_found() {
     let mut talk = three(&sentinel.url(), witness).await;
     sentinel.kill_master().await;
     talk.witness.listen(sentinel.master_server().await, APP).await;
-    all_are_ready_in_time(&talk).await;
+    talk.all_are_ready().await;
     talk.goes_on(1, 50).await;
     talk.judge().await;
 }
 
-/// It takes connections, and never says a word.
+/// It lives, and so does everybody else's connection to it.
 #[tokio::test]
-async fn a_silent_sentinel_is_not_waited_for() {
+async fn a_master_that_only_the_network_has_lost_is_left() {
+    for fault in [Fault::BlackHole, Fault::Half] {
+        let sentinel = Sentinel::behind_network(Duration::from_millis(500)).await;
+        let witness = Witness::on(sentinel.master_server().await, APP).await;
+        let mut talk = three(&sentinel.url(), witness).await;
+        let lost = sentinel.master().await;
+        sentinel.network_before(lost).set(fault);
+        sentinel.has_left(lost).await;
+        talk.witness.listen(sentinel.master_server().await, APP).await;
+        talk.all_are_ready().await;
+        talk.goes_on(1, 50).await;
+        sentinel.network_before(lost).set(Fault::None);
+        talk.goes_on(0, 50).await;
+        talk.judge().await;
+    }
+}
+
+/// It takes connections, and never says a word. How soon the next is asked is a matter of the clock,
+/// and so of `route`.
+#[tokio::test]
+async fn a_silent_sentinel_keeps_nobody_away() {
     let sentinel = Sentinel::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = silent.local_addr().expect("it is bound").port();
-    let begun = Instant::now();
     join_with(&sentinel.url_after(port), APP, options()).await;
-    assert!(begun.elapsed() < RECOVERED, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -69,7 +78,7 @@ async fn a_slot_that_moves_is_followed() {
     for _ in 0..2 {
         cluster.move_slot(APP).await;
         talk.witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
-        all_are_ready_in_time(&talk).await;
+        talk.all_are_ready().await;
         talk.goes_on(1, 50).await;
     }
     talk.judge().await;
@@ -118,38 +127,6 @@ async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
     cluster.finish_moving(APP, slot).await;
     let end = ears.read_reply().await;
     assert_eq!(end.items()[0], "sunsubscribe".into());
-}
-
-#[tokio::test]
-async fn a_cluster_node_that_is_killed_and_comes_back_is_found() {
-    let mut cluster = Cluster::start().await;
-    let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;
-    let owner = cluster.owner(APP).await;
-    cluster.restart(owner).await;
-    talk.witness.listen_to_shard(&cluster.nodes()[owner], APP).await;
-    all_are_ready_in_time(&talk).await;
-    talk.goes_on(1, 50).await;
-    talk.judge().await;
-}
-
-#[tokio::test]
-async fn clients_of_a_sentinels_master_and_of_a_cluster_node_are_killed() {
-    let (sentinel, cluster) = (Sentinel::start().await, Cluster::start().await);
-    let master = sentinel.master_server().await;
-    let owner = &cluster.nodes()[cluster.owner(APP).await];
-    let talks = [
-        (master, three(&sentinel.url(), Witness::on(master, APP).await).await),
-        (owner, three(&cluster.url(), on_shard(&cluster).await).await),
-    ];
-    for (server, talk) in talks {
-        let mut client = server.client().await;
-        for kind in ["pubsub", "normal"] {
-            kill_clients(&mut client, kind).await;
-            all_are_ready_in_time(&talk).await;
-            talk.goes_on(0, 50).await;
-        }
-        talk.judge().await;
-    }
 }
 
 /// It refuses what it is sent, and says so.

@@ -17,11 +17,13 @@
 //! | `access`      | TLS, socket files, users, databases, names                               |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback interface.
-//! `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2` run on both, and `faults` on a broker that remembers as well (`remembering`).
+//! `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2` run on both (`redis`, `ours`). `faults` and `network` run on a
+//! `sentinel` and on a `cluster` as well, and `faults` on a broker that remembers (`remembering`).
 
 #![allow(clippy::duplicate_mod, reason = "claims are put to two servers")]
 
 mod access;
+mod cluster;
 mod conformance;
 mod embedded;
 mod failover;
@@ -33,5 +35,7 @@ mod ours;
 mod redis;
 mod remembering;
 mod replay;
+mod sentinel;
+mod site;
 mod talk;
 mod witness;

@@ -15,10 +15,17 @@ mod signalr2;
 
 use harness::Server;
 
+use crate::site::Site;
+
 /// Whether nothing is missing after a fault that the server outlives.
 const REMEMBERS: bool = false;
 
 /// The server that the modules make their claims about.
 async fn server(arguments: &[&str]) -> Server {
     Server::redis(arguments).await
+}
+
+/// The same with a network before it that can fail.
+async fn site() -> Site {
+    Site::single(server(&[]).await).await
 }

@@ -5,9 +5,11 @@ mod faults;
 
 use harness::Server;
 
+use crate::site::Site;
+
 /// Whether nothing is missing after a fault that the server outlives.
 const REMEMBERS: bool = true;
 
-async fn server(arguments: &[&str]) -> Server {
-    Server::ours(&[&["--pubsub-replay", "ChatApp 10000 64mb 60"], arguments].concat()).await
+async fn site() -> Site {
+    Site::single(Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await).await
 }

@@ -1,9 +1,13 @@
 //! A Redis Cluster of three masters on the loopback interface.
+//!
+//! One whose network can fail has a relay before each node. Its nodes do not say on which address
+//! they are, so clients stay on the one that they have come by: with or without a relay.
 
 use std::time::Duration;
 
 use crate::client::Client;
 use crate::port::free_port;
+use crate::proxy::{FAR, Proxy};
 use crate::server::{Kind, Server};
 use crate::wait::{DEADLINE, eventually_within};
 
@@ -11,6 +15,7 @@ use crate::wait::{DEADLINE, eventually_within};
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Server>,
+    network: Vec<Proxy>,
 }
 
 /// A slot on its way from one node to another.
@@ -31,6 +36,24 @@ impl Cluster {
     ///
     /// When they do not agree within the deadline.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with a network that can fail before every node.
+    ///
+    /// # Panics
+    ///
+    /// When they do not agree within the deadline, or a relay has no place.
+    pub async fn behind_network() -> Self {
+        let unnamed = ["--bind", "127.0.0.1", "--cluster-preferred-endpoint-type"];
+        let mut cluster = Self::start_with(&[&unnamed[..], &["unknown-endpoint"]].concat()).await;
+        for node in &cluster.nodes {
+            cluster.network.push(Proxy::before(node.port()).await);
+        }
+        cluster
+    }
+
+    async fn start_with(more: &[&str]) -> Self {
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             let bus_port = free_port().to_string();
@@ -42,6 +65,7 @@ impl Cluster {
                 "--cluster-node-timeout",
                 "2000",
             ];
+            let arguments = [&arguments[..], more].concat();
             nodes.push((Server::start(Kind::Redis, &arguments).await, bus_port));
         }
         let (first, first_bus) = (nodes[0].0.port().to_string(), nodes[0].1.clone());
@@ -52,7 +76,8 @@ impl Cluster {
             client.command(&["CLUSTER", "ADDSLOTSRANGE", &start, &end]).await;
             client.command(&["CLUSTER", "MEET", "127.0.0.1", &first, &first_bus]).await;
         }
-        let cluster = Self { nodes: nodes.into_iter().map(|(node, _)| node).collect() };
+        let nodes = nodes.into_iter().map(|(node, _)| node).collect();
+        let cluster = Self { nodes, network: Vec::new() };
         for node in &cluster.nodes {
             let mut client = node.client().await;
             eventually_within(3 * DEADLINE, async || {
@@ -67,9 +92,22 @@ impl Cluster {
 
     /// Returns the URL of a backplane on it.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> =
-            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
-        format!("redis-cluster://{}", hosts.join(","))
+        self.url_on("127.0.0.1")
+    }
+
+    /// Returns the URL of a backplane that reaches it by the network that can fail.
+    pub fn far_url(&self) -> String {
+        self.url_on(FAR)
+    }
+
+    fn url_on(&self, address: &str) -> String {
+        let hosts = self.nodes.iter().map(|node| format!("{address}:{}", node.port()));
+        format!("redis-cluster://{}", hosts.collect::<Vec<_>>().join(","))
+    }
+
+    /// Returns the network before each node.
+    pub fn network(&self) -> &[Proxy] {
+        &self.network
     }
 
     /// Returns the nodes.

@@ -28,7 +28,7 @@ pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
 pub use program::{bench_bin, broker_bin, chat_demo_bin, workspace_dir};
-pub use proxy::{Fault, Proxy};
+pub use proxy::{FAR, Fault, Proxy};
 pub use python::python;
 pub use reply::{Reply, Value, error, null, ok, simple};
 pub use sentinel::Sentinel;

@@ -1,6 +1,10 @@
 //! A network that can fail: a relay on a port of its own in front of a server.
 //!
 //! A fault holds for all connections, those that are there and those to come, until it is lifted.
+//!
+//! Members of a cluster and Sentinels say themselves where a server is, so clients would go around a
+//! relay on another port. Such a relay has the server's port on an address of its own, [`FAR`], and
+//! all of Linux' loopback network needs no set-up.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -51,8 +55,11 @@ struct Network {
     server: u16,
 }
 
-/// How a message says what it is.
-const MESSAGE: &[u8] = b"\r\nmessage\r\n";
+/// Where relays listen that have the port of their server, which listens on 127.0.0.1 alone.
+pub const FAR: &str = "127.0.0.2";
+
+/// How a message says what it is, and one of a shard channel.
+const MESSAGES: [&[u8]; 2] = [b"\r\nmessage\r\n", b"\r\nsmessage\r\n"];
 /// How one asks for what was missed.
 const REPLAY: &[u8] = b"\r\nREPLAY\r\n";
 
@@ -63,7 +70,22 @@ impl Proxy {
     ///
     /// When there is no free port.
     pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        Self::on(&format!("{}:0", Ipv4Addr::LOCALHOST), port).await
+    }
+
+    /// Starts a relay to a port of 127.0.0.1 on the same port of [`FAR`].
+    ///
+    /// # Panics
+    ///
+    /// When somebody listens there already.
+    pub async fn before(port: u16) -> Self {
+        Self::on(&format!("{FAR}:{port}"), port).await
+    }
+
+    async fn on(address: &str, port: u16) -> Self {
+        let listener = TcpListener::bind(address).await;
+        let listener =
+            listener.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let own_port = listener.local_addr().expect("it is bound").port();
         let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0, server: port });
         let made = Arc::new(AtomicUsize::new(0));
@@ -152,7 +174,12 @@ async fn carry(
             continue;
         }
         let has = |words: &[u8]| chunk[..count].windows(words.len()).any(|at| at == words);
-        if fault == Fault::Deaf && has(MESSAGE) || fault == Fault::Forgetful && has(REPLAY) {
+        let is_swallowed = match fault {
+            Fault::Deaf => MESSAGES.into_iter().any(has),
+            Fault::Forgetful => has(REPLAY),
+            _ => false,
+        };
+        if is_swallowed {
             continue;
         }
         if let Fault::Delay(delay) = fault {

@@ -1,12 +1,17 @@
 //! A master, a replica, and a Sentinel that watches both.
+//!
+//! Where the network can fail, the servers say that they are behind relays. So the Sentinel and the
+//! replica reach them as clients do, and clients are sent there.
 
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::port::free_port;
 use crate::process::Process;
+use crate::proxy::{FAR, Proxy};
 use crate::server::{Kind, Server};
 use crate::wait::{DEADLINE, eventually_within};
 
@@ -14,12 +19,15 @@ use crate::wait::{DEADLINE, eventually_within};
 #[derive(Debug)]
 pub struct Sentinel {
     servers: Vec<Server>,
+    network: Vec<Proxy>,
     port: u16,
     _process: Process,
     _dir: TempDir,
 }
 
 const MASTER: &str = "chat";
+/// Soon, since most want another master.
+const DOWN_AFTER: Duration = Duration::from_millis(500);
 
 impl Sentinel {
     /// Starts two of the machine's `redis-server` and a Sentinel.
@@ -28,21 +36,49 @@ impl Sentinel {
     ///
     /// When they do not know each other within the deadline.
     pub async fn start() -> Self {
-        let master = Server::start(Kind::Redis, &[]).await;
-        let of = format!("127.0.0.1 {}", master.port());
-        let replica = Server::start(Kind::Redis, &["--replicaof", &of]).await;
+        Self::watching("127.0.0.1", DOWN_AFTER).await
+    }
+
+    /// The same with a network that can fail before both servers. The Sentinel takes a master for
+    /// dead that it has not reached for so long.
+    ///
+    /// # Panics
+    ///
+    /// When they do not know each other within the deadline, or a relay has no place.
+    pub async fn behind_network(down_after: Duration) -> Self {
+        Self::watching(FAR, down_after).await
+    }
+
+    /// Starts servers that are said to be on this address.
+    async fn watching(address: &str, down_after: Duration) -> Self {
+        let is_far = address == FAR;
+        let near = ["--bind", "127.0.0.1", "--replica-announce-ip", address];
+        let arguments: &[&str] = if is_far { &near } else { &[] };
+        let master = Server::start(Kind::Redis, arguments).await;
+        let mut network = Vec::new();
+        if is_far {
+            network.push(Proxy::before(master.port()).await);
+        }
+        let of = ["--replicaof", &format!("{address} {}", master.port())];
+        let replica = Server::start(Kind::Redis, &[arguments, &of].concat()).await;
+        if is_far {
+            network.push(Proxy::before(replica.port()).await);
+        }
         let (port, dir) = (free_port(), tempfile::tempdir().expect("a temporary directory"));
         let file = dir.path().join("sentinel.conf");
         let text = format!(
-            "port {port}\nsentinel monitor {MASTER} {of} 1\n\
-             sentinel down-after-milliseconds {MASTER} 500\n\
-             sentinel failover-timeout {MASTER} 2000\n"
+            "port {port}\nsentinel monitor {MASTER} {address} {} 1\n\
+             sentinel down-after-milliseconds {MASTER} {}\n\
+             sentinel failover-timeout {MASTER} 2000\n",
+            master.port(),
+            down_after.as_millis(),
         );
         std::fs::write(&file, text).expect("a file can be written");
         let mut command = Command::new("redis-server");
         command.arg(&file).arg("--sentinel").current_dir(dir.path());
         let process = Process::start(&mut command);
-        let sentinel = Self { servers: vec![master, replica], port, _process: process, _dir: dir };
+        let servers = vec![master, replica];
+        let sentinel = Self { servers, network, port, _process: process, _dir: dir };
         eventually_within(3 * DEADLINE, async || sentinel.knows_the_replica().await).await;
         sentinel
     }
@@ -93,6 +129,26 @@ impl Sentinel {
         let port = self.master().await;
         let master = self.servers.iter_mut().find(|server| server.port() == port);
         master.expect("the master is one of ours").kill();
+        self.has_left(port).await;
+    }
+
+    /// Kills the master and starts it again, and returns when it answers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within the deadline.
+    pub async fn restart_master(&mut self) {
+        let port = self.master().await;
+        let master = self.servers.iter_mut().find(|server| server.port() == port);
+        master.expect("the master is one of ours").restart().await;
+    }
+
+    /// Returns when the server that is not on this port is the master.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become master within the deadline.
+    pub async fn has_left(&self, port: u16) {
         let other = self.servers.iter().find(|server| server.port() != port).expect("two servers");
         eventually_within(3 * DEADLINE, async || {
             // A server that changes its role closes all connections.
@@ -102,6 +158,21 @@ impl Sentinel {
             role.items()[0].text() == "master" && self.master().await == other.port()
         })
         .await;
+    }
+
+    /// Returns the network before each server.
+    pub fn network(&self) -> &[Proxy] {
+        &self.network
+    }
+
+    /// Returns the network before the server on this port.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn network_before(&self, port: u16) -> &Proxy {
+        let network = self.network.iter().find(|network| network.port() == port);
+        network.expect("it is behind a network")
     }
 
     async fn knows_the_replica(&self) -> bool {
