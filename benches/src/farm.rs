@@ -7,10 +7,12 @@
 //! | module     | what it is about                                              |
 //! |------------|---------------------------------------------------------------|
 //! | `arrivals` | how much has arrived, of how much that must                   |
+//! | `outage`   | how long until many servers hear again after one             |
 //! | `reach`    | how long until the last of many connections has a message     |
 //! | `server`   | one server on its thread: its connections, and what it sends  |
 
 mod arrivals;
+mod outage;
 mod reach;
 mod server;
 
@@ -22,6 +24,7 @@ use std::time::Duration;
 use broker::Broker;
 
 use self::arrivals::Arrivals;
+use self::outage::Outage;
 use self::server::{Server, Way};
 use crate::Failure;
 use crate::scenario;
@@ -32,11 +35,11 @@ const APP: &str = "farm";
 /// Does what it is told on `port`, with the broker of `url`, until it is killed.
 pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let mut farm = None;
+    let mut told = Told::default();
     for stream in listener.incoming() {
         let mut stream = stream?;
         for line in BufReader::new(stream.try_clone()?).lines() {
-            let answer = match obey(&line?, url, &mut farm) {
+            let answer = match obey(&line?, url, &mut told) {
                 Ok(answer) => answer,
                 Err(failure) => format!("{ERROR}{failure}"),
             };
@@ -55,26 +58,43 @@ pub(crate) const ERROR: &str = "error: ";
 /// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE`: the same without, on a broker of this process
 /// - `send NANOSECONDS`: let all servers send for so long, and tell how many messages that were
 /// - `reach CONNECTIONS MESSAGES`: see [`reach`]
-fn obey(line: &str, url: &str, farm: &mut Option<Farm>) -> Result<String, Failure> {
+/// - `join SERVERS`, `notice`, `recover`: before an outage, in it, and after it: see [`outage`]
+fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
     let mut words = line.split(' ');
     let verb = words.next().unwrap_or_default();
     let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
-    match (verb, numbers.as_slice(), farm) {
-        ("farm" | "subscribers", &[servers, connections, groups, pipeline], farm) => {
+    match (verb, numbers.as_slice(), told) {
+        ("farm" | "subscribers", &[servers, connections, groups, pipeline], told) => {
             let load = scenario::Farm { servers, connections, groups, pipeline };
             let way = match verb {
                 "farm" => Way::Url(url.to_owned()),
                 _ => Way::Broker(Broker::new()),
             };
-            *farm = Some(Farm::start(load, &way)?);
+            told.farm = Some(Farm::start(load, &way)?);
             Ok(String::new())
         }
-        ("send", &[nanos], Some(farm)) => {
+        ("send", &[nanos], Told { farm: Some(farm), .. }) => {
             farm.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
         }
         ("reach", &[connections, messages], _) => reach::run(url, connections, messages),
+        ("join", &[servers], told) => {
+            told.outage = Some(Outage::before(url, servers)?);
+            Ok(String::new())
+        }
+        ("notice", [], Told { outage: Some(outage), .. }) => {
+            outage.noticed();
+            Ok(String::new())
+        }
+        ("recover", [], Told { outage: Some(outage), .. }) => outage.over(),
         _ => Err(Failure::Farm(format!("does not understand '{line}'"))),
     }
+}
+
+/// What there is by what the process was told.
+#[derive(Default)]
+struct Told {
+    farm: Option<Farm>,
+    outage: Option<Outage>,
 }
 
 /// All servers of an app.

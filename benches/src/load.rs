@@ -38,7 +38,11 @@ use crate::server::Server;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a load once, for so long where it has no end of its own.
-pub(crate) async fn run(load: Load, server: &Server, time: Duration) -> Result<Sample, Failure> {
+pub(crate) async fn run(
+    load: Load,
+    server: &mut Server,
+    time: Duration,
+) -> Result<Sample, Failure> {
     match load {
         Load::Stream(stream) => stream::run(stream, server, time).await,
         Load::Scripts { stream, script } => scripts::run(stream, script, server, time).await,
@@ -53,6 +57,7 @@ pub(crate) async fn run(load: Load, server: &Server, time: Duration) -> Result<S
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
         Load::Farm(load) => farm::run(load, server, time).await,
         Load::Reach { connections, messages } => farm::reach(connections, messages, server).await,
+        Load::Outage { servers, away } => farm::outage(servers, away, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
 }

@@ -74,8 +74,8 @@ impl Measure {
     }
 
     async fn once(&self, scenario: &Scenario, candidate: &Candidate) -> Result<Sample, Failure> {
-        let server = candidate.start(scenario.load.payload_bytes())?;
-        let sample = load::run(scenario.load, &server, self.time).await;
+        let mut server = candidate.start(scenario.load.payload_bytes())?;
+        let sample = load::run(scenario.load, &mut server, self.time).await;
         sample.map_err(|cause| failure(scenario, candidate, cause))
     }
 
@@ -84,8 +84,8 @@ impl Measure {
         scenario: &Scenario,
         candidate: &Candidate,
     ) -> Result<f64, Failure> {
-        let server = candidate.start(scenario.load.payload_bytes())?.traced();
-        let sample = load::run(scenario.load, &server, TRACED_TIME.min(self.time)).await;
+        let mut server = candidate.start(scenario.load.payload_bytes())?.traced();
+        let sample = load::run(scenario.load, &mut server, TRACED_TIME.min(self.time)).await;
         let sample = sample.map_err(|cause| failure(scenario, candidate, cause))?;
         Ok(sample.get(Figure::Calls).unwrap_or(0.0))
     }
@@ -99,8 +99,8 @@ impl Measure {
         let mut samples = Vec::new();
         for round in 0..self.rounds {
             show_progress(&format!("highest rate {}/{}", round + 1, self.rounds));
-            let server = self.candidates[0].start(OPEN_LOOP.payload_bytes)?;
-            samples.push(load::run(Load::Stream(OPEN_LOOP), &server, self.time).await?);
+            let mut server = self.candidates[0].start(OPEN_LOOP.payload_bytes)?;
+            samples.push(load::run(Load::Stream(OPEN_LOOP), &mut server, self.time).await?);
         }
         let deliveries = sample::median(&samples).get(Figure::Rate).unwrap_or(0.0);
         Ok(*self.highest_rate.insert(deliveries / OPEN_LOOP.receivers(0) as f64))

@@ -53,6 +53,8 @@ pub(crate) enum Load {
     Farm(Farm),
     /// Messages to all connections of one server, over a backplane and by a broker in its process.
     Reach { connections: usize, messages: usize },
+    /// Web servers whose server is killed and comes back after so long.
+    Outage { servers: usize, away: Duration },
 }
 
 /// A stream of messages.
@@ -127,7 +129,8 @@ impl Load {
             | Self::Storm { .. }
             | Self::Subscriptions(_)
             | Self::Farm(_)
-            | Self::Reach { .. } => false,
+            | Self::Reach { .. }
+            | Self::Outage { .. } => false,
         }
     }
 
@@ -138,7 +141,8 @@ impl Load {
 
     /// Whether it takes a processor beside the server's.
     pub(crate) fn needs_processor(self) -> bool {
-        self.is_by_clock() || matches!(self, Self::Farm(_) | Self::Reach { .. })
+        let is_of_farm = matches!(self, Self::Farm(_) | Self::Reach { .. } | Self::Outage { .. });
+        self.is_by_clock() || is_of_farm
     }
 
     /// Whether its system calls are of interest, for each message.
@@ -157,6 +161,7 @@ impl Load {
             }
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
+            Self::Outage { servers, .. } => 2 * servers,
             Self::Farm(farm) => farm.connections + farm.servers + 1,
             Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::Reach { .. } => 2,
         }

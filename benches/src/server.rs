@@ -29,6 +29,8 @@ pub(crate) struct Candidate {
 
 /// One that runs.
 pub(crate) struct Server {
+    candidate: Candidate,
+    words: Vec<String>,
     child: Child,
     pub(crate) port: u16,
     /// Whether the round is for counting system calls.
@@ -63,35 +65,62 @@ impl Candidate {
                 word.replace("{payload}", &payload_bytes.to_string())
             })
             .collect();
-        let failure = |reason: String| Failure::Server { name: self.name.clone(), reason };
-        let child = Command::new(&words[0])
+        let child = self.spawn(&words)?;
+        let candidate = self.clone();
+        let mut server = Server { candidate, words, child, port, is_traced: false };
+        server.accepts()?;
+        Ok(server)
+    }
+
+    fn spawn(&self, words: &[String]) -> Result<Child, Failure> {
+        Command::new(&words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| failure(format!("'{}' cannot be started: {error}", words[0])))?;
-        let mut server = Server { child, port, is_traced: false };
-        let deadline = Instant::now() + START_TIME_MAX;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(failure(format!("'{}' ended: {status}", words.join(" "))));
-            }
-            if Instant::now() > deadline {
-                return Err(failure(format!("'{}' accepts nothing", words.join(" "))));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        match self.is_pinned {
-            true => server.pin(&[SERVER_CPU])?,
-            // It has inherited the load's.
-            false => server.pin(&Vec::from_iter(0..machine::processors()))?,
-        }
-        Ok(server)
+            .map_err(|error| self.failure(format!("'{}' cannot be started: {error}", words[0])))
+    }
+
+    fn failure(&self, reason: String) -> Failure {
+        Failure::Server { name: self.name.clone(), reason }
     }
 }
 
 impl Server {
+    /// Waits until it accepts, and keeps it where it belongs.
+    fn accepts(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + START_TIME_MAX;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let command = self.words.join(" ");
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.candidate.failure(format!("'{command}' ended: {status}")));
+            }
+            if Instant::now() > deadline {
+                return Err(self.candidate.failure(format!("'{command}' accepts nothing")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match self.candidate.is_pinned {
+            true => self.pin(&[SERVER_CPU])?,
+            // It has inherited the load's.
+            false => self.pin(&Vec::from_iter(0..machine::processors()))?,
+        }
+        Ok(())
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(|_| ())
+    }
+
+    /// Starts it on the same port after it was killed, and waits until it accepts.
+    pub(crate) fn start_again(&mut self) -> Result<(), Failure> {
+        self.child = self.candidate.spawn(&self.words)?;
+        self.accepts()
+    }
+
     /// Makes this round one that counts system calls.
     pub(crate) fn traced(mut self) -> Self {
         self.is_traced = true;

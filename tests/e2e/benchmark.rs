@@ -45,7 +45,7 @@ async fn connections_that_come_and_go_are_measured_on_our_broker() {
 
 #[tokio::test]
 async fn backplanes_are_measured_beside_the_broker_itself() {
-    let made = measure(&["ours"], &["farm", "reach"]).await;
+    let made = measure(&["ours"], &["farm", "reach", "outage"]).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for figure in [
         "farm,ours,1,backplane_cpu_per_delivery,",
@@ -54,6 +54,7 @@ async fn backplanes_are_measured_beside_the_broker_itself() {
         "reach,ours,1,p50,",
         "reach,ours,1,broker_p99,",
         "reach,ours,1,to_broker,",
+        "outage,ours,1,max,",
     ] {
         assert!(raw.contains(figure), "{raw}");
     }

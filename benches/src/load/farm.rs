@@ -104,6 +104,27 @@ pub(super) async fn reach(
     Ok(sample.and(Figure::ToBroker, ratio))
 }
 
+/// Kills the server under as many web servers and starts it again after so long, and measures how
+/// long they take to hear it again.
+pub(super) async fn outage(
+    servers: usize,
+    away: Duration,
+    server: &mut Server,
+) -> Result<Sample, Failure> {
+    let process = candidates::farm(server.port)?.start(0)?;
+    let mut control = Control::connect(&process).await?;
+    control.ask(&format!("join {servers}")).await?;
+    server.kill()?;
+    control.ask("notice").await?;
+    tokio::time::sleep(away).await;
+    server.start_again()?;
+    let mut took = histogram();
+    for nanos in control.ask("recover").await? {
+        took.saturating_record(nanos as u64);
+    }
+    Ok(Sample::default().and_latency(Phase::Whole, &took))
+}
+
 /// Leads the process of a farm.
 struct Control(BufStream<TcpStream>);
 

@@ -94,6 +94,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     FARM,
     REACH,
+    OUTAGE,
     Scenario {
         name: "storm",
         title: "10,000 connections that subscribe to 20 channels each",
@@ -174,6 +175,15 @@ const REACH: Scenario = Scenario {
     load: Load::Reach { connections: 10_000, messages: 100 },
     figure: Figure::Latency(Phase::Whole, Quantile::P50),
     is_extra: false,
+};
+
+const OUTAGE: Scenario = Scenario {
+    name: "outage",
+    title: "until the last of 50 servers hears again after their server was away for two seconds",
+    // Long enough for all pauses between attempts to have grown.
+    load: Load::Outage { servers: 50, away: Duration::from_secs(2) },
+    figure: Figure::Latency(Phase::Whole, Quantile::Max),
+    is_extra: true,
 };
 
 const fn stream(name: &'static str, title: &'static str, stream: Stream) -> Scenario {
