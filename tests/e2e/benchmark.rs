@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use harness::{DEADLINE, Process, bench_bin, broker_bin};
 
@@ -45,7 +46,7 @@ async fn connections_that_come_and_go_are_measured_on_our_broker() {
 
 #[tokio::test]
 async fn backplanes_are_measured_beside_the_broker_itself() {
-    let made = measure(&["ours"], &["farm", "reach", "outage"]).await;
+    let made = measure(&["ours"], &["farm", "reach"]).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for figure in [
         "farm,ours,1,backplane_cpu_per_delivery,",
@@ -54,10 +55,16 @@ async fn backplanes_are_measured_beside_the_broker_itself() {
         "reach,ours,1,p50,",
         "reach,ours,1,broker_p99,",
         "reach,ours,1,to_broker,",
-        "outage,ours,1,max,",
     ] {
         assert!(raw.contains(figure), "{raw}");
     }
+}
+
+#[tokio::test]
+async fn an_outage_is_measured() {
+    let made = measure(&["ours"], &["outage"]).await;
+    let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
+    assert!(raw.contains("outage,ours,1,max,"), "{raw}");
 }
 
 /// What a measurement has left.
@@ -71,6 +78,9 @@ impl Made {
     }
 }
 
+/// The tool is not optimized here, and opens thousands of connections on a machine that is busy.
+const TIME_MAX: Duration = Duration::from_secs(300);
+
 /// Measures for two very short rounds.
 async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -79,7 +89,7 @@ async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
     command.args(["--rounds", "2", "--seconds", "0.05"]);
     command.args(servers.iter().flat_map(|server| ["--only", server]));
     command.args(scenarios.iter().flat_map(|scenario| ["--scenario", scenario]));
-    let finished = Process::start(&mut command).finish(DEADLINE * 6).await;
+    let finished = Process::start(&mut command).finish(TIME_MAX).await;
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     Made(dir)
 }
