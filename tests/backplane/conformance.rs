@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backplane::{Backplane, Disconnect, GroupError, Received, Target};
 use broker::Broker;
-use harness::{Cluster, DEADLINE, Sentinel, Server, within};
+use harness::{Cluster, SLOW_DEADLINE, Sentinel, Server, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
@@ -142,7 +142,8 @@ async fn nobody_answers_for_who_is_not_there(bus: &Bus) {
     let mut options = options();
     options.ack_timeout = Duration::from_millis(300);
     let one = bus.join_with("absent", options).await;
-    let error = within(DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
+    let error =
+        within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
     assert!(matches!(error, GroupError::NoAnswer { .. }), "{error:?}");
     assert!(error.to_string().contains("'nobody'"), "{error}");
 }
@@ -151,7 +152,7 @@ async fn connections_are_ended_from_any_server(bus: &Bus) {
     let (one, two) = pair(bus, "abort").await;
     let mut bob = two.attach("bob", None);
     one.abort("bob").await.expect("ended");
-    assert_eq!(within(DEADLINE, bob.recv()).await.expect_err("it ended"), Disconnect::Aborted);
+    assert_eq!(within(SLOW_DEADLINE, bob.recv()).await.expect_err("it ended"), Disconnect::Aborted);
 }
 
 async fn who_comes_back_continues_on_any_server(bus: &Bus) {
@@ -194,7 +195,7 @@ async fn who_comes_back_too_late_is_told(bus: &Bus) {
     }
     receive(&mut ann, 10).await;
     let mut late = one.attach_at("late", None, &[], cursor);
-    let first = within(DEADLINE, late.recv_or_gap()).await.expect("attached");
+    let first = within(SLOW_DEADLINE, late.recv_or_gap()).await.expect("attached");
     assert!(matches!(first, Received::Gap(gap) if gap.count() >= 5), "{first:?}");
     assert_eq!(receive(&mut late, 5).await, [6, 7, 8, 9, 10]);
 }
@@ -209,7 +210,7 @@ async fn who_moves_on_is_attached_only_there(bus: &Bus) {
             // The server that it leaves has not noticed yet.
             let mut left = ann;
             ann = to.attach_at("ann", None, &[], left.cursor());
-            let end = within(DEADLINE, left.recv()).await.expect_err("it ended");
+            let end = within(SLOW_DEADLINE, left.recv()).await.expect_err("it ended");
             assert_eq!(end, Disconnect::Replaced);
             from.join("ann", "room").await.expect("joined");
             send(from, Target::group("room"), round).await;
@@ -246,9 +247,12 @@ async fn a_probe_comes_back_and_is_counted(bus: &Bus) {
 async fn after_a_shutdown_nothing_is_sent(bus: &Bus) {
     let one = bus.join("shutdown").await;
     let mut ann = one.attach("ann", None);
-    within(DEADLINE, one.clone().shutdown()).await;
-    assert_eq!(within(DEADLINE, ann.recv()).await.expect_err("it ended"), Disconnect::Shutdown);
-    let sent = within(DEADLINE, one.send(Target::all(), crate::farm::invocation(1))).await;
+    within(SLOW_DEADLINE, one.clone().shutdown()).await;
+    assert_eq!(
+        within(SLOW_DEADLINE, ann.recv()).await.expect_err("it ended"),
+        Disconnect::Shutdown
+    );
+    let sent = within(SLOW_DEADLINE, one.send(Target::all(), crate::farm::invocation(1))).await;
     assert!(sent.is_err());
     assert!(!one.health().is_ready);
 }

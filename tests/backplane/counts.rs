@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, Received, Target};
-use harness::{DEADLINE, Fault, Proxy, within};
+use harness::{Fault, Proxy, SLOW_DEADLINE, eventually_within, within};
 
 use super::server;
 use crate::farm::{
@@ -46,7 +46,7 @@ async fn it_is_lifted_again_so_that_cursors_go_on() {
     let before = counter(&mut client).await;
     client.command(&["DEL", APP]).await;
     send(&one, Target::all(), 10).await;
-    harness::eventually(async || counter(&mut client).await >= before).await;
+    eventually_within(SLOW_DEADLINE, async || counter(&mut client).await >= before).await;
     send(&one, Target::all(), 11).await;
     assert_eq!(receive(&mut ann, 2).await, [10, 11]);
     let mut back = one.attach_at("back", None, &[], cursor);
@@ -63,7 +63,7 @@ async fn one_that_is_no_number_is_told_and_does_no_harm() {
     let mut client = server.client().await;
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "a word"]).await;
-    let sent = within(DEADLINE, one.send(Target::all(), invocation(2))).await;
+    let sent = within(SLOW_DEADLINE, one.send(Target::all(), invocation(2))).await;
     let error = sent.expect_err("it cannot be counted").to_string();
     assert!(error.contains("not an integer"), "{error}");
     client.command(&["DEL", APP]).await;
@@ -226,7 +226,7 @@ async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
 async fn is_told(connection: &mut Connection, end: u64) -> bool {
     let mut is_told = false;
     loop {
-        match within(DEADLINE, connection.recv_or_gap()).await.expect("attached") {
+        match within(SLOW_DEADLINE, connection.recv_or_gap()).await.expect("attached") {
             Received::Invocation(invocation) if number(&invocation) == end => return is_told,
             Received::Gap(_) => is_told = true,
             _ => {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backplane::{Invocation, State, Target};
 use broker::{Broker, Config, ReplayRule, Server};
-use harness::{Client, eventually};
+use harness::{Client, SLOW_DEADLINE, eventually_within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
 use crate::talk::Talk;
@@ -100,7 +100,7 @@ async fn cursors_go_on_when_a_counter_was_lost() {
         let counter = client.command(&["GET", APP]).await;
         counter.text().parse::<u64>().expect("a number") > 100_000
     };
-    eventually(lifted).await;
+    eventually_within(SLOW_DEADLINE, lifted).await;
     send(&one, Target::all(), 4).await;
     let mut back = one.attach_at("back", None, &[], cursor);
     assert_eq!(receive(&mut ann, 4).await, [1, 2, 3, 4]);

@@ -93,7 +93,7 @@ async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let slot = cluster.begin_to_move_slot(APP).await;
-    let sending = send_at_once(&one, 1..20);
+    let sending = send_at_once(&one, Target::all(), 1..20);
     let moving = async {
         is_disconnected(&one).await;
         cluster.finish_moving(APP, slot).await;
@@ -141,7 +141,7 @@ async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
     let mut client = server.client().await;
     // Nobody listens there, so it stays as it is.
     client.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
-    let sending = send_at_once(&one, 1..20);
+    let sending = send_at_once(&one, Target::all(), 1..20);
     let promoting = async {
         is_disconnected(&one).await;
         client.command(&["REPLICAOF", "NO", "ONE"]).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backplane::{Backplane, Connection, Event, Invocation, Options, State, Target};
 use broker::Broker;
 use futures_util::future::try_join_all;
-use harness::{DEADLINE, SLOW_DEADLINE, eventually_within, within};
+use harness::{SLOW_DEADLINE, eventually_within, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinHandle, JoinSet};
@@ -67,8 +67,8 @@ pub(crate) async fn send(backplane: &Backplane, target: Target, number: u64) {
 }
 
 /// Sends all these numbers without waiting for one before the next.
-pub(crate) async fn send_at_once(backplane: &Backplane, numbers: Range<u64>) {
-    let sends = numbers.map(|number| backplane.send(Target::all(), invocation(number)));
+pub(crate) async fn send_at_once(backplane: &Backplane, target: Target, numbers: Range<u64>) {
+    let sends = numbers.map(|number| backplane.send(target.clone(), invocation(number)));
     within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn number(invocation: &Invocation) -> u64 {
 pub(crate) async fn receive(connection: &mut Connection, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.len() < count {
-        let invocation = within(DEADLINE, connection.recv()).await.expect("attached");
+        let invocation = within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
         numbers.push(number(&invocation));
     }
     numbers

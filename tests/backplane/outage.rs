@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backplane::{Backplane, Disconnect, Invocation, SendError, Target};
 use futures_util::StreamExt;
-use harness::{DEADLINE, Fault, Proxy, SLOW_DEADLINE, Server, within};
+use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 
 use super::server;
 use crate::farm::{
@@ -123,13 +123,13 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
     impatient.queue.age = Duration::from_millis(200);
     impatient.queue.messages = 2;
     // A probe would take a place in the queue.
-    impatient.probe_interval = 10 * DEADLINE;
+    impatient.probe_interval = 10 * SLOW_DEADLINE;
     let one = join_with(&server.url(), APP, impatient).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
-    let outcomes = within(DEADLINE, futures_util::future::join_all(sends)).await;
+    let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
     assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
     let Err(error @ SendError::Disconnected { reason }) = &outcomes[1] else {
         panic!("{outcomes:?}")
@@ -148,14 +148,14 @@ async fn what_waits_is_limited_in_bytes_too() {
     let mut narrow = options();
     narrow.queue.bytes = 1000;
     narrow.queue.age = Duration::from_millis(200);
-    narrow.probe_interval = 10 * DEADLINE;
+    narrow.probe_interval = 10 * SLOW_DEADLINE;
     let one = join_with(&server.url(), APP, narrow).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
     let large = || Invocation::new("large", ["x".repeat(600)]).expect("an array");
     let sends = (0..2).map(|_| one.send(Target::all(), large()));
-    let outcomes = within(DEADLINE, futures_util::future::join_all(sends)).await;
+    let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
     let Err(error @ SendError::QueueFull { messages: 1, .. }) = &outcomes[1] else {
         panic!("{outcomes:?}")
     };
@@ -232,7 +232,7 @@ async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
 /// it, and once for what is queued after that.
 async fn nothing_is_sent_any_more(backplane: &Backplane) {
     for _ in 0..2 {
-        let sent = within(DEADLINE, backplane.send(Target::all(), invocation(0))).await;
+        let sent = within(SLOW_DEADLINE, backplane.send(Target::all(), invocation(0))).await;
         sent.expect_err("nobody takes it");
     }
 }

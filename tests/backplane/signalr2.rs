@@ -4,7 +4,7 @@
 //! our code.
 
 use backplane::{Disconnect, Event, Gap, Received, Target};
-use harness::{Client, DEADLINE, Server, eventually, within};
+use harness::{Client, SLOW_DEADLINE, Server, eventually_within, within};
 
 use super::server;
 use crate::farm::{is_ready, join, options, receive, send};
@@ -38,7 +38,7 @@ async fn ours_hears_what_signalr_says_and_answers() {
     say.extend(TICKS);
     assert_eq!(say.len(), 107);
     eval(&mut theirs, &say).await;
-    let invocation = within(DEADLINE, connection.recv()).await.expect("attached");
+    let invocation = within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
     assert_eq!((invocation.method(), invocation.arguments().get()), ("say", r#"["hi"]"#));
 
     let mut join_room = b"\xED\0\0\0\x01\0\0\0\x24".to_vec();
@@ -69,7 +69,7 @@ async fn ours_hears_what_signalr_says_and_answers() {
             }
         }
     };
-    within(DEADLINE, acknowledged).await;
+    within(SLOW_DEADLINE, acknowledged).await;
 
     send(&ours, Target::group("room"), 7).await;
     assert_eq!(receive(&mut connection, 1).await, [7]);
@@ -94,7 +94,7 @@ async fn commands_of_signalr_are_carried_out_and_acknowledged() {
     send(&ours, Target::all(), 3).await;
     assert_eq!(receive(&mut connection, 3).await, [1, 1, 3]);
     theirs.command(r#""Abort""#, None).await;
-    let end = within(DEADLINE, connection.recv()).await.expect_err("it ended");
+    let end = within(SLOW_DEADLINE, connection.recv()).await.expect_err("it ended");
     assert_eq!(end, Disconnect::Aborted);
 }
 
@@ -124,7 +124,7 @@ async fn signalr_hears_what_ours_says() {
     let mut ears = server.client().await;
     ears.subscribe(&[APP]).await;
     let mut options = options();
-    options.probe_interval = DEADLINE * 10;
+    options.probe_interval = 10 * SLOW_DEADLINE;
     let ours = crate::farm::join_with(&server.url(), APP, options).await;
     is_ready(&ours).await;
     let (id, probe) = payload(&mut ears).await;
@@ -182,7 +182,7 @@ async fn what_somebody_else_publishes_is_passed_over() {
     eval(&mut client, &foreign).await;
     send(&ours, Target::all(), 1).await;
     assert_eq!(receive(&mut ann, 1).await, [1]);
-    eventually(async || ours.health().is_ready).await;
+    eventually_within(SLOW_DEADLINE, async || ours.health().is_ready).await;
     assert_eq!(ours.health().lost, 0);
 }
 
@@ -191,7 +191,7 @@ async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     let server = server(&[]).await;
     // A probe in between would move the place.
     let mut options = options();
-    options.probe_interval = DEADLINE * 10;
+    options.probe_interval = 10 * SLOW_DEADLINE;
     let ours = crate::farm::join_with(&server.url(), APP, options).await;
     is_ready(&ours).await;
     let mut ann = ours.attach("ann", None);
@@ -205,11 +205,11 @@ async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     client.command(&["DEL", APP]).await;
     send(&ours, Target::all(), 5).await;
     assert_eq!(receive(&mut ann, 1).await, [5]);
-    let event = within(DEADLINE, events.recv()).await.expect("an event");
+    let event = within(SLOW_DEADLINE, events.recv()).await.expect("an event");
     assert!(matches!(event, Event::Restarted { id: 1, .. }), "{event}");
     // A cursor of that moment may have seen any part of what came since, and hears of it.
     let mut back = ours.attach_at("back", None, &[], cursor);
-    let gap = within(DEADLINE, back.recv_or_gap()).await.expect("attached");
+    let gap = within(SLOW_DEADLINE, back.recv_or_gap()).await.expect("attached");
     assert!(matches!(gap, Received::Gap(Gap { from: 1, .. })), "{gap:?}");
     send(&ours, Target::all(), 6).await;
     assert_eq!(receive(&mut back, 1).await, [6]);
@@ -277,7 +277,7 @@ impl Signalr {
         // After two lengths.
         let acknowledged =
             async { while !payload(&mut self.ears).await.1[8..].starts_with(&ack) {} };
-        within(DEADLINE, acknowledged).await;
+        within(SLOW_DEADLINE, acknowledged).await;
     }
 }
 

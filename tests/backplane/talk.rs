@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, Received, Target};
-use harness::{Client, SLOW_DEADLINE, eventually, eventually_within, within};
+use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 use tokio::task::JoinHandle;
 
 use crate::farm::{events, invocation, metrics, number};
@@ -76,7 +76,7 @@ impl Talk {
         }
         for Member { backplane, start, .. } in self.members.iter() {
             if start.get().is_none() {
-                eventually(async || Stand::of(backplane).is_some()).await;
+                eventually_within(SLOW_DEADLINE, async || Stand::of(backplane).is_some()).await;
                 start.get_or_init(|| Stand::of(backplane).expect("it has heard something"));
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use broker::Broker;
-use harness::{Client, Server, Value, eventually};
+use harness::{Client, SLOW_DEADLINE, Server, Value, eventually_within};
 use tokio::sync::Mutex;
 
 use crate::ledger::{Entry, Ledger};
@@ -100,7 +100,7 @@ impl Witness {
             Entry::Number(_) => None,
         });
         let last_told = last_told.max().unwrap_or_default();
-        eventually(async || {
+        eventually_within(SLOW_DEADLINE, async || {
             let notes = self.notes.lock().await;
             notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_told)
         })

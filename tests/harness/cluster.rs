@@ -3,13 +3,11 @@
 //! One whose network can fail has a relay before each node. Its nodes do not say on which address
 //! they are, so clients stay on the one that they have come by: with or without a relay.
 
-use std::time::Duration;
-
 use crate::client::Client;
 use crate::port::free_port;
 use crate::proxy::{FAR, Proxy};
 use crate::server::{Kind, Server};
-use crate::wait::{DEADLINE, eventually_within};
+use crate::wait::{SLOW_DEADLINE, eventually_within};
 
 /// Three masters that share all slots.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ impl Cluster {
                 "--cluster-port",
                 &bus_port,
                 "--cluster-node-timeout",
-                "2000",
+                "5000",
             ];
             let arguments = [&arguments[..], more].concat();
             nodes.push((Server::start(Kind::Redis, &arguments).await, bus_port));
@@ -80,7 +78,7 @@ impl Cluster {
         let cluster = Self { nodes, network: Vec::new() };
         for node in &cluster.nodes {
             let mut client = node.client().await;
-            eventually_within(3 * DEADLINE, async || {
+            eventually_within(SLOW_DEADLINE, async || {
                 let info = client.command(&["CLUSTER", "INFO"]).await.text().to_owned();
                 let knows_all = info.contains("cluster_known_nodes:3");
                 knows_all && info.contains("cluster_state:ok")
@@ -140,7 +138,7 @@ impl Cluster {
         self.nodes[node].restart().await;
         for node in &self.nodes {
             let mut client = node.client().await;
-            eventually_within(3 * DEADLINE, async || {
+            eventually_within(SLOW_DEADLINE, async || {
                 let info = client.command(&["CLUSTER", "INFO"]).await;
                 info.text().contains("cluster_state:ok")
             })
@@ -193,7 +191,7 @@ impl Cluster {
         // The third hears of it from the others.
         let port = self.nodes[to].port().to_string();
         let mut other = self.nodes[(from + 2) % NODES].client().await;
-        eventually_within(DEADLINE + Duration::from_secs(10), async || {
+        eventually_within(SLOW_DEADLINE, async || {
             let reply = other.command(&["GET", channel]).await;
             reply.is_error() && reply.text().ends_with(&port)
         })

@@ -13,7 +13,7 @@ use crate::port::free_port;
 use crate::process::Process;
 use crate::proxy::{FAR, Proxy};
 use crate::server::{Kind, Server};
-use crate::wait::{DEADLINE, eventually_within};
+use crate::wait::{SLOW_DEADLINE, eventually_within};
 
 /// Two servers of which one is the master, as long as it lives.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Sentinel {
         let process = Process::start(&mut command);
         let servers = vec![master, replica];
         let sentinel = Self { servers, network, port, _process: process, _dir: dir };
-        eventually_within(3 * DEADLINE, async || sentinel.knows_the_replica().await).await;
+        eventually_within(SLOW_DEADLINE, async || sentinel.knows_the_replica().await).await;
         sentinel
     }
 
@@ -150,7 +150,7 @@ impl Sentinel {
     /// When it does not become master within the deadline.
     pub async fn has_left(&self, port: u16) {
         let other = self.servers.iter().find(|server| server.port() != port).expect("two servers");
-        eventually_within(3 * DEADLINE, async || {
+        eventually_within(SLOW_DEADLINE, async || {
             // A server that changes its role closes all connections.
             let mut client = other.client().await;
             client.send(&["ROLE"]).await;

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::port::free_port;
 use crate::process::{Process, command};
 use crate::program::broker_bin;
-use crate::wait::{DEADLINE, eventually_within};
+use crate::wait::{SLOW_DEADLINE, eventually_within};
 
 /// A server process, listening on a port of its own.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Server {
     /// Waits until it answers `PING`, with whatever reply.
     async fn ready(&mut self) {
         let (port, process) = (self.port, &mut self.process);
-        eventually_within(3 * DEADLINE, || {
+        eventually_within(SLOW_DEADLINE, || {
             assert!(!process.is_over(), "the server ended\n{}", process.transcript());
             answers(port)
         })

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long a test waits for what normally takes milliseconds, on a machine that may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a test waits for browsers, Node.js and other programs that are slow to start.
+/// How long a test waits for browsers, Node.js and other programs that are slow to start, and for what
+/// many programs do together.
 pub const SLOW_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Returns what the future gives.
