@@ -22,7 +22,7 @@ use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
 use crate::health::Pulse;
 use crate::metrics::Metrics;
-use crate::store::{Arrival, History};
+use crate::store::{Arrival, History, LEAP_MAX};
 
 /// Takes what comes over the bus.
 #[derive(Debug)]
@@ -104,6 +104,13 @@ impl Receiver {
             }
             sleep(ROOM_INTERVAL).await;
         }
+    }
+
+    /// Returns whether a payload tells by its id that there were others before it, which have not
+    /// arrived.
+    pub(crate) fn misses_before(&self, payload: &[u8]) -> bool {
+        let ids = self.connections.last().zip(Signalr2::id(payload));
+        ids.is_some_and(|(last, id)| id > last + 1 && id <= last.saturating_add(LEAP_MAX))
     }
 
     /// Delivers one payload that was fetched after it had been missed.

@@ -168,6 +168,21 @@ async fn what_is_fetched_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
+async fn what_a_server_forgot_to_say_is_fetched_before_what_it_says_next() {
+    let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
+    listener.comes_back().await;
+    listener.network.set(Fault::Deaf);
+    listener.publish_many(5).await;
+    // Nothing tells that these have come and gone but the next one.
+    let network = &listener.network;
+    eventually_within(SLOW_DEADLINE, async || network.swallowed() > 0).await;
+    listener.network.set(Fault::None);
+    listener.publish().await;
+    assert_eq!(receive(&mut listener.connection, 6).await, [2, 3, 4, 5, 6, 7]);
+    assert_eq!(listener.backplane.health().lost, 0);
+}
+
+#[tokio::test]
 async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_same() {
     let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.publish().await;

@@ -23,8 +23,15 @@ use tokio::time::sleep;
 pub struct Proxy {
     port: u16,
     network: watch::Sender<Network>,
-    made: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
+}
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicUsize,
+    swallowed: AtomicUsize,
 }
 
 /// What is wrong with the network.
@@ -88,9 +95,9 @@ impl Proxy {
             listener.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let own_port = listener.local_addr().expect("it is bound").port();
         let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0, server: port });
-        let made = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, network.clone(), made.clone()));
-        Self { port: own_port, network, made, task }
+        let counts = Arc::<Counts>::default();
+        let task = tokio::spawn(accept(listener, network.clone(), counts.clone()));
+        Self { port: own_port, network, counts, task }
     }
 
     /// Returns the port to connect to.
@@ -115,7 +122,12 @@ impl Proxy {
 
     /// Returns how many connections were made so far.
     pub fn made(&self) -> usize {
-        self.made.load(Ordering::Relaxed)
+        self.counts.made.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many times so far it kept something to itself that it should have carried.
+    pub fn swallowed(&self) -> usize {
+        self.counts.swallowed.load(Ordering::Relaxed)
     }
 }
 
@@ -125,28 +137,33 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, network: watch::Sender<Network>, made: Arc<AtomicUsize>) {
+async fn accept(listener: TcpListener, network: watch::Sender<Network>, counts: Arc<Counts>) {
     while let Ok((client, _)) = listener.accept().await {
-        made.fetch_add(1, Ordering::Relaxed);
-        let network = network.subscribe();
+        counts.made.fetch_add(1, Ordering::Relaxed);
+        let (network, counts) = (network.subscribe(), counts.clone());
         tokio::spawn(async move {
             let port = network.borrow().server;
             // A server that is away is a connection that is closed at once.
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
-            relay(client, server, network).await;
+            relay(client, server, network, &counts).await;
         });
     }
 }
 
 /// Relays until one side closes, or the network says so.
-async fn relay(client: TcpStream, server: TcpStream, network: watch::Receiver<Network>) {
+async fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    network: watch::Receiver<Network>,
+    counts: &Counts,
+) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     let mut changes = network.clone();
     let cuts = changes.borrow().cuts;
     let closed = changes.wait_for(|network| network.fault == Fault::Closed || network.cuts != cuts);
-    let upwards = carry(&mut from_client, &mut to_server, network.clone(), false);
-    let downwards = carry(&mut from_server, &mut to_client, network, true);
+    let upwards = carry(&mut from_client, &mut to_server, network.clone(), false, counts);
+    let downwards = carry(&mut from_server, &mut to_client, network, true, counts);
     tokio::select! {
         _ = closed => {}
         _ = upwards => {}
@@ -159,6 +176,7 @@ async fn carry(
     to: &mut (impl AsyncWriteExt + Unpin),
     network: watch::Receiver<Network>,
     is_from_server: bool,
+    counts: &Counts,
 ) -> io::Result<()> {
     let mut chunk = vec![0; 64 * 1024];
     // A stream has no holes: one that has lost something carries nothing more.
@@ -171,6 +189,7 @@ async fn carry(
         let fault = network.borrow().fault;
         is_dead |= fault == Fault::BlackHole || fault == Fault::Half && is_from_server;
         if is_dead {
+            counts.swallowed.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         let has = |words: &[u8]| chunk[..count].windows(words.len()).any(|at| at == words);
@@ -180,6 +199,7 @@ async fn carry(
             _ => false,
         };
         if is_swallowed {
+            counts.swallowed.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         if let Fault::Delay(delay) = fault {

@@ -140,6 +140,11 @@ impl Signalr2 {
         Ok(Arrived { id: payload.id, items: payload.messages })
     }
 
+    /// Returns the id of a payload, whatever else it holds.
+    pub(crate) fn id(payload: &[u8]) -> Option<u64> {
+        scaleout::split(payload).map(|(id, _)| id)
+    }
+
     fn item(&self, message: &Message<'_>) -> Result<Item, Malformed> {
         if message.is_ack {
             return Ok(Item::Ack { command_id: message.command_id.to_owned() });

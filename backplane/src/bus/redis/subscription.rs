@@ -112,7 +112,7 @@ impl Subscription {
             if failed + 1 < REPLAYS_MAX {
                 return Err(failure);
             }
-            warn!(%failure, "what was missed cannot be fetched");
+            warn!(%failure, "{NOT_FETCHED}");
         }
         self.failed_replays.store(0, Ordering::Relaxed);
         *self.remembered.lock() = now;
@@ -138,7 +138,10 @@ impl Subscription {
             tokio::select! {
                 value = wire.read() => match value {
                     Ok(value) => match self.heard(&value) {
-                        Heard::Message(payload) => self.take(payload, receiver),
+                        Heard::Message(payload) => {
+                            self.fetch_before(payload, receiver).await;
+                            self.take(payload, receiver);
+                        }
                         Heard::Confirmed => is_confirmed = true,
                         Heard::Alive => awaited = None,
                         // Even the reply that says we may not `PING` is a sign of life.
@@ -163,13 +166,38 @@ impl Subscription {
             // A connection that always has something would starve the other tasks of this process.
             consume_budget().await;
         };
-        // What has arrived is not lost with the connection that brought it.
+        // What has arrived is not lost with the connection that brought it. What the broker remembers
+        // comes with the next one.
         while let Ok(Some(value)) = wire.take() {
             if let Heard::Message(payload) = self.heard(&value) {
+                if self.is_to_be_fetched_before(payload, receiver) {
+                    break;
+                }
                 self.take(payload, receiver);
             }
         }
         failure
+    }
+
+    /// Fetches what is missing before a message that has just arrived: a server may forget that it
+    /// was subscribed to, and know it again when it is asked next, without anything else to see.
+    async fn fetch_before(&self, payload: &[u8], receiver: &Receiver) {
+        if !self.is_to_be_fetched_before(payload, receiver) {
+            return;
+        }
+        let fetched = receiver.metrics.recovered.get();
+        let outcome = replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
+        receiver.tell_fetched(fetched);
+        if let Err(failure) = outcome {
+            warn!(%failure, "{NOT_FETCHED}");
+        }
+        // What came meanwhile has not been looked at yet, so its silence says nothing.
+        let _ = self.suspicion.notified().now_or_never();
+    }
+
+    /// Returns whether something is missing before a message that the broker may remember.
+    fn is_to_be_fetched_before(&self, payload: &[u8], receiver: &Receiver) -> bool {
+        self.remembered.lock().is_some() && receiver.misses_before(payload)
     }
 
     fn take(&self, payload: &[u8], receiver: &Receiver) {
@@ -210,5 +238,6 @@ impl Subscription {
 
 /// How often what was missed is asked for without any of it coming.
 const REPLAYS_MAX: u32 = 3;
+const NOT_FETCHED: &str = "what was missed cannot be fetched";
 const UNSUBSCRIBED: &str = "the server ended the subscription";
 const DEAF: &str = "what was sent did not come back";

@@ -73,10 +73,8 @@ pub(super) fn read<'a, T>(
     payload: &'a [u8],
     each: impl Fn(Message<'a>) -> T,
 ) -> Result<Payload<T>, Malformed> {
-    let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ');
-    let (digits, body) = payload.split_at(space.ok_or(Malformed::NoId)?);
-    let mut reader = Reader { bytes: payload, at: payload.len() - body.len() + 1 };
-    let id = number(digits).filter(|id| *id <= ID_MAX).ok_or(Malformed::NoId)?;
+    let (id, at) = split(payload).ok_or(Malformed::NoId)?;
+    let mut reader = Reader { bytes: payload, at };
     let rest = reader.length("the length of the message")?;
     if rest != payload.len() - reader.at {
         return Err(reader.unexpected("as many bytes as the length says"));
@@ -95,6 +93,13 @@ pub(super) fn read<'a, T>(
         true => Ok(Payload { id, messages, ticks }),
         false => Err(reader.unexpected("the end")),
     }
+}
+
+/// Returns the id of a payload, and where its body begins.
+pub(super) fn split(payload: &[u8]) -> Option<(u64, usize)> {
+    let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ')?;
+    let id = number(&payload[..space]).filter(|id| *id <= ID_MAX)?;
+    Some((id, space + 1))
 }
 
 /// Returns the time of day as .NET counts it: 100 ns since the year 1.
