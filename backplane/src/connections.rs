@@ -4,7 +4,8 @@
 //! take what it gets is closed and told so; nothing is skipped silently.
 //!
 //! One lock holds the connections and the store together. So a connection that comes back gets what
-//! it missed and then what is new, without a hole and without anything twice.
+//! it missed and then what is new, without a hole and without anything twice. Whatever runs code of
+//! others (a reader that is woken, a line of the log) does so when it is let go.
 
 mod connection;
 mod mailbox;
@@ -16,9 +17,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
+use tracing::{Span, warn};
 
 pub use self::connection::{Connection, Disconnect, Received};
+use self::mailbox::Mailbox;
 pub(crate) use self::mailbox::Room;
 use self::table::Table;
 use crate::cursor::Cursor;
@@ -30,6 +34,10 @@ use crate::store::{Arrival, History, Store};
 #[derive(Debug)]
 pub(crate) struct Connections {
     table: Mutex<Table>,
+    /// Those that were closed for being slow.
+    slow: Counter,
+    /// Where that is told: a connection may notice it on a task of the application's.
+    span: Span,
 }
 
 /// What a connection is attached with.
@@ -73,8 +81,25 @@ impl Served {
 }
 
 impl Connections {
-    pub(crate) fn new(history: History) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::new(Table::new(Store::new(history))) })
+    pub(crate) fn new(history: History, slow: Counter, span: Span) -> Arc<Self> {
+        let table = Mutex::new(Table::new(Store::new(history)));
+        Arc::new(Self { table, slow, span })
+    }
+
+    /// Does what may close connections that are slow.
+    fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
+        let mut table = self.table.lock();
+        let outcome = act(&mut table);
+        let slow = table.take_slow();
+        drop(table);
+        slow.iter().for_each(|id| self.tell_slow(id));
+        outcome
+    }
+
+    #[cold]
+    fn tell_slow(&self, id: &str) {
+        self.slow.inc();
+        self.span.in_scope(|| warn!(connection = id, "closed a connection that fell behind"));
     }
 
     /// Attaches a connection. One that has the same id already is closed. After
@@ -86,12 +111,17 @@ impl Connections {
 
     /// Returns false if no such connection is attached.
     pub(crate) fn join(&self, id: &str, signal: &str) -> bool {
-        self.table.lock().join(id, signal)
+        self.with_table(|table| table.join(id, signal))
     }
 
     /// Returns false if no such connection is attached.
     pub(crate) fn leave(&self, id: &str, signal: &str) -> bool {
-        self.table.lock().leave(id, signal)
+        self.with_table(|table| table.leave(id, signal))
+    }
+
+    /// Queues what was left to the store.
+    fn refill(&self, mailbox: &Mailbox) {
+        self.with_table(|table| table.refill(mailbox));
     }
 
     /// Returns false if no such connection is attached.
@@ -126,15 +156,16 @@ impl Connections {
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
-        let mut table = self.table.lock();
-        let arrival = table.arrive(id, payload, coming);
-        if arrival.is_new() {
-            for message in messages {
-                let served = delivered(&message);
-                receivers += table.take(message, served, coming, &mut to_wake);
+        let arrival = self.with_table(|table| {
+            let arrival = table.arrive(id, payload, coming);
+            if arrival.is_new() {
+                for message in messages {
+                    let served = delivered(&message);
+                    receivers += table.take(message, served, coming, &mut to_wake);
+                }
             }
-        }
-        drop(table);
+            arrival
+        });
         to_wake.into_iter().for_each(Waker::wake);
         Delivered { arrival, receivers }
     }
@@ -143,10 +174,8 @@ impl Connections {
     /// that were.
     pub(crate) fn deliver(&self, message: &Addressed) -> (usize, Served) {
         let mut to_wake = Vec::new();
-        let mut table = self.table.lock();
-        let receivers = table.give(message, &mut to_wake);
-        let served = table.all();
-        drop(table);
+        let (receivers, served) =
+            self.with_table(|table| (table.give(message, &mut to_wake), table.all()));
         to_wake.into_iter().for_each(Waker::wake);
         (receivers, served)
     }
@@ -155,9 +184,10 @@ impl Connections {
     /// before can have seen a later one. Returns those that the others should have been told of
     /// before that, and were not.
     pub(crate) fn heard(&self, sent: Instant, id: u64) -> Vec<Attached> {
-        let mut table = self.table.lock();
-        table.heard(sent, id);
-        table.unannounced(sent)
+        self.with_table(|table| {
+            table.heard(sent, id);
+            table.unannounced(sent)
+        })
     }
 
     /// A message that was sent while the subscription stood has this id.
@@ -173,7 +203,7 @@ impl Connections {
     /// Takes note that the counter went back, and gave out ids up to this, while the subscription
     /// was away. Returns what is missing, if that was not known.
     pub(crate) fn missed_anew(&self, to: u64) -> Option<Gap> {
-        self.table.lock().missed_anew(to)
+        self.with_table(|table| table.missed_anew(to))
     }
 
     /// Returns the id that arrived last.

@@ -48,7 +48,9 @@
 //! | warn | `a probe did not come back`: it is deaf, and connects anew | `deaf_for` |
 //! | error | `ids went back: the broker has lost its memory` | `last`, `id` |
 //! | warn | `the counter cannot be lifted after the broker lost its memory` | `reason` |
+//! | debug | `waiting for the other servers to tell the last id they know` | `last_id` |
 //! | warn | `skipped a payload whose id no broker has given` | `id` |
+//! | warn | `closed a connection that fell behind`: see [`Disconnect::SlowConnection`] | `connection`: its id |
 //! | debug | `an invocation was not sent`, `could not tell the other servers` | `error` |
 //! | debug | `a connection came back here` | `connection`: its id |
 //! | debug | `skipped what is no message` | `error`, `bytes` |
@@ -74,6 +76,7 @@
 //! | `backplane_duplicates_total` | messages that came twice and were dropped |
 //! | `backplane_unreadable_total` | payloads on the channel that are no messages |
 //! | `backplane_counter_restarts_total` | how often ids went back |
+//! | `backplane_slow_connections_total` | attached connections that were closed since they fell behind |
 //! | `backplane_round_trip_seconds` | a histogram: how long probes took through the broker and back |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     pub(crate) lost: Counter,
     pub(crate) recovered: Counter,
     pub(crate) restarts: Counter,
+    pub(crate) slow: Counter,
     pub(crate) connects: Family<Line, Counter>,
     pub(crate) connected: Gauge,
     pub(crate) round_trips: Histogram,
@@ -61,6 +62,7 @@ impl Default for Metrics {
             lost: Counter::default(),
             recovered: Counter::default(),
             restarts: Counter::default(),
+            slow: Counter::default(),
             connects: Family::default(),
             connected: Gauge::default(),
             round_trips: Histogram::new(ROUND_TRIPS),
@@ -80,7 +82,7 @@ impl Metrics {
         let registry = registry
             .sub_registry_with_prefix("backplane")
             .sub_registry_with_labels(app.into_iter());
-        let counters: [(&str, &str, &Counter<u64, AtomicU64>); 11] = [
+        let counters: [(&str, &str, &Counter<u64, AtomicU64>); 12] = [
             ("sent", "Messages that the broker took", &self.sent),
             ("send_failures", "Messages that it did not take", &self.failed),
             ("received", "Messages that came from the broker", &self.received),
@@ -96,6 +98,7 @@ impl Metrics {
             ("lost", "Messages of all kinds, probes included, in gaps that stayed", &self.lost),
             ("recovered", "Messages in gaps that were fetched", &self.recovered),
             ("counter_restarts", "How often ids went back", &self.restarts),
+            ("slow_connections", "Connections closed since they fell behind", &self.slow),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());

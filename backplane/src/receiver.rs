@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Coming, Connections, Disconnect, Room, Served};
@@ -67,15 +67,17 @@ impl Receiver {
         hub: &str,
         history: History,
         probe_interval: Duration,
+        span: &Span,
     ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
         let (to_say, to_send) = mpsc::unbounded_channel();
+        let metrics = Metrics::default();
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
-            connections: Connections::new(history),
+            connections: Connections::new(history, metrics.slow.clone(), span.clone()),
             acks: Arc::default(),
             pulse: Pulse::new(probe_interval),
-            metrics: Metrics::default(),
+            metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
             to_say,
@@ -334,7 +336,8 @@ mod tests {
 
     /// A receiver with connections of these names, and the payloads that it has missed.
     fn receiver() -> (Receiver, Vec<Bytes>) {
-        let (receiver, _) = Receiver::new("Hub", History::default(), Duration::from_secs(5));
+        let (receiver, _) =
+            Receiver::new("Hub", History::default(), Duration::from_secs(5), &Span::none());
         let invocation = Invocation::new("say", ["hi"]).unwrap();
         let source = || "another".to_owned();
         let bodies = receiver.dialect.invocation(source, &Target::all(), &invocation);

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backplane::{Backplane, Target};
+use backplane::{Backplane, Disconnect, Invocation, Target};
+use broker::{Broker, Config};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 use tracing::Level;
 
 use crate::farm::{
     invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics, options,
-    receive, send,
+    receive, send, send_at_once,
 };
 use crate::log::{Line, Log};
 
@@ -102,6 +103,161 @@ async fn what_is_fetched_and_what_is_odd_is_logged() {
 }
 
 #[tokio::test]
+async fn who_is_closed_for_being_slow_is_logged() {
+    let log = Log::begin();
+    let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
+    let network = Proxy::to(server.port()).await;
+    let address = format!("127.0.0.1:{}", network.port());
+    let mut forgetful = options();
+    forgetful.history.messages = 100;
+    let one = join_with(&format!("redis://{address}"), APP, forgetful).await;
+    let (mut at_once, mut later) = (one.attach("at once", None), one.attach("later", None));
+    is_ready(&one).await;
+    // The bus has more for it than it takes.
+    send_at_once(&one, Target::connection("at once"), 0..1025).await;
+    let line = first(&log, CLOSED, "at once").await;
+    assert_eq!((line.level, line.field("connection")), (Level::WARN, "at once"));
+    receive(&mut at_once, 1024).await;
+    assert_eq!(at_once.recv().await.expect_err("slow"), Disconnect::SlowConnection);
+
+    // It is to take from the store what it has missed, and there it is forgotten.
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    let two = join(&server.url(), APP).await;
+    send_at_once(&two, Target::connection("later"), 0..2000).await;
+    network.set(Fault::None);
+    eventually_within(SLOW_DEADLINE, async || one.health().recovered >= 2000).await;
+    receive(&mut later, 1024).await;
+    assert_eq!(later.recv().await.expect_err("slow"), Disconnect::SlowConnection);
+    let line = first(&log, CLOSED, "later").await;
+    assert_eq!((line.field("app"), line.field("server")), (APP, &*address), "{line:?}");
+}
+
+#[tokio::test]
+async fn what_an_app_is_refused_is_logged() {
+    let log = Log::begin();
+    let server = Server::ours(&[]).await;
+    let mut client = server.client().await;
+    client.command(&["ACL", "SETUSER", "ann", "on", ">a secret", "~*", "&*", "+@all"]).await;
+    let url = format!("redis://ann:a%20secret@127.0.0.1:{}", server.port());
+    let one = join(&url, APP).await;
+    is_ready(&one).await;
+    send(&one, Target::all(), 1).await;
+
+    client.command(&["ACL", "SETUSER", "ann", "-eval"]).await;
+    client.command(&["DEL", APP]).await;
+    let _ = one.send(Target::all(), invocation(2)).await;
+    eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_LIFTED).is_empty()).await;
+    client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
+    // One who may not lift it comes back all the same.
+    eventually_within(SLOW_DEADLINE, async || log.lines(NOT_LIFTED).len() >= 2).await;
+    for line in log.lines(NOT_LIFTED) {
+        assert_eq!(line.level, Level::WARN);
+        assert!(line.field("reason").starts_with("NOPERM"), "{line:?}");
+    }
+
+    client.command(&["ACL", "SETUSER", "ann", "off"]).await;
+    client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
+    for connection in ["subscription", "commands"] {
+        let line = first(&log, "backplane refused", connection).await;
+        assert_eq!(line.level, Level::ERROR);
+        assert!(line.field("reason").starts_with("WRONGPASS"), "{line:?}");
+    }
+    assert_all_tell_whose_they_are(&log, &format!("127.0.0.1:{}", server.port()));
+}
+
+#[tokio::test]
+async fn a_memory_that_does_not_answer_is_logged() {
+    let log = Log::begin();
+    let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
+    let network = Proxy::to(server.port()).await;
+    let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
+    is_ready(&one).await;
+    network.set(Fault::Forgetful);
+    network.cut();
+    let line = first(&log, "what was missed cannot be fetched", "").await;
+    assert_eq!(line.level, Level::WARN);
+    assert!(line.field("failure").contains("answer"), "{line:?}");
+}
+
+#[tokio::test]
+async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
+    let log = Log::begin();
+    let mut server = Server::ours(&[]).await;
+    let mut impatient = options();
+    impatient.queue.age = Duration::from_millis(100);
+    let one = join_with(&server.url(), APP, impatient).await;
+    is_ready(&one).await;
+    send(&one, Target::all(), 1).await;
+    let before = one.attach("before", None);
+    server.kill();
+    is_disconnected(&one).await;
+    let _back = one.attach_at("back", None, &[], before.cursor());
+    let line = first(&log, "a connection came back here", "back").await;
+    assert_eq!(line.level, Level::DEBUG);
+    let line = first(&log, "could not tell the other servers", "").await;
+    assert_eq!(line.level, Level::DEBUG);
+    assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
+    server.restart().await;
+    let waiting = "waiting for the other servers to tell the last id they know";
+    let line = first(&log, waiting, "").await;
+    assert_eq!(line.level, Level::DEBUG);
+    assert!(line.field("last_id").parse::<u64>().is_ok_and(|id| id > 0), "{line:?}");
+}
+
+#[tokio::test]
+async fn what_comes_over_the_bus_is_logged() {
+    let log = Log::begin();
+    let server = Server::ours(&[]).await;
+    let one = join(&server.url(), APP).await;
+    let _ann = one.attach("ann", None);
+    is_ready(&one).await;
+    send(&one, Target::all(), 1).await;
+    let received = || log.lines("message received");
+    let is_for_ann = |line: &Line| line.field("receivers") == "1";
+    eventually_within(SLOW_DEADLINE, async || received().iter().any(is_for_ann)).await;
+    assert!(received().iter().all(|line| line.level == Level::TRACE));
+    let mut client = server.client().await;
+    let last = client.command(&["INCR", APP]).await.integer().to_string();
+    publish(&mut client, &last).await;
+    publish(&mut client, &last).await;
+    let line = first(&log, "message came twice", "").await;
+    assert_eq!((line.level, line.field("id")), (Level::DEBUG, &*last));
+    let far = i64::MAX.to_string();
+    publish(&mut client, &far).await;
+    let line = first(&log, "skipped a payload whose id no broker has given", "").await;
+    assert_eq!((line.level, line.field("id")), (Level::WARN, &*far));
+}
+
+#[tokio::test]
+async fn an_embedded_broker_is_logged_alike() {
+    let log = Log::begin();
+    let broker = Broker::new();
+    let config = Config { port: 0, ..Config::default() };
+    let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
+    let mut client = Client::connect(server.local_addr().port()).await;
+    let one = Backplane::embedded_with(&broker, APP, options());
+    is_ready(&one).await;
+    send(&one, Target::all(), 1).await;
+    client.command(&["SET", APP, "no number"]).await;
+    publish(&mut client, "1").await;
+    let line = first(&log, NOT_LIFTED, "").await;
+    assert_eq!(line.level, Level::WARN);
+    assert!(!line.field("reason").is_empty(), "{line:?}");
+
+    client.command(&["DEL", APP]).await;
+    // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
+    for _ in 0..40 {
+        let large = Invocation::new("large", ["x".repeat(1024 * 1024)]).expect("an array");
+        one.send(Target::group("nobody"), large).await.expect("sent");
+    }
+    let line = first(&log, "backplane disconnected", "subscription").await;
+    assert_eq!(line.field("reason"), "fell behind its output limit");
+    let connected = "backplane connected";
+    eventually_within(SLOW_DEADLINE, async || log.lines(connected).len() >= 2).await;
+}
+
+#[tokio::test]
 async fn every_counter_moves() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -116,6 +272,9 @@ async fn every_counter_moves() {
     let mut moved = BTreeSet::new();
     let mut client = server.client().await;
 
+    let slow = one.attach("slow", None);
+    send_at_once(&one, Target::connection("slow"), 0..1025).await;
+    drop(slow);
     client.command(&["PUBLISH", APP, "odd"]).await;
     publish(&mut client, "100000").await;
     publish(&mut client, "100000").await;
@@ -143,7 +302,10 @@ async fn every_counter_moves() {
     assert_eq!(moved, all);
 }
 
-/// Returns the first line that says this of a connection to the server, once there is one.
+const CLOSED: &str = "closed a connection that fell behind";
+const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
+
+/// Returns the first line that says this of a connection, once there is one.
 async fn first(log: &Log, message: &str, connection: &str) -> Line {
     let found = || {
         let mut lines = log.lines(message).into_iter();

@@ -240,11 +240,11 @@ impl Backplane {
     }
 
     fn over(bus: Bus, app_name: &str, options: Options) -> Self {
-        let (receiver, to_say) =
-            Receiver::new(&options.hub, options.history, options.probe_interval);
-        let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
         // One of a lower level would be missing where only errors are shown.
         let span = error_span!("backplane", app = app_name, server = bus.server());
+        let (receiver, to_say) =
+            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
         span.in_scope(|| bus.start(receiver.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(say(bus.clone(), to_say).instrument(span.clone()));

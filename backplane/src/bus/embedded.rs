@@ -10,9 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, info, warn};
 
-use super::{SHUT_DOWN, SendError};
+use super::{NOT_LIFTED, SHUT_DOWN, SendError};
 use crate::dialect::Signalr2;
 use crate::receiver::Receiver;
 use crate::state::State;
@@ -61,6 +61,7 @@ impl EmbeddedBus {
                 subscription.renew(&receiver).await;
                 state.send_replace(State::Connected);
                 receiver.metrics.connected.set(1);
+                info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
             }
         };
         *self.task.lock() = Some(tokio::spawn(receiving.in_current_span()));
@@ -163,7 +164,7 @@ impl Subscription {
     fn raise(&self, receiver: &Receiver) {
         let last = receiver.connections.last().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {
-            debug!(%error, last, "the counter could not be lifted");
+            warn!(reason = %error, last_id = last, "{NOT_LIFTED}");
         }
     }
 }

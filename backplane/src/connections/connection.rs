@@ -222,7 +222,7 @@ impl Connection {
                     self.seat.position = Some(at);
                     return Ok(Received::Gap(gap));
                 }
-                Queued::Rest => self.connections.table.lock().refill(&self.seat.mailbox),
+                Queued::Rest => self.connections.refill(&self.seat.mailbox),
             }
         }
     }
@@ -239,7 +239,7 @@ impl Connection {
     pub(super) fn try_recv(&mut self) -> Option<Queued> {
         loop {
             match self.seat.mailbox.try_take()? {
-                Queued::Rest => self.connections.table.lock().refill(&self.seat.mailbox),
+                Queued::Rest => self.connections.refill(&self.seat.mailbox),
                 item => return Some(item),
             }
         }

@@ -24,6 +24,8 @@ pub(super) struct Table {
     /// Connections that have seen more than this server.
     ahead: HashSet<Arc<str>>,
     last_number: u64,
+    /// Those that were closed for being slow, which is still to be told.
+    slow: Vec<Arc<str>>,
     /// Why nothing can be attached any more.
     closed: Option<Disconnect>,
 }
@@ -64,6 +66,7 @@ impl Table {
             listeners: Index::default(),
             ahead: HashSet::new(),
             last_number: 0,
+            slow: Vec::new(),
             closed: None,
         }
     }
@@ -130,7 +133,7 @@ impl Table {
     fn refill_with(&mut self, mailbox: &Mailbox, items_max: usize) {
         let Some((attached, place)) = self.of(mailbox).zip(mailbox.rest()) else { return };
         let Some(entries) = self.store.from(place) else {
-            self.remove(&mailbox.id, Disconnect::SlowConnection);
+            self.close_slow(vec![Full { id: mailbox.id.clone() }]);
             return;
         };
         let (mut items, mut place) = (Vec::new(), place);
@@ -277,6 +280,11 @@ impl Table {
         self.close_slow(slow);
     }
 
+    /// Returns those that were closed for being slow since this was asked last.
+    pub(super) fn take_slow(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.slow)
+    }
+
     /// Returns all that are attached now.
     pub(super) fn all(&self) -> Served {
         Served(self.last_number)
@@ -384,7 +392,9 @@ impl Table {
 
     fn close_slow(&mut self, slow: Vec<Full>) {
         for Full { id } in slow {
-            self.remove(&id, Disconnect::SlowConnection);
+            if self.remove(&id, Disconnect::SlowConnection) {
+                self.slow.push(id);
+            }
         }
     }
 

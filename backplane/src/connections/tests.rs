@@ -9,7 +9,11 @@ use super::*;
 use crate::invocation::Invocation;
 
 fn table() -> Arc<Connections> {
-    Connections::new(History { messages: 3, bytes: 1 << 20 })
+    connections(History { messages: 3, bytes: 1 << 20 })
+}
+
+fn connections(history: History) -> Arc<Connections> {
+    Connections::new(history, Counter::default(), Span::none())
 }
 
 fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
@@ -211,6 +215,7 @@ async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
         assert!(slow.recv().await.is_ok());
     }
     assert_eq!(slow.recv().await.unwrap_err(), Disconnect::SlowConnection);
+    assert_eq!(table.slow.get(), 1);
     table.deliver(&message("all", &[]));
     assert!(reader.recv().await.is_ok());
 }
@@ -218,7 +223,7 @@ async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
 /// A table that remembers so many, with a connection that has no room, after this many that had
 /// been missed.
 fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
-    let table = Connections::new(History { messages, bytes: 1 << 30 });
+    let table = connections(History { messages, bytes: 1 << 30 });
     let connection = attach(&table, "a", &[]);
     for id in 1..=missed {
         arrive_when(&table, Coming::Late, id, "all");
@@ -273,10 +278,11 @@ fn what_was_delivered_already_does_not_wait_in_the_store() {
 
 #[test]
 fn who_has_no_room_until_it_is_forgotten_is_closed() {
-    let (_table, mut connection) = after_many(100, 3000);
+    let (table, mut connection) = after_many(100, 3000);
     assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
     let end = connection.recv().now_or_never().expect("the end is told");
     assert_eq!(end.unwrap_err(), Disconnect::SlowConnection);
+    assert_eq!(table.slow.get(), 1);
 }
 
 #[test]
@@ -296,6 +302,7 @@ fn a_connection_without_room_for_a_gap_is_closed() {
         let end = slow.recv().now_or_never().expect("the end is told");
         assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
     }
+    assert_eq!(table.slow.get(), 3);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ use super::route::{Route, bounded};
 use super::script;
 use super::status::{Line, Status};
 use super::wire::Wire;
-use crate::bus::SendError;
+use crate::bus::{NOT_LIFTED, SendError};
 use crate::receiver::Receiver;
 use crate::store::LEAP_MAX;
 
@@ -345,8 +345,6 @@ async fn knows_a_sender(wire: &mut Wire) -> bool {
         Err(_) => true,
     }
 }
-
-const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
 
 /// Returns how a reply begins that says that nothing was done.
 fn refusal(error: &RedisError) -> Option<&'static str> {
