@@ -188,7 +188,6 @@ async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
     impatient.queue.age = Duration::from_millis(100);
     let one = join_with(&server.url(), APP, impatient).await;
     is_ready(&one).await;
-    send(&one, Target::all(), 1).await;
     let before = one.attach("before", None);
     server.kill();
     is_disconnected(&one).await;
