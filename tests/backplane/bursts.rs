@@ -7,19 +7,17 @@ use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, Server, within};
 
 use super::server;
-use crate::farm::{invocation, join, join_with, options, receive, send_at_once};
+use crate::farm::{invocation, join_with, options, receive, send_at_once};
 
 const APP: &str = "ChatApp";
+/// Each of thousands is a message there and one back, by programs that are not optimized.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn thousands_join_a_group_from_another_server() {
     const COUNT: usize = 5_000;
-    // Each is a message there and one back, with a program that is not optimized.
-    const PATIENCE: Duration = Duration::from_secs(300);
     let server = server(&[]).await;
-    let mut options = options();
-    options.ack_timeout = PATIENCE;
-    let (one, two) = (join_with(&server.url(), APP, options).await, join(&server.url(), APP).await);
+    let [one, two] = [join(&server).await, join(&server).await];
     let mut connections: Vec<_> = (0..COUNT).map(|n| two.attach(&n.to_string(), None)).collect();
     let joins = connections.iter().map(|connection| one.join(connection.id(), "room"));
     within(PATIENCE, try_join_all(joins)).await.expect("all joined");
@@ -36,7 +34,7 @@ async fn one_send_to_more_groups_than_may_wait_for_a_server_that_is_away_is_take
     let names = (0..COUNT).map(|number| number.to_string());
     let to_many = Target::groups(names.chain(["room".to_owned()]));
     one.join("ann", "room").await.expect("joined");
-    within(SLOW_DEADLINE, one.send(to_many, invocation(1))).await.expect("all were sent");
+    within(PATIENCE, one.send(to_many, invocation(1))).await.expect("all were sent");
     assert_eq!(receive(&mut ann, 1).await, [1]);
 }
 
@@ -47,7 +45,7 @@ async fn one_send_of_more_bytes_than_may_wait_for_a_server_that_is_away_is_taken
     let users = (0..20).map(|number| number.to_string());
     let to_many = Target::users(users.chain(["ann".to_owned()]));
     let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
-    within(SLOW_DEADLINE, one.send(to_many, large)).await.expect("all were sent");
+    within(PATIENCE, one.send(to_many, large)).await.expect("all were sent");
     assert_eq!(within(SLOW_DEADLINE, ann.recv()).await.expect("attached").method(), "large");
 }
 
@@ -56,7 +54,7 @@ async fn what_one_server_sends_without_waiting_arrives_in_order() {
     // As many as may wait for a connection.
     const COUNT: u64 = 1_000;
     let (server, one, mut ann) = alone().await;
-    let two = join(&server.url(), APP).await;
+    let two = join(&server).await;
     let mut bob = two.attach("bob", None);
     send_at_once(&one, Target::all(), 0..COUNT).await;
     let expected: Vec<_> = (0..COUNT).collect();
@@ -67,7 +65,14 @@ async fn what_one_server_sends_without_waiting_arrives_in_order() {
 /// One server of the app, with a connection of a user.
 async fn alone() -> (Server, Backplane, Connection) {
     let server = server(&[]).await;
-    let one = join(&server.url(), APP).await;
+    let one = join(&server).await;
     let ann = one.attach("ann", Some("ann"));
     (server, one, ann)
+}
+
+async fn join(server: &Server) -> Backplane {
+    let mut patient = options();
+    patient.queue.age = PATIENCE;
+    patient.ack_timeout = PATIENCE;
+    join_with(&server.url(), APP, patient).await
 }

@@ -49,11 +49,14 @@ pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec
     joining.join_all().await
 }
 
-/// The hub of the tutorial, and probes that a test need not wait for.
+/// The hub of the tutorial, probes that a test need not wait for, and patience with a machine that is
+/// busy.
 pub(crate) fn options() -> Options {
     let mut options = Options::default();
     options.hub = "ChatHub".to_owned();
     options.probe_interval = Duration::from_millis(500);
+    options.queue.age = SLOW_DEADLINE;
+    options.ack_timeout = SLOW_DEADLINE;
     options
 }
 

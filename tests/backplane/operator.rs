@@ -273,6 +273,8 @@ async fn every_counter_moves() {
 
     let slow = one.attach("slow", None);
     send_at_once(&one, Target::connection("slow"), 0..1025).await;
+    let is_closed = |name: String| name == "backplane_slow_connections";
+    eventually_within(SLOW_DEADLINE, async || above_zero(&one).any(is_closed)).await;
     drop(slow);
     client.command(&["PUBLISH", APP, "odd"]).await;
     publish(&mut client, "100000").await;
