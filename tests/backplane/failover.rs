@@ -1,4 +1,4 @@
-//! A master that dies or is demoted, a node that comes back, a slot that moves.
+//! A master that dies, is cut off or demoted, a slot that moves.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@
 //! | `faults`      | what servers that talk miss under every fault, and are told of it         |
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
 //! | `network`     | connections that are closed, slow, half or dead                          |
-//! | `failover`    | a master that dies or is demoted, a node that comes back, a slot that moves |
+//! | `failover`    | a master that dies, is cut off or demoted, a slot that moves             |
 //! | `embedded`    | servers that talk through a broker in their own process                  |
 //! | `replay`      | a broker that remembers what was missed                                  |
 //! | `operator`    | what the log and the counters tell of all that                           |
