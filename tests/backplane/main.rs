@@ -6,6 +6,7 @@
 //! | `conformance` | what holds on every bus: order, targets, groups, cursors, health         |
 //! | `signalr2`    | the bytes on the channel, as a server of SignalR 2 sends and reads them  |
 //! | `bursts`      | much at once, on a server that is well                                   |
+//! | `backlog`     | a subscription that has much to read                                     |
 //! | `counts`      | a counter that is lost, set back, or restored to less than others know     |
 //! | `faults`      | what servers that talk miss under every fault, and are told of it         |
 //! | `outage`      | a server that is killed, comes back, or forgets                          |
@@ -23,6 +24,7 @@
 #![allow(clippy::duplicate_mod, reason = "claims are put to two servers")]
 
 mod access;
+mod backlog;
 mod cluster;
 mod conformance;
 mod embedded;

@@ -136,8 +136,17 @@ impl Subscription {
                 }
             };
             tokio::select! {
-                value = wire.read() => match value {
-                    Ok(value) => match self.heard(&value) {
+                // Whatever is there is heard before silence is judged.
+                biased;
+                read = wire.read_some() => {
+                    let value = match read {
+                        Ok(value) => value,
+                        Err(failure) => break failure,
+                    };
+                    // The answer stands behind all that was on its way when it was asked for.
+                    awaited = awaited.map(|_| Instant::now() + self.patience.answer);
+                    let Some(value) = value else { continue };
+                    match self.heard(&value) {
                         Heard::Message(payload) => {
                             self.fetch_before(payload, receiver).await;
                             self.take(payload, receiver);
@@ -148,9 +157,8 @@ impl Subscription {
                         Heard::Refused(_) if is_confirmed => awaited = None,
                         Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
                         Heard::Refused(failure) => break failure,
-                    },
-                    Err(failure) => break failure,
-                },
+                    }
+                }
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
                     let written = bounded(self.patience.answer, wire.write(&requests)).await;

@@ -81,6 +81,14 @@ impl Wire {
         }
     }
 
+    /// Reads the next value, or a part of it, which is a sign of life. Cancel safe.
+    pub(super) async fn read_some(&mut self) -> Result<Option<Value>, Failure> {
+        match self.take()? {
+            Some(value) => Ok(Some(value)),
+            None => self.fill().await.map(|()| None),
+        }
+    }
+
     /// Reads a value that may be large: gives up only when nothing of it comes for some time.
     pub(super) async fn read_while_it_comes(&mut self, within: Duration) -> Result<Value, Failure> {
         loop {
