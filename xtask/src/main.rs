@@ -2,10 +2,12 @@
 //!
 //! | module         | what it is about                                                      |
 //! |----------------|-----------------------------------------------------------------------|
+//! | `fuzz`         | anything at all to what strangers can reach, for a time                |
 //! | `instructions` | what the parts of a publish cost, counted and compared                 |
 //! | `setup`        | what the tests need beyond Rust, installed only where it is missing    |
 //! | `step`         | one program run with its name and duration, and the end at a failure  |
 
+mod fuzz;
 mod instructions;
 mod setup;
 mod step;
@@ -44,6 +46,15 @@ enum Task {
         #[arg(long)]
         accept: bool,
     },
+    /// Tries anything at all on what strangers can reach, and keeps what shows a fault
+    Fuzz {
+        /// What is tried; everything in turn by default
+        #[arg(value_name = "TARGET", value_parser = fuzz::TARGETS)]
+        targets: Vec<String>,
+        /// How long each is tried
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
@@ -60,6 +71,7 @@ fn main() -> ExitCode {
             true => instructions::accept(),
             false => instructions::check(),
         }),
+        Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -100,6 +112,7 @@ fn test() -> Result<(), Failure> {
         .args(["--test", "without_lua"])
         .run()?;
     instructions::check()?;
+    fuzz::check()?;
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 use std::time::Instant;
 
 /// A program with a name that tells people what it is for.
@@ -79,16 +79,28 @@ impl Step {
     /// # Errors
     ///
     /// When it cannot be started or fails; the text is shown then.
-    pub(crate) fn messages(mut self) -> Result<String, Failure> {
+    pub(crate) fn messages(self) -> Result<String, Failure> {
+        Ok(String::from_utf8_lossy(&self.output()?.stderr).into_owned())
+    }
+
+    /// Runs the program quietly and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started or fails; its messages are shown then.
+    pub(crate) fn answer(self) -> Result<String, Failure> {
+        Ok(String::from_utf8_lossy(&self.output()?.stdout).into_owned())
+    }
+
+    fn output(mut self) -> Result<Output, Failure> {
         let step = self.name;
         let output =
             self.command.output().map_err(|source| Failure::NotStarted { step, source })?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
-            eprintln!("{text}");
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
             return Err(Failure::Failed { step, status: output.status });
         }
-        Ok(text)
+        Ok(output)
     }
 }
 
