@@ -311,8 +311,9 @@ async fn info_tells_who_answers() {
     assert!(info.text().starts_with("# Server\r\n"), "{info:?}");
     assert!(field("redis_version").starts_with("7."), "{info:?}");
     // Clients read every version as numbers.
-    for version in ["redis_version", "gcc_version", "broker_version"] {
-        assert!(field(version).split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
+    for line in info.text().lines() {
+        let Some((name, version)) = line.split_once("_version:") else { continue };
+        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name}: {version}");
     }
     assert_eq!(field("tcp_port"), server.port().to_string());
     assert_eq!(field("process_id"), server.pid().to_string());

@@ -102,6 +102,8 @@ fn test() -> Result<(), Failure> {
     Step::cargo("tests")
         .args(["test", "--all-targets"])
         .args(TESTED)
+        // Most of them wait for servers, networks and clocks; two processors have time for four.
+        .env("RUST_TEST_THREADS", "4")
         .env("BROKER_BIN", beside_us("broker")?)
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
