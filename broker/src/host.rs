@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tracing::warn;
 
 use crate::broker::Broker;
 use crate::card::{Card, Cards};
@@ -133,13 +134,11 @@ impl Host {
         let is_gone = self.renamed.old.iter().any(|old| old.as_bytes() == lower);
         (!is_gone).then_some(name)
     }
-}
 
-impl Host {
     /// Counts and tells that a client is closed for `maxmemory-clients`.
     pub(crate) fn note_eviction(&self, card: &Card) {
         self.broker.stats().evicted_clients.add(1);
-        tracing::warn!(client.id = card.id, client.addr = %card.peer, "client evicted");
+        warn!(client.id = card.id, client.addr = %card.peer, "client evicted");
     }
 }
 
