@@ -14,6 +14,7 @@ mod password;
 mod rule;
 mod selector;
 mod user;
+pub(crate) mod users;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -21,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 use subtle::Choice;
 
 pub(crate) use self::catalogue::{categories, categories_of, commands_in, is_ours};
-pub(crate) use self::log::{AclLog, Context, Entry, Incident, Reason};
+pub(crate) use self::log::{AclLog, CallContext, Entry, Incident, Reason};
 pub(crate) use self::password::generate_password;
 pub(crate) use self::rule::{AclError, RuleError};
 pub(crate) use self::user::{SelectorDescription, User};

@@ -11,22 +11,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::audience::{Audience, Member};
-use crate::broker::Broker;
-use crate::card::{Card, Home};
-use crate::config::source::Loaded;
-use crate::host::Host;
-use crate::pattern;
-use crate::resp::reply::{self, MessageStart};
-use crate::resp::request::{Decoded, Decoder, Limits};
+use crate::config::source::ConfigFile;
+use crate::glob;
+use crate::protocol::reply::{self, MessageStart};
+use crate::protocol::request::{Decoded, Decoder, Limits};
+use crate::pubsub::Broker;
+use crate::pubsub::subscribers::{ClientOutput, Context};
+use crate::session::client_info::{ClientInfo, ClientSlot};
+use crate::session::server_state::ServerState;
 use crate::session::{Flow, Session};
 
 /// One worker's sessions.
 pub struct Sessions {
-    host: Arc<Host>,
-    audience: Audience,
+    server: Arc<ServerState>,
+    context: Context,
     decoder: Decoder,
-    dirty: Vec<Rc<Member>>,
+    dirty: Vec<Rc<ClientOutput>>,
     clients: Vec<Session>,
 }
 
@@ -34,13 +34,13 @@ const LIMITS: Limits = Limits { bulk_bytes_max: 512 << 20, authenticated: true }
 
 impl Default for Sessions {
     fn default() -> Self {
-        let host = Host::new(Broker::new(), Loaded::default(), 0);
-        let host = Arc::new(host.expect("the default settings are fine"));
-        let worker = host.broker.open_inbox();
-        let entrance = host.broker.entrance(worker.index());
-        let audience = Audience::new(worker, host.settings.get(), entrance);
+        let server = ServerState::new(Broker::new(), ConfigFile::default(), 0);
+        let server = Arc::new(server.expect("the default settings are fine"));
+        let worker = server.broker.open_inbox();
+        let entrance = server.broker.entrance(worker.index());
+        let context = Context::new(worker, server.settings.get(), entrance);
         let (decoder, dirty, clients) = (Decoder::default(), Vec::new(), Vec::new());
-        Self { host, audience, decoder, dirty, clients }
+        Self { server, context, decoder, dirty, clients }
     }
 }
 
@@ -48,12 +48,12 @@ impl Sessions {
     /// Adds a client, and returns its number.
     pub fn connect(&mut self) -> usize {
         let number = self.clients.len();
-        let id = self.host.broker.next_client_id();
+        let id = self.server.broker.next_client_id();
         let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let home = Home { worker: self.audience.worker(), place: number };
-        let card = Arc::new(Card::new(id, home, address.clone(), address, 0));
-        let member = Rc::new(Member::new(id, number));
-        self.clients.push(Session::new(self.host.clone(), member, card));
+        let home = ClientSlot { worker: self.context.worker(), place: number };
+        let info = Arc::new(ClientInfo::new(id, home, address.clone(), address, 0));
+        let output = Rc::new(ClientOutput::new(id, number));
+        self.clients.push(Session::new(self.server.clone(), output, info));
         number
     }
 
@@ -63,7 +63,7 @@ impl Sessions {
         while !requests.is_empty() {
             let decoded = self.decoder.decode(requests, LIMITS);
             let Ok(Decoded::Request(used)) = decoded else { panic!("{decoded:?} is no request") };
-            let flow = session.execute(self.decoder.request(requests), &mut self.audience);
+            let flow = session.execute(self.decoder.request(requests), &mut self.context);
             assert_eq!(flow, Flow::Continue);
             self.decoder.reset();
             requests = &requests[used..];
@@ -73,14 +73,14 @@ impl Sessions {
     /// Ends the turn as if a socket had taken all that is queued, and returns its bytes.
     pub fn flush(&mut self) -> usize {
         let mut bytes = 0;
-        self.audience.mail().take_dirty(&mut self.dirty);
-        for member in self.dirty.drain(..) {
-            let mut outbox = member.outbox();
+        self.context.flush_queue().take_dirty(&mut self.dirty);
+        for output in self.dirty.drain(..) {
+            let mut outbox = output.outbox();
             while !outbox.is_empty() {
                 let mut slices = [IoSlice::new(&[]); 64];
                 let filled = outbox.slices(&mut slices);
                 let written = slices[..filled].iter().map(|slice| slice.len()).sum();
-                outbox.advance(written, self.audience.mail().pool());
+                outbox.advance(written, self.context.flush_queue().pool());
                 bytes += written;
             }
         }
@@ -111,5 +111,5 @@ pub fn encode(out: &mut Vec<u8>, channel: &[u8], payload: &[u8]) {
 
 /// Whether a pattern matches a channel.
 pub fn matches(pattern: &[u8], channel: &[u8]) -> bool {
-    pattern::matches(pattern, channel)
+    glob::matches(pattern, channel)
 }

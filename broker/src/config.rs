@@ -27,7 +27,7 @@ use crate::keyspace::EventClasses;
 pub struct Config {
     /// Addresses to listen on. One that begins with `-` may be missing on this machine. By default
     /// those of the loopback interface; a server started without a file or flag that says otherwise
-    /// has another default, see [`Loaded`](crate::Loaded).
+    /// has another default, see [`ConfigFile`](crate::Loaded).
     pub bind: Vec<String>,
     /// The TCP port. 0 stands for any free one; [`Server::local_addr`](crate::Server::local_addr)
     /// tells which.
@@ -305,14 +305,14 @@ mod tests {
 
     use super::Config;
     use super::directive::DIRECTIVES;
-    use super::source::Loaded;
+    use super::source::ConfigFile;
 
     const EXAMPLE: &str = include_str!("../../redis.conf.example");
 
     #[test]
     fn the_example_file_equals_the_defaults_on_this_machine_only() {
-        let loaded = Loaded::from_text(EXAMPLE).unwrap();
-        assert_eq!(loaded, Loaded::from(Config::default()));
+        let loaded = ConfigFile::from_text(EXAMPLE).unwrap();
+        assert_eq!(loaded, ConfigFile::from(Config::default()));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! not there, and whoever watches a key, or wants its events, is told of every change.
 
 mod big;
+pub(crate) mod counters_file;
 mod database;
 mod event;
 mod float;
-mod ledger;
+mod journal;
 mod table;
 mod tracking;
 mod value;
@@ -24,13 +25,13 @@ pub(crate) use self::database::Entry;
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
-pub(crate) use self::ledger::{Counter, Queue, Record};
-pub(crate) use self::tracking::{Recipient, Stale, Tracked, Tracker, What};
+pub(crate) use self::journal::{Counter, Queue, Record};
+pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker, What};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 
 use self::database::Database;
-use self::ledger::Ledger;
+use self::journal::Journal;
 use self::tracking::Trackers;
 use self::watch::Watchers;
 
@@ -43,10 +44,10 @@ pub(crate) struct Keyspace {
     watchers: Watchers,
     trackers: Trackers,
     /// What is to be told before anything else happens.
-    news: Vec<News>,
+    news: Vec<Notification>,
     counts: Counts,
     /// What is kept of the keys across a restart, if anything.
-    ledger: Option<Ledger>,
+    journal: Option<Journal>,
     /// Of choices made by chance.
     choices: u64,
     /// Whether keys may only expire when they are asked for (`DEBUG SET-ACTIVE-EXPIRE 0`).
@@ -55,9 +56,9 @@ pub(crate) struct Keyspace {
 
 /// What there is to tell of a change.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum Notification {
     Event(Event),
-    Stale(Stale),
+    Invalidation(Invalidation),
 }
 
 /// What happened to keys so far.
@@ -122,7 +123,7 @@ pub(crate) enum AddError {
 
 /// What a look at a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum AccessMode {
     Read,
     /// To learn about the key; it is not used by that.
     Inspect,
@@ -140,7 +141,7 @@ impl Keyspace {
     }
 
     /// Returns what there is to tell.
-    pub(crate) fn take_news(&mut self) -> Vec<News> {
+    pub(crate) fn take_news(&mut self) -> Vec<Notification> {
         std::mem::take(&mut self.news)
     }
 
@@ -152,7 +153,7 @@ impl Keyspace {
     pub(crate) fn end_command(&mut self) {
         if self.trackers.has_broadcasts() {
             let stale = self.trackers.take_broadcasts();
-            self.news.extend(stale.into_iter().map(News::Stale));
+            self.news.extend(stale.into_iter().map(Notification::Invalidation));
         }
     }
 
@@ -163,22 +164,22 @@ impl Keyspace {
             let entry = Entry::new(Value::Integer(counter.number), seconds(now));
             self.databases[usize::from(counter.database)].put(&counter.key, entry);
         }
-        let mut ledger = Ledger::new(queue);
-        ledger.settle(kept);
-        self.ledger = Some(ledger);
+        let mut journal = Journal::new(queue);
+        journal.settle(kept);
+        self.journal = Some(journal);
     }
 
     /// Returns what the counters file is to hold, with what is on its way to it.
     pub(crate) fn counters_to_keep(&self) -> Vec<Counter> {
-        self.ledger.as_ref().map_or_else(Vec::new, Ledger::snapshot)
+        self.journal.as_ref().map_or_else(Vec::new, Journal::snapshot)
     }
 
     /// Returns what the counters file is to hold when nobody counts any more: the numbers as they
     /// are.
     pub(crate) fn settle_counters(&mut self) -> Vec<Counter> {
         let counters = self.counters();
-        if let Some(ledger) = &mut self.ledger {
-            ledger.settle(&counters);
+        if let Some(journal) = &mut self.journal {
+            journal.settle(&counters);
         }
         counters
     }
@@ -239,7 +240,7 @@ impl Keyspace {
     /// Tells of tracked keys that there is no room for, and forgets them.
     pub(crate) fn limit_tracked(&mut self, keys_max: usize) {
         let stale = self.trackers.limit(keys_max);
-        self.news.extend(stale.into_iter().map(News::Stale));
+        self.news.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     pub(crate) fn reset_counts(&mut self) {
@@ -284,9 +285,9 @@ impl Keyspace {
             self.watchers.touch_all(number, emptied, None, now);
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
-        self.news.extend(self.trackers.flush().into_iter().map(News::Stale));
-        if let Some(ledger) = &mut self.ledger {
-            ledger.flush(database);
+        self.news.extend(self.trackers.flush().into_iter().map(Notification::Invalidation));
+        if let Some(journal) = &mut self.journal {
+            journal.flush(database);
         }
         flushed
     }
@@ -300,8 +301,8 @@ impl Keyspace {
             self.watchers.touch_all(one, old, Some(new), now);
             self.watchers.touch_all(other, new, Some(old), now);
             self.databases.swap(first, second);
-            if let Some(ledger) = &mut self.ledger {
-                ledger.swap(one, other);
+            if let Some(journal) = &mut self.journal {
+                journal.swap(one, other);
             }
         }
     }
@@ -331,18 +332,18 @@ impl Keyspace {
 
 impl Keys<'_> {
     /// Returns what a key holds.
-    pub(crate) fn get(&mut self, key: &[u8], look: Look) -> Option<&Entry> {
+    pub(crate) fn get(&mut self, key: &[u8], look: AccessMode) -> Option<&Entry> {
         self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
         let Keyspace { databases, counts, news, .. } = &mut *self.keyspace;
-        let touches = touches && matches!(look, Look::Read | Look::Write);
+        let touches = touches && matches!(look, AccessMode::Read | AccessMode::Write);
         let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
-        if look != Look::Write {
+        if look != AccessMode::Write {
             if found.is_some() { counts.hits += 1 } else { counts.misses += 1 }
         }
-        let is_event = matches!(look, Look::Read | Look::Inspect);
+        let is_event = matches!(look, AccessMode::Read | AccessMode::Inspect);
         if found.is_none() && is_event && events.wants(Class::Missed) {
-            news.push(News::Event(Event { database, name: "keymiss", key: key.into() }));
+            news.push(Notification::Event(Event { database, name: "keymiss", key: key.into() }));
         }
         found
     }
@@ -398,17 +399,17 @@ impl Keys<'_> {
     /// Tells those who watch a key, or keep a copy of it, that it has changed.
     pub(crate) fn changed(&mut self, key: &[u8]) {
         self.tell_of(key);
-        let Keyspace { databases, ledger, .. } = &mut *self.keyspace;
-        if let Some(ledger) = ledger {
+        let Keyspace { databases, journal, .. } = &mut *self.keyspace;
+        if let Some(journal) = journal {
             let database = self.scope.database;
             let number = databases[usize::from(database)].get(key).and_then(Entry::counter);
-            ledger.note(database, key, number);
+            journal.record(database, key, number);
         }
     }
 
     /// Adds to the number that a key holds, or to 0, tells of it, and returns the sum.
     pub(crate) fn add_number(&mut self, key: &[u8], increment: i64) -> Result<i64, AddError> {
-        let known = self.get(key, Look::Write).map(|entry| entry.value.integer());
+        let known = self.get(key, AccessMode::Write).map(|entry| entry.value.integer());
         let old = known.unwrap_or(Some(0)).ok_or(AddError::NotAnInteger)?;
         let new = old.checked_add(increment).ok_or(AddError::Overflow)?;
         match known {
@@ -427,12 +428,12 @@ impl Keys<'_> {
     /// The same for a key that was counted up to this number.
     fn counted(&mut self, key: &[u8], number: i64) {
         self.tell_of(key);
-        let Keyspace { databases, ledger, .. } = &mut *self.keyspace;
-        if let Some(ledger) = ledger {
+        let Keyspace { databases, journal, .. } = &mut *self.keyspace;
+        if let Some(journal) = journal {
             let database = self.scope.database;
             match databases[usize::from(database)].get(key).and_then(Entry::counter) {
-                Some(_) => ledger.note_count(database, key, number),
-                None => ledger.note(database, key, None),
+                Some(_) => journal.record_count(database, key, number),
+                None => journal.record(database, key, None),
             }
         }
     }
@@ -441,14 +442,14 @@ impl Keys<'_> {
         let Keyspace { databases, watchers, trackers, news, .. } = &mut *self.keyspace;
         let Scope { database: number, client, .. } = self.scope;
         watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
-        news.extend(trackers.touch(key, client).into_iter().map(News::Stale));
+        news.extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
     }
 
     /// Notes that the client keeps a copy of a key.
-    pub(crate) fn note_read(&mut self, key: &[u8], keys_max: usize) {
+    pub(crate) fn record_read(&mut self, key: &[u8], keys_max: usize) {
         let Keyspace { trackers, news, .. } = &mut *self.keyspace;
-        let stale = trackers.note_read(self.scope.client, key, keys_max);
-        news.extend(stale.into_iter().map(News::Stale));
+        let stale = trackers.record_read(self.scope.client, key, keys_max);
+        news.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     /// Notes an event, if somebody may want it.
@@ -456,7 +457,7 @@ impl Keys<'_> {
         if self.scope.events.wants(class) {
             let database = self.scope.database;
             let event = Event { database, name, key: key.into() };
-            self.keyspace.news.push(News::Event(event));
+            self.keyspace.news.push(Notification::Event(event));
         }
     }
 

@@ -31,61 +31,37 @@
 //!
 //! From the wire to the message: `server` listens, `accept` gives each connection to a `worker`,
 //! `connection` reads, `resp::request` finds requests, `session` runs them, `broker` publishes
-//! through `registry` and `audience`, `outbox` holds what is still to be written.
+//! through `registry` and `context`, `outbox` holds what is still to be written.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod accept;
 mod acl;
 mod address;
-mod audience;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod bench;
-mod broker;
-mod card;
-mod clock;
-mod command;
+mod commands;
 mod config;
-mod connection;
-mod counters;
-mod disconnect;
-mod histogram;
-mod host;
+mod glob;
 mod keyspace;
-mod latency;
-mod listen;
-mod members;
-mod memory;
-mod message;
-mod outbox;
-mod pattern;
-mod patterns;
-mod registry;
+mod observe;
+mod protocol;
+mod pubsub;
 mod replace_file;
-mod replay;
-mod resp;
 mod script;
 mod server;
 mod session;
-mod settings;
-mod slowlog;
-mod stats;
-mod stream;
-mod subscriber;
-mod users;
-mod worker;
 
 // The public interface is:
-pub use crate::broker::{Broker, NumberError, ReplayPosition};
-pub use crate::config::source::{ConfigError, Loaded};
+pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::{
     ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
 };
-pub use crate::disconnect::Disconnect;
-pub use crate::host::REDIS_VERSION;
 pub use crate::keyspace::EventClasses;
-pub use crate::listen::BindError;
-pub use crate::message::Message;
+pub use crate::observe::disconnect::Disconnect;
+pub use crate::pubsub::message::Message;
+pub use crate::pubsub::subscriber::Subscriber;
+pub use crate::pubsub::{Broker, NumberError, ReplayPosition};
 pub use crate::server::Server;
-pub use crate::subscriber::Subscriber;
+pub use crate::server::listen::BindError;
+pub use crate::session::server_state::REDIS_VERSION;

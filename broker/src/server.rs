@@ -1,5 +1,11 @@
 //! Listeners and workers: serves a broker to Redis clients.
 
+pub(crate) mod accept;
+pub(crate) mod connection;
+pub(crate) mod listen;
+pub(crate) mod stream;
+pub(crate) mod worker;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,13 +16,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::accept::Listener;
-use crate::broker::Broker;
 use crate::config::Config;
-use crate::config::source::Loaded;
-use crate::host::Host;
-use crate::listen::{BindError, listen, open_socket_file};
-use crate::worker::WorkerHandle;
+use crate::config::source::ConfigFile;
+use crate::pubsub::Broker;
+use crate::server::accept::Listener;
+use crate::server::listen::{BindError, listen, open_socket_file};
+use crate::server::worker::WorkerHandle;
+use crate::session::server_state::ServerState;
 
 /// Serves a [`Broker`] to Redis clients.
 ///
@@ -77,7 +83,7 @@ impl Server {
     /// # Ok(()) }
     /// ```
     pub async fn bind(broker: Broker, config: &Config) -> Result<Self, BindError> {
-        Self::bind_loaded(broker, Loaded::from(config.clone())).await
+        Self::bind_loaded(broker, ConfigFile::from(config.clone())).await
     }
 
     /// Does the same with settings that come from files and flags, so that `CONFIG GET` answers
@@ -99,7 +105,7 @@ impl Server {
     /// # Ok(()) }
     /// ```
     #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
-    pub async fn bind_loaded(broker: Broker, loaded: Loaded) -> Result<Self, BindError> {
+    pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
         let config = loaded.config.clone();
         if let Some(path) = &config.counters_file {
             broker
@@ -111,15 +117,15 @@ impl Server {
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let host = Host::new(broker.clone(), loaded, port).map_err(|error| {
+        let server = ServerState::new(broker.clone(), loaded, port).map_err(|error| {
             BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
         })?;
-        let host = Arc::new(host);
+        let server = Arc::new(server);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();
         for index in 0..config.io_threads.max(1) {
-            let (worker, end) = WorkerHandle::start(host.clone(), index, stop.clone())
+            let (worker, end) = WorkerHandle::start(server.clone(), index, stop.clone())
                 .map_err(|source| BindError::of(format!("start worker {index}"), source))?;
             workers.push(worker);
             ended.push(end);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use broker::{Broker, Loaded, Server};
+use broker::{Broker, ConfigFile, Server};
 use fuzz::{Client, DEADLINE};
 use libfuzzer_sys::fuzz_target;
 
@@ -176,7 +176,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let (tell, address) = mpsc::channel();
     thread::spawn(move || {
         fuzz::runtime().block_on(async {
-            let loaded = Loaded::from_text(CONFIGURATION).expect("it is valid");
+            let loaded = ConfigFile::from_text(CONFIGURATION).expect("it is valid");
             let server = Server::bind_loaded(Broker::new(), loaded).await.expect("a free port");
             tell.send(server.local_addr()).expect("somebody waits");
             server.stop_requested().await;

@@ -16,7 +16,7 @@ pub(crate) struct AclLog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Incident {
     pub(crate) reason: Reason,
-    pub(crate) context: Context,
+    pub(crate) context: CallContext,
     /// The command in full, the key or the channel; at a failed login the request's first word, as
     /// it was sent.
     pub(crate) object: Vec<u8>,
@@ -37,7 +37,7 @@ pub(crate) enum Reason {
 
 /// From where it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Context {
+pub(crate) enum CallContext {
     TopLevel,
     Multi,
     #[cfg_attr(not(feature = "lua"), expect(dead_code, reason = "scripts are Lua's"))]
@@ -120,7 +120,7 @@ impl Reason {
     }
 }
 
-impl Context {
+impl CallContext {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TopLevel => "toplevel",
@@ -143,7 +143,7 @@ mod tests {
     fn incident(object: &str) -> Incident {
         Incident {
             reason: Reason::Command,
-            context: Context::TopLevel,
+            context: CallContext::TopLevel,
             object: object.into(),
             username: b"ann".to_vec(),
             client_info: b"id=1".to_vec(),
@@ -177,7 +177,7 @@ mod tests {
         log.add(incident("get"), 0, 128);
         log.add(incident("get"), 60_001, 128);
         log.add(Incident { reason: Reason::Key, ..incident("get") }, 60_002, 128);
-        log.add(Incident { context: Context::Multi, ..incident("get") }, 60_003, 128);
+        log.add(Incident { context: CallContext::Multi, ..incident("get") }, 60_003, 128);
         log.add(Incident { username: b"bob".to_vec(), ..incident("get") }, 60_004, 128);
         assert_eq!(log.entries().map(|entry| entry.count).collect::<Vec<_>>(), [1; 5]);
         assert_eq!(log.entries().map(|entry| entry.id).collect::<Vec<_>>(), [4, 3, 2, 1, 0]);

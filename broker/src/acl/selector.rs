@@ -6,8 +6,8 @@
 use super::commands::Commands;
 use super::rule::{self, RuleError};
 use super::{Access, ChannelUse, ChannelsDefault, KeyUse};
-use crate::pattern;
-use crate::resp::words;
+use crate::glob;
+use crate::protocol::words;
 
 /// One set of rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Selector {
     pub(super) fn allows_channel(&self, used: ChannelUse, channel: &[u8]) -> bool {
         let Patterns::Some(patterns) = &self.channels else { return true };
         patterns.iter().any(|pattern| match used {
-            ChannelUse::Literal => pattern::matches(pattern, channel),
+            ChannelUse::Literal => glob::matches(pattern, channel),
             ChannelUse::Pattern => pattern == rule::text(channel),
         })
     }
@@ -155,7 +155,7 @@ impl Selector {
 
     fn allows_key(&self, used: KeyUse, key: &[u8]) -> bool {
         let Patterns::Some(patterns) = &self.keys else { return true };
-        patterns.iter().any(|own| own.allowed.covers(used) && pattern::matches(&own.pattern, key))
+        patterns.iter().any(|own| own.allowed.covers(used) && glob::matches(&own.pattern, key))
     }
 
     /// `~pattern`, or `%R~pattern` with `R`, `W` or both.

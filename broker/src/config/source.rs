@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::directive::{self, DIRECTIVES, Invalid};
 use super::unused::Values;
 use super::{Config, unused};
-use crate::resp::words;
+use crate::protocol::words;
 
 /// Settings as they were given, and what was given without effect.
 ///
@@ -29,11 +29,11 @@ use crate::resp::words;
 /// there is no password.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Loaded {
+pub struct ConfigFile {
     /// The settings.
     pub config: Config,
     /// Directives of Redis or Valkey that have no meaning here, each once, in the order found.
-    pub without_meaning: Vec<String>,
+    pub ignored_directives: Vec<String>,
     /// Their values, for those who ask with `CONFIG GET`.
     pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
     /// The file that was read first.
@@ -82,21 +82,21 @@ enum Problem {
 /// Redis has no bound here, and a file that includes itself takes it down.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-impl Default for Loaded {
+impl Default for ConfigFile {
     fn default() -> Self {
         let bind = vec!["*".to_owned(), "-::*".to_owned()];
         Self::from(Config { bind, ..Config::default() })
     }
 }
 
-impl From<Config> for Loaded {
+impl From<Config> for ConfigFile {
     fn from(config: Config) -> Self {
-        let (without_meaning, others, file) = Default::default();
-        Self { config, without_meaning, others, file }
+        let (ignored_directives, others, file) = Default::default();
+        Self { config, ignored_directives, others, file }
     }
 }
 
-impl Loaded {
+impl ConfigFile {
     /// Reads settings from lines of text.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl Loaded {
             return self.include(values, place, depth);
         }
         let Some(directive) = directive::find(name) else {
-            return self.note_without_meaning(name, values, place);
+            return self.log_ignored_directives(name, values, place);
         };
         directive.set(&mut self.config, values).map_err(|invalid| {
             let (name, expects) = (directive.name, directive.expects);
@@ -195,7 +195,7 @@ impl Loaded {
         })
     }
 
-    fn note_without_meaning(
+    fn log_ignored_directives(
         &mut self,
         name: &[u8],
         values: &[Vec<u8>],
@@ -226,8 +226,8 @@ impl Loaded {
             }
             _ => *given = values.to_vec(),
         }
-        if !self.without_meaning.contains(&lower) {
-            self.without_meaning.push(lower);
+        if !self.ignored_directives.contains(&lower) {
+            self.ignored_directives.push(lower);
         }
         Ok(())
     }
@@ -372,14 +372,14 @@ mod tests {
     use super::*;
 
     fn message(text: &str) -> String {
-        let error = Loaded::from_text(text).unwrap_err().to_string();
+        let error = ConfigFile::from_text(text).unwrap_err().to_string();
         error.lines().last().unwrap_or_default().to_owned()
     }
 
     #[test]
     fn comments_blanks_and_quotes() {
         let text = "# comment\n\n  port 7000  \r\nrequirepass \"a\\x00b\"\nlogfile ''\nbind 127.0.0.1 -::1\n";
-        let config = Loaded::from_text(text).unwrap().config;
+        let config = ConfigFile::from_text(text).unwrap().config;
         assert_eq!(config.port, 7000);
         assert_eq!(config.requirepass.as_deref(), Some(&b"a\0b"[..]));
         assert_eq!(config.logfile, None);
@@ -387,9 +387,9 @@ mod tests {
 
     #[test]
     fn what_has_no_meaning_is_listed_once() {
-        let loaded = Loaded::from_text("save 900 1\nsave 300 10\nAppendOnly yes").unwrap();
-        assert_eq!(loaded.without_meaning, ["save", "appendonly"]);
-        assert_eq!(loaded.config, Loaded::default().config);
+        let loaded = ConfigFile::from_text("save 900 1\nsave 300 10\nAppendOnly yes").unwrap();
+        assert_eq!(loaded.ignored_directives, ["save", "appendonly"]);
+        assert_eq!(loaded.config, ConfigFile::default().config);
     }
 
     #[test]
@@ -427,7 +427,7 @@ mod tests {
     fn a_file_that_includes_itself_is_refused() {
         let path = std::env::temp_dir().join(format!("broker-include-{}.conf", std::process::id()));
         std::fs::write(&path, format!("include {}\n", path.display())).unwrap();
-        let error = Loaded::default().add_file(&path).unwrap_err().to_string();
+        let error = ConfigFile::default().add_file(&path).unwrap_err().to_string();
         std::fs::remove_file(&path).unwrap();
         assert!(error.contains("expected at most 16 files"), "{error}");
     }

@@ -108,11 +108,11 @@ impl Database {
                 let (old_bytes, old, new) = (known.bytes(key), known.deadline, entry.deadline);
                 *known = entry;
                 self.bytes = self.bytes + bytes - old_bytes;
-                self.note_deadline(hash, old, new);
+                self.record_deadline(hash, old, new);
             }
             None => {
                 self.bytes += bytes;
-                self.note_deadline(hash, NEVER, entry.deadline);
+                self.record_deadline(hash, NEVER, entry.deadline);
                 self.table.insert(hash, key, entry);
             }
         }
@@ -140,14 +140,14 @@ impl Database {
         entry.deadline = deadline.unwrap_or(NEVER);
         let (after, new) = (entry.bytes(key), entry.deadline);
         self.bytes = self.bytes + after - before;
-        self.note_deadline(hash, old, new);
+        self.record_deadline(hash, old, new);
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let hash = self.table.hash(key);
         let entry = self.table.remove(hash, key)?;
         self.bytes -= entry.bytes(key);
-        self.note_deadline(hash, entry.deadline, NEVER);
+        self.record_deadline(hash, entry.deadline, NEVER);
         Some(entry)
     }
 
@@ -172,7 +172,7 @@ impl Database {
         self.table.choose(chance)
     }
 
-    fn note_deadline(&mut self, hash: u64, old: u64, new: u64) {
+    fn record_deadline(&mut self, hash: u64, old: u64, new: u64) {
         if old == new {
             return;
         }

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::registry::WorkerId;
+use crate::pubsub::registry::WorkerId;
 
 /// All clients that keep copies.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub(crate) struct Recipient {
 
 /// What one client is told.
 #[derive(Clone, Debug)]
-pub(crate) struct Stale {
+pub(crate) struct Invalidation {
     pub(crate) to: Recipient,
     /// Whether it is told in place of another, so that RESP2 will do.
     pub(crate) is_redirected: bool,
@@ -122,7 +122,12 @@ impl Trackers {
 
     /// Notes that a client has read a key, and returns what is stale since there is no room for so
     /// many.
-    pub(super) fn note_read(&mut self, client: u64, key: &[u8], keys_max: usize) -> Vec<Stale> {
+    pub(super) fn record_read(
+        &mut self,
+        client: u64,
+        key: &[u8],
+        keys_max: usize,
+    ) -> Vec<Invalidation> {
         let readers = match self.readers.get_mut(key) {
             Some(readers) => readers,
             None => self.readers.entry(key.into()).or_default(),
@@ -135,7 +140,7 @@ impl Trackers {
     }
 
     /// Forgets keys that there is no room for, if `keys_max` is not 0. Returns what is stale.
-    pub(super) fn limit(&mut self, keys_max: usize) -> Vec<Stale> {
+    pub(super) fn limit(&mut self, keys_max: usize) -> Vec<Invalidation> {
         let mut stale = Vec::new();
         while keys_max > 0 && self.readers.len() > keys_max {
             let Some(any) = self.readers.keys().next().cloned() else { break };
@@ -146,7 +151,7 @@ impl Trackers {
 
     /// Returns who is to be told of a change at once. Those who are told by prefixes are told when
     /// the command has ended.
-    pub(super) fn touch(&mut self, key: &[u8], changer: u64) -> Vec<Stale> {
+    pub(super) fn touch(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
         if self.clients.is_empty() {
             return Vec::new();
         }
@@ -157,7 +162,7 @@ impl Trackers {
     }
 
     /// Returns what to tell everybody when a database is emptied.
-    pub(super) fn flush(&mut self) -> Vec<Stale> {
+    pub(super) fn flush(&mut self) -> Vec<Invalidation> {
         self.readers = HashMap::default();
         self.reads = 0;
         let clients = self.clients.values();
@@ -170,7 +175,7 @@ impl Trackers {
     }
 
     /// Returns what is to be told by prefixes.
-    pub(super) fn take_broadcasts(&mut self) -> Vec<Stale> {
+    pub(super) fn take_broadcasts(&mut self) -> Vec<Invalidation> {
         let mut stale = Vec::new();
         for prefix in self.prefixes.values_mut() {
             let changed = std::mem::take(&mut prefix.changed);
@@ -188,7 +193,7 @@ impl Trackers {
         stale
     }
 
-    fn tell_readers(&mut self, key: &[u8], changer: u64) -> Vec<Stale> {
+    fn tell_readers(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
         let Some((key, readers)) = self.readers.remove_entry(key) else { return Vec::new() };
         self.reads -= readers.len();
         let trackers = readers.iter().filter_map(|id| Some((*id, self.clients.get(id)?)));
@@ -203,13 +208,15 @@ impl Trackers {
 }
 
 impl Tracker {
-    fn stale(&self, what: What) -> Stale {
+    fn stale(&self, what: What) -> Invalidation {
         match self.other {
-            None => Stale { to: self.own, is_redirected: false, what },
-            Some(other) if self.is_broken => {
-                Stale { to: self.own, is_redirected: false, what: What::Unknown(other.client) }
-            }
-            Some(to) => Stale { to, is_redirected: true, what },
+            None => Invalidation { to: self.own, is_redirected: false, what },
+            Some(other) if self.is_broken => Invalidation {
+                to: self.own,
+                is_redirected: false,
+                what: What::Unknown(other.client),
+            },
+            Some(to) => Invalidation { to, is_redirected: true, what },
         }
     }
 }

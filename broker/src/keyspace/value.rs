@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::resp::request;
+use crate::protocol::request;
 
 /// The string of a key. How it is kept shows in `OBJECT ENCODING`, under Redis' names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,11 +20,11 @@ use scoped_tls::scoped_thread_local;
 
 use super::cache::Script;
 use super::lua::{Answered, Given, STACK_BYTES, Vm};
-use crate::audience::Effect;
-use crate::broker::Exclusive;
-use crate::card::Card;
-use crate::host::Host;
-use crate::resp::Protocol;
+use crate::protocol::Protocol;
+use crate::pubsub::Exclusive;
+use crate::pubsub::subscribers::Effect;
+use crate::session::client_info::ClientInfo;
+use crate::session::server_state::ServerState;
 use crate::session::{Caller, ScriptClient};
 
 /// The scripts of one worker.
@@ -35,7 +35,7 @@ pub(crate) struct Engine {
 
 struct Started {
     routine: Coroutine<Job, Step, ()>,
-    host: Arc<Host>,
+    server: Arc<ServerState>,
 }
 
 scoped_thread_local!(static YIELDER: Yielder<Job, Step>);
@@ -69,7 +69,7 @@ pub(crate) struct ScriptJob {
     pub(crate) exclusive: Exclusive,
     /// Where what comes of it is put, and who is told.
     pub(crate) slot: Rc<Slot>,
-    pub(crate) card: Arc<Card>,
+    pub(crate) info: Arc<ClientInfo>,
 }
 
 /// Where a session finds what came of its script.
@@ -87,7 +87,7 @@ pub(crate) struct Outcome {
 const FAILED: &[u8] = b"ERR the script could not be run";
 
 /// Lets others have their turn. Called by a script that takes long.
-pub(crate) fn put_aside() {
+pub(crate) fn yield_now() {
     if YIELDER.is_set() {
         // Nothing but `GoOn` is asked of a coroutine that was put aside.
         YIELDER.with(|yielder| yielder.suspend(Step::PutAside));
@@ -100,17 +100,17 @@ impl Engine {
     /// # Errors
     ///
     /// Says why there cannot be any.
-    pub(crate) fn start(&self, host: &Arc<Host>) -> Result<(), Vec<u8>> {
+    pub(crate) fn start(&self, server: &Arc<ServerState>) -> Result<(), Vec<u8>> {
         let mut started = self.started.borrow_mut();
         if started.is_none() {
             let stack = DefaultStack::new(STACK_BYTES).map_err(|error| {
                 format!("ERR no memory for the stack of scripts: {error}").into_bytes()
             })?;
-            let runner = Runner::new(host.clone());
+            let runner = Runner::new(server.clone());
             let routine = Coroutine::with_stack(stack, |yielder, first| {
                 YIELDER.set(yielder, || runner.run(yielder, first));
             });
-            *started = Some(Started { routine, host: host.clone() });
+            *started = Some(Started { routine, server: server.clone() });
         }
         Ok(())
     }
@@ -120,8 +120,12 @@ impl Engine {
     /// # Errors
     ///
     /// Says what is wrong with it, in Redis' words.
-    pub(crate) fn compile(&self, host: &Arc<Host>, script: Arc<Script>) -> Result<(), Vec<u8>> {
-        self.start(host)?;
+    pub(crate) fn compile(
+        &self,
+        server: &Arc<ServerState>,
+        script: Arc<Script>,
+    ) -> Result<(), Vec<u8>> {
+        self.start(server)?;
         match self.resume(Job::Compile(script)) {
             Some(Step::Compiled(compiled)) => compiled,
             _ => Err(FAILED.to_vec()),
@@ -129,13 +133,13 @@ impl Engine {
     }
 
     /// Runs a script, to its end or until others are to have their turn: then the caller sees to it
-    /// that [`Engine::go_on`] is called again and again.
+    /// that [`Engine::resume_script`] is called again and again.
     pub(crate) fn run(&self, job: ScriptJob) {
         self.resume(Job::Run(Box::new(job)));
     }
 
     /// Goes on with a script that was put aside, and returns whether it has ended.
-    pub(crate) fn go_on(&self) -> bool {
+    pub(crate) fn resume_script(&self) -> bool {
         !matches!(self.resume(Job::GoOn), Some(Step::PutAside))
     }
 
@@ -155,13 +159,13 @@ impl Engine {
 impl Drop for Engine {
     /// A stack that Lua stands on cannot be taken away from it, so a script has to end first.
     fn drop(&mut self) {
-        let Some(Started { routine, host }) = self.started.get_mut() else { return };
+        let Some(Started { routine, server }) = self.started.get_mut() else { return };
         let mut job = Job::End;
         while let CoroutineResult::Yield(step) = routine.resume(job) {
             job = match step {
                 Step::PutAside => {
                     // There is but one that runs.
-                    host.broker.running_script().inspect(|run| run.kill());
+                    server.broker.running_script().inspect(|run| run.kill());
                     Job::GoOn
                 }
                 Step::Done | Step::Compiled(_) => Job::End,
@@ -178,7 +182,7 @@ impl fmt::Debug for Engine {
 
 /// What lives in the coroutine.
 struct Runner {
-    host: Arc<Host>,
+    server: Arc<ServerState>,
     client: Rc<RefCell<ScriptClient>>,
     vm: Option<Vm>,
     /// When all scripts were last forgotten.
@@ -188,16 +192,16 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(host: Arc<Host>) -> Self {
-        let client = Rc::new(RefCell::new(ScriptClient::new(host.clone())));
-        let flushes = host.scripts.flushes();
-        Self { host, client, vm: None, flushes, used_bytes: 0 }
+    fn new(server: Arc<ServerState>) -> Self {
+        let client = Rc::new(RefCell::new(ScriptClient::new(server.clone())));
+        let flushes = server.scripts.flushes();
+        Self { server, client, vm: None, flushes, used_bytes: 0 }
     }
 
     fn run(mut self, yielder: &Yielder<Job, Step>, first: Job) {
         let mut job = first;
         loop {
-            let flushes = self.host.scripts.flushes();
+            let flushes = self.server.scripts.flushes();
             if std::mem::replace(&mut self.flushes, flushes) != flushes {
                 self.vm = None;
             }
@@ -213,18 +217,18 @@ impl Runner {
                 Job::Reset | Job::GoOn => Step::Done,
                 Job::End => break,
             };
-            self.note_used_bytes();
+            self.record_used_bytes();
             job = yielder.suspend(step);
         }
         self.vm = None;
-        self.note_used_bytes();
+        self.record_used_bytes();
         let worker = self.client.borrow().worker();
-        self.host.broker.close_inbox(worker);
+        self.server.broker.close_inbox(worker);
     }
 
-    fn note_used_bytes(&mut self) {
+    fn record_used_bytes(&mut self) {
         let used = self.vm.as_ref().map_or(0, Vm::used_bytes);
-        self.host.scripts.note_lua_bytes(self.used_bytes, used);
+        self.server.scripts.record_lua_bytes(self.used_bytes, used);
         self.used_bytes = used;
     }
 
@@ -236,7 +240,7 @@ impl Runner {
     }
 
     fn run_script(&mut self, job: ScriptJob) {
-        let ScriptJob { script, given, caller, protocol, exclusive, slot, card } = job;
+        let ScriptJob { script, given, caller, protocol, exclusive, slot, info } = job;
         self.client.borrow_mut().begin(caller, exclusive);
         let answered = catch_unwind(AssertUnwindSafe(|| match self.vm() {
             Ok(vm) => vm.run(&script, &given, protocol),
@@ -253,6 +257,6 @@ impl Runner {
         }
         // If nobody waits any more, the outcome goes with the slot, and others may run.
         drop(slot);
-        card.wake();
+        info.wake();
     }
 }

@@ -3,7 +3,7 @@
 //! A script without such a line may do everything, and each of its commands is looked at by
 //! itself; so was every script before Redis 7.
 
-use crate::resp::words;
+use crate::protocol::words;
 
 /// What a script may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

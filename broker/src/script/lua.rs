@@ -32,7 +32,7 @@ use self::convert::{Protocols, Returned};
 use self::sandbox::Sandbox;
 use super::cache::Script;
 use super::sha::Sha;
-use crate::resp::Protocol;
+use crate::protocol::Protocol;
 
 pub(crate) use self::commands::{Commands, Level};
 

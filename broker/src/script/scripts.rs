@@ -63,7 +63,7 @@ impl Scripts {
 
     /// Notes that Lua takes another amount of memory on a worker.
     #[cfg(feature = "lua")]
-    pub(crate) fn note_lua_bytes(&self, before: usize, now: usize) {
+    pub(crate) fn record_lua_bytes(&self, before: usize, now: usize) {
         self.lua_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 

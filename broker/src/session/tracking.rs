@@ -2,18 +2,19 @@
 
 use std::sync::atomic::Ordering;
 
-use super::client::on_or_off;
-use super::{Answer, CommandError, NAME_BYTES, SYNTAX_ERROR, Session, table};
-use crate::audience::Audience;
-use crate::card::Mark;
-use crate::command::Spec;
+use super::{Answer, CommandError, NAME_BYTES, SYNTAX_ERROR, Session};
+use crate::commands::Spec;
+use crate::commands::client::on_or_off;
+use crate::commands::command;
 use crate::keyspace::Tracker;
-use crate::resp::reply::Reply;
-use crate::resp::request::{self, Request};
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::pubsub::subscribers::Context;
+use crate::session::client_info::Flag;
 
 /// What a client asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tracking {
+pub(crate) struct Tracking {
     redirect: u64,
     broadcast: bool,
     prefixes: Vec<Vec<u8>>,
@@ -26,10 +27,10 @@ pub(super) struct Tracking {
 
 impl Session {
     /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
-    pub(super) fn client_tracking(
+    pub(crate) fn client_tracking(
         &mut self,
         request: Request<'_>,
-        audience: &mut Audience,
+        context: &mut Context,
     ) -> Answer {
         let wanted = self.parse_tracking(request)?;
         if on_or_off(request.argument(2))? {
@@ -41,51 +42,51 @@ impl Session {
             }
             let tracking = Tracking { prefixes, ..wanted };
             let tracker = self.tracker(&tracking);
-            self.host.broker.with_keyspace(audience, |keyspace, _| {
-                keyspace.track(self.card.id, tracker);
+            self.server.broker.with_keyspace(context, |keyspace, _| {
+                keyspace.track(self.info.id, tracker);
             });
             self.tracking = Some(Box::new(tracking));
-            self.note_tracking();
+            self.record_tracking();
         } else {
-            self.stop_tracking(audience);
+            self.stop_tracking(context);
         }
         Ok(Reply::ok())
     }
 
     /// Returns what the keyspace must know.
     fn tracker(&self, tracking: &Tracking) -> Tracker {
-        let other = self.host.cards.get(tracking.redirect);
-        if let Some(card) = &other {
-            card.set(Mark::Recipient, true);
+        let other = self.server.clients.get(tracking.redirect);
+        if let Some(info) = &other {
+            info.set(Flag::Recipient, true);
         }
         let prefixes = tracking.prefixes.iter().map(|prefix| prefix.as_slice().into());
         Tracker {
-            own: self.card.recipient(),
-            other: other.map(|card| card.recipient()),
+            own: self.info.recipient(),
+            other: other.map(|info| info.recipient()),
             is_broken: false,
             prefixes: tracking.broadcast.then(|| prefixes.collect()),
             no_loop: tracking.no_loop,
         }
     }
 
-    pub(super) fn stop_tracking(&mut self, audience: &mut Audience) {
+    pub(crate) fn stop_tracking(&mut self, context: &mut Context) {
         if self.tracking.take().is_some() {
-            self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.untrack(self.card.id));
+            self.server.broker.with_keyspace(context, |keyspace, _| keyspace.untrack(self.info.id));
         }
-        self.note_tracking();
+        self.record_tracking();
     }
 
     /// Ends what others have to do with the client's tracking, since it leaves.
-    pub(super) fn leave_tracking(&mut self, audience: &mut Audience) {
-        self.stop_tracking(audience);
-        if self.card.is(Mark::Recipient) {
-            let id = self.card.id;
-            self.host.broker.with_keyspace(audience, |keyspace, _| keyspace.lose_recipient(id));
+    pub(crate) fn leave_tracking(&mut self, context: &mut Context) {
+        self.stop_tracking(context);
+        if self.info.is(Flag::Recipient) {
+            let id = self.info.id;
+            self.server.broker.with_keyspace(context, |keyspace, _| keyspace.lose_recipient(id));
         }
     }
 
     /// Whether the client is to be told when what it reads now is stale.
-    pub(super) fn caches_what_it_reads(&self) -> bool {
+    pub(crate) fn caches_what_it_reads(&self) -> bool {
         if let Some(caller) = &self.script_caller {
             return caller.caches_what_it_reads;
         }
@@ -97,10 +98,10 @@ impl Session {
     }
 
     /// Returns the keys that a request reads.
-    pub(super) fn keys_read<'a>(&self, request: Request<'a>) -> Vec<&'a [u8]> {
+    pub(crate) fn keys_read<'a>(&self, request: Request<'a>) -> Vec<&'a [u8]> {
         match self.look_up(request) {
             Ok(entry) if entry.spec.has_flag("readonly") => {
-                table::keys(entry.spec, request).into_iter().map(|key| key.name).collect()
+                command::keys(entry.spec, request).into_iter().map(|key| key.name).collect()
             }
             _ => Vec::new(),
         }
@@ -108,12 +109,12 @@ impl Session {
 
     /// Makes what the client is told of its own changes wait until it is answered. Returns whether
     /// it has to be let go then.
-    pub(super) fn begin_answer(&self) -> bool {
-        self.tracking.is_some() && self.member.begin_deferring()
+    pub(crate) fn begin_answer(&self) -> bool {
+        self.tracking.is_some() && self.output.begin_deferring()
     }
 
     /// Ends what `CLIENT CACHING` said of the next command, unless that was about the client as well.
-    pub(super) fn end_caching(&mut self, spec: &Spec) {
+    pub(crate) fn end_caching(&mut self, spec: &Spec) {
         if let Some(tracking) = &mut self.tracking
             && self.transaction.is_none()
             && !spec.name.starts_with("client")
@@ -123,20 +124,20 @@ impl Session {
     }
 
     /// Returns what the prefixes take, here and in the keyspace.
-    pub(super) fn prefix_bytes(&self) -> usize {
+    pub(crate) fn prefix_bytes(&self) -> usize {
         let prefixes = self.tracking.iter().flat_map(|tracking| &tracking.prefixes);
         prefixes.map(|prefix| 2 * prefix.len() + NAME_BYTES).sum()
     }
 
     /// Keeps what others see.
-    pub(super) fn note_tracking(&self) {
-        self.note_state_bytes();
+    pub(crate) fn record_tracking(&self) {
+        self.record_state_bytes();
         let is_broadcast = self.tracking.as_ref().is_some_and(|tracking| tracking.broadcast);
         let redirect =
             self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed());
-        self.card.set(Mark::Tracking, self.tracking.is_some());
-        self.card.set(Mark::Broadcast, is_broadcast);
-        self.card.counts.redirect.store(redirect, Ordering::Relaxed);
+        self.info.set(Flag::Tracking, self.tracking.is_some());
+        self.info.set(Flag::Broadcast, is_broadcast);
+        self.info.counts.redirect.store(redirect, Ordering::Relaxed);
     }
 
     fn parse_tracking(&self, request: Request<'_>) -> Result<Tracking, CommandError> {
@@ -153,7 +154,7 @@ impl Session {
                     }
                     let id = request::integer(id).ok_or(super::NOT_AN_INTEGER)?;
                     wanted.redirect = u64::try_from(id).unwrap_or(0);
-                    if self.host.cards.get(wanted.redirect).is_none() {
+                    if self.server.clients.get(wanted.redirect).is_none() {
                         let text = b"ERR The client ID you want redirect to does not exist";
                         return Err(text.to_vec());
                     }
@@ -229,7 +230,7 @@ impl Session {
     }
 
     /// `CLIENT CACHING YES|NO`
-    pub(super) fn client_caching(&mut self, value: &[u8]) -> Answer {
+    pub(crate) fn client_caching(&mut self, value: &[u8]) -> Answer {
         let Some(tracking) = &mut self.tracking else {
             return Err(
                 b"ERR CLIENT CACHING can be called only when the client is in tracking mode \
@@ -260,7 +261,7 @@ impl Session {
     }
 
     /// `CLIENT GETREDIR`
-    pub(super) fn client_getredir(&self) -> Reply {
+    pub(crate) fn client_getredir(&self) -> Reply {
         match &self.tracking {
             Some(tracking) => Reply::Integer(tracking.redirect.cast_signed()),
             None => Reply::Integer(-1),
@@ -268,11 +269,11 @@ impl Session {
     }
 
     /// `CLIENT TRACKINGINFO`
-    pub(super) fn client_trackinginfo(&self, audience: &mut Audience) -> Reply {
+    pub(crate) fn client_trackinginfo(&self, context: &mut Context) -> Reply {
         let is_broken = self
-            .host
+            .server
             .broker
-            .with_keyspace(audience, |keyspace, _| keyspace.is_tracking_broken(self.card.id));
+            .with_keyspace(context, |keyspace, _| keyspace.is_tracking_broken(self.info.id));
         let tracking = self.tracking.clone().unwrap_or_default();
         let mut flags = vec![if self.tracking.is_some() { "on" } else { "off" }];
         let caching = (tracking.opt_in && tracking.caching == Some(true), "caching-yes");

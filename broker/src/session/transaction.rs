@@ -5,20 +5,20 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use super::script::BUSY;
 use super::{Answer, CommandError, Flow, Session};
-use crate::audience::Audience;
-use crate::card::Mark;
-use crate::command::{Command, Entry};
-use crate::resp::Protocol;
-use crate::resp::reply::{self, Reply};
-use crate::resp::request::{OwnedRequest, Request};
+use crate::commands::script::BUSY;
+use crate::commands::{Command, Entry};
+use crate::protocol::Protocol;
+use crate::protocol::reply::{self, Reply};
+use crate::protocol::request::{OwnedRequest, Request};
+use crate::pubsub::subscribers::Context;
+use crate::session::client_info::Flag;
 
 /// Requests that wait for `EXEC`.
 #[derive(Debug, Default)]
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     queued: Vec<(Entry, OwnedRequest)>,
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     may_grow: bool,
     has_writes: bool,
     failed: bool,
@@ -26,7 +26,7 @@ pub(super) struct Transaction {
 
 /// A transaction that is being executed.
 #[derive(Debug)]
-pub(super) struct Executing {
+pub(crate) struct Executing {
     left: VecDeque<(Entry, OwnedRequest)>,
     /// Whether messages for the client wait for the end.
     defers: bool,
@@ -34,29 +34,29 @@ pub(super) struct Executing {
 
 impl Transaction {
     /// Makes `EXEC` fail, since a request could not be queued.
-    pub(super) fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) {
         self.failed = true;
     }
 
-    pub(super) fn may_grow(&self) -> bool {
+    pub(crate) fn may_grow(&self) -> bool {
         self.may_grow
     }
 
-    pub(super) fn has_writes(&self) -> bool {
+    pub(crate) fn has_writes(&self) -> bool {
         self.has_writes
     }
 }
 
 impl Session {
     /// Whether a command waits for `EXEC`.
-    pub(super) fn queues(&self, entry: Entry) -> bool {
+    pub(crate) fn queues(&self, entry: Entry) -> bool {
         use Command::{Discard, Exec, Multi, Quit, Reset, Watch};
         self.transaction.is_some()
             && !matches!(entry.spec.command, Discard | Exec | Multi | Quit | Reset | Watch)
     }
 
-    pub(super) fn queue(&mut self, entry: Entry, request: Request<'_>, audience: &mut Audience) {
-        let bytes_max = audience.config.client_query_buffer_limit;
+    pub(crate) fn queue(&mut self, entry: Entry, request: Request<'_>, context: &mut Context) {
+        let bytes_max = context.config.client_query_buffer_limit;
         let may_grow = entry.may_grow || self.script_may_grow(entry, request);
         let has_writes = self.pauses_with_writes(entry, request);
         if let Some(transaction) = &mut self.transaction {
@@ -66,38 +66,38 @@ impl Session {
             transaction.bytes += request.bytes();
             transaction.queued.push((entry, request));
             if transaction.bytes > bytes_max {
-                let reason = crate::disconnect::Disconnect::RequestTooBig;
-                return audience.mail().disconnect(&self.member, reason);
+                let reason = crate::observe::disconnect::Disconnect::RequestTooBig;
+                return context.flush_queue().disconnect(&self.output, reason);
             }
         }
-        self.note_transaction();
-        self.reply(audience, &Reply::Simple("QUEUED".into()));
+        self.record_transaction();
+        self.reply(context, &Reply::Simple("QUEUED".into()));
     }
 
     /// `MULTI`
-    pub(super) fn multi(&mut self) -> Answer {
+    pub(crate) fn multi(&mut self) -> Answer {
         if self.transaction.is_some() {
             return Err(b"ERR MULTI calls can not be nested".to_vec());
         }
         self.transaction = Some(Box::default());
-        self.note_transaction();
+        self.record_transaction();
         Ok(Reply::ok())
     }
 
     /// `DISCARD`
-    pub(super) fn discard(&mut self, audience: &mut Audience) -> Answer {
+    pub(crate) fn discard(&mut self, context: &mut Context) -> Answer {
         if self.transaction.take().is_none() {
             return Err(b"ERR DISCARD without MULTI".to_vec());
         }
-        self.note_transaction();
-        self.unwatch(audience);
+        self.record_transaction();
+        self.unwatch(context);
         Ok(Reply::ok())
     }
 
     /// Whether a command must not run, or not be queued, since keys take too much.
-    pub(super) fn lacks_memory(&self, entry: Entry, audience: &Audience) -> bool {
+    pub(crate) fn lacks_memory(&self, entry: Entry, context: &Context) -> bool {
         use Command::{Discard, Exec, Quit, Reset};
-        let maximum = audience.config.maxmemory;
+        let maximum = context.config.maxmemory;
         let may_grow = match (entry.spec.command, &self.transaction) {
             (Exec, Some(transaction)) => transaction.may_grow(),
             (Discard | Exec | Quit | Reset, _) => false,
@@ -105,110 +105,110 @@ impl Session {
             (_, Some(_)) => true,
             (_, None) => entry.may_grow,
         };
-        maximum != 0 && may_grow && self.host.used_bytes() > maximum
+        maximum != 0 && may_grow && self.server.used_bytes() > maximum
     }
 
     /// `EXEC`
-    pub(super) fn exec(&mut self, entry: Entry, audience: &mut Audience) -> Flow {
+    pub(crate) fn exec(&mut self, entry: Entry, context: &mut Context) -> Flow {
         let Some(transaction) = self.transaction.take() else {
-            self.fail(entry, audience, b"ERR EXEC without MULTI".to_vec());
+            self.fail(entry, context, b"ERR EXEC without MULTI".to_vec());
             return Flow::Continue;
         };
-        self.note_transaction();
-        if let Err(error) = self.hold_for(&transaction, audience) {
-            self.fail(entry, audience, error);
+        self.record_transaction();
+        if let Err(error) = self.hold_for(&transaction, context) {
+            self.fail(entry, context, error);
             return Flow::Continue;
         }
-        let broker = self.host.broker.clone();
-        let has_changed = self.has_watched_change(audience);
-        self.unwatch(audience);
+        let broker = self.server.broker.clone();
+        let has_changed = self.has_watched_change(context);
+        self.unwatch(context);
         if transaction.failed || has_changed {
-            broker.include(audience);
+            broker.include(context);
         }
         if transaction.failed {
             let error = b"EXECABORT Transaction discarded because of previous errors.";
-            self.fail(entry, audience, error.to_vec());
+            self.fail(entry, context, error.to_vec());
             return Flow::Continue;
         }
         if has_changed {
-            self.reply(audience, &Reply::NullArray);
+            self.reply(context, &Reply::NullArray);
             return Flow::Continue;
         }
-        let limit = self.output_limit(&audience.config);
+        let limit = self.output_limit(&context.config);
         let count = transaction.queued.len();
-        audience.mail().reply(&self.member, limit, |out| reply::array_header(out, count));
+        context.flush_queue().reply(&self.output, limit, |out| reply::array_header(out, count));
         // A push must not stand inside a reply.
-        let defers = self.member.protocol.get() == Protocol::Resp3;
+        let defers = self.output.protocol.get() == Protocol::Resp3;
         if defers {
-            self.member.begin_deferring();
+            self.output.begin_deferring();
         }
         let left = transaction.queued.into();
         self.executing = Some(Box::new(Executing { left, defers }));
-        self.go_on_with_transaction(audience)
+        self.go_on_with_transaction(context)
     }
 
     /// Takes the order, and for scripts the right to run them.
     fn hold_for(
         &self,
         transaction: &Transaction,
-        audience: &mut Audience,
+        context: &mut Context,
     ) -> Result<(), CommandError> {
         let runs_script = transaction.queued.iter().any(|(entry, _)| entry.runs_script);
         if !runs_script || transaction.failed {
-            self.host.broker.hold(audience);
+            self.server.broker.hold(context);
             return Ok(());
         }
         #[cfg(feature = "lua")]
-        audience.engine.start(&self.host)?;
-        self.host
+        context.engine.start(&self.server)?;
+        self.server
             .broker
-            .exclude(audience)
+            .exclude(context)
             .map_err(|_| [b"EXECABORT Transaction discarded because of: ", BUSY].concat())
     }
 
     /// Whether a transaction is being executed.
     #[cfg(feature = "lua")]
-    pub(super) fn is_executing(&self) -> bool {
+    pub(crate) fn is_executing(&self) -> bool {
         self.executing.is_some()
     }
 
     /// Runs what is left of a transaction, up to a script that takes long.
-    pub(super) fn go_on_with_transaction(&mut self, audience: &mut Audience) -> Flow {
+    pub(crate) fn go_on_with_transaction(&mut self, context: &mut Context) -> Flow {
         while let Some((entry, request)) =
             self.executing.as_mut().and_then(|executing| executing.left.pop_front())
         {
             // Rights may have changed meanwhile.
-            match self.check_permission(entry, request.borrow(), audience, true) {
+            match self.check_permission(entry, request.borrow(), context, true) {
                 Ok(()) => match not_in_transaction(entry.spec.command) {
-                    Some(error) => self.reply_error(audience, error.to_vec()),
+                    Some(error) => self.reply_error(context, error.to_vec()),
                     None => {
                         #[cfg_attr(not(feature = "lua"), expect(unused, reason = "for scripts"))]
-                        let flow = self.run(entry, request.borrow(), audience);
+                        let flow = self.run(entry, request.borrow(), context);
                         #[cfg(feature = "lua")]
                         if flow == Flow::WaitForScript {
                             return flow;
                         }
                     }
                 },
-                Err(error) => self.reply_error(audience, no_longer(&error)),
+                Err(error) => self.reply_error(context, no_longer(&error)),
             }
         }
         if let Some(executing) = self.executing.take() {
-            self.host.broker.include(audience);
+            self.server.broker.include(context);
             if executing.defers {
-                audience.mail().end_deferring(&self.member);
+                context.flush_queue().end_deferring(&self.output);
             }
         }
         Flow::Continue
     }
 
     /// Keeps the figures that others see.
-    pub(super) fn note_transaction(&self) {
+    pub(crate) fn record_transaction(&self) {
         let queued = self.transaction.as_ref().map(|transaction| transaction.queued.len());
         let queued = queued.map_or(-1, |queued| i32::try_from(queued).unwrap_or(i32::MAX));
-        self.card.counts.queued.store(queued, Ordering::Relaxed);
-        self.card.set(Mark::InTransaction, self.transaction.is_some());
-        self.note_state_bytes();
+        self.info.counts.queued.store(queued, Ordering::Relaxed);
+        self.info.set(Flag::InTransaction, self.transaction.is_some());
+        self.record_state_bytes();
     }
 }
 

@@ -2,26 +2,27 @@
 
 use std::sync::Arc;
 
-use super::keys::small_integer;
-use super::{Answer, NAME_BYTES, SYNTAX_ERROR, Session, info, server};
-use crate::audience::Audience;
+use super::{Answer, NAME_BYTES, SYNTAX_ERROR, Session};
+use crate::commands::keys::small_integer;
+use crate::commands::{info, server};
 use crate::keyspace::{Report, Watcher};
-use crate::resp::reply::Reply;
-use crate::resp::request::Request;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Request;
+use crate::pubsub::subscribers::Context;
 
 /// The keys whose change makes `EXEC` fail.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// With the numbers of their databases.
     keys: Vec<(u16, Box<[u8]>)>,
     watcher: Arc<Watcher>,
     /// What the keys take, here and in the keyspace.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Session {
     /// `WATCH key [key ...]`
-    pub(super) fn watch(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+    pub(crate) fn watch(&mut self, request: Request<'_>, context: &mut Context) -> Answer {
         if self.transaction.is_some() {
             return Err(b"ERR WATCH inside MULTI is not allowed".to_vec());
         }
@@ -37,79 +38,83 @@ impl Session {
             request.arguments_from(1).filter(is_new).map(Box::from).collect();
         new.sort_unstable();
         new.dedup();
-        self.host.broker.with_keys(audience, view, |keys| {
+        self.server.broker.with_keys(context, view, |keys| {
             new.iter().for_each(|key| keys.watch(key, &watch.watcher));
         });
         watch.bytes += new.iter().map(|key| key.len() + NAME_BYTES).sum::<usize>();
         watch.keys.extend(new.into_iter().map(|key| (view.database, key)));
-        self.note_state_bytes();
+        self.record_state_bytes();
         Ok(Reply::ok())
     }
 
     /// `UNWATCH`
-    pub(super) fn unwatch(&mut self, audience: &mut Audience) -> Reply {
+    pub(crate) fn unwatch(&mut self, context: &mut Context) -> Reply {
         if let Some(watch) = self.watch.take() {
-            self.host.broker.with_keyspace(audience, |keyspace, _| {
+            self.server.broker.with_keyspace(context, |keyspace, _| {
                 keyspace.unwatch(&watch.keys, &watch.watcher);
             });
-            self.note_state_bytes();
+            self.record_state_bytes();
         }
         Reply::ok()
     }
 
     /// Whether a watched key has changed or expired. The order is held.
-    pub(super) fn has_watched_change(&self, audience: &mut Audience) -> bool {
+    pub(crate) fn has_watched_change(&self, context: &mut Context) -> bool {
         let Some(watch) = &self.watch else { return false };
         watch.watcher.has_changed()
-            || self.host.broker.with_keyspace(audience, |keyspace, now| {
+            || self.server.broker.with_keyspace(context, |keyspace, now| {
                 keyspace.has_expired_watched(&watch.keys, &watch.watcher, now)
             })
     }
 
     /// `INFO [section [section ...]]`
-    pub(super) fn info(&self, request: Request<'_>, audience: &mut Audience) -> Reply {
-        let report = self.report(audience);
-        info::info(&self.host, &audience.config, &report, request.arguments_from(1))
+    pub(crate) fn info(&self, request: Request<'_>, context: &mut Context) -> Reply {
+        let report = self.report(context);
+        info::info(&self.server, &context.config, &report, request.arguments_from(1))
     }
 
     /// `MEMORY STATS`
-    pub(super) fn memory_stats(&self, audience: &mut Audience) -> Reply {
-        info::memory_stats(&self.host, &self.report(audience))
+    pub(crate) fn memory_stats(&self, context: &mut Context) -> Reply {
+        info::memory_stats(&self.server, &self.report(context))
     }
 
-    fn report(&self, audience: &mut Audience) -> Report {
-        self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.report(now))
+    fn report(&self, context: &mut Context) -> Report {
+        self.server.broker.with_keyspace(context, |keyspace, now| keyspace.report(now))
     }
 
     /// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB [ASYNC | SYNC]`
-    pub(super) fn flush(
+    pub(crate) fn flush(
         &mut self,
         database: Option<u16>,
         request: Request<'_>,
-        audience: &mut Audience,
+        context: &mut Context,
     ) -> Answer {
         if request.len() > 2 || request.len() == 2 && !server::is_flush_mode(request.argument(1)) {
             return Err(SYNTAX_ERROR.to_vec());
         }
-        let flushed =
-            self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.flush(database, now));
+        let flushed = self
+            .server
+            .broker
+            .with_keyspace(context, |keyspace, now| keyspace.flush(database, now));
         drop(flushed);
         Ok(Reply::ok())
     }
 
     /// `SWAPDB index1 index2`
-    pub(super) fn swapdb(&mut self, request: Request<'_>, audience: &mut Audience) -> Answer {
+    pub(crate) fn swapdb(&mut self, request: Request<'_>, context: &mut Context) -> Answer {
         let first =
             small_integer(request.argument(1)).map_err(|_| b"ERR invalid first DB index")?;
         let second =
             small_integer(request.argument(2)).map_err(|_| b"ERR invalid second DB index")?;
         let number = |index: i32| {
-            u16::try_from(index).ok().filter(|&index| index < audience.config.databases)
+            u16::try_from(index).ok().filter(|&index| index < context.config.databases)
         };
         let (Some(first), Some(second)) = (number(first), number(second)) else {
             return Err(b"ERR DB index is out of range".to_vec());
         };
-        self.host.broker.with_keyspace(audience, |keyspace, now| keyspace.swap(first, second, now));
+        self.server
+            .broker
+            .with_keyspace(context, |keyspace, now| keyspace.swap(first, second, now));
         Ok(Reply::ok())
     }
 }

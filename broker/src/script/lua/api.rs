@@ -11,10 +11,10 @@ use super::convert;
 use super::failure::{Thrown, error_table, refused};
 use super::number;
 use super::sandbox::without_limit;
-use crate::host::REDIS_VERSION;
-use crate::resp::Protocol;
-use crate::resp::request::OwnedRequest;
+use crate::protocol::Protocol;
+use crate::protocol::request::OwnedRequest;
 use crate::script::sha;
+use crate::session::server_state::REDIS_VERSION;
 
 /// The server that runs the script of the moment.
 pub(super) type Server = Rc<RefCell<dyn Commands>>;

@@ -1,7 +1,7 @@
 //! What a script can ask of the server that runs it.
 
-use crate::resp::Protocol;
-use crate::resp::request::{OwnedRequest, Request};
+use crate::protocol::Protocol;
+use crate::protocol::request::{OwnedRequest, Request};
 
 /// The server, as a script sees it.
 pub(crate) trait Commands {

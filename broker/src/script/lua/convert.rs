@@ -9,8 +9,8 @@ use super::api::Patience;
 use super::failure::error_table;
 use super::fronts::Fronts;
 use super::{number, write};
-use crate::resp::Protocol;
-use crate::resp::reply;
+use crate::protocol::Protocol;
+use crate::protocol::reply;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`), as far as nested replies may fill it.
 const DEPTH_MAX: usize = 7995;
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Result<i64> {
         let line = self.line()?;
-        crate::resp::request::integer(line).ok_or_else(malformed)
+        crate::protocol::request::integer(line).ok_or_else(malformed)
     }
 
     fn bulk(&mut self, length: i64) -> Result<&'a [u8]> {

@@ -11,12 +11,12 @@ struct Fake {
 impl Commands for Fake {
     fn call(
         &mut self,
-        request: crate::resp::request::Request<'_>,
+        request: crate::protocol::request::Request<'_>,
     ) -> std::result::Result<Vec<u8>, Vec<u8>> {
         match request.argument(0) {
             b"ECHO" => {
                 let mut out = Vec::new();
-                crate::resp::reply::bulk(&mut out, request.argument(1));
+                crate::protocol::reply::bulk(&mut out, request.argument(1));
                 Ok(out)
             }
             b"RAW" => Ok(request.argument(1).to_vec()),
@@ -29,7 +29,7 @@ impl Commands for Fake {
         }
     }
 
-    fn may_run(&self, request: crate::resp::request::Request<'_>) -> Option<bool> {
+    fn may_run(&self, request: crate::protocol::request::Request<'_>) -> Option<bool> {
         (request.argument(0) == b"ECHO").then_some(true)
     }
 

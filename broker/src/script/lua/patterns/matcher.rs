@@ -19,7 +19,7 @@ pub(super) struct Matcher<'a, G> {
     level: usize,
     steps: u32,
     /// Fails if the script is to end.
-    go_on: G,
+    resume_script: G,
 }
 
 /// Where something was captured.
@@ -59,10 +59,10 @@ type Found<T> = std::result::Result<T, Trouble>;
 
 impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
     /// A pattern ends at its first NUL, as C sees it.
-    pub(super) fn new(subject: &'a [u8], pattern: &'a [u8], go_on: G) -> Self {
+    pub(super) fn new(subject: &'a [u8], pattern: &'a [u8], resume_script: G) -> Self {
         let pattern = memchr::memchr(0, pattern).map_or(pattern, |end| &pattern[..end]);
         let captures = [Capture { start: 0, length: Length::Open }; CAPTURES_MAX];
-        Self { subject, pattern, captures, level: 0, steps: 0, go_on }
+        Self { subject, pattern, captures, level: 0, steps: 0, resume_script }
     }
 
     /// Returns where a match that starts here ends.
@@ -313,7 +313,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         self.steps += 1;
         if self.steps >= STEPS {
             self.steps = 0;
-            (self.go_on)().map_err(Trouble::Ended)?;
+            (self.resume_script)().map_err(Trouble::Ended)?;
         }
         Ok(())
     }

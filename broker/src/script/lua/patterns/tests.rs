@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::resp::Protocol;
-use crate::resp::request::Request;
+use crate::protocol::Protocol;
+use crate::protocol::request::Request;
 use crate::script::lua::{Commands, Level};
 
 /// A server that lets a script go on for so many steps.

@@ -1,0 +1,170 @@
+//! The users of a running server: who they are, which file they come from, and what was refused.
+//!
+//! The rules themselves are pure logic ([`crate::acl`]). A session holds its user and looks at a
+//! number whether any user has changed since.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::acl::{Acl, AclError, AclLog, ChannelsDefault, DEFAULT_USER, Incident, User};
+use crate::config::Config;
+use crate::observe::clock::since_1970;
+use crate::replace_file::replace_file;
+
+/// All users of a server.
+#[derive(Debug)]
+pub(crate) struct Users {
+    /// Shared with those who read it without the lock; a change is made on a copy.
+    acl: Mutex<Arc<Acl>>,
+    log: Mutex<AclLog>,
+    generation: AtomicU64,
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Users may come from one place only.
+const TWO_PLACES: &str = "Configuring Redis with users defined in redis.conf and at the same \
+setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and \
+security holes, please define either an ACL file or declare users directly in your redis.conf, but \
+not both.";
+
+impl Users {
+    /// Makes the users that the settings and the ACL file give.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them, in Redis' words.
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        let default = channels_default(config);
+        let mut acl = Acl::new(default);
+        acl.set_password_of_default(config.requirepass.as_deref());
+        let file = config.aclfile.clone();
+        if file.is_some() && !config.users.is_empty() {
+            return Err(TWO_PLACES.to_owned());
+        }
+        add_users(&mut acl, &config.users)
+            .map_err(|error| format!("Error in user declaration: {error}"))?;
+        if let Some(path) = &file {
+            acl = read(path, default)?;
+        }
+        Ok(Self {
+            acl: Mutex::new(acl.into()),
+            log: Mutex::default(),
+            generation: AtomicU64::new(0),
+            file,
+        })
+    }
+
+    /// Returns a number that is another after each change.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn get(&self, name: &[u8]) -> Option<Arc<User>> {
+        self.acl.lock().user(name)
+    }
+
+    pub(crate) fn default_user(&self) -> Arc<User> {
+        self.acl.lock().default_user()
+    }
+
+    /// Whether clients that have not logged in are the default user.
+    pub(crate) fn is_open(&self) -> bool {
+        self.default_user().is_open()
+    }
+
+    pub(crate) fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
+        // Hashing takes its time, and others need not wait for it.
+        let acl = self.acl.lock().clone();
+        acl.authenticate(name, password)
+    }
+
+    /// Looks at all users.
+    pub(crate) fn with<R>(&self, see: impl FnOnce(&Acl) -> R) -> R {
+        see(&self.acl.lock().clone())
+    }
+
+    /// Makes a change. It is whole or not at all, which is `change`'s business.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Acl) -> R) -> R {
+        let result = change(Arc::make_mut(&mut *self.acl.lock()));
+        self.generation.fetch_add(1, Ordering::Release);
+        result
+    }
+
+    /// `ACL LOAD`: takes the users of the file, all or none.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the file, in Redis' words.
+    pub(crate) fn load(&self, config: &Config) -> Result<(), String> {
+        let path = self.file.as_deref().ok_or(NO_FILE)?;
+        let loaded = read(path, channels_default(config))?;
+        self.change(|acl| *acl = loaded);
+        Ok(())
+    }
+
+    /// `ACL SAVE`: writes the users to the file.
+    ///
+    /// # Errors
+    ///
+    /// Says why not, in Redis' words.
+    pub(crate) fn save(&self) -> Result<(), String> {
+        let path = self.file.as_deref().ok_or(NO_FILE)?;
+        let text = self.acl.lock().to_file();
+        replace_file(path, &text).map_err(|_| {
+            "There was an error trying to save the ACLs. Please check the server logs \
+            for more information"
+                .to_owned()
+        })
+    }
+
+    /// Notes that something was refused.
+    pub(crate) fn record(&self, incident: Incident, entries_max: usize) {
+        self.log.lock().add(incident, now_ms(), entries_max);
+    }
+
+    /// Looks at what was refused.
+    pub(crate) fn with_log<R>(&self, see: impl FnOnce(&mut AclLog) -> R) -> R {
+        see(&mut self.log.lock())
+    }
+}
+
+pub(crate) const NO_FILE: &str = "This Redis instance is not configured to use an ACL file. You may \
+want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you \
+have a Redis configuration file set) in order to store users in the Redis configuration.";
+
+/// Adds the users of `user` lines.
+pub(crate) fn add_users(acl: &mut Acl, users: &[Vec<Vec<u8>>]) -> Result<(), AclError> {
+    for words in users {
+        if let Some((name, rules)) = words.split_first() {
+            let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+            acl.configure_user(name, &rules)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn channels_default(config: &Config) -> ChannelsDefault {
+    match config.acl_pubsub_default_allows {
+        true => ChannelsDefault::AllChannels,
+        false => ChannelsDefault::ResetChannels,
+    }
+}
+
+fn read(path: &Path, default: ChannelsDefault) -> Result<Acl, String> {
+    let name = path.display().to_string();
+    let text = std::fs::read(path)
+        .map_err(|error| format!("Error loading ACLs, opening file '{name}': {error}"))?;
+    Acl::load(&text, &name, default).map_err(|error| String::from_utf8_lossy(&error).into_owned())
+}
+
+pub(crate) fn now_ms() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether this is the user that everybody is before `AUTH`.
+pub(crate) fn is_default(name: &[u8]) -> bool {
+    name == DEFAULT_USER
+}

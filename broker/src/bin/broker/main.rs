@@ -1,0 +1,228 @@
+//! The process: flags and file to settings, logging, signals, exit codes.
+//!
+//! The command line is `redis-server`'s, so that the binary can stand where it stood.
+
+mod daemon;
+mod log;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::ExitCode;
+
+use broker::{Broker, Config, ConfigFile, REDIS_VERSION, Server};
+use clap::{CommandFactory, Parser};
+use tracing::{error, info, warn};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A Redis-compatible pub/sub broker, started as redis-server is.
+#[derive(Debug, Parser)]
+#[command(
+    name = "broker",
+    disable_help_flag = true,
+    override_usage = "broker [/path/to/redis.conf] [--directive value ...]\n       broker - [--directive value ...]",
+    after_help = AFTER_HELP
+)]
+struct Arguments {
+    /// A redis.conf (or '-' to read one from standard input), then directives as flags.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Every directive of redis.conf is a flag as well, and a flag wins over the file:
+
+  broker                                          listen on 127.0.0.1:6379
+  broker /etc/redis/redis.conf --port 7000        a file, another port
+  broker --port 7000 --requirepass secret         no file
+  echo 'port 7000' | broker -                     settings from standard input
+
+  -h, --help       this text
+  -v, --version    the version
+
+redis.conf.example tells what each directive means.";
+
+fn main() -> ExitCode {
+    let words = Arguments::parse().words;
+    match words.first().map(|word| word.to_string_lossy().into_owned()).as_deref() {
+        Some("-h" | "--help") if words.len() == 1 => {
+            let _ = Arguments::command().print_help();
+            ExitCode::SUCCESS
+        }
+        Some("-v" | "--version") if words.len() == 1 => {
+            let bits = usize::BITS;
+            println!(
+                "broker {} (Redis server v={REDIS_VERSION} bits={bits})",
+                env!("CARGO_PKG_VERSION")
+            );
+            ExitCode::SUCCESS
+        }
+        _ => start(&words),
+    }
+}
+
+/// Reads the settings, and serves until a signal comes.
+fn start(words: &[OsString]) -> ExitCode {
+    match load(words).and_then(|settings| run(settings, words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Settings, and the text of standard input if they came from there.
+struct Given {
+    loaded: ConfigFile,
+    input: Option<Vec<u8>>,
+}
+
+fn run(Given { loaded, input }: Given, words: &[OsString]) -> Result<(), Box<dyn Error>> {
+    if loaded.config.daemonize && !daemon::is_daemon() {
+        return Ok(daemon::start(words, input.as_deref())?);
+    }
+    if let Some(dir) = &loaded.config.dir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| format!("cannot work in directory '{}': {error}", dir.display()))?;
+    }
+    log::start(&loaded.config)?;
+    let _file = daemon::PidFile::create(&loaded.config);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
+}
+
+/// The first word is a file unless it is a flag; `-` at either end is standard input.
+fn load(words: &[OsString]) -> Result<Given, Box<dyn Error>> {
+    let mut loaded = ConfigFile::default();
+    let mut flags = words;
+    let mut from_input = false;
+    if let Some((first, rest)) = words.split_first()
+        && !first.as_encoded_bytes().starts_with(b"--")
+    {
+        flags = rest;
+        from_input = first == "-";
+        if !from_input {
+            loaded.add_file(Path::new(first))?;
+        }
+    }
+    if let Some((last, rest)) = flags.split_last()
+        && last == "-"
+    {
+        flags = rest;
+        from_input = true;
+    }
+    let mut input = None;
+    if from_input {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text)?;
+        loaded.add_reader("standard input", &text[..])?;
+        input = Some(text);
+    }
+    loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
+    Ok(Given { loaded, input })
+}
+
+async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
+    info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    if !loaded.ignored_directives.is_empty() {
+        info!("directives without a meaning here: {}", loaded.ignored_directives.join(" "));
+    }
+    fit_maxclients(&mut loaded.config);
+    let mut signals = Signals::new()?;
+    let port = loaded.config.port;
+    let socket = loaded.config.unixsocket.clone();
+    let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
+        if error.is_about_address() {
+            // The words that tools look for.
+            warn!("Failed listening on port {port} (TCP), aborting.");
+        }
+    })?;
+    info!("Server initialized");
+    for address in server.local_addrs() {
+        info!("listening on {address}");
+    }
+    if let Some(path) = socket {
+        info!("listening on {}", path.display());
+    }
+    info!("Ready to accept connections");
+    daemon::notify_ready();
+    tokio::select! {
+        signal = signals.next() => info!("Received {signal} scheduling shutdown..."),
+        () = server.stop_requested() => info!("User requested shutdown..."),
+    }
+    server.shutdown().await;
+    info!("broker is now ready to exit, bye bye...");
+    Ok(())
+}
+
+/// Each client needs a file descriptor. Asks for enough, or serves fewer clients.
+#[cfg(unix)]
+fn fit_maxclients(config: &mut Config) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    /// What the process needs for itself, as Redis counts it.
+    const OWN: u64 = 32;
+
+    let needed = config.maxclients as u64 + OWN;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    limit.current = Some(limit.maximum.map_or(needed, |maximum| maximum.min(needed)));
+    let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if files < needed {
+        let maxclients = usize::try_from(files.saturating_sub(OWN).max(1)).unwrap_or(1);
+        warn!(
+            files,
+            wanted = config.maxclients,
+            "maxclients lowered to {maxclients}: too few open files allowed"
+        );
+        config.maxclients = maxclients;
+    }
+}
+
+#[cfg(not(unix))]
+fn fit_maxclients(_: &mut Config) {}
+
+/// What ends the process gracefully.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "an interrupt"
+    }
+}

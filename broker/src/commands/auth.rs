@@ -1,0 +1,174 @@
+//! Who the client is: authentication, protocol version, and beginning anew.
+
+use std::sync::atomic::Ordering;
+
+use super::client::Silence;
+use super::keys::small_integer;
+use crate::acl::{CallContext, DEFAULT_USER, Reason};
+use crate::config::Config;
+use crate::protocol::Protocol;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::pubsub::subscribers::Context;
+use crate::session::client_info::Flag;
+use crate::session::server_state::REDIS_VERSION;
+use crate::session::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
+
+const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
+
+impl Session {
+    /// `AUTH [username] password`
+    pub(crate) fn auth(&mut self, request: Request<'_>, context: &Context) -> Answer {
+        match request.len() {
+            2 if self.server.users.default_user().needs_no_password() => Err(b"ERR AUTH <password> called without any \
+                password configured for the default user. Are you sure your configuration is correct?"
+                .to_vec()),
+            2 => self.authenticate(DEFAULT_USER, request.argument(1), "AUTH", context),
+            3 => self.authenticate(request.argument(1), request.argument(2), "AUTH", context),
+            _ => Err(SYNTAX_ERROR.to_vec()),
+        }
+        .map(|()| Reply::ok())
+    }
+
+    /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
+    pub(crate) fn hello(&mut self, request: Request<'_>, context: &Context) -> Answer {
+        let protocol = match (request.len() > 1).then(|| request::integer(request.argument(1))) {
+            None => self.output.protocol.get(),
+            Some(Some(2)) => Protocol::Resp2,
+            Some(Some(3)) => Protocol::Resp3,
+            Some(Some(_)) => return Err(b"NOPROTO unsupported protocol version".to_vec()),
+            Some(None) => {
+                return Err(b"ERR Protocol version is not an integer or out of range".to_vec());
+            }
+        };
+        self.hello_options(request, context)?;
+        if self.must_log_in() {
+            return Err(
+                b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
+                the HELLO AUTH <user> <pass> option can be used to authenticate the client and \
+                select the RESP protocol version at the same time"
+                    .to_vec(),
+            );
+        }
+        self.set_protocol(protocol);
+        Ok(self.hello_reply(protocol))
+    }
+
+    /// Does what the options say, one after the other, up to the first that is wrong.
+    fn hello_options(
+        &mut self,
+        request: Request<'_>,
+        context: &Context,
+    ) -> Result<(), CommandError> {
+        let mut at = 2;
+        while at < request.len() {
+            let option = request.argument(at);
+            let left = request.len() - at - 1;
+            if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
+                let (name, password) = (request.argument(at + 1), request.argument(at + 2));
+                self.authenticate(name, password, "HELLO", context)?;
+                at += 3;
+            } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
+                self.client_setname(request.argument(at + 1))?;
+                at += 2;
+            } else {
+                let option = shown(option, usize::MAX);
+                return Err([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_protocol(&self, protocol: Protocol) {
+        self.output.protocol.set(protocol);
+        self.info.counts.protocol.store(protocol.number(), Ordering::Relaxed);
+    }
+
+    fn hello_reply(&self, protocol: Protocol) -> Reply {
+        let pairs = [
+            ("server", Reply::bulk("redis")),
+            ("version", Reply::bulk(REDIS_VERSION)),
+            ("proto", Reply::Integer(protocol.number().into())),
+            ("id", Reply::Integer(self.info.id.cast_signed())),
+            ("mode", Reply::bulk("standalone")),
+            ("role", Reply::bulk("master")),
+            ("modules", Reply::Array(Vec::new())),
+        ];
+        Reply::Map(pairs.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
+    }
+
+    /// `RESET`
+    pub(crate) fn reset(&mut self, context: &mut Context) {
+        self.leave_all(context);
+        self.stop_monitoring(context);
+        self.unwatch(context);
+        self.transaction = None;
+        self.record_transaction();
+        self.silence = Silence::default();
+        self.output.silent.set(false);
+        self.stop_tracking(context);
+        for mark in [Flag::NoEvict, Flag::NoTouch] {
+            self.info.set(mark, false);
+        }
+        self.info.counts.database.store(0, Ordering::Relaxed);
+        self.info.words.lock().name.clear();
+        self.set_protocol(Protocol::Resp2);
+        self.become_user(self.server.users.default_user());
+        self.authenticated = self.server.users.is_open();
+        self.reply(context, &Reply::Simple("RESET".into()));
+    }
+
+    /// `PING [message]`
+    pub(crate) fn ping(&self, request: Request<'_>) -> Answer {
+        let message = (request.len() > 1).then(|| request.argument(1));
+        match message {
+            _ if request.len() > 2 => {
+                Err(b"ERR wrong number of arguments for 'ping' command".to_vec())
+            }
+            // A RESP2 subscriber tells replies from messages by their shape.
+            message if self.is_subscribed() && self.output.protocol.get() == Protocol::Resp2 => {
+                let message = message.unwrap_or_default();
+                Ok(Reply::Array(vec![Reply::bulk("pong"), Reply::bulk(message)]))
+            }
+            Some(message) => Ok(Reply::bulk(message)),
+            None => Ok(Reply::Simple("PONG".into())),
+        }
+    }
+
+    /// `SELECT index`
+    pub(crate) fn select(&self, index: &[u8], config: &Config) -> Answer {
+        match u16::try_from(small_integer(index)?) {
+            Ok(index) if index < config.databases => {
+                self.info.counts.database.store(index, Ordering::Relaxed);
+                Ok(Reply::ok())
+            }
+            _ => Err(b"ERR DB index is out of range".to_vec()),
+        }
+    }
+
+    fn authenticate(
+        &mut self,
+        name: &[u8],
+        password: &[u8],
+        command: &str,
+        context: &Context,
+    ) -> Result<(), CommandError> {
+        match self.server.users.authenticate(name, password) {
+            Some(user) => {
+                self.become_user(user);
+                self.authenticated = true;
+                Ok(())
+            }
+            None => {
+                let object = command.as_bytes().to_vec();
+                let origin = if self.transaction.is_some() {
+                    CallContext::Multi
+                } else {
+                    CallContext::TopLevel
+                };
+                self.record_refusal(Reason::Auth, object, name, context, origin);
+                Err(WRONG_PASSWORD.to_vec())
+            }
+        }
+    }
+}

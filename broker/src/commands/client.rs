@@ -1,0 +1,168 @@
+//! `CLIENT`: what a client says of itself, and how it is treated.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::pubsub::subscribers::{ClientOutput, Context, Effect};
+use crate::session::client_info::{Flag, Signal};
+use crate::session::{Answer, SYNTAX_ERROR, Session, help_wanted};
+
+const BAD_NAME: &[u8] = b"ERR Client names cannot contain spaces, newlines or special characters.";
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// All of them.
+    #[default]
+    None,
+    /// None of them.
+    All,
+    /// Not that of the next command.
+    Next,
+    /// Not that of the command that runs.
+    This,
+}
+
+impl Silence {
+    /// Prepares for the next command.
+    pub(crate) fn after_command(&mut self, output: &ClientOutput) {
+        if *self == Self::None {
+            return;
+        }
+        *self = match *self {
+            Self::Next => Self::This,
+            Self::This => Self::None,
+            other => other,
+        };
+        output.silent.set(*self != Self::None);
+    }
+}
+
+impl Session {
+    /// `CLIENT GETNAME`
+    pub(crate) fn client_getname(&self) -> Reply {
+        let words = self.info.words.lock();
+        if words.name.is_empty() { Reply::Null } else { Reply::bulk(&words.name) }
+    }
+
+    /// `CLIENT SETNAME connection-name`
+    pub(crate) fn client_setname(&self, name: &[u8]) -> Answer {
+        if !is_one_word(name) {
+            return Err(BAD_NAME.to_vec());
+        }
+        self.info.words.lock().name = name.to_vec();
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT SETINFO LIB-NAME libname | LIB-VER libver`
+    pub(crate) fn client_setinfo(&self, request: Request<'_>) -> Answer {
+        let (option, value) = (request.argument(2), request.argument(3));
+        let mut words = self.info.words.lock();
+        let (field, shown) = match &*option.to_ascii_lowercase() {
+            b"lib-name" => (&mut words.library_name, "lib-name"),
+            b"lib-ver" => (&mut words.library_version, "lib-ver"),
+            _ => return Err([b"ERR Unrecognized option '", option, b"'"].concat()),
+        };
+        if !is_one_word(value) {
+            let text =
+                format!("ERR {shown} cannot contain spaces, newlines or special characters.");
+            return Err(text.into_bytes());
+        }
+        *field = value.to_vec();
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT REPLY ON|OFF|SKIP`
+    pub(crate) fn client_reply(&mut self, request: Request<'_>, context: &mut Context) {
+        match &*request.argument(2).to_ascii_lowercase() {
+            b"on" => {
+                self.silence = Silence::None;
+                self.output.silent.set(false);
+                self.reply(context, &Reply::ok());
+            }
+            b"off" => {
+                self.silence = Silence::All;
+                self.output.silent.set(true);
+            }
+            b"skip" if self.silence != Silence::All => self.silence = Silence::Next,
+            b"skip" => {}
+            _ => self.reply_error(context, SYNTAX_ERROR.to_vec()),
+        }
+    }
+
+    /// `CLIENT NO-EVICT ON|OFF` and `CLIENT NO-TOUCH ON|OFF`
+    pub(crate) fn client_mark(&self, mark: Flag, value: &[u8]) -> Answer {
+        self.info.set(mark, on_or_off(value)?);
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT PAUSE timeout [WRITE | ALL]`
+    pub(crate) fn client_pause(&self, request: Request<'_>) -> Answer {
+        if request.len() > 4 {
+            return Err(help_wanted("CLIENT", request.argument(1)));
+        }
+        let all = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
+            None => true,
+            Some(mode) if mode == b"all" => true,
+            Some(mode) if mode == b"write" => false,
+            Some(_) => return Err(b"ERR CLIENT PAUSE mode must be WRITE or ALL".to_vec()),
+        };
+        self.server.pause.begin(timeout(request.argument(2))?, all);
+        Ok(Reply::ok())
+    }
+
+    /// `CLIENT UNPAUSE`
+    pub(crate) fn client_unpause(&self, context: &mut Context) -> Reply {
+        self.server.pause.end();
+        context.effects.push(Effect::Resume);
+        Reply::ok()
+    }
+
+    /// `CLIENT UNBLOCK client-id [TIMEOUT | ERROR]`
+    pub(crate) fn client_unblock(&self, request: Request<'_>) -> Answer {
+        if request.len() > 4 {
+            return Err(help_wanted("CLIENT", request.argument(1)));
+        }
+        let signal = match (request.len() > 3).then(|| request.argument(3).to_ascii_lowercase()) {
+            None => Signal::Unblock,
+            Some(reason) if reason == b"timeout" => Signal::Unblock,
+            Some(reason) if reason == b"error" => Signal::UnblockWithError,
+            Some(_) => {
+                return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec());
+            }
+        };
+        let id = request::integer(request.argument(2)).ok_or(crate::session::NOT_AN_INTEGER)?;
+        let info = u64::try_from(id).ok().and_then(|id| self.server.clients.get(id));
+        match info.filter(|info| info.blocked.swap(false, Ordering::AcqRel)) {
+            Some(info) => {
+                info.ask(signal);
+                Ok(Reply::Integer(1))
+            }
+            None => Ok(Reply::Integer(0)),
+        }
+    }
+}
+
+/// Reads a time in milliseconds.
+pub(crate) fn timeout(value: &[u8]) -> Result<Duration, Vec<u8>> {
+    match request::integer(value).map(u64::try_from) {
+        Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
+        Some(Err(_)) => Err(b"ERR timeout is negative".to_vec()),
+        None => Err(b"ERR timeout is not an integer or out of range".to_vec()),
+    }
+}
+
+pub(crate) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
+    match &*value.to_ascii_lowercase() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(SYNTAX_ERROR.to_vec()),
+    }
+}
+
+/// Whether `text` fits into a line of `CLIENT LIST` without being taken for two fields.
+fn is_one_word(text: &[u8]) -> bool {
+    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}

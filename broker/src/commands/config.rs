@@ -1,0 +1,408 @@
+//! `CONFIG`: the settings in force, and changing them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::acl::Acl;
+use crate::acl::users::channels_default;
+use crate::config::Config;
+use crate::config::directive::{self, DIRECTIVES, Invalid};
+use crate::config::source::ConfigFile;
+use crate::config::unused::{self, Change, OTHERS};
+use crate::glob;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Request;
+use crate::protocol::words;
+use crate::pubsub::subscribers::{Context, Effect};
+use crate::replace_file::replace_file;
+use crate::server::listen::{Move, Place};
+use crate::session::server_state::ServerState;
+use crate::session::{Answer, CommandError, Session, shown};
+
+/// `CONFIG GET parameter [parameter ...]`
+pub(crate) fn get<'a>(
+    server: &ServerState,
+    config: &Config,
+    wanted: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Reply {
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut add = |name: &[u8], value: Option<Vec<u8>>| {
+        let is_new = !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if let (Some(value), true) = (value, is_new) {
+            found.push((name.to_vec(), value));
+        }
+    };
+    for wanted in wanted {
+        // Without a glob it is a name, which is shown as it was asked for.
+        if !wanted.iter().any(|byte| b"*?[".contains(byte)) {
+            add(wanted, value_of(server, config, wanted));
+            continue;
+        }
+        let own = DIRECTIVES.iter().map(|directive| directive.name);
+        let others = OTHERS.iter().map(|other| other.name);
+        for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
+            if glob::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
+                add(name.as_bytes(), value_of(server, config, name.as_bytes()));
+            }
+        }
+    }
+    Reply::Map(
+        found.into_iter().map(|(name, value)| (Reply::Bulk(name), Reply::Bulk(value))).collect(),
+    )
+}
+
+/// As in Redis, they are shown to those who ask for them by name. So are those that Redis never had.
+const HIDDEN: [&str; 7] = [
+    "counters-file",
+    "key-load-delay",
+    "loading-process-events-interval-bytes",
+    "pubsub-replay",
+    "rdb-key-save-delay",
+    "use-exit-on-panic",
+    "watchdog-period",
+];
+
+/// Returns the value in force of a directive, if `CONFIG` shows it.
+fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8>> {
+    if let Some(directive) = directive::find(name) {
+        return directive.is_shown.then(|| directive.show(config).join(&b' '));
+    }
+    let other = unused::find(name)?;
+    let given = server.settings.other(&other.canonical()).map(|values| values.join(&b' '));
+    given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
+}
+
+/// `CONFIG REWRITE`
+pub(crate) fn rewrite(server: &ServerState, config: &Config) -> Answer {
+    // Users of a file of their own are that file's business.
+    let users = if server.users.file.is_some() { Vec::new() } else { server.users.with(Acl::list) };
+    let Some(path) = &server.settings.file else {
+        return Err(b"ERR The server is running without a config file".to_vec());
+    };
+    let others = server.settings.others();
+    let write = || {
+        let text = std::fs::read_to_string(path)?;
+        replace_file(path, rewritten(&text, config, &others, &users).as_bytes())
+    };
+    match write() {
+        Ok(()) => Ok(Reply::ok()),
+        Err(error) => Err(format!("ERR Rewriting config file: {error}").into_bytes()),
+    }
+}
+
+/// Returns the lines of a file with the settings in force in place of those that it had. Settings
+/// that it did not have are added when they are not the default.
+fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) -> String {
+    let default = ConfigFile::default().config;
+    let mut written: Vec<&str> = Vec::new();
+    let mut others_left = others.clone();
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let name = line.split_ascii_whitespace().next().unwrap_or_default();
+        match directive::find(name.as_bytes()).filter(|directive| directive.is_shown) {
+            // They are all added below.
+            None if name.eq_ignore_ascii_case("user") => {}
+            None => match unused::find(name.as_bytes()).filter(|other| other.default.is_some()) {
+                None => lines.push(line.to_owned()),
+                Some(other) => {
+                    let given = others_left.remove_entry(&other.canonical());
+                    lines.extend(given.map(|(name, values)| line_of(&name, &values)));
+                }
+            },
+            Some(directive) if written.contains(&directive.name) => {}
+            Some(directive) => {
+                written.push(directive.name);
+                lines.extend(directive.lines(config));
+            }
+        }
+    }
+    let is_new = |name| !written.contains(&name);
+    let changed = DIRECTIVES
+        .iter()
+        .filter(|each| each.is_shown && is_new(each.name))
+        .filter(|each| each.show(config) != each.show(&default));
+    let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
+    let is_default = |name: &str, values: &[Vec<u8>]| {
+        let default = unused::find(name.as_bytes()).and_then(|other| other.default);
+        default.is_none_or(|default| values.join(&b' ') == default.as_bytes())
+    };
+    others_left.retain(|name, values| !is_default(name, values));
+    added.extend(others_left.iter().map(|(name, values)| line_of(name, values)));
+    let user = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
+    added.extend(users.iter().map(user).filter(|line| line != OPEN_USER));
+    if !added.is_empty() {
+        const MARK: &str = "# Generated by CONFIG REWRITE";
+        if !lines.iter().any(|line| line == MARK) {
+            lines.push(MARK.to_owned());
+        }
+        lines.extend(added);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Values of directives without a meaning here, by their names of today.
+type Others = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// Returns the line of a file that gives a directive these values.
+fn line_of(name: &str, values: &[Vec<u8>]) -> String {
+    let values: Vec<_> = match values {
+        [] => vec![quoted(b"")],
+        values => values.iter().map(|value| quoted(value)).collect(),
+    };
+    format!("{name} {}", values.join(" "))
+}
+
+/// The default user as it is without any rule.
+const OPEN_USER: &str = "user default on nopass ~* &* +@all";
+
+/// One directive that is to be changed.
+struct Setting<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+/// What a `CONFIG SET` changes, all of it found good.
+#[derive(Debug)]
+struct Changes {
+    config: Config,
+    others: Vec<(String, Vec<u8>)>,
+    password: bool,
+    channels_default: bool,
+}
+
+/// Changes that come into force when the server listens elsewhere.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    wanted: Arc<Move>,
+    changes: Changes,
+    /// What the client called it, for the error.
+    name: Vec<u8>,
+}
+
+impl Session {
+    /// `CONFIG SET parameter value [parameter value ...]`: all of them, or none. Tells whether they
+    /// are in force; if not, the server has to listen elsewhere first.
+    pub(crate) fn config_set(
+        &mut self,
+        request: Request<'_>,
+        context: &mut Context,
+    ) -> Result<bool, CommandError> {
+        let words: Vec<&[u8]> = request.arguments_from(2).collect();
+        if !words.len().is_multiple_of(2) {
+            return Err(crate::session::SYNTAX_ERROR.to_vec());
+        }
+        let settings: Vec<Setting<'_>> =
+            words.chunks_exact(2).map(|pair| Setting { name: pair[0], value: pair[1] }).collect();
+        let may_change_protected = context.config.enable_protected_configs.allows(&self.info.peer);
+        for (index, setting) in settings.iter().enumerate() {
+            let earlier = settings[..index].iter();
+            check(setting, may_change_protected, earlier.map(|earlier| earlier.name))?;
+        }
+        let changes = Changes::new(&settings, &context.config)?;
+        let is_place = |setting: &&Setting<'_>| {
+            [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
+        };
+        let (from, to) = self.places(&context.config, &changes.config);
+        let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
+            self.put_in_force(changes, context);
+            return Ok(true);
+        };
+        if self.transaction.is_some() {
+            return Err(failed(named.name, "it can't be changed inside a transaction"));
+        }
+        let wanted = Arc::new(Move::new(from, to, self.info.clone()));
+        context.effects.push(Effect::Move(wanted.clone()));
+        self.moving = Some(Box::new(Moving { wanted, changes, name: named.name.to_vec() }));
+        Ok(false)
+    }
+
+    /// Returns where the server listens, and where it is to listen.
+    fn places(&self, old: &Config, new: &Config) -> (Place, Place) {
+        let bound = self.server.port.load(Ordering::Relaxed);
+        let place = |config: &Config, port| Place {
+            names: config.bind.clone(),
+            port,
+            backlog: config.tcp_backlog,
+        };
+        // A port that is not changed stays, whichever 0 stood for at the start.
+        let port = if old.port == new.port { bound } else { new.port };
+        (place(old, bound), place(new, port))
+    }
+
+    /// Whether the server listens where it was told to, or has failed to.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moving.as_ref().is_none_or(|moving| moving.wanted.outcome().is_some())
+    }
+
+    /// Goes on after [`Flow::WaitForMove`](crate::session::Flow::WaitForMove).
+    pub(crate) fn end_move(&mut self, context: &mut Context) {
+        let Some(moving) = self.moving.take() else { return };
+        let Moving { wanted, changes, name } = *moving;
+        if wanted.outcome() == Some(true) {
+            self.put_in_force(changes, context);
+            return self.reply(context, &Reply::ok());
+        }
+        let why = match name.eq_ignore_ascii_case(b"port") {
+            true => "Unable to listen on this port. Check server logs.",
+            false => "Failed to bind to specified addresses.",
+        };
+        self.reply_error(context, failed(&name, why));
+    }
+
+    fn put_in_force(&mut self, changes: Changes, context: &mut Context) {
+        let Changes { config, others, password, channels_default: channels } = changes;
+        for (name, value) in others {
+            self.server.settings.set_other(&name, vec![value]);
+        }
+        if password {
+            let password = config.requirepass.clone();
+            self.server.users.change(|acl| acl.set_password_of_default(password.as_deref()));
+        }
+        if channels {
+            let default = channels_default(&config);
+            self.server.users.change(|acl| acl.set_channels_default(default));
+        }
+        let moves = config.dir != context.config.dir;
+        if let Some(path) = config.dir.as_deref().filter(|_| moves)
+            && let Err(error) = std::env::set_current_dir(path)
+        {
+            tracing::warn!(%error, path = %path.display(), "cannot go to the directory");
+        }
+        let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
+        if maxmemory_clients != context.config.maxmemory_clients {
+            context.effects.push(Effect::Evict);
+        }
+        self.server.settings.set(config);
+        self.server.broker.with_keyspace(context, |keyspace, _| keyspace.limit_tracked(keys_max));
+        context.set_config(self.server.settings.get());
+    }
+
+    /// `CONFIG RESETSTAT`
+    pub(crate) fn config_resetstat(&self, context: &mut Context) -> Reply {
+        self.server.broker.stats().reset();
+        self.server.broker.with_keyspace(context, |keyspace, _| keyspace.reset_counts());
+        self.server.commands.reset();
+        Reply::ok()
+    }
+}
+
+impl Changes {
+    fn new(settings: &[Setting<'_>], config: &Config) -> Result<Self, CommandError> {
+        let changes =
+            |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
+        let mut all = Self {
+            config: config.clone(),
+            others: Vec::new(),
+            password: changes(b"requirepass"),
+            channels_default: changes(b"acl-pubsub-default"),
+        };
+        for setting in settings {
+            let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
+            if let Some(directive) = directive::find(setting.name) {
+                let value = [setting.value.to_vec()];
+                directive.set(&mut all.config, &value).map_err(because)?;
+                if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
+                    all.config.dir = Some(directory(&path).map_err(because)?);
+                }
+            } else if let Some(other) = unused::find(setting.name) {
+                other.check(setting.value).map_err(because)?;
+                all.others.push((other.canonical(), other.normal(setting.value)));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Whether a directive may be changed at all.
+fn check<'a>(
+    setting: &Setting<'_>,
+    may_change_protected: bool,
+    mut earlier: impl Iterator<Item = &'a [u8]>,
+) -> Result<(), CommandError> {
+    let name = setting.name;
+    let change = match (directive::find(name), unused::find(name)) {
+        (Some(directive), _) if directive.is_shown => directive.change,
+        (None, Some(other)) if other.default.is_some() => other.change,
+        _ => {
+            let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+            return Err([start, shown(name, usize::MAX), b"'"].concat());
+        }
+    };
+    match change {
+        Change::Immutable => Err(failed(name, "can't set immutable config")),
+        Change::Protected if !may_change_protected => {
+            Err(failed(name, "can't set protected config"))
+        }
+        Change::Free | Change::Protected
+            if earlier.any(|other| other.eq_ignore_ascii_case(name)) =>
+        {
+            Err(failed(name, "duplicate parameter"))
+        }
+        Change::Free | Change::Protected => Ok(()),
+    }
+}
+
+/// Returns the whole path of a directory.
+fn directory(path: &Path) -> Result<PathBuf, Invalid> {
+    let missing = Invalid::Directory("No such file or directory");
+    let path = path.canonicalize().map_err(|_| missing)?;
+    if path.is_dir() { Ok(path) } else { Err(Invalid::Directory("Not a directory")) }
+}
+
+fn failed(name: &[u8], why: &str) -> CommandError {
+    let start = b"ERR CONFIG SET failed (possibly related to argument '";
+    [start, shown(name, usize::MAX), b"') - ", why.as_bytes()].concat()
+}
+
+impl directive::Directive {
+    /// Returns the lines of a file that set what is in force.
+    fn lines(&self, config: &Config) -> Vec<String> {
+        let values = self.show(config);
+        let line = |values: &[Vec<u8>]| line_of(self.name, values);
+        // One class of clients a line.
+        match self.name {
+            "client-output-buffer-limit" => values.chunks(4).map(line).collect(),
+            _ => vec![line(&values)],
+        }
+    }
+}
+
+/// Quotes a value where it needs quotes.
+fn quoted(value: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    match std::str::from_utf8(value) {
+        Ok(text) if !value.is_empty() && value.iter().all(is_plain) => text.to_owned(),
+        _ => words::quote(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewritten_file_keeps_what_it_does_not_know_and_says_what_is_in_force() {
+        let text =
+            "# mine\nport 7000\nappendonly yes\nslave-priority 9\nport 7001\nslave-priority 8\n";
+        let others =
+            [("appendonly", vec!["yes"]), ("replica-priority", vec!["7"]), ("save", vec![])];
+        let bytes = |word: &str| word.as_bytes().to_vec();
+        let others = others
+            .map(|(name, values)| (name.to_owned(), values.into_iter().map(bytes).collect()))
+            .into();
+        let config = Config {
+            port: 7001,
+            requirepass: Some(b"a b".to_vec()),
+            ..ConfigFile::default().config
+        };
+        let rewritten = rewritten(text, &config, &others, &[]);
+        assert_eq!(
+            rewritten,
+            "# mine\nport 7001\nappendonly yes\nreplica-priority 7\n\
+             # Generated by CONFIG REWRITE\nrequirepass \"a b\"\nsave \"\"\n"
+        );
+        assert_eq!(ConfigFile::from_text(&rewritten).unwrap().config, config);
+    }
+}

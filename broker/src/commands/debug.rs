@@ -1,0 +1,254 @@
+//! `DEBUG`: what test suites use to set a state.
+
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::keyspace::{AccessMode, Keys, Value};
+use crate::protocol::Protocol;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::pubsub::subscribers::Context;
+use crate::script::Scripts;
+use crate::session::{Answer, CommandError, Session};
+
+const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
+set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
+the configuration file, and then restart the server.";
+
+/// Whether the client may use `DEBUG`.
+pub(crate) fn check_allowed(config: &Config, peer: &Address) -> Result<(), CommandError> {
+    match config.enable_debug_command.allows(peer) {
+        true => Ok(()),
+        false => Err(NOT_ALLOWED.to_vec()),
+    }
+}
+
+impl Session {
+    /// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | ...`
+    pub(crate) fn debug(&mut self, request: Request<'_>, context: &mut Context) -> Answer {
+        match (&*request.argument(1).to_ascii_lowercase(), request.len()) {
+            (b"set-active-expire", 3) => {
+                let is_off = request.argument(2) == b"0";
+                self.server.broker.with_keyspace(context, |keyspace, _| {
+                    keyspace.set_expires_lazily(is_off);
+                });
+                Ok(Reply::ok())
+            }
+            (b"object", 3) => self.on_keys(object, request, context),
+            (b"populate", 3..=5) => self.on_keys(populate, request, context),
+            (b"sdslen", 3) => self.on_keys(sdslen, request, context),
+            (b"listpack", 3) => self.on_keys(listpack, request, context),
+            (b"flushall", 2) => {
+                self.server
+                    .broker
+                    .with_keyspace(context, |keyspace, now| keyspace.flush(None, now));
+                Ok(Reply::ok())
+            }
+            _ => debug(request, self.output.protocol.get(), &self.server.scripts),
+        }
+    }
+}
+
+/// `DEBUG OBJECT key`
+fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let now = keys.scope.now / 1000;
+    // As it stands, though its time may be over.
+    let entry = keys.database().get(request.argument(2)).ok_or(super::keys::NO_SUCH_KEY)?;
+    let (encoding, length) = (entry.value.encoding(), entry.value.len());
+    let idle = now.saturating_sub(entry.used.into());
+    let text = format!(
+        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
+         lru_seconds_idle:{idle}",
+        entry.used
+    );
+    Ok(Reply::Simple(text.into()))
+}
+
+/// `DEBUG POPULATE count [prefix] [size]`
+fn populate(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let limited = |text: &[u8], most: usize| {
+        let number = request::integer(text).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number <= most).ok_or_else(|| OUT_OF_RANGE.to_vec())
+    };
+    let mut rest = request.arguments_from(2);
+    let count = limited(rest.next().unwrap_or_default(), POPULATED_MAX)?;
+    let prefix = rest.next().unwrap_or(b"key");
+    let size = limited(rest.next().unwrap_or(b"0"), keys.scope.value_bytes_max)?;
+    for number in 0..count {
+        let key = [prefix, format!(":{number}").as_bytes()].concat();
+        if !keys.exists(&key) {
+            let mut value = format!("value:{number}").into_bytes();
+            if size > 0 {
+                value.resize(size, 0);
+            }
+            keys.insert(&key, Value::new(&value));
+            keys.changed(&key);
+        }
+    }
+    Ok(Reply::ok())
+}
+
+/// `DEBUG SDSLEN key`
+fn sdslen(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    let key = request.argument(2);
+    let entry = keys.database().get(key).ok_or(super::keys::NO_SUCH_KEY)?;
+    if matches!(entry.value, Value::Integer(_)) {
+        return Err(b"ERR Not an sds encoded string.".to_vec());
+    }
+    // Nothing is allocated beyond what is there.
+    let (key, value) = (key.len(), entry.value.len());
+    let text = format!(
+        "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key}, \
+         val_sds_len:{value}, val_sds_avail:0, val_zmalloc: {value}"
+    );
+    Ok(Reply::Simple(text.into()))
+}
+
+/// `DEBUG LISTPACK key`: no key holds one.
+fn listpack(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+    keys.get(request.argument(2), AccessMode::Examine).ok_or(super::keys::NO_SUCH_KEY)?;
+    Err(b"ERR Not a listpack encoded object.".to_vec())
+}
+
+fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
+    let name = request.argument(1);
+    match (&*name.to_ascii_lowercase(), request.len()) {
+        (b"sleep", 3) => {
+            let seconds =
+                std::str::from_utf8(request.argument(2)).ok().and_then(|text| text.parse().ok());
+            let time = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+            // The worker stands still, as Redis does.
+            std::thread::sleep(time.unwrap_or_default().min(SLEEP_TIME_MAX));
+            Ok(Reply::ok())
+        }
+        (b"set-disable-deny-scripts", 3) => {
+            scripts.allow_everything(request.argument(2) == b"1");
+            Ok(Reply::ok())
+        }
+        (b"quicklist-packed-threshold", 3) | (b"change-repl-id" | b"loadaof" | b"reload", 2) => {
+            Ok(Reply::ok())
+        }
+        (b"replybuffer", 4) | (b"pause-cron", 3) => Ok(Reply::ok()),
+        (b"reload", _) => reload(request),
+        (b"digest", 2) => Ok(Reply::Simple(NO_DIGEST.into())),
+        (b"digest-value", 2..) => {
+            let digests = request.arguments_from(2).map(|_| Reply::Simple(NO_DIGEST.into()));
+            Ok(Reply::Array(digests.collect()))
+        }
+        (b"protocol", 3) => protocol(request.argument(2), spoken),
+        (b"error", 3) => Err(request.argument(2).to_vec()),
+        (b"log", 3) => {
+            tracing::info!("DEBUG LOG: {}", String::from_utf8_lossy(request.argument(2)));
+            Ok(Reply::ok())
+        }
+        (b"help", 2) => {
+            Ok(Reply::Array(HELP.iter().map(|line| Reply::Simple((*line).into())).collect()))
+        }
+        _ => {
+            let start = b"ERR unknown subcommand or wrong number of arguments for '";
+            Err([start, name, b"'. Try DEBUG HELP."].concat())
+        }
+    }
+}
+
+/// The sample that Redis shows.
+#[allow(clippy::approx_constant, reason = "it is what Redis answers")]
+const DOUBLE: f64 = 3.141;
+const OUT_OF_RANGE: &[u8] = b"ERR value is out of range, must be positive";
+/// All keys are made in one go, and nobody is served meanwhile.
+const POPULATED_MAX: usize = 10_000_000;
+/// Nobody needs a broker that stands still for longer.
+const SLEEP_TIME_MAX: Duration = Duration::from_secs(60);
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST",
+    "    Answer the digest of no keys at all.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    The same for each key.",
+    "ERROR <string>",
+    "    Return a Redis protocol error with <string> as message.",
+    "FLUSHALL",
+    "    Remove all keys.",
+    "LISTPACK <key>",
+    "    Say that <key> holds no listpack.",
+    "LOG <message>",
+    "    Write <message> to the server log.",
+    "OBJECT <key>",
+    "    Show low level info about `key` and associated value.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> string keys named key:<num>, or with <prefix> in place of key.",
+    "    With <size>, each value has that length.",
+    "PROTOCOL <type>",
+    "    Reply with a test value of the specified type.",
+    "SDSLEN <key>",
+    "    Show the lengths of `key` and of its value.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Setting it to 0 disables expiring keys in background when they are not",
+    "    accessed. Setting it to 1 reenables back the default.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    With 1, scripts may run every command.",
+    "SLEEP <seconds>",
+    "    Stop the server for <seconds>. Decimals allowed.",
+    "CHANGE-REPL-ID, LOADAOF, PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER",
+    "    Do nothing.",
+    "HELP",
+    "    Prints this help.",
+];
+
+/// The digest of nothing.
+const NO_DIGEST: &str = "0000000000000000000000000000000000000000";
+
+/// `DEBUG RELOAD [NOSAVE] [MERGE] [NOFLUSH]`: there is nothing to save or load.
+fn reload(request: Request<'_>) -> Answer {
+    let is_known = |option: &[u8]| {
+        [&b"merge"[..], b"noflush", b"nosave"]
+            .iter()
+            .any(|known| option.eq_ignore_ascii_case(known))
+    };
+    match request.arguments_from(2).all(is_known) {
+        true => Ok(Reply::ok()),
+        false => {
+            Err(b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.".to_vec())
+        }
+    }
+}
+
+/// `DEBUG PROTOCOL type`: a sample of each kind of reply.
+fn protocol(kind: &[u8], spoken: Protocol) -> Answer {
+    let numbers = |count: i64| (0..count).map(Reply::Integer).collect::<Vec<_>>();
+    Ok(match &*kind.to_ascii_lowercase() {
+        b"string" => Reply::bulk("Hello World"),
+        b"integer" => Reply::Integer(12_345),
+        b"double" => Reply::Double(DOUBLE),
+        b"null" => Reply::Null,
+        b"array" => Reply::Array(numbers(3)),
+        b"set" => Reply::Set(numbers(3)),
+        b"map" => {
+            Reply::Map((0..3).map(|key| (Reply::Integer(key), Reply::Boolean(key == 1))).collect())
+        }
+        b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".to_owned()),
+        b"true" => Reply::Boolean(true),
+        b"false" => Reply::Boolean(false),
+        b"attrib" => {
+            let value = Reply::Array(vec![Reply::bulk("key:123"), Reply::Integer(90)]);
+            let reply = Reply::bulk("Some real reply following the attribute");
+            Reply::Attributed(vec![(Reply::bulk("key-popularity"), value)], Box::new(reply))
+        }
+        b"push" if spoken == Protocol::Resp2 => {
+            return Err(b"ERR RESP2 is not supported by this command".to_vec());
+        }
+        b"push" => {
+            let reply = Reply::bulk("Some real reply following the push reply");
+            let push = vec![Reply::bulk("server-cpu-usage"), Reply::Integer(42)];
+            Reply::Pushed(push, Box::new(reply))
+        }
+        b"bignum" => Reply::BigNumber("1234567999999999999999999999999999999"),
+        _ => {
+            return Err(b"ERR Wrong protocol type name. Please use one of the following: \
+                string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+                .to_vec());
+        }
+    })
+}

@@ -1,0 +1,330 @@
+//! `INFO`: what the server is and has done, under Redis' section and field names.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
+
+use super::info_fields::SECTIONS;
+use super::latency::timed_calls;
+use crate::commands;
+use crate::config::Config;
+use crate::keyspace::{Report, Summary};
+use crate::observe::clock::since_1970;
+use crate::observe::memory::{peak_bytes, resident_bytes};
+use crate::observe::stats::Counter;
+use crate::protocol::reply::Reply;
+use crate::pubsub::message::ChannelKind;
+use crate::session::client_info::{ClientInfo, Flag};
+use crate::session::server_state::{REDIS_VERSION, ServerState, VERSION};
+
+/// `INFO [section [section ...]]`
+pub(crate) fn info<'a>(
+    server: &ServerState,
+    config: &Config,
+    keys: &Report,
+    wanted: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+) -> Reply {
+    let subject = Subject { server, config, keys };
+    let mut text = String::new();
+    for (name, fields) in SECTIONS {
+        // Redis shows these only when they are asked for.
+        let is_default = !matches!(*name, "Commandstats" | "Latencystats");
+        let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        let is_wanted = wanted.len() == 0 && is_default
+            || wanted.clone().any(|word| {
+                is(word, name)
+                    || is(word, "everything")
+                    || is(word, "all") && *name != "Modules"
+                    || is(word, "default") && is_default
+            });
+        if is_wanted {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let _ = write!(text, "# {name}\r\n");
+            subject.section(name, fields, &mut text);
+        }
+    }
+    Reply::Verbatim(text)
+}
+
+/// `MEMORY STATS`
+pub(crate) fn memory_stats(server: &ServerState, keys: &Report) -> Reply {
+    let resident = resident_bytes();
+    let count = keys.databases.iter().map(|summary| summary.keys).sum::<usize>() as u64;
+    let bytes = keys.bytes as u64;
+    let fields = [
+        ("peak.allocated", peak_bytes()),
+        ("total.allocated", resident),
+        ("clients.normal", client_bytes(server)),
+        ("keys.count", count),
+        ("keys.bytes-per-key", bytes.checked_div(count).unwrap_or(0)),
+        ("dataset.bytes", bytes),
+        ("allocator.resident", resident),
+    ];
+    let pair =
+        |(name, value): (&str, u64)| (Reply::bulk(name), Reply::Integer(value.cast_signed()));
+    Reply::Map(fields.into_iter().map(pair).collect())
+}
+
+/// What the fields are about.
+struct Subject<'a> {
+    server: &'a ServerState,
+    config: &'a Config,
+    keys: &'a Report,
+}
+
+/// The values of one section that differ from what is said where there is nothing to say.
+type Values = Vec<(&'static str, String)>;
+
+impl Subject<'_> {
+    /// Writes a section: Redis' fields, then our own.
+    fn section(&self, name: &str, fields: &[(&str, &str)], text: &mut String) {
+        let values = match name {
+            "Server" => self.server(),
+            "Clients" => self.clients(),
+            "Memory" => self.memory(),
+            "Stats" => self.stats(),
+            "Replication" => vec![("master_replid", self.server.run_id.clone())],
+            "CPU" => cpu(),
+            "Keyspace" => return self.keyspace(text),
+            "Commandstats" => return self.commandstats(text),
+            "Errorstats" => return self.errorstats(text),
+            "Latencystats" => return self.latencystats(text),
+            _ => Vec::new(),
+        };
+        let value = |name: &str| values.iter().find(|(known, _)| *known == name);
+        for (name, default) in fields {
+            field(text, name, value(name).map_or(*default, |(_, value)| value));
+        }
+        let is_own = |name: &str| !fields.iter().any(|(known, _)| *known == name);
+        for (name, value) in values.iter().filter(|(name, _)| is_own(name)) {
+            field(text, name, value);
+        }
+    }
+
+    fn server(&self) -> Values {
+        let Self { server, config, .. } = self;
+        let uptime = server.uptime().as_secs();
+        let file = server.settings.file.clone().unwrap_or_default();
+        let now = since_1970();
+        let os = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        vec![
+            ("redis_version", REDIS_VERSION.to_owned()),
+            ("os", os),
+            ("arch_bits", usize::BITS.to_string()),
+            ("process_id", std::process::id().to_string()),
+            ("run_id", server.run_id.clone()),
+            ("tcp_port", server.port.load(Ordering::Relaxed).to_string()),
+            ("server_time_usec", now.as_micros().to_string()),
+            ("uptime_in_seconds", uptime.to_string()),
+            ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),
+            // Of 24 bits, as in Redis.
+            ("lru_clock", (now.as_secs() & 0xff_ffff).to_string()),
+            ("executable", std::env::current_exe().unwrap_or_default().display().to_string()),
+            ("config_file", file.display().to_string()),
+            ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
+            ("broker_version", VERSION.to_owned()),
+        ]
+    }
+
+    fn clients(&self) -> Values {
+        let clients = self.server.clients.all();
+        let count = |is: &dyn Fn(&ClientInfo) -> bool| {
+            clients.iter().filter(|info| is(info)).count().to_string()
+        };
+        let longest = |bytes: &dyn Fn(&ClientInfo) -> usize| {
+            clients.iter().map(|info| bytes(info)).max().unwrap_or(0).to_string()
+        };
+        let input = |info: &ClientInfo| info.counts.input_bytes.load(Ordering::Relaxed);
+        let output = |info: &ClientInfo| info.counts.output_bytes.load(Ordering::Relaxed);
+        vec![
+            ("connected_clients", self.server.broker.stats().connected_clients.get().to_string()),
+            ("maxclients", self.config.maxclients.to_string()),
+            ("client_recent_max_input_buffer", longest(&input)),
+            ("client_recent_max_output_buffer", longest(&output)),
+            ("blocked_clients", count(&ClientInfo::is_blocked)),
+            ("tracking_clients", count(&|info| info.is(Flag::Tracking))),
+            ("pubsub_clients", count(&ClientInfo::is_subscribed)),
+        ]
+    }
+
+    fn memory(&self) -> Values {
+        let (resident, peak) = (resident_bytes(), peak_bytes());
+        let used = self.server.used_bytes() as u64;
+        let maximum = self.config.maxmemory as u64;
+        let scripts = self.server.scripts.figures();
+        let script_bytes = scripts.script_bytes as u64;
+        let lua_bytes = scripts.lua_bytes as u64;
+        vec![
+            ("used_memory", used.to_string()),
+            ("used_memory_human", human(used)),
+            ("maxmemory", maximum.to_string()),
+            ("maxmemory_human", human(maximum)),
+            ("used_memory_rss", resident.to_string()),
+            ("used_memory_rss_human", human(resident)),
+            ("used_memory_dataset", self.keys.bytes.to_string()),
+            ("used_memory_peak", peak.to_string()),
+            ("used_memory_peak_human", human(peak)),
+            ("used_memory_lua", lua_bytes.to_string()),
+            ("used_memory_vm_eval", lua_bytes.to_string()),
+            ("used_memory_lua_human", human(lua_bytes)),
+            ("used_memory_scripts_eval", script_bytes.to_string()),
+            ("number_of_cached_scripts", scripts.scripts.to_string()),
+            ("used_memory_vm_total", lua_bytes.to_string()),
+            ("used_memory_vm_total_human", human(lua_bytes)),
+            ("used_memory_scripts", script_bytes.to_string()),
+            ("used_memory_scripts_human", human(script_bytes)),
+            ("mem_clients_normal", client_bytes(self.server).to_string()),
+            ("mem_fragmentation_ratio", "1.00".to_owned()),
+            ("mem_allocator", "mimalloc".to_owned()),
+        ]
+    }
+
+    fn stats(&self) -> Values {
+        let broker = &self.server.broker;
+        let stats = broker.stats();
+        let errors: u64 = self.server.commands.errors().values().sum();
+        vec![
+            ("total_connections_received", stats.connections_received.get().to_string()),
+            ("total_commands_processed", stats.commands_processed.get().to_string()),
+            ("instantaneous_ops_per_sec", stats.rates.commands.get().to_string()),
+            ("total_net_input_bytes", stats.input_bytes.get().to_string()),
+            ("total_net_output_bytes", stats.output_bytes.get().to_string()),
+            ("rejected_connections", stats.connections_rejected.get().to_string()),
+            ("evicted_clients", stats.evicted_clients.get().to_string()),
+            ("expired_keys", self.keys.counts.expired.to_string()),
+            ("keyspace_hits", self.keys.counts.hits.to_string()),
+            ("keyspace_misses", self.keys.counts.misses.to_string()),
+            ("tracking_total_keys", self.keys.tracked.keys.to_string()),
+            ("tracking_total_items", self.keys.tracked.items.to_string()),
+            ("tracking_total_prefixes", self.keys.tracked.prefixes.to_string()),
+            ("pubsub_channels", broker.channel_count(ChannelKind::Channels).to_string()),
+            ("pubsub_patterns", broker.pattern_count().to_string()),
+            ("pubsubshard_channels", broker.channel_count(ChannelKind::Shards).to_string()),
+            ("total_error_replies", errors.to_string()),
+            ("pubsub_messages_published", stats.messages_published.get().to_string()),
+            ("pubsub_messages_delivered", stats.messages_delivered.get().to_string()),
+            (
+                "client_query_buffer_limit_disconnections",
+                stats.query_limit_disconnections.get().to_string(),
+            ),
+            (
+                "client_output_buffer_limit_disconnections",
+                stats.output_limit_disconnections.get().to_string(),
+            ),
+        ]
+    }
+
+    /// Of commands that are sent all day some calls are timed, and stand for the others.
+    fn commandstats(&self, text: &mut String) {
+        let server = self.server;
+        for entry in commands::entries() {
+            let counters = server.commands.of(entry.number);
+            let [calls, rejected, failed, micros] =
+                [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
+                    .map(Counter::get);
+            let micros = timed_calls(server, entry).map_or(micros, |timed| timed.scaled(micros));
+            if calls + rejected > 0 {
+                let name = entry.spec.name;
+                let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
+                let _ = write!(
+                    text,
+                    "cmdstat_{name}:calls={calls},usec={micros},usec_per_call={per_call:.2},\
+                 rejected_calls={rejected},failed_calls={failed}\r\n"
+                );
+            }
+        }
+    }
+
+    fn latencystats(&self, text: &mut String) {
+        for entry in commands::entries() {
+            let counters = self.server.commands.of(entry.number);
+            let Some(times) = counters.times.get().filter(|times| times.total() > 0) else {
+                continue;
+            };
+            let percentile = |name: &String| {
+                let percent = name.parse().unwrap_or_default();
+                let micros = times.at_percentile(percent) as f64 / 1000.0;
+                format!("p{name}={micros:.3}")
+            };
+            let percentiles: Vec<String> =
+                self.config.latency_tracking_info_percentiles.iter().map(percentile).collect();
+            let name = entry.spec.name;
+            field(text, &format!("latency_percentiles_usec_{name}"), percentiles.join(","));
+        }
+    }
+
+    fn keyspace(&self, text: &mut String) {
+        for Summary { database, keys, expiring, average_ttl } in &self.keys.databases {
+            let _ = write!(
+                text,
+                "db{database}:keys={keys},expires={expiring},avg_ttl={average_ttl}\r\n"
+            );
+        }
+    }
+
+    fn errorstats(&self, text: &mut String) {
+        let server = self.server;
+        for (code, count) in server.commands.errors() {
+            let _ = write!(text, "errorstat_{}:count={count}\r\n", String::from_utf8_lossy(&code));
+        }
+    }
+}
+
+fn cpu() -> Values {
+    let (user, system) = cpu_seconds();
+    vec![("used_cpu_sys", format!("{system:.6}")), ("used_cpu_user", format!("{user:.6}"))]
+}
+
+fn field(text: &mut String, name: &str, value: impl Display) {
+    let _ = write!(text, "{name}:{value}\r\n");
+}
+
+fn client_bytes(server: &ServerState) -> u64 {
+    let bytes = server.clients.all().iter().map(|info| info.bytes()).sum::<usize>();
+    bytes as u64
+}
+
+#[cfg(unix)]
+fn cpu_seconds() -> (f64, f64) {
+    /// What `/proc/self/stat` counts in, on every Linux.
+    const TICKS_A_SECOND: f64 = 100.0;
+
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name may hold blanks, so fields are counted from its closing parenthesis.
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let seconds = |index: usize| {
+        let ticks: f64 = fields.get(index).and_then(|field| field.parse().ok()).unwrap_or(0.0);
+        ticks / TICKS_A_SECOND
+    };
+    (seconds(11), seconds(12))
+}
+
+#[cfg(not(unix))]
+fn cpu_seconds() -> (f64, f64) {
+    (0.0, 0.0)
+}
+
+/// Writes a number of bytes for people, as Redis does.
+fn human(bytes: u64) -> String {
+    const UNITS: [(f64, &str); 3] =
+        [(1024.0 * 1024.0 * 1024.0, "G"), (1024.0 * 1024.0, "M"), (1024.0, "K")];
+    let bytes = bytes as f64;
+    match UNITS.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{:.2}{unit}", bytes / size),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        assert_eq!(human(512), "512B");
+        assert_eq!(human(941_704), "919.63K");
+        assert_eq!(human(25_276_502_016), "23.54G");
+    }
+}

@@ -1,0 +1,146 @@
+//! `LATENCY`: what was slow, and how long commands take.
+
+use crate::commands::{self, Entry};
+use crate::observe::clock::since_1970;
+use crate::observe::latency::{LatencyMonitor, Sample};
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Request;
+use crate::session::server_state::ServerState;
+use crate::session::{Answer, Session, shown};
+
+impl Session {
+    /// `LATENCY DOCTOR`
+    pub(crate) fn latency_doctor(&self, threshold: u64) -> Reply {
+        let monitor = self.server.latency.lock();
+        Reply::Verbatim(match monitor.events().next() {
+            Some(_) => monitor.report(),
+            None if threshold == 0 => DISABLED.to_owned(),
+            None => NOTHING_SLOW.to_owned(),
+        })
+    }
+
+    /// `LATENCY GRAPH event`
+    pub(crate) fn latency_graph(&self, event: &[u8]) -> Answer {
+        let monitor = self.server.latency.lock();
+        let Some(samples) = monitor.samples(event) else {
+            let start = b"ERR No samples available for event '";
+            return Err([start, shown(event, usize::MAX), b"'"].concat());
+        };
+        let name = String::from_utf8_lossy(event);
+        Ok(Reply::Verbatim(samples.graph(&name, since_1970().as_secs())))
+    }
+
+    /// `LATENCY HISTORY event`
+    pub(crate) fn latency_history(&self, event: &[u8]) -> Reply {
+        let monitor = self.server.latency.lock();
+        let pair =
+            |sample: &Sample| Reply::Array(vec![number(sample.time), number(sample.milliseconds)]);
+        let samples = monitor.samples(event).map(|samples| samples.all.iter().map(pair).collect());
+        Reply::Array(samples.unwrap_or_default())
+    }
+
+    /// `LATENCY LATEST`
+    pub(crate) fn latency_latest(&self) -> Reply {
+        let monitor = self.server.latency.lock();
+        let latest = monitor.events().filter_map(|(event, samples)| {
+            let last = samples.all.back()?;
+            Some(Reply::Array(vec![
+                Reply::bulk(event),
+                number(last.time),
+                number(last.milliseconds),
+                number(samples.longest),
+            ]))
+        });
+        Reply::Array(latest.collect())
+    }
+
+    /// `LATENCY RESET [event [event ...]]`
+    pub(crate) fn latency_reset(&self, request: Request<'_>) -> Reply {
+        let mut monitor = self.server.latency.lock();
+        Reply::integer(match request.len() {
+            2 => LatencyMonitor::reset_all(&mut monitor),
+            _ => request.arguments_from(2).filter(|event| monitor.reset(event)).count(),
+        })
+    }
+
+    /// `LATENCY HISTOGRAM [command [command ...]]`
+    pub(crate) fn latency_histogram(&self, request: Request<'_>) -> Reply {
+        let entries = commands::entries();
+        let named = |name: &[u8]| {
+            let container = [name.to_ascii_lowercase(), b"|".to_vec()].concat();
+            let is_wanted = move |entry: &&Entry| {
+                let own = entry.spec.name.as_bytes();
+                own.eq_ignore_ascii_case(&container[..container.len() - 1])
+                    || own.starts_with(&container)
+            };
+            entries.iter().filter(is_wanted)
+        };
+        let described = |entry: &Entry| Some((Reply::bulk(entry.spec.name), self.times(entry)?));
+        Reply::Map(match request.len() {
+            2 => entries.iter().filter_map(described).collect(),
+            _ => request.arguments_from(2).flat_map(named).filter_map(described).collect(),
+        })
+    }
+
+    /// Returns how the times of a command are distributed, if it was called.
+    fn times(&self, entry: &Entry) -> Option<Reply> {
+        /// The highest bound, 2^30 nanoseconds, is the first beyond a second.
+        const POWERS: std::ops::RangeInclusive<u32> = 10..=30;
+
+        let timed = timed_calls(&self.server, entry)?;
+        let histogram = self.server.commands.of(entry.number).times.get()?;
+        let mut before = 0;
+        let steps = POWERS.filter_map(|power| {
+            let bound = 1_u64 << power;
+            let within = timed.scaled(histogram.total_within(bound));
+            let is_new = std::mem::replace(&mut before, within) < within;
+            // Redis names the end of the step that the bound falls into.
+            let micros = (bound + bound / 128 - 1) / 1000;
+            is_new.then(|| (number(micros), number(within)))
+        });
+        let steps = Reply::Map(steps.collect());
+        Some(Reply::Map(vec![
+            (Reply::bulk("calls"), number(timed.calls)),
+            (Reply::bulk("histogram_usec"), steps),
+        ]))
+    }
+}
+
+/// How many of a command's calls were timed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimedCalls {
+    calls: u64,
+    timed: u64,
+}
+
+impl TimedCalls {
+    /// Returns what a number that was counted of the timed calls is of all.
+    pub(crate) fn scaled(self, count: u64) -> u64 {
+        match self.calls == self.timed {
+            true => count,
+            false => (count as f64 * self.calls as f64 / self.timed as f64).round() as u64,
+        }
+    }
+}
+
+/// Returns how many calls of a command were timed, if any. All are, but for those that are sent all
+/// day: of these, a sample.
+pub(crate) fn timed_calls(server: &ServerState, entry: &Entry) -> Option<TimedCalls> {
+    let counters = server.commands.of(entry.number);
+    let timed = counters.times.get()?.total();
+    let calls = if entry.is_hot { counters.calls.get().max(timed) } else { timed };
+    (timed > 0).then_some(TimedCalls { calls, timed })
+}
+
+fn number(number: u64) -> Reply {
+    Reply::Integer(number.cast_signed())
+}
+
+const DISABLED: &str = "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this \
+Redis instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to \
+enable it. If we weren't in a deep space mission I'd suggest to take a look at \
+https://redis.io/topics/latency-monitor.\n";
+
+const NOTHING_SLOW: &str = "Dave, no latency spike was observed during the lifetime of this Redis \
+instance, not in the slightest bit. I honestly think you ought to sit down calmly, take a stress pill, and think \
+things over.\n";

@@ -1,0 +1,140 @@
+//! Commands about the server as a whole. Many mean little where there are no replicas and no disk;
+//! those answer what a Redis without any answers.
+
+use std::time::Duration;
+
+use super::client::timeout;
+use crate::commands::help;
+use crate::observe::clock::since_1970;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::session::server_state::REDIS_VERSION;
+use crate::session::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+
+/// `HELP` of a container
+pub(crate) fn help(container: &[u8]) -> Reply {
+    let name = String::from_utf8_lossy(container).to_ascii_lowercase();
+    let upper = name.to_ascii_uppercase();
+    let first = format!("{upper} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    let mut lines = vec![Reply::Simple(first.into())];
+    lines.extend(help::lines(&name).iter().map(|line| Reply::Simple((*line).into())));
+    lines.extend(["HELP", "    Prints this help."].map(|line| Reply::Simple(line.into())));
+    Reply::Array(lines)
+}
+
+/// `TIME`
+pub(crate) fn time() -> Reply {
+    let now = since_1970();
+    let parts = [now.as_secs().to_string(), now.subsec_micros().to_string()];
+    Reply::Array(parts.iter().map(Reply::bulk).collect())
+}
+
+/// `ROLE`
+pub(crate) fn role() -> Reply {
+    Reply::Array(vec![Reply::bulk("master"), Reply::Integer(0), Reply::Array(Vec::new())])
+}
+
+/// `REPLICAOF NO ONE`: a broker is nobody's replica.
+pub(crate) fn replicaof(request: Request<'_>) -> Answer {
+    let (host, port) = (request.argument(1), request.argument(2));
+    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        return Ok(Reply::ok());
+    }
+    match request::integer(port) {
+        Some(0..=65_535) => Err(b"ERR this server cannot be a replica".to_vec()),
+        _ => Err(b"ERR Invalid master port".to_vec()),
+    }
+}
+
+/// `WAIT numreplicas timeout`: there are no replicas, so whoever wants one waits in vain, for ever
+/// with a timeout of zero.
+pub(crate) fn wait(request: Request<'_>) -> Result<Option<Duration>, CommandError> {
+    let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
+    let time = timeout(request.argument(2))?;
+    Ok((replicas > 0).then_some(if time.is_zero() { Duration::MAX } else { time }))
+}
+
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
+pub(crate) fn shutdown(request: Request<'_>, is_busy: bool) -> Result<(), CommandError> {
+    let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let has = |option: &[u8]| options.iter().any(|given| given == option);
+    let is_known =
+        |option: &Vec<u8>| matches!(&**option, b"nosave" | b"save" | b"now" | b"force" | b"abort");
+    if !options.iter().all(is_known)
+        || (has(b"abort") && options.len() > 1)
+        || (has(b"save") && has(b"nosave"))
+    {
+        return Err(SYNTAX_ERROR.to_vec());
+    }
+    if is_busy && !has(b"nosave") {
+        return Err(super::script::BUSY.to_vec());
+    }
+    if has(b"abort") { Err(b"ERR No shutdown in progress.".to_vec()) } else { Ok(()) }
+}
+
+/// `FAILOVER [TO server port [FORCE]] [ABORT] [TIMEOUT milliseconds]`
+pub(crate) fn failover(request: Request<'_>) -> Answer {
+    let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let mut at = 0;
+    while let Some(option) = options.get(at) {
+        at += match &**option {
+            b"abort" if options.len() == 1 => return Err(b"ERR No failover in progress.".to_vec()),
+            b"timeout" if at + 1 < options.len() => match request::integer(&options[at + 1]) {
+                Some(1..) => 2,
+                Some(_) => return Err(b"ERR FAILOVER timeout must be greater than 0".to_vec()),
+                None => return Err(NOT_AN_INTEGER.to_vec()),
+            },
+            b"to" if at + 2 < options.len() => {
+                request::integer(&options[at + 2]).ok_or(NOT_AN_INTEGER)?;
+                3
+            }
+            b"force" => 1,
+            _ => return Err(SYNTAX_ERROR.to_vec()),
+        };
+    }
+    Err(b"ERR FAILOVER requires connected replicas.".to_vec())
+}
+
+pub(crate) fn is_flush_mode(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync")
+}
+
+/// `SCRIPT FLUSH [ASYNC | SYNC]` and `FUNCTION FLUSH [ASYNC | SYNC]`
+pub(crate) fn check_flush(request: Request<'_>) -> Answer {
+    let container = String::from_utf8_lossy(request.argument(0)).to_ascii_uppercase();
+    match request.len() {
+        2 => Ok(Reply::ok()),
+        3 if is_flush_mode(request.argument(2)) => Ok(Reply::ok()),
+        _ if container == "SCRIPT" => {
+            Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
+        }
+        _ => Err(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option".to_vec()),
+    }
+}
+
+/// `SCRIPT DEBUG YES | SYNC | NO`: there is no debugger.
+pub(crate) fn script_debug(request: Request<'_>) -> Answer {
+    match &*request.argument(2).to_ascii_lowercase() {
+        b"no" => Ok(Reply::ok()),
+        b"yes" | b"sync" => Err(b"ERR scripts cannot be debugged on this server".to_vec()),
+        _ => Err(b"ERR Use SCRIPT DEBUG YES/SYNC/NO".to_vec()),
+    }
+}
+
+/// `MEMORY DOCTOR`
+pub(crate) fn memory_doctor() -> Reply {
+    Reply::Verbatim("Memory is what keys and clients need; nothing else takes much.\n".to_owned())
+}
+
+/// `MEMORY MALLOC-STATS`
+pub(crate) fn memory_malloc_stats() -> Reply {
+    Reply::Verbatim("Stats not supported for the current allocator".to_owned())
+}
+
+/// `LOLWUT [VERSION version]`
+pub(crate) fn lolwut(request: Request<'_>) -> Answer {
+    if request.len() > 2 && request.argument(1).eq_ignore_ascii_case(b"version") {
+        request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
+    }
+    Ok(Reply::Verbatim(format!("Redis ver. {REDIS_VERSION}\n")))
+}

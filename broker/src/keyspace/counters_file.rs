@@ -1,0 +1,337 @@
+//! The counters file: keys that hold integers and do not expire, across a restart.
+//!
+//! It begins with all of them, and each change follows as a line of its own; when there are many
+//! lines it is written anew. Each line has a checksum, so that what a crash has cut off is told from
+//! what is damaged: the first is left out, the second is refused.
+//!
+//! A line is handed to the kernel before the client that caused it has its reply, and before another
+//! thread's clients get a message with the number, so that it survives the end of the process; about once a second the kernel is asked to see to the disk.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tracing::error;
+
+use crate::keyspace::{Counter, Queue, Record};
+use crate::protocol::words;
+use crate::replace_file::replace_file;
+
+/// The file, and what is on its way to it.
+#[derive(Debug)]
+pub(crate) struct CountersFile {
+    path: PathBuf,
+    queue: Arc<Queue>,
+    open: Mutex<Open>,
+}
+
+/// The file as far as it is written.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    bytes: u64,
+    /// What it had when it was written anew.
+    bytes_at_first: u64,
+    is_synced: bool,
+    /// Lines that could not be written yet.
+    unwritten: Vec<u8>,
+}
+
+/// Why a file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum CountersError {
+    #[error("line {0}: expected a counter with its checksum, found something else")]
+    Damaged(usize),
+    #[error("expected {expected} counters, found {found}: its end is missing")]
+    CutOff { expected: usize, found: usize },
+    #[error("expected a counters file of version 1, found something else")]
+    NotCounters,
+}
+
+/// A file that has grown by more than this, and to several times its size, is written anew.
+const GROWTH_BYTES_MAX: u64 = 1024 * 1024;
+const HEADER: &str = "broker-counters 1";
+
+impl CountersFile {
+    /// Reads the file, if there is one.
+    pub(crate) fn read(path: &Path) -> io::Result<Vec<Counter>> {
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the file anew, and keeps it open for what comes through the queue.
+    pub(crate) fn create(
+        path: PathBuf,
+        counters: &[Counter],
+        queue: Arc<Queue>,
+    ) -> io::Result<Self> {
+        let open = Open::create(&path, counters)?;
+        Ok(Self { path, queue, open: Mutex::new(open) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what is on its way. When it returns, all that was queued before is written.
+    pub(crate) fn write_queued(&self) {
+        if self.queue.is_written() {
+            return;
+        }
+        let mut open = self.open.lock();
+        // Taken while the file is held, so that lines stand in the order of the changes.
+        for record in self.queue.take() {
+            open.unwritten.extend_from_slice(line(&record.words()).as_bytes());
+        }
+        if let Err(error) = open.write() {
+            error!(path = %self.path.display(), %error, "cannot write the counters file");
+        }
+        self.queue.record_written();
+    }
+
+    /// Asks the kernel to have the disk hold what was written, while others go on writing.
+    pub(crate) fn sync(&self) {
+        let file = {
+            let mut open = self.open.lock();
+            if open.is_synced {
+                return;
+            }
+            open.is_synced = true;
+            open.file.try_clone()
+        };
+        if let Err(error) = file.and_then(|file| file.sync_data()) {
+            error!(path = %self.path.display(), %error, "cannot sync the counters file");
+        }
+    }
+
+    /// Whether it is time to write the file anew.
+    pub(crate) fn is_overgrown(&self) -> bool {
+        let open = self.open.lock();
+        open.bytes > 4 * open.bytes_at_first + GROWTH_BYTES_MAX
+    }
+
+    /// Writes the file anew with what `counters` returns, which has to include all that is queued.
+    pub(crate) fn replace(&self, counters: impl FnOnce() -> Vec<Counter>) {
+        let mut open = self.open.lock();
+        match Open::create(&self.path, &counters()) {
+            Ok(new) => {
+                *open = new;
+                self.queue.record_written();
+            }
+            Err(error) => {
+                error!(path = %self.path.display(), %error, "cannot write the counters file");
+            }
+        }
+    }
+}
+
+impl Open {
+    fn create(path: &Path, counters: &[Counter]) -> io::Result<Self> {
+        let text = snapshot(counters);
+        replace_file(path, text.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        let bytes = text.len() as u64;
+        Ok(Self { file, bytes, bytes_at_first: bytes, is_synced: true, unwritten: Vec::new() })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let Self { file, unwritten, .. } = self;
+        if let Err(error) = file.write_all(unwritten) {
+            // Half a line in the middle would make the file a damaged one.
+            file.set_len(self.bytes)?;
+            return Err(error);
+        }
+        self.bytes += unwritten.len() as u64;
+        unwritten.clear();
+        self.is_synced = false;
+        Ok(())
+    }
+}
+
+impl Record {
+    fn words(&self) -> String {
+        match self {
+            Self::Set(Counter { database, key, number }) => {
+                format!("set {database} {} {number}", words::quote(key))
+            }
+            Self::Forget { database, key } => format!("forget {database} {}", words::quote(key)),
+            Self::Flush(Some(database)) => format!("flush {database}"),
+            Self::Flush(None) => "flush all".to_owned(),
+            Self::Swap(one, other) => format!("swap {one} {other}"),
+        }
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let words = words::split(text).ok()?;
+        let number = |at: usize| std::str::from_utf8(words.get(at)?).ok()?.parse::<i64>().ok();
+        let database = |at| u16::try_from(number(at)?).ok();
+        let key = || Some(words.get(2)?.as_slice().into());
+        Some(match (words.first()?.as_slice(), words.len()) {
+            (b"set", 4) => {
+                let (database, key, number) = (database(1)?, key()?, number(3)?);
+                Self::Set(Counter { database, key, number })
+            }
+            (b"forget", 3) => Self::Forget { database: database(1)?, key: key()? },
+            (b"flush", 2) if words[1] == b"all" => Self::Flush(None),
+            (b"flush", 2) => Self::Flush(Some(database(1)?)),
+            (b"swap", 3) => Self::Swap(database(1)?, database(2)?),
+            _ => return None,
+        })
+    }
+
+    fn apply(self, counters: &mut Known) {
+        match self {
+            Self::Set(Counter { database, key, number }) => {
+                counters.insert((database, key), number);
+            }
+            Self::Forget { database, key } => {
+                counters.remove(&(database, key));
+            }
+            Self::Flush(Some(database)) => counters.retain(|(number, _), _| *number != database),
+            Self::Flush(None) => counters.clear(),
+            Self::Swap(one, other) => {
+                let swapped = |number| match number {
+                    number if number == one => other,
+                    number if number == other => one,
+                    number => number,
+                };
+                let all = std::mem::take(counters).into_iter();
+                counters.extend(all.map(|((number, key), value)| ((swapped(number), key), value)));
+            }
+        }
+    }
+}
+
+/// Numbers by database and key.
+type Known = BTreeMap<(u16, Box<[u8]>), i64>;
+
+/// Returns a file that holds these counters and nothing else.
+fn snapshot(counters: &[Counter]) -> String {
+    let mut text = line(&format!("{HEADER} {}", counters.len()));
+    for counter in counters {
+        text.push_str(&line(&Record::Set(counter.clone()).words()));
+    }
+    text
+}
+
+/// Reads a file. What is cut off behind a whole beginning is left out.
+fn parse(bytes: &[u8]) -> Result<Vec<Counter>, CountersError> {
+    // What stands behind the last line end is not whole.
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut lines = bytes[..end].split_inclusive(|byte| *byte == b'\n').map(checked);
+    let header = lines.next().flatten().ok_or(CountersError::NotCounters)?;
+    let expected = std::str::from_utf8(header)
+        .ok()
+        .and_then(|text| text.strip_prefix(HEADER)?.trim_start().parse::<usize>().ok())
+        .ok_or(CountersError::NotCounters)?;
+    let mut counters = Known::new();
+    let mut found = 0;
+    for (index, line) in lines.enumerate() {
+        let record = line.and_then(Record::parse).ok_or(CountersError::Damaged(index + 2))?;
+        record.apply(&mut counters);
+        found += 1;
+    }
+    if found < expected {
+        return Err(CountersError::CutOff { expected, found });
+    }
+    let counter = |((database, key), number)| Counter { database, key, number };
+    Ok(counters.into_iter().map(counter).collect())
+}
+
+/// Returns what stands behind a line's checksum, if that is right.
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let text = line.strip_suffix(b"\n")?;
+    let (sum, text) = text.split_at_checked(CHECKSUM_DIGITS)?;
+    let text = text.strip_prefix(b" ")?;
+    (checksum(text).as_bytes() == sum).then_some(text)
+}
+
+fn line(text: &str) -> String {
+    format!("{} {text}\n", checksum(text.as_bytes()))
+}
+
+const CHECKSUM_DIGITS: usize = 8;
+
+fn checksum(text: &[u8]) -> String {
+    Sha256::digest(text)[..CHECKSUM_DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(database: u16, key: &[u8], number: i64) -> Counter {
+        Counter { database, key: key.into(), number }
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written() {
+        let counters =
+            [counter(0, b"a\r\n\x00\xff\" '", i64::MIN), counter(0, b"b", 0), counter(15, b"", 7)];
+        assert_eq!(parse(snapshot(&counters).as_bytes()), Ok(counters.to_vec()));
+    }
+
+    #[test]
+    fn changes_are_applied_in_order() {
+        let mut text = snapshot(&[counter(0, b"a", 1), counter(1, b"b", 2)]);
+        for (record, expected) in [
+            (Record::Set(counter(0, b"a", 9)), vec![counter(0, b"a", 9), counter(1, b"b", 2)]),
+            (Record::Swap(0, 1), vec![counter(0, b"b", 2), counter(1, b"a", 9)]),
+            (
+                Record::Forget { database: 0, key: b"a"[..].into() },
+                vec![counter(0, b"b", 2), counter(1, b"a", 9)],
+            ),
+            (Record::Flush(Some(1)), vec![counter(0, b"b", 2)]),
+            (Record::Flush(None), vec![]),
+        ] {
+            text.push_str(&line(&record.words()));
+            assert_eq!(parse(text.as_bytes()), Ok(expected), "{record:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_the_last_whole_state_or_refused() {
+        let first = snapshot(&[counter(0, b"a", 1), counter(0, b"b", 2)]);
+        let second = line(&Record::Set(counter(0, b"a", 1_000)).words());
+        let whole = format!("{first}{second}");
+        for end in 0..whole.len() {
+            let read = parse(&whole.as_bytes()[..end]);
+            match end {
+                end if end < first.len() => assert!(read.is_err(), "{end}"),
+                _ => assert_eq!(read, Ok(vec![counter(0, b"a", 1), counter(0, b"b", 2)]), "{end}"),
+            }
+        }
+        assert_eq!(parse(whole.as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let whole = format!(
+            "{}{}",
+            snapshot(&[counter(0, b"a", 1)]),
+            line(&Record::Set(counter(0, b"a", 2)).words())
+        );
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone().into_bytes();
+            bytes[at] ^= 1;
+            let read = parse(&bytes);
+            // Without its last line end, the last line is one that was cut off.
+            let is_last = at == whole.len() - 1;
+            assert_eq!(read.is_err(), !is_last, "{at}");
+        }
+        assert_eq!(
+            parse(b"no counters\n").unwrap_err().to_string(),
+            "expected a counters file of version 1, found something else"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! What the counters file knows of keys that hold integers and do not expire.
+//!
+//! Counting writes nothing as a rule: the file is told a number well above the one that is handed
+//! out, and again only when most of that reserve is used up. So after a crash a counter goes on from
+//! above all that it ever was. Whatever else sets a number has it written as it is.
+//!
+//! The ledger only notes what is to be written. Who holds the order never waits for a file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+/// What is in the file, or on its way to it.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// By the number of the database.
+    written: Vec<Numbers>,
+    queue: Arc<Queue>,
+}
+
+type Numbers = HashMap<Box<[u8]>, Written, RandomState>;
+
+/// The number that the file has for a key.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    number: i64,
+    /// Whether it stands above what the key held.
+    is_reserved: bool,
+}
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Set(Counter),
+    Forget {
+        database: u16,
+        key: Box<[u8]>,
+    },
+    /// A database lost its keys, or all did.
+    Flush(Option<u16>),
+    Swap(u16, u16),
+}
+
+/// A key and its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counter {
+    pub(crate) database: u16,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) number: i64,
+}
+
+/// Records in order, on their way to the file.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    records: Mutex<Vec<Record>>,
+    /// Whether there is one that is not in the file yet.
+    has_unwritten: AtomicBool,
+}
+
+/// How far above a counter its number in the file is. A crash skips as many at the most, so this is
+/// to be small beside all numbers that there are and large beside what is counted in a second.
+pub(crate) const RESERVE: i64 = 1_000_000;
+
+impl Queue {
+    fn push(&self, record: Record) {
+        self.records.lock().push(record);
+        self.has_unwritten.store(true, Ordering::Release);
+    }
+
+    /// Whether all that was ever queued is in the file.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.has_unwritten.load(Ordering::Acquire)
+    }
+
+    /// Takes what is queued; once it is in the file, [`Queue::record_written`] says so.
+    pub(crate) fn take(&self) -> Vec<Record> {
+        std::mem::take(&mut self.records.lock())
+    }
+
+    /// Notes that what was taken is in the file, or that there was no way to write it.
+    pub(crate) fn record_written(&self) {
+        let records = self.records.lock();
+        if records.is_empty() {
+            self.has_unwritten.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Journal {
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self { written: Vec::new(), queue }
+    }
+
+    /// Notes that the file has these numbers and no others.
+    pub(super) fn settle(&mut self, counters: &[Counter]) {
+        self.queue.take();
+        self.written.clear();
+        for Counter { database, key, number } in counters {
+            let written = Written { number: *number, is_reserved: false };
+            self.numbers(*database).insert(key.clone(), written);
+        }
+    }
+
+    /// A key was changed, and holds this number now, or none.
+    pub(super) fn record(&mut self, database: u16, key: &[u8], number: Option<i64>) {
+        let known = self.numbers(database).get(key).copied();
+        match (number, known) {
+            (Some(number), Some(Written { number: known, is_reserved: false }))
+                if number == known => {}
+            (Some(number), _) => {
+                self.write(database, key, Written { number, is_reserved: false });
+            }
+            (None, Some(_)) => {
+                self.numbers(database).remove(key);
+                self.queue.push(Record::Forget { database, key: key.into() });
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// A key was counted up to this number.
+    pub(super) fn record_count(&mut self, database: u16, key: &[u8], number: i64) {
+        let has_room = |written: &Written| {
+            written.is_reserved && number <= written.number.saturating_sub(RESERVE / 2)
+        };
+        if !self.numbers(database).get(key).is_some_and(has_room) {
+            let number = number.saturating_add(RESERVE);
+            self.write(database, key, Written { number, is_reserved: true });
+        }
+    }
+
+    pub(super) fn flush(&mut self, database: Option<u16>) {
+        match database {
+            Some(database) => *self.numbers(database) = Numbers::default(),
+            None => self.written.clear(),
+        }
+        self.queue.push(Record::Flush(database));
+    }
+
+    pub(super) fn swap(&mut self, one: u16, other: u16) {
+        self.numbers(one.max(other));
+        self.written.swap(one.into(), other.into());
+        self.queue.push(Record::Swap(one, other));
+    }
+
+    /// Returns all that the file is to hold; what was on its way to it is part of that.
+    pub(super) fn snapshot(&self) -> Vec<Counter> {
+        self.queue.take();
+        let databases = (0..).zip(&self.written);
+        databases
+            .flat_map(|(database, numbers)| {
+                numbers.iter().map(move |(key, written)| Counter {
+                    database,
+                    key: key.clone(),
+                    number: written.number,
+                })
+            })
+            .collect()
+    }
+
+    fn write(&mut self, database: u16, key: &[u8], written: Written) {
+        self.numbers(database).insert(key.into(), written);
+        let counter = Counter { database, key: key.into(), number: written.number };
+        self.queue.push(Record::Set(counter));
+    }
+
+    fn numbers(&mut self, database: u16) -> &mut Numbers {
+        let index = usize::from(database);
+        if self.written.len() <= index {
+            self.written.resize_with(index + 1, Numbers::default);
+        }
+        &mut self.written[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(number: i64) -> Record {
+        Record::Set(Counter { database: 0, key: b"k"[..].into(), number })
+    }
+
+    #[test]
+    fn counting_writes_only_when_half_of_the_reserve_is_used() {
+        let queue = Arc::new(Queue::default());
+        let mut journal = Journal::new(queue.clone());
+        for (number, written) in [
+            (1, vec![set(1 + RESERVE)]),
+            (2, vec![]),
+            (1 + RESERVE / 2, vec![]),
+            (2 + RESERVE / 2, vec![set(2 + RESERVE / 2 + RESERVE)]),
+            (i64::MAX, vec![set(i64::MAX)]),
+        ] {
+            journal.record_count(0, b"k", number);
+            assert_eq!(queue.take(), written, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_was_taken_is_not_written_yet() {
+        let queue = Arc::new(Queue::default());
+        let mut journal = Journal::new(queue.clone());
+        assert!(queue.is_written());
+        journal.record(0, b"k", Some(1));
+        assert_eq!(queue.take(), [set(1)]);
+        assert!(!queue.is_written());
+        journal.record(0, b"k", Some(2));
+        queue.record_written();
+        assert!(!queue.is_written());
+        assert_eq!(queue.take(), [set(2)]);
+        queue.record_written();
+        assert!(queue.is_written());
+    }
+
+    #[test]
+    fn what_is_set_is_written_as_it_is() {
+        let queue = Arc::new(Queue::default());
+        let mut journal = Journal::new(queue.clone());
+        for (number, written) in [
+            (Some(5), vec![set(5)]),
+            (Some(5), vec![]),
+            (Some(3), vec![set(3)]),
+            (None, vec![Record::Forget { database: 0, key: b"k"[..].into() }]),
+            (None, vec![]),
+        ] {
+            journal.record(0, b"k", number);
+            assert_eq!(queue.take(), written, "{number:?}");
+        }
+        journal.record_count(0, b"k", 6);
+        journal.record(0, b"k", Some(6 + RESERVE));
+        assert_eq!(queue.take(), [set(6 + RESERVE), set(6 + RESERVE)]);
+    }
+}

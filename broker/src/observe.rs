@@ -1,0 +1,9 @@
+//! Figures and logs: counters, latencies, slow commands, memory, the clock, and disconnect reasons.
+
+pub(crate) mod clock;
+pub(crate) mod disconnect;
+pub(crate) mod histogram;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod slowlog;
+pub(crate) mod stats;

@@ -1,0 +1,211 @@
+//! Counters, from which `INFO` is made.
+//!
+//! They are plain sums that any thread adds to; nothing is decided by them.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::commands;
+use crate::observe::histogram::Histogram;
+
+/// What a broker and its servers have done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) connections_received: Counter,
+    pub(crate) connections_rejected: Counter,
+    pub(crate) connected_clients: Counter,
+    pub(crate) commands_processed: Counter,
+    pub(crate) messages_published: Counter,
+    /// One for each receiver.
+    pub(crate) messages_delivered: Counter,
+    pub(crate) input_bytes: Counter,
+    pub(crate) output_bytes: Counter,
+    /// Clients closed at their output limit.
+    pub(crate) output_limit_disconnections: Counter,
+    pub(crate) query_limit_disconnections: Counter,
+    pub(crate) evicted_clients: Counter,
+    pub(crate) rates: Rates,
+}
+
+/// What one worker has counted and not told yet. Adding to a counter that all threads share costs as
+/// much as finding a subscriber, so a worker does it once for all requests of a read.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) commands: u64,
+    pub(crate) published: u64,
+    pub(crate) delivered: u64,
+    /// The number of a command, and how often it was called in a row.
+    calls: (u16, u64),
+}
+
+impl Tally {
+    /// Counts a call of the command with this number.
+    pub(crate) fn call(&mut self, number: u16, all: &CommandStats) {
+        let (last, count) = self.calls;
+        if last != number && count > 0 {
+            all.of(last).calls.add(count);
+        }
+        self.calls = (number, if last == number { count + 1 } else { 1 });
+    }
+
+    /// Whether the next call of the command with this number is one of those that are timed, where
+    /// a clock for each would cost much of what they cost: the first of a row, and few of the rest.
+    pub(crate) fn samples(&self, number: u16) -> bool {
+        let (last, count) = self.calls;
+        last != number || count % CALLS_PER_SAMPLE == 0
+    }
+
+    /// Adds all to the counters that everybody sees.
+    pub(crate) fn tell(&mut self, stats: &Stats, all: &CommandStats) {
+        let Self { commands, published, delivered, calls } = std::mem::take(self);
+        for (counter, count) in [
+            (&stats.commands_processed, commands),
+            (&stats.messages_published, published),
+            (&stats.messages_delivered, delivered),
+            (&all.of(calls.0).calls, calls.1),
+        ] {
+            if count > 0 {
+                counter.add(count);
+            }
+        }
+    }
+}
+
+const CALLS_PER_SAMPLE: u64 = 64;
+
+/// Rates of the last seconds, kept by one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    /// Commands a second.
+    pub(crate) commands: Counter,
+    before: Counter,
+}
+
+impl Rates {
+    /// Takes the new total, about a second after the last one.
+    pub(crate) fn update(&self, total: u64) {
+        let before = self.before.0.swap(total, Ordering::Relaxed);
+        self.commands.0.store(total.saturating_sub(before), Ordering::Relaxed);
+    }
+}
+
+/// A number that threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+/// What became of each command of the table, and of errors by their code.
+#[derive(Debug)]
+pub(crate) struct CommandStats {
+    rows: Vec<CommandCounters>,
+    errors: Mutex<BTreeMap<Vec<u8>, u64>>,
+}
+
+/// How often a command was run, refused, and failed.
+#[derive(Debug, Default)]
+pub(crate) struct CommandCounters {
+    pub(crate) calls: Counter,
+    /// Of the calls that were timed.
+    pub(crate) micros: Counter,
+    pub(crate) rejected: Counter,
+    pub(crate) failed: Counter,
+    /// Of the calls that were timed, since the first.
+    pub(crate) times: OnceLock<Histogram>,
+}
+
+/// Redis stops counting errors by code beyond this many codes.
+const ERROR_CODES_MAX: usize = 128;
+
+impl Stats {
+    /// `CONFIG RESETSTAT`. Who is connected stays so.
+    pub(crate) fn reset(&self) {
+        for counter in [
+            &self.connections_received,
+            &self.connections_rejected,
+            &self.commands_processed,
+            &self.messages_published,
+            &self.messages_delivered,
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.output_limit_disconnections,
+            &self.query_limit_disconnections,
+            &self.evicted_clients,
+        ] {
+            counter.reset();
+        }
+    }
+}
+
+impl CommandStats {
+    pub(crate) fn of(&self, number: u16) -> &CommandCounters {
+        &self.rows[usize::from(number)]
+    }
+
+    /// Counts an error by its code, which is the first word of `text`.
+    pub(crate) fn add_error(&self, text: &[u8]) {
+        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let mut errors = self.errors.lock();
+        if errors.len() < ERROR_CODES_MAX || errors.contains_key(code) {
+            *errors.entry(code.to_vec()).or_default() += 1;
+        }
+    }
+
+    /// Returns how many errors there were, by code.
+    pub(crate) fn errors(&self) -> BTreeMap<Vec<u8>, u64> {
+        self.errors.lock().clone()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.errors.lock().clear();
+        for CommandCounters { calls, micros, rejected, failed, times } in &self.rows {
+            [calls, micros, rejected, failed].into_iter().for_each(Counter::reset);
+            times.get().into_iter().for_each(Histogram::reset);
+        }
+    }
+}
+
+impl Default for CommandStats {
+    fn default() -> Self {
+        let rows = commands::entries().iter().map(|_| CommandCounters::default()).collect();
+        Self { rows, errors: Mutex::default() }
+    }
+}
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_what_was_counted() {
+        let (stats, all, mut tally) = (Stats::default(), CommandStats::default(), Tally::default());
+        for number in [1, 1, 2, 1] {
+            tally.commands += 1;
+            tally.call(number, &all);
+        }
+        tally.delivered += 3;
+        tally.tell(&stats, &all);
+        tally.tell(&stats, &all);
+        assert_eq!((stats.commands_processed.get(), stats.messages_delivered.get()), (4, 3));
+        assert_eq!([0, 1, 2].map(|number| all.of(number).calls.get()), [0, 3, 1]);
+    }
+}

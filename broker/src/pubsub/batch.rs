@@ -1,0 +1,222 @@
+//! Messages that follow each other on one channel, encoded into one buffer for all who get them.
+//!
+//! The first message on a channel is queued for each member at once. When the next one is for the
+//! same channel, a run begins: its messages are only added to the run's buffer, and when the run
+//! ends every member gets all of them in one piece. So a message of a run costs the same, however
+//! many listen.
+//!
+//! Invariant: nothing else is queued for a member while it waits for a run. Whoever wants to ends
+//! the run first, and so does whoever changes who listens.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::subscribers::{ClientOutput, FlushQueue};
+use crate::protocol::Protocol;
+use crate::pubsub::message::{ChannelKind, SHARED_BYTES_MIN};
+
+/// The channel of the last message, and the messages that followed it.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    kind: Option<ChannelKind>,
+    channel: Vec<u8>,
+    /// Those who wait for the run, by protocol version. Nobody waits before it has begun.
+    outputs: [Vec<Rc<ClientOutput>>; 2],
+    frames: [Vec<u8>; 2],
+}
+
+/// A run ends at this size, so that a member's limit is exceeded by no more.
+const BATCH_BYTES_MAX: usize = 16 * 1024;
+
+impl Batch {
+    /// Whether the last message was on this channel.
+    pub(super) fn is_on(&self, kind: ChannelKind, channel: &[u8]) -> bool {
+        self.kind == Some(kind) && self.channel == channel
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.outputs.iter().any(|outputs| !outputs.is_empty())
+    }
+
+    fn is_full(&self) -> bool {
+        self.frames.iter().any(|frame| frame.len() >= BATCH_BYTES_MAX)
+    }
+}
+
+impl FlushQueue {
+    /// Says on which channel the last message was, now that its members have it.
+    pub(super) fn record_channel(&mut self, kind: ChannelKind, channel: &[u8]) {
+        self.batch.kind = Some(kind);
+        self.batch.channel.clear();
+        self.batch.channel.extend_from_slice(channel);
+    }
+
+    /// Begins a run for `outputs`, unless one of them must get its messages at another time.
+    pub(super) fn begin_batch(&mut self, outputs: &[Rc<ClientOutput>]) {
+        if outputs.iter().any(|output| output.deferred.borrow().is_some()) {
+            return;
+        }
+        for output in outputs {
+            output.waits_for_batch.set(true);
+            self.batch.outputs[output.protocol.get() as usize].push(output.clone());
+            self.mark(output);
+        }
+    }
+
+    /// Adds a message to the run that has begun.
+    pub(super) fn add_to_batch(&mut self, write: impl Fn(&mut Vec<u8>, Protocol)) {
+        self.queued = self.queued.wrapping_add(1);
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            if !self.batch.outputs[protocol as usize].is_empty() {
+                write(&mut self.batch.frames[protocol as usize], protocol);
+            }
+        }
+        if self.batch.is_full() {
+            self.end_batch();
+        }
+    }
+
+    /// Queues the run's messages for all who wait for them. The next message begins anew.
+    pub(crate) fn end_batch(&mut self) {
+        self.batch.kind = None;
+        if !self.batch.has_begun() {
+            return;
+        }
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let mut outputs = std::mem::take(&mut self.batch.outputs[protocol as usize]);
+            let mut frame = std::mem::take(&mut self.batch.frames[protocol as usize]);
+            outputs.iter().for_each(|output| output.waits_for_batch.set(false));
+            if frame.len() >= SHARED_BYTES_MIN && outputs.len() > 1 {
+                let shared = Bytes::from(frame);
+                outputs.iter().for_each(|output| self.deliver_shared(output, shared.clone()));
+                frame = Vec::new();
+            } else {
+                for output in &outputs {
+                    self.deliver_with(output, |out| out.extend_from_slice(&frame));
+                }
+                frame.clear();
+            }
+            // Kept for the next run.
+            outputs.clear();
+            self.batch.outputs[protocol as usize] = outputs;
+            self.batch.frames[protocol as usize] = frame;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Config, OutputLimit};
+    use crate::pubsub::Entrance;
+    use crate::pubsub::message::Name;
+    use crate::pubsub::registry::WorkerId;
+    use crate::pubsub::subscribers::{Content, Context, Listeners};
+
+    fn context() -> Context {
+        Context::new(WorkerId(0), Arc::new(Config::default()), Entrance::default())
+    }
+
+    fn output(context: &mut Context, id: u64, channel: &str) -> Rc<ClientOutput> {
+        let output = Rc::new(ClientOutput::new(id, 0));
+        context.join(ChannelKind::Channels, Name::from(channel.as_bytes()), &output);
+        output
+    }
+
+    fn publish(context: &mut Context, channel: &str, payload: &str) {
+        let (channel, payload) = (channel.as_bytes(), payload.as_bytes());
+        let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
+        context.deliver(content, &Listeners { channel: true, ..Listeners::default() });
+    }
+
+    /// What the member would read, without line ends.
+    fn read(context: &mut Context, output: &ClientOutput) -> String {
+        context.flush_queue().take_dirty(&mut Vec::new());
+        let mut slices = [std::io::IoSlice::new(&[]); 16];
+        let outbox = output.outbox();
+        let filled = outbox.slices(&mut slices);
+        let text: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+        String::from_utf8(text).unwrap().replace("\r\n", " ")
+    }
+
+    fn messages(kind: char, payloads: &[&str]) -> String {
+        let frame =
+            |payload: &&str| format!("{kind}3 $7 message $1 a ${} {payload} ", payload.len());
+        payloads.iter().map(frame).collect()
+    }
+
+    #[test]
+    fn each_gets_all_in_its_own_protocol() {
+        let mut context = context();
+        let (ann, bob) = (output(&mut context, 1, "a"), output(&mut context, 2, "a"));
+        bob.protocol.set(Protocol::Resp3);
+        // More than a run holds, so that it ends and begins again.
+        let long = "x".repeat(SHARED_BYTES_MIN / 2);
+        let payloads: Vec<&str> = (0..100).map(|_| long.as_str()).collect();
+        payloads.iter().for_each(|payload| publish(&mut context, "a", payload));
+        assert_eq!(read(&mut context, &ann), messages('*', &payloads));
+        assert_eq!(read(&mut context, &bob), messages('>', &payloads));
+    }
+
+    #[test]
+    fn what_comes_between_stands_between() {
+        let mut context = context();
+        let (ann, bob) = (output(&mut context, 1, "a"), output(&mut context, 2, "a"));
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
+        context
+            .flush_queue()
+            .reply(&ann, OutputLimit::default(), |out| out.extend_from_slice(b"+OK\r\n"));
+        ["4", "5", "6"].iter().for_each(|payload| publish(&mut context, "a", payload));
+        publish(&mut context, "b", "nobody");
+        publish(&mut context, "a", "7");
+        let (before, after) = (["1", "2", "3"], ["4", "5", "6", "7"]);
+        let expected = [&messages('*', &before), "+OK ", &messages('*', &after)].concat();
+        assert_eq!(read(&mut context, &ann), expected);
+        assert_eq!(read(&mut context, &bob), messages('*', &[&before[..], &after].concat()));
+    }
+
+    #[test]
+    fn who_leaves_or_comes_in_the_middle_gets_its_part() {
+        let mut context = context();
+        let ann = output(&mut context, 1, "a");
+        let bob = output(&mut context, 2, "a");
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
+        context.leave(ChannelKind::Channels, &Name::from(&b"a"[..]), &ann);
+        let cid = output(&mut context, 3, "a");
+        ["4", "5", "6"].iter().for_each(|payload| publish(&mut context, "a", payload));
+        assert_eq!(read(&mut context, &ann), messages('*', &["1", "2", "3"]));
+        assert_eq!(read(&mut context, &bob), messages('*', &["1", "2", "3", "4", "5", "6"]));
+        assert_eq!(read(&mut context, &cid), messages('*', &["4", "5", "6"]));
+    }
+
+    #[test]
+    fn a_client_that_quits_gets_what_came_before() {
+        use crate::observe::disconnect::Disconnect;
+
+        let mut context = context();
+        let ann = output(&mut context, 1, "a");
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
+        context.flush_queue().disconnect(&ann, Disconnect::Quit);
+        publish(&mut context, "a", "4");
+        assert_eq!(read(&mut context, &ann), messages('*', &["1", "2", "3"]));
+    }
+
+    #[test]
+    fn one_that_does_not_read_is_closed_at_its_limit() {
+        let mut context = context();
+        let ann = output(&mut context, 1, "a");
+        let bytes_max = 4 * BATCH_BYTES_MAX;
+        let limit = OutputLimit { hard_bytes: bytes_max, ..OutputLimit::default() };
+        context.flush_queue().subscriber_limit = limit;
+        let payload = "x".repeat(SHARED_BYTES_MIN / 2);
+        for _ in 0..2 * bytes_max / payload.len() {
+            publish(&mut context, "a", &payload);
+            assert!(ann.outbox().bytes() <= bytes_max + 2 * BATCH_BYTES_MAX);
+        }
+        assert!(ann.disconnect().is_some());
+        assert!(ann.outbox().is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! What one worker gets from others, in order.
+//!
+//! The payloads of small messages lie one after the other in one buffer, and messages that follow
+//! each other on one channel name it once. So one that crosses from thread to thread costs a copy
+//! of its payload, and neither an allocation nor a count that two threads write.
+
+use std::sync::Arc;
+
+use super::subscribers::{Content, Listeners};
+use crate::keyspace::Invalidation;
+use crate::pubsub::message::{ChannelKind, Name, Published};
+
+/// Deliveries that no thread but one at a time touches.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    list: Vec<Delivery>,
+    /// Those of the small messages.
+    payloads: Vec<u8>,
+    /// Bytes of all payloads.
+    bytes: usize,
+    /// Where the small message stands that named the channel, while only such have followed it.
+    named: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Delivery {
+    /// For those who listen to the channel itself.
+    Small {
+        kind: ChannelKind,
+        channel: Name,
+        payload_bytes: usize,
+    },
+    /// The same on the same channel.
+    Next {
+        payload_bytes: usize,
+    },
+    Shared {
+        published: Arc<Published>,
+        to: Listeners,
+    },
+    /// A client's copy of a key is stale.
+    Invalidation(Invalidation),
+}
+
+/// One of them, as it is read.
+pub(super) enum Item<'a> {
+    Message(Content<'a>, &'a Listeners),
+    Invalidation(&'a Invalidation),
+}
+
+/// Room that is kept for the next deliveries.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+const KEPT_MAX: usize = 1024;
+
+impl Deliveries {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the bytes of all payloads.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a message for those who listen to the channel itself.
+    pub(crate) fn push_small(&mut self, kind: ChannelKind, channel: &Name, payload: &[u8]) {
+        let payload_bytes = payload.len();
+        self.bytes += payload_bytes;
+        self.payloads.extend_from_slice(payload);
+        let follows = self.named.and_then(|place| self.list.get(place)).is_some_and(|named| {
+            matches!(named, Delivery::Small { kind: s, channel: c, .. } if *s == kind && c == channel)
+        });
+        if follows {
+            self.list.push(Delivery::Next { payload_bytes });
+        } else {
+            self.named = Some(self.list.len());
+            self.list.push(Delivery::Small { kind, channel: channel.clone(), payload_bytes });
+        }
+    }
+
+    /// Adds a message that others have as well.
+    pub(crate) fn push_shared(&mut self, published: Arc<Published>, to: Listeners) {
+        self.bytes += published.payload.len();
+        self.named = None;
+        self.list.push(Delivery::Shared { published, to });
+    }
+
+    pub(crate) fn push_stale(&mut self, stale: Invalidation) {
+        self.named = None;
+        self.list.push(Delivery::Invalidation(stale));
+    }
+
+    /// Hands all of them out in order, and keeps some room for the next.
+    pub(super) fn drain(&mut self, mut see: impl FnMut(Item<'_>)) {
+        let mut payloads = self.payloads.as_slice();
+        let mut last: Option<(ChannelKind, Name)> = None;
+        let channel_only = Listeners { channel: true, ..Listeners::default() };
+        for delivery in self.list.drain(..) {
+            match delivery {
+                Delivery::Invalidation(stale) => see(Item::Invalidation(&stale)),
+                Delivery::Shared { published, to } => see(Item::Message(published.content(), &to)),
+                Delivery::Small { kind, channel, payload_bytes } => {
+                    let (payload, rest) = payloads.split_at(payload_bytes);
+                    payloads = rest;
+                    let (_, channel) = last.insert((kind, channel));
+                    let content = Content { kind, channel, payload, shared: None };
+                    see(Item::Message(content, &channel_only));
+                }
+                Delivery::Next { payload_bytes } => {
+                    let (payload, rest) = payloads.split_at(payload_bytes);
+                    payloads = rest;
+                    if let Some((kind, channel)) = &last {
+                        let content = Content { kind: *kind, channel, payload, shared: None };
+                        see(Item::Message(content, &channel_only));
+                    }
+                }
+            }
+        }
+        self.payloads.clear();
+        self.payloads.shrink_to(KEPT_BYTES_MAX);
+        self.list.shrink_to(KEPT_MAX);
+        self.bytes = 0;
+        self.named = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(deliveries: &mut Deliveries) -> Vec<String> {
+        let mut all = Vec::new();
+        deliveries.drain(|item| {
+            all.push(match item {
+                Item::Invalidation(_) => "stale".to_owned(),
+                Item::Message(Content { channel, payload, .. }, to) => format!(
+                    "{} {}{}",
+                    channel.escape_ascii(),
+                    payload.escape_ascii(),
+                    if to.channel { "" } else { " elsewhere" }
+                ),
+            });
+        });
+        all
+    }
+
+    #[test]
+    fn all_come_out_in_the_order_in_which_they_came() {
+        let mut deliveries = Deliveries::default();
+        let (a, b) = (Name::from(&b"a"[..]), Name::from(&b"b"[..]));
+        for _ in 0..2 {
+            deliveries.push_small(ChannelKind::Channels, &a, b"1");
+            deliveries.push_small(ChannelKind::Channels, &a, b"");
+            deliveries.push_small(ChannelKind::Shards, &a, b"3");
+            let published =
+                Published::new(ChannelKind::Channels, b.clone(), b"four".as_slice().into());
+            deliveries.push_shared(Arc::new(published), Listeners::default());
+            deliveries.push_small(ChannelKind::Shards, &a, b"5");
+            deliveries.push_small(ChannelKind::Shards, &b, b"6");
+            assert_eq!(deliveries.bytes(), 8);
+            let expected = ["a 1", "a ", "a 3", "b four elsewhere", "a 5", "b 6"];
+            assert_eq!(read(&mut deliveries), expected);
+            assert!(deliveries.is_empty());
+            assert_eq!(deliveries.bytes(), 0);
+        }
+    }
+}

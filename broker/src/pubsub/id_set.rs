@@ -1,0 +1,128 @@
+//! Those who listen to one channel or pattern in one place.
+//!
+//! Most channels have one member, so one costs no allocation. Joining and leaving stay flat in
+//! cost however many there are; the order among members means nothing.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Something that can be told apart from others of its kind.
+pub(crate) trait Identified {
+    fn id(&self) -> u64;
+}
+
+/// A set that is walked far more often than changed.
+#[derive(Debug)]
+pub(crate) enum IdSet<T> {
+    One(T),
+    Many(Box<Many<T>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Many<T> {
+    list: Vec<T>,
+    /// Where each one stands in the list. Empty while the list is short enough to be searched.
+    places: HashMap<u64, usize, FixedState>,
+}
+
+/// A list that is not longer is searched faster than a map.
+const SEARCHED_MAX: usize = 16;
+
+impl<T: Identified> IdSet<T> {
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(member) => std::slice::from_ref(member),
+            Self::Many(many) => &many.list,
+        }
+    }
+
+    /// Adds one that is not a member yet.
+    pub(crate) fn insert(&mut self, member: T) {
+        if let Self::Many(many) = self {
+            many.insert(member);
+            return;
+        }
+        let empty = Many { list: Vec::new(), places: HashMap::with_hasher(FixedState::default()) };
+        if let Self::One(first) = std::mem::replace(self, Self::Many(Box::new(empty))) {
+            self.insert(first);
+            self.insert(member);
+        }
+    }
+
+    /// Removes one, and returns whether nobody is left.
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        match self {
+            Self::One(member) => member.id() == id,
+            Self::Many(many) => {
+                many.remove(id);
+                many.list.is_empty()
+            }
+        }
+    }
+}
+
+impl<T: Identified> Many<T> {
+    fn insert(&mut self, member: T) {
+        if !self.places.is_empty() {
+            self.places.insert(member.id(), self.list.len());
+        }
+        self.list.push(member);
+        if self.places.is_empty() && self.list.len() > SEARCHED_MAX {
+            self.places =
+                self.list.iter().enumerate().map(|(place, member)| (member.id(), place)).collect();
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        let place = match self.places.is_empty() {
+            true => self.list.iter().position(|member| member.id() == id),
+            false => self.places.remove(&id),
+        };
+        let Some(place) = place else { return };
+        self.list.swap_remove(place);
+        if let (Some(moved), false) = (self.list.get(place), self.places.is_empty()) {
+            self.places.insert(moved.id(), place);
+        }
+        if self.list.len() <= SEARCHED_MAX / 2 {
+            self.places = HashMap::with_hasher(FixedState::default());
+            self.list.shrink_to(SEARCHED_MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    impl Identified for u64 {
+        fn id(&self) -> u64 {
+            *self
+        }
+    }
+
+    #[test]
+    fn members_are_those_who_joined_and_did_not_leave() {
+        let mut members = IdSet::One(0);
+        let mut expected = BTreeSet::from([0]);
+        for id in 1..100 {
+            members.insert(id);
+            expected.insert(id);
+        }
+        for id in (0..100).map(|step| step * 37 % 100) {
+            assert_eq!(members.as_slice().iter().copied().collect::<BTreeSet<_>>(), expected);
+            expected.remove(&id);
+            assert_eq!(members.remove(id), expected.is_empty(), "without {id}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_leaves_nobody_out() {
+        let mut members = IdSet::One(1);
+        assert!(!members.remove(2));
+        members.insert(2);
+        assert!(!members.remove(3));
+        assert_eq!(members.as_slice(), [1, 2]);
+    }
+}

@@ -1,0 +1,152 @@
+//! One message, shared by all who get it.
+//!
+//! A large one is encoded at most once per protocol version, on whichever worker needs it first.
+//! Small ones are encoded by each worker, since a copy is cheaper than a shared one.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::protocol::Protocol;
+use crate::protocol::reply::{self, MessageStart};
+
+/// The name of a channel or pattern, shared by all tables that know it.
+pub(crate) type Name = Arc<[u8]>;
+
+/// Which space of channels a name belongs to. They do not hear each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKind {
+    /// `PUBLISH`, `SUBSCRIBE`, and patterns.
+    Channels,
+    /// `SPUBLISH` and `SSUBSCRIBE`.
+    Shards,
+    /// What `MONITOR` shows, on a channel without a name.
+    Monitor,
+}
+
+impl ChannelKind {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 3;
+
+    /// Writes what a subscriber of the channel gets.
+    pub(crate) fn write(
+        self,
+        out: &mut Vec<u8>,
+        protocol: Protocol,
+        channel: &[u8],
+        payload: &[u8],
+    ) {
+        let starts = match self {
+            Self::Channels => MessageStart::MESSAGE,
+            Self::Shards => MessageStart::SMESSAGE,
+            Self::Monitor => return reply::status(out, payload),
+        };
+        reply::message(out, starts[protocol as usize], channel, payload);
+    }
+}
+
+/// Frames of this size or more are shared, smaller ones copied. A copy of 1 KB costs about as much
+/// as counting a reference from two threads.
+pub(crate) const SHARED_BYTES_MIN: usize = 1024;
+
+/// One thing published, as it travels between workers.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) kind: ChannelKind,
+    pub(crate) channel: Name,
+    pub(crate) payload: Bytes,
+    frames: [OnceLock<Bytes>; 2],
+}
+
+impl Published {
+    pub(crate) fn new(kind: ChannelKind, channel: Name, payload: Bytes) -> Self {
+        Self { kind, channel, payload, frames: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// Returns what a subscriber of the channel gets.
+    pub(crate) fn frame(&self, protocol: Protocol) -> &Bytes {
+        self.frames[protocol as usize].get_or_init(|| {
+            let mut frame = Vec::new();
+            self.kind.write(&mut frame, protocol, &self.channel, &self.payload);
+            Bytes::from(frame)
+        })
+    }
+}
+
+/// One message, as an in-process subscriber gets it.
+///
+/// Cheap to clone: the payload is shared.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::Disconnect> {
+/// let broker = broker::Broker::new();
+/// let mut news = broker.subscribe("news");
+/// broker.publish("news", "hello");
+/// let message = news.recv().await?;
+/// assert_eq!(message.channel(), b"news");
+/// assert_eq!(message.payload(), "hello");
+/// assert_eq!(message.pattern(), None);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    published: Arc<Published>,
+    pattern: Option<Name>,
+}
+
+impl Message {
+    pub(crate) fn new(published: Arc<Published>, pattern: Option<Name>) -> Self {
+        Self { published, pattern }
+    }
+
+    /// Returns the channel that the message was published to.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut news = broker.subscribe("news");
+    /// broker.publish("news", "hello");
+    /// assert_eq!(news.try_recv().unwrap().channel(), b"news");
+    /// ```
+    pub fn channel(&self) -> &[u8] {
+        &self.published.channel
+    }
+
+    /// Returns the payload, byte for byte as it was published.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut news = broker.subscribe("news");
+    /// broker.publish("news", &b"\x00\xff"[..]);
+    /// assert_eq!(news.try_recv().unwrap().payload(), &b"\x00\xff"[..]);
+    /// ```
+    pub fn payload(&self) -> &Bytes {
+        &self.published.payload
+    }
+
+    /// Returns the pattern that matched, if the message came by one.
+    ///
+    /// ```
+    /// let broker = broker::Broker::new();
+    /// let mut all = broker.psubscribe("n*");
+    /// broker.publish("news", "hello");
+    /// assert_eq!(all.try_recv().unwrap().pattern(), Some(&b"n*"[..]));
+    /// ```
+    pub fn pattern(&self) -> Option<&[u8]> {
+        self.pattern.as_deref()
+    }
+
+    /// The bytes that it counts for in a mailbox: those of the frame that a client would get.
+    pub(crate) fn bytes(&self) -> usize {
+        self.channel().len() + self.payload().len() + self.pattern().map_or(0, <[u8]>::len)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("channel", &self.channel().escape_ascii().to_string())
+            .field("payload_bytes", &self.payload().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Patterns and who listens by them, found without trying each on every channel.
+//!
+//! Patterns are kept by the literal text that they begin with, so that only those are tried whose
+//! beginning is the channel's. What was found for a channel is remembered until the patterns
+//! change, since messages come on the same channels again and again.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use slab::Slab;
+
+use crate::glob;
+use crate::pubsub::message::Name;
+use crate::pubsub::registry::{Interest, Place};
+
+/// All patterns with a listener.
+#[derive(Default)]
+pub(crate) struct Patterns {
+    entries: Slab<Entry>,
+    by_name: HashMap<Name, usize, RandomState>,
+    /// Places in `entries`, by the literal text that their patterns begin with.
+    by_start: HashMap<Box<[u8]>, Vec<usize>, RandomState>,
+    /// How many patterns begin with a literal text of each length.
+    lengths: [usize; START_BYTES_MAX + 1],
+    /// What matches the channels of the last messages.
+    found: HashMap<Box<[u8]>, Box<[usize]>, RandomState>,
+}
+
+struct Entry {
+    name: Name,
+    interest: Interest,
+    /// Where it stands among those with the same start.
+    index: usize,
+}
+
+/// More of the beginning hardly tells patterns apart, and each length costs a look-up.
+const START_BYTES_MAX: usize = 24;
+/// Channels whose patterns are remembered, and the longest of them: a bound on memory, a few
+/// hundred kilobytes.
+const FOUND_MAX: usize = 1024;
+const FOUND_CHANNEL_BYTES_MAX: usize = 256;
+
+impl Patterns {
+    /// Adds one subscription, and returns the name that all tables share.
+    pub(crate) fn add(&mut self, pattern: &[u8], place: Place) -> Name {
+        if let Some(&at) = self.by_name.get(pattern) {
+            let entry = &mut self.entries[at];
+            entry.interest.add(place);
+            return entry.name.clone();
+        }
+        let name = Name::from(pattern);
+        let start = start(pattern);
+        let same_start = self.by_start.entry(start.into()).or_default();
+        let (interest, index) = (Interest::new(place), same_start.len());
+        let at = self.entries.insert(Entry { name: name.clone(), interest, index });
+        same_start.push(at);
+        self.by_name.insert(name.clone(), at);
+        self.lengths[start.len()] += 1;
+        self.found.clear();
+        name
+    }
+
+    /// Removes one subscription.
+    pub(crate) fn remove(&mut self, pattern: &Name, place: &Place) {
+        let Some(&at) = self.by_name.get(pattern) else { return };
+        if !self.entries[at].interest.remove(place) {
+            return;
+        }
+        let Entry { index, .. } = self.entries.remove(at);
+        self.by_name.remove(pattern);
+        let start = start(pattern);
+        self.lengths[start.len()] -= 1;
+        let same_start = self.by_start.get_mut(start).expect("every pattern stands there");
+        same_start.swap_remove(index);
+        match same_start.get(index) {
+            Some(&moved) => self.entries[moved].index = index,
+            None if same_start.is_empty() => drop(self.by_start.remove(start)),
+            None => {}
+        }
+        self.found.clear();
+    }
+
+    /// Returns the number of patterns.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Calls `see` with each pattern that matches `channel`.
+    pub(crate) fn each_matching(&mut self, channel: &[u8], mut see: impl FnMut(&Name, &Interest)) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let mut see = |places: &[usize]| {
+            for &at in places {
+                let entry = &self.entries[at];
+                see(&entry.name, &entry.interest);
+            }
+        };
+        if let Some(places) = self.found.get(channel) {
+            return see(places);
+        }
+        let places = self.find(channel);
+        see(&places);
+        if channel.len() <= FOUND_CHANNEL_BYTES_MAX {
+            if self.found.len() >= FOUND_MAX {
+                self.found.clear();
+            }
+            self.found.insert(channel.into(), places.into());
+        }
+    }
+
+    fn find(&self, channel: &[u8]) -> Vec<usize> {
+        let mut places = Vec::new();
+        for length in 0..=START_BYTES_MAX.min(channel.len()) {
+            if self.lengths[length] == 0 {
+                continue;
+            }
+            let candidates = self.by_start.get(&channel[..length]).into_iter().flatten();
+            places.extend(
+                candidates.filter(|&&at| glob::matches(&self.entries[at].name, channel)).copied(),
+            );
+        }
+        places
+    }
+}
+
+/// Returns the literal text that a pattern begins with, or as much of it as is looked at.
+fn start(pattern: &[u8]) -> &[u8] {
+    let end = pattern.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(pattern.len());
+    &pattern[..end.min(START_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pubsub::registry::WorkerId;
+
+    const PLACE: Place = Place::Worker(WorkerId(0));
+
+    fn matching(patterns: &mut Patterns, channel: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        patterns.each_matching(channel, |name, _| found.push(name.to_vec()));
+        found.sort();
+        found
+    }
+
+    /// Short texts of few letters, so that many match, and some beyond what is looked at.
+    fn texts() -> impl Strategy<Value = Vec<u8>> {
+        let short = prop::collection::vec(prop::sample::select(b"ab*?[]^\\-".to_vec()), 0..6);
+        prop_oneof![
+            4 => short.clone(),
+            1 => short.prop_map(|end| [vec![b'a'; START_BYTES_MAX], end].concat()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn those_match_that_match_one_by_one(
+            added in prop::collection::vec(texts(), 0..20),
+            removed in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+            channels in prop::collection::vec(texts(), 1..5),
+        ) {
+            let mut patterns = Patterns::default();
+            let mut names: Vec<Name> = added.iter().map(|text| patterns.add(text, PLACE)).collect();
+            // Asked before as well, so that a memory that is not forgotten shows.
+            channels.iter().for_each(|channel| drop(matching(&mut patterns, channel)));
+            for index in removed {
+                if !names.is_empty() {
+                    let name = names.swap_remove(index.index(names.len()));
+                    patterns.remove(&name, &PLACE);
+                }
+            }
+            for channel in &channels {
+                let mut expected: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
+                expected.retain(|text| glob::matches(text, channel));
+                expected.sort();
+                expected.dedup();
+                prop_assert_eq!(matching(&mut patterns, channel), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_stays_behind() {
+        let mut patterns = Patterns::default();
+        let names = [&b"a*"[..], b"a*", b"ab?", b"*"].map(|text| patterns.add(text, PLACE));
+        assert_eq!(matching(&mut patterns, b"abc").len(), 3);
+        names.iter().for_each(|name| patterns.remove(name, &PLACE));
+        assert_eq!((patterns.len(), patterns.by_name.len(), patterns.by_start.len()), (0, 0, 0));
+        assert!(patterns.found.is_empty());
+        assert!(patterns.lengths.iter().all(|&count| count == 0));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut patterns = Patterns::default();
+        patterns.add(b"*", PLACE);
+        for index in 0..3 * FOUND_MAX {
+            assert_eq!(matching(&mut patterns, index.to_string().as_bytes()).len(), 1);
+        }
+        assert_eq!(matching(&mut patterns, &[b'x'; FOUND_CHANNEL_BYTES_MAX + 1]).len(), 1);
+        assert!(patterns.found.len() <= FOUND_MAX);
+    }
+}

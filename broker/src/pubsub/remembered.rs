@@ -1,0 +1,98 @@
+//! What is remembered of a channel, for programs in this process; clients ask with `PUBSUB REPLAY`.
+
+use bytes::Bytes;
+
+use super::Broker;
+use crate::pubsub::replay::Epoch;
+
+/// A place in what is remembered of a channel: behind one of its messages.
+///
+/// The next message of the channel stands one further. A place that was lost with the memory stands
+/// before all that is remembered now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayPosition {
+    /// Which life of the channel's memory.
+    epoch: Epoch,
+    /// The number of the message in it.
+    offset: u64,
+}
+
+impl ReplayPosition {
+    /// Returns the place behind the next message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = broker::Broker::new();
+    /// # let all = broker::ReplayRule { pattern: "*".into(), messages_max: 9, bytes_max: 999, age_max: std::time::Duration::MAX };
+    /// # let config = broker::Config { port: 0, pubsub_replay: vec![all], ..Default::default() };
+    /// # let server = broker::Server::bind(broker.clone(), &config).await?;
+    /// let here = broker.replay_end("news").ok_or("it is not remembered")?;
+    /// broker.publish("news", "hello");
+    /// assert_eq!(broker.replay_end("news"), Some(here.next()));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { offset: self.offset + 1, ..self }
+    }
+}
+
+impl Broker {
+    /// Returns the place behind the last message of a channel; `None` if the channel is not
+    /// remembered, see [`Config::pubsub_replay`](crate::Config).
+    ///
+    /// Asked for before a subscription, it is no later than what the subscriber gets first.
+    ///
+    /// ```
+    /// assert!(broker::Broker::new().replay_end("news").is_none());
+    /// ```
+    pub fn replay_end(&self, channel: impl AsRef<[u8]>) -> Option<ReplayPosition> {
+        let end = self.shared.order.lock().replay.after(channel.as_ref(), None, 0)?;
+        Some(ReplayPosition { epoch: end.epoch, offset: end.offset })
+    }
+
+    /// Returns up to `count` messages of a channel after a place, as far as they are remembered,
+    /// each with the place behind it; `None` if the channel is not remembered.
+    ///
+    /// A subscriber that was away subscribes again and then asks for what it missed. What was
+    /// published in between it gets twice.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use broker::{Broker, Config, ReplayRule, Server};
+    ///
+    /// let broker = Broker::new();
+    /// let rule = ReplayRule {
+    ///     pattern: "news*".into(),
+    ///     messages_max: 100,
+    ///     bytes_max: 1024 * 1024,
+    ///     age_max: Duration::from_secs(60),
+    /// };
+    /// let config = Config { port: 0, pubsub_replay: vec![rule], ..Config::default() };
+    /// let server = Server::bind(broker.clone(), &config).await?;
+    ///
+    /// let here = broker.replay_end("news").ok_or("it is not remembered")?;
+    /// broker.publish("news", "one");
+    /// broker.publish("news", "two");
+    /// let missed = broker.replay_after("news", here, 1).unwrap_or_default();
+    /// let (place, payload) = &missed[0];
+    /// assert_eq!(payload, "one");
+    /// let missed = broker.replay_after("news", *place, 100).unwrap_or_default();
+    /// assert_eq!(missed[0].1, "two");
+    /// # Ok(()) }
+    /// ```
+    pub fn replay_after(
+        &self,
+        channel: impl AsRef<[u8]>,
+        position: ReplayPosition,
+        count: usize,
+    ) -> Option<Vec<(ReplayPosition, Bytes)>> {
+        let after = Some((position.epoch, position.offset));
+        let remembered = self.shared.order.lock().replay.after(channel.as_ref(), after, count)?;
+        let epoch = remembered.epoch;
+        let message = |(offset, payload)| (ReplayPosition { epoch, offset }, payload);
+        Some(remembered.messages.into_iter().map(message).collect())
+    }
+}

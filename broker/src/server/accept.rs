@@ -1,0 +1,180 @@
+//! Accepts connections, and gives each to the worker with the fewest.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tracing::{debug, warn};
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::server::stream::Stream;
+use crate::server::worker::{Worker, WorkerHandle, least_busy};
+
+/// Pauses after a failed accept grow from the first to the second: the usual cause is that there
+/// are no file descriptors left, and only time helps.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
+enabled and no password is set for the default user. In this mode connections are only accepted \
+from the loopback interface. If you want to connect from external computers to Redis you may \
+adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG \
+SET protected-mode no' from the loopback interface by connecting to Redis from the same server the \
+server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. \
+Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the \
+protected mode by editing the Redis configuration file, and setting the protected mode option to \
+'no', and then restarting the server. 3) If you started the server manually just for testing, \
+restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the \
+default user. NOTE: You only need to do one of the above things in order for the server to start \
+accepting connections from the outside.\r\n";
+
+/// What connections are accepted on.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener, Arc<str>),
+}
+
+/// A connection on its way to another worker.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream, Arc<str>),
+}
+
+/// A listener in its worker's runtime.
+enum Listening {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, Arc<str>),
+}
+
+/// Accepts until the task is aborted. No error ends it.
+pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<[WorkerHandle]>) {
+    let listener = match Listening::new(listener) {
+        Ok(listener) => listener,
+        Err(error) => return warn!(%error, "cannot accept connections"),
+    };
+    let mut pause = PAUSES.0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer, local)) => {
+                pause = PAUSES.0;
+                if let Err(error) = admit(&worker, stream, peer, local, &workers) {
+                    debug!(%error, "client was gone before it was served");
+                }
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+impl Listening {
+    fn new(listener: Listener) -> io::Result<Self> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            #[cfg(unix)]
+            Listener::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Address, Address)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let local = stream.local_addr()?;
+                Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                let address = Address::Unix(path.clone());
+                Ok((Stream::Unix(stream), address.clone(), address))
+            }
+        }
+    }
+}
+
+impl Accepted {
+    /// Brings the connection into the worker's runtime.
+    pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address)> {
+        match self {
+            Self::Tcp(stream) => {
+                let stream = TcpStream::from_std(stream)?;
+                let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+                Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream, path) => {
+                let address = Address::Unix(path);
+                Ok((Stream::Unix(UnixStream::from_std(stream)?), address.clone(), address))
+            }
+        }
+    }
+}
+
+/// Gives a connection to the least busy worker, unless it must be refused.
+fn admit(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    peer: Address,
+    local: Address,
+    workers: &[WorkerHandle],
+) -> io::Result<()> {
+    let server = &worker.server;
+    let config = server.settings.get();
+    if server.broker.stats().connected_clients.get() >= config.maxclients as u64 {
+        return refuse(worker, &stream, TOO_MANY_CLIENTS);
+    }
+    if config.protected_mode && server.users.is_open() && !peer.is_local() {
+        return refuse(worker, &stream, PROTECTED);
+    }
+    if let Stream::Tcp(stream) = &stream {
+        tune(stream, &config)?;
+    }
+    match (least_busy(workers), stream) {
+        (0, stream) => worker.serve(stream, peer, local),
+        (other, Stream::Tcp(stream)) => workers[other].serve(Accepted::Tcp(stream.into_std()?)),
+        #[cfg(unix)]
+        (other, Stream::Unix(stream)) => {
+            let path = if let Address::Unix(path) = local { path } else { "".into() };
+            workers[other].serve(Accepted::Unix(stream.into_std()?, path));
+        }
+    }
+    Ok(())
+}
+
+fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
+    worker.server.broker.stats().connections_rejected.add(1);
+    // A new socket has room for a line; a client that is gone needs none.
+    match stream {
+        Stream::Tcp(stream) => SockRef::from(stream).send(text),
+        #[cfg(unix)]
+        Stream::Unix(stream) => SockRef::from(stream).send(text),
+    }
+    .map(|_| ())
+}
+
+fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if !config.tcp_keepalive.is_zero() {
+        // As Redis: three probes, a third of the time apart.
+        let interval = (config.tcp_keepalive / 3).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(config.tcp_keepalive).with_interval(interval);
+        SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3))?;
+    }
+    Ok(())
+}

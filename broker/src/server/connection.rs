@@ -1,0 +1,505 @@
+//! A socket around a session.
+//!
+//! A connection reads into its worker's one scratch buffer and keeps bytes of its own only for a
+//! request that is not complete yet. It never writes while requests are executed: the worker
+//! writes what is queued at the end of the turn, and the connection only sees to what did not fit
+//! into the socket.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep, sleep_until};
+
+use crate::config::OutputLimit;
+use crate::observe::disconnect::Disconnect;
+use crate::protocol::request::{Decoded, Decoder};
+use crate::pubsub::outbox::Pool;
+use crate::pubsub::registry::WorkerId;
+use crate::pubsub::subscribers::{ClientOutput, Context};
+use crate::server::stream::Stream;
+use crate::session::client_info::{ClientInfo, Signal};
+use crate::session::server_state::ServerState;
+use crate::session::{EVICTED_BYTES_MIN, Flow, Session};
+
+/// One client's socket and session.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) output: Rc<ClientOutput>,
+    pub(crate) info: Arc<ClientInfo>,
+    session: RefCell<Session>,
+    stream: RefCell<Stream>,
+    unfinished: RefCell<Option<Box<Unfinished>>>,
+    /// Bytes that were read and whose turn has not come.
+    held: RefCell<Vec<u8>>,
+    waiting: RefCell<Option<Waiting>>,
+    /// Whether the socket took less than was queued.
+    blocked: Cell<bool>,
+    /// Whether it is not read from, since too many replies are unread.
+    throttled: Cell<bool>,
+    over_soft_limit_since: Cell<Option<Instant>>,
+    /// A worker that is to catch up first, with what the client has published.
+    ahead_of: Cell<Option<WorkerId>>,
+}
+
+/// A request whose end has not come yet.
+#[derive(Debug)]
+struct Unfinished {
+    bytes: Vec<u8>,
+    decoder: Decoder,
+}
+
+/// What keeps a connection from its next request.
+#[derive(Debug)]
+enum Waiting {
+    /// `CLIENT PAUSE`.
+    Paused(Pin<Box<Sleep>>),
+    /// A command that answers later; without a time it waits for ever.
+    ForTime(Option<Pin<Box<Sleep>>>),
+    /// A `CONFIG SET` that has the server listen elsewhere.
+    ForMove,
+    /// A script of this client.
+    #[cfg(feature = "lua")]
+    ForScript,
+    /// A script of another client, before a request that needs what it has.
+    ForEnd,
+}
+
+impl Waiting {
+    fn paused(until: Instant) -> Self {
+        Self::Paused(Box::pin(sleep_until(until.into())))
+    }
+
+    fn for_time(time: Duration) -> Self {
+        Self::ForTime((time != Duration::MAX).then(|| Box::pin(sleep(time))))
+    }
+}
+
+/// What a worker lends to whichever connection reads.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    bytes: Box<[u8]>,
+    decoder: Decoder,
+}
+
+/// What became of a request.
+enum Ran {
+    /// It took so many bytes.
+    Done(usize),
+    /// It took so many bytes, and the connection has to wait.
+    Waits(usize, Waiting),
+    /// It must not run before that.
+    HeldBack(Waiting),
+    Incomplete,
+}
+
+/// What one `writev` takes at the most.
+const SLICES_MAX: usize = 64;
+/// Bytes read in one go. More would only make one client's turn longer.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// A client without subscriptions that has so many bytes of replies unread is not read from until
+/// it reads: beyond what any pipeline of a sane client needs, and a bound on what one can take.
+const UNREAD_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Connection {
+    pub(crate) fn new(
+        stream: Stream,
+        info: Arc<ClientInfo>,
+        output: Rc<ClientOutput>,
+        session: Session,
+    ) -> Self {
+        Self {
+            output,
+            info,
+            session: RefCell::new(session),
+            stream: RefCell::new(stream),
+            unfinished: RefCell::default(),
+            held: RefCell::default(),
+            waiting: RefCell::default(),
+            blocked: Cell::default(),
+            throttled: Cell::default(),
+            over_soft_limit_since: Cell::default(),
+            ahead_of: Cell::default(),
+        }
+    }
+
+    /// Serves the client until it goes, and returns why it went. The requests of one read are run
+    /// without a break, unless one of them leaves an effect: then the caller sees to that first.
+    pub(crate) fn poll(
+        &self,
+        server: &ServerState,
+        context: &RefCell<Context>,
+        scratch: &RefCell<Scratch>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Disconnect> {
+        self.info.remember(cx.waker());
+        if self.info.is_asked(Signal::Close) {
+            return Poll::Ready(Disconnect::Killed);
+        }
+        if self.blocked.get() {
+            match self.stream.borrow().poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => self.flush(server, &mut context.borrow_mut()),
+                Poll::Ready(Err(_)) => return Poll::Ready(Disconnect::Closed),
+                Poll::Pending => {}
+            }
+        }
+        if let Some(reason) = self.output.disconnect() {
+            let done = !reason.sends_what_is_queued() || self.output.outbox().is_empty();
+            return if done { Poll::Ready(reason) } else { Poll::Pending };
+        }
+        if self.still_waits(&mut context.borrow_mut(), cx) {
+            let bytes_max = context.borrow().config.client_query_buffer_limit;
+            return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, bytes_max, cx);
+        }
+        if self.is_throttled() {
+            return Poll::Pending;
+        }
+        if let Some(worker) = self.ahead_of.get() {
+            if context.borrow().entrance.is_busy {
+                // A script has the order. Once it ends, the worker passes its gate again first.
+                ready!(server.broker.poll_idle(cx));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(server.broker.poll_room(worker, cx));
+            self.ahead_of.set(None);
+        }
+        let mut scratch = scratch.borrow_mut();
+        let Scratch { bytes, decoder } = &mut *scratch;
+        let held = std::mem::take(&mut *self.held.borrow_mut());
+        self.take_in(&held, decoder, &mut context.borrow_mut());
+        server.tell(&mut context.borrow_mut().tally);
+        while self.may_read(cx) {
+            let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
+            let read = match read {
+                Ok(0) => {
+                    // A client that has sent everything may still read its replies.
+                    self.flush(server, &mut context.borrow_mut());
+                    return Poll::Ready(Disconnect::Closed);
+                }
+                Err(_) => return Poll::Ready(Disconnect::Closed),
+                Ok(read) => read,
+            };
+            self.info.touch(Instant::now());
+            server.broker.stats().input_bytes.add(read as u64);
+            self.take_in(&bytes[..read], decoder, &mut context.borrow_mut());
+            server.tell(&mut context.borrow_mut().tally);
+            if let Some(worker) = context.borrow_mut().behind.take() {
+                self.ahead_of.set(Some(worker));
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if read == bytes.len() {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads what comes while the connection has to wait, so that a client that goes is noticed.
+    fn poll_while_waiting(
+        &self,
+        bytes: &mut [u8],
+        bytes_max: usize,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Disconnect> {
+        loop {
+            let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
+                Ok(read) => read,
+            };
+            let mut held = self.held.borrow_mut();
+            held.extend_from_slice(&bytes[..read]);
+            if held.len() > bytes_max {
+                return Poll::Ready(Disconnect::RequestTooBig);
+            }
+        }
+    }
+
+    /// Whether the connection is ready for more. If not, something will wake it.
+    fn may_read(&self, cx: &task::Context<'_>) -> bool {
+        if self.output.disconnect().is_some() || self.is_throttled() {
+            // The flush of this turn wakes us.
+            return false;
+        }
+        if self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
+            // Polled once more, to wait for what it waits for or to go on after an effect.
+            cx.waker().wake_by_ref();
+            return false;
+        }
+        true
+    }
+
+    /// Whether too many replies are unread to run more requests. Then whoever writes next wakes us.
+    fn is_throttled(&self) -> bool {
+        let is_throttled = self.output.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX
+            && !self.session.borrow().is_subscribed();
+        self.throttled.set(is_throttled);
+        is_throttled
+    }
+
+    /// Writes what is queued, as far as the socket takes it.
+    pub(crate) fn flush(&self, server: &ServerState, context: &mut Context) {
+        self.blocked.set(false);
+        // Whatever thread it comes from, no number leaves before the counters file has it.
+        server.broker.write_counters();
+        let before = self.output.outbox().bytes();
+        let written = self.write_queued(context.flush_queue().pool());
+        let left = self.output.outbox().bytes();
+        server.broker.stats().output_bytes.add((before - left) as u64);
+        self.info.counts.output_bytes.store(left, Ordering::Relaxed);
+        self.session.borrow().evict_at(left, context);
+        if written.is_err() {
+            context.flush_queue().disconnect(&self.output, Disconnect::Closed);
+        }
+        if self.blocked.get() {
+            // From now on, not from when it is looked at again.
+            let limit = self.session.borrow().output_limit(&context.config);
+            self.is_behind(limit, Instant::now());
+        }
+        if self.blocked.get() || self.throttled.take() || self.output.disconnect().is_some() {
+            self.info.wake();
+        }
+    }
+
+    /// Ends the session's subscriptions.
+    pub(crate) fn end(&self, context: &mut Context) {
+        self.session.borrow_mut().end(context);
+    }
+
+    /// Leaves a script of the client to itself.
+    pub(crate) fn abandon_script(&self) {
+        #[cfg(feature = "lua")]
+        self.session.borrow_mut().abandon_script();
+    }
+
+    /// Looks whether the client may still listen to what it listens to.
+    pub(crate) fn check_rights(&self, context: &mut Context) {
+        if !self.session.borrow_mut().refresh_user(context) {
+            self.end(context);
+        }
+    }
+
+    /// Looks whether the client was silent or behind for too long; called about once a second.
+    pub(crate) fn check_time(&self, now: Instant, context: &mut Context) {
+        let session = self.session.borrow();
+        let (timeout, limit) = (context.config.timeout, session.output_limit(&context.config));
+        let is_idle = !timeout.is_zero() && self.info.idle(now) > timeout;
+        if is_idle && !self.info.is_blocked() && !session.is_subscribed() {
+            context.flush_queue().disconnect(&self.output, Disconnect::Idle);
+        }
+        if self.is_behind(limit, now) {
+            context.flush_queue().disconnect(&self.output, Disconnect::SlowSubscriber);
+        }
+    }
+
+    /// Whether the client has been over its soft limit for too long.
+    fn is_behind(&self, limit: OutputLimit, now: Instant) -> bool {
+        if !limit.is_soft_beyond(self.output.outbox().bytes()) {
+            self.over_soft_limit_since.set(None);
+            return false;
+        }
+        let since = self.over_soft_limit_since.get().unwrap_or(now);
+        self.over_soft_limit_since.set(Some(since));
+        now.saturating_duration_since(since) > limit.soft_time.max(Duration::from_millis(1))
+    }
+
+    /// Whether the connection still waits for time to pass or for a word from others.
+    fn still_waits(&self, context: &mut Context, cx: &mut task::Context<'_>) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        let with_error = self.info.is_asked(Signal::UnblockWithError);
+        let is_over = match &mut *waiting {
+            None => return false,
+            Some(Waiting::Paused(sleep)) => {
+                !self.session.borrow().is_paused() || sleep.as_mut().poll(cx).is_ready()
+            }
+            Some(Waiting::ForTime(sleep)) => {
+                with_error
+                    || self.info.is_asked(Signal::Unblock)
+                    || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+            }
+            Some(Waiting::ForMove) => self.session.borrow().has_moved(),
+            #[cfg(feature = "lua")]
+            Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
+            Some(Waiting::ForEnd) => self.session.borrow().poll_idle(cx).is_ready(),
+        };
+        if !is_over {
+            return true;
+        }
+        self.info.paused.store(false, Ordering::Relaxed);
+        match waiting.take() {
+            Some(Waiting::ForTime(_)) => {
+                self.info.blocked.store(false, Ordering::Relaxed);
+                self.info.clear(Signal::Unblock);
+                self.info.clear(Signal::UnblockWithError);
+                self.session.borrow_mut().resume(context, with_error);
+            }
+            Some(Waiting::ForMove) => self.session.borrow_mut().end_move(context),
+            #[cfg(feature = "lua")]
+            Some(Waiting::ForScript) => {
+                let flow = self.session.borrow_mut().resume_after_script(context);
+                if flow == Flow::WaitForScript {
+                    *waiting = Some(Waiting::ForScript);
+                    return true;
+                }
+            }
+            Some(Waiting::Paused(_) | Waiting::ForEnd) | None => {}
+        }
+        false
+    }
+
+    /// Runs all requests that end in `input`, until one has to wait or leaves an effect.
+    fn take_in(&self, mut input: &[u8], decoder: &mut Decoder, context: &mut Context) {
+        while !input.is_empty() && self.output.disconnect().is_none() {
+            let mut unfinished = self.unfinished.borrow_mut();
+            if let Some(mut request) = unfinished.take() {
+                input = request.add(input);
+                match self.run(&mut request.decoder, &request.bytes, context) {
+                    Ran::Incomplete => {
+                        if request.bytes.len() > context.config.client_query_buffer_limit {
+                            context
+                                .flush_queue()
+                                .disconnect(&self.output, Disconnect::RequestTooBig);
+                        }
+                        *unfinished = Some(request);
+                    }
+                    Ran::HeldBack(waiting) => {
+                        self.held.borrow_mut().extend_from_slice(&request.bytes);
+                        self.wait(waiting);
+                    }
+                    Ran::Done(_) => {}
+                    Ran::Waits(_, waiting) => self.wait(waiting),
+                }
+            } else {
+                match self.run(decoder, input, context) {
+                    Ran::Done(used) => input = &input[used..],
+                    Ran::Waits(used, waiting) => {
+                        input = &input[used..];
+                        self.wait(waiting);
+                    }
+                    Ran::HeldBack(waiting) => self.wait(waiting),
+                    Ran::Incomplete => {
+                        let decoder = std::mem::take(decoder);
+                        let bytes = input.to_vec();
+                        *unfinished = Some(Box::new(Unfinished { bytes, decoder }));
+                        input = &[];
+                    }
+                }
+            }
+            let must_wait = self.waiting.borrow().is_some() || self.is_throttled();
+            if must_wait || !context.effects.is_empty() {
+                self.held.borrow_mut().extend_from_slice(input);
+                break;
+            }
+        }
+        let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
+        let input_bytes = kept + self.held.borrow().len();
+        self.info.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
+        self.session.borrow().evict_at(input_bytes, context);
+    }
+
+    /// Runs the request at the start of `bytes`.
+    fn run(&self, decoder: &mut Decoder, bytes: &[u8], context: &mut Context) -> Ran {
+        let mut session = self.session.borrow_mut();
+        let limits = session.limits(&context.config);
+        let ran = match decoder.decode(bytes, limits) {
+            Ok(Decoded::Incomplete) => return Ran::Incomplete,
+            Ok(Decoded::Nothing(used)) => Ran::Done(used),
+            Ok(Decoded::Request(used)) if self.is_too_big(&session, used, context) => {
+                Ran::Done(used)
+            }
+            Ok(Decoded::Request(used)) => {
+                let request = decoder.request(bytes);
+                match session.held_back_until(request) {
+                    Some(until) => Ran::HeldBack(Waiting::paused(until)),
+                    None if session.needs_end_of_script(request, context) => {
+                        Ran::HeldBack(Waiting::ForEnd)
+                    }
+                    None => match session.execute(request, context) {
+                        Flow::Continue => Ran::Done(used),
+                        Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
+                        Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
+                        #[cfg(feature = "lua")]
+                        Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
+                    },
+                }
+            }
+            Err(error) => {
+                session.refuse(error, context);
+                Ran::Done(bytes.len())
+            }
+        };
+        decoder.reset();
+        ran
+    }
+
+    /// Whether the client is closed for the size of its request.
+    fn is_too_big(&self, session: &Session, bytes: usize, context: &mut Context) -> bool {
+        if bytes < EVICTED_BYTES_MIN {
+            return false;
+        }
+        // What is kept of it from earlier reads is part of it.
+        let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
+        let is_too_big = session.evict_at(bytes, context);
+        self.info.counts.input_bytes.store(before, Ordering::Relaxed);
+        is_too_big
+    }
+
+    fn wait(&self, waiting: Waiting) {
+        // Others can end a wait for time only.
+        let is_blocked = matches!(waiting, Waiting::ForTime(_));
+        self.info.blocked.store(is_blocked, Ordering::Relaxed);
+        let is_paused = matches!(waiting, Waiting::Paused(_));
+        self.info.paused.store(is_paused, Ordering::Relaxed);
+        *self.waiting.borrow_mut() = Some(waiting);
+    }
+
+    fn write_queued(&self, pool: &mut Pool) -> io::Result<()> {
+        let stream = self.stream.borrow();
+        let mut outbox = self.output.outbox();
+        while !outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = outbox.slices(&mut slices);
+            let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            match stream.try_write(&slices[..filled]) {
+                Ok(written) => {
+                    outbox.advance(written, pool);
+                    if written < offered {
+                        self.blocked.set(true);
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked.set(true);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Unfinished {
+    /// Takes what belongs to the request, and returns the rest.
+    fn add<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let wanted = self.decoder.wanted(self.bytes.len(), input);
+        let (own, rest) = input.split_at(wanted);
+        self.bytes.extend_from_slice(own);
+        rest
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { bytes: vec![0; SCRATCH_BYTES].into(), decoder: Decoder::default() }
+    }
+}

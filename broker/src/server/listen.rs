@@ -1,0 +1,242 @@
+//! Listening: opens the addresses of the settings, and others while the server runs.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use thiserror::Error;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::server::accept::Listener;
+use crate::session::client_info::ClientInfo;
+
+/// Says which address could not be listened on, and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+/// use broker::{Broker, Config, Server};
+///
+/// let bind = vec!["127.0.0.1".to_owned()];
+/// let config = Config { bind, port: 0, ..Config::default() };
+/// let first = Server::bind(Broker::new(), &config).await?;
+/// let taken = Config { port: first.local_addr().port(), ..config };
+/// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
+/// assert!(error.to_string().contains("address already in use"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Error)]
+#[error("cannot {action}: {}", Lower(source))]
+pub struct BindError {
+    action: String,
+    is_about_address: bool,
+    source: io::Error,
+}
+
+impl BindError {
+    pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
+        Self { action: format!("listen on {address}"), is_about_address: true, source }
+    }
+
+    /// The server cannot do without something else, as in "start the workers".
+    pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
+        Self { action: action.into(), is_about_address: false, source }
+    }
+
+    /// Whether it is an address that could not be listened on, and not a file or a thread that the
+    /// server needs as well.
+    pub fn is_about_address(&self) -> bool {
+        self.is_about_address
+    }
+}
+
+/// Where the server listens for TCP connections. Without a name or a port it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) names: Vec<String>,
+    pub(crate) port: u16,
+    pub(crate) backlog: u32,
+}
+
+/// A move to another place while the server runs. The listeners belong to one worker, which makes
+/// it; the client that asked for it waits for the outcome.
+#[derive(Debug)]
+pub(crate) struct Move {
+    pub(crate) from: Place,
+    pub(crate) to: Place,
+    info: Arc<ClientInfo>,
+    outcome: OnceLock<bool>,
+}
+
+impl Move {
+    pub(crate) fn new(from: Place, to: Place, info: Arc<ClientInfo>) -> Self {
+        Self { from, to, info, outcome: OnceLock::new() }
+    }
+
+    /// Tells the client whether it worked.
+    pub(crate) fn end(&self, has_worked: bool) {
+        let _ = self.outcome.set(has_worked);
+        self.info.wake();
+    }
+
+    /// Whether it worked, once that is known.
+    pub(crate) fn outcome(&self) -> Option<bool> {
+        self.outcome.get().copied()
+    }
+}
+
+/// Opens what the settings say, for a server that starts.
+pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    // As in Redis, port 0 beside a socket file is no port at all.
+    if config.unixsocket.is_some() && (config.port == 0 || config.bind.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let place =
+        Place { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
+    place.open()
+}
+
+impl Place {
+    /// Opens it for a server that runs, where port 0 is no port at all.
+    pub(crate) fn reopen(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+        if self.port == 0 || self.names.is_empty() { Ok(Vec::new()) } else { self.open() }
+    }
+
+    /// Whether all names that must be there have an address.
+    pub(crate) fn is_known(&self) -> bool {
+        let mut needed = self.names.iter().filter(|name| !name.starts_with('-'));
+        needed.all(|name| address_of(name, self.port).is_ok())
+    }
+
+    /// Opens a listener for each address.
+    fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+        let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
+        // Port 0 is any free one, but the same for all addresses.
+        let mut port = self.port;
+        for entry in &self.names {
+            let (optional, name) = match entry.strip_prefix('-') {
+                Some(name) => (true, name),
+                None => (false, entry.as_str()),
+            };
+            match listen_on(name, port, self.backlog) {
+                Ok(listener) => {
+                    port = listener.1.port();
+                    listeners.push(listener);
+                }
+                Err(error) if optional && is_missing(&error, self.port == 0) => {}
+                Err(source) => {
+                    let host =
+                        if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+                    return Err(BindError::new(format!("{host}:{port}"), source));
+                }
+            }
+        }
+        if listeners.is_empty() {
+            let source = io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                "none of the addresses exists here",
+            );
+            return Err(BindError::new(self.names.join(" "), source));
+        }
+        warn_of_short_backlog(self.backlog);
+        Ok(listeners)
+    }
+}
+
+fn address_of(name: &str, port: u16) -> io::Result<SocketAddr> {
+    let name = match name {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        name => name,
+    };
+    let mut addresses = (name, port).to_socket_addrs()?;
+    addresses.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, SocketAddr)> {
+    let address = address_of(name, port)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Opens the socket file, if there is to be one.
+#[cfg(unix)]
+pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, BindError> {
+    let Some(path) = &config.unixsocket else { return Ok(None) };
+    let address = path.display().to_string();
+    match listen_on_path(path, config.unixsocketperm) {
+        Ok(listener) => Ok(Some(Listener::Unix(listener, address.into()))),
+        Err(source) => Err(BindError::new(address, source)),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError> {
+    Ok(None)
+}
+
+/// Opens a socket file. Whatever stood in its place is removed, as Redis does.
+#[cfg(unix)]
+fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let _ = std::fs::remove_file(path);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    if mode != 0 {
+        // Before anybody can connect (CVE-2023-45145).
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.listen(511)?;
+    Ok(socket.into())
+}
+
+/// Whether the machine does not have such an address. With any port, one that is taken on the
+/// second address only is as good as missing.
+fn is_missing(error: &io::Error, any_port: bool) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
+    // The kernel says "address family not supported" where IPv6 is off.
+    const EAFNOSUPPORT: i32 = 97;
+    matches!(error.kind(), AddrNotAvailable | Unsupported)
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+        || (any_port && error.kind() == AddrInUse)
+}
+
+/// The kernel silently cuts the backlog to a limit of its own.
+fn warn_of_short_backlog(backlog: u32) {
+    let Ok(text) = std::fs::read_to_string("/proc/sys/net/core/somaxconn") else { return };
+    if let Ok(limit) = text.trim().parse::<u32>()
+        && limit < backlog
+    {
+        warn!(backlog, limit, "the kernel allows a shorter backlog only, see net.core.somaxconn");
+    }
+}
+
+/// An error of the system as we write errors: lower case, without its number.
+struct Lower<'a>(&'a io::Error);
+
+impl fmt::Display for Lower<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        let mut letters = text.chars();
+        match letters.next() {
+            Some(first) => write!(f, "{}{}", first.to_lowercase(), letters.as_str()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A client's socket, of whatever kind.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Reads what is there, and returns the number of bytes; zero is the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        bytes: &mut [u8],
+        cx: &mut task::Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(bytes);
+        ready!(match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        })?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            (Self::Tcp(stream), [one]) => stream.try_write(one),
+            (Self::Tcp(stream), several) => stream.try_write_vectored(several),
+            #[cfg(unix)]
+            (Self::Unix(stream), several) => stream.try_write_vectored(several),
+        }
+    }
+
+    /// Returns the socket's number in the process.
+    #[cfg(unix)]
+    pub(crate) fn descriptor(&self) -> i32 {
+        use std::os::fd::AsRawFd;
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn descriptor(&self) -> i32 {
+        0
+    }
+}

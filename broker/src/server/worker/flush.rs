@@ -1,0 +1,97 @@
+//! The end of a turn: every outbox that got something is written.
+//!
+//! Under load a flush of many outboxes first waits a little for more, since two messages in one
+//! write cost little more than one. It answers whoever publishes, so that their next messages are
+//! under way, and takes in what comes within a part of the time that the flush will take. When
+//! nothing comes it goes without for some turns, so a quiet server delays nobody much.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::task::yield_now;
+
+use super::Worker;
+use crate::pubsub::subscribers::{ClientOutput, Context};
+
+/// A flush of fewer outboxes takes less time than it takes others to send more.
+const GATHERED_MIN: usize = 64;
+/// What part of the time that the last such flush took, outbox by outbox, a message waits for others.
+const GATHERED_PART: u32 = 4;
+/// The longest time that a message waits for others.
+const GATHERING_MAX: Duration = Duration::from_millis(1);
+/// Flushes that do not wait after one that waited in vain.
+const HASTY_FLUSHES: u32 = 3;
+
+impl Worker {
+    /// Writes, at the end of each turn, every outbox that got something.
+    pub(super) async fn flush(self: Rc<Self>) {
+        let mut dirty = Vec::new();
+        let mut hasty = 0;
+        let mut each = Duration::ZERO;
+        loop {
+            self.until_dirty().await;
+            let count = self.context.borrow_mut().flush_queue().dirty_count();
+            if count >= GATHERED_MIN {
+                hasty = match hasty {
+                    0 if self.gather(time(each, count), &mut dirty).await => 0,
+                    0 => HASTY_FLUSHES,
+                    left => left - 1,
+                };
+            }
+            let mut context = self.context.borrow_mut();
+            context.flush_queue().take_dirty(&mut dirty);
+            let written = u32::try_from(dirty.len()).unwrap_or(u32::MAX);
+            let start = (count >= GATHERED_MIN).then(Instant::now);
+            self.write(&mut dirty, &mut context);
+            if let Some(start) = start {
+                each = start.elapsed() / written.max(1);
+            }
+        }
+    }
+
+    async fn until_dirty(&self) {
+        poll_fn(|cx| {
+            let mut context = self.context.borrow_mut();
+            if !context.flush_queue().is_clean() {
+                return Poll::Ready(());
+            }
+            context.flush_queue().wake_flush_by(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Takes in more for a time, and returns whether there was more.
+    async fn gather(&self, time: Duration, dirty: &mut Vec<Rc<ClientOutput>>) -> bool {
+        let end = Instant::now() + time;
+        let before = self.context.borrow_mut().flush_queue().queued_count();
+        loop {
+            {
+                let mut context = self.context.borrow_mut();
+                context.flush_queue().take_dirty_without_subscription(dirty);
+                self.write(dirty, &mut context);
+            }
+            if self.shutting_down.get() || Instant::now() >= end {
+                return self.context.borrow_mut().flush_queue().queued_count() != before;
+            }
+            // What is ready by now runs, and then we go on.
+            yield_now().await;
+        }
+    }
+
+    fn write(&self, dirty: &mut Vec<Rc<ClientOutput>>, context: &mut Context) {
+        for output in dirty.drain(..) {
+            if let Some(connection) = self.connection(&output) {
+                connection.flush(&self.server, context);
+            }
+        }
+    }
+}
+
+/// Returns how long a flush of so many outboxes waits for more.
+fn time(each: Duration, count: usize) -> Duration {
+    let flush = each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    (flush / GATHERED_PART).min(GATHERING_MAX)
+}

@@ -1,0 +1,259 @@
+//! What others may know of a client, and how they reach it.
+//!
+//! A connection belongs to one worker; its card is what all workers share, for `CLIENT LIST`,
+//! `CLIENT KILL` and the like. The owner keeps it up to date and is the only one to touch the
+//! socket: others leave a word here and wake it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::address::Address;
+use crate::keyspace::Recipient;
+use crate::pubsub::registry::WorkerId;
+
+/// One client, as others see it.
+#[derive(Debug)]
+pub(crate) struct ClientInfo {
+    pub(crate) id: u64,
+    pub(crate) home: ClientSlot,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    /// The socket's number in the process.
+    pub(crate) descriptor: i32,
+    pub(crate) connected: Instant,
+    /// Changes rarely, and is read by few.
+    pub(crate) words: Mutex<Words>,
+    pub(crate) counts: Counts,
+    /// Seconds from the connection to the last request.
+    last_request: AtomicU32,
+    /// The row of the last command; `u16::MAX` before the first.
+    last_command: AtomicU16,
+    flags: AtomicU8,
+    signal: AtomicU8,
+    task: Mutex<Option<Waker>>,
+    /// Whether the connection waits for something that `CLIENT UNBLOCK` can end.
+    pub(crate) blocked: AtomicBool,
+    /// Whether its request waits for the end of `CLIENT PAUSE`.
+    pub(crate) paused: AtomicBool,
+}
+
+/// Where a client is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientSlot {
+    pub(crate) worker: WorkerId,
+    /// Where the worker keeps it.
+    pub(crate) place: usize,
+}
+
+/// What a client calls itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) name: Vec<u8>,
+    pub(crate) library_name: Vec<u8>,
+    pub(crate) library_version: Vec<u8>,
+    pub(crate) user: Vec<u8>,
+}
+
+/// Figures that the owner keeps.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    pub(crate) channels: AtomicU32,
+    pub(crate) patterns: AtomicU32,
+    pub(crate) shards: AtomicU32,
+    /// Commands queued in a transaction, -1 outside of one.
+    pub(crate) queued: AtomicI32,
+    pub(crate) database: AtomicU16,
+    pub(crate) protocol: AtomicU8,
+    /// Who gets this client's invalidations: -1 without tracking, 0 for itself.
+    pub(crate) redirect: AtomicI64,
+    /// Bytes of a request that is not complete.
+    pub(crate) input_bytes: AtomicUsize,
+    /// Bytes that the client has still to read.
+    pub(crate) output_bytes: AtomicUsize,
+    /// Of subscriptions, watched keys, queued requests and prefixes.
+    pub(crate) state_bytes: AtomicUsize,
+}
+
+/// What is true of a client or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    Monitor = 1,
+    InTransaction = 2,
+    NoEvict = 4,
+    NoTouch = 8,
+    Tracking = 16,
+    Broadcast = 32,
+    /// Is told of what others cache.
+    Recipient = 64,
+}
+
+/// What others want of the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Close the connection.
+    Close = 1,
+    /// Stop waiting, as if time were up.
+    Unblock = 2,
+    /// Stop waiting, with an error.
+    UnblockWithError = 4,
+}
+
+/// All clients of a server.
+#[derive(Debug, Default)]
+pub(crate) struct ClientRegistry {
+    by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+}
+
+impl ClientInfo {
+    pub(crate) fn new(
+        id: u64,
+        home: ClientSlot,
+        peer: Address,
+        local: Address,
+        descriptor: i32,
+    ) -> Self {
+        let counts = Counts {
+            channels: AtomicU32::new(0),
+            patterns: AtomicU32::new(0),
+            shards: AtomicU32::new(0),
+            queued: AtomicI32::new(-1),
+            database: AtomicU16::new(0),
+            protocol: AtomicU8::new(2),
+            redirect: AtomicI64::new(-1),
+            input_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            state_bytes: AtomicUsize::new(0),
+        };
+        Self {
+            id,
+            home,
+            peer,
+            local,
+            descriptor,
+            connected: Instant::now(),
+            words: Mutex::default(),
+            counts,
+            last_request: AtomicU32::new(0),
+            last_command: AtomicU16::new(u16::MAX),
+            flags: AtomicU8::new(0),
+            signal: AtomicU8::new(0),
+            task: Mutex::default(),
+            blocked: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+        }
+    }
+
+    /// Where the client is told of what it caches.
+    pub(crate) fn recipient(&self) -> Recipient {
+        let ClientSlot { worker, place } = self.home;
+        Recipient { client: self.id, worker, place }
+    }
+
+    /// Notes that something was read.
+    pub(crate) fn touch(&self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.connected).as_secs();
+        self.last_request.store(u32::try_from(seconds).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the time since something was read, in whole seconds.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        let last = Duration::from_secs(self.last_request.load(Ordering::Relaxed).into());
+        now.saturating_duration_since(self.connected + last)
+    }
+
+    pub(crate) fn set_last_command(&self, number: u16) {
+        self.last_command.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_command(&self) -> Option<u16> {
+        Some(self.last_command.load(Ordering::Relaxed)).filter(|&number| number != u16::MAX)
+    }
+
+    pub(crate) fn set(&self, mark: Flag, is: bool) {
+        if is {
+            self.flags.fetch_or(mark as u8, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!(mark as u8), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is(&self, mark: Flag) -> bool {
+        self.flags.load(Ordering::Relaxed) & mark as u8 != 0
+    }
+
+    /// Returns the memory that the client takes, as far as it is known.
+    pub(crate) fn bytes(&self) -> usize {
+        let Counts { input_bytes, output_bytes, state_bytes, .. } = &self.counts;
+        size_of::<Self>()
+            + input_bytes.load(Ordering::Relaxed)
+            + output_bytes.load(Ordering::Relaxed)
+            + state_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request of the client waits, as Redis counts it.
+    pub(crate) fn is_blocked(&self) -> bool {
+        [&self.blocked, &self.paused].iter().any(|waits| waits.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        let Counts { channels, patterns, shards, .. } = &self.counts;
+        [channels, patterns, shards].iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Leaves a word for the owner, and wakes it.
+    pub(crate) fn ask(&self, signal: Signal) {
+        self.signal.fetch_or(signal as u8, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether somebody wants this.
+    pub(crate) fn is_asked(&self, signal: Signal) -> bool {
+        self.signal.load(Ordering::Acquire) & signal as u8 != 0
+    }
+
+    /// Takes back a wish that was fulfilled.
+    pub(crate) fn clear(&self, signal: Signal) {
+        self.signal.fetch_and(!(signal as u8), Ordering::Relaxed);
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn wake(&self) {
+        if let Some(task) = &*self.task.lock() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn remember(&self, waker: &Waker) {
+        let mut task = self.task.lock();
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+}
+
+impl ClientRegistry {
+    pub(crate) fn add(&self, info: Arc<ClientInfo>) {
+        self.by_id.lock().insert(info.id, info);
+    }
+
+    pub(crate) fn remove(&self, id: u64) {
+        self.by_id.lock().remove(&id);
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.by_id.lock().get(&id).cloned()
+    }
+
+    /// Returns all, the oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
+        self.by_id.lock().values().cloned().collect()
+    }
+}
