@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backplane::{Backplane, GroupError};
 
-use crate::{clients::CallerClients, disconnect::Disconnect, session::Ending};
+use crate::{clients::CallerClients, disconnect::Disconnect, session::CloseHandle};
 
 /// The connection that a hub method runs for.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct Caller {
     connection_id: Arc<str>,
     user: Option<Arc<str>>,
     backplane: Backplane,
-    ending: Arc<Ending>,
+    close_handle: Arc<CloseHandle>,
 }
 
 impl Caller {
@@ -20,9 +20,9 @@ impl Caller {
         connection_id: Arc<str>,
         user: Option<Arc<str>>,
         backplane: Backplane,
-        ending: Arc<Ending>,
+        close_handle: Arc<CloseHandle>,
     ) -> Self {
-        Self { connection_id, user, backplane, ending }
+        Self { connection_id, user, backplane, close_handle }
     }
 
     /// Returns the connection's public id.
@@ -51,7 +51,7 @@ impl Caller {
 
     /// Ends the connection once the running method has returned; its client does not come back by itself.
     pub fn abort(&self) {
-        self.ending.end(Disconnect::Aborted);
+        self.close_handle.close(Disconnect::Aborted);
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum Disconnect {
 
 impl Disconnect {
     /// The last hub message to the client, if it still listens and has not closed itself.
-    pub(crate) fn last_words(&self, detailed: bool) -> Option<Bytes> {
+    pub(crate) fn close_message(&self, detailed: bool) -> Option<Bytes> {
         match self {
             Self::ClientTimeout | Self::Shutdown => Some(json::close(None, true)),
             Self::Aborted => Some(json::close(None, false)),

@@ -52,8 +52,8 @@ where
     };
     debug!(reason = %disconnect, "client disconnected");
     if disconnect.is_reachable() {
-        let farewell = farewell(hub.options(), &disconnect, incoming, outgoing);
-        let _ = time::timeout(hub.options().close_timeout, farewell).await;
+        let closing = send_close(hub.options(), &disconnect, incoming, outgoing);
+        let _ = time::timeout(hub.options().close_timeout, closing).await;
     }
 }
 
@@ -96,11 +96,12 @@ async fn converse(
     let Peer { connection_id, user } = peer;
     // Attached before the client knows it is connected: it misses nothing that is sent from then on.
     let connection = hub.backplane().attach(&connection_id, user.as_deref());
-    let ending = Arc::new(Ending::new(hub.stopping()));
-    let caller = Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&ending));
+    let close_handle = Arc::new(CloseHandle::new(hub.stopping()));
+    let caller =
+        Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&close_handle));
 
     let (answers, to_write) = mpsc::channel(ANSWERS_MAX);
-    let mut reader = Reader { hub, caller, frames, incoming, answers, ending: &ending };
+    let mut reader = Reader { hub, caller, frames, incoming, answers, close_handle: &close_handle };
     let mut writer = Writer { options: hub.options(), connection, to_write, outgoing };
 
     let reading = async move {
@@ -110,7 +111,7 @@ async fn converse(
     };
     let writing = async {
         if let Err(disconnect) = writer.run().await {
-            ending.end(disconnect);
+            close_handle.close(disconnect);
         }
     };
     let (disconnect, ()) = tokio::join!(reading, writing);
@@ -118,13 +119,13 @@ async fn converse(
 }
 
 /// Says the last word, ends the transport and waits for the client to do the same.
-async fn farewell(
+async fn send_close(
     options: &Options,
     disconnect: &Disconnect,
     mut incoming: impl Incoming,
     mut outgoing: impl Outgoing,
 ) -> Result<(), Disconnect> {
-    if let Some(message) = disconnect.last_words(options.detailed_errors) {
+    if let Some(message) = disconnect.close_message(options.detailed_errors) {
         outgoing.queue(message).await?;
     }
     let outcome = if disconnect.is_error() { Outcome::Error } else { Outcome::Normal };
@@ -136,20 +137,20 @@ async fn farewell(
 
 /// The end of one connection, which anyone may call for; the first reason stays.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct CloseHandle {
     reason: OnceLock<Disconnect>,
-    called: CancellationToken,
+    closing: CancellationToken,
 }
 
-impl Ending {
+impl CloseHandle {
     fn new(stopping: &CancellationToken) -> Self {
-        Self { reason: OnceLock::new(), called: stopping.child_token() }
+        Self { reason: OnceLock::new(), closing: stopping.child_token() }
     }
 
     /// Ends the connection.
-    pub(crate) fn end(&self, disconnect: Disconnect) {
+    pub(crate) fn close(&self, disconnect: Disconnect) {
         let _ = self.reason.set(disconnect);
-        self.called.cancel();
+        self.closing.cancel();
     }
 
     /// Why the end was called for.
@@ -165,13 +166,13 @@ struct Reader<'a, I> {
     frames: Frames,
     incoming: &'a mut I,
     answers: mpsc::Sender<Bytes>,
-    ending: &'a Ending,
+    close_handle: &'a CloseHandle,
 }
 
 impl<I: Incoming> Reader<'_, I> {
     async fn run(&mut self) -> Disconnect {
         if self.answers.send(handshake::ACCEPTED).await.is_err() {
-            return self.ending.reason();
+            return self.close_handle.reason();
         }
         if let Err(error) = dispatch::connected(self.hub, self.caller.clone()).await {
             return Disconnect::Refused(error);
@@ -186,8 +187,8 @@ impl<I: Incoming> Reader<'_, I> {
         loop {
             while let Some(message) = self.frames.next()? {
                 heard = true;
-                if self.ending.called.is_cancelled() {
-                    return Err(self.ending.reason());
+                if self.close_handle.closing.is_cancelled() {
+                    return Err(self.close_handle.reason());
                 }
                 if let Some(answer) = dispatch::message(self.hub, &self.caller, &message).await? {
                     // Fails when the writer has gone, which has called for the end.
@@ -205,7 +206,7 @@ impl<I: Incoming> Reader<'_, I> {
         let timeout = self.hub.options().client_timeout;
         select! {
             biased;
-            () = self.ending.called.cancelled() => Err(self.ending.reason()),
+            () = self.close_handle.closing.cancelled() => Err(self.close_handle.reason()),
             bytes = self.incoming.read() => bytes,
             () = time::sleep(timeout), if heard => Err(Disconnect::ClientTimeout),
         }
