@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backplane::{Backplane, GroupError};
 
-use crate::{clients::CallerClients, disconnect::Disconnect, session::CloseHandle};
+use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disconnect};
 
 /// The connection that a hub method runs for.
 #[derive(Clone, Debug)]

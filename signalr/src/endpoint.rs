@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade},
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,8 @@ use crate::{
     hub::Hub,
     negotiated::{Claim, ClaimError},
     origin,
+    query::query,
+    refusal::refusal,
     session::{self, Peer},
     transport::websocket,
 };
@@ -94,18 +96,6 @@ fn unknown_id() -> Response {
 fn unsupported(transport: &str) -> Response {
     let text = format!("{transport} transport not supported by this end point type");
     refusal(StatusCode::NOT_FOUND, text)
-}
-
-/// A plain text answer to a request that does not work.
-pub(crate) fn refusal(status: StatusCode, text: impl Into<String>) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain")], text.into()).into_response()
-}
-
-/// A value of the query, whose names count without case.
-pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
-    let query: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri).ok()?;
-    let found = query.0.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value)
 }
 
 fn is_websocket(parts: &Parts) -> bool {

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{Router, http::request::Parts, routing};
+use axum::http::request::Parts;
 use backplane::Backplane;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,12 +16,9 @@ use crate::{
     arguments::{Arguments, BindError},
     caller::Caller,
     clients::Clients,
-    endpoint,
     error::HubError,
-    negotiate,
     negotiated::Negotiated,
     options::Options,
-    origin,
 };
 
 /// The methods that clients call, on one backplane.
@@ -132,23 +129,6 @@ impl Hub {
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
-    }
-
-    /// Returns a router that serves the hub at `path`, which begins with `/`.
-    ///
-    /// Add methods first: they belong to the router from then on.
-    ///
-    /// # Panics
-    ///
-    /// When axum refuses the path.
-    pub fn router(&self, path: &str) -> Router {
-        let path = path.trim_end_matches('/');
-        let hub = if path.is_empty() { "/" } else { path };
-        Router::new()
-            .route(&format!("{path}/negotiate"), routing::any(negotiate::negotiate))
-            .route(hub, routing::any(endpoint::connect))
-            .layer(origin::cors(&self.options.origins))
-            .with_state(Arc::new(self.clone()))
     }
 
     /// Returns whom code outside of the methods may invoke something on.

@@ -31,24 +31,31 @@
 //! What it serves so far: negotiation (versions 0 and 1), the WebSockets transport, the JSON protocol.
 //! Pages of other origins must be listed ([`Options::allow_origin`]).
 
-mod arguments;
-mod caller;
-mod clients;
-mod error;
-mod hub;
-mod options;
-mod origin;
+mod router;
 
 mod endpoint;
 mod negotiate;
-mod negotiated;
+
+mod dispatch;
+mod session;
 mod transport;
 
+mod caller;
+mod clients;
+mod close_handle;
+mod hub;
+
 mod disconnect;
-mod dispatch;
 mod handshake;
 mod protocol;
-mod session;
+
+mod arguments;
+mod error;
+mod negotiated;
+mod options;
+mod origin;
+mod query;
+mod refusal;
 
 pub use crate::{
     arguments::{Arguments, BindError},

@@ -14,12 +14,7 @@ use axum::{
 use serde::Serialize;
 use tokio::time;
 
-use crate::{
-    endpoint::{query, refusal},
-    hub::Hub,
-    negotiated::random_id,
-    origin,
-};
+use crate::{hub::Hub, negotiated::random_id, origin, query::query, refusal::refusal};
 
 /// Answers any request on `<hub>/negotiate`.
 pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> Response {

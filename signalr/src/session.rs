@@ -6,10 +6,7 @@
 //!
 //! A method that has begun is never cancelled: a connection that ends waits for it.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, OnceLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,11 +15,11 @@ use tokio::{
     sync::mpsc,
     time::{self, Instant},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
     caller::Caller,
+    close_handle::CloseHandle,
     disconnect::Disconnect,
     dispatch,
     handshake::{self, HandshakeError},
@@ -135,30 +132,6 @@ async fn send_close(
     }
 }
 
-/// The end of one connection, which anyone may call for; the first reason stays.
-#[derive(Debug)]
-pub(crate) struct CloseHandle {
-    reason: OnceLock<Disconnect>,
-    closing: CancellationToken,
-}
-
-impl CloseHandle {
-    fn new(stopping: &CancellationToken) -> Self {
-        Self { reason: OnceLock::new(), closing: stopping.child_token() }
-    }
-
-    /// Ends the connection.
-    pub(crate) fn close(&self, disconnect: Disconnect) {
-        let _ = self.reason.set(disconnect);
-        self.closing.cancel();
-    }
-
-    /// Why the end was called for.
-    fn reason(&self) -> Disconnect {
-        self.reason.get().cloned().unwrap_or(Disconnect::Shutdown)
-    }
-}
-
 /// The loop that reads and runs methods.
 struct Reader<'a, I> {
     hub: &'a Hub,
@@ -187,7 +160,7 @@ impl<I: Incoming> Reader<'_, I> {
         loop {
             while let Some(message) = self.frames.next()? {
                 heard = true;
-                if self.close_handle.closing.is_cancelled() {
+                if self.close_handle.is_closing() {
                     return Err(self.close_handle.reason());
                 }
                 if let Some(answer) = dispatch::message(self.hub, &self.caller, &message).await? {
@@ -206,7 +179,7 @@ impl<I: Incoming> Reader<'_, I> {
         let timeout = self.hub.options().client_timeout;
         select! {
             biased;
-            () = self.close_handle.closing.cancelled() => Err(self.close_handle.reason()),
+            () = self.close_handle.closing() => Err(self.close_handle.reason()),
             bytes = self.incoming.read() => bytes,
             () = time::sleep(timeout), if heard => Err(Disconnect::ClientTimeout),
         }
