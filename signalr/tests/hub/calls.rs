@@ -33,8 +33,8 @@ async fn two_methods_of_one_name_are_a_mistake() {
 #[tokio::test(start_paused = true)]
 async fn a_call_without_id_is_not_answered() {
     let mut client = TestServer::start(methods).connect().await;
-    client.say(r#"{"type":1,"target":"Add","arguments":[1,2]}"#).await;
-    client.say(r#"{"type":1,"target":"Unknown","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"target":"Add","arguments":[1,2]}"#).await;
+    client.send(r#"{"type":1,"target":"Unknown","arguments":[]}"#).await;
     assert_eq!(client.call("Add", json!([3, 4])).await, json!({"result": 7}));
 }
 
@@ -43,11 +43,11 @@ async fn frames_mean_nothing() {
     let mut client = TestServer::start(methods).connect().await;
     let calls = "{\"type\":1,\"invocationId\":\"a\",\"target\":\"Add\",\"arguments\":[1,2]}\u{1e}\
                  {\"type\":1,\"invocationId\":\"b\",\"target\":\"Add\",\"arguments\":[3,4]}\u{1e}";
-    client.send(Message::text(&calls[..20])).await;
-    client.send(Message::binary(calls.as_bytes()[20..90].to_vec())).await;
-    client.send(Message::text(&calls[90..])).await;
-    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "a", "result": 3}));
-    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "b", "result": 7}));
+    client.send_frame(Message::text(&calls[..20])).await;
+    client.send_frame(Message::binary(calls.as_bytes()[20..90].to_vec())).await;
+    client.send_frame(Message::text(&calls[90..])).await;
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "a", "result": 3}));
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "b", "result": 7}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,8 +117,8 @@ async fn streams_are_refused_in_words() {
              HubException: Client sent 1 stream(s), Hub method expects 0.",
         ),
     ] {
-        client.say(call).await;
-        assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "1", "error": error}));
+        client.send(call).await;
+        assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "1", "error": error}));
     }
 }
 
@@ -126,7 +126,7 @@ async fn streams_are_refused_in_words() {
 async fn messages_of_unknown_types_are_ignored() {
     let mut client = TestServer::start(methods).connect().await;
     for kind in [2, 3, 5, 6, 8, 9, 77] {
-        client.say(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
+        client.send(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
     }
     assert_eq!(client.call("Add", json!([1, 2])).await, json!({"result": 3}));
 }
@@ -145,13 +145,13 @@ async fn calls_run_one_at_a_time_and_broadcasts_do_not_wait_for_them() {
         })
     });
     let mut client = server.connect().await;
-    client.say(r#"{"type":1,"invocationId":"a","target":"Wait","arguments":[]}"#).await;
-    client.say(r#"{"type":1,"invocationId":"b","target":"Nothing","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"invocationId":"a","target":"Wait","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"invocationId":"b","target":"Nothing","arguments":[]}"#).await;
     server.hub.clients().all().invoke("news", (1,)).await.unwrap();
-    assert_eq!(client.hear().await, json!({"type": 1, "target": "news", "arguments": [1]}));
+    assert_eq!(client.receive().await, json!({"type": 1, "target": "news", "arguments": [1]}));
     gate.notify_one();
-    assert_eq!(client.hear().await["invocationId"], "a");
-    assert_eq!(client.hear().await["invocationId"], "b");
+    assert_eq!(client.receive().await["invocationId"], "a");
+    assert_eq!(client.receive().await["invocationId"], "b");
 }
 
 fn methods(hub: Hub) -> Hub {

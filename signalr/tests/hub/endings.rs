@@ -14,24 +14,24 @@ use crate::server::{TestServer, duration};
 async fn a_ping_is_sent_when_nothing_else_was_for_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
-    let (waited, ping) = duration(client.hear()).await;
+    let (waited, ping) = duration(client.receive()).await;
     assert_eq!((waited.as_secs(), ping), (15, json!({"type": 6})));
 
     time::sleep(Duration::from_secs(10)).await; // tokio's clock: no time passes
     server.hub.clients().all().invoke("news", ()).await.unwrap();
-    assert_eq!(client.hear().await["target"], "news");
-    let (waited, ping) = duration(client.hear()).await;
+    assert_eq!(client.receive().await["target"], "news");
+    let (waited, ping) = duration(client.receive()).await;
     assert_eq!((waited.as_secs(), ping), (15, json!({"type": 6})));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_falls_silent_is_closed_after_30_seconds_and_may_come_back() {
     let mut client = TestServer::start(|hub| hub).connect().await;
-    client.say(json!({"type": 6})).await;
-    let (waited, close) = duration(client.hear_more_than_pings()).await;
+    client.send(json!({"type": 6})).await;
+    let (waited, close) = duration(client.receive_past_pings()).await;
     assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
     assert_eq!(waited.as_secs(), 30);
-    assert_eq!(client.hear_close().await, 1000);
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,11 +39,11 @@ async fn pings_keep_a_client_connected() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
     for _ in 0..10 {
-        client.say(json!({"type": 6})).await;
+        client.send(json!({"type": 6})).await;
         time::sleep(Duration::from_secs(20)).await;
     }
     server.hub.clients().all().invoke("news", ()).await.unwrap();
-    assert_eq!(client.hear_more_than_pings().await["target"], "news");
+    assert_eq!(client.receive_past_pings().await["target"], "news");
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,8 +55,8 @@ async fn a_clients_time_stands_still_while_its_method_runs() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
-    assert_eq!(client.hear_more_than_pings().await["type"], 3);
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
+    assert_eq!(client.receive_past_pings().await["type"], 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,8 +65,8 @@ async fn a_clients_goodbye_ends_it() {
     for goodbye in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
         let mut client = server.connect().await;
         assert_eq!(news.recv().await, Some("connected"));
-        client.send(goodbye).await;
-        client.hear_end().await;
+        client.send_frame(goodbye).await;
+        client.wait_for_end().await;
         assert_eq!(news.recv().await, Some("disconnected"));
     }
 }
@@ -76,7 +76,7 @@ async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
     let (server, mut news) = watched();
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
-    client.shake_hands().await;
+    client.handshake().await;
     assert_eq!(news.recv().await, Some("connected"));
     let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     assert_ne!(id, token);
@@ -99,10 +99,10 @@ async fn what_is_not_the_protocol_is_closed_with_an_error() {
         (r#"{"type":1,"arguments":[]}"#, "Missing required property 'target'."),
     ] {
         let mut client = server.connect().await;
-        client.say(message).await;
+        client.send(message).await;
         let error = format!("Connection closed with an error. InvalidDataException: {error}");
-        assert_eq!(client.hear().await, json!({"type": 7, "error": error}));
-        assert_eq!(client.hear_close().await, 1011);
+        assert_eq!(client.receive().await, json!({"type": 7, "error": error}));
+        assert_eq!(client.receive_close().await, 1011);
     }
 }
 
@@ -111,15 +111,15 @@ async fn a_message_over_the_limit_is_told_the_limit() {
     let server = TestServer::start(|hub| hub);
     for bytes in [32 * 1024, 1024 * 1024] {
         let mut client = server.open_through(4 * bytes, "", &[]).await.unwrap();
-        client.shake_hands().await;
-        client.say("x".repeat(bytes)).await;
-        let close = client.hear().await;
+        client.handshake().await;
+        client.send("x".repeat(bytes)).await;
+        let close = client.receive().await;
         assert_eq!(
             close["error"],
             "Connection closed with an error. InvalidDataException: The maximum message size of \
              32768B was exceeded. The message size can be configured in AddHubOptions."
         );
-        assert_eq!(client.hear_close().await, 1011);
+        assert_eq!(client.receive_close().await, 1011);
     }
 }
 
@@ -127,11 +127,11 @@ async fn a_message_over_the_limit_is_told_the_limit() {
 async fn the_last_word_on_an_unreadable_frame_is_not_cut_off() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
-    client.shake_hands().await;
-    client.say("x".repeat(1024 * 1024)).await;
-    assert_eq!(client.hear().await["type"], 7);
+    client.handshake().await;
+    client.send("x".repeat(1024 * 1024)).await;
+    assert_eq!(client.receive().await["type"], 7);
     // A network forgets what it has not delivered when one hangs up with bytes unread.
-    let (held, ()) = duration(client.hear_end()).await;
+    let (held, ()) = duration(client.wait_for_end()).await;
     assert_eq!(held.as_secs(), 5);
 }
 
@@ -141,9 +141,9 @@ async fn a_shutdown_sends_clients_to_another_server() {
     let mut client = server.connect().await;
     assert_eq!(news.recv().await, Some("connected"));
     let ((), ()) = tokio::join!(server.hub.shutdown(), async {
-        assert_eq!(client.hear().await, json!({"type": 7, "allowReconnect": true}));
-        assert_eq!(client.hear_close().await, 1000);
-        client.hear_end().await;
+        assert_eq!(client.receive().await, json!({"type": 7, "allowReconnect": true}));
+        assert_eq!(client.receive_close().await, 1000);
+        client.wait_for_end().await;
     });
     assert_eq!(news.recv().await, Some("disconnected"));
 }
@@ -157,12 +157,12 @@ async fn a_shutdown_lets_a_running_method_answer() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
     time::sleep(Duration::from_secs(1)).await;
     let ((), ()) = tokio::join!(server.hub.shutdown(), async {
-        assert_eq!(client.hear().await["result"], "done");
-        assert_eq!(client.hear().await["type"], 7);
-        client.hear_end().await;
+        assert_eq!(client.receive().await["result"], "done");
+        assert_eq!(client.receive().await["type"], 7);
+        client.wait_for_end().await;
     });
 }
 
@@ -175,9 +175,9 @@ async fn an_aborted_client_may_not_come_back() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "target": "Abort", "arguments": []})).await;
-    assert_eq!(client.hear().await, json!({"type": 7}));
-    assert_eq!(client.hear_close().await, 1000);
+    client.send(json!({"type": 1, "target": "Abort", "arguments": []})).await;
+    assert_eq!(client.receive().await, json!({"type": 7}));
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,26 +186,26 @@ async fn a_refused_client_is_closed_with_an_error() {
         TestServer::start(|hub| hub.on_connected(|_| async { Err(HubError::new("full")) }));
     let mut client = server.connect().await;
     let close = json!({"type": 7, "error": "Connection closed with an error."});
-    assert_eq!(client.hear().await, close);
-    assert_eq!(client.hear_close().await, 1011);
+    assert_eq!(client.receive().await, close);
+    assert_eq!(client.receive_close().await, 1011);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_closed_and_others_are_not() {
     let (server, mut news) = watched();
     let mut stuck = server.open_through(1024, "", &[]).await.unwrap();
-    stuck.shake_hands().await;
+    stuck.handshake().await;
     assert_eq!(news.recv().await, Some("connected"));
     let mut reader = server.connect().await;
     assert_eq!(news.recv().await, Some("connected"));
     for number in 0..100 {
         let text = "x".repeat(1024);
         server.hub.clients().all().invoke("news", (number, text)).await.unwrap();
-        assert_eq!(reader.hear_more_than_pings().await["arguments"][0], number);
+        assert_eq!(reader.receive_past_pings().await["arguments"][0], number);
     }
     assert_eq!(news.recv().await, Some("disconnected"));
     server.hub.clients().all().invoke("more", ()).await.unwrap();
-    assert_eq!(reader.hear_more_than_pings().await["target"], "more");
+    assert_eq!(reader.receive_past_pings().await["target"], "more");
 }
 
 /// A server that says when a client has come and gone.

@@ -11,12 +11,12 @@ async fn everyone_hears_a_broadcast_in_one_order() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     for text in ["one", "two", "three"] {
-        ann.say(json!({"type": 1, "target": "Send", "arguments": ["ann", text]})).await;
+        ann.send(json!({"type": 1, "target": "Send", "arguments": ["ann", text]})).await;
     }
     for client in [&mut ann, &mut bob] {
         for text in ["one", "two", "three"] {
             let expected = json!({"type": 1, "target": "message", "arguments": ["ann", text]});
-            assert_eq!(client.hear().await, expected);
+            assert_eq!(client.receive().await, expected);
         }
     }
 }
@@ -30,9 +30,9 @@ async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
     assert_eq!(bob.call("Leave", json!(["room"])).await, json!({"result": null}));
     server.hub.clients().group("room").invoke("room", ("x",)).await.unwrap();
     server.hub.clients().all().invoke("all", ("y",)).await.unwrap();
-    assert_eq!(ann.hear().await["target"], "room");
-    assert_eq!(ann.hear().await["target"], "all");
-    assert_eq!(bob.hear().await["target"], "all");
+    assert_eq!(ann.receive().await["target"], "room");
+    assert_eq!(ann.receive().await["target"], "all");
+    assert_eq!(bob.receive().await["target"], "all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,21 +45,21 @@ async fn a_user_is_all_connections_that_say_so() {
     assert_eq!(other.call("WhoAmI", json!([])).await, json!({"result": null}));
     server.hub.clients().user("ann").invoke("user", ()).await.unwrap();
     server.hub.clients().all().invoke("all", ()).await.unwrap();
-    assert_eq!(phone.hear().await["target"], "user");
-    assert_eq!(laptop.hear().await["target"], "user");
-    assert_eq!(other.hear().await["target"], "all");
+    assert_eq!(phone.receive().await["target"], "user");
+    assert_eq!(laptop.receive().await["target"], "user");
+    assert_eq!(other.receive().await["target"], "all");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_can_mean_itself_and_the_others() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
-    ann.say(json!({"type": 1, "target": "Wave", "arguments": []})).await;
-    assert_eq!(ann.hear().await["target"], "you");
-    assert_eq!(bob.hear().await["target"], "others");
+    ann.send(json!({"type": 1, "target": "Wave", "arguments": []})).await;
+    assert_eq!(ann.receive().await["target"], "you");
+    assert_eq!(bob.receive().await["target"], "others");
     server.hub.clients().all().invoke("all", ()).await.unwrap();
-    assert_eq!(ann.hear().await["target"], "all");
-    assert_eq!(bob.hear().await["target"], "all");
+    assert_eq!(ann.receive().await["target"], "all");
+    assert_eq!(bob.receive().await["target"], "all");
 }
 
 fn chat(hub: Hub) -> Hub {

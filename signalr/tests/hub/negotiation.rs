@@ -22,7 +22,7 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
     assert_ne!(negotiated["connectionId"], token);
 
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
-    client.shake_hands().await;
+    client.handshake().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,10 +150,10 @@ async fn a_listed_page_may_connect_and_gets_cors_answers() {
 async fn a_handshake_may_come_in_pieces_and_in_binary() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open("", &[]).await.unwrap();
-    client.send(Message::text(r#"{"protocol":"#)).await;
-    client.send(Message::binary(&b"\"json\",\"version\":1}\x1e{\"type\":6}"[..])).await;
-    assert_eq!(client.hear().await, json!({}));
-    client.send(Message::text("\u{1e}")).await;
+    client.send_frame(Message::text(r#"{"protocol":"#)).await;
+    client.send_frame(Message::binary(&b"\"json\",\"version\":1}\x1e{\"type\":6}"[..])).await;
+    assert_eq!(client.receive().await, json!({}));
+    client.send_frame(Message::text("\u{1e}")).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,9 +173,9 @@ async fn a_bad_handshake_is_told_why_and_closed() {
         (&*long, "An unexpected error occurred during connection handshake."),
     ] {
         let mut client = server.open("", &[]).await.unwrap();
-        client.say(request).await;
-        assert_eq!(client.hear().await, json!({ "error": error }));
-        assert_eq!(client.hear_close().await, 1000);
+        client.send(request).await;
+        assert_eq!(client.receive().await, json!({ "error": error }));
+        assert_eq!(client.receive_close().await, 1000);
     }
 }
 
@@ -183,8 +183,8 @@ async fn a_bad_handshake_is_told_why_and_closed() {
 async fn a_client_that_never_shakes_hands_is_closed_after_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open("", &[]).await.unwrap();
-    let (waited, answer) = duration(client.hear()).await;
+    let (waited, answer) = duration(client.receive()).await;
     assert_eq!(answer, json!({"error": "Handshake was canceled."}));
     assert_eq!(waited.as_secs(), 15);
-    assert_eq!(client.hear_close().await, 1000);
+    assert_eq!(client.receive_close().await, 1000);
 }

@@ -106,7 +106,7 @@ impl TestServer {
 
     pub(crate) async fn connect_with(&self, headers: &[(&'static str, &str)]) -> Client {
         let mut client = self.open("", headers).await.unwrap();
-        client.shake_hands().await;
+        client.handshake().await;
         client
     }
 }
@@ -118,17 +118,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn shake_hands(&mut self) {
-        self.say(r#"{"protocol":"json","version":1}"#).await;
-        assert_eq!(self.hear().await, json!({}));
+    pub(crate) async fn handshake(&mut self) {
+        self.send(r#"{"protocol":"json","version":1}"#).await;
+        assert_eq!(self.receive().await, json!({}));
     }
 
     /// Sends one hub message.
-    pub(crate) async fn say(&mut self, message: impl ToString) {
-        self.send(Message::text(format!("{}\u{1e}", message.to_string()))).await;
+    pub(crate) async fn send(&mut self, message: impl ToString) {
+        self.send_frame(Message::text(format!("{}\u{1e}", message.to_string()))).await;
     }
 
-    pub(crate) async fn send(&mut self, message: Message) {
+    pub(crate) async fn send_frame(&mut self, message: Message) {
         self.socket.send(message).await.unwrap();
     }
 
@@ -136,8 +136,8 @@ impl Client {
     pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
         let call =
             json!({"type": 1, "invocationId": "7", "target": method, "arguments": arguments});
-        self.say(call).await;
-        let mut completion = self.hear().await;
+        self.send(call).await;
+        let mut completion = self.receive().await;
         let fields = completion.as_object_mut().unwrap();
         assert_eq!(fields.remove("type"), Some(json!(3)), "{fields:?}");
         assert_eq!(fields.remove("invocationId"), Some(json!("7")));
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// Waits for the next hub message.
-    pub(crate) async fn hear(&mut self) -> Value {
+    pub(crate) async fn receive(&mut self) -> Value {
         while self.unread.is_empty() {
             match self.next().await {
                 Some(Message::Text(text)) => self.unread = whole_messages(&text),
@@ -156,9 +156,9 @@ impl Client {
     }
 
     /// Waits for the next hub message that is no ping.
-    pub(crate) async fn hear_more_than_pings(&mut self) -> Value {
+    pub(crate) async fn receive_past_pings(&mut self) -> Value {
         loop {
-            let message = self.hear().await;
+            let message = self.receive().await;
             if message != json!({"type": 6}) {
                 return message;
             }
@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// Waits for the server's close frame and returns its code.
-    pub(crate) async fn hear_close(&mut self) -> u16 {
+    pub(crate) async fn receive_close(&mut self) -> u16 {
         assert_eq!(self.unread, [] as [Value; 0]);
         match self.next().await {
             Some(Message::Close(Some(CloseFrame { code, .. }))) => code.into(),
@@ -175,7 +175,7 @@ impl Client {
     }
 
     /// Waits for the end of the connection, whatever comes before it.
-    pub(crate) async fn hear_end(mut self) {
+    pub(crate) async fn wait_for_end(mut self) {
         while self.next().await.is_some() {}
     }
 
