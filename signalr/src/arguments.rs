@@ -17,6 +17,7 @@ pub trait Arguments: Sized + Send {
 
 /// Arguments that do not fit their method. The texts are those of ASP.NET Core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// The client sent more or fewer than the method takes.
     #[error("Invocation provides {found} argument(s) but target expects {expected}.")]

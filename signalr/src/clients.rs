@@ -121,6 +121,7 @@ impl Recipients {
 
 /// Why an invocation was not sent.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvokeError {
     /// Its arguments are no JSON array.
     #[error(transparent)]
