@@ -6,16 +6,55 @@ use serde_json::value::RawValue;
 /// What a hub method takes: a tuple of up to eight values, one for each argument of the client.
 ///
 /// A method without parameters takes `()`, one with a single parameter `(T,)`.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::value::RawValue;
+/// use signalr::Arguments;
+///
+/// let json = RawValue::from_string(r#"["ann", 7]"#.to_owned())?;
+/// let (name, age): (String, u8) = Arguments::bind(&json)?;
+/// assert_eq!((name.as_str(), age), ("ann", 7));
+/// # Ok(()) }
+/// ```
 pub trait Arguments: Sized + Send {
     /// Reads the arguments from a JSON array.
     ///
     /// # Errors
     ///
     /// When their number or their types are not those of the method.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use serde_json::value::RawValue;
+    /// use signalr::Arguments;
+    ///
+    /// let json = RawValue::from_string("[true]".to_owned())?;
+    /// let (is_on,) = <(bool,)>::bind(&json)?;
+    /// assert!(is_on);
+    /// # Ok(()) }
+    /// ```
     fn bind(arguments: &RawValue) -> Result<Self, BindError>;
 }
 
 /// Arguments that do not fit their method. The texts are those of ASP.NET Core.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::value::RawValue;
+/// use signalr::{Arguments, BindError};
+///
+/// let json = RawValue::from_string("[1]".to_owned())?;
+/// assert_eq!(<(u8, u8)>::bind(&json), Err(BindError::Count { found: 1, expected: 2 }));
+/// assert_eq!(<(String,)>::bind(&json), Err(BindError::Type));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {

@@ -7,6 +7,23 @@ use backplane::{Backplane, GroupError};
 use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disconnect};
 
 /// The connection that a hub method runs for.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method("Greet", |caller: Caller, ()| async move {
+///     Ok(format!("hello {}", caller.connection_id()))
+/// });
+/// # let greeting = TestServer::serve(hub, backplane).connect().await.call("Greet", json!([])).await;
+/// # assert!(greeting["result"].as_str().unwrap().starts_with("hello "));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller {
     connection_id: Arc<str>,
@@ -26,36 +43,150 @@ impl Caller {
     }
 
     /// Returns the connection's public id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Id", |caller: Caller, ()| async move {
+    ///     Ok(caller.connection_id().to_owned())
+    /// });
+    /// # let id = TestServer::serve(hub, backplane).connect().await.call("Id", json!([])).await;
+    /// # assert_eq!(id["result"].as_str().unwrap().len(), 22);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn connection_id(&self) -> &str {
         &self.connection_id
     }
 
     /// Returns who the hub's [`user_id`](crate::Hub::user_id) says it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+    ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect_with(&[("x-user", "ann")]).await;
+    /// # assert_eq!(client.call("Me", json!([])).await, json!({"result": "ann"}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
     /// Returns whom a method may invoke something on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Echo", |caller: Caller, (text,): (String,)| async move {
+    ///     caller.clients().caller().invoke("echo", (text,)).await?;
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # client.send(r#"{"type":1,"target":"Echo","arguments":["hi"]}"#).await;
+    /// # assert_eq!(client.receive().await["target"], "echo");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn clients(&self) -> CallerClients {
         CallerClients::new(self.backplane.clone(), Arc::clone(&self.connection_id))
     }
 
     /// Returns the groups, for this connection to join and leave.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Join", |caller: Caller, (room,): (String,)| async move {
+    ///     caller.groups().add(&room).await?;
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Join", json!(["lobby"])).await, json!({"result": null}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
         Groups { caller: self }
     }
 
     /// Ends the connection once the running method has returned; its client does not come back by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("LogOut", |caller: Caller, ()| async move {
+    ///     caller.abort();
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # client.send(r#"{"type":1,"target":"LogOut","arguments":[]}"#).await;
+    /// # assert_eq!(client.receive().await, json!({"type": 7}));
+    /// # Ok(()) }
+    /// ```
     pub fn abort(&self) {
         self.close_handle.close(Disconnect::Aborted);
     }
 }
 
 /// The groups, for one connection to join and leave.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method(
+///     "Move",
+///     |caller: Caller, (from, to): (String, String)| async move {
+///         let groups = caller.groups();
+///         groups.remove(&from).await?;
+///         groups.add(&to).await?;
+///         Ok(())
+///     },
+/// );
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # assert_eq!(client.call("Move", json!(["lobby", "garden"])).await, json!({"result": null}));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Groups<'a> {
     caller: &'a Caller,
@@ -67,6 +198,27 @@ impl Groups<'_> {
     /// # Errors
     ///
     /// When the connection has ended or the backplane cannot do it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    ///     caller.groups().add("lobby").await?;
+    ///     Ok(())
+    /// });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect().await;
+    /// # client.call("Wait", json!([])).await;
+    /// # server.hub.clients().group("lobby").invoke("news", ()).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub async fn add(&self, group: &str) -> Result<(), GroupError> {
         self.caller.backplane.join(&self.caller.connection_id, group).await
     }
@@ -76,6 +228,24 @@ impl Groups<'_> {
     /// # Errors
     ///
     /// When the connection has ended or the backplane cannot do it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Leave", |caller: Caller, (room,): (String,)| async move {
+    ///     caller.groups().remove(&room).await?;
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Leave", json!(["lobby"])).await, json!({"result": null}));
+    /// # Ok(()) }
+    /// ```
     pub async fn remove(&self, group: &str) -> Result<(), GroupError> {
         self.caller.backplane.leave(&self.caller.connection_id, group).await
     }

@@ -9,6 +9,33 @@ use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
 use serde::Serialize;
 
 /// The clients of a hub, on all servers.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// use std::time::Duration;
+///
+/// let clients = hub.clients();
+/// let news = tokio::spawn(async move {
+///     for number in 1..=3 {
+///         clients.all().invoke("news", (number,)).await?;
+///         tokio::time::sleep(Duration::from_millis(1)).await;
+///     }
+///     Ok::<_, signalr::InvokeError>(())
+/// });
+/// # for number in 1..=3 {
+/// #     assert_eq!(client.receive().await["arguments"], json!([number]));
+/// # }
+/// # news.await??;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clients {
     backplane: Backplane,
@@ -20,21 +47,90 @@ impl Clients {
     }
 
     /// Everyone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    /// hub.clients().all().invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn all(&self) -> Recipients {
         self.recipients(Target::all())
     }
 
     /// Everyone but these connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().all_except(["AAAAAAAAAAAAAAAAAAAAAA"]).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn all_except<T: Into<String>>(&self, ids: impl IntoIterator<Item = T>) -> Recipients {
         self.recipients(Target::all().except(ids))
     }
 
     /// The connections that have joined a group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().group("lobby").invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn group(&self, group: impl Into<String>) -> Recipients {
         self.recipients(Target::group(group))
     }
 
     /// The connections that have joined a group, but for some.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// let quiet = ["AAAAAAAAAAAAAAAAAAAAAA"];
+    /// hub.clients().group_except("lobby", quiet).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn group_except<T: Into<String>>(
         &self,
         group: impl Into<String>,
@@ -44,11 +140,43 @@ impl Clients {
     }
 
     /// All connections of a user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub.user_id(|_| Some("ann".to_owned())));
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    /// hub.clients().user("ann").invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn user(&self, user: impl Into<String>) -> Recipients {
         self.recipients(Target::user(user))
     }
 
     /// One connection, on whichever server it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().connection(&id).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn connection(&self, connection_id: impl Into<String>) -> Recipients {
         self.recipients(Target::connection(connection_id))
     }
@@ -59,6 +187,31 @@ impl Clients {
 }
 
 /// The clients of a hub as its caller sees them; all of [`Clients`], and those that "I" and "they" mean.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone())
+///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+///         caller.clients().others().invoke("message", (text,)).await?;
+///         caller.clients().caller().invoke("sent", ()).await?;
+///         Ok(())
+///     });
+/// # let server = TestServer::serve(hub, backplane);
+/// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+/// # bob.call("Wait", json!([])).await;
+/// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+/// # assert_eq!(ann.receive().await["target"], "sent");
+/// # assert_eq!(bob.receive().await["target"], "message");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CallerClients {
     clients: Clients,
@@ -71,16 +224,85 @@ impl CallerClients {
     }
 
     /// The caller itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().caller().invoke("sent", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(ann.receive().await["target"], "sent");
+    /// # Ok(()) }
+    /// ```
     pub fn caller(&self) -> Recipients {
         self.connection(&*self.connection_id)
     }
 
     /// Everyone but the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().others().invoke("message", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(bob.receive().await["target"], "message");
+    /// # Ok(()) }
+    /// ```
     pub fn others(&self) -> Recipients {
         self.all_except([&*self.connection_id])
     }
 
     /// A group without the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().others_in_group("lobby").invoke("message", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(bob.receive().await["target"], "message");
+    /// # Ok(()) }
+    /// ```
     pub fn others_in_group(&self, group: impl Into<String>) -> Recipients {
         self.group_except(group, [&*self.connection_id])
     }
@@ -95,6 +317,24 @@ impl Deref for CallerClients {
 }
 
 /// Those whom one invocation is for.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// let everyone = hub.clients().all();
+/// everyone.clone().invoke("news", ("one",)).await?;
+/// everyone.invoke("news", ("two",)).await?;
+/// # assert_eq!(client.receive().await["arguments"], json!(["one"]));
+/// # assert_eq!(client.receive().await["arguments"], json!(["two"]));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before invoke"]
 pub struct Recipients {
@@ -109,6 +349,21 @@ impl Recipients {
     /// # Errors
     ///
     /// When the arguments are no JSON array, or the backplane could not take the invocation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// hub.clients().all().invoke("moved", ("rook", 3, 7)).await?;
+    /// # assert_eq!(client.receive().await["arguments"], json!(["rook", 3, 7]));
+    /// # Ok(()) }
+    /// ```
     pub async fn invoke(
         self,
         method: impl Into<String>,
@@ -120,6 +375,23 @@ impl Recipients {
 }
 
 /// Why an invocation was not sent.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// use signalr::InvokeError;
+///
+/// let refused = hub.clients().all().invoke("news", "no array").await;
+/// assert!(matches!(refused, Err(InvokeError::Arguments(_))));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {

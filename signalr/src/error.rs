@@ -10,6 +10,8 @@ use std::{any, error::Error, fmt};
 ///
 /// It is no [`Error`] itself, since it could not then be made from all others.
 ///
+/// # Examples
+///
 /// ```
 /// use signalr::HubError;
 ///
@@ -31,11 +33,34 @@ enum Cause {
 
 impl HubError {
     /// Makes an error whose message the client may read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::HubError;
+    ///
+    /// let error = HubError::new("the room is full");
+    /// assert_eq!(error.to_string(), "the room is full");
+    /// # Ok(()) }
+    /// ```
     pub fn new(message: impl Into<String>) -> Self {
         Self(Cause::Told(message.into()))
     }
 
     /// Returns the message for the client, or `None` when the cause is not for its eyes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::HubError;
+    ///
+    /// assert_eq!(HubError::new("full").message(), Some("full"));
+    /// let hidden = HubError::from(std::io::Error::other("disk /dev/sda1 failed"));
+    /// assert_eq!(hidden.message(), None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match &self.0 {

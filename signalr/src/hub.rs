@@ -23,19 +23,28 @@ use crate::{
 
 /// The methods that clients call, on one backplane.
 ///
+/// # Examples
+///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::Router;
 /// use signalr::{Caller, Hub};
 ///
-/// # fn router(backplane: backplane::Backplane) -> axum::Router {
-/// let hub = Hub::new(backplane).method(
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method(
 ///     "Send",
 ///     |caller: Caller, (name, message): (String, String)| async move {
 ///         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
 ///         Ok(())
 ///     },
 /// );
-/// axum::Router::new().merge(hub.router("/chatHub"))
-/// # }
+/// let app: Router = Router::new().merge(hub.router("/chatHub"));
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # client.send(r#"{"type":1,"target":"Send","arguments":["ann", "hi"]}"#).await;
+/// # assert_eq!(client.receive().await["arguments"], json!(["ann", "hi"]));
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Hub {
@@ -53,6 +62,20 @@ pub struct Hub {
 
 impl Hub {
     /// Makes a hub without methods.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone());
+    /// # TestServer::serve(hub, backplane).connect().await;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn new(backplane: Backplane) -> Self {
         Self {
@@ -75,6 +98,26 @@ impl Hub {
     /// # Panics
     ///
     /// When the hub has a method of this name already; case does not count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub, HubError};
+    ///
+    /// async fn divide(_: Caller, (a, b): (i32, i32)) -> Result<i32, HubError> {
+    ///     a.checked_div(b).ok_or_else(|| HubError::new("the divisor is 0"))
+    /// }
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Divide", divide);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Divide", json!([6, 2])).await, json!({"result": 3}));
+    /// # assert!(client.call("Divide", json!([6, 0])).await["error"].is_string());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn method<F, Fut, A, R>(mut self, name: &str, method: F) -> Self
     where
@@ -93,6 +136,25 @@ impl Hub {
     }
 
     /// Runs something for each new connection, before its first method. An error refuses the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Hub, HubError};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    ///     let user = caller.user().ok_or_else(|| HubError::new("log in first"))?;
+    ///     caller.groups().add(&format!("friends of {user}")).await?;
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.receive().await["error"], "Connection closed with an error.");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn on_connected<F, Fut>(mut self, hook: F) -> Self
     where
@@ -104,6 +166,28 @@ impl Hub {
     }
 
     /// Runs something after each connection that was not refused, whatever ended it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    /// use tokio::sync::mpsc;
+    ///
+    /// let (left, mut leaving) = mpsc::unbounded_channel();
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_disconnected(move |caller| {
+    ///     let left = left.clone();
+    ///     async move {
+    ///         let _ = left.send(caller.connection_id().to_owned());
+    ///     }
+    /// });
+    /// # drop(TestServer::serve(hub, backplane).connect().await);
+    /// # assert_eq!(leaving.recv().await.unwrap().len(), 22);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn on_disconnected<F, Fut>(mut self, hook: F) -> Self
     where
@@ -115,6 +199,30 @@ impl Hub {
     }
 
     /// Says who a client is, from the request that opens its transport. Without it, clients have no user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::http::request::Parts;
+    /// use signalr::{Caller, Hub};
+    ///
+    /// fn user_of(request: &Parts) -> Option<String> {
+    ///     // Set by a proxy that has checked the password.
+    ///     Some(request.headers.get("x-user")?.to_str().ok()?.to_owned())
+    /// }
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .user_id(user_of)
+    ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect_with(&[("x-user", "ann")]).await;
+    /// # assert_eq!(client.call("Me", json!([])).await, json!({"result": "ann"}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn user_id(
         mut self,
@@ -125,6 +233,25 @@ impl Hub {
     }
 
     /// Replaces the options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use signalr::{Hub, Options};
+    ///
+    /// let mut options = Options::default();
+    /// options.keep_alive = Duration::from_millis(10);
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).with_options(options);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.receive().await, json!({"type": 6}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
@@ -132,6 +259,21 @@ impl Hub {
     }
 
     /// Returns whom code outside of the methods may invoke something on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// hub.clients().all().invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn clients(&self) -> Clients {
         Clients::new(self.backplane.clone())
@@ -144,6 +286,23 @@ impl Hub {
     /// # Cancel safety
     ///
     /// When dropped, the clients are still sent away, and nobody waits for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// # tokio::spawn(async move {
+    /// #     assert_eq!(client.receive().await, json!({"type": 7, "allowReconnect": true}));
+    /// # });
+    /// hub.shutdown().await;
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown(&self) {
         self.stopping.cancel();
         self.sessions.close();

@@ -9,6 +9,8 @@ use crate::origin::{Origin, OriginError};
 
 /// Times and limits of a hub.
 ///
+/// # Examples
+///
 /// ```
 /// # fn main() -> Result<(), signalr::OriginError> {
 /// let mut options = signalr::Options::default().allow_origin("https://chat.example.com")?;
@@ -47,6 +49,19 @@ impl Options {
     /// # Errors
     ///
     /// When `origin` is not a scheme and a host with an optional port.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Options;
+    ///
+    /// let options = Options::default()
+    ///     .allow_origin("https://chat.example.com")?
+    ///     .allow_origin("http://localhost:3000")?;
+    /// # drop(options);
+    /// # Ok(()) }
+    /// ```
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
         self.origins.push(origin.parse()?);
         Ok(self)

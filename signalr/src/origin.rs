@@ -52,6 +52,17 @@ impl fmt::Display for Origin {
 }
 
 /// A text that is not an origin.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::Options;
+///
+/// let error = Options::default().allow_origin("chat.example.com").unwrap_err();
+/// assert!(error.to_string().ends_with("found \"chat.example.com\""));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is scheme://host[:port], found {found:?}")]
 pub struct OriginError {

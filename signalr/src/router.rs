@@ -14,6 +14,25 @@ impl Hub {
     /// # Panics
     ///
     /// When axum refuses the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing};
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// # let hub = Hub::new(backplane.clone());
+    /// let app: Router = Router::new()
+    ///     .route("/", routing::get(|| async { "the page" }))
+    ///     .merge(hub.router("/chatHub"));
+    /// # let request = Request::post("/chatHub/negotiate").body(Body::empty())?;
+    /// # assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
+    /// # Ok(()) }
+    /// ```
     pub fn router(&self, path: &str) -> Router {
         let path = path.trim_end_matches('/');
         let hub = if path.is_empty() { "/" } else { path };

@@ -1,4 +1,6 @@
-//! A server in memory and clients for it.
+// A server in memory and its clients.
+//
+// The examples in the documentation include this file, so it has no `//!` and names no other module.
 
 use std::{io, time::Duration};
 
@@ -34,8 +36,12 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(build: impl FnOnce(Hub) -> Hub) -> Self {
-        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hub = build(Hub::new(backplane.clone()));
+        let backplane = backplane();
+        Self::serve(build(Hub::new(backplane.clone())), backplane)
+    }
+
+    /// Serves a hub on its backplane.
+    pub(crate) fn serve(hub: Hub, backplane: Backplane) -> Self {
         let router = hub.router("/hub");
         let (dial, calls) = mpsc::unbounded_channel();
         let serve = axum::serve(Pipes(calls), router.clone());
@@ -109,6 +115,11 @@ impl TestServer {
         client.handshake().await;
         client
     }
+}
+
+/// A backplane with a broker of its own.
+pub(crate) fn backplane() -> Backplane {
+    Backplane::embedded(&Broker::new(), "ChatApp")
 }
 
 /// A client that speaks the JSON hub protocol.
