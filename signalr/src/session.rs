@@ -144,9 +144,6 @@ struct Reader<'a, I> {
 
 impl<I: Incoming> Reader<'_, I> {
     async fn run(&mut self) -> Disconnect {
-        if self.answers.send(handshake::ACCEPTED).await.is_err() {
-            return self.close_handle.reason();
-        }
         if let Err(error) = dispatch::connected(self.hub, self.caller.clone()).await {
             return Disconnect::Refused(error);
         }
@@ -196,10 +193,16 @@ struct Writer<'a, O> {
 
 impl<O: Outgoing> Writer<'_, O> {
     /// Writes until the reader has gone and its last answer is written.
+    ///
+    /// The reply to the handshake comes first: clients refuse any other message before it.
     async fn run(&mut self) -> Result<(), Disconnect> {
-        let mut next_ping = Instant::now() + self.options.keep_alive;
+        let mut next = handshake::ACCEPTED;
         loop {
-            let first = select! {
+            time::timeout(self.options.write_timeout, self.write(next))
+                .await
+                .map_err(|_| Disconnect::WriteTimeout)??;
+            let next_ping = Instant::now() + self.options.keep_alive;
+            next = select! {
                 answer = self.to_write.recv() => match answer {
                     Some(answer) => answer,
                     None => return Ok(()),
@@ -207,10 +210,6 @@ impl<O: Outgoing> Writer<'_, O> {
                 invocation = self.connection.recv() => invocation?.encoded(json::invocation),
                 () = time::sleep_until(next_ping) => json::PING,
             };
-            time::timeout(self.options.write_timeout, self.write(first))
-                .await
-                .map_err(|_| Disconnect::WriteTimeout)??;
-            next_ping = Instant::now() + self.options.keep_alive;
         }
     }
 

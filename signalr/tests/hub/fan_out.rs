@@ -1,10 +1,12 @@
 //! The hub calls its clients' methods.
 
 use axum::http::request::Parts;
+use backplane::{Invocation, Target};
 use serde_json::json;
 use signalr::{Caller, Hub};
+use tokio::{runtime::Handle, task};
 
-use crate::server::TestServer;
+use crate::server::{TestServer, backplane};
 
 #[tokio::test(start_paused = true)]
 async fn everyone_hears_a_broadcast_in_one_order() {
@@ -60,6 +62,29 @@ async fn a_caller_can_mean_itself_and_the_others() {
     server.hub.clients().all().invoke("all", ()).await.unwrap();
     assert_eq!(ann.receive().await["target"], "all");
     assert_eq!(bob.receive().await["target"], "all");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_handshake_reply_comes_before_an_early_message() {
+    let backplane = backplane();
+    let sender = backplane.clone();
+    let hub = Hub::new(backplane.clone()).on_connected(move |_| {
+        // Holds up the task of the connection until the message waits for it.
+        task::block_in_place(|| {
+            Handle::current().block_on(async {
+                let mut other = sender.attach("other", None);
+                let early = Invocation::new("early", ()).unwrap();
+                sender.send(Target::all(), early).await.unwrap();
+                other.recv().await.unwrap();
+            });
+        });
+        async { Ok(()) }
+    });
+    let server = TestServer::serve(hub, backplane);
+    for _ in 0..32 {
+        let mut client = server.connect().await;
+        assert_eq!(client.receive().await["target"], "early");
+    }
 }
 
 fn chat(hub: Hub) -> Hub {
