@@ -75,10 +75,9 @@ async fn invoke(hub: &Hub, caller: &Caller, call: &Call<'_>) -> Result<Box<RawVa
     if call.stream_count > 0 {
         return Err(Failure::UnexpectedStreams(call.stream_count));
     }
-    let running = method(caller.clone(), call.arguments)?;
+    let run = async { method(caller.clone(), call.arguments)?.await.map_err(Failure::Hub) };
     // A panic is one failed invocation: the connection, and its on_disconnected, go on.
-    let outcome = AssertUnwindSafe(running).catch_unwind().await;
-    outcome.map_err(|_| Failure::Panicked)?.map_err(Failure::Hub)
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
 fn answer(hub: &Hub, call: &Call<'_>, outcome: Result<&RawValue, &Failure>) -> Option<Bytes> {

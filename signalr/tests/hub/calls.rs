@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use signalr::{Caller, Hub, HubError};
 use tokio::sync::Notify;
@@ -69,6 +70,16 @@ async fn errors_have_the_words_of_asp_net_core() {
         ),
         ("Fail", json!([]), "An unexpected error occurred invoking 'Fail' on the server."),
         ("Panic", json!([]), "An unexpected error occurred invoking 'Panic' on the server."),
+        (
+            "PanicEarly",
+            json!([]),
+            "An unexpected error occurred invoking 'PanicEarly' on the server.",
+        ),
+        (
+            "PanicRead",
+            json!([1]),
+            "An unexpected error occurred invoking 'PanicRead' on the server.",
+        ),
     ] {
         assert_eq!(client.call(method, arguments).await, json!({ "error": error }));
     }
@@ -160,7 +171,26 @@ fn methods(hub: Hub) -> Hub {
         .method("Refuse", |_: Caller, ()| async { Err::<(), _>(HubError::new("no")) })
         .method("Fail", |_, ()| async { Ok("x".parse::<i32>()?) })
         .method("Panic", |_, ()| async {
-            assert!(std::hint::black_box(false), "on purpose");
+            panic_on_purpose();
             Ok(())
         })
+        .method("PanicEarly", |_, ()| {
+            panic_on_purpose();
+            async { Ok(()) }
+        })
+        .method("PanicRead", |_, (_,): (Unreadable,)| async { Ok(()) })
+}
+
+fn panic_on_purpose() {
+    assert!(std::hint::black_box(false), "on purpose");
+}
+
+/// An argument whose `Deserialize` panics.
+struct Unreadable;
+
+impl<'de> Deserialize<'de> for Unreadable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic_on_purpose();
+        Ok(Self)
+    }
 }
