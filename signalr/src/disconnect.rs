@@ -70,6 +70,7 @@ impl From<backplane::Disconnect> for Disconnect {
     fn from(disconnect: backplane::Disconnect) -> Self {
         match disconnect {
             backplane::Disconnect::SlowConnection => Self::SlowConnection,
+            backplane::Disconnect::Aborted => Self::Aborted,
             _ => Self::Shutdown,
         }
     }

@@ -181,6 +181,16 @@ async fn an_aborted_client_may_not_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_aborted_through_the_backplane_may_not_come_back() {
+    let (server, _news) = watched();
+    let mut client = server.connect().await;
+    let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    server.backplane.abort(&id).await.unwrap();
+    assert_eq!(client.receive().await, json!({"type": 7}));
+    assert_eq!(client.receive_close().await, 1000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_client_is_closed_with_an_error() {
     let server =
         TestServer::start(|hub| hub.on_connected(|_| async { Err(HubError::new("full")) }));
