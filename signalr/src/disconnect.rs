@@ -59,11 +59,6 @@ impl Disconnect {
     pub(crate) fn is_reachable(&self) -> bool {
         !matches!(self, Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection)
     }
-
-    /// Whether the transport's end is marked as an error.
-    pub(crate) fn is_error(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::Refused(_))
-    }
 }
 
 impl From<backplane::Disconnect> for Disconnect {

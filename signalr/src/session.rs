@@ -26,7 +26,7 @@ use crate::{
     hub::Hub,
     options::Options,
     protocol::{frames::Frames, json},
-    transport::{Incoming, Outcome, Outgoing},
+    transport::{Incoming, Outgoing},
 };
 
 /// Who is at the other end.
@@ -125,8 +125,7 @@ async fn send_close(
     if let Some(message) = disconnect.close_message(options.detailed_errors) {
         outgoing.queue(message).await?;
     }
-    let outcome = if disconnect.is_error() { Outcome::Error } else { Outcome::Normal };
-    outgoing.close(outcome).await?;
+    outgoing.close().await?;
     loop {
         incoming.read().await?;
     }

@@ -24,12 +24,5 @@ pub(crate) trait Outgoing: Send {
     fn flush(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
     /// Sends what is queued and then this side's end of the transport.
-    fn close(&mut self, outcome: Outcome) -> impl Future<Output = Result<(), Disconnect>> + Send;
-}
-
-/// What the end of a transport says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Normal,
-    Error,
+    fn close(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
 }

@@ -13,7 +13,7 @@ use futures_util::{
 };
 use tokio_tungstenite::tungstenite;
 
-use super::{Incoming, Outcome, Outgoing};
+use super::{Incoming, Outgoing};
 use crate::{disconnect::Disconnect, options::Options, protocol::ProtocolError};
 
 /// Sets the buffers and limits of a WebSocket about to open.
@@ -92,12 +92,8 @@ impl Outgoing for Writer {
         self.sink.flush().await.map_err(lost)
     }
 
-    async fn close(&mut self, outcome: Outcome) -> Result<(), Disconnect> {
-        let code = match outcome {
-            Outcome::Normal => close_code::NORMAL,
-            Outcome::Error => close_code::ERROR,
-        };
-        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+    async fn close(&mut self) -> Result<(), Disconnect> {
+        let frame = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
         self.sink.send(Message::Close(Some(frame))).await.map_err(lost)
     }
 }

@@ -102,7 +102,7 @@ async fn what_is_not_the_protocol_is_closed_with_an_error() {
         client.send(message).await;
         let error = format!("Connection closed with an error. InvalidDataException: {error}");
         assert_eq!(client.receive().await, json!({"type": 7, "error": error}));
-        assert_eq!(client.receive_close().await, 1011);
+        assert_eq!(client.receive_close().await, 1000);
     }
 }
 
@@ -119,7 +119,7 @@ async fn a_message_over_the_limit_is_told_the_limit() {
             "Connection closed with an error. InvalidDataException: The maximum message size of \
              32768B was exceeded. The message size can be configured in AddHubOptions."
         );
-        assert_eq!(client.receive_close().await, 1011);
+        assert_eq!(client.receive_close().await, 1000);
     }
 }
 
@@ -197,7 +197,7 @@ async fn a_refused_client_is_closed_with_an_error() {
     let mut client = server.connect().await;
     let close = json!({"type": 7, "error": "Connection closed with an error."});
     assert_eq!(client.receive().await, close);
-    assert_eq!(client.receive_close().await, 1011);
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
