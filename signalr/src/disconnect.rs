@@ -15,6 +15,10 @@ use crate::{
 pub(crate) enum Disconnect {
     #[error("the client closed")]
     Client,
+    #[error("the client closed its transport")]
+    TransportClosed,
+    #[error("the client violated the transport's protocol: {0}")]
+    Transport(#[from] TransportError),
     #[error("the transport was lost: {0}")]
     Lost(String),
     #[error("the client was silent for too long")]
@@ -51,7 +55,20 @@ impl Disconnect {
             }
             Self::Refused(_) => Some(json::close(Some(CLOSED_WITH_ERROR), false)),
             Self::Handshake(error) => Some(error.reply()),
-            Self::Client | Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection => None,
+            Self::Client
+            | Self::TransportClosed
+            | Self::Transport(_)
+            | Self::Lost(_)
+            | Self::WriteTimeout
+            | Self::SlowConnection => None,
+        }
+    }
+
+    /// Returns the violation that the transport's end names.
+    pub(crate) fn transport_error(&self) -> Option<TransportError> {
+        match self {
+            Self::Transport(error) => Some(*error),
+            _ => None,
         }
     }
 
@@ -59,6 +76,15 @@ impl Disconnect {
     pub(crate) fn is_reachable(&self) -> bool {
         !matches!(self, Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection)
     }
+}
+
+/// A violation of the transport's own protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TransportError {
+    #[error("invalid frame")]
+    Frame,
+    #[error("text that is not UTF-8")]
+    Text,
 }
 
 impl From<backplane::Disconnect> for Disconnect {

@@ -125,7 +125,7 @@ async fn send_close(
     if let Some(message) = disconnect.close_message(options.detailed_errors) {
         outgoing.queue(message).await?;
     }
-    outgoing.close().await?;
+    outgoing.close(disconnect.transport_error()).await?;
     loop {
         incoming.read().await?;
     }

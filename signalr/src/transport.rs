@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::disconnect::Disconnect;
+use crate::disconnect::{Disconnect, TransportError};
 
 pub(crate) mod websocket;
 
@@ -23,6 +23,9 @@ pub(crate) trait Outgoing: Send {
     /// Hands everything queued to the network.
     fn flush(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
-    /// Sends what is queued and then this side's end of the transport.
-    fn close(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
+    /// Sends all queued messages and then this side's end of the transport, which names the error.
+    fn close(
+        &mut self,
+        error: Option<TransportError>,
+    ) -> impl Future<Output = Result<(), Disconnect>> + Send;
 }

@@ -14,7 +14,11 @@ use futures_util::{
 use tokio_tungstenite::tungstenite;
 
 use super::{Incoming, Outgoing};
-use crate::{disconnect::Disconnect, options::Options, protocol::ProtocolError};
+use crate::{
+    disconnect::{Disconnect, TransportError},
+    options::Options,
+    protocol::ProtocolError,
+};
 
 /// Sets the buffers and limits of a WebSocket about to open.
 pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
@@ -56,7 +60,7 @@ impl Incoming for Reader {
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 // Whatever its code: browsers close without one, and that is normal.
-                Some(Ok(Message::Close(_))) => return Err(Disconnect::Client),
+                Some(Ok(Message::Close(_))) => return Err(Disconnect::TransportClosed),
                 Some(Err(error)) => return Err(self.disconnect(error)),
                 None => return Err(Disconnect::Lost("no close frame".to_owned())),
             }
@@ -66,14 +70,19 @@ impl Incoming for Reader {
 
 impl Reader {
     fn disconnect(&mut self, error: axum::Error) -> Disconnect {
+        use tungstenite::error::{Error, ProtocolError::ResetWithoutClosingHandshake};
+
         let error = error.into_inner();
-        match error.downcast_ref() {
-            Some(tungstenite::Error::Capacity(_)) => {
-                self.is_readable = false;
-                ProtocolError::TooLarge(self.message_bytes_max).into()
+        let disconnect = match error.downcast_ref() {
+            Some(Error::Capacity(_)) => ProtocolError::TooLarge(self.message_bytes_max).into(),
+            Some(Error::Utf8(_)) => TransportError::Text.into(),
+            Some(Error::Protocol(cause)) if *cause != ResetWithoutClosingHandshake => {
+                TransportError::Frame.into()
             }
-            _ => Disconnect::Lost(error.to_string()),
-        }
+            _ => return Disconnect::Lost(error.to_string()),
+        };
+        self.is_readable = false;
+        disconnect
     }
 }
 
@@ -92,9 +101,18 @@ impl Outgoing for Writer {
         self.sink.flush().await.map_err(lost)
     }
 
-    async fn close(&mut self) -> Result<(), Disconnect> {
-        let frame = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
-        self.sink.send(Message::Close(Some(frame))).await.map_err(lost)
+    async fn close(&mut self, error: Option<TransportError>) -> Result<(), Disconnect> {
+        let code = match error {
+            None => close_code::NORMAL,
+            Some(TransportError::Frame) => close_code::PROTOCOL,
+            Some(TransportError::Text) => close_code::INVALID,
+        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+        if self.sink.send(Message::Close(Some(frame))).await.is_ok() {
+            return Ok(());
+        }
+        // The client closed first: the flush sends the reply to its close frame.
+        self.flush().await
     }
 }
 

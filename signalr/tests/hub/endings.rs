@@ -6,7 +6,10 @@ use backplane::GroupError;
 use serde_json::json;
 use signalr::{Hub, HubError};
 use tokio::{sync::mpsc, time};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use crate::server::{TestServer, duration};
 
@@ -88,6 +91,27 @@ async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
     let unknown = server.backplane.join(&id, "room").await;
     assert!(matches!(unknown, Err(GroupError::NoAnswer { .. })), "{unknown:?}");
     assert_eq!(server.open(&format!("?id={token}"), &[]).await.err().unwrap().status(), 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_frame_is_answered_before_the_end() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.connect().await;
+    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    client.send_frame(Message::Close(Some(frame))).await;
+    assert_eq!(client.receive_close().await, 1000);
+    client.wait_for_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalid_frame_is_closed_with_its_code() {
+    let server = TestServer::start(|hub| hub);
+    for (first_byte, payload, code) in [(0x81 | 0x40, b'x', 1002), (0x81, 0xff, 1007)] {
+        let mut client = server.connect().await;
+        // One byte of payload behind a mask of zeros.
+        client.send_bytes(&[first_byte, 0x80 | 1, 0, 0, 0, 0, payload]).await;
+        assert_eq!(client.receive_close().await, code);
+    }
 }
 
 #[tokio::test(start_paused = true)]
