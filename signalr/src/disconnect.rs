@@ -41,19 +41,22 @@ pub(crate) enum Disconnect {
 
 impl Disconnect {
     /// The last hub message to the client, if it still listens and has not closed itself.
+    ///
+    /// Only a client with details reads the cause, as with a real hub.
     pub(crate) fn close_message(&self, detailed: bool) -> Option<Bytes> {
+        let failed = |details: &str, allow_reconnect| {
+            let text = match detailed {
+                true => &format!("{CLOSED_WITH_ERROR} {details}"),
+                false => CLOSED_WITH_ERROR,
+            };
+            Some(json::close(Some(text), allow_reconnect))
+        };
         match self {
-            Self::ClientTimeout | Self::Shutdown => Some(json::close(None, true)),
+            Self::Shutdown => Some(json::close(None, true)),
             Self::Aborted => Some(json::close(None, false)),
-            // Told in every case: these are the client's own bytes, and nothing else explains them.
-            Self::Protocol(error) => Some(json::close(
-                Some(&format!("{CLOSED_WITH_ERROR} InvalidDataException: {error}")),
-                false,
-            )),
-            Self::Refused(error) if detailed => {
-                Some(json::close(Some(&format!("{CLOSED_WITH_ERROR} {error}")), false))
-            }
-            Self::Refused(_) => Some(json::close(Some(CLOSED_WITH_ERROR), false)),
+            Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
+            Self::Protocol(error) => failed(&format!("InvalidDataException: {error}"), true),
+            Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply()),
             Self::Client
             | Self::TransportClosed
@@ -98,3 +101,5 @@ impl From<backplane::Disconnect> for Disconnect {
 }
 
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+const CLIENT_TIMEOUT: &str = "OperationCanceledException: Client hasn't sent a message/ping within \
+                              the configured ClientTimeoutInterval.";

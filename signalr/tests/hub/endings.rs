@@ -32,9 +32,18 @@ async fn a_client_that_falls_silent_is_closed_after_30_seconds_and_may_come_back
     let mut client = TestServer::start(|hub| hub).connect().await;
     client.send(json!({"type": 6})).await;
     let (waited, close) = duration(client.receive_past_pings()).await;
-    assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
+    let error = "Connection closed with an error.";
+    assert_eq!(close, json!({"type": 7, "error": error, "allowReconnect": true}));
     assert_eq!(waited.as_secs(), 30);
     assert_eq!(client.receive_close().await, 1000);
+
+    let server = TestServer::with_options(|options| options.detailed_errors = true, |hub| hub);
+    let mut client = server.connect().await;
+    client.send(json!({"type": 6})).await;
+    let close = client.receive_past_pings().await;
+    let error = "Connection closed with an error. OperationCanceledException: Client hasn't sent a \
+                 message/ping within the configured ClientTimeoutInterval.";
+    assert_eq!(close, json!({"type": 7, "error": error, "allowReconnect": true}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,34 +124,41 @@ async fn an_invalid_frame_is_closed_with_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_the_protocol_is_closed_with_an_error() {
-    let server = TestServer::start(|hub| hub);
+async fn invalid_messages_are_closed_with_an_error() {
     for (message, error) in [
         ("{}", "Missing required property 'type'."),
         ("nonsense", "Error reading JSON."),
         (r#"{"type":1,"arguments":[]}"#, "Missing required property 'target'."),
     ] {
-        let mut client = server.connect().await;
-        client.send(message).await;
-        let error = format!("Connection closed with an error. InvalidDataException: {error}");
-        assert_eq!(client.receive().await, json!({"type": 7, "error": error}));
-        assert_eq!(client.receive_close().await, 1000);
+        check_invalid(message, error).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_limit_is_told_the_limit() {
-    let server = TestServer::start(|hub| hub);
+async fn a_message_over_the_limit_is_closed_with_the_limit() {
     for bytes in [32 * 1024, 1024 * 1024] {
-        let mut client = server.open_through(4 * bytes, "", &[]).await.unwrap();
+        check_invalid(
+            &"x".repeat(bytes),
+            "The maximum message size of 32768B was exceeded. \
+             The message size can be configured in AddHubOptions.",
+        )
+        .await;
+    }
+}
+
+/// Checks the Close message for an invalid message, with details and without.
+async fn check_invalid(message: &str, error: &str) {
+    let closed = "Connection closed with an error.";
+    for (detailed, error) in
+        [(true, format!("{closed} InvalidDataException: {error}")), (false, closed.to_owned())]
+    {
+        let server =
+            TestServer::with_options(|options| options.detailed_errors = detailed, |hub| hub);
+        let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
         client.handshake().await;
-        client.send("x".repeat(bytes)).await;
-        let close = client.receive().await;
-        assert_eq!(
-            close["error"],
-            "Connection closed with an error. InvalidDataException: The maximum message size of \
-             32768B was exceeded. The message size can be configured in AddHubOptions."
-        );
+        client.send(message).await;
+        let expected = json!({"type": 7, "error": error, "allowReconnect": true});
+        assert_eq!(client.receive().await, expected);
         assert_eq!(client.receive_close().await, 1000);
     }
 }
