@@ -53,13 +53,12 @@ impl Disconnect {
         };
         match self {
             Self::Shutdown => Some(json::close(None, true)),
-            Self::Aborted => Some(json::close(None, false)),
+            Self::Client | Self::Aborted => Some(json::close(None, false)),
             Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
             Self::Protocol(error) => failed(&format!("InvalidDataException: {error}"), true),
             Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply()),
-            Self::Client
-            | Self::TransportClosed
+            Self::TransportClosed
             | Self::Transport(_)
             | Self::Lost(_)
             | Self::WriteTimeout

@@ -103,6 +103,17 @@ async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_message_is_answered_with_one() {
+    let server = TestServer::start(|hub| hub);
+    for close in [json!({"type": 7}), json!({"type": 7, "error": "tired"})] {
+        let mut client = server.connect().await;
+        client.send(close).await;
+        assert_eq!(client.receive().await, json!({"type": 7}));
+        assert_eq!(client.receive_close().await, 1000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_frame_is_answered_before_the_end() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
