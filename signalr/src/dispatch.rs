@@ -27,9 +27,9 @@ use crate::{
 pub(crate) async fn message(
     hub: &Hub,
     caller: &Caller,
-    message: &[u8],
+    message: ClientMessage<'_>,
 ) -> Result<Option<Bytes>, Disconnect> {
-    match ClientMessage::parse(message)? {
+    match message {
         ClientMessage::Invocation(call) => {
             let outcome = invoke(hub, caller, &call).await;
             Ok(answer(hub, &call, outcome.as_deref()))
@@ -42,7 +42,7 @@ pub(crate) async fn message(
             Ok(answer(hub, &call, Err(&failure)))
         }
         ClientMessage::Close => Err(Disconnect::Client),
-        ClientMessage::Other => Ok(None),
+        ClientMessage::Ping | ClientMessage::Other => Ok(None),
     }
 }
 

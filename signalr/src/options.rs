@@ -22,7 +22,7 @@ use crate::origin::{Origin, OriginError};
 pub struct Options {
     /// A ping is sent when nothing else was sent for this long.
     pub keep_alive: Duration,
-    /// A client that sent something once and then nothing for this long is gone.
+    /// A client that has sent a ping, and then nothing for this long, is disconnected.
     pub client_timeout: Duration,
     /// How long a client may take from the open transport to its whole handshake.
     pub handshake_timeout: Duration,

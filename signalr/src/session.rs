@@ -25,7 +25,10 @@ use crate::{
     handshake::{self, HandshakeError},
     hub::Hub,
     options::Options,
-    protocol::{frames::Frames, json},
+    protocol::{
+        frames::Frames,
+        json::{self, ClientMessage},
+    },
     transport::{Incoming, Outgoing},
 };
 
@@ -152,32 +155,33 @@ impl<I: Incoming> Reader<'_, I> {
     }
 
     async fn read(&mut self) -> Result<Infallible, Disconnect> {
-        let mut heard = false;
+        let mut has_pinged = false;
         loop {
             while let Some(message) = self.frames.next()? {
-                heard = true;
                 if self.close_handle.is_closing() {
                     return Err(self.close_handle.reason());
                 }
-                if let Some(answer) = dispatch::message(self.hub, &self.caller, &message).await? {
+                let message = ClientMessage::parse(&message)?;
+                has_pinged |= matches!(message, ClientMessage::Ping);
+                if let Some(answer) = dispatch::message(self.hub, &self.caller, message).await? {
                     // Fails when the writer has gone, which has called for the end.
                     let _ = self.answers.send(answer).await;
                 }
             }
-            let bytes = self.more(heard).await?;
+            let bytes = self.more(has_pinged).await?;
             self.frames.push(&bytes);
         }
     }
 
-    /// Waits for more bytes. The client's time starts with its first message, as it may be one that
-    /// sends no pings, and stands still while a method runs, as nobody listens then.
-    async fn more(&mut self, heard: bool) -> Result<Bytes, Disconnect> {
+    /// Waits for more bytes. The client's time starts with its first ping, since some clients send
+    /// none. It stands still while a method runs, as nothing is read then.
+    async fn more(&mut self, has_pinged: bool) -> Result<Bytes, Disconnect> {
         let timeout = self.hub.options().client_timeout;
         select! {
             biased;
             () = self.close_handle.closing() => Err(self.close_handle.reason()),
             bytes = self.incoming.read() => bytes,
-            () = time::sleep(timeout), if heard => Err(Disconnect::ClientTimeout),
+            () = time::sleep(timeout), if has_pinged => Err(Disconnect::ClientTimeout),
         }
     }
 }

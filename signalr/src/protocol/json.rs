@@ -15,8 +15,9 @@ use super::{ProtocolError, frames::SEPARATOR};
 pub(crate) enum ClientMessage<'a> {
     Invocation(Call<'a>),
     StreamInvocation(Call<'a>),
+    Ping,
     Close,
-    /// A ping, or something that this server does not need.
+    /// A message that this server does not need.
     Other,
 }
 
@@ -43,6 +44,7 @@ impl<'a> ClientMessage<'a> {
         match number.as_u64() {
             Some(INVOCATION) => fields.into_call().map(Self::Invocation),
             Some(STREAM_INVOCATION) => fields.into_call().map(Self::StreamInvocation),
+            Some(PING_TYPE) => Ok(Self::Ping),
             Some(CLOSE) => Ok(Self::Close),
             _ => Ok(Self::Other),
         }
@@ -141,6 +143,7 @@ pub(crate) const PING: Bytes = Bytes::from_static(b"{\"type\":6}\x1e");
 const INVOCATION: u64 = 1;
 const COMPLETION: u64 = 3;
 const STREAM_INVOCATION: u64 = 4;
+const PING_TYPE: u64 = 6;
 const CLOSE: u64 = 7;
 
 #[cfg(test)]
@@ -165,11 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn unknown_types_and_pings_are_nothing_to_do() {
-        for kind in ["6", "2", "5", "8", "9", "99", "-1", "1.5"] {
+    fn a_message_of_an_unknown_type_is_other() {
+        for kind in ["2", "5", "8", "9", "99", "-1", "1.5"] {
             let text = format!(r#"{{"type":{kind}}}"#);
             assert!(matches!(parse(&text), Ok(ClientMessage::Other)), "{text}");
         }
+        assert!(matches!(parse(r#"{"type":6}"#), Ok(ClientMessage::Ping)));
         assert!(matches!(parse(r#"{"type":7}"#), Ok(ClientMessage::Close)));
     }
 

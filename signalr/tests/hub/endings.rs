@@ -59,6 +59,19 @@ async fn pings_keep_a_client_connected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_never_pings_stays_connected() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.connect().await;
+    client.call("Unknown", json!([])).await;
+    let clients = server.hub.clients();
+    tokio::spawn(async move {
+        time::sleep(Duration::from_secs(100)).await; // tokio's clock: no time passes
+        clients.all().invoke("news", ()).await
+    });
+    assert_eq!(client.receive_past_pings().await["target"], "news");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clients_time_stands_still_while_its_method_runs() {
     let server = TestServer::start(|hub| {
         hub.method("Slow", |_, ()| async {
