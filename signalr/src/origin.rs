@@ -19,7 +19,8 @@ pub(crate) struct Origin {
 impl Origin {
     /// Whether a page of this origin was served by the host that the request names.
     fn is_served_by(&self, host: &str) -> bool {
-        self.authority == without_default_port(&self.scheme, host)
+        let is_web = matches!(&*self.scheme, "http" | "https");
+        is_web && self.authority == without_default_port(&self.scheme, host)
     }
 
     fn header_value(&self) -> Option<HeaderValue> {
@@ -139,6 +140,7 @@ mod tests {
         check("null", "null", false);
         check("", "", false);
         check("file://", "here", false);
+        check("ftp://here", "here", false);
         check("http://here@evil.net", "here", false);
     }
 
