@@ -31,8 +31,8 @@ impl Site {
         let hub = hub::chat(backplane.clone());
         let app = Router::new()
             .merge(page::router())
-            .merge(status::router(address.to_string(), backplane.clone()))
-            .merge(hub.router("/chatHub"));
+            .merge(status::router(address.to_string(), backplane.clone()));
+        let app = hub.mount(app, "/chatHub");
         let stopping = CancellationToken::new();
         // A chat's messages are small and late when they wait for company.
         let listener = listener.tap_io(|socket| {

@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{Router, routing};
+use axum::{
+    Router,
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    routing,
+};
+use tower::ServiceExt;
 
 use crate::{endpoint, hub::Hub, negotiate, origin};
 
 impl Hub {
     /// Returns a router that serves the hub at `path`, which begins with `/`.
+    ///
+    /// Requests must spell the path alike. [`mount`](Self::mount) ignores case.
     ///
     /// Add methods first: they belong to the router from then on.
     ///
@@ -34,12 +42,75 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn router(&self, path: &str) -> Router {
-        let path = path.trim_end_matches('/');
-        let hub = if path.is_empty() { "/" } else { path };
+        let [hub, negotiation] = paths(path);
         Router::new()
-            .route(&format!("{path}/negotiate"), routing::any(negotiate::negotiate))
-            .route(hub, routing::any(endpoint::connect))
+            .route(&hub, routing::any(endpoint::connect))
+            .route(&negotiation, routing::any(negotiate::negotiate))
             .layer(origin::cors(&self.options().origins))
             .with_state(Arc::new(self.clone()))
     }
+
+    /// Adds the hub to an app at `path`, which begins with `/`. As in ASP.NET Core, case and a slash at
+    /// the end of a request's path are ignored.
+    ///
+    /// Add methods first: they belong to the app from then on. All other paths stay the app's, and
+    /// so does its fallback.
+    ///
+    /// # Panics
+    ///
+    /// When axum refuses the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing};
+    /// use signalr::Hub;
+    ///
+    /// # let hub = Hub::new(backplane());
+    /// let app = Router::new().route("/", routing::get(|| async { "the page" }));
+    /// let app: Router = hub.mount(app, "/chatHub");
+    /// # let request = Request::post("/CHATHUB/negotiate/").body(Body::empty())?;
+    /// # assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
+    /// # Ok(()) }
+    /// ```
+    pub fn mount(&self, app: Router, path: &str) -> Router {
+        let paths = paths(path);
+        let hub = self.router(path);
+        Router::new().fallback(move |mut request: Request| {
+            let own = paths.iter().find(|path| is_spelling(request.uri().path(), path));
+            let router = match own {
+                Some(path) => {
+                    *request.uri_mut() = with_path(request.uri(), path);
+                    hub.clone()
+                }
+                None => app.clone(),
+            };
+            router.oneshot(request)
+        })
+    }
+}
+
+/// Returns the paths of the hub and of its negotiation.
+fn paths(hub: &str) -> [String; 2] {
+    let hub = hub.trim_end_matches('/');
+    [if hub.is_empty() { "/" } else { hub }.to_owned(), format!("{hub}/negotiate")]
+}
+
+/// Whether a path is another spelling of the hub's own one.
+fn is_spelling(path: &str, own: &str) -> bool {
+    let without_slash = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
+    without_slash(path).eq_ignore_ascii_case(&without_slash(own))
+}
+
+fn with_path(uri: &Uri, path: &str) -> Uri {
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(text).ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }

@@ -1,12 +1,17 @@
 //! How connections begin.
 
-use axum::http::{Request, StatusCode};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
 use serde_json::{Value, json};
-use signalr::Options;
+use signalr::{Hub, Options};
 use tokio::time::{self, Duration};
 use tokio_tungstenite::tungstenite::Message;
+use tower::ServiceExt;
 
-use crate::server::{TestServer, duration};
+use crate::server::{TestServer, backplane, duration};
 
 #[tokio::test(start_paused = true)]
 async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
@@ -23,6 +28,28 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
 
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
     client.handshake().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mounted_hub_ignores_case_and_a_slash_at_the_end() {
+    let hub = Hub::new(backplane());
+    let app = Router::new().fallback(|| async { "the app" });
+    for (app, path) in [(hub.mount(app.clone(), "/chatHub"), "/chathub"), (hub.mount(app, "/"), "")]
+    {
+        for (request, text) in [
+            (Request::post(format!("{path}/negotiate")), "negotiateVersion"),
+            (Request::post(format!("{path}/NEGOTIATE/")), "negotiateVersion"),
+            (Request::get(format!("{path}/")), "Connection ID required"),
+            (Request::get(format!("{path}/?id=x")), "No Connection with that ID"),
+            (Request::get(format!("{path}/other")), "the app"),
+            (Request::get("/chatHubs"), "the app"),
+        ] {
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(body.contains(text), "{path}: {body}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
