@@ -7,6 +7,7 @@ mod address;
 mod hub;
 mod options;
 mod page;
+mod serve;
 mod site;
 mod start;
 mod status;

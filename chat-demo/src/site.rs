@@ -2,14 +2,14 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use backplane::Backplane;
 use signalr::Hub;
 use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{hub, page, status};
+use crate::{hub, page, serve::serve, status};
 
 /// A running web server.
 pub(crate) struct Site {
@@ -17,7 +17,7 @@ pub(crate) struct Site {
     backplane: Backplane,
     hub: Hub,
     stopping: CancellationToken,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Site {
@@ -34,14 +34,9 @@ impl Site {
             .merge(status::router(address.to_string(), backplane.clone()));
         let app = hub.mount(app, "/chatHub");
         let stopping = CancellationToken::new();
-        // A chat's messages are small and late when they wait for company.
-        let listener = listener.tap_io(|socket| {
-            let _ = socket.set_nodelay(true);
-        });
-        let serve =
-            axum::serve(listener, app).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let serving = tokio::spawn(serve(listener, app, stopping.clone()));
         info!(%address, "web server ready");
-        Ok(Self { address, hub, stopping, serving: tokio::spawn(serve.into_future()), backplane })
+        Ok(Self { address, hub, stopping, serving, backplane })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
