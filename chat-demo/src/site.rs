@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::Router;
+use axum::{Router, middleware::map_response};
 use backplane::Backplane;
 use signalr::Hub;
 use tokio::{net::TcpListener, task::JoinHandle, time};
@@ -29,10 +29,7 @@ impl Site {
     pub(crate) fn start(listener: TcpListener, backplane: Backplane) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let hub = hub::chat(backplane.clone());
-        let app = Router::new()
-            .merge(page::router())
-            .merge(status::router(address.to_string(), backplane.clone()));
-        let app = hub.mount(app, "/chatHub");
+        let app = app(address, &hub, &backplane);
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, app, stopping.clone()));
         info!(%address, "web server ready");
@@ -55,5 +52,38 @@ impl Site {
     }
 }
 
+/// Returns the routes of a web server. All responses carry the headers that protect browsers.
+fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
+    let app = Router::new()
+        .merge(page::router())
+        .merge(status::router(address.to_string(), backplane.clone()));
+    hub.mount(app, "/chatHub").layer(map_response(page::protect))
+}
+
 /// How long a shutdown waits for browsers that are slow to read an answer.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use broker::Broker;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_response_is_protected_and_keeps_its_own_caching() {
+        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+        let app = app(([127, 0, 0, 1], 1).into(), &hub::chat(backplane.clone()), &backplane);
+        for (request, caching) in [
+            (Request::get("/"), "no-cache"),
+            (Request::get("/nowhere"), "no-cache"),
+            (Request::get("/status"), "no-store"),
+            (Request::post("/chatHub/negotiate"), "no-store"),
+        ] {
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+            assert_eq!(response.headers()["cache-control"], caching);
+        }
+    }
+}
