@@ -1,4 +1,7 @@
-//! Who calls a hub method, and what a method may do for it.
+//! The caller of a hub method.
+//!
+//! A method reads the caller's ids, invokes methods of clients, changes the caller's groups, or
+//! ends its connection. All of it goes through the backplane, so it works across servers.
 
 use std::sync::Arc;
 
@@ -20,7 +23,8 @@ use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disco
 /// let hub = Hub::new(backplane.clone()).method("Greet", |caller: Caller, ()| async move {
 ///     Ok(format!("hello {}", caller.connection_id()))
 /// });
-/// # let greeting = TestServer::serve(hub, backplane).connect().await.call("Greet", json!([])).await;
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # let greeting = client.call("Greet", json!([])).await;
 /// # assert!(greeting["result"].as_str().unwrap().starts_with("hello "));
 /// # Ok(()) }
 /// ```
@@ -42,7 +46,7 @@ impl Caller {
         Self { connection_id, user, backplane, close_handle }
     }
 
-    /// Returns the connection's public id.
+    /// Returns the id of the connection, which other clients may see.
     ///
     /// # Examples
     ///
@@ -65,7 +69,7 @@ impl Caller {
         &self.connection_id
     }
 
-    /// Returns who the hub's [`user_id`](crate::Hub::user_id) says it is.
+    /// Returns the user that the hub's [`user_id`](crate::Hub::user_id) gave the connection.
     ///
     /// # Examples
     ///
@@ -89,7 +93,7 @@ impl Caller {
         self.user.as_deref()
     }
 
-    /// Returns whom a method may invoke something on.
+    /// Returns the clients of the hub, from the caller's point of view.
     ///
     /// # Examples
     ///
@@ -100,10 +104,11 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("Echo", |caller: Caller, (text,): (String,)| async move {
-    ///     caller.clients().caller().invoke("echo", (text,)).await?;
-    ///     Ok(())
-    /// });
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Echo", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().caller().invoke("echo", (text,)).await?;
+    ///         Ok(())
+    ///     });
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # client.send(r#"{"type":1,"target":"Echo","arguments":["hi"]}"#).await;
     /// # assert_eq!(client.receive().await["target"], "echo");
@@ -114,7 +119,7 @@ impl Caller {
         CallerClients::new(self.backplane.clone(), Arc::clone(&self.connection_id))
     }
 
-    /// Returns the groups, for this connection to join and leave.
+    /// Returns the groups that the connection can join and leave.
     ///
     /// # Examples
     ///
@@ -125,10 +130,11 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("Join", |caller: Caller, (room,): (String,)| async move {
-    ///     caller.groups().add(&room).await?;
-    ///     Ok(())
-    /// });
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Join", |caller: Caller, (room,): (String,)| async move {
+    ///         caller.groups().add(&room).await?;
+    ///         Ok(())
+    ///     });
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # assert_eq!(client.call("Join", json!(["lobby"])).await, json!({"result": null}));
     /// # Ok(()) }
@@ -138,7 +144,7 @@ impl Caller {
         Groups { caller: self }
     }
 
-    /// Ends the connection once the running method has returned; its client does not come back by itself.
+    /// Ends the connection after the running method. Clients do not reconnect by themselves.
     ///
     /// # Examples
     ///
@@ -163,7 +169,7 @@ impl Caller {
     }
 }
 
-/// The groups, for one connection to join and leave.
+/// Adds one connection to groups and removes it.
 ///
 /// # Examples
 ///
@@ -193,11 +199,11 @@ pub struct Groups<'a> {
 }
 
 impl Groups<'_> {
-    /// Adds the connection to a group; what is sent to the group from then on reaches it.
+    /// Adds the connection to a group. It receives each later invocation for the group.
     ///
     /// # Errors
     ///
-    /// When the connection has ended or the backplane cannot do it.
+    /// Returns an error if the connection has ended or the backplane does not confirm the change.
     ///
     /// # Examples
     ///
@@ -227,7 +233,7 @@ impl Groups<'_> {
     ///
     /// # Errors
     ///
-    /// When the connection has ended or the backplane cannot do it.
+    /// Returns an error if the connection has ended or the backplane does not confirm the change.
     ///
     /// # Examples
     ///
@@ -238,10 +244,11 @@ impl Groups<'_> {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("Leave", |caller: Caller, (room,): (String,)| async move {
-    ///     caller.groups().remove(&room).await?;
-    ///     Ok(())
-    /// });
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Leave", |caller: Caller, (room,): (String,)| async move {
+    ///         caller.groups().remove(&room).await?;
+    ///         Ok(())
+    ///     });
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # assert_eq!(client.call("Leave", json!(["lobby"])).await, json!({"result": null}));
     /// # Ok(()) }

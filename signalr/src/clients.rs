@@ -1,7 +1,7 @@
-//! Whom an invocation is for.
+//! Selects the clients that receive an invocation.
 //!
-//! Everything goes through the backplane, so that it reaches clients of all servers, and so that all of
-//! them see one order.
+//! Each invocation goes through the backplane. It reaches the clients of all servers, and all of
+//! them receive invocations in the same order.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -46,7 +46,7 @@ impl Clients {
         Self { backplane }
     }
 
-    /// Everyone.
+    /// Returns all clients.
     ///
     /// # Examples
     ///
@@ -65,7 +65,7 @@ impl Clients {
         self.recipients(Target::all())
     }
 
-    /// Everyone but these connections.
+    /// Returns all clients except these connections.
     ///
     /// # Examples
     ///
@@ -88,7 +88,7 @@ impl Clients {
         self.recipients(Target::all().except(ids))
     }
 
-    /// The connections that have joined a group.
+    /// Returns all connections in a group.
     ///
     /// # Examples
     ///
@@ -111,7 +111,7 @@ impl Clients {
         self.recipients(Target::group(group))
     }
 
-    /// The connections that have joined a group, but for some.
+    /// Returns all connections in a group except these.
     ///
     /// # Examples
     ///
@@ -139,7 +139,7 @@ impl Clients {
         self.recipients(Target::group(group).except(ids))
     }
 
-    /// All connections of a user.
+    /// Returns all connections of a user.
     ///
     /// # Examples
     ///
@@ -158,7 +158,7 @@ impl Clients {
         self.recipients(Target::user(user))
     }
 
-    /// One connection, on whichever server it is.
+    /// Returns one connection, on any server.
     ///
     /// # Examples
     ///
@@ -186,7 +186,7 @@ impl Clients {
     }
 }
 
-/// The clients of a hub as its caller sees them; all of [`Clients`], and those that "I" and "they" mean.
+/// The clients of a hub from the caller's point of view: [`Clients`], the caller and the others.
 ///
 /// # Examples
 ///
@@ -223,7 +223,7 @@ impl CallerClients {
         Self { clients: Clients::new(backplane), connection_id }
     }
 
-    /// The caller itself.
+    /// Returns the caller.
     ///
     /// # Examples
     ///
@@ -251,7 +251,7 @@ impl CallerClients {
         self.connection(&*self.connection_id)
     }
 
-    /// Everyone but the caller.
+    /// Returns all clients except the caller.
     ///
     /// # Examples
     ///
@@ -279,7 +279,7 @@ impl CallerClients {
         self.all_except([&*self.connection_id])
     }
 
-    /// A group without the caller.
+    /// Returns all connections in a group except the caller.
     ///
     /// # Examples
     ///
@@ -316,7 +316,7 @@ impl Deref for CallerClients {
     }
 }
 
-/// Those whom one invocation is for.
+/// The clients that receive one invocation.
 ///
 /// # Examples
 ///
@@ -343,12 +343,14 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Invokes a method of the clients with a tuple or `Vec` of arguments, `()` for none, and waits for no
-    /// answer.
+    /// Invokes a method of the clients. The arguments are a tuple or a `Vec`, or `()` for none.
+    ///
+    /// Returns after the backplane has accepted the invocation. Clients send no result.
     ///
     /// # Errors
     ///
-    /// When the arguments are no JSON array, or the backplane could not take the invocation.
+    /// Returns an error if the arguments do not serialize to a JSON array, or if the backplane does
+    /// not accept the invocation.
     ///
     /// # Examples
     ///
@@ -374,7 +376,7 @@ impl Recipients {
     }
 }
 
-/// Why an invocation was not sent.
+/// The reason why an invocation was not sent.
 ///
 /// # Examples
 ///
@@ -395,10 +397,10 @@ impl Recipients {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {
-    /// Its arguments are no JSON array.
+    /// The arguments do not serialize to a JSON array.
     #[error(transparent)]
     Arguments(#[from] InvocationError),
-    /// The backplane did not take it.
+    /// The backplane did not accept the invocation.
     #[error(transparent)]
     Send(#[from] SendError),
 }

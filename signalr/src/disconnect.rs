@@ -1,7 +1,8 @@
-//! Why a connection ended, and what its client is told about it.
+//! The reason for the end of a connection, and the Close message for it.
 //!
-//! A Close message that allows a reconnect makes clients with automatic reconnect come back; one without
-//! ends them for good. So the flag is set where nobody is at fault, and only there.
+//! Clients with automatic reconnect come back if the Close message allows it. As with a real hub,
+//! the application's own decisions (abort, refusal) forbid it; a shutdown, a timeout or a protocol
+//! error allows it.
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::{
     protocol::{ProtocolError, json},
 };
 
-/// Why a connection ended.
+/// The reason for the end of a connection.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Disconnect {
     #[error("the client closed")]
@@ -40,9 +41,9 @@ pub(crate) enum Disconnect {
 }
 
 impl Disconnect {
-    /// The last hub message to the client, if it still listens and has not closed itself.
+    /// Returns the last hub message to the client, or `None` if the transport cannot carry it.
     ///
-    /// Only a client with details reads the cause, as with a real hub.
+    /// The message includes the cause of an error if `detailed` is set.
     pub(crate) fn close_message(&self, detailed: bool) -> Option<Bytes> {
         let failed = |details: &str, allow_reconnect| {
             let text = match detailed {
@@ -66,7 +67,7 @@ impl Disconnect {
         }
     }
 
-    /// Returns the violation that the transport's end names.
+    /// Returns the error that the close of the transport names.
     pub(crate) fn transport_error(&self) -> Option<TransportError> {
         match self {
             Self::Transport(error) => Some(*error),
@@ -74,7 +75,7 @@ impl Disconnect {
         }
     }
 
-    /// Whether there is still someone to close the transport with.
+    /// Returns whether the client can still receive a close.
     pub(crate) fn is_reachable(&self) -> bool {
         !matches!(self, Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection)
     }

@@ -1,7 +1,7 @@
-//! From a client's message to the application's method and back to an answer.
+//! Runs the application's methods and hooks for the messages of a client.
 //!
-//! What a method fails with stays here: clients are told that it failed, and the cause only when the
-//! method wants them to know or details are switched on. The texts are those of ASP.NET Core.
+//! A client learns that a method failed. It learns the cause only if the method returned a
+//! `HubError::new`, or if detailed errors are on. The texts are ASP.NET Core's.
 
 use std::panic::AssertUnwindSafe;
 
@@ -19,11 +19,11 @@ use crate::{
     protocol::json::{self, Call, ClientMessage},
 };
 
-/// Does what a message asks for and returns the answer, if it has one.
+/// Handles one message and returns the reply, if there is one.
 ///
 /// # Errors
 ///
-/// When the message ends the connection.
+/// Returns an error if the message ends the connection.
 pub(crate) async fn message(
     hub: &Hub,
     caller: &Caller,
@@ -50,7 +50,7 @@ pub(crate) async fn message(
 ///
 /// # Errors
 ///
-/// When the application refuses the connection: what a client with details may read.
+/// Returns the cause, for clients with details, if the application refuses the connection.
 pub(crate) async fn connected(hub: &Hub, caller: Caller) -> Result<(), String> {
     let Some(hook) = hub.on_connected_hook() else { return Ok(()) };
     let refused = match AssertUnwindSafe(async { hook(caller).await }).catch_unwind().await {
@@ -76,7 +76,7 @@ async fn invoke(hub: &Hub, caller: &Caller, call: &Call<'_>) -> Result<Box<RawVa
         return Err(Failure::UnexpectedStreams(call.stream_count));
     }
     let run = async { method(caller.clone(), call.arguments)?.await.map_err(Failure::Hub) };
-    // A panic is one failed invocation: the connection, and its on_disconnected, go on.
+    // A panic fails one invocation only. The connection goes on, so `on_disconnected` still runs.
     AssertUnwindSafe(run).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
@@ -94,7 +94,7 @@ fn answer(hub: &Hub, call: &Call<'_>, outcome: Result<&RawValue, &Failure>) -> O
     })
 }
 
-/// Why an invocation gave no result.
+/// The reason why an invocation has no result.
 #[derive(Debug)]
 enum Failure {
     UnknownMethod,
@@ -106,7 +106,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// What the client is told.
+    /// Returns the error text for the client.
     fn text(&self, target: &str, detailed: bool) -> String {
         let not_invoked = format!("Failed to invoke '{target}' due to an error on the server.");
         let failed = format!("An unexpected error occurred invoking '{target}' on the server.");

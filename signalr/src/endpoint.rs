@@ -1,7 +1,6 @@
-//! Requests on `<hub>` itself: a transport for a connection.
+//! Serves `<hub>` itself: opens the transport of a connection.
 //!
-//! WebSockets is the only transport, so that all other requests are refused, with the words that
-//! ASP.NET Core has for them.
+//! WebSockets is the only transport. All other requests are refused with ASP.NET Core's texts.
 
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use crate::{
     transport::websocket,
 };
 
-/// Answers any request on `<hub>`.
+/// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     if !origin::is_allowed(&parts, &hub.options().origins) {
@@ -38,7 +37,7 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     refuse(&hub, &parts, token.as_deref())
 }
 
-/// Opens a WebSocket for a negotiated connection, or for a new one when the client skips negotiation.
+/// Opens a WebSocket for a negotiated connection, or for a new one if the client skips negotiation.
 fn accept(
     hub: Arc<Hub>,
     parts: &Parts,
@@ -64,7 +63,7 @@ fn accept(
     })
 }
 
-/// Says why a request that is no WebSocket does not work.
+/// Refuses a request that is not a WebSocket.
 fn refuse(hub: &Hub, parts: &Parts, token: Option<&str>) -> Response {
     if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "the hub expects GET, POST or DELETE");

@@ -1,14 +1,16 @@
-//! What a hub method may fail with.
+//! The error of a hub method.
+//!
+//! By default the client does not see the cause of an error, since it may describe the inside of
+//! the server.
 
 use std::{any, error::Error, fmt};
 
-/// Why a hub method, or `on_connected`, failed.
+/// The error of a hub method or of `on_connected`.
 ///
-/// Made with [`HubError::new`], its message is for the client to read. Made from any other error by `?`,
-/// the client learns only that something failed, and the server's log has the cause: errors speak of the
-/// inside of the server, which is nobody else's business.
+/// The client reads the message of an error from [`HubError::new`]. The `?` operator converts any
+/// other error: the client then learns that the method failed, and the server logs the cause.
 ///
-/// It is no [`Error`] itself, since it could not then be made from all others.
+/// `HubError` does not implement [`Error`], which would rule out the conversion from all errors.
 ///
 /// # Examples
 ///
@@ -17,9 +19,9 @@ use std::{any, error::Error, fmt};
 ///
 /// fn parse(room: &str) -> Result<u32, HubError> {
 ///     if room.is_empty() {
-///         return Err(HubError::new("a room has a number")); // the client reads this
+///         return Err(HubError::new("a room has a number")); // the client reads this text
 ///     }
-///     Ok(room.parse()?) // the client does not read that
+///     Ok(room.parse()?) // the client does not read the cause
 /// }
 /// assert_eq!(parse("").unwrap_err().message(), Some("a room has a number"));
 /// assert_eq!(parse("x").unwrap_err().message(), None);
@@ -32,7 +34,7 @@ enum Cause {
 }
 
 impl HubError {
-    /// Makes an error whose message the client may read.
+    /// Creates an error with a message for the client.
     ///
     /// # Examples
     ///
@@ -48,7 +50,7 @@ impl HubError {
         Self(Cause::Told(message.into()))
     }
 
-    /// Returns the message for the client, or `None` when the cause is not for its eyes.
+    /// Returns the message for the client, or `None` if the client does not see the cause.
     ///
     /// # Examples
     ///
@@ -69,7 +71,7 @@ impl HubError {
         }
     }
 
-    /// The whole truth, in the form that clients with details read.
+    /// Returns the error with all its causes, in the form that clients with details read.
     pub(crate) fn details(&self) -> String {
         match &self.0 {
             Cause::Told(message) => format!("HubException: {message}"),

@@ -1,7 +1,7 @@
-//! The application's side of the crate: its methods, and the router that serves them.
+//! The hub: the methods and hooks of the application, with the state that its connections share.
 //!
-//! A hub is cheap to clone; clones serve the same connections. Methods are looked up without regard to
-//! case, since clients of other languages write them as they like.
+//! All clones of a hub share this state. The look-up of a method ignores case, since clients in
+//! other languages follow other conventions.
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     options::Options,
 };
 
-/// The methods that clients call, on one backplane.
+/// The methods that clients call, on one backplane. Clones serve the same connections.
 ///
 /// # Examples
 ///
@@ -49,7 +49,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Hub {
     backplane: Backplane,
-    /// By their names in lower case.
+    /// By name in lower case.
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
     on_disconnected: Option<OnDisconnected>,
@@ -61,7 +61,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Makes a hub without methods.
+    /// Creates a hub without methods.
     ///
     /// # Examples
     ///
@@ -91,13 +91,14 @@ impl Hub {
         }
     }
 
-    /// Adds a method. What it returns is the result that `invoke` gives at the client.
+    /// Adds a method. Its return value is the result of `invoke` at the client.
     ///
-    /// A connection's methods run one at a time, in the order of its calls, and to their end.
+    /// The methods of one connection run one at a time, in the order of the calls. A running method
+    /// is never cancelled.
     ///
     /// # Panics
     ///
-    /// When the hub has a method of this name already; case does not count.
+    /// Panics if the hub already has a method with this name, ignoring case.
     ///
     /// # Examples
     ///
@@ -135,7 +136,8 @@ impl Hub {
         self
     }
 
-    /// Runs something for each new connection, before its first method. An error refuses the connection.
+    /// Sets the hook that runs for each new connection, before its first method. An error refuses
+    /// the connection.
     ///
     /// # Examples
     ///
@@ -165,7 +167,7 @@ impl Hub {
         self
     }
 
-    /// Runs something after each connection that was not refused, whatever ended it.
+    /// Sets the hook that runs after each connection, except a refused one.
     ///
     /// # Examples
     ///
@@ -198,7 +200,10 @@ impl Hub {
         self
     }
 
-    /// Says who a client is, from the request that opens its transport. Without it, clients have no user.
+    /// Sets the function that finds the user of a connection in the request that opens its
+    /// transport.
+    ///
+    /// Without it, connections have no user.
     ///
     /// # Examples
     ///
@@ -258,7 +263,7 @@ impl Hub {
         self
     }
 
-    /// Returns whom code outside of the methods may invoke something on.
+    /// Returns the clients of the hub, for code outside of its methods.
     ///
     /// # Examples
     ///
@@ -279,13 +284,15 @@ impl Hub {
         Clients::new(self.backplane.clone())
     }
 
-    /// Sends all clients away, to come back to another server, and waits until they have gone.
+    /// Closes all connections and waits until they have ended. Clients may reconnect to another
+    /// server.
     ///
-    /// It takes no longer than a stuck write and a silent client may. New connections are closed at once.
+    /// New connections are closed at once. The wait is at most [`Options::write_timeout`] plus
+    /// [`Options::close_timeout`].
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the clients are still sent away, and nobody waits for them.
+    /// If the future is dropped, the connections still close, without a wait.
     ///
     /// # Examples
     ///
@@ -350,7 +357,7 @@ impl Hub {
 }
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// Binds the arguments at once, and returns the method's run.
+/// Binds the arguments and returns the running method.
 pub(crate) type Method = Arc<
     dyn Fn(Caller, &RawValue) -> Result<Running<Result<Box<RawValue>, HubError>>, BindError>
         + Send

@@ -1,4 +1,4 @@
-//! The paths of a hub: the hub itself and its negotiation.
+//! Routes requests to a hub and to its negotiation.
 
 use std::sync::Arc;
 
@@ -15,13 +15,12 @@ use crate::{endpoint, hub::Hub, negotiate, origin};
 impl Hub {
     /// Returns a router that serves the hub at `path`, which begins with `/`.
     ///
-    /// Requests must spell the path alike. [`mount`](Self::mount) ignores case.
-    ///
-    /// Add methods first: they belong to the router from then on.
+    /// A request must spell the path in the same case; [`mount`](Self::mount) ignores case. The
+    /// router lacks methods that are added to the hub later.
     ///
     /// # Panics
     ///
-    /// When axum refuses the path.
+    /// Panics if axum refuses the path.
     ///
     /// # Examples
     ///
@@ -50,15 +49,15 @@ impl Hub {
             .with_state(Arc::new(self.clone()))
     }
 
-    /// Adds the hub to an app at `path`, which begins with `/`. As in ASP.NET Core, case and a slash at
-    /// the end of a request's path are ignored.
+    /// Returns an app with the hub at `path`, which begins with `/`.
     ///
-    /// Add methods first: they belong to the app from then on. All other paths stay the app's, and
-    /// so does its fallback.
+    /// As in ASP.NET Core, the hub ignores the case of a request's path and a slash at its end. All
+    /// other requests go to `app` and its fallback. The result lacks methods that are added to the
+    /// hub later.
     ///
     /// # Panics
     ///
-    /// When axum refuses the path.
+    /// Panics if axum refuses the path.
     ///
     /// # Examples
     ///
@@ -99,7 +98,7 @@ fn paths(hub: &str) -> [String; 2] {
     [if hub.is_empty() { "/" } else { hub }.to_owned(), format!("{hub}/negotiate")]
 }
 
-/// Whether a path is another spelling of the hub's own one.
+/// Returns whether two paths differ in case and in a slash at the end only.
 fn is_spelling(path: &str, own: &str) -> bool {
     let without_slash = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
     without_slash(path).eq_ignore_ascii_case(&without_slash(own))

@@ -1,10 +1,10 @@
-//! One client from its handshake to its last word.
+//! One client, from its handshake to its Close message.
 //!
-//! Two loops run side by side: one reads and runs the application's methods, one at a time and in order;
-//! the other writes answers, what the backplane brings, and pings. A method that takes its time therefore
-//! stops the reading of its own client and nothing else.
+//! Two loops run concurrently. The reader runs the application's methods one at a time, in the
+//! order of the calls. The writer sends results, messages of the backplane, and pings. A slow
+//! method therefore delays only the reads of its own client.
 //!
-//! A method that has begun is never cancelled: a connection that ends waits for it.
+//! A running method is never cancelled. A connection that ends waits for it.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     transport::{Incoming, Outgoing},
 };
 
-/// Who is at the other end.
+/// The ids of a connection and of its user.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) connection_id: Arc<str>,
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// Waits for the client's handshake request and checks it.
+/// Waits for the handshake request and checks it.
 async fn handshake(
     hub: &Hub,
     frames: &mut Frames,
@@ -75,7 +75,8 @@ async fn handshake(
         () = hub.stopping().cancelled() => Err(HandshakeError::TimedOut.into()),
         request = time::timeout(hub.options().handshake_timeout, request) => {
             let request = request.map_err(|_| HandshakeError::TimedOut)?;
-            // No Close message stands before the handshake's answer: the client could not read it.
+            // An error before the handshake is a reply to it. The client cannot read a Close
+            // message yet.
             let request = request.map_err(|disconnect| match disconnect {
                 Disconnect::Protocol(_) => HandshakeError::Unreadable.into(),
                 other => other,
@@ -85,7 +86,7 @@ async fn handshake(
     }
 }
 
-/// Runs both loops until the connection ends, and says why it did.
+/// Runs both loops until the connection ends, and returns the reason.
 async fn converse(
     hub: &Hub,
     peer: Peer,
@@ -94,7 +95,7 @@ async fn converse(
     outgoing: &mut impl Outgoing,
 ) -> Disconnect {
     let Peer { connection_id, user } = peer;
-    // Attached before the client knows it is connected: it misses nothing that is sent from then on.
+    // Attached before the handshake reply: a connected client misses no message.
     let connection = hub.backplane().attach(&connection_id, user.as_deref());
     let close_handle = Arc::new(CloseHandle::new(hub.stopping()));
     let caller =
@@ -118,7 +119,7 @@ async fn converse(
     disconnect
 }
 
-/// Says the last word, ends the transport and waits for the client to do the same.
+/// Sends the Close message, closes the transport and waits until the client has closed it.
 async fn send_close(
     options: &Options,
     disconnect: &Disconnect,
@@ -134,7 +135,7 @@ async fn send_close(
     }
 }
 
-/// The loop that reads and runs methods.
+/// The loop that reads messages and runs methods.
 struct Reader<'a, I> {
     hub: &'a Hub,
     caller: Caller,
@@ -164,7 +165,7 @@ impl<I: Incoming> Reader<'_, I> {
                 let message = ClientMessage::parse(&message)?;
                 has_pinged |= matches!(message, ClientMessage::Ping);
                 if let Some(answer) = dispatch::message(self.hub, &self.caller, message).await? {
-                    // Fails when the writer has gone, which has called for the end.
+                    // Fails if the writer has ended. It has closed the connection then.
                     let _ = self.answers.send(answer).await;
                 }
             }
@@ -173,8 +174,10 @@ impl<I: Incoming> Reader<'_, I> {
         }
     }
 
-    /// Waits for more bytes. The client's time starts with its first ping, since some clients send
-    /// none. It stands still while a method runs, as nothing is read then.
+    /// Waits for more bytes, at most for the client timeout.
+    ///
+    /// The timeout applies after the first ping, since some clients send none. It does not run
+    /// during a method, since the reader reads nothing then.
     async fn more(&mut self, has_pinged: bool) -> Result<Bytes, Disconnect> {
         let timeout = self.hub.options().client_timeout;
         select! {
@@ -186,7 +189,7 @@ impl<I: Incoming> Reader<'_, I> {
     }
 }
 
-/// The loop that writes.
+/// The loop that writes messages.
 struct Writer<'a, O> {
     options: &'a Options,
     connection: backplane::Connection,
@@ -195,9 +198,9 @@ struct Writer<'a, O> {
 }
 
 impl<O: Outgoing> Writer<'_, O> {
-    /// Writes until the reader has gone and its last answer is written.
+    /// Writes until the reader has ended and its last result is written.
     ///
-    /// The reply to the handshake comes first: clients refuse any other message before it.
+    /// The handshake reply comes first, since clients refuse any other message before it.
     async fn run(&mut self) -> Result<(), Disconnect> {
         let mut next = handshake::ACCEPTED;
         loop {
@@ -216,7 +219,7 @@ impl<O: Outgoing> Writer<'_, O> {
         }
     }
 
-    /// Writes one message and what else is ready with a single flush.
+    /// Writes one message and all other ready messages, with one flush.
     async fn write(&mut self, first: Bytes) -> Result<(), Disconnect> {
         self.outgoing.queue(first).await?;
         for _ in 1..BATCH_MAX {
@@ -235,7 +238,7 @@ impl<O: Outgoing> Writer<'_, O> {
     }
 }
 
-/// Methods run one at a time, so that answers hardly queue up.
+/// Maximum number of queued results. Methods run one at a time, so the queue is short.
 const ANSWERS_MAX: usize = 4;
-/// How many messages one flush carries at most, so that the write's time limit stays fair.
+/// Maximum number of messages for one flush, since all of them share one write timeout.
 const BATCH_MAX: usize = 64;

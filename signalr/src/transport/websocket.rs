@@ -1,7 +1,7 @@
 //! Hub messages over a WebSocket.
 //!
-//! Incoming opcodes are not looked at, as clients send the handshake as text whatever follows. Outgoing
-//! frames are text and hold whole hub messages, which the JavaScript client insists on.
+//! Incoming opcodes are ignored, since clients send the handshake as text with every protocol.
+//! Outgoing frames are text and hold whole hub messages, as the JavaScript client requires.
 
 use std::future;
 
@@ -20,9 +20,9 @@ use crate::{
     protocol::ProtocolError,
 };
 
-/// Sets the buffers and limits of a WebSocket about to open.
+/// Sets the buffers and limits of a new WebSocket.
 pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
-    // One frame may hold what a client queued up; its single messages have a limit of their own.
+    // A frame may hold several messages that a client has queued. Each message has its own limit.
     let frame_bytes_max = options.message_bytes_max.saturating_add(QUEUED_BYTES_MAX);
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -31,25 +31,25 @@ pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSock
         .max_message_size(frame_bytes_max)
 }
 
-/// Makes the two halves of an open WebSocket.
+/// Returns the two halves of an open WebSocket.
 pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
     let (sink, stream) = socket.split();
     let reader = Reader { stream, is_readable: true, message_bytes_max: options.message_bytes_max };
     (reader, Writer { sink })
 }
 
-/// The half that brings what the client sends.
+/// The half that receives from the client.
 pub(crate) struct Reader {
     stream: SplitStream<WebSocket>,
-    /// Not after a frame over the limit: what follows in the stream is its content.
+    /// False after an invalid frame or a frame over the limit: its content follows in the stream.
     is_readable: bool,
     message_bytes_max: usize,
 }
 
 impl Incoming for Reader {
     async fn read(&mut self) -> Result<Bytes, Disconnect> {
-        // Neither bytes nor an end: to hang up on unread bytes would take back from the network what was
-        // written last, and that tells the client what was wrong.
+        // Returns nothing until the close timeout. A close with unread bytes makes the network drop
+        // the Close message, which names the error.
         if !self.is_readable {
             future::pending().await
         }
@@ -59,7 +59,7 @@ impl Incoming for Reader {
                     return Ok(message.into_data());
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                // Whatever its code: browsers close without one, and that is normal.
+                // With any code, since browsers close without one.
                 Some(Ok(Message::Close(_))) => return Err(Disconnect::TransportClosed),
                 Some(Err(error)) => return Err(self.disconnect(error)),
                 None => return Err(Disconnect::Lost("no close frame".to_owned())),
@@ -86,7 +86,7 @@ impl Reader {
     }
 }
 
-/// The half that takes what the client shall read.
+/// The half that sends to the client.
 pub(crate) struct Writer {
     sink: SplitSink<WebSocket, Message>,
 }
@@ -116,14 +116,14 @@ impl Outgoing for Writer {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err calls")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature for map_err")]
 fn lost(error: axum::Error) -> Disconnect {
     Disconnect::Lost(error.to_string())
 }
 
-/// What an idle connection costs; a larger frame makes it grow while it arrives.
+/// Read buffer of an idle connection. It grows while a larger frame arrives.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// What is gathered before a write that nobody flushed.
+/// Bytes that are gathered before a write without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// How much the .NET client gathers into one frame while another is under way.
+/// Maximum bytes that the .NET client gathers into one frame while it sends another.
 const QUEUED_BYTES_MAX: usize = 64 * 1024;

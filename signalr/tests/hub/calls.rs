@@ -18,7 +18,7 @@ async fn a_call_is_answered_with_the_methods_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn methods_are_found_whatever_their_case() {
+async fn the_look_up_of_a_method_ignores_case() {
     let mut client = TestServer::start(methods).connect().await;
     for name in ["add", "ADD", "aDd"] {
         assert_eq!(client.call(name, json!([1, 2])).await, json!({"result": 3}));
@@ -27,7 +27,7 @@ async fn methods_are_found_whatever_their_case() {
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "the hub has a method \"add\" already")]
-async fn two_methods_of_one_name_are_a_mistake() {
+async fn two_methods_with_one_name_panic() {
     TestServer::start(|hub| methods(hub).method("add", |_, ()| async { Ok(()) }));
 }
 
@@ -40,7 +40,7 @@ async fn a_call_without_id_is_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn frames_mean_nothing() {
+async fn messages_may_span_frames_and_share_them() {
     let mut client = TestServer::start(methods).connect().await;
     let calls = "{\"type\":1,\"invocationId\":\"a\",\"target\":\"Add\",\"arguments\":[1,2]}\u{1e}\
                  {\"type\":1,\"invocationId\":\"b\",\"target\":\"Add\",\"arguments\":[3,4]}\u{1e}";
@@ -52,7 +52,7 @@ async fn frames_mean_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_have_the_words_of_asp_net_core() {
+async fn errors_have_the_texts_of_asp_net_core() {
     let mut client = TestServer::start(methods).connect().await;
     for (method, arguments, error) in [
         (
@@ -86,7 +86,7 @@ async fn errors_have_the_words_of_asp_net_core() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_are_told_where_they_are_switched_on() {
+async fn errors_name_their_cause_if_details_are_on() {
     let server = TestServer::with_options(|options| options.detailed_errors = true, methods);
     let mut client = server.connect().await;
     for (method, arguments, error) in [
@@ -108,7 +108,7 @@ async fn details_are_told_where_they_are_switched_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_refused_in_words() {
+async fn streams_are_refused_with_an_error() {
     let mut client = TestServer::start(methods).connect().await;
     for (call, error) in [
         (
@@ -185,7 +185,7 @@ fn panic_on_purpose() {
     assert!(std::hint::black_box(false), "on purpose");
 }
 
-/// An argument whose `Deserialize` panics.
+/// An argument with a `Deserialize` that panics.
 struct Unreadable;
 
 impl<'de> Deserialize<'de> for Unreadable {

@@ -1,4 +1,4 @@
-//! How connections are kept, and how they end.
+//! Pings, timeouts and the end of a connection.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tokio_tungstenite::tungstenite::{
 use crate::server::{TestServer, duration};
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_is_sent_when_nothing_else_was_for_15_seconds() {
+async fn a_ping_follows_15_seconds_without_another_message() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
     let (waited, ping) = duration(client.receive()).await;
     assert_eq!((waited.as_secs(), ping), (15, json!({"type": 6})));
 
-    time::sleep(Duration::from_secs(10)).await; // tokio's clock: no time passes
+    time::sleep(Duration::from_secs(10)).await; // on the paused clock
     server.hub.clients().all().invoke("news", ()).await.unwrap();
     assert_eq!(client.receive().await["target"], "news");
     let (waited, ping) = duration(client.receive()).await;
@@ -28,7 +28,7 @@ async fn a_ping_is_sent_when_nothing_else_was_for_15_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_falls_silent_is_closed_after_30_seconds_and_may_come_back() {
+async fn a_silent_client_is_closed_after_30_seconds_and_may_reconnect() {
     let mut client = TestServer::start(|hub| hub).connect().await;
     client.send(json!({"type": 6})).await;
     let (waited, close) = duration(client.receive_past_pings()).await;
@@ -65,14 +65,14 @@ async fn a_client_that_never_pings_stays_connected() {
     client.call("Unknown", json!([])).await;
     let clients = server.hub.clients();
     tokio::spawn(async move {
-        time::sleep(Duration::from_secs(100)).await; // tokio's clock: no time passes
+        time::sleep(Duration::from_secs(100)).await; // on the paused clock
         clients.all().invoke("news", ()).await
     });
     assert_eq!(client.receive_past_pings().await["target"], "news");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clients_time_stands_still_while_its_method_runs() {
+async fn the_client_timeout_does_not_run_during_a_method() {
     let server = TestServer::start(|hub| {
         hub.method("Slow", |_, ()| async {
             time::sleep(Duration::from_secs(100)).await;
@@ -85,19 +85,19 @@ async fn a_clients_time_stands_still_while_its_method_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clients_goodbye_ends_it() {
+async fn a_close_of_the_client_ends_its_connection() {
     let (server, mut news) = watched();
-    for goodbye in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
+    for close in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
         let mut client = server.connect().await;
         assert_eq!(news.recv().await, Some("connected"));
-        client.send_frame(goodbye).await;
+        client.send_frame(close).await;
         client.wait_for_end().await;
         assert_eq!(news.recv().await, Some("disconnected"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
+async fn a_lost_client_leaves_no_connection_and_no_token() {
     let (server, mut news) = watched();
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
@@ -141,7 +141,6 @@ async fn an_invalid_frame_is_closed_with_its_code() {
     let server = TestServer::start(|hub| hub);
     for (first_byte, payload, code) in [(0x81 | 0x40, b'x', 1002), (0x81, 0xff, 1007)] {
         let mut client = server.connect().await;
-        // One byte of payload behind a mask of zeros.
         client.send_bytes(&[first_byte, 0x80 | 1, 0, 0, 0, 0, payload]).await;
         assert_eq!(client.receive_close().await, code);
     }
@@ -188,13 +187,13 @@ async fn check_invalid(message: &str, error: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_word_on_an_unreadable_frame_is_not_cut_off() {
+async fn the_close_message_for_an_unreadable_frame_arrives() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
     client.handshake().await;
     client.send("x".repeat(1024 * 1024)).await;
     assert_eq!(client.receive().await["type"], 7);
-    // A network forgets what it has not delivered when one hangs up with bytes unread.
+    // An earlier close, with bytes unread, could drop the Close message on its way.
     let (held, ()) = duration(client.wait_for_end()).await;
     assert_eq!(held.as_secs(), 5);
 }
@@ -231,7 +230,7 @@ async fn a_shutdown_lets_a_running_method_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aborted_client_may_not_come_back() {
+async fn an_aborted_client_may_not_reconnect() {
     let server = TestServer::start(|hub| {
         hub.method("Abort", |caller, ()| async move {
             caller.abort();
@@ -245,7 +244,7 @@ async fn an_aborted_client_may_not_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_aborted_through_the_backplane_may_not_come_back() {
+async fn a_client_aborted_through_the_backplane_may_not_reconnect() {
     let (server, _news) = watched();
     let mut client = server.connect().await;
     let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
@@ -282,17 +281,17 @@ async fn a_client_that_does_not_read_is_closed_and_others_are_not() {
     assert_eq!(reader.receive_past_pings().await["target"], "more");
 }
 
-/// A server that says when a client has come and gone.
+/// Starts a server that reports each connect and disconnect.
 fn watched() -> (TestServer, mpsc::UnboundedReceiver<&'static str>) {
-    let (say, news) = mpsc::unbounded_channel();
-    let also = say.clone();
+    let (sender, news) = mpsc::unbounded_channel();
+    let second_sender = sender.clone();
     let server = TestServer::start(|hub: Hub| {
         hub.on_connected(move |_| {
-            let _ = say.send("connected");
+            let _ = sender.send("connected");
             async { Ok(()) }
         })
         .on_disconnected(move |_| {
-            let _ = also.send("disconnected");
+            let _ = second_sender.send("disconnected");
             async {}
         })
         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })

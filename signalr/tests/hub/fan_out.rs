@@ -9,7 +9,7 @@ use tokio::{runtime::Handle, task};
 use crate::server::{TestServer, backplane};
 
 #[tokio::test(start_paused = true)]
-async fn everyone_hears_a_broadcast_in_one_order() {
+async fn all_clients_receive_broadcasts_in_one_order() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     for text in ["one", "two", "three"] {
@@ -24,7 +24,7 @@ async fn everyone_hears_a_broadcast_in_one_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
+async fn a_group_reaches_members_and_not_former_members() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     assert_eq!(ann.call("Join", json!(["room"])).await, json!({"result": null}));
@@ -38,7 +38,7 @@ async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_all_connections_that_say_so() {
+async fn a_user_is_all_connections_with_its_name() {
     let server = TestServer::start(chat);
     let mut phone = server.connect_with(&[("x-user", "ann")]).await;
     let mut laptop = server.connect_with(&[("x-user", "ann")]).await;
@@ -53,7 +53,7 @@ async fn a_user_is_all_connections_that_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_can_mean_itself_and_the_others() {
+async fn a_caller_can_address_itself_and_the_others() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     ann.send(json!({"type": 1, "target": "Wave", "arguments": []})).await;
@@ -69,7 +69,7 @@ async fn the_handshake_reply_comes_before_an_early_message() {
     let backplane = backplane();
     let sender = backplane.clone();
     let hub = Hub::new(backplane.clone()).on_connected(move |_| {
-        // Holds up the task of the connection until the message waits for it.
+        // Blocks the task of the connection until the message is queued for it.
         task::block_in_place(|| {
             Handle::current().block_on(async {
                 let mut other = sender.attach("other", None);

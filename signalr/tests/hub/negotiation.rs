@@ -1,4 +1,4 @@
-//! How connections begin.
+//! Negotiation, origins and handshake.
 
 use axum::{
     Router,
@@ -53,7 +53,7 @@ async fn a_mounted_hub_ignores_case_and_a_slash_at_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_0_has_one_id_for_all() {
+async fn version_0_has_one_id_for_both_purposes() {
     let server = TestServer::start(|hub| hub);
     let (_, _, body) = server.request(Request::post("/hub/negotiate")).await;
     let negotiated: Value = serde_json::from_str(&body).unwrap();
@@ -83,10 +83,10 @@ async fn a_second_websocket_of_a_connection_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_transport_is_forgotten_after_15_seconds() {
+async fn a_connection_without_transport_expires_after_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let early = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
-    time::sleep(Duration::from_secs(14)).await; // tokio's clock: no time passes
+    time::sleep(Duration::from_secs(14)).await; // on the paused clock
     let late = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     time::sleep(Duration::from_secs(2)).await;
     let refusal = server.open(&format!("?id={early}"), &[]).await.err().unwrap();
@@ -95,7 +95,7 @@ async fn a_connection_without_transport_is_forgotten_after_15_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_do_not_work_are_told_why() {
+async fn refused_requests_get_the_texts_of_asp_net_core() {
     let server = TestServer::start(|hub| hub);
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let known = format!("/hub?id={token}");
@@ -126,7 +126,7 @@ async fn requests_that_do_not_work_are_told_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_connections_wait_for_a_transport() {
+async fn the_number_of_connections_without_a_transport_is_limited() {
     let server = TestServer::with_options(|options| options.negotiated_max = 1, |hub| hub);
     server.negotiate().await;
     let (status, ..) = server.request(Request::post("/hub/negotiate")).await;
@@ -150,7 +150,7 @@ async fn a_foreign_page_may_neither_negotiate_nor_connect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listed_page_may_connect_and_gets_cors_answers() {
+async fn a_listed_page_may_connect_and_gets_cors_headers() {
     let options = Options::default().allow_origin("https://friend.example").unwrap();
     let server = TestServer::start(|hub| hub.with_options(options));
     let preflight = Request::options("/hub/negotiate")
@@ -184,7 +184,7 @@ async fn a_handshake_may_come_in_pieces_and_in_binary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_handshake_is_told_why_and_closed() {
+async fn an_invalid_handshake_gets_an_error_and_a_close() {
     let server = TestServer::start(|hub| hub);
     let long = " ".repeat(32 * 1024);
     for (request, error) in [
@@ -207,7 +207,7 @@ async fn a_bad_handshake_is_told_why_and_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_never_shakes_hands_is_closed_after_15_seconds() {
+async fn a_client_without_a_handshake_is_closed_after_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open("", &[]).await.unwrap();
     let (waited, answer) = duration(client.receive()).await;

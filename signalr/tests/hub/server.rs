@@ -1,6 +1,7 @@
 // A server in memory and its clients.
 //
-// The examples in the documentation include this file, so it has no `//!` and names no other module.
+// The examples in the documentation include this file, so it has no `//!` and names no other
+// module.
 
 use std::{io, time::Duration};
 
@@ -58,7 +59,7 @@ impl TestServer {
         Self::start(|hub| build(hub.with_options(options)))
     }
 
-    /// Sends a request that is no WebSocket.
+    /// Sends a plain HTTP request.
     pub(crate) async fn request(
         &self,
         request: axum::http::request::Builder,
@@ -85,7 +86,7 @@ impl TestServer {
         self.open_through(64 * 1024, query, headers).await
     }
 
-    /// Opens a WebSocket over a pipe that holds so many bytes.
+    /// Opens a WebSocket over a pipe that holds `pipe_bytes`.
     pub(crate) async fn open_through(
         &self,
         pipe_bytes: usize,
@@ -105,7 +106,7 @@ impl TestServer {
         }
     }
 
-    /// Connects without negotiation, as a browser that was told so.
+    /// Connects without negotiation (`skipNegotiation` in JavaScript).
     pub(crate) async fn connect(&self) -> Client {
         self.connect_with(&[]).await
     }
@@ -122,7 +123,7 @@ pub(crate) fn backplane() -> Backplane {
     Backplane::embedded(&Broker::new(), "ChatApp")
 }
 
-/// A client that speaks the JSON hub protocol.
+/// A client of the JSON hub protocol.
 pub(crate) struct Client {
     socket: WebSocketStream<DuplexStream>,
     unread: Vec<Value>,
@@ -148,7 +149,7 @@ impl Client {
         self.socket.get_mut().write_all(bytes).await.unwrap();
     }
 
-    /// Calls a method and returns its completion, without what only names the call.
+    /// Calls a method and returns its Completion without `type` and `invocationId`.
     pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
         let call =
             json!({"type": 1, "invocationId": "7", "target": method, "arguments": arguments});
@@ -171,7 +172,7 @@ impl Client {
         self.unread.remove(0)
     }
 
-    /// Waits for the next hub message that is no ping.
+    /// Waits for the next hub message, except pings.
     pub(crate) async fn receive_past_pings(&mut self) -> Value {
         loop {
             let message = self.receive().await;
@@ -190,18 +191,20 @@ impl Client {
         }
     }
 
-    /// Waits for the end of the connection, whatever comes before it.
+    /// Waits for the end of the connection and drops all messages.
     pub(crate) async fn wait_for_end(mut self) {
         while self.next().await.is_some() {}
     }
 
     async fn next(&mut self) -> Option<Message> {
-        let next = time::timeout(PATIENCE, self.socket.next()).await.expect("the server is silent");
+        let next = time::timeout(TIMEOUT, self.socket.next())
+            .await
+            .expect("the server sent nothing in time");
         next.and_then(Result::ok)
     }
 }
 
-/// Returns how long something takes on tokio's clock.
+/// Returns how long a future takes on tokio's clock.
 pub(crate) async fn duration<T>(of: impl Future<Output = T>) -> (Duration, T) {
     let start = Instant::now();
     let done = of.await;
@@ -232,5 +235,5 @@ impl Listener for Pipes {
     }
 }
 
-/// On the paused clock: far beyond every timeout of the server.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// Longer than every timeout of the server. The clock is paused.
+const TIMEOUT: Duration = Duration::from_secs(3600);
