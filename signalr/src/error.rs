@@ -29,7 +29,7 @@ use std::{any, error::Error, fmt};
 pub struct HubError(Cause);
 
 enum Cause {
-    Told(String),
+    Public(String),
     Hidden { kind: &'static str, source: Box<dyn Error + Send + Sync> },
 }
 
@@ -47,7 +47,7 @@ impl HubError {
     /// # Ok(()) }
     /// ```
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Cause::Told(message.into()))
+        Self(Cause::Public(message.into()))
     }
 
     /// Returns the message for the client, or `None` if the client does not see the cause.
@@ -66,7 +66,7 @@ impl HubError {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match &self.0 {
-            Cause::Told(message) => Some(message),
+            Cause::Public(message) => Some(message),
             Cause::Hidden { .. } => None,
         }
     }
@@ -74,7 +74,7 @@ impl HubError {
     /// Returns the error with all its causes, in the form that clients with details read.
     pub(crate) fn details(&self) -> String {
         match &self.0 {
-            Cause::Told(message) => format!("HubException: {message}"),
+            Cause::Public(message) => format!("HubException: {message}"),
             Cause::Hidden { kind, source } => {
                 let mut text = format!("{kind}: {source}");
                 let mut cause = source.source();
@@ -105,7 +105,7 @@ impl fmt::Debug for HubError {
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Told(message) => f.write_str(message),
+            Cause::Public(message) => f.write_str(message),
             Cause::Hidden { source, .. } => source.fmt(f),
         }
     }
