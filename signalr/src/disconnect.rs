@@ -14,25 +14,25 @@ use crate::{
 /// The reason for the end of a connection.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Disconnect {
-    #[error("the client closed")]
+    #[error("the client sent a Close message")]
     Client,
     #[error("the client closed its transport")]
     TransportClosed,
-    #[error("the client violated the transport's protocol: {0}")]
+    #[error("transport error: {0}")]
     Transport(#[from] TransportError),
-    #[error("the transport was lost: {0}")]
+    #[error("transport lost: {0}")]
     Lost(String),
-    #[error("the client was silent for too long")]
+    #[error("client timeout")]
     ClientTimeout,
-    #[error("a write took too long")]
+    #[error("write timeout")]
     WriteTimeout,
-    #[error("the connection did not read fast enough")]
+    #[error("the client reads too slowly")]
     SlowConnection,
-    #[error("the server shuts down")]
+    #[error("server shutdown")]
     Shutdown,
-    #[error("the application ended it")]
+    #[error("aborted by the application")]
     Aborted,
-    #[error("the application refused it: {0}")]
+    #[error("refused by the application: {0}")]
     Refused(String),
     #[error("protocol error: {0}")]
     Protocol(#[from] ProtocolError),

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
     }
     let token = query(&parts, "id");
     if is_websocket(&parts) {

@@ -132,7 +132,7 @@ impl Hub {
             Ok(Box::pin(async move { Ok(to_raw_value(&running.await?)?) }))
         });
         let previous = self.methods.insert(name.to_lowercase(), method);
-        assert!(previous.is_none(), "the hub has a method {name:?} already");
+        assert!(previous.is_none(), "the hub already has a method named {name:?}");
         self
     }
 
@@ -315,7 +315,7 @@ impl Hub {
         self.sessions.close();
         let bound: Duration = self.options.write_timeout + self.options.close_timeout;
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
-            tracing::warn!(connections = self.sessions.len(), "hub methods did not return in time");
+            tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
     }
 

@@ -23,14 +23,17 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
     }
     if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
     }
     let version = match version(query(&parts, "negotiateVersion").as_deref()) {
         Ok(version) => version,
         Err(error) => return Json(Refused { error }).into_response(),
     };
     let Some(answer) = add_connection(&hub, version) else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections are negotiated");
+        return refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many negotiated connections have no transport; try again later",
+        );
     };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (no_store, Json(answer)).into_response()

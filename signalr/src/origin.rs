@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is scheme://host[:port], found {found:?}")]
+#[error("expected an origin scheme://host[:port], found {found:?}")]
 pub struct OriginError {
     found: String,
 }

@@ -62,7 +62,7 @@ impl Incoming for Reader {
                 // With any code, since browsers close without one.
                 Some(Ok(Message::Close(_))) => return Err(Disconnect::TransportClosed),
                 Some(Err(error)) => return Err(self.disconnect(error)),
-                None => return Err(Disconnect::Lost("no close frame".to_owned())),
+                None => return Err(Disconnect::Lost("no close frame from the client".to_owned())),
             }
         }
     }

@@ -26,7 +26,7 @@ async fn the_look_up_of_a_method_ignores_case() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "the hub has a method \"add\" already")]
+#[should_panic(expected = "the hub already has a method named \"add\"")]
 async fn two_methods_with_one_name_panic() {
     TestServer::start(|hub| methods(hub).method("add", |_, ()| async { Ok(()) }));
 }
