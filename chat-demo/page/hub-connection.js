@@ -1,11 +1,10 @@
-// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and a new start whenever the
-// connection is lost.
+// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and reconnects.
 //
-// Messages are JSON texts that each end in the character U+001E. The two sides first agree on the
-// protocol, then call each other's methods. Either side takes the other for gone when it hears nothing,
-// not even a ping, for long enough.
+// Each message is a JSON text that ends in the character U+001E. After a handshake, client and
+// server call each other's methods. Each side disconnects if the other sends nothing, not even a
+// ping, for a time limit.
 
-/** The connection to one hub. It calls back when its state changes: see onstate. */
+/** The connection to one hub. It reports changes of its state through onstate. */
 export class HubConnection {
   /** "connecting", "connected", "reconnecting" or "disconnected". */
   state = "disconnected";
@@ -22,7 +21,7 @@ export class HubConnection {
   #isShaken = false;
   #attempts = 0;
   #timers = { ping: 0, silence: 0, retry: 0 };
-  // What an older attempt still has under way must not touch a newer one.
+  // Number of the current attempt. Callbacks of an older attempt do nothing.
   #generation = 0;
 
   /** @param {string} url of the hub, relative to the page */
@@ -30,12 +29,12 @@ export class HubConnection {
     this.#url = new URL(url, document.baseURI);
   }
 
-  /** Has the handler called when the server invokes the method; case does not count. */
+  /** Sets the handler for a method that the server invokes. The case of its name is ignored. */
   on(method, handler) {
     this.#handlers.set(method.toLowerCase(), handler);
   }
 
-  /** Connects, and connects again whenever the connection is lost, until stop. */
+  /** Connects. Reconnects after each lost connection, until stop. */
   start() {
     this.stop();
     this.#attempts = 0;
@@ -43,7 +42,7 @@ export class HubConnection {
     this.#connect();
   }
 
-  /** Disconnects for good. */
+  /** Disconnects and does not reconnect. */
   stop() {
     this.#generation++;
     if (this.#isShaken) this.#write({ type: CLOSE });
@@ -51,7 +50,7 @@ export class HubConnection {
     this.#become("disconnected");
   }
 
-  /** Calls a method of the hub; resolves to its result, or rejects with what the server says. */
+  /** Calls a method of the hub. Resolves to its result, or rejects with the server's error. */
   invoke(target, ...args) {
     if (this.state !== "connected") {
       return Promise.reject(new Error("There is no connection to the server."));
@@ -67,7 +66,7 @@ export class HubConnection {
     const generation = ++this.#generation;
     const isCurrent = () => generation === this.#generation;
     this.#attempts++;
-    // Covers everything up to the server's handshake answer; after that, any message starts it anew.
+    // Until the server's handshake reply. After it, each message restarts the timer.
     this.#expect("The server did not answer in time.", HANDSHAKE_TIMEOUT);
     try {
       const token = await this.#negotiate();
@@ -125,7 +124,7 @@ export class HubConnection {
     this.#isShaken = true;
     this.#attempts = 0;
     this.#expect("The server fell silent.", SERVER_TIMEOUT);
-    // The server starts to count our silence with our first message.
+    // The server's timeout for this client starts with the first ping.
     this.#write({ type: PING });
     this.#become("connected");
   }
@@ -141,7 +140,7 @@ export class HubConnection {
       case CLOSE:
         this.#closed(message);
         break;
-      default: // a ping, or something newer
+      default: // a ping, or a message of a newer protocol
     }
   }
 
@@ -163,7 +162,7 @@ export class HubConnection {
     this.#become("disconnected", reason);
   }
 
-  /** Tries again, later each time, and not at the same moment as everyone else. */
+  /** Retries with a growing delay. Its random part spreads the reconnects of many clients. */
   #lost(reason) {
     this.#generation++;
     this.#dismantle(reason);
@@ -192,9 +191,9 @@ export class HubConnection {
     }
   }
 
-  #expect(complaint, within) {
+  #expect(text, within) {
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => this.#lost(new Error(complaint)), within);
+    this.#timers.silence = setTimeout(() => this.#lost(new Error(text)), within);
   }
 
   #become(state, reason) {
@@ -211,9 +210,9 @@ const COMPLETION = 3;
 const PING = 6;
 const CLOSE = 7;
 
-// Milliseconds. The first three are those that SignalR's own clients use.
+// Milliseconds. The first three are the defaults of SignalR's own clients.
 const HANDSHAKE_TIMEOUT = 15_000;
 const SERVER_TIMEOUT = 30_000;
 const KEEP_ALIVE = 15_000;
-/** By the number of attempts since the last connection; the last one goes on for ever. */
+/** By the number of attempts since the last connection. The last delay repeats. */
 const RETRY_DELAYS = [0, 500, 1_000, 2_000, 5_000, 10_000];

@@ -1,14 +1,15 @@
-//! The tutorial's hub: what one says, everyone hears. Rooms are groups beside it.
+//! The tutorial's hub: a message goes to all clients, or to all clients in a room.
 //!
-//! Pages limit what one can type, but anyone can call a hub: so the limits are here. A message that the
-//! backplane did not take is told to who said it and logged, since silence would pass for success.
+//! A room is a group. The hub checks the length of each text, since a client other than the page
+//! may call it. If the backplane does not accept a message, the sender gets an error and the log a
+//! line.
 
 use backplane::Backplane;
 use serde::Serialize;
 use signalr::{Caller, Hub, HubError, Recipients};
 use tracing::warn;
 
-/// Makes the hub of one server.
+/// Creates the hub of one server.
 pub(crate) fn chat(backplane: Backplane) -> Hub {
     Hub::new(backplane)
         .method("Send", send)
@@ -58,15 +59,16 @@ async fn deliver(
     })
 }
 
-/// What people may write in one field.
+/// The limits of one text field.
 struct Field {
     name: &'static str,
     characters_max: usize,
 }
 
 impl Field {
-    /// Returns the text in the one form that all spellings of it share: no white space around it, single
-    /// spaces in it.
+    /// Returns the text without white space around it and with single spaces in it.
+    ///
+    /// Two spellings of a room that differ in white space name the same room.
     fn check(&self, text: &str) -> Result<String, HubError> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.chars().any(char::is_control) {
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_has_one_spelling() {
+    fn white_space_in_a_field_is_normalized() {
         check(NAME, "  ann\t of \n the  hill ", Ok("ann of the hill"));
     }
 
@@ -116,7 +118,7 @@ mod tests {
         assert!(MESSAGE.check_length("x".repeat(4001)).is_err());
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "constants read better without a &")]
+    #[expect(clippy::needless_pass_by_value, reason = "the calls are shorter without a &")]
     fn check(field: Field, text: &str, expected: Result<&str, &str>) {
         let found = field.check(text).map_err(|error| error.to_string());
         assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text:?}");

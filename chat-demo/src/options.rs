@@ -1,4 +1,4 @@
-//! The command line, and what it says about the broker.
+//! The command line, with the address and password of the broker.
 
 use std::net::SocketAddr;
 
@@ -8,8 +8,8 @@ use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
-/// Open the two addresses that it prints, in two windows, and talk: what is said at one server is seen
-/// at the other.
+/// Open the two addresses that it prints, in two windows, and talk: what is said at one server is
+/// seen at the other.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
@@ -36,28 +36,28 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The password that the embedded broker asks for.
+    /// Returns the password of the embedded broker.
     pub(crate) fn requirepass(&self) -> Option<Vec<u8>> {
         (!self.password.is_empty()).then(|| self.password.clone().into_bytes())
     }
 
-    /// Where the broker is that the user names, with the password of either option.
+    /// Returns the address from `--redis`, with the password of either option.
     ///
     /// # Errors
     ///
-    /// When both options have a password.
+    /// Returns an error if both options have a password.
     pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, PasswordTwice> {
         self.redis.clone().map(|address| address.with_password(&self.password)).transpose()
     }
 
-    /// Where the embedded broker is, once its port is known.
+    /// Returns the address of the embedded broker at its actual port.
     pub(crate) fn broker_here(&self, port: u16) -> Address {
         let address = Address::here(port);
         address.with_password(&self.password).expect("it has no password yet")
     }
 }
 
-/// Never fails: what it means is for the backplane to judge.
+/// Accepts any text. The backplane checks the address.
 fn address(text: &str) -> Result<Address, std::convert::Infallible> {
     Ok(Address::new(text))
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_the_tutorials() {
+    fn the_defaults_match_the_tutorial() {
         let options = parse("").unwrap();
         let listen: Vec<_> = options.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["127.0.0.1:5001", "127.0.0.1:5002"]);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_written_so_that_a_url_can_hold_it() {
+    fn a_password_is_escaped_for_a_url() {
         let options = parse("--password p@ss:w/rd").unwrap();
         let address = options.broker_here(7000);
         assert_eq!(address.as_str(), "redis://127.0.0.1:7000?password=p%40ss%3Aw%2Frd");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_elsewhere_has_one_password_and_no_port_here() {
+    fn an_external_broker_has_one_password_and_no_port_option() {
         let url = "redis://10.0.0.1:7000";
         let options = parse(&format!("--redis {url} --password x")).unwrap();
         let elsewhere = options.broker_elsewhere().unwrap().unwrap();

@@ -1,6 +1,7 @@
-//! The page: static files inside of the binary, and the headers that protect it.
+//! The page: static files inside the binary, and the headers that protect browsers.
 //!
-//! It loads nothing from elsewhere and holds no inline script, and the policy says so to the browser.
+//! The page loads files of its own server only and has no inline script. Its content security
+//! policy enforces both.
 
 use axum::{
     Router,
@@ -14,7 +15,7 @@ pub(crate) fn router() -> Router {
     FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(file)))
 }
 
-/// A file of the page, as it is in `page/`.
+/// A file of the folder `page/`.
 struct File {
     path: &'static str,
     content_type: &'static str,
@@ -43,7 +44,7 @@ const PROTECTION: [(HeaderName, &str); 4] = [
     ),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Files belong to a binary, which may be another one after the next start.
+    // The files may change with the binary at the next start.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 

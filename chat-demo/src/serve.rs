@@ -1,7 +1,7 @@
 //! Serves HTTP connections within limits of time and size.
 //!
-//! `axum::serve` has no limits: a client without a whole request would keep its connection for good, and
-//! enough of them would use up the descriptors of the process.
+//! `axum::serve` has no limits: a client that never completes a request would keep its connection
+//! for good. Enough such clients would use up the descriptors of the process.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) async fn serve(mut listener: TcpListener, app: Router, stopping: Canc
             () = stopping.cancelled() => break,
             accepted = Listener::accept(&mut listener) => accepted,
         };
-        // Without it, small messages wait for an acknowledgement of the one before.
+        // Otherwise a small message waits until the client acknowledges the one before.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(app.clone());
         let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();

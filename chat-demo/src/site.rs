@@ -1,4 +1,6 @@
-//! One web server: the page, its status and the hub, on a backplane of its own.
+//! One web server: the page, the status and the hub.
+//!
+//! Each web server has a backplane of its own, as on a machine of its own.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -21,11 +23,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Serves the chat to whom the listener accepts.
+    /// Serves the chat on the listener.
     ///
     /// # Errors
     ///
-    /// When the listener does not know its address.
+    /// Returns an error if the listener has no local address.
     pub(crate) fn start(listener: TcpListener, backplane: Backplane) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let hub = hub::chat(backplane.clone());
@@ -40,7 +42,7 @@ impl Site {
         self.address
     }
 
-    /// Sends the browsers away, answers the requests in hand, and leaves the backplane.
+    /// Closes the hub connections, answers the requests in progress, and leaves the backplane.
     pub(crate) async fn shutdown(self) {
         self.hub.shutdown().await;
         self.stopping.cancel();
@@ -60,7 +62,7 @@ fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
     hub.mount(app, "/chatHub").layer(map_response(page::protect))
 }
 
-/// How long a shutdown waits for browsers that are slow to read an answer.
+/// Maximum wait of a shutdown for the requests in progress.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
