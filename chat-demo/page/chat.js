@@ -39,7 +39,7 @@ let entering = Promise.resolve();
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(say);
+  attempt(sendMessage);
 });
 message.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -58,7 +58,7 @@ new ResizeObserver(stayAtEnd).observe(log);
 name.addEventListener("change", () => sessionStorage.setItem("name", name.value));
 
 /** Sends the text of the message box. If that fails, the text returns to the box. */
-async function say() {
+async function sendMessage() {
   const by = oneLine(name.value);
   const text = message.value;
   if (!by) throw complaint("Please say who you are.", name);

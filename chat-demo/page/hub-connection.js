@@ -18,7 +18,7 @@ export class HubConnection {
   #lastCall = 0;
   #socket;
   #unread = "";
-  #isShaken = false;
+  #hasHandshake = false;
   #attempts = 0;
   #timers = { ping: 0, silence: 0, retry: 0 };
   // Number of the current attempt. Callbacks of an older attempt do nothing.
@@ -38,16 +38,16 @@ export class HubConnection {
   start() {
     this.stop();
     this.#attempts = 0;
-    this.#become("connecting");
+    this.#setState("connecting");
     this.#connect();
   }
 
   /** Disconnects and does not reconnect. */
   stop() {
     this.#generation++;
-    if (this.#isShaken) this.#write({ type: CLOSE });
-    this.#dismantle(new Error("The connection was stopped."));
-    this.#become("disconnected");
+    if (this.#hasHandshake) this.#write({ type: CLOSE });
+    this.#cleanUp(new Error("The connection was stopped."));
+    this.#setState("disconnected");
   }
 
   /** Calls a method of the hub. Resolves to its result, or rejects with the server's error. */
@@ -67,7 +67,7 @@ export class HubConnection {
     const isCurrent = () => generation === this.#generation;
     this.#attempts++;
     // Until the server's handshake reply. After it, each message restarts the timer.
-    this.#expect("The server did not answer in time.", HANDSHAKE_TIMEOUT);
+    this.#startTimeout("The server did not answer in time.", HANDSHAKE_TIMEOUT);
     try {
       const token = await this.#negotiate();
       if (isCurrent()) this.#open(token, isCurrent);
@@ -110,26 +110,26 @@ export class HubConnection {
     for (const text of texts) {
       if (!isCurrent()) return;
       const message = JSON.parse(text);
-      if (this.#isShaken) {
-        this.#expect("The server fell silent.", SERVER_TIMEOUT);
-        this.#understand(message);
+      if (this.#hasHandshake) {
+        this.#startTimeout("The server fell silent.", SERVER_TIMEOUT);
+        this.#handle(message);
       } else {
-        this.#shaken(message);
+        this.#acceptHandshake(message);
       }
     }
   }
 
-  #shaken({ error }) {
+  #acceptHandshake({ error }) {
     if (error) throw new Error(error);
-    this.#isShaken = true;
+    this.#hasHandshake = true;
     this.#attempts = 0;
-    this.#expect("The server fell silent.", SERVER_TIMEOUT);
+    this.#startTimeout("The server fell silent.", SERVER_TIMEOUT);
     // The server's timeout for this client starts with the first ping.
     this.#write({ type: PING });
-    this.#become("connected");
+    this.#setState("connected");
   }
 
-  #understand(message) {
+  #handle(message) {
     switch (message.type) {
       case INVOCATION:
         this.#handlers.get(message.target.toLowerCase())?.(...message.arguments);
@@ -158,22 +158,22 @@ export class HubConnection {
       return;
     }
     this.#generation++;
-    this.#dismantle(reason);
-    this.#become("disconnected", reason);
+    this.#cleanUp(reason);
+    this.#setState("disconnected", reason);
   }
 
   /** Retries with a growing delay. Its random part spreads the reconnects of many clients. */
   #lost(reason) {
     this.#generation++;
-    this.#dismantle(reason);
-    this.#become("reconnecting", reason);
+    this.#cleanUp(reason);
+    this.#setState("reconnecting", reason);
     const delay = RETRY_DELAYS[Math.min(this.#attempts, RETRY_DELAYS.length - 1)];
     this.#timers.retry = setTimeout(() => this.#connect(), delay * (0.75 + Math.random() / 2));
   }
 
-  #dismantle(reason) {
+  #cleanUp(reason) {
     Object.values(this.#timers).forEach(clearTimeout);
-    this.#isShaken = false;
+    this.#hasHandshake = false;
     this.#unread = "";
     this.#socket?.close();
     this.#socket = undefined;
@@ -186,17 +186,17 @@ export class HubConnection {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     this.#socket.send(JSON.stringify(message) + SEPARATOR);
     clearTimeout(this.#timers.ping);
-    if (this.#isShaken) {
+    if (this.#hasHandshake) {
       this.#timers.ping = setTimeout(() => this.#write({ type: PING }), KEEP_ALIVE);
     }
   }
 
-  #expect(text, within) {
+  #startTimeout(text, within) {
     clearTimeout(this.#timers.silence);
     this.#timers.silence = setTimeout(() => this.#lost(new Error(text)), within);
   }
 
-  #become(state, reason) {
+  #setState(state, reason) {
     if (state === this.state) return;
     this.state = state;
     this.onstate(state, reason);

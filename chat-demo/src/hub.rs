@@ -19,8 +19,8 @@ pub(crate) fn chat(backplane: Backplane) -> Hub {
 }
 
 async fn send(caller: Caller, (name, message): (String, String)) -> Result<(), HubError> {
-    let said = (NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().all(), "broadcastMessage", said).await
+    let arguments = (NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().all(), "broadcastMessage", arguments).await
 }
 
 async fn send_to_room(
@@ -28,8 +28,8 @@ async fn send_to_room(
     (room, name, message): (String, String, String),
 ) -> Result<(), HubError> {
     let room = ROOM.check(&room)?;
-    let said = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().group(room), "roomMessage", said).await
+    let arguments = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().group(room), "roomMessage", arguments).await
 }
 
 async fn join_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {

@@ -70,11 +70,11 @@ impl Running {
 
     /// Stops the web servers, then the broker.
     pub(crate) async fn shutdown(self) {
-        let mut ending = tokio::task::JoinSet::new();
+        let mut stopping = tokio::task::JoinSet::new();
         for site in self.sites {
-            ending.spawn(site.shutdown());
+            stopping.spawn(site.shutdown());
         }
-        ending.join_all().await;
+        stopping.join_all().await;
         if let Some(broker) = self.broker {
             broker.shutdown().await;
         }
