@@ -61,8 +61,8 @@ name.addEventListener("change", () => sessionStorage.setItem("name", name.value)
 async function sendMessage() {
   const by = oneLine(name.value);
   const text = message.value;
-  if (!by) throw complaint("Please say who you are.", name);
-  if (!text.trim()) throw complaint("Please write a message.", message);
+  if (!by) throw complaint("Please enter a name.", name);
+  if (!text.trim()) throw complaint("Please enter a message.", message);
   // At once: the user may type the next message before the reply arrives.
   resetMessage("");
   busy(+1);
@@ -173,7 +173,7 @@ function show(status) {
   const text =
     now === "connected"
       ? ""
-      : `The backplane is not connected: messages reach nobody. ${reason ?? "Still trying to connect."}`;
+      : `The backplane is not connected. Messages are not delivered. ${reason ?? "Connecting."}`;
   // Written only if it changes, since a screen reader reads each new text.
   if (backplane.textContent !== text) backplane.textContent = text;
 }

@@ -53,7 +53,7 @@ export class HubConnection {
   /** Calls a method of the hub. Resolves to its result, or rejects with the server's error. */
   invoke(target, ...args) {
     if (this.state !== "connected") {
-      return Promise.reject(new Error("There is no connection to the server."));
+      return Promise.reject(new Error("Not connected to the server."));
     }
     const invocationId = String(++this.#lastCall);
     return new Promise((resolve, reject) => {
@@ -81,7 +81,7 @@ export class HubConnection {
     url.pathname += "/negotiate";
     url.searchParams.set("negotiateVersion", "1");
     const response = await fetch(url, { method: "POST", cache: "no-store" });
-    if (!response.ok) throw new Error(`The server refused: ${response.status}.`);
+    if (!response.ok) throw new Error(`The server refused the negotiation: ${response.status}.`);
     const answer = await response.json();
     if (answer.error) throw new Error(answer.error);
     return answer.connectionToken ?? answer.connectionId;
@@ -111,7 +111,7 @@ export class HubConnection {
       if (!isCurrent()) return;
       const message = JSON.parse(text);
       if (this.#hasHandshake) {
-        this.#startTimeout("The server fell silent.", SERVER_TIMEOUT);
+        this.#startTimeout("The server timed out.", SERVER_TIMEOUT);
         this.#handle(message);
       } else {
         this.#acceptHandshake(message);
@@ -123,7 +123,7 @@ export class HubConnection {
     if (error) throw new Error(error);
     this.#hasHandshake = true;
     this.#attempts = 0;
-    this.#startTimeout("The server fell silent.", SERVER_TIMEOUT);
+    this.#startTimeout("The server timed out.", SERVER_TIMEOUT);
     // The server's timeout for this client starts with the first ping.
     this.#write({ type: PING });
     this.#setState("connected");

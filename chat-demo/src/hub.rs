@@ -72,7 +72,10 @@ impl Field {
     fn check(&self, text: &str) -> Result<String, HubError> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.chars().any(char::is_control) {
-            return Err(HubError::new(format!("a {} has no control characters", self.name)));
+            return Err(HubError::new(format!(
+                "the {} contains control characters; remove them",
+                self.name
+            )));
         }
         self.check_length(text)
     }
@@ -80,9 +83,11 @@ impl Field {
     fn check_length(&self, text: String) -> Result<String, HubError> {
         let Self { name, characters_max } = self;
         match text.chars().count() {
-            0 => Err(HubError::new(format!("a {name} expects some text, found none"))),
+            0 => Err(HubError::new(format!(
+                "the {name} is empty; expected 1 to {characters_max} characters"
+            ))),
             found if found > *characters_max => Err(HubError::new(format!(
-                "a {name} has at most {characters_max} characters, found {found}"
+                "the {name} has {found} characters; expected at most {characters_max}"
             ))),
             _ => Ok(text),
         }
@@ -106,9 +111,9 @@ mod tests {
     fn lengths_are_limited_in_characters() {
         let longest = "é".repeat(40);
         check(ROOM, &longest, Ok(&longest));
-        check(ROOM, &"é".repeat(41), Err("a room has at most 40 characters, found 41"));
-        check(NAME, " \n ", Err("a name expects some text, found none"));
-        check(NAME, "a\u{0}b", Err("a name has no control characters"));
+        check(ROOM, &"é".repeat(41), Err("the room has 41 characters; expected at most 40"));
+        check(NAME, " \n ", Err("the name is empty; expected 1 to 40 characters"));
+        check(NAME, "a\u{0}b", Err("the name contains control characters; remove them"));
     }
 
     #[test]

@@ -13,24 +13,24 @@ use crate::address::{Address, PasswordTwice};
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Use this Redis, or this broker, and embed none: redis://:PASSWORD@HOST:PORT, or whatever
-    /// address the backplane takes, Sentinels and clusters included
+    /// Use an existing Redis or broker, and start none: redis://:PASSWORD@HOST:PORT, or any other
+    /// address of the backplane, such as Sentinels or a cluster
     #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
     redis: Option<Address>,
 
-    /// Serve the page at this address; repeat it for more web servers
+    /// Address of a web server; repeat the option for more servers
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
     pub(crate) listen: Vec<SocketAddr>,
 
-    /// The name of the app, which is also its channel on the broker
+    /// Name of the app and of its channel on the broker
     #[arg(long, value_name = "NAME", default_value = "ChatApp")]
     pub(crate) app_name: String,
 
-    /// The password of the broker
+    /// Password of the broker
     #[arg(long, default_value = "", hide_default_value = true)]
     password: String,
 
-    /// The port of the embedded broker
+    /// Port of the embedded broker
     #[arg(long, value_name = "PORT", default_value_t = 6379)]
     pub(crate) broker_port: u16,
 }

@@ -55,11 +55,11 @@ impl Running {
 
     /// Returns the addresses of the pages, and a `redis-cli` line that shows the messages.
     pub(crate) fn invitation(&self) -> String {
-        let mut text = String::from("Open these pages, in two windows, and talk:\n");
+        let mut text = String::from("Open these pages in two windows and chat:\n");
         for site in &self.sites {
             let _ = writeln!(text, "  http://{}/", site.address());
         }
-        let _ = write!(text, "Watch what the servers tell each other:\n  {}", self.watch_line());
+        let _ = write!(text, "Watch the messages between the servers:\n  {}", self.watch_line());
         text
     }
 
@@ -108,7 +108,7 @@ pub(crate) enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error(
         "{0}; choose another port for the broker with --broker-port, \
-         or use the broker that is there with --redis URL"
+         or use the running broker with --redis URL"
     )]
     Broker(#[from] BindError),
     #[error("{0}")]
