@@ -8,13 +8,12 @@ use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
-/// Open the two addresses that it prints, in two windows, and talk: what is said at one server is
-/// seen at the other.
+/// Open both printed addresses in two windows. A message at one server appears at the other.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Use an existing Redis or broker, and start none: redis://:PASSWORD@HOST:PORT, or any other
-    /// address of the backplane, such as Sentinels or a cluster
+    /// Use an existing Redis or broker, and start none: redis://:PASSWORD@HOST:PORT, or another
+    /// address for the backplane, such as Sentinels or a cluster
     #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
     redis: Option<Address>,
 
