@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use crate::server::{TestServer, duration};
+use crate::server::{TestServer, duration, within};
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_follows_15_seconds_without_another_message() {
@@ -89,10 +89,10 @@ async fn a_close_of_the_client_ends_its_connection() {
     let (server, mut news) = watched();
     for close in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
         let mut client = server.connect().await;
-        assert_eq!(news.recv().await, Some("connected"));
+        assert_eq!(news.next().await, Some("connected"));
         client.send_frame(close).await;
         client.wait_for_end().await;
-        assert_eq!(news.recv().await, Some("disconnected"));
+        assert_eq!(news.next().await, Some("disconnected"));
     }
 }
 
@@ -102,13 +102,13 @@ async fn a_lost_client_leaves_no_connection_and_no_token() {
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
     client.handshake().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     assert_ne!(id, token);
     server.backplane.join(&id, "room").await.unwrap();
 
     drop(client);
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
     server.hub.shutdown().await;
     let unknown = server.backplane.join(&id, "room").await;
     assert!(matches!(unknown, Err(GroupError::NoAnswer { .. })), "{unknown:?}");
@@ -202,13 +202,13 @@ async fn the_close_message_for_an_unreadable_frame_arrives() {
 async fn a_shutdown_sends_clients_to_another_server() {
     let (server, mut news) = watched();
     let mut client = server.connect().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     let ((), ()) = tokio::join!(server.hub.shutdown(), async {
         assert_eq!(client.receive().await, json!({"type": 7, "allowReconnect": true}));
         assert_eq!(client.receive_close().await, 1000);
         client.wait_for_end().await;
     });
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,21 +268,21 @@ async fn a_client_that_does_not_read_is_closed_and_others_are_not() {
     let (server, mut news) = watched();
     let mut stuck = server.open_through(1024, "", &[]).await.unwrap();
     stuck.handshake().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     let mut reader = server.connect().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     for number in 0..100 {
         let text = "x".repeat(1024);
         server.hub.clients().all().invoke("news", (number, text)).await.unwrap();
         assert_eq!(reader.receive_past_pings().await["arguments"][0], number);
     }
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
     server.hub.clients().all().invoke("more", ()).await.unwrap();
     assert_eq!(reader.receive_past_pings().await["target"], "more");
 }
 
 /// Starts a server that reports each connect and disconnect.
-fn watched() -> (TestServer, mpsc::UnboundedReceiver<&'static str>) {
+fn watched() -> (TestServer, News) {
     let (sender, news) = mpsc::unbounded_channel();
     let second_sender = sender.clone();
     let server = TestServer::start(|hub: Hub| {
@@ -296,5 +296,14 @@ fn watched() -> (TestServer, mpsc::UnboundedReceiver<&'static str>) {
         })
         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     });
-    (server, news)
+    (server, News(news))
+}
+
+/// The connects and disconnects of a server.
+struct News(mpsc::UnboundedReceiver<&'static str>);
+
+impl News {
+    async fn next(&mut self) -> Option<&'static str> {
+        within(self.0.recv()).await
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use signalr::{Caller, Hub};
 use tokio::{runtime::Handle, task};
 
-use crate::server::{TestServer, backplane};
+use crate::server::{TestServer, backplane, within};
 
 #[tokio::test(start_paused = true)]
 async fn all_clients_receive_broadcasts_in_one_order() {
@@ -75,7 +75,7 @@ async fn the_handshake_reply_comes_before_an_early_message() {
                 let mut other = sender.attach("other", None);
                 let early = Invocation::new("early", ()).unwrap();
                 sender.send(Target::all(), early).await.unwrap();
-                other.recv().await.unwrap();
+                within(other.recv()).await.unwrap();
             });
         });
         async { Ok(()) }
