@@ -31,7 +31,7 @@ pub struct Options {
     pub disconnect_timeout: Duration,
     /// Maximum time of one write, if the client does not read. Default: 10 s.
     pub write_timeout: Duration,
-    /// Maximum wait for the client's close frame after the server's own. Default: 5 s.
+    /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
     pub close_timeout: Duration,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
