@@ -3,24 +3,23 @@
 //! `axum::serve` has no limits: a client that never completes a request would keep its connection
 //! for good. Enough such clients would use up the descriptors of the process.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use axum::{Router, serve::Listener};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, select};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 /// Serves the app until `stopping` is cancelled and all requests in progress are answered.
 pub(crate) async fn serve(mut listener: TcpListener, app: Router, stopping: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-    let connections = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let (stream, _) = select! {
             () = stopping.cancelled() => break,
@@ -30,15 +29,24 @@ pub(crate) async fn serve(mut listener: TcpListener, app: Router, stopping: Canc
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(app.clone());
         let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let stopping = stopping.clone();
+        connections.spawn(async move {
+            let mut connection = pin!(connection);
+            let served = select! {
+                served = connection.as_mut() => served,
+                () = stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
                 debug!(%error, "http connection failed");
             }
         });
     }
     drop(listener);
-    connections.shutdown().await;
+    connections.close();
+    connections.wait().await;
 }
 
 /// Maximum wait for the whole head of a request, the first one and each later one.
