@@ -1,6 +1,6 @@
-// The page: who one is, in which room, what is said, and whether all of it works.
+// The chat page: name and room, the messages, and the state of the connections.
 //
-// Everything that others wrote goes in as text, never as HTML.
+// Texts of other users are inserted as text, never as HTML.
 
 import { HubConnection } from "./hub-connection.js";
 
@@ -9,7 +9,7 @@ const [form, name, room, message] = ["chat", "name", "room", "message"].map(elem
 const [log, messages, empty, error] = ["log", "messages", "empty", "error"].map(element);
 const [state, server, backplane] = ["state", "server", "backplane"].map(element);
 
-/** What stands before the hub's own words in an error. */
+/** The prefix that .NET's hub protocol puts before the hub's own error text. */
 const HUB_EXCEPTION = /^An unexpected error occurred invoking '.*?' on the server\. HubException: /;
 const MESSAGES_MAX = 500;
 // Milliseconds.
@@ -23,23 +23,23 @@ hub.onstate = (now, reason) => {
   state.textContent = now;
   state.dataset.state = now;
   state.title = reason?.message ?? "";
-  // Groups end with the connection that joined them.
+  // A new connection is in no group.
   joined = "";
   if (now === "connected") attempt(enterRoom);
 };
 
-/** The room that the server knows of; empty for none. */
+/** The room that the connection has joined; empty for none. */
 let joined = "";
-/** Whether the last message is in sight. */
+/** Whether the last message is visible. */
 let isAtEnd = true;
-/** How many messages are on their way. */
+/** Number of messages that are being sent. */
 let sending = 0;
-/** Changes of rooms follow each other, however fast one types. */
+/** The change of rooms in progress. Changes run one after the other. */
 let entering = Promise.resolve();
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(say);
+  attempt(sendMessage);
 });
 message.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -57,13 +57,13 @@ log.addEventListener("scroll", () => {
 new ResizeObserver(stayAtEnd).observe(log);
 name.addEventListener("change", () => sessionStorage.setItem("name", name.value));
 
-/** Sends what is in the message box. What could not be sent comes back to it. */
-async function say() {
+/** Sends the text of the message box. If that fails, the text returns to the box. */
+async function sendMessage() {
   const by = oneLine(name.value);
   const text = message.value;
-  if (!by) throw complaint("Please say who you are.", name);
-  if (!text.trim()) throw complaint("Please write a message.", message);
-  // At once, not after the answer, which may come when the next message is being typed.
+  if (!by) throw complaint("Please enter a name.", name);
+  if (!text.trim()) throw complaint("Please enter a message.", message);
+  // At once: the user may type the next message before the reply arrives.
   resetMessage("");
   busy(+1);
   try {
@@ -79,7 +79,7 @@ async function say() {
   }
 }
 
-/** Leaves the old room and joins that of the room box, if it is another one. */
+/** Leaves the old room and joins the one in the room box, if they differ. */
 function enterRoom() {
   const entered = entering.then(async () => {
     const wanted = oneLine(room.value);
@@ -93,14 +93,14 @@ function enterRoom() {
   return entered;
 }
 
-/** Runs something and shows how it failed. */
+/** Runs an action and shows its error. */
 async function attempt(action) {
   try {
     await action();
     error.hidden = true;
   } catch (reason) {
-    const words = reason.message.replace(HUB_EXCEPTION, "");
-    error.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+    const text = reason.message.replace(HUB_EXCEPTION, "");
+    error.textContent = text.charAt(0).toUpperCase() + text.slice(1);
     error.hidden = false;
   }
 }
@@ -119,7 +119,7 @@ function add(by, text, where) {
   stayAtEnd();
 }
 
-/** Keeps the last message in sight, unless one has scrolled back. */
+/** Keeps the last message visible, unless the user has scrolled back. */
 function stayAtEnd() {
   if (isAtEnd) log.scrollTop = log.scrollHeight;
 }
@@ -132,7 +132,7 @@ function append(parent, tag, className, text = "") {
   return child;
 }
 
-/** Shows that something is under way; the style waits a moment, since it hardly ever takes long. */
+/** Marks the form as busy. The style shows it after a moment, since most messages are faster. */
 function busy(change) {
   sending += change;
   form.setAttribute("aria-busy", String(sending > 0));
@@ -148,19 +148,19 @@ function complaint(text, field) {
   return new Error(text);
 }
 
-/** The server's own spelling of names and rooms. */
+/** Returns a name or room as the server spells it. */
 function oneLine(text) {
   return text.trim().replace(/\s+/g, " ");
 }
 
-/** Asks the server for ever how it is. */
+/** Polls the status of the server. */
 async function watchStatus() {
   try {
     const signal = AbortSignal.timeout(STATUS_TIMEOUT);
     const response = await fetch("/status", { cache: "no-store", signal });
     show(await response.json());
   } catch {
-    // A server that does not answer is what the state of the connection tells.
+    // The state of the hub connection shows a server that does not answer.
   }
   setTimeout(watchStatus, STATUS_INTERVAL);
 }
@@ -173,8 +173,8 @@ function show(status) {
   const text =
     now === "connected"
       ? ""
-      : `The backplane is not connected: messages reach nobody. ${reason ?? "Still trying to connect."}`;
-  // Written only when it changes: a screen reader reads it each time.
+      : `The backplane is not connected. Messages are not delivered. ${reason ?? "Connecting."}`;
+  // Written only if it changes, since a screen reader reads each new text.
   if (backplane.textContent !== text) backplane.textContent = text;
 }
 

@@ -1,11 +1,10 @@
-// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and a new start whenever the
-// connection is lost.
+// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and reconnects.
 //
-// Messages are JSON texts that each end in the character U+001E. The two sides first agree on the
-// protocol, then call each other's methods. Either side takes the other for gone when it hears nothing,
-// not even a ping, for long enough.
+// Each message is a JSON text that ends in the character U+001E. After a handshake, client and
+// server call each other's methods. Each side disconnects if the other sends nothing, not even a
+// ping, for a time limit.
 
-/** The connection to one hub. It calls back when its state changes: see onstate. */
+/** The connection to one hub. It reports changes of its state through onstate. */
 export class HubConnection {
   /** "connecting", "connected", "reconnecting" or "disconnected". */
   state = "disconnected";
@@ -19,10 +18,10 @@ export class HubConnection {
   #lastCall = 0;
   #socket;
   #unread = "";
-  #isShaken = false;
+  #hasHandshake = false;
   #attempts = 0;
   #timers = { ping: 0, silence: 0, retry: 0 };
-  // What an older attempt still has under way must not touch a newer one.
+  // Number of the current attempt. Callbacks of an older attempt do nothing.
   #generation = 0;
 
   /** @param {string} url of the hub, relative to the page */
@@ -30,31 +29,31 @@ export class HubConnection {
     this.#url = new URL(url, document.baseURI);
   }
 
-  /** Has the handler called when the server invokes the method; case does not count. */
+  /** Sets the handler for a method that the server invokes. The case of its name is ignored. */
   on(method, handler) {
     this.#handlers.set(method.toLowerCase(), handler);
   }
 
-  /** Connects, and connects again whenever the connection is lost, until stop. */
+  /** Connects. Reconnects after each lost connection, until stop. */
   start() {
     this.stop();
     this.#attempts = 0;
-    this.#become("connecting");
+    this.#setState("connecting");
     this.#connect();
   }
 
-  /** Disconnects for good. */
+  /** Disconnects and does not reconnect. */
   stop() {
     this.#generation++;
-    if (this.#isShaken) this.#write({ type: CLOSE });
-    this.#dismantle(new Error("The connection was stopped."));
-    this.#become("disconnected");
+    if (this.#hasHandshake) this.#write({ type: CLOSE });
+    this.#cleanUp(new Error("The connection was stopped."));
+    this.#setState("disconnected");
   }
 
-  /** Calls a method of the hub; resolves to its result, or rejects with what the server says. */
+  /** Calls a method of the hub. Resolves to its result, or rejects with the server's error. */
   invoke(target, ...args) {
     if (this.state !== "connected") {
-      return Promise.reject(new Error("There is no connection to the server."));
+      return Promise.reject(new Error("Not connected to the server."));
     }
     const invocationId = String(++this.#lastCall);
     return new Promise((resolve, reject) => {
@@ -67,8 +66,8 @@ export class HubConnection {
     const generation = ++this.#generation;
     const isCurrent = () => generation === this.#generation;
     this.#attempts++;
-    // Covers everything up to the server's handshake answer; after that, any message starts it anew.
-    this.#expect("The server did not answer in time.", HANDSHAKE_TIMEOUT);
+    // Until the server's handshake reply. After it, each message restarts the timer.
+    this.#startTimeout("The server did not answer in time.", HANDSHAKE_TIMEOUT);
     try {
       const token = await this.#negotiate();
       if (isCurrent()) this.#open(token, isCurrent);
@@ -82,7 +81,7 @@ export class HubConnection {
     url.pathname += "/negotiate";
     url.searchParams.set("negotiateVersion", "1");
     const response = await fetch(url, { method: "POST", cache: "no-store" });
-    if (!response.ok) throw new Error(`The server refused: ${response.status}.`);
+    if (!response.ok) throw new Error(`The server refused the negotiation: ${response.status}.`);
     const answer = await response.json();
     if (answer.error) throw new Error(answer.error);
     return answer.connectionToken ?? answer.connectionId;
@@ -111,26 +110,26 @@ export class HubConnection {
     for (const text of texts) {
       if (!isCurrent()) return;
       const message = JSON.parse(text);
-      if (this.#isShaken) {
-        this.#expect("The server fell silent.", SERVER_TIMEOUT);
-        this.#understand(message);
+      if (this.#hasHandshake) {
+        this.#startTimeout("The server timed out.", SERVER_TIMEOUT);
+        this.#handle(message);
       } else {
-        this.#shaken(message);
+        this.#acceptHandshake(message);
       }
     }
   }
 
-  #shaken({ error }) {
+  #acceptHandshake({ error }) {
     if (error) throw new Error(error);
-    this.#isShaken = true;
+    this.#hasHandshake = true;
     this.#attempts = 0;
-    this.#expect("The server fell silent.", SERVER_TIMEOUT);
-    // The server starts to count our silence with our first message.
+    this.#startTimeout("The server timed out.", SERVER_TIMEOUT);
+    // The server's timeout for this client starts with the first ping.
     this.#write({ type: PING });
-    this.#become("connected");
+    this.#setState("connected");
   }
 
-  #understand(message) {
+  #handle(message) {
     switch (message.type) {
       case INVOCATION:
         this.#handlers.get(message.target.toLowerCase())?.(...message.arguments);
@@ -141,7 +140,7 @@ export class HubConnection {
       case CLOSE:
         this.#closed(message);
         break;
-      default: // a ping, or something newer
+      default: // a ping, or a message of a newer protocol
     }
   }
 
@@ -159,22 +158,22 @@ export class HubConnection {
       return;
     }
     this.#generation++;
-    this.#dismantle(reason);
-    this.#become("disconnected", reason);
+    this.#cleanUp(reason);
+    this.#setState("disconnected", reason);
   }
 
-  /** Tries again, later each time, and not at the same moment as everyone else. */
+  /** Retries with a growing delay. Its random part spreads the reconnects of many clients. */
   #lost(reason) {
     this.#generation++;
-    this.#dismantle(reason);
-    this.#become("reconnecting", reason);
+    this.#cleanUp(reason);
+    this.#setState("reconnecting", reason);
     const delay = RETRY_DELAYS[Math.min(this.#attempts, RETRY_DELAYS.length - 1)];
     this.#timers.retry = setTimeout(() => this.#connect(), delay * (0.75 + Math.random() / 2));
   }
 
-  #dismantle(reason) {
+  #cleanUp(reason) {
     Object.values(this.#timers).forEach(clearTimeout);
-    this.#isShaken = false;
+    this.#hasHandshake = false;
     this.#unread = "";
     this.#socket?.close();
     this.#socket = undefined;
@@ -187,17 +186,17 @@ export class HubConnection {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     this.#socket.send(JSON.stringify(message) + SEPARATOR);
     clearTimeout(this.#timers.ping);
-    if (this.#isShaken) {
+    if (this.#hasHandshake) {
       this.#timers.ping = setTimeout(() => this.#write({ type: PING }), KEEP_ALIVE);
     }
   }
 
-  #expect(complaint, within) {
+  #startTimeout(text, within) {
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => this.#lost(new Error(complaint)), within);
+    this.#timers.silence = setTimeout(() => this.#lost(new Error(text)), within);
   }
 
-  #become(state, reason) {
+  #setState(state, reason) {
     if (state === this.state) return;
     this.state = state;
     this.onstate(state, reason);
@@ -211,9 +210,9 @@ const COMPLETION = 3;
 const PING = 6;
 const CLOSE = 7;
 
-// Milliseconds. The first three are those that SignalR's own clients use.
+// Milliseconds. The first three are the defaults of SignalR's own clients.
 const HANDSHAKE_TIMEOUT = 15_000;
 const SERVER_TIMEOUT = 30_000;
 const KEEP_ALIVE = 15_000;
-/** By the number of attempts since the last connection; the last one goes on for ever. */
+/** By the number of attempts since the last connection. The last delay repeats. */
 const RETRY_DELAYS = [0, 500, 1_000, 2_000, 5_000, 10_000];

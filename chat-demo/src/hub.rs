@@ -1,14 +1,15 @@
-//! The tutorial's hub: what one says, everyone hears. Rooms are groups beside it.
+//! The tutorial's hub: a message goes to all clients, or to all clients in a room.
 //!
-//! Pages limit what one can type, but anyone can call a hub: so the limits are here. A message that the
-//! backplane did not take is told to who said it and logged, since silence would pass for success.
+//! A room is a group. The hub checks the length of each text, since a client other than the page
+//! may call it. If the backplane does not accept a message, the sender gets an error and the log a
+//! line.
 
 use backplane::Backplane;
 use serde::Serialize;
 use signalr::{Caller, Hub, HubError, Recipients};
 use tracing::warn;
 
-/// Makes the hub of one server.
+/// Creates the hub of one server.
 pub(crate) fn chat(backplane: Backplane) -> Hub {
     Hub::new(backplane)
         .method("Send", send)
@@ -18,8 +19,8 @@ pub(crate) fn chat(backplane: Backplane) -> Hub {
 }
 
 async fn send(caller: Caller, (name, message): (String, String)) -> Result<(), HubError> {
-    let said = (NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().all(), "broadcastMessage", said).await
+    let arguments = (NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().all(), "broadcastMessage", arguments).await
 }
 
 async fn send_to_room(
@@ -27,8 +28,8 @@ async fn send_to_room(
     (room, name, message): (String, String, String),
 ) -> Result<(), HubError> {
     let room = ROOM.check(&room)?;
-    let said = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().group(room), "roomMessage", said).await
+    let arguments = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
+    deliver(caller.clients().group(room), "roomMessage", arguments).await
 }
 
 async fn join_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
@@ -58,19 +59,23 @@ async fn deliver(
     })
 }
 
-/// What people may write in one field.
+/// The limits of one text field.
 struct Field {
     name: &'static str,
     characters_max: usize,
 }
 
 impl Field {
-    /// Returns the text in the one form that all spellings of it share: no white space around it, single
-    /// spaces in it.
+    /// Returns the text without white space around it and with single spaces in it.
+    ///
+    /// Two spellings of a room that differ in white space name the same room.
     fn check(&self, text: &str) -> Result<String, HubError> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.chars().any(char::is_control) {
-            return Err(HubError::new(format!("a {} has no control characters", self.name)));
+            return Err(HubError::new(format!(
+                "the {} contains control characters; remove them",
+                self.name
+            )));
         }
         self.check_length(text)
     }
@@ -78,9 +83,11 @@ impl Field {
     fn check_length(&self, text: String) -> Result<String, HubError> {
         let Self { name, characters_max } = self;
         match text.chars().count() {
-            0 => Err(HubError::new(format!("a {name} expects some text, found none"))),
+            0 => Err(HubError::new(format!(
+                "the {name} is empty; expected 1 to {characters_max} characters"
+            ))),
             found if found > *characters_max => Err(HubError::new(format!(
-                "a {name} has at most {characters_max} characters, found {found}"
+                "the {name} has {found} characters; expected at most {characters_max}"
             ))),
             _ => Ok(text),
         }
@@ -96,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_has_one_spelling() {
+    fn white_space_in_a_field_is_normalized() {
         check(NAME, "  ann\t of \n the  hill ", Ok("ann of the hill"));
     }
 
@@ -104,9 +111,9 @@ mod tests {
     fn lengths_are_limited_in_characters() {
         let longest = "é".repeat(40);
         check(ROOM, &longest, Ok(&longest));
-        check(ROOM, &"é".repeat(41), Err("a room has at most 40 characters, found 41"));
-        check(NAME, " \n ", Err("a name expects some text, found none"));
-        check(NAME, "a\u{0}b", Err("a name has no control characters"));
+        check(ROOM, &"é".repeat(41), Err("the room has 41 characters; expected at most 40"));
+        check(NAME, " \n ", Err("the name is empty; expected 1 to 40 characters"));
+        check(NAME, "a\u{0}b", Err("the name contains control characters; remove them"));
     }
 
     #[test]
@@ -116,7 +123,7 @@ mod tests {
         assert!(MESSAGE.check_length("x".repeat(4001)).is_err());
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "constants read better without a &")]
+    #[expect(clippy::needless_pass_by_value, reason = "the calls are shorter without a &")]
     fn check(field: Field, text: &str, expected: Result<&str, &str>) {
         let found = field.check(text).map_err(|error| error.to_string());
         assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text:?}");

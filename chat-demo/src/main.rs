@@ -1,12 +1,14 @@
-//! The tutorial's chat, whole: a broker, two web servers that know each other only through it, and a page.
+//! The tutorial's chat: a broker, two web servers and a page, in one process.
 //!
-//! The web servers reach the broker over TCP, as they would reach a Redis on a machine of its own; with
-//! `--redis` they do. Everything that can go wrong at the start is one line that names the option.
+//! The web servers share nothing but the broker, which they reach over TCP. `--redis` replaces it
+//! by a Redis or broker elsewhere. An error at the start is one line, which names the option to
+//! change.
 
 mod address;
 mod hub;
 mod options;
 mod page;
+mod serve;
 mod site;
 mod start;
 mod status;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let running = Running::start(options).await?;
-    // Before anybody is told that it runs: who knows may end it at once.
+    // Before the addresses are printed: a signal may follow at once.
     let stop = stop_signal()?;
     println!("{}", running.invitation());
     stop.await?;
@@ -46,7 +48,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Waits for Ctrl-C or, where there is one, for SIGTERM.
+/// Returns a future that waits for Ctrl-C, and on Unix also for SIGTERM.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +68,7 @@ fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
     Ok(tokio::signal::ctrl_c())
 }
 
-/// Standard output is for the addresses; `RUST_LOG` chooses what is logged.
+/// Logs to standard error, since the addresses go to standard output. `RUST_LOG` sets the filter.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

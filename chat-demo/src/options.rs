@@ -1,4 +1,4 @@
-//! The command line, and what it says about the broker.
+//! The command line, with the address and password of the broker.
 
 use std::net::SocketAddr;
 
@@ -8,56 +8,55 @@ use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
-/// Open the two addresses that it prints, in two windows, and talk: what is said at one server is seen
-/// at the other.
+/// Open both printed addresses in two windows. A message at one server appears at the other.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Use this Redis, or this broker, and embed none: redis://:PASSWORD@HOST:PORT, or whatever
-    /// address the backplane takes, Sentinels and clusters included
+    /// Use an existing Redis or broker, and start none: redis://:PASSWORD@HOST:PORT, or another
+    /// address for the backplane, such as Sentinels or a cluster
     #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
     redis: Option<Address>,
 
-    /// Serve the page at this address; repeat it for more web servers
+    /// Address of a web server; repeat the option for more servers
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
     pub(crate) listen: Vec<SocketAddr>,
 
-    /// The name of the app, which is also its channel on the broker
+    /// Name of the app and of its channel on the broker
     #[arg(long, value_name = "NAME", default_value = "ChatApp")]
     pub(crate) app_name: String,
 
-    /// The password of the broker
+    /// Password of the broker
     #[arg(long, default_value = "", hide_default_value = true)]
     password: String,
 
-    /// The port of the embedded broker
+    /// Port of the embedded broker
     #[arg(long, value_name = "PORT", default_value_t = 6379)]
     pub(crate) broker_port: u16,
 }
 
 impl Options {
-    /// The password that the embedded broker asks for.
+    /// Returns the password of the embedded broker.
     pub(crate) fn requirepass(&self) -> Option<Vec<u8>> {
         (!self.password.is_empty()).then(|| self.password.clone().into_bytes())
     }
 
-    /// Where the broker is that the user names, with the password of either option.
+    /// Returns the address from `--redis`, with the password of either option.
     ///
     /// # Errors
     ///
-    /// When both options have a password.
+    /// Returns an error if both options have a password.
     pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, PasswordTwice> {
         self.redis.clone().map(|address| address.with_password(&self.password)).transpose()
     }
 
-    /// Where the embedded broker is, once its port is known.
+    /// Returns the address of the embedded broker at its actual port.
     pub(crate) fn broker_here(&self, port: u16) -> Address {
         let address = Address::here(port);
         address.with_password(&self.password).expect("it has no password yet")
     }
 }
 
-/// Never fails: what it means is for the backplane to judge.
+/// Accepts any text. The backplane checks the address.
 fn address(text: &str) -> Result<Address, std::convert::Infallible> {
     Ok(Address::new(text))
 }
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_the_tutorials() {
+    fn the_defaults_match_the_tutorial() {
         let options = parse("").unwrap();
         let listen: Vec<_> = options.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["127.0.0.1:5001", "127.0.0.1:5002"]);
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_written_so_that_a_url_can_hold_it() {
+    fn a_password_is_escaped_for_a_url() {
         let options = parse("--password p@ss:w/rd").unwrap();
         let address = options.broker_here(7000);
         assert_eq!(address.as_str(), "redis://127.0.0.1:7000?password=p%40ss%3Aw%2Frd");
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_elsewhere_has_one_password_and_no_port_here() {
+    fn an_external_broker_has_one_password_and_no_port_option() {
         let url = "redis://10.0.0.1:7000";
         let options = parse(&format!("--redis {url} --password x")).unwrap();
         let elsewhere = options.broker_elsewhere().unwrap().unwrap();

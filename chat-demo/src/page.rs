@@ -1,24 +1,21 @@
-//! The page: static files inside of the binary, and the headers that protect it.
+//! The page: static files inside the binary, and the headers that protect browsers.
 //!
-//! It loads nothing from elsewhere and holds no inline script, and the policy says so to the browser.
+//! The page loads files of its own server only and has no inline script. Its content security
+//! policy enforces both.
 
 use axum::{
     Router,
     http::{HeaderMap, HeaderName, HeaderValue, header},
-    middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
 
 /// Serves the files of the page.
 pub(crate) fn router() -> Router {
-    FILES
-        .iter()
-        .fold(Router::new(), |router, file| router.route(file.path, get(file)))
-        .layer(map_response(protect))
+    FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(file)))
 }
 
-/// A file of the page, as it is in `page/`.
+/// A file of the folder `page/`.
 struct File {
     path: &'static str,
     content_type: &'static str,
@@ -31,11 +28,11 @@ impl IntoResponse for &'static File {
     }
 }
 
-/// Adds what tells browsers to be careful with an answer.
-async fn protect(mut response: Response) -> Response {
+/// Adds the headers that protect a browser, except those that a response has already.
+pub(crate) async fn protect(mut response: Response) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in PROTECTION {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -47,7 +44,7 @@ const PROTECTION: [(HeaderName, &str); 4] = [
     ),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Files belong to a binary, which may be another one after the next start.
+    // The files may change with the binary at the next start.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
@@ -90,7 +87,7 @@ mod tests {
     async fn every_file_is_served_with_its_type_and_a_strict_policy() {
         for file in &FILES {
             let request = Request::get(file.path).body(Body::empty()).unwrap();
-            let response = router().oneshot(request).await.unwrap();
+            let response = protect(router().oneshot(request).await.unwrap()).await;
             assert!(response.status().is_success(), "{}", file.path);
             let headers = response.headers();
             assert_eq!(headers["content-type"], file.content_type);

@@ -1,15 +1,17 @@
-//! One web server: the page, its status and the hub, on a backplane of its own.
+//! One web server: the page, the status and the hub.
+//!
+//! Each web server has a backplane of its own, as on a machine of its own.
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, serve::ListenerExt};
+use axum::{Router, middleware::map_response};
 use backplane::Backplane;
 use signalr::Hub;
 use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{hub, page, status};
+use crate::{hub, page, serve::serve, status};
 
 /// A running web server.
 pub(crate) struct Site {
@@ -17,38 +19,30 @@ pub(crate) struct Site {
     backplane: Backplane,
     hub: Hub,
     stopping: CancellationToken,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Site {
-    /// Serves the chat to whom the listener accepts.
+    /// Serves the chat on the listener.
     ///
     /// # Errors
     ///
-    /// When the listener does not know its address.
+    /// Returns an error if the listener has no local address.
     pub(crate) fn start(listener: TcpListener, backplane: Backplane) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let hub = hub::chat(backplane.clone());
-        let app = Router::new()
-            .merge(page::router())
-            .merge(status::router(address.to_string(), backplane.clone()))
-            .merge(hub.router("/chatHub"));
+        let app = app(address, &hub, &backplane);
         let stopping = CancellationToken::new();
-        // A chat's messages are small and late when they wait for company.
-        let listener = listener.tap_io(|socket| {
-            let _ = socket.set_nodelay(true);
-        });
-        let serve =
-            axum::serve(listener, app).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let serving = tokio::spawn(serve(listener, app, stopping.clone()));
         info!(%address, "web server ready");
-        Ok(Self { address, hub, stopping, serving: tokio::spawn(serve.into_future()), backplane })
+        Ok(Self { address, hub, stopping, serving, backplane })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sends the browsers away, answers the requests in hand, and leaves the backplane.
+    /// Closes the hub connections, answers the requests in progress, and leaves the backplane.
     pub(crate) async fn shutdown(self) {
         self.hub.shutdown().await;
         self.stopping.cancel();
@@ -60,5 +54,38 @@ impl Site {
     }
 }
 
-/// How long a shutdown waits for browsers that are slow to read an answer.
+/// Returns the routes of a web server. All responses carry the headers that protect browsers.
+fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
+    let app = Router::new()
+        .merge(page::router())
+        .merge(status::router(address.to_string(), backplane.clone()));
+    hub.mount(app, "/chatHub").layer(map_response(page::protect))
+}
+
+/// Maximum wait of a shutdown for the requests in progress.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use broker::Broker;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_response_is_protected_and_keeps_its_own_caching() {
+        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+        let app = app(([127, 0, 0, 1], 1).into(), &hub::chat(backplane.clone()), &backplane);
+        for (request, caching) in [
+            (Request::get("/"), "no-cache"),
+            (Request::get("/nowhere"), "no-cache"),
+            (Request::get("/status"), "no-store"),
+            (Request::post("/chatHub/negotiate"), "no-store"),
+        ] {
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+            assert_eq!(response.headers()["cache-control"], caching);
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! From options to running servers, and to what the user is told then.
+//! Starts all servers from the options, and returns the text for the user.
+//!
+//! The listeners open first, so that a taken address fails before any server runs.
 
 use std::{fmt::Write, io, net::SocketAddr};
 
@@ -12,12 +14,12 @@ use crate::{
     site::Site,
 };
 
-/// The tutorial's class, which servers of SignalR 2 in the same app know it by.
+/// The name of the tutorial's hub class. SignalR 2 servers in the same app address the hub by it.
 const HUB: &str = "ChatHub";
 
-/// The whole demo.
+/// The running demo.
 pub(crate) struct Running {
-    /// None when the user has one elsewhere.
+    /// `None` if `--redis` names another broker.
     broker: Option<Server>,
     address: Address,
     app_name: String,
@@ -25,11 +27,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts everything, or nothing.
+    /// Starts the broker, unless `--redis` names one, and the web servers.
     ///
     /// # Errors
     ///
-    /// When an address is taken or an option makes no sense.
+    /// Returns an error if an address is taken or an option is invalid.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
         let listeners = listen(&options.listen).await?;
         let (broker, address) = match options.broker_elsewhere()? {
@@ -51,28 +53,28 @@ impl Running {
         Ok(Self { broker, address, app_name, sites })
     }
 
-    /// Returns what the user can do now: pages to open, and a line that watches them.
+    /// Returns the addresses of the pages, and a `redis-cli` line that shows the messages.
     pub(crate) fn invitation(&self) -> String {
-        let mut text = String::from("Open these pages, in two windows, and talk:\n");
+        let mut text = String::from("Open these pages in two windows and chat:\n");
         for site in &self.sites {
             let _ = writeln!(text, "  http://{}/", site.address());
         }
-        let _ = write!(text, "Watch what the servers tell each other:\n  {}", self.watch_line());
+        let _ = write!(text, "Watch the messages between the servers:\n  {}", self.watch_line());
         text
     }
 
-    /// The `redis-cli` line for the channel of the app.
+    /// Returns the `redis-cli` line for the channel of the app.
     fn watch_line(&self) -> String {
-        self.address.watch_line(&self.app_name).expect("the backplane has understood it")
+        self.address.watch_line(&self.app_name).expect("the backplane accepted the address")
     }
 
-    /// Ends everything, the servers before the broker that they talk through.
+    /// Stops the web servers, then the broker.
     pub(crate) async fn shutdown(self) {
-        let mut ending = tokio::task::JoinSet::new();
+        let mut stopping = tokio::task::JoinSet::new();
         for site in self.sites {
-            ending.spawn(site.shutdown());
+            stopping.spawn(site.shutdown());
         }
-        ending.join_all().await;
+        stopping.join_all().await;
         if let Some(broker) = self.broker {
             broker.shutdown().await;
         }
@@ -88,7 +90,7 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
     Ok(listeners)
 }
 
-/// Starts a broker in this process that serves TCP on the loopback address only.
+/// Starts a broker in this process, on the loopback address only.
 async fn embed(options: &Options) -> Result<Server, StartError> {
     let config = Config {
         bind: vec!["127.0.0.1".to_owned()],
@@ -99,14 +101,14 @@ async fn embed(options: &Options) -> Result<Server, StartError> {
     Ok(Server::bind(Broker::new(), &config).await?)
 }
 
-/// Why the demo did not start.
+/// The reason why the demo did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("cannot listen on {address}: {}; choose another address with --listen", cause(source))]
     Listen { address: SocketAddr, source: io::Error },
     #[error(
         "{0}; choose another port for the broker with --broker-port, \
-         or use the broker that is there with --redis URL"
+         or use the running broker with --redis URL"
     )]
     Broker(#[from] BindError),
     #[error("{0}")]
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_address_names_the_option() {
+    async fn the_error_for_a_taken_address_names_the_option() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap();
         let error = listen(&[address]).await.unwrap_err();

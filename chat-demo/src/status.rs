@@ -1,4 +1,6 @@
-//! `GET /status`: which server this is, and whether it hears the others.
+//! `GET /status`: the name of the server and the state of its backplane.
+//!
+//! The page polls it, since the WebSocket stays open when the backplane is disconnected.
 
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ struct Status {
 #[derive(Serialize)]
 struct BackplaneStatus {
     state: &'static str,
-    /// Redis' own words where it has some.
+    /// The reason for the disconnect, in Redis' words if Redis gave one.
     error: Option<String>,
 }
 
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_status_names_the_server_its_app_and_its_backplane() {
+    async fn the_status_has_the_server_its_app_and_its_backplane() {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
         let request = Request::get("/status").body(Body::empty()).unwrap();
         let response = router("here:1".to_owned(), backplane).oneshot(request).await.unwrap();

@@ -1,32 +1,74 @@
-//! From the JSON array of an invocation to the parameters of a method.
+//! Binds the JSON array of an invocation to the parameters of a method.
+//!
+//! Each parameter reads one element. Errors have ASP.NET Core's texts, which clients may display.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// What a hub method takes: a tuple of up to eight values, one for each argument of the client.
+/// The parameters of a hub method: a tuple of up to eight values, one for each argument.
 ///
-/// A method without parameters takes `()`, one with a single parameter `(T,)`.
+/// A method without parameters takes `()`. A method with one parameter takes `(T,)`.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::value::RawValue;
+/// use signalr::Arguments;
+///
+/// let json = RawValue::from_string(r#"["ann", 7]"#.to_owned())?;
+/// let (name, age): (String, u8) = Arguments::bind(&json)?;
+/// assert_eq!((name.as_str(), age), ("ann", 7));
+/// # Ok(()) }
+/// ```
 pub trait Arguments: Sized + Send {
     /// Reads the arguments from a JSON array.
     ///
     /// # Errors
     ///
-    /// When their number or their types are not those of the method.
+    /// Returns an error if the number of arguments or the type of one differs from the method's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use serde_json::value::RawValue;
+    /// use signalr::Arguments;
+    ///
+    /// let json = RawValue::from_string("[true]".to_owned())?;
+    /// let (is_on,) = <(bool,)>::bind(&json)?;
+    /// assert!(is_on);
+    /// # Ok(()) }
+    /// ```
     fn bind(arguments: &RawValue) -> Result<Self, BindError>;
 }
 
-/// Arguments that do not fit their method. The texts are those of ASP.NET Core.
+/// The arguments of a call do not fit the method. The texts are ASP.NET Core's.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::value::RawValue;
+/// use signalr::{Arguments, BindError};
+///
+/// let json = RawValue::from_string("[1]".to_owned())?;
+/// assert_eq!(<(u8, u8)>::bind(&json), Err(BindError::Count { found: 1, expected: 2 }));
+/// assert_eq!(<(String,)>::bind(&json), Err(BindError::Type));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindError {
-    /// The client sent more or fewer than the method takes.
+    /// The number of arguments differs from the number of parameters.
     #[error("Invocation provides {found} argument(s) but target expects {expected}.")]
     Count {
-        /// How many the client sent.
+        /// Number of arguments in the call.
         found: usize,
-        /// How many the method takes.
+        /// Number of parameters of the method.
         expected: usize,
     },
-    /// At least one has another type.
+    /// At least one argument has another type.
     #[error(
         "Error binding arguments. Make sure that the types of the provided values match the types \
          of the hub method being invoked."
@@ -34,7 +76,7 @@ pub enum BindError {
     Type,
 }
 
-/// Cuts the array into exactly `N` elements.
+/// Splits a JSON array into exactly `N` elements.
 fn split<const N: usize>(arguments: &RawValue) -> Result<[&RawValue; N], BindError> {
     let elements: Vec<&RawValue> =
         serde_json::from_str(arguments.get()).map_err(|_| BindError::Type)?;
@@ -46,7 +88,7 @@ fn split<const N: usize>(arguments: &RawValue) -> Result<[&RawValue; N], BindErr
 macro_rules! tuples {
     ($($name:ident),*) => {
         impl<$($name: DeserializeOwned + Send),*> Arguments for ($($name,)*) {
-            #[allow(non_snake_case, reason = "the type parameters name the elements, too")]
+            #[allow(non_snake_case, reason = "each type parameter also names its element")]
             fn bind(arguments: &RawValue) -> Result<Self, BindError> {
                 let [$($name),*] = split(arguments)?;
                 Ok(($(serde_json::from_str($name.get()).map_err(|_| BindError::Type)?,)*))
@@ -77,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_is_named() {
+    fn a_wrong_number_of_arguments_is_refused() {
         assert_eq!(
             bind::<(String, u8)>(r#"["ann"]"#).unwrap_err().to_string(),
             "Invocation provides 1 argument(s) but target expects 2."
@@ -86,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_refused() {
+    fn an_argument_of_a_wrong_type_is_refused() {
         assert_eq!(bind::<(u8,)>("[256]"), Err(BindError::Type));
         assert_eq!(bind::<(String,)>("[1]"), Err(BindError::Type));
     }
 
     #[test]
-    fn nesting_without_end_is_refused() {
+    fn deep_nesting_is_refused() {
         let deep = format!("[{}{}]", "[".repeat(10_000), "]".repeat(10_000));
         assert_eq!(bind::<(serde_json::Value,)>(&deep), Err(BindError::Type));
     }

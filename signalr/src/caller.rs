@@ -1,18 +1,39 @@
-//! Who calls a hub method, and what a method may do for it.
+//! The caller of a hub method.
+//!
+//! A method reads the caller's ids, invokes methods of clients, changes the caller's groups, or
+//! ends its connection. All of it goes through the backplane, so it works across servers.
 
 use std::sync::Arc;
 
 use backplane::{Backplane, GroupError};
 
-use crate::{clients::CallerClients, disconnect::Disconnect, session::Ending};
+use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disconnect};
 
 /// The connection that a hub method runs for.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method("Greet", |caller: Caller, ()| async move {
+///     Ok(format!("hello {}", caller.connection_id()))
+/// });
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # let greeting = client.call("Greet", json!([])).await;
+/// # assert!(greeting["result"].as_str().unwrap().starts_with("hello "));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller {
     connection_id: Arc<str>,
     user: Option<Arc<str>>,
     backplane: Backplane,
-    ending: Arc<Ending>,
+    close_handle: Arc<CloseHandle>,
 }
 
 impl Caller {
@@ -20,53 +41,190 @@ impl Caller {
         connection_id: Arc<str>,
         user: Option<Arc<str>>,
         backplane: Backplane,
-        ending: Arc<Ending>,
+        close_handle: Arc<CloseHandle>,
     ) -> Self {
-        Self { connection_id, user, backplane, ending }
+        Self { connection_id, user, backplane, close_handle }
     }
 
-    /// Returns the connection's public id.
+    /// Returns the id of the connection, which other clients may see.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Id", |caller: Caller, ()| async move {
+    ///     Ok(caller.connection_id().to_owned())
+    /// });
+    /// # let id = TestServer::serve(hub, backplane).connect().await.call("Id", json!([])).await;
+    /// # assert_eq!(id["result"].as_str().unwrap().len(), 22);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn connection_id(&self) -> &str {
         &self.connection_id
     }
 
-    /// Returns who the hub's [`user_id`](crate::Hub::user_id) says it is.
+    /// Returns the user that the hub's [`user_id`](crate::Hub::user_id) gave the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+    ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect_with(&[("x-user", "ann")]).await;
+    /// # assert_eq!(client.call("Me", json!([])).await, json!({"result": "ann"}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// Returns whom a method may invoke something on.
+    /// Returns the clients of the hub, from the caller's point of view.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Echo", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().caller().invoke("echo", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # client.send(r#"{"type":1,"target":"Echo","arguments":["hi"]}"#).await;
+    /// # assert_eq!(client.receive().await["target"], "echo");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn clients(&self) -> CallerClients {
         CallerClients::new(self.backplane.clone(), Arc::clone(&self.connection_id))
     }
 
-    /// Returns the groups, for this connection to join and leave.
+    /// Returns the groups that the connection can join and leave.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Join", |caller: Caller, (room,): (String,)| async move {
+    ///         caller.groups().add(&room).await?;
+    ///         Ok(())
+    ///     });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Join", json!(["lobby"])).await, json!({"result": null}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
         Groups { caller: self }
     }
 
-    /// Ends the connection once the running method has returned; its client does not come back by itself.
+    /// Ends the connection after the running method. Clients do not reconnect by themselves.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("LogOut", |caller: Caller, ()| async move {
+    ///     caller.abort();
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # client.send(r#"{"type":1,"target":"LogOut","arguments":[]}"#).await;
+    /// # assert_eq!(client.receive().await, json!({"type": 7}));
+    /// # Ok(()) }
+    /// ```
     pub fn abort(&self) {
-        self.ending.end(Disconnect::Aborted);
+        self.close_handle.close(Disconnect::Aborted);
     }
 }
 
-/// The groups, for one connection to join and leave.
+/// Adds one connection to groups and removes it.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method(
+///     "Move",
+///     |caller: Caller, (from, to): (String, String)| async move {
+///         let groups = caller.groups();
+///         groups.remove(&from).await?;
+///         groups.add(&to).await?;
+///         Ok(())
+///     },
+/// );
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # assert_eq!(client.call("Move", json!(["lobby", "garden"])).await, json!({"result": null}));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Groups<'a> {
     caller: &'a Caller,
 }
 
 impl Groups<'_> {
-    /// Adds the connection to a group; what is sent to the group from then on reaches it.
+    /// Adds the connection to a group. It receives each later invocation for the group.
     ///
     /// # Errors
     ///
-    /// When the connection has ended or the backplane cannot do it.
+    /// Returns an error if the connection has ended or the backplane does not confirm the change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    ///     caller.groups().add("lobby").await?;
+    ///     Ok(())
+    /// });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect().await;
+    /// # client.call("Wait", json!([])).await;
+    /// # server.hub.clients().group("lobby").invoke("news", ()).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub async fn add(&self, group: &str) -> Result<(), GroupError> {
         self.caller.backplane.join(&self.caller.connection_id, group).await
     }
@@ -75,7 +233,26 @@ impl Groups<'_> {
     ///
     /// # Errors
     ///
-    /// When the connection has ended or the backplane cannot do it.
+    /// Returns an error if the connection has ended or the backplane does not confirm the change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .method("Leave", |caller: Caller, (room,): (String,)| async move {
+    ///         caller.groups().remove(&room).await?;
+    ///         Ok(())
+    ///     });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Leave", json!(["lobby"])).await, json!({"result": null}));
+    /// # Ok(()) }
+    /// ```
     pub async fn remove(&self, group: &str) -> Result<(), GroupError> {
         self.caller.backplane.leave(&self.caller.connection_id, group).await
     }

@@ -1,7 +1,7 @@
-//! Whom an invocation is for.
+//! Selects the clients that receive an invocation.
 //!
-//! Everything goes through the backplane, so that it reaches clients of all servers, and so that all of
-//! them see one order.
+//! Each invocation goes through the backplane. It reaches the clients of all servers, and all of
+//! them receive invocations in the same order.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -9,6 +9,33 @@ use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
 use serde::Serialize;
 
 /// The clients of a hub, on all servers.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// use std::time::Duration;
+///
+/// let clients = hub.clients();
+/// let news = tokio::spawn(async move {
+///     for number in 1..=3 {
+///         clients.all().invoke("news", (number,)).await?;
+///         tokio::time::sleep(Duration::from_millis(1)).await;
+///     }
+///     Ok::<_, signalr::InvokeError>(())
+/// });
+/// # for number in 1..=3 {
+/// #     assert_eq!(client.receive().await["arguments"], json!([number]));
+/// # }
+/// # news.await??;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clients {
     backplane: Backplane,
@@ -19,22 +46,91 @@ impl Clients {
         Self { backplane }
     }
 
-    /// Everyone.
+    /// Returns all clients.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    /// hub.clients().all().invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn all(&self) -> Recipients {
         self.recipients(Target::all())
     }
 
-    /// Everyone but these connections.
+    /// Returns all clients except these connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().all_except(["AAAAAAAAAAAAAAAAAAAAAA"]).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn all_except<T: Into<String>>(&self, ids: impl IntoIterator<Item = T>) -> Recipients {
         self.recipients(Target::all().except(ids))
     }
 
-    /// The connections that have joined a group.
+    /// Returns all connections in a group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().group("lobby").invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn group(&self, group: impl Into<String>) -> Recipients {
         self.recipients(Target::group(group))
     }
 
-    /// The connections that have joined a group, but for some.
+    /// Returns all connections in a group except these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// let quiet = ["AAAAAAAAAAAAAAAAAAAAAA"];
+    /// hub.clients().group_except("lobby", quiet).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn group_except<T: Into<String>>(
         &self,
         group: impl Into<String>,
@@ -43,12 +139,44 @@ impl Clients {
         self.recipients(Target::group(group).except(ids))
     }
 
-    /// All connections of a user.
+    /// Returns all connections of a user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub.user_id(|_| Some("ann".to_owned())));
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    /// hub.clients().user("ann").invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn user(&self, user: impl Into<String>) -> Recipients {
         self.recipients(Target::user(user))
     }
 
-    /// One connection, on whichever server it is.
+    /// Returns one connection, on any server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().connection(&id).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     pub fn connection(&self, connection_id: impl Into<String>) -> Recipients {
         self.recipients(Target::connection(connection_id))
     }
@@ -58,7 +186,32 @@ impl Clients {
     }
 }
 
-/// The clients of a hub as its caller sees them; all of [`Clients`], and those that "I" and "they" mean.
+/// The clients of a hub from the caller's point of view: [`Clients`], the caller and the others.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone())
+///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+///         caller.clients().others().invoke("message", (text,)).await?;
+///         caller.clients().caller().invoke("sent", ()).await?;
+///         Ok(())
+///     });
+/// # let server = TestServer::serve(hub, backplane);
+/// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+/// # bob.call("Wait", json!([])).await;
+/// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+/// # assert_eq!(ann.receive().await["target"], "sent");
+/// # assert_eq!(bob.receive().await["target"], "message");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CallerClients {
     clients: Clients,
@@ -70,17 +223,86 @@ impl CallerClients {
         Self { clients: Clients::new(backplane), connection_id }
     }
 
-    /// The caller itself.
+    /// Returns the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().caller().invoke("sent", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(ann.receive().await["target"], "sent");
+    /// # Ok(()) }
+    /// ```
     pub fn caller(&self) -> Recipients {
         self.connection(&*self.connection_id)
     }
 
-    /// Everyone but the caller.
+    /// Returns all clients except the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().others().invoke("message", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(bob.receive().await["target"], "message");
+    /// # Ok(()) }
+    /// ```
     pub fn others(&self) -> Recipients {
         self.all_except([&*self.connection_id])
     }
 
-    /// A group without the caller.
+    /// Returns all connections in a group except the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
+    ///         caller.clients().others_in_group("lobby").invoke("message", (text,)).await?;
+    ///         Ok(())
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    /// # bob.call("Wait", json!([])).await;
+    /// # ann.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+    /// # assert_eq!(bob.receive().await["target"], "message");
+    /// # Ok(()) }
+    /// ```
     pub fn others_in_group(&self, group: impl Into<String>) -> Recipients {
         self.group_except(group, [&*self.connection_id])
     }
@@ -94,7 +316,25 @@ impl Deref for CallerClients {
     }
 }
 
-/// Those whom one invocation is for.
+/// The clients that receive one invocation.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// let everyone = hub.clients().all();
+/// everyone.clone().invoke("news", ("one",)).await?;
+/// everyone.invoke("news", ("two",)).await?;
+/// # assert_eq!(client.receive().await["arguments"], json!(["one"]));
+/// # assert_eq!(client.receive().await["arguments"], json!(["two"]));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before invoke"]
 pub struct Recipients {
@@ -103,12 +343,29 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Invokes a method of the clients with a tuple or `Vec` of arguments, `()` for none, and waits for no
-    /// answer.
+    /// Invokes a method of the clients. The arguments are a tuple or a `Vec`, or `()` for none.
+    ///
+    /// Returns after the backplane has accepted the invocation. Clients send no result.
     ///
     /// # Errors
     ///
-    /// When the arguments are no JSON array, or the backplane could not take the invocation.
+    /// Returns an error if the arguments do not serialize to a JSON array, or if the backplane does
+    /// not accept the invocation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// hub.clients().all().invoke("moved", ("rook", 3, 7)).await?;
+    /// # assert_eq!(client.receive().await["arguments"], json!(["rook", 3, 7]));
+    /// # Ok(()) }
+    /// ```
     pub async fn invoke(
         self,
         method: impl Into<String>,
@@ -119,13 +376,31 @@ impl Recipients {
     }
 }
 
-/// Why an invocation was not sent.
+/// The reason why an invocation was not sent.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+///
+/// use signalr::InvokeError;
+///
+/// let refused = hub.clients().all().invoke("news", "no array").await;
+/// assert!(matches!(refused, Err(InvokeError::Arguments(_))));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvokeError {
-    /// Its arguments are no JSON array.
+    /// The arguments do not serialize to a JSON array.
     #[error(transparent)]
     Arguments(#[from] InvocationError),
-    /// The backplane did not take it.
+    /// The backplane did not accept the invocation.
     #[error(transparent)]
     Send(#[from] SendError),
 }

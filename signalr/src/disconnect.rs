@@ -1,7 +1,8 @@
-//! Why a connection ended, and what its client is told about it.
+//! The reason for the end of a connection, and the Close message for it.
 //!
-//! A Close message that allows a reconnect makes clients with automatic reconnect come back; one without
-//! ends them for good. So the flag is set where nobody is at fault, and only there.
+//! Clients with automatic reconnect come back if the Close message allows it. As with a real hub,
+//! the application's own decisions (abort, refusal) forbid it; a shutdown, a timeout or a protocol
+//! error allows it.
 
 use bytes::Bytes;
 
@@ -10,24 +11,28 @@ use crate::{
     protocol::{ProtocolError, json},
 };
 
-/// Why a connection ended.
+/// The reason for the end of a connection.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Disconnect {
-    #[error("the client closed")]
+    #[error("the client sent a Close message")]
     Client,
-    #[error("the transport was lost: {0}")]
+    #[error("the client closed its transport")]
+    TransportClosed,
+    #[error("transport error: {0}")]
+    Transport(#[from] TransportError),
+    #[error("transport lost: {0}")]
     Lost(String),
-    #[error("the client was silent for too long")]
+    #[error("client timeout")]
     ClientTimeout,
-    #[error("a write took too long")]
+    #[error("write timeout")]
     WriteTimeout,
-    #[error("the connection did not read fast enough")]
+    #[error("the client reads too slowly")]
     SlowConnection,
-    #[error("the server shuts down")]
+    #[error("server shutdown")]
     Shutdown,
-    #[error("the application ended it")]
+    #[error("aborted by the application")]
     Aborted,
-    #[error("the application refused it: {0}")]
+    #[error("refused by the application: {0}")]
     Refused(String),
     #[error("protocol error: {0}")]
     Protocol(#[from] ProtocolError),
@@ -36,43 +41,65 @@ pub(crate) enum Disconnect {
 }
 
 impl Disconnect {
-    /// The last hub message to the client, if it still listens and has not closed itself.
-    pub(crate) fn last_words(&self, detailed: bool) -> Option<Bytes> {
+    /// Returns the last hub message to the client, or `None` if the transport cannot carry it.
+    ///
+    /// The message includes the cause of an error if `detailed` is set.
+    pub(crate) fn close_message(&self, detailed: bool) -> Option<Bytes> {
+        let failed = |details: &str, allow_reconnect| {
+            let text = match detailed {
+                true => &format!("{CLOSED_WITH_ERROR} {details}"),
+                false => CLOSED_WITH_ERROR,
+            };
+            Some(json::close(Some(text), allow_reconnect))
+        };
         match self {
-            Self::ClientTimeout | Self::Shutdown => Some(json::close(None, true)),
-            Self::Aborted => Some(json::close(None, false)),
-            // Told in every case: these are the client's own bytes, and nothing else explains them.
-            Self::Protocol(error) => Some(json::close(
-                Some(&format!("{CLOSED_WITH_ERROR} InvalidDataException: {error}")),
-                false,
-            )),
-            Self::Refused(error) if detailed => {
-                Some(json::close(Some(&format!("{CLOSED_WITH_ERROR} {error}")), false))
-            }
-            Self::Refused(_) => Some(json::close(Some(CLOSED_WITH_ERROR), false)),
+            Self::Shutdown => Some(json::close(None, true)),
+            Self::Client | Self::Aborted => Some(json::close(None, false)),
+            Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
+            Self::Protocol(error) => failed(&format!("InvalidDataException: {error}"), true),
+            Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply()),
-            Self::Client | Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection => None,
+            Self::TransportClosed
+            | Self::Transport(_)
+            | Self::Lost(_)
+            | Self::WriteTimeout
+            | Self::SlowConnection => None,
         }
     }
 
-    /// Whether there is still someone to close the transport with.
+    /// Returns the error that the close of the transport names.
+    pub(crate) fn transport_error(&self) -> Option<TransportError> {
+        match self {
+            Self::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the client can still receive a close.
     pub(crate) fn is_reachable(&self) -> bool {
         !matches!(self, Self::Lost(_) | Self::WriteTimeout | Self::SlowConnection)
     }
+}
 
-    /// Whether the transport's end is marked as an error.
-    pub(crate) fn is_error(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::Refused(_))
-    }
+/// A violation of the transport's own protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TransportError {
+    #[error("invalid frame")]
+    Frame,
+    #[error("text that is not UTF-8")]
+    Text,
 }
 
 impl From<backplane::Disconnect> for Disconnect {
     fn from(disconnect: backplane::Disconnect) -> Self {
         match disconnect {
             backplane::Disconnect::SlowConnection => Self::SlowConnection,
+            backplane::Disconnect::Aborted => Self::Aborted,
             _ => Self::Shutdown,
         }
     }
 }
 
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+const CLIENT_TIMEOUT: &str = "OperationCanceledException: Client hasn't sent a message/ping within \
+                              the configured ClientTimeoutInterval.";

@@ -1,7 +1,7 @@
-//! From a client's message to the application's method and back to an answer.
+//! Runs the application's methods and hooks for the messages of a client.
 //!
-//! What a method fails with stays here: clients are told that it failed, and the cause only when the
-//! method wants them to know or details are switched on. The texts are those of ASP.NET Core.
+//! A client learns that a method failed. It learns the cause only if the method returned a
+//! `HubError::new`, or if detailed errors are on. The texts are ASP.NET Core's.
 
 use std::panic::AssertUnwindSafe;
 
@@ -19,17 +19,17 @@ use crate::{
     protocol::json::{self, Call, ClientMessage},
 };
 
-/// Does what a message asks for and returns the answer, if it has one.
+/// Handles one message and returns the reply, if there is one.
 ///
 /// # Errors
 ///
-/// When the message ends the connection.
+/// Returns an error if the message ends the connection.
 pub(crate) async fn message(
     hub: &Hub,
     caller: &Caller,
-    message: &[u8],
+    message: ClientMessage<'_>,
 ) -> Result<Option<Bytes>, Disconnect> {
-    match ClientMessage::parse(message)? {
+    match message {
         ClientMessage::Invocation(call) => {
             let outcome = invoke(hub, caller, &call).await;
             Ok(answer(hub, &call, outcome.as_deref()))
@@ -42,7 +42,7 @@ pub(crate) async fn message(
             Ok(answer(hub, &call, Err(&failure)))
         }
         ClientMessage::Close => Err(Disconnect::Client),
-        ClientMessage::Other => Ok(None),
+        ClientMessage::Ping | ClientMessage::Other => Ok(None),
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn message(
 ///
 /// # Errors
 ///
-/// When the application refuses the connection: what a client with details may read.
+/// Returns the cause, for clients with details, if the application refuses the connection.
 pub(crate) async fn connected(hub: &Hub, caller: Caller) -> Result<(), String> {
     let Some(hook) = hub.on_connected_hook() else { return Ok(()) };
     let refused = match AssertUnwindSafe(async { hook(caller).await }).catch_unwind().await {
@@ -75,10 +75,9 @@ async fn invoke(hub: &Hub, caller: &Caller, call: &Call<'_>) -> Result<Box<RawVa
     if call.stream_count > 0 {
         return Err(Failure::UnexpectedStreams(call.stream_count));
     }
-    let running = method(caller.clone(), call.arguments)?;
-    // A panic is one failed invocation: the connection, and its on_disconnected, go on.
-    let outcome = AssertUnwindSafe(running).catch_unwind().await;
-    outcome.map_err(|_| Failure::Panicked)?.map_err(Failure::Hub)
+    let run = async { method(caller.clone(), call.arguments)?.await.map_err(Failure::Hub) };
+    // A panic fails one invocation only. The connection goes on, so `on_disconnected` still runs.
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
 fn answer(hub: &Hub, call: &Call<'_>, outcome: Result<&RawValue, &Failure>) -> Option<Bytes> {
@@ -95,7 +94,7 @@ fn answer(hub: &Hub, call: &Call<'_>, outcome: Result<&RawValue, &Failure>) -> O
     })
 }
 
-/// Why an invocation gave no result.
+/// The reason why an invocation has no result.
 #[derive(Debug)]
 enum Failure {
     UnknownMethod,
@@ -107,7 +106,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// What the client is told.
+    /// Returns the error text for the client.
     fn text(&self, target: &str, detailed: bool) -> String {
         let not_invoked = format!("Failed to invoke '{target}' due to an error on the server.");
         let failed = format!("An unexpected error occurred invoking '{target}' on the server.");

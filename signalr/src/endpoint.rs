@@ -1,12 +1,11 @@
-//! Requests on `<hub>` itself: a transport for a connection.
+//! Serves `<hub>` itself: opens the transport of a connection.
 //!
-//! WebSockets is the only transport, so that all other requests are refused, with the words that
-//! ASP.NET Core has for them.
+//! WebSockets is the only transport. All other requests are refused with ASP.NET Core's texts.
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade},
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -16,15 +15,17 @@ use crate::{
     hub::Hub,
     negotiated::{Claim, ClaimError},
     origin,
+    query::query,
+    refusal::refusal,
     session::{self, Peer},
     transport::websocket,
 };
 
-/// Answers any request on `<hub>`.
+/// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
     }
     let token = query(&parts, "id");
     if is_websocket(&parts) {
@@ -36,7 +37,7 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     refuse(&hub, &parts, token.as_deref())
 }
 
-/// Opens a WebSocket for a negotiated connection, or for a new one when the client skips negotiation.
+/// Opens a WebSocket for a negotiated connection, or for a new one if the client skips negotiation.
 fn accept(
     hub: Arc<Hub>,
     parts: &Parts,
@@ -62,7 +63,7 @@ fn accept(
     })
 }
 
-/// Says why a request that is no WebSocket does not work.
+/// Refuses a request that is not a WebSocket.
 fn refuse(hub: &Hub, parts: &Parts, token: Option<&str>) -> Response {
     if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "the hub expects GET, POST or DELETE");
@@ -94,18 +95,6 @@ fn unknown_id() -> Response {
 fn unsupported(transport: &str) -> Response {
     let text = format!("{transport} transport not supported by this end point type");
     refusal(StatusCode::NOT_FOUND, text)
-}
-
-/// A plain text answer to a request that does not work.
-pub(crate) fn refusal(status: StatusCode, text: impl Into<String>) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain")], text.into()).into_response()
-}
-
-/// A value of the query, whose names count without case.
-pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
-    let query: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri).ok()?;
-    let found = query.0.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value)
 }
 
 fn is_websocket(parts: &Parts) -> bool {

@@ -1,23 +1,27 @@
-//! What a hub method may fail with.
+//! The error of a hub method.
+//!
+//! By default the client does not see the cause of an error, since it may describe the inside of
+//! the server.
 
 use std::{any, error::Error, fmt};
 
-/// Why a hub method, or `on_connected`, failed.
+/// The error of a hub method or of `on_connected`.
 ///
-/// Made with [`HubError::new`], its message is for the client to read. Made from any other error by `?`,
-/// the client learns only that something failed, and the server's log has the cause: errors speak of the
-/// inside of the server, which is nobody else's business.
+/// The client reads the message of an error from [`HubError::new`]. The `?` operator converts any
+/// other error: the client then learns that the method failed, and the server logs the cause.
 ///
-/// It is no [`Error`] itself, since it could not then be made from all others.
+/// `HubError` does not implement [`Error`], which would rule out the conversion from all errors.
+///
+/// # Examples
 ///
 /// ```
 /// use signalr::HubError;
 ///
 /// fn parse(room: &str) -> Result<u32, HubError> {
 ///     if room.is_empty() {
-///         return Err(HubError::new("a room has a number")); // the client reads this
+///         return Err(HubError::new("a room has a number")); // the client reads this text
 ///     }
-///     Ok(room.parse()?) // the client does not read that
+///     Ok(room.parse()?) // the client does not read the cause
 /// }
 /// assert_eq!(parse("").unwrap_err().message(), Some("a room has a number"));
 /// assert_eq!(parse("x").unwrap_err().message(), None);
@@ -25,29 +29,52 @@ use std::{any, error::Error, fmt};
 pub struct HubError(Cause);
 
 enum Cause {
-    Told(String),
+    Public(String),
     Hidden { kind: &'static str, source: Box<dyn Error + Send + Sync> },
 }
 
 impl HubError {
-    /// Makes an error whose message the client may read.
+    /// Creates an error with a message for the client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::HubError;
+    ///
+    /// let error = HubError::new("the room is full");
+    /// assert_eq!(error.to_string(), "the room is full");
+    /// # Ok(()) }
+    /// ```
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Cause::Told(message.into()))
+        Self(Cause::Public(message.into()))
     }
 
-    /// Returns the message for the client, or `None` when the cause is not for its eyes.
+    /// Returns the message for the client, or `None` if the client does not see the cause.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::HubError;
+    ///
+    /// assert_eq!(HubError::new("full").message(), Some("full"));
+    /// let hidden = HubError::from(std::io::Error::other("disk /dev/sda1 failed"));
+    /// assert_eq!(hidden.message(), None);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match &self.0 {
-            Cause::Told(message) => Some(message),
+            Cause::Public(message) => Some(message),
             Cause::Hidden { .. } => None,
         }
     }
 
-    /// The whole truth, in the form that clients with details read.
+    /// Returns the error with all its causes, in the form that clients with details read.
     pub(crate) fn details(&self) -> String {
         match &self.0 {
-            Cause::Told(message) => format!("HubException: {message}"),
+            Cause::Public(message) => format!("HubException: {message}"),
             Cause::Hidden { kind, source } => {
                 let mut text = format!("{kind}: {source}");
                 let mut cause = source.source();
@@ -78,7 +105,7 @@ impl fmt::Debug for HubError {
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Told(message) => f.write_str(message),
+            Cause::Public(message) => f.write_str(message),
             Cause::Hidden { source, .. } => source.fmt(f),
         }
     }

@@ -1,7 +1,7 @@
-//! The first words of a connection: which hub protocol both sides will speak.
+//! The handshake of a connection: client and server agree on a hub protocol.
 //!
-//! The request is always JSON text, whatever protocol it asks for. After a good one the server answers
-//! `{}`; after a bad one it says why and closes.
+//! The request is always JSON, even if it asks for another protocol. The server answers a valid
+//! request with `{}`. It answers an invalid one with an error, and closes.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ struct Request {
     version: i32,
 }
 
-/// Why a connection did not begin. The texts are those of ASP.NET Core.
+/// The reason why a handshake failed. The texts are ASP.NET Core's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HandshakeError {
     #[error("The protocol '{0}' is not supported.")]
@@ -43,7 +43,7 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The server's answer to the failed request.
+    /// Returns the reply to the failed request.
     pub(crate) fn reply(&self) -> Bytes {
         #[derive(Serialize)]
         struct Reply {
@@ -53,10 +53,10 @@ impl HandshakeError {
     }
 }
 
-/// The server's answer to a good request.
+/// The reply to a valid request.
 pub(crate) const ACCEPTED: Bytes = Bytes::from_static(b"{}\x1e");
 
-/// Version 2 adds messages that only a stateful reconnect uses.
+/// Version 2 adds messages for the stateful reconnect only.
 const VERSION_MAX: i32 = 2;
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_request_is_told_why() {
+    fn the_reply_to_an_invalid_request_names_the_error() {
         check(
             r#"{"protocol":"messagepack","version":1}"#,
             "The protocol 'messagepack' is not supported.",

@@ -1,11 +1,11 @@
-//! The application's side of the crate: its methods, and the router that serves them.
+//! The hub: the methods and hooks of the application, with the state that its connections share.
 //!
-//! A hub is cheap to clone; clones serve the same connections. Methods are looked up without regard to
-//! case, since clients of other languages write them as they like.
+//! All clones of a hub share this state. The look-up of a method ignores case, since clients in
+//! other languages follow other conventions.
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{Router, http::request::Parts, routing};
+use axum::http::request::Parts;
 use backplane::Backplane;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,34 +16,40 @@ use crate::{
     arguments::{Arguments, BindError},
     caller::Caller,
     clients::Clients,
-    endpoint,
     error::HubError,
-    negotiate,
     negotiated::Negotiated,
     options::Options,
-    origin,
 };
 
-/// The methods that clients call, on one backplane.
+/// The methods that clients call, on one backplane. Clones serve the same connections.
+///
+/// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::Router;
 /// use signalr::{Caller, Hub};
 ///
-/// # fn router(backplane: backplane::Backplane) -> axum::Router {
-/// let hub = Hub::new(backplane).method(
+/// # let backplane = backplane();
+/// let hub = Hub::new(backplane.clone()).method(
 ///     "Send",
 ///     |caller: Caller, (name, message): (String, String)| async move {
 ///         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
 ///         Ok(())
 ///     },
 /// );
-/// axum::Router::new().merge(hub.router("/chatHub"))
-/// # }
+/// let app: Router = Router::new().merge(hub.router("/chatHub"));
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # client.send(r#"{"type":1,"target":"Send","arguments":["ann", "hi"]}"#).await;
+/// # assert_eq!(client.receive().await["arguments"], json!(["ann", "hi"]));
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Hub {
     backplane: Backplane,
-    /// By their names in lower case.
+    /// By name in lower case.
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
     on_disconnected: Option<OnDisconnected>,
@@ -55,7 +61,21 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Makes a hub without methods.
+    /// Creates a hub without methods.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone());
+    /// # TestServer::serve(hub, backplane).connect().await;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn new(backplane: Backplane) -> Self {
         Self {
@@ -71,13 +91,34 @@ impl Hub {
         }
     }
 
-    /// Adds a method. What it returns is the result that `invoke` gives at the client.
+    /// Adds a method. Its return value is the result of `invoke` at the client.
     ///
-    /// A connection's methods run one at a time, in the order of its calls, and to their end.
+    /// The methods of one connection run one at a time, in the order of the calls. A running method
+    /// is never cancelled.
     ///
     /// # Panics
     ///
-    /// When the hub has a method of this name already; case does not count.
+    /// Panics if the hub already has a method with this name, ignoring case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub, HubError};
+    ///
+    /// async fn divide(_: Caller, (a, b): (i32, i32)) -> Result<i32, HubError> {
+    ///     a.checked_div(b).ok_or_else(|| HubError::new("the divisor is 0"))
+    /// }
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).method("Divide", divide);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Divide", json!([6, 2])).await, json!({"result": 3}));
+    /// # assert!(client.call("Divide", json!([6, 0])).await["error"].is_string());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn method<F, Fut, A, R>(mut self, name: &str, method: F) -> Self
     where
@@ -91,11 +132,31 @@ impl Hub {
             Ok(Box::pin(async move { Ok(to_raw_value(&running.await?)?) }))
         });
         let previous = self.methods.insert(name.to_lowercase(), method);
-        assert!(previous.is_none(), "the hub has a method {name:?} already");
+        assert!(previous.is_none(), "the hub already has a method named {name:?}");
         self
     }
 
-    /// Runs something for each new connection, before its first method. An error refuses the connection.
+    /// Sets the hook that runs for each new connection, before its first method. An error refuses
+    /// the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Hub, HubError};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    ///     let user = caller.user().ok_or_else(|| HubError::new("log in first"))?;
+    ///     caller.groups().add(&format!("friends of {user}")).await?;
+    ///     Ok(())
+    /// });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.receive().await["error"], "Connection closed with an error.");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn on_connected<F, Fut>(mut self, hook: F) -> Self
     where
@@ -106,7 +167,29 @@ impl Hub {
         self
     }
 
-    /// Runs something after each connection that was not refused, whatever ended it.
+    /// Sets the hook that runs after each connection, except a refused one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    /// use tokio::sync::mpsc;
+    ///
+    /// let (left, mut leaving) = mpsc::unbounded_channel();
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).on_disconnected(move |caller| {
+    ///     let left = left.clone();
+    ///     async move {
+    ///         let _ = left.send(caller.connection_id().to_owned());
+    ///     }
+    /// });
+    /// # drop(TestServer::serve(hub, backplane).connect().await);
+    /// # assert_eq!(leaving.recv().await.unwrap().len(), 22);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn on_disconnected<F, Fut>(mut self, hook: F) -> Self
     where
@@ -117,7 +200,34 @@ impl Hub {
         self
     }
 
-    /// Says who a client is, from the request that opens its transport. Without it, clients have no user.
+    /// Sets the function that finds the user of a connection in the request that opens its
+    /// transport.
+    ///
+    /// Without it, connections have no user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::http::request::Parts;
+    /// use signalr::{Caller, Hub};
+    ///
+    /// fn user_of(request: &Parts) -> Option<String> {
+    ///     // Set by a proxy that has checked the password.
+    ///     Some(request.headers.get("x-user")?.to_str().ok()?.to_owned())
+    /// }
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone())
+    ///     .user_id(user_of)
+    ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.connect_with(&[("x-user", "ann")]).await;
+    /// # assert_eq!(client.call("Me", json!([])).await, json!({"result": "ann"}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn user_id(
         mut self,
@@ -128,48 +238,84 @@ impl Hub {
     }
 
     /// Replaces the options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use signalr::{Hub, Options};
+    ///
+    /// let mut options = Options::default();
+    /// options.keep_alive = Duration::from_millis(10);
+    /// # let backplane = backplane();
+    /// let hub = Hub::new(backplane.clone()).with_options(options);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.receive().await, json!({"type": 6}));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Returns a router that serves the hub at `path`, which begins with `/`.
+    /// Returns the clients of the hub, for code outside of its methods.
     ///
-    /// Add methods first: they belong to the router from then on.
+    /// # Examples
     ///
-    /// # Panics
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
     ///
-    /// When axum refuses the path.
-    pub fn router(&self, path: &str) -> Router {
-        let path = path.trim_end_matches('/');
-        let hub = if path.is_empty() { "/" } else { path };
-        Router::new()
-            .route(&format!("{path}/negotiate"), routing::any(negotiate::negotiate))
-            .route(hub, routing::any(endpoint::connect))
-            .layer(origin::cors(&self.options.origins))
-            .with_state(Arc::new(self.clone()))
-    }
-
-    /// Returns whom code outside of the methods may invoke something on.
+    /// hub.clients().all().invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn clients(&self) -> Clients {
         Clients::new(self.backplane.clone())
     }
 
-    /// Sends all clients away, to come back to another server, and waits until they have gone.
+    /// Closes all connections and waits until they have ended. Clients may reconnect to another
+    /// server.
     ///
-    /// It takes no longer than a stuck write and a silent client may. New connections are closed at once.
+    /// New connections are closed at once. The wait is at most [`Options::write_timeout`] plus
+    /// [`Options::close_timeout`].
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the clients are still sent away, and nobody waits for them.
+    /// If the future is dropped, the connections still close, without a wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// # tokio::spawn(async move {
+    /// #     assert_eq!(client.receive().await, json!({"type": 7, "allowReconnect": true}));
+    /// # });
+    /// hub.shutdown().await;
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown(&self) {
         self.stopping.cancel();
         self.sessions.close();
         let bound: Duration = self.options.write_timeout + self.options.close_timeout;
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
-            tracing::warn!(connections = self.sessions.len(), "hub methods did not return in time");
+            tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
     }
 
@@ -211,7 +357,7 @@ impl Hub {
 }
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// Binds the arguments at once, and returns the method's run.
+/// Binds the arguments and returns the running method.
 pub(crate) type Method = Arc<
     dyn Fn(Caller, &RawValue) -> Result<Running<Result<Box<RawValue>, HubError>>, BindError>
         + Send

@@ -1,8 +1,8 @@
-//! Serves the SignalR client protocol from axum: unmodified SignalR clients connect, call the methods of
-//! a [`Hub`], and have theirs called.
+//! Serves the SignalR client protocol from axum.
 //!
-//! Behind a hub stands a [`Backplane`](backplane::Backplane), so that many servers act as one: what one of
-//! them sends to all, a group, a user or a connection reaches them wherever they are connected.
+//! Unmodified SignalR clients connect and call the methods of a [`Hub`]. The hub calls methods of
+//! the clients. A [`Backplane`](backplane::Backplane) links all servers of an app: an invocation
+//! for all clients, a group, a user or a connection reaches them on every server.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -14,7 +14,7 @@
 //! let hub = Hub::new(backplane)
 //!     .method("Send", |caller: Caller, (name, message): (String, String)| async move {
 //!         if message.is_empty() {
-//!             return Err(HubError::new("say something"));
+//!             return Err(HubError::new("the message is empty"));
 //!         }
 //!         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
 //!         Ok(())
@@ -28,27 +28,34 @@
 //! # }
 //! ```
 //!
-//! What it serves so far: negotiation (versions 0 and 1), the WebSockets transport, the JSON protocol.
-//! Pages of other origins must be listed ([`Options::allow_origin`]).
+//! Supported are negotiation (versions 0 and 1), the WebSockets transport and the JSON hub
+//! protocol. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
 
-mod arguments;
-mod caller;
-mod clients;
-mod error;
-mod hub;
-mod options;
-mod origin;
+mod router;
 
 mod endpoint;
 mod negotiate;
-mod negotiated;
+
+mod dispatch;
+mod session;
 mod transport;
 
+mod caller;
+mod clients;
+mod close_handle;
+mod hub;
+
 mod disconnect;
-mod dispatch;
 mod handshake;
 mod protocol;
-mod session;
+
+mod arguments;
+mod error;
+mod negotiated;
+mod options;
+mod origin;
+mod query;
+mod refusal;
 
 pub use crate::{
     arguments::{Arguments, BindError},

@@ -1,7 +1,7 @@
-//! `POST <hub>/negotiate`: a new connection with its ids, and the transports it may use.
+//! Serves `POST <hub>/negotiate`: creates a connection and returns its ids and transports.
 //!
-//! From version 1 on a client gets two ids: the connection id, which others may know, and the connection
-//! token, which its own requests carry. Version 0 knows only one.
+//! In version 1 a connection has two ids. Other clients may see the connection id. The connection
+//! token is a secret, which the client's own requests carry. Version 0 uses one id for both.
 
 use std::sync::Arc;
 
@@ -14,34 +14,32 @@ use axum::{
 use serde::Serialize;
 use tokio::time;
 
-use crate::{
-    endpoint::{query, refusal},
-    hub::Hub,
-    negotiated::random_id,
-    origin,
-};
+use crate::{hub::Hub, negotiated::random_id, origin, query::query, refusal::refusal};
 
-/// Answers any request on `<hub>/negotiate`.
+/// Serves any request on `<hub>/negotiate`.
 pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     if parts.method != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
     }
     if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "this origin is not allowed");
+        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
     }
     let version = match version(query(&parts, "negotiateVersion").as_deref()) {
         Ok(version) => version,
         Err(error) => return Json(Refused { error }).into_response(),
     };
     let Some(answer) = add_connection(&hub, version) else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections are negotiated");
+        return refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many negotiated connections have no transport; try again later",
+        );
     };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (no_store, Json(answer)).into_response()
 }
 
-/// Makes a connection that is forgotten unless a transport comes in time.
+/// Creates a connection. It expires if the client does not open a transport in time.
 fn add_connection(hub: &Hub, version: u8) -> Option<Negotiation> {
     let connection_id = random_id();
     let connection_token = (version > 0).then(random_id);
@@ -65,7 +63,7 @@ fn add_connection(hub: &Hub, version: u8) -> Option<Negotiation> {
     })
 }
 
-/// The version to speak, for the one that the client asks for.
+/// Returns the version to use for the version that the client requests.
 fn version(asked: Option<&str>) -> Result<u8, String> {
     let Some(asked) = asked else { return Ok(0) };
     match asked.trim().parse::<i32>() {
@@ -105,7 +103,7 @@ const VERSION_MAX: u8 = 1;
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_version_is_the_highest_that_both_know() {
+    fn the_version_is_the_highest_that_both_support() {
         check(None, Ok(0));
         check(Some("0"), Ok(0));
         check(Some("1"), Ok(1));

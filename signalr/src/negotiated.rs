@@ -1,7 +1,7 @@
-//! Connections between their negotiation and their end, by the secret that their requests carry.
+//! Connections from their negotiation to their end, by token.
 //!
-//! The token is known to the client alone; the connection id is known to others and opens nothing. A
-//! connection that gets no transport in time is forgotten, and so is one whose transport has ended.
+//! The token is a secret of the client. Other clients may see the connection id, which opens no
+//! transport. An entry ends with its transport, or after a time limit if no transport is opened.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,16 +17,16 @@ pub(crate) struct Negotiated {
     tokens: Arc<Mutex<Tokens>>,
 }
 
-/// A token is in one of the two, or unknown.
+/// A token is in at most one of the two collections.
 #[derive(Debug, Default)]
 struct Tokens {
-    /// Those without a transport, with their connection ids.
+    /// Connection ids of connections without a transport, by token.
     waiting: HashMap<String, Arc<str>>,
     active: HashSet<String>,
 }
 
 impl Negotiated {
-    /// Adds a connection that waits for its transport, or `None` when `waiting_max` already do.
+    /// Adds a connection without a transport. Returns `None` if `waiting_max` of them exist.
     pub(crate) fn add(
         &self,
         token: String,
@@ -41,7 +41,7 @@ impl Negotiated {
         Some(())
     }
 
-    /// Forgets a connection that has still no transport.
+    /// Removes a connection that still has no transport.
     pub(crate) fn expire(&self, token: &str) {
         self.tokens.lock().waiting.remove(token);
     }
@@ -51,7 +51,7 @@ impl Negotiated {
         tokens.waiting.contains_key(token) || tokens.active.contains(token)
     }
 
-    /// Gives a waiting connection its transport.
+    /// Claims a waiting connection for a transport.
     pub(crate) fn claim(&self, token: &str) -> Result<Claim, ClaimError> {
         let mut tokens = self.tokens.lock();
         if tokens.active.contains(token) {
@@ -64,7 +64,7 @@ impl Negotiated {
     }
 }
 
-/// A connection that has its transport. Dropping it forgets the connection.
+/// A connection with a transport. Dropping it removes the connection.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) connection_id: Arc<str>,
@@ -72,7 +72,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// A connection that was never negotiated.
+    /// Returns a connection without a negotiation.
     pub(crate) fn unnegotiated() -> Self {
         Self { connection_id: random_id().into(), held: None }
     }
@@ -86,14 +86,14 @@ impl Drop for Claim {
     }
 }
 
-/// Why a connection cannot have a transport.
+/// The reason why a connection cannot have a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimError {
     Unknown,
     Active,
 }
 
-/// 128 random bits, as 22 characters that need no escape in a URL.
+/// Returns 128 random bits as 22 characters that need no escape in a URL.
 pub(crate) fn random_id() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>())
 }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_has_one_transport_and_is_forgotten_with_it() {
+    fn a_connection_has_one_transport_and_ends_with_it() {
         let negotiated = Negotiated::default();
         negotiated.add("secret".into(), "id".into(), 1).unwrap();
         let claim = negotiated.claim("secret").unwrap();
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_id_opens_nothing() {
+    fn a_connection_id_opens_no_transport() {
         let negotiated = Negotiated::default();
         negotiated.add("secret".into(), "id".into(), 1).unwrap();
         assert_eq!(negotiated.claim("id").unwrap_err(), ClaimError::Unknown);
     }
 
     #[test]
-    fn only_so_many_wait_for_their_transport() {
+    fn the_number_of_waiting_connections_is_limited() {
         let negotiated = Negotiated::default();
         negotiated.add("a".into(), "1".into(), 1).unwrap();
         assert!(negotiated.add("b".into(), "2".into(), 1).is_none());

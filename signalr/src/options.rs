@@ -1,13 +1,15 @@
-//! What an application may set on a hub: times, limits, and who may connect from where.
+//! Options of a hub: times, limits and allowed origins.
 //!
-//! The defaults are those of ASP.NET Core SignalR, because clients are tuned to them: a client that hears
-//! nothing for 30 s gives up, so a server that pings every 15 s may lose one ping.
+//! The defaults are ASP.NET Core's, since clients depend on them. A client disconnects after 30 s
+//! without a message, so a server that pings every 15 s may lose one ping.
 
 use std::time::Duration;
 
 use crate::origin::{Origin, OriginError};
 
 /// Times and limits of a hub.
+///
+/// # Examples
 ///
 /// ```
 /// # fn main() -> Result<(), signalr::OriginError> {
@@ -18,35 +20,50 @@ use crate::origin::{Origin, OriginError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// A ping is sent when nothing else was sent for this long.
+    /// Time without a message to the client after which the server sends a ping. Default: 15 s.
     pub keep_alive: Duration,
-    /// A client that sent something once and then nothing for this long is gone.
+    /// Maximum silence of a client that has sent a ping. The server then closes the connection.
+    /// Default: 30 s.
     pub client_timeout: Duration,
-    /// How long a client may take from the open transport to its whole handshake.
+    /// Maximum time from the open transport to the whole handshake request. Default: 15 s.
     pub handshake_timeout: Duration,
-    /// How long a negotiated connection may stay without a transport.
+    /// Maximum time from the negotiation to the transport. Default: 15 s.
     pub disconnect_timeout: Duration,
-    /// How long one write may wait for a client that does not read.
+    /// Maximum time of one write, if the client does not read. Default: 10 s.
     pub write_timeout: Duration,
-    /// How long the server waits for the client's half of a close.
+    /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
     pub close_timeout: Duration,
-    /// The longest hub message a client may send, its separator included.
+    /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
-    /// How many negotiated connections may wait for their transport at once.
+    /// Maximum number of negotiated connections without a transport. Default: 10,000.
     pub negotiated_max: usize,
-    /// Whether clients are told the causes of the server's errors; for development only.
+    /// Whether error texts for clients include the cause. For development only. Default: false.
     pub detailed_errors: bool,
     pub(crate) origins: Vec<Origin>,
 }
 
 impl Options {
-    /// Lets pages of this origin (`scheme://host[:port]`) connect, beside those of the server's own.
+    /// Allows pages of another origin (`scheme://host[:port]`) to connect.
     ///
-    /// Origins are compared whole: neither suffixes nor wildcards match.
+    /// Pages of the server's own origin may always connect. Origins are compared as a whole,
+    /// without suffixes or wildcards.
     ///
     /// # Errors
     ///
-    /// When `origin` is not a scheme and a host with an optional port.
+    /// Returns an error if `origin` is not a scheme and a host with an optional port.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Options;
+    ///
+    /// let options = Options::default()
+    ///     .allow_origin("https://chat.example.com")?
+    ///     .allow_origin("http://localhost:3000")?;
+    /// # drop(options);
+    /// # Ok(()) }
+    /// ```
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
         self.origins.push(origin.parse()?);
         Ok(self)

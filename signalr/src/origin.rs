@@ -1,15 +1,17 @@
-//! Which web pages may connect.
+//! Decides which web pages may connect.
 //!
-//! Browsers let any page open a WebSocket to any server and send its cookies along; CORS does not apply.
-//! So each request that names an `Origin` must come from the server's own pages or from a listed origin,
-//! compared whole. A request without one comes from no browser page, and is let in.
+//! Browsers let any page open a WebSocket to any server, with the server's cookies. CORS does not
+//! apply. Therefore each request with an `Origin` must come from a page of this server or from a
+//! listed origin. Origins are compared as a whole. A request without `Origin` does not come from a
+//! page, and is allowed.
 
 use std::{fmt, str::FromStr};
 
 use axum::http::{HeaderValue, Method, Uri, header, request::Parts, uri::Authority};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// Where a web page is from: `scheme://host[:port]`, in lower case, without the scheme's own port.
+/// The origin of a web page: `scheme://host[:port]` in lower case, without the scheme's default
+/// port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     scheme: String,
@@ -17,9 +19,10 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Whether a page of this origin was served by the host that the request names.
+    /// Returns whether `host`, from the request, serves the pages of this origin.
     fn is_served_by(&self, host: &str) -> bool {
-        self.authority == without_default_port(&self.scheme, host)
+        let is_web = matches!(&*self.scheme, "http" | "https");
+        is_web && self.authority == without_default_port(&self.scheme, host)
     }
 
     fn header_value(&self) -> Option<HeaderValue> {
@@ -51,14 +54,25 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text that is not an origin.
+/// The text is not an origin.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::Options;
+///
+/// let error = Options::default().allow_origin("chat.example.com").unwrap_err();
+/// assert!(error.to_string().ends_with("found \"chat.example.com\""));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is scheme://host[:port], found {found:?}")]
+#[error("expected an origin scheme://host[:port], found {found:?}")]
 pub struct OriginError {
     found: String,
 }
 
-/// Whether the page that made a request may talk to us.
+/// Returns whether the page that sent a request may connect.
 pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin]) -> bool {
     let Some(origin) = parts.headers.get(header::ORIGIN) else { return true };
     let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else {
@@ -67,7 +81,7 @@ pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin]) -> bool {
     host(parts).is_some_and(|host| origin.is_served_by(host)) || allowed.contains(&origin)
 }
 
-/// The CORS answers that pages of the listed origins need: exact origin and credentials.
+/// Returns the CORS headers for pages of the listed origins: exact origin and credentials.
 pub(crate) fn cors(allowed: &[Origin]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(allowed.iter().filter_map(Origin::header_value)))
@@ -82,7 +96,7 @@ pub(crate) fn cors(allowed: &[Origin]) -> CorsLayer {
         .vary([header::ORIGIN])
 }
 
-/// The host that the client asked: `Host`, or the authority of an HTTP/2 request.
+/// Returns the requested host: `Host`, or the authority of an HTTP/2 request.
 fn host(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     header.or_else(|| parts.uri.authority().map(Authority::as_str))
@@ -114,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_origin_matches_whole() {
+    fn a_listed_origin_matches_as_a_whole() {
         check("https://friend.example.com", "here", true);
         check("https://friend.example.com:443", "here", true);
         check("http://friend.example.com", "here", false);
@@ -124,15 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_is_none_may_not_connect() {
+    fn an_invalid_origin_may_not_connect() {
         check("null", "null", false);
         check("", "", false);
         check("file://", "here", false);
+        check("ftp://here", "here", false);
         check("http://here@evil.net", "here", false);
     }
 
     #[test]
-    fn a_request_without_origin_is_no_browser_page() {
+    fn a_request_without_origin_may_connect() {
         let (parts, ()) = Request::get("/chatHub").body(()).unwrap().into_parts();
         assert!(is_allowed(&parts, &[]));
     }

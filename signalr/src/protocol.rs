@@ -1,11 +1,12 @@
-//! The hub protocol: what clients and server say to each other over any transport.
+//! The hub protocol: the messages between clients and server, over any transport.
 //!
-//! `frames` cuts bytes into messages, `json` reads and writes them. Neither knows of sockets or methods.
+//! `frames` splits bytes into messages. `json` parses and writes the messages. Neither uses sockets
+//! or methods.
 
 pub(crate) mod frames;
 pub(crate) mod json;
 
-/// Bytes of a client that are not the hub protocol. The texts are those of ASP.NET Core.
+/// A client's bytes violate the hub protocol. The texts are ASP.NET Core's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProtocolError {
     #[error(

@@ -1,15 +1,12 @@
-//! One client from its handshake to its last word.
+//! One client, from its handshake to its Close message.
 //!
-//! Two loops run side by side: one reads and runs the application's methods, one at a time and in order;
-//! the other writes answers, what the backplane brings, and pings. A method that takes its time therefore
-//! stops the reading of its own client and nothing else.
+//! Two loops run concurrently. The reader runs the application's methods one at a time, in the
+//! order of the calls. The writer sends results, messages of the backplane, and pings. A slow
+//! method therefore delays only the reads of its own client.
 //!
-//! A method that has begun is never cancelled: a connection that ends waits for it.
+//! A running method is never cancelled. A connection that ends waits for it.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, OnceLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,21 +15,24 @@ use tokio::{
     sync::mpsc,
     time::{self, Instant},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
     caller::Caller,
+    close_handle::CloseHandle,
     disconnect::Disconnect,
     dispatch,
     handshake::{self, HandshakeError},
     hub::Hub,
     options::Options,
-    protocol::{frames::Frames, json},
-    transport::{Incoming, Outcome, Outgoing},
+    protocol::{
+        frames::Frames,
+        json::{self, ClientMessage},
+    },
+    transport::{Incoming, Outgoing},
 };
 
-/// Who is at the other end.
+/// The ids of a connection and of its user.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) connection_id: Arc<str>,
@@ -52,12 +52,12 @@ where
     };
     debug!(reason = %disconnect, "client disconnected");
     if disconnect.is_reachable() {
-        let farewell = farewell(hub.options(), &disconnect, incoming, outgoing);
-        let _ = time::timeout(hub.options().close_timeout, farewell).await;
+        let closing = send_close(hub.options(), &disconnect, incoming, outgoing);
+        let _ = time::timeout(hub.options().close_timeout, closing).await;
     }
 }
 
-/// Waits for the client's handshake request and checks it.
+/// Waits for the handshake request and checks it.
 async fn handshake(
     hub: &Hub,
     frames: &mut Frames,
@@ -75,7 +75,8 @@ async fn handshake(
         () = hub.stopping().cancelled() => Err(HandshakeError::TimedOut.into()),
         request = time::timeout(hub.options().handshake_timeout, request) => {
             let request = request.map_err(|_| HandshakeError::TimedOut)?;
-            // No Close message stands before the handshake's answer: the client could not read it.
+            // An error before the handshake is a reply to it. The client cannot read a Close
+            // message yet.
             let request = request.map_err(|disconnect| match disconnect {
                 Disconnect::Protocol(_) => HandshakeError::Unreadable.into(),
                 other => other,
@@ -85,7 +86,7 @@ async fn handshake(
     }
 }
 
-/// Runs both loops until the connection ends, and says why it did.
+/// Runs both loops until the connection ends, and returns the reason.
 async fn converse(
     hub: &Hub,
     peer: Peer,
@@ -94,13 +95,14 @@ async fn converse(
     outgoing: &mut impl Outgoing,
 ) -> Disconnect {
     let Peer { connection_id, user } = peer;
-    // Attached before the client knows it is connected: it misses nothing that is sent from then on.
+    // Attached before the handshake reply: a connected client misses no message.
     let connection = hub.backplane().attach(&connection_id, user.as_deref());
-    let ending = Arc::new(Ending::new(hub.stopping()));
-    let caller = Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&ending));
+    let close_handle = Arc::new(CloseHandle::new(hub.stopping()));
+    let caller =
+        Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&close_handle));
 
     let (answers, to_write) = mpsc::channel(ANSWERS_MAX);
-    let mut reader = Reader { hub, caller, frames, incoming, answers, ending: &ending };
+    let mut reader = Reader { hub, caller, frames, incoming, answers, close_handle: &close_handle };
     let mut writer = Writer { options: hub.options(), connection, to_write, outgoing };
 
     let reading = async move {
@@ -110,69 +112,41 @@ async fn converse(
     };
     let writing = async {
         if let Err(disconnect) = writer.run().await {
-            ending.end(disconnect);
+            close_handle.close(disconnect);
         }
     };
     let (disconnect, ()) = tokio::join!(reading, writing);
     disconnect
 }
 
-/// Says the last word, ends the transport and waits for the client to do the same.
-async fn farewell(
+/// Sends the Close message, closes the transport and waits until the client has closed it.
+async fn send_close(
     options: &Options,
     disconnect: &Disconnect,
     mut incoming: impl Incoming,
     mut outgoing: impl Outgoing,
 ) -> Result<(), Disconnect> {
-    if let Some(message) = disconnect.last_words(options.detailed_errors) {
+    if let Some(message) = disconnect.close_message(options.detailed_errors) {
         outgoing.queue(message).await?;
     }
-    let outcome = if disconnect.is_error() { Outcome::Error } else { Outcome::Normal };
-    outgoing.close(outcome).await?;
+    outgoing.close(disconnect.transport_error()).await?;
     loop {
         incoming.read().await?;
     }
 }
 
-/// The end of one connection, which anyone may call for; the first reason stays.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    reason: OnceLock<Disconnect>,
-    called: CancellationToken,
-}
-
-impl Ending {
-    fn new(stopping: &CancellationToken) -> Self {
-        Self { reason: OnceLock::new(), called: stopping.child_token() }
-    }
-
-    /// Ends the connection.
-    pub(crate) fn end(&self, disconnect: Disconnect) {
-        let _ = self.reason.set(disconnect);
-        self.called.cancel();
-    }
-
-    /// Why the end was called for.
-    fn reason(&self) -> Disconnect {
-        self.reason.get().cloned().unwrap_or(Disconnect::Shutdown)
-    }
-}
-
-/// The loop that reads and runs methods.
+/// The loop that reads messages and runs methods.
 struct Reader<'a, I> {
     hub: &'a Hub,
     caller: Caller,
     frames: Frames,
     incoming: &'a mut I,
     answers: mpsc::Sender<Bytes>,
-    ending: &'a Ending,
+    close_handle: &'a CloseHandle,
 }
 
 impl<I: Incoming> Reader<'_, I> {
     async fn run(&mut self) -> Disconnect {
-        if self.answers.send(handshake::ACCEPTED).await.is_err() {
-            return self.ending.reason();
-        }
         if let Err(error) = dispatch::connected(self.hub, self.caller.clone()).await {
             return Disconnect::Refused(error);
         }
@@ -182,37 +156,40 @@ impl<I: Incoming> Reader<'_, I> {
     }
 
     async fn read(&mut self) -> Result<Infallible, Disconnect> {
-        let mut heard = false;
+        let mut has_pinged = false;
         loop {
             while let Some(message) = self.frames.next()? {
-                heard = true;
-                if self.ending.called.is_cancelled() {
-                    return Err(self.ending.reason());
+                if self.close_handle.is_closing() {
+                    return Err(self.close_handle.reason());
                 }
-                if let Some(answer) = dispatch::message(self.hub, &self.caller, &message).await? {
-                    // Fails when the writer has gone, which has called for the end.
+                let message = ClientMessage::parse(&message)?;
+                has_pinged |= matches!(message, ClientMessage::Ping);
+                if let Some(answer) = dispatch::message(self.hub, &self.caller, message).await? {
+                    // Fails if the writer has ended. It has closed the connection then.
                     let _ = self.answers.send(answer).await;
                 }
             }
-            let bytes = self.more(heard).await?;
+            let bytes = self.more(has_pinged).await?;
             self.frames.push(&bytes);
         }
     }
 
-    /// Waits for more bytes. The client's time starts with its first message, as it may be one that
-    /// sends no pings, and stands still while a method runs, as nobody listens then.
-    async fn more(&mut self, heard: bool) -> Result<Bytes, Disconnect> {
+    /// Waits for more bytes, at most for the client timeout.
+    ///
+    /// The timeout applies after the first ping, since some clients send none. It does not run
+    /// during a method, since the reader reads nothing then.
+    async fn more(&mut self, has_pinged: bool) -> Result<Bytes, Disconnect> {
         let timeout = self.hub.options().client_timeout;
         select! {
             biased;
-            () = self.ending.called.cancelled() => Err(self.ending.reason()),
+            () = self.close_handle.closing() => Err(self.close_handle.reason()),
             bytes = self.incoming.read() => bytes,
-            () = time::sleep(timeout), if heard => Err(Disconnect::ClientTimeout),
+            () = time::sleep(timeout), if has_pinged => Err(Disconnect::ClientTimeout),
         }
     }
 }
 
-/// The loop that writes.
+/// The loop that writes messages.
 struct Writer<'a, O> {
     options: &'a Options,
     connection: backplane::Connection,
@@ -221,11 +198,17 @@ struct Writer<'a, O> {
 }
 
 impl<O: Outgoing> Writer<'_, O> {
-    /// Writes until the reader has gone and its last answer is written.
+    /// Writes until the reader has ended and its last result is written.
+    ///
+    /// The handshake reply comes first, since clients refuse any other message before it.
     async fn run(&mut self) -> Result<(), Disconnect> {
-        let mut next_ping = Instant::now() + self.options.keep_alive;
+        let mut next = handshake::ACCEPTED;
         loop {
-            let first = select! {
+            time::timeout(self.options.write_timeout, self.write(next))
+                .await
+                .map_err(|_| Disconnect::WriteTimeout)??;
+            let next_ping = Instant::now() + self.options.keep_alive;
+            next = select! {
                 answer = self.to_write.recv() => match answer {
                     Some(answer) => answer,
                     None => return Ok(()),
@@ -233,14 +216,10 @@ impl<O: Outgoing> Writer<'_, O> {
                 invocation = self.connection.recv() => invocation?.encoded(json::invocation),
                 () = time::sleep_until(next_ping) => json::PING,
             };
-            time::timeout(self.options.write_timeout, self.write(first))
-                .await
-                .map_err(|_| Disconnect::WriteTimeout)??;
-            next_ping = Instant::now() + self.options.keep_alive;
         }
     }
 
-    /// Writes one message and what else is ready with a single flush.
+    /// Writes one message and all other ready messages, with one flush.
     async fn write(&mut self, first: Bytes) -> Result<(), Disconnect> {
         self.outgoing.queue(first).await?;
         for _ in 1..BATCH_MAX {
@@ -259,7 +238,7 @@ impl<O: Outgoing> Writer<'_, O> {
     }
 }
 
-/// Methods run one at a time, so that answers hardly queue up.
+/// Maximum number of queued results. Methods run one at a time, so the queue is short.
 const ANSWERS_MAX: usize = 4;
-/// How many messages one flush carries at most, so that the write's time limit stays fair.
+/// Maximum number of messages for one flush, since all of them share one write timeout.
 const BATCH_MAX: usize = 64;

@@ -1,35 +1,31 @@
-//! How bytes get to a client and back, whatever carries them.
+//! Carries bytes between a session and its client.
 //!
-//! A session sees two halves that it uses side by side: what arrives is a stream of bytes whose pieces
-//! mean nothing, what is sent are whole hub messages.
+//! A session uses the two halves concurrently. Incoming bytes are a stream, in pieces that are
+//! independent of messages. Outgoing bytes are whole hub messages.
 
 use bytes::Bytes;
 
-use crate::disconnect::Disconnect;
+use crate::disconnect::{Disconnect, TransportError};
 
 pub(crate) mod websocket;
 
-/// The half that brings what the client sends.
+/// The half that receives from the client.
 pub(crate) trait Incoming: Send {
     /// Waits for more bytes. Cancel safe.
     fn read(&mut self) -> impl Future<Output = Result<Bytes, Disconnect>> + Send;
 }
 
-/// The half that takes what the client shall read.
+/// The half that sends to the client.
 pub(crate) trait Outgoing: Send {
-    /// Adds one or more whole hub messages; they may wait for the next flush.
+    /// Queues one or more whole hub messages, at most until the next flush.
     fn queue(&mut self, messages: Bytes) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
-    /// Hands everything queued to the network.
+    /// Sends all queued messages.
     fn flush(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
-    /// Sends what is queued and then this side's end of the transport.
-    fn close(&mut self, outcome: Outcome) -> impl Future<Output = Result<(), Disconnect>> + Send;
-}
-
-/// What the end of a transport says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Normal,
-    Error,
+    /// Sends all queued messages and closes this side of the transport. The close names the error.
+    fn close(
+        &mut self,
+        error: Option<TransportError>,
+    ) -> impl Future<Output = Result<(), Disconnect>> + Send;
 }

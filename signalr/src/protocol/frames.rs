@@ -1,28 +1,29 @@
-//! Cuts a byte stream into messages that each end in ␞ (0x1E).
+//! Splits a byte stream into messages that each end in ␞ (0x1E).
 //!
-//! The stream's own pieces mean nothing: one may hold several messages, and a message may span several.
-//! What is kept between two pieces never exceeds the limit, and nothing is kept when all is read.
+//! Messages are independent of the pieces in which the stream arrives. One piece may hold several
+//! messages, and one message may span several pieces. The bytes kept between two pieces stay below
+//! the limit. An empty buffer releases its memory.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::ProtocolError;
 
-/// What one client sent and nobody has read yet.
+/// The unread bytes of one client.
 #[derive(Debug)]
 pub(crate) struct Frames {
     unread: BytesMut,
-    /// How many bytes of `unread` are known to hold no separator.
+    /// Number of bytes in `unread` that hold no separator.
     searched: usize,
     limit: usize,
 }
 
 impl Frames {
-    /// Starts with nothing; `limit` counts a whole message with its separator.
+    /// Creates an empty buffer. `limit` is the maximum size of a message with its separator.
     pub(crate) fn new(limit: usize) -> Self {
         Self { unread: BytesMut::new(), searched: 0, limit }
     }
 
-    /// Adds what just arrived.
+    /// Adds bytes that arrived.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
     }
@@ -31,7 +32,8 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TooLarge`] as soon as the message is sure to exceed the limit.
+    /// Returns [`ProtocolError::TooLarge`] once the message exceeds the limit, even if it is
+    /// incomplete.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, ProtocolError> {
         let window = self.unread.len().min(self.limit);
         match memchr::memchr(SEPARATOR, &self.unread[self.searched..window]) {
@@ -55,7 +57,7 @@ impl Frames {
     }
 }
 
-/// ASCII's record separator, which JSON cannot hold unescaped.
+/// ASCII's record separator. JSON escapes it in strings.
 pub(crate) const SEPARATOR: u8 = 0x1e;
 
 #[cfg(test)]
@@ -64,27 +66,27 @@ mod tests {
 
     #[test]
     fn a_piece_may_hold_several_messages() {
-        assert_eq!(cut(&["a\u{1e}bc\u{1e}"]), Ok(vec!["a".into(), "bc".into()]));
+        assert_eq!(split(&["a\u{1e}bc\u{1e}"]), Ok(vec!["a".into(), "bc".into()]));
     }
 
     #[test]
     fn a_message_may_span_several_pieces() {
-        assert_eq!(cut(&["ab", "c", "\u{1e}d"]), Ok(vec!["abc".into()]));
+        assert_eq!(split(&["ab", "c", "\u{1e}d"]), Ok(vec!["abc".into()]));
     }
 
     #[test]
-    fn a_message_of_exactly_the_limit_passes_and_one_more_byte_does_not() {
-        assert_eq!(cut(&["1234567\u{1e}"]), Ok(vec!["1234567".into()]));
-        assert_eq!(cut(&["12345678\u{1e}"]), Err(ProtocolError::TooLarge(8)));
-        assert_eq!(cut(&["1234", "5678"]), Err(ProtocolError::TooLarge(8)));
+    fn a_message_at_the_limit_passes_and_a_longer_one_does_not() {
+        assert_eq!(split(&["1234567\u{1e}"]), Ok(vec!["1234567".into()]));
+        assert_eq!(split(&["12345678\u{1e}"]), Err(ProtocolError::TooLarge(8)));
+        assert_eq!(split(&["1234", "5678"]), Err(ProtocolError::TooLarge(8)));
     }
 
     #[test]
-    fn the_limit_is_of_one_message_not_of_a_piece() {
-        assert_eq!(cut(&["1234\u{1e}1234\u{1e}1234\u{1e}"]).map(|all| all.len()), Ok(3));
+    fn the_limit_is_for_one_message_not_for_a_piece() {
+        assert_eq!(split(&["1234\u{1e}1234\u{1e}1234\u{1e}"]).map(|all| all.len()), Ok(3));
     }
 
-    fn cut(pieces: &[&str]) -> Result<Vec<String>, ProtocolError> {
+    fn split(pieces: &[&str]) -> Result<Vec<String>, ProtocolError> {
         let mut frames = Frames::new(8);
         let mut messages = Vec::new();
         for piece in pieces {

@@ -1,7 +1,8 @@
 //! The JSON hub protocol.
 //!
-//! What is read keeps the arguments as raw text: only the method they are for knows their types. What is
-//! written ends in its separator. Unknown properties and message types are ignored, as the protocol asks.
+//! Parsed messages keep their arguments as raw text, since their types depend on the method.
+//! Written messages end in their separator. Unknown properties and message types are ignored, as
+//! the protocol requires.
 
 use backplane::Invocation;
 use bytes::Bytes;
@@ -10,46 +11,48 @@ use serde_json::value::RawValue;
 
 use super::{ProtocolError, frames::SEPARATOR};
 
-/// What a client may say.
+/// A message of a client.
 #[derive(Debug)]
 pub(crate) enum ClientMessage<'a> {
     Invocation(Call<'a>),
     StreamInvocation(Call<'a>),
+    Ping,
     Close,
-    /// A ping, or something that this server does not need.
+    /// A message that this server ignores.
     Other,
 }
 
-/// A request to run a method.
+/// A call of a hub method.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    /// None asks for no answer.
+    /// `None` if the client expects no Completion.
     pub(crate) id: Option<String>,
     pub(crate) target: String,
     /// A JSON array.
     pub(crate) arguments: &'a RawValue,
-    /// How many streams the client wants to send along.
+    /// Number of streams that the client sends with the call.
     pub(crate) stream_count: usize,
 }
 
 impl<'a> ClientMessage<'a> {
-    /// Reads one message, without its separator.
+    /// Parses one message without its separator.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ProtocolError> {
         let fields: Fields<'_> = object(bytes).ok_or(ProtocolError::Json)?;
         let kind = fields.kind.ok_or(ProtocolError::Missing("type"))?;
-        // A number that is no message type, like 1.5, is an unknown one.
+        // A number such as 1.5 is an unknown type.
         let number: serde_json::Number = serde_json::from_str(kind.get())
             .map_err(|_| ProtocolError::WrongType { property: "type", expected: "Number" })?;
         match number.as_u64() {
             Some(INVOCATION) => fields.into_call().map(Self::Invocation),
             Some(STREAM_INVOCATION) => fields.into_call().map(Self::StreamInvocation),
+            Some(PING_TYPE) => Ok(Self::Ping),
             Some(CLOSE) => Ok(Self::Close),
             _ => Ok(Self::Other),
         }
     }
 }
 
-/// All properties that matter, of any message.
+/// The properties that this server reads, of any message type.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(rename = "type", borrow, default)]
@@ -79,7 +82,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// An invocation of a client's method, which asks for no answer.
+/// Writes an invocation of a client's method that expects no Completion.
 pub(crate) fn invocation(invocation: &Invocation) -> Bytes {
     #[derive(Serialize)]
     struct Message<'a> {
@@ -94,7 +97,7 @@ pub(crate) fn invocation(invocation: &Invocation) -> Bytes {
     })
 }
 
-/// The answer to the invocation `id`.
+/// Writes the Completion of the invocation `id`.
 pub(crate) fn completion(id: &str, outcome: Result<&RawValue, &str>) -> Bytes {
     #[derive(Serialize)]
     struct Message<'a> {
@@ -109,7 +112,7 @@ pub(crate) fn completion(id: &str, outcome: Result<&RawValue, &str>) -> Bytes {
     frame(&Message { r#type: COMPLETION, id, result: outcome.ok(), error: outcome.err() })
 }
 
-/// The last message of a connection.
+/// Writes a Close message.
 pub(crate) fn close(error: Option<&str>, allow_reconnect: bool) -> Bytes {
     #[derive(Serialize)]
     struct Message<'a> {
@@ -129,18 +132,19 @@ pub(crate) fn frame(message: &impl Serialize) -> Bytes {
     bytes.into()
 }
 
-/// Reads a JSON object; for serde alone, an array of the values in order would do as well.
+/// Parses a JSON object. Serde alone would also accept an array of the values in order.
 pub(crate) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     let is_object = bytes.trim_ascii_start().starts_with(b"{");
     if is_object { serde_json::from_slice(bytes).ok() } else { None }
 }
 
-/// A sign of life, in both directions.
+/// A ping, which keeps an idle connection open.
 pub(crate) const PING: Bytes = Bytes::from_static(b"{\"type\":6}\x1e");
 
 const INVOCATION: u64 = 1;
 const COMPLETION: u64 = 3;
 const STREAM_INVOCATION: u64 = 4;
+const PING_TYPE: u64 = 6;
 const CLOSE: u64 = 7;
 
 #[cfg(test)]
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_missing_invocation_id_asks_for_no_answer() {
+    fn an_empty_or_missing_invocation_id_expects_no_completion() {
         for id in ["", r#""invocationId":"","#, r#""invocationId":null,"#] {
             let text = format!(r#"{{"type":1,{id}"target":"a","arguments":[]}}"#);
             let ClientMessage::Invocation(call) = parse(&text).unwrap() else { panic!("{text}") };
@@ -165,16 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn unknown_types_and_pings_are_nothing_to_do() {
-        for kind in ["6", "2", "5", "8", "9", "99", "-1", "1.5"] {
+    fn a_message_of_an_unknown_type_is_other() {
+        for kind in ["2", "5", "8", "9", "99", "-1", "1.5"] {
             let text = format!(r#"{{"type":{kind}}}"#);
             assert!(matches!(parse(&text), Ok(ClientMessage::Other)), "{text}");
         }
+        assert!(matches!(parse(r#"{"type":6}"#), Ok(ClientMessage::Ping)));
         assert!(matches!(parse(r#"{"type":7}"#), Ok(ClientMessage::Close)));
     }
 
     #[test]
-    fn what_is_not_the_protocol_is_named() {
+    fn the_error_names_the_violation() {
         check("{}", ProtocolError::Missing("type"));
         check("", ProtocolError::Json);
         check("[1]", ProtocolError::Json);
@@ -189,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_without_end_is_refused_not_followed() {
+    fn deep_nesting_is_refused() {
         check(&format!(r#"{{"x":{}"#, "[".repeat(30_000)), ProtocolError::Json);
     }
 

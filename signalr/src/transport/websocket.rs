@@ -1,7 +1,7 @@
 //! Hub messages over a WebSocket.
 //!
-//! Incoming opcodes are not looked at, as clients send the handshake as text whatever follows. Outgoing
-//! frames are text and hold whole hub messages, which the JavaScript client insists on.
+//! Incoming opcodes are ignored, since clients send the handshake as text with every protocol.
+//! Outgoing frames are text and hold whole hub messages, as the JavaScript client requires.
 
 use std::future;
 
@@ -13,12 +13,16 @@ use futures_util::{
 };
 use tokio_tungstenite::tungstenite;
 
-use super::{Incoming, Outcome, Outgoing};
-use crate::{disconnect::Disconnect, options::Options, protocol::ProtocolError};
+use super::{Incoming, Outgoing};
+use crate::{
+    disconnect::{Disconnect, TransportError},
+    options::Options,
+    protocol::ProtocolError,
+};
 
-/// Sets the buffers and limits of a WebSocket about to open.
+/// Sets the buffers and limits of a new WebSocket.
 pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
-    // One frame may hold what a client queued up; its single messages have a limit of their own.
+    // A frame may hold several messages that a client has queued. Each message has its own limit.
     let frame_bytes_max = options.message_bytes_max.saturating_add(QUEUED_BYTES_MAX);
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -27,25 +31,25 @@ pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSock
         .max_message_size(frame_bytes_max)
 }
 
-/// Makes the two halves of an open WebSocket.
+/// Returns the two halves of an open WebSocket.
 pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
     let (sink, stream) = socket.split();
     let reader = Reader { stream, is_readable: true, message_bytes_max: options.message_bytes_max };
     (reader, Writer { sink })
 }
 
-/// The half that brings what the client sends.
+/// The half that receives from the client.
 pub(crate) struct Reader {
     stream: SplitStream<WebSocket>,
-    /// Not after a frame over the limit: what follows in the stream is its content.
+    /// False after an invalid frame or a frame over the limit: its content follows in the stream.
     is_readable: bool,
     message_bytes_max: usize,
 }
 
 impl Incoming for Reader {
     async fn read(&mut self) -> Result<Bytes, Disconnect> {
-        // Neither bytes nor an end: to hang up on unread bytes would take back from the network what was
-        // written last, and that tells the client what was wrong.
+        // Returns nothing until the close timeout. A close with unread bytes makes the network drop
+        // the Close message, which names the error.
         if !self.is_readable {
             future::pending().await
         }
@@ -55,10 +59,10 @@ impl Incoming for Reader {
                     return Ok(message.into_data());
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                // Whatever its code: browsers close without one, and that is normal.
-                Some(Ok(Message::Close(_))) => return Err(Disconnect::Client),
+                // With any code, since browsers close without one.
+                Some(Ok(Message::Close(_))) => return Err(Disconnect::TransportClosed),
                 Some(Err(error)) => return Err(self.disconnect(error)),
-                None => return Err(Disconnect::Lost("no close frame".to_owned())),
+                None => return Err(Disconnect::Lost("no close frame from the client".to_owned())),
             }
         }
     }
@@ -66,18 +70,23 @@ impl Incoming for Reader {
 
 impl Reader {
     fn disconnect(&mut self, error: axum::Error) -> Disconnect {
+        use tungstenite::error::{Error, ProtocolError::ResetWithoutClosingHandshake};
+
         let error = error.into_inner();
-        match error.downcast_ref() {
-            Some(tungstenite::Error::Capacity(_)) => {
-                self.is_readable = false;
-                ProtocolError::TooLarge(self.message_bytes_max).into()
+        let disconnect = match error.downcast_ref() {
+            Some(Error::Capacity(_)) => ProtocolError::TooLarge(self.message_bytes_max).into(),
+            Some(Error::Utf8(_)) => TransportError::Text.into(),
+            Some(Error::Protocol(cause)) if *cause != ResetWithoutClosingHandshake => {
+                TransportError::Frame.into()
             }
-            _ => Disconnect::Lost(error.to_string()),
-        }
+            _ => return Disconnect::Lost(error.to_string()),
+        };
+        self.is_readable = false;
+        disconnect
     }
 }
 
-/// The half that takes what the client shall read.
+/// The half that sends to the client.
 pub(crate) struct Writer {
     sink: SplitSink<WebSocket, Message>,
 }
@@ -92,24 +101,29 @@ impl Outgoing for Writer {
         self.sink.flush().await.map_err(lost)
     }
 
-    async fn close(&mut self, outcome: Outcome) -> Result<(), Disconnect> {
-        let code = match outcome {
-            Outcome::Normal => close_code::NORMAL,
-            Outcome::Error => close_code::ERROR,
+    async fn close(&mut self, error: Option<TransportError>) -> Result<(), Disconnect> {
+        let code = match error {
+            None => close_code::NORMAL,
+            Some(TransportError::Frame) => close_code::PROTOCOL,
+            Some(TransportError::Text) => close_code::INVALID,
         };
         let frame = CloseFrame { code, reason: Utf8Bytes::default() };
-        self.sink.send(Message::Close(Some(frame))).await.map_err(lost)
+        if self.sink.send(Message::Close(Some(frame))).await.is_ok() {
+            return Ok(());
+        }
+        // The client closed first: the flush sends the reply to its close frame.
+        self.flush().await
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err calls")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature for map_err")]
 fn lost(error: axum::Error) -> Disconnect {
     Disconnect::Lost(error.to_string())
 }
 
-/// What an idle connection costs; a larger frame makes it grow while it arrives.
+/// Read buffer of an idle connection. It grows while a larger frame arrives.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// What is gathered before a write that nobody flushed.
+/// Bytes that are gathered before a write without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// How much the .NET client gathers into one frame while another is under way.
+/// Maximum bytes that the .NET client gathers into one frame while it sends another.
 const QUEUED_BYTES_MAX: usize = 64 * 1024;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use signalr::{Caller, Hub, HubError};
 use tokio::sync::Notify;
@@ -17,7 +18,7 @@ async fn a_call_is_answered_with_the_methods_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn methods_are_found_whatever_their_case() {
+async fn the_look_up_of_a_method_ignores_case() {
     let mut client = TestServer::start(methods).connect().await;
     for name in ["add", "ADD", "aDd"] {
         assert_eq!(client.call(name, json!([1, 2])).await, json!({"result": 3}));
@@ -25,33 +26,33 @@ async fn methods_are_found_whatever_their_case() {
 }
 
 #[tokio::test(start_paused = true)]
-#[should_panic(expected = "the hub has a method \"add\" already")]
-async fn two_methods_of_one_name_are_a_mistake() {
+#[should_panic(expected = "the hub already has a method named \"add\"")]
+async fn two_methods_with_one_name_panic() {
     TestServer::start(|hub| methods(hub).method("add", |_, ()| async { Ok(()) }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_without_id_is_not_answered() {
     let mut client = TestServer::start(methods).connect().await;
-    client.say(r#"{"type":1,"target":"Add","arguments":[1,2]}"#).await;
-    client.say(r#"{"type":1,"target":"Unknown","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"target":"Add","arguments":[1,2]}"#).await;
+    client.send(r#"{"type":1,"target":"Unknown","arguments":[]}"#).await;
     assert_eq!(client.call("Add", json!([3, 4])).await, json!({"result": 7}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn frames_mean_nothing() {
+async fn messages_may_span_frames_and_share_them() {
     let mut client = TestServer::start(methods).connect().await;
     let calls = "{\"type\":1,\"invocationId\":\"a\",\"target\":\"Add\",\"arguments\":[1,2]}\u{1e}\
                  {\"type\":1,\"invocationId\":\"b\",\"target\":\"Add\",\"arguments\":[3,4]}\u{1e}";
-    client.send(Message::text(&calls[..20])).await;
-    client.send(Message::binary(calls.as_bytes()[20..90].to_vec())).await;
-    client.send(Message::text(&calls[90..])).await;
-    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "a", "result": 3}));
-    assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "b", "result": 7}));
+    client.send_frame(Message::text(&calls[..20])).await;
+    client.send_frame(Message::binary(calls.as_bytes()[20..90].to_vec())).await;
+    client.send_frame(Message::text(&calls[90..])).await;
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "a", "result": 3}));
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "b", "result": 7}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_have_the_words_of_asp_net_core() {
+async fn errors_have_the_texts_of_asp_net_core() {
     let mut client = TestServer::start(methods).connect().await;
     for (method, arguments, error) in [
         (
@@ -69,13 +70,23 @@ async fn errors_have_the_words_of_asp_net_core() {
         ),
         ("Fail", json!([]), "An unexpected error occurred invoking 'Fail' on the server."),
         ("Panic", json!([]), "An unexpected error occurred invoking 'Panic' on the server."),
+        (
+            "PanicEarly",
+            json!([]),
+            "An unexpected error occurred invoking 'PanicEarly' on the server.",
+        ),
+        (
+            "PanicRead",
+            json!([1]),
+            "An unexpected error occurred invoking 'PanicRead' on the server.",
+        ),
     ] {
         assert_eq!(client.call(method, arguments).await, json!({ "error": error }));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_are_told_where_they_are_switched_on() {
+async fn errors_name_their_cause_if_details_are_on() {
     let server = TestServer::with_options(|options| options.detailed_errors = true, methods);
     let mut client = server.connect().await;
     for (method, arguments, error) in [
@@ -97,7 +108,7 @@ async fn details_are_told_where_they_are_switched_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_refused_in_words() {
+async fn streams_are_refused_with_an_error() {
     let mut client = TestServer::start(methods).connect().await;
     for (call, error) in [
         (
@@ -117,8 +128,8 @@ async fn streams_are_refused_in_words() {
              HubException: Client sent 1 stream(s), Hub method expects 0.",
         ),
     ] {
-        client.say(call).await;
-        assert_eq!(client.hear().await, json!({"type": 3, "invocationId": "1", "error": error}));
+        client.send(call).await;
+        assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "1", "error": error}));
     }
 }
 
@@ -126,7 +137,7 @@ async fn streams_are_refused_in_words() {
 async fn messages_of_unknown_types_are_ignored() {
     let mut client = TestServer::start(methods).connect().await;
     for kind in [2, 3, 5, 6, 8, 9, 77] {
-        client.say(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
+        client.send(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
     }
     assert_eq!(client.call("Add", json!([1, 2])).await, json!({"result": 3}));
 }
@@ -145,13 +156,13 @@ async fn calls_run_one_at_a_time_and_broadcasts_do_not_wait_for_them() {
         })
     });
     let mut client = server.connect().await;
-    client.say(r#"{"type":1,"invocationId":"a","target":"Wait","arguments":[]}"#).await;
-    client.say(r#"{"type":1,"invocationId":"b","target":"Nothing","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"invocationId":"a","target":"Wait","arguments":[]}"#).await;
+    client.send(r#"{"type":1,"invocationId":"b","target":"Nothing","arguments":[]}"#).await;
     server.hub.clients().all().invoke("news", (1,)).await.unwrap();
-    assert_eq!(client.hear().await, json!({"type": 1, "target": "news", "arguments": [1]}));
+    assert_eq!(client.receive().await, json!({"type": 1, "target": "news", "arguments": [1]}));
     gate.notify_one();
-    assert_eq!(client.hear().await["invocationId"], "a");
-    assert_eq!(client.hear().await["invocationId"], "b");
+    assert_eq!(client.receive().await["invocationId"], "a");
+    assert_eq!(client.receive().await["invocationId"], "b");
 }
 
 fn methods(hub: Hub) -> Hub {
@@ -160,7 +171,26 @@ fn methods(hub: Hub) -> Hub {
         .method("Refuse", |_: Caller, ()| async { Err::<(), _>(HubError::new("no")) })
         .method("Fail", |_, ()| async { Ok("x".parse::<i32>()?) })
         .method("Panic", |_, ()| async {
-            assert!(std::hint::black_box(false), "on purpose");
+            panic_on_purpose();
             Ok(())
         })
+        .method("PanicEarly", |_, ()| {
+            panic_on_purpose();
+            async { Ok(()) }
+        })
+        .method("PanicRead", |_, (_,): (Unreadable,)| async { Ok(()) })
+}
+
+fn panic_on_purpose() {
+    assert!(std::hint::black_box(false), "on purpose");
+}
+
+/// An argument with a `Deserialize` that panics.
+struct Unreadable;
+
+impl<'de> Deserialize<'de> for Unreadable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic_on_purpose();
+        Ok(Self)
+    }
 }

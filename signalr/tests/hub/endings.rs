@@ -1,4 +1,4 @@
-//! How connections are kept, and how they end.
+//! Pings, timeouts and the end of a connection.
 
 use std::time::Duration;
 
@@ -6,32 +6,44 @@ use backplane::GroupError;
 use serde_json::json;
 use signalr::{Hub, HubError};
 use tokio::{sync::mpsc, time};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
-use crate::server::{TestServer, duration};
+use crate::server::{TestServer, duration, within};
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_is_sent_when_nothing_else_was_for_15_seconds() {
+async fn a_ping_follows_15_seconds_without_another_message() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
-    let (waited, ping) = duration(client.hear()).await;
+    let (waited, ping) = duration(client.receive()).await;
     assert_eq!((waited.as_secs(), ping), (15, json!({"type": 6})));
 
-    time::sleep(Duration::from_secs(10)).await; // tokio's clock: no time passes
+    time::sleep(Duration::from_secs(10)).await; // on the paused clock
     server.hub.clients().all().invoke("news", ()).await.unwrap();
-    assert_eq!(client.hear().await["target"], "news");
-    let (waited, ping) = duration(client.hear()).await;
+    assert_eq!(client.receive().await["target"], "news");
+    let (waited, ping) = duration(client.receive()).await;
     assert_eq!((waited.as_secs(), ping), (15, json!({"type": 6})));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_falls_silent_is_closed_after_30_seconds_and_may_come_back() {
+async fn a_silent_client_is_closed_after_30_seconds_and_may_reconnect() {
     let mut client = TestServer::start(|hub| hub).connect().await;
-    client.say(json!({"type": 6})).await;
-    let (waited, close) = duration(client.hear_more_than_pings()).await;
-    assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
+    client.send(json!({"type": 6})).await;
+    let (waited, close) = duration(client.receive_past_pings()).await;
+    let error = "Connection closed with an error.";
+    assert_eq!(close, json!({"type": 7, "error": error, "allowReconnect": true}));
     assert_eq!(waited.as_secs(), 30);
-    assert_eq!(client.hear_close().await, 1000);
+    assert_eq!(client.receive_close().await, 1000);
+
+    let server = TestServer::with_options(|options| options.detailed_errors = true, |hub| hub);
+    let mut client = server.connect().await;
+    client.send(json!({"type": 6})).await;
+    let close = client.receive_past_pings().await;
+    let error = "Connection closed with an error. OperationCanceledException: Client hasn't sent a \
+                 message/ping within the configured ClientTimeoutInterval.";
+    assert_eq!(close, json!({"type": 7, "error": error, "allowReconnect": true}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,15 +51,28 @@ async fn pings_keep_a_client_connected() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.connect().await;
     for _ in 0..10 {
-        client.say(json!({"type": 6})).await;
+        client.send(json!({"type": 6})).await;
         time::sleep(Duration::from_secs(20)).await;
     }
     server.hub.clients().all().invoke("news", ()).await.unwrap();
-    assert_eq!(client.hear_more_than_pings().await["target"], "news");
+    assert_eq!(client.receive_past_pings().await["target"], "news");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clients_time_stands_still_while_its_method_runs() {
+async fn a_client_that_never_pings_stays_connected() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.connect().await;
+    client.call("Unknown", json!([])).await;
+    let clients = server.hub.clients();
+    tokio::spawn(async move {
+        time::sleep(Duration::from_secs(100)).await; // on the paused clock
+        clients.all().invoke("news", ()).await
+    });
+    assert_eq!(client.receive_past_pings().await["target"], "news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_timeout_does_not_run_during_a_method() {
     let server = TestServer::start(|hub| {
         hub.method("Slow", |_, ()| async {
             time::sleep(Duration::from_secs(100)).await;
@@ -55,35 +80,35 @@ async fn a_clients_time_stands_still_while_its_method_runs() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
-    assert_eq!(client.hear_more_than_pings().await["type"], 3);
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
+    assert_eq!(client.receive_past_pings().await["type"], 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clients_goodbye_ends_it() {
+async fn a_close_of_the_client_ends_its_connection() {
     let (server, mut news) = watched();
-    for goodbye in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
+    for close in [Message::text("{\"type\":7}\u{1e}"), Message::Close(None)] {
         let mut client = server.connect().await;
-        assert_eq!(news.recv().await, Some("connected"));
-        client.send(goodbye).await;
-        client.hear_end().await;
-        assert_eq!(news.recv().await, Some("disconnected"));
+        assert_eq!(news.next().await, Some("connected"));
+        client.send_frame(close).await;
+        client.wait_for_end().await;
+        assert_eq!(news.next().await, Some("disconnected"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
+async fn a_lost_client_leaves_no_connection_and_no_token() {
     let (server, mut news) = watched();
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
-    client.shake_hands().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    client.handshake().await;
+    assert_eq!(news.next().await, Some("connected"));
     let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     assert_ne!(id, token);
     server.backplane.join(&id, "room").await.unwrap();
 
     drop(client);
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
     server.hub.shutdown().await;
     let unknown = server.backplane.join(&id, "room").await;
     assert!(matches!(unknown, Err(GroupError::NoAnswer { .. })), "{unknown:?}");
@@ -91,47 +116,85 @@ async fn a_lost_client_is_noticed_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_the_protocol_is_closed_with_an_error() {
+async fn a_close_message_is_answered_with_one() {
     let server = TestServer::start(|hub| hub);
+    for close in [json!({"type": 7}), json!({"type": 7, "error": "tired"})] {
+        let mut client = server.connect().await;
+        client.send(close).await;
+        assert_eq!(client.receive().await, json!({"type": 7}));
+        assert_eq!(client.receive_close().await, 1000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_frame_is_answered_before_the_end() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.connect().await;
+    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    client.send_frame(Message::Close(Some(frame))).await;
+    assert_eq!(client.receive_close().await, 1000);
+    client.wait_for_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalid_frame_is_closed_with_its_code() {
+    let server = TestServer::start(|hub| hub);
+    for (first_byte, payload, code) in [(0x81 | 0x40, b'x', 1002), (0x81, 0xff, 1007)] {
+        let mut client = server.connect().await;
+        client.send_bytes(&[first_byte, 0x80 | 1, 0, 0, 0, 0, payload]).await;
+        assert_eq!(client.receive_close().await, code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn invalid_messages_are_closed_with_an_error() {
     for (message, error) in [
         ("{}", "Missing required property 'type'."),
         ("nonsense", "Error reading JSON."),
         (r#"{"type":1,"arguments":[]}"#, "Missing required property 'target'."),
     ] {
-        let mut client = server.connect().await;
-        client.say(message).await;
-        let error = format!("Connection closed with an error. InvalidDataException: {error}");
-        assert_eq!(client.hear().await, json!({"type": 7, "error": error}));
-        assert_eq!(client.hear_close().await, 1011);
+        check_invalid(message, error).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_over_the_limit_is_told_the_limit() {
-    let server = TestServer::start(|hub| hub);
+async fn a_message_over_the_limit_is_closed_with_the_limit() {
     for bytes in [32 * 1024, 1024 * 1024] {
-        let mut client = server.open_through(4 * bytes, "", &[]).await.unwrap();
-        client.shake_hands().await;
-        client.say("x".repeat(bytes)).await;
-        let close = client.hear().await;
-        assert_eq!(
-            close["error"],
-            "Connection closed with an error. InvalidDataException: The maximum message size of \
-             32768B was exceeded. The message size can be configured in AddHubOptions."
-        );
-        assert_eq!(client.hear_close().await, 1011);
+        check_invalid(
+            &"x".repeat(bytes),
+            "The maximum message size of 32768B was exceeded. \
+             The message size can be configured in AddHubOptions.",
+        )
+        .await;
+    }
+}
+
+/// Checks the Close message for an invalid message, with details and without.
+async fn check_invalid(message: &str, error: &str) {
+    let closed = "Connection closed with an error.";
+    for (detailed, error) in
+        [(true, format!("{closed} InvalidDataException: {error}")), (false, closed.to_owned())]
+    {
+        let server =
+            TestServer::with_options(|options| options.detailed_errors = detailed, |hub| hub);
+        let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
+        client.handshake().await;
+        client.send(message).await;
+        let expected = json!({"type": 7, "error": error, "allowReconnect": true});
+        assert_eq!(client.receive().await, expected);
+        assert_eq!(client.receive_close().await, 1000);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_word_on_an_unreadable_frame_is_not_cut_off() {
+async fn the_close_message_for_an_unreadable_frame_arrives() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
-    client.shake_hands().await;
-    client.say("x".repeat(1024 * 1024)).await;
-    assert_eq!(client.hear().await["type"], 7);
-    // A network forgets what it has not delivered when one hangs up with bytes unread.
-    let (held, ()) = duration(client.hear_end()).await;
+    client.handshake().await;
+    client.send("x".repeat(1024 * 1024)).await;
+    assert_eq!(client.receive().await["type"], 7);
+    // An earlier close, with bytes unread, could drop the Close message on its way.
+    let (held, ()) = duration(client.wait_for_end()).await;
     assert_eq!(held.as_secs(), 5);
 }
 
@@ -139,13 +202,13 @@ async fn the_last_word_on_an_unreadable_frame_is_not_cut_off() {
 async fn a_shutdown_sends_clients_to_another_server() {
     let (server, mut news) = watched();
     let mut client = server.connect().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     let ((), ()) = tokio::join!(server.hub.shutdown(), async {
-        assert_eq!(client.hear().await, json!({"type": 7, "allowReconnect": true}));
-        assert_eq!(client.hear_close().await, 1000);
-        client.hear_end().await;
+        assert_eq!(client.receive().await, json!({"type": 7, "allowReconnect": true}));
+        assert_eq!(client.receive_close().await, 1000);
+        client.wait_for_end().await;
     });
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,17 +220,17 @@ async fn a_shutdown_lets_a_running_method_answer() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Slow", "arguments": []})).await;
     time::sleep(Duration::from_secs(1)).await;
     let ((), ()) = tokio::join!(server.hub.shutdown(), async {
-        assert_eq!(client.hear().await["result"], "done");
-        assert_eq!(client.hear().await["type"], 7);
-        client.hear_end().await;
+        assert_eq!(client.receive().await["result"], "done");
+        assert_eq!(client.receive().await["type"], 7);
+        client.wait_for_end().await;
     });
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aborted_client_may_not_come_back() {
+async fn an_aborted_client_may_not_reconnect() {
     let server = TestServer::start(|hub| {
         hub.method("Abort", |caller, ()| async move {
             caller.abort();
@@ -175,9 +238,19 @@ async fn an_aborted_client_may_not_come_back() {
         })
     });
     let mut client = server.connect().await;
-    client.say(json!({"type": 1, "target": "Abort", "arguments": []})).await;
-    assert_eq!(client.hear().await, json!({"type": 7}));
-    assert_eq!(client.hear_close().await, 1000);
+    client.send(json!({"type": 1, "target": "Abort", "arguments": []})).await;
+    assert_eq!(client.receive().await, json!({"type": 7}));
+    assert_eq!(client.receive_close().await, 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_aborted_through_the_backplane_may_not_reconnect() {
+    let (server, _news) = watched();
+    let mut client = server.connect().await;
+    let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    server.backplane.abort(&id).await.unwrap();
+    assert_eq!(client.receive().await, json!({"type": 7}));
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,42 +259,51 @@ async fn a_refused_client_is_closed_with_an_error() {
         TestServer::start(|hub| hub.on_connected(|_| async { Err(HubError::new("full")) }));
     let mut client = server.connect().await;
     let close = json!({"type": 7, "error": "Connection closed with an error."});
-    assert_eq!(client.hear().await, close);
-    assert_eq!(client.hear_close().await, 1011);
+    assert_eq!(client.receive().await, close);
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_closed_and_others_are_not() {
     let (server, mut news) = watched();
     let mut stuck = server.open_through(1024, "", &[]).await.unwrap();
-    stuck.shake_hands().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    stuck.handshake().await;
+    assert_eq!(news.next().await, Some("connected"));
     let mut reader = server.connect().await;
-    assert_eq!(news.recv().await, Some("connected"));
+    assert_eq!(news.next().await, Some("connected"));
     for number in 0..100 {
         let text = "x".repeat(1024);
         server.hub.clients().all().invoke("news", (number, text)).await.unwrap();
-        assert_eq!(reader.hear_more_than_pings().await["arguments"][0], number);
+        assert_eq!(reader.receive_past_pings().await["arguments"][0], number);
     }
-    assert_eq!(news.recv().await, Some("disconnected"));
+    assert_eq!(news.next().await, Some("disconnected"));
     server.hub.clients().all().invoke("more", ()).await.unwrap();
-    assert_eq!(reader.hear_more_than_pings().await["target"], "more");
+    assert_eq!(reader.receive_past_pings().await["target"], "more");
 }
 
-/// A server that says when a client has come and gone.
-fn watched() -> (TestServer, mpsc::UnboundedReceiver<&'static str>) {
-    let (say, news) = mpsc::unbounded_channel();
-    let also = say.clone();
+/// Starts a server that reports each connect and disconnect.
+fn watched() -> (TestServer, News) {
+    let (sender, news) = mpsc::unbounded_channel();
+    let second_sender = sender.clone();
     let server = TestServer::start(|hub: Hub| {
         hub.on_connected(move |_| {
-            let _ = say.send("connected");
+            let _ = sender.send("connected");
             async { Ok(()) }
         })
         .on_disconnected(move |_| {
-            let _ = also.send("disconnected");
+            let _ = second_sender.send("disconnected");
             async {}
         })
         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     });
-    (server, news)
+    (server, News(news))
+}
+
+/// The connects and disconnects of a server.
+struct News(mpsc::UnboundedReceiver<&'static str>);
+
+impl News {
+    async fn next(&mut self) -> Option<&'static str> {
+        within(self.0.recv()).await
+    }
 }

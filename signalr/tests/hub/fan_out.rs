@@ -1,28 +1,30 @@
 //! The hub calls its clients' methods.
 
 use axum::http::request::Parts;
+use backplane::{Invocation, Target};
 use serde_json::json;
 use signalr::{Caller, Hub};
+use tokio::{runtime::Handle, task};
 
-use crate::server::TestServer;
+use crate::server::{TestServer, backplane, within};
 
 #[tokio::test(start_paused = true)]
-async fn everyone_hears_a_broadcast_in_one_order() {
+async fn all_clients_receive_broadcasts_in_one_order() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     for text in ["one", "two", "three"] {
-        ann.say(json!({"type": 1, "target": "Send", "arguments": ["ann", text]})).await;
+        ann.send(json!({"type": 1, "target": "Send", "arguments": ["ann", text]})).await;
     }
     for client in [&mut ann, &mut bob] {
         for text in ["one", "two", "three"] {
             let expected = json!({"type": 1, "target": "message", "arguments": ["ann", text]});
-            assert_eq!(client.hear().await, expected);
+            assert_eq!(client.receive().await, expected);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
+async fn a_group_reaches_members_and_not_former_members() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     assert_eq!(ann.call("Join", json!(["room"])).await, json!({"result": null}));
@@ -30,13 +32,13 @@ async fn a_group_reaches_those_who_joined_and_not_those_who_left() {
     assert_eq!(bob.call("Leave", json!(["room"])).await, json!({"result": null}));
     server.hub.clients().group("room").invoke("room", ("x",)).await.unwrap();
     server.hub.clients().all().invoke("all", ("y",)).await.unwrap();
-    assert_eq!(ann.hear().await["target"], "room");
-    assert_eq!(ann.hear().await["target"], "all");
-    assert_eq!(bob.hear().await["target"], "all");
+    assert_eq!(ann.receive().await["target"], "room");
+    assert_eq!(ann.receive().await["target"], "all");
+    assert_eq!(bob.receive().await["target"], "all");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_all_connections_that_say_so() {
+async fn a_user_is_all_connections_with_its_name() {
     let server = TestServer::start(chat);
     let mut phone = server.connect_with(&[("x-user", "ann")]).await;
     let mut laptop = server.connect_with(&[("x-user", "ann")]).await;
@@ -45,21 +47,44 @@ async fn a_user_is_all_connections_that_say_so() {
     assert_eq!(other.call("WhoAmI", json!([])).await, json!({"result": null}));
     server.hub.clients().user("ann").invoke("user", ()).await.unwrap();
     server.hub.clients().all().invoke("all", ()).await.unwrap();
-    assert_eq!(phone.hear().await["target"], "user");
-    assert_eq!(laptop.hear().await["target"], "user");
-    assert_eq!(other.hear().await["target"], "all");
+    assert_eq!(phone.receive().await["target"], "user");
+    assert_eq!(laptop.receive().await["target"], "user");
+    assert_eq!(other.receive().await["target"], "all");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_can_mean_itself_and_the_others() {
+async fn a_caller_can_address_itself_and_the_others() {
     let server = TestServer::start(chat);
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
-    ann.say(json!({"type": 1, "target": "Wave", "arguments": []})).await;
-    assert_eq!(ann.hear().await["target"], "you");
-    assert_eq!(bob.hear().await["target"], "others");
+    ann.send(json!({"type": 1, "target": "Wave", "arguments": []})).await;
+    assert_eq!(ann.receive().await["target"], "you");
+    assert_eq!(bob.receive().await["target"], "others");
     server.hub.clients().all().invoke("all", ()).await.unwrap();
-    assert_eq!(ann.hear().await["target"], "all");
-    assert_eq!(bob.hear().await["target"], "all");
+    assert_eq!(ann.receive().await["target"], "all");
+    assert_eq!(bob.receive().await["target"], "all");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_handshake_reply_comes_before_an_early_message() {
+    let backplane = backplane();
+    let sender = backplane.clone();
+    let hub = Hub::new(backplane.clone()).on_connected(move |_| {
+        // Blocks the task of the connection until the message is queued for it.
+        task::block_in_place(|| {
+            Handle::current().block_on(async {
+                let mut other = sender.attach("other", None);
+                let early = Invocation::new("early", ()).unwrap();
+                sender.send(Target::all(), early).await.unwrap();
+                within(other.recv()).await.unwrap();
+            });
+        });
+        async { Ok(()) }
+    });
+    let server = TestServer::serve(hub, backplane);
+    for _ in 0..32 {
+        let mut client = server.connect().await;
+        assert_eq!(client.receive().await["target"], "early");
+    }
 }
 
 fn chat(hub: Hub) -> Hub {

@@ -1,8 +1,9 @@
-//! What SignalR clients see of a hub, over the wire.
+//! Tests of a hub from the view of SignalR clients, byte for byte.
 //!
-//! The wire is a pipe in memory and the clock is tokio's, so that a timeout of 30 seconds costs none.
+//! The network is a pipe in memory. The clock is tokio's, paused, so a timeout of 30 s takes no
+//! time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod calls;
 mod endings;

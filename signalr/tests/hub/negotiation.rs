@@ -1,12 +1,17 @@
-//! How connections begin.
+//! Negotiation, origins and handshake.
 
-use axum::http::{Request, StatusCode};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
 use serde_json::{Value, json};
-use signalr::Options;
+use signalr::{Hub, Options};
 use tokio::time::{self, Duration};
 use tokio_tungstenite::tungstenite::Message;
+use tower::ServiceExt;
 
-use crate::server::{TestServer, duration};
+use crate::server::{TestServer, backplane, duration};
 
 #[tokio::test(start_paused = true)]
 async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
@@ -22,11 +27,33 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
     assert_ne!(negotiated["connectionId"], token);
 
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();
-    client.shake_hands().await;
+    client.handshake().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_0_has_one_id_for_all() {
+async fn a_mounted_hub_ignores_case_and_a_slash_at_the_end() {
+    let hub = Hub::new(backplane());
+    let app = Router::new().fallback(|| async { "the app" });
+    for (app, path) in [(hub.mount(app.clone(), "/chatHub"), "/chathub"), (hub.mount(app, "/"), "")]
+    {
+        for (request, text) in [
+            (Request::post(format!("{path}/negotiate")), "negotiateVersion"),
+            (Request::post(format!("{path}/NEGOTIATE/")), "negotiateVersion"),
+            (Request::get(format!("{path}/")), "Connection ID required"),
+            (Request::get(format!("{path}/?id=x")), "No Connection with that ID"),
+            (Request::get(format!("{path}/other")), "the app"),
+            (Request::get("/chatHubs"), "the app"),
+        ] {
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(body.contains(text), "{path}: {body}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn version_0_has_one_id_for_both_purposes() {
     let server = TestServer::start(|hub| hub);
     let (_, _, body) = server.request(Request::post("/hub/negotiate")).await;
     let negotiated: Value = serde_json::from_str(&body).unwrap();
@@ -56,10 +83,10 @@ async fn a_second_websocket_of_a_connection_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_transport_is_forgotten_after_15_seconds() {
+async fn a_connection_without_transport_expires_after_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let early = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
-    time::sleep(Duration::from_secs(14)).await; // tokio's clock: no time passes
+    time::sleep(Duration::from_secs(14)).await; // on the paused clock
     let late = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     time::sleep(Duration::from_secs(2)).await;
     let refusal = server.open(&format!("?id={early}"), &[]).await.err().unwrap();
@@ -68,7 +95,7 @@ async fn a_connection_without_transport_is_forgotten_after_15_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_do_not_work_are_told_why() {
+async fn refused_requests_get_the_texts_of_asp_net_core() {
     let server = TestServer::start(|hub| hub);
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let known = format!("/hub?id={token}");
@@ -99,7 +126,7 @@ async fn requests_that_do_not_work_are_told_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_connections_wait_for_a_transport() {
+async fn the_number_of_connections_without_a_transport_is_limited() {
     let server = TestServer::with_options(|options| options.negotiated_max = 1, |hub| hub);
     server.negotiate().await;
     let (status, ..) = server.request(Request::post("/hub/negotiate")).await;
@@ -123,7 +150,7 @@ async fn a_foreign_page_may_neither_negotiate_nor_connect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listed_page_may_connect_and_gets_cors_answers() {
+async fn a_listed_page_may_connect_and_gets_cors_headers() {
     let options = Options::default().allow_origin("https://friend.example").unwrap();
     let server = TestServer::start(|hub| hub.with_options(options));
     let preflight = Request::options("/hub/negotiate")
@@ -150,14 +177,14 @@ async fn a_listed_page_may_connect_and_gets_cors_answers() {
 async fn a_handshake_may_come_in_pieces_and_in_binary() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open("", &[]).await.unwrap();
-    client.send(Message::text(r#"{"protocol":"#)).await;
-    client.send(Message::binary(&b"\"json\",\"version\":1}\x1e{\"type\":6}"[..])).await;
-    assert_eq!(client.hear().await, json!({}));
-    client.send(Message::text("\u{1e}")).await;
+    client.send_frame(Message::text(r#"{"protocol":"#)).await;
+    client.send_frame(Message::binary(&b"\"json\",\"version\":1}\x1e{\"type\":6}"[..])).await;
+    assert_eq!(client.receive().await, json!({}));
+    client.send_frame(Message::text("\u{1e}")).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_handshake_is_told_why_and_closed() {
+async fn an_invalid_handshake_gets_an_error_and_a_close() {
     let server = TestServer::start(|hub| hub);
     let long = " ".repeat(32 * 1024);
     for (request, error) in [
@@ -173,18 +200,18 @@ async fn a_bad_handshake_is_told_why_and_closed() {
         (&*long, "An unexpected error occurred during connection handshake."),
     ] {
         let mut client = server.open("", &[]).await.unwrap();
-        client.say(request).await;
-        assert_eq!(client.hear().await, json!({ "error": error }));
-        assert_eq!(client.hear_close().await, 1000);
+        client.send(request).await;
+        assert_eq!(client.receive().await, json!({ "error": error }));
+        assert_eq!(client.receive_close().await, 1000);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_never_shakes_hands_is_closed_after_15_seconds() {
+async fn a_client_without_a_handshake_is_closed_after_15_seconds() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open("", &[]).await.unwrap();
-    let (waited, answer) = duration(client.hear()).await;
+    let (waited, answer) = duration(client.receive()).await;
     assert_eq!(answer, json!({"error": "Handshake was canceled."}));
     assert_eq!(waited.as_secs(), 15);
-    assert_eq!(client.hear_close().await, 1000);
+    assert_eq!(client.receive_close().await, 1000);
 }

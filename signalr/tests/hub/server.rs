@@ -1,4 +1,7 @@
-//! A server in memory and clients for it.
+// A server in memory and its clients.
+//
+// The examples in the documentation include this file, so it has no `//!` and names no other
+// module.
 
 use std::{io, time::Duration};
 
@@ -14,7 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use signalr::{Hub, Options};
 use tokio::{
-    io::DuplexStream,
+    io::{AsyncWriteExt, DuplexStream},
     sync::mpsc,
     time::{self, Instant},
 };
@@ -34,8 +37,12 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(build: impl FnOnce(Hub) -> Hub) -> Self {
-        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hub = build(Hub::new(backplane.clone()));
+        let backplane = backplane();
+        Self::serve(build(Hub::new(backplane.clone())), backplane)
+    }
+
+    /// Serves a hub on its backplane.
+    pub(crate) fn serve(hub: Hub, backplane: Backplane) -> Self {
         let router = hub.router("/hub");
         let (dial, calls) = mpsc::unbounded_channel();
         let serve = axum::serve(Pipes(calls), router.clone());
@@ -52,7 +59,7 @@ impl TestServer {
         Self::start(|hub| build(hub.with_options(options)))
     }
 
-    /// Sends a request that is no WebSocket.
+    /// Sends a plain HTTP request.
     pub(crate) async fn request(
         &self,
         request: axum::http::request::Builder,
@@ -79,7 +86,7 @@ impl TestServer {
         self.open_through(64 * 1024, query, headers).await
     }
 
-    /// Opens a WebSocket over a pipe that holds so many bytes.
+    /// Opens a WebSocket over a pipe that holds `pipe_bytes`.
     pub(crate) async fn open_through(
         &self,
         pipe_bytes: usize,
@@ -99,45 +106,55 @@ impl TestServer {
         }
     }
 
-    /// Connects without negotiation, as a browser that was told so.
+    /// Connects without negotiation (`skipNegotiation` in JavaScript).
     pub(crate) async fn connect(&self) -> Client {
         self.connect_with(&[]).await
     }
 
     pub(crate) async fn connect_with(&self, headers: &[(&'static str, &str)]) -> Client {
         let mut client = self.open("", headers).await.unwrap();
-        client.shake_hands().await;
+        client.handshake().await;
         client
     }
 }
 
-/// A client that speaks the JSON hub protocol.
+/// A backplane with a broker of its own.
+pub(crate) fn backplane() -> Backplane {
+    Backplane::embedded(&Broker::new(), "ChatApp")
+}
+
+/// A client of the JSON hub protocol.
 pub(crate) struct Client {
     socket: WebSocketStream<DuplexStream>,
     unread: Vec<Value>,
 }
 
 impl Client {
-    pub(crate) async fn shake_hands(&mut self) {
-        self.say(r#"{"protocol":"json","version":1}"#).await;
-        assert_eq!(self.hear().await, json!({}));
+    pub(crate) async fn handshake(&mut self) {
+        self.send(r#"{"protocol":"json","version":1}"#).await;
+        assert_eq!(self.receive().await, json!({}));
     }
 
     /// Sends one hub message.
-    pub(crate) async fn say(&mut self, message: impl ToString) {
-        self.send(Message::text(format!("{}\u{1e}", message.to_string()))).await;
+    pub(crate) async fn send(&mut self, message: impl ToString) {
+        self.send_frame(Message::text(format!("{}\u{1e}", message.to_string()))).await;
     }
 
-    pub(crate) async fn send(&mut self, message: Message) {
+    pub(crate) async fn send_frame(&mut self, message: Message) {
         self.socket.send(message).await.unwrap();
     }
 
-    /// Calls a method and returns its completion, without what only names the call.
+    /// Sends bytes below the WebSocket.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// Calls a method and returns its Completion without `type` and `invocationId`.
     pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> Value {
         let call =
             json!({"type": 1, "invocationId": "7", "target": method, "arguments": arguments});
-        self.say(call).await;
-        let mut completion = self.hear().await;
+        self.send(call).await;
+        let mut completion = self.receive().await;
         let fields = completion.as_object_mut().unwrap();
         assert_eq!(fields.remove("type"), Some(json!(3)), "{fields:?}");
         assert_eq!(fields.remove("invocationId"), Some(json!("7")));
@@ -145,7 +162,7 @@ impl Client {
     }
 
     /// Waits for the next hub message.
-    pub(crate) async fn hear(&mut self) -> Value {
+    pub(crate) async fn receive(&mut self) -> Value {
         while self.unread.is_empty() {
             match self.next().await {
                 Some(Message::Text(text)) => self.unread = whole_messages(&text),
@@ -155,18 +172,21 @@ impl Client {
         self.unread.remove(0)
     }
 
-    /// Waits for the next hub message that is no ping.
-    pub(crate) async fn hear_more_than_pings(&mut self) -> Value {
-        loop {
-            let message = self.hear().await;
-            if message != json!({"type": 6}) {
-                return message;
+    /// Waits for the next hub message, except pings.
+    pub(crate) async fn receive_past_pings(&mut self) -> Value {
+        within(async {
+            loop {
+                let message = self.receive().await;
+                if message != json!({"type": 6}) {
+                    return message;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Waits for the server's close frame and returns its code.
-    pub(crate) async fn hear_close(&mut self) -> u16 {
+    pub(crate) async fn receive_close(&mut self) -> u16 {
         assert_eq!(self.unread, [] as [Value; 0]);
         match self.next().await {
             Some(Message::Close(Some(CloseFrame { code, .. }))) => code.into(),
@@ -174,18 +194,22 @@ impl Client {
         }
     }
 
-    /// Waits for the end of the connection, whatever comes before it.
-    pub(crate) async fn hear_end(mut self) {
-        while self.next().await.is_some() {}
+    /// Waits for the end of the connection and drops all messages.
+    pub(crate) async fn wait_for_end(mut self) {
+        within(async { while self.next().await.is_some() {} }).await;
     }
 
     async fn next(&mut self) -> Option<Message> {
-        let next = time::timeout(PATIENCE, self.socket.next()).await.expect("the server is silent");
-        next.and_then(Result::ok)
+        within(self.socket.next()).await.and_then(Result::ok)
     }
 }
 
-/// Returns how long something takes on tokio's clock.
+/// Waits for a future, at most for a time that is longer than every timeout of the server.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    time::timeout(TIMEOUT, future).await.expect("the server does this in time")
+}
+
+/// Returns how long a future takes on tokio's clock.
 pub(crate) async fn duration<T>(of: impl Future<Output = T>) -> (Duration, T) {
     let start = Instant::now();
     let done = of.await;
@@ -216,5 +240,5 @@ impl Listener for Pipes {
     }
 }
 
-/// On the paused clock: far beyond every timeout of the server.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// Most tests pause the clock.
+const TIMEOUT: Duration = Duration::from_secs(300);

@@ -1,0 +1,10 @@
+//! Parameters in the query of a request.
+
+use axum::{extract::Query, http::request::Parts};
+
+/// Returns the first value of a parameter. The case of its name is ignored.
+pub(crate) fn query(parts: &Parts, name: &str) -> Option<String> {
+    let query: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri).ok()?;
+    let found = query.0.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value)
+}

@@ -1,0 +1,115 @@
+//! Routes requests to a hub and to its negotiation.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    routing,
+};
+use tower::ServiceExt;
+
+use crate::{endpoint, hub::Hub, negotiate, origin};
+
+impl Hub {
+    /// Returns a router that serves the hub at `path`, which begins with `/`.
+    ///
+    /// A request must spell the path in the same case; [`mount`](Self::mount) ignores case. The
+    /// router lacks methods that are added to the hub later.
+    ///
+    /// # Panics
+    ///
+    /// Panics if axum refuses the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing};
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// # let hub = Hub::new(backplane.clone());
+    /// let app: Router = Router::new()
+    ///     .route("/", routing::get(|| async { "the page" }))
+    ///     .merge(hub.router("/chatHub"));
+    /// # let request = Request::post("/chatHub/negotiate").body(Body::empty())?;
+    /// # assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
+    /// # Ok(()) }
+    /// ```
+    pub fn router(&self, path: &str) -> Router {
+        let [hub, negotiation] = paths(path);
+        Router::new()
+            .route(&hub, routing::any(endpoint::connect))
+            .route(&negotiation, routing::any(negotiate::negotiate))
+            .layer(origin::cors(&self.options().origins))
+            .with_state(Arc::new(self.clone()))
+    }
+
+    /// Returns an app with the hub at `path`, which begins with `/`.
+    ///
+    /// As in ASP.NET Core, the hub ignores the case of a request's path and a slash at its end. All
+    /// other requests go to `app` and its fallback. The result lacks methods that are added to the
+    /// hub later.
+    ///
+    /// # Panics
+    ///
+    /// Panics if axum refuses the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing};
+    /// use signalr::Hub;
+    ///
+    /// # let hub = Hub::new(backplane());
+    /// let app = Router::new().route("/", routing::get(|| async { "the page" }));
+    /// let app: Router = hub.mount(app, "/chatHub");
+    /// # let request = Request::post("/CHATHUB/negotiate/").body(Body::empty())?;
+    /// # assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
+    /// # Ok(()) }
+    /// ```
+    pub fn mount(&self, app: Router, path: &str) -> Router {
+        let paths = paths(path);
+        let hub = self.router(path);
+        Router::new().fallback(move |mut request: Request| {
+            let own = paths.iter().find(|path| is_spelling(request.uri().path(), path));
+            let router = match own {
+                Some(path) => {
+                    *request.uri_mut() = with_path(request.uri(), path);
+                    hub.clone()
+                }
+                None => app.clone(),
+            };
+            router.oneshot(request)
+        })
+    }
+}
+
+/// Returns the paths of the hub and of its negotiation.
+fn paths(hub: &str) -> [String; 2] {
+    let hub = hub.trim_end_matches('/');
+    [if hub.is_empty() { "/" } else { hub }.to_owned(), format!("{hub}/negotiate")]
+}
+
+/// Returns whether two paths differ in case and in a slash at the end only.
+fn is_spelling(path: &str, own: &str) -> bool {
+    let without_slash = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
+    without_slash(path).eq_ignore_ascii_case(&without_slash(own))
+}
+
+fn with_path(uri: &Uri, path: &str) -> Uri {
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(text).ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
