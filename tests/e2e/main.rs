@@ -6,10 +6,12 @@
 //! | `backplane`     | many servers acting as one over a broker that may go away               |
 //! | `benchmark`     | the load tool: that it runs to its end, and what it leaves behind       |
 //! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
+//! | `command_catalogue` | a helper: all commands of a server, with arguments              |
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
 //! | `counters`      | numbers that go on after any end of the process                          |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
+//! | `late_scripts`  | every command in every client state while a script is late              |
 //! | `latency`       | how long commands take, as it is told                                   |
 //! | `limits`        | input that is no protocol, and subscribers that stop reading            |
 //! | `listening`     | where a running server listens, and changing it                         |
@@ -21,6 +23,7 @@
 //! | `script_patterns` | patterns that would match for ever                                  |
 //! | `scripts`       | nothing comes between what a script does, and what happens if it takes long |
 //! | `shutdown`      | SIGTERM                                                                 |
+//! | `transactions`  | exactly one reply for every command between `MULTI` and `EXEC`          |
 //! | `workers`       | what one client does to others holds on whatever thread they are        |
 //!
 //! Most modules know only `super::server`. The binary `external` runs those against `redis-server` as
@@ -30,10 +33,12 @@ mod auth;
 mod backplane;
 mod benchmark;
 mod chat_demo;
+mod command_catalogue;
 mod configuration;
 mod counters;
 mod half_closed;
 mod keys;
+mod late_scripts;
 mod latency;
 mod limits;
 mod listening;
@@ -45,6 +50,7 @@ mod replay;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod transactions;
 mod workers;
 
 use harness::Server;
