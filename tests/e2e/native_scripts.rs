@@ -90,7 +90,7 @@ struct Trace {
 struct Pair {
     server: Server,
     native: Client,
-    by_the_book: Client,
+    with_lua: Client,
     subscriber: Client,
     /// What became known as native, so that the test cannot pass without.
     ran_natively: BTreeSet<usize>,
@@ -104,9 +104,9 @@ impl Pair {
         let mut native = server.client().await;
         let user = ["ACL", "SETUSER", "book", "on", "nopass", "~*", "&*", "+@all", "-shutdown"];
         assert_eq!(native.command(&user).await, ok());
-        let mut by_the_book = server.client().await;
-        assert_eq!(by_the_book.command(&["AUTH", "book", ""]).await, ok());
-        for client in [&mut native, &mut by_the_book] {
+        let mut with_lua = server.client().await;
+        assert_eq!(with_lua.command(&["AUTH", "book", ""]).await, ok());
+        for client in [&mut native, &mut with_lua] {
             client.send(&["HELLO", protocol]).await;
             for script in SCRIPTS {
                 client.send(&["SCRIPT", "LOAD", script]).await;
@@ -115,12 +115,12 @@ impl Pair {
         }
         let mut subscriber = server.client().await;
         subscriber.psubscribe(&["*"]).await;
-        Self { server, native, by_the_book, subscriber, ran_natively: BTreeSet::new() }
+        Self { server, native, with_lua, subscriber, ran_natively: BTreeSet::new() }
     }
 
     /// Has both make the call.
     async fn run(&mut self, case: &Case) -> (Trace, Trace) {
-        let Self { native, by_the_book, subscriber, .. } = self;
+        let Self { native, with_lua, subscriber, .. } = self;
         raw(native, &request(&["CONFIG", "RESETSTAT"])).await;
         let ours = trace(native, subscriber, case).await;
         // What Lua calls is counted.
@@ -130,7 +130,7 @@ impl Pair {
         {
             self.ran_natively.insert(case.script);
         }
-        let lua = trace(by_the_book, subscriber, case).await;
+        let lua = trace(with_lua, subscriber, case).await;
         (ours, lua)
     }
 }
@@ -259,7 +259,7 @@ fn cases_by_hand() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn by_hand_both_ways_come_out_the_same() {
+async fn chosen_calls_have_the_same_effects_natively_and_with_lua() {
     for protocol in ["2", "3"] {
         let mut pair = Pair::start(protocol).await;
         for case in cases_by_hand() {
@@ -272,7 +272,7 @@ async fn by_hand_both_ways_come_out_the_same() {
 }
 
 #[test]
-fn at_random_both_ways_come_out_the_same() {
+fn random_calls_have_the_same_effects_natively_and_with_lua() {
     const CASES: u32 = 1_000;
 
     let runtime = Runtime::new().expect("a runtime can be made");

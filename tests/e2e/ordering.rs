@@ -49,7 +49,7 @@ async fn one_order(server: &Server) {
         });
     }
     let mut client = subscriber(server).await;
-    let witness = tokio::spawn(async move {
+    let observer = tokio::spawn(async move {
         let mut stream = Vec::new();
         for _ in 0..MESSAGES / BLOCK {
             stream.push(read_block(&mut client).await);
@@ -59,15 +59,15 @@ async fn one_order(server: &Server) {
     });
 
     let publishers = publish_all(server, SUBSCRIBERS).await;
-    let (publishers, witness, others) = within(Duration::from_secs(120), async move {
-        (publishers.join_all().await, witness.await, subscribers.join_all().await)
+    let (publishers, observer, others) = within(Duration::from_secs(120), async move {
+        (publishers.join_all().await, observer.await, subscribers.join_all().await)
     })
     .await;
 
     assert_eq!(publishers.len(), PUBLISHERS);
-    let witness: Vec<Bytes> = witness.expect("the witness has seen everything");
-    expect_every_message_once_in_each_publishers_order(&witness.concat());
-    let expected: Vec<u64> = witness.iter().map(hash).collect();
+    let observer: Vec<Bytes> = observer.expect("the observer has seen everything");
+    expect_every_message_once_in_each_publishers_order(&observer.concat());
+    let expected: Vec<u64> = observer.iter().map(hash).collect();
     assert_eq!(others.len(), SUBSCRIBERS - 1);
     assert!(others.iter().all(|stream| *stream == expected), "two subscribers saw two orders");
 }
@@ -134,7 +134,7 @@ fn expect_every_message_once_in_each_publishers_order(stream: &[u8]) {
 const THREADS: [&str; 3] = ["1", "2", "4"];
 
 #[tokio::test]
-async fn what_one_publisher_sends_arrives_in_order_across_channels() {
+async fn messages_of_one_publisher_arrive_in_order_across_channels() {
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
         let channels = ["a", "b", "c"];
@@ -154,14 +154,14 @@ async fn what_one_publisher_sends_arrives_in_order_across_channels() {
 }
 
 #[tokio::test]
-async fn an_answer_arrives_after_what_it_answers() {
+async fn an_answer_arrives_after_its_question_at_every_subscriber() {
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
-        let mut witnesses = Vec::new();
+        let mut observers = Vec::new();
         for _ in 0..8 {
-            let mut witness = server.client().await;
-            witness.subscribe(&["question", "answer"]).await;
-            witnesses.push(witness);
+            let mut observer = server.client().await;
+            observer.subscribe(&["question", "answer"]).await;
+            observers.push(observer);
         }
         let (mut asker, mut answerer) = (server.client().await, server.client().await);
         let mut ear = server.client().await;
@@ -175,38 +175,38 @@ async fn an_answer_arrives_after_what_it_answers() {
             assert_eq!(asker.read_reply().await, 9);
         }
 
-        for witness in &mut witnesses {
+        for observer in &mut observers {
             for number in 0..300 {
                 let number = number.to_string();
-                witness.expect_message("question", number.as_str()).await;
-                witness.expect_message("answer", number.as_str()).await;
+                observer.expect_message("question", number.as_str()).await;
+                observer.expect_message("answer", number.as_str()).await;
             }
-            assert_eq!(witness.command(&["PING"]).await, array!["pong", ""]);
+            assert_eq!(observer.command(&["PING"]).await, array!["pong", ""]);
         }
     }
 }
 
 /// Eight relays, each on whichever thread it was given: what one hears on its channel it says on
-/// the next one's. The witnesses listen to all of them, half by pattern, under full load.
+/// the next one's. The observers listen to all of them, half by pattern, under full load.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
+async fn cause_arrives_before_effect_through_a_chain_of_clients() {
     const RELAYS: usize = 8;
     const ROUNDS: usize = 100;
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
         let channel = |relay: usize| format!("chain:{relay}");
-        let mut witnesses = Vec::new();
+        let mut observers = Vec::new();
         for index in 0..8 {
-            let mut witness = server.client().await;
+            let mut observer = server.client().await;
             match index % 2 {
-                0 => witness.psubscribe(&["chain:*"]).await,
+                0 => observer.psubscribe(&["chain:*"]).await,
                 _ => {
                     let channels: Vec<String> = (0..=RELAYS).map(channel).collect();
                     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
-                    witness.subscribe(&channels).await;
+                    observer.subscribe(&channels).await;
                 }
             }
-            witnesses.push(witness);
+            observers.push(observer);
         }
         let noise = publish_all(&server, 0).await;
         let mut ends = server.client().await;
@@ -229,7 +229,7 @@ async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
             ends.expect_message(&channel(RELAYS), round.to_string()).await;
         }
         relays.join_all().await;
-        for (index, witness) in witnesses.iter_mut().enumerate() {
+        for (index, observer) in observers.iter_mut().enumerate() {
             for round in 0..ROUNDS {
                 let round = round.to_string();
                 for relay in 0..=RELAYS {
@@ -238,7 +238,7 @@ async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
                         0 => array!["pmessage", "chain:*", channel, round],
                         _ => array!["message", channel, round],
                     };
-                    assert_eq!(witness.read_reply().await, expected, "{threads} threads");
+                    assert_eq!(observer.read_reply().await, expected, "{threads} threads");
                 }
             }
         }
