@@ -12,7 +12,7 @@ use super::server;
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn everyone_on_every_server_receives_what_is_sent_to_all_once_and_in_order() {
+async fn connections_of_every_server_receive_each_message_to_all_once_and_in_order() {
     let server = server(&["--requirepass", "secret"]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -56,7 +56,7 @@ async fn a_server_without_a_password_needs_none() {
 }
 
 #[tokio::test]
-async fn a_group_receives_what_is_sent_to_it_wherever_its_members_are() {
+async fn a_group_receives_its_messages_on_every_server() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -75,7 +75,7 @@ async fn a_group_receives_what_is_sent_to_it_wherever_its_members_are() {
 }
 
 #[tokio::test]
-async fn all_connections_of_a_user_receive_what_is_sent_to_it() {
+async fn all_connections_of_a_user_receive_its_messages() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut phone, mut desk) = (one.attach("a1", Some("ann")), two.attach("a2", Some("ann")));
@@ -89,7 +89,7 @@ async fn all_connections_of_a_user_receive_what_is_sent_to_it() {
 }
 
 #[tokio::test]
-async fn one_connection_receives_what_is_sent_to_it_from_another_server() {
+async fn one_connection_receives_its_messages_from_another_server() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -101,7 +101,7 @@ async fn one_connection_receives_what_is_sent_to_it_from_another_server() {
 }
 
 #[tokio::test]
-async fn apps_of_two_names_hear_nothing_of_each_other() {
+async fn apps_with_different_names_receive_no_messages_of_each_other() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let other = Backplane::from_url(&server.url(), "OtherApp").await.expect("joined");
@@ -113,7 +113,7 @@ async fn apps_of_two_names_hear_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_readable_on_the_channel_of_the_app() {
+async fn a_message_is_readable_on_the_channel_of_the_app() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let mut watcher = server.client().await;
@@ -147,14 +147,14 @@ async fn a_wrong_password_is_an_error_in_redis_words() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_an_error_that_names_the_address() {
+async fn a_closed_port_is_an_error_that_names_the_address() {
     let port = free_port();
     let joined = within(SLOW_DEADLINE, Backplane::use_redis("127.0.0.1", port, "", APP)).await;
     expect_error(joined, &port.to_string());
 }
 
 #[tokio::test]
-async fn a_backplane_that_keeps_trying_says_why_it_is_not_connected() {
+async fn the_state_of_a_backplane_names_the_reason_why_it_is_not_connected() {
     let server = server(&["--requirepass", "secret"]).await;
     let url = server.url_with_password("wrong");
     let one = Backplane::connecting(&url, APP).expect("the URL is understood");
@@ -167,7 +167,7 @@ async fn a_backplane_that_keeps_trying_says_why_it_is_not_connected() {
 }
 
 #[tokio::test]
-async fn a_broker_that_comes_back_is_found_again() {
+async fn a_backplane_reconnects_to_a_restarted_broker() {
     let mut server = server(&["--requirepass", "secret"]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", Some("bob")));
@@ -205,7 +205,7 @@ async fn a_broker_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_nothing_stays_at_the_broker() {
+async fn after_a_shutdown_the_broker_has_no_subscription_left() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let mut ann = one.attach("ann-1", None);

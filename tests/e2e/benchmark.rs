@@ -95,7 +95,7 @@ async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
 }
 
 #[tokio::test]
-async fn a_name_that_no_scenario_has_is_told() {
+async fn a_name_that_no_scenario_has_is_an_error() {
     let mut command = Command::new(bench_bin());
     let finished = Process::start(command.args(["--scenario", "nosuch"])).finish(DEADLINE).await;
     assert_eq!(finished.code, Some(1));

@@ -56,7 +56,7 @@ async fn every_server_serves_the_page_and_its_module() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_with_the_option_to_change() {
+async fn the_error_of_a_taken_port_names_the_option_to_change() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = listener.local_addr().expect("it is bound");
     let (free, port) = (format!("127.0.0.1:{}", free_port()), taken.port().to_string());
@@ -74,7 +74,7 @@ async fn a_taken_port_is_told_with_the_option_to_change() {
 }
 
 #[tokio::test]
-async fn an_option_that_makes_no_sense_is_refused() {
+async fn invalid_and_conflicting_options_are_refused() {
     for (options, named) in [
         (["--redis", "http://127.0.0.1"].as_slice(), "--redis"),
         (&["--redis", "redis-sentinel://a:1,b:2"], "no name of a master"),
@@ -91,7 +91,7 @@ async fn an_option_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn it_ends_in_time_when_it_is_asked_to() {
+async fn it_ends_in_time_after_sigterm() {
     let server = server(&[]).await;
     let mut chat = Chat::at(&server.url()).await;
     chat.process().terminate();

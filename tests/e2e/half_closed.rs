@@ -3,7 +3,7 @@
 use super::server;
 
 #[tokio::test]
-async fn a_client_that_closes_its_side_gets_the_replies_to_what_it_sent() {
+async fn a_client_that_shuts_its_write_half_down_gets_the_replies_to_its_requests() {
     let server = server(&[]).await;
     // Whether the end comes with the requests or after them is chance, so there are many.
     for _ in 0..100 {

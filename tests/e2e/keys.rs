@@ -8,7 +8,7 @@ use harness::{array, error, eventually, null, ok, within};
 use super::server;
 
 #[tokio::test]
-async fn a_key_that_nobody_asks_for_expires_and_subscribers_are_told() {
+async fn an_unused_key_expires_and_subscribers_receive_the_event() {
     let server = server(&["--notify-keyspace-events", "Ex"]).await;
     let mut subscriber = server.client().await;
     subscriber.subscribe(&["__keyevent@0__:expired"]).await;
@@ -28,7 +28,7 @@ async fn a_key_that_nobody_asks_for_expires_and_subscribers_are_told() {
 }
 
 #[tokio::test]
-async fn thousands_of_keys_that_expire_at_once_go_in_a_short_time() {
+async fn thousands_of_keys_that_expire_at_once_are_removed_in_a_short_time() {
     const KEYS: usize = 20_000;
 
     let server = server(&[]).await;
@@ -41,7 +41,7 @@ async fn thousands_of_keys_that_expire_at_once_go_in_a_short_time() {
 }
 
 #[tokio::test]
-async fn a_scan_meets_every_key_that_stays_whatever_comes_and_goes() {
+async fn a_scan_returns_every_key_that_stays_while_others_are_added_and_deleted() {
     const KEYS: usize = 2_000;
 
     let server = server(&[]).await;
@@ -73,7 +73,7 @@ async fn a_scan_meets_every_key_that_stays_whatever_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn many_clients_count_without_losing_one() {
+async fn concurrent_increments_are_all_counted() {
     const CLIENTS: usize = 8;
     const COUNTS: usize = 500;
 
@@ -129,7 +129,7 @@ async fn increment_by_watching(mut client: Client, rounds: i64) {
 }
 
 #[tokio::test]
-async fn what_a_reader_has_copied_is_stale_on_whatever_thread() {
+async fn a_tracking_client_gets_the_invalidation_on_every_thread() {
     let server = server(&["--io-threads", "4"]).await;
     let mut writer = server.client().await;
     for _ in 0..8 {

@@ -35,7 +35,7 @@ async fn a_server_moves_to_another_port_and_keeps_its_clients() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_had_changes_nothing() {
+async fn a_port_or_address_that_is_not_available_changes_no_setting() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -56,7 +56,7 @@ async fn a_place_that_cannot_be_had_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_without_an_address_is_reached_again_when_it_has_one() {
+async fn a_server_without_an_address_accepts_clients_again_once_it_has_one() {
     let server = server(&["--bind", "127.0.0.1"]).await;
     let mut client = server.client().await;
     // What stands behind it in the same write waits for it.

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::server;
 
 #[tokio::test]
-async fn a_socket_file_serves_as_well_and_goes_with_the_server() {
+async fn a_unix_socket_serves_clients_and_is_removed_with_the_server() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("broker.sock");
     let shown = path.display().to_string();
@@ -33,7 +33,7 @@ async fn shutdown_ends_the_process() {
 }
 
 #[tokio::test]
-async fn what_config_rewrite_wrote_starts_the_same_server() {
+async fn the_file_of_config_rewrite_starts_a_server_with_the_same_settings() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("broker.conf");
     std::fs::write(&path, "# mine\ntimeout 5\nappendonly no\n").expect("a file");
@@ -55,7 +55,7 @@ async fn what_config_rewrite_wrote_starts_the_same_server() {
 }
 
 #[tokio::test]
-async fn a_daemon_leaves_its_number_and_takes_the_file_with_it() {
+async fn a_daemon_writes_its_pidfile_and_removes_it_at_its_end() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let [pid, socket, log] =
         ["pid", "socket", "log"].map(|name| dir.path().join(name).display().to_string());
@@ -79,7 +79,7 @@ async fn a_daemon_leaves_its_number_and_takes_the_file_with_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_replies_is_not_read_from_without_end() {
+async fn the_broker_stops_reading_from_a_client_that_does_not_read_its_replies() {
     let server = server(&[]).await;
     let mut hog = server.client().await;
     // Each asks for far more than it sends; the broker must stop reading long before all are sent.
@@ -115,7 +115,7 @@ async fn a_transaction_that_fails_is_counted_as_failed() {
 }
 
 #[tokio::test]
-async fn what_a_client_has_asked_for_counts_as_its_memory() {
+async fn subscriptions_watched_keys_and_prefixes_count_as_memory_of_a_client() {
     let server = server(&["--maxmemory-clients", "1mb"]).await;
     for start in [
         ["SUBSCRIBE"].as_slice(),

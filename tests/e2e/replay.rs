@@ -6,7 +6,7 @@ use super::server;
 
 const REPLAY: &str = "app* 100 1mb 60";
 
-async fn remembering(threads: &str) -> Server {
+async fn with_replay(threads: &str) -> Server {
     server(&["--io-threads", threads, "--pubsub-replay", REPLAY]).await
 }
 
@@ -22,9 +22,9 @@ async fn replay(client: &mut Client, channel: &str, epoch: &str, after: i64) -> 
 }
 
 #[tokio::test]
-async fn a_subscriber_that_was_away_gets_what_it_missed() {
+async fn a_subscriber_that_was_away_can_fetch_the_messages_it_missed() {
     for threads in ["1", "4"] {
-        let server = remembering(threads).await;
+        let server = with_replay(threads).await;
         let (mut publisher, mut subscriber) = (server.client().await, server.client().await);
         publisher.publish("app", "before").await;
         subscriber.subscribe(&["app"]).await;
@@ -93,11 +93,11 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_another_epoch() {
-    let first = remembering("1").await;
+async fn a_restart_begins_a_new_epoch() {
+    let first = with_replay("1").await;
     let (epoch, _) = offset(&mut first.client().await, "app").await;
     drop(first);
-    let second = remembering("1").await;
+    let second = with_replay("1").await;
     let mut client = second.client().await;
     client.publish("app", "1").await;
     let reply = replay(&mut client, "app", &epoch, 9).await;
@@ -107,8 +107,8 @@ async fn a_restart_begins_another_epoch() {
 }
 
 #[tokio::test]
-async fn what_is_not_remembered_or_not_allowed_is_an_error() {
-    let server = remembering("1").await;
+async fn replay_of_other_or_forbidden_channels_is_an_error() {
+    let server = with_replay("1").await;
     let mut client = server.client().await;
     for (request, expected) in [
         (&["OFFSET", "other"][..], "ERR no pubsub-replay for this channel"),

@@ -5,16 +5,16 @@ use std::process::Command;
 use harness::{DEADLINE, Finished, Kind, Process, SLOW_DEADLINE, Server};
 
 #[tokio::test]
-async fn it_prints_what_is_published_by_our_broker() {
-    it_prints_what_is_published(Kind::Ours).await;
+async fn it_prints_the_messages_of_our_broker() {
+    it_prints_messages(Kind::Ours).await;
 }
 
 #[tokio::test]
-async fn it_prints_what_is_published_by_redis_server() {
-    it_prints_what_is_published(Kind::Redis).await;
+async fn it_prints_the_messages_of_redis_server() {
+    it_prints_messages(Kind::Redis).await;
 }
 
-async fn it_prints_what_is_published(kind: Kind) {
+async fn it_prints_messages(kind: Kind) {
     let server = Server::start(kind, &["--requirepass", "secret"]).await;
     let cli = subscribed(server.port(), "secret", "ChatApp").await;
     let mut publisher = server.client().await;
@@ -34,7 +34,7 @@ async fn it_prints_what_is_published(kind: Kind) {
 }
 
 #[tokio::test]
-async fn it_prints_the_same_of_our_broker_as_of_redis_server() {
+async fn it_prints_the_same_replies_of_our_broker_as_of_redis_server() {
     let ours = Server::ours(&["--requirepass", "secret"]).await;
     let redis = Server::redis(&["--requirepass", "secret"]).await;
     for command in [
@@ -62,7 +62,7 @@ async fn it_prints_the_same_of_our_broker_as_of_redis_server() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_missing_or_wrong_is_told() {
+async fn it_prints_the_error_of_a_missing_or_wrong_password() {
     let server = Server::ours(&["--requirepass", "secret"]).await;
     let port = server.port().to_string();
     let without = run(&["-p", &port, "PING"]).await;
@@ -88,7 +88,7 @@ async fn info_names_a_redis_and_counts_clients() {
 }
 
 #[tokio::test]
-async fn it_prints_what_is_published_over_resp3() {
+async fn it_prints_messages_over_resp3() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &[]).await;
         let cli = forever(&server, &["-3", "SUBSCRIBE", "news"]);
@@ -101,7 +101,7 @@ async fn it_prints_what_is_published_over_resp3() {
 }
 
 #[tokio::test]
-async fn it_monitors_what_others_send_but_no_password() {
+async fn it_monitors_the_requests_of_others_without_passwords() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &["--requirepass", "secret"]).await;
         let cli = forever(&server, &["-a", "secret", "--no-auth-warning", "MONITOR"]);

@@ -192,7 +192,7 @@ async fn redis_rs_runs_scripts() {
 }
 
 #[tokio::test]
-async fn redis_rs_reads_what_the_server_tells() {
+async fn redis_rs_reads_info_settings_and_clients() {
     with_both(async |server| {
         for protocol in ["resp2", "resp3"] {
             let mut connection = connected(&redis_rs(server, protocol)).await;
@@ -399,7 +399,7 @@ async fn fred_publishes_in_pipelines_and_transactions() {
 }
 
 #[tokio::test]
-async fn fred_reads_what_the_server_tells() {
+async fn fred_reads_info_settings_and_clients() {
     with_both(async |server| {
         for version in [RespVersion::RESP2, RespVersion::RESP3] {
             let client = fred(server, version).build().expect("a client");
@@ -438,7 +438,7 @@ async fn fred_reads_what_the_server_tells() {
 }
 
 #[tokio::test]
-async fn fred_watches_what_others_send() {
+async fn fred_monitors_the_requests_of_others() {
     with_both(async |server| {
         let config = Config::from_url(&server.url()).expect("a URL");
         let mut watcher = fred::monitor::run(config).await.expect("it connects");

@@ -43,7 +43,7 @@ async fn exchange(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_client_is_told_its_mistakes_and_stays_connected() {
+async fn a_client_gets_errors_for_its_mistakes_and_stays_connected() {
     let server = Server::ours(&[]).await;
     let chat = Chat::at(&server.url()).await;
     let mut script = node("signalr_mistakes.mjs");

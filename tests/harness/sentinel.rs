@@ -79,7 +79,7 @@ impl Sentinel {
         let process = Process::start(&mut command);
         let servers = vec![master, replica];
         let sentinel = Self { servers, network, port, _process: process, _dir: dir };
-        eventually_within(SLOW_DEADLINE, async || sentinel.knows_the_replica().await).await;
+        eventually_within(SLOW_DEADLINE, async || sentinel.has_replica().await).await;
         sentinel
     }
 
@@ -175,7 +175,7 @@ impl Sentinel {
         network.expect("it is behind a network")
     }
 
-    async fn knows_the_replica(&self) -> bool {
+    async fn has_replica(&self) -> bool {
         if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             return false;
         }

@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expands_to_one_conversation_per_choice_and_protocol() {
+    fn a_text_expands_to_one_conversation_per_choice_and_protocol() {
         let text =
             "resp: 2 3\n== {verb} without names\nfor verb: SUBSCRIBE | PSUBSCRIBE\nA: {verb}\n";
         let names: Vec<String> = read(text).unwrap().into_iter().map(|c| c.name).collect();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_line_is_wrong() {
+    fn an_error_names_the_wrong_line_or_mask() {
         assert!(read("== a\nnonsense\n").unwrap_err().starts_with("line 2"));
         assert!(read("== a\nA[nosuch]: PING\n").unwrap_err().contains("nosuch"));
     }

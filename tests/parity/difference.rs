@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn stars_stand_for_any_text() {
+    fn a_star_matches_any_text() {
         assert!(matches("a*c*", "abcd") && matches("*", "") && matches("a", "a"));
         assert!(!matches("a*c", "abcd") && !matches("a", "ab") && !matches("a*a", "a"));
     }
 
     #[test]
-    fn a_row_shows_once_it_was_needed() {
+    fn a_row_is_idle_until_a_difference_needs_it() {
         let text = "== x\nconversation: c*\nstep: *\nours: :1*\nredis: :2*\nreason: r\n";
         let rows = read(text).unwrap();
         let (ours, redis) = (shown(b":1\r\n"), shown(b":2\r\n"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_leaves_the_rest_to_be_compared() {
+    fn a_reply_without_its_dropped_parts_is_still_compared() {
         let text = "== x\nconversation: *\nstep: *\ndrop-pair: a\ndrop: \\sz\nreason: r\n";
         let rows = read(text).unwrap();
         let check = |ours: &[u8], redis: &[u8], named| {

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn renders_the_bytes_it_was_read_from() {
+    fn a_frame_renders_the_bytes_it_was_parsed_from() {
         for text in
             ["+OK\r\n", "$-1\r\n", "_\r\n", "*0\r\n", "%1\r\n$1\r\na\r\n:1\r\n", ">1\r\n#t\r\n"]
         {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_all_of_it_and_refuses_what_is_none() {
+    fn an_incomplete_frame_is_no_error_but_invalid_bytes_are() {
         assert_eq!(Frame::parse(b"*1\r\n$3\r\nab"), Ok(None));
         assert!(Frame::parse(b"$03\r\nabc\r\n").is_err());
         assert!(Frame::parse(b"hello\r\n").is_err());

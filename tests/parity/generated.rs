@@ -19,12 +19,12 @@ use crate::mask::Mask;
 use crate::pair::Pair;
 
 #[test]
-fn random_conversations_come_out_the_same() {
+fn random_conversations_have_the_same_replies() {
     check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
-fn random_conversations_come_out_the_same_twice_over_redis() {
+fn random_conversations_have_the_same_replies_from_two_redis_servers() {
     check(Kind::Redis, CASES, &conversation());
 }
 

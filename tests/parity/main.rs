@@ -32,7 +32,7 @@ use pair::Pair;
 use transcript::Transcript;
 
 #[tokio::test]
-async fn our_broker_answers_as_redis_does() {
+async fn our_broker_replies_as_redis_does() {
     let rows = difference::read(&text_of(&directory().join("differences.txt")));
     let rows = rows.unwrap_or_else(|what| panic!("{what}"));
     let results = lead_all(Kind::Ours, conversations()).await;
@@ -43,7 +43,7 @@ async fn our_broker_answers_as_redis_does() {
 
 /// What is not the same twice over Redis cannot be asked of ours.
 #[tokio::test]
-async fn redis_answers_as_redis_does() {
+async fn redis_replies_alike_to_each_conversation_twice() {
     let results = lead_all(Kind::Redis, conversations()).await;
     let stalled = results.iter().filter(|led| led.redis.is_stalled());
     let stalled: Vec<&str> = stalled.map(|led| led.conversation.name.as_str()).collect();
@@ -54,7 +54,7 @@ async fn redis_answers_as_redis_does() {
 }
 
 #[test]
-fn conversations_are_many_and_each_has_a_name_of_its_own() {
+fn conversations_are_many_and_each_has_a_unique_name() {
     let all = conversations();
     let mut names = BTreeSet::new();
     let twice: Vec<_> = all.iter().filter(|c| !names.insert(&c.name)).map(|c| &c.name).collect();

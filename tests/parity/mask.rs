@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hides_what_it_names_and_no_more() {
+    fn a_mask_hides_only_the_parts_that_it_names() {
         check(Mask::Integers, "*2\r\n:12\r\n$1\r\na\r\n", "*2\r\n:N\r\n$1\r\na\r\n");
         check(Mask::Digits, "$5\r\na12b3\r\n", "$4\r\naNbN\r\n");
         check(Mask::Sorted, "*2\r\n+b\r\n+a\r\n", "*2\r\n+a\r\n+b\r\n");

@@ -116,14 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits_at_blanks_outside_of_quotes() {
+    fn a_line_is_split_at_blanks_outside_of_quotes() {
         let words = split(r#"SET "a \x00\"key" "" {repeat a b 2}"#).unwrap();
         assert_eq!(words, [&b"SET"[..], b"a \0\"key", b"", b"{repeat a b 2}"]);
         assert!(split("\"open").is_err());
     }
 
     #[test]
-    fn fills_in_what_it_knows_and_leaves_the_rest() {
+    fn braces_with_a_known_name_are_filled_in_and_others_stay() {
         let facts = Facts::from([("A.id".into(), "7".into())]);
         assert_eq!(filled(b"<{A.id}>", &facts), b"<7>");
         assert_eq!(filled(b"{tag}.{repeat xy 3}", &facts), b"{tag}.xyxyxy");

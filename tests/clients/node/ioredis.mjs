@@ -69,7 +69,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "tells channels and subscribers": async (server) => {
+  "lists channels and counts subscribers": async (server) => {
     await withClients(server, 2, async ([client, subscriber]) => {
       await subscriber.subscribe("a1", "a2", "b1");
       await subscriber.psubscribe("a*", "b*");
@@ -95,7 +95,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "comes back after client kill": async (server) => {
+  "reconnects after client kill": async (server) => {
     await withClients(server, 2, async ([publisher, subscriber]) => {
       const { texts, patterns } = inboxes(subscriber);
       await subscriber.subscribe("news");
@@ -140,7 +140,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "reads what the server tells": async (server) => {
+  "reads info and commands of the server": async (server) => {
     await withClients(server, 1, async ([client]) => {
       // What it reads before it says that it is ready.
       ok((await client.info()).includes("\r\nloading:0\r\n"));
@@ -154,7 +154,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "watches what others send": async (server) => {
+  "monitors requests of others": async (server) => {
     await withClients(server, 2, async ([client, other]) => {
       const watcher = await other.monitor();
       const seen = new Inbox();
@@ -167,7 +167,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "knows users": async (server) => {
+  "lists and changes users": async (server) => {
     await withClients(server, 1, async ([client]) => {
       equal(await client.acl("WHOAMI"), "default");
       ok((await client.acl("LIST"))[0].startsWith("user default on"));

@@ -63,7 +63,7 @@ await runSteps("socketio_adapters.mjs PORT PASSWORD ADAPTER LIBRARY", {
     });
   },
 
-  "servers speak to servers": async (...how) => {
+  "servers send events to servers": async (...how) => {
     await withPair(how, async ([one, other]) => {
       other.server.on("ask-server", (question, answer) => answer(`server: ${question}`));
       equal(await one.server.serverSideEmitWithAck("ask-server", "who?"),
@@ -71,7 +71,7 @@ await runSteps("socketio_adapters.mjs PORT PASSWORD ADAPTER LIBRARY", {
     });
   },
 
-  "both come back after client kill": async (...how) => {
+  "both reconnect after client kill": async (...how) => {
     await withPair(how, async ([one, other]) => {
       const { redis } = one;
       const killed = await subscriberIds(redis);

@@ -60,7 +60,7 @@ class Steps:
             await other.group_send("chat", {"type": "lost"})
         await other.flush()
 
-    async def comes_back_after_client_kill(self):
+    async def reconnects_after_client_kill(self):
         one, other = self.layers()
         channel = await one.new_channel()
         await one.group_add("chat", channel)

@@ -65,7 +65,7 @@ class Steps:
             await until_soon("bob is gone", lambda: not bob.io.connected)
             equal(ann.io.connected, True)
 
-    async def comes_back_after_client_kill(self):
+    async def reconnects_after_client_kill(self):
         async with self.pair() as ((one, ann), (other, bob)), self.redis() as client:
             killed = [reader["id"] for reader in await client.client_list(_type="pubsub")]
             equal(len(killed), 2)

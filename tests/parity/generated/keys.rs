@@ -11,12 +11,12 @@ use crate::conversation::{Action, Conversation, Step};
 use crate::mask::Mask;
 
 #[test]
-fn random_conversations_about_keys_come_out_the_same() {
+fn random_conversations_about_keys_have_the_same_replies() {
     check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
-fn random_conversations_about_keys_come_out_the_same_twice_over_redis() {
+fn random_conversations_about_keys_have_the_same_replies_from_two_redis_servers() {
     check(Kind::Redis, CASES, &conversation());
 }
 
