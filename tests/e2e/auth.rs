@@ -1,4 +1,4 @@
-//! The password: what is refused before it, and how it is given.
+//! Passwords: requests refused before login, and the commands that log in.
 
 use harness::{Client, array, error, ok, simple};
 

@@ -1,5 +1,5 @@
-//! Many servers that act as one: what one sends reaches the connections of all, and a broker that
-//! goes away is found again.
+//! Several servers on one broker: a message of one server reaches the connections of all servers,
+//! and a backplane reconnects after a restart of the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,10 @@ async fn connections_of_every_server_receive_each_message_to_all_once_and_in_ord
     assert_eq!(sorted, (0..100).collect::<Vec<_>>());
     for parity in [0, 1] {
         let of_one: Vec<_> = at_ann.iter().filter(|number| *number % 2 == parity).collect();
-        assert!(of_one.is_sorted(), "what one server sent came in another order: {at_ann:?}");
+        assert!(
+            of_one.is_sorted(),
+            "the messages of one server arrived in another order: {at_ann:?}"
+        );
     }
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
@@ -122,7 +125,7 @@ async fn a_message_is_readable_on_the_channel_of_the_app() {
     let invocation = Invocation::new("broadcastMessage", ("ann", "héllo")).expect("an array");
     within(DEADLINE, one.send(Target::all(), invocation)).await.expect("sent");
 
-    // Servers also send probes, to hear themselves.
+    // The server also publishes health probes to itself.
     loop {
         let message = watcher.read_reply().await;
         let payload = String::from_utf8_lossy(message.raw()).into_owned();
@@ -180,7 +183,7 @@ async fn a_backplane_reconnects_to_a_restarted_broker() {
         within(DEADLINE, lost).await.expect("the loss is noticed");
     }
     let sent = within(SLOW_DEADLINE, one.send(Target::all(), invocation(0))).await;
-    assert!(sent.is_err(), "a message that nobody took was called sent");
+    assert!(sent.is_err(), "a message was reported as sent without a broker");
 
     server.restart().await;
     for backplane in [&one, &two] {
@@ -248,7 +251,8 @@ fn number(invocation: &Arc<Invocation>) -> usize {
     arguments[0]
 }
 
-/// Sends something to all: whatever was on its way to these connections would come before it.
+/// Sends a last message to all, behind every message in flight. It must be the next one of each
+/// connection.
 async fn nothing_more(backplane: &Backplane, connections: &mut [&mut Connection]) {
     const LAST: usize = 999_999;
     send(backplane, Target::all(), LAST).await;
@@ -261,14 +265,14 @@ fn disconnected_for(state: &State, reason: &str) -> bool {
     state.to_string().contains(reason)
 }
 
-/// The error, with what caused it, says this.
+/// Asserts that the error or one of its sources contains this text.
 fn expect_error(joined: Result<Backplane, ConnectError>, expected: &str) {
     let error = joined.err().unwrap_or_else(|| panic!("expected {expected}, found it joined"));
-    let mut said = error.to_string();
+    let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        said = format!("{said}: {cause}");
+        text = format!("{text}: {cause}");
         source = cause.source();
     }
-    assert!(said.contains(expected), "expected {expected}, found {said}");
+    assert!(text.contains(expected), "expected {expected}, found {text}");
 }

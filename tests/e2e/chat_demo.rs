@@ -1,4 +1,4 @@
-//! The tutorial's chat as a program: what it prints, what it serves, what it refuses.
+//! The tutorial's chat as a program: its output, its pages, and the options that it refuses.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -66,9 +66,9 @@ async fn the_error_of_a_taken_port_names_the_option_to_change() {
     ] {
         let finished = run(options).await;
         assert_eq!(finished.code, Some(1), "{finished:?}");
-        let said = &finished.stderr;
-        assert!(said.contains(named) && said.contains(&port), "{said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let error = &finished.stderr;
+        assert!(error.contains(named) && error.contains(&port), "{error}");
+        assert!(!error.contains("panicked"), "{error}");
     }
     drop(listener);
 }
@@ -102,7 +102,7 @@ async fn run(options: &[&str]) -> Finished {
     Process::run(Command::new(chat_demo_bin()).args(options), SLOW_DEADLINE).await
 }
 
-/// Returns the whole answer to a request, head and body.
+/// Returns the whole response to a request, head and body.
 async fn get(page: &str, path: &str) -> String {
     let host = page.trim_start_matches("http://").trim_end_matches('/');
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

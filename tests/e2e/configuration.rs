@@ -1,4 +1,4 @@
-//! The command line and the files: what starts the broker, and what is said about mistakes.
+//! The command line and the files: accepted forms, and the errors of mistakes.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -156,8 +156,8 @@ async fn a_busy_port_is_named() {
     let port = busy.local_addr().expect("it is bound").port().to_string();
     let finished = run(&["--port", &port, "--bind", "127.0.0.1"]).await;
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let said = format!("{}{}", finished.stdout, finished.stderr);
-    assert!(said.contains(&port) && said.contains("in use"), "{said}");
+    let output = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(output.contains(&port) && output.contains("in use"), "{output}");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn version_and_help_are_printed() {
         let finished = run(&[flag]).await;
         assert_eq!(finished.code, Some(0));
         assert!(finished.stdout.contains(&format!("broker {version}")), "{finished:?}");
-        // Tools look for the version of Redis that this one claims to be.
+        // Tools look for the version of Redis that the broker reports.
         assert!(finished.stdout.contains(" v=7."), "{finished:?}");
     }
     for flag in ["--help", "-h"] {
@@ -232,13 +232,13 @@ async fn ready(process: &Process) {
     process.stdout_with(DEADLINE, |text| text.contains("Ready to accept").then_some(())).await;
 }
 
-/// It ends with exit code 1 and says all of this on standard error.
+/// Asserts that the broker ends with exit code 1 and prints all these texts on standard error.
 async fn refused(arguments: &[&str], expected: &[&str]) {
     let finished = run(arguments).await;
     assert_eq!(finished.code, Some(1), "{arguments:?} {finished:?}");
     for expected in expected {
-        let said = finished.stderr.contains(expected);
-        assert!(said, "expected {expected:?} of {arguments:?}, found\n{}", finished.stderr);
+        let is_printed = finished.stderr.contains(expected);
+        assert!(is_printed, "expected {expected:?} of {arguments:?}, found\n{}", finished.stderr);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys: when they go, who is told, and that commands on them are atomic.
+//! Keys: expiry, notifications, and atomic commands.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ async fn of_two_transactions_that_watch_one_key_one_fails() {
     assert_eq!(client.command(&["GET", "sum"]).await, (4 * ROUNDS).to_string().as_str());
 }
 
-/// What INCR does, by hand: reads, and writes unless another has written meanwhile.
+/// Increments as INCR does, but with GET and SET. EXEC fails if another client has written meanwhile.
 async fn increment_by_watching(mut client: Client, rounds: i64) {
     let mut done = 0;
     while done < rounds {
@@ -134,14 +134,14 @@ async fn a_tracking_client_gets_the_invalidation_on_every_thread() {
     let mut writer = server.client().await;
     for _ in 0..8 {
         let mut reader = server.client().await;
-        let mut told = server.client().await;
-        let id = told.command(&["CLIENT", "ID"]).await.integer().to_string();
-        told.subscribe(&["__redis__:invalidate"]).await;
+        let mut redirected = server.client().await;
+        let id = redirected.command(&["CLIENT", "ID"]).await.integer().to_string();
+        redirected.subscribe(&["__redis__:invalidate"]).await;
         let tracking = reader.command(&["CLIENT", "TRACKING", "ON", "REDIRECT", &id]).await;
         assert_eq!(tracking, ok());
         reader.command(&["GET", "copied"]).await;
         writer.command(&["SET", "copied", "v"]).await;
-        let message = within(DEADLINE, told.read_reply()).await;
+        let message = within(DEADLINE, redirected.read_reply()).await;
         assert_eq!(message, array!["message", "__redis__:invalidate", array!["copied"]]);
     }
 }
@@ -152,7 +152,7 @@ async fn keys_stop_growing_at_maxmemory_and_go_on_when_there_is_room() {
     let mut client = server.client().await;
     let info = client.command(&["INFO", "memory"]).await;
     let used = info.text().lines().find_map(|line| line.strip_prefix("used_memory:"));
-    let used: usize = used.and_then(|used| used.parse().ok()).expect("INFO tells used_memory");
+    let used: usize = used.and_then(|used| used.parse().ok()).expect("INFO has used_memory");
     let limit = (used + 8 * 1024 * 1024).to_string();
     assert_eq!(client.command(&["CONFIG", "SET", "maxmemory", &limit]).await, ok());
     let value = "x".repeat(64 * 1024);
@@ -163,7 +163,7 @@ async fn keys_stop_growing_at_maxmemory_and_go_on_when_there_is_room() {
             break reply;
         }
         stored += 1;
-        assert!(stored < 1_000, "nothing is refused");
+        assert!(stored < 1_000, "no SET is refused");
     };
     assert_eq!(refusal, error("OOM command not allowed when used memory > 'maxmemory'."));
     assert!(stored > 10, "only {stored} values of 64 KB in 8 MB");

@@ -1,4 +1,4 @@
-//! Input that is no protocol, and subscribers that stop reading.
+//! Protocol errors, and subscribers that stop reading.
 
 use harness::{Client, Server, ok, request};
 
@@ -71,7 +71,7 @@ async fn a_subscriber_that_stops_reading_is_closed_at_its_limit_and_others_are_n
         if receivers == 1 {
             break;
         }
-        assert!(published < 1_000, "64 MB wait for a subscriber that is allowed 1 MB");
+        assert!(published < 1_000, "64 MB are queued for a subscriber with a limit of 1 MB");
     }
 
     let received = stuck.read_to_close().await.len();

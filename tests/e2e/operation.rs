@@ -1,4 +1,4 @@
-//! What operators do with a running server, and with the process.
+//! Actions of operators on a running server and on its process.
 
 use std::process::Command;
 
@@ -82,7 +82,8 @@ async fn a_daemon_writes_its_pidfile_and_removes_it_at_its_end() {
 async fn the_broker_stops_reading_from_a_client_that_does_not_read_its_replies() {
     let server = server(&[]).await;
     let mut hog = server.client().await;
-    // Each asks for far more than it sends; the broker must stop reading long before all are sent.
+    // A reply is far larger than its request, so the broker must stop reading before the limit
+    // below.
     let request = b"COMMAND DOCS\r\n".repeat(64);
     let mut sent = 0;
     while tokio::time::timeout(std::time::Duration::from_secs(1), hog.send_raw(&request))
@@ -90,7 +91,7 @@ async fn the_broker_stops_reading_from_a_client_that_does_not_read_its_replies()
         .is_ok()
     {
         sent += request.len();
-        assert!(sent < 16 * 1024 * 1024, "the broker reads on and on");
+        assert!(sent < 16 * 1024 * 1024, "the broker does not stop reading");
     }
     let mut other = server.client().await;
     let info = other.command(&["INFO", "memory"]).await;
@@ -130,7 +131,7 @@ async fn subscriptions_watched_keys_and_prefixes_count_as_memory_of_a_client() {
         };
         let requests: Vec<u8> = (0..1100).flat_map(named).collect();
         let mut client = server.client().await;
-        // Otherwise its replies would count as well.
+        // Without replies, since they would count as well.
         client.send(&["CLIENT", "REPLY", "OFF"]).await;
         client.send_raw(&requests).await;
         client.read_to_close().await;

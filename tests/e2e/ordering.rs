@@ -1,4 +1,4 @@
-//! Every message once and all in one order, however many threads deliver them.
+//! Each message arrives once and in one order for all subscribers, on one and on several threads.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -33,8 +33,9 @@ async fn a_hundred_subscribers_see_one_order_with_four_threads() {
     one_order(&server(&["--io-threads", "4"]).await).await;
 }
 
-/// All frames have one length, so that subscribers need not decode ten million of them: their
-/// streams must be equal byte by byte, and one of them is looked at closely.
+/// All frames have one length, so subscribers read blocks of bytes and need not decode ten million
+/// messages. The streams of all subscribers must be equal, and that of the observer is checked
+/// message by message.
 async fn one_order(server: &Server) {
     let mut subscribers = JoinSet::new();
     for _ in 1..SUBSCRIBERS {
@@ -65,11 +66,11 @@ async fn one_order(server: &Server) {
     .await;
 
     assert_eq!(publishers.len(), PUBLISHERS);
-    let observer: Vec<Bytes> = observer.expect("the observer has seen everything");
+    let observer: Vec<Bytes> = observer.expect("the observer has received all messages");
     expect_every_message_once_in_each_publishers_order(&observer.concat());
     let expected: Vec<u64> = observer.iter().map(hash).collect();
     assert_eq!(others.len(), SUBSCRIBERS - 1);
-    assert!(others.iter().all(|stream| *stream == expected), "two subscribers saw two orders");
+    assert!(others.iter().all(|stream| *stream == expected), "two subscribers received two orders");
 }
 
 async fn subscriber(server: &Server) -> Client {
@@ -130,7 +131,7 @@ fn expect_every_message_once_in_each_publishers_order(stream: &[u8]) {
     assert_eq!(next, [MESSAGES_OF_ONE; PUBLISHERS]);
 }
 
-/// How many threads each of the following is tried with.
+/// The numbers of threads with which each of the following tests runs.
 const THREADS: [&str; 3] = ["1", "2", "4"];
 
 #[tokio::test]
@@ -141,7 +142,7 @@ async fn messages_of_one_publisher_arrive_in_order_across_channels() {
         let mut subscriber = server.client().await;
         subscriber.subscribe(&channels).await;
         let mut publisher = server.client().await;
-        // Some follow each other on one channel, some do not.
+        // Neighbors are sometimes on the same channel, and sometimes on different ones.
         let channel = |number: usize| channels[number * number / 7 % 3];
         let requests: Vec<u8> = (0..3_000)
             .flat_map(|number| request(&["PUBLISH", channel(number), &number.to_string()]))
@@ -164,13 +165,13 @@ async fn an_answer_arrives_after_its_question_at_every_subscriber() {
             observers.push(observer);
         }
         let (mut asker, mut answerer) = (server.client().await, server.client().await);
-        let mut ear = server.client().await;
-        ear.subscribe(&["question"]).await;
+        let mut receiver = server.client().await;
+        receiver.subscribe(&["question"]).await;
 
         for number in 0..300 {
             let number = number.to_string();
             asker.send(&["PUBLISH", "question", &number]).await;
-            ear.expect_message("question", number.as_str()).await;
+            receiver.expect_message("question", number.as_str()).await;
             assert_eq!(answerer.publish("answer", &number).await, 8);
             assert_eq!(asker.read_reply().await, 9);
         }
@@ -186,8 +187,8 @@ async fn an_answer_arrives_after_its_question_at_every_subscriber() {
     }
 }
 
-/// Eight relays, each on whichever thread it was given: what one hears on its channel it says on
-/// the next one's. The observers listen to all of them, half by pattern, under full load.
+/// Eight relays on any threads: each receives messages on its channel and publishes them on the
+/// next one's. The observers subscribe to all channels, half of them by pattern, under full load.
 #[tokio::test(flavor = "multi_thread")]
 async fn cause_arrives_before_effect_through_a_chain_of_clients() {
     const RELAYS: usize = 8;
@@ -208,18 +209,18 @@ async fn cause_arrives_before_effect_through_a_chain_of_clients() {
             }
             observers.push(observer);
         }
-        let noise = publish_all(&server, 0).await;
+        let load = publish_all(&server, 0).await;
         let mut ends = server.client().await;
         ends.subscribe(&[&channel(RELAYS)]).await;
         let mut relays = JoinSet::new();
         for relay in 0..RELAYS {
-            let (mut ear, mut mouth) = (server.client().await, server.client().await);
-            ear.subscribe(&[&channel(relay)]).await;
+            let (mut receiver, mut sender) = (server.client().await, server.client().await);
+            receiver.subscribe(&[&channel(relay)]).await;
             relays.spawn(async move {
                 for round in 0..ROUNDS {
                     let round = round.to_string();
-                    ear.expect_message(&channel(relay), round.as_str()).await;
-                    mouth.publish(&channel(relay + 1), &round).await;
+                    receiver.expect_message(&channel(relay), round.as_str()).await;
+                    sender.publish(&channel(relay + 1), &round).await;
                 }
             });
         }
@@ -242,12 +243,12 @@ async fn cause_arrives_before_effect_through_a_chain_of_clients() {
                 }
             }
         }
-        noise.join_all().await;
+        load.join_all().await;
     }
 }
 
-/// Whoever publishes faster than another thread delivers has to wait for it, and threads that wait
-/// for each other must go on.
+/// A thread that publishes faster than another one delivers must wait for it. Threads that wait for
+/// each other must not deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_that_flood_each_other_lose_nothing() {
     const CLIENTS: usize = 8;

@@ -1,4 +1,4 @@
-//! Publish and subscribe as clients see it, in Redis' words and order.
+//! Publish and subscribe as clients see it, with Redis' words and order of replies.
 
 use harness::{Client, array, error, null, ok, request, simple};
 
@@ -310,7 +310,7 @@ async fn info_names_the_version_port_and_process_of_the_server() {
     };
     assert!(info.text().starts_with("# Server\r\n"), "{info:?}");
     assert!(field("redis_version").starts_with("7."), "{info:?}");
-    // Clients read every version as numbers.
+    // Clients parse each version as numbers.
     for line in info.text().lines() {
         let Some((name, version)) = line.split_once("_version:") else { continue };
         assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name}: {version}");

@@ -1,4 +1,4 @@
-//! What a subscriber missed while it was away, on channels that the broker remembers.
+//! Replay of missed messages, on channels with a `pubsub-replay` rule.
 
 use harness::{Client, Reply, Server, array, error};
 
@@ -10,7 +10,7 @@ async fn with_replay(threads: &str) -> Server {
     server(&["--io-threads", threads, "--pubsub-replay", REPLAY]).await
 }
 
-/// The epoch, and the offset of the last message.
+/// Returns the epoch, and the offset of the last message.
 async fn offset(client: &mut Client, channel: &str) -> (String, i64) {
     let reply = client.command(&["PUBSUB", "OFFSET", channel]).await;
     let [epoch, offset] = reply.items() else { panic!("expected two items, found {reply:?}") };
@@ -45,8 +45,8 @@ async fn a_subscriber_that_was_away_can_fetch_the_messages_it_missed() {
     }
 }
 
-/// What a subscriber gets by replay and by subscription, before and after the answer, is every
-/// message once, while others publish on all threads.
+/// A subscriber receives each message exactly once, by replay or by subscription, while clients
+/// publish on all threads.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_missing_between_the_replay_and_the_subscription() {
     for threads in ["1", "2", "4"] {
@@ -63,7 +63,8 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
                 }
             });
         }
-        // With RESP3 one connection can do both, and the order of what it reads is the broker's.
+        // With RESP3 one connection can do both, so the broker determines the order of its replies
+        // and messages.
         let mut subscriber = server.client().await;
         subscriber.decode_as(harness::Protocol::Resp3);
         subscriber.command(&["HELLO", "3"]).await;
@@ -80,7 +81,7 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
         };
         let [_, last, messages] = remembered.items() else { panic!("found {remembered:?}") };
         let (last, messages) = (last.integer(), messages.items().len() as i64);
-        assert_eq!(messages, last, "{threads} threads: all that came before the answer are in it");
+        assert_eq!(messages, last, "{threads} threads: the reply lacks messages");
         assert!(before <= last);
         for _ in last..4_000 {
             let message = subscriber.read_reply().await;
@@ -103,7 +104,7 @@ async fn a_restart_begins_a_new_epoch() {
     let reply = replay(&mut client, "app", &epoch, 9).await;
     assert_ne!(reply.items()[0].text(), epoch);
     assert_eq!(reply.items()[1].integer(), 1);
-    assert_eq!(reply.items()[2].items().len(), 1, "all that is remembered, since nothing is known");
+    assert_eq!(reply.items()[2].items().len(), 1, "an unknown epoch replays all messages");
 }
 
 #[tokio::test]

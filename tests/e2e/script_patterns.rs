@@ -1,4 +1,4 @@
-//! Patterns in scripts, which hold up a `redis-server` until they end.
+//! Patterns in scripts that match for very long. They block a `redis-server` until they end.
 
 use harness::{eventually, ok};
 

@@ -1,4 +1,4 @@
-//! Scripts: nothing comes between what they do, and one that takes long keeps nobody waiting.
+//! Scripts are atomic, and a script that takes long does not block other clients.
 
 use harness::{Client, DEADLINE, Reply, Server};
 use harness::{eventually, ok};
@@ -7,7 +7,7 @@ use super::server;
 
 const BUSY: &str =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
-/// What ASP.NET SignalR 2 sends.
+/// The script of ASP.NET SignalR 2.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])
                   local payload = newId .. ' ' .. ARGV[1]
                   redis.call('PUBLISH', KEYS[1], payload)
@@ -17,7 +17,7 @@ fn is_error(reply: &Reply, start: &str) -> bool {
     reply.is_error() && reply.text().starts_with(start)
 }
 
-/// Starts a script that does not end, and waits until the server says so.
+/// Starts a script that does not end, and waits until the server replies with `BUSY`.
 async fn occupied(server: &Server, script: &str) -> (Client, Client) {
     let mut operator = server.client().await;
     assert_eq!(operator.command(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await, ok());

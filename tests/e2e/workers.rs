@@ -1,11 +1,11 @@
-//! Several threads must not show: what one client does to others holds wherever they are served.
+//! Effects on other clients are the same on every worker thread.
 
 use harness::{Client, DEADLINE};
 use harness::{array, eventually, ok, within};
 
 use super::server;
 
-/// Enough clients that each of four workers has some.
+/// Enough clients to give some to each of four workers.
 const CLIENTS: usize = 8;
 
 #[tokio::test]
