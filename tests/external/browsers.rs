@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::redis_cli;
 
-/// The name of the app unless the chat is told another, and so of its channel.
+/// The default name of the app, which is also the name of its channel.
 const APP: &str = "ChatApp";
 
-/// Enough for a mistake in the order to show, few enough for a slow machine.
+/// Enough messages to show a wrong order, and few enough for a slow machine.
 const MESSAGES: usize = 10;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn each_page_shows_every_message_once_and_in_order_with_the_broker_of_the_
     exchange(&chat, port).await;
 }
 
-/// Two people exchange; redis-cli, subscribed to the channel of the app, prints what they say.
+/// Two users exchange messages, and redis-cli, subscribed to the channel of the app, prints them.
 async fn exchange(chat: &Chat, broker_port: u16) {
     let watcher = redis_cli::subscribed(broker_port, "secret", APP).await;
     let mut browsers = node("browsers.mjs");
@@ -56,7 +56,7 @@ async fn exchange(chat: &Chat, broker_port: u16) {
         }
         assert!(seen[MESSAGES].contains("the-end."), "page {page} shows {seen:?}");
         let server = result["servers"][page].as_str().unwrap_or_default();
-        assert!(!server.is_empty(), "page {page} does not tell its server");
+        assert!(!server.is_empty(), "page {page} does not show its server");
     }
     assert_ne!(result["servers"][0], result["servers"][1], "both pages are on one server");
 
@@ -110,7 +110,7 @@ async fn a_page_shows_that_the_broker_is_down_and_goes_on_after_its_restart() {
     exchange(&chat, server.port()).await;
 }
 
-/// Returns the last line of JSON that a script printed.
+/// Returns the JSON of the last line that a script printed.
 pub(crate) fn result_of(finished: &Finished) -> Value {
     assert_eq!(finished.code, Some(0), "{}\n{}", finished.stdout, finished.stderr);
     let line = finished.stdout.lines().last().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What redis-cli, as a process of its own, shows of our broker: the same as of Redis.
+//! The output of redis-cli, which must be the same for our broker and for Redis.
 
 use std::process::Command;
 
@@ -68,8 +68,8 @@ async fn it_prints_the_error_of_a_missing_or_wrong_password() {
     let without = run(&["-p", &port, "PING"]).await;
     assert!(without.stdout.contains("NOAUTH Authentication required."), "{without:?}");
     let wrong = run(&["-p", &port, "-a", "wrong", "PING"]).await;
-    let said = format!("{}{}", wrong.stdout, wrong.stderr);
-    assert!(said.contains("WRONGPASS"), "{wrong:?}");
+    let output = format!("{}{}", wrong.stdout, wrong.stderr);
+    assert!(output.contains("WRONGPASS"), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -137,7 +137,8 @@ async fn it_measures_latency() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &[]).await;
         let port = server.port().to_string();
-        // Not at a terminal it measures for one interval and tells minimum, maximum, mean, count.
+        // Without a terminal it measures for one interval and prints minimum, maximum, mean and
+        // count.
         let found = run(&["-p", &port, "--raw", "--latency", "-i", "0.2"]).await;
         assert_eq!(found.code, Some(0), "{kind:?}: {found:?}");
         let numbers = found.stdout.split_whitespace().map(str::parse::<f64>);
@@ -146,7 +147,7 @@ async fn it_measures_latency() {
     }
 }
 
-/// Starts redis-cli with what does not end by itself.
+/// Starts redis-cli with a command that does not end by itself.
 fn forever(server: &Server, arguments: &[&str]) -> Process {
     let mut command = Command::new("redis-cli");
     command.args(["-p", &server.port().to_string()]).args(arguments);
@@ -157,7 +158,7 @@ fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// At a terminal redis-cli first asks the server for its commands, to complete and explain them.
+/// At a terminal redis-cli first gets the server's commands, to complete and explain them.
 #[tokio::test]
 async fn it_starts_at_a_terminal() {
     for kind in [Kind::Ours, Kind::Redis] {
@@ -172,7 +173,7 @@ async fn it_starts_at_a_terminal() {
     }
 }
 
-/// Starts redis-cli as the README says, and waits until it is subscribed.
+/// Starts redis-cli as in the README, and waits until it is subscribed.
 pub(crate) async fn subscribed(port: u16, password: &str, channel: &str) -> Process {
     let mut command = Command::new("redis-cli");
     command.args(["-p", &port.to_string(), "-a", password, "SUBSCRIBE", channel]);

@@ -1,4 +1,4 @@
-//! The unmodified client libraries redis-rs and fred, of our broker and of Redis alike.
+//! The unmodified client libraries redis-rs and fred, with our broker and with Redis.
 
 use fred::prelude::{
     AclInterface, Builder, Client, ClientInterface, ClientLike, Config, ConfigInterface,
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 const MESSAGES: usize = 200;
 
-/// What no text codec and no line-based protocol leaves alone.
+/// A payload that text codecs and line-based protocols would change.
 const BINARY: &[u8] = b"\x00\xff\xfe\r\n$5\r\nhello\r\n\x80";
 
 /// Runs a test once for each server, with a password.
@@ -231,7 +231,7 @@ fn redis_rs(server: &Server, protocol: &str) -> redis::Client {
     redis::Client::open(format!("{}/?protocol={protocol}", server.url())).expect("a URL")
 }
 
-/// Its own default gives up after half a second.
+/// Returns longer timeouts than the default of half a second.
 fn timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_response_timeout(Some(DEADLINE))
@@ -308,7 +308,8 @@ async fn fred_receives_once_and_in_order() {
     .await;
 }
 
-/// fred takes a change of subscriptions for done once it is written, so the server may not know it yet.
+/// Waits for a change of subscriptions. To fred it is done once written, so the server may not have
+/// read it yet.
 async fn until_received_by(publisher: &Client, receivers: i64) {
     eventually(async || {
         let channel: Vec<(String, i64)> = publisher.pubsub_numsub("news").await.expect("numbers");
@@ -473,5 +474,5 @@ fn fred(server: &Server, version: RespVersion) -> Builder {
 }
 
 async fn quit(client: &impl ClientLike) {
-    client.quit().await.expect("it says goodbye");
+    client.quit().await.expect("the server confirms QUIT");
 }

@@ -1,4 +1,4 @@
-/* hiredis, its blocking half: one connection subscribes, another publishes.
+/* The blocking API of hiredis: one connection subscribes, another publishes.
  *
  * usage: hiredis PORT PASSWORD
  */

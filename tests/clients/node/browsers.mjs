@@ -1,4 +1,4 @@
-// Two pages of the chat in headless Chromium, one on each server, talk to each other.
+// Two pages of the chat in headless Chromium, one on each server, exchange messages.
 //
 // usage: node browsers.mjs PAGE PAGE COUNT
 // prints {"seen": [[text of each message at the first], … at the second], "servers": [text, text]}

@@ -142,7 +142,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
 
   "reads info and commands of the server": async (server) => {
     await withClients(server, 1, async ([client]) => {
-      // What it reads before it says that it is ready.
+      // ioredis reads this before it emits "ready".
       ok((await client.info()).includes("\r\nloading:0\r\n"));
       ok((await client.info("server")).includes("\r\nredis_mode:standalone\r\n"));
       ok((await client.info("clients")).includes("connected_clients:1"));
@@ -182,7 +182,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
   },
 });
 
-/** Uses connected clients and leaves none behind. */
+/** Connects clients for a function, and disconnects all of them at the end. */
 async function withClients({ host, port, password, ...options }, count, use) {
   const clients = numbers(count).map(() => new Redis({ host, port, password, ...options }));
   try {

@@ -257,7 +257,7 @@ async function clients({ port, password }, protocol, count, options = {}) {
   return found;
 }
 
-/** Uses the clients and leaves none behind. */
+/** Runs a function with the clients, and disconnects all of them at the end. */
 async function using_(opening, use) {
   const opened = await opening;
   try {

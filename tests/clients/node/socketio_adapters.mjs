@@ -101,7 +101,7 @@ async function withPair([server, adapter, library], use) {
     for (const { client, server: web, publisher, subscriber } of sites) {
       client.disconnect();
       await web.close();
-      // The adapter does not wait for what it unsubscribes from: QUIT is answered after that.
+      // The adapter does not wait for its unsubscriptions. The server replies to QUIT after them.
       for (const redis of [publisher, subscriber]) await redis.quit();
     }
   }
@@ -135,7 +135,7 @@ async function connected({ host, port, password, url }, library) {
   return client;
 }
 
-/** Sends any command, with either library. */
+/** Sends a command with either library. */
 function call(redis, ...words) {
   return redis.sendCommand && !redis.call ? redis.sendCommand(words) : redis.call(...words);
 }

@@ -15,7 +15,7 @@ SUBSCRIBERS = 5
 
 
 class Steps:
-    """Each method is a step with connections of its own."""
+    """Each method is a step with its own connections."""
 
     def __init__(self, server, protocol):
         self.server = server

@@ -11,7 +11,7 @@ MESSAGES = 200
 
 
 class Steps:
-    """Each method is a step with connections of its own."""
+    """Each method is a step with its own connections."""
 
     def __init__(self, server, protocol):
         self.server = server
@@ -144,7 +144,7 @@ class Steps:
             victim = publisher.client_list(_type="pubsub")[0]
             equal(victim["name"], "reader")
             equal(publisher.client_kill_filter(_id=victim["id"]), 1)
-            # It notices at its next read, connects again and repeats its subscriptions.
+            # The next read fails, and redis-py connects again and repeats its subscriptions.
             again = [next_of(pubsub), next_of(pubsub)]
             equal({message["type"] for message in again}, {"subscribe", "psubscribe"})
             equal(publisher.publish("news", "after"), 2)
@@ -218,8 +218,8 @@ class Steps:
             equal({str(flag) for flag in publish["flags"]} >= {"pubsub", "fast"}, True)
             equal(client.command_count(), len(commands))
             contains([name.lower() for name in client.command_list()], b"subscribe")
-            said = raises(redis.ResponseError, client.command_getkeys, "PUBLISH", "news", "hello")
-            equal(said, "The command has no key arguments")
+            text = raises(redis.ResponseError, client.command_getkeys, "PUBLISH", "news", "hello")
+            equal(text, "The command has no key arguments")
 
     def monitors_requests_of_others(self):
         with self.client() as client, self.client() as watcher, watcher.monitor() as monitor:
