@@ -39,7 +39,7 @@ async fn a_late_script_can_be_killed_whatever_resp3_clients_of_any_worker_send()
     check("4", Protocol::Resp3).await;
 }
 
-/// What a client has done before the script runs.
+/// The state of a client before the script runs.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Plain,
@@ -192,8 +192,7 @@ async fn client_in(state: State, protocol: Protocol, server: &Server) -> Client 
     client
 }
 
-/// Returns a fault unless the client gets the reply to its command and then to others, or is
-/// closed.
+/// Returns a fault unless the client gets the replies to its command and to the requests behind it.
 async fn fault_of_sender((call, client): &mut (&Call, Client)) -> Option<String> {
     let mut replies = Vec::new();
     let served = timeout(PATIENCE, async {

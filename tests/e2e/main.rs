@@ -20,7 +20,7 @@
 //! | `ordering`          | each message once and in one order, on one and several threads   |
 //! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
 //! | `replay`            | replay of missed messages                                        |
-//! | `script_patterns`   | patterns of scripts that would match for ever                    |
+//! | `script_patterns`   | patterns of scripts that would match endlessly                   |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |

@@ -10,7 +10,7 @@
 //! | `rust_clients`   | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client` | the unmodified JavaScript client of SignalR in the chat | Node.js                |
 //!
-//! `cargo xtask test` installs what is missing.
+//! `cargo xtask test` installs missing programs.
 
 mod browsers;
 mod clients;

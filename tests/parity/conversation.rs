@@ -89,7 +89,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Conversation>, String> {
             continue;
         }
         let draft = drafts.last_mut().unwrap_or(&mut defaults);
-        draft.add(line).map_err(|what| format!("line {}: {what}", number + 1))?;
+        draft.add(line).map_err(|error| format!("line {}: {error}", number + 1))?;
     }
     drafts.iter().map(Draft::conversations).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
 }
@@ -153,7 +153,7 @@ impl Draft {
     }
 
     fn conversation(&self, resp3: bool) -> Result<Conversation, String> {
-        let wrong = |what: String| format!("{}: {what}", self.name);
+        let wrong = |error: String| format!("{}: {error}", self.name);
         let flags = words::split(&self.flags).map_err(wrong)?;
         let after = self.after.iter().map(|line| words::split(line)).collect::<Result<_, _>>();
         let steps = self.steps.iter().map(|line| Step::read(line)).collect::<Result<Vec<_>, _>>();

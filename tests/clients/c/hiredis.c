@@ -18,7 +18,7 @@ static void fail(const char *step, const char *reason) {
 }
 
 static void check(int holds, const char *step, const redisContext *context) {
-    if (!holds) fail(step, context->err ? context->errstr : "not what was expected");
+    if (!holds) fail(step, context->err ? context->errstr : "unexpected reply");
 }
 
 static redisContext *stranger(int port) {

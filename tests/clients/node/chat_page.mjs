@@ -53,7 +53,7 @@ export async function connected(page) {
 }
 
 /** Sends a message under a name. */
-export async function say(page, name, message) {
+export async function send(page, name, message) {
   await page.fill("#name", name);
   await page.fill("#message", message);
   await page.click("#send");

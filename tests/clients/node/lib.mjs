@@ -6,10 +6,10 @@ export function report(result) {
 }
 
 /** Waits for the condition. If it is still false at the deadline, fails with its description. */
-export async function until(what, condition, deadline = 60_000) {
+export async function until(subject, condition, deadline = 60_000) {
   const end = Date.now() + deadline;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${deadline / 1000} s`);
+    if (Date.now() > end) throw new Error(`${subject}: not within ${deadline / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

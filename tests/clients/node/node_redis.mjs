@@ -250,7 +250,7 @@ async function clients({ port, password }, protocol, count, options = {}) {
   const found = [];
   for (let number = 0; number < count; number += 1) {
     const client = createClient({ RESP: Number(protocol), socket: { port }, password, ...options });
-    client.on("error", () => {}); // it says so when it is killed, and connects again
+    client.on("error", () => {}); // emitted when it is killed; then it reconnects
     await client.connect();
     found.push(client);
   }

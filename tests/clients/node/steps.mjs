@@ -45,10 +45,10 @@ export async function runSteps(usage, steps) {
 }
 
 /** Returns the result of the promise, and fails if it is not there within the deadline. */
-export async function soon(what, promise) {
+export async function soon(subject, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within the deadline`)), DEADLINE);
+    timer = setTimeout(() => reject(new Error(`${subject}: not within the deadline`)), DEADLINE);
   });
   try {
     return await Promise.race([promise, late]);

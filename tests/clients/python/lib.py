@@ -95,7 +95,7 @@ async def raises_soon(error, awaitable):
     raise AssertionError(f"expected {error.__name__}, found {result!r}")
 
 
-def until(what, condition):
+def until(subject, condition):
     """Waits for the condition, and returns its first true value."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
@@ -103,10 +103,10 @@ def until(what, condition):
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE} s")
+    raise AssertionError(f"{subject}: not within {DEADLINE} s")
 
 
-async def until_soon(what, condition):
+async def until_soon(subject, condition):
     """Waits for the condition, which may be awaitable, and returns its first true value."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
@@ -116,4 +116,4 @@ async def until_soon(what, condition):
         if found:
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE} s")
+    raise AssertionError(f"{subject}: not within {DEADLINE} s")

@@ -47,7 +47,7 @@ class Steps:
             equal(await publisher.publish("news", BINARY), SUBSCRIBERS)
             expected = [f"message {number}".encode() for number in range(MESSAGES)] + [BINARY]
             equal(await asyncio.gather(*readers), [expected] * SUBSCRIBERS)
-            await until_soon("nobody left", lambda: nobody(publisher))
+            await until_soon("no subscriber left", lambda: no_subscribers(publisher))
 
     async def read(self, ready):
         found = []
@@ -120,7 +120,7 @@ async def next_of(pubsub):
     return message
 
 
-async def nobody(client):
+async def no_subscribers(client):
     return await client.pubsub_numsub("news") == [(b"news", 0)]
 
 

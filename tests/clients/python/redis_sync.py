@@ -26,8 +26,8 @@ class Steps:
             equal(client.ping(), True)
             equal(client.echo("hello"), b"hello")
         with self.client(password=None) as stranger:
-            said = raises(redis.AuthenticationError, stranger.ping)
-            contains(said.lower(), "authentic")
+            text = raises(redis.AuthenticationError, stranger.ping)
+            contains(text.lower(), "authentic")
         with self.client(password="wrong") as guesser:
             contains(raises(redis.AuthenticationError, guesser.ping), "invalid username-password")
         with redis.Redis.from_url(self.server.url, protocol=self.protocol) as client:
