@@ -125,15 +125,18 @@ async fn a_message_is_readable_on_the_channel_of_the_app() {
     let invocation = Invocation::new("broadcastMessage", ("ann", "héllo")).expect("an array");
     within(DEADLINE, one.send(Target::all(), invocation)).await.expect("sent");
 
-    // The server also publishes health probes to itself.
-    loop {
-        let message = watcher.read_reply().await;
-        let payload = String::from_utf8_lossy(message.raw()).into_owned();
-        if payload.contains(r#""M":"broadcastMessage","A":["ann","héllo"]"#) {
-            return;
+    let found = within(DEADLINE, async {
+        loop {
+            let message = watcher.read_reply().await;
+            let payload = String::from_utf8_lossy(message.raw()).into_owned();
+            // The server also publishes health probes to itself.
+            if !payload.contains("PROBE") {
+                break payload;
+            }
         }
-        assert!(payload.contains("PROBE"), "{payload}");
-    }
+    })
+    .await;
+    assert!(found.contains(r#""M":"broadcastMessage","A":["ann","héllo"]"#), "{found}");
 }
 
 #[tokio::test]

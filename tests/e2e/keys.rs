@@ -1,8 +1,8 @@
 //! Keys: expiry, notifications, and atomic commands.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use harness::{Client, DEADLINE};
+use harness::{Client, DEADLINE, SLOW_DEADLINE};
 use harness::{array, error, eventually, null, ok, within};
 
 use super::server;
@@ -48,28 +48,33 @@ async fn a_scan_returns_every_key_that_stays_while_others_are_added_and_deleted(
     let mut client = server.client().await;
     let stay: String = (0..KEYS).map(|key| format!("SET stay:{key} v\r\n")).collect();
     client.pipeline(stay.as_bytes(), KEYS).await;
-    for (change, name) in [("SET", "more keys"), ("DEL", "fewer keys")] {
-        let mut met: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut cursor, mut round) = ("0".to_owned(), 0);
-        loop {
-            let reply = client.command(&["SCAN", &cursor, "COUNT", "50"]).await;
-            for key in reply.items()[1].items() {
-                *met.entry(key.text().to_owned()).or_default() += 1;
-            }
-            cursor = reply.items()[0].text().to_owned();
-            if cursor == "0" {
-                break;
-            }
-            let value = if change == "SET" { " v" } else { "" };
-            let others: String = (round * 300..(round + 1) * 300)
-                .map(|key| format!("{change} other:{key}{value}\r\n"))
-                .collect();
-            client.pipeline(others.as_bytes(), 300).await;
-            round += 1;
-        }
-        let all_met = (0..KEYS).all(|key| met.contains_key(&format!("stay:{key}")));
-        assert!(all_met, "{name}: {} met", met.len());
+    for (change, name) in [("SET k v", "more keys"), ("DEL k", "fewer keys")] {
+        let found = within(SLOW_DEADLINE, scan_during_changes(&mut client, change)).await;
+
+        let all_found = (0..KEYS).all(|key| found.contains(&format!("stay:{key}")));
+        assert!(all_found, "{name}: {} found", found.len());
     }
+}
+
+/// Scans all keys, and changes 300 others after each step. `change` is a request about a key `k`.
+async fn scan_during_changes(client: &mut Client, change: &str) -> BTreeSet<String> {
+    const CHANGES: usize = 300;
+
+    let mut found = BTreeSet::new();
+    let mut cursor = "0".to_owned();
+    for round in 0.. {
+        let reply = client.command(&["SCAN", &cursor, "COUNT", "50"]).await;
+        found.extend(reply.items()[1].items().iter().map(|key| key.text().to_owned()));
+        cursor = reply.items()[0].text().to_owned();
+        if cursor == "0" {
+            break;
+        }
+        let others = round * CHANGES..(round + 1) * CHANGES;
+        let requests: String =
+            others.map(|key| change.replace(" k", &format!(" other:{key}")) + "\r\n").collect();
+        client.pipeline(requests.as_bytes(), CHANGES).await;
+    }
+    found
 }
 
 #[tokio::test]
@@ -107,13 +112,13 @@ async fn of_two_transactions_that_watch_one_key_one_fails() {
         tasks.push(tokio::spawn(increment_by_watching(client, ROUNDS)));
     }
     for task in tasks {
-        task.await.expect("the client counts");
+        within(SLOW_DEADLINE, task).await.expect("the client counts");
     }
     let mut client = server.client().await;
     assert_eq!(client.command(&["GET", "sum"]).await, (4 * ROUNDS).to_string().as_str());
 }
 
-/// Increments as INCR does, but with GET and SET. EXEC fails if another client has written meanwhile.
+/// Increments with GET and SET. EXEC fails if another client has written meanwhile.
 async fn increment_by_watching(mut client: Client, rounds: i64) {
     let mut done = 0;
     while done < rounds {
@@ -157,14 +162,17 @@ async fn keys_stop_growing_at_maxmemory_and_go_on_when_there_is_room() {
     assert_eq!(client.command(&["CONFIG", "SET", "maxmemory", &limit]).await, ok());
     let value = "x".repeat(64 * 1024);
     let mut stored = 0;
-    let refusal = loop {
-        let reply = client.command(&["SET", &format!("key:{stored}"), &value]).await;
-        if reply != ok() {
-            break reply;
+    let refusal = within(SLOW_DEADLINE, async {
+        loop {
+            let reply = client.command(&["SET", &format!("key:{stored}"), &value]).await;
+            if reply != ok() {
+                break reply;
+            }
+            stored += 1;
+            assert!(stored < 1_000, "no SET is refused");
         }
-        stored += 1;
-        assert!(stored < 1_000, "no SET is refused");
-    };
+    })
+    .await;
     assert_eq!(refusal, error("OOM command not allowed when used memory > 'maxmemory'."));
     assert!(stored > 10, "only {stored} values of 64 KB in 8 MB");
     assert_eq!(client.command(&["FLUSHALL"]).await, ok());

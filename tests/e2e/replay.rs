@@ -1,6 +1,7 @@
 //! Replay of missed messages, on channels with a `pubsub-replay` rule.
 
-use harness::{Client, Reply, Server, array, error};
+use harness::{Client, DEADLINE, Reply, Server};
+use harness::{array, error, within};
 
 use super::server;
 
@@ -72,13 +73,16 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
         subscriber.read_reply().await;
         subscriber.send(&["PUBSUB", "REPLAY", "app", &epoch, "0"]).await;
         let mut before = 0;
-        let remembered = loop {
-            let reply = subscriber.read_reply().await;
-            match reply.items() {
-                [kind, ..] if kind.text() == "message" => before += 1,
-                _ => break reply,
+        let remembered = within(DEADLINE, async {
+            loop {
+                let reply = subscriber.read_reply().await;
+                match reply.items() {
+                    [kind, ..] if kind.text() == "message" => before += 1,
+                    _ => break reply,
+                }
             }
-        };
+        })
+        .await;
         let [_, last, messages] = remembered.items() else { panic!("found {remembered:?}") };
         let (last, messages) = (last.integer(), messages.items().len() as i64);
         assert_eq!(messages, last, "{threads} threads: the reply lacks messages");

@@ -260,12 +260,15 @@ async fn pubsub<T: redis::FromRedisValue>(
 
 /// Returns the next push of this kind.
 async fn message(pushes: &mut mpsc::UnboundedReceiver<PushInfo>, kind: PushKind) -> Vec<Value> {
-    loop {
-        let push = within(DEADLINE, pushes.recv()).await.expect("the connection stands");
-        if push.kind == kind {
-            return push.data;
+    within(DEADLINE, async {
+        loop {
+            let push = pushes.recv().await.expect("the connection is open");
+            if push.kind == kind {
+                return push.data;
+            }
         }
-    }
+    })
+    .await
 }
 
 #[tokio::test]

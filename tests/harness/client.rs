@@ -84,9 +84,10 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the server neither reads nor closes within the deadline.
+    /// When the server does not close within six deadlines.
     pub async fn send_until_closed(&mut self, bytes: &[u8]) {
-        while within(DEADLINE, self.writer.write_all(bytes)).await.is_ok() {}
+        let Self { writer, .. } = self;
+        within(6 * DEADLINE, async { while writer.write_all(bytes).await.is_ok() {} }).await;
     }
 
     /// Sends these bytes and reads that many replies at the same time, so neither side blocks the

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tokio::time::Instant;
+
 use crate::conversation::{Action, Conversation, Step};
 use crate::frame::Frame;
 use crate::mask::Mask;
-use crate::wire::{Came, Wire};
+use crate::wire::{Came, PATIENCE, Wire};
 use crate::words::{self, Facts};
 
 /// The replies of a conversation.
@@ -244,9 +246,10 @@ async fn read(wire: &mut Wire, count: usize, may_end: bool) -> Vec<Came> {
 /// Sends a PING, which a subscriber may do as well, and reads all replies up to the reply to it.
 async fn settle(wire: &mut Wire) -> Vec<Came> {
     wire.send(&harness::request(&["PING", SETTLED])).await;
+    let deadline = Instant::now() + PATIENCE;
     let mut all = Vec::new();
     loop {
-        let came = wire.read().await;
+        let came = wire.read_by(deadline).await;
         let is_last = match &came {
             Came::Frame(Frame::Bulk(_, text)) => text == SETTLED.as_bytes(),
             Came::Frame(Frame::Items(_, items)) => {

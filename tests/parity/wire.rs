@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::frame::Frame;
 
@@ -56,6 +56,11 @@ impl Wire {
 
     /// Returns the next reply or push.
     pub(crate) async fn read(&mut self) -> Came {
+        self.read_by(Instant::now() + PATIENCE).await
+    }
+
+    /// Returns the next reply or push, unless it comes later than this.
+    pub(crate) async fn read_by(&mut self, deadline: Instant) -> Came {
         loop {
             match Frame::parse(&self.received) {
                 Ok(Some((frame, length))) => {
@@ -65,7 +70,7 @@ impl Wire {
                 Ok(None) => {}
                 Err(why) => return Came::Noise(why),
             }
-            if let Err(end) = self.read_more().await {
+            if let Err(end) = self.read_more(deadline).await {
                 return end;
             }
         }
@@ -73,8 +78,9 @@ impl Wire {
 
     /// Returns all bytes up to the end of the connection.
     pub(crate) async fn read_to_close(&mut self) -> Came {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Err(end) = self.read_more().await {
+            if let Err(end) = self.read_more(deadline).await {
                 return end;
             }
         }
@@ -89,8 +95,8 @@ impl Wire {
 
     /// Reads more bytes. A reset counts as a close: a server that closes with unread input causes
     /// one.
-    async fn read_more(&mut self) -> Result<(), Came> {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.received)).await;
+    async fn read_more(&mut self, deadline: Instant) -> Result<(), Came> {
+        let read = timeout_at(deadline, self.stream.read_buf(&mut self.received)).await;
         match read {
             Ok(Ok(1..)) => Ok(()),
             Ok(_) => Err(Came::Close(std::mem::take(&mut self.received))),
@@ -100,4 +106,4 @@ impl Wire {
 }
 
 /// The deadline for a reply that normally takes less than a millisecond, on a busy machine.
-const PATIENCE: Duration = harness::DEADLINE;
+pub(crate) const PATIENCE: Duration = harness::DEADLINE;
