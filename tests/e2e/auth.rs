@@ -1,4 +1,4 @@
-//! The password: what is refused before it, and how it is given.
+//! Passwords: requests refused before login, and the commands that log in.
 
 use harness::{Client, array, error, ok, simple};
 
@@ -8,7 +8,7 @@ const NOAUTH: &str = "NOAUTH Authentication required.";
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 #[tokio::test]
-async fn everything_is_refused_before_the_password() {
+async fn other_commands_are_refused_before_the_password() {
     let server = server(&["--requirepass", "secret"]).await;
     let mut stranger = server.stranger().await;
     for command in [
@@ -35,7 +35,7 @@ async fn everything_is_refused_before_the_password() {
 }
 
 #[tokio::test]
-async fn a_refused_subscriber_hears_nothing() {
+async fn a_refused_subscriber_receives_no_message() {
     let server = server(&["--requirepass", "secret"]).await;
     let (mut stranger, mut publisher) = (server.stranger().await, server.client().await);
     assert_eq!(stranger.command(&["SUBSCRIBE", "news"]).await, error(NOAUTH));
@@ -47,7 +47,7 @@ async fn a_refused_subscriber_hears_nothing() {
 }
 
 #[tokio::test]
-async fn both_forms_of_auth_are_understood() {
+async fn both_forms_of_auth_are_accepted() {
     let server = server(&["--requirepass", "secret"]).await;
     for command in [["AUTH", "secret"].as_slice(), &["auth", "default", "secret"]] {
         let mut client = server.stranger().await;
@@ -57,7 +57,7 @@ async fn both_forms_of_auth_are_understood() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_leaves_the_client_where_it_was() {
+async fn a_wrong_password_does_not_change_whether_a_client_is_logged_in() {
     let server = server(&["--requirepass", "secret"]).await;
     let mut client = server.stranger().await;
     for command in [
@@ -78,7 +78,7 @@ async fn a_wrong_password_leaves_the_client_where_it_was() {
 }
 
 #[tokio::test]
-async fn hello_authenticates_and_introduces() {
+async fn hello_authenticates_the_client_and_sets_its_name() {
     let server = server(&["--requirepass", "secret"]).await;
     let mut client = server.stranger().await;
 
@@ -101,7 +101,7 @@ async fn hello_authenticates_and_introduces() {
 }
 
 #[tokio::test]
-async fn auth_without_a_configured_password_is_a_mistake() {
+async fn auth_without_a_configured_password_is_an_error() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let expected = "ERR AUTH <password> called without any password configured for the default \
@@ -112,7 +112,7 @@ async fn auth_without_a_configured_password_is_a_mistake() {
 }
 
 #[tokio::test]
-async fn a_stranger_has_the_least_room() {
+async fn a_client_without_login_has_smaller_limits() {
     let server = server(&["--requirepass", "secret"]).await;
     check(server.stranger().await, "*11\r\n", "unauthenticated multibulk length").await;
     check(server.stranger().await, "*1\r\n$16385\r\n", "unauthenticated bulk length").await;
@@ -131,7 +131,7 @@ async fn a_stranger_has_the_least_room() {
 }
 
 #[tokio::test]
-async fn a_stranger_that_does_not_read_is_closed() {
+async fn a_client_without_login_that_does_not_read_is_closed() {
     let server = server(&["--requirepass", "secret"]).await;
     let mut stranger = server.stranger().await;
     stranger.send_until_closed(&b"PING\r\n".repeat(10_000)).await;

@@ -1,5 +1,5 @@
-//! Many servers that act as one: what one sends reaches the connections of all, and a broker that
-//! goes away is found again.
+//! Several servers on one broker: a message of one server reaches the connections of all servers,
+//! and a backplane reconnects after a restart of the broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::server;
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn everyone_on_every_server_receives_what_is_sent_to_all_once_and_in_order() {
+async fn connections_of_every_server_receive_each_message_to_all_once_and_in_order() {
     let server = server(&["--requirepass", "secret"]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -29,7 +29,10 @@ async fn everyone_on_every_server_receives_what_is_sent_to_all_once_and_in_order
     assert_eq!(sorted, (0..100).collect::<Vec<_>>());
     for parity in [0, 1] {
         let of_one: Vec<_> = at_ann.iter().filter(|number| *number % 2 == parity).collect();
-        assert!(of_one.is_sorted(), "what one server sent came in another order: {at_ann:?}");
+        assert!(
+            of_one.is_sorted(),
+            "the messages of one server arrived in another order: {at_ann:?}"
+        );
     }
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
@@ -56,7 +59,7 @@ async fn a_server_without_a_password_needs_none() {
 }
 
 #[tokio::test]
-async fn a_group_receives_what_is_sent_to_it_wherever_its_members_are() {
+async fn a_group_receives_its_messages_on_every_server() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -75,7 +78,7 @@ async fn a_group_receives_what_is_sent_to_it_wherever_its_members_are() {
 }
 
 #[tokio::test]
-async fn all_connections_of_a_user_receive_what_is_sent_to_it() {
+async fn all_connections_of_a_user_receive_its_messages() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut phone, mut desk) = (one.attach("a1", Some("ann")), two.attach("a2", Some("ann")));
@@ -89,7 +92,7 @@ async fn all_connections_of_a_user_receive_what_is_sent_to_it() {
 }
 
 #[tokio::test]
-async fn one_connection_receives_what_is_sent_to_it_from_another_server() {
+async fn one_connection_receives_its_messages_from_another_server() {
     let server = server(&[]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", None));
@@ -101,7 +104,7 @@ async fn one_connection_receives_what_is_sent_to_it_from_another_server() {
 }
 
 #[tokio::test]
-async fn apps_of_two_names_hear_nothing_of_each_other() {
+async fn apps_with_different_names_receive_no_messages_of_each_other() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let other = Backplane::from_url(&server.url(), "OtherApp").await.expect("joined");
@@ -113,7 +116,7 @@ async fn apps_of_two_names_hear_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_readable_on_the_channel_of_the_app() {
+async fn a_message_is_readable_on_the_channel_of_the_app() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let mut watcher = server.client().await;
@@ -122,15 +125,18 @@ async fn what_is_sent_is_readable_on_the_channel_of_the_app() {
     let invocation = Invocation::new("broadcastMessage", ("ann", "héllo")).expect("an array");
     within(DEADLINE, one.send(Target::all(), invocation)).await.expect("sent");
 
-    // Servers also send probes, to hear themselves.
-    loop {
-        let message = watcher.read_reply().await;
-        let payload = String::from_utf8_lossy(message.raw()).into_owned();
-        if payload.contains(r#""M":"broadcastMessage","A":["ann","héllo"]"#) {
-            return;
+    let found = within(DEADLINE, async {
+        loop {
+            let message = watcher.read_reply().await;
+            let payload = String::from_utf8_lossy(message.raw()).into_owned();
+            // The server also publishes health probes to itself.
+            if !payload.contains("PROBE") {
+                break payload;
+            }
         }
-        assert!(payload.contains("PROBE"), "{payload}");
-    }
+    })
+    .await;
+    assert!(found.contains(r#""M":"broadcastMessage","A":["ann","héllo"]"#), "{found}");
 }
 
 #[tokio::test]
@@ -147,14 +153,14 @@ async fn a_wrong_password_is_an_error_in_redis_words() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_an_error_that_names_the_address() {
+async fn a_closed_port_is_an_error_that_names_the_address() {
     let port = free_port();
     let joined = within(SLOW_DEADLINE, Backplane::use_redis("127.0.0.1", port, "", APP)).await;
     expect_error(joined, &port.to_string());
 }
 
 #[tokio::test]
-async fn a_backplane_that_keeps_trying_says_why_it_is_not_connected() {
+async fn the_state_of_a_backplane_names_the_reason_why_it_is_not_connected() {
     let server = server(&["--requirepass", "secret"]).await;
     let url = server.url_with_password("wrong");
     let one = Backplane::connecting(&url, APP).expect("the URL is understood");
@@ -167,7 +173,7 @@ async fn a_backplane_that_keeps_trying_says_why_it_is_not_connected() {
 }
 
 #[tokio::test]
-async fn a_broker_that_comes_back_is_found_again() {
+async fn a_backplane_reconnects_to_a_restarted_broker() {
     let mut server = server(&["--requirepass", "secret"]).await;
     let (one, two) = (join(&server.url()).await, join(&server.url()).await);
     let (mut ann, mut bob) = (one.attach("ann-1", None), two.attach("bob-1", Some("bob")));
@@ -180,7 +186,7 @@ async fn a_broker_that_comes_back_is_found_again() {
         within(DEADLINE, lost).await.expect("the loss is noticed");
     }
     let sent = within(SLOW_DEADLINE, one.send(Target::all(), invocation(0))).await;
-    assert!(sent.is_err(), "a message that nobody took was called sent");
+    assert!(sent.is_err(), "a message was reported as sent without a broker");
 
     server.restart().await;
     for backplane in [&one, &two] {
@@ -205,7 +211,7 @@ async fn a_broker_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_nothing_stays_at_the_broker() {
+async fn after_a_shutdown_the_broker_has_no_subscription_left() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
     let mut ann = one.attach("ann-1", None);
@@ -248,7 +254,8 @@ fn number(invocation: &Arc<Invocation>) -> usize {
     arguments[0]
 }
 
-/// Sends something to all: whatever was on its way to these connections would come before it.
+/// Sends a last message to all, behind every message in flight. It must be the next one of each
+/// connection.
 async fn nothing_more(backplane: &Backplane, connections: &mut [&mut Connection]) {
     const LAST: usize = 999_999;
     send(backplane, Target::all(), LAST).await;
@@ -261,14 +268,14 @@ fn disconnected_for(state: &State, reason: &str) -> bool {
     state.to_string().contains(reason)
 }
 
-/// The error, with what caused it, says this.
+/// Asserts that the error or one of its sources contains this text.
 fn expect_error(joined: Result<Backplane, ConnectError>, expected: &str) {
     let error = joined.err().unwrap_or_else(|| panic!("expected {expected}, found it joined"));
-    let mut said = error.to_string();
+    let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        said = format!("{said}: {cause}");
+        text = format!("{text}: {cause}");
         source = cause.source();
     }
-    assert!(said.contains(expected), "expected {expected}, found {said}");
+    assert!(text.contains(expected), "expected {expected}, found {text}");
 }

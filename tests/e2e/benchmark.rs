@@ -1,4 +1,4 @@
-//! The load tool: that it runs to its end, and what it leaves behind.
+//! The load tool: it runs until its end and writes its results.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -67,21 +67,22 @@ async fn an_outage_is_measured() {
     assert!(raw.contains("outage,ours,1,max,"), "{raw}");
 }
 
-/// What a measurement has left.
+/// The results of a measurement.
 struct Made(tempfile::TempDir);
 
 impl Made {
-    /// The only directory in it.
+    /// Returns the directory that the tool has created.
     fn path(&self) -> PathBuf {
         let mut entries = std::fs::read_dir(self.0.path()).expect("the directory");
         entries.next().expect("one entry").expect("an entry").path()
     }
 }
 
-/// The tool is not optimized here, and opens thousands of connections on a machine that is busy.
+/// Long, since the tool is built without optimization and opens thousands of connections on a busy
+/// machine.
 const TIME_MAX: Duration = Duration::from_secs(300);
 
-/// Measures for two very short rounds.
+/// Measures two very short rounds.
 async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(bench_bin());
@@ -95,7 +96,7 @@ async fn measure(servers: &[&str], scenarios: &[&str]) -> Made {
 }
 
 #[tokio::test]
-async fn a_name_that_no_scenario_has_is_told() {
+async fn a_name_that_no_scenario_has_is_an_error() {
     let mut command = Command::new(bench_bin());
     let finished = Process::start(command.args(["--scenario", "nosuch"])).finish(DEADLINE).await;
     assert_eq!(finished.code, Some(1));

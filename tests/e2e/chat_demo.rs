@@ -1,4 +1,4 @@
-//! The tutorial's chat as a program: what it prints, what it serves, what it refuses.
+//! The tutorial's chat as a program: its output, its pages, and the options that it refuses.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -56,7 +56,7 @@ async fn every_server_serves_the_page_and_its_module() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_with_the_option_to_change() {
+async fn the_error_of_a_taken_port_names_the_option_to_change() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = listener.local_addr().expect("it is bound");
     let (free, port) = (format!("127.0.0.1:{}", free_port()), taken.port().to_string());
@@ -66,15 +66,15 @@ async fn a_taken_port_is_told_with_the_option_to_change() {
     ] {
         let finished = run(options).await;
         assert_eq!(finished.code, Some(1), "{finished:?}");
-        let said = &finished.stderr;
-        assert!(said.contains(named) && said.contains(&port), "{said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let error = &finished.stderr;
+        assert!(error.contains(named) && error.contains(&port), "{error}");
+        assert!(!error.contains("panicked"), "{error}");
     }
     drop(listener);
 }
 
 #[tokio::test]
-async fn an_option_that_makes_no_sense_is_refused() {
+async fn invalid_and_conflicting_options_are_refused() {
     for (options, named) in [
         (["--redis", "http://127.0.0.1"].as_slice(), "--redis"),
         (&["--redis", "redis-sentinel://a:1,b:2"], "no name of a master"),
@@ -91,7 +91,7 @@ async fn an_option_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn it_ends_in_time_when_it_is_asked_to() {
+async fn it_ends_in_time_after_sigterm() {
     let server = server(&[]).await;
     let mut chat = Chat::at(&server.url()).await;
     chat.process().terminate();
@@ -102,7 +102,7 @@ async fn run(options: &[&str]) -> Finished {
     Process::run(Command::new(chat_demo_bin()).args(options), SLOW_DEADLINE).await
 }
 
-/// Returns the whole answer to a request, head and body.
+/// Returns the whole response to a request, head and body.
 async fn get(page: &str, path: &str) -> String {
     let host = page.trim_start_matches("http://").trim_end_matches('/');
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

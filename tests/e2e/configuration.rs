@@ -1,4 +1,4 @@
-//! The command line and the files: what starts the broker, and what is said about mistakes.
+//! The command line and the files: accepted forms, and the errors of mistakes.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -77,7 +77,7 @@ async fn a_dash_reads_the_file_from_standard_input() {
 }
 
 #[tokio::test]
-async fn directives_of_redis_without_a_meaning_here_are_listed_once() {
+async fn unsupported_directives_are_logged_once() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let text = "appendonly yes\nsave 900 1\nsave 300 10\nlfu-log-factor 9\nhz 10\n";
     let file = write(dir.path(), "redis.conf", text);
@@ -99,7 +99,7 @@ async fn an_unknown_directive_is_refused_with_its_place_and_the_nearest_name() {
 }
 
 #[tokio::test]
-async fn a_bad_value_is_refused_with_its_place_and_what_was_expected() {
+async fn a_bad_value_is_refused_with_its_place_and_the_expected_values() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (line, expected) in [
         ("port 64k", r#"'port' expects a number from 0 to 65535, found "64k""#),
@@ -138,7 +138,7 @@ async fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
-async fn a_mistake_is_told_in_redis_words_as_well() {
+async fn the_error_of_a_mistake_contains_redis_words() {
     for (arguments, expected) in [
         (["--port"].as_slice(), "wrong number of arguments"),
         (&["--user", "default", "on", "--user", "default", "off"], "Duplicate user found"),
@@ -156,18 +156,18 @@ async fn a_busy_port_is_named() {
     let port = busy.local_addr().expect("it is bound").port().to_string();
     let finished = run(&["--port", &port, "--bind", "127.0.0.1"]).await;
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let said = format!("{}{}", finished.stdout, finished.stderr);
-    assert!(said.contains(&port) && said.contains("in use"), "{said}");
+    let output = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(output.contains(&port) && output.contains("in use"), "{output}");
 }
 
 #[tokio::test]
-async fn version_and_help_are_told() {
+async fn version_and_help_are_printed() {
     let version = env!("CARGO_PKG_VERSION");
     for flag in ["--version", "-v"] {
         let finished = run(&[flag]).await;
         assert_eq!(finished.code, Some(0));
         assert!(finished.stdout.contains(&format!("broker {version}")), "{finished:?}");
-        // Tools look for the version of Redis that this one claims to be.
+        // Tools look for the version of Redis that the broker reports.
         assert!(finished.stdout.contains(" v=7."), "{finished:?}");
     }
     for flag in ["--help", "-h"] {
@@ -178,7 +178,7 @@ async fn version_and_help_are_told() {
 }
 
 #[tokio::test]
-async fn it_listens_where_it_is_told_only() {
+async fn it_listens_only_on_the_addresses_of_bind() {
     let port = free_port();
     let process =
         Process::start(&mut broker(&["--bind", "127.0.0.2", "--port", &port.to_string()]));
@@ -188,7 +188,7 @@ async fn it_listens_where_it_is_told_only() {
 }
 
 #[tokio::test]
-async fn the_log_goes_to_a_file_if_one_is_named() {
+async fn the_log_goes_to_the_file_of_logfile() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log = dir.path().join("broker.log");
     let server = server(&["--logfile", &log.display().to_string()]).await;
@@ -212,7 +212,7 @@ async fn a_silent_client_is_closed_after_its_timeout_and_a_subscriber_is_not() {
 }
 
 #[tokio::test]
-async fn without_a_password_nothing_asks_for_one() {
+async fn an_empty_password_is_no_password() {
     let server = server(&["--requirepass", ""]).await;
     let mut client = server.stranger().await;
     assert_eq!(client.command(&["PING"]).await, simple("PONG"));
@@ -232,13 +232,13 @@ async fn ready(process: &Process) {
     process.stdout_with(DEADLINE, |text| text.contains("Ready to accept").then_some(())).await;
 }
 
-/// It ends with exit code 1 and says all of this on standard error.
+/// Asserts that the broker ends with exit code 1 and prints all these texts on standard error.
 async fn refused(arguments: &[&str], expected: &[&str]) {
     let finished = run(arguments).await;
     assert_eq!(finished.code, Some(1), "{arguments:?} {finished:?}");
     for expected in expected {
-        let said = finished.stderr.contains(expected);
-        assert!(said, "expected {expected:?} of {arguments:?}, found\n{}", finished.stderr);
+        let is_printed = finished.stderr.contains(expected);
+        assert!(is_printed, "expected {expected:?} of {arguments:?}, found\n{}", finished.stderr);
     }
 }
 

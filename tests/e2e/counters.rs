@@ -1,4 +1,4 @@
-//! `counters-file`: numbers that go on where they were, or above, after any end of the process.
+//! `counters-file`: after any end of the process, counters continue at or above their last values.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +20,7 @@ async fn count(client: &mut Client, times: usize) -> i64 {
 }
 
 #[tokio::test]
-async fn after_a_kill_counters_go_on_above_all_that_was_given_out() {
+async fn after_a_kill_counters_go_on_above_every_number_given_out() {
     let mut server = server(FILE).await;
     let mut highest = 0;
     for round in 1..6 {
@@ -36,7 +36,7 @@ async fn after_a_kill_counters_go_on_above_all_that_was_given_out() {
 async fn a_kill_in_the_middle_of_counting_gives_no_number_twice() {
     let mut server = server(FILE).await;
     let mut client = server.client().await;
-    // Beyond what is reserved, so that the file is written to while others count.
+    // Beyond the reserved numbers, so the file is written while the client counts.
     client.command(&["INCRBY", "id", "499000"]).await;
     client.send_raw("INCR id\r\n".repeat(20_000).as_bytes()).await;
     let mut highest = 0;
@@ -52,9 +52,9 @@ async fn a_kill_in_the_middle_of_counting_gives_no_number_twice() {
     assert!(next > highest, "{next} after {highest}");
 }
 
-/// A number may be on its way to a subscriber of another thread before its publisher is answered.
+/// A subscriber on another thread may receive a number before the publisher gets its reply.
 #[tokio::test]
-async fn after_a_kill_no_number_that_anybody_heard_is_given_out_again() {
+async fn after_a_kill_no_number_that_was_delivered_is_given_out_again() {
     const SEND: &str = "local newId = redis.call('INCR', KEYS[1]) \
                         redis.call('PUBLISH', KEYS[1], newId) return newId";
     const SET: &str = "redis.call('SET', KEYS[1], 41) redis.call('PUBLISH', KEYS[1], 41)";
@@ -72,17 +72,18 @@ async fn after_a_kill_no_number_that_anybody_heard_is_given_out_again() {
             let calls: Vec<u8> = calls.collect();
             tokio::spawn(async move { publisher.send_raw(&calls).await });
         }
-        let mut heard = Vec::new();
+        let mut delivered = Vec::new();
         while let Some(message) = subscriber.next_reply().await {
             let [_, _, key, number] = message.items() else { panic!("no message: {message:?}") };
-            heard.push((key.text().to_owned(), number.text().parse::<i64>().expect("a number")));
-            if heard.len() == 1_000 {
+            delivered
+                .push((key.text().to_owned(), number.text().parse::<i64>().expect("a number")));
+            if delivered.len() == 1_000 {
                 server.kill();
             }
         }
         server.restart().await;
         let mut client = server.client().await;
-        for (key, number) in heard {
+        for (key, number) in delivered {
             let next = client.command(&["INCR", &key]).await.integer();
             assert!(next > number, "{key}: {next} after {number}");
         }
@@ -90,7 +91,7 @@ async fn after_a_kill_no_number_that_anybody_heard_is_given_out_again() {
 }
 
 #[tokio::test]
-async fn after_a_clean_end_everything_is_as_it_was() {
+async fn after_a_clean_end_every_counter_has_its_old_value() {
     let mut server = server(FILE).await;
     let mut client = server.client().await;
     count(&mut client, 42).await;
@@ -125,7 +126,7 @@ async fn after_a_clean_end_everything_is_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_set_is_exact_after_a_kill_and_what_is_deleted_stays_so() {
+async fn after_a_kill_values_that_were_set_are_exact_and_deleted_keys_stay_deleted() {
     let mut server = server(FILE).await;
     let mut client = server.client().await;
     count(&mut client, 10).await;
@@ -146,7 +147,7 @@ async fn what_is_set_is_exact_after_a_kill_and_what_is_deleted_stays_so() {
 }
 
 #[tokio::test]
-async fn what_expires_is_gone_after_a_kill_however_it_was_set() {
+async fn after_a_kill_keys_with_an_expiry_are_gone_whatever_command_set_it() {
     let mut server = server(FILE).await;
     let mut client = server.client().await;
     for words in [
@@ -183,7 +184,7 @@ async fn what_expires_is_gone_after_a_kill_however_it_was_set() {
 }
 
 #[tokio::test]
-async fn a_file_that_a_crash_has_cut_off_loads_what_is_whole() {
+async fn a_file_cut_off_by_a_crash_loads_its_whole_records() {
     let mut server = server(FILE).await;
     let mut client = server.client().await;
     client.command(&["SET", "first", "1"]).await;
@@ -198,7 +199,7 @@ async fn a_file_that_a_crash_has_cut_off_loads_what_is_whole() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_and_left_alone() {
+async fn a_damaged_file_is_refused_and_left_unchanged() {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let path = dir.path().join("counters");
     std::fs::write(&path, "damaged\n").expect("it can be written");
@@ -206,8 +207,8 @@ async fn a_damaged_file_is_refused_and_left_alone() {
         ["--port".to_owned(), "0".to_owned(), "--counters-file".to_owned(), path_text(&path)];
     let finished = Process::run(Command::new(broker_bin()).args(&arguments), DEADLINE).await;
     assert_eq!(finished.code, Some(1));
-    let said = "expected a counters file of version 1, found something else";
-    assert!(finished.stderr.contains(said), "{finished:?}");
+    let error = "expected a counters file of version 1, found something else";
+    assert!(finished.stderr.contains(error), "{finished:?}");
     assert!(!finished.stdout.contains("Failed listening"), "{finished:?}");
     assert!(!finished.stderr.contains("Failed listening"), "{finished:?}");
     assert_eq!(std::fs::read(&path).expect("it is there"), b"damaged\n");

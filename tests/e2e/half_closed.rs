@@ -1,11 +1,11 @@
-//! Clients that have said everything, and still listen.
+//! Clients that shut down their write half.
 
 use super::server;
 
 #[tokio::test]
-async fn a_client_that_closes_its_side_gets_the_replies_to_what_it_sent() {
+async fn a_client_that_shuts_its_write_half_down_gets_the_replies_to_its_requests() {
     let server = server(&[]).await;
-    // Whether the end comes with the requests or after them is chance, so there are many.
+    // The end may arrive together with the requests or after them, so the test repeats.
     for _ in 0..100 {
         let mut client = server.client().await;
         client.send_raw(b"PING one\r\nPING two\r\n").await;

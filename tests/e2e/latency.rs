@@ -1,4 +1,4 @@
-//! How long commands take, as `LATENCY HISTOGRAM` and `INFO` tell it, and what there is to be asked.
+//! The durations of commands in `LATENCY HISTOGRAM` and `INFO`, and the names in `COMMAND LIST`.
 
 use harness::{Client, Value, ok};
 
@@ -45,7 +45,7 @@ async fn subcommands_are_listed_as_commands_are() {
     }
 }
 
-/// Returns the commands in the reply to `LATENCY HISTOGRAM`, and how often each was called.
+/// Returns the commands in the reply to `LATENCY HISTOGRAM` with their numbers of calls.
 async fn calls(client: &mut Client, commands: &[&str]) -> Vec<(String, i64)> {
     let reply = client.command(&[&["LATENCY", "HISTOGRAM"], commands].concat()).await;
     let described = |pair: &[Value]| {

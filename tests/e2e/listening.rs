@@ -1,11 +1,11 @@
-//! Where a running server listens, and changing it.
+//! The port and addresses of a running server, and their changes with `CONFIG SET`.
 
 use harness::{Client, DEADLINE, free_port, ok, simple, within};
 use tokio::net::TcpStream;
 
 use super::server;
 
-/// Whether somebody listens there.
+/// Returns true when a server accepts connections there.
 async fn is_open(address: &str, port: u16) -> bool {
     within(DEADLINE, TcpStream::connect((address, port))).await.is_ok()
 }
@@ -14,7 +14,7 @@ async fn is_open(address: &str, port: u16) -> bool {
 async fn a_server_moves_to_another_port_and_keeps_its_clients() {
     for threads in ["1", "2"] {
         let server = server(&["--io-threads", threads]).await;
-        // On each worker somebody who asks for it.
+        // With two workers, one client on each.
         let (mut one, mut two) = (server.client().await, server.client().await);
         one.subscribe(&["news"]).await;
         let first = free_port();
@@ -35,7 +35,7 @@ async fn a_server_moves_to_another_port_and_keeps_its_clients() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_had_changes_nothing() {
+async fn a_port_or_address_that_is_not_available_changes_no_setting() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -56,13 +56,13 @@ async fn a_place_that_cannot_be_had_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_without_an_address_is_reached_again_when_it_has_one() {
+async fn a_server_without_an_address_accepts_clients_again_once_it_has_one() {
     let server = server(&["--bind", "127.0.0.1"]).await;
     let mut client = server.client().await;
-    // What stands behind it in the same write waits for it.
+    // The PING in the same write waits until the change is done.
     let replies = client.pipeline(b"CONFIG SET bind \"\"\r\nPING\r\n", 2).await;
     assert_eq!(replies, [ok(), simple("PONG")]);
-    assert!(!is_open("127.0.0.1", server.port()).await, "somebody listens");
+    assert!(!is_open("127.0.0.1", server.port()).await, "the server still listens");
     assert_eq!(client.command(&["CONFIG", "SET", "bind", "127.0.0.1 -::1"]).await, ok());
     assert_eq!(server.client().await.command(&["PING"]).await, simple("PONG"));
 }

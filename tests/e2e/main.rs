@@ -1,39 +1,44 @@
-//! What users of our broker and backplane can see, from outside: processes, sockets, exit codes.
+//! Our broker and backplane as users see them: processes, sockets, exit codes.
 //!
-//! | module          | claims about                                                            |
-//! |-----------------|-------------------------------------------------------------------------|
-//! | `auth`          | passwords: what is refused before them, both forms of `AUTH`, `HELLO`   |
-//! | `backplane`     | many servers acting as one over a broker that may go away               |
-//! | `benchmark`     | the load tool: that it runs to its end, and what it leaves behind       |
-//! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
-//! | `configuration` | the command line, files, and what is said about mistakes in them        |
-//! | `counters`      | numbers that go on after any end of the process                          |
-//! | `half_closed`   | clients that have said everything, and still listen                     |
-//! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
-//! | `latency`       | how long commands take, as it is told                                   |
-//! | `limits`        | input that is no protocol, and subscribers that stop reading            |
-//! | `listening`     | where a running server listens, and changing it                         |
-//! | `native_scripts` | SignalR's scripts without Lua, beside themselves in Lua                 |
-//! | `operation`     | what operators do with a running server and with the process            |
-//! | `ordering`      | every message once and all in one order, on one and on several threads  |
-//! | `pubsub`        | subscribe, publish, patterns, introspection, pipelines, inline requests |
-//! | `replay`        | what a subscriber missed, on channels that are remembered               |
-//! | `script_patterns` | patterns that would match for ever                                  |
-//! | `scripts`       | nothing comes between what a script does, and what happens if it takes long |
-//! | `shutdown`      | SIGTERM                                                                 |
-//! | `workers`       | what one client does to others holds on whatever thread they are        |
+//! | module              | subject                                                          |
+//! |---------------------|------------------------------------------------------------------|
+//! | `auth`              | passwords: refused requests before login, `AUTH` and `HELLO`     |
+//! | `backplane`         | several servers on one broker, and its restart                   |
+//! | `benchmark`         | the load tool: it runs until its end and writes its results      |
+//! | `chat_demo`         | the tutorial's chat as a program: output, pages, refused options |
+//! | `command_catalogue` | a helper: all commands of a server, with arguments               |
+//! | `configuration`     | the command line, files, and the errors of mistakes              |
+//! | `counters`          | counters that continue after any end of the process              |
+//! | `half_closed`       | clients that shut down their write half                          |
+//! | `keys`              | expiry, notifications, and atomic commands                       |
+//! | `late_scripts`      | every command in every client state while a script is late       |
+//! | `latency`           | the durations of commands, as the server reports them            |
+//! | `limits`            | protocol errors, and subscribers that stop reading               |
+//! | `listening`         | the port and addresses of a running server, and their changes    |
+//! | `native_scripts`    | SignalR's scripts without Lua, compared with Lua                 |
+//! | `operation`         | actions of operators on a running server and its process         |
+//! | `ordering`          | each message once and in one order, on one and several threads   |
+//! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
+//! | `replay`            | replay of missed messages                                        |
+//! | `script_patterns`   | patterns of scripts that would match endlessly                   |
+//! | `scripts`           | atomic scripts, and scripts that take long                       |
+//! | `shutdown`          | SIGTERM                                                          |
+//! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
+//! | `workers`           | effects on clients of other threads                              |
 //!
-//! Most modules know only `super::server`. The binary `external` runs those against `redis-server` as
-//! well, so that no claim here is about what we merely believe of Redis.
+//! Most modules use only `super::server`. The binary `external` runs some of them against
+//! `redis-server` as well, so their expectations are facts about Redis.
 
 mod auth;
 mod backplane;
 mod benchmark;
 mod chat_demo;
+mod command_catalogue;
 mod configuration;
 mod counters;
 mod half_closed;
 mod keys;
+mod late_scripts;
 mod latency;
 mod limits;
 mod listening;
@@ -45,11 +50,12 @@ mod replay;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod transactions;
 mod workers;
 
 use harness::Server;
 
-/// The server that the modules make their claims about.
+/// Starts the server that the modules test.
 async fn server(arguments: &[&str]) -> Server {
     Server::ours(arguments).await
 }

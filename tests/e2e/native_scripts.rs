@@ -1,8 +1,8 @@
-//! The scripts of SignalR 2 run without Lua, and nobody can tell by what they answer, publish or
-//! leave behind.
+//! The scripts of SignalR 2 run without Lua. Their replies, messages and keys are the same as with
+//! Lua.
 //!
-//! Who may not do everything is served by the book, which is Lua: so the same requests are made by
-//! two clients, one of which lacks a right that no script needs.
+//! The broker uses Lua for a client without full permissions. So two clients send the same
+//! requests, and one of them lacks a permission that no script needs.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 use super::server;
 
-/// What SignalR's servers send, in all versions. Their line ends and indents differ.
+/// The scripts of all versions of SignalR's servers. Their line ends and indents differ.
 const SCRIPTS: [&str; 5] = [
     "local newId = redis.call('INCR', KEYS[1])\r
                   local payload = newId .. ' ' .. ARGV[1]\r
@@ -33,7 +33,7 @@ const SCRIPTS: [&str; 5] = [
      return redis.call('SET', KEYS[1], ARGV[1]) else return nil end",
 ];
 
-/// Their names.
+/// The SHA-1 digests of the scripts.
 const NAMES: [&str; 5] = [
     "5b8e3b60e050400311bc8b6ef2cbba37bc0b9cb3",
     "12966a78784a115bcdbcfe1845003506cb39c8fa",
@@ -42,8 +42,8 @@ const NAMES: [&str; 5] = [
     "7d8cd522f8a816eba70b79e764e2540042e3d296",
 ];
 
-/// What a key may hold beforehand. Below 10^14: from there on Lua writes ids that SignalR cannot
-/// read, and ours does not.
+/// Values of a key before the script runs. They are below 10^14: from there on Lua writes ids that
+/// SignalR cannot read, and our native scripts do not.
 const VALUES: [&str; 18] = [
     "",
     "0",
@@ -70,7 +70,7 @@ const VALUES: [&str; 18] = [
 struct Case {
     script: usize,
     before: Option<Vec<u8>>,
-    /// Whether the key goes after a time.
+    /// Whether the key has an expiry.
     expires: bool,
     keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
@@ -78,35 +78,35 @@ struct Case {
     in_transaction: bool,
 }
 
-/// What came of it.
+/// The visible effects of a call, as bytes of the wire.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
-    answered: Bytes,
-    heard: Bytes,
-    left: Bytes,
+    replies: Bytes,
+    messages: Bytes,
+    key: Bytes,
 }
 
-/// The same call by two clients.
+/// Two clients that make the same calls.
 struct Pair {
     server: Server,
     native: Client,
-    by_the_book: Client,
+    with_lua: Client,
     subscriber: Client,
-    /// What became known as native, so that the test cannot pass without.
+    /// The scripts that ran natively, so the test fails if one never does.
     ran_natively: BTreeSet<usize>,
 }
 
-const MARK: &str = "that is all";
+const MARK: &str = "end mark";
 
 impl Pair {
     async fn start(protocol: &str) -> Self {
         let server = server(&[]).await;
         let mut native = server.client().await;
-        let user = ["ACL", "SETUSER", "book", "on", "nopass", "~*", "&*", "+@all", "-shutdown"];
+        let user = ["ACL", "SETUSER", "limited", "on", "nopass", "~*", "&*", "+@all", "-shutdown"];
         assert_eq!(native.command(&user).await, ok());
-        let mut by_the_book = server.client().await;
-        assert_eq!(by_the_book.command(&["AUTH", "book", ""]).await, ok());
-        for client in [&mut native, &mut by_the_book] {
+        let mut with_lua = server.client().await;
+        assert_eq!(with_lua.command(&["AUTH", "limited", ""]).await, ok());
+        for client in [&mut native, &mut with_lua] {
             client.send(&["HELLO", protocol]).await;
             for script in SCRIPTS {
                 client.send(&["SCRIPT", "LOAD", script]).await;
@@ -115,33 +115,33 @@ impl Pair {
         }
         let mut subscriber = server.client().await;
         subscriber.psubscribe(&["*"]).await;
-        Self { server, native, by_the_book, subscriber, ran_natively: BTreeSet::new() }
+        Self { server, native, with_lua, subscriber, ran_natively: BTreeSet::new() }
     }
 
-    /// Has both make the call.
+    /// Makes the call with both clients.
     async fn run(&mut self, case: &Case) -> (Trace, Trace) {
-        let Self { native, by_the_book, subscriber, .. } = self;
+        let Self { native, with_lua, subscriber, .. } = self;
         raw(native, &request(&["CONFIG", "RESETSTAT"])).await;
         let ours = trace(native, subscriber, case).await;
-        // What Lua calls is counted.
+        // Statistics count the commands that Lua calls, but not those of native scripts.
         let counted = raw(native, &request(&["INFO", "commandstats"])).await;
         let counted = String::from_utf8_lossy(&counted);
         if !["incr", "get", "set"].iter().any(|name| counted.contains(&format!("cmdstat_{name}:")))
         {
             self.ran_natively.insert(case.script);
         }
-        let lua = trace(by_the_book, subscriber, case).await;
+        let lua = trace(with_lua, subscriber, case).await;
         (ours, lua)
     }
 }
 
-/// Sends requests, and returns all that is answered.
+/// Sends requests, and returns the bytes of all replies.
 async fn raw(client: &mut Client, requests: &[u8]) -> Bytes {
     client.send_raw(&[requests, &request(&["ECHO", MARK])].concat()).await;
     client.read_bytes_until(format!("{MARK}\r\n").as_bytes()).await
 }
 
-/// Makes the call, and looks at what it did by commands that no script here calls.
+/// Makes the call, and reads its effects with commands that no script here calls.
 async fn trace(client: &mut Client, subscriber: &mut Client, case: &Case) -> Trace {
     let key = case.keys.first().cloned().unwrap_or_default();
     let mut before = request(&["FLUSHALL"]);
@@ -153,17 +153,17 @@ async fn trace(client: &mut Client, subscriber: &mut Client, case: &Case) -> Tra
     }
     raw(client, &before).await;
 
-    let answered = raw(client, &case.requests()).await;
+    let replies = raw(client, &case.requests()).await;
     client.send(&["PUBLISH", "end", MARK]).await;
-    let heard = subscriber.read_bytes_until(format!("{MARK}\r\n").as_bytes()).await;
-    let left = [
+    let messages = subscriber.read_bytes_until(format!("{MARK}\r\n").as_bytes()).await;
+    let reads = [
         request(&[&b"GETRANGE"[..], &key, b"0", b"-1"]),
         request(&[&b"EXISTS"[..], &key]),
         request(&[&b"PEXPIRETIME"[..], &key]),
         request(&["DBSIZE"]),
     ];
-    let left = raw(client, &left.concat()).await;
-    Trace { answered, heard, left }
+    let key = raw(client, &reads.concat()).await;
+    Trace { replies, messages, key }
 }
 
 impl Case {
@@ -183,7 +183,7 @@ impl Case {
     }
 }
 
-/// Keys that are plain, and some that are not.
+/// Mostly a plain key, sometimes arbitrary bytes.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => Just(b"ChatApp".to_vec()),
@@ -223,7 +223,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Every script on everything that a key may hold, and calls that lack something.
+/// Every script with every value, and calls with wrong numbers of keys and arguments.
 fn cases_by_hand() -> Vec<Case> {
     let mut cases = Vec::new();
     let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -259,7 +259,7 @@ fn cases_by_hand() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn by_hand_both_ways_come_out_the_same() {
+async fn chosen_calls_have_the_same_effects_natively_and_with_lua() {
     for protocol in ["2", "3"] {
         let mut pair = Pair::start(protocol).await;
         for case in cases_by_hand() {
@@ -272,7 +272,7 @@ async fn by_hand_both_ways_come_out_the_same() {
 }
 
 #[test]
-fn at_random_both_ways_come_out_the_same() {
+fn random_calls_have_the_same_effects_natively_and_with_lua() {
     const CASES: u32 = 1_000;
 
     let runtime = Runtime::new().expect("a runtime can be made");

@@ -1,4 +1,4 @@
-//! What operators do with a running server, and with the process.
+//! Actions of operators on a running server and on its process.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::server;
 
 #[tokio::test]
-async fn a_socket_file_serves_as_well_and_goes_with_the_server() {
+async fn a_unix_socket_serves_clients_and_is_removed_with_the_server() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("broker.sock");
     let shown = path.display().to_string();
@@ -33,7 +33,7 @@ async fn shutdown_ends_the_process() {
 }
 
 #[tokio::test]
-async fn what_config_rewrite_wrote_starts_the_same_server() {
+async fn the_file_of_config_rewrite_starts_a_server_with_the_same_settings() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("broker.conf");
     std::fs::write(&path, "# mine\ntimeout 5\nappendonly no\n").expect("a file");
@@ -55,7 +55,7 @@ async fn what_config_rewrite_wrote_starts_the_same_server() {
 }
 
 #[tokio::test]
-async fn a_daemon_leaves_its_number_and_takes_the_file_with_it() {
+async fn a_daemon_writes_its_pidfile_and_removes_it_at_its_end() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let [pid, socket, log] =
         ["pid", "socket", "log"].map(|name| dir.path().join(name).display().to_string());
@@ -79,10 +79,11 @@ async fn a_daemon_leaves_its_number_and_takes_the_file_with_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_replies_is_not_read_from_without_end() {
+async fn the_broker_stops_reading_from_a_client_that_does_not_read_its_replies() {
     let server = server(&[]).await;
     let mut hog = server.client().await;
-    // Each asks for far more than it sends; the broker must stop reading long before all are sent.
+    // A reply is far larger than its request, so the broker must stop reading before the limit
+    // below.
     let request = b"COMMAND DOCS\r\n".repeat(64);
     let mut sent = 0;
     while tokio::time::timeout(std::time::Duration::from_secs(1), hog.send_raw(&request))
@@ -90,7 +91,7 @@ async fn a_client_that_does_not_read_its_replies_is_not_read_from_without_end() 
         .is_ok()
     {
         sent += request.len();
-        assert!(sent < 16 * 1024 * 1024, "the broker reads on and on");
+        assert!(sent < 16 * 1024 * 1024, "the broker does not stop reading");
     }
     let mut other = server.client().await;
     let info = other.command(&["INFO", "memory"]).await;
@@ -115,7 +116,7 @@ async fn a_transaction_that_fails_is_counted_as_failed() {
 }
 
 #[tokio::test]
-async fn what_a_client_has_asked_for_counts_as_its_memory() {
+async fn subscriptions_watched_keys_and_prefixes_count_as_memory_of_a_client() {
     let server = server(&["--maxmemory-clients", "1mb"]).await;
     for start in [
         ["SUBSCRIBE"].as_slice(),
@@ -130,7 +131,7 @@ async fn what_a_client_has_asked_for_counts_as_its_memory() {
         };
         let requests: Vec<u8> = (0..1100).flat_map(named).collect();
         let mut client = server.client().await;
-        // Otherwise its replies would count as well.
+        // Without replies, since they would count as well.
         client.send(&["CLIENT", "REPLY", "OFF"]).await;
         client.send_raw(&requests).await;
         client.read_to_close().await;

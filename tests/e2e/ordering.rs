@@ -1,4 +1,4 @@
-//! Every message once and all in one order, however many threads deliver them.
+//! Each message arrives once and in one order for all subscribers, on one and on several threads.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -33,8 +33,9 @@ async fn a_hundred_subscribers_see_one_order_with_four_threads() {
     one_order(&server(&["--io-threads", "4"]).await).await;
 }
 
-/// All frames have one length, so that subscribers need not decode ten million of them: their
-/// streams must be equal byte by byte, and one of them is looked at closely.
+/// All frames have one length, so subscribers read blocks of bytes and need not decode ten million
+/// messages. The streams of all subscribers must be equal, and that of the observer is checked
+/// message by message.
 async fn one_order(server: &Server) {
     let mut subscribers = JoinSet::new();
     for _ in 1..SUBSCRIBERS {
@@ -49,7 +50,7 @@ async fn one_order(server: &Server) {
         });
     }
     let mut client = subscriber(server).await;
-    let witness = tokio::spawn(async move {
+    let observer = tokio::spawn(async move {
         let mut stream = Vec::new();
         for _ in 0..MESSAGES / BLOCK {
             stream.push(read_block(&mut client).await);
@@ -59,17 +60,17 @@ async fn one_order(server: &Server) {
     });
 
     let publishers = publish_all(server, SUBSCRIBERS).await;
-    let (publishers, witness, others) = within(Duration::from_secs(120), async move {
-        (publishers.join_all().await, witness.await, subscribers.join_all().await)
+    let (publishers, observer, others) = within(Duration::from_secs(120), async move {
+        (publishers.join_all().await, observer.await, subscribers.join_all().await)
     })
     .await;
 
     assert_eq!(publishers.len(), PUBLISHERS);
-    let witness: Vec<Bytes> = witness.expect("the witness has seen everything");
-    expect_every_message_once_in_each_publishers_order(&witness.concat());
-    let expected: Vec<u64> = witness.iter().map(hash).collect();
+    let observer: Vec<Bytes> = observer.expect("the observer has received all messages");
+    expect_every_message_once_in_each_publishers_order(&observer.concat());
+    let expected: Vec<u64> = observer.iter().map(hash).collect();
     assert_eq!(others.len(), SUBSCRIBERS - 1);
-    assert!(others.iter().all(|stream| *stream == expected), "two subscribers saw two orders");
+    assert!(others.iter().all(|stream| *stream == expected), "two subscribers received two orders");
 }
 
 async fn subscriber(server: &Server) -> Client {
@@ -130,18 +131,18 @@ fn expect_every_message_once_in_each_publishers_order(stream: &[u8]) {
     assert_eq!(next, [MESSAGES_OF_ONE; PUBLISHERS]);
 }
 
-/// How many threads each of the following is tried with.
+/// The numbers of threads with which each of the following tests runs.
 const THREADS: [&str; 3] = ["1", "2", "4"];
 
 #[tokio::test]
-async fn what_one_publisher_sends_arrives_in_order_across_channels() {
+async fn messages_of_one_publisher_arrive_in_order_across_channels() {
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
         let channels = ["a", "b", "c"];
         let mut subscriber = server.client().await;
         subscriber.subscribe(&channels).await;
         let mut publisher = server.client().await;
-        // Some follow each other on one channel, some do not.
+        // Neighbors are sometimes on the same channel, and sometimes on different ones.
         let channel = |number: usize| channels[number * number / 7 % 3];
         let requests: Vec<u8> = (0..3_000)
             .flat_map(|number| request(&["PUBLISH", channel(number), &number.to_string()]))
@@ -154,72 +155,72 @@ async fn what_one_publisher_sends_arrives_in_order_across_channels() {
 }
 
 #[tokio::test]
-async fn an_answer_arrives_after_what_it_answers() {
+async fn an_answer_arrives_after_its_question_at_every_subscriber() {
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
-        let mut witnesses = Vec::new();
+        let mut observers = Vec::new();
         for _ in 0..8 {
-            let mut witness = server.client().await;
-            witness.subscribe(&["question", "answer"]).await;
-            witnesses.push(witness);
+            let mut observer = server.client().await;
+            observer.subscribe(&["question", "answer"]).await;
+            observers.push(observer);
         }
         let (mut asker, mut answerer) = (server.client().await, server.client().await);
-        let mut ear = server.client().await;
-        ear.subscribe(&["question"]).await;
+        let mut receiver = server.client().await;
+        receiver.subscribe(&["question"]).await;
 
         for number in 0..300 {
             let number = number.to_string();
             asker.send(&["PUBLISH", "question", &number]).await;
-            ear.expect_message("question", number.as_str()).await;
+            receiver.expect_message("question", number.as_str()).await;
             assert_eq!(answerer.publish("answer", &number).await, 8);
             assert_eq!(asker.read_reply().await, 9);
         }
 
-        for witness in &mut witnesses {
+        for observer in &mut observers {
             for number in 0..300 {
                 let number = number.to_string();
-                witness.expect_message("question", number.as_str()).await;
-                witness.expect_message("answer", number.as_str()).await;
+                observer.expect_message("question", number.as_str()).await;
+                observer.expect_message("answer", number.as_str()).await;
             }
-            assert_eq!(witness.command(&["PING"]).await, array!["pong", ""]);
+            assert_eq!(observer.command(&["PING"]).await, array!["pong", ""]);
         }
     }
 }
 
-/// Eight relays, each on whichever thread it was given: what one hears on its channel it says on
-/// the next one's. The witnesses listen to all of them, half by pattern, under full load.
+/// Eight relays on any threads: each receives messages on its channel and publishes them on the
+/// next one's. The observers subscribe to all channels, half of them by pattern, under full load.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
+async fn cause_arrives_before_effect_through_a_chain_of_clients() {
     const RELAYS: usize = 8;
     const ROUNDS: usize = 100;
     for threads in THREADS {
         let server = server(&["--io-threads", threads]).await;
         let channel = |relay: usize| format!("chain:{relay}");
-        let mut witnesses = Vec::new();
+        let mut observers = Vec::new();
         for index in 0..8 {
-            let mut witness = server.client().await;
+            let mut observer = server.client().await;
             match index % 2 {
-                0 => witness.psubscribe(&["chain:*"]).await,
+                0 => observer.psubscribe(&["chain:*"]).await,
                 _ => {
                     let channels: Vec<String> = (0..=RELAYS).map(channel).collect();
                     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
-                    witness.subscribe(&channels).await;
+                    observer.subscribe(&channels).await;
                 }
             }
-            witnesses.push(witness);
+            observers.push(observer);
         }
-        let noise = publish_all(&server, 0).await;
+        let load = publish_all(&server, 0).await;
         let mut ends = server.client().await;
         ends.subscribe(&[&channel(RELAYS)]).await;
         let mut relays = JoinSet::new();
         for relay in 0..RELAYS {
-            let (mut ear, mut mouth) = (server.client().await, server.client().await);
-            ear.subscribe(&[&channel(relay)]).await;
+            let (mut receiver, mut sender) = (server.client().await, server.client().await);
+            receiver.subscribe(&[&channel(relay)]).await;
             relays.spawn(async move {
                 for round in 0..ROUNDS {
                     let round = round.to_string();
-                    ear.expect_message(&channel(relay), round.as_str()).await;
-                    mouth.publish(&channel(relay + 1), &round).await;
+                    receiver.expect_message(&channel(relay), round.as_str()).await;
+                    sender.publish(&channel(relay + 1), &round).await;
                 }
             });
         }
@@ -229,7 +230,7 @@ async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
             ends.expect_message(&channel(RELAYS), round.to_string()).await;
         }
         relays.join_all().await;
-        for (index, witness) in witnesses.iter_mut().enumerate() {
+        for (index, observer) in observers.iter_mut().enumerate() {
             for round in 0..ROUNDS {
                 let round = round.to_string();
                 for relay in 0..=RELAYS {
@@ -238,16 +239,16 @@ async fn what_was_heard_first_is_seen_first_through_a_chain_of_clients() {
                         0 => array!["pmessage", "chain:*", channel, round],
                         _ => array!["message", channel, round],
                     };
-                    assert_eq!(witness.read_reply().await, expected, "{threads} threads");
+                    assert_eq!(observer.read_reply().await, expected, "{threads} threads");
                 }
             }
         }
-        noise.join_all().await;
+        load.join_all().await;
     }
 }
 
-/// Whoever publishes faster than another thread delivers has to wait for it, and threads that wait
-/// for each other must go on.
+/// A thread that publishes faster than another one delivers must wait for it. Threads that wait for
+/// each other must not deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_that_flood_each_other_lose_nothing() {
     const CLIENTS: usize = 8;

@@ -1,4 +1,4 @@
-//! Publish and subscribe as clients see it, in Redis' words and order.
+//! Publish and subscribe as clients see it, with Redis' words and order of replies.
 
 use harness::{Client, array, error, null, ok, request, simple};
 
@@ -23,7 +23,7 @@ async fn a_message_reaches_every_subscriber_of_its_channel_and_no_other() {
 }
 
 #[tokio::test]
-async fn publishing_to_nobody_answers_zero() {
+async fn a_publish_without_subscribers_returns_zero() {
     let server = server(&[]).await;
     assert_eq!(server.client().await.publish("news", "hello").await, 0);
 }
@@ -47,7 +47,7 @@ async fn confirmations_count_channels_and_patterns_together() {
 }
 
 #[tokio::test]
-async fn unsubscribing_without_a_name_leaves_everything_of_its_kind() {
+async fn unsubscribing_without_a_name_leaves_all_channels_or_all_patterns() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     client.subscribe(&["a", "b"]).await;
@@ -67,7 +67,7 @@ async fn unsubscribing_without_a_name_leaves_everything_of_its_kind() {
 }
 
 #[tokio::test]
-async fn nothing_comes_after_the_confirmation_of_an_unsubscribe() {
+async fn no_message_comes_after_the_confirmation_of_an_unsubscribe() {
     let server = server(&[]).await;
     let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
     subscriber.subscribe(&["news", "sport"]).await;
@@ -136,7 +136,7 @@ async fn patterns_match_as_in_redis() {
 }
 
 #[tokio::test]
-async fn channels_and_payloads_may_hold_any_bytes() {
+async fn channels_and_payloads_may_contain_any_bytes() {
     let server = server(&[]).await;
     let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
     let all: Vec<u8> = (0..=255).collect();
@@ -152,7 +152,7 @@ async fn channels_and_payloads_may_hold_any_bytes() {
 }
 
 #[tokio::test]
-async fn introspection_tells_who_listens() {
+async fn introspection_lists_and_counts_subscriptions() {
     let server = server(&[]).await;
     let (mut ann, mut bob) = (server.client().await, server.client().await);
     let mut asker = server.client().await;
@@ -173,7 +173,7 @@ async fn introspection_tells_who_listens() {
 }
 
 #[tokio::test]
-async fn a_client_that_left_is_forgotten() {
+async fn a_disconnected_client_has_no_subscriptions_left() {
     let server = server(&[]).await;
     let (mut leaver, mut asker) = (server.client().await, server.client().await);
     leaver.subscribe(&["news"]).await;
@@ -202,7 +202,7 @@ async fn replies_come_in_the_order_of_a_pipeline() {
 }
 
 #[tokio::test]
-async fn a_request_may_come_in_single_bytes() {
+async fn a_request_may_arrive_byte_by_byte() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     for byte in request(&["ECHO", "hello"]) {
@@ -229,7 +229,7 @@ async fn inline_requests_are_split_and_unquoted() {
 }
 
 #[tokio::test]
-async fn a_subscribed_client_may_do_little_else() {
+async fn a_subscribed_client_may_run_few_other_commands() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     client.subscribe(&["news"]).await;
@@ -250,7 +250,7 @@ async fn a_subscribed_client_may_do_little_else() {
 }
 
 #[tokio::test]
-async fn mistakes_are_answered_in_redis_words_and_the_connection_goes_on() {
+async fn errors_have_redis_words_and_the_connection_goes_on() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     for (command, expected) in [
@@ -284,7 +284,7 @@ async fn mistakes_are_answered_in_redis_words_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn clients_have_a_name_and_a_number() {
+async fn clients_have_a_name_and_an_id() {
     let server = server(&[]).await;
     let (mut ann, mut bob) = (server.client().await, server.client().await);
     let (first, second) =
@@ -300,7 +300,7 @@ async fn clients_have_a_name_and_a_number() {
 }
 
 #[tokio::test]
-async fn info_tells_who_answers() {
+async fn info_names_the_version_port_and_process_of_the_server() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let info = client.command(&["INFO", "server"]).await;
@@ -310,7 +310,7 @@ async fn info_tells_who_answers() {
     };
     assert!(info.text().starts_with("# Server\r\n"), "{info:?}");
     assert!(field("redis_version").starts_with("7."), "{info:?}");
-    // Clients read every version as numbers.
+    // Clients parse each version as numbers.
     for line in info.text().lines() {
         let Some((name, version)) = line.split_once("_version:") else { continue };
         assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name}: {version}");

@@ -1,16 +1,17 @@
-//! What a subscriber missed while it was away, on channels that the broker remembers.
+//! Replay of missed messages, on channels with a `pubsub-replay` rule.
 
-use harness::{Client, Reply, Server, array, error};
+use harness::{Client, DEADLINE, Reply, Server};
+use harness::{array, error, within};
 
 use super::server;
 
 const REPLAY: &str = "app* 100 1mb 60";
 
-async fn remembering(threads: &str) -> Server {
+async fn with_replay(threads: &str) -> Server {
     server(&["--io-threads", threads, "--pubsub-replay", REPLAY]).await
 }
 
-/// The epoch, and the offset of the last message.
+/// Returns the epoch, and the offset of the last message.
 async fn offset(client: &mut Client, channel: &str) -> (String, i64) {
     let reply = client.command(&["PUBSUB", "OFFSET", channel]).await;
     let [epoch, offset] = reply.items() else { panic!("expected two items, found {reply:?}") };
@@ -22,9 +23,9 @@ async fn replay(client: &mut Client, channel: &str, epoch: &str, after: i64) -> 
 }
 
 #[tokio::test]
-async fn a_subscriber_that_was_away_gets_what_it_missed() {
+async fn a_subscriber_that_was_away_can_fetch_the_messages_it_missed() {
     for threads in ["1", "4"] {
-        let server = remembering(threads).await;
+        let server = with_replay(threads).await;
         let (mut publisher, mut subscriber) = (server.client().await, server.client().await);
         publisher.publish("app", "before").await;
         subscriber.subscribe(&["app"]).await;
@@ -45,8 +46,8 @@ async fn a_subscriber_that_was_away_gets_what_it_missed() {
     }
 }
 
-/// What a subscriber gets by replay and by subscription, before and after the answer, is every
-/// message once, while others publish on all threads.
+/// A subscriber receives each message exactly once, by replay or by subscription, while clients
+/// publish on all threads.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_missing_between_the_replay_and_the_subscription() {
     for threads in ["1", "2", "4"] {
@@ -63,7 +64,8 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
                 }
             });
         }
-        // With RESP3 one connection can do both, and the order of what it reads is the broker's.
+        // With RESP3 one connection can do both, so the broker determines the order of its replies
+        // and messages.
         let mut subscriber = server.client().await;
         subscriber.decode_as(harness::Protocol::Resp3);
         subscriber.command(&["HELLO", "3"]).await;
@@ -71,16 +73,19 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
         subscriber.read_reply().await;
         subscriber.send(&["PUBSUB", "REPLAY", "app", &epoch, "0"]).await;
         let mut before = 0;
-        let remembered = loop {
-            let reply = subscriber.read_reply().await;
-            match reply.items() {
-                [kind, ..] if kind.text() == "message" => before += 1,
-                _ => break reply,
+        let remembered = within(DEADLINE, async {
+            loop {
+                let reply = subscriber.read_reply().await;
+                match reply.items() {
+                    [kind, ..] if kind.text() == "message" => before += 1,
+                    _ => break reply,
+                }
             }
-        };
+        })
+        .await;
         let [_, last, messages] = remembered.items() else { panic!("found {remembered:?}") };
         let (last, messages) = (last.integer(), messages.items().len() as i64);
-        assert_eq!(messages, last, "{threads} threads: all that came before the answer are in it");
+        assert_eq!(messages, last, "{threads} threads: the reply lacks messages");
         assert!(before <= last);
         for _ in last..4_000 {
             let message = subscriber.read_reply().await;
@@ -93,22 +98,22 @@ async fn nothing_is_missing_between_the_replay_and_the_subscription() {
 }
 
 #[tokio::test]
-async fn a_restart_begins_another_epoch() {
-    let first = remembering("1").await;
+async fn a_restart_begins_a_new_epoch() {
+    let first = with_replay("1").await;
     let (epoch, _) = offset(&mut first.client().await, "app").await;
     drop(first);
-    let second = remembering("1").await;
+    let second = with_replay("1").await;
     let mut client = second.client().await;
     client.publish("app", "1").await;
     let reply = replay(&mut client, "app", &epoch, 9).await;
     assert_ne!(reply.items()[0].text(), epoch);
     assert_eq!(reply.items()[1].integer(), 1);
-    assert_eq!(reply.items()[2].items().len(), 1, "all that is remembered, since nothing is known");
+    assert_eq!(reply.items()[2].items().len(), 1, "an unknown epoch replays all messages");
 }
 
 #[tokio::test]
-async fn what_is_not_remembered_or_not_allowed_is_an_error() {
-    let server = remembering("1").await;
+async fn replay_of_other_or_forbidden_channels_is_an_error() {
+    let server = with_replay("1").await;
     let mut client = server.client().await;
     for (request, expected) in [
         (&["OFFSET", "other"][..], "ERR no pubsub-replay for this channel"),

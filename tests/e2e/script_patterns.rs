@@ -1,11 +1,11 @@
-//! Patterns in scripts, which hold up a `redis-server` until they end.
+//! Patterns in scripts that match for very long. They block a `redis-server` until they end.
 
 use harness::{eventually, ok};
 
 use super::server;
 
 #[tokio::test]
-async fn a_pattern_that_takes_for_ever_keeps_nobody_waiting() {
+async fn a_script_with_an_endless_pattern_can_be_killed() {
     let server = server(&[]).await;
     let script = "return string.find(string.rep('a', 100), string.rep('a-', 50) .. 'b')";
     let mut operator = server.client().await;

@@ -1,4 +1,4 @@
-//! Scripts: nothing comes between what they do, and one that takes long keeps nobody waiting.
+//! Scripts are atomic, and a script that takes long does not block other clients.
 
 use harness::{Client, DEADLINE, Reply, Server};
 use harness::{eventually, ok};
@@ -7,7 +7,7 @@ use super::server;
 
 const BUSY: &str =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
-/// What ASP.NET SignalR 2 sends.
+/// The script of ASP.NET SignalR 2.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])
                   local payload = newId .. ' ' .. ARGV[1]
                   redis.call('PUBLISH', KEYS[1], payload)
@@ -17,7 +17,7 @@ fn is_error(reply: &Reply, start: &str) -> bool {
     reply.is_error() && reply.text().starts_with(start)
 }
 
-/// Starts a script that does not end, and waits until the server says so.
+/// Starts a script that does not end, and waits until the server replies with `BUSY`.
 async fn occupied(server: &Server, script: &str) -> (Client, Client) {
     let mut operator = server.client().await;
     assert_eq!(operator.command(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await, ok());
@@ -52,7 +52,7 @@ async fn a_script_that_does_not_end_is_killed() {
 }
 
 #[tokio::test]
-async fn a_script_that_has_written_ends_with_the_server_only() {
+async fn a_script_that_has_written_ends_only_with_the_server() {
     let mut server = server(&[]).await;
     let script = "redis.call('set', 'k', 'v') while true do end";
     let (runner, mut operator) = occupied(&server, script).await;
@@ -66,7 +66,7 @@ async fn a_script_that_has_written_ends_with_the_server_only() {
 }
 
 #[tokio::test]
-async fn a_script_whose_client_is_gone_goes_on_and_can_be_killed() {
+async fn a_script_of_a_disconnected_client_goes_on_and_can_be_killed() {
     for request in ["EVAL", "EXEC"] {
         let server = server(&[]).await;
         let mut operator = server.client().await;
@@ -89,7 +89,7 @@ async fn a_script_whose_client_is_gone_goes_on_and_can_be_killed() {
 }
 
 #[tokio::test]
-async fn nothing_comes_between_the_messages_of_a_script() {
+async fn no_other_message_comes_between_the_messages_of_a_script() {
     const ROUNDS: usize = 50;
     const SCRIPT: &str = "for i = 1, 5 do redis.call('publish', 'news', ARGV[1]) end \
                           return redis.call('incr', 'count')";
@@ -151,7 +151,7 @@ async fn the_ids_of_signalr_rise_at_every_subscriber() {
 }
 
 #[tokio::test]
-async fn what_a_script_logs_is_in_the_log_at_its_level() {
+async fn log_entries_of_a_script_are_in_the_log_at_their_level() {
     let mut server = server(&["--loglevel", "notice"]).await;
     let mut client = server.client().await;
     let script = "redis.log(redis.LOG_VERBOSE, 'too', 'quiet') redis.log(redis.LOG_NOTICE, 'heard') \

@@ -1,4 +1,4 @@
-//! SIGTERM: what was queued arrives, and the process is gone in time.
+//! SIGTERM: queued messages arrive, and the process ends in time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::server;
 
-/// A shutdown that waits for clients waits no longer than this.
+/// The longest time that a shutdown waits for clients.
 const BOUND: Duration = Duration::from_secs(3);
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn queued_messages_are_delivered_before_the_end() {
     let mut server = server(&["--io-threads", "2"]).await;
     let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
     subscriber.subscribe(&["news"]).await;
-    // More than socket buffers can hide, less than the limit of a subscriber.
+    // More bytes than socket buffers hold, and fewer than the limit of a subscriber.
     let payload = vec![b'x'; 64 * 1024];
     for _ in 0..384 {
         assert_eq!(publisher.publish("news", &payload).await, 1);

@@ -1,15 +1,15 @@
-//! Several threads must not show: what one client does to others holds wherever they are served.
+//! Effects on other clients are the same on every worker thread.
 
 use harness::{Client, DEADLINE};
 use harness::{array, eventually, ok, within};
 
 use super::server;
 
-/// Enough clients that each of four workers has some.
+/// Enough clients to give some to each of four workers.
 const CLIENTS: usize = 8;
 
 #[tokio::test]
-async fn nothing_comes_between_the_messages_of_a_transaction() {
+async fn no_other_message_comes_between_the_messages_of_a_transaction() {
     const ROUNDS: usize = 50;
     const BATCH: usize = 10;
 
@@ -42,7 +42,7 @@ async fn nothing_comes_between_the_messages_of_a_transaction() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_killed_from_elsewhere_is_closed_and_counts_no_more() {
+async fn a_client_killed_from_another_worker_is_closed_and_no_longer_counted() {
     let server = server(&["--io-threads", "4"]).await;
     let mut subscribers = clients(&server, CLIENTS).await;
     for subscriber in &mut subscribers {
@@ -59,7 +59,7 @@ async fn a_client_that_is_killed_from_elsewhere_is_closed_and_counts_no_more() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_loses_its_channel_is_closed_wherever_it_is() {
+async fn a_subscriber_that_loses_its_channel_is_closed_on_every_worker() {
     let server = server(&["--io-threads", "4"]).await;
     let mut operator = server.client().await;
     let rules = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "&news", "&chat"];
@@ -80,7 +80,7 @@ async fn a_subscriber_that_loses_its_channel_is_closed_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn settings_that_change_are_in_force_on_every_worker() {
+async fn changed_settings_are_in_force_on_every_worker() {
     let server = server(&["--io-threads", "4"]).await;
     let mut operator = server.client().await;
     let mut clients = clients(&server, CLIENTS).await;
@@ -94,7 +94,7 @@ async fn settings_that_change_are_in_force_on_every_worker() {
 }
 
 #[tokio::test]
-async fn a_pause_holds_back_publishers_everywhere_until_it_ends() {
+async fn a_pause_delays_publishers_of_every_worker_until_it_ends() {
     let server = server(&["--io-threads", "4"]).await;
     let mut operator = server.client().await;
     let mut publishers = clients(&server, CLIENTS).await;

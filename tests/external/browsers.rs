@@ -7,35 +7,35 @@ use serde_json::Value;
 
 use crate::redis_cli;
 
-/// The name of the app unless the chat is told another, and so of its channel.
+/// The default name of the app, which is also the name of its channel.
 const APP: &str = "ChatApp";
 
-/// Enough for a mistake in the order to show, few enough for a slow machine.
+/// Enough messages to show a wrong order, and few enough for a slow machine.
 const MESSAGES: usize = 10;
 
 #[tokio::test]
-async fn each_sees_the_others_messages_once_and_in_order_over_our_broker() {
+async fn each_page_shows_every_message_once_and_in_order_over_our_broker() {
     let server = Server::ours(&["--requirepass", "secret"]).await;
-    talk(&Chat::at(&server.url()).await, server.port()).await;
+    exchange(&Chat::at(&server.url()).await, server.port()).await;
 }
 
 #[tokio::test]
-async fn each_sees_the_others_messages_once_and_in_order_over_redis_server() {
+async fn each_page_shows_every_message_once_and_in_order_over_redis_server() {
     let server = Server::redis(&["--requirepass", "secret"]).await;
-    talk(&Chat::at(&server.url()).await, server.port()).await;
+    exchange(&Chat::at(&server.url()).await, server.port()).await;
 }
 
 #[tokio::test]
-async fn each_sees_the_others_messages_once_and_in_order_with_nothing_but_the_chat() {
+async fn each_page_shows_every_message_once_and_in_order_with_the_broker_of_the_chat() {
     let port = free_port();
     let options = ["--broker-port", &port.to_string(), "--password", "secret"];
     let chat = Chat::start(&options).await;
     assert!(chat.log().contains(&format!("redis-cli -p {port}")));
-    talk(&chat, port).await;
+    exchange(&chat, port).await;
 }
 
-/// Two people talk; redis-cli, subscribed to the channel of the app, prints what they say.
-async fn talk(chat: &Chat, broker_port: u16) {
+/// Two users exchange messages, and redis-cli, subscribed to the channel of the app, prints them.
+async fn exchange(chat: &Chat, broker_port: u16) {
     let watcher = redis_cli::subscribed(broker_port, "secret", APP).await;
     let mut browsers = node("browsers.mjs");
     browsers.args(chat.pages()).arg(MESSAGES.to_string());
@@ -56,7 +56,7 @@ async fn talk(chat: &Chat, broker_port: u16) {
         }
         assert!(seen[MESSAGES].contains("the-end."), "page {page} shows {seen:?}");
         let server = result["servers"][page].as_str().unwrap_or_default();
-        assert!(!server.is_empty(), "page {page} does not tell its server");
+        assert!(!server.is_empty(), "page {page} does not show its server");
     }
     assert_ne!(result["servers"][0], result["servers"][1], "both pages are on one server");
 
@@ -69,15 +69,15 @@ async fn talk(chat: &Chat, broker_port: u16) {
 
 #[tokio::test]
 async fn a_wrong_password_of_the_backplane_is_on_the_page_and_in_the_log_with_our_broker() {
-    a_wrong_password_is_told(Kind::Ours).await;
+    a_wrong_password_is_shown(Kind::Ours).await;
 }
 
 #[tokio::test]
 async fn a_wrong_password_of_the_backplane_is_on_the_page_and_in_the_log_with_redis_server() {
-    a_wrong_password_is_told(Kind::Redis).await;
+    a_wrong_password_is_shown(Kind::Redis).await;
 }
 
-async fn a_wrong_password_is_told(kind: Kind) {
+async fn a_wrong_password_is_shown(kind: Kind) {
     let server = Server::start(kind, &["--requirepass", "secret"]).await;
     let chat = Chat::at(&server.url_with_password("wrong")).await;
     for page in chat.pages() {
@@ -91,7 +91,7 @@ async fn a_wrong_password_is_told(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_page_tells_when_the_broker_is_gone_and_goes_on_when_it_is_back() {
+async fn a_page_shows_that_the_broker_is_down_and_goes_on_after_its_restart() {
     let mut server = Server::ours(&["--requirepass", "secret"]).await;
     let chat = Chat::at(&server.url()).await;
     server.kill();
@@ -107,10 +107,10 @@ async fn a_page_tells_when_the_broker_is_gone_and_goes_on_when_it_is_back() {
         counts.items()[1] == 2.into()
     };
     eventually_within(SLOW_DEADLINE, &mut both_are_back).await;
-    talk(&chat, server.port()).await;
+    exchange(&chat, server.port()).await;
 }
 
-/// Returns the last line of JSON that a script printed.
+/// Returns the JSON of the last line that a script printed.
 pub(crate) fn result_of(finished: &Finished) -> Value {
     assert_eq!(finished.code, Some(0), "{}\n{}", finished.stdout, finished.stderr);
     let line = finished.stdout.lines().last().unwrap_or_default();

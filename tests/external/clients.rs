@@ -1,8 +1,8 @@
 //! Unmodified client libraries and the tools that come with Redis.
 //!
-//! Each script in `tests/clients` uses what its library offers around publish and subscribe, on a
-//! server that it knows by port and password alone, and goes through a list of steps. Every script
-//! has to say the same of `redis-server`: where it does not, the script is wrong.
+//! Each script in `tests/clients` goes through a list of steps, which use its library's functions
+//! for publish and subscribe. It gets only the port and the password of the server. Every script
+//! must also succeed with `redis-server`; if it fails there, the script is wrong.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::process::Command;
 use harness::{Finished, Kind, Process, SLOW_DEADLINE, Server, node, python, workspace_dir};
 use tempfile::TempDir;
 
-/// Two claims for each program, of our broker and of Redis: it goes through all of its steps.
+/// Two tests for each program, with our broker and with Redis: it goes through all of its steps.
 macro_rules! goes_through_its_steps_with {
     ($($name:ident: $program:expr;)*) => {$(
         mod $name {
@@ -47,7 +47,7 @@ goes_through_its_steps_with! {
         Script(node("socketio_adapters.mjs"), &["sharded", "ioredis"]);
 }
 
-/// A program that is called with port, password, and what else it wants to know.
+/// A program with its arguments after port and password.
 struct Script(Command, &'static [&'static str]);
 
 const PASSWORD: &str = "secret";
@@ -77,7 +77,11 @@ async fn compiled(dir: &TempDir, name: &str, libraries: &[&str]) -> PathBuf {
     compiler.args(["-std=c11", "-Wall", "-Wextra", "-D_DEFAULT_SOURCE", "-o"]);
     compiler.arg(&program).arg(source).args(libraries);
     let finished = Process::run(&mut compiler, SLOW_DEADLINE).await;
-    assert_eq!(finished.code, Some(0), "run `cargo xtask test`, which sets it up: {finished:?}");
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "run `cargo xtask test`, which installs hiredis: {finished:?}"
+    );
     program
 }
 
@@ -107,7 +111,7 @@ async fn redis_benchmark_measures_publishes_on_both_servers() {
     }
 }
 
-/// Runs redis-benchmark to its end; it ends early when a reply is an error.
+/// Runs redis-benchmark until it ends. It ends early when a reply is an error.
 async fn benchmark(kind: Kind, options: &[&str]) -> Finished {
     let server = Server::start(kind, &["--requirepass", PASSWORD]).await;
     let mut command = Command::new("redis-benchmark");
@@ -115,8 +119,8 @@ async fn benchmark(kind: Kind, options: &[&str]) -> Finished {
     let finished = Process::run(command.args(options), SLOW_DEADLINE).await;
     assert_eq!(finished.code, Some(0), "{kind:?} {options:?}: {finished:?}");
     for complaint in ["Error", "WARNING: Could not fetch server CONFIG"] {
-        let said = finished.stdout.contains(complaint) || finished.stderr.contains(complaint);
-        assert!(!said, "{kind:?} {options:?}: {finished:?}");
+        let complains = finished.stdout.contains(complaint) || finished.stderr.contains(complaint);
+        assert!(!complains, "{kind:?} {options:?}: {finished:?}");
     }
     finished
 }

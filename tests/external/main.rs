@@ -1,16 +1,16 @@
-//! Claims that need programs beyond Rust: `cargo test -p e2e --features external`.
+//! Tests that need programs beyond Rust: `cargo test -p e2e --features external`.
 //!
-//! | module           | claims about                                            | needs                  |
+//! | module           | subject                                                 | needs                  |
 //! |------------------|---------------------------------------------------------|------------------------|
 //! | `browsers`       | the chat in two pages, one on each server               | Chromium, Node.js      |
 //! | `clients`        | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`    | the configuration file of Debian's package              | redis-server's package |
-//! | `oracle`         | what `e2e` claims of ours holds for Redis, too          | redis-server           |
-//! | `redis_cli`      | what redis-cli shows                                    | redis-cli              |
+//! | `oracle`         | modules of `e2e`, run against Redis                     | redis-server           |
+//! | `redis_cli`      | the output of redis-cli                                 | redis-cli              |
 //! | `rust_clients`   | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client` | the unmodified JavaScript client of SignalR in the chat | Node.js                |
 //!
-//! `cargo xtask test` installs what is missing.
+//! `cargo xtask test` installs missing programs.
 
 mod browsers;
 mod clients;

@@ -1,6 +1,6 @@
-//! The claims of `e2e` about what clients see, put to the machine's `redis-server`.
+//! Modules of `e2e` about the view of clients, run against the installed `redis-server`.
 //!
-//! A claim that fails here is wrong, however well our broker fulfils it.
+//! A test that fails here is wrong, even if our broker passes it.
 
 #[path = "../e2e/auth.rs"]
 mod auth;
@@ -23,7 +23,7 @@ mod scripts;
 
 use harness::Server;
 
-/// The server that the modules make their claims about.
+/// Starts the server that the modules test.
 async fn server(arguments: &[&str]) -> Server {
     Server::redis(arguments).await
 }

@@ -1,20 +1,20 @@
-//! What redis-cli, as a process of its own, shows of our broker: the same as of Redis.
+//! The output of redis-cli, which must be the same for our broker and for Redis.
 
 use std::process::Command;
 
 use harness::{DEADLINE, Finished, Kind, Process, SLOW_DEADLINE, Server};
 
 #[tokio::test]
-async fn it_prints_what_is_published_by_our_broker() {
-    it_prints_what_is_published(Kind::Ours).await;
+async fn it_prints_the_messages_of_our_broker() {
+    it_prints_messages(Kind::Ours).await;
 }
 
 #[tokio::test]
-async fn it_prints_what_is_published_by_redis_server() {
-    it_prints_what_is_published(Kind::Redis).await;
+async fn it_prints_the_messages_of_redis_server() {
+    it_prints_messages(Kind::Redis).await;
 }
 
-async fn it_prints_what_is_published(kind: Kind) {
+async fn it_prints_messages(kind: Kind) {
     let server = Server::start(kind, &["--requirepass", "secret"]).await;
     let cli = subscribed(server.port(), "secret", "ChatApp").await;
     let mut publisher = server.client().await;
@@ -34,7 +34,7 @@ async fn it_prints_what_is_published(kind: Kind) {
 }
 
 #[tokio::test]
-async fn it_prints_the_same_of_our_broker_as_of_redis_server() {
+async fn it_prints_the_same_replies_of_our_broker_as_of_redis_server() {
     let ours = Server::ours(&["--requirepass", "secret"]).await;
     let redis = Server::redis(&["--requirepass", "secret"]).await;
     for command in [
@@ -62,14 +62,14 @@ async fn it_prints_the_same_of_our_broker_as_of_redis_server() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_missing_or_wrong_is_told() {
+async fn it_prints_the_error_of_a_missing_or_wrong_password() {
     let server = Server::ours(&["--requirepass", "secret"]).await;
     let port = server.port().to_string();
     let without = run(&["-p", &port, "PING"]).await;
     assert!(without.stdout.contains("NOAUTH Authentication required."), "{without:?}");
     let wrong = run(&["-p", &port, "-a", "wrong", "PING"]).await;
-    let said = format!("{}{}", wrong.stdout, wrong.stderr);
-    assert!(said.contains("WRONGPASS"), "{wrong:?}");
+    let output = format!("{}{}", wrong.stdout, wrong.stderr);
+    assert!(output.contains("WRONGPASS"), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn info_names_a_redis_and_counts_clients() {
 }
 
 #[tokio::test]
-async fn it_prints_what_is_published_over_resp3() {
+async fn it_prints_messages_over_resp3() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &[]).await;
         let cli = forever(&server, &["-3", "SUBSCRIBE", "news"]);
@@ -101,7 +101,7 @@ async fn it_prints_what_is_published_over_resp3() {
 }
 
 #[tokio::test]
-async fn it_monitors_what_others_send_but_no_password() {
+async fn it_monitors_the_requests_of_others_without_passwords() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &["--requirepass", "secret"]).await;
         let cli = forever(&server, &["-a", "secret", "--no-auth-warning", "MONITOR"]);
@@ -137,7 +137,8 @@ async fn it_measures_latency() {
     for kind in [Kind::Ours, Kind::Redis] {
         let server = Server::start(kind, &[]).await;
         let port = server.port().to_string();
-        // Not at a terminal it measures for one interval and tells minimum, maximum, mean, count.
+        // Without a terminal it measures for one interval and prints minimum, maximum, mean and
+        // count.
         let found = run(&["-p", &port, "--raw", "--latency", "-i", "0.2"]).await;
         assert_eq!(found.code, Some(0), "{kind:?}: {found:?}");
         let numbers = found.stdout.split_whitespace().map(str::parse::<f64>);
@@ -146,7 +147,7 @@ async fn it_measures_latency() {
     }
 }
 
-/// Starts redis-cli with what does not end by itself.
+/// Starts redis-cli with a command that does not end by itself.
 fn forever(server: &Server, arguments: &[&str]) -> Process {
     let mut command = Command::new("redis-cli");
     command.args(["-p", &server.port().to_string()]).args(arguments);
@@ -157,7 +158,7 @@ fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// At a terminal redis-cli first asks the server for its commands, to complete and explain them.
+/// At a terminal redis-cli first gets the server's commands, to complete and explain them.
 #[tokio::test]
 async fn it_starts_at_a_terminal() {
     for kind in [Kind::Ours, Kind::Redis] {
@@ -172,7 +173,7 @@ async fn it_starts_at_a_terminal() {
     }
 }
 
-/// Starts redis-cli as the README says, and waits until it is subscribed.
+/// Starts redis-cli as in the README, and waits until it is subscribed.
 pub(crate) async fn subscribed(port: u16, password: &str, channel: &str) -> Process {
     let mut command = Command::new("redis-cli");
     command.args(["-p", &port.to_string(), "-a", password, "SUBSCRIBE", channel]);

@@ -1,4 +1,4 @@
-//! The unmodified client libraries redis-rs and fred, of our broker and of Redis alike.
+//! The unmodified client libraries redis-rs and fred, with our broker and with Redis.
 
 use fred::prelude::{
     AclInterface, Builder, Client, ClientInterface, ClientLike, Config, ConfigInterface,
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 const MESSAGES: usize = 200;
 
-/// What no text codec and no line-based protocol leaves alone.
+/// A payload that text codecs and line-based protocols would change.
 const BINARY: &[u8] = b"\x00\xff\xfe\r\n$5\r\nhello\r\n\x80";
 
 /// Runs a test once for each server, with a password.
@@ -192,7 +192,7 @@ async fn redis_rs_runs_scripts() {
 }
 
 #[tokio::test]
-async fn redis_rs_reads_what_the_server_tells() {
+async fn redis_rs_reads_info_settings_and_clients() {
     with_both(async |server| {
         for protocol in ["resp2", "resp3"] {
             let mut connection = connected(&redis_rs(server, protocol)).await;
@@ -231,7 +231,7 @@ fn redis_rs(server: &Server, protocol: &str) -> redis::Client {
     redis::Client::open(format!("{}/?protocol={protocol}", server.url())).expect("a URL")
 }
 
-/// Its own default gives up after half a second.
+/// Returns longer timeouts than the default of half a second.
 fn timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_response_timeout(Some(DEADLINE))
@@ -260,12 +260,15 @@ async fn pubsub<T: redis::FromRedisValue>(
 
 /// Returns the next push of this kind.
 async fn message(pushes: &mut mpsc::UnboundedReceiver<PushInfo>, kind: PushKind) -> Vec<Value> {
-    loop {
-        let push = within(DEADLINE, pushes.recv()).await.expect("the connection stands");
-        if push.kind == kind {
-            return push.data;
+    within(DEADLINE, async {
+        loop {
+            let push = pushes.recv().await.expect("the connection is open");
+            if push.kind == kind {
+                return push.data;
+            }
         }
-    }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -308,7 +311,8 @@ async fn fred_receives_once_and_in_order() {
     .await;
 }
 
-/// fred takes a change of subscriptions for done once it is written, so the server may not know it yet.
+/// Waits for a change of subscriptions. To fred it is done once written, so the server may not have
+/// read it yet.
 async fn until_received_by(publisher: &Client, receivers: i64) {
     eventually(async || {
         let channel: Vec<(String, i64)> = publisher.pubsub_numsub("news").await.expect("numbers");
@@ -399,7 +403,7 @@ async fn fred_publishes_in_pipelines_and_transactions() {
 }
 
 #[tokio::test]
-async fn fred_reads_what_the_server_tells() {
+async fn fred_reads_info_settings_and_clients() {
     with_both(async |server| {
         for version in [RespVersion::RESP2, RespVersion::RESP3] {
             let client = fred(server, version).build().expect("a client");
@@ -438,7 +442,7 @@ async fn fred_reads_what_the_server_tells() {
 }
 
 #[tokio::test]
-async fn fred_watches_what_others_send() {
+async fn fred_monitors_the_requests_of_others() {
     with_both(async |server| {
         let config = Config::from_url(&server.url()).expect("a URL");
         let mut watcher = fred::monitor::run(config).await.expect("it connects");
@@ -473,5 +477,5 @@ fn fred(server: &Server, version: RespVersion) -> Builder {
 }
 
 async fn quit(client: &impl ClientLike) {
-    client.quit().await.expect("it says goodbye");
+    client.quit().await.expect("the server confirms QUIT");
 }

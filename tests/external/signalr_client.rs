@@ -1,4 +1,4 @@
-//! The unmodified `@microsoft/signalr` in Node.js, talking to the chat's hub.
+//! The unmodified `@microsoft/signalr` in Node.js, connected to the chat's hub.
 
 use harness::{Chat, Kind, Process, SLOW_DEADLINE, Server, node};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn exchange(kind: Kind) {
 
     let result = result_of(&Process::run(&mut script, 2 * SLOW_DEADLINE).await);
 
-    // Both see one order. That of two people who do not wait for each other is the broker's.
+    // Both clients receive one order. The broker decides it, since neither waits for the other.
     assert_eq!(result["received"][0], result["received"][1]);
     let received = result["received"][0].as_array().expect("a list");
     for (name, parity) in [("ann", 0), ("bob", 1)] {
@@ -43,7 +43,7 @@ async fn exchange(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_client_is_told_its_mistakes_and_stays_connected() {
+async fn a_client_gets_errors_for_its_mistakes_and_stays_connected() {
     let server = Server::ours(&[]).await;
     let chat = Chat::at(&server.url()).await;
     let mut script = node("signalr_mistakes.mjs");

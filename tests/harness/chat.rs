@@ -1,4 +1,4 @@
-//! The chat as a process: two web servers on one broker, known to it by URL alone.
+//! The chat as a process: two web servers on one broker, which gets only the broker's URL.
 
 use std::process::Command;
 
@@ -15,11 +15,11 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Starts two web servers whose backplane is at this URL.
+    /// Starts two web servers with a backplane at this URL.
     ///
     /// # Panics
     ///
-    /// When they do not say that they are ready.
+    /// When they do not print their addresses within the deadline.
     pub async fn at(url: &str) -> Self {
         Self::start(&["--redis", url]).await
     }
@@ -28,7 +28,7 @@ impl Chat {
     ///
     /// # Panics
     ///
-    /// When they do not say that they are ready.
+    /// When they do not print their addresses within the deadline.
     pub async fn start(options: &[&str]) -> Self {
         let addresses = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let mut command = Command::new(chat_demo_bin());
@@ -40,14 +40,14 @@ impl Chat {
         let process = Process::start(&mut command);
         process
             .stdout_with(SLOW_DEADLINE, |text| {
-                let told = pages.iter().all(|page| text.contains(page));
-                (told && text.contains("redis-cli")).then_some(())
+                let are_listed = pages.iter().all(|page| text.contains(page));
+                (are_listed && text.contains("redis-cli")).then_some(())
             })
             .await;
         Self { process, pages: pages.into() }
     }
 
-    /// Returns the addresses of the pages, one a server.
+    /// Returns the addresses of the pages, one for each server.
     pub fn pages(&self) -> &[String] {
         &self.pages
     }
@@ -57,7 +57,7 @@ impl Chat {
         &mut self.process
     }
 
-    /// Returns all it printed so far, the log included.
+    /// Returns all output so far, including the log.
     pub fn log(&self) -> String {
         self.process.transcript()
     }

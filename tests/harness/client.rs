@@ -1,7 +1,8 @@
-//! A Redis client that hides nothing: it sends what it is told and shows what came.
+//! A Redis client that hides nothing: it sends the given bytes and returns all that the server
+//! sends.
 //!
-//! It has no idea of commands, subscriptions or errors; a message that was pushed is a reply like any
-//! other. What it decodes with is not our code, so that it may judge ours. Every read has a deadline.
+//! It does not interpret commands, subscriptions or errors; a pushed message is a reply like any
+//! other. The decoder is not our code, so it can check our encoder. Every read has a deadline.
 
 use bytes::{Bytes, BytesMut};
 use redis_protocol::{resp2, resp3};
@@ -22,12 +23,12 @@ pub struct Client {
     protocol: Protocol,
 }
 
-/// How replies are decoded. Telling the server is the test's business.
+/// How replies are decoded. The test itself sends `HELLO` to switch the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// What every connection starts with.
+    /// The protocol of a new connection.
     Resp2,
-    /// What `HELLO 3` switches to.
+    /// The protocol after `HELLO 3`.
     Resp3,
 }
 
@@ -36,7 +37,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When it cannot.
+    /// When the connection fails.
     pub async fn connect(port: u16) -> Self {
         let stream = within(DEADLINE, TcpStream::connect(("127.0.0.1", port))).await;
         let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {port}: {error}"));
@@ -45,7 +46,7 @@ impl Client {
         Self { reader, writer, received: BytesMut::new(), protocol: Protocol::Resp2 }
     }
 
-    /// Decodes what comes from now on as this protocol version.
+    /// Decodes all further replies as this protocol version.
     pub fn decode_as(&mut self, protocol: Protocol) {
         self.protocol = protocol;
     }
@@ -79,16 +80,18 @@ impl Client {
         written.unwrap_or_else(|error| panic!("the server does not read: {error}"));
     }
 
-    /// Sends these bytes over and over, without reading, until the server has closed.
+    /// Sends these bytes repeatedly, without reading, until the server has closed.
     ///
     /// # Panics
     ///
-    /// When the server neither reads nor closes within the deadline.
+    /// When the server does not close within six deadlines.
     pub async fn send_until_closed(&mut self, bytes: &[u8]) {
-        while within(DEADLINE, self.writer.write_all(bytes)).await.is_ok() {}
+        let Self { writer, .. } = self;
+        within(6 * DEADLINE, async { while writer.write_all(bytes).await.is_ok() {} }).await;
     }
 
-    /// Sends these bytes while it reads that many replies, so that neither side waits for the other.
+    /// Sends these bytes and reads that many replies at the same time, so neither side blocks the
+    /// other.
     ///
     /// # Panics
     ///
@@ -113,7 +116,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the server closes, sends what is no RESP, or nothing within the deadline.
+    /// When the server closes, sends invalid RESP, or sends nothing within the deadline.
     pub async fn read_reply(&mut self) -> Reply {
         let reply = self.next_reply().await;
         reply.unwrap_or_else(|| panic!("expected a reply, found the connection closed"))
@@ -123,7 +126,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the server sends what is no RESP, or nothing within the deadline.
+    /// When the server sends invalid RESP, or nothing within the deadline.
     pub async fn next_reply(&mut self) -> Option<Reply> {
         let Self { reader, received, protocol, .. } = self;
         within(DEADLINE, read_reply(reader, received, *protocol)).await
@@ -133,7 +136,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When they do not come within the deadline.
+    /// When they do not arrive within the deadline.
     pub async fn read_bytes_until(&mut self, end: &[u8]) -> Bytes {
         let Self { reader, received, .. } = self;
         let found = async {
@@ -151,7 +154,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When they do not come within six deadlines.
+    /// When they do not arrive within six deadlines.
     pub async fn read_bytes(&mut self, count: usize) -> Bytes {
         let Self { reader, received, .. } = self;
         let enough = async {
@@ -178,33 +181,33 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When it sends anything more, or does not close within the deadline.
+    /// When the server sends more bytes, or does not close within the deadline.
     pub async fn expect_closed(&mut self) {
         let rest = self.read_to_close().await;
         assert!(rest.is_empty(), "expected the connection closed, found {rest:?}");
     }
 
-    /// Closes our direction only, as a client does that has said all.
+    /// Closes our direction only, as a client does after its last request.
     ///
     /// # Panics
     ///
-    /// When the connection is gone.
+    /// When the connection is already closed.
     pub async fn close_writing(&mut self) {
-        self.writer.shutdown().await.expect("the connection stands");
+        self.writer.shutdown().await.expect("the connection is open");
     }
 
-    /// Proves that nothing was on its way to this client: the answer to a `PING` comes next.
+    /// Proves that no message is in flight to this client: the next reply is that to a `PING`.
     ///
-    /// What other clients have had confirmed before is settled by then, since a server answers a
-    /// client's requests only after what it queued for that client earlier.
+    /// The server sends a client's messages and replies in the order in which it queued them. So
+    /// the reply comes after every message of a publish that was confirmed before.
     ///
     /// # Panics
     ///
-    /// When something else comes first.
+    /// When another reply comes first.
     pub async fn expect_silence(&mut self) {
         let reply = self.command(&["PING", "silence"]).await;
         let pong = reply == "silence" || reply == array!["pong", "silence"];
-        assert!(pong, "expected nothing but the answer to PING, found {reply:?}");
+        assert!(pong, "expected only the reply to PING, found {reply:?}");
     }
 
     /// Subscribes to channels and reads the confirmations.
@@ -227,11 +230,11 @@ impl Client {
         self.expect_confirmations("psubscribe", patterns).await;
     }
 
-    /// Publishes and returns how many received it.
+    /// Publishes a message and returns the number of receivers.
     ///
     /// # Panics
     ///
-    /// When the answer is no number.
+    /// When the reply is not a number.
     pub async fn publish(&mut self, channel: &str, payload: impl AsRef<[u8]>) -> i64 {
         self.command(&[b"PUBLISH", channel.as_bytes(), payload.as_ref()]).await.integer()
     }
@@ -240,7 +243,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When something else comes.
+    /// When another reply comes.
     pub async fn expect_message(&mut self, channel: &str, payload: impl Into<Value>) {
         let payload = payload.into();
         let reply = self.read_reply().await;
@@ -290,7 +293,7 @@ async fn read_reply(
     }
 }
 
-/// Returns false at the end of the connection. A reset is an end, too: a server that closes with
+/// Returns false at the end of the connection. A reset is such an end: a server that closes with
 /// unread input causes one.
 async fn read_more(reader: &mut OwnedReadHalf, received: &mut BytesMut) -> bool {
     matches!(reader.read_buf(received).await, Ok(1..))
@@ -306,6 +309,6 @@ fn decode(received: &mut BytesMut, protocol: Protocol) -> Option<Reply> {
 fn decoded<F: Into<Value>, E: std::fmt::Display>(
     result: Result<Option<(F, usize, Bytes)>, E>,
 ) -> Option<Reply> {
-    let decoded = result.unwrap_or_else(|error| panic!("the server sent no RESP: {error}"));
+    let decoded = result.unwrap_or_else(|error| panic!("the server sent invalid RESP: {error}"));
     decoded.map(|(frame, _, raw)| Reply::new(frame.into(), raw))
 }

@@ -1,7 +1,7 @@
 //! A Redis Cluster of three masters on the loopback interface.
 //!
-//! One whose network can fail has a relay before each node. Its nodes do not say on which address
-//! they are, so clients stay on the one that they have come by: with or without a relay.
+//! A cluster with a faulty network has a relay in front of each node. Its nodes announce no
+//! address, so clients keep the address that they connected to, with or without a relay.
 
 use crate::client::Client;
 use crate::port::free_port;
@@ -16,7 +16,7 @@ pub struct Cluster {
     network: Vec<Proxy>,
 }
 
-/// A slot on its way from one node to another.
+/// A slot that is being moved from one node to another.
 #[derive(Debug)]
 pub struct MovingSlot {
     slot: String,
@@ -28,20 +28,20 @@ const SLOTS: usize = 16_384;
 const NODES: usize = 3;
 
 impl Cluster {
-    /// Starts three of the machine's `redis-server` and makes a cluster of them.
+    /// Starts three servers of the installed `redis-server` and forms a cluster of them.
     ///
     /// # Panics
     ///
-    /// When they do not agree within the deadline.
+    /// When the cluster is not formed within the deadline.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// The same with a network that can fail before every node.
+    /// Starts a cluster with a relay in front of every node.
     ///
     /// # Panics
     ///
-    /// When they do not agree within the deadline, or a relay has no place.
+    /// When the cluster is not formed within the deadline, or a relay cannot listen.
     pub async fn behind_network() -> Self {
         let unnamed = ["--bind", "127.0.0.1", "--cluster-preferred-endpoint-type"];
         let mut cluster = Self::start_with(&[&unnamed[..], &["unknown-endpoint"]].concat()).await;
@@ -80,20 +80,20 @@ impl Cluster {
             let mut client = node.client().await;
             eventually_within(SLOW_DEADLINE, async || {
                 let info = client.command(&["CLUSTER", "INFO"]).await.text().to_owned();
-                let knows_all = info.contains("cluster_known_nodes:3");
-                knows_all && info.contains("cluster_state:ok")
+                let is_complete = info.contains("cluster_known_nodes:3");
+                is_complete && info.contains("cluster_state:ok")
             })
             .await;
         }
         cluster
     }
 
-    /// Returns the URL of a backplane on it.
+    /// Returns the URL with which a backplane connects to this cluster.
     pub fn url(&self) -> String {
         self.url_on("127.0.0.1")
     }
 
-    /// Returns the URL of a backplane that reaches it by the network that can fail.
+    /// Returns the URL with which a backplane connects through the relays.
     pub fn far_url(&self) -> String {
         self.url_on(FAR)
     }
@@ -103,7 +103,7 @@ impl Cluster {
         format!("redis-cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }
 
-    /// Returns the network before each node.
+    /// Returns the relays, one for each node.
     pub fn network(&self) -> &[Proxy] {
         &self.network
     }
@@ -113,11 +113,11 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Returns which node has a channel's slot.
+    /// Returns the index of the node that owns a channel's slot.
     ///
     /// # Panics
     ///
-    /// When none has it.
+    /// When no node owns it.
     pub async fn owner(&self, channel: &str) -> usize {
         for (index, node) in self.nodes.iter().enumerate() {
             let mut client = node.client().await;
@@ -129,11 +129,11 @@ impl Cluster {
         panic!("no node has the slot of {channel}");
     }
 
-    /// Kills a node and starts it again, and returns when the cluster is whole again.
+    /// Kills a node and starts it again, and returns when the cluster state is ok again.
     ///
     /// # Panics
     ///
-    /// When it is not within the deadline.
+    /// When the state is not ok within the deadline.
     pub async fn restart(&mut self, node: usize) {
         self.nodes[node].restart().await;
         for node in &self.nodes {
@@ -146,7 +146,7 @@ impl Cluster {
         }
     }
 
-    /// Moves the slot of a channel to another node, with the key in it, as an operator does.
+    /// Moves the slot of a channel, and the key in it, to another node, as an operator does.
     ///
     /// # Panics
     ///
@@ -156,7 +156,7 @@ impl Cluster {
         self.finish_moving(channel, slot).await;
     }
 
-    /// Moves the key and leaves the slot where it is: whoever asks for the key is sent on (`ASK`).
+    /// Moves the key but not the slot: requests for the key are redirected with `ASK`.
     ///
     /// # Panics
     ///
@@ -176,7 +176,7 @@ impl Cluster {
         MovingSlot { slot, from, to }
     }
 
-    /// Gives the slot to the node that has the key.
+    /// Assigns the slot to the node that has the key.
     ///
     /// # Panics
     ///
@@ -188,7 +188,7 @@ impl Cluster {
         let target_id = id(&mut target).await;
         done(&mut target, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
         done(&mut source, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
-        // The third hears of it from the others.
+        // The third node learns of the move by gossip.
         let port = self.nodes[to].port().to_string();
         let mut other = self.nodes[(from + 2) % NODES].client().await;
         eventually_within(SLOW_DEADLINE, async || {

@@ -1,11 +1,11 @@
-//! What the end-to-end tests are written with: processes under test and a client that hides nothing.
+//! Tools of the end-to-end tests: processes under test and a client that hides nothing.
 //!
-//! A [`Server`] is a process that speaks Redis' protocol, ours or Debian's `redis-server`; a
-//! [`Client`] is a socket with a RESP decoder; a [`Process`] is any other program with its output.
-//! Everything waits within a deadline ([`within`], [`eventually`]) and panics with what it saw, since
-//! a test that fails should say why without being run again.
+//! A [`Server`] is a process that speaks Redis' protocol: our broker or Debian's `redis-server`. A
+//! [`Client`] is a socket with a RESP decoder. A [`Process`] is any other program with its output.
+//! Every wait has a deadline ([`within`], [`eventually`]). After it, the harness panics with the
+//! output received so far, so a failing test explains itself without a second run.
 //!
-//! Nothing here knows our code: it sees sockets, exit codes and text, as a user does.
+//! The harness does not use our code. It sees sockets, exit codes and text, as a user does.
 
 mod chat;
 mod client;

@@ -1,18 +1,19 @@
-//! Ports that nobody else uses while a test runs.
+//! Ports that no other program uses while a test runs.
 //!
-//! They lie below the range from which systems take the ports of outgoing connections: a server that
-//! is killed can come back on its port, whatever connects to whatever in between.
+//! They lie below the range from which systems take the ports of outgoing connections. So a killed
+//! server can restart on its port: no connection has taken it in between.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Returns a free loopback port; the same one is not returned again by this process for a long time.
+/// Returns a free loopback port; the same one is not returned again by this process for a long
+/// time.
 ///
 /// # Panics
 ///
-/// When none is free.
+/// When no port is free.
 pub fn free_port() -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     // A random start keeps test processes that run at the same time apart.

@@ -1,7 +1,7 @@
-//! A program under test with everything it prints.
+//! A program under test with all its output.
 //!
-//! Output is collected by threads as it comes, so that a program never waits for us and a failing
-//! test can show it. A process ends with its owner: dropping one kills it.
+//! Threads collect the output as it arrives, so a program never waits for the test, and a failing
+//! test can print it. Dropping a process kills it.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -22,32 +22,32 @@ pub struct Process {
     stderr: Output,
 }
 
-/// What a program that came to its end has left.
+/// The exit code and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// The exit code; none when a signal ended it.
+    /// The exit code, or `None` when a signal ended the program.
     pub code: Option<i32>,
-    /// All it printed on standard output.
+    /// The whole standard output.
     pub stdout: String,
-    /// All it printed on standard error.
+    /// The whole standard error.
     pub stderr: String,
 }
 
 impl Process {
-    /// Starts a program with nothing on its standard input.
+    /// Starts a program with empty standard input.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub fn start(command: &mut Command) -> Self {
         Self::start_with_input(command, b"")
     }
 
-    /// Starts a program, and gives it these bytes and then the end of file on standard input.
+    /// Starts a program, and writes these bytes and the end of file to its standard input.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub fn start_with_input(command: &mut Command, input: &[u8]) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,25 +56,25 @@ impl Process {
         let stdout = Output::of(child.stdout.take().expect("standard output is piped"));
         let stderr = Output::of(child.stderr.take().expect("standard error is piped"));
         let mut stdin = child.stdin.take().expect("standard input is piped");
-        // A program that does not read what it is given has said so with its exit.
+        // This fails when the program has ended without reading its input; the exit code shows it.
         let _ = stdin.write_all(input);
         Self { name, child, stdout, stderr }
     }
 
-    /// Runs a program to its end.
+    /// Runs a program until it ends.
     ///
     /// # Panics
     ///
-    /// When it cannot be started, or does not end within the deadline.
+    /// When the program cannot be started, or does not end within the deadline.
     pub async fn run(command: &mut Command, deadline: Duration) -> Finished {
         Self::start(command).finish(deadline).await
     }
 
-    /// Waits for the end.
+    /// Waits until the program has ended.
     ///
     /// # Panics
     ///
-    /// When it does not come within the deadline.
+    /// When it does not end within the deadline.
     pub async fn finish(mut self, deadline: Duration) -> Finished {
         let status = self.exited(deadline).await;
         self.stdout.ended(deadline).await;
@@ -87,12 +87,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns what was printed on standard output so far.
+    /// Returns the standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// Returns what was printed on standard error so far.
+    /// Returns the standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -101,16 +101,16 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// When the system does not know.
+    /// When the system cannot report the child's state.
     pub fn is_over(&mut self) -> bool {
-        self.child.try_wait().expect("the system knows its children").is_some()
+        self.child.try_wait().expect("the state of a child can be read").is_some()
     }
 
-    /// Waits until standard output holds what the test looks for, and returns what it found.
+    /// Waits until `find` returns a value for the standard output so far, and returns that value.
     ///
     /// # Panics
     ///
-    /// When it does not appear within the deadline.
+    /// When `find` returns none within the deadline.
     pub async fn stdout_with<T>(
         &self,
         deadline: Duration,
@@ -119,11 +119,11 @@ impl Process {
         self.stdout.with(deadline, find, &self.name).await
     }
 
-    /// Waits until standard error holds what the test looks for, and returns what it found.
+    /// Waits until `find` returns a value for the standard error so far, and returns that value.
     ///
     /// # Panics
     ///
-    /// When it does not appear within the deadline.
+    /// When `find` returns none within the deadline.
     pub async fn stderr_with<T>(
         &self,
         deadline: Duration,
@@ -132,42 +132,42 @@ impl Process {
         self.stderr.with(deadline, find, &self.name).await
     }
 
-    /// Asks the program to end, with SIGTERM.
+    /// Sends SIGTERM to the program.
     ///
     /// # Panics
     ///
-    /// When it is over already.
+    /// When the program has already ended.
     pub fn terminate(&mut self) {
-        assert!(!self.is_over(), "{} is over already: {}", self.name, self.transcript());
+        assert!(!self.is_over(), "{} has already ended: {}", self.name, self.transcript());
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("a child can be signalled");
     }
 
-    /// Waits for the end and returns its status.
+    /// Waits until the program has ended, and returns its exit status.
     ///
     /// # Panics
     ///
-    /// When it does not come within the deadline.
+    /// When it does not end within the deadline.
     pub async fn exited(&mut self, deadline: Duration) -> ExitStatus {
         let name = self.name.clone();
         let mut status = None;
         let child = &mut self.child;
         eventually_within(deadline, || {
-            status = child.try_wait().expect("the system knows its children");
+            status = child.try_wait().expect("the state of a child can be read");
             std::future::ready(status.is_some())
         })
         .await;
         status.unwrap_or_else(|| panic!("{name} has no exit status"))
     }
 
-    /// Ends the program at once, as a power cut would.
+    /// Kills the program at once, as a power cut would.
     pub fn kill(&mut self) {
-        // It fails when the program is over already, which is what was asked for.
+        // This fails when the program has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Returns all output, for messages of failing tests.
+    /// Returns the output so far, for messages of failing tests.
     pub fn transcript(&self) -> String {
         format!("stdout of {0}:\n{1}\nstderr of {0}:\n{2}", self.name, self.stdout(), self.stderr())
     }
@@ -180,12 +180,16 @@ impl Drop for Process {
             eprintln!("{}", self.transcript());
             return;
         }
-        // A panic may end one connection and no other, and yet is a defect that nobody else sees.
-        assert!(!self.stderr().contains("panicked at"), "it panicked\n{}", self.transcript());
+        // A panic in a server may end only one connection, so a test could miss it.
+        assert!(
+            !self.stderr().contains("panicked at"),
+            "the program panicked\n{}",
+            self.transcript()
+        );
     }
 }
 
-/// One of the two streams, collected by a thread.
+/// One of the two output streams, collected by a thread.
 #[derive(Debug)]
 struct Output {
     bytes: watch::Receiver<Vec<u8>>,
@@ -225,17 +229,17 @@ impl Output {
                 if let Some(found) = find(&text) {
                     return found;
                 }
-                assert!(bytes.changed().await.is_ok(), "{name} ended, having printed:\n{text}");
+                assert!(bytes.changed().await.is_ok(), "{name} ended with this output:\n{text}");
             }
         };
         match tokio::time::timeout(deadline, found).await {
             Ok(found) => found,
-            Err(_) => panic!("{name} printed within {deadline:?} only:\n{}", self.text()),
+            Err(_) => panic!("{name} printed only this within {deadline:?}:\n{}", self.text()),
         }
     }
 }
 
-/// Returns a command of a program with its arguments.
+/// Returns a command that runs a program with these arguments.
 pub(crate) fn command<A: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = A>,

@@ -1,8 +1,8 @@
 //! The programs of this workspace, built once per test process.
 //!
-//! Cargo builds the binaries of a package only for that package's own tests, so the tests here ask
-//! for them. The build has the features that the whole workspace agrees on and therefore shares all
-//! dependencies with the test run that asked for it.
+//! Cargo builds the binaries of a package only for that package's own tests, so the harness starts
+//! a build itself. That build enables the features of the whole workspace, and therefore shares all
+//! dependencies with the test run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +18,8 @@ pub fn broker_bin() -> &'static Path {
     built(&PATH, "broker", "BROKER_BIN")
 }
 
-/// Returns the path of the `chat-demo` binary; `CHAT_DEMO_BIN` in the environment names another one.
+/// Returns the path of the `chat-demo` binary; `CHAT_DEMO_BIN` in the environment names another
+/// one.
 ///
 /// # Panics
 ///
@@ -43,11 +44,12 @@ pub fn workspace_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
 }
 
-/// A failure is remembered as well: the next test's build would say the same once more.
+/// A failed build is remembered as well: each further build would fail alike.
 fn built(path: &'static OnceLock<Option<PathBuf>>, bin: &str, variable: &str) -> &'static Path {
     let named = || std::env::var_os(variable).filter(|value| !value.is_empty());
     let path = path.get_or_init(|| named().map(PathBuf::from).or_else(|| build(bin)));
-    path.as_deref().unwrap_or_else(|| panic!("cargo cannot build {bin}, it said why on stderr"))
+    path.as_deref()
+        .unwrap_or_else(|| panic!("cargo cannot build {bin}; see its messages on stderr"))
 }
 
 fn build(bin: &str) -> Option<PathBuf> {

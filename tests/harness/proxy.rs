@@ -1,10 +1,10 @@
 //! A network that can fail: a relay on a port of its own in front of a server.
 //!
-//! A fault holds for all connections, those that are there and those to come, until it is lifted.
+//! A fault affects all connections, existing and new, until the test lifts it.
 //!
-//! Members of a cluster and Sentinels say themselves where a server is, so clients would go around a
-//! relay on another port. Such a relay has the server's port on an address of its own, [`FAR`], and
-//! all of Linux' loopback network needs no set-up.
+//! Cluster nodes and Sentinels announce the ports of servers, so clients would bypass a relay on
+//! another port. A relay in front of them therefore listens on the server's port of another
+//! address, [`FAR`]. On Linux every address of the loopback network can be used without set-up.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -27,47 +27,47 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
-/// What has happened so far.
+/// Counters of one relay.
 #[derive(Debug, Default)]
 struct Counts {
     made: AtomicUsize,
     swallowed: AtomicUsize,
 }
 
-/// What is wrong with the network.
+/// A fault of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Connections are closed, and new ones as soon as they are made.
+    /// Existing connections are closed, and new ones as soon as they are accepted.
     Closed,
-    /// Connections stay open and carry nothing, also after it is lifted.
+    /// Connections stay open and lose all bytes. They carry none after the fault is lifted, either.
     BlackHole,
-    /// What clients say arrives, and what the server says does not.
+    /// Bytes of clients arrive, bytes of the server do not.
     Half,
-    /// Everything is answered, and no message comes: a server that forgot a subscription.
+    /// Replies arrive, messages do not: as from a server that lost a subscription.
     Deaf,
-    /// Whoever asks for what was missed gets no answer.
+    /// Requests for a replay of missed messages get no reply.
     Forgetful,
-    /// Everything takes longer.
+    /// All bytes arrive later.
     Delay(Duration),
 }
 
-/// How the network is. A connection ends with a cut that it sees, however short that was.
+/// The state of the network. A cut is counted, so each connection ends even when the cut was short.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     fault: Fault,
     cuts: usize,
-    /// Where new connections lead.
+    /// The port to which new connections are relayed.
     server: u16,
 }
 
-/// Where relays listen that have the port of their server, which listens on 127.0.0.1 alone.
+/// The address of relays that have the same port as their server. The server listens on 127.0.0.1.
 pub const FAR: &str = "127.0.0.2";
 
-/// How a message says what it is, and one of a shard channel.
+/// The type of a message, and that of a message of a shard channel, as sent by the server.
 const MESSAGES: [&[u8]; 2] = [b"\r\nmessage\r\n", b"\r\nsmessage\r\n"];
-/// How one asks for what was missed.
+/// The subcommand that requests missed messages.
 const REPLAY: &[u8] = b"\r\nREPLAY\r\n";
 
 impl Proxy {
@@ -84,7 +84,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// When somebody listens there already.
+    /// When the port is in use.
     pub async fn before(port: u16) -> Self {
         Self::on(&format!("{FAR}:{port}"), port).await
     }
@@ -93,7 +93,7 @@ impl Proxy {
         let listener = TcpListener::bind(address).await;
         let listener =
             listener.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
-        let own_port = listener.local_addr().expect("it is bound").port();
+        let own_port = listener.local_addr().expect("the listener is bound").port();
         let network = watch::Sender::new(Network { fault: Fault::None, cuts: 0, server: port });
         let counts = Arc::<Counts>::default();
         let task = tokio::spawn(accept(listener, network.clone(), counts.clone()));
@@ -115,17 +115,17 @@ impl Proxy {
         self.network.send_modify(|network| network.cuts += 1);
     }
 
-    /// Leads new connections to another server, as an address does that moves with the master.
+    /// Relays new connections to another server, as an address that moves with the master.
     pub fn lead_to(&self, port: u16) {
         self.network.send_modify(|network| network.server = port);
     }
 
-    /// Returns how many connections were made so far.
+    /// Returns the number of connections accepted so far.
     pub fn made(&self) -> usize {
         self.counts.made.load(Ordering::Relaxed)
     }
 
-    /// Returns how many times so far it kept something to itself that it should have carried.
+    /// Returns how many times a chunk of bytes was dropped so far.
     pub fn swallowed(&self) -> usize {
         self.counts.swallowed.load(Ordering::Relaxed)
     }
@@ -143,14 +143,14 @@ async fn accept(listener: TcpListener, network: watch::Sender<Network>, counts: 
         let (network, counts) = (network.subscribe(), counts.clone());
         tokio::spawn(async move {
             let port = network.borrow().server;
-            // A server that is away is a connection that is closed at once.
+            // If the server is down, the connection is closed at once.
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
             relay(client, server, network, &counts).await;
         });
     }
 }
 
-/// Relays until one side closes, or the network says so.
+/// Relays until one side closes, or a fault closes the connection.
 async fn relay(
     client: TcpStream,
     server: TcpStream,
@@ -179,7 +179,7 @@ async fn carry(
     counts: &Counts,
 ) -> io::Result<()> {
     let mut chunk = vec![0; 64 * 1024];
-    // A stream has no holes: one that has lost something carries nothing more.
+    // A TCP stream has no holes: after the first lost byte it carries no more.
     let mut is_dead = false;
     loop {
         let count = from.read(&mut chunk).await?;

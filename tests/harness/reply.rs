@@ -1,15 +1,15 @@
-//! What a server answered: the value to compare with, and the bytes it came as.
+//! The reply of a server: its decoded value, and the bytes as received.
 //!
-//! RESP2 and RESP3 share one [`Value`], so that a test can claim the same of both. Text and numbers
-//! of tests turn into bulk strings and integers; [`simple`], [`error`], [`ok`] and [`null`] say the
-//! rest, and [`array!`](crate::array) puts them together.
+//! RESP2 and RESP3 share one [`Value`], so one assertion holds for both. A text of a test converts
+//! to a bulk string and a number to an integer. The functions [`simple`], [`error`], [`ok`] and
+//! [`null`] make the other values, and [`array!`](crate::array) combines them.
 
 use std::fmt;
 
 use bytes::Bytes;
 use redis_protocol::{resp2, resp3};
 
-/// One reply, or one message that was pushed.
+/// One reply, or one pushed message.
 #[derive(Clone)]
 pub struct Reply {
     value: Value,
@@ -33,7 +33,7 @@ pub enum Value {
     Null,
     /// `>3`
     Push(Vec<Value>),
-    /// `%2`, in the order of the wire as far as the decoder keeps it
+    /// `%2`, in the order that the decoder returns
     Map(Vec<(Value, Value)>),
     /// `~2`
     Set(Vec<Value>),
@@ -47,13 +47,13 @@ pub enum Value {
     Verbatim(Bytes),
 }
 
-/// Makes an array value of anything that turns into values: `array!["subscribe", "news", 1]`.
+/// Makes an array of items that convert to values: `array!["subscribe", "news", 1]`.
 #[macro_export]
 macro_rules! array {
     ($($item:expr),* $(,)?) => { $crate::Value::Array(vec![$($crate::Value::from($item)),*]) };
 }
 
-/// Makes a RESP3 push of anything that turns into values.
+/// Makes a RESP3 push of items that convert to values.
 #[macro_export]
 macro_rules! push {
     ($($item:expr),* $(,)?) => { $crate::Value::Push(vec![$($crate::Value::from($item)),*]) };
@@ -64,12 +64,12 @@ pub fn simple(text: &str) -> Value {
     Value::Simple(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-/// Returns the simple string that most commands answer.
+/// Returns the simple string `OK`.
 pub fn ok() -> Value {
     simple("OK")
 }
 
-/// Returns an error, its code first.
+/// Returns an error. The text starts with its code.
 pub fn error(text: &str) -> Value {
     Value::Error(text.into())
 }
@@ -89,12 +89,12 @@ impl Reply {
         &self.value
     }
 
-    /// Returns the value alone.
+    /// Returns the value without the bytes.
     pub fn into_value(self) -> Value {
         self.value
     }
 
-    /// Returns exactly the bytes that came.
+    /// Returns the bytes as received.
     pub fn raw(&self) -> &Bytes {
         &self.raw
     }
@@ -121,7 +121,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When it is none of these.
+    /// When it is another value.
     pub fn items(&self) -> &[Value] {
         self.value.items()
     }
@@ -165,7 +165,7 @@ impl Value {
     ///
     /// # Panics
     ///
-    /// When it is none of these.
+    /// When it is another value.
     pub fn items(&self) -> &[Value] {
         match self {
             Self::Array(items) | Self::Push(items) | Self::Set(items) => items,
@@ -261,7 +261,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// As short as possible: a failing comparison prints two of them.
+/// The shortest form: a failing comparison prints two values.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

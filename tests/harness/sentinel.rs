@@ -1,7 +1,7 @@
 //! A master, a replica, and a Sentinel that watches both.
 //!
-//! Where the network can fail, the servers say that they are behind relays. So the Sentinel and the
-//! replica reach them as clients do, and clients are sent there.
+//! With a faulty network, the servers announce the addresses of their relays. So the Sentinel and
+//! the replica connect through the relays, as clients do, and the Sentinel sends clients there.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::proxy::{FAR, Proxy};
 use crate::server::{Kind, Server};
 use crate::wait::{SLOW_DEADLINE, eventually_within};
 
-/// Two servers of which one is the master, as long as it lives.
+/// A master and its replica with the Sentinel that watches them.
 #[derive(Debug)]
 pub struct Sentinel {
     servers: Vec<Server>,
@@ -26,30 +26,30 @@ pub struct Sentinel {
 }
 
 const MASTER: &str = "chat";
-/// Soon, since most want another master.
+/// Short, since most tests wait for a failover.
 const DOWN_AFTER: Duration = Duration::from_millis(500);
 
 impl Sentinel {
-    /// Starts two of the machine's `redis-server` and a Sentinel.
+    /// Starts two servers of the installed `redis-server` and a Sentinel.
     ///
     /// # Panics
     ///
-    /// When they do not know each other within the deadline.
+    /// When the Sentinel has not found the replica within the deadline.
     pub async fn start() -> Self {
         Self::watching("127.0.0.1", DOWN_AFTER).await
     }
 
-    /// The same with a network that can fail before both servers. The Sentinel takes a master for
-    /// dead that it has not reached for so long.
+    /// Starts the same with a relay in front of both servers. The Sentinel starts a failover when
+    /// it has not reached the master for `down_after`.
     ///
     /// # Panics
     ///
-    /// When they do not know each other within the deadline, or a relay has no place.
+    /// When the Sentinel has not found the replica within the deadline, or a relay cannot listen.
     pub async fn behind_network(down_after: Duration) -> Self {
         Self::watching(FAR, down_after).await
     }
 
-    /// Starts servers that are said to be on this address.
+    /// Starts servers that announce this address.
     async fn watching(address: &str, down_after: Duration) -> Self {
         let is_far = address == FAR;
         let near = ["--bind", "127.0.0.1", "--replica-announce-ip", address];
@@ -79,11 +79,11 @@ impl Sentinel {
         let process = Process::start(&mut command);
         let servers = vec![master, replica];
         let sentinel = Self { servers, network, port, _process: process, _dir: dir };
-        eventually_within(SLOW_DEADLINE, async || sentinel.knows_the_replica().await).await;
+        eventually_within(SLOW_DEADLINE, async || sentinel.has_replica().await).await;
         sentinel
     }
 
-    /// Returns the URL of a backplane on it.
+    /// Returns the URL with which a backplane connects by this Sentinel.
     pub fn url(&self) -> String {
         format!("redis-sentinel://127.0.0.1:{}/{MASTER}", self.port)
     }
@@ -97,30 +97,30 @@ impl Sentinel {
         Client::connect(self.port).await
     }
 
-    /// Returns the port of the master, as the Sentinel knows it.
+    /// Returns the port of the master, as the Sentinel reports it.
     pub async fn master(&self) -> u16 {
         let mut client = Client::connect(self.port).await;
         let reply = client.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).await;
         reply.items()[1].text().parse().expect("a port")
     }
 
-    /// Returns the master, as the Sentinel knows it.
+    /// Returns the master, as the Sentinel reports it.
     ///
     /// # Panics
     ///
-    /// When it is none of the two.
+    /// When it is neither of the two servers.
     pub async fn master_server(&self) -> &Server {
         let port = self.master().await;
         let master = self.servers.iter().find(|server| server.port() == port);
         master.expect("the master is one of ours")
     }
 
-    /// Returns the URL of a backplane that is told of another Sentinel first.
+    /// Returns the same URL with the port of another Sentinel before ours.
     pub fn url_after(&self, port: u16) -> String {
         format!("redis-sentinel://127.0.0.1:{port},127.0.0.1:{}/{MASTER}", self.port)
     }
 
-    /// Kills the master, and returns when the other one is.
+    /// Kills the master, and returns when the other server is the master.
     ///
     /// # Panics
     ///
@@ -132,18 +132,18 @@ impl Sentinel {
         self.has_left(port).await;
     }
 
-    /// Kills the master and starts it again, and returns when it answers.
+    /// Kills the master and starts it again, and returns when it replies.
     ///
     /// # Panics
     ///
-    /// When it does not within the deadline.
+    /// When it does not reply within the deadline.
     pub async fn restart_master(&mut self) {
         let port = self.master().await;
         let master = self.servers.iter_mut().find(|server| server.port() == port);
         master.expect("the master is one of ours").restart().await;
     }
 
-    /// Returns when the server that is not on this port is the master.
+    /// Waits until the server that is not on this port is the master.
     ///
     /// # Panics
     ///
@@ -151,7 +151,7 @@ impl Sentinel {
     pub async fn has_left(&self, port: u16) {
         let other = self.servers.iter().find(|server| server.port() != port).expect("two servers");
         eventually_within(SLOW_DEADLINE, async || {
-            // A server that changes its role closes all connections.
+            // A server closes all connections when its role changes.
             let mut client = other.client().await;
             client.send(&["ROLE"]).await;
             let Some(role) = client.next_reply().await else { return false };
@@ -160,22 +160,22 @@ impl Sentinel {
         .await;
     }
 
-    /// Returns the network before each server.
+    /// Returns the relays, one for each server.
     pub fn network(&self) -> &[Proxy] {
         &self.network
     }
 
-    /// Returns the network before the server on this port.
+    /// Returns the relay in front of the server on this port.
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// When there is no such relay.
     pub fn network_before(&self, port: u16) -> &Proxy {
         let network = self.network.iter().find(|network| network.port() == port);
-        network.expect("it is behind a network")
+        network.expect("the server has a relay")
     }
 
-    async fn knows_the_replica(&self) -> bool {
+    async fn has_replica(&self) -> bool {
         if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             return false;
         }

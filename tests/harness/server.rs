@@ -1,8 +1,8 @@
 //! A Redis-compatible server process under test.
 //!
-//! Ours and Debian's `redis-server` are started, asked and stopped alike, so that every claim about
-//! what a client sees can be put to both. Each has a port and a directory of its own, is ready when
-//! its constructor returns, and ends with its owner.
+//! Our broker and Debian's `redis-server` have one interface, so each test of a client's view can
+//! run against both. A server has its own port and directory. It is ready when its constructor
+//! returns, and dropping it kills it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Server {
     process: Process,
 }
 
-/// Whose server it is.
+/// The program that runs as a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The `broker` of this workspace.
@@ -41,25 +41,25 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// When it does not answer within the deadline.
+    /// When it does not reply within the deadline.
     pub async fn ours(arguments: &[&str]) -> Self {
         Self::start(Kind::Ours, arguments).await
     }
 
-    /// Starts the machine's `redis-server` with these arguments, a free port, and no persistence.
+    /// Starts the installed `redis-server` with these arguments, a free port, and no persistence.
     ///
     /// # Panics
     ///
-    /// When it does not answer within the deadline.
+    /// When it does not reply within the deadline.
     pub async fn redis(arguments: &[&str]) -> Self {
         Self::start(Kind::Redis, arguments).await
     }
 
-    /// Starts one or the other. Arguments may start with a file and may name another `--port`.
+    /// Starts either program. Arguments may start with a file and may set another `--port`.
     ///
     /// # Panics
     ///
-    /// When it does not answer within the deadline.
+    /// When it does not reply within the deadline.
     pub async fn start(kind: Kind, arguments: &[&str]) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let port = option(&arguments, "--port").map_or_else(free_port, |port| {
@@ -79,7 +79,7 @@ impl Server {
         server
     }
 
-    /// Returns whose server it is.
+    /// Returns the program that runs.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -94,7 +94,7 @@ impl Server {
         self.process.pid()
     }
 
-    /// Returns its working directory, which is empty at first and goes away with it.
+    /// Returns its working directory, which is empty at first and is removed with the server.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -112,12 +112,12 @@ impl Server {
         format!("redis://:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// Returns what it printed on standard output so far.
+    /// Returns its standard output so far.
     pub fn stdout(&self) -> String {
         self.process.stdout()
     }
 
-    /// Returns what it printed on standard error so far.
+    /// Returns its standard error so far.
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }
@@ -127,11 +127,11 @@ impl Server {
         &mut self.process
     }
 
-    /// Connects a client, which is authenticated when the server has a password.
+    /// Connects a client, and authenticates it when the server has a password.
     ///
     /// # Panics
     ///
-    /// When it cannot connect or the password is refused.
+    /// When the connection fails or the password is refused.
     pub async fn client(&self) -> Client {
         let mut client = self.stranger().await;
         if let Some(password) = self.password() {
@@ -141,16 +141,16 @@ impl Server {
         client
     }
 
-    /// Connects a client that has said nothing yet.
+    /// Connects a client that has sent no request yet.
     ///
     /// # Panics
     ///
-    /// When it cannot connect.
+    /// When the connection fails.
     pub async fn stranger(&self) -> Client {
         Client::connect(self.port).await
     }
 
-    /// Asks it to end with SIGTERM, and returns its exit code.
+    /// Sends SIGTERM, waits for the end, and returns the exit code.
     ///
     /// # Panics
     ///
@@ -161,7 +161,7 @@ impl Server {
         status.code().unwrap_or_else(|| panic!("{status}\n{}", self.process.transcript()))
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills it at once, as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -170,14 +170,14 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// When it does not answer within the deadline.
+    /// When it does not reply within the deadline.
     pub async fn restart(&mut self) {
         self.kill();
         self.process = spawn(self.kind, &self.arguments, self.dir.path());
         self.ready().await;
     }
 
-    /// Waits until it answers `PING`, with whatever reply.
+    /// Waits until it replies to `PING`, even with an error.
     async fn ready(&mut self) {
         let (port, process) = (self.port, &mut self.process);
         eventually_within(SLOW_DEADLINE, || {
@@ -208,7 +208,7 @@ async fn answers(port: u16) -> bool {
         && matches!(first, [b'+' | b'-'])
 }
 
-/// The value after the last mention of a flag.
+/// Returns the value after the last occurrence of a flag.
 fn option<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
     let index = arguments.iter().rposition(|argument| argument == flag)?;
     arguments.get(index + 1).map(String::as_str)

@@ -1,29 +1,29 @@
-//! Waiting for the thing itself, within a deadline.
+//! Waiting for a future or a condition, within a deadline.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a test waits for what normally takes milliseconds, on a machine that may be busy.
+/// The deadline for an event that normally takes milliseconds, on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a test waits for browsers, Node.js and other programs that are slow to start, and for what
-/// many programs do together.
+/// The deadline for browsers, Node.js and other programs that start slowly, and for the joint work
+/// of many programs.
 pub const SLOW_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Returns what the future gives.
+/// Returns the output of the future.
 ///
 /// # Panics
 ///
-/// When it gives nothing within the deadline.
+/// When the future is not ready within the deadline.
 #[track_caller]
 pub fn within<F: Future>(deadline: Duration, future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
         match timeout(deadline, future).await {
             Ok(output) => output,
-            Err(_) => panic!("nothing happened within {deadline:?}, waited for at {caller}"),
+            Err(_) => panic!("the future at {caller} was not ready within {deadline:?}"),
         }
     }
 }
@@ -32,7 +32,7 @@ pub fn within<F: Future>(deadline: Duration, future: F) -> impl Future<Output = 
 ///
 /// # Panics
 ///
-/// When it still does not hold then.
+/// When it does not hold by then.
 #[track_caller]
 pub fn eventually(condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     eventually_within(DEADLINE, condition)
@@ -42,7 +42,7 @@ pub fn eventually(condition: impl AsyncFnMut() -> bool) -> impl Future<Output = 
 ///
 /// # Panics
 ///
-/// When it still does not hold then.
+/// When it does not hold by then.
 #[track_caller]
 pub fn eventually_within(
     deadline: Duration,
@@ -61,5 +61,5 @@ pub fn eventually_within(
     }
 }
 
-/// How often a condition that cannot wake us is looked at again.
+/// The interval at which a condition is checked again.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

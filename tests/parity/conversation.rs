@@ -1,63 +1,64 @@
-//! What is said to a server, as it stands in the text files: see `conversations/README.md`.
+//! Conversations with a server, read from text files. `conversations/README.md` describes the
+//! format.
 //!
-//! A text is expanded to its conversations (one for every value of its `for` lines and every protocol
-//! version) before any of them runs; each has a name of its own.
+//! Before any conversation runs, a text is expanded: to one conversation for every value of its
+//! `for` lines and every protocol version. Each has a unique name.
 
 use crate::mask::Mask;
 use crate::words;
 
-/// A conversation, ready to be led with any server.
+/// A conversation that can be held with any server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conversation {
     pub(crate) name: String,
-    /// What the server is started with.
+    /// The arguments of the server.
     pub(crate) flags: Vec<String>,
-    /// It changes the server and needs one of its own.
+    /// It changes the server, so it gets a server of its own.
     pub(crate) fresh: bool,
-    /// Every client says `HELLO 3` first.
+    /// Every client sends `HELLO 3` first.
     pub(crate) resp3: bool,
-    /// The ids of its clients are asked for when they connect.
+    /// Each client sends `CLIENT ID` when it connects, since a step contains an id.
     pub(crate) with_ids: bool,
     pub(crate) masks: Vec<Mask>,
     pub(crate) steps: Vec<Step>,
-    /// What undoes its changes, asked by a client of its own when all others have left.
+    /// Requests that undo its changes. A separate client sends them after all others have left.
     pub(crate) after: Vec<Vec<Vec<u8>>>,
 }
 
-/// One thing that one client does.
+/// One action of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The line, for the reader of a report.
+    /// The line of the file, shown in reports.
     pub(crate) text: String,
     pub(crate) client: char,
     pub(crate) action: Action,
-    /// How many replies and pushes are read, when the line says so.
+    /// The number of replies and pushes to read, if the line sets it.
     pub(crate) count: Option<usize>,
     pub(crate) masks: Vec<Mask>,
 }
 
-/// What a client does in a step.
+/// The action of a client in a step.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// `A: PING`, as an array of bulk strings.
     Request(Vec<Vec<u8>>),
     /// `A inline: PING`, the text and an end of line.
     Inline(String),
-    /// `A raw: "*1\r\n"`, the words without anything between them.
+    /// `A raw: "*1\r\n"`, the words without separators.
     Raw(Vec<Vec<u8>>),
-    /// `A<`, something that was pushed.
+    /// `A<`, reads a push.
     Read,
-    /// `A settles`, all that comes up to the answer to a PING.
+    /// `A settles`, reads all replies up to the reply to a PING.
     Settle,
-    /// `A closed`, all that comes up to the close by the server.
+    /// `A closed`, reads all replies until the server closes.
     Closed,
-    /// `A connects`, without saying anything.
+    /// `A connects`, without sending a request.
     Connect,
-    /// `A leaves`, and the server closes then.
+    /// `A leaves`, shuts its write half down and reads until the server closes.
     Leave,
 }
 
-/// A text with lines `key: value`, its values not yet chosen.
+/// The lines of a conversation before its `for` values are filled in.
 #[derive(Clone, Debug, Default)]
 struct Draft {
     name: String,
@@ -74,7 +75,7 @@ struct Draft {
 ///
 /// # Errors
 ///
-/// When a line is none, with its number.
+/// When a line is neither a setting nor a step. The error contains its number.
 pub(crate) fn read(text: &str) -> Result<Vec<Conversation>, String> {
     let mut defaults = Draft { protocols: "2".into(), ..Draft::default() };
     let mut drafts: Vec<Draft> = Vec::new();
@@ -88,7 +89,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Conversation>, String> {
             continue;
         }
         let draft = drafts.last_mut().unwrap_or(&mut defaults);
-        draft.add(line).map_err(|what| format!("line {}: {what}", number + 1))?;
+        draft.add(line).map_err(|error| format!("line {}: {error}", number + 1))?;
     }
     drafts.iter().map(Draft::conversations).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
 }
@@ -134,7 +135,8 @@ impl Draft {
         Ok(conversations)
     }
 
-    /// Fills one choice in, or adds it to the name when the name does not mention it.
+    /// Fills in one choice. If the name does not contain its braces, the value is appended to the
+    /// name.
     fn with(&self, name: &str, value: &str) -> Self {
         let braces = format!("{{{name}}}");
         let fill = |text: &String| text.replace(&braces, value);
@@ -151,7 +153,7 @@ impl Draft {
     }
 
     fn conversation(&self, resp3: bool) -> Result<Conversation, String> {
-        let wrong = |what: String| format!("{}: {what}", self.name);
+        let wrong = |error: String| format!("{}: {error}", self.name);
         let flags = words::split(&self.flags).map_err(wrong)?;
         let after = self.after.iter().map(|line| words::split(line)).collect::<Result<_, _>>();
         let steps = self.steps.iter().map(|line| Step::read(line)).collect::<Result<Vec<_>, _>>();
@@ -169,7 +171,7 @@ impl Draft {
 }
 
 impl Step {
-    /// Returns the steps of a request with replies that nobody counted: all up to those to a PING.
+    /// Returns the steps of a request with an unknown number of replies: a PING marks the last.
     pub(crate) fn settled(client: char, words: Vec<Vec<u8>>, masks: Vec<Mask>) -> [Self; 2] {
         let shown: Vec<String> =
             words.iter().map(|word| format!("\"{}\"", word.escape_ascii())).collect();
@@ -185,7 +187,7 @@ impl Step {
         Self { text, client, action: Action::Settle, count: None, masks: Vec::new() }
     }
 
-    /// `WHO[(count)][[masks]]`, then what it does.
+    /// `CLIENT[(count)][[masks]]`, then the action.
     fn read(line: &str) -> Result<Self, String> {
         let (client, mut rest) = line.split_at(1);
         let mut part = |open, close| match rest.strip_prefix(open) {
@@ -239,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expands_to_one_conversation_per_choice_and_protocol() {
+    fn a_text_expands_to_one_conversation_per_choice_and_protocol() {
         let text =
             "resp: 2 3\n== {verb} without names\nfor verb: SUBSCRIBE | PSUBSCRIBE\nA: {verb}\n";
         let names: Vec<String> = read(text).unwrap().into_iter().map(|c| c.name).collect();
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_line_is_wrong() {
+    fn an_error_names_the_wrong_line_or_mask() {
         assert!(read("== a\nnonsense\n").unwrap_err().starts_with("line 2"));
         assert!(read("== a\nA[nosuch]: PING\n").unwrap_err().contains("nosuch"));
     }

@@ -1,16 +1,16 @@
-//! The deliberate differences, one row each, and which of them still show.
+//! The deliberate differences, one row each, and the rows that are still needed.
 //!
-//! A row names the conversations and steps it is about, with `*` for any text. It says either what
-//! our replies hold beyond Redis' (`drop`, `drop-pair`), and then the rest is compared as always, or
-//! what each server says instead (`ours`, `redis`, again with `*`). A row that nothing needs any more
-//! is wrong and must go.
+//! A row names conversations and steps, with `*` for any text. It either lists additions of our
+//! replies (`drop`, `drop-pair`), which are removed before the comparison, or gives both replies
+//! (`ours`, `redis`, again with `*`). A row that no conversation needs fails the test, so it must
+//! be deleted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::frame::Frame;
 use crate::transcript::Shown;
 
-/// A way in which our broker deliberately differs.
+/// A deliberate difference between our broker and Redis.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -18,15 +18,15 @@ pub(crate) struct Row {
     step: String,
     ours: Option<String>,
     redis: Option<String>,
-    /// Text that our lines and bulk strings hold beyond Redis'.
+    /// Texts that only our lines and bulk strings contain.
     drop: Vec<String>,
-    /// Names of pairs that our maps hold beyond Redis'.
+    /// Names of pairs that only our maps contain.
     drop_pair: Vec<String>,
     reason: String,
     shows: AtomicBool,
 }
 
-/// One step that did not come out the same.
+/// One step with different replies.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference<'a> {
     pub(crate) conversation: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct Difference<'a> {
 ///
 /// # Errors
 ///
-/// When a line is none of these, or a row lacks one.
+/// When a line has another form, or a row lacks a line.
 pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
     let mut rows: Vec<Row> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -73,7 +73,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
     }
 }
 
-/// Returns what no row names of this difference, and remembers the rows that were needed.
+/// Returns the part of this difference that no row covers, and marks the rows that were needed.
 pub(crate) fn unnamed<'a>(rows: &[Row], at: Difference<'a>) -> Option<Difference<'a>> {
     let about =
         |row: &&Row| matches(&row.conversation, at.conversation) && matches(&row.step, at.step);
@@ -88,7 +88,7 @@ pub(crate) fn unnamed<'a>(rows: &[Row], at: Difference<'a>) -> Option<Difference
     }
     if ours != at.redis {
         let (ours_text, redis_text) = (ours.to_string(), at.redis.to_string());
-        match rows.iter().filter(about).find(|row| row.says(&ours_text, &redis_text)) {
+        match rows.iter().filter(about).find(|row| row.covers(&ours_text, &redis_text)) {
             Some(row) => needed.push(row),
             None => return Some(Difference { ours, ..at }),
         }
@@ -104,17 +104,17 @@ pub(crate) fn idle(rows: &[Row]) -> Vec<&Row> {
 
 impl Row {
     fn is_complete(&self) -> bool {
-        let says = self.ours.is_some() && self.redis.is_some();
+        let replaces = self.ours.is_some() && self.redis.is_some();
         let drops = !self.drop.is_empty() || !self.drop_pair.is_empty();
         let is_about = !self.conversation.is_empty() && !self.step.is_empty();
-        is_about && !self.reason.is_empty() && (says || drops)
+        is_about && !self.reason.is_empty() && (replaces || drops)
     }
 
-    fn says(&self, ours: &str, redis: &str) -> bool {
-        let says = |pattern: &Option<String>, text| {
+    fn covers(&self, ours: &str, redis: &str) -> bool {
+        let fits = |pattern: &Option<String>, text| {
             pattern.as_deref().is_some_and(|pattern| matches(pattern, text))
         };
-        says(&self.ours, ours) && says(&self.redis, redis)
+        fits(&self.ours, ours) && fits(&self.redis, redis)
     }
 
     fn drop_from(&self, frame: &mut Frame) {
@@ -132,16 +132,16 @@ impl Row {
                 items.iter_mut().for_each(|item| self.drop_from(item));
             }
             Frame::Line(_, text) | Frame::Bulk(_, text) => {
-                if let Ok(known) = std::str::from_utf8(text) {
-                    let dropped = |known: String, part: &String| known.replace(part, "");
-                    *text = self.drop.iter().fold(known.to_owned(), dropped).into_bytes();
+                if let Ok(whole) = std::str::from_utf8(text) {
+                    let dropped = |whole: String, part: &String| whole.replace(part, "");
+                    *text = self.drop.iter().fold(whole.to_owned(), dropped).into_bytes();
                 }
             }
         }
     }
 }
 
-/// `*` stands for any text, everything else for itself.
+/// `*` matches any text, all other characters match themselves.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn stars_stand_for_any_text() {
+    fn a_star_matches_any_text() {
         assert!(matches("a*c*", "abcd") && matches("*", "") && matches("a", "a"));
         assert!(!matches("a*c", "abcd") && !matches("a", "ab") && !matches("a*a", "a"));
     }
 
     #[test]
-    fn a_row_shows_once_it_was_needed() {
+    fn a_row_is_idle_until_a_difference_needs_it() {
         let text = "== x\nconversation: c*\nstep: *\nours: :1*\nredis: :2*\nreason: r\n";
         let rows = read(text).unwrap();
         let (ours, redis) = (shown(b":1\r\n"), shown(b":2\r\n"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_leaves_the_rest_to_be_compared() {
+    fn a_reply_without_its_dropped_parts_is_still_compared() {
         let text = "== x\nconversation: *\nstep: *\ndrop-pair: a\ndrop: \\sz\nreason: r\n";
         let rows = read(text).unwrap();
         let check = |ours: &[u8], redis: &[u8], named| {

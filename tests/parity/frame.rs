@@ -1,26 +1,26 @@
-//! One reply or push as it stood on the wire, taken apart just enough to mask what is volatile.
+//! One reply or push, decoded just enough to mask its volatile values.
 //!
-//! A frame that is rendered gives the bytes it was read from, so that comparing rendered frames is
-//! comparing bytes; masks change the leaves and the lengths follow. It knows no protocol version:
-//! the type byte is kept, and a type that does not exist makes the bytes no frame at all.
+//! Rendering a frame returns the bytes it was parsed from, so comparing rendered frames compares
+//! bytes. Masks change the leaves, and rendering computes the lengths again. A frame keeps its type
+//! byte and has no protocol version. Bytes with an unknown type do not parse.
 
 /// A reply, a push, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// `+ - : _ # , (` and what follows up to the end of the line.
+    /// `+ - : _ # , (` and the rest of the line.
     Line(u8, Vec<u8>),
-    /// `$ = !` and the bytes that were announced.
+    /// `$ = !` and as many bytes as announced.
     Bulk(u8, Vec<u8>),
-    /// `* ~ > % |` and what they hold; keys and values of a map take turns.
+    /// `* ~ > % |` and the items; keys and values of a map alternate.
     Items(u8, Vec<Frame>),
 }
 
 impl Frame {
-    /// Takes one frame off the front of these bytes; nothing when it is not complete yet.
+    /// Parses the first frame of these bytes and returns it with its length, if it is complete.
     ///
     /// # Errors
     ///
-    /// When the bytes are no RESP, or not in the one form that renders alike.
+    /// When the bytes are not RESP, or rendering would not return the same bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, String> {
         let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
         let (kind, text, body) = match bytes[..end].split_first() {
@@ -45,7 +45,7 @@ impl Frame {
         bytes
     }
 
-    /// Returns true if more confirmations will not follow: an error, or a command that was queued.
+    /// Returns true if no further confirmation follows: for an error, and for a queued command.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Line(kind, text) => *kind == b'-' || text == b"QUEUED",
@@ -53,7 +53,7 @@ impl Frame {
         }
     }
 
-    /// Calls the function with every line and bulk, outermost first.
+    /// Calls the function with every line and bulk, in the order of the wire.
     pub(crate) fn each_leaf(&mut self, change: &mut impl FnMut(u8, &mut Vec<u8>)) {
         match self {
             Self::Line(kind, text) | Self::Bulk(kind, text) => change(*kind, text),
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn renders_the_bytes_it_was_read_from() {
+    fn a_frame_renders_the_bytes_it_was_parsed_from() {
         for text in
             ["+OK\r\n", "$-1\r\n", "_\r\n", "*0\r\n", "%1\r\n$1\r\na\r\n:1\r\n", ">1\r\n#t\r\n"]
         {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_all_of_it_and_refuses_what_is_none() {
+    fn an_incomplete_frame_is_no_error_but_invalid_bytes_are() {
         assert_eq!(Frame::parse(b"*1\r\n$3\r\nab"), Ok(None));
         assert!(Frame::parse(b"$03\r\nabc\r\n").is_err());
         assert!(Frame::parse(b"hello\r\n").is_err());

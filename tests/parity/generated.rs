@@ -1,9 +1,9 @@
-//! Random conversations: argument counts, odd arguments and the state of subscriptions; and, in
-//! [`keys`], of keys.
+//! Random conversations: argument counts, odd arguments and subscriptions. Those of [`keys`] are
+//! about keys.
 //!
-//! Each is a sequence of commands by up to three clients, in RESP2 or RESP3. How many replies a
-//! command causes follows from the first of them, and what is pushed to the others is read when the
-//! clients leave; so a transcript holds every byte that a server sent.
+//! Each is a sequence of commands by up to three clients, in RESP2 or RESP3. After each command,
+//! every client sends a PING and reads all replies up to the reply to it. The rest is read when the
+//! clients leave. So a transcript contains every byte that a server sent.
 
 mod keys;
 
@@ -19,12 +19,12 @@ use crate::mask::Mask;
 use crate::pair::Pair;
 
 #[test]
-fn random_conversations_come_out_the_same() {
+fn random_conversations_have_the_same_replies() {
     check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
-fn random_conversations_come_out_the_same_twice_over_redis() {
+fn random_conversations_have_the_same_replies_from_two_redis_servers() {
     check(Kind::Redis, CASES, &conversation());
 }
 
@@ -41,11 +41,11 @@ fn check(ours: Kind, cases: u32, conversations: &impl Strategy<Value = Conversat
         for (index, step) in conversation.steps.iter().enumerate() {
             let (ours, redis) = (ours.step(index), redis.step(index));
             if ours != redis {
-                let what = format!("{}\n  ours:  {ours}\n  redis: {redis}", step.text);
-                return Err(TestCaseError::fail(what));
+                let text = format!("{}\n  ours:  {ours}\n  redis: {redis}", step.text);
+                return Err(TestCaseError::fail(text));
             }
         }
-        prop_assert_eq!(ours.rest, redis.rest, "what came unasked");
+        prop_assert_eq!(ours.rest, redis.rest, "bytes behind the last step");
         Ok(())
     });
     if let Err(TestError::Fail(reason, conversation)) = result {
@@ -62,7 +62,8 @@ fn conversation() -> impl Strategy<Value = Conversation> {
     })
 }
 
-/// After each request every client reads what it got, the one that asked first.
+/// After each request every client reads its replies and pushes; the sender of the request is
+/// first.
 fn steps(client: char, words: Vec<Vec<u8>>) -> Vec<Step> {
     let masks = volatile(&words);
     let others = CLIENTS.iter().filter(|other| **other != client);
@@ -70,7 +71,7 @@ fn steps(client: char, words: Vec<Vec<u8>>) -> Vec<Step> {
     Step::settled(client, words, masks).into_iter().chain(others).collect()
 }
 
-/// Redis keeps names in hash tables, each process in an order of its own.
+/// Redis keeps names in hash tables, so their order differs from process to process.
 fn volatile(words: &[Vec<u8>]) -> Vec<Mask> {
     let is = |index: usize, word: &str| {
         words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
@@ -105,7 +106,7 @@ fn words((verb, arguments): (&str, Vec<Vec<u8>>)) -> Vec<Vec<u8>> {
     verb.chain(arguments).collect()
 }
 
-/// Few names, so that they meet.
+/// Few names, so that requests often use the same one.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     select(NAMES).prop_map(<[u8]>::to_vec)
 }

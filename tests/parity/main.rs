@@ -1,12 +1,14 @@
-//! Parity with Redis: the same conversations with Debian's `redis-server` and with our broker, in one
-//! run, compared byte for byte: `cargo test -p e2e --features external --test parity`.
+//! Parity with Redis. Each run holds the same conversations with Debian's `redis-server` and with
+//! our broker, and compares the replies byte for byte.
 //!
-//! The conversations stand in `conversations/*.txt`, what they may not agree on in `differences.txt`.
-//! No expected reply is written down anywhere: Redis is asked each time. [`generated`] leads random
-//! conversations beside the written ones.
+//! Run it with `cargo test -p e2e --features external --test parity`.
 //!
-//! Two variables of the environment help whoever works on a failure: `PARITY_ONLY` leads only the
-//! conversations whose names hold that text, `PARITY_REPORT` names a file for the report.
+//! The conversations are in `conversations/*.txt`, the deliberate differences in `differences.txt`.
+//! No expected reply is stored: each run gets them from Redis. [`generated`] adds random
+//! conversations.
+//!
+//! Two environment variables help to analyze a failure. `PARITY_ONLY` selects the conversations
+//! with this text in their names. `PARITY_REPORT` names a file for the report.
 
 mod conversation;
 mod difference;
@@ -32,37 +34,41 @@ use pair::Pair;
 use transcript::Transcript;
 
 #[tokio::test]
-async fn our_broker_answers_as_redis_does() {
+async fn our_broker_replies_as_redis_does() {
     let rows = difference::read(&text_of(&directory().join("differences.txt")));
-    let rows = rows.unwrap_or_else(|what| panic!("{what}"));
+    let rows = rows.unwrap_or_else(|error| panic!("{error}"));
     let results = lead_all(Kind::Ours, conversations()).await;
     let report = Report::of(&results, &rows);
-    println!("parity: {} conversations equal, {} differ as named", report.equal, report.named);
+    println!("parity: {} conversations equal, {} differ as listed", report.equal, report.named);
     report.finish(&rows);
 }
 
-/// What is not the same twice over Redis cannot be asked of ours.
+/// A conversation must have the same replies from two Redis servers, or it cannot test ours.
 #[tokio::test]
-async fn redis_answers_as_redis_does() {
+async fn redis_replies_alike_to_each_conversation_twice() {
     let results = lead_all(Kind::Redis, conversations()).await;
     let stalled = results.iter().filter(|led| led.redis.is_stalled());
     let stalled: Vec<&str> = stalled.map(|led| led.conversation.name.as_str()).collect();
     let report = Report::of(&results, &[]);
     println!("parity: {} conversations equal", report.equal);
-    assert!(stalled.is_empty(), "Redis says less than is read in {stalled:#?}\n{}", report.text);
+    assert!(
+        stalled.is_empty(),
+        "Redis sends fewer replies than the steps read in {stalled:#?}\n{}",
+        report.text
+    );
     report.finish(&[]);
 }
 
 #[test]
-fn conversations_are_many_and_each_has_a_name_of_its_own() {
+fn conversations_are_many_and_each_has_a_unique_name() {
     let all = conversations();
     let mut names = BTreeSet::new();
     let twice: Vec<_> = all.iter().filter(|c| !names.insert(&c.name)).map(|c| &c.name).collect();
-    assert!(twice.is_empty(), "names that stand twice: {twice:#?}");
+    assert!(twice.is_empty(), "names used twice: {twice:#?}");
     assert!(only().is_some() || all.len() >= 600, "only {} conversations", all.len());
 }
 
-/// What both sides answered in one conversation.
+/// One conversation with the replies of both servers.
 #[derive(Clone, Debug)]
 struct Led {
     conversation: Conversation,
@@ -70,7 +76,7 @@ struct Led {
     redis: Transcript,
 }
 
-/// What came of all conversations.
+/// The comparison of all conversations.
 #[derive(Debug, Default)]
 struct Report {
     equal: usize,
@@ -110,7 +116,7 @@ impl Report {
         }
     }
 
-    /// Fails with all that differs at once.
+    /// Fails once, with all differences.
     fn finish(self, rows: &[Row]) {
         if let Some(path) = std::env::var_os("PARITY_REPORT") {
             std::fs::write(path, &self.text).expect("the report can be written");
@@ -142,8 +148,8 @@ impl Led {
     }
 }
 
-/// Leads all of them: those that leave no trace one after the other with the same pair of servers for
-/// each set of flags, the others with a pair of their own.
+/// Holds all conversations. Those that leave no trace share a pair of servers for each set of
+/// flags, one after the other. The others get a pair of their own.
 async fn lead_all(ours: Kind, conversations: Vec<Conversation>) -> Vec<Led> {
     let mut groups: BTreeMap<(Vec<String>, Option<usize>, usize), Vec<_>> = BTreeMap::new();
     for (index, conversation) in conversations.into_iter().enumerate() {
@@ -167,7 +173,7 @@ async fn lead_all(ours: Kind, conversations: Vec<Conversation>) -> Vec<Led> {
     results
 }
 
-/// All written conversations, in the order of the files.
+/// Returns all written conversations, in the order of the files.
 fn conversations() -> Vec<Conversation> {
     let directory = directory().join("conversations");
     let entries = std::fs::read_dir(&directory).expect("the directory of conversations exists");
@@ -178,7 +184,7 @@ fn conversations() -> Vec<Conversation> {
     paths.sort();
     let read = |path: &PathBuf| {
         conversation::read(&text_of(path))
-            .unwrap_or_else(|what| panic!("{}: {what}", path.display()))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
     let all = paths.iter().flat_map(read);
     all.filter(|one| only().is_none_or(|only| one.name.contains(&only))).collect()
@@ -196,7 +202,8 @@ fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns how long both are the same, a first length aside, which says nothing about the place.
+/// Returns the length of the common start. A length before a bulk string's text is skipped, since
+/// it does not show the place of the difference.
 fn common(ours: &str, redis: &str) -> usize {
     let body = |text: &str| match text.find(r"\r\n") {
         Some(end) if text.starts_with(['$', '=']) => end,
@@ -207,17 +214,18 @@ fn common(ours: &str, redis: &str) -> usize {
     bodies + pairs.take_while(|(one, other)| one == other).count()
 }
 
-/// Returns what stands around the first difference; a megabyte would not say more.
+/// Returns the text around the first difference, since a reply may have a megabyte.
 fn cut(text: &str, common: usize) -> String {
     let from = common.saturating_sub(SHOWN_BEFORE);
     let shown = text.get(from..text.len().min(common + SHOWN_AFTER)).unwrap_or(text);
     if from == 0 { shown.into() } else { format!("... {shown}") }
 }
 
-/// How many pairs of servers run at the same time.
+/// The maximum number of pairs of servers that run at the same time.
 const PAIRS_MAX: usize = 8;
-/// After how many conversations those that follow get another pair, beside the first.
+/// The maximum number of conversations that share a pair of servers.
 const PAIR_CONVERSATIONS_MAX: usize = 100;
-/// How much of a reply a report shows around the first difference.
+/// The bytes of a reply that a report shows before the first difference.
 const SHOWN_BEFORE: usize = 200;
+/// The bytes that it shows after the first difference.
 const SHOWN_AFTER: usize = 600;

@@ -1,12 +1,12 @@
-//! What is hidden of a reply before it is compared, since it differs from run to run.
+//! Masks hide the parts of a reply that differ from run to run, before replies are compared.
 //!
-//! A mask is named by the conversation or the step that needs it; nothing is hidden otherwise, except
-//! the addresses of the conversation's own clients. A mask hides values and keeps the shape, so that
-//! what it does not name is still compared byte for byte.
+//! A conversation or a step names the masks that it needs. Without a mask, only the addresses of
+//! the conversation's own clients are hidden. A mask hides values and keeps the shape, so all other
+//! bytes are still compared.
 
 use crate::frame::Frame;
 
-/// What is volatile about a reply.
+/// A volatile property of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mask {
     /// `int`: the values of integers.
@@ -19,17 +19,17 @@ pub(crate) enum Mask {
     Scan,
     /// `pairs`: the order of the pairs of a map, or of an array that takes the place of one.
     Pairs,
-    /// `confirmations`: which name is confirmed first when all are unsubscribed from.
+    /// `confirmations`: the order of names when a client unsubscribes from all of them.
     Confirmations,
-    /// `any-order`: which of several messages comes first; Redis keeps patterns in a hash table.
+    /// `any-order`: the order of several messages; Redis keeps patterns in a hash table.
     AnyOrder,
     /// `names`: the values of a map, or of an array that takes the place of one.
     Names,
     /// `shape`: all values; the types and counts stay.
     Shape,
-    /// `length`: the bytes of bulk strings, not how many they are.
+    /// `length`: the bytes of bulk strings; their number stays.
     Length,
-    /// `kind`: everything but the type of the reply.
+    /// `kind`: the whole reply except its type.
     Kind,
     /// `hello`: the version and the id in the reply to HELLO.
     Hello,
@@ -76,7 +76,7 @@ impl Mask {
         })
     }
 
-    /// Hides what is volatile in the replies of one step.
+    /// Hides the volatile parts of the replies of one step.
     pub(crate) fn hide(self, frames: &mut [Frame]) {
         match self {
             Self::Confirmations => return sort_confirmations(frames),
@@ -152,7 +152,7 @@ fn each_item(frame: &mut Frame, change: impl FnMut(&mut Frame)) {
     }
 }
 
-/// Sorts the names and leaves the counts, which go down one by one whatever the order.
+/// Sorts the names and leaves the counts, which always go down one by one.
 fn sort_confirmations(frames: &mut [Frame]) {
     let name = |frame: &Frame| match frame {
         Frame::Items(_, items) if items.len() == 3 => Some(items[1].clone()),
@@ -199,7 +199,7 @@ fn without_digits(text: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Lines of `name=value`, of which the ones that a conversation cannot know are hidden.
+/// Lines of `name=value`: hides the values that differ from run to run.
 fn client_list(text: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
     if !text.contains("id=") || !text.contains("addr=") {
@@ -216,7 +216,7 @@ fn client_list(text: &[u8]) -> Vec<u8> {
     format!("{format}{lines}").into_bytes()
 }
 
-/// Lines of `name:value`, of which the names stay.
+/// Lines of `name:value`: hides the values and keeps the names.
 fn info(text: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let line = |line: &str| match line.split_once(':') {
@@ -226,7 +226,7 @@ fn info(text: &[u8]) -> Vec<u8> {
     text.split("\r\n").map(line).collect::<Vec<_>>().join("\r\n").into_bytes()
 }
 
-/// Sorts `+ping -echo` wherever such words follow each other; `+@all` and others keep their place.
+/// Sorts runs of words like `+ping -echo`; `+@all` and other words keep their place.
 fn rules(text: &[u8]) -> Vec<u8> {
     let is_command = |word: &&[u8]| matches!(word, [b'+' | b'-', next, ..] if *next != b'@');
     let mut words: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
@@ -245,13 +245,13 @@ fn monitor(text: &[u8]) -> Vec<u8> {
     [b"TIME", &text[stamp..]].concat()
 }
 
-/// Where the subcommands stand in an entry of COMMAND INFO.
+/// The index of the subcommands in an entry of COMMAND INFO.
 const SUBCOMMANDS_FIELD: usize = 9;
 
-/// What stands before the text of a verbatim string.
+/// The format in front of the text of a verbatim string.
 const VERBATIM: &str = "txt:";
 
-/// What differs between two servers, or two runs, that were told the same.
+/// Fields that differ between two servers, or two runs, with the same requests.
 const CLIENT_VOLATILE: &[&str] = &[
     "id",
     "addr",
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hides_what_it_names_and_no_more() {
+    fn a_mask_hides_only_the_parts_that_it_names() {
         check(Mask::Integers, "*2\r\n:12\r\n$1\r\na\r\n", "*2\r\n:N\r\n$1\r\na\r\n");
         check(Mask::Digits, "$5\r\na12b3\r\n", "$4\r\naNbN\r\n");
         check(Mask::Sorted, "*2\r\n+b\r\n+a\r\n", "*2\r\n+a\r\n+b\r\n");

@@ -1,4 +1,4 @@
-//! Two servers that are told the same.
+//! Two servers that receive the same requests.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::transcript::{Transcript, lead};
 /// A server under test, with Redis beside it.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    /// None when it refuses the flags: then it differs in every conversation, and others go on.
+    /// `None` when it refuses the flags. Then all its conversations differ, and other pairs go on.
     ours: Option<Server>,
     redis: Server,
 }
@@ -33,7 +33,7 @@ impl Pair {
         Self { ours: ours.ok(), redis }
     }
 
-    /// Leads a conversation with both and returns what each answered, ours first.
+    /// Holds a conversation with both servers and returns both transcripts, ours first.
     pub(crate) async fn lead(&mut self, conversation: &Conversation) -> (Transcript, Transcript) {
         let Self { ours, redis } = self;
         let ours = async {
@@ -46,7 +46,8 @@ impl Pair {
     }
 }
 
-/// A server that ended, as `SHUTDOWN` makes it, is started again for the next conversation.
+/// Holds a conversation with one server. A server that has ended, as after `SHUTDOWN`, is restarted
+/// first.
 async fn lead_with(server: &mut Server, conversation: &Conversation) -> Transcript {
     if server.process().is_over() {
         server.restart().await;
@@ -54,5 +55,6 @@ async fn lead_with(server: &mut Server, conversation: &Conversation) -> Transcri
     lead(conversation, server.port()).await
 }
 
-/// What every `redis-server` under test is started with, since CONFIG GET shows it.
+/// Every `redis-server` under test gets these flags. Ours gets them as well, since CONFIG GET shows
+/// them.
 const WITHOUT_FILES: &[&str] = &["--save", "", "--appendonly", "no"];

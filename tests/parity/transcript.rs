@@ -1,43 +1,45 @@
-//! A conversation led with one server, and what came of it.
+//! Holds a conversation with one server, and collects the replies to each step.
 //!
-//! After each step exactly as many replies are read as the step causes, so nothing depends on time:
-//! one for a request (one per name for the subscribe families, unless the first is an error), as many
-//! as the line says otherwise. Whatever else was sent shows when the clients leave at the end.
+//! Each step reads exactly the replies that it causes, so the result does not depend on time. A
+//! request has one reply, unless the line sets another count. The subscribe families have one for
+//! each name, or a single error. Unread bytes are collected when the clients leave at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tokio::time::Instant;
+
 use crate::conversation::{Action, Conversation, Step};
 use crate::frame::Frame;
 use crate::mask::Mask;
-use crate::wire::{Came, Wire};
+use crate::wire::{Came, PATIENCE, Wire};
 use crate::words::{self, Facts};
 
-/// What came of a conversation, as text to compare and to read.
+/// The replies of a conversation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transcript {
-    /// Of each step; fewer than there are steps when the server stopped answering.
+    /// The replies to each step. There are fewer than steps when the server stopped replying.
     steps: Vec<Shown>,
-    /// What the clients had not read when they left.
+    /// The bytes that the clients had not read when they left.
     pub(crate) rest: Shown,
 }
 
-/// What came of a step, after masks.
+/// The masked replies of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) frames: Vec<Frame>,
-    /// That the connection was closed, and whatever else is no frame.
+    /// The end of the connection, or bytes that are not a frame.
     pub(crate) end: String,
 }
 
 impl Transcript {
-    /// Returns what came of a step, or that the server had stopped answering before.
+    /// Returns the replies of a step, or a note that the server had stopped replying before.
     pub(crate) fn step(&self, index: usize) -> Shown {
         let missing = || Shown { frames: Vec::new(), end: "(not reached)".into() };
         self.steps.get(index).cloned().unwrap_or_else(missing)
     }
 
-    /// Returns true if something was waited for that did not come.
+    /// Returns true if a step waited for a reply that did not come.
     pub(crate) fn is_stalled(&self) -> bool {
         self.steps.iter().any(|step| step.end.ends_with(NOTHING))
     }
@@ -61,7 +63,7 @@ struct Lead<'a> {
     wires: BTreeMap<char, Wire>,
 }
 
-/// Leads a conversation to its end, or to where the server stops answering.
+/// Holds a conversation up to its end, or up to the step at which the server stops replying.
 pub(crate) async fn lead(conversation: &Conversation, port: u16) -> Transcript {
     let facts = Facts::from([("port".into(), port.to_string())]);
     let mut lead = Lead { conversation, port, facts, wires: BTreeMap::new() };
@@ -117,7 +119,7 @@ impl Lead<'_> {
         }
     }
 
-    /// Connects a client that is mentioned for the first time.
+    /// Connects a client at its first step.
     async fn connected(&mut self, client: char) -> Option<Came> {
         if self.wires.contains_key(&client) {
             return None;
@@ -145,7 +147,7 @@ impl Lead<'_> {
         None
     }
 
-    /// Lets all clients leave, and returns what they had not read.
+    /// Disconnects all clients, and returns the bytes that they had not read.
     async fn rest(&mut self) -> Shown {
         let mut rest = Shown::default();
         for (client, mut wire) in std::mem::take(&mut self.wires) {
@@ -161,7 +163,7 @@ impl Lead<'_> {
         rest
     }
 
-    /// Undoes what the conversation changed, for those that follow.
+    /// Undoes the changes of the conversation for the next ones.
     async fn tidy(&self) {
         if self.conversation.after.is_empty() {
             return;
@@ -201,7 +203,7 @@ impl Lead<'_> {
         format!("{}{end}", self.without_addresses(bytes).escape_ascii())
     }
 
-    /// Replaces the addresses of the clients, which no two runs share, by their names.
+    /// Replaces the addresses of the clients, which differ from run to run, with their names.
     fn without_addresses(&self, text: &[u8]) -> Vec<u8> {
         let mut kept = text.to_vec();
         for (name, value) in self.facts.iter().filter(|(name, _)| name.ends_with(".addr")) {
@@ -214,7 +216,7 @@ impl Lead<'_> {
     }
 }
 
-/// Takes the complete frames off the front of these bytes.
+/// Removes the complete frames from the front of these bytes and returns them.
 fn taken_off(bytes: &mut Vec<u8>) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Ok(Some((frame, length))) = Frame::parse(bytes) {
@@ -224,7 +226,7 @@ fn taken_off(bytes: &mut Vec<u8>) -> Vec<Frame> {
     frames
 }
 
-/// Reads that many frames; only one when it says that no others follow.
+/// Reads that many frames. With `may_end` it stops at a frame that no confirmation follows.
 async fn read(wire: &mut Wire, count: usize, may_end: bool) -> Vec<Came> {
     let mut all = Vec::with_capacity(count);
     while all.len() < count {
@@ -241,12 +243,13 @@ async fn read(wire: &mut Wire, count: usize, may_end: bool) -> Vec<Came> {
     all
 }
 
-/// Reads all up to the answer to a PING, which a subscriber may send as well.
+/// Sends a PING, which a subscriber may do as well, and reads all replies up to the reply to it.
 async fn settle(wire: &mut Wire) -> Vec<Came> {
     wire.send(&harness::request(&["PING", SETTLED])).await;
+    let deadline = Instant::now() + PATIENCE;
     let mut all = Vec::new();
     loop {
-        let came = wire.read().await;
+        let came = wire.read_by(deadline).await;
         let is_last = match &came {
             Came::Frame(Frame::Bulk(_, text)) => text == SETTLED.as_bytes(),
             Came::Frame(Frame::Items(_, items)) => {
@@ -262,7 +265,7 @@ async fn settle(wire: &mut Wire) -> Vec<Came> {
     }
 }
 
-/// The subscribe families answer once for each name.
+/// Returns the number of replies: the subscribe families have one for each name.
 fn confirmations(words: &[Vec<u8>]) -> usize {
     let is_family = words.first().is_some_and(|verb| {
         FAMILIES.iter().any(|family| verb.eq_ignore_ascii_case(family.as_bytes()))

@@ -1,14 +1,14 @@
-//! A socket of one client in a conversation, and what came over it.
+//! The socket of one client in a conversation.
 //!
-//! Unlike the client of other tests it never panics: silence, a close and bytes that are no RESP are
-//! outcomes like any reply, since they are compared as well.
+//! Unlike the client of other tests it never panics. Silence, a close and invalid RESP are outcomes
+//! that are compared like a reply.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::frame::Frame;
 
@@ -19,16 +19,16 @@ pub(crate) struct Wire {
     received: Vec<u8>,
 }
 
-/// What came when something was waited for.
+/// The outcome of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
     /// A reply or a push.
     Frame(Frame),
     /// The end of the connection, after these bytes.
     Close(Vec<u8>),
-    /// Bytes that are no RESP, and why.
+    /// Bytes that are not RESP, with the reason.
     Noise(String),
-    /// Nothing, within the deadline, beyond these bytes.
+    /// No complete reply within the deadline, only these bytes.
     Silence(Vec<u8>),
 }
 
@@ -37,7 +37,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// When nobody accepts.
+    /// When the connection is refused.
     pub(crate) async fn connect(port: u16) -> std::io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
@@ -49,13 +49,18 @@ impl Wire {
         self.stream.local_addr().ok()
     }
 
-    /// Sends these bytes. A server that has closed shows that when it is read from.
+    /// Sends these bytes. If the server has closed, the next read returns that.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.stream.write_all(bytes)).await;
     }
 
     /// Returns the next reply or push.
     pub(crate) async fn read(&mut self) -> Came {
+        self.read_by(Instant::now() + PATIENCE).await
+    }
+
+    /// Returns the next reply or push, unless it comes later than this.
+    pub(crate) async fn read_by(&mut self, deadline: Instant) -> Came {
         loop {
             match Frame::parse(&self.received) {
                 Ok(Some((frame, length))) => {
@@ -65,31 +70,33 @@ impl Wire {
                 Ok(None) => {}
                 Err(why) => return Came::Noise(why),
             }
-            if let Err(end) = self.read_more().await {
+            if let Err(end) = self.read_more(deadline).await {
                 return end;
             }
         }
     }
 
-    /// Returns all that comes up to the end of the connection.
+    /// Returns all bytes up to the end of the connection.
     pub(crate) async fn read_to_close(&mut self) -> Came {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Err(end) = self.read_more().await {
+            if let Err(end) = self.read_more(deadline).await {
                 return end;
             }
         }
     }
 
-    /// Says that nothing more will be sent, and returns what comes up to the end of the connection.
+    /// Shuts the write half down, and returns all bytes up to the end of the connection.
     pub(crate) async fn leave(&mut self) -> Came {
-        // It fails when the connection is over already, which is what was asked for.
+        // This fails when the connection has already ended, which is fine.
         let _ = self.stream.shutdown().await;
         self.read_to_close().await
     }
 
-    /// A reset is an end, too: a server that closes with unread input causes one.
-    async fn read_more(&mut self) -> Result<(), Came> {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.received)).await;
+    /// Reads more bytes. A reset counts as a close: a server that closes with unread input causes
+    /// one.
+    async fn read_more(&mut self, deadline: Instant) -> Result<(), Came> {
+        let read = timeout_at(deadline, self.stream.read_buf(&mut self.received)).await;
         match read {
             Ok(Ok(1..)) => Ok(()),
             Ok(_) => Err(Came::Close(std::mem::take(&mut self.received))),
@@ -98,5 +105,5 @@ impl Wire {
     }
 }
 
-/// How long an answer may take that normally comes within a millisecond, on a machine that is busy.
-const PATIENCE: Duration = harness::DEADLINE;
+/// The deadline for a reply that normally takes less than a millisecond, on a busy machine.
+pub(crate) const PATIENCE: Duration = harness::DEADLINE;

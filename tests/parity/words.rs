@@ -1,16 +1,20 @@
-//! The words of a step: `SET "a key" \x00`, with quotes, escapes and what only a run can know.
+//! The words of a step: `SET "a key" \x00`, with quotes, escapes and values of the current run.
 //!
-//! Bare words end at a blank. Words in quotes may hold anything and know `\xHH \n \r \t \\ \"`.
-//! In braces stands what is filled in when the step runs: `{repeat x 20}` for twenty times `x`,
-//! `{A.id}`, `{A.addr}` and `{A.port}` for the client id and the address of client A, and `{port}`
-//! for the server's port. Other braces mean themselves, as in `{tag}.name`.
+//! Bare words end at a blank. Words in quotes may contain any character, and the escapes
+//! `\xHH \n \r \t \\ \"`. Braces are filled in when the step runs:
+//!
+//! - `{repeat x 20}` is twenty times `x`;
+//! - `{A.id}`, `{A.addr}` and `{A.port}` are the client id, the address and the port of client A;
+//! - `{port}` is the server's port.
+//!
+//! Other braces stay as they are, as in `{tag}.name`.
 
 use std::collections::HashMap;
 
-/// What a run knows of its server and clients, by the names in braces.
+/// Values of the server and the clients of this run, by the names in braces.
 pub(crate) type Facts = HashMap<String, String>;
 
-/// Takes a line apart.
+/// Splits a line into words.
 ///
 /// # Errors
 ///
@@ -50,7 +54,7 @@ pub(crate) fn filled(word: &[u8], facts: &Facts) -> Vec<u8> {
 
 fn value(braces: &[u8], facts: &Facts) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(braces).ok()?.strip_prefix('{')?.strip_suffix('}')?;
-    match text.strip_prefix("repeat ").and_then(|what| what.rsplit_once(' ')) {
+    match text.strip_prefix("repeat ").and_then(|rest| rest.rsplit_once(' ')) {
         Some((part, count)) => {
             let part = unescaped(part).ok()?;
             Some(part.repeat(count.parse().ok()?))
@@ -59,7 +63,7 @@ fn value(braces: &[u8], facts: &Facts) -> Option<Vec<u8>> {
     }
 }
 
-/// A blank inside braces does not end the word.
+/// Splits off a bare word. A blank inside braces does not end it.
 fn bare_word(text: &str) -> (Vec<u8>, &str) {
     let mut depth = 0_usize;
     let end = text.find(|letter: char| {
@@ -116,14 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits_at_blanks_outside_of_quotes() {
+    fn a_line_is_split_at_blanks_outside_of_quotes() {
         let words = split(r#"SET "a \x00\"key" "" {repeat a b 2}"#).unwrap();
         assert_eq!(words, [&b"SET"[..], b"a \0\"key", b"", b"{repeat a b 2}"]);
         assert!(split("\"open").is_err());
     }
 
     #[test]
-    fn fills_in_what_it_knows_and_leaves_the_rest() {
+    fn braces_with_a_known_name_are_filled_in_and_others_stay() {
         let facts = Facts::from([("A.id".into(), "7".into())]);
         assert_eq!(filled(b"<{A.id}>", &facts), b"<7>");
         assert_eq!(filled(b"{tag}.{repeat xy 3}", &facts), b"{tag}.xyxyxy");

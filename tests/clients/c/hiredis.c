@@ -1,4 +1,4 @@
-/* hiredis, its blocking half: one connection subscribes, another publishes.
+/* The blocking API of hiredis: one connection subscribes, another publishes.
  *
  * usage: hiredis PORT PASSWORD
  */
@@ -18,7 +18,7 @@ static void fail(const char *step, const char *reason) {
 }
 
 static void check(int holds, const char *step, const redisContext *context) {
-    if (!holds) fail(step, context->err ? context->errstr : "not what was expected");
+    if (!holds) fail(step, context->err ? context->errstr : "unexpected reply");
 }
 
 static redisContext *stranger(int port) {

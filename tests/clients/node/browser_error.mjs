@@ -1,4 +1,4 @@
-// What a page of the chat shows when the servers' backplane does not work.
+// The banner of a chat page when the servers' backplane does not work.
 //
 // usage: node browser_error.mjs PAGE EXPECTED
 // prints {"backplane": text of the banner} once it contains EXPECTED and is visible

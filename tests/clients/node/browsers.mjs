@@ -1,9 +1,9 @@
-// Two pages of the chat in headless Chromium, one on each server, talk to each other.
+// Two pages of the chat in headless Chromium, one on each server, exchange messages.
 //
 // usage: node browsers.mjs PAGE PAGE COUNT
 // prints {"seen": [[text of each message at the first], … at the second], "servers": [text, text]}
 
-import { browse, connected, messages, say } from "./chat_page.mjs";
+import { browse, connected, messages, send } from "./chat_page.mjs";
 import { report, run, until } from "./lib.mjs";
 
 await run("browsers.mjs PAGE PAGE COUNT", async (first, second, count) => {
@@ -16,10 +16,10 @@ await run("browsers.mjs PAGE PAGE COUNT", async (first, second, count) => {
     for (let number = 0; number < Number(count); number++) {
       const [sender, name] = number % 2 === 0 ? [ann, "ann"] : [bob, "bob"];
       const message = `message-${number}.`;
-      await say(sender, name, message);
+      await send(sender, name, message);
       await seenBy(pages, message);
     }
-    await say(ann, "ann", "the-end.");
+    await send(ann, "ann", "the-end.");
     await seenBy(pages, "the-end.");
 
     report({ seen: await Promise.all(pages.map(messages)), servers });

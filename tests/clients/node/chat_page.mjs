@@ -1,4 +1,4 @@
-// The chat's page as a person uses it: names are those of its elements.
+// The chat's page as a user operates it, by the ids of its elements.
 
 import { chromium } from "playwright-core";
 import { until } from "./lib.mjs";
@@ -15,7 +15,7 @@ const FLAGS = [
 ];
 
 /**
- * Opens each address in a page of its own, and closes the browser at the end, come what may.
+ * Opens each address in its own page, and always closes the browser at the end.
  * An error in the script of a page is a failure.
  */
 export async function browse(addresses, use) {
@@ -26,12 +26,12 @@ export async function browse(addresses, use) {
   });
   let fail;
   const failed = new Promise((_, reject) => (fail = reject));
-  // It is waited for below; until then nobody is there to hear it.
+  // Awaited below. Without a handler until then, a rejection would end the process.
   failed.catch(() => {});
   try {
     const pages = [];
     for (const address of addresses) {
-      // Pages of one context share storage; people do not.
+      // Pages of one context share storage, but two users do not.
       const context = await browser.newContext();
       const page = await context.newPage();
       page.setDefaultTimeout(60_000);
@@ -45,15 +45,15 @@ export async function browse(addresses, use) {
   }
 }
 
-/** Waits until the page says that it is connected. */
+/** Waits until the page shows that it is connected. */
 export async function connected(page) {
   await until(`connected on ${page.url()}`, async () =>
     /^\W*connected/i.test((await page.textContent("#state")) ?? ""),
   );
 }
 
-/** Says something under a name. */
-export async function say(page, name, message) {
+/** Sends a message under a name. */
+export async function send(page, name, message) {
   await page.fill("#name", name);
   await page.fill("#message", message);
   await page.click("#send");

@@ -69,7 +69,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "tells channels and subscribers": async (server) => {
+  "lists channels and counts subscribers": async (server) => {
     await withClients(server, 2, async ([client, subscriber]) => {
       await subscriber.subscribe("a1", "a2", "b1");
       await subscriber.psubscribe("a*", "b*");
@@ -95,7 +95,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "comes back after client kill": async (server) => {
+  "reconnects after client kill": async (server) => {
     await withClients(server, 2, async ([publisher, subscriber]) => {
       const { texts, patterns } = inboxes(subscriber);
       await subscriber.subscribe("news");
@@ -140,9 +140,9 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "reads what the server tells": async (server) => {
+  "reads info and commands of the server": async (server) => {
     await withClients(server, 1, async ([client]) => {
-      // What it reads before it says that it is ready.
+      // ioredis reads this before it emits "ready".
       ok((await client.info()).includes("\r\nloading:0\r\n"));
       ok((await client.info("server")).includes("\r\nredis_mode:standalone\r\n"));
       ok((await client.info("clients")).includes("connected_clients:1"));
@@ -154,7 +154,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "watches what others send": async (server) => {
+  "monitors requests of others": async (server) => {
     await withClients(server, 2, async ([client, other]) => {
       const watcher = await other.monitor();
       const seen = new Inbox();
@@ -167,7 +167,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
     });
   },
 
-  "knows users": async (server) => {
+  "lists and changes users": async (server) => {
     await withClients(server, 1, async ([client]) => {
       equal(await client.acl("WHOAMI"), "default");
       ok((await client.acl("LIST"))[0].startsWith("user default on"));
@@ -182,7 +182,7 @@ await runSteps("ioredis.mjs PORT PASSWORD", {
   },
 });
 
-/** Uses connected clients and leaves none behind. */
+/** Connects clients for a function, and disconnects all of them at the end. */
 async function withClients({ host, port, password, ...options }, count, use) {
   const clients = numbers(count).map(() => new Redis({ host, port, password, ...options }));
   try {

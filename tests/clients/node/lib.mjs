@@ -1,20 +1,20 @@
-// What the scripts share: results as lines of JSON, and an end with a reason.
+// Shared by all scripts: results as lines of JSON, and the exit code.
 
 /** Prints one result. */
 export function report(result) {
   console.log(JSON.stringify(result));
 }
 
-/** Waits for the condition, and fails with its description when it does not come true in time. */
-export async function until(what, condition, deadline = 60_000) {
+/** Waits for the condition. If it is still false at the deadline, fails with its description. */
+export async function until(subject, condition, deadline = 60_000) {
   const end = Date.now() + deadline;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${deadline / 1000} s`);
+    if (Date.now() > end) throw new Error(`${subject}: not within ${deadline / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** Runs a script: its arguments in, exit code 1 and the reason on standard error at a failure. */
+/** Runs a script with its arguments. A failure is printed on standard error and gives exit code 1. */
 export async function run(usage, main) {
   const args = process.argv.slice(2);
   try {

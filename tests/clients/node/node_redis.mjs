@@ -74,7 +74,7 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
     });
   },
 
-  "tells channels and subscribers": async (server, protocol) => {
+  "lists channels and counts subscribers": async (server, protocol) => {
     await using_(clients(server, protocol, 2), async ([client, subscriber]) => {
       await subscriber.subscribe(["a1", "a2", "b1"], () => {});
       await subscriber.pSubscribe(["a*", "b*"], () => {});
@@ -103,7 +103,7 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
     });
   },
 
-  "comes back after client kill": async (server, protocol) => {
+  "reconnects after client kill": async (server, protocol) => {
     await using_(clients(server, protocol, 2), async ([publisher, subscriber]) => {
       const texts = new Inbox();
       await subscriber.subscribe("news", texts.push);
@@ -155,7 +155,7 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
     });
   },
 
-  "reads what the server tells": async (server, protocol) => {
+  "reads info and commands of the server": async (server, protocol) => {
     await using_(clients(server, protocol, 1), async ([client]) => {
       const info = await client.info();
       for (const field of ["redis_version", "tcp_port", "connected_clients", "pubsub_channels"]) {
@@ -176,7 +176,7 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
     });
   },
 
-  "watches what others send": async (server, protocol) => {
+  "monitors requests of others": async (server, protocol) => {
     await using_(clients(server, protocol, 2), async ([client, watcher]) => {
       const lines = new Inbox();
       await watcher.monitor(lines.push);
@@ -226,7 +226,7 @@ await runSteps("node_redis.mjs PORT PASSWORD PROTOCOL", {
     });
   },
 
-  "knows users": async (server, protocol) => {
+  "lists and changes users": async (server, protocol) => {
     await using_(clients(server, protocol, 1), async ([client]) => {
       equal(await client.aclWhoAmI(), "default");
       equal(await client.aclUsers(), ["default"]);
@@ -250,14 +250,14 @@ async function clients({ port, password }, protocol, count, options = {}) {
   const found = [];
   for (let number = 0; number < count; number += 1) {
     const client = createClient({ RESP: Number(protocol), socket: { port }, password, ...options });
-    client.on("error", () => {}); // it says so when it is killed, and connects again
+    client.on("error", () => {}); // emitted when it is killed; then it reconnects
     await client.connect();
     found.push(client);
   }
   return found;
 }
 
-/** Uses the clients and leaves none behind. */
+/** Runs a function with the clients, and disconnects all of them at the end. */
 async function using_(opening, use) {
   const opened = await opening;
   try {

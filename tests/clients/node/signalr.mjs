@@ -1,4 +1,4 @@
-// Two unmodified SignalR clients, one on each chat server, talk to each other.
+// Two unmodified SignalR clients, one on each chat server, exchange messages.
 //
 // usage: node signalr.mjs PAGE PAGE COUNT
 // prints {"received": [[[name, message], …] of the first, … of the second]}
@@ -12,7 +12,7 @@ await run("signalr.mjs PAGE PAGE COUNT", async (first, second, count) => {
 
   for (let number = 0; number < Number(count); number++) {
     const sender = number % 2 === 0 ? ann : bob;
-    // The invocation has an answer: Send has been carried out when this returns.
+    // The invocation has a result, so the hub has run Send when this returns.
     await sender.hub.invoke("Send", sender.name, `message ${number}`);
   }
   await ann.hub.invoke("Send", ann.name, "end");

@@ -1,4 +1,4 @@
-// What an unmodified SignalR client is told about calls that cannot be carried out.
+// The errors that an unmodified SignalR client gets for invalid calls.
 //
 // usage: node signalr_mistakes.mjs PAGE
 // prints {"method": reason, "arguments": reason, "after": "connected"}

@@ -63,7 +63,7 @@ await runSteps("socketio_adapters.mjs PORT PASSWORD ADAPTER LIBRARY", {
     });
   },
 
-  "servers speak to servers": async (...how) => {
+  "servers send events to servers": async (...how) => {
     await withPair(how, async ([one, other]) => {
       other.server.on("ask-server", (question, answer) => answer(`server: ${question}`));
       equal(await one.server.serverSideEmitWithAck("ask-server", "who?"),
@@ -71,7 +71,7 @@ await runSteps("socketio_adapters.mjs PORT PASSWORD ADAPTER LIBRARY", {
     });
   },
 
-  "both come back after client kill": async (...how) => {
+  "both reconnect after client kill": async (...how) => {
     await withPair(how, async ([one, other]) => {
       const { redis } = one;
       const killed = await subscriberIds(redis);
@@ -101,7 +101,7 @@ async function withPair([server, adapter, library], use) {
     for (const { client, server: web, publisher, subscriber } of sites) {
       client.disconnect();
       await web.close();
-      // The adapter does not wait for what it unsubscribes from: QUIT is answered after that.
+      // The adapter does not wait for its unsubscriptions. The server replies to QUIT after them.
       for (const redis of [publisher, subscriber]) await redis.quit();
     }
   }
@@ -135,7 +135,7 @@ async function connected({ host, port, password, url }, library) {
   return client;
 }
 
-/** Sends any command, with either library. */
+/** Sends a command with either library. */
 function call(redis, ...words) {
   return redis.sendCommand && !redis.call ? redis.sendCommand(words) : redis.call(...words);
 }

@@ -1,8 +1,8 @@
-// What the scripts for Redis clients share: steps, each with its own outcome, and what they expect.
+// Shared by the scripts for Redis clients: steps, each with its own outcome, and assertions.
 //
-// A script is called with PORT PASSWORD and what else it says. It prints one line of JSON for each
-// step, then "ok"; it goes on after a step that failed, and ends with exit code 1 and all reasons on
-// standard error.
+// The arguments of a script are PORT PASSWORD and its own ones. It prints one line of JSON for each
+// step, then "ok". After a failed step it goes on, prints all reasons on standard error, and ends with
+// exit code 1.
 
 import { report } from "./lib.mjs";
 
@@ -10,7 +10,7 @@ export { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 
 const DEADLINE = 30_000;
 
-/** What no text codec and no line-based protocol leaves alone. */
+/** A payload that text codecs and line-based protocols would change. */
 export const BINARY = Buffer.concat([
   Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
   Buffer.from("\r\n$5\r\nhello\r\n"),
@@ -44,11 +44,11 @@ export async function runSteps(usage, steps) {
   process.exit(0);
 }
 
-/** Gives what the promise gives, unless that takes too long. */
-export async function soon(what, promise) {
+/** Returns the result of the promise, and fails if it is not there within the deadline. */
+export async function soon(subject, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within the deadline`)), DEADLINE);
+    timer = setTimeout(() => reject(new Error(`${subject}: not within the deadline`)), DEADLINE);
   });
   try {
     return await Promise.race([promise, late]);
@@ -57,7 +57,7 @@ export async function soon(what, promise) {
   }
 }
 
-/** What arrived, in order, for one who waits for the next. */
+/** Received items in order, for one reader that waits for the next. */
 export class Inbox {
   #items = [];
   #waiting = [];

@@ -1,4 +1,4 @@
-"""Django's channels_redis, its pub/sub layer: two layers stand for two servers.
+"""The pub/sub layer of Django's channels_redis: two layers act as two servers.
 
 usage: python django_channels.py PORT PASSWORD
 """
@@ -14,7 +14,7 @@ MESSAGES = 50
 
 
 class Steps:
-    """Each method is a step with layers of its own."""
+    """Each method is a step with its own layers."""
 
     def __init__(self, server):
         self.server = server
@@ -60,7 +60,7 @@ class Steps:
             await other.group_send("chat", {"type": "lost"})
         await other.flush()
 
-    async def comes_back_after_client_kill(self):
+    async def reconnects_after_client_kill(self):
         one, other = self.layers()
         channel = await one.new_channel()
         await one.group_add("chat", channel)

@@ -1,8 +1,8 @@
-"""What the scripts share: steps, each with its own outcome, and an end with a reason.
+"""Shared by all scripts: steps, each with its own outcome, and assertions.
 
-A script is called with PORT PASSWORD and what else it says. It prints one line of JSON for each step,
-then "ok"; it goes on after a step that failed, and ends with exit code 1 and all reasons on standard
-error.
+The arguments of a script are PORT PASSWORD and its own ones. It prints one line of JSON for each step,
+then "ok". After a failed step it goes on, prints all reasons on standard error, and ends with exit
+code 1.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ import traceback
 
 DEADLINE = 30
 
-# What no text codec and no line-based protocol leaves alone.
+# A payload that text codecs and line-based protocols would change.
 BINARY = bytes(range(256)) + b"\r\n$5\r\nhello\r\n\x00\xff"
 
 
 class Server:
-    """Where the server is, and what it is asked with."""
+    """The address and the password of the server."""
 
     def __init__(self, port, password):
         self.host = "127.0.0.1"
@@ -29,7 +29,7 @@ class Server:
 
 
 def run(usage, cls):
-    """Runs the steps of `cls(server, *arguments)`: its methods of more than one word, in their order."""
+    """Runs the steps of `cls(server, *arguments)`: its methods of more than one word, in order."""
     arguments = sys.argv[1:]
     if len(arguments) != len(usage.split()) - 1:
         sys.exit(f"usage: python {usage}")
@@ -95,19 +95,19 @@ async def raises_soon(error, awaitable):
     raise AssertionError(f"expected {error.__name__}, found {result!r}")
 
 
-def until(what, condition):
-    """Waits for the condition, and returns what made it true."""
+def until(subject, condition):
+    """Waits for the condition, and returns its first true value."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE} s")
+    raise AssertionError(f"{subject}: not within {DEADLINE} s")
 
 
-async def until_soon(what, condition):
-    """Waits for the condition, which may be awaitable, and returns what made it true."""
+async def until_soon(subject, condition):
+    """Waits for the condition, which may be awaitable, and returns its first true value."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         found = condition()
@@ -116,4 +116,4 @@ async def until_soon(what, condition):
         if found:
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE} s")
+    raise AssertionError(f"{subject}: not within {DEADLINE} s")

@@ -15,7 +15,7 @@ SUBSCRIBERS = 5
 
 
 class Steps:
-    """Each method is a step with connections of its own."""
+    """Each method is a step with its own connections."""
 
     def __init__(self, server, protocol):
         self.server = server
@@ -47,7 +47,7 @@ class Steps:
             equal(await publisher.publish("news", BINARY), SUBSCRIBERS)
             expected = [f"message {number}".encode() for number in range(MESSAGES)] + [BINARY]
             equal(await asyncio.gather(*readers), [expected] * SUBSCRIBERS)
-            await until_soon("nobody left", lambda: nobody(publisher))
+            await until_soon("no subscriber left", lambda: no_subscribers(publisher))
 
     async def read(self, ready):
         found = []
@@ -75,7 +75,7 @@ class Steps:
             await pubsub.sunsubscribe()
             equal((await next_of(pubsub))["type"], "sunsubscribe")
 
-    async def comes_back_after_client_kill(self):
+    async def reconnects_after_client_kill(self):
         async with self.client() as publisher, self.client() as client, client.pubsub() as pubsub:
             await pubsub.subscribe("news")
             await next_of(pubsub)
@@ -104,7 +104,7 @@ class Steps:
             replies = await asyncio.gather(*(client.echo(str(number)) for number in range(100)))
         equal(replies, [str(number).encode() for number in range(100)])
 
-    async def reads_what_the_server_tells(self):
+    async def reads_info_and_settings_of_the_server(self):
         async with self.client(decode_responses=True) as client:
             equal((await client.info("server"))["redis_mode"], "standalone")
             equal(await client.config_get("maxclients"), {"maxclients": "10000"})
@@ -120,7 +120,7 @@ async def next_of(pubsub):
     return message
 
 
-async def nobody(client):
+async def no_subscribers(client):
     return await client.pubsub_numsub("news") == [(b"news", 0)]
 
 

@@ -11,7 +11,7 @@ MESSAGES = 200
 
 
 class Steps:
-    """Each method is a step with connections of its own."""
+    """Each method is a step with its own connections."""
 
     def __init__(self, server, protocol):
         self.server = server
@@ -26,8 +26,8 @@ class Steps:
             equal(client.ping(), True)
             equal(client.echo("hello"), b"hello")
         with self.client(password=None) as stranger:
-            said = raises(redis.AuthenticationError, stranger.ping)
-            contains(said.lower(), "authentic")
+            text = raises(redis.AuthenticationError, stranger.ping)
+            contains(text.lower(), "authentic")
         with self.client(password="wrong") as guesser:
             contains(raises(redis.AuthenticationError, guesser.ping), "invalid username-password")
         with redis.Redis.from_url(self.server.url, protocol=self.protocol) as client:
@@ -35,7 +35,7 @@ class Steps:
         with self.client(username="default", client_name="ann") as client:
             equal(as_text(client.client_getname()), "ann")
 
-    def speaks_the_protocol_it_asked_for(self):
+    def uses_the_protocol_it_asked_for(self):
         with self.client() as client:
             hello = client.execute_command("HELLO")
             if isinstance(hello, list):
@@ -101,7 +101,7 @@ class Steps:
             pubsub.sunsubscribe("shard-news")
             equal(next_of(pubsub), received("sunsubscribe", b"shard-news", 0))
 
-    def tells_channels_and_subscribers(self):
+    def lists_channels_and_counts_subscribers(self):
         with self.client() as client, self.client().pubsub() as pubsub:
             pubsub.subscribe("a1", "a2", "b1")
             pubsub.psubscribe("a*", "b*")
@@ -136,7 +136,7 @@ class Steps:
             equal(as_text(client.client_no_evict("ON")), "OK")
             other.close()
 
-    def comes_back_after_client_kill(self):
+    def reconnects_after_client_kill(self):
         with self.client() as publisher, self.client(client_name="reader").pubsub() as pubsub:
             pubsub.subscribe("news")
             pubsub.psubscribe("n*")
@@ -144,7 +144,7 @@ class Steps:
             victim = publisher.client_list(_type="pubsub")[0]
             equal(victim["name"], "reader")
             equal(publisher.client_kill_filter(_id=victim["id"]), 1)
-            # It notices at its next read, connects again and repeats its subscriptions.
+            # The next read fails, and redis-py connects again and repeats its subscriptions.
             again = [next_of(pubsub), next_of(pubsub)]
             equal({message["type"] for message in again}, {"subscribe", "psubscribe"})
             equal(publisher.publish("news", "after"), 2)
@@ -188,7 +188,7 @@ class Steps:
             raises(redis.ResponseError, client.config_set, "nosuchdirective", "1")
             equal(client.config_resetstat(), True)
 
-    def reads_what_the_server_tells(self):
+    def reads_info_and_state_of_the_server(self):
         with self.client() as client:
             info = client.info()
             equal(info["redis_mode"], "standalone")
@@ -210,7 +210,7 @@ class Steps:
             equal((client.slowlog_len(), client.slowlog_get()), (0, []))
             equal(client.wait(0, 1), 0)
 
-    def reads_what_commands_there_are(self):
+    def lists_commands(self):
         with self.client() as client:
             commands = client.command()
             publish = commands["publish"]
@@ -218,10 +218,10 @@ class Steps:
             equal({str(flag) for flag in publish["flags"]} >= {"pubsub", "fast"}, True)
             equal(client.command_count(), len(commands))
             contains([name.lower() for name in client.command_list()], b"subscribe")
-            said = raises(redis.ResponseError, client.command_getkeys, "PUBLISH", "news", "hello")
-            equal(said, "The command has no key arguments")
+            text = raises(redis.ResponseError, client.command_getkeys, "PUBLISH", "news", "hello")
+            equal(text, "The command has no key arguments")
 
-    def watches_what_others_send(self):
+    def monitors_requests_of_others(self):
         with self.client() as client, self.client() as watcher, watcher.monitor() as monitor:
             client.publish("news", 'a "quoted" word')
             command = next(entry for entry in monitor.listen() if "PUBLISH" in entry["command"])
@@ -252,7 +252,7 @@ class Steps:
                 equal([as_text(item) for item in pipeline.execute()], ["a", True])
             equal(client.delete("count", "k"), 2)
 
-    def knows_users(self):
+    def lists_and_changes_users(self):
         with self.client() as client:
             equal(as_text(client.acl_whoami()), "default")
             equal([as_text(user) for user in client.acl_users()], ["default"])

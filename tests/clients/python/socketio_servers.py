@@ -17,7 +17,7 @@ MESSAGES = 50
 
 
 class Steps:
-    """Each method is a step with servers and clients of its own."""
+    """Each method is a step with its own servers and clients."""
 
     def __init__(self, server):
         self.server = server
@@ -49,7 +49,7 @@ class Steps:
             await other.io.emit("to-room", 4, room="room")
             await one.io.emit("end", 5)
             equal([await ann.next() for _ in range(2)], [("to-room", 1), ("end", 5)])
-            # Two servers publish: each one's own order holds.
+            # Two servers publish, and the messages of each stay in order.
             found = [await bob.next() for _ in range(5)]
             equal(sorted(found), [("end", 5), ("to-bob", 3)] + [("to-room", n) for n in (1, 2, 4)])
 
@@ -65,19 +65,19 @@ class Steps:
             await until_soon("bob is gone", lambda: not bob.io.connected)
             equal(ann.io.connected, True)
 
-    async def comes_back_after_client_kill(self):
+    async def reconnects_after_client_kill(self):
         async with self.pair() as ((one, ann), (other, bob)), self.redis() as client:
             killed = [reader["id"] for reader in await client.client_list(_type="pubsub")]
             equal(len(killed), 2)
             for victim in killed:
                 equal(await client.client_kill_filter(_id=victim), 1)
             await until_soon("both are back", lambda: others_read(client, killed))
-            # It subscribes anew twice, of which it reads the second only: what comes first is lost.
-            await until_soon("bob hears of ann's server", lambda: emitted(one, bob))
+            # It subscribes twice and reads only the second subscription, so earlier messages are lost.
+            await until_soon("bob receives events of ann's server", lambda: emitted(one, bob))
             await one.io.emit("end", 2)
             while await ann.next() != ("end", 2):
                 pass
-            await until_soon("ann hears of bob's server", lambda: emitted(other, ann))
+            await until_soon("ann receives events of bob's server", lambda: emitted(other, ann))
 
     async def a_process_without_clients_emits(self):
         async with self.pair() as ((_, ann), (_, bob)):
@@ -131,7 +131,7 @@ class WebServer:
 
 
 class WebClient:
-    """One browser, as it were: what it received, in order."""
+    """The client of one browser, with its received events in order."""
 
     def __init__(self, url):
         self.url = url
@@ -161,7 +161,7 @@ def in_room(server, client):
 
 
 async def emitted(server, client):
-    """Emits, and returns true once the client has received anything."""
+    """Emits an event, and returns true once the client has received one."""
     await server.io.emit("after", 1)
     return not client.received.empty()
 

@@ -1,5 +1,5 @@
-//! Random conversations about keys: what they hold, when they expire, who watches them or keeps
-//! copies, and the events that tell of them.
+//! Random conversations about keys: their values and times, clients that watch or track them, and
+//! keyspace events.
 
 use harness::Kind;
 use proptest::collection::vec;
@@ -11,12 +11,12 @@ use crate::conversation::{Action, Conversation, Step};
 use crate::mask::Mask;
 
 #[test]
-fn random_conversations_about_keys_come_out_the_same() {
+fn random_conversations_about_keys_have_the_same_replies() {
     check(Kind::Ours, CASES, &conversation());
 }
 
 #[test]
-fn random_conversations_about_keys_come_out_the_same_twice_over_redis() {
+fn random_conversations_about_keys_have_the_same_replies_from_two_redis_servers() {
     check(Kind::Redis, CASES, &conversation());
 }
 
@@ -37,8 +37,8 @@ fn conversation() -> impl Strategy<Value = Conversation> {
     })
 }
 
-/// Whoever asked reads what it got at once, the others in the end. The client with transactions
-/// cannot ask for a sign that this was all, but gets nothing else than its replies.
+/// The sender of a request reads its replies at once, the other clients read theirs at the end. In
+/// a transaction a PING would be queued, so the client with transactions reads exactly one reply.
 fn steps(client: char, words: Vec<Vec<u8>>) -> Vec<Step> {
     let masks = volatile(&words);
     if client == WITH_TRANSACTIONS {
@@ -49,8 +49,8 @@ fn steps(client: char, words: Vec<Vec<u8>>) -> Vec<Step> {
     if is_refused { Vec::new() } else { Step::settled(client, words, masks).into() }
 }
 
-/// Redis keeps keys in hash tables, time goes on between one server and the other, and what a client
-/// is told of its own changes may come before the reply or after it.
+/// Redis keeps keys in hash tables, and the two servers run a command at different times. An
+/// invalidation message may come before or after the reply to the command that caused it.
 fn volatile(words: &[Vec<u8>]) -> Vec<Mask> {
     let mut masks = vec![Mask::AnyOrder];
     masks.extend(hidden(words));
@@ -93,7 +93,7 @@ fn words(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
-/// Few, so that they meet.
+/// Few keys, so that requests often use the same one.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     select(KEYS).prop_map(<[u8]>::to_vec)
 }
@@ -109,7 +109,7 @@ fn number() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// So far away that both servers agree, or over.
+/// Times far in the future or in the past, so that both servers agree on expiry.
 fn time() -> impl Strategy<Value = Vec<u8>> {
     select(TIMES).prop_map(|text| text.as_bytes().to_vec())
 }
@@ -120,14 +120,14 @@ fn option() -> impl Strategy<Value = Vec<u8>> {
 
 const WITH_TRANSACTIONS: char = 'C';
 const OF_TRANSACTIONS: &[&str] = &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"];
-/// The last one only listens.
+/// The last client sends no commands after the beginning; it only receives.
 const ALL_CLIENTS: &[char] = &['A', 'B', 'C', 'D'];
 const CASES: u32 = 1_500;
 const KEYS: &[&[u8]] = &[b"a", b"b", b"ab", b"", b"\x00\r\n\xff"];
 const ODD_NUMBERS: &[&str] =
     &["9223372036854775807", "-9223372036854775808", "1.5", "007", "1e3", "0.1", "-0"];
 const TIMES: &[&str] = &["99999999999", "9999999999", "-1", "0", "x"];
-/// No time among them is so short that one server may see its end and the other not.
+/// All times are longer than a conversation, so no key expires on only one of the servers.
 const OPTIONS: &[&str] =
     &["NX", "XX", "GET", "KEEPTTL", "EX", "1000", "PX", "100000", "REPLACE", "DB", "0"];
 const OF_A_KEY: &[&str] = &[
@@ -175,7 +175,7 @@ const WHOLE: &[&str] = &[
     "MOVE b 0",
     "PING",
 ];
-/// Who listens to what.
+/// Requests that set up notifications and tracking before the random ones.
 const BEGINNINGS: &[&[(char, &str)]] = &[
     &[],
     &[('A', "CONFIG SET notify-keyspace-events KEAmn"), ('D', "PSUBSCRIBE __key*")],
@@ -187,7 +187,7 @@ const BEGINNINGS: &[&[(char, &str)]] = &[
         ('B', "CLIENT TRACKING ON"),
     ],
 ];
-/// What is left, as far as it can be asked for.
+/// Requests that read the final state of the keys.
 const END: &[&str] = &[
     "SELECT 0",
     "KEYS *",
