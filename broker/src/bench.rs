@@ -11,19 +11,30 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::commands::execute::{Flow, execute};
+use crate::commands::lookup::Lookup;
+#[cfg(feature = "lua")]
+use crate::commands::script_client::CommandClient;
+use crate::commands::table::SPECS;
 use crate::config::source::ConfigFile;
 use crate::glob;
 use crate::protocol::reply::{self, MessageStart};
 use crate::protocol::request::{Decoded, Decoder, Limits};
 use crate::pubsub::Broker;
-use crate::pubsub::subscribers::{ClientOutput, Context};
+use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::script_barrier::Gate;
+#[cfg(feature = "lua")]
+use crate::script::engine::Engine;
+use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot};
+use crate::session::context::Context;
 use crate::session::server_state::ServerState;
-use crate::session::{Flow, Session};
 
 /// One worker's sessions.
 pub struct Sessions {
     server: Arc<ServerState>,
+    gate: Gate,
+    lookup: Lookup,
     context: Context,
     decoder: Decoder,
     dirty: Vec<Rc<ClientOutput>>,
@@ -34,13 +45,21 @@ const LIMITS: Limits = Limits { bulk_bytes_max: 512 << 20, authenticated: true }
 
 impl Default for Sessions {
     fn default() -> Self {
-        let server = ServerState::new(Broker::new(), ConfigFile::default(), 0);
+        let server = ServerState::new(Broker::new(), ConfigFile::default(), 0, SPECS.len());
         let server = Arc::new(server.expect("the default settings are fine"));
         let worker = server.broker.open_inbox();
-        let entrance = server.broker.entrance(worker.index());
-        let context = Context::new(worker, server.settings.get(), entrance);
+        let config = server.settings.get();
+        let (gate, lookup) = (server.broker.gate(worker), Lookup::new(&config));
+        #[cfg_attr(not(feature = "lua"), expect(unused_mut, reason = "only scripts change it"))]
+        let mut context = Context::new(worker, config);
+        #[cfg(feature = "lua")]
+        {
+            let client = CommandClient::new(server.clone());
+            let (broker, scripts) = (server.broker.clone(), server.scripts.clone());
+            context.scripts = Some(Rc::new(Engine::new(broker, scripts, client)));
+        }
         let (decoder, dirty, clients) = (Decoder::default(), Vec::new(), Vec::new());
-        Self { server, context, decoder, dirty, clients }
+        Self { server, gate, lookup, context, decoder, dirty, clients }
     }
 }
 
@@ -50,7 +69,7 @@ impl Sessions {
         let number = self.clients.len();
         let id = self.server.broker.next_client_id();
         let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let home = ClientSlot { worker: self.context.worker(), place: number };
+        let home = ClientSlot { worker: self.context.worker(), slot: number };
         let info = Arc::new(ClientInfo::new(id, home, address.clone(), address, 0));
         let output = Rc::new(ClientOutput::new(id, number));
         self.clients.push(Session::new(self.server.clone(), output, info));
@@ -60,10 +79,12 @@ impl Sessions {
     /// Runs all requests of a client that came in one read.
     pub fn run(&mut self, client: usize, mut requests: &[u8]) {
         let session = &mut self.clients[client];
+        let mut turn = self.gate.enter();
         while !requests.is_empty() {
             let decoded = self.decoder.decode(requests, LIMITS);
             let Ok(Decoded::Request(used)) = decoded else { panic!("{decoded:?} is no request") };
-            let flow = session.execute(self.decoder.request(requests), &mut self.context);
+            let parsed = self.lookup.parse(self.decoder.request(requests));
+            let flow = execute(session, &mut self.context, &mut turn, parsed);
             assert_eq!(flow, Flow::Continue);
             self.decoder.reset();
             requests = &requests[used..];

@@ -44,7 +44,7 @@ pub(crate) struct Keyspace {
     watchers: Watchers,
     trackers: Trackers,
     /// What is to be told before anything else happens.
-    news: Vec<Notification>,
+    notifications: Vec<Notification>,
     counts: Counts,
     /// What is kept of the keys across a restart, if anything.
     journal: Option<Journal>,
@@ -141,19 +141,19 @@ impl Keyspace {
     }
 
     /// Returns what there is to tell.
-    pub(crate) fn take_news(&mut self) -> Vec<Notification> {
-        std::mem::take(&mut self.news)
+    pub(crate) fn take_notifications(&mut self) -> Vec<Notification> {
+        std::mem::take(&mut self.notifications)
     }
 
-    pub(crate) fn has_news(&self) -> bool {
-        !self.news.is_empty()
+    pub(crate) fn has_notifications(&self) -> bool {
+        !self.notifications.is_empty()
     }
 
-    /// Adds to the news what is told when a command or a transaction has ended.
+    /// Adds the notifications that belong to the end of a command or a transaction.
     pub(crate) fn end_command(&mut self) {
         if self.trackers.has_broadcasts() {
             let stale = self.trackers.take_broadcasts();
-            self.news.extend(stale.into_iter().map(Notification::Invalidation));
+            self.notifications.extend(stale.into_iter().map(Notification::Invalidation));
         }
     }
 
@@ -169,19 +169,19 @@ impl Keyspace {
         self.journal = Some(journal);
     }
 
-    /// Returns what the counters file is to hold, with what is on its way to it.
-    pub(crate) fn counters_to_keep(&self) -> Vec<Counter> {
-        self.journal.as_ref().map_or_else(Vec::new, Journal::snapshot)
+    /// Queues a snapshot of the counters for their file, behind all changes that it includes.
+    pub(crate) fn queue_counters(&self) {
+        if let Some(journal) = &self.journal {
+            journal.queue_snapshot();
+        }
     }
 
-    /// Returns what the counters file is to hold when nobody counts any more: the numbers as they
-    /// are.
-    pub(crate) fn settle_counters(&mut self) -> Vec<Counter> {
+    /// Queues a snapshot of the exact numbers, for the end of the broker.
+    pub(crate) fn queue_exact_counters(&mut self) {
         let counters = self.counters();
         if let Some(journal) = &mut self.journal {
-            journal.settle(&counters);
+            journal.queue_settled(counters);
         }
-        counters
     }
 
     /// Returns all keys that hold an integer and do not expire.
@@ -240,7 +240,7 @@ impl Keyspace {
     /// Tells of tracked keys that there is no room for, and forgets them.
     pub(crate) fn limit_tracked(&mut self, keys_max: usize) {
         let stale = self.trackers.limit(keys_max);
-        self.news.extend(stale.into_iter().map(Notification::Invalidation));
+        self.notifications.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     pub(crate) fn reset_counts(&mut self) {
@@ -285,7 +285,8 @@ impl Keyspace {
             self.watchers.touch_all(number, emptied, None, now);
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
-        self.news.extend(self.trackers.flush().into_iter().map(Notification::Invalidation));
+        self.notifications
+            .extend(self.trackers.flush().into_iter().map(Notification::Invalidation));
         if let Some(journal) = &mut self.journal {
             journal.flush(database);
         }
@@ -335,7 +336,7 @@ impl Keys<'_> {
     pub(crate) fn get(&mut self, key: &[u8], look: AccessMode) -> Option<&Entry> {
         self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
-        let Keyspace { databases, counts, news, .. } = &mut *self.keyspace;
+        let Keyspace { databases, counts, notifications, .. } = &mut *self.keyspace;
         let touches = touches && matches!(look, AccessMode::Read | AccessMode::Write);
         let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
         if look != AccessMode::Write {
@@ -343,7 +344,11 @@ impl Keys<'_> {
         }
         let is_event = matches!(look, AccessMode::Read | AccessMode::Inspect);
         if found.is_none() && is_event && events.wants(Class::Missed) {
-            news.push(Notification::Event(Event { database, name: "keymiss", key: key.into() }));
+            notifications.push(Notification::Event(Event {
+                database,
+                name: "keymiss",
+                key: key.into(),
+            }));
         }
         found
     }
@@ -439,17 +444,18 @@ impl Keys<'_> {
     }
 
     fn tell_of(&mut self, key: &[u8]) {
-        let Keyspace { databases, watchers, trackers, news, .. } = &mut *self.keyspace;
+        let Keyspace { databases, watchers, trackers, notifications, .. } = &mut *self.keyspace;
         let Scope { database: number, client, .. } = self.scope;
         watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
-        news.extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
+        notifications
+            .extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
     }
 
     /// Notes that the client keeps a copy of a key.
     pub(crate) fn record_read(&mut self, key: &[u8], keys_max: usize) {
-        let Keyspace { trackers, news, .. } = &mut *self.keyspace;
+        let Keyspace { trackers, notifications, .. } = &mut *self.keyspace;
         let stale = trackers.record_read(self.scope.client, key, keys_max);
-        news.extend(stale.into_iter().map(Notification::Invalidation));
+        notifications.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     /// Notes an event, if somebody may want it.
@@ -457,7 +463,7 @@ impl Keys<'_> {
         if self.scope.events.wants(class) {
             let database = self.scope.database;
             let event = Event { database, name, key: key.into() };
-            self.keyspace.news.push(Notification::Event(event));
+            self.keyspace.notifications.push(Notification::Event(event));
         }
     }
 

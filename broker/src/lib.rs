@@ -43,6 +43,7 @@ pub mod bench;
 mod commands;
 mod config;
 mod glob;
+mod ids;
 mod keyspace;
 mod observe;
 mod protocol;

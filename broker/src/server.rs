@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::commands::table::SPECS;
 use crate::config::Config;
 use crate::config::source::ConfigFile;
 use crate::pubsub::Broker;
-use crate::server::accept::Listener;
-use crate::server::listen::{BindError, listen, open_socket_file};
+use crate::server::listen::{BindError, Listener, listen, open_socket_file};
 use crate::server::worker::WorkerHandle;
 use crate::session::server_state::ServerState;
 
@@ -117,9 +117,10 @@ impl Server {
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let server = ServerState::new(broker.clone(), loaded, port).map_err(|error| {
-            BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
-        })?;
+        let server =
+            ServerState::new(broker.clone(), loaded, port, SPECS.len()).map_err(|error| {
+                BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
+            })?;
         let server = Arc::new(server);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();

@@ -80,7 +80,8 @@ impl EmbeddedBus {
         if self.task.lock().as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
         }
-        let sent = self.broker.publish_numbered(&self.channel, |id| Signalr2::payload(id, body));
+        let after = Signalr2::behind_id(body);
+        let sent = self.broker.publish_numbered(&self.channel, "", after);
         sent.map_err(|error| SendError::Failed { reason: error.to_string() })
     }
 

@@ -134,6 +134,11 @@ impl Signalr2 {
         scaleout::payload(id, body)
     }
 
+    /// Returns the part of a payload that follows its id.
+    pub(crate) fn behind_id(body: &[u8]) -> Vec<u8> {
+        [b" ", body].concat()
+    }
+
     /// Reads what arrived.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
         let payload = scaleout::read(payload, |message| self.item(&message))?;

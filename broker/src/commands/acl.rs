@@ -1,16 +1,19 @@
 //! `ACL`: users and what they may do.
 
+use super::Answer;
+use super::errors::{NOT_AN_INTEGER, help_wanted, shown, wrong_number_of_arguments};
+use super::lookup::{Found, find, find_full};
+use super::permissions::{permission, refused_in_full};
 use crate::acl::users::{is_default, now_ms};
 use crate::acl::{
     Entry as LogEntry, SelectorDescription, categories, commands_in, generate_password,
     is_valid_name,
 };
-use crate::commands::{self, Lookup};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::{Context, Effect};
-use crate::session::permissions::{permission, refused_in_full};
-use crate::session::{Answer, NOT_AN_INTEGER, Session, help_wanted, shown};
+use crate::session::Session;
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 
 impl Session {
     /// `ACL WHOAMI`
@@ -57,7 +60,7 @@ impl Session {
             .users
             .change(|acl| acl.set_user(name, &rules))
             .map_err(|error| [b"ERR ", error.message().as_slice()].concat())?;
-        context.effects.push(Effect::CheckRights);
+        context.effects.push(Effect::CheckPermissions);
         Ok(Reply::ok())
     }
 
@@ -69,7 +72,7 @@ impl Session {
         let users = &self.server.users;
         let names = request.arguments_from(2);
         let deleted = users.change(|acl| names.filter(|name| acl.delete_user(name)).count());
-        context.effects.push(Effect::CheckRights);
+        context.effects.push(Effect::CheckPermissions);
         Ok(Reply::integer(deleted))
     }
 
@@ -81,15 +84,15 @@ impl Session {
         };
         let inner = request.tail(3);
         let subcommand = (inner.len() > 1).then(|| inner.argument(1));
-        let Lookup::Found(entry) = commands::find(command, subcommand) else {
+        let Found::Command(spec) = find(command, subcommand) else {
             return Err([b"ERR Command '", shown(command, usize::MAX), b"' not found"].concat());
         };
-        if !entry.spec.accepts(inner.len()) {
-            return Err(crate::session::wrong_number_of_arguments(entry.spec));
+        if !spec.accepts(inner.len()) {
+            return Err(wrong_number_of_arguments(spec));
         }
-        Ok(match permission(&user, entry, inner) {
+        Ok(match permission(&user, spec, inner) {
             Ok(()) => Reply::ok(),
-            Err(denied) => Reply::bulk(refused_in_full(entry, &denied)),
+            Err(denied) => Reply::bulk(refused_in_full(spec, &denied)),
         })
     }
 
@@ -123,7 +126,7 @@ impl Session {
             .users
             .load(&context.config)
             .map_err(|error| format!("ERR {error}").into_bytes())?;
-        context.effects.push(Effect::CheckRights);
+        context.effects.push(Effect::CheckPermissions);
         Ok(Reply::ok())
     }
 
@@ -140,8 +143,7 @@ pub(crate) fn cat(request: Request<'_>) -> Answer {
         2 => Ok(Reply::Array(categories().iter().map(Reply::bulk).collect())),
         3 => match commands_in(request.argument(2)) {
             Some(names) => {
-                let own =
-                    names.iter().filter(|name| commands::find_full(name.as_bytes()).is_some());
+                let own = names.iter().filter(|name| find_full(name.as_bytes()).is_some());
                 Ok(Reply::Array(own.map(Reply::bulk).collect()))
             }
             None => {

@@ -1,18 +1,24 @@
 //! Who the client is: authentication, protocol version, and beginning anew.
 
+use super::permissions::record_refusal;
+use super::spec::Outcome;
+use crate::observe::disconnect::Disconnect;
+use crate::pubsub::order::OrderGuard;
+use crate::session::silence::Silence;
 use std::sync::atomic::Ordering;
 
-use super::client::Silence;
+use super::Answer;
+use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use super::keys::small_integer;
 use crate::acl::{CallContext, DEFAULT_USER, Reason};
 use crate::config::Config;
 use crate::protocol::Protocol;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::Context;
+use crate::session::Session;
 use crate::session::client_info::Flag;
+use crate::session::context::Context;
 use crate::session::server_state::REDIS_VERSION;
-use crate::session::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
 
 const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
 
@@ -97,25 +103,46 @@ impl Session {
         Reply::Map(pairs.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
     }
 
+    /// `RESET` of a client that no other thread knows of.
+    pub(super) fn reset_without_order(&mut self, context: &mut Context) -> Option<Outcome> {
+        let needs_order = self.is_subscribed()
+            || self.info.is(Flag::Monitor)
+            || self.watch.is_some()
+            || self.tracking.is_some();
+        (!needs_order).then(|| self.reset_session(context))
+    }
+
     /// `RESET`
-    pub(crate) fn reset(&mut self, context: &mut Context) {
-        self.leave_all(context);
-        self.stop_monitoring(context);
-        self.unwatch(context);
+    pub(super) fn reset(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) -> Outcome {
+        self.leave_all(context, order);
+        self.stop_monitoring(context, order);
+        self.unwatch(order);
+        self.stop_tracking(order);
+        self.reset_session(context)
+    }
+
+    fn reset_session(&mut self, context: &mut Context) -> Outcome {
         self.transaction = None;
         self.record_transaction();
         self.silence = Silence::default();
         self.output.silent.set(false);
-        self.stop_tracking(context);
-        for mark in [Flag::NoEvict, Flag::NoTouch] {
-            self.info.set(mark, false);
+        for flag in [Flag::NoEvict, Flag::NoTouch] {
+            self.info.set(flag, false);
         }
         self.info.counts.database.store(0, Ordering::Relaxed);
-        self.info.words.lock().name.clear();
+        self.info.names.lock().name.clear();
+        context.flush_queue().end_deferring(&self.output);
         self.set_protocol(Protocol::Resp2);
         self.become_user(self.server.users.default_user());
         self.authenticated = self.server.users.is_open();
-        self.reply(context, &Reply::Simple("RESET".into()));
+        Reply::Simple("RESET".into()).into()
+    }
+
+    /// `QUIT`
+    pub(super) fn quit(&self, context: &mut Context) -> Outcome {
+        self.reply(context, &Reply::ok());
+        context.flush_queue().disconnect(&self.output, Disconnect::Quit);
+        Outcome::Replied
     }
 
     /// `PING [message]`
@@ -166,7 +193,7 @@ impl Session {
                 } else {
                     CallContext::TopLevel
                 };
-                self.record_refusal(Reason::Auth, object, name, context, origin);
+                record_refusal(self, context, Reason::Auth, object, name, origin);
                 Err(WRONG_PASSWORD.to_vec())
             }
         }

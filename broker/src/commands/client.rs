@@ -1,50 +1,32 @@
 //! `CLIENT`: what a client says of itself, and how it is treated.
 
+use super::errors::NOT_AN_INTEGER;
+use super::spec::Outcome;
+use crate::session::silence::Silence;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Answer;
+use super::errors::{SYNTAX_ERROR, help_wanted};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::{ClientOutput, Context, Effect};
+use crate::session::Session;
 use crate::session::client_info::{Flag, Signal};
-use crate::session::{Answer, SYNTAX_ERROR, Session, help_wanted};
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 
 const BAD_NAME: &[u8] = b"ERR Client names cannot contain spaces, newlines or special characters.";
-
-/// Which replies a client wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// All of them.
-    #[default]
-    None,
-    /// None of them.
-    All,
-    /// Not that of the next command.
-    Next,
-    /// Not that of the command that runs.
-    This,
-}
-
-impl Silence {
-    /// Prepares for the next command.
-    pub(crate) fn after_command(&mut self, output: &ClientOutput) {
-        if *self == Self::None {
-            return;
-        }
-        *self = match *self {
-            Self::Next => Self::This,
-            Self::This => Self::None,
-            other => other,
-        };
-        output.silent.set(*self != Self::None);
-    }
-}
 
 impl Session {
     /// `CLIENT GETNAME`
     pub(crate) fn client_getname(&self) -> Reply {
-        let words = self.info.words.lock();
+        let words = self.info.names.lock();
         if words.name.is_empty() { Reply::Null } else { Reply::bulk(&words.name) }
+    }
+
+    /// `CLIENT ID`
+    pub(super) fn client_id(&self) -> Reply {
+        Reply::Integer(self.info.id.cast_signed())
     }
 
     /// `CLIENT SETNAME connection-name`
@@ -52,14 +34,14 @@ impl Session {
         if !is_one_word(name) {
             return Err(BAD_NAME.to_vec());
         }
-        self.info.words.lock().name = name.to_vec();
+        self.info.names.lock().name = name.to_vec();
         Ok(Reply::ok())
     }
 
     /// `CLIENT SETINFO LIB-NAME libname | LIB-VER libver`
     pub(crate) fn client_setinfo(&self, request: Request<'_>) -> Answer {
         let (option, value) = (request.argument(2), request.argument(3));
-        let mut words = self.info.words.lock();
+        let mut words = self.info.names.lock();
         let (field, shown) = match &*option.to_ascii_lowercase() {
             b"lib-name" => (&mut words.library_name, "lib-name"),
             b"lib-ver" => (&mut words.library_version, "lib-ver"),
@@ -75,7 +57,7 @@ impl Session {
     }
 
     /// `CLIENT REPLY ON|OFF|SKIP`
-    pub(crate) fn client_reply(&mut self, request: Request<'_>, context: &mut Context) {
+    pub(crate) fn client_reply(&mut self, request: Request<'_>, context: &mut Context) -> Outcome {
         match &*request.argument(2).to_ascii_lowercase() {
             b"on" => {
                 self.silence = Silence::None;
@@ -88,13 +70,14 @@ impl Session {
             }
             b"skip" if self.silence != Silence::All => self.silence = Silence::Next,
             b"skip" => {}
-            _ => self.reply_error(context, SYNTAX_ERROR.to_vec()),
+            _ => return Err(SYNTAX_ERROR.to_vec()).into(),
         }
+        Outcome::Replied
     }
 
     /// `CLIENT NO-EVICT ON|OFF` and `CLIENT NO-TOUCH ON|OFF`
-    pub(crate) fn client_mark(&self, mark: Flag, value: &[u8]) -> Answer {
-        self.info.set(mark, on_or_off(value)?);
+    pub(crate) fn client_flag(&self, flag: Flag, value: &[u8]) -> Answer {
+        self.info.set(flag, on_or_off(value)?);
         Ok(Reply::ok())
     }
 
@@ -133,7 +116,7 @@ impl Session {
                 return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec());
             }
         };
-        let id = request::integer(request.argument(2)).ok_or(crate::session::NOT_AN_INTEGER)?;
+        let id = request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
         let info = u64::try_from(id).ok().and_then(|id| self.server.clients.get(id));
         match info.filter(|info| info.blocked.swap(false, Ordering::AcqRel)) {
             Some(info) => {

@@ -1,19 +1,22 @@
 //! `CLIENT LIST`, `INFO` and `KILL`: clients as others see them.
 
+use super::spec::Outcome;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::Answer;
+use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use crate::address::Address;
-use crate::commands;
 use crate::config::OutputLimit;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::{Context, Effect};
+use crate::session::Session;
 use crate::session::client_info::{ClientInfo, Flag};
-use crate::session::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 
 /// Kinds of clients that `TYPE` tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl Session {
     }
 
     /// `CLIENT KILL ip:port | [ID id] [TYPE type] [USER name] [ADDR addr] [LADDR addr] [SKIPME yes|no]`
-    pub(crate) fn client_kill(&mut self, request: Request<'_>, context: &mut Context) {
+    pub(crate) fn client_kill(&mut self, request: Request<'_>, context: &mut Context) -> Outcome {
         let is_old_form = request.len() == 3;
         let filter = match is_old_form {
             true => Ok(Filter { address: Some(request.argument(2).to_vec()), ..Filter::default() }),
@@ -88,7 +91,7 @@ impl Session {
         };
         let filter = match filter {
             Ok(filter) => filter,
-            Err(error) => return self.reply_error(context, error),
+            Err(error) => return Err(error).into(),
         };
         let clients = self.server.clients.all();
         let mut ids: Vec<u64> = clients
@@ -97,7 +100,7 @@ impl Session {
             .map(|info| info.id)
             .collect();
         match (is_old_form, ids.len()) {
-            (true, 0) => return self.reply_error(context, b"ERR No such client".to_vec()),
+            (true, 0) => return Err(b"ERR No such client".to_vec()).into(),
             (true, _) => self.reply(context, &Reply::ok()),
             (false, count) => self.reply(context, &Reply::integer(count)),
         }
@@ -107,6 +110,7 @@ impl Session {
             context.flush_queue().disconnect(&self.output, Disconnect::Killed);
         }
         context.effects.push(Effect::Close(ids));
+        Outcome::Replied
     }
 
     fn parse_filter(&self, request: Request<'_>) -> Result<Filter, CommandError> {
@@ -146,7 +150,7 @@ impl Filter {
         self.id.is_none_or(|id| id == info.id)
             && is_address(&self.address, &info.peer)
             && is_address(&self.local_address, &info.local)
-            && self.user.as_ref().is_none_or(|user| *user == info.words.lock().user)
+            && self.user.as_ref().is_none_or(|user| *user == info.names.lock().user)
             && self.kind.is_none_or(|kind| kind == Kind::of(info))
             && !(self.spares_self && info.id == own)
     }
@@ -185,10 +189,9 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
 /// Writes the line of one client, with the fields of Redis 7.2. It is `answering` so many bytes.
 pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: &mut String) {
     let counts = &info.counts;
-    let words = info.words.lock();
+    let words = info.names.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let command =
-        info.last_command().map(|number| commands::entries()[usize::from(number)].spec.name);
+    let command = info.last_command().map(|id| super::lookup::spec(id).name);
     let input = counts.input_bytes.load(Ordering::Relaxed) + answering;
     let output = counts.output_bytes.load(Ordering::Relaxed);
     // Redis has a buffer for the first replies, and a list for the rest, which limits look at.

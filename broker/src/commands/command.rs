@@ -1,25 +1,28 @@
 //! `COMMAND` and its subcommands: the command table, for client libraries and redis-cli.
 
+use super::Answer;
+use super::errors::SYNTAX_ERROR;
+use super::lookup::{Found, find, find_full};
+use super::spec::{KeyPositions, Spec, Value};
+use super::table::SPECS;
 use crate::acl::{KeyUse, categories_of, is_ours};
-use crate::commands::{self, COMMANDS, Command, Keys, Lookup, Spec, Value, find_full};
 use crate::glob;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::{Answer, SYNTAX_ERROR};
 
 /// `COMMAND`
 pub(crate) fn all() -> Reply {
-    Reply::Array(COMMANDS.iter().map(described).collect())
+    Reply::Array(containers().map(described).collect())
 }
 
 /// `COMMAND COUNT`
 pub(crate) fn count() -> Reply {
-    Reply::integer(COMMANDS.len())
+    Reply::integer(containers().count())
 }
 
 /// `COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]`
 pub(crate) fn list(request: Request<'_>) -> Answer {
-    let all = commands::entries().iter().map(|entry| entry.spec).filter(|spec| !is_ours(spec.name));
+    let all = SPECS.iter().filter(|spec| !is_ours(spec.name));
     let names = match request.len() {
         2 => all.map(|spec| Reply::bulk(spec.name)).collect(),
         5 if request.argument(2).eq_ignore_ascii_case(b"filterby") => {
@@ -45,7 +48,7 @@ pub(crate) fn info<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
     if names.len() == 0 {
         return all();
     }
-    let described = |name| find_full(name).map_or(Reply::Null, |entry| described(entry.spec));
+    let described = |name| find_full(name).map_or(Reply::Null, described);
     Reply::Array(names.map(described).collect())
 }
 
@@ -53,9 +56,9 @@ pub(crate) fn info<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply 
 pub(crate) fn docs<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Reply {
     let pair = |spec: &Spec| (Reply::bulk(spec.name), documented(spec));
     if names.len() == 0 {
-        return Reply::Map(COMMANDS.iter().map(pair).collect());
+        return Reply::Map(containers().map(pair).collect());
     }
-    Reply::Map(names.filter_map(find_full).map(|entry| pair(entry.spec)).collect())
+    Reply::Map(names.filter_map(find_full).map(pair).collect())
 }
 
 /// `COMMAND GETKEYS command [arg ...]`
@@ -79,23 +82,23 @@ pub(crate) fn getkeys_and_flags(request: Request<'_>) -> Answer {
 fn keys_of(request: Request<'_>) -> Result<Vec<Key<'_>>, Vec<u8>> {
     let request = request.tail(2);
     let subcommand = (request.len() > 1).then(|| request.argument(1));
-    let Lookup::Found(entry) = commands::find(request.argument(0), subcommand) else {
+    let Found::Command(spec) = find(request.argument(0), subcommand) else {
         return Err(b"ERR Invalid command specified".to_vec());
     };
-    if !has_keys(entry.spec) {
+    if !has_keys(spec) {
         return Err(b"ERR The command has no key arguments".to_vec());
     }
-    if !entry.spec.accepts(request.len()) {
+    if !spec.accepts(request.len()) {
         return Err(b"ERR Invalid number of arguments specified for command".to_vec());
     }
-    Ok(keys(entry.spec, request))
+    Ok(keys(spec, request))
 }
 
 /// Whether a command has keys. What `SSUBSCRIBE` has in their place are channels, which only matter
 /// for the slot of a cluster.
 fn has_keys(spec: &Spec) -> bool {
-    use Command::{SPublish, SSubscribe, SUnsubscribe};
-    !spec.key_specs.is_empty() && !matches!(spec.command, SPublish | SSubscribe | SUnsubscribe)
+    let are_channels = matches!(spec.name, "spublish" | "ssubscribe" | "sunsubscribe");
+    !spec.about.key_specs.is_empty() && !are_channels
 }
 
 /// A key in a request, and what is done with it, in the words of the command table.
@@ -118,9 +121,9 @@ pub(crate) fn keys<'a>(spec: &Spec, request: Request<'a>) -> Vec<Key<'a>> {
         return Vec::new();
     }
     let mut keys: Vec<Key<'a>> =
-        spec.key_specs.iter().flat_map(|spec| keys_by(spec, request)).collect();
+        spec.about.key_specs.iter().flat_map(|spec| keys_by(spec, request)).collect();
     let gets = |word: &[u8]| word.eq_ignore_ascii_case(b"get");
-    if spec.command == Command::Set && !request.arguments_from(3).any(gets) {
+    if spec.name == "set" && !request.arguments_from(3).any(gets) {
         keys.iter_mut().for_each(|key| key.flags = vec!["OW", "update"]);
     }
     keys
@@ -191,23 +194,28 @@ fn is_in_category(spec: &Spec, category: &[u8]) -> bool {
 /// The ten fields of `COMMAND INFO`.
 fn described(spec: &Spec) -> Reply {
     let category = |name| Reply::Simple(format!("@{name}").into());
-    let Keys { first, last, step } = spec.keys;
+    let KeyPositions { first, last, step } = spec.keys;
     Reply::Array(vec![
         Reply::bulk(spec.name),
         Reply::Integer(spec.arity.into()),
-        Reply::Set(spec.flags.iter().map(|&flag| Reply::Simple(flag.into())).collect()),
+        Reply::Set(spec.flags.names().map(|flag| Reply::Simple(flag.into())).collect()),
         Reply::Integer(first.into()),
         Reply::Integer(last.into()),
         Reply::Integer(step.into()),
         Reply::Set(categories_of(spec.name).map(category).collect()),
-        Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
-        Reply::Set(spec.key_specs.iter().map(key_spec).collect()),
+        Reply::Set(spec.about.tips.iter().map(Reply::bulk).collect()),
+        Reply::Set(spec.about.key_specs.iter().map(key_spec).collect()),
         // Redis sends an empty set where there are none.
-        match spec.subcommands {
+        match spec.subcommands() {
             [] => Reply::Set(Vec::new()),
             rows => Reply::Array(shown(rows).map(described).collect()),
         },
     ])
+}
+
+/// Returns all commands without subcommands.
+fn containers() -> impl Iterator<Item = &'static Spec> {
+    SPECS.iter().filter(|spec| spec.container().is_none())
 }
 
 /// Without those of our own.
@@ -217,9 +225,10 @@ fn shown(rows: &'static [Spec]) -> impl Iterator<Item = &'static Spec> {
 
 fn documented(spec: &Spec) -> Reply {
     let mut fields: Vec<(Reply, Reply)> =
-        spec.docs.iter().map(|(name, value)| (Reply::bulk(name), doc(name, value))).collect();
-    if !spec.subcommands.is_empty() {
-        let pairs = shown(spec.subcommands).map(|spec| (Reply::bulk(spec.name), documented(spec)));
+        spec.about.docs.iter().map(|(name, value)| (Reply::bulk(name), doc(name, value))).collect();
+    if spec.is_container() {
+        let pairs =
+            shown(spec.subcommands()).map(|spec| (Reply::bulk(spec.name), documented(spec)));
         fields.push((Reply::bulk("subcommands"), Reply::Map(pairs.collect())));
     }
     Reply::Map(fields)

@@ -1,10 +1,15 @@
 //! `CONFIG`: the settings in force, and changing them.
 
+use super::spec::Outcome;
+use crate::pubsub::order::OrderGuard;
+use crate::session::moving::{Changes, Endpoints, Move, Moving};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Answer;
+use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use crate::acl::Acl;
 use crate::acl::users::channels_default;
 use crate::config::Config;
@@ -15,11 +20,11 @@ use crate::glob;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
 use crate::protocol::words;
-use crate::pubsub::subscribers::{Context, Effect};
 use crate::replace_file::replace_file;
-use crate::server::listen::{Move, Place};
+use crate::session::Session;
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 use crate::session::server_state::ServerState;
-use crate::session::{Answer, CommandError, Session, shown};
 
 /// `CONFIG GET parameter [parameter ...]`
 pub(crate) fn get<'a>(
@@ -163,24 +168,6 @@ struct Setting<'a> {
     value: &'a [u8],
 }
 
-/// What a `CONFIG SET` changes, all of it found good.
-#[derive(Debug)]
-struct Changes {
-    config: Config,
-    others: Vec<(String, Vec<u8>)>,
-    password: bool,
-    channels_default: bool,
-}
-
-/// Changes that come into force when the server listens elsewhere.
-#[derive(Debug)]
-pub(crate) struct Moving {
-    wanted: Arc<Move>,
-    changes: Changes,
-    /// What the client called it, for the error.
-    name: Vec<u8>,
-}
-
 impl Session {
     /// `CONFIG SET parameter value [parameter value ...]`: all of them, or none. Tells whether they
     /// are in force; if not, the server has to listen elsewhere first.
@@ -188,10 +175,20 @@ impl Session {
         &mut self,
         request: Request<'_>,
         context: &mut Context,
-    ) -> Result<bool, CommandError> {
+        order: &mut OrderGuard<'_>,
+    ) -> Outcome {
+        self.try_config_set(request, context, order).unwrap_or_else(|error| Err(error).into())
+    }
+
+    fn try_config_set(
+        &mut self,
+        request: Request<'_>,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) -> Result<Outcome, CommandError> {
         let words: Vec<&[u8]> = request.arguments_from(2).collect();
         if !words.len().is_multiple_of(2) {
-            return Err(crate::session::SYNTAX_ERROR.to_vec());
+            return Err(SYNTAX_ERROR.to_vec());
         }
         let settings: Vec<Setting<'_>> =
             words.chunks_exact(2).map(|pair| Setting { name: pair[0], value: pair[1] }).collect();
@@ -200,28 +197,28 @@ impl Session {
             let earlier = settings[..index].iter();
             check(setting, may_change_protected, earlier.map(|earlier| earlier.name))?;
         }
-        let changes = Changes::new(&settings, &context.config)?;
+        let changes = changes(&settings, &context.config)?;
         let is_place = |setting: &&Setting<'_>| {
             [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
         };
         let (from, to) = self.places(&context.config, &changes.config);
         let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
-            self.put_in_force(changes, context);
-            return Ok(true);
+            self.put_in_force(changes, context, order);
+            return Ok(Reply::ok().into());
         };
-        if self.transaction.is_some() {
+        if self.runs_transaction {
             return Err(failed(named.name, "it can't be changed inside a transaction"));
         }
         let wanted = Arc::new(Move::new(from, to, self.info.clone()));
         context.effects.push(Effect::Move(wanted.clone()));
         self.moving = Some(Box::new(Moving { wanted, changes, name: named.name.to_vec() }));
-        Ok(false)
+        Ok(Outcome::WaitForMove)
     }
 
     /// Returns where the server listens, and where it is to listen.
-    fn places(&self, old: &Config, new: &Config) -> (Place, Place) {
+    fn places(&self, old: &Config, new: &Config) -> (Endpoints, Endpoints) {
         let bound = self.server.port.load(Ordering::Relaxed);
-        let place = |config: &Config, port| Place {
+        let place = |config: &Config, port| Endpoints {
             names: config.bind.clone(),
             port,
             backlog: config.tcp_backlog,
@@ -237,11 +234,11 @@ impl Session {
     }
 
     /// Goes on after [`Flow::WaitForMove`](crate::session::Flow::WaitForMove).
-    pub(crate) fn end_move(&mut self, context: &mut Context) {
+    pub(crate) fn end_move(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         let Some(moving) = self.moving.take() else { return };
         let Moving { wanted, changes, name } = *moving;
         if wanted.outcome() == Some(true) {
-            self.put_in_force(changes, context);
+            self.put_in_force(changes, context, order);
             return self.reply(context, &Reply::ok());
         }
         let why = match name.eq_ignore_ascii_case(b"port") {
@@ -251,7 +248,12 @@ impl Session {
         self.reply_error(context, failed(&name, why));
     }
 
-    fn put_in_force(&mut self, changes: Changes, context: &mut Context) {
+    fn put_in_force(
+        &mut self,
+        changes: Changes,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) {
         let Changes { config, others, password, channels_default: channels } = changes;
         for (name, value) in others {
             self.server.settings.set_other(&name, vec![value]);
@@ -275,44 +277,43 @@ impl Session {
             context.effects.push(Effect::Evict);
         }
         self.server.settings.set(config);
-        self.server.broker.with_keyspace(context, |keyspace, _| keyspace.limit_tracked(keys_max));
+        order.keyspace().limit_tracked(keys_max);
         context.set_config(self.server.settings.get());
     }
 
     /// `CONFIG RESETSTAT`
-    pub(crate) fn config_resetstat(&self, context: &mut Context) -> Reply {
+    pub(crate) fn config_resetstat(&self, order: &mut OrderGuard<'_>) -> Reply {
         self.server.broker.stats().reset();
-        self.server.broker.with_keyspace(context, |keyspace, _| keyspace.reset_counts());
+        order.keyspace().reset_counts();
         self.server.commands.reset();
         Reply::ok()
     }
 }
 
-impl Changes {
-    fn new(settings: &[Setting<'_>], config: &Config) -> Result<Self, CommandError> {
-        let changes =
-            |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
-        let mut all = Self {
-            config: config.clone(),
-            others: Vec::new(),
-            password: changes(b"requirepass"),
-            channels_default: changes(b"acl-pubsub-default"),
-        };
-        for setting in settings {
-            let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
-            if let Some(directive) = directive::find(setting.name) {
-                let value = [setting.value.to_vec()];
-                directive.set(&mut all.config, &value).map_err(because)?;
-                if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
-                    all.config.dir = Some(directory(&path).map_err(because)?);
-                }
-            } else if let Some(other) = unused::find(setting.name) {
-                other.check(setting.value).map_err(because)?;
-                all.others.push((other.canonical(), other.normal(setting.value)));
+/// Checks all settings of a `CONFIG SET`.
+fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, CommandError> {
+    let changes =
+        |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
+    let mut all = Changes {
+        config: config.clone(),
+        others: Vec::new(),
+        password: changes(b"requirepass"),
+        channels_default: changes(b"acl-pubsub-default"),
+    };
+    for setting in settings {
+        let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
+        if let Some(directive) = directive::find(setting.name) {
+            let value = [setting.value.to_vec()];
+            directive.set(&mut all.config, &value).map_err(because)?;
+            if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
+                all.config.dir = Some(directory(&path).map_err(because)?);
             }
+        } else if let Some(other) = unused::find(setting.name) {
+            other.check(setting.value).map_err(because)?;
+            all.others.push((other.canonical(), other.normal(setting.value)));
         }
-        Ok(all)
     }
+    Ok(all)
 }
 
 /// Whether a directive may be changed at all.

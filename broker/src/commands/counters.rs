@@ -1,9 +1,10 @@
 //! Commands on the numbers that keys hold.
 
+use super::Answer;
+use super::errors::NOT_AN_INTEGER;
 use crate::keyspace::{AccessMode, AddError, Class, Float, Keys, Parsed, Value};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::{Answer, NOT_AN_INTEGER};
 
 const NOT_A_FLOAT: &[u8] = b"ERR value is not a valid float";
 const NOT_FINITE: &[u8] = b"ERR increment would produce NaN or Infinity";

@@ -1,16 +1,21 @@
-//! `DEBUG`: what test suites use to set a state.
+//! `DEBUG`: subcommands by which test suites set a state.
 
 use std::time::Duration;
 
+use super::spec::Outcome;
+use crate::pubsub::order::OrderGuard;
+
+use super::Answer;
+use super::errors::CommandError;
 use crate::address::Address;
 use crate::config::Config;
 use crate::keyspace::{AccessMode, Keys, Value};
 use crate::protocol::Protocol;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::Context;
 use crate::script::Scripts;
-use crate::session::{Answer, CommandError, Session};
+use crate::session::Session;
+use crate::session::context::Context;
 
 const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
 set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
@@ -25,28 +30,45 @@ pub(crate) fn check_allowed(config: &Config, peer: &Address) -> Result<(), Comma
 }
 
 impl Session {
-    /// `DEBUG SLEEP seconds | SET-ACTIVE-EXPIRE 0|1 | ...`
-    pub(crate) fn debug(&mut self, request: Request<'_>, context: &mut Context) -> Answer {
-        match (&*request.argument(1).to_ascii_lowercase(), request.len()) {
-            (b"set-active-expire", 3) => {
-                let is_off = request.argument(2) == b"0";
-                self.server.broker.with_keyspace(context, |keyspace, _| {
-                    keyspace.set_expires_lazily(is_off);
-                });
-                Ok(Reply::ok())
-            }
-            (b"object", 3) => self.on_keys(object, request, context),
-            (b"populate", 3..=5) => self.on_keys(populate, request, context),
-            (b"sdslen", 3) => self.on_keys(sdslen, request, context),
-            (b"listpack", 3) => self.on_keys(listpack, request, context),
-            (b"flushall", 2) => {
-                self.server
-                    .broker
-                    .with_keyspace(context, |keyspace, now| keyspace.flush(None, now));
-                Ok(Reply::ok())
-            }
-            _ => debug(request, self.output.protocol.get(), &self.server.scripts),
+    /// `DEBUG SLEEP seconds | PROTOCOL type | ...`: subcommands that need no keys.
+    pub(super) fn debug_without_order(&self, request: Request<'_>) -> Option<Outcome> {
+        let needs_order = needs_keys(request).is_some()
+            || matches!(
+                (&*request.argument(1).to_ascii_lowercase(), request.len()),
+                (b"set-active-expire", 3) | (b"flushall", 2)
+            );
+        let answer = || debug(request, self.output.protocol.get(), &self.server.scripts);
+        (!needs_order).then(|| answer().into())
+    }
+
+    /// `DEBUG SET-ACTIVE-EXPIRE 0|1 | OBJECT key | ...`
+    pub(super) fn debug(
+        &self,
+        request: Request<'_>,
+        context: &Context,
+        order: &mut OrderGuard<'_>,
+    ) -> Answer {
+        if let Some(run) = needs_keys(request) {
+            return run(&mut order.keys(self.view(), &context.config), request);
         }
+        if request.argument(1).eq_ignore_ascii_case(b"flushall") {
+            let now = order.now();
+            drop(order.keyspace().flush(None, now));
+        } else {
+            order.keyspace().set_expires_lazily(request.argument(2) == b"0");
+        }
+        Ok(Reply::ok())
+    }
+}
+
+/// Returns the function of a subcommand that works on keys.
+fn needs_keys(request: Request<'_>) -> Option<fn(&mut Keys<'_>, Request<'_>) -> Answer> {
+    match (&*request.argument(1).to_ascii_lowercase(), request.len()) {
+        (b"object", 3) => Some(object),
+        (b"populate", 3..=5) => Some(populate),
+        (b"sdslen", 3) => Some(sdslen),
+        (b"listpack", 3) => Some(listpack),
+        _ => None,
     }
 }
 

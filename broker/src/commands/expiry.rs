@@ -1,9 +1,10 @@
 //! When keys expire.
 
+use super::Answer;
+use super::errors::{CommandError, NOT_AN_INTEGER, shown};
 use crate::keyspace::{AccessMode, Class, Entry, Keys};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::{Answer, CommandError, NOT_AN_INTEGER, shown};
 
 /// What a number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::info_fields::SECTIONS;
 use super::latency::timed_calls;
-use crate::commands;
+use super::spec::Outcome;
+use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
@@ -13,11 +14,30 @@ use crate::observe::memory::{peak_bytes, resident_bytes};
 use crate::observe::stats::Counter;
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
+use crate::pubsub::order::OrderGuard;
 use crate::session::client_info::{ClientInfo, Flag};
 use crate::session::server_state::{REDIS_VERSION, ServerState, VERSION};
 
 /// `INFO [section [section ...]]`
-pub(crate) fn info<'a>(
+pub(super) fn info(order: &mut OrderGuard<'_>) -> Outcome {
+    Outcome::Reported(report(order), |session, context, report, request| {
+        describe(&session.server, &context.config, report, request.arguments_from(1))
+    })
+}
+
+/// `MEMORY STATS`
+pub(super) fn memory_stats(order: &mut OrderGuard<'_>) -> Outcome {
+    Outcome::Reported(report(order), |session, _, report, _| {
+        describe_memory(&session.server, report)
+    })
+}
+
+fn report(order: &mut OrderGuard<'_>) -> Box<Report> {
+    let now = order.now();
+    Box::new(order.keyspace().report(now))
+}
+
+fn describe<'a>(
     server: &ServerState,
     config: &Config,
     keys: &Report,
@@ -47,8 +67,7 @@ pub(crate) fn info<'a>(
     Reply::Verbatim(text)
 }
 
-/// `MEMORY STATS`
-pub(crate) fn memory_stats(server: &ServerState, keys: &Report) -> Reply {
+fn describe_memory(server: &ServerState, keys: &Report) -> Reply {
     let resident = resident_bytes();
     let count = keys.databases.iter().map(|summary| summary.keys).sum::<usize>() as u64;
     let bytes = keys.bytes as u64;
@@ -218,14 +237,14 @@ impl Subject<'_> {
     /// Of commands that are sent all day some calls are timed, and stand for the others.
     fn commandstats(&self, text: &mut String) {
         let server = self.server;
-        for entry in commands::entries() {
-            let counters = server.commands.of(entry.number);
+        for spec in &SPECS {
+            let counters = server.commands.of(spec.id);
             let [calls, rejected, failed, micros] =
                 [&counters.calls, &counters.rejected, &counters.failed, &counters.micros]
                     .map(Counter::get);
-            let micros = timed_calls(server, entry).map_or(micros, |timed| timed.scaled(micros));
+            let micros = timed_calls(server, spec).map_or(micros, |timed| timed.scaled(micros));
             if calls + rejected > 0 {
-                let name = entry.spec.name;
+                let name = spec.name;
                 let per_call = if calls == 0 { 0.0 } else { micros as f64 / calls as f64 };
                 let _ = write!(
                     text,
@@ -237,8 +256,8 @@ impl Subject<'_> {
     }
 
     fn latencystats(&self, text: &mut String) {
-        for entry in commands::entries() {
-            let counters = self.server.commands.of(entry.number);
+        for spec in &SPECS {
+            let counters = self.server.commands.of(spec.id);
             let Some(times) = counters.times.get().filter(|times| times.total() > 0) else {
                 continue;
             };
@@ -249,7 +268,7 @@ impl Subject<'_> {
             };
             let percentiles: Vec<String> =
                 self.config.latency_tracking_info_percentiles.iter().map(percentile).collect();
-            let name = entry.spec.name;
+            let name = spec.name;
             field(text, &format!("latency_percentiles_usec_{name}"), percentiles.join(","));
         }
     }

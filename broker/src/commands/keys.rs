@@ -1,110 +1,21 @@
 //! Commands on keys: how they are run, and those that are about keys whatever they hold.
 
-use std::sync::atomic::Ordering;
-
-use super::{counters, expiry, scan, strings};
-use crate::commands::Command;
+use super::Answer;
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use crate::keyspace::{AccessMode, Class, Entry, Keys};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::pubsub::View;
-use crate::pubsub::subscribers::Context;
-use crate::session::client_info::Flag;
-use crate::session::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, Session};
-
-/// A command on keys. The order is held while it runs.
-pub(crate) type Run = fn(&mut Keys<'_>, Request<'_>) -> Answer;
 
 pub(crate) const NO_SUCH_KEY: &[u8] = b"ERR no such key";
 const SAME_OBJECT: &[u8] = b"ERR source and destination objects are the same";
 const NO_FREQUENCY: &[u8] = b"ERR An LFU maxmemory policy is not selected, access frequency not \
-tracked. Please record that when switching between policies at runtime LRU and LFU data will take some \
+tracked. Please note that when switching between policies at runtime LRU and LFU data will take some \
 time to adjust.";
 /// Redis keeps these numbers once and for all.
 const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
-/// Returns what runs a command, if it is one on keys.
-pub(crate) fn run_of(command: Command) -> Option<Run> {
-    Some(match command {
-        Command::Append => strings::append,
-        Command::Copy => copy,
-        Command::DbSize => dbsize,
-        Command::Decr => counters::decr,
-        Command::DecrBy => counters::decrby,
-        Command::Del | Command::Unlink => del,
-        Command::Exists => exists,
-        Command::Expire => expiry::expire,
-        Command::ExpireAt => expiry::expireat,
-        Command::ExpireTime => expiry::expiretime,
-        Command::Get => strings::get,
-        Command::GetDel => strings::getdel,
-        Command::GetEx => strings::getex,
-        Command::GetRange => strings::getrange,
-        Command::GetSet => strings::getset,
-        Command::Incr => counters::incr,
-        Command::IncrBy => counters::incrby,
-        Command::IncrByFloat => counters::incrbyfloat,
-        Command::Keys => scan::keys,
-        Command::MemoryUsage => memory_usage,
-        Command::MGet => strings::mget,
-        Command::MSet => strings::mset,
-        Command::MSetNx => strings::msetnx,
-        Command::Move => move_key,
-        Command::Object => object,
-        Command::PExpire => expiry::pexpire,
-        Command::PExpireAt => expiry::pexpireat,
-        Command::PExpireTime => expiry::pexpiretime,
-        Command::PSetEx => strings::psetex,
-        Command::PTtl => expiry::pttl,
-        Command::Persist => expiry::persist,
-        Command::RandomKey => scan::randomkey,
-        Command::Rename => rename,
-        Command::RenameNx => renamenx,
-        Command::Scan => scan::scan,
-        Command::Set => strings::set,
-        Command::SetEx => strings::setex,
-        Command::SetNx => strings::setnx,
-        Command::SetRange => strings::setrange,
-        Command::StrLen => strings::strlen,
-        Command::Touch => touch,
-        Command::Ttl => expiry::ttl,
-        Command::Type => type_of,
-        _ => return None,
-    })
-}
-
-impl Session {
-    /// Runs a command on keys.
-    pub(crate) fn on_keys(
-        &mut self,
-        run: Run,
-        request: Request<'_>,
-        context: &mut Context,
-    ) -> Answer {
-        let view = self.view();
-        if !self.caches_what_it_reads() {
-            return self.server.broker.with_keys(context, view, |keys| run(keys, request));
-        }
-        let read = self.keys_read(request);
-        let keys_max = context.config.tracking_table_max_keys;
-        self.server.broker.with_keys(context, view, |keys| {
-            let answer = run(keys, request);
-            read.iter().for_each(|key| keys.record_read(key, keys_max));
-            answer
-        })
-    }
-
-    /// How the client sees the keys.
-    pub(crate) fn view(&self) -> View {
-        let database = self.info.counts.database.load(Ordering::Relaxed);
-        // A script does what it does for its caller.
-        let info = self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info);
-        View { database, touches: !info.is(Flag::NoTouch), client: info.id }
-    }
-}
-
 /// `DEL key [key ...]` and `UNLINK key [key ...]`
-fn del(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn del(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let mut count = 0;
     for key in request.arguments_from(1) {
         if keys.remove(key).is_some() {
@@ -117,12 +28,12 @@ fn del(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
 }
 
 /// `EXISTS key [key ...]`
-fn exists(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn exists(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     count(request, |key| keys.get(key, AccessMode::Inspect).is_some())
 }
 
 /// `TOUCH key [key ...]`
-fn touch(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn touch(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     count(request, |key| keys.get(key, AccessMode::Read).is_some())
 }
 
@@ -139,18 +50,18 @@ fn count(request: Request<'_>, is: impl FnMut(&&[u8]) -> bool) -> Answer {
 }
 
 /// `TYPE key`
-fn type_of(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn type_of(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let found = keys.get(request.argument(1), AccessMode::Inspect);
     Ok(Reply::Simple(if found.is_some() { "string" } else { "none" }.into()))
 }
 
 /// `RENAME key newkey`
-fn rename(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn rename(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     move_to_name(keys, request, false).map(|_| Reply::ok())
 }
 
 /// `RENAMENX key newkey`
-fn renamenx(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn renamenx(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     move_to_name(keys, request, true).map(|is_renamed| Reply::Integer(is_renamed.into()))
 }
 
@@ -182,7 +93,7 @@ fn move_to_name(
 }
 
 /// `COPY source destination [DB destination-db] [REPLACE]`
-fn copy(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn copy(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let (source, destination) = (request.argument(1), request.argument(2));
     let (mut database, mut replaces) = (keys.scope.database, false);
     let mut options = request.arguments_from(3);
@@ -213,7 +124,7 @@ fn copy(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
 }
 
 /// `MOVE key db`
-fn move_key(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn move_key(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let key = request.argument(1);
     let database = database(request.argument(2), keys)?;
     if database == keys.scope.database {
@@ -252,12 +163,12 @@ pub(crate) fn small_integer(text: &[u8]) -> Result<i32, CommandError> {
 }
 
 /// `DBSIZE`
-fn dbsize(keys: &mut Keys<'_>, _: Request<'_>) -> Answer {
+pub(super) fn dbsize(keys: &mut Keys<'_>, _: Request<'_>) -> Answer {
     Ok(Reply::integer(keys.database().len()))
 }
 
 /// `OBJECT ENCODING | FREQ | IDLETIME | REFCOUNT key`
-fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let now = keys.scope.now;
     let Some(entry) = keys.get(request.argument(2), AccessMode::Examine) else {
         return Ok(Reply::Null);
@@ -271,7 +182,7 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
 }
 
 /// `MEMORY USAGE key [SAMPLES count]`
-fn memory_usage(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
+pub(super) fn memory_usage(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let options: Vec<&[u8]> = request.arguments_from(3).collect();
     match options[..] {
         [] => {}

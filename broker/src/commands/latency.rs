@@ -1,12 +1,15 @@
 //! `LATENCY`: what was slow, and how long commands take.
 
-use crate::commands::{self, Entry};
+use super::Answer;
+use super::errors::shown;
+use super::spec::{Flag, Spec};
+use super::table::SPECS;
 use crate::observe::clock::since_1970;
 use crate::observe::latency::{LatencyMonitor, Sample};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
+use crate::session::Session;
 use crate::session::server_state::ServerState;
-use crate::session::{Answer, Session, shown};
 
 impl Session {
     /// `LATENCY DOCTOR`
@@ -65,30 +68,30 @@ impl Session {
 
     /// `LATENCY HISTOGRAM [command [command ...]]`
     pub(crate) fn latency_histogram(&self, request: Request<'_>) -> Reply {
-        let entries = commands::entries();
+        let all = &SPECS;
         let named = |name: &[u8]| {
             let container = [name.to_ascii_lowercase(), b"|".to_vec()].concat();
-            let is_wanted = move |entry: &&Entry| {
-                let own = entry.spec.name.as_bytes();
+            let is_wanted = move |spec: &&Spec| {
+                let own = spec.name.as_bytes();
                 own.eq_ignore_ascii_case(&container[..container.len() - 1])
                     || own.starts_with(&container)
             };
-            entries.iter().filter(is_wanted)
+            all.iter().filter(is_wanted)
         };
-        let described = |entry: &Entry| Some((Reply::bulk(entry.spec.name), self.times(entry)?));
+        let described = |spec: &Spec| Some((Reply::bulk(spec.name), self.times(spec)?));
         Reply::Map(match request.len() {
-            2 => entries.iter().filter_map(described).collect(),
+            2 => all.iter().filter_map(described).collect(),
             _ => request.arguments_from(2).flat_map(named).filter_map(described).collect(),
         })
     }
 
     /// Returns how the times of a command are distributed, if it was called.
-    fn times(&self, entry: &Entry) -> Option<Reply> {
+    fn times(&self, spec: &Spec) -> Option<Reply> {
         /// The highest bound, 2^30 nanoseconds, is the first beyond a second.
         const POWERS: std::ops::RangeInclusive<u32> = 10..=30;
 
-        let timed = timed_calls(&self.server, entry)?;
-        let histogram = self.server.commands.of(entry.number).times.get()?;
+        let timed = timed_calls(&self.server, spec)?;
+        let histogram = self.server.commands.of(spec.id).times.get()?;
         let mut before = 0;
         let steps = POWERS.filter_map(|power| {
             let bound = 1_u64 << power;
@@ -125,10 +128,10 @@ impl TimedCalls {
 
 /// Returns how many calls of a command were timed, if any. All are, but for those that are sent all
 /// day: of these, a sample.
-pub(crate) fn timed_calls(server: &ServerState, entry: &Entry) -> Option<TimedCalls> {
-    let counters = server.commands.of(entry.number);
+pub(crate) fn timed_calls(server: &ServerState, spec: &Spec) -> Option<TimedCalls> {
+    let counters = server.commands.of(spec.id);
     let timed = counters.times.get()?.total();
-    let calls = if entry.is_hot { counters.calls.get().max(timed) } else { timed };
+    let calls = if spec.has(Flag::Hot) { counters.calls.get().max(timed) } else { timed };
     (timed > 0).then_some(TimedCalls { calls, timed })
 }
 

@@ -1,10 +1,14 @@
 //! Publishing, subscribing, and asking who listens.
 
+use super::Answer;
+use super::errors::help_wanted;
+use super::spec::Outcome;
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::Request;
 use crate::pubsub::message::{ChannelKind, Name};
-use crate::pubsub::subscribers::Context;
-use crate::session::{Answer, NAME_BYTES, Names, Session, help_wanted};
+use crate::pubsub::order::OrderGuard;
+use crate::session::context::Context;
+use crate::session::{NAME_BYTES, Names, Session};
 
 /// What a client subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,35 +39,24 @@ impl SubscriptionKind {
 }
 
 impl Session {
-    /// `PUBLISH channel message` and `SPUBLISH shardchannel message`
-    pub(crate) fn publish(
-        &mut self,
-        kind: ChannelKind,
-        request: Request<'_>,
-        context: &mut Context,
-    ) {
-        let (channel, payload) = (request.argument(1), request.argument(2));
-        let receivers = self.server.broker.publish_from(context, kind, channel, payload);
-        let limit = self.output_limit(&context.config);
-        context.flush_queue().reply(&self.output, limit, |out| reply::integer(out, receivers));
-    }
-
     /// `SUBSCRIBE channel [channel ...]`, and the same for shard channels and patterns
     pub(crate) fn subscribe(
         &mut self,
         kind: SubscriptionKind,
         request: Request<'_>,
         context: &mut Context,
-    ) {
+        order: &mut OrderGuard<'_>,
+    ) -> Outcome {
         for name in request.arguments_from(1) {
             if !self.names(kind).contains(name) {
-                let name = self.join(kind, name, context);
+                let name = self.join(kind, name, context, order);
                 self.subscription_bytes += name.len() + NAME_BYTES;
                 self.names(kind).insert(name);
             }
             self.confirm(context, kind, kind.subscribed(), Some(name));
         }
         self.record_subscriptions();
+        Outcome::Replied
     }
 
     /// `UNSUBSCRIBE [channel [channel ...]]`, and the same for shard channels and patterns
@@ -72,20 +65,27 @@ impl Session {
         kind: SubscriptionKind,
         request: Request<'_>,
         context: &mut Context,
-    ) {
+        order: &mut OrderGuard<'_>,
+    ) -> Outcome {
         for name in request.arguments_from(1) {
             if let Some(name) = self.names(kind).take(name) {
-                self.leave(kind, &name, context);
+                self.leave(kind, &name, context, order);
             }
             self.confirm(context, kind, kind.unsubscribed(), Some(name));
         }
         if request.len() == 1 {
-            self.unsubscribe_from_all(kind, context);
+            self.unsubscribe_from_all(kind, context, order);
         }
         self.record_subscriptions();
+        Outcome::Replied
     }
 
-    fn unsubscribe_from_all(&mut self, kind: SubscriptionKind, context: &mut Context) {
+    fn unsubscribe_from_all(
+        &mut self,
+        kind: SubscriptionKind,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) {
         if self.names(kind).is_empty() {
             self.confirm(context, kind, kind.unsubscribed(), None);
         }
@@ -93,46 +93,54 @@ impl Session {
         let names: Vec<Name> = self.names(kind).iter().cloned().collect();
         for name in names {
             self.names(kind).remove(&name);
-            self.leave(kind, &name, context);
+            self.leave(kind, &name, context, order);
             self.confirm(context, kind, kind.unsubscribed(), Some(&name));
         }
     }
 
     /// Ends all subscriptions, and tells nobody.
-    pub(crate) fn leave_all(&mut self, context: &mut Context) {
+    pub(crate) fn leave_all(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         for kind in [SubscriptionKind::Channel, SubscriptionKind::Shard, SubscriptionKind::Pattern]
         {
             for name in std::mem::take(self.names(kind)) {
-                self.leave(kind, &name, context);
+                self.leave(kind, &name, context, order);
             }
         }
         self.record_subscriptions();
     }
 
-    fn join(&self, kind: SubscriptionKind, name: &[u8], context: &mut Context) -> Name {
-        let broker = &self.server.broker;
+    fn join(
+        &self,
+        kind: SubscriptionKind,
+        name: &[u8],
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) -> Name {
+        let local = &mut context.local;
         match kind {
             SubscriptionKind::Channel => {
-                broker.join(context, ChannelKind::Channels, &self.output, name)
+                order.join(local, ChannelKind::Channels, &self.output, name)
             }
-            SubscriptionKind::Shard => {
-                broker.join(context, ChannelKind::Shards, &self.output, name)
-            }
-            SubscriptionKind::Pattern => broker.join_pattern(context, &self.output, name),
+            SubscriptionKind::Shard => order.join(local, ChannelKind::Shards, &self.output, name),
+            SubscriptionKind::Pattern => order.join_pattern(local, &self.output, name),
         }
     }
 
-    fn leave(&mut self, kind: SubscriptionKind, name: &Name, context: &mut Context) {
+    fn leave(
+        &mut self,
+        kind: SubscriptionKind,
+        name: &Name,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) {
         self.subscription_bytes -= name.len() + NAME_BYTES;
-        let broker = &self.server.broker;
+        let local = &mut context.local;
         match kind {
             SubscriptionKind::Channel => {
-                broker.leave(context, ChannelKind::Channels, &self.output, name)
+                order.leave(local, ChannelKind::Channels, &self.output, name)
             }
-            SubscriptionKind::Shard => {
-                broker.leave(context, ChannelKind::Shards, &self.output, name)
-            }
-            SubscriptionKind::Pattern => broker.leave_pattern(context, &self.output, name),
+            SubscriptionKind::Shard => order.leave(local, ChannelKind::Shards, &self.output, name),
+            SubscriptionKind::Pattern => order.leave_pattern(local, &self.output, name),
         }
     }
 
@@ -154,11 +162,16 @@ impl Session {
         Ok(Reply::Array(names.iter().map(Reply::bulk).collect()))
     }
 
+    /// `PUBSUB NUMPAT`
+    pub(super) fn pubsub_numpat(&self) -> Reply {
+        Reply::integer(self.server.broker.pattern_count())
+    }
+
     /// `PUBSUB NUMSUB [channel ...]` and `PUBSUB SHARDNUMSUB [shardchannel ...]`
     pub(crate) fn pubsub_numsub(&self, kind: ChannelKind, request: Request<'_>) -> Reply {
         let broker = &self.server.broker;
         let pairs = request.arguments_from(2).flat_map(|channel| {
-            [Reply::bulk(channel), Reply::integer(broker.subscriptions_in(kind, channel))]
+            [Reply::bulk(channel), Reply::integer(broker.subscriptions(kind, channel))]
         });
         Reply::Array(pairs.collect())
     }

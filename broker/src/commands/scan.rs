@@ -1,10 +1,11 @@
 //! Finding keys: `KEYS`, `SCAN` and `RANDOMKEY`.
 
+use super::Answer;
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use crate::glob;
 use crate::keyspace::{AccessMode, Keys};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 
 /// What `SCAN` is to return.
 #[derive(Debug)]

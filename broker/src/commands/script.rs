@@ -1,86 +1,112 @@
 //! `EVAL` and its family, and `SCRIPT`.
 //!
-//! The scripts of SignalR 2 run right here; all others in Lua, on a stack of their own, so that one
-//! that takes too long can be put aside.
+//! The scripts of SignalR 2 run natively, under the order alone. All others run in Lua, on a stack
+//! of their own, so that the worker can serve other clients while a script is late.
 
 use std::sync::Arc;
 
-use super::{counters, server, strings};
-use crate::commands::{Command, Entry};
-use crate::keyspace::Keys;
+use super::errors::{BUSY, CommandError, NOT_AN_INTEGER, OUT_OF_MEMORY};
+use super::execute::{Flow, fail};
+use super::spec::{Outcome, Spec};
+use super::{Answer, counters, monitor, server};
+use crate::keyspace::AccessMode;
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::{self, OwnedRequest, Request};
-use crate::pubsub::subscribers::Context;
+use crate::pubsub::message::{ChannelKind, Content};
+use crate::pubsub::order::OrderGuard;
+use crate::pubsub::script_barrier::Turn;
 use crate::script::cache::Script;
 use crate::script::flags::Flags;
 use crate::script::native::Native;
 use crate::script::sha::Sha;
-use crate::session::{Answer, CommandError, Flow, NOT_AN_INTEGER, OUT_OF_MEMORY, Session};
+use crate::session::Session;
+use crate::session::context::Context;
 
-/// Redis' words for a script that has been running for too long.
-pub(crate) const BUSY: &[u8] = b"BUSY Redis is busy running a script. You can only call SCRIPT \
-KILL or SHUTDOWN NOSAVE.";
 const NO_SCRIPT: &[u8] = b"NOSCRIPT No matching script. Please use EVAL.";
 #[cfg(not(feature = "lua"))]
 const NO_LUA: &[u8] =
     b"ERR this broker was built without Lua and runs the scripts of SignalR 2 only";
 
+#[cfg(feature = "lua")]
+const NOT_HERE: &[u8] = b"ERR This Redis command is not allowed from script";
+#[cfg(not(feature = "lua"))]
+const NOT_HERE: &[u8] = NO_LUA;
+
 /// The digits of the highest number, and a sign.
 const ID_BYTES_MAX: usize = 20;
 
-/// A script that was asked for.
-pub(crate) struct Asked {
+/// Which of the four commands that run scripts is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScriptCall {
+    /// The script is named by its SHA-1.
+    by_name: bool,
+    is_read_only: bool,
+}
+
+impl ScriptCall {
+    pub(super) const EVAL: Self = Self { by_name: false, is_read_only: false };
+    pub(super) const EVAL_RO: Self = Self { by_name: false, is_read_only: true };
+    pub(super) const EVALSHA: Self = Self { by_name: true, is_read_only: false };
+    pub(super) const EVALSHA_RO: Self = Self { by_name: true, is_read_only: true };
+}
+
+/// A script that is to run.
+struct Asked {
     script: Arc<Script>,
     /// How many of the arguments are keys.
     keys: usize,
     is_read_only: bool,
-    /// Whether keys take too much already.
+    /// Whether the keys exceed `maxmemory`.
     lacks_memory: bool,
 }
 
 impl Session {
     /// `EVAL script numkeys [key [key ...]] [arg [arg ...]]`, with a name in place of the script
     /// for `EVALSHA`, and without writing for `EVAL_RO` and `EVALSHA_RO`
-    pub(crate) fn eval(
+    pub(super) fn eval(
         &mut self,
-        entry: Entry,
-        request: Request<'_>,
         context: &mut Context,
+        turn: &mut Turn<'_>,
+        call: ScriptCall,
+        spec: &'static Spec,
+        request: Request<'_>,
     ) -> Flow {
-        if self.server.has_monitors() {
+        if self.server.has_monitors()
+            && let Some(mut lock) = turn.lock()
+        {
             // Before the commands of the script.
-            self.show_to_monitors(entry, request, context);
+            monitor::show(self, context, &mut lock.guard(), spec, request);
         }
-        let asked = match self.asked(entry, request, context) {
+        let asked = match self.asked(call, request, context) {
             Ok(asked) => asked,
             Err(error) => {
-                self.fail(entry, context, error);
+                fail(self, context, spec, error);
                 return Flow::Continue;
             }
         };
-        if let Some(native) = asked.script.native
-            && !asked.is_read_only
-            && !asked.lacks_memory
-            && self.run_native(native, &asked, entry, request, context)
-        {
-            return Flow::Continue;
+        if let Some(native) = self.native(&asked, request) {
+            let Some(mut lock) = turn.lock() else { return Flow::WaitForOrder };
+            let mut order = lock.guard();
+            let is_done = self.run_native(native, &asked, spec, request, context, &mut order);
+            let events = context.config.notify_keyspace_events;
+            order.end_command(&mut context.local, events);
+            drop(lock);
+            if is_done {
+                self.end_caching(spec);
+                return Flow::Continue;
+            }
         }
-        self.run_in_lua(entry, &asked, request, context)
+        self.eval_in_lua(context, turn, asked, spec, request)
     }
 
-    /// Finds the script, or takes it in.
+    /// Finds the script, or compiles a new one.
     fn asked(
         &self,
-        entry: Entry,
+        call: ScriptCall,
         request: Request<'_>,
         context: &Context,
     ) -> Result<Asked, CommandError> {
-        let (by_name, is_read_only) = match entry.spec.command {
-            Command::EvalSha => (true, false),
-            Command::EvalShaRo => (true, true),
-            Command::EvalRo => (false, true),
-            _ => (false, false),
-        };
+        let ScriptCall { by_name, is_read_only } = call;
         let name = request.argument(1);
         let sha = Sha::read(name);
         if by_name && sha.is_none() {
@@ -112,30 +138,28 @@ impl Session {
     }
 
     /// Whether a request runs a script that says it may add to the keys.
-    pub(crate) fn script_may_grow(&self, entry: Entry, request: Request<'_>) -> bool {
-        self.script_flags(entry, request).is_some_and(Flags::needs_memory)
+    pub(crate) fn script_may_grow(&self, spec: &Spec, request: Request<'_>) -> bool {
+        self.script_flags(spec, request).is_some_and(Flags::needs_memory)
     }
 
     /// Whether a request waits while writes are paused: a script that says it does not write may run.
-    pub(crate) fn pauses_with_writes(&self, entry: Entry, request: Request<'_>) -> bool {
-        entry.pauses_with_writes
-            && !self.script_flags(entry, request).is_some_and(|flags| flags.no_writes)
+    pub(crate) fn pauses_with_writes(&self, spec: &Spec, request: Request<'_>) -> bool {
+        spec.pauses_with_writes()
+            && !self.script_flags(spec, request).is_some_and(|flags| flags.no_writes)
     }
 
     /// Returns what the script of a request says of itself.
-    fn script_flags(&self, entry: Entry, request: Request<'_>) -> Option<Flags> {
-        if !entry.runs_script || !entry.spec.accepts(request.len()) {
+    fn script_flags(&self, spec: &Spec, request: Request<'_>) -> Option<Flags> {
+        let super::spec::Run::Script(call) = spec.run else { return None };
+        if !spec.accepts(request.len()) {
             return None;
         }
         let name = request.argument(1);
-        match entry.spec.command {
-            Command::Eval | Command::EvalRo => Flags::read(name).ok().map(|(flags, _)| flags),
-            Command::EvalSha | Command::EvalShaRo => {
-                let script = Sha::read(name).and_then(|sha| self.server.scripts.find(sha));
-                script.map(|script| script.flags)
-            }
-            _ => None,
+        if !call.by_name {
+            return Flags::read(name).ok().map(|(flags, _)| flags);
         }
+        let script = Sha::read(name).and_then(|sha| self.server.scripts.find(sha));
+        script.map(|script| script.flags)
     }
 
     /// Takes a script in, unless it is known.
@@ -146,7 +170,9 @@ impl Session {
         let script = Arc::new(Script::new(text)?);
         #[cfg(feature = "lua")]
         if script.native.is_none() {
-            context.engine.compile(&self.server, script.clone())?;
+            if let Some(scripts) = &context.scripts {
+                scripts.compile(script.clone())?;
+            }
         }
         #[cfg(not(feature = "lua"))]
         if script.native.is_none() {
@@ -178,7 +204,9 @@ impl Session {
             self.server.scripts.flush();
             // Other workers do so when they run a script.
             #[cfg(feature = "lua")]
-            context.engine.reset();
+            if let Some(scripts) = &context.scripts {
+                scripts.reset();
+            }
             #[cfg(not(feature = "lua"))]
             let _ = context;
         }
@@ -202,37 +230,64 @@ impl Session {
         }
     }
 
-    /// Runs a script of SignalR 2, and returns whether that could be done.
+    /// Runs a script within a transaction or a script, where only a native one may run.
+    pub(super) fn eval_held(
+        &mut self,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+        call: ScriptCall,
+        spec: &'static Spec,
+        request: Request<'_>,
+    ) -> Outcome {
+        let asked = match self.asked(call, request, context) {
+            Ok(asked) => asked,
+            Err(error) => return Err(error).into(),
+        };
+        match self.native(&asked, request) {
+            Some(native) if self.run_native(native, &asked, spec, request, context, order) => {
+                Outcome::Replied
+            }
+            _ => Err(NOT_HERE.to_vec()).into(),
+        }
+    }
+
+    /// Returns how to run a script natively, if that makes no difference.
+    fn native(&self, asked: &Asked, request: Request<'_>) -> Option<Native> {
+        let native = asked.script.native?;
+        let fits = !asked.is_read_only
+            && !asked.lacks_memory
+            && asked.keys > 0
+            && request.len() >= asked.keys + 4;
+        // In Lua, each command of the script is checked and shown to monitors.
+        let needs_lua = !self.user.may_do_everything() || self.server.has_monitors();
+        (fits && !(needs_lua && cfg!(feature = "lua"))).then_some(native)
+    }
+
+    /// Runs a script of SignalR 2 and queues its reply. Returns false if only Lua can tell what it
+    /// does; nothing has changed then.
     fn run_native(
         &mut self,
         native: Native,
         asked: &Asked,
-        entry: Entry,
+        spec: &Spec,
         request: Request<'_>,
         context: &mut Context,
+        order: &mut OrderGuard<'_>,
     ) -> bool {
-        if asked.keys == 0 || request.len() < asked.keys + 4 {
-            return false;
-        }
-        // Whoever may not do everything, or is watched, is served by the book.
-        let by_the_book = !self.user.may_do_everything() || self.server.has_monitors();
-        if by_the_book && cfg!(feature = "lua") {
-            return false;
-        }
         let (key, argument) = (request.argument(3), request.argument(3 + asked.keys));
         let defers = self.begin_answer();
         let done = match native {
             Native::Send | Native::SendOnly => {
-                Some(self.native_send(native, key, argument, context))
+                Some(self.native_send(native, key, argument, context, order))
             }
-            _ => self.native_restore(native, key, argument, context),
+            _ => self.native_restore(native, key, argument, context, order),
         };
         let is_done = done.is_some();
         if let Some(Err(error)) = done {
-            self.server.commands.of(entry.number).failed.add(1);
-            self.server.commands.add_error(&error);
             let sha = asked.script.sha;
             let place = [b" script: ", sha.as_bytes(), b", on @user_script:1."].concat();
+            self.server.commands.of(spec.id).failed.add(1);
+            self.server.commands.add_error(&error);
             self.reply(context, &Reply::Error([error, place].concat()));
         }
         if defers {
@@ -241,26 +296,28 @@ impl Session {
         is_done
     }
 
-    /// Counts, publishes, and answers.
+    /// Increments, publishes, and answers.
     fn native_send(
         &mut self,
         native: Native,
         key: &[u8],
         message: &[u8],
         context: &mut Context,
+        order: &mut OrderGuard<'_>,
     ) -> Result<(), CommandError> {
-        let broker = self.server.broker.clone();
+        let number = order.increment(self.view(), &context.config, key).map_err(counters::words)?;
+        let events = context.config.notify_keyspace_events;
+        order.publish_notifications(&mut context.local, events);
         let mut id = itoa::Buffer::new();
+        let digits = id.format(number);
         let mut payload = Vec::with_capacity(message.len() + ID_BYTES_MAX + 1);
-        let mut digits = "";
-        let receivers = broker.publish_counted(context, self.view(), key, |number| {
-            digits = id.format(number);
-            payload.extend_from_slice(digits.as_bytes());
-            payload.push(b' ');
-            payload.extend_from_slice(message);
-            &payload
-        });
-        let receivers = receivers.map_err(counters::words)?;
+        payload.extend_from_slice(digits.as_bytes());
+        payload.push(b' ');
+        payload.extend_from_slice(message);
+        let kind = ChannelKind::Channels;
+        let content = Content { kind, channel: key, payload: &payload, shared: None };
+        let fanout = order.publish(&mut context.local, content);
+        let receivers = context.local.deliver_own(content, fanout);
         let limit = self.output_limit(&context.config);
         context.flush_queue().reply(&self.output, limit, |out| match native {
             Native::Send => {
@@ -276,39 +333,17 @@ impl Session {
         Ok(())
     }
 
-    /// Raises the count; nothing where only Lua knows what would happen.
+    /// Raises the count; `None` if only Lua can tell what would happen.
     fn native_restore(
         &mut self,
         native: Native,
         key: &[u8],
         seen: &[u8],
         context: &mut Context,
+        order: &mut OrderGuard<'_>,
     ) -> Option<Result<(), CommandError>> {
-        let broker = self.server.broker.clone();
-        let holds = context.held.is_none();
-        if holds {
-            broker.hold(context);
-        }
-        let done = self.restored(native, key, seen, context);
-        if holds {
-            broker.release(context);
-        }
-        Some(done?.map(|reply| self.reply(context, &reply)))
-    }
-
-    fn restored(
-        &mut self,
-        native: Native,
-        key: &[u8],
-        seen: &[u8],
-        context: &mut Context,
-    ) -> Option<Answer> {
-        let count = match self.native_on_keys(strings::get, &[b"GET", key], context) {
-            Ok(Reply::Null) => None,
-            Ok(Reply::Bulk(count)) => Some(count),
-            Ok(Reply::Shared(bytes)) => Some(shared_bulk(&bytes)?),
-            _ => return None,
-        };
+        let mut keys = order.keys(self.view(), &context.config);
+        let count = keys.get(key, AccessMode::Read).map(|entry| entry.value.text().to_vec());
         let is_lower = match (native, count) {
             (Native::RestoreExisting, None) => return None,
             (_, None) => true,
@@ -318,20 +353,21 @@ impl Session {
         if native == Native::Restore {
             number(seen)?;
         }
-        if !is_lower {
-            return Some(Ok(Reply::Null));
+        let reply = match is_lower {
+            true => {
+                let request: OwnedRequest = [&b"SET"[..], key, seen].iter().collect();
+                match super::strings::set(&mut keys, request.borrow()) {
+                    Ok(reply) => reply,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            false => Reply::Null,
+        };
+        if self.caches_what_it_reads() {
+            keys.record_read(key, context.config.tracking_table_max_keys);
         }
-        Some(self.native_on_keys(strings::set, &[b"SET", key, seen], context))
-    }
-
-    fn native_on_keys(
-        &mut self,
-        run: fn(&mut Keys<'_>, Request<'_>) -> Answer,
-        arguments: &[&[u8]],
-        context: &mut Context,
-    ) -> Answer {
-        let request: OwnedRequest = arguments.iter().collect();
-        self.on_keys(run, request.borrow(), context)
+        self.reply(context, &reply);
+        Some(Ok(()))
     }
 }
 
@@ -341,106 +377,130 @@ fn number(text: &[u8]) -> Option<f64> {
     is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
 }
 
-/// Takes the text out of a bulk string.
-fn shared_bulk(bytes: &[u8]) -> Option<Vec<u8>> {
-    let start = memchr::memchr(b'\n', bytes)? + 1;
-    bytes.get(start..bytes.len().checked_sub(2)?).map(<[u8]>::to_vec)
-}
-
 #[cfg(not(feature = "lua"))]
 impl Session {
-    fn run_in_lua(
+    fn eval_in_lua(
         &mut self,
-        entry: Entry,
-        _: &Asked,
-        _: Request<'_>,
         context: &mut Context,
+        _: &mut Turn<'_>,
+        _: Asked,
+        spec: &'static Spec,
+        _: Request<'_>,
     ) -> Flow {
-        self.fail(entry, context, NO_LUA.to_vec());
+        fail(self, context, spec, NO_LUA.to_vec());
         Flow::Continue
     }
 }
 
 #[cfg(feature = "lua")]
-pub(crate) use self::waiting::Pending;
-
-#[cfg(feature = "lua")]
-mod waiting {
-    //! A script in Lua, and a client that waits for it.
+mod lua {
+    //! Scripts in Lua, and clients that wait for them.
 
     use std::rc::Rc;
     use std::sync::atomic::Ordering;
 
     use tracing::warn;
 
-    use super::{Asked, BUSY};
-    use crate::commands::Entry;
-    use crate::protocol::request::Request;
-    use crate::pubsub::subscribers::{Context, Effect};
-    use crate::script::engine::{Outcome, ScriptJob, Slot};
+    use super::*;
+    use crate::commands::transaction;
+    use crate::pubsub::script_barrier::StopTheWorld;
     use crate::script::lua::Given;
-    use crate::session::{Caller, Flow, Session};
-
-    /// A script that takes long.
-    #[derive(Debug)]
-    pub(crate) struct Pending {
-        slot: Rc<Slot>,
-        entry: Entry,
-        /// Whether what the client is told of its own changes waits for the end.
-        defers: bool,
-    }
+    use crate::session::effect::Effect;
+    use crate::session::script::{
+        PendingOutcome, PendingScript, ScriptCaller, ScriptJob, ScriptOutcome,
+    };
 
     impl Session {
-        pub(crate) fn run_in_lua(
+        /// Runs a script in Lua. If it is late, the client waits for it.
+        pub(super) fn eval_in_lua(
             &mut self,
-            entry: Entry,
-            asked: &Asked,
-            request: Request<'_>,
             context: &mut Context,
+            turn: &mut Turn<'_>,
+            asked: Asked,
+            spec: &'static Spec,
+            request: Request<'_>,
         ) -> Flow {
-            self.settle_counts(context);
-            let broker = self.server.broker.clone();
-            if !context.is_exclusive() {
-                // What happened before is everybody's before the script begins.
-                if let Err(error) = context.engine.start(&self.server) {
-                    self.fail(entry, context, error);
-                    return Flow::Continue;
+            self.flush_stats(context);
+            let Ok(world) = turn.stop_the_world(context.config.busy_reply_threshold) else {
+                fail(self, context, spec, BUSY.to_vec());
+                return Flow::Continue;
+            };
+            match self.run_in_world(context, world, asked, spec, request) {
+                Some(world) => {
+                    self.end_eval(context, turn, world);
+                    self.end_caching(spec);
+                    Flow::Continue
                 }
-                if broker.exclude(context).is_err() {
-                    self.fail(entry, context, BUSY.to_vec());
-                    return Flow::Continue;
+                None => Flow::WaitForScript,
+            }
+        }
+
+        /// Runs a script of a transaction, which has stopped the world already. Returns `None` if
+        /// the script is late.
+        pub(in crate::commands) fn eval_in_world(
+            &mut self,
+            context: &mut Context,
+            mut world: StopTheWorld,
+            call: ScriptCall,
+            spec: &'static Spec,
+            request: Request<'_>,
+        ) -> Option<StopTheWorld> {
+            self.flush_stats(context);
+            if self.server.has_monitors() {
+                monitor::show(self, context, &mut world.guard(), spec, request);
+            }
+            match self.asked(call, request, context) {
+                Ok(asked) => {
+                    if let Some(native) = self.native(&asked, request) {
+                        let mut order = world.guard();
+                        if self.run_native(native, &asked, spec, request, context, &mut order) {
+                            let events = context.config.notify_keyspace_events;
+                            order.publish_notifications(&mut context.local, events);
+                            return Some(world);
+                        }
+                    }
+                    self.run_in_world(context, world, asked, spec, request)
+                }
+                Err(error) => {
+                    fail(self, context, spec, error);
+                    Some(world)
                 }
             }
-            let Some(exclusive) = context.hand_over() else {
-                unreachable!("a script runs with the order, and nothing else does");
+        }
+
+        fn run_in_world(
+            &mut self,
+            context: &mut Context,
+            world: StopTheWorld,
+            asked: Asked,
+            spec: &'static Spec,
+            request: Request<'_>,
+        ) -> Option<StopTheWorld> {
+            let Some(scripts) = context.scripts.clone() else {
+                unreachable!("a script cannot call EVAL");
             };
-            let run = exclusive.run.clone();
-            let slot = Rc::new(Slot::default());
+            let run = world.run().clone();
+            let outcome = Rc::new(PendingOutcome::default());
             let mut all = request.arguments_from(3).map(<[u8]>::to_vec);
             let keys = all.by_ref().take(asked.keys).collect();
-            let job = ScriptJob {
-                script: asked.script.clone(),
+            let defers = self.begin_answer();
+            scripts.run(ScriptJob {
                 given: Given { keys, arguments: all.collect() },
-                caller: Caller {
+                protocol: self.output.protocol.get(),
+                caller: ScriptCaller {
                     user: self.user.clone(),
                     info: self.info.clone(),
                     database: self.info.counts.database.load(Ordering::Relaxed),
                     caches_what_it_reads: self.caches_what_it_reads(),
                     is_read_only: asked.is_read_only,
                     lacks_memory: asked.lacks_memory && !asked.script.flags.allow_oom,
+                    world,
+                    outcome: outcome.clone(),
                 },
-                protocol: self.output.protocol.get(),
-                exclusive,
-                slot: slot.clone(),
-                info: self.info.clone(),
-            };
-            let defers = self.begin_answer();
-            let engine = context.engine.clone();
-            engine.run(job);
-            let outcome = slot.take();
-            if let Some(outcome) = outcome {
-                self.end_script(entry, outcome, defers, context);
-                return Flow::Continue;
+                script: asked.script.clone(),
+            });
+            if let Some(outcome) = outcome.take() {
+                return Some(self.answer_script(context, spec, outcome, defers));
             }
             let millis = run.elapsed().as_millis();
             let sha = asked.script.sha;
@@ -448,49 +508,48 @@ mod waiting {
                 "slow script detected: still in execution after {millis} milliseconds; it can be \
                  ended with SCRIPT KILL; its name is {sha:?}"
             );
-            context.entrance.is_busy = true;
             context.effects.push(Effect::ResumeScript);
-            self.script = Some(Box::new(Pending { slot, entry, defers }));
-            Flow::WaitForScript
+            self.script = Some(Box::new(PendingScript { outcome, command: spec.id, defers }));
+            None
         }
 
-        /// Whether the script that the client waits for has ended.
+        /// Returns whether the script that the client waits for has ended.
         pub(crate) fn is_script_done(&self) -> bool {
-            self.script.as_ref().is_none_or(|pending| pending.slot.borrow().is_some())
+            self.script.as_ref().is_none_or(|pending| pending.outcome.borrow().is_some())
         }
 
-        /// Goes on after [`Flow::WaitForScript`].
-        pub(crate) fn resume_after_script(&mut self, context: &mut Context) -> Flow {
-            let Some(pending) = self.script.take() else { return Flow::Continue };
-            if let Some(outcome) = pending.slot.take() {
-                self.end_script(pending.entry, outcome, pending.defers, context);
-            }
-            self.go_on_with_transaction(context)
-        }
-
-        /// Leaves a script to itself, since the client is gone.
-        pub(crate) fn abandon_script(&mut self) {
-            self.script = None;
-        }
-
-        fn end_script(
+        /// Ends [`Flow::WaitForScript`].
+        pub(crate) fn resume_after_script(
             &mut self,
-            entry: Entry,
-            outcome: Outcome,
-            defers: bool,
             context: &mut Context,
-        ) {
-            let Outcome { answered, effects, exclusive } = outcome;
-            let broker = self.server.broker.clone();
-            context.effects.extend(effects);
-            context.take_over(exclusive);
-            // What the script published comes before its reply.
-            broker.catch_up(context);
-            if !self.is_executing() {
-                broker.include(context);
+            turn: &mut Turn<'_>,
+        ) -> Flow {
+            let Some(pending) = self.script.take() else { return Flow::Continue };
+            let Some(outcome) = pending.outcome.take() else { return Flow::Continue };
+            let spec = crate::commands::lookup::spec(pending.command);
+            let world = self.answer_script(context, spec, outcome, pending.defers);
+            if self.executing.is_some() {
+                transaction::keep(self, world);
+                return transaction::go_on(self, context, turn);
             }
+            self.end_eval(context, turn, world);
+            Flow::Continue
+        }
+
+        /// Queues the reply of a script, behind all messages that the script has published.
+        fn answer_script(
+            &mut self,
+            context: &mut Context,
+            spec: &Spec,
+            outcome: ScriptOutcome,
+            defers: bool,
+        ) -> StopTheWorld {
+            let ScriptOutcome { answered, effects, mut world, after_release } = outcome;
+            context.local.after_release.append(after_release);
+            context.effects.extend(effects);
+            world.guard().catch_up(&mut context.local);
             if answered.has_failed {
-                self.server.commands.of(entry.number).failed.add(1);
+                self.server.commands.of(spec.id).failed.add(1);
             }
             if let Some(error) = &answered.error {
                 self.server.commands.add_error(error);
@@ -500,6 +559,26 @@ mod waiting {
             context.flush_queue().reply(&self.output, limit, |out| out.extend_from_slice(reply));
             if defers {
                 context.flush_queue().end_deferring(&self.output);
+            }
+            world
+        }
+
+        fn end_eval(
+            &mut self,
+            context: &mut Context,
+            turn: &mut Turn<'_>,
+            mut world: StopTheWorld,
+        ) {
+            let events = context.config.notify_keyspace_events;
+            world.guard().end_command(&mut context.local, events);
+            turn.resume(world);
+            context.local.deliver_taken();
+        }
+
+        /// Leaves a script to itself, since the client is gone.
+        pub(crate) fn abandon_script(&mut self) {
+            if self.executing.is_none() {
+                self.script = None;
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The client as which a script runs commands.
+//! The client as which a script calls commands.
 //!
-//! It has the user and the database of whoever called the script, and no socket: what it is
-//! answered is taken from its outbox at once.
+//! It has the user and the database of its caller, and neither a login nor an output limit nor a
+//! disconnect: each reply is taken from its output at once and counts for the script's memory.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,130 +9,104 @@ use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
-use crate::acl::{CallContext, Denied, User};
-use crate::commands::{self, Entry, Lookup};
+use super::errors::OUT_OF_MEMORY;
+use super::execute::run_held;
+use super::lookup::{Lookup, Parsed};
+use super::permissions::{incident, permission, record_refusal};
+use super::spec::{Flag, Spec};
+use crate::acl::{CallContext, Denied};
+use crate::address::Address;
+use crate::ids::WorkerId;
 use crate::protocol::Protocol;
 use crate::protocol::request::Request;
-use crate::pubsub::registry::WorkerId;
-use crate::pubsub::subscribers::{ClientOutput, Context, Effect};
-use crate::pubsub::{Exclusive, ScriptRun};
-use crate::script::engine;
-use crate::script::lua::{Commands, Level};
-use crate::session::client_info::ClientInfo;
-use crate::session::permissions::{incident, permission};
+use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::script_barrier::StopTheWorld;
+use crate::script::cache::Script;
+use crate::script::engine::{self, Engine, ScriptClient};
+use crate::script::lua::{Answered, Commands, Level};
+use crate::session::client_info::{ClientInfo, ClientSlot};
+use crate::session::context::Context;
+use crate::session::script::{
+    PendingOutcome, ScriptCaller, ScriptJob, ScriptOutcome, ScriptRunner,
+};
 use crate::session::server_state::ServerState;
-use crate::session::{OUT_OF_MEMORY, ScriptCaller, Session};
+use crate::session::{Caller, Session};
 
-/// Who called a script.
-pub(crate) struct Caller {
-    pub(crate) user: Arc<User>,
-    pub(crate) info: Arc<ClientInfo>,
-    pub(crate) database: u16,
-    /// Whether it is to be told when what the script reads is stale.
-    pub(crate) caches_what_it_reads: bool,
-    /// Whether the script must not write.
-    pub(crate) is_read_only: bool,
-    /// Whether keys take too much for the script to add to them.
-    pub(crate) lacks_memory: bool,
-}
-
-/// The client of all scripts of a server.
-pub(crate) struct ScriptClient {
+/// The client of all scripts of a worker.
+pub(crate) struct CommandClient {
     session: Session,
     context: Context,
+    lookup: Lookup,
     settings: u64,
-    run: Option<Arc<ScriptRun>>,
+    running: Option<Running>,
+}
+
+/// The script that runs.
+struct Running {
+    world: StopTheWorld,
+    outcome: Rc<PendingOutcome>,
     is_read_only: bool,
     lacks_memory: bool,
 }
 
-impl ScriptClient {
+impl CommandClient {
+    /// Makes the client, with an inbox of its own. The order must not be held.
     pub(crate) fn new(server: Arc<ServerState>) -> Self {
         let worker = server.broker.open_inbox();
         let settings = server.settings.generation();
-        let context =
-            Context::new(worker, server.settings.get(), server.broker.entrance(worker.index()));
-        let session = Session::of_scripts(server, worker);
-        Self { session, context, settings, run: None, is_read_only: false, lacks_memory: false }
+        let config = server.settings.get();
+        let lookup = Lookup::new(&config);
+        let context = Context::new(worker, config);
+        let nowhere = Address::Unix("".into());
+        let slot = ClientSlot { worker, slot: usize::MAX };
+        let info = Arc::new(ClientInfo::new(0, slot, nowhere.clone(), nowhere, -1));
+        let session = Session::new(server, Rc::new(ClientOutput::new(0, usize::MAX)), info);
+        Self { session, context, lookup, settings, running: None }
     }
 
+    /// Returns the number of the client's inbox.
     pub(crate) fn worker(&self) -> WorkerId {
         self.context.worker()
     }
 
-    /// Gets ready for a script.
-    pub(crate) fn begin(&mut self, caller: Caller, exclusive: Exclusive) {
-        let server = self.session.server.clone();
-        let generation = server.settings.generation();
-        if std::mem::replace(&mut self.settings, generation) != generation {
-            self.context.set_config(server.settings.get());
-        }
-        self.run = Some(exclusive.run.clone());
-        self.context.take_over(exclusive);
-        self.is_read_only = caller.is_read_only;
-        self.lacks_memory = caller.lacks_memory;
-        self.set_protocol(Protocol::Resp2);
-        let session = &mut self.session;
-        session.users_seen = server.users.generation();
-        session.user = caller.user;
-        session.info.counts.database.store(caller.database, Ordering::Relaxed);
-        session.script_caller = Some(ScriptCaller {
-            info: caller.info,
-            caches_what_it_reads: caller.caches_what_it_reads,
-        });
-    }
-
-    /// Gives back what [`ScriptClient::begin`] took.
-    pub(crate) fn end(&mut self) -> Option<(Exclusive, Vec<Effect>)> {
-        self.run = None;
-        self.session.script_caller = None;
-        self.session.server.tell(&mut self.context.tally);
-        self.context.wake();
-        let effects = std::mem::take(&mut self.context.effects);
-        self.context.hand_over().map(|exclusive| (exclusive, effects))
-    }
-
-    /// Looks whether a command may run, in Redis' order.
-    fn permitted(&self, request: Request<'_>) -> Result<Entry, Vec<u8>> {
-        let Some(entry) = self.find(request) else {
+    /// Returns the command of a request if the script may call it, in Redis' order of checks.
+    fn permitted(&mut self, request: Request<'_>) -> Result<&'static Spec, Vec<u8>> {
+        let Parsed { found, .. } = self.lookup.parse(request);
+        let Some(spec) = found.command() else {
             return Err(b"ERR Unknown Redis command called from script".to_vec());
         };
-        let check = || {
-            if !entry.spec.accepts(request.len()) {
-                return Err(b"ERR Wrong number of args calling Redis command from script".to_vec());
-            }
-            if entry.spec.has_flag("noscript") && !self.session.server.scripts.allows_everything() {
-                return Err(b"ERR This Redis command is not allowed from script".to_vec());
-            }
-            if !self.session.user.may_do_everything() && !entry.runs_unauthenticated {
-                permission(&self.session.user, entry, request)
-                    .map_err(|denied| self.refused(entry, &denied))?;
-            }
-            if self.is_read_only && entry.pauses_with_writes {
-                return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
-            }
-            let has_written = self.run.as_ref().is_some_and(|run| run.has_written());
-            if self.lacks_memory && entry.may_grow && !has_written {
-                return Err(OUT_OF_MEMORY.to_vec());
-            }
-            Ok(entry)
-        };
-        check().inspect_err(|_| self.session.server.commands.of(entry.number).rejected.add(1))
+        self.check(spec, request).inspect_err(|_| {
+            self.session.server.commands.of(spec.id).rejected.add(1);
+        })?;
+        Ok(spec)
     }
 
-    fn find(&self, request: Request<'_>) -> Option<Entry> {
-        let name = self.session.server.own_name(request.argument(0))?;
-        let subcommand = (request.len() > 1).then(|| request.argument(1));
-        match commands::find(name, subcommand) {
-            Lookup::Found(entry) => Some(entry),
-            Lookup::Unknown | Lookup::UnknownSubcommand(_) => None,
+    fn check(&self, spec: &'static Spec, request: Request<'_>) -> Result<(), Vec<u8>> {
+        if !spec.accepts(request.len()) {
+            return Err(b"ERR Wrong number of args calling Redis command from script".to_vec());
         }
+        if spec.has(Flag::Noscript) && !self.session.server.scripts.allows_everything() {
+            return Err(b"ERR This Redis command is not allowed from script".to_vec());
+        }
+        if !self.session.user.may_do_everything() && !spec.has(Flag::NoAuth) {
+            permission(&self.session.user, spec, request)
+                .map_err(|denied| self.refused(spec, &denied))?;
+        }
+        let Some(running) = &self.running else { return Ok(()) };
+        if running.is_read_only && spec.pauses_with_writes() {
+            return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
+        }
+        let has_written = running.world.run().has_written();
+        if running.lacks_memory && spec.has(Flag::Denyoom) && !has_written {
+            return Err(OUT_OF_MEMORY.to_vec());
+        }
+        Ok(())
     }
 
-    fn refused(&self, entry: Entry, denied: &Denied) -> Vec<u8> {
-        let (reason, object) = incident(entry, denied);
+    fn refused(&self, spec: &Spec, denied: &Denied) -> Vec<u8> {
+        let (reason, object) = incident(spec, denied);
         let user = self.session.user.name();
-        self.session.record_refusal(reason, object, user, &self.context, CallContext::Lua);
+        record_refusal(&self.session, &self.context, reason, object, user, CallContext::Lua);
         let what: &[u8] = match denied {
             Denied::Command => b"can't run this command or subcommand",
             Denied::Key(_) => {
@@ -143,36 +117,76 @@ impl ScriptClient {
         [b"ERR The user executing the script ", what].concat()
     }
 
-    /// Takes what the client was answered.
+    /// Takes the reply of a command.
     fn take_reply(&mut self) -> Vec<u8> {
-        let flush_queue = self.context.flush_queue();
-        flush_queue.end_batch();
-        flush_queue.take_dirty(&mut Vec::new());
+        let queue = self.context.flush_queue();
+        queue.end_batch();
+        queue.take_dirty(&mut Vec::new());
         let mut outbox = self.session.output.outbox();
         let reply = outbox.to_vec();
-        outbox.clear(flush_queue.pool());
+        outbox.clear(queue.pool());
         reply
     }
 }
 
-impl Commands for ScriptClient {
+impl ScriptClient for CommandClient {
+    type Caller = ScriptCaller;
+
+    fn begin(&mut self, caller: ScriptCaller) {
+        let server = self.session.server.clone();
+        let generation = server.settings.generation();
+        if std::mem::replace(&mut self.settings, generation) != generation {
+            self.context.set_config(server.settings.get());
+        }
+        self.set_protocol(Protocol::Resp2);
+        let session = &mut self.session;
+        session.users_seen = server.users.generation();
+        session.user = caller.user;
+        session.info.counts.database.store(caller.database, Ordering::Relaxed);
+        session.script_caller =
+            Some(Caller { info: caller.info, caches_what_it_reads: caller.caches_what_it_reads });
+        self.running = Some(Running {
+            world: caller.world,
+            outcome: caller.outcome,
+            is_read_only: caller.is_read_only,
+            lacks_memory: caller.lacks_memory,
+        });
+    }
+
+    fn end(&mut self, answered: Answered) {
+        let Some(Running { world, outcome, .. }) = self.running.take() else { return };
+        self.session.flush_stats(&mut self.context);
+        let effects = std::mem::take(&mut self.context.effects);
+        let after_release = std::mem::take(&mut self.context.local.after_release);
+        *outcome.borrow_mut() = Some(ScriptOutcome { answered, effects, world, after_release });
+        // If no client waits any more, the outcome goes with its place, and other scripts may run.
+        drop(outcome);
+        if let Some(caller) = self.session.script_caller.take() {
+            caller.info.wake();
+        }
+    }
+}
+
+impl Commands for CommandClient {
     fn call(&mut self, request: Request<'_>) -> Result<Vec<u8>, Vec<u8>> {
-        let entry = self.permitted(request).inspect_err(|error| {
+        let spec = self.permitted(request).inspect_err(|error| {
             self.session.server.commands.add_error(error);
         })?;
-        if entry.spec.has_flag("write")
-            && let Some(run) = &self.run
-        {
-            run.record_write();
+        let Some(running) = &mut self.running else {
+            return Err(b"ERR no script runs".to_vec());
+        };
+        if spec.has(Flag::Write) {
+            running.world.run().record_write();
         }
-        self.session.run(entry, request, &mut self.context);
+        let mut order = running.world.guard();
+        run_held(&mut self.session, &mut self.context, &mut order, spec, request);
         Ok(self.take_reply())
     }
 
     fn may_run(&self, request: Request<'_>) -> Option<bool> {
-        let entry = self.find(request)?;
+        let spec = self.lookup.find(request).command()?;
         let user = &self.session.user;
-        Some(user.may_do_everything() || permission(user, entry, request).is_ok())
+        Some(user.may_do_everything() || permission(user, spec, request).is_ok())
     }
 
     fn set_protocol(&mut self, protocol: Protocol) {
@@ -194,7 +208,8 @@ impl Commands for ScriptClient {
     }
 
     fn may_go_on(&self) -> bool {
-        let Some(run) = &self.run else { return true };
+        let Some(running) = &self.running else { return true };
+        let run = running.world.run();
         if run.is_late() {
             engine::yield_now();
         }
@@ -202,7 +217,21 @@ impl Commands for ScriptClient {
     }
 }
 
-/// Makes the member that stands for a script among members.
-pub(crate) fn output() -> Rc<ClientOutput> {
-    Rc::new(ClientOutput::new(0, usize::MAX))
+impl ScriptRunner for Engine<CommandClient> {
+    fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>> {
+        self.compile(script)
+    }
+
+    fn run(&self, job: ScriptJob) {
+        let ScriptJob { script, given, protocol, caller } = job;
+        self.run(engine::ScriptJob { script, given, protocol, caller });
+    }
+
+    fn resume(&self) -> bool {
+        self.resume_script()
+    }
+
+    fn reset(&self) {
+        self.reset();
+    }
 }

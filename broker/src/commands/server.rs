@@ -1,15 +1,21 @@
 //! Commands about the server as a whole. Many mean little where there are no replicas and no disk;
 //! those answer what a Redis without any answers.
 
+use super::errors::BUSY;
+use super::spec::Outcome;
+use crate::session::Session;
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 use std::time::Duration;
 
+use super::Answer;
 use super::client::timeout;
-use crate::commands::help;
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+use super::help;
 use crate::observe::clock::since_1970;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::session::server_state::REDIS_VERSION;
-use crate::session::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 
 /// `HELP` of a container
 pub(crate) fn help(container: &[u8]) -> Reply {
@@ -34,6 +40,11 @@ pub(crate) fn role() -> Reply {
     Reply::Array(vec![Reply::bulk("master"), Reply::Integer(0), Reply::Array(Vec::new())])
 }
 
+/// `CLUSTER`
+pub(super) fn cluster() -> Answer {
+    Err(b"ERR This instance has cluster support disabled".to_vec())
+}
+
 /// `REPLICAOF NO ONE`: a broker is nobody's replica.
 pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     let (host, port) = (request.argument(1), request.argument(2));
@@ -48,14 +59,32 @@ pub(crate) fn replicaof(request: Request<'_>) -> Answer {
 
 /// `WAIT numreplicas timeout`: there are no replicas, so whoever wants one waits in vain, for ever
 /// with a timeout of zero.
-pub(crate) fn wait(request: Request<'_>) -> Result<Option<Duration>, CommandError> {
+pub(crate) fn wait(request: Request<'_>) -> Outcome {
+    match replicas_and_time(request) {
+        Ok((1.., time)) => Outcome::Wait(if time.is_zero() { Duration::MAX } else { time }),
+        Ok(_) => Reply::Integer(0).into(),
+        Err(error) => Err(error).into(),
+    }
+}
+
+fn replicas_and_time(request: Request<'_>) -> Result<(i64, Duration), CommandError> {
     let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
     let time = timeout(request.argument(2))?;
-    Ok((replicas > 0).then_some(if time.is_zero() { Duration::MAX } else { time }))
+    Ok((replicas, time))
 }
 
 /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
-pub(crate) fn shutdown(request: Request<'_>, is_busy: bool) -> Result<(), CommandError> {
+pub(crate) fn shutdown(session: &Session, request: Request<'_>, context: &mut Context) -> Outcome {
+    match checked_shutdown(session, request) {
+        Ok(()) => {
+            context.effects.push(Effect::ShutDown);
+            Outcome::Replied
+        }
+        Err(error) => Err(error).into(),
+    }
+}
+
+fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<(), CommandError> {
     let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
     let has = |option: &[u8]| options.iter().any(|given| given == option);
     let is_known =
@@ -66,8 +95,9 @@ pub(crate) fn shutdown(request: Request<'_>, is_busy: bool) -> Result<(), Comman
     {
         return Err(SYNTAX_ERROR.to_vec());
     }
+    let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
     if is_busy && !has(b"nosave") {
-        return Err(super::script::BUSY.to_vec());
+        return Err(BUSY.to_vec());
     }
     if has(b"abort") { Err(b"ERR No shutdown in progress.".to_vec()) } else { Ok(()) }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::Answer;
+use super::errors::help_wanted;
 use super::monitor::is_secret;
-use crate::commands::Entry;
+use super::spec::{Flag, Spec};
 use crate::config::Config;
 use crate::observe::clock::since_1970;
 use crate::observe::histogram::Histogram;
@@ -11,7 +13,7 @@ use crate::observe::latency::Sample;
 use crate::observe::slowlog::{self, Entry as SlowEntry, kept};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::{Answer, Session, help_wanted};
+use crate::session::Session;
 
 impl Session {
     /// `SLOWLOG GET [count]`
@@ -46,7 +48,7 @@ impl Session {
     /// Counts the time that a command took, and notes it if that was long.
     pub(crate) fn record_time(
         &self,
-        entry: Entry,
+        spec: &Spec,
         request: Request<'_>,
         took: Duration,
         config: &Config,
@@ -55,7 +57,7 @@ impl Session {
         let nanos = took.as_secs().saturating_mul(1_000_000_000);
         let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
         let micros = nanos / 1000;
-        let counters = self.server.commands.of(entry.number);
+        let counters = self.server.commands.of(spec.id);
         counters.micros.add(micros);
         if config.latency_tracking {
             counters.times.get_or_init(Histogram::default).add(nanos);
@@ -63,13 +65,13 @@ impl Session {
         let milliseconds = micros / 1000;
         if config.latency_monitor_threshold != 0 && milliseconds >= config.latency_monitor_threshold
         {
-            let event = if entry.spec.has_flag("fast") { "fast-command" } else { "command" };
+            let event = if spec.has(Flag::Fast) { "fast-command" } else { "command" };
             let sample = Sample { time: since_1970().as_secs(), milliseconds };
             self.server.latency.lock().add(event, sample);
         }
         let is_slow =
             u64::try_from(config.slowlog_log_slower_than).is_ok_and(|limit| micros >= limit);
-        if !is_slow || entry.spec.has_flag("skip_slowlog") {
+        if !is_slow || spec.has(Flag::SkipSlowlog) {
             return;
         }
         let now = since_1970();
@@ -77,9 +79,9 @@ impl Session {
             id: 0,
             time: now.as_secs(),
             took,
-            arguments: kept(request, |index| is_secret(entry, request, index)),
+            arguments: kept(request, |index| is_secret(spec, request, index)),
             peer: self.info.peer.to_string(),
-            name: self.info.words.lock().name.clone(),
+            name: self.info.names.lock().name.clone(),
         };
         self.server.slowlog.lock().add(slow, config.slowlog_max_len);
     }

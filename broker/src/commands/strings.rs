@@ -1,11 +1,12 @@
 //! Commands on the strings that keys hold.
 
+use super::Answer;
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::expiry::{Given, Unit};
 use crate::keyspace::{AccessMode, Class, Entry, Keys, Value};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::message::SHARED_BYTES_MIN;
-use crate::session::{Answer, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 
 const TOO_LONG: &[u8] = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 

@@ -707,12 +707,13 @@ fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
 fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     let [old, new] = values else { return Err(Invalid::ArgumentCount) };
     let [old, new] = [old, new].map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
-    let known = crate::commands::COMMANDS.iter().any(|spec| spec.name == old);
+    let known = crate::commands::table::SPECS.iter().any(|spec| spec.name == old);
     let renamed = |name: &str| config.rename_command.iter().any(|(known, _)| known == name);
     if renamed(&old) {
         return Err(Invalid::NoSuchCommand);
     }
-    if known && !new.is_empty() && crate::commands::COMMANDS.iter().any(|spec| spec.name == new) {
+    if known && !new.is_empty() && crate::commands::table::SPECS.iter().any(|spec| spec.name == new)
+    {
         return Err(Invalid::NameTaken);
     }
     // A command of Redis that the broker does not have needs no other name.

@@ -91,12 +91,25 @@ impl CountersFile {
         let mut open = self.open.lock();
         // Taken while the file is held, so that lines stand in the order of the changes.
         for record in self.queue.take() {
-            open.unwritten.extend_from_slice(line(&record.words()).as_bytes());
+            match record {
+                Record::Snapshot(counters) => self.replace(&mut open, &counters),
+                record => open.unwritten.extend_from_slice(line(&record.words()).as_bytes()),
+            }
         }
         if let Err(error) = open.write() {
             error!(path = %self.path.display(), %error, "cannot write the counters file");
         }
         self.queue.record_written();
+    }
+
+    /// Replaces the file by one that begins with `counters`. If that fails, the old file goes on.
+    fn replace(&self, open: &mut Open, counters: &[Counter]) {
+        match Open::create(&self.path, counters) {
+            Ok(new) => *open = new,
+            Err(error) => {
+                error!(path = %self.path.display(), %error, "cannot write the counters file");
+            }
+        }
     }
 
     /// Asks the kernel to have the disk hold what was written, while others go on writing.
@@ -118,20 +131,6 @@ impl CountersFile {
     pub(crate) fn is_overgrown(&self) -> bool {
         let open = self.open.lock();
         open.bytes > 4 * open.bytes_at_first + GROWTH_BYTES_MAX
-    }
-
-    /// Writes the file anew with what `counters` returns, which has to include all that is queued.
-    pub(crate) fn replace(&self, counters: impl FnOnce() -> Vec<Counter>) {
-        let mut open = self.open.lock();
-        match Open::create(&self.path, &counters()) {
-            Ok(new) => {
-                *open = new;
-                self.queue.record_written();
-            }
-            Err(error) => {
-                error!(path = %self.path.display(), %error, "cannot write the counters file");
-            }
-        }
     }
 }
 
@@ -168,6 +167,7 @@ impl Record {
             Self::Flush(Some(database)) => format!("flush {database}"),
             Self::Flush(None) => "flush all".to_owned(),
             Self::Swap(one, other) => format!("swap {one} {other}"),
+            Self::Snapshot(_) => unreachable!("a snapshot is a file of its own"),
         }
     }
 
@@ -199,6 +199,10 @@ impl Record {
             }
             Self::Flush(Some(database)) => counters.retain(|(number, _), _| *number != database),
             Self::Flush(None) => counters.clear(),
+            Self::Snapshot(all) => {
+                let entry = |counter: Counter| ((counter.database, counter.key), counter.number);
+                *counters = all.into_iter().map(entry).collect();
+            }
             Self::Swap(one, other) => {
                 let swapped = |number| match number {
                     number if number == one => other,

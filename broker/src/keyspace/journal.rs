@@ -42,6 +42,8 @@ pub(crate) enum Record {
     /// A database lost its keys, or all did.
     Flush(Option<u16>),
     Swap(u16, u16),
+    /// All counters at this point: the file may be replaced by one that begins with them.
+    Snapshot(Vec<Counter>),
 }
 
 /// A key and its number.
@@ -96,7 +98,6 @@ impl Journal {
 
     /// Notes that the file has these numbers and no others.
     pub(super) fn settle(&mut self, counters: &[Counter]) {
-        self.queue.take();
         self.written.clear();
         for Counter { database, key, number } in counters {
             let written = Written { number: *number, is_reserved: false };
@@ -146,11 +147,10 @@ impl Journal {
         self.queue.push(Record::Swap(one, other));
     }
 
-    /// Returns all that the file is to hold; what was on its way to it is part of that.
-    pub(super) fn snapshot(&self) -> Vec<Counter> {
-        self.queue.take();
+    /// Queues a snapshot of the file's numbers, behind all changes that it includes.
+    pub(super) fn queue_snapshot(&self) {
         let databases = (0..).zip(&self.written);
-        databases
+        let counters = databases
             .flat_map(|(database, numbers)| {
                 numbers.iter().map(move |(key, written)| Counter {
                     database,
@@ -158,7 +158,14 @@ impl Journal {
                     number: written.number,
                 })
             })
-            .collect()
+            .collect();
+        self.queue.push(Record::Snapshot(counters));
+    }
+
+    /// Queues a snapshot of these counters, which are all that exist.
+    pub(super) fn queue_settled(&mut self, counters: Vec<Counter>) {
+        self.settle(&counters);
+        self.queue.push(Record::Snapshot(counters));
     }
 
     fn write(&mut self, database: u16, key: &[u8], written: Written) {

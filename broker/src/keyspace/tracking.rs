@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::pubsub::registry::WorkerId;
+use crate::ids::WorkerId;
 
 /// All clients that keep copies.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(crate) struct Recipient {
     pub(crate) client: u64,
     pub(crate) worker: WorkerId,
     /// Where its worker keeps it.
-    pub(crate) place: usize,
+    pub(crate) slot: usize,
 }
 
 /// What one client is told.

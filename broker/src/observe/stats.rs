@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::commands;
+use crate::ids::CommandId;
 use crate::observe::histogram::Histogram;
 
 /// What a broker and its servers have done so far.
@@ -32,34 +32,34 @@ pub(crate) struct Stats {
 
 /// What one worker has counted and not told yet. Adding to a counter that all threads share costs as
 /// much as finding a subscriber, so a worker does it once for all requests of a read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) published: u64,
     pub(crate) delivered: u64,
     /// The number of a command, and how often it was called in a row.
-    calls: (u16, u64),
+    calls: (CommandId, u64),
 }
 
 impl Tally {
     /// Counts a call of the command with this number.
-    pub(crate) fn call(&mut self, number: u16, all: &CommandStats) {
+    pub(crate) fn call(&mut self, id: CommandId, all: &CommandStats) {
         let (last, count) = self.calls;
-        if last != number && count > 0 {
+        if last != id && count > 0 {
             all.of(last).calls.add(count);
         }
-        self.calls = (number, if last == number { count + 1 } else { 1 });
+        self.calls = (id, if last == id { count + 1 } else { 1 });
     }
 
     /// Whether the next call of the command with this number is one of those that are timed, where
     /// a clock for each would cost much of what they cost: the first of a row, and few of the rest.
-    pub(crate) fn samples(&self, number: u16) -> bool {
+    pub(crate) fn samples(&self, id: CommandId) -> bool {
         let (last, count) = self.calls;
-        last != number || count % CALLS_PER_SAMPLE == 0
+        last != id || count % CALLS_PER_SAMPLE == 0
     }
 
     /// Adds all to the counters that everybody sees.
-    pub(crate) fn tell(&mut self, stats: &Stats, all: &CommandStats) {
+    pub(crate) fn flush_stats(&mut self, stats: &Stats, all: &CommandStats) {
         let Self { commands, published, delivered, calls } = std::mem::take(self);
         for (counter, count) in [
             (&stats.commands_processed, commands),
@@ -71,6 +71,12 @@ impl Tally {
                 counter.add(count);
             }
         }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { commands: 0, published: 0, delivered: 0, calls: (CommandId(0), 0) }
     }
 }
 
@@ -139,8 +145,14 @@ impl Stats {
 }
 
 impl CommandStats {
-    pub(crate) fn of(&self, number: u16) -> &CommandCounters {
-        &self.rows[usize::from(number)]
+    /// Makes counters for this number of commands.
+    pub(crate) fn new(rows: usize) -> Self {
+        let rows = std::iter::repeat_with(CommandCounters::default).take(rows).collect();
+        Self { rows, errors: Mutex::default() }
+    }
+
+    pub(crate) fn of(&self, id: CommandId) -> &CommandCounters {
+        &self.rows[id.index()]
     }
 
     /// Counts an error by its code, which is the first word of `text`.
@@ -163,13 +175,6 @@ impl CommandStats {
             [calls, micros, rejected, failed].into_iter().for_each(Counter::reset);
             times.get().into_iter().for_each(Histogram::reset);
         }
-    }
-}
-
-impl Default for CommandStats {
-    fn default() -> Self {
-        let rows = commands::entries().iter().map(|_| CommandCounters::default()).collect();
-        Self { rows, errors: Mutex::default() }
     }
 }
 
@@ -197,15 +202,15 @@ mod tests {
 
     #[test]
     fn what_is_told_is_what_was_counted() {
-        let (stats, all, mut tally) = (Stats::default(), CommandStats::default(), Tally::default());
+        let (stats, all, mut tally) = (Stats::default(), CommandStats::new(3), Tally::default());
         for number in [1, 1, 2, 1] {
             tally.commands += 1;
-            tally.call(number, &all);
+            tally.call(CommandId(number), &all);
         }
         tally.delivered += 3;
-        tally.tell(&stats, &all);
-        tally.tell(&stats, &all);
+        tally.flush_stats(&stats, &all);
+        tally.flush_stats(&stats, &all);
         assert_eq!((stats.commands_processed.get(), stats.messages_delivered.get()), (4, 3));
-        assert_eq!([0, 1, 2].map(|number| all.of(number).calls.get()), [0, 3, 1]);
+        assert_eq!([0, 1, 2].map(|number| all.of(CommandId(number)).calls.get()), [0, 3, 1]);
     }
 }

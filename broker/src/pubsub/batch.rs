@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::subscribers::{ClientOutput, FlushQueue};
+use super::client_output::ClientOutput;
+use super::flush_queue::FlushQueue;
 use crate::protocol::Protocol;
 use crate::pubsub::message::{ChannelKind, SHARED_BYTES_MIN};
 
@@ -107,34 +108,32 @@ impl FlushQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::config::{Config, OutputLimit};
-    use crate::pubsub::Entrance;
+    use crate::config::OutputLimit;
+    use crate::ids::WorkerId;
+    use crate::pubsub::message::Content;
     use crate::pubsub::message::Name;
-    use crate::pubsub::registry::WorkerId;
-    use crate::pubsub::subscribers::{Content, Context, Listeners};
+    use crate::pubsub::subscribers::{Listeners, Subscribers};
 
-    fn context() -> Context {
-        Context::new(WorkerId(0), Arc::new(Config::default()), Entrance::default())
+    fn subscribers() -> Subscribers {
+        Subscribers::new(WorkerId(0), OutputLimit::default())
     }
 
-    fn output(context: &mut Context, id: u64, channel: &str) -> Rc<ClientOutput> {
+    fn output(subscribers: &mut Subscribers, id: u64, channel: &str) -> Rc<ClientOutput> {
         let output = Rc::new(ClientOutput::new(id, 0));
-        context.join(ChannelKind::Channels, Name::from(channel.as_bytes()), &output);
+        subscribers.join(ChannelKind::Channels, Name::from(channel.as_bytes()), &output);
         output
     }
 
-    fn publish(context: &mut Context, channel: &str, payload: &str) {
+    fn publish(subscribers: &mut Subscribers, channel: &str, payload: &str) {
         let (channel, payload) = (channel.as_bytes(), payload.as_bytes());
         let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
-        context.deliver(content, &Listeners { channel: true, ..Listeners::default() });
+        subscribers.deliver(content, &Listeners { channel: true, ..Listeners::default() });
     }
 
     /// What the member would read, without line ends.
-    fn read(context: &mut Context, output: &ClientOutput) -> String {
-        context.flush_queue().take_dirty(&mut Vec::new());
+    fn read(subscribers: &mut Subscribers, output: &ClientOutput) -> String {
+        subscribers.flush_queue().take_dirty(&mut Vec::new());
         let mut slices = [std::io::IoSlice::new(&[]); 16];
         let outbox = output.outbox();
         let filled = outbox.slices(&mut slices);
@@ -150,70 +149,70 @@ mod tests {
 
     #[test]
     fn each_gets_all_in_its_own_protocol() {
-        let mut context = context();
-        let (ann, bob) = (output(&mut context, 1, "a"), output(&mut context, 2, "a"));
+        let mut subscribers = subscribers();
+        let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
         bob.protocol.set(Protocol::Resp3);
         // More than a run holds, so that it ends and begins again.
         let long = "x".repeat(SHARED_BYTES_MIN / 2);
         let payloads: Vec<&str> = (0..100).map(|_| long.as_str()).collect();
-        payloads.iter().for_each(|payload| publish(&mut context, "a", payload));
-        assert_eq!(read(&mut context, &ann), messages('*', &payloads));
-        assert_eq!(read(&mut context, &bob), messages('>', &payloads));
+        payloads.iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        assert_eq!(read(&mut subscribers, &ann), messages('*', &payloads));
+        assert_eq!(read(&mut subscribers, &bob), messages('>', &payloads));
     }
 
     #[test]
     fn what_comes_between_stands_between() {
-        let mut context = context();
-        let (ann, bob) = (output(&mut context, 1, "a"), output(&mut context, 2, "a"));
-        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
-        context
+        let mut subscribers = subscribers();
+        let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        subscribers
             .flush_queue()
             .reply(&ann, OutputLimit::default(), |out| out.extend_from_slice(b"+OK\r\n"));
-        ["4", "5", "6"].iter().for_each(|payload| publish(&mut context, "a", payload));
-        publish(&mut context, "b", "nobody");
-        publish(&mut context, "a", "7");
+        ["4", "5", "6"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        publish(&mut subscribers, "b", "nobody");
+        publish(&mut subscribers, "a", "7");
         let (before, after) = (["1", "2", "3"], ["4", "5", "6", "7"]);
         let expected = [&messages('*', &before), "+OK ", &messages('*', &after)].concat();
-        assert_eq!(read(&mut context, &ann), expected);
-        assert_eq!(read(&mut context, &bob), messages('*', &[&before[..], &after].concat()));
+        assert_eq!(read(&mut subscribers, &ann), expected);
+        assert_eq!(read(&mut subscribers, &bob), messages('*', &[&before[..], &after].concat()));
     }
 
     #[test]
     fn who_leaves_or_comes_in_the_middle_gets_its_part() {
-        let mut context = context();
-        let ann = output(&mut context, 1, "a");
-        let bob = output(&mut context, 2, "a");
-        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
-        context.leave(ChannelKind::Channels, &Name::from(&b"a"[..]), &ann);
-        let cid = output(&mut context, 3, "a");
-        ["4", "5", "6"].iter().for_each(|payload| publish(&mut context, "a", payload));
-        assert_eq!(read(&mut context, &ann), messages('*', &["1", "2", "3"]));
-        assert_eq!(read(&mut context, &bob), messages('*', &["1", "2", "3", "4", "5", "6"]));
-        assert_eq!(read(&mut context, &cid), messages('*', &["4", "5", "6"]));
+        let mut subscribers = subscribers();
+        let ann = output(&mut subscribers, 1, "a");
+        let bob = output(&mut subscribers, 2, "a");
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        subscribers.leave(ChannelKind::Channels, &Name::from(&b"a"[..]), &ann);
+        let cid = output(&mut subscribers, 3, "a");
+        ["4", "5", "6"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        assert_eq!(read(&mut subscribers, &ann), messages('*', &["1", "2", "3"]));
+        assert_eq!(read(&mut subscribers, &bob), messages('*', &["1", "2", "3", "4", "5", "6"]));
+        assert_eq!(read(&mut subscribers, &cid), messages('*', &["4", "5", "6"]));
     }
 
     #[test]
     fn a_client_that_quits_gets_what_came_before() {
         use crate::observe::disconnect::Disconnect;
 
-        let mut context = context();
-        let ann = output(&mut context, 1, "a");
-        ["1", "2", "3"].iter().for_each(|payload| publish(&mut context, "a", payload));
-        context.flush_queue().disconnect(&ann, Disconnect::Quit);
-        publish(&mut context, "a", "4");
-        assert_eq!(read(&mut context, &ann), messages('*', &["1", "2", "3"]));
+        let mut subscribers = subscribers();
+        let ann = output(&mut subscribers, 1, "a");
+        ["1", "2", "3"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
+        subscribers.flush_queue().disconnect(&ann, Disconnect::Quit);
+        publish(&mut subscribers, "a", "4");
+        assert_eq!(read(&mut subscribers, &ann), messages('*', &["1", "2", "3"]));
     }
 
     #[test]
     fn one_that_does_not_read_is_closed_at_its_limit() {
-        let mut context = context();
-        let ann = output(&mut context, 1, "a");
+        let mut subscribers = subscribers();
+        let ann = output(&mut subscribers, 1, "a");
         let bytes_max = 4 * BATCH_BYTES_MAX;
         let limit = OutputLimit { hard_bytes: bytes_max, ..OutputLimit::default() };
-        context.flush_queue().subscriber_limit = limit;
+        subscribers.flush_queue().subscriber_limit = limit;
         let payload = "x".repeat(SHARED_BYTES_MIN / 2);
         for _ in 0..2 * bytes_max / payload.len() {
-            publish(&mut context, "a", &payload);
+            publish(&mut subscribers, "a", &payload);
             assert!(ann.outbox().bytes() <= bytes_max + 2 * BATCH_BYTES_MAX);
         }
         assert!(ann.disconnect().is_some());

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::subscribers::{Content, Listeners};
+use super::message::Content;
+use super::subscribers::Listeners;
 use crate::keyspace::Invalidation;
 use crate::pubsub::message::{ChannelKind, Name, Published};
 
@@ -85,20 +86,24 @@ impl Deliveries {
         self.list.push(Delivery::Shared { published, to });
     }
 
-    pub(crate) fn push_stale(&mut self, stale: Invalidation) {
+    pub(crate) fn push_invalidation(&mut self, invalidation: Invalidation) {
         self.named = None;
-        self.list.push(Delivery::Invalidation(stale));
+        self.list.push(Delivery::Invalidation(invalidation));
     }
 
     /// Hands all of them out in order, and keeps some room for the next.
-    pub(super) fn drain(&mut self, mut see: impl FnMut(Item<'_>)) {
+    pub(super) fn drain(&mut self, used: &mut Vec<Arc<Published>>, mut see: impl FnMut(Item<'_>)) {
         let mut payloads = self.payloads.as_slice();
         let mut last: Option<(ChannelKind, Name)> = None;
         let channel_only = Listeners { channel: true, ..Listeners::default() };
         for delivery in self.list.drain(..) {
             match delivery {
-                Delivery::Invalidation(stale) => see(Item::Invalidation(&stale)),
-                Delivery::Shared { published, to } => see(Item::Message(published.content(), &to)),
+                Delivery::Invalidation(invalidation) => see(Item::Invalidation(&invalidation)),
+                Delivery::Shared { published, to } => {
+                    see(Item::Message(published.content(), &to));
+                    // Its payload may run code of the program around the broker when dropped.
+                    used.push(published);
+                }
                 Delivery::Small { kind, channel, payload_bytes } => {
                     let (payload, rest) = payloads.split_at(payload_bytes);
                     payloads = rest;
@@ -130,7 +135,7 @@ mod tests {
 
     fn read(deliveries: &mut Deliveries) -> Vec<String> {
         let mut all = Vec::new();
-        deliveries.drain(|item| {
+        deliveries.drain(&mut Vec::new(), |item| {
             all.push(match item {
                 Item::Invalidation(_) => "stale".to_owned(),
                 Item::Message(Content { channel, payload, .. }, to) => format!(

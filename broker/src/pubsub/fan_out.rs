@@ -1,40 +1,42 @@
-//! Who gets a message, and how it comes to those on other threads.
+//! Finds the receivers of a message, and hands it to those on other threads.
 //!
-//! All of it happens while the order is held, so it moves pointers and small payloads, and wakes
-//! nobody.
+//! All of it happens while the order is held, so it moves references and small payloads only.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Broker, INBOX_BYTES_MAX, Inbox, Order};
-use crate::pubsub::message::{ChannelKind, Message, Name, Published};
-use crate::pubsub::registry::{Interest, WorkerId};
-use crate::pubsub::subscriber::Push;
-use crate::pubsub::subscribers::{Content, Listeners};
+use super::inbox::Inbox;
+use super::interest::Interest;
+use super::local::Local;
+use super::mailbox::Push;
+use super::message::{ChannelKind, Content, Message, Name, Published};
+use super::order::{AfterRelease, Order, OrderGuard};
+use super::subscribers::Listeners;
+use crate::ids::WorkerId;
 
-/// Who gets a message, as far as the publisher has to care.
+/// The receivers of a message.
 #[derive(Default)]
-pub(super) struct Fanout {
+#[must_use = "listeners on the publisher's own worker are still to be served"]
+pub(crate) struct Fanout {
     pub(super) receivers: usize,
-    /// On the publisher's own worker.
+    /// Listeners on the publisher's own worker.
     pub(super) here: Listeners,
-    /// The message, if others have it as well.
+    /// The message in shared form, if other threads have it as well.
     pub(super) published: Option<Arc<Published>>,
-    /// A worker that has got too much.
-    pub(super) behind: Option<WorkerId>,
+    /// A worker whose inbox is full.
+    pub(super) lagging: Option<WorkerId>,
 }
 
-/// Where a worker's last message went, if only listeners of its channel on workers got it: most often
-/// the next one is for the same channel. Forgotten whenever somebody joins or leaves.
+/// The receivers of a worker's last message, if all of them listen to its channel on workers: most
+/// often the next message is for the same channel. Cleared by every change of subscriptions.
 #[derive(Default)]
 pub(super) struct RoutingCache {
     kind: Option<ChannelKind>,
     channel: Vec<u8>,
     receivers: usize,
-    /// Whether some are on the worker itself.
+    /// Whether some of them are on the worker itself.
     is_here: bool,
     others: Option<Others>,
 }
@@ -45,22 +47,38 @@ struct Others {
     workers: SmallVec<[WorkerId; 4]>,
 }
 
-/// A longer channel is looked up each time.
+/// Longer channels are looked up each time.
 const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 
-impl Broker {
-    /// Finds who gets a message, hands it to all but the publisher's own worker, and adds whom to
-    /// wake once the order is let go.
-    pub(super) fn fanout(
-        &self,
-        order: &mut Order,
+impl OrderGuard<'_> {
+    /// Publishes a message of a worker to all other threads, takes the worker's own inbox, and
+    /// adds the message to the replay buffer where one is configured. The caller delivers the
+    /// message on the worker itself, by [`Local::deliver_own`].
+    pub(crate) fn publish(&mut self, local: &mut Local, content: Content<'_>) -> Fanout {
+        let Content { kind, channel, payload, .. } = content;
+        let copy = || Bytes::copy_from_slice(payload);
+        if kind == ChannelKind::Channels && !self.order.replay.is_off() {
+            self.order.replay.add(channel, copy);
+        }
+        let (own, after) = (local.worker(), &mut local.after_release);
+        let fanout = match self.order.follow_route(own, content, after) {
+            Some(fanout) => fanout,
+            None => self.fan_out(Some(own), content, after, copy),
+        };
+        self.take_inbox(local);
+        fanout
+    }
+
+    /// Finds the receivers of a message, and hands it to all but those on the worker `own`.
+    pub(super) fn fan_out(
+        &mut self,
         own: Option<WorkerId>,
         content: Content<'_>,
-        wake: &mut Vec<Waker>,
+        after: &mut AfterRelease,
         payload: impl FnOnce() -> Bytes,
     ) -> Fanout {
         let mut fanout = Fanout::default();
-        let mut post = FanoutBuilder {
+        let mut builder = FanoutBuilder {
             content,
             own,
             payload: Some(payload),
@@ -68,34 +86,34 @@ impl Broker {
             channel: None,
             waiting: SmallVec::new(),
         };
-        self.registry(content.kind).with(content.channel, |channel, interest| {
-            post.add(interest, None, &mut fanout, wake);
-            if !post.waiting.is_empty() {
-                post.channel = Some(channel.clone());
+        self.shared.registry(content.kind).with(content.channel, |channel, interest| {
+            builder.add(interest, None, &mut fanout, after);
+            if !builder.waiting.is_empty() {
+                builder.channel = Some(channel.clone());
             }
         });
-        let mut is_by_channel = post.published.is_none();
+        let mut is_by_channel = builder.published.is_none();
         if content.kind == ChannelKind::Channels {
-            order.patterns.each_matching(content.channel, |pattern, interest| {
+            self.order.patterns.each_matching(content.channel, |pattern, interest| {
                 is_by_channel = false;
-                post.add(interest, Some(pattern), &mut fanout, wake);
+                builder.add(interest, Some(pattern), &mut fanout, after);
             });
         }
         if let (Some(own), true) = (own, is_by_channel) {
-            order.routes[own.index()].remember(&post, &fanout);
+            self.order.routes[own.index()].remember(&builder, &fanout);
         }
-        post.hand_over(order, &mut fanout, wake);
+        builder.hand_over(self.order, &mut fanout, after);
         fanout
     }
 }
 
 impl Order {
-    /// Hands a message to where the last one went, if it goes there as well.
-    pub(super) fn follow_route(
+    /// Hands a message to the receivers of the last one, if they are the same.
+    fn follow_route(
         &mut self,
         own: WorkerId,
         content: Content<'_>,
-        wake: &mut Vec<Waker>,
+        after: &mut AfterRelease,
     ) -> Option<Fanout> {
         let route = &self.routes[own.index()];
         if route.kind != Some(content.kind) || route.channel != content.channel {
@@ -110,31 +128,36 @@ impl Order {
             for &worker in workers {
                 let inbox = &mut self.inboxes[worker.index()];
                 inbox.deliveries.push_small(content.kind, channel, content.payload);
-                fanout.record(worker, inbox, wake);
+                fanout.record(worker, inbox, after);
             }
         }
         Some(fanout)
     }
+
+    pub(super) fn forget_routes(&mut self) {
+        self.routes.iter_mut().for_each(|route| route.kind = None);
+    }
 }
 
 impl Fanout {
-    /// Notes what follows of what a worker just got.
-    fn record(&mut self, worker: WorkerId, inbox: &mut Inbox, wake: &mut Vec<Waker>) {
-        if inbox.deliveries.bytes() >= INBOX_BYTES_MAX {
-            self.behind = Some(worker);
+    /// Returns the number of receivers, which is the reply of `PUBLISH`.
+    pub(crate) fn receivers(&self) -> usize {
+        self.receivers
+    }
+
+    /// Records that a worker got the message.
+    fn record(&mut self, worker: WorkerId, inbox: &mut Inbox, after: &mut AfterRelease) {
+        if inbox.is_full() {
+            self.lagging = Some(worker);
         }
-        wake.extend(inbox.worker.take());
+        after.wakers.extend(inbox.worker.take());
     }
 }
 
 impl RoutingCache {
-    pub(super) fn forget(&mut self) {
+    fn remember<P>(&mut self, builder: &FanoutBuilder<'_, P>, fanout: &Fanout) {
         self.kind = None;
-    }
-
-    fn remember<P>(&mut self, post: &FanoutBuilder<'_, P>, fanout: &Fanout) {
-        self.kind = None;
-        let Content { kind, channel, .. } = post.content;
+        let Content { kind, channel, .. } = builder.content;
         if channel.len() > ROUTE_CHANNEL_BYTES_MAX {
             return;
         }
@@ -143,32 +166,32 @@ impl RoutingCache {
         self.channel.extend_from_slice(channel);
         self.receivers = fanout.receivers;
         self.is_here = fanout.here.channel;
-        self.others = post.channel.clone().map(|channel| Others {
+        self.others = builder.channel.clone().map(|channel| Others {
             channel,
-            workers: post.waiting.iter().map(|(worker, _)| *worker).collect(),
+            workers: builder.waiting.iter().map(|(worker, _)| *worker).collect(),
         });
     }
 }
 
-/// A message on its way to everyone but the publisher's own worker.
+/// A message on its way to all threads but the publisher's own.
 struct FanoutBuilder<'a, P> {
     content: Content<'a>,
     own: Option<WorkerId>,
     payload: Option<P>,
     published: Option<Arc<Published>>,
-    /// The name that all tables share, where another worker listens to it.
+    /// The name that all tables share, if another worker has listeners of the channel.
     channel: Option<Name>,
     waiting: SmallVec<[(WorkerId, Listeners); 4]>,
 }
 
 impl<P: FnOnce() -> Bytes> FanoutBuilder<'_, P> {
-    /// Adds those who listen to the channel, or by `pattern`.
+    /// Adds the listeners of the channel itself, or of `pattern`.
     fn add(
         &mut self,
         interest: &Interest,
         pattern: Option<&Name>,
         fanout: &mut Fanout,
-        wake: &mut Vec<Waker>,
+        after: &mut AfterRelease,
     ) {
         for (worker, clients) in interest.workers() {
             fanout.receivers += clients as usize;
@@ -187,14 +210,22 @@ impl<P: FnOnce() -> Bytes> FanoutBuilder<'_, P> {
         }
         for mailbox in interest.mailboxes() {
             let message = Message::new(self.published(), pattern.cloned());
-            if let Push::Queued(reader) = mailbox.push(message) {
-                fanout.receivers += 1;
-                wake.extend(reader);
+            match mailbox.push(message) {
+                Push::Queued(reader) => {
+                    fanout.receivers += 1;
+                    after.wakers.extend(reader);
+                }
+                Push::Overflowed(reader, dropped) => {
+                    fanout.receivers += 1;
+                    after.wakers.extend(reader);
+                    after.messages.extend(dropped);
+                }
+                Push::Refused(message) => after.messages.push(message),
             }
         }
     }
 
-    fn hand_over(mut self, order: &mut Order, fanout: &mut Fanout, wake: &mut Vec<Waker>) {
+    fn hand_over(mut self, order: &mut Order, fanout: &mut Fanout, after: &mut AfterRelease) {
         let Content { kind, payload, .. } = self.content;
         let is_large = self.content.is_large();
         let channel = self.channel.take();
@@ -206,7 +237,7 @@ impl<P: FnOnce() -> Bytes> FanoutBuilder<'_, P> {
                 }
                 _ => inbox.deliveries.push_shared(self.published(), to),
             }
-            fanout.record(worker, inbox, wake);
+            fanout.record(worker, inbox, after);
         }
         fanout.published = self.published;
     }

@@ -1,61 +1,88 @@
-//! What other threads have for one worker. It lies within the order.
+//! Messages of other threads for one worker. Inboxes are part of the order.
 
 use std::task::{self, Poll, Waker};
 
-use super::{Broker, Order};
-use crate::pubsub::registry::WorkerId;
-use crate::pubsub::subscribers::{Context, Deliveries};
+use super::delivery::Deliveries;
+use super::fan_out::RoutingCache;
+use super::local::Local;
+use super::order::OrderGuard;
+use crate::ids::WorkerId;
 
 /// One worker's inbox.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) deliveries: Deliveries,
     /// Publishers that wait until there is room.
-    pub(super) waiting: Vec<Waker>,
+    waiting: Vec<Waker>,
     /// The worker, if it waits for deliveries.
     pub(super) worker: Option<Waker>,
-    /// Whether it belongs to a worker.
-    pub(super) taken: bool,
+    /// Whether a worker owns this inbox.
+    is_taken: bool,
 }
 
-/// Bytes of messages that a worker may have got from others and not taken yet before those who
-/// publish have to wait. What lies about longer is no longer in the processors' caches when it is
-/// written, and takes memory.
-pub(super) const INBOX_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of unread messages in an inbox from which on publishers wait. Beyond that, messages have
+/// left the processor's caches before they are written, and only take memory.
+const INBOX_BYTES_MAX: usize = 256 * 1024;
 
-impl Order {
-    /// Moves all that lies in a worker's inbox to its audience, which has to [`Context::take_in`] it
-    /// before it takes more, and notes whom to wake since there is room.
-    pub(super) fn take_inbox(&mut self, context: &mut Context) {
-        let inbox = &mut self.inboxes[context.worker().index()];
-        if !inbox.deliveries.is_empty() {
-            debug_assert!(context.taken.is_empty(), "what was taken has not been delivered");
-            std::mem::swap(&mut inbox.deliveries, &mut context.taken);
-            context.to_wake.append(&mut inbox.waiting);
-        }
+impl Inbox {
+    pub(super) fn is_full(&self) -> bool {
+        self.deliveries.bytes() >= INBOX_BYTES_MAX
     }
 }
 
-impl Broker {
-    /// Delivers what other threads published, once there is something.
-    pub(crate) fn poll_inbox(&self, context: &mut Context, cx: &task::Context<'_>) -> Poll<()> {
-        let mut order = self.shared.order.lock();
-        let inbox = &mut order.inboxes[context.worker().index()];
+impl OrderGuard<'_> {
+    /// Gives a worker, or its script engine, a number and an inbox.
+    pub(crate) fn open_inbox(&mut self) -> WorkerId {
+        let order = &mut *self.order;
+        let index = match order.inboxes.iter().position(|inbox| !inbox.is_taken) {
+            Some(free) => free,
+            None => {
+                order.inboxes.push(Inbox::default());
+                order.routes.push(RoutingCache::default());
+                order.inboxes.len() - 1
+            }
+        };
+        order.inboxes[index].is_taken = true;
+        WorkerId(u16::try_from(index).expect("io-threads is at most 128"))
+    }
+
+    /// Closes the inbox of a worker whose clients have left.
+    pub(crate) fn close_inbox(&mut self, local: &mut Local) {
+        self.close_inbox_of(local.worker(), local);
+    }
+
+    /// Closes the inbox of the worker's script engine.
+    pub(crate) fn close_inbox_of(&mut self, worker: WorkerId, local: &mut Local) {
+        let mut closed = std::mem::take(&mut self.order.inboxes[worker.index()]);
+        local.after_release.wakers.append(&mut closed.waiting);
+    }
+
+    /// Moves the worker's inbox to [`Local`], which delivers it before anything that comes later
+    /// in the order.
+    pub(crate) fn take_inbox(&mut self, local: &mut Local) {
+        let inbox = &mut self.order.inboxes[local.worker().index()];
+        if !inbox.deliveries.is_empty() {
+            debug_assert!(local.taken.is_empty(), "taken messages have not been delivered");
+            std::mem::swap(&mut inbox.deliveries, &mut local.taken);
+            local.after_release.wakers.append(&mut inbox.waiting);
+        }
+    }
+
+    /// Takes the worker's inbox; pending while it is empty.
+    pub(crate) fn poll_inbox(&mut self, local: &mut Local, cx: &task::Context<'_>) -> Poll<()> {
+        let inbox = &mut self.order.inboxes[local.worker().index()];
         if inbox.deliveries.is_empty() {
             inbox.worker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        order.take_inbox(context);
-        drop(order);
-        context.take_in();
+        self.take_inbox(local);
         Poll::Ready(())
     }
 
-    /// Returns once a worker is not far behind with what others publish.
-    pub(crate) fn poll_room(&self, worker: WorkerId, cx: &task::Context<'_>) -> Poll<()> {
-        let mut order = self.shared.order.lock();
-        let inbox = &mut order.inboxes[worker.index()];
-        if inbox.deliveries.bytes() < INBOX_BYTES_MAX {
+    /// Returns ready once the inbox of a worker has room again.
+    pub(crate) fn poll_room(&mut self, worker: WorkerId, cx: &task::Context<'_>) -> Poll<()> {
+        let inbox = &mut self.order.inboxes[worker.index()];
+        if !inbox.is_full() {
             return Poll::Ready(());
         }
         inbox.waiting.push(cx.waker().clone());

@@ -50,6 +50,22 @@ impl ChannelKind {
 /// as counting a reference from two threads.
 pub(crate) const SHARED_BYTES_MIN: usize = 1024;
 
+/// What is delivered: borrowed from a request, or shared with other workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) kind: ChannelKind,
+    pub(crate) channel: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) shared: Option<&'a Published>,
+}
+
+impl Content<'_> {
+    /// Whether its frame is shared rather than copied.
+    pub(crate) fn is_large(&self) -> bool {
+        self.channel.len() + self.payload.len() >= SHARED_BYTES_MIN
+    }
+}
+
 /// One thing published, as it travels between workers.
 #[derive(Debug)]
 pub(crate) struct Published {
@@ -57,6 +73,17 @@ pub(crate) struct Published {
     pub(crate) channel: Name,
     pub(crate) payload: Bytes,
     frames: [OnceLock<Bytes>; 2],
+}
+
+impl Published {
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content {
+            kind: self.kind,
+            channel: &self.channel,
+            payload: &self.payload,
+            shared: Some(self),
+        }
+    }
 }
 
 impl Published {

@@ -1,17 +1,13 @@
-//! Messages with numbers: the counter is a key with the name of the channel, so that programs and
-//! clients, which use a script for it, draw from one.
-
-use std::sync::atomic::Ordering;
-use std::task::Waker;
+//! Messages with numbers. The counter is a key with the name of the channel, so programs in this
+//! process and clients, which use a script for it, draw from one counter.
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::keys::{View, now};
-use super::{Broker, Order};
-use crate::keyspace::{AccessMode, AddError, EventClasses, Keyspace, Notification, Scope};
-use crate::pubsub::message::ChannelKind;
-use crate::pubsub::subscribers::{Content, Context};
+use super::Broker;
+use super::message::{ChannelKind, Content};
+use super::order::{AfterRelease, OrderGuard};
+use crate::keyspace::{AccessMode, EventClasses, Notification, Scope};
 
 /// Says that the key with the name of the channel cannot be counted up.
 ///
@@ -24,8 +20,8 @@ use crate::pubsub::subscribers::{Content, Context};
 pub struct NumberError;
 
 impl Broker {
-    /// Publishes a message that holds the channel's next number, and returns that number. It is the
-    /// key of the channel's name in database 0, counted up by one. Every subscriber gets the numbers
+    /// Publishes `before`, the channel's next number and `after` as one message, and returns the
+    /// number. It is the key of the channel's name in database 0, incremented by one. Every subscriber gets the numbers
     /// of a channel in order and without a hole.
     ///
     /// # Errors
@@ -36,7 +32,7 @@ impl Broker {
     /// let broker = broker::Broker::new();
     /// let mut news = broker.subscribe("news");
     /// for expected in 1..=2 {
-    ///     let number = broker.publish_numbered("news", |number| format!("{number} hello").into())?;
+    ///     let number = broker.publish_numbered("news", "", " hello")?;
     ///     assert_eq!(number, expected);
     /// }
     /// assert_eq!(news.try_recv().unwrap().payload(), "1 hello");
@@ -45,46 +41,24 @@ impl Broker {
     pub fn publish_numbered(
         &self,
         channel: impl AsRef<[u8]>,
-        payload: impl FnOnce(u64) -> Bytes,
+        before: impl AsRef<[u8]>,
+        after: impl AsRef<[u8]>,
     ) -> Result<u64, NumberError> {
-        let channel = channel.as_ref();
-        let mut order = self.shared.order.lock();
-        let mut wake = Vec::new();
-        let number = self.add_number(&mut order, channel, |_| 1, &mut wake)?;
-        let payload = payload(number);
-        let content =
-            Content { kind: ChannelKind::Channels, channel, payload: &payload, shared: None };
-        order.replay.add(channel, || payload.clone());
-        let fanout = self.fanout(&mut order, None, content, &mut wake, || payload.clone());
-        drop(order);
-        self.write_counters();
-        wake.into_iter().for_each(Waker::wake);
-        self.count(&fanout);
-        Ok(number)
-    }
-
-    /// The same for a client: counts the key up as `INCR` does, and publishes what `payload` makes of
-    /// the number. Nothing comes between the two.
-    pub(crate) fn publish_counted<'a>(
-        &self,
-        context: &mut Context,
-        view: View,
-        channel: &[u8],
-        payload: impl FnOnce(i64) -> &'a [u8],
-    ) -> Result<usize, AddError> {
-        let scope = view.scope(context);
-        let add = |keyspace: &mut Keyspace, _| keyspace.keys(scope).add_number(channel, 1);
-        let (content, fanout) =
-            self.with_keyspace_then(context, add, |order, context, number| {
-                let payload = payload(number?);
-                let content =
-                    Content { kind: ChannelKind::Channels, channel, payload, shared: None };
-                let fanout = self.forward(order, context, content);
-                order.take_inbox(context);
-                Ok((content, fanout))
-            })?;
-        context.take_in();
-        Ok(self.deliver(context, content, fanout))
+        let (channel, before, behind) = (channel.as_ref(), before.as_ref(), after.as_ref());
+        let number = self.with_order(|order, after| {
+            let number = order.raise(channel, |_| 1, after)?;
+            let mut digits = itoa::Buffer::new();
+            let payload = [before, digits.format(number).as_bytes(), behind].concat();
+            let payload = Bytes::from(payload);
+            let kind = ChannelKind::Channels;
+            let content = Content { kind, channel, payload: &payload, shared: None };
+            let receivers = order.publish_outside(content, &payload, after);
+            order.shared.stats.messages_published.add(1);
+            order.shared.stats.messages_delivered.add(receivers as u64);
+            Ok(number)
+        });
+        self.shared.write_counters();
+        number
     }
 
     /// Sees to it that the next message of a channel has a later number than this. Does nothing
@@ -99,62 +73,62 @@ impl Broker {
     /// let broker = broker::Broker::new();
     /// broker.raise_number("news", 100)?;
     /// broker.raise_number("news", 50)?;
-    /// assert_eq!(broker.publish_numbered("news", |_| "hello".into())?, 101);
+    /// assert_eq!(broker.publish_numbered("news", "", " hello")?, 101);
     /// # Ok::<(), broker::NumberError>(())
     /// ```
     pub fn raise_number(&self, channel: impl AsRef<[u8]>, number: u64) -> Result<(), NumberError> {
         let number = i64::try_from(number).map_err(|_| NumberError)?;
-        let mut wake = Vec::new();
         let missing = |old: i64| number.saturating_sub(old).max(0);
-        self.add_number(&mut self.shared.order.lock(), channel.as_ref(), missing, &mut wake)?;
-        self.write_counters();
-        wake.into_iter().for_each(Waker::wake);
+        self.with_order(|order, after| order.raise(channel.as_ref(), missing, after))?;
+        self.shared.write_counters();
         Ok(())
     }
+}
 
-    /// Adds what `increment` makes of the number of a channel, returns the sum, and adds those who
-    /// are to be woken.
-    fn add_number(
-        &self,
-        order: &mut Order,
+impl OrderGuard<'_> {
+    /// Adds `increment`, computed from the present number of a channel, and returns the sum.
+    fn raise(
+        &mut self,
         channel: &[u8],
         increment: impl FnOnce(i64) -> i64,
-        wake: &mut Vec<Waker>,
+        after: &mut AfterRelease,
     ) -> Result<u64, NumberError> {
-        let mut keys = order.keyspace.keys(scope());
+        let scope = scope(self.now());
+        let mut keys = self.order.keyspace.keys(scope);
         let known = keys.get(channel, AccessMode::Write).map(|entry| entry.value.integer());
         let old = known.unwrap_or(Some(0)).filter(|old| *old >= 0).ok_or(NumberError)?;
         let new = match increment(old) {
             0 => old,
             increment => keys.add_number(channel, increment).map_err(|_| NumberError)?,
         };
-        order.keyspace.end_command();
-        self.shared.key_bytes.store(order.keyspace.bytes(), Ordering::Relaxed);
-        tell_elsewhere(order, wake);
+        self.order.keyspace.end_command();
+        let bytes = self.order.keyspace.bytes();
+        self.shared.key_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        self.invalidate_elsewhere(after);
         u64::try_from(new).map_err(|_| NumberError)
+    }
+
+    /// Hands invalidations to the workers of the clients that cache the key.
+    fn invalidate_elsewhere(&mut self, after: &mut AfterRelease) {
+        for notification in self.order.keyspace.take_notifications() {
+            if let Notification::Invalidation(invalidation) = notification {
+                let inbox = &mut self.order.inboxes[invalidation.to.worker.index()];
+                inbox.deliveries.push_invalidation(invalidation);
+                after.wakers.extend(inbox.worker.take());
+            }
+        }
     }
 }
 
-/// Nobody's command, on the first database.
-fn scope() -> Scope {
+/// A command of no client, on the first database.
+fn scope(now: u64) -> Scope {
     Scope {
         database: 0,
-        now: now(),
+        now,
         events: EventClasses::default(),
         touches: true,
         client: 0,
         databases: 1,
         value_bytes_max: usize::MAX,
-    }
-}
-
-/// Tells those who keep a copy of the key, and adds whom to wake.
-fn tell_elsewhere(order: &mut Order, wake: &mut Vec<Waker>) {
-    for news in order.keyspace.take_news() {
-        if let Notification::Invalidation(stale) = news {
-            let inbox = &mut order.inboxes[stale.to.worker.index()];
-            inbox.deliveries.push_stale(stale);
-            wake.extend(inbox.worker.take());
-        }
     }
 }

@@ -9,8 +9,8 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::glob;
+use crate::pubsub::interest::{Interest, Place};
 use crate::pubsub::message::Name;
-use crate::pubsub::registry::{Interest, Place};
 
 /// All patterns with a listener.
 #[derive(Default)]
@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pubsub::registry::WorkerId;
+    use crate::ids::WorkerId;
 
     const PLACE: Place = Place::Worker(WorkerId(0));
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::Broker;
-use crate::pubsub::replay::Epoch;
+use super::order::OrderGuard;
+use crate::pubsub::replay::{Epoch, Remembered};
 
 /// A place in what is remembered of a channel: behind one of its messages.
 ///
@@ -47,7 +48,7 @@ impl Broker {
     /// assert!(broker::Broker::new().replay_end("news").is_none());
     /// ```
     pub fn replay_end(&self, channel: impl AsRef<[u8]>) -> Option<ReplayPosition> {
-        let end = self.shared.order.lock().replay.after(channel.as_ref(), None, 0)?;
+        let end = self.with_order(|order, _| order.replay(channel.as_ref(), None, 0))?;
         Some(ReplayPosition { epoch: end.epoch, offset: end.offset })
     }
 
@@ -90,9 +91,22 @@ impl Broker {
         count: usize,
     ) -> Option<Vec<(ReplayPosition, Bytes)>> {
         let after = Some((position.epoch, position.offset));
-        let remembered = self.shared.order.lock().replay.after(channel.as_ref(), after, count)?;
+        let remembered =
+            self.with_order(|order, _| order.replay(channel.as_ref(), after, count))?;
         let epoch = remembered.epoch;
         let message = |(offset, payload)| (ReplayPosition { epoch, offset }, payload);
         Some(remembered.messages.into_iter().map(message).collect())
+    }
+}
+
+impl OrderGuard<'_> {
+    /// Returns messages of a remembered channel, see [`Replay::after`](super::replay::Replay::after).
+    pub(crate) fn replay(
+        &mut self,
+        channel: &[u8],
+        after: Option<(Epoch, u64)>,
+        count: usize,
+    ) -> Option<Remembered> {
+        self.order.replay.after(channel, after, count)
     }
 }

@@ -1,12 +1,13 @@
-//! Everything but one: while a script runs, no worker runs a command.
+//! Stop-the-world barrier for scripts.
 //!
-//! Each worker has a **gate**, which it passes once for all requests of a read. Whoever runs a
-//! script shuts all gates and holds the order, so that workers wait before they begin, never in the
-//! middle. They wait for as long as Redis would; then they go on without passing, and answer that
-//! the server is busy. What needs the order meanwhile has to wait for the end of the script.
+//! Each worker has a [`Gate`], which it enters once for all requests of a read. To run a script, a
+//! worker leaves its own gate, closes all gates and acquires the order: [`StopTheWorld`]. The other
+//! workers then wait before they begin a turn, never within one. They wait for
+//! `busy-reply-threshold`; after that the script is *late*, and they go on without a permit: they
+//! answer requests that need no order, and refuse the rest with `BUSY`.
 //!
-//! Whoever shuts gates has left its own, and shuts them in one order, so that two cannot wait for
-//! each other. Whoever holds the order never waits for a gate.
+//! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
+//! closes gates in worker order, so two scripts cannot deadlock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,58 +17,79 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 
-use super::{Broker, HeldOrder};
-use crate::pubsub::subscribers::Context;
+use super::order::{OrderGuard, OrderLock, OwnedOrder};
+use super::shared::Shared;
+use crate::ids::WorkerId;
 
-pub(crate) type Gate = Arc<Mutex<()>>;
-type Passage = ArcMutexGuard<RawMutex, ()>;
+type GateMutex = Arc<Mutex<()>>;
+type Permit = ArcMutexGuard<RawMutex, ()>;
 
-/// The gates of a broker, and the script that has shut them.
+/// The gates of a broker, and the script that has closed them.
 #[derive(Default)]
-pub(super) struct Exclusion {
-    /// By the number of the worker.
-    gates: Mutex<Vec<Gate>>,
+pub(super) struct ScriptBarrier {
+    /// Indexed by worker.
+    gates: Mutex<Vec<GateMutex>>,
     running: Mutex<Option<Arc<ScriptRun>>>,
-    /// Those who wait for the end of the script.
+    /// Tasks that wait for the end of the script.
     waiting: Mutex<Vec<Waker>>,
 }
 
-/// A script that runs, as others see it.
+/// A running script, as other threads see it.
 #[derive(Debug)]
 pub(crate) struct ScriptRun {
     since: Instant,
-    /// How long others wait before they say that the server is busy; for ever if there is none.
+    /// How long others wait before they report the server as busy; `None` is for ever.
     patience: Option<Duration>,
     killed: AtomicBool,
     wrote: AtomicBool,
 }
 
-/// What one worker has of its gate and of others'.
-#[derive(Default)]
-pub(crate) struct Entrance {
-    own: Gate,
-    /// Held while the worker runs requests.
-    inside: Option<Passage>,
-    exclusive: Option<Exclusive>,
-    /// Whether the worker goes on although it could not pass.
-    pub(crate) is_busy: bool,
+/// One worker's gate. Entering it begins a turn.
+pub(crate) struct Gate {
+    shared: Arc<Shared>,
+    own: GateMutex,
+    worker: WorkerId,
 }
 
-/// The right to run a script: nobody else runs anything while it lives.
-pub(crate) struct Exclusive {
-    exclusion: Arc<Exclusion>,
-    order: Option<HeldOrder>,
-    gates: Vec<Passage>,
-    pub(crate) run: Arc<ScriptRun>,
+/// A turn of a worker: the only way to the order.
+pub(crate) struct Turn<'g> {
+    gate: &'g mut Gate,
+    /// `None` while a script is late.
+    permit: Option<Permit>,
 }
 
-/// Another script has been running for too long.
+/// The right to run a script: all gates are closed and the order is held.
+pub(crate) struct StopTheWorld {
+    // Declared first: the order is released before the gates open.
+    order: OwnedOrder,
+    shared: Arc<Shared>,
+    worker: WorkerId,
+    gates: ClosedGates,
+}
+
+/// All gates, closed. Dropping them opens them, and wakes the tasks that wait.
+struct ClosedGates {
+    barrier: Arc<ScriptBarrier>,
+    permits: Vec<Permit>,
+    run: Arc<ScriptRun>,
+}
+
+/// Another script is late.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Busy;
 
 impl ScriptRun {
+    fn new(threshold: Duration) -> Self {
+        Self {
+            since: Instant::now(),
+            patience: (!threshold.is_zero()).then_some(threshold),
+            killed: AtomicBool::new(false),
+            wrote: AtomicBool::new(false),
+        }
+    }
+
     /// Returns until when others wait.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         self.patience.and_then(|patience| self.since.checked_add(patience))
     }
 
@@ -76,7 +98,7 @@ impl ScriptRun {
         self.since.elapsed()
     }
 
-    /// Whether others do not wait any longer.
+    /// Returns whether others have stopped waiting.
     pub(crate) fn is_late(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
@@ -90,8 +112,8 @@ impl ScriptRun {
         self.killed.load(Ordering::Relaxed)
     }
 
+    /// Records that the script has changed data, so that `SCRIPT KILL` must not end it.
     #[cfg(feature = "lua")]
-    /// Notes that the script has changed something, so that it cannot be ended in the middle.
     pub(crate) fn record_write(&self) {
         self.wrote.store(true, Ordering::Relaxed);
     }
@@ -101,22 +123,31 @@ impl ScriptRun {
     }
 }
 
-impl Exclusion {
-    /// Passes a gate, unless a script has shut it for too long.
-    fn pass(&self, gate: &Gate) -> Option<Passage> {
-        /// Somebody is about to begin a script, or to end one.
+impl ScriptBarrier {
+    /// Makes the gate of a worker, and returns its mutex.
+    fn gate(&self, worker: WorkerId) -> GateMutex {
+        let mut gates = self.gates.lock();
+        if gates.len() <= worker.index() {
+            gates.resize_with(worker.index() + 1, GateMutex::default);
+        }
+        gates[worker.index()].clone()
+    }
+
+    /// Waits for a gate, unless a script has closed it for too long.
+    fn pass(&self, gate: &GateMutex) -> Option<Permit> {
+        /// Another worker is about to begin a script, or to end one.
         const SOON: Duration = Duration::from_millis(1);
 
         loop {
-            if let Some(passage) = gate.try_lock_arc() {
-                return Some(passage);
+            if let Some(permit) = gate.try_lock_arc() {
+                return Some(permit);
             }
             let run = self.running.lock().clone();
             match run.map(|run| run.deadline()) {
                 Some(None) => return Some(gate.lock_arc()),
                 Some(Some(deadline)) => {
-                    if let Some(passage) = gate.try_lock_arc_until(deadline) {
-                        return Some(passage);
+                    if let Some(permit) = gate.try_lock_arc_until(deadline) {
+                        return Some(permit);
                     }
                     let running = self.running.lock().clone();
                     if running.is_some_and(|run| run.is_late()) {
@@ -124,54 +155,18 @@ impl Exclusion {
                     }
                 }
                 None => {
-                    if let Some(passage) = gate.try_lock_arc_for(SOON) {
-                        return Some(passage);
+                    if let Some(permit) = gate.try_lock_arc_for(SOON) {
+                        return Some(permit);
                     }
                 }
             }
         }
     }
-}
 
-impl Broker {
-    /// Makes the gate of a worker.
-    pub(super) fn open_gate(&self, index: usize) {
-        let mut gates = self.shared.exclusion.gates.lock();
-        if gates.len() <= index {
-            gates.resize_with(index + 1, Gate::default);
-        }
-    }
-
-    /// Returns a worker's way in.
-    pub(crate) fn entrance(&self, index: usize) -> Entrance {
-        let own = self.shared.exclusion.gates.lock()[index].clone();
-        Entrance { own, ..Entrance::default() }
-    }
-
-    /// Passes the worker's gate; called before it takes the order. Waits while a script runs, for a
-    /// time, and returns whether it has passed.
-    pub(crate) fn enter(&self, context: &mut Context) -> bool {
-        let entrance = &mut context.entrance;
-        if entrance.inside.is_none() && entrance.exclusive.is_none() {
-            entrance.inside = self.shared.exclusion.pass(&entrance.own);
-            entrance.is_busy = entrance.inside.is_none();
-        }
-        !entrance.is_busy
-    }
-
-    /// Ends [`Broker::enter`].
-    pub(crate) fn leave_gate(&self, context: &mut Context) {
-        context.entrance.inside = None;
-        if context.held.is_none() {
-            context.wake();
-        }
-    }
-
-    /// Returns once no script runs.
-    pub(crate) fn poll_idle(&self, cx: &task::Context<'_>) -> Poll<()> {
-        let exclusion = &self.shared.exclusion;
-        let mut waiting = exclusion.waiting.lock();
-        if exclusion.running.lock().is_none() {
+    /// Returns ready once no script runs.
+    pub(super) fn poll_idle(&self, cx: &task::Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting.lock();
+        if self.running.lock().is_none() {
             return Poll::Ready(());
         }
         waiting.push(cx.waker().clone());
@@ -179,83 +174,87 @@ impl Broker {
     }
 
     /// Returns the script that runs.
-    pub(crate) fn running_script(&self) -> Option<Arc<ScriptRun>> {
-        self.shared.exclusion.running.lock().clone()
+    pub(super) fn running(&self) -> Option<Arc<ScriptRun>> {
+        self.running.lock().clone()
+    }
+}
+
+impl Gate {
+    pub(super) fn new(shared: Arc<Shared>, worker: WorkerId) -> Self {
+        let own = shared.barrier.gate(worker);
+        Self { shared, own, worker }
     }
 
-    /// Shuts all gates and takes the order, for a script.
-    pub(crate) fn exclude(&self, context: &mut Context) -> Result<(), Busy> {
-        let exclusion = &self.shared.exclusion;
-        context.entrance.inside = None;
-        let all = exclusion.gates.lock().clone();
-        let mut gates = Vec::with_capacity(all.len());
+    /// Begins a turn. Waits while a script runs, until the script is late.
+    pub(crate) fn enter(&mut self) -> Turn<'_> {
+        let permit = self.shared.barrier.pass(&self.own);
+        Turn { gate: self, permit }
+    }
+}
+
+impl Turn<'_> {
+    /// Returns whether a script is late, so that [`lock`](Self::lock) returns `None`.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.permit.is_none()
+    }
+
+    /// Acquires the order; `None` while a script is late.
+    pub(crate) fn lock(&mut self) -> Option<OrderLock<'_>> {
+        self.permit.as_ref()?;
+        Some(self.gate.shared.lock())
+    }
+
+    /// Leaves the own gate, closes all gates and acquires the order, for a script.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if another script is late. The turn then has no permit any more.
+    pub(crate) fn stop_the_world(&mut self, threshold: Duration) -> Result<StopTheWorld, Busy> {
+        self.permit = None;
+        let shared = &self.gate.shared;
+        let all = shared.barrier.gates.lock().clone();
+        let mut permits = Vec::with_capacity(all.len());
         for gate in &all {
-            match exclusion.pass(gate) {
-                Some(passage) => gates.push(passage),
-                None => {
-                    context.entrance.is_busy = true;
-                    return Err(Busy);
-                }
-            }
+            permits.push(shared.barrier.pass(gate).ok_or(Busy)?);
         }
-        let threshold = context.config.busy_reply_threshold;
-        let run = Arc::new(ScriptRun {
-            since: Instant::now(),
-            patience: (!threshold.is_zero()).then_some(threshold),
-            killed: AtomicBool::new(false),
-            wrote: AtomicBool::new(false),
-        });
-        *exclusion.running.lock() = Some(run.clone());
-        self.hold(context);
-        let exclusion = exclusion.clone();
-        context.entrance.exclusive = Some(Exclusive { exclusion, order: None, gates, run });
-        Ok(())
+        let run = Arc::new(ScriptRun::new(threshold));
+        *shared.barrier.running.lock() = Some(run.clone());
+        let gates = ClosedGates { barrier: shared.barrier.clone(), permits, run };
+        let order = shared.lock_owned();
+        Ok(StopTheWorld { order, shared: shared.clone(), worker: self.gate.worker, gates })
     }
 
-    /// Ends [`Broker::exclude`], and stays inside.
-    pub(crate) fn include(&self, context: &mut Context) {
-        self.release(context);
-        let own = usize::from(context.worker().0);
-        if let Some(mut exclusive) = context.entrance.exclusive.take() {
-            context.entrance.inside = Some(exclusive.gates.swap_remove(own));
-        }
+    /// Ends a script: releases the order, opens the gates of others, and keeps the own permit.
+    pub(crate) fn resume(&mut self, world: StopTheWorld) {
+        let StopTheWorld { order, worker, mut gates, .. } = world;
+        debug_assert_eq!(worker, self.gate.worker, "a script ends on the worker that began it");
+        drop(order);
+        self.permit = Some(gates.permits.swap_remove(worker.index()));
     }
 }
 
-#[cfg(feature = "lua")]
-impl Context {
-    /// Takes the right to run a script along, with the order.
-    pub(crate) fn hand_over(&mut self) -> Option<Exclusive> {
-        let mut exclusive = self.entrance.exclusive.take()?;
-        exclusive.order = self.held.take();
-        Some(exclusive)
+impl StopTheWorld {
+    /// Returns the guard to pass down.
+    pub(crate) fn guard(&mut self) -> OrderGuard<'_> {
+        OrderGuard { order: &mut self.order, shared: &self.shared }
     }
 
-    /// Whether it has the right to run a script.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        self.entrance.exclusive.is_some()
-    }
-
-    /// Takes over what [`Context::hand_over`] gave.
-    pub(crate) fn take_over(&mut self, mut exclusive: Exclusive) {
-        self.held = exclusive.order.take();
-        self.entrance.exclusive = Some(exclusive);
-        self.entrance.is_busy = false;
+    pub(crate) fn run(&self) -> &Arc<ScriptRun> {
+        &self.gates.run
     }
 }
 
-impl Drop for Exclusive {
+impl Drop for ClosedGates {
     fn drop(&mut self) {
-        self.order = None;
-        *self.exclusion.running.lock() = None;
-        self.gates.clear();
-        let waiting = std::mem::take(&mut *self.exclusion.waiting.lock());
+        *self.barrier.running.lock() = None;
+        self.permits.clear();
+        let waiting = std::mem::take(&mut *self.barrier.waiting.lock());
         waiting.into_iter().for_each(Waker::wake);
     }
 }
 
-impl fmt::Debug for Exclusive {
+impl fmt::Debug for StopTheWorld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exclusive").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("StopTheWorld").field("run", &self.gates.run).finish_non_exhaustive()
     }
 }

@@ -4,16 +4,13 @@
 //! subscription, in order, and is closed rather than skipped when it falls behind. A mailbox is
 //! filled by publishers on any thread and emptied by one reader.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-
-use parking_lot::Mutex;
 
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::Broker;
-use crate::pubsub::id_set::Identified;
+use crate::pubsub::mailbox::Mailbox;
 use crate::pubsub::message::{Message, Name};
 
 /// A receiving end inside this process. Dropping it ends its subscriptions.
@@ -148,85 +145,5 @@ impl Drop for Subscriber {
         for name in std::mem::take(&mut self.patterns).into_values() {
             self.broker.detach_pattern(&self.mailbox, &name);
         }
-    }
-}
-
-/// What one in-process subscriber has still to read.
-#[derive(Debug)]
-pub(crate) struct Mailbox {
-    number: u64,
-    bytes_max: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    messages: VecDeque<Message>,
-    bytes: usize,
-    closed: Option<Disconnect>,
-    reader: Option<Waker>,
-}
-
-impl Mailbox {
-    pub(crate) fn new(number: u64, bytes_max: usize) -> Self {
-        Self { number, bytes_max, state: Mutex::new(State::default()) }
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Queues a message. A mailbox over its limit closes itself.
-    pub(crate) fn push(&self, message: Message) -> Push {
-        let mut state = self.state.lock();
-        if state.closed.is_some() {
-            return Push::Refused;
-        }
-        state.bytes += message.bytes();
-        state.messages.push_back(message);
-        if state.bytes > self.bytes_max {
-            state.closed = Some(Disconnect::SlowSubscriber);
-            state.messages = VecDeque::new();
-        }
-        Push::Queued(state.reader.take())
-    }
-
-    fn poll_take(&self, cx: &Context<'_>) -> Poll<Result<Message, Disconnect>> {
-        let mut state = self.state.lock();
-        match (state.take(), state.closed) {
-            (Some(message), _) => Poll::Ready(Ok(message)),
-            (None, Some(reason)) => Poll::Ready(Err(reason)),
-            (None, None) => {
-                state.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// What became of a message.
-#[derive(Debug)]
-pub(crate) enum Push {
-    /// Queued; wake the reader once no lock is held.
-    Queued(Option<Waker>),
-    /// The mailbox is closed.
-    Refused,
-}
-
-impl State {
-    fn take(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.bytes();
-        if self.messages.is_empty() {
-            // A burst must not stay allocated.
-            self.messages.shrink_to(64);
-        }
-        Some(message)
-    }
-}
-
-impl Identified for Arc<Mailbox> {
-    fn id(&self) -> u64 {
-        self.number
     }
 }

@@ -1,12 +1,10 @@
-//! Where a worker runs its scripts.
+//! Runs the scripts of one worker.
 //!
-//! A script has a stack of its own, a coroutine on the worker's thread. So it runs as fast as any
-//! other command, and yet can be put aside when it takes so long that others are to hear of it: then
-//! it goes on a little at a time, between what else the worker does.
+//! A script has a stack of its own, a coroutine on the worker's thread. It runs as fast as any other
+//! command, and can yield when it is late: then it runs on a piece at a time, between the other
+//! tasks of the worker.
 //!
-//! To the broker a script's client is like a worker without connections. A worker that runs a script
-//! hands over its right to do so, and gets it back with the reply. The coroutine starts with the
-//! first script.
+//! The engine knows neither sessions nor commands. It starts its coroutine with the first script.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,217 +16,214 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use scoped_tls::scoped_thread_local;
 
+use super::Scripts;
 use super::cache::Script;
-use super::lua::{Answered, Given, STACK_BYTES, Vm};
+use super::lua::{Answered, Commands, Given, STACK_BYTES, Vm};
 use crate::protocol::Protocol;
-use crate::pubsub::Exclusive;
-use crate::pubsub::subscribers::Effect;
-use crate::session::client_info::ClientInfo;
-use crate::session::server_state::ServerState;
-use crate::session::{Caller, ScriptClient};
+use crate::pubsub::BrokerView;
+
+/// The client as which the scripts of an engine call commands.
+pub(crate) trait ScriptClient: Commands + 'static {
+    /// The caller of a script, with the rights that the script gets from it.
+    type Caller;
+
+    /// Prepares for a script.
+    fn begin(&mut self, caller: Self::Caller);
+
+    /// Ends a script, and hands its outcome to the caller.
+    fn end(&mut self, answered: Answered);
+}
 
 /// The scripts of one worker.
-#[derive(Default)]
-pub(crate) struct Engine {
-    started: RefCell<Option<Started>>,
+pub(crate) struct Engine<C: ScriptClient> {
+    broker: BrokerView,
+    scripts: Arc<Scripts>,
+    client: Rc<RefCell<C>>,
+    job: Rc<RefCell<Option<Job<C>>>>,
+    routine: RefCell<Option<Routine>>,
 }
 
-struct Started {
-    routine: Coroutine<Job, Step, ()>,
-    server: Arc<ServerState>,
-}
+type Routine = Coroutine<(), Step, ()>;
 
-scoped_thread_local!(static YIELDER: Yielder<Job, Step>);
+scoped_thread_local!(static YIELDER: Yielder<(), Step>);
 
-/// What the coroutine is to do next.
-enum Job {
+/// A task for the coroutine.
+enum Job<C: ScriptClient> {
     Compile(Arc<Script>),
-    Run(Box<ScriptJob>),
-    /// Forget all scripts.
+    Run(Box<ScriptJob<C>>),
+    /// Forget all compiled scripts.
     Reset,
-    /// Go on with the script that was put aside.
-    GoOn,
     End,
 }
 
-/// How far the coroutine has come.
+/// What the coroutine has done when it yields.
 enum Step {
     Done,
     Compiled(Result<(), Vec<u8>>),
-    /// The script is not at its end.
-    PutAside,
+    /// The script is late and not at its end.
+    Late,
 }
 
 /// A script that is to run.
-pub(crate) struct ScriptJob {
+pub(crate) struct ScriptJob<C: ScriptClient> {
     pub(crate) script: Arc<Script>,
     pub(crate) given: Given,
-    pub(crate) caller: Caller,
-    /// The caller's.
+    /// The protocol version of the caller.
     pub(crate) protocol: Protocol,
-    pub(crate) exclusive: Exclusive,
-    /// Where what comes of it is put, and who is told.
-    pub(crate) slot: Rc<Slot>,
-    pub(crate) info: Arc<ClientInfo>,
+    pub(crate) caller: C::Caller,
 }
 
-/// Where a session finds what came of its script.
-pub(crate) type Slot = RefCell<Option<Outcome>>;
-
-/// What came of a script.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) answered: Answered,
-    pub(crate) effects: Vec<Effect>,
-    pub(crate) exclusive: Exclusive,
-}
-
-/// What is answered where our own code failed.
+/// The reply where our own code failed.
 const FAILED: &[u8] = b"ERR the script could not be run";
 
-/// Lets others have their turn. Called by a script that takes long.
+/// Lets the other tasks of the worker run. Called by a late script.
 pub(crate) fn yield_now() {
     if YIELDER.is_set() {
-        // Nothing but `GoOn` is asked of a coroutine that was put aside.
-        YIELDER.with(|yielder| yielder.suspend(Step::PutAside));
+        YIELDER.with(|yielder| yielder.suspend(Step::Late));
     }
 }
 
-impl Engine {
-    /// Gets ready for scripts. The order must not be held.
-    ///
-    /// # Errors
-    ///
-    /// Says why there cannot be any.
-    pub(crate) fn start(&self, server: &Arc<ServerState>) -> Result<(), Vec<u8>> {
-        let mut started = self.started.borrow_mut();
-        if started.is_none() {
+impl<C: ScriptClient> Engine<C> {
+    pub(crate) fn new(broker: BrokerView, scripts: Arc<Scripts>, client: C) -> Self {
+        let client = Rc::new(RefCell::new(client));
+        Self { broker, scripts, client, job: Rc::default(), routine: RefCell::default() }
+    }
+
+    /// Starts the coroutine, unless it runs.
+    fn start(&self) -> Result<(), Vec<u8>> {
+        let mut routine = self.routine.borrow_mut();
+        if routine.is_none() {
             let stack = DefaultStack::new(STACK_BYTES).map_err(|error| {
                 format!("ERR no memory for the stack of scripts: {error}").into_bytes()
             })?;
-            let runner = Runner::new(server.clone());
-            let routine = Coroutine::with_stack(stack, |yielder, first| {
-                YIELDER.set(yielder, || runner.run(yielder, first));
-            });
-            *started = Some(Started { routine, server: server.clone() });
+            let runner = Runner::new(self.scripts.clone(), self.client.clone(), self.job.clone());
+            *routine = Some(Coroutine::with_stack(stack, |yielder, ()| {
+                YIELDER.set(yielder, || runner.run(yielder));
+            }));
         }
         Ok(())
     }
 
-    /// Compiles a script. The order must not be held.
+    /// Compiles a script.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, in Redis' words.
-    pub(crate) fn compile(
-        &self,
-        server: &Arc<ServerState>,
-        script: Arc<Script>,
-    ) -> Result<(), Vec<u8>> {
-        self.start(server)?;
-        match self.resume(Job::Compile(script)) {
+    /// Describes the mistake in Redis' words.
+    pub(crate) fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>> {
+        self.start()?;
+        match self.step(Job::Compile(script)) {
             Some(Step::Compiled(compiled)) => compiled,
             _ => Err(FAILED.to_vec()),
         }
     }
 
-    /// Runs a script, to its end or until others are to have their turn: then the caller sees to it
-    /// that [`Engine::resume_script`] is called again and again.
-    pub(crate) fn run(&self, job: ScriptJob) {
-        self.resume(Job::Run(Box::new(job)));
+    /// Runs a script to its end, or until it is late: then [`Engine::resume_script`] must be called
+    /// until it returns true.
+    pub(crate) fn run(&self, job: ScriptJob<C>) {
+        if let Err(error) = self.start() {
+            let mut client = self.client.borrow_mut();
+            client.begin(job.caller);
+            return client.end(Answered::failed(error));
+        }
+        self.step(Job::Run(Box::new(job)));
     }
 
-    /// Goes on with a script that was put aside, and returns whether it has ended.
+    /// Runs a late script for a while, and returns whether it has ended.
     pub(crate) fn resume_script(&self) -> bool {
-        !matches!(self.resume(Job::GoOn), Some(Step::PutAside))
+        !matches!(self.resume(), Some(Step::Late))
     }
 
-    /// Forgets all scripts.
+    /// Forgets all compiled scripts.
     pub(crate) fn reset(&self) {
-        self.resume(Job::Reset);
+        if self.routine.borrow().is_some() {
+            self.step(Job::Reset);
+        }
     }
 
-    fn resume(&self, job: Job) -> Option<Step> {
-        match self.started.borrow_mut().as_mut()?.routine.resume(job) {
+    fn step(&self, job: Job<C>) -> Option<Step> {
+        *self.job.borrow_mut() = Some(job);
+        self.resume()
+    }
+
+    fn resume(&self) -> Option<Step> {
+        match self.routine.borrow_mut().as_mut()?.resume(()) {
             CoroutineResult::Yield(step) => Some(step),
             CoroutineResult::Return(()) => None,
         }
     }
 }
 
-impl Drop for Engine {
-    /// A stack that Lua stands on cannot be taken away from it, so a script has to end first.
+impl<C: ScriptClient> Drop for Engine<C> {
+    /// Ends the script that runs, since its stack must not be freed under it.
     fn drop(&mut self) {
-        let Some(Started { routine, server }) = self.started.get_mut() else { return };
-        let mut job = Job::End;
-        while let CoroutineResult::Yield(step) = routine.resume(job) {
-            job = match step {
-                Step::PutAside => {
-                    // There is but one that runs.
-                    server.broker.running_script().inspect(|run| run.kill());
-                    Job::GoOn
-                }
-                Step::Done | Step::Compiled(_) => Job::End,
-            };
+        let Some(routine) = self.routine.get_mut() else { return };
+        *self.job.borrow_mut() = Some(Job::End);
+        while let CoroutineResult::Yield(step) = routine.resume(()) {
+            if matches!(step, Step::Late) {
+                // Only one script runs at a time.
+                self.broker.running_script().inspect(|run| run.kill());
+            }
         }
     }
 }
 
-impl fmt::Debug for Engine {
+impl<C: ScriptClient> fmt::Debug for Engine<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
 }
 
-/// What lives in the coroutine.
-struct Runner {
-    server: Arc<ServerState>,
-    client: Rc<RefCell<ScriptClient>>,
+/// The state that lives in the coroutine.
+struct Runner<C: ScriptClient> {
+    scripts: Arc<Scripts>,
+    client: Rc<RefCell<C>>,
+    job: Rc<RefCell<Option<Job<C>>>>,
     vm: Option<Vm>,
-    /// When all scripts were last forgotten.
+    /// The count of `SCRIPT FLUSH` when the virtual machine was made.
     flushes: u64,
-    /// The memory that Lua took when it was last looked at.
+    /// Memory of Lua when it was last measured.
     used_bytes: usize,
 }
 
-impl Runner {
-    fn new(server: Arc<ServerState>) -> Self {
-        let client = Rc::new(RefCell::new(ScriptClient::new(server.clone())));
-        let flushes = server.scripts.flushes();
-        Self { server, client, vm: None, flushes, used_bytes: 0 }
+impl<C: ScriptClient> Runner<C> {
+    fn new(
+        scripts: Arc<Scripts>,
+        client: Rc<RefCell<C>>,
+        job: Rc<RefCell<Option<Job<C>>>>,
+    ) -> Self {
+        let flushes = scripts.flushes();
+        Self { scripts, client, job, vm: None, flushes, used_bytes: 0 }
     }
 
-    fn run(mut self, yielder: &Yielder<Job, Step>, first: Job) {
-        let mut job = first;
+    fn run(mut self, yielder: &Yielder<(), Step>) {
         loop {
-            let flushes = self.server.scripts.flushes();
+            let flushes = self.scripts.flushes();
             if std::mem::replace(&mut self.flushes, flushes) != flushes {
                 self.vm = None;
             }
+            let job = self.job.borrow_mut().take();
             let step = match job {
-                Job::Compile(script) => {
+                Some(Job::Compile(script)) => {
                     Step::Compiled(self.vm().and_then(|vm| vm.compile(&script)))
                 }
-                Job::Run(job) => {
+                Some(Job::Run(job)) => {
                     self.run_script(*job);
                     Step::Done
                 }
-                // Done already, or nothing to do.
-                Job::Reset | Job::GoOn => Step::Done,
-                Job::End => break,
+                // The next job sees that the scripts were flushed.
+                Some(Job::Reset) | None => Step::Done,
+                Some(Job::End) => break,
             };
             self.record_used_bytes();
-            job = yielder.suspend(step);
+            yielder.suspend(step);
         }
         self.vm = None;
         self.record_used_bytes();
-        let worker = self.client.borrow().worker();
-        self.server.broker.close_inbox(worker);
     }
 
     fn record_used_bytes(&mut self) {
         let used = self.vm.as_ref().map_or(0, Vm::used_bytes);
-        self.server.scripts.record_lua_bytes(self.used_bytes, used);
+        self.scripts.record_lua_bytes(self.used_bytes, used);
         self.used_bytes = used;
     }
 
@@ -239,24 +234,18 @@ impl Runner {
         self.vm.as_mut().ok_or_else(|| FAILED.to_vec())
     }
 
-    fn run_script(&mut self, job: ScriptJob) {
-        let ScriptJob { script, given, caller, protocol, exclusive, slot, info } = job;
-        self.client.borrow_mut().begin(caller, exclusive);
+    fn run_script(&mut self, job: ScriptJob<C>) {
+        let ScriptJob { script, given, protocol, caller } = job;
+        self.client.borrow_mut().begin(caller);
         let answered = catch_unwind(AssertUnwindSafe(|| match self.vm() {
             Ok(vm) => vm.run(&script, &given, protocol),
             Err(error) => Answered::failed(error),
         }));
         let answered = answered.unwrap_or_else(|_| {
-            // What a panic left behind is nothing to go on with.
+            // The virtual machine may be in any state after a panic.
             self.vm = None;
             Answered::failed(FAILED.to_vec())
         });
-        let ended = self.client.borrow_mut().end();
-        if let Some((exclusive, effects)) = ended {
-            *slot.borrow_mut() = Some(Outcome { answered, effects, exclusive });
-        }
-        // If nobody waits any more, the outcome goes with the slot, and others may run.
-        drop(slot);
-        info.wake();
+        self.client.borrow_mut().end(answered);
     }
 }

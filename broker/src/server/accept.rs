@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 
 use crate::address::Address;
 use crate::config::Config;
+use crate::server::listen::Listener;
 use crate::server::stream::Stream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
 
@@ -26,7 +27,7 @@ const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because pr
 enabled and no password is set for the default user. In this mode connections are only accepted \
 from the loopback interface. If you want to connect from external computers to Redis you may \
 adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG \
-SET protected-mode no' from the loopback interface by connecting to Redis from the same server the \
+SET protected-mode no' from the loopback interface by connecting to Redis from the same host the \
 server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. \
 Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the \
 protected mode by editing the Redis configuration file, and setting the protected mode option to \
@@ -34,14 +35,6 @@ protected mode by editing the Redis configuration file, and setting the protecte
 restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the \
 default user. NOTE: You only need to do one of the above things in order for the server to start \
 accepting connections from the outside.\r\n";
-
-/// What connections are accepted on.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    Tcp(std::net::TcpListener),
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixListener, Arc<str>),
-}
 
 /// A connection on its way to another worker.
 #[derive(Debug)]

@@ -17,16 +17,21 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep, sleep_until};
 
+use crate::commands::execute::{self, Flow};
+use crate::commands::lookup::Lookup;
 use crate::config::OutputLimit;
+use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::request::{Decoded, Decoder};
+use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::order::OrderGuard;
 use crate::pubsub::outbox::Pool;
-use crate::pubsub::registry::WorkerId;
-use crate::pubsub::subscribers::{ClientOutput, Context};
+use crate::pubsub::script_barrier::Turn;
 use crate::server::stream::Stream;
 use crate::session::client_info::{ClientInfo, Signal};
+use crate::session::context::Context;
 use crate::session::server_state::ServerState;
-use crate::session::{EVICTED_BYTES_MIN, Flow, Session};
+use crate::session::{EVICTED_BYTES_MIN, Session};
 
 /// One client's socket and session.
 #[derive(Debug)]
@@ -67,8 +72,8 @@ enum Waiting {
     /// A script of this client.
     #[cfg(feature = "lua")]
     ForScript,
-    /// A script of another client, before a request that needs what it has.
-    ForEnd,
+    /// A late script of another client, before a request that needs the order.
+    ForOrder,
 }
 
 impl Waiting {
@@ -86,6 +91,7 @@ impl Waiting {
 pub(crate) struct Scratch {
     bytes: Box<[u8]>,
     decoder: Decoder,
+    lookup: Lookup,
 }
 
 /// What became of a request.
@@ -134,7 +140,8 @@ impl Connection {
     pub(crate) fn poll(
         &self,
         server: &ServerState,
-        context: &RefCell<Context>,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
         scratch: &RefCell<Scratch>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Disconnect> {
@@ -144,7 +151,7 @@ impl Connection {
         }
         if self.blocked.get() {
             match self.stream.borrow().poll_write_ready(cx) {
-                Poll::Ready(Ok(())) => self.flush(server, &mut context.borrow_mut()),
+                Poll::Ready(Ok(())) => self.flush(server, context),
                 Poll::Ready(Err(_)) => return Poll::Ready(Disconnect::Closed),
                 Poll::Pending => {}
             }
@@ -153,34 +160,34 @@ impl Connection {
             let done = !reason.sends_what_is_queued() || self.output.outbox().is_empty();
             return if done { Poll::Ready(reason) } else { Poll::Pending };
         }
-        if self.still_waits(&mut context.borrow_mut(), cx) {
-            let bytes_max = context.borrow().config.client_query_buffer_limit;
+        if self.still_waits(context, turn, cx) {
+            let bytes_max = context.config.client_query_buffer_limit;
             return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, bytes_max, cx);
         }
         if self.is_throttled() {
             return Poll::Pending;
         }
         if let Some(worker) = self.ahead_of.get() {
-            if context.borrow().entrance.is_busy {
-                // A script has the order. Once it ends, the worker passes its gate again first.
+            let Some(mut lock) = turn.lock() else {
+                // A late script has the order. Once it ends, this task gets a turn with a permit.
                 ready!(server.broker.poll_idle(cx));
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
-            }
-            ready!(server.broker.poll_room(worker, cx));
+            };
+            ready!(lock.guard().poll_room(worker, cx));
             self.ahead_of.set(None);
         }
         let mut scratch = scratch.borrow_mut();
-        let Scratch { bytes, decoder } = &mut *scratch;
+        let Scratch { bytes, decoder, lookup } = &mut *scratch;
         let held = std::mem::take(&mut *self.held.borrow_mut());
-        self.take_in(&held, decoder, &mut context.borrow_mut());
-        server.tell(&mut context.borrow_mut().tally);
+        self.run_requests(&held, decoder, lookup, context, turn);
+        server.flush_stats(&mut context.local.tally);
         while self.may_read(cx) {
             let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
             let read = match read {
                 Ok(0) => {
                     // A client that has sent everything may still read its replies.
-                    self.flush(server, &mut context.borrow_mut());
+                    self.flush(server, context);
                     return Poll::Ready(Disconnect::Closed);
                 }
                 Err(_) => return Poll::Ready(Disconnect::Closed),
@@ -188,9 +195,9 @@ impl Connection {
             };
             self.info.touch(Instant::now());
             server.broker.stats().input_bytes.add(read as u64);
-            self.take_in(&bytes[..read], decoder, &mut context.borrow_mut());
-            server.tell(&mut context.borrow_mut().tally);
-            if let Some(worker) = context.borrow_mut().behind.take() {
+            self.run_requests(&bytes[..read], decoder, lookup, context, turn);
+            server.flush_stats(&mut context.local.tally);
+            if let Some(worker) = context.local.lagging.take() {
                 self.ahead_of.set(Some(worker));
                 cx.waker().wake_by_ref();
                 break;
@@ -270,8 +277,8 @@ impl Connection {
     }
 
     /// Ends the session's subscriptions.
-    pub(crate) fn end(&self, context: &mut Context) {
-        self.session.borrow_mut().end(context);
+    pub(crate) fn end(&self, context: &mut Context, order: &mut OrderGuard<'_>) {
+        self.session.borrow_mut().end(context, order);
     }
 
     /// Leaves a script of the client to itself.
@@ -280,10 +287,12 @@ impl Connection {
         self.session.borrow_mut().abandon_script();
     }
 
-    /// Looks whether the client may still listen to what it listens to.
-    pub(crate) fn check_rights(&self, context: &mut Context) {
-        if !self.session.borrow_mut().refresh_user(context) {
-            self.end(context);
+    /// Closes the client if it has lost a permission that its subscriptions need.
+    pub(crate) fn check_permissions(&self, context: &mut Context, turn: &mut Turn<'_>) {
+        if !self.session.borrow_mut().refresh_user(context)
+            && let Some(mut lock) = turn.lock()
+        {
+            self.end(context, &mut lock.guard());
         }
     }
 
@@ -312,7 +321,12 @@ impl Connection {
     }
 
     /// Whether the connection still waits for time to pass or for a word from others.
-    fn still_waits(&self, context: &mut Context, cx: &mut task::Context<'_>) -> bool {
+    fn still_waits(
+        &self,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
+        cx: &mut task::Context<'_>,
+    ) -> bool {
         let mut waiting = self.waiting.borrow_mut();
         let with_error = self.info.is_asked(Signal::UnblockWithError);
         let is_over = match &mut *waiting {
@@ -328,7 +342,10 @@ impl Connection {
             Some(Waiting::ForMove) => self.session.borrow().has_moved(),
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
-            Some(Waiting::ForEnd) => self.session.borrow().poll_idle(cx).is_ready(),
+            Some(Waiting::ForOrder) => {
+                let idle = self.session.borrow().server.broker.poll_idle(cx).is_ready();
+                idle && !turn.is_busy()
+            }
         };
         if !is_over {
             return true;
@@ -339,29 +356,43 @@ impl Connection {
                 self.info.blocked.store(false, Ordering::Relaxed);
                 self.info.clear(Signal::Unblock);
                 self.info.clear(Signal::UnblockWithError);
-                self.session.borrow_mut().resume(context, with_error);
+                execute::end_wait(&self.session.borrow(), context, with_error);
             }
-            Some(Waiting::ForMove) => self.session.borrow_mut().end_move(context),
+            Some(Waiting::ForMove) => {
+                let Some(mut lock) = turn.lock() else {
+                    *waiting = Some(Waiting::ForMove);
+                    let _ = self.session.borrow().server.broker.poll_idle(cx);
+                    return true;
+                };
+                self.session.borrow_mut().end_move(context, &mut lock.guard());
+            }
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => {
-                let flow = self.session.borrow_mut().resume_after_script(context);
+                let flow = self.session.borrow_mut().resume_after_script(context, turn);
                 if flow == Flow::WaitForScript {
                     *waiting = Some(Waiting::ForScript);
                     return true;
                 }
             }
-            Some(Waiting::Paused(_) | Waiting::ForEnd) | None => {}
+            Some(Waiting::Paused(_) | Waiting::ForOrder) | None => {}
         }
         false
     }
 
     /// Runs all requests that end in `input`, until one has to wait or leaves an effect.
-    fn take_in(&self, mut input: &[u8], decoder: &mut Decoder, context: &mut Context) {
+    fn run_requests(
+        &self,
+        mut input: &[u8],
+        decoder: &mut Decoder,
+        lookup: &mut Lookup,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
+    ) {
         while !input.is_empty() && self.output.disconnect().is_none() {
             let mut unfinished = self.unfinished.borrow_mut();
             if let Some(mut request) = unfinished.take() {
                 input = request.add(input);
-                match self.run(&mut request.decoder, &request.bytes, context) {
+                match self.run(&mut request.decoder, &request.bytes, lookup, context, turn) {
                     Ran::Incomplete => {
                         if request.bytes.len() > context.config.client_query_buffer_limit {
                             context
@@ -378,7 +409,7 @@ impl Connection {
                     Ran::Waits(_, waiting) => self.wait(waiting),
                 }
             } else {
-                match self.run(decoder, input, context) {
+                match self.run(decoder, input, lookup, context, turn) {
                     Ran::Done(used) => input = &input[used..],
                     Ran::Waits(used, waiting) => {
                         input = &input[used..];
@@ -406,7 +437,14 @@ impl Connection {
     }
 
     /// Runs the request at the start of `bytes`.
-    fn run(&self, decoder: &mut Decoder, bytes: &[u8], context: &mut Context) -> Ran {
+    fn run(
+        &self,
+        decoder: &mut Decoder,
+        bytes: &[u8],
+        lookup: &mut Lookup,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
+    ) -> Ran {
         let mut session = self.session.borrow_mut();
         let limits = session.limits(&context.config);
         let ran = match decoder.decode(bytes, limits) {
@@ -416,19 +454,15 @@ impl Connection {
                 Ran::Done(used)
             }
             Ok(Decoded::Request(used)) => {
-                let request = decoder.request(bytes);
-                match session.held_back_until(request) {
-                    Some(until) => Ran::HeldBack(Waiting::paused(until)),
-                    None if session.needs_end_of_script(request, context) => {
-                        Ran::HeldBack(Waiting::ForEnd)
-                    }
-                    None => match session.execute(request, context) {
-                        Flow::Continue => Ran::Done(used),
-                        Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
-                        Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
-                        #[cfg(feature = "lua")]
-                        Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
-                    },
+                let parsed = lookup.parse(decoder.request(bytes));
+                match execute::execute(&mut session, context, turn, parsed) {
+                    Flow::Continue => Ran::Done(used),
+                    Flow::Paused(until) => Ran::HeldBack(Waiting::paused(until)),
+                    Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
+                    Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
+                    Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
+                    #[cfg(feature = "lua")]
+                    Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
                 }
             }
             Err(error) => {
@@ -498,8 +532,8 @@ impl Unfinished {
     }
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { bytes: vec![0; SCRATCH_BYTES].into(), decoder: Decoder::default() }
+impl Scratch {
+    pub(crate) fn new(lookup: Lookup) -> Self {
+        Self { bytes: vec![0; SCRATCH_BYTES].into(), decoder: Decoder::default(), lookup }
     }
 }

@@ -4,15 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::server::accept::Listener;
-use crate::session::client_info::ClientInfo;
+use crate::session::moving::Endpoints;
 
 /// Says which address could not be listened on, and why.
 ///
@@ -53,39 +52,12 @@ impl BindError {
     }
 }
 
-/// Where the server listens for TCP connections. Without a name or a port it does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) names: Vec<String>,
-    pub(crate) port: u16,
-    pub(crate) backlog: u32,
-}
-
-/// A move to another place while the server runs. The listeners belong to one worker, which makes
-/// it; the client that asked for it waits for the outcome.
+/// What connections are accepted on.
 #[derive(Debug)]
-pub(crate) struct Move {
-    pub(crate) from: Place,
-    pub(crate) to: Place,
-    info: Arc<ClientInfo>,
-    outcome: OnceLock<bool>,
-}
-
-impl Move {
-    pub(crate) fn new(from: Place, to: Place, info: Arc<ClientInfo>) -> Self {
-        Self { from, to, info, outcome: OnceLock::new() }
-    }
-
-    /// Tells the client whether it worked.
-    pub(crate) fn end(&self, has_worked: bool) {
-        let _ = self.outcome.set(has_worked);
-        self.info.wake();
-    }
-
-    /// Whether it worked, once that is known.
-    pub(crate) fn outcome(&self) -> Option<bool> {
-        self.outcome.get().copied()
-    }
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener, Arc<str>),
 }
 
 /// Opens what the settings say, for a server that starts.
@@ -94,12 +66,12 @@ pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, 
     if config.unixsocket.is_some() && (config.port == 0 || config.bind.is_empty()) {
         return Ok(Vec::new());
     }
-    let place =
-        Place { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
-    place.open()
+    let endpoints =
+        Endpoints { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
+    endpoints.open()
 }
 
-impl Place {
+impl Endpoints {
     /// Opens it for a server that runs, where port 0 is no port at all.
     pub(crate) fn reopen(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         if self.port == 0 || self.names.is_empty() { Ok(Vec::new()) } else { self.open() }

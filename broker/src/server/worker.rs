@@ -13,7 +13,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{self, Poll, ready};
+use std::task::{self, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -25,15 +25,26 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
 use crate::address::Address;
+use crate::commands::lookup::Lookup;
+#[cfg(feature = "lua")]
+use crate::commands::script_client::CommandClient;
+use crate::config::Config;
+use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
-use crate::pubsub::registry::WorkerId;
-use crate::pubsub::subscribers::{ClientOutput, Context, Effect};
-use crate::server::accept::{Accepted, Listener, accept};
+use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::order::OrderGuard;
+use crate::pubsub::script_barrier::{Gate, Turn};
+#[cfg(feature = "lua")]
+use crate::script::engine::Engine;
+use crate::server::accept::{Accepted, accept};
 use crate::server::connection::{Connection, Scratch};
-use crate::server::listen::{Move, Place};
+use crate::server::listen::Listener;
 use crate::server::stream::Stream;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
+use crate::session::context::Context;
+use crate::session::effect::Effect;
+use crate::session::moving::{Endpoints, Move};
 use crate::session::server_state::ServerState;
 
 /// How others reach a worker.
@@ -52,7 +63,7 @@ enum Task {
     /// These are all workers of the server.
     Know(Vec<WorkerHandle>),
     /// Look again whether clients may listen to what they listen to.
-    CheckRights,
+    CheckPermissions,
     /// Listen elsewhere; only for the worker that listens.
     Move(Arc<Move>),
     ShutDown,
@@ -61,6 +72,10 @@ enum Task {
 /// One thread's connections, and who among them listens to what.
 pub(crate) struct Worker {
     pub(crate) server: Arc<ServerState>,
+    gate: RefCell<Gate>,
+    /// The number of the worker's script engine.
+    #[cfg(feature = "lua")]
+    scripts: WorkerId,
     context: RefCell<Context>,
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
@@ -138,8 +153,8 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Know(all));
     }
 
-    fn check_rights(&self) {
-        let _ = self.tasks.send(Task::CheckRights);
+    fn check_permissions(&self) {
+        let _ = self.tasks.send(Task::CheckPermissions);
     }
 
     /// Asks the worker that listens to do so elsewhere.
@@ -155,13 +170,27 @@ impl WorkerHandle {
 impl Worker {
     fn new(server: Arc<ServerState>, count: Arc<AtomicUsize>, stop: Arc<Notify>) -> Rc<Self> {
         let id = server.broker.open_inbox();
+        let gate = RefCell::new(server.broker.gate(id));
         let generation = Cell::new(server.settings.generation());
         let config = server.settings.get();
-        let entrance = server.broker.entrance(id.index());
+        let lookup = Lookup::new(&config);
+        #[cfg_attr(not(feature = "lua"), expect(unused_mut, reason = "only scripts change it"))]
+        let mut context = Context::new(id, config);
+        #[cfg(feature = "lua")]
+        let scripts = {
+            let client = CommandClient::new(server.clone());
+            let scripts = client.worker();
+            let engine = Engine::new(server.broker.clone(), server.scripts.clone(), client);
+            context.scripts = Some(Rc::new(engine));
+            scripts
+        };
         Rc::new(Self {
             server,
-            context: RefCell::new(Context::new(id, config, entrance)),
-            scratch: RefCell::default(),
+            gate,
+            #[cfg(feature = "lua")]
+            scripts,
+            context: RefCell::new(context),
+            scratch: RefCell::new(Scratch::new(lookup)),
             connections: RefCell::default(),
             count,
             listeners: RefCell::default(),
@@ -187,11 +216,7 @@ impl Worker {
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
                 Task::Know(all) => *self.all.borrow_mut() = all,
-                Task::CheckRights => {
-                    self.enter().await;
-                    self.check_rights();
-                    self.leave_gate();
-                }
+                Task::CheckPermissions => self.check_permissions(),
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
                 }
@@ -201,11 +226,11 @@ impl Worker {
         }
         self.shut_down().await;
         [flush, inbox, clock, expiry].iter().for_each(JoinHandle::abort);
-        // With a script that does not end, the broker has no further use.
-        if self.server.broker.enter(&mut self.context.borrow_mut()) {
-            self.server.broker.close_inbox(self.context.borrow().worker());
-            self.leave_gate();
-        }
+        self.with_order(|context, order| {
+            #[cfg(feature = "lua")]
+            order.close_inbox_of(self.scripts, &mut context.local);
+            order.close_inbox(&mut context.local);
+        });
     }
 
     fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
@@ -237,7 +262,7 @@ impl Worker {
         wanted.end(has_worked);
     }
 
-    async fn open(self: &Rc<Self>, place: Place) -> bool {
+    async fn open(self: &Rc<Self>, place: Endpoints) -> bool {
         let port = place.port;
         let opened = spawn_blocking(move || place.reopen()).await;
         if self.shutting_down.get() {
@@ -268,11 +293,11 @@ impl Worker {
         let id = self.server.broker.next_client_id();
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
-        let home = ClientSlot { worker: self.context.borrow().worker(), place: entry.key() };
+        let home = ClientSlot { worker: self.context.borrow().worker(), slot: entry.key() };
         let info = Arc::new(ClientInfo::new(id, home, peer, local, stream.descriptor()));
         self.server.clients.add(info.clone());
-        let output = Rc::new(ClientOutput::new(id, home.place));
-        self.context.borrow_mut().enter(&output);
+        let output = Rc::new(ClientOutput::new(id, home.slot));
+        self.context.borrow_mut().local.subscribers.enter(&output);
         let session = Session::new(self.server.clone(), output.clone(), info.clone());
         let connection = Rc::new(Connection::new(stream, info, output, session));
         entry.insert(connection.clone());
@@ -287,13 +312,17 @@ impl Worker {
         spawn_local(Serving { worker: self.clone(), connection }.run());
     }
 
-    /// Delivers what other threads publish.
+    /// Delivers messages of other threads.
     async fn take_inbox(self: Rc<Self>) {
         loop {
             poll_fn(|cx| {
-                ready!(self.poll_enter(cx));
-                let taken = self.server.broker.poll_inbox(&mut self.context.borrow_mut(), cx);
-                self.leave_gate();
+                let mut context = self.context.borrow_mut();
+                let taken = self.with_turn(|turn| match turn.lock() {
+                    Some(mut lock) => lock.guard().poll_inbox(&mut context.local, cx),
+                    None => self.poll_again(cx),
+                });
+                context.local.deliver_taken();
+                context.local.after_release.run();
                 taken
             })
             .await;
@@ -315,11 +344,10 @@ impl Worker {
             if self.context.borrow().worker() == WorkerId(0) {
                 let stats = self.server.broker.stats();
                 stats.rates.update(stats.commands_processed.get());
-                self.evict();
-                if self.server.broker.enter(&mut self.context.borrow_mut()) {
-                    self.server.broker.tell_time(self.server.uptime());
-                    self.leave_gate();
-                }
+                let config = self.context.borrow().config.clone();
+                self.evict(&config);
+                let now = self.server.uptime();
+                self.with_order(|_, order| order.expire_replay(now));
             }
         }
     }
@@ -335,31 +363,65 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.take_settings();
-            self.enter().await;
-            while self.server.broker.expire_keys(&mut self.context.borrow_mut()) {
-                self.leave_gate();
-                // Others have their turn in between.
+            loop {
+                self.idle().await;
+                let may_be_more = self.with_order(|context, order| {
+                    let config = context.config.clone();
+                    order.expire_keys(&mut context.local, &config)
+                });
+                if may_be_more != Some(true) {
+                    break;
+                }
+                // Other tasks run in between.
                 tokio::task::yield_now().await;
-                self.enter().await;
             }
-            self.leave_gate();
         }
     }
 
-    /// Passes the gate: before anything that takes the order, since a script may hold that.
-    async fn enter(&self) {
-        poll_fn(|cx| self.poll_enter(cx)).await;
+    /// Calls `act` within a turn.
+    fn with_turn<R>(&self, act: impl FnOnce(&mut Turn<'_>) -> R) -> R {
+        act(&mut self.gate.borrow_mut().enter())
     }
 
-    fn poll_enter(&self, cx: &task::Context<'_>) -> Poll<()> {
-        while !self.server.broker.enter(&mut self.context.borrow_mut()) {
-            ready!(self.server.broker.poll_idle(cx));
+    /// Calls `act` with the order, for housekeeping; returns `None` while a script is late.
+    fn with_order<R>(&self, act: impl FnOnce(&mut Context, &mut OrderGuard<'_>) -> R) -> Option<R> {
+        let mut context = self.context.borrow_mut();
+        let result = self.with_turn(|turn| {
+            let mut lock = turn.lock()?;
+            let mut order = lock.guard();
+            context.cleanup.drain(..).for_each(|watch| watch.end(&mut order));
+            Some(act(&mut context, &mut order))
+        });
+        context.local.deliver_taken();
+        context.local.after_release.run();
+        result
+    }
+
+    /// Does what was left to do while a script was late.
+    fn clean_up(context: &mut Context, turn: &mut Turn<'_>) {
+        if !context.cleanup.is_empty()
+            && let Some(mut lock) = turn.lock()
+        {
+            let mut order = lock.guard();
+            context.cleanup.drain(..).for_each(|watch| watch.end(&mut order));
         }
-        Poll::Ready(())
     }
 
-    fn leave_gate(&self) {
-        self.server.broker.leave_gate(&mut self.context.borrow_mut());
+    /// Waits until no script is late.
+    async fn idle(&self) {
+        poll_fn(|cx| match self.with_turn(|turn| turn.is_busy()) {
+            true => self.poll_again(cx),
+            false => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    /// Wakes the task once no script runs.
+    fn poll_again(&self, cx: &task::Context<'_>) -> Poll<()> {
+        if self.server.broker.poll_idle(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// Puts changed settings in force on this worker.
@@ -371,9 +433,8 @@ impl Worker {
     }
 
     /// Closes the clients that hold most, until all hold less than `maxmemory-clients`.
-    fn evict(&self) {
-        let limit = self.context.borrow().config.maxmemory_clients;
-        let Some(bytes_max) = limit.bytes(self.context.borrow().config.maxmemory) else { return };
+    fn evict(&self, config: &Config) {
+        let Some(bytes_max) = config.maxmemory_clients.bytes(config.maxmemory) else { return };
         let mut clients = self.server.clients.all();
         let mut bytes: usize = clients.iter().map(|info| info.bytes()).sum();
         clients.sort_by_key(|info| info.bytes());
@@ -389,19 +450,21 @@ impl Worker {
     }
 
     /// Does what sessions want done that they cannot do themselves.
-    fn apply_effects(&self) {
-        let effects = std::mem::take(&mut self.context.borrow_mut().effects);
+    fn apply_effects(&self, context: &mut Context, turn: &mut Turn<'_>) {
+        let effects = std::mem::take(&mut context.effects);
         for effect in effects {
             match effect {
-                Effect::Close(ids) => self.close(&ids),
+                Effect::Close(ids) => self.close(&ids, context, turn),
                 Effect::Resume => self.server.clients.all().iter().for_each(|info| info.wake()),
-                Effect::CheckRights => {
+                Effect::CheckPermissions => {
                     // Those of this worker before anything else happens, others soon.
-                    self.check_rights();
+                    for (_, connection) in self.connections.borrow().iter() {
+                        connection.check_permissions(context, turn);
+                    }
                     let others = self.all.borrow();
-                    others.iter().for_each(WorkerHandle::check_rights);
+                    others.iter().for_each(WorkerHandle::check_permissions);
                 }
-                Effect::Evict => self.evict(),
+                Effect::Evict => self.evict(&context.config),
                 Effect::Move(wanted) => {
                     if let Some(listening) = self.all.borrow().first() {
                         listening.listen_elsewhere(wanted);
@@ -409,9 +472,9 @@ impl Worker {
                 }
                 #[cfg(feature = "lua")]
                 Effect::ResumeScript => {
-                    let engine = self.context.borrow().engine.clone();
+                    let Some(scripts) = context.scripts.clone() else { continue };
                     spawn_local(async move {
-                        while !engine.resume_script() {
+                        while !scripts.resume() {
                             // Others have their turn in between.
                             tokio::task::yield_now().await;
                         }
@@ -423,33 +486,39 @@ impl Worker {
     }
 
     /// Closes clients: those of this worker before anything else happens, others soon.
-    fn close(&self, ids: &[u64]) {
+    fn close(&self, ids: &[u64], context: &mut Context, turn: &mut Turn<'_>) {
         for info in ids.iter().filter_map(|&id| self.server.clients.get(id)) {
             info.ask(Signal::Close);
         }
+        // While a script is late, the connections end once it does.
+        let Some(mut lock) = turn.lock() else { return };
         for (_, connection) in self.connections.borrow().iter() {
             if ids.contains(&connection.info.id) {
-                connection.end(&mut self.context.borrow_mut());
+                connection.end(context, &mut lock.guard());
             }
         }
     }
 
-    /// Closes clients that may no longer listen to what they listen to.
-    fn check_rights(&self) {
-        for (_, connection) in self.connections.borrow().iter() {
-            connection.check_rights(&mut self.context.borrow_mut());
-        }
+    /// Closes clients that have lost a permission that their subscriptions need.
+    fn check_permissions(&self) {
+        let mut context = self.context.borrow_mut();
+        self.with_turn(|turn| {
+            for (_, connection) in self.connections.borrow().iter() {
+                connection.check_permissions(&mut context, turn);
+            }
+        });
+        context.local.after_release.run();
     }
 
     /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.
     async fn shut_down(&self) {
         self.shutting_down.set(true);
         self.listeners.borrow_mut().drain(..).for_each(|listener| listener.task.abort());
-        if self.server.broker.enter(&mut self.context.borrow_mut()) {
-            // What was published before belongs to what is queued.
-            self.server.broker.catch_up(&mut self.context.borrow_mut());
-            self.leave_gate();
-        } else if let Some(run) = self.server.broker.running_script() {
+        // Messages that were published before are part of the queues.
+        let caught_up = self.with_order(|context, order| order.catch_up(&mut context.local));
+        if caught_up.is_none()
+            && let Some(run) = self.server.broker.running_script()
+        {
             run.kill();
         }
         for (_, connection) in self.connections.borrow().iter() {
@@ -471,36 +540,31 @@ impl Worker {
 
     fn connection(&self, output: &ClientOutput) -> Option<Rc<Connection>> {
         let connections = self.connections.borrow();
-        connections.get(output.place).filter(|found| found.output.id() == output.id()).cloned()
+        connections.get(output.slot).filter(|found| found.output.id() == output.id()).cloned()
     }
 
-    /// Cleans up after a connection; what needs the order, once no script has it.
+    /// Cleans up after a connection; as far as that needs the order, once no script is late.
     fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
         connection.abandon_script();
-        // A transaction that ended in a panic must not hold everybody up.
-        self.server.broker.include(&mut self.context.borrow_mut());
-        if self.server.broker.enter(&mut self.context.borrow_mut()) {
-            connection.end(&mut self.context.borrow_mut());
-            self.leave_gate();
-            self.remove(connection);
-        } else if self.shutting_down.get() {
-            self.remove(connection);
-        } else {
-            let (worker, connection) = (self.clone(), connection.clone());
-            spawn_local(async move {
-                worker.enter().await;
-                connection.end(&mut worker.context.borrow_mut());
-                worker.leave_gate();
-                worker.remove(&connection);
-            });
+        if self.with_order(|context, order| connection.end(context, order)).is_some()
+            || self.shutting_down.get()
+        {
+            return self.remove(connection);
         }
+        let (worker, connection) = (self.clone(), connection.clone());
+        spawn_local(async move {
+            while worker.with_order(|context, order| connection.end(context, order)).is_none() {
+                worker.idle().await;
+            }
+            worker.remove(&connection);
+        });
     }
 
     fn remove(&self, connection: &Connection) {
-        self.context.borrow_mut().exit(&connection.output);
+        self.context.borrow_mut().local.subscribers.exit(&connection.output);
         self.server.clients.remove(connection.info.id);
         let mut connections = self.connections.borrow_mut();
-        connections.remove(connection.output.place);
+        connections.remove(connection.output.slot);
         self.count.store(connections.len(), Ordering::Relaxed);
         self.server.broker.stats().connected_clients.subtract(1);
         if connections.is_empty() {
@@ -521,10 +585,15 @@ impl Serving {
         let Self { worker, connection } = &self;
         let reason = poll_fn(|cx| {
             worker.take_settings();
-            worker.server.broker.enter(&mut worker.context.borrow_mut());
-            let polled = connection.poll(&worker.server, &worker.context, &worker.scratch, cx);
-            worker.apply_effects();
-            worker.leave_gate();
+            let mut context = worker.context.borrow_mut();
+            let polled = worker.with_turn(|turn| {
+                Worker::clean_up(&mut context, turn);
+                let scratch = &worker.scratch;
+                let polled = connection.poll(&worker.server, &mut context, turn, scratch, cx);
+                worker.apply_effects(&mut context, turn);
+                polled
+            });
+            context.local.after_release.run();
             polled
         })
         .await;

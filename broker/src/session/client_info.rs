@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::ids::{CommandId, WorkerId};
 use crate::keyspace::Recipient;
-use crate::pubsub::registry::WorkerId;
 
 /// One client, as others see it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct ClientInfo {
     pub(crate) descriptor: i32,
     pub(crate) connected: Instant,
     /// Changes rarely, and is read by few.
-    pub(crate) words: Mutex<Words>,
+    pub(crate) names: Mutex<ClientNames>,
     pub(crate) counts: Counts,
     /// Seconds from the connection to the last request.
     last_request: AtomicU32,
@@ -49,12 +49,12 @@ pub(crate) struct ClientInfo {
 pub(crate) struct ClientSlot {
     pub(crate) worker: WorkerId,
     /// Where the worker keeps it.
-    pub(crate) place: usize,
+    pub(crate) slot: usize,
 }
 
 /// What a client calls itself.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Words {
+pub(crate) struct ClientNames {
     pub(crate) name: Vec<u8>,
     pub(crate) library_name: Vec<u8>,
     pub(crate) library_version: Vec<u8>,
@@ -138,7 +138,7 @@ impl ClientInfo {
             local,
             descriptor,
             connected: Instant::now(),
-            words: Mutex::default(),
+            names: Mutex::default(),
             counts,
             last_request: AtomicU32::new(0),
             last_command: AtomicU16::new(u16::MAX),
@@ -152,8 +152,8 @@ impl ClientInfo {
 
     /// Where the client is told of what it caches.
     pub(crate) fn recipient(&self) -> Recipient {
-        let ClientSlot { worker, place } = self.home;
-        Recipient { client: self.id, worker, place }
+        let ClientSlot { worker, slot } = self.home;
+        Recipient { client: self.id, worker, slot }
     }
 
     /// Notes that something was read.
@@ -168,12 +168,13 @@ impl ClientInfo {
         now.saturating_duration_since(self.connected + last)
     }
 
-    pub(crate) fn set_last_command(&self, number: u16) {
-        self.last_command.store(number, Ordering::Relaxed);
+    pub(crate) fn set_last_command(&self, id: CommandId) {
+        self.last_command.store(id.0, Ordering::Relaxed);
     }
 
-    pub(crate) fn last_command(&self) -> Option<u16> {
-        Some(self.last_command.load(Ordering::Relaxed)).filter(|&number| number != u16::MAX)
+    pub(crate) fn last_command(&self) -> Option<CommandId> {
+        let id = CommandId(self.last_command.load(Ordering::Relaxed));
+        Some(id).filter(|&id| id != CommandId::UNKNOWN)
     }
 
     pub(crate) fn set(&self, mark: Flag, is: bool) {

@@ -1,24 +1,23 @@
 //! What all sessions of a server share: the broker, the settings, the clients, and who the server
 //! is.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::acl::users::Users;
-use crate::commands;
-use crate::config::Config;
 use crate::config::source::ConfigFile;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::memory::resident_bytes;
 use crate::observe::slowlog::SlowLog;
 use crate::observe::stats::{CommandStats, Tally};
-use crate::pubsub::Broker;
+use crate::pubsub::{Broker, BrokerView};
 use crate::script::Scripts;
 use crate::session::client_info::{ClientInfo, ClientRegistry};
+use crate::session::pause::Pause;
 use crate::session::settings::Settings;
 
 /// The Redis that clients take the broker for, so that they use what a server of that age can do.
@@ -33,7 +32,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// One server's surroundings, the same for all its sessions.
 #[derive(Debug)]
 pub(crate) struct ServerState {
-    pub(crate) broker: Broker,
+    pub(crate) broker: BrokerView,
     pub(crate) settings: Settings,
     pub(crate) clients: ClientRegistry,
     pub(crate) users: Users,
@@ -41,7 +40,7 @@ pub(crate) struct ServerState {
     pub(crate) commands: CommandStats,
     pub(crate) slowlog: Mutex<SlowLog>,
     pub(crate) latency: Mutex<LatencyMonitor>,
-    pub(crate) scripts: Scripts,
+    pub(crate) scripts: Arc<Scripts>,
     /// Clients that said `MONITOR`.
     pub(crate) monitors: AtomicUsize,
     /// The port that is bound, which differs from the setting when that was 0 at the start.
@@ -50,56 +49,35 @@ pub(crate) struct ServerState {
     pub(crate) run_id: String,
     /// What the process took before there were clients or keys.
     base_bytes: usize,
-    renamed: Renamed,
     started: Instant,
-}
-
-/// Commands under other names.
-#[derive(Debug, Default)]
-struct Renamed {
-    /// From the new name to the old one.
-    new: HashMap<Vec<u8>, &'static str>,
-    /// Names that mean nothing any more.
-    old: Vec<&'static str>,
-}
-
-/// `CLIENT PAUSE`: requests that are held back for a time.
-#[derive(Debug, Default)]
-pub(crate) struct Pause {
-    is_active: AtomicBool,
-    until: Mutex<Paused>,
-}
-
-/// Until when requests are held back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Paused {
-    pub(crate) all: Option<Instant>,
-    pub(crate) writes: Option<Instant>,
 }
 
 impl ServerState {
     /// # Errors
     ///
     /// Says what is wrong with the users, in Redis' words.
-    pub(crate) fn new(broker: Broker, loaded: ConfigFile, port: u16) -> Result<Self, String> {
+    pub(crate) fn new(
+        broker: Broker,
+        loaded: ConfigFile,
+        port: u16,
+        commands: usize,
+    ) -> Result<Self, String> {
         let ConfigFile { config, others, file, .. } = loaded;
-        let renamed = Renamed::new(&config);
         broker.remember(&config.pubsub_replay);
         Ok(Self {
             users: Users::new(&config)?,
-            broker,
+            broker: broker.view(),
             settings: Settings::new(config, others, file),
             clients: ClientRegistry::default(),
             pause: Pause::default(),
-            commands: CommandStats::default(),
+            commands: CommandStats::new(commands),
             slowlog: Mutex::default(),
             latency: Mutex::default(),
-            scripts: Scripts::default(),
+            scripts: Arc::default(),
             monitors: AtomicUsize::new(0),
             port: AtomicU16::new(port),
             run_id: run_id(),
             base_bytes: usize::try_from(resident_bytes()).unwrap_or(0),
-            renamed,
             started: Instant::now(),
         })
     }
@@ -114,81 +92,18 @@ impl ServerState {
     }
 
     /// Adds what a worker has counted to what everybody sees.
-    pub(crate) fn tell(&self, tally: &mut Tally) {
-        tally.tell(self.broker.stats(), &self.commands);
+    pub(crate) fn flush_stats(&self, tally: &mut Tally) {
+        tally.flush_stats(self.broker.stats(), &self.commands);
     }
 
     pub(crate) fn has_monitors(&self) -> bool {
         self.monitors.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns the name in the command table for the one in a request, unless it means nothing.
-    pub(crate) fn own_name<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
-        if self.renamed.old.is_empty() {
-            return Some(name);
-        }
-        let lower = name.to_ascii_lowercase();
-        if let Some(own) = self.renamed.new.get(&lower) {
-            return Some(own.as_bytes());
-        }
-        let is_gone = self.renamed.old.iter().any(|old| old.as_bytes() == lower);
-        (!is_gone).then_some(name)
-    }
-
     /// Counts and tells that a client is closed for `maxmemory-clients`.
     pub(crate) fn record_eviction(&self, info: &ClientInfo) {
         self.broker.stats().evicted_clients.add(1);
         warn!(client.id = info.id, client.addr = %info.peer, "client evicted");
-    }
-}
-
-impl Renamed {
-    fn new(config: &Config) -> Self {
-        let mut renamed = Self::default();
-        for (old, new) in &config.rename_command {
-            if let Some(entry) = commands::find_full(old.as_bytes()) {
-                renamed.old.push(entry.spec.name);
-                if !new.is_empty() {
-                    renamed.new.insert(new.clone().into_bytes(), entry.spec.name);
-                }
-            }
-        }
-        renamed
-    }
-}
-
-impl Pause {
-    /// Holds back all requests, or writes only, for some time.
-    pub(crate) fn begin(&self, time: Duration, all: bool) {
-        let until = Instant::now().checked_add(time);
-        let mut paused = self.until.lock();
-        let end = if all { &mut paused.all } else { &mut paused.writes };
-        *end = (*end).max(until);
-        self.is_active.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self) {
-        *self.until.lock() = Paused::default();
-        self.is_active.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn is_active(&self) -> bool {
-        self.is_active.load(Ordering::Acquire)
-    }
-
-    /// Returns until when such a request has to wait.
-    pub(crate) fn holds_back(&self, is_write: bool) -> Option<Instant> {
-        if !self.is_active() {
-            return None;
-        }
-        let paused = *self.until.lock();
-        let now = Instant::now();
-        if paused.all.max(paused.writes).is_none_or(|end| end <= now) {
-            self.end();
-            return None;
-        }
-        let end = if is_write { paused.all.max(paused.writes) } else { paused.all };
-        end.filter(|&end| end > now)
     }
 }
 
@@ -211,7 +126,7 @@ mod tests {
     use super::*;
 
     fn server(text: &str) -> ServerState {
-        ServerState::new(Broker::new(), ConfigFile::from_text(text).unwrap(), 0).unwrap()
+        ServerState::new(Broker::new(), ConfigFile::from_text(text).unwrap(), 0, 1).unwrap()
     }
 
     #[test]
@@ -220,26 +135,5 @@ mod tests {
         assert_ne!(ids[0], ids[1]);
         let is_hex = |id: &String| id.bytes().all(|byte| byte.is_ascii_hexdigit());
         assert!(ids.iter().all(|id| id.len() == 40 && is_hex(id)));
-    }
-
-    #[test]
-    fn a_renamed_command_has_its_new_name_only() {
-        let server = server("rename-command flushdb badger\nrename-command config \"\"");
-        assert_eq!(server.own_name(b"BADGER"), Some(&b"flushdb"[..]));
-        assert_eq!(server.own_name(b"FlushDB"), None);
-        assert_eq!(server.own_name(b"config"), None);
-        assert_eq!(server.own_name(b"ping"), Some(&b"ping"[..]));
-    }
-
-    #[test]
-    fn a_pause_of_writes_lets_the_rest_through() {
-        let pause = Pause::default();
-        pause.begin(Duration::from_secs(60), false);
-        assert!(pause.holds_back(true).is_some());
-        assert!(pause.holds_back(false).is_none());
-        pause.begin(Duration::from_secs(60), true);
-        assert!(pause.holds_back(false).is_some());
-        pause.end();
-        assert!(pause.holds_back(true).is_none());
     }
 }

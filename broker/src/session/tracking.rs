@@ -1,90 +1,24 @@
-//! `CLIENT TRACKING`: clients that keep copies of what they read are told when these are stale.
+//! Client-side caching: the wishes of a client that keeps copies of keys.
 
 use std::sync::atomic::Ordering;
 
-use super::{Answer, CommandError, NAME_BYTES, SYNTAX_ERROR, Session};
-use crate::commands::Spec;
-use crate::commands::client::on_or_off;
-use crate::commands::command;
-use crate::keyspace::Tracker;
-use crate::protocol::reply::Reply;
-use crate::protocol::request::{self, Request};
-use crate::pubsub::subscribers::Context;
-use crate::session::client_info::Flag;
+use super::client_info::Flag;
+use super::{NAME_BYTES, Session};
 
 /// What a client asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tracking {
-    redirect: u64,
-    broadcast: bool,
-    prefixes: Vec<Vec<u8>>,
-    opt_in: bool,
-    opt_out: bool,
-    no_loop: bool,
+    pub(crate) redirect: u64,
+    pub(crate) broadcast: bool,
+    pub(crate) prefixes: Vec<Vec<u8>>,
+    pub(crate) opt_in: bool,
+    pub(crate) opt_out: bool,
+    pub(crate) no_loop: bool,
     /// The answer to `CLIENT CACHING`, for the next command.
-    caching: Option<bool>,
+    pub(crate) caching: Option<bool>,
 }
 
 impl Session {
-    /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
-    pub(crate) fn client_tracking(
-        &mut self,
-        request: Request<'_>,
-        context: &mut Context,
-    ) -> Answer {
-        let wanted = self.parse_tracking(request)?;
-        if on_or_off(request.argument(2))? {
-            self.check_tracking(&wanted)?;
-            let mut prefixes = self.tracking.take().map_or_else(Vec::new, |known| known.prefixes);
-            prefixes.extend(wanted.prefixes.iter().filter(|new| !new.is_empty()).cloned());
-            if wanted.broadcast && prefixes.is_empty() {
-                prefixes.push(Vec::new());
-            }
-            let tracking = Tracking { prefixes, ..wanted };
-            let tracker = self.tracker(&tracking);
-            self.server.broker.with_keyspace(context, |keyspace, _| {
-                keyspace.track(self.info.id, tracker);
-            });
-            self.tracking = Some(Box::new(tracking));
-            self.record_tracking();
-        } else {
-            self.stop_tracking(context);
-        }
-        Ok(Reply::ok())
-    }
-
-    /// Returns what the keyspace must know.
-    fn tracker(&self, tracking: &Tracking) -> Tracker {
-        let other = self.server.clients.get(tracking.redirect);
-        if let Some(info) = &other {
-            info.set(Flag::Recipient, true);
-        }
-        let prefixes = tracking.prefixes.iter().map(|prefix| prefix.as_slice().into());
-        Tracker {
-            own: self.info.recipient(),
-            other: other.map(|info| info.recipient()),
-            is_broken: false,
-            prefixes: tracking.broadcast.then(|| prefixes.collect()),
-            no_loop: tracking.no_loop,
-        }
-    }
-
-    pub(crate) fn stop_tracking(&mut self, context: &mut Context) {
-        if self.tracking.take().is_some() {
-            self.server.broker.with_keyspace(context, |keyspace, _| keyspace.untrack(self.info.id));
-        }
-        self.record_tracking();
-    }
-
-    /// Ends what others have to do with the client's tracking, since it leaves.
-    pub(crate) fn leave_tracking(&mut self, context: &mut Context) {
-        self.stop_tracking(context);
-        if self.info.is(Flag::Recipient) {
-            let id = self.info.id;
-            self.server.broker.with_keyspace(context, |keyspace, _| keyspace.lose_recipient(id));
-        }
-    }
-
     /// Whether the client is to be told when what it reads now is stale.
     pub(crate) fn caches_what_it_reads(&self) -> bool {
         if let Some(caller) = &self.script_caller {
@@ -97,30 +31,10 @@ impl Session {
         })
     }
 
-    /// Returns the keys that a request reads.
-    pub(crate) fn keys_read<'a>(&self, request: Request<'a>) -> Vec<&'a [u8]> {
-        match self.look_up(request) {
-            Ok(entry) if entry.spec.has_flag("readonly") => {
-                command::keys(entry.spec, request).into_iter().map(|key| key.name).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
     /// Makes what the client is told of its own changes wait until it is answered. Returns whether
     /// it has to be let go then.
     pub(crate) fn begin_answer(&self) -> bool {
         self.tracking.is_some() && self.output.begin_deferring()
-    }
-
-    /// Ends what `CLIENT CACHING` said of the next command, unless that was about the client as well.
-    pub(crate) fn end_caching(&mut self, spec: &Spec) {
-        if let Some(tracking) = &mut self.tracking
-            && self.transaction.is_none()
-            && !spec.name.starts_with("client")
-        {
-            tracking.caching = None;
-        }
     }
 
     /// Returns what the prefixes take, here and in the keyspace.
@@ -138,163 +52,5 @@ impl Session {
         self.info.set(Flag::Tracking, self.tracking.is_some());
         self.info.set(Flag::Broadcast, is_broadcast);
         self.info.counts.redirect.store(redirect, Ordering::Relaxed);
-    }
-
-    fn parse_tracking(&self, request: Request<'_>) -> Result<Tracking, CommandError> {
-        let mut wanted = Tracking::default();
-        let mut options = request.arguments_from(3);
-        while let Some(option) = options.next() {
-            match &*option.to_ascii_lowercase() {
-                b"redirect" => {
-                    let id = options.next().ok_or(SYNTAX_ERROR)?;
-                    if wanted.redirect != 0 {
-                        return Err(
-                            b"ERR A client can only redirect to a single other client".to_vec()
-                        );
-                    }
-                    let id = request::integer(id).ok_or(super::NOT_AN_INTEGER)?;
-                    wanted.redirect = u64::try_from(id).unwrap_or(0);
-                    if self.server.clients.get(wanted.redirect).is_none() {
-                        let text = b"ERR The client ID you want redirect to does not exist";
-                        return Err(text.to_vec());
-                    }
-                }
-                b"prefix" => wanted.prefixes.push(options.next().ok_or(SYNTAX_ERROR)?.to_vec()),
-                b"bcast" => wanted.broadcast = true,
-                b"optin" => wanted.opt_in = true,
-                b"optout" => wanted.opt_out = true,
-                b"noloop" => wanted.no_loop = true,
-                _ => return Err(SYNTAX_ERROR.to_vec()),
-            }
-        }
-        Ok(wanted)
-    }
-
-    fn check_tracking(&self, wanted: &Tracking) -> Result<(), CommandError> {
-        if !wanted.broadcast && !wanted.prefixes.is_empty() {
-            return Err(b"ERR PREFIX option requires BCAST mode to be enabled".to_vec());
-        }
-        if let Some(known) = &self.tracking {
-            if known.broadcast != wanted.broadcast {
-                return Err(
-                    b"ERR You can't switch BCAST mode on/off before disabling tracking for \
-                    this client, and then re-enabling it with a different mode."
-                        .to_vec(),
-                );
-            }
-            let switches = |known: bool, wanted: bool, other: bool| !known && wanted && other;
-            if switches(known.opt_in, wanted.opt_in, known.opt_out)
-                || switches(known.opt_out, wanted.opt_out, known.opt_in)
-            {
-                return Err(
-                    b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for \
-                    this client, and then re-enabling it with a different mode."
-                        .to_vec(),
-                );
-            }
-        }
-        if wanted.broadcast && (wanted.opt_in || wanted.opt_out) {
-            return Err(b"ERR OPTIN and OPTOUT are not compatible with BCAST".to_vec());
-        }
-        if wanted.opt_in && wanted.opt_out {
-            return Err(b"ERR You can't specify both OPTIN mode and OPTOUT mode".to_vec());
-        }
-        self.check_prefixes(&wanted.prefixes)
-    }
-
-    /// No prefix may be the beginning of another, since both would be told of the same key.
-    fn check_prefixes(&self, wanted: &[Vec<u8>]) -> Result<(), CommandError> {
-        let known = self.tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
-        for (index, prefix) in wanted.iter().enumerate() {
-            let overlaps =
-                |other: &&Vec<u8>| other.starts_with(prefix) || prefix.starts_with(other);
-            let known = known.iter().filter(|known| *known != prefix).find(overlaps);
-            let provided = || wanted[index + 1..].iter().find(overlaps);
-            let found = known
-                .map(|other| (&b"an existing"[..], other))
-                .or_else(|| provided().map(|other| (&b"another provided"[..], other)));
-            if let Some((which, other)) = found {
-                return Err([
-                    b"ERR Prefix '",
-                    &prefix[..],
-                    b"' overlaps with ",
-                    which,
-                    b" prefix '",
-                    other,
-                    b"'. Prefixes for a single client must not overlap.",
-                ]
-                .concat());
-            }
-        }
-        Ok(())
-    }
-
-    /// `CLIENT CACHING YES|NO`
-    pub(crate) fn client_caching(&mut self, value: &[u8]) -> Answer {
-        let Some(tracking) = &mut self.tracking else {
-            return Err(
-                b"ERR CLIENT CACHING can be called only when the client is in tracking mode \
-                with OPTIN or OPTOUT mode enabled"
-                    .to_vec(),
-            );
-        };
-        tracking.caching = match &*value.to_ascii_lowercase() {
-            b"yes" if tracking.opt_in => Some(true),
-            b"yes" => {
-                return Err(
-                    b"ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN \
-                    mode."
-                        .to_vec(),
-                );
-            }
-            b"no" if tracking.opt_out => Some(false),
-            b"no" => {
-                return Err(
-                    b"ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT \
-                    mode."
-                        .to_vec(),
-                );
-            }
-            _ => return Err(SYNTAX_ERROR.to_vec()),
-        };
-        Ok(Reply::ok())
-    }
-
-    /// `CLIENT GETREDIR`
-    pub(crate) fn client_getredir(&self) -> Reply {
-        match &self.tracking {
-            Some(tracking) => Reply::Integer(tracking.redirect.cast_signed()),
-            None => Reply::Integer(-1),
-        }
-    }
-
-    /// `CLIENT TRACKINGINFO`
-    pub(crate) fn client_trackinginfo(&self, context: &mut Context) -> Reply {
-        let is_broken = self
-            .server
-            .broker
-            .with_keyspace(context, |keyspace, _| keyspace.is_tracking_broken(self.info.id));
-        let tracking = self.tracking.clone().unwrap_or_default();
-        let mut flags = vec![if self.tracking.is_some() { "on" } else { "off" }];
-        let caching = (tracking.opt_in && tracking.caching == Some(true), "caching-yes");
-        let not_caching = (tracking.opt_out && tracking.caching == Some(false), "caching-no");
-        let opt_in = (tracking.opt_in, "optin");
-        let opt_out = (tracking.opt_out, "optout");
-        let rest = [(tracking.broadcast, "bcast"), opt_in, caching, opt_out, not_caching];
-        flags.extend(rest.iter().filter(|(holds, _)| *holds).map(|(_, name)| name));
-        if tracking.no_loop {
-            flags.push("noloop");
-        }
-        if is_broken {
-            flags.push("broken_redirect");
-        }
-        Reply::Map(vec![
-            (Reply::bulk("flags"), Reply::Set(flags.iter().map(Reply::bulk).collect())),
-            (Reply::bulk("redirect"), self.client_getredir()),
-            (
-                Reply::bulk("prefixes"),
-                Reply::Array(tracking.prefixes.iter().map(Reply::bulk).collect()),
-            ),
-        ])
     }
 }

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 
 use super::Worker;
-use crate::pubsub::subscribers::{ClientOutput, Context};
+use crate::pubsub::client_output::ClientOutput;
+use crate::session::context::Context;
 
 /// A flush of fewer outboxes takes less time than it takes others to send more.
 const GATHERED_MIN: usize = 64;

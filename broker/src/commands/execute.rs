@@ -1,0 +1,458 @@
+//! The way of a request: paused? permitted? queued by `MULTI`? run, account.
+//!
+//! Checks come in Redis' order: does the command exist, is the number of arguments right, may it
+//! run before authentication, may it run while subscribed, is a transaction open.
+//!
+//! On behalf of a request, only this file and `transaction` acquire the order: through the turn
+//! that the worker passes in.
+
+use std::time::{Duration, Instant};
+
+use super::errors::{
+    BUSY, CommandError, OUT_OF_MEMORY, not_while_subscribed, unknown_command, unknown_subcommand,
+    wrong_number_of_arguments,
+};
+use super::lookup::{Found, Parsed};
+use super::permissions::check_permission;
+use super::spec::{Early, Flag, Outcome, Run, Spec};
+use super::{Answer, debug, monitor, transaction};
+use crate::keyspace::Keys;
+use crate::observe::disconnect::Disconnect;
+use crate::protocol::Protocol;
+use crate::protocol::reply::{self, Reply};
+use crate::protocol::request::Request;
+use crate::pubsub::Fanout;
+use crate::pubsub::message::{ChannelKind, Content};
+use crate::pubsub::order::OrderGuard;
+use crate::pubsub::script_barrier::Turn;
+use crate::session::Session;
+use crate::session::context::Context;
+
+/// What a connection does after a request.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Goes on with the next request.
+    Continue,
+    /// Keeps the request until then (`CLIENT PAUSE`).
+    Paused(Instant),
+    /// Keeps the request until the late script ends.
+    WaitForOrder,
+    /// Waits this long, and then calls [`end_wait`].
+    Wait(Duration),
+    /// Waits until the server listens elsewhere, and then calls `end_move`.
+    WaitForMove,
+    /// Waits until the script of the client ends, and then calls `resume_after_script`.
+    #[cfg(feature = "lua")]
+    WaitForScript,
+}
+
+/// From this `slowlog-log-slower-than` on, only a sample of frequent commands is timed.
+const UNTIMED_MICROS: i64 = 10_000;
+
+/// Runs one request, and queues its reply.
+pub(crate) fn execute(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    parsed: Parsed<'_>,
+) -> Flow {
+    if session.is_paused()
+        && let Some(until) = paused_until(session, parsed)
+    {
+        return Flow::Paused(until);
+    }
+    if !session.refresh_user(context) {
+        return Flow::Continue;
+    }
+    let flow = match permitted(session, context, turn.is_busy(), parsed) {
+        Ok(spec) if session.transaction.is_some() && !spec.has(Flag::NeverQueued) => {
+            session.queue(spec, parsed.request, context);
+            Flow::Continue
+        }
+        Ok(spec) => run(session, context, turn, spec, parsed.request),
+        Err(error) => {
+            reject(session, context, turn, parsed, error);
+            Flow::Continue
+        }
+    };
+    if flow != Flow::WaitForOrder {
+        context.local.tally.commands += 1;
+        session.silence.after_command(&session.output);
+    }
+    flow
+}
+
+/// Ends [`Flow::Wait`].
+pub(crate) fn end_wait(session: &Session, context: &mut Context, with_error: bool) {
+    let reply = match with_error {
+        true => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        false => Reply::Integer(0),
+    };
+    session.reply(context, &reply);
+}
+
+/// Returns until when `CLIENT PAUSE` holds back a request. Requests that would be refused are not
+/// held back.
+fn paused_until(session: &Session, Parsed { found, request }: Parsed<'_>) -> Option<Instant> {
+    let spec = found.command();
+    let is_write = spec.is_some_and(|spec| match (&spec.run, &session.transaction) {
+        (Run::Exec, Some(transaction)) => transaction.has_writes(),
+        _ => session.pauses_with_writes(spec, request),
+    });
+    let until = session.server.pause.holds_back(is_write)?;
+    let is_refused = |spec: &Spec| {
+        !spec.accepts(request.len())
+            || !spec.has(Flag::NoAuth)
+                && (session.must_log_in()
+                    || super::permissions::permission(&session.user, spec, request).is_err())
+    };
+    if spec.is_some_and(is_refused) {
+        return None;
+    }
+    session.info.set_last_command(found.id());
+    Some(until)
+}
+
+/// Returns the command of a request if it may run now.
+fn permitted(
+    session: &Session,
+    context: &Context,
+    is_busy: bool,
+    Parsed { found, request }: Parsed<'_>,
+) -> Result<&'static Spec, CommandError> {
+    session.info.set_last_command(found.id());
+    let spec = match found {
+        Found::Command(spec) => spec,
+        Found::Unknown => return Err(unknown_command(request)),
+        Found::UnknownSubcommand(container) => {
+            return Err(unknown_subcommand(container, request.argument(1)));
+        }
+    };
+    check(session, context, is_busy, spec, request).inspect_err(|_| {
+        session.server.commands.of(spec.id).rejected.add(1);
+    })?;
+    Ok(spec)
+}
+
+fn check(
+    session: &Session,
+    context: &Context,
+    is_busy: bool,
+    spec: &'static Spec,
+    request: Request<'_>,
+) -> Result<(), CommandError> {
+    if !spec.accepts(request.len()) {
+        return Err(wrong_number_of_arguments(spec));
+    }
+    if spec.name == "debug" {
+        debug::check_allowed(&context.config, &session.info.peer)?;
+    }
+    if !spec.has(Flag::NoAuth) && session.must_log_in() {
+        return Err(b"NOAUTH Authentication required.".to_vec());
+    }
+    let in_transaction = session.transaction.is_some();
+    if in_transaction && spec.has(Flag::NoMulti) {
+        return Err(b"ERR Command not allowed inside a transaction".to_vec());
+    }
+    check_permission(session, context, spec, request, in_transaction)?;
+    if (spec.has(Flag::Denyoom) || in_transaction) && session.lacks_memory(spec, context) {
+        return Err(OUT_OF_MEMORY.to_vec());
+    }
+    if session.output.protocol.get() == Protocol::Resp2
+        && session.is_subscribed()
+        && !spec.has(Flag::WhileSubscribed)
+    {
+        return Err(not_while_subscribed(spec));
+    }
+    if is_busy && !spec.has(Flag::AllowBusy) {
+        return Err(BUSY.to_vec());
+    }
+    Ok(())
+}
+
+/// Answers a request that must not run.
+fn reject(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    Parsed { found, request }: Parsed<'_>,
+    error: CommandError,
+) {
+    let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
+    if is(b"host:") || is(b"post") {
+        // A browser that was made to send a form to us, commands and all.
+        tracing::warn!(client.addr = %session.info.peer, "client closed: it speaks HTTP");
+        return context.flush_queue().disconnect(&session.output, Disconnect::Closed);
+    }
+    if found.command().is_some_and(|spec| matches!(spec.run, Run::Exec)) {
+        session.transaction = None;
+        session.record_transaction();
+        session.stop_watching(context, turn);
+        let reason = error.strip_prefix(b"ERR ").unwrap_or(&error);
+        let start = b"EXECABORT Transaction discarded because of: ";
+        return session.reply_error(context, [&start[..], reason].concat());
+    }
+    if let Some(transaction) = &mut session.transaction {
+        transaction.fail();
+    }
+    session.reply_error(context, error);
+}
+
+/// Runs a command that was sent now.
+fn run(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    spec: &'static Spec,
+    request: Request<'_>,
+) -> Flow {
+    let timer = Timer::start(session, context, spec);
+    let flow = match &spec.run {
+        Run::Publish(kind) => match turn.lock() {
+            Some(mut lock) => {
+                let content = content(*kind, request);
+                let fanout = lock.guard().publish(&mut context.local, content);
+                drop(lock);
+                published(session, context, content, fanout);
+                Flow::Continue
+            }
+            None => return Flow::WaitForOrder,
+        },
+        Run::Keys(run) => match turn.lock() {
+            Some(mut lock) => {
+                let mut order = lock.guard();
+                session.begin_answer();
+                let answer = on_keys(session, context, &mut order, *run, spec, request);
+                end_command(context, &mut order);
+                drop(lock);
+                finish(session, context, spec, request, answer.into())
+            }
+            None => return Flow::WaitForOrder,
+        },
+        Run::Ordered { early, run } => {
+            let outcome = match early_outcome(session, context, *early, request) {
+                Some(outcome) => outcome,
+                None => match turn.lock() {
+                    Some(mut lock) => {
+                        let mut order = lock.guard();
+                        session.begin_answer();
+                        let outcome = run(session, context, &mut order, request);
+                        end_command(context, &mut order);
+                        outcome
+                    }
+                    None => return Flow::WaitForOrder,
+                },
+            };
+            finish(session, context, spec, request, outcome)
+        }
+        Run::Local(run) => {
+            session.begin_answer();
+            let outcome = run(session, context, request).into();
+            finish(session, context, spec, request, outcome)
+        }
+        Run::Control(run) => {
+            let outcome = run(session, context, request);
+            finish(session, context, spec, request, outcome)
+        }
+        Run::Script(call) => session.eval(context, turn, *call, spec, request),
+        Run::Exec => transaction::exec(session, context, turn, spec),
+        Run::Container => unreachable!("a container alone has the wrong number of arguments"),
+    };
+    timer.stop(session, context, spec, request);
+    if is_shown(session, spec)
+        && let Some(mut lock) = turn.lock()
+    {
+        monitor::show(session, context, &mut lock.guard(), spec, request);
+    }
+    context.local.deliver_taken();
+    flow
+}
+
+/// Runs a command under an order that is held already: for `EXEC` and for scripts. Queues exactly
+/// one reply.
+pub(super) fn run_held(
+    session: &mut Session,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+    spec: &'static Spec,
+    request: Request<'_>,
+) {
+    let timer = Timer::start(session, context, spec);
+    let outcome = match &spec.run {
+        Run::Publish(kind) => {
+            let content = content(*kind, request);
+            let fanout = order.publish(&mut context.local, content);
+            published(session, context, content, fanout);
+            Outcome::Replied
+        }
+        Run::Keys(run) => on_keys(session, context, order, *run, spec, request).into(),
+        Run::Ordered { early, run } => match early_outcome(session, context, *early, request) {
+            Some(outcome) => outcome,
+            None => run(session, context, order, request),
+        },
+        Run::Local(run) => run(session, context, request).into(),
+        Run::Control(run) => run(session, context, request),
+        Run::Script(call) => session.eval_held(context, order, *call, spec, request),
+        Run::Exec | Run::Container => {
+            let name = spec.name;
+            Outcome::Answered(Err(format!("ERR '{name}' is not allowed here").into_bytes()))
+        }
+    };
+    let events = context.config.notify_keyspace_events;
+    order.publish_notifications(&mut context.local, events);
+    match outcome {
+        Outcome::Replied => {}
+        Outcome::Answered(Ok(reply)) => session.reply(context, &reply),
+        Outcome::Answered(Err(error)) => fail(session, context, spec, error),
+        Outcome::Reported(report, reply) => {
+            let reply = reply(session, context, &report, request);
+            session.reply(context, &reply);
+        }
+        // As Redis does where a command must not block.
+        Outcome::Wait(_) => session.reply(context, &Reply::Integer(0)),
+        Outcome::WaitForMove => unreachable!("a move is refused within a transaction"),
+    }
+    timer.stop(session, context, spec, request);
+    if is_shown(session, spec) {
+        monitor::show(session, context, order, spec, request);
+    }
+}
+
+fn early_outcome(
+    session: &mut Session,
+    context: &mut Context,
+    early: Option<Early>,
+    request: Request<'_>,
+) -> Option<Outcome> {
+    early.and_then(|early| early(session, context, request))
+}
+
+fn on_keys(
+    session: &mut Session,
+    context: &Context,
+    order: &mut OrderGuard<'_>,
+    run: fn(&mut Keys<'_>, Request<'_>) -> Answer,
+    spec: &Spec,
+    request: Request<'_>,
+) -> Answer {
+    let mut keys = order.keys(session.view(), &context.config);
+    let answer = run(&mut keys, request);
+    if session.caches_what_it_reads() && spec.has(Flag::Readonly) {
+        let keys_max = context.config.tracking_table_max_keys;
+        for key in super::command::keys(spec, request) {
+            keys.record_read(key.name, keys_max);
+        }
+    }
+    answer
+}
+
+fn content(kind: ChannelKind, request: Request<'_>) -> Content<'_> {
+    Content { kind, channel: request.argument(1), payload: request.argument(2), shared: None }
+}
+
+/// Delivers a message on this worker, and answers its publisher.
+fn published(session: &Session, context: &mut Context, content: Content<'_>, fanout: Fanout) {
+    let receivers = context.local.deliver_own(content, fanout);
+    let limit = session.output_limit(&context.config);
+    context.flush_queue().reply(&session.output, limit, |out| reply::integer(out, receivers));
+}
+
+/// Publishes the notifications of a command.
+fn end_command(context: &mut Context, order: &mut OrderGuard<'_>) {
+    let events = context.config.notify_keyspace_events;
+    order.end_command(&mut context.local, events);
+}
+
+/// Queues the reply of a command after the release of the order.
+fn finish(
+    session: &mut Session,
+    context: &mut Context,
+    spec: &Spec,
+    request: Request<'_>,
+    outcome: Outcome,
+) -> Flow {
+    context.local.deliver_taken();
+    let flow = match outcome {
+        Outcome::Replied => Flow::Continue,
+        Outcome::Answered(Ok(reply)) => {
+            session.reply(context, &reply);
+            Flow::Continue
+        }
+        Outcome::Answered(Err(error)) => {
+            fail(session, context, spec, error);
+            Flow::Continue
+        }
+        Outcome::Reported(report, reply) => {
+            let reply = reply(session, context, &report, request);
+            session.reply(context, &reply);
+            Flow::Continue
+        }
+        Outcome::Wait(time) => Flow::Wait(time),
+        Outcome::WaitForMove => Flow::WaitForMove,
+    };
+    context.flush_queue().end_deferring(&session.output);
+    session.end_caching(spec);
+    flow
+}
+
+/// Queues the error of a command and counts it.
+pub(super) fn fail(session: &Session, context: &mut Context, spec: &Spec, error: CommandError) {
+    session.server.commands.of(spec.id).failed.add(1);
+    session.reply_error(context, error);
+}
+
+/// Returns whether monitors are to see a command after it has run.
+fn is_shown(session: &Session, spec: &Spec) -> bool {
+    session.server.has_monitors() && spec.is_monitored() && !spec.runs_script()
+}
+
+/// Measures how long a command takes.
+struct Timer {
+    start: Option<Instant>,
+}
+
+impl Timer {
+    fn start(session: &Session, context: &mut Context, spec: &Spec) -> Self {
+        let is_hot = spec.has(Flag::Hot);
+        if !is_hot && !spec.runs_script() {
+            session.flush_stats(context);
+        }
+        let config = &context.config;
+        let is_timed = !is_hot
+            || config.slowlog_log_slower_than < UNTIMED_MICROS
+            || config.latency_monitor_threshold != 0
+            || context.local.tally.samples(spec.id);
+        Self { start: is_timed.then(Instant::now) }
+    }
+
+    fn stop(self, session: &Session, context: &mut Context, spec: &Spec, request: Request<'_>) {
+        // As in Redis, a command does not see itself.
+        context.local.tally.call(spec.id, &session.server.commands);
+        if let Some(start) = self.start {
+            session.record_time(spec, request, start.elapsed(), &context.config);
+        }
+    }
+}
+
+impl Session {
+    /// Ends watching, or leaves that to the worker while a late script has the order.
+    pub(crate) fn stop_watching(&mut self, context: &mut Context, turn: &mut Turn<'_>) {
+        match turn.lock() {
+            Some(mut lock) => {
+                self.unwatch(&mut lock.guard());
+            }
+            None => context.cleanup.extend(self.watch.take()),
+        }
+        self.record_state_bytes();
+    }
+
+    /// Ends all that other threads know of the client.
+    pub(crate) fn end(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
+        self.leave_all(context, order);
+        self.stop_monitoring(context, order);
+        self.unwatch(order);
+        self.leave_tracking(order);
+        end_command(context, order);
+    }
+}

@@ -1,0 +1,311 @@
+//! `MULTI`, `EXEC` and `DISCARD`.
+//!
+//! `EXEC` holds the order while its requests run, so no message of other clients comes between
+//! theirs. Each request yields exactly one item of the reply. A transaction that has begun runs to
+//! its end, whether its client is still there or not.
+
+use std::collections::VecDeque;
+
+use super::Answer;
+use super::errors::{BUSY, CommandError};
+use super::execute::{Flow, fail, run_held};
+use super::lookup::spec;
+use super::permissions::check_permission;
+use super::spec::{Flag, Outcome, Run, Spec};
+use crate::ids::CommandId;
+use crate::observe::disconnect::Disconnect;
+use crate::protocol::Protocol;
+use crate::protocol::reply::{self, Reply};
+use crate::protocol::request::{OwnedRequest, Request};
+use crate::pubsub::order::OrderGuard;
+use crate::pubsub::script_barrier::Turn;
+use crate::session::Session;
+use crate::session::context::Context;
+use crate::session::transaction::{Executing, Transaction};
+
+impl Session {
+    /// Queues a request for `EXEC`.
+    pub(super) fn queue(&mut self, spec: &Spec, request: Request<'_>, context: &mut Context) {
+        let bytes_max = context.config.client_query_buffer_limit;
+        let may_grow = spec.has(Flag::Denyoom) || self.script_may_grow(spec, request);
+        let has_writes = self.pauses_with_writes(spec, request);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.has_writes |= has_writes;
+            transaction.may_grow |= may_grow;
+            let request = request.to_owned();
+            transaction.bytes += request.bytes();
+            transaction.queued.push((spec.id, request));
+            if transaction.bytes > bytes_max {
+                let queue = context.flush_queue();
+                return queue.disconnect(&self.output, Disconnect::RequestTooBig);
+            }
+        }
+        self.record_transaction();
+        self.reply(context, &Reply::Simple("QUEUED".into()));
+    }
+
+    /// `MULTI`
+    pub(super) fn multi(&mut self) -> Answer {
+        if self.transaction.is_some() {
+            return Err(b"ERR MULTI calls can not be nested".to_vec());
+        }
+        self.transaction = Some(Box::default());
+        self.record_transaction();
+        Ok(Reply::ok())
+    }
+
+    /// `DISCARD` of a client that watches no key.
+    pub(super) fn discard_without_order(&mut self) -> Option<Outcome> {
+        match (&self.transaction, &self.watch) {
+            (None, _) => Some(Err(b"ERR DISCARD without MULTI".to_vec()).into()),
+            (Some(_), None) => Some(self.discarded().into()),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// `DISCARD`
+    pub(super) fn discard(&mut self, order: &mut OrderGuard<'_>) -> Reply {
+        self.unwatch(order);
+        self.discarded()
+    }
+
+    fn discarded(&mut self) -> Reply {
+        self.transaction = None;
+        self.record_transaction();
+        Reply::ok()
+    }
+
+    /// Returns whether a command must not run, or not be queued, since the keys exceed `maxmemory`.
+    pub(super) fn lacks_memory(&self, spec: &Spec, context: &Context) -> bool {
+        let maximum = context.config.maxmemory;
+        let may_grow = match (&spec.run, &self.transaction) {
+            (Run::Exec, Some(transaction)) => transaction.may_grow,
+            _ if matches!(spec.name, "discard" | "exec" | "quit" | "reset") => false,
+            // Queuing takes memory as well.
+            (_, Some(_)) => true,
+            (_, None) => spec.has(Flag::Denyoom),
+        };
+        maximum != 0 && may_grow && self.server.used_bytes() > maximum
+    }
+}
+
+/// `EXEC`
+pub(super) fn exec(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    exec: &'static Spec,
+) -> Flow {
+    let Some(transaction) = session.transaction.take() else {
+        fail(session, context, exec, b"ERR EXEC without MULTI".to_vec());
+        return Flow::Continue;
+    };
+    session.record_transaction();
+    let runs_script = transaction.queued.iter().any(|(id, _)| spec(*id).runs_script());
+    let flow = match runs_script && !transaction.has_failed() {
+        false => exec_under_lock(session, context, turn, exec, *transaction),
+        #[cfg(feature = "lua")]
+        true => exec_with_scripts(session, context, turn, exec, *transaction),
+        #[cfg(not(feature = "lua"))]
+        true => exec_under_lock(session, context, turn, exec, *transaction),
+    };
+    session.end_caching(exec);
+    flow
+}
+
+fn exec_under_lock(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    exec: &'static Spec,
+    transaction: Transaction,
+) -> Flow {
+    let Some(mut lock) = turn.lock() else {
+        // Refused before it was taken apart, since a late script keeps `EXEC` from running.
+        return busy(session, context, turn, exec);
+    };
+    let mut order = lock.guard();
+    if let Some(queued) = begin(session, context, &mut order, exec, transaction) {
+        let defers = begin_reply(session, context, queued.len());
+        for (id, request) in queued {
+            run_queued(session, context, &mut order, spec(id), request.borrow());
+        }
+        end(session, context, &mut order, defers);
+    }
+    Flow::Continue
+}
+
+/// Checks a transaction, and returns the requests that are to run.
+fn begin(
+    session: &mut Session,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+    exec: &'static Spec,
+    transaction: Transaction,
+) -> Option<VecDeque<(CommandId, OwnedRequest)>> {
+    order.catch_up(&mut context.local);
+    let has_changed = session.has_watched_change(order);
+    session.unwatch(order);
+    if transaction.has_failed() {
+        let error = b"EXECABORT Transaction discarded because of previous errors.";
+        fail(session, context, exec, error.to_vec());
+        return None;
+    }
+    if has_changed {
+        session.reply(context, &Reply::NullArray);
+        return None;
+    }
+    Some(transaction.queued.into())
+}
+
+/// Begins the reply. Returns whether messages of the client to itself are held until its end.
+fn begin_reply(session: &mut Session, context: &mut Context, count: usize) -> bool {
+    let limit = session.output_limit(&context.config);
+    context.flush_queue().reply(&session.output, limit, |out| reply::array_header(out, count));
+    session.runs_transaction = true;
+    // A push must not stand inside a reply.
+    let defers = session.output.protocol.get() == Protocol::Resp3;
+    defers && session.output.begin_deferring()
+}
+
+/// Runs one queued request, which yields one item of the reply.
+fn run_queued(
+    session: &mut Session,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+    spec: &'static Spec,
+    request: Request<'_>,
+) {
+    if let Some(error) = refusal(session, context, spec, request) {
+        return session.reply_error(context, error);
+    }
+    run_held(session, context, order, spec, request);
+}
+
+/// Returns why a queued request must not run.
+fn refusal(
+    session: &Session,
+    context: &Context,
+    spec: &'static Spec,
+    request: Request<'_>,
+) -> Option<CommandError> {
+    // Permissions may have changed since it was queued.
+    if let Err(error) = check_permission(session, context, spec, request, true) {
+        return Some(no_longer(&error));
+    }
+    spec.has(Flag::NotInExec).then(|| match spec.name {
+        "monitor" => b"ERR MONITOR isn't allowed for DENY BLOCKING client".to_vec(),
+        _ => b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client".to_vec(),
+    })
+}
+
+fn end(session: &mut Session, context: &mut Context, order: &mut OrderGuard<'_>, defers: bool) {
+    let events = context.config.notify_keyspace_events;
+    order.end_command(&mut context.local, events);
+    session.runs_transaction = false;
+    if defers {
+        context.flush_queue().end_deferring(&session.output);
+    }
+}
+
+/// Discards a transaction, since a late script keeps it from running.
+fn busy(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    exec: &'static Spec,
+) -> Flow {
+    session.stop_watching(context, turn);
+    let error = [b"EXECABORT Transaction discarded because of: ", BUSY].concat();
+    fail(session, context, exec, error);
+    Flow::Continue
+}
+
+#[cfg(feature = "lua")]
+fn exec_with_scripts(
+    session: &mut Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    exec: &'static Spec,
+    transaction: Transaction,
+) -> Flow {
+    session.flush_stats(context);
+    let Ok(mut world) = turn.stop_the_world(context.config.busy_reply_threshold) else {
+        return busy(session, context, turn, exec);
+    };
+    match begin(session, context, &mut world.guard(), exec, transaction) {
+        Some(left) => {
+            let defers = begin_reply(session, context, left.len());
+            let world = Some(world);
+            session.executing = Some(Box::new(Executing { left, defers, world }));
+            go_on(session, context, turn)
+        }
+        None => {
+            turn.resume(world);
+            Flow::Continue
+        }
+    }
+}
+
+/// Runs the rest of a transaction with scripts, up to a script that is late.
+#[cfg(feature = "lua")]
+pub(super) fn go_on(session: &mut Session, context: &mut Context, turn: &mut Turn<'_>) -> Flow {
+    while let Some(executing) = &mut session.executing {
+        let Some((id, request)) = executing.left.pop_front() else { break };
+        let Some(mut world) = executing.world.take() else {
+            unreachable!(
+                "a transaction with scripts has the right to run them between two requests"
+            );
+        };
+        let (spec, request) = (spec(id), request.borrow());
+        let Run::Script(call) = spec.run else {
+            run_queued(session, context, &mut world.guard(), spec, request);
+            keep(session, world);
+            continue;
+        };
+        match refusal(session, context, spec, request) {
+            Some(error) => session.reply_error(context, error),
+            None => match session.eval_in_world(context, world, call, spec, request) {
+                Some(ended) => {
+                    keep(session, ended);
+                    continue;
+                }
+                None => return Flow::WaitForScript,
+            },
+        }
+        keep(session, world);
+    }
+    if let Some(executing) = session.executing.take()
+        && let Some(mut world) = executing.world
+    {
+        end(session, context, &mut world.guard(), executing.defers);
+        turn.resume(world);
+        context.local.deliver_taken();
+    }
+    Flow::Continue
+}
+
+/// Gives the right to run scripts back to the transaction.
+#[cfg(feature = "lua")]
+pub(super) fn keep(session: &mut Session, world: crate::pubsub::script_barrier::StopTheWorld) {
+    if let Some(executing) = &mut session.executing {
+        executing.world = Some(world);
+    }
+}
+
+/// Returns Redis' words for a request that was permitted when it was queued.
+fn no_longer(error: &[u8]) -> Vec<u8> {
+    let reason: &[u8] = match error {
+        error if error.ends_with(b"command") => {
+            b"no permission to execute the command or subcommand"
+        }
+        error if error.ends_with(b"keys used as arguments") => {
+            b"no permission to touch the specified keys"
+        }
+        _ => b"no permission to access one of the channels used as arguments",
+    };
+    let start =
+        b"NOPERM ACLs rules changed between the moment the transaction was accumulated and \
+        the EXEC call. This command is no longer allowed for the following reason: ";
+    [&start[..], reason].concat()
+}

@@ -1,0 +1,66 @@
+//! `WATCH` and `UNWATCH`.
+
+use super::Answer;
+use super::spec::Outcome;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Request;
+use crate::pubsub::order::OrderGuard;
+use crate::session::context::Context;
+use crate::session::{NAME_BYTES, Session};
+
+impl Session {
+    /// `WATCH` where it is refused.
+    pub(super) fn watch_without_order(&self) -> Option<Outcome> {
+        let error = b"ERR WATCH inside MULTI is not allowed";
+        self.transaction.is_some().then(|| Err(error.to_vec()).into())
+    }
+
+    /// `WATCH key [key ...]`
+    pub(super) fn watch(
+        &mut self,
+        request: Request<'_>,
+        context: &Context,
+        order: &mut OrderGuard<'_>,
+    ) -> Answer {
+        let view = self.view();
+        let watch = self.watch.get_or_insert_default();
+        if watch.watcher.has_changed() {
+            return Ok(Reply::ok());
+        }
+        let is_new = |key: &&[u8]| {
+            !watch.keys.iter().any(|(at, known)| *at == view.database && **known == **key)
+        };
+        let mut new: Vec<Box<[u8]>> =
+            request.arguments_from(1).filter(is_new).map(Box::from).collect();
+        new.sort_unstable();
+        new.dedup();
+        let mut keys = order.keys(view, &context.config);
+        new.iter().for_each(|key| keys.watch(key, &watch.watcher));
+        watch.bytes += new.iter().map(|key| key.len() + NAME_BYTES).sum::<usize>();
+        watch.keys.extend(new.into_iter().map(|key| (view.database, key)));
+        self.record_state_bytes();
+        Ok(Reply::ok())
+    }
+
+    /// `UNWATCH` of a client that watches no key.
+    pub(super) fn unwatch_without_order(&self) -> Option<Outcome> {
+        self.watch.is_none().then(|| Reply::ok().into())
+    }
+
+    /// `UNWATCH`
+    pub(super) fn unwatch(&mut self, order: &mut OrderGuard<'_>) -> Reply {
+        if let Some(watch) = self.watch.take() {
+            watch.end(order);
+            self.record_state_bytes();
+        }
+        Reply::ok()
+    }
+
+    /// Returns whether a watched key has changed or expired.
+    pub(super) fn has_watched_change(&self, order: &mut OrderGuard<'_>) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        let now = order.now();
+        watch.watcher.has_changed()
+            || order.keyspace().has_expired_watched(&watch.keys, &watch.watcher, now)
+    }
+}

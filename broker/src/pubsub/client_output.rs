@@ -1,0 +1,74 @@
+//! One client's queue on its worker: replies and messages that its socket has not taken yet.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+
+use super::id_set::Identified;
+use super::outbox::Outbox;
+use crate::observe::disconnect::Disconnect;
+use crate::protocol::Protocol;
+
+/// One client, as messages and replies see it.
+#[derive(Debug)]
+pub(crate) struct ClientOutput {
+    pub(super) id: u64,
+    /// The index of its connection on the worker.
+    pub(crate) slot: usize,
+    pub(crate) protocol: Cell<Protocol>,
+    /// Set once; from then on nothing is queued.
+    pub(super) disconnect: Cell<Option<Disconnect>>,
+    pub(super) dirty: Cell<bool>,
+    /// Whether the client has a subscription.
+    pub(crate) listens: Cell<bool>,
+    /// Whether the current batch holds messages for it.
+    pub(super) waits_for_batch: Cell<bool>,
+    /// Replies are dropped, messages are not (`CLIENT REPLY`).
+    pub(crate) silent: Cell<bool>,
+    /// Messages that the client publishes to itself, held until its reply is queued.
+    pub(super) deferred: RefCell<Option<Vec<u8>>>,
+    pub(super) outbox: RefCell<Outbox>,
+}
+
+impl ClientOutput {
+    pub(crate) fn new(id: u64, slot: usize) -> Self {
+        Self {
+            id,
+            slot,
+            protocol: Cell::default(),
+            disconnect: Cell::default(),
+            dirty: Cell::default(),
+            listens: Cell::default(),
+            waits_for_batch: Cell::default(),
+            silent: Cell::default(),
+            deferred: RefCell::default(),
+            outbox: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn disconnect(&self) -> Option<Disconnect> {
+        self.disconnect.get()
+    }
+
+    /// Holds messages to this client until [`FlushQueue::end_deferring`]. Returns whether
+    /// they were not held already.
+    pub(crate) fn begin_deferring(&self) -> bool {
+        let mut deferred = self.deferred.borrow_mut();
+        let is_first = deferred.is_none();
+        deferred.get_or_insert_default();
+        is_first
+    }
+
+    pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {
+        self.outbox.borrow_mut()
+    }
+}
+
+impl Identified for Rc<ClientOutput> {
+    fn id(&self) -> u64 {
+        self.id
+    }
+}

@@ -1,0 +1,204 @@
+//! The outputs of one worker that the flush at the end of its turn will write.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use super::batch::Batch;
+use super::client_output::ClientOutput;
+use super::outbox::Pool;
+use crate::config::OutputLimit;
+use crate::observe::disconnect::Disconnect;
+use crate::protocol::{Protocol, reply};
+
+/// What is to be written at the end of the turn.
+#[derive(Debug, Default)]
+pub(crate) struct FlushQueue {
+    pub(super) dirty: Vec<Rc<ClientOutput>>,
+    pub(super) pool: Pool,
+    pub(super) batch: Batch,
+    /// How often something was queued.
+    pub(super) queued: u64,
+    /// The limit of a client with subscriptions.
+    pub(crate) subscriber_limit: OutputLimit,
+    /// Wakes the worker's flush.
+    pub(super) flush: Option<Waker>,
+}
+
+impl FlushQueue {
+    pub(super) fn new(subscriber_limit: OutputLimit) -> Self {
+        Self { subscriber_limit, ..Self::default() }
+    }
+
+    /// Queues a message for a subscriber, which may be its last.
+    pub(super) fn deliver_with(
+        &mut self,
+        output: &Rc<ClientOutput>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if output.disconnect.get().is_some() {
+            return;
+        }
+        if let Some(deferred) = &mut *output.deferred.borrow_mut() {
+            return write(deferred);
+        }
+        let bytes = output.outbox.borrow_mut().push_with(&mut self.pool, write);
+        self.queued(output, bytes, self.subscriber_limit);
+    }
+
+    pub(super) fn deliver_shared(&mut self, output: &Rc<ClientOutput>, frame: Bytes) {
+        if output.disconnect.get().is_some() {
+            return;
+        }
+        if let Some(deferred) = &mut *output.deferred.borrow_mut() {
+            return deferred.extend_from_slice(&frame);
+        }
+        let bytes = output.outbox.borrow_mut().push_shared(frame);
+        self.queued(output, bytes, self.subscriber_limit);
+    }
+
+    /// Queues a message that is encoded once for each protocol version and shared.
+    pub(super) fn deliver_large(
+        &mut self,
+        outputs: &[Rc<ClientOutput>],
+        write: impl Fn(&mut Vec<u8>, Protocol),
+    ) {
+        let mut frames: [Option<Bytes>; 2] = [None, None];
+        for output in outputs {
+            let protocol = output.protocol.get();
+            let frame = frames[protocol as usize].get_or_insert_with(|| {
+                let mut frame = Vec::new();
+                write(&mut frame, protocol);
+                frame.into()
+            });
+            self.deliver_shared(output, frame.clone());
+        }
+    }
+
+    /// Queues a reply, which `write` writes at its final place.
+    pub(crate) fn reply(
+        &mut self,
+        output: &Rc<ClientOutput>,
+        limit: OutputLimit,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if !output.silent.get() {
+            self.push(output, limit, write);
+        }
+    }
+
+    /// Queues a bulk string as a reply, and shares its bytes.
+    pub(crate) fn reply_shared(
+        &mut self,
+        output: &Rc<ClientOutput>,
+        limit: OutputLimit,
+        bytes: &Bytes,
+    ) {
+        if output.silent.get() || output.disconnect.get().is_some() {
+            return;
+        }
+        self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
+        let queued = output.outbox.borrow_mut().push_shared(bytes.clone());
+        self.queued(output, queued, limit);
+        self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
+    }
+
+    /// Queues what a client gets even if it wants no replies.
+    pub(crate) fn push(
+        &mut self,
+        output: &Rc<ClientOutput>,
+        limit: OutputLimit,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if output.waits_for_batch.get() {
+            self.end_batch();
+        }
+        if output.disconnect.get().is_none() {
+            let bytes = output.outbox.borrow_mut().push_with(&mut self.pool, write);
+            self.queued(output, bytes, limit);
+        }
+    }
+
+    /// Queues what the member has published to itself since [`ClientOutput::begin_deferring`].
+    pub(crate) fn end_deferring(&mut self, output: &Rc<ClientOutput>) {
+        let deferred = output.deferred.borrow_mut().take();
+        if let Some(frames) = deferred.filter(|frames| !frames.is_empty()) {
+            self.deliver_shared(output, frames.into());
+        }
+    }
+
+    /// Ends a member. The worker sees to it at the end of the turn.
+    pub(crate) fn disconnect(&mut self, output: &Rc<ClientOutput>, reason: Disconnect) {
+        if output.waits_for_batch.get() {
+            self.end_batch();
+        }
+        if output.disconnect.get().is_none() {
+            output.disconnect.set(Some(reason));
+            if !reason.sends_what_is_queued() {
+                output.outbox.borrow_mut().clear(&mut self.pool);
+            }
+            self.mark(output);
+        }
+    }
+
+    /// Returns those with something to write, last in first out: who published is answered before
+    /// those who listen get the message, so its next command is under way while these are written.
+    pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
+        self.end_batch();
+        dirty.clear();
+        std::mem::swap(&mut self.dirty, dirty);
+        dirty.reverse();
+        dirty.iter().for_each(|output| output.dirty.set(false));
+    }
+
+    /// Returns those with something to write that have no subscription, in the same order.
+    pub(crate) fn take_dirty_without_subscription(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
+        dirty.clear();
+        dirty.extend(self.dirty.extract_if(.., |output| !output.listens.get()));
+        dirty.reverse();
+        dirty.iter().for_each(|output| output.dirty.set(false));
+    }
+
+    /// Returns how many have something to write.
+    pub(crate) fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Returns a number that changes with everything that is queued.
+    pub(crate) fn queued_count(&self) -> u64 {
+        self.queued
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    pub(crate) fn wake_flush_by(&mut self, waker: &Waker) {
+        self.flush = Some(waker.clone());
+    }
+
+    pub(crate) fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// Sees to a member whose outbox holds so many bytes now.
+    fn queued(&mut self, output: &Rc<ClientOutput>, bytes: usize, limit: OutputLimit) {
+        if limit.is_hard_beyond(bytes) {
+            self.disconnect(output, Disconnect::SlowSubscriber);
+        }
+        self.mark(output);
+    }
+
+    pub(super) fn mark(&mut self, output: &Rc<ClientOutput>) {
+        self.queued = self.queued.wrapping_add(1);
+        if !output.dirty.replace(true) {
+            if self.dirty.is_empty()
+                && let Some(flush) = self.flush.take()
+            {
+                flush.wake();
+            }
+            self.dirty.push(output.clone());
+        }
+    }
+}

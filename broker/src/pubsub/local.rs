@@ -1,0 +1,68 @@
+//! One worker's side of publish and subscribe: its subscribers, and what it does around the order.
+
+use super::delivery::{Deliveries, Item};
+use super::fan_out::Fanout;
+use super::message::{ChannelKind, Content};
+use super::order::AfterRelease;
+use super::subscribers::Subscribers;
+use crate::ids::WorkerId;
+use crate::observe::stats::Tally;
+
+/// The state of one worker that publishing changes. It belongs to one thread and needs no lock.
+pub(crate) struct Local {
+    pub(crate) subscribers: Subscribers,
+    /// Messages that the worker took from its inbox; empty but for the moment between that and
+    /// [`Local::deliver_taken`].
+    pub(super) taken: Deliveries,
+    pub(crate) after_release: AfterRelease,
+    pub(crate) tally: Tally,
+    /// A worker whose inbox the current request has filled.
+    pub(crate) lagging: Option<WorkerId>,
+}
+
+impl Local {
+    pub(crate) fn new(subscribers: Subscribers) -> Self {
+        Self {
+            subscribers,
+            taken: Deliveries::default(),
+            after_release: AfterRelease::default(),
+            tally: Tally::default(),
+            lagging: None,
+        }
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.subscribers.worker()
+    }
+
+    /// Queues the messages that were taken from the inbox; most often there are none.
+    pub(crate) fn deliver_taken(&mut self) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let Self { subscribers, taken, after_release, .. } = self;
+        taken.drain(&mut after_release.payloads, |item| match item {
+            Item::Message(content, to) => subscribers.deliver(content, to),
+            Item::Invalidation(invalidation) => subscribers.invalidate(invalidation),
+        });
+    }
+
+    /// Queues a message of this worker for its listeners here, after all that came before it in the
+    /// order. Returns the number of its receivers on all threads.
+    pub(crate) fn deliver_own(&mut self, content: Content<'_>, fanout: Fanout) -> usize {
+        self.deliver_taken();
+        if content.kind != ChannelKind::Monitor {
+            self.tally.published += 1;
+            self.tally.delivered += fanout.receivers as u64;
+        }
+        if fanout.lagging.is_some() {
+            self.lagging = fanout.lagging;
+        }
+        if !fanout.here.is_nobody() {
+            let shared = fanout.published.as_deref();
+            self.subscribers.deliver(Content { shared, ..content }, &fanout.here);
+        }
+        self.after_release.payloads.extend(fanout.published);
+        fanout.receivers
+    }
+}

@@ -1,0 +1,86 @@
+//! Facts of a broker that need no order: counts, names, statistics.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll};
+
+use super::message::{ChannelKind, Name};
+use super::script_barrier::{Gate, ScriptRun};
+use super::shared::Shared;
+use crate::glob;
+use crate::ids::WorkerId;
+use crate::observe::stats::Stats;
+
+/// A handle for workers and their sessions, which cannot acquire the order by it.
+#[derive(Clone)]
+pub(crate) struct BrokerView {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl BrokerView {
+    /// Gives a worker, or its script engine, a number and an inbox. For the start of a worker's
+    /// thread, before it has a turn.
+    pub(crate) fn open_inbox(&self) -> WorkerId {
+        self.shared.lock().guard().open_inbox()
+    }
+
+    /// Returns the gate of a worker.
+    pub(crate) fn gate(&self, worker: WorkerId) -> Gate {
+        Gate::new(self.shared.clone(), worker)
+    }
+
+    /// Returns the channels that match `pattern`, or all.
+    pub(crate) fn names(&self, kind: ChannelKind, pattern: Option<&[u8]>) -> Vec<Name> {
+        let wanted = |name: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name));
+        self.shared.registry(kind).names(wanted)
+    }
+
+    /// Returns the number of subscriptions of a channel.
+    pub(crate) fn subscriptions(&self, kind: ChannelKind, channel: &[u8]) -> usize {
+        self.shared.registry(kind).subscriptions(channel)
+    }
+
+    /// Returns the number of channels with subscriptions.
+    pub(crate) fn channel_count(&self, kind: ChannelKind) -> usize {
+        self.shared.registry(kind).len()
+    }
+
+    pub(crate) fn pattern_count(&self) -> usize {
+        self.shared.patterns.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Returns the bytes that keys and values take.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.shared.key_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_client_id(&self) -> u64 {
+        self.shared.last_client.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Returns the script that runs.
+    pub(crate) fn running_script(&self) -> Option<Arc<ScriptRun>> {
+        self.shared.barrier.running()
+    }
+
+    /// Returns ready once no script runs.
+    pub(crate) fn poll_idle(&self, cx: &task::Context<'_>) -> Poll<()> {
+        self.shared.barrier.poll_idle(cx)
+    }
+
+    /// Writes queued changes of counters to their file. The order must not be held.
+    pub(crate) fn write_counters(&self) {
+        self.shared.write_counters();
+    }
+}
+
+impl fmt::Debug for BrokerView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerView").finish_non_exhaustive()
+    }
+}

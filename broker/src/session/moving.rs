@@ -1,0 +1,61 @@
+//! `CONFIG SET bind` and `CONFIG SET port`: moving the server to other addresses while it runs.
+
+use std::sync::{Arc, OnceLock};
+
+use super::client_info::ClientInfo;
+use crate::config::Config;
+
+/// Addresses on which the server listens for TCP connections. Without a name or a port, it listens
+/// on none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoints {
+    pub(crate) names: Vec<String>,
+    pub(crate) port: u16,
+    pub(crate) backlog: u32,
+}
+
+/// A move to other addresses while the server runs. The worker that owns the listeners performs
+/// it; the client that asked for it waits for the outcome.
+#[derive(Debug)]
+pub(crate) struct Move {
+    pub(crate) from: Endpoints,
+    pub(crate) to: Endpoints,
+    info: Arc<ClientInfo>,
+    outcome: OnceLock<bool>,
+}
+
+impl Move {
+    pub(crate) fn new(from: Endpoints, to: Endpoints, info: Arc<ClientInfo>) -> Self {
+        Self { from, to, info, outcome: OnceLock::new() }
+    }
+
+    /// Records whether it succeeded, and wakes the client that waits.
+    pub(crate) fn end(&self, has_succeeded: bool) {
+        let _ = self.outcome.set(has_succeeded);
+        self.info.wake();
+    }
+
+    /// Returns whether it succeeded, once that is known.
+    pub(crate) fn outcome(&self) -> Option<bool> {
+        self.outcome.get().copied()
+    }
+}
+
+/// The checked changes of one `CONFIG SET`.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) config: Config,
+    /// Values of ignored directives.
+    pub(crate) others: Vec<(String, Vec<u8>)>,
+    pub(crate) password: bool,
+    pub(crate) channels_default: bool,
+}
+
+/// Changes that come into force once the server listens on other addresses.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    pub(crate) wanted: Arc<Move>,
+    pub(crate) changes: Changes,
+    /// The directive as the client spelled it, for the error.
+    pub(crate) name: Vec<u8>,
+}

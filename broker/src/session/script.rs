@@ -1,0 +1,82 @@
+//! Scripts, as sessions see them: who calls them, and what came of them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::client_info::ClientInfo;
+use super::effect::Effect;
+use crate::acl::User;
+use crate::ids::CommandId;
+use crate::protocol::Protocol;
+use crate::pubsub::order::AfterRelease;
+use crate::pubsub::script_barrier::StopTheWorld;
+use crate::script::cache::Script;
+use crate::script::lua::{Answered, Given};
+
+/// Runs the scripts of one worker. The layer of commands implements it, since scripts call commands.
+pub(crate) trait ScriptRunner {
+    /// Compiles a script. Needs no order.
+    ///
+    /// # Errors
+    ///
+    /// Describes the mistake in Redis' words.
+    fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>>;
+
+    /// Runs a script to its end, or until it is late: then [`resume`](Self::resume) must be called
+    /// until it returns true.
+    fn run(&self, job: ScriptJob);
+
+    /// Runs a late script for a while, and returns whether it has ended.
+    fn resume(&self) -> bool;
+
+    /// Forgets all compiled scripts.
+    fn reset(&self);
+}
+
+/// A script that is to run.
+pub(crate) struct ScriptJob {
+    pub(crate) script: Arc<Script>,
+    pub(crate) given: Given,
+    /// The protocol version of the caller.
+    pub(crate) protocol: Protocol,
+    pub(crate) caller: ScriptCaller,
+}
+
+/// The caller of a script, with the rights that the script has from it.
+pub(crate) struct ScriptCaller {
+    pub(crate) user: Arc<User>,
+    pub(crate) info: Arc<ClientInfo>,
+    pub(crate) database: u16,
+    /// Whether the caller is to get invalidations of the keys that the script reads.
+    pub(crate) caches_what_it_reads: bool,
+    /// Whether the script must not write.
+    pub(crate) is_read_only: bool,
+    /// Whether the keys exceed `maxmemory`, so that the script must not add to them.
+    pub(crate) lacks_memory: bool,
+    pub(crate) world: StopTheWorld,
+    /// Receives the outcome.
+    pub(crate) outcome: Rc<PendingOutcome>,
+}
+
+/// Where a session finds the outcome of its script.
+pub(crate) type PendingOutcome = RefCell<Option<ScriptOutcome>>;
+
+/// What came of a script.
+#[derive(Debug)]
+pub(crate) struct ScriptOutcome {
+    pub(crate) answered: Answered,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) world: StopTheWorld,
+    // Declared behind the world: performed after the release of the order.
+    pub(crate) after_release: AfterRelease,
+}
+
+/// A late script, for which its client waits.
+#[derive(Debug)]
+pub(crate) struct PendingScript {
+    pub(crate) outcome: Rc<PendingOutcome>,
+    pub(crate) command: CommandId,
+    /// Whether messages of the client to itself are held until the end.
+    pub(crate) defers: bool,
+}
