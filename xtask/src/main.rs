@@ -4,12 +4,16 @@
 //! |----------------|-----------------------------------------------------------------------|
 //! | `fuzz`         | anything at all to what strangers can reach, for a time                |
 //! | `instructions` | what the parts of a publish cost, counted and compared                 |
+//! | `layers`       | checks that modules use lower modules only                             |
 //! | `setup`        | what the tests need beyond Rust, installed only where it is missing    |
+//! | `source`       | Rust files: their tokens and their comments                            |
 //! | `step`         | one program run with its name and duration, and the end at a failure  |
 
 mod fuzz;
 mod instructions;
+mod layers;
 mod setup;
+mod source;
 mod step;
 
 use std::path::PathBuf;
@@ -55,6 +59,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
+    Layers,
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
             false => instructions::check(),
         }),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Task::Layers => layers::check(),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -87,6 +94,7 @@ fn main() -> ExitCode {
 fn test() -> Result<(), Failure> {
     setup::run()?;
     Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
+    layers::check()?;
     if setup::has_cargo_deny() {
         deny()?;
     } else {

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Failed { step: &'static str, status: ExitStatus },
     /// There is no such program, or it may not be run.
     NotStarted { step: &'static str, source: io::Error },
+    /// A file or a folder of the repository cannot be read.
+    Unreadable { path: PathBuf, source: io::Error },
     /// What it found is not what was expected.
     Unexpected { step: &'static str, reason: String },
     /// Something is missing that we may not install; a person may, with this line.
@@ -109,6 +111,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Failed { step, status } => write!(f, "{step} failed ({status})"),
             Self::NotStarted { step, source } => write!(f, "{step} could not be started: {source}"),
+            Self::Unreadable { path, source } => {
+                write!(f, "cannot read {}: {source}", path.display())
+            }
             Self::Unexpected { step, reason } => write!(f, "{step}: {reason}"),
             Self::Missing { what, line } => write!(f, "{what} is missing; run\n\n    {line}\n"),
         }
