@@ -5,6 +5,7 @@
 //! | `fuzz`         | anything at all to what strangers can reach, for a time                |
 //! | `instructions` | what the parts of a publish cost, counted and compared                 |
 //! | `layers`       | checks that modules use lower modules only                             |
+//! | `prose`        | measures the English of comments and documents                         |
 //! | `setup`        | what the tests need beyond Rust, installed only where it is missing    |
 //! | `source`       | Rust files: their tokens and their comments                            |
 //! | `step`         | one program run with its name and duration, and the end at a failure  |
@@ -12,6 +13,7 @@
 mod fuzz;
 mod instructions;
 mod layers;
+mod prose;
 mod setup;
 mod source;
 mod step;
@@ -61,6 +63,12 @@ enum Task {
     },
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
+    /// Measures the English of comments and documents
+    Prose {
+        /// Prints up to this many lines for each target that is missed
+        #[arg(long, default_value_t = 10)]
+        show: usize,
+    },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
@@ -79,6 +87,7 @@ fn main() -> ExitCode {
         }),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Layers => layers::check(),
+        Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -95,6 +104,7 @@ fn test() -> Result<(), Failure> {
     setup::run()?;
     Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
     layers::check()?;
+    prose::check(10)?;
     if setup::has_cargo_deny() {
         deny()?;
     } else {
