@@ -11,7 +11,7 @@
 //! | `load`       | publishers and subscribers, and what they find out                 |
 //! | `machine`    | what the figures are from                                          |
 //! | `measure`    | one scenario on all servers, round by round                        |
-//! | `meter`      | what a server has cost from one moment to another                  |
+//! | `sampler`      | what a server has cost from one moment to another                  |
 //! | `plot`       | pictures of what was measured                                      |
 //! | `report`     | what was measured, for people and for programs                     |
 //! | `sample`     | what one measurement found out                                     |
@@ -28,7 +28,7 @@ mod frames;
 mod load;
 mod machine;
 mod measure;
-mod meter;
+mod sampler;
 mod plot;
 mod report;
 mod sample;

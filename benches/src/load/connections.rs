@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use crate::Failure;
 use crate::figure::Figure;
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::Sample;
 use crate::server::Server;
 
@@ -34,11 +34,11 @@ pub(super) async fn idle(
 
 /// Connections that come, subscribe and go, one after the other.
 pub(super) async fn churn(server: &Server, connections: usize) -> Result<Sample, Failure> {
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     for _ in 0..connections {
         drop(Client::subscriber(server, 0).await?);
     }
-    meter.cost(Figure::CpuPerConnection, connections as f64)
+    sampler.cost(Figure::CpuPerConnection, connections as f64)
 }
 
 /// Connections that come at once, each with many subscriptions in one write.
@@ -47,7 +47,7 @@ pub(super) async fn storm(
     connections: usize,
     channels: usize,
 ) -> Result<Sample, Failure> {
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let mut clients = JoinSet::new();
     for number in 0..connections {
         let mut client = Client::connect(server).await?;
@@ -61,5 +61,5 @@ pub(super) async fn storm(
     while let Some(client) = clients.join_next().await {
         open.push(client??);
     }
-    meter.cost(Figure::CpuPerConnection, connections as f64)
+    sampler.cost(Figure::CpuPerConnection, connections as f64)
 }

@@ -22,7 +22,7 @@ use super::client::Client;
 use super::subscriptions::await_clients;
 use super::{stream, within};
 use crate::figure::{Figure, Phase, Quantile};
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::{Sample, histogram};
 use crate::scenario::Farm;
 use crate::server::{LOAD_CPU, Server};
@@ -70,7 +70,7 @@ async fn process(
     let mut control = Control::connect(&process).await?;
     let Farm { servers, connections, groups, pipeline } = load;
     control.ask(&format!("{verb} {servers} {connections} {groups} {pipeline}")).await?;
-    let (of_process, of_server) = (Meter::start(&process)?, Meter::start(server)?);
+    let (of_process, of_server) = (Sampler::start(&process)?, Sampler::start(server)?);
     let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
     let messages = *sent.first().ok_or(Failure::Closed)?;
     let deliveries = messages * load.receivers() as f64;

@@ -16,7 +16,7 @@ use super::{PATIENCE, within};
 use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::{Sample, histogram};
 use crate::scenario::Stream;
 use crate::server::Server;
@@ -63,13 +63,13 @@ pub(super) async fn run(
     });
     listeners.connect(load, server).await?;
     let publisher = Publisher::connect(load, server).await?;
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     clock.borrow_mut().start = Instant::now();
     let now = *clock.borrow();
     let sent = publisher.publish(now, (rate * time.as_secs_f64()) as u64).await?;
     let deliveries = sent * load.receivers(0);
     listeners.wait_for(deliveries).await?;
-    let sample = meter.cost(Figure::CpuPerDelivery, deliveries as f64)?;
+    let sample = sampler.cost(Figure::CpuPerDelivery, deliveries as f64)?;
     let latency = latency.borrow();
     Ok(sample.and_latency(Phase::Whole, &latency))
 }

@@ -10,7 +10,7 @@ use super::listeners::Listeners;
 use crate::Failure;
 use crate::figure::Figure;
 use crate::frames::{self, Frames, TAG_BYTES};
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::Sample;
 use crate::scenario::Stream;
 use crate::server::Server;
@@ -45,7 +45,7 @@ pub(super) async fn run(
 
     let calls =
         Rc::new(Calls { load, call: wire::send_by_script(&sha, CHANNEL, &payload), payload });
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
     for (number, client) in clients.into_iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) async fn run(
         scripts += result??;
     }
     listeners.wait_for(scripts * load.subscribers as u64).await?;
-    meter.cost(Figure::CpuPerScript, scripts as f64)
+    sampler.cost(Figure::CpuPerScript, scripts as f64)
 }
 
 /// A call of the script, and what is in it.

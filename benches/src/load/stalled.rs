@@ -16,7 +16,7 @@ use super::open_loop::{Clock, Publisher};
 use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, Frames};
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::{Sample, histogram};
 use crate::scenario::Stream;
 use crate::server::Server;
@@ -52,7 +52,7 @@ pub(super) async fn run(
     let frames = Frames::new(frame, load.payload_bytes, 1);
     listeners.add_stalling(Client::subscriber(server, 0).await?, frames, stall.clone());
     let publisher = Publisher::connect(load, server).await?;
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let start = Instant::now();
     clock.borrow_mut().start = start;
     spawn_local(async move {
@@ -64,7 +64,7 @@ pub(super) async fn run(
     let sent = publisher.publish(Clock { start, rate }, 3 * messages).await?;
     let deliveries = sent * load.receivers(0);
     listeners.wait_for(deliveries).await?;
-    let sample = meter.cost(Figure::CpuPerDelivery, deliveries as f64)?;
+    let sample = sampler.cost(Figure::CpuPerDelivery, deliveries as f64)?;
     let latencies = latencies.borrow();
     let phases = PHASES.into_iter().zip(&*latencies);
     Ok(phases.fold(sample, |sample, (phase, latency)| sample.and_latency(phase, latency)))

@@ -10,7 +10,7 @@ use super::listeners::Listeners;
 use crate::Failure;
 use crate::figure::Figure;
 use crate::frames::{self, TAG_BYTES};
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::Sample;
 use crate::scenario::Stream;
 use crate::server::Server;
@@ -27,7 +27,7 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
         clients.push(Client::connect(server).await?);
     }
     let requests = Rc::new(Requests::new(load));
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
     for (number, client) in clients.into_iter().enumerate() {
@@ -38,7 +38,7 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
         deliveries += result??;
     }
     listeners.wait_for(deliveries).await?;
-    meter.cost(Figure::CpuPerDelivery, deliveries as f64)
+    sampler.cost(Figure::CpuPerDelivery, deliveries as f64)
 }
 
 /// The requests of a stream, one a channel, and what answers each.

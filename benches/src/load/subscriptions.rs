@@ -8,7 +8,7 @@ use super::PATIENCE;
 use super::client::{AT_A_TIME, Client};
 use crate::Failure;
 use crate::figure::Figure;
-use crate::meter::Meter;
+use crate::sampler::Sampler;
 use crate::sample::Sample;
 use crate::scenario::Crowd;
 use crate::server::Server;
@@ -42,7 +42,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         }
         await_clients(&mut control, crowd.clients + 1).await?;
 
-        let meter = Meter::start(server)?;
+        let sampler = Sampler::start(server)?;
         let mut numbered: Vec<(usize, &mut Client)> = clients.iter_mut().enumerate().collect();
         for some in numbered.chunks_mut(AT_A_TIME) {
             let all = some
@@ -50,11 +50,11 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
                 .map(|(number, client)| client.subscribe("SUBSCRIBE", crowd.channels(*number)));
             try_join_all(all).await?;
         }
-        subscribe += meter.nanos()?;
+        subscribe += sampler.nanos()?;
         rss = server.rss()?;
 
         // Every other one, so that those who go are spread over all.
-        let meter = Meter::start(server)?;
+        let sampler = Sampler::start(server)?;
         for some in numbered.chunks_mut(AT_A_TIME) {
             let all = some.iter_mut().map(|(number, client)| {
                 let first = *number * crowd.channels_each;
@@ -64,12 +64,12 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
             });
             try_join_all(all).await?;
         }
-        unsubscribe += meter.nanos()?;
+        unsubscribe += sampler.nanos()?;
 
-        let meter = Meter::start(server)?;
+        let sampler = Sampler::start(server)?;
         drop(clients);
         await_clients(&mut control, 1).await?;
-        close += meter.nanos()?;
+        close += sampler.nanos()?;
     }
     let count = (crowd.subscriptions() * times) as f64;
     Ok(Sample::of(Figure::CpuPerSubscribe, subscribe / count)

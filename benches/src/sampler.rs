@@ -7,14 +7,14 @@ use crate::server::trace::Trace;
 use crate::server::{Server, Usage};
 
 /// Looks at a server once at the start and once at the end.
-pub(crate) struct Meter<'a> {
+pub(crate) struct Sampler<'a> {
     server: &'a Server,
     before: Usage,
     /// There in a round that counts system calls.
     trace: Option<Trace>,
 }
 
-impl<'a> Meter<'a> {
+impl<'a> Sampler<'a> {
     pub(crate) fn start(server: &'a Server) -> Result<Self, Failure> {
         let trace = server.trace()?;
         Ok(Self { server, before: server.usage()?, trace })
