@@ -8,12 +8,12 @@
 //! |------------|---------------------------------------------------------------|
 //! | `arrivals` | how much has arrived, of how much that must                   |
 //! | `outage`   | how long until many servers hear again after one             |
-//! | `reach`    | how long until the last of many connections has a message     |
+//! | `fan_out`    | how long until the last of many connections has a message     |
 //! | `server`   | one server on its thread: its connections, and what it sends  |
 
 mod arrivals;
 mod outage;
-mod reach;
+mod fan_out;
 mod server;
 
 use std::io::{BufRead, BufReader, Write};
@@ -57,7 +57,7 @@ pub(crate) const ERROR: &str = "error: ";
 /// - `farm SERVERS CONNECTIONS GROUPS PIPELINE`: start servers with backplanes
 /// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE`: the same without, on a broker of this process
 /// - `send NANOSECONDS`: let all servers send for so long, and tell how many messages that were
-/// - `reach CONNECTIONS MESSAGES`: see [`reach`]
+/// - `fan-out CONNECTIONS MESSAGES`: see [`fan_out`]
 /// - `join SERVERS`, `notice`, `recover`: before an outage, in it, and after it: see [`outage`]
 fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
     let mut words = line.split(' ');
@@ -76,7 +76,7 @@ fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
         ("send", &[nanos], Told { farm: Some(farm), .. }) => {
             farm.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
         }
-        ("reach", &[connections, messages], _) => reach::run(url, connections, messages),
+        ("fan-out", &[connections, messages], _) => fan_out::run(url, connections, messages),
         ("join", &[servers], told) => {
             told.outage = Some(Outage::before(url, servers)?);
             Ok(String::new())

@@ -56,7 +56,7 @@ pub(crate) async fn run(
         }
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
         Load::Farm(load) => farm::run(load, server, time).await,
-        Load::Reach { connections, messages } => farm::reach(connections, messages, server).await,
+        Load::FanOut { connections, messages } => farm::fan_out(connections, messages, server).await,
         Load::Outage { servers, away } => farm::outage(servers, away, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }

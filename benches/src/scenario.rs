@@ -52,7 +52,7 @@ pub(crate) enum Load {
     /// Messages to groups, over backplanes and by the server itself.
     Farm(Farm),
     /// Messages to all connections of one server, over a backplane and by a broker in its process.
-    Reach { connections: usize, messages: usize },
+    FanOut { connections: usize, messages: usize },
     /// Web servers whose server is killed and comes back after so long.
     Outage { servers: usize, away: Duration },
 }
@@ -129,7 +129,7 @@ impl Load {
             | Self::Storm { .. }
             | Self::Subscriptions(_)
             | Self::Farm(_)
-            | Self::Reach { .. }
+            | Self::FanOut { .. }
             | Self::Outage { .. } => false,
         }
     }
@@ -141,7 +141,7 @@ impl Load {
 
     /// Whether it takes a processor beside the server's.
     pub(crate) fn needs_processor(self) -> bool {
-        let is_of_farm = matches!(self, Self::Farm(_) | Self::Reach { .. } | Self::Outage { .. });
+        let is_of_farm = matches!(self, Self::Farm(_) | Self::FanOut { .. } | Self::Outage { .. });
         self.is_by_clock() || is_of_farm
     }
 
@@ -163,7 +163,7 @@ impl Load {
             Self::Subscriptions(crowd) => crowd.clients + 1,
             Self::Outage { servers, .. } => 2 * servers,
             Self::Farm(farm) => farm.connections + farm.servers + 1,
-            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::Reach { .. } => 2,
+            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::FanOut { .. } => 2,
         }
     }
 

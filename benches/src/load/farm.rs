@@ -83,14 +83,14 @@ async fn process(
 }
 
 /// Measures how long until the last of many connections has a message, beside the broker itself.
-pub(super) async fn reach(
+pub(super) async fn fan_out(
     connections: usize,
     messages: usize,
     server: &Server,
 ) -> Result<Sample, Failure> {
     let process = candidates::farm(server.port)?.start(0)?;
     let mut control = Control::connect(&process).await?;
-    let took = control.ask(&format!("reach {connections} {messages}")).await?;
+    let took = control.ask(&format!("fan-out {connections} {messages}")).await?;
     let (mut of_broker, mut of_backplane) = (histogram(), histogram());
     for both in took.as_chunks::<2>().0 {
         of_broker.saturating_record(both[0] as u64);

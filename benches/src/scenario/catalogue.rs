@@ -93,7 +93,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
     },
     FARM,
-    REACH,
+    FAN_OUT,
     OUTAGE,
     Scenario {
         name: "storm",
@@ -169,10 +169,10 @@ const FARM: Scenario = Scenario {
     is_extra: false,
 };
 
-const REACH: Scenario = Scenario {
-    name: "reach",
+const FAN_OUT: Scenario = Scenario {
+    name: "fan-out",
     title: "until the last of a server's 10,000 connections has a message to their group",
-    load: Load::Reach { connections: 10_000, messages: 100 },
+    load: Load::FanOut { connections: 10_000, messages: 100 },
     figure: Figure::Latency(Phase::Whole, Quantile::P50),
     is_extra: false,
 };
