@@ -41,12 +41,12 @@ pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<Candidate
     Ok(all)
 }
 
-/// A farm of backplanes on the server of this port. It is led like one more server.
-pub(crate) fn farm(server_port: u16) -> io::Result<Candidate> {
+/// A cluster of backplanes on the server of this port. It is led like one more server.
+pub(crate) fn cluster(server_port: u16) -> io::Result<Candidate> {
     let own = std::env::current_exe()?.display().to_string();
     let url = format!("redis://127.0.0.1:{server_port}");
-    let command = [&own, "--farm-port", "{port}", "--farm-url", &url].map(str::to_owned).to_vec();
-    Ok(Candidate { name: "farm".to_owned(), command, is_floor: false, is_pinned: false })
+    let command = [&own, "--cluster-port", "{port}", "--cluster-url", &url].map(str::to_owned).to_vec();
+    Ok(Candidate { name: "cluster".to_owned(), command, is_floor: false, is_pinned: false })
 }
 
 /// Reads `NAME=COMMAND`.

@@ -23,8 +23,8 @@ pub(crate) enum Failure {
     Lost { expected: u64, received: u64 },
     #[error("expected {:?}, found {:?}", shown(expected), shown(found))]
     Wrong { expected: Vec<u8>, found: Vec<u8> },
-    #[error("the farm: {0}")]
-    Farm(String),
+    #[error("the cluster: {0}")]
+    Cluster(String),
     #[error("cannot draw: {0}")]
     Picture(String),
     #[error(transparent)]
@@ -34,8 +34,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn farm(error: impl std::error::Error) -> Self {
-        Self::Farm(error.to_string())
+    pub(crate) fn cluster(error: impl std::error::Error) -> Self {
+        Self::Cluster(error.to_string())
     }
 
     pub(crate) fn csv(error: csv::Error) -> Self {

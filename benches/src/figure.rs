@@ -8,7 +8,7 @@ pub(crate) enum Figure {
     /// Nanoseconds of the processor time of all backplanes for each message delivered by them …
     BackplaneCpu,
     /// … and of the server that they are connected to.
-    FarmServerCpu,
+    ClusterServerCpu,
     /// The cost of backplanes in parts of what the broker takes for the same.
     ToBroker,
     /// The cost of backplanes in parts of what subscribers of a broker in the same process cost …
@@ -72,7 +72,7 @@ impl Figure {
         let name = match self {
             Self::CpuPerDelivery => "cpu_per_delivery",
             Self::BackplaneCpu => "backplane_cpu_per_delivery",
-            Self::FarmServerCpu => "farm_server_cpu_per_delivery",
+            Self::ClusterServerCpu => "cluster_server_cpu_per_delivery",
             Self::ToBroker => "to_broker",
             Self::ToSubscribers => "to_subscribers",
             Self::SubscriberCpu => "subscriber_cpu_per_delivery",
@@ -98,7 +98,7 @@ impl Figure {
         match self {
             Self::CpuPerDelivery
             | Self::BackplaneCpu
-            | Self::FarmServerCpu
+            | Self::ClusterServerCpu
             | Self::SubscriberCpu
             | Self::CpuPerConnection
             | Self::CpuPerScript
@@ -118,7 +118,7 @@ impl Figure {
         match self {
             Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
             Self::BackplaneCpu => "ns CPU/delivery of backplanes".to_owned(),
-            Self::FarmServerCpu => "of their server".to_owned(),
+            Self::ClusterServerCpu => "of their server".to_owned(),
             Self::ToBroker => "of the broker's own".to_owned(),
             Self::ToSubscribers => "of subscribers in process".to_owned(),
             Self::SubscriberCpu => "ns CPU/delivery of those".to_owned(),

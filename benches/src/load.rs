@@ -7,7 +7,7 @@
 //! |-----------------|--------------------------------------------------------------------------|
 //! | `client`        | one connection: requests and their exact replies                         |
 //! | `connections`   | connections that come, wait and go                                       |
-//! | `farm`          | messages over backplanes, and without them                               |
+//! | `cluster`          | messages over backplanes, and without them                               |
 //! | `listeners`     | all who listen, and how much they have got                               |
 //! | `open_loop`     | messages sent by the clock                                               |
 //! | `ping_pong`     | one message at a time                                                    |
@@ -18,7 +18,7 @@
 
 mod client;
 mod connections;
-mod farm;
+mod cluster;
 mod listeners;
 mod open_loop;
 mod ping_pong;
@@ -55,9 +55,9 @@ pub(crate) async fn run(
             connections::storm(server, connections, channels).await
         }
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
-        Load::Farm(load) => farm::run(load, server, time).await,
-        Load::FanOut { connections, messages } => farm::fan_out(connections, messages, server).await,
-        Load::Outage { servers, away } => farm::outage(servers, away, server).await,
+        Load::Cluster(load) => cluster::run(load, server, time).await,
+        Load::FanOut { connections, messages } => cluster::fan_out(connections, messages, server).await,
+        Load::Outage { servers, away } => cluster::outage(servers, away, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
 }

@@ -4,7 +4,7 @@
 //! |--------------|--------------------------------------------------------------------|
 //! | `candidates` | the servers that are measured                                      |
 //! | `failure`    | why a measurement ended early                                      |
-//! | `farm`       | web servers with backplanes, in a process of their own             |
+//! | `cluster`       | web servers with backplanes, in a process of their own             |
 //! | `figure`     | what can be measured: names and units                              |
 //! | `floor`      | a relay that parses nothing: the price of the system calls alone   |
 //! | `frames`     | what one subscriber must get                                       |
@@ -21,7 +21,7 @@
 
 mod candidates;
 mod failure;
-mod farm;
+mod cluster;
 mod figure;
 mod floor;
 mod frames;
@@ -91,10 +91,10 @@ struct Arguments {
     #[arg(long, hide = true)]
     floor_payload: Option<usize>,
     /// Runs web servers with backplanes and is led on this port, as the tool does for itself
-    #[arg(long, hide = true, requires = "farm_url")]
-    farm_port: Option<u16>,
+    #[arg(long, hide = true, requires = "cluster_url")]
+    cluster_port: Option<u16>,
     #[arg(long, hide = true)]
-    farm_url: Option<String>,
+    cluster_url: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -111,8 +111,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let (Some(port), Some(payload)) = (arguments.floor_port, arguments.floor_payload) {
         return Ok(floor::run(port, payload)?);
     }
-    if let (Some(port), Some(url)) = (arguments.farm_port, &arguments.farm_url) {
-        return farm::run(port, url);
+    if let (Some(port), Some(url)) = (arguments.cluster_port, &arguments.cluster_url) {
+        return cluster::run(port, url);
     }
     let mut scenarios = scenarios(arguments)?;
     if arguments.list {

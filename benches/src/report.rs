@@ -77,7 +77,7 @@ messages sent by the clock count from when each was due. Each figure is the midd
 Every server is kept to one processor and the load to another, except ours-2: its second thread has
 those two as well, so it waits more often and takes less at a time. What the thread itself costs is
 shown by ours-2-pinned, which has two threads on one processor.
-In the farm it is the processor time of the process that has the backplanes, beside that of a server
+In the cluster it is the processor time of the process that has the backplanes, beside that of a server
 which delivers the same messages to the same number of clients itself, and beside subscribers of a
 broker that all servers share in one process. Every message that arrived was compared with what was sent: a lost, doubled or changed one ends the
 measurement.

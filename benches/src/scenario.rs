@@ -50,7 +50,7 @@ pub(crate) enum Load {
     /// Subscriptions that come and go.
     Subscriptions(Crowd),
     /// Messages to groups, over backplanes and by the server itself.
-    Farm(Farm),
+    Cluster(Cluster),
     /// Messages to all connections of one server, over a backplane and by a broker in its process.
     FanOut { connections: usize, messages: usize },
     /// Web servers whose server is killed and comes back after so long.
@@ -75,7 +75,7 @@ pub(crate) struct Stream {
 
 /// Servers of one app, and the groups that their connections are in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Farm {
+pub(crate) struct Cluster {
     pub(crate) servers: usize,
     /// Of all servers together, each in one group.
     pub(crate) connections: usize,
@@ -128,7 +128,7 @@ impl Load {
             | Self::Memory { .. }
             | Self::Storm { .. }
             | Self::Subscriptions(_)
-            | Self::Farm(_)
+            | Self::Cluster(_)
             | Self::FanOut { .. }
             | Self::Outage { .. } => false,
         }
@@ -141,8 +141,8 @@ impl Load {
 
     /// Whether it takes a processor beside the server's.
     pub(crate) fn needs_processor(self) -> bool {
-        let is_of_farm = matches!(self, Self::Farm(_) | Self::FanOut { .. } | Self::Outage { .. });
-        self.is_by_clock() || is_of_farm
+        let is_of_cluster = matches!(self, Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. });
+        self.is_by_clock() || is_of_cluster
     }
 
     /// Whether its system calls are of interest, for each message.
@@ -162,7 +162,7 @@ impl Load {
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
             Self::Outage { servers, .. } => 2 * servers,
-            Self::Farm(farm) => farm.connections + farm.servers + 1,
+            Self::Cluster(cluster) => cluster.connections + cluster.servers + 1,
             Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::FanOut { .. } => 2,
         }
     }
@@ -187,7 +187,7 @@ impl Stream {
     }
 }
 
-impl Farm {
+impl Cluster {
     /// Returns the same load for a server without backplanes: a client for each connection, and a
     /// channel for each group.
     pub(crate) fn alone(self) -> Stream {

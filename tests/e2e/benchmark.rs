@@ -46,12 +46,12 @@ async fn connections_that_come_and_go_are_measured_on_our_broker() {
 
 #[tokio::test]
 async fn backplanes_are_measured_beside_the_broker_itself() {
-    let made = measure(&["ours"], &["farm", "fan-out"]).await;
+    let made = measure(&["ours"], &["cluster", "fan-out"]).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for figure in [
-        "farm,ours,1,backplane_cpu_per_delivery,",
-        "farm,ours,1,cpu_per_delivery,",
-        "farm,ours,1,message_rate,",
+        "cluster,ours,1,backplane_cpu_per_delivery,",
+        "cluster,ours,1,cpu_per_delivery,",
+        "cluster,ours,1,message_rate,",
         "fan-out,ours,1,p50,",
         "fan-out,ours,1,broker_p99,",
         "fan-out,ours,1,to_broker,",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Channels, Crowd, Farm, Load, PAYLOAD_BYTES, Scenario, Stream};
+use super::{Channels, Crowd, Cluster, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 
@@ -92,7 +92,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         is_extra: true,
         ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
     },
-    FARM,
+    CLUSTER,
     FAN_OUT,
     OUTAGE,
     Scenario {
@@ -161,10 +161,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     shared("members-16k", "16,000 clients subscribe to one channel", 16_000),
 ];
 
-const FARM: Scenario = Scenario {
-    name: "farm",
+const CLUSTER: Scenario = Scenario {
+    name: "cluster",
     title: "4 servers with backplanes, 10,000 connections in 1,000 groups",
-    load: Load::Farm(Farm { servers: 4, connections: 10_000, groups: 1_000, pipeline: 64 }),
+    load: Load::Cluster(Cluster { servers: 4, connections: 10_000, groups: 1_000, pipeline: 64 }),
     figure: Figure::BackplaneCpu,
     is_extra: false,
 };

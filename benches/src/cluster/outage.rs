@@ -20,7 +20,7 @@ impl Outage {
     pub(super) fn before(url: &str, servers: usize) -> Result<Self, Failure> {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
         let joining = (0..servers).map(|number| async move {
-            let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+            let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
             let connection = backplane.attach(&number.to_string(), None);
             Ok::<_, Failure>((backplane, connection))
         });
@@ -44,10 +44,10 @@ impl Outage {
         let recovering = self.members.iter_mut().map(|(backplane, connection)| async move {
             let mut states = backplane.state_changes();
             let _ = states.wait_for(|state| *state == State::Connected).await;
-            let invocation = Invocation::new("say", ["hi"]).map_err(Failure::farm)?;
+            let invocation = Invocation::new("say", ["hi"]).map_err(Failure::cluster)?;
             let own = Target::connection(connection.id());
-            backplane.send(own, invocation).await.map_err(Failure::farm)?;
-            connection.recv().await.map_err(Failure::farm)?;
+            backplane.send(own, invocation).await.map_err(Failure::cluster)?;
+            connection.recv().await.map_err(Failure::cluster)?;
             Ok::<_, Failure>(begun.elapsed().as_nanos().to_string())
         });
         Ok(self.runtime.block_on(try_join_all(recovering))?.join(" "))

@@ -1,4 +1,4 @@
-//! One server of the farm, on a thread of its own, as it would have a machine of its own.
+//! One server of the cluster, on a thread of its own, as it would have a machine of its own.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,10 +15,10 @@ use super::APP;
 use super::arrivals::{Arrivals, Group, Listener, arguments, json};
 use crate::Failure;
 use crate::frames::{self, TAG_BYTES};
-use crate::scenario::Farm;
+use crate::scenario::Cluster;
 use crate::wire;
 
-/// The farm's handle of it.
+/// The cluster's handle of it.
 pub(super) struct Server {
     orders: mpsc::UnboundedSender<Order>,
 }
@@ -48,7 +48,7 @@ impl Server {
     /// Starts the server with this number, and returns when its connections are in their groups.
     pub(super) fn start(
         number: usize,
-        load: Farm,
+        load: Cluster,
         way: &Way,
         arrivals: &Arc<Arrivals>,
     ) -> Result<Self, Failure> {
@@ -85,7 +85,7 @@ impl Sender {
     pub(super) async fn open(way: &Way) -> Result<Self, Failure> {
         match way {
             Way::Url(url) => {
-                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
                 Ok(Self::Backplane(backplane))
             }
             Way::Broker(broker) => Ok(Self::Broker(broker.clone())),
@@ -104,7 +104,7 @@ impl Sender {
             Self::Backplane(backplane) => {
                 let id = format!("connection-{number:06}");
                 let connection = backplane.attach(&id, None);
-                backplane.join(&id, &group).await.map_err(Failure::farm)?;
+                backplane.join(&id, &group).await.map_err(Failure::cluster)?;
                 tokio::spawn(listener.attend(connection));
             }
             Self::Broker(broker) => {
@@ -119,9 +119,9 @@ impl Sender {
         match self {
             Self::Backplane(backplane) => {
                 let arguments = arguments(group, tag);
-                let invocation = Invocation::new("say", arguments).map_err(Failure::farm)?;
+                let invocation = Invocation::new("say", arguments).map_err(Failure::cluster)?;
                 let target = Target::group(wire::channel(group));
-                backplane.send(target, invocation).await.map_err(Failure::farm)
+                backplane.send(target, invocation).await.map_err(Failure::cluster)
             }
             Self::Broker(broker) => {
                 broker.publish(wire::channel(group), json(group, tag));
@@ -134,7 +134,7 @@ impl Sender {
 /// Connects, and attaches the connections whose numbers are its own.
 async fn open(
     number: usize,
-    load: Farm,
+    load: Cluster,
     way: &Way,
     arrivals: &Arc<Arrivals>,
 ) -> Result<Sender, Failure> {
@@ -153,7 +153,7 @@ async fn open(
 async fn work(
     sender: &Sender,
     number: usize,
-    load: Farm,
+    load: Cluster,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let mut sent = vec![0; load.groups];
@@ -168,7 +168,7 @@ async fn work(
 async fn publish(
     sender: &Sender,
     number: usize,
-    load: Farm,
+    load: Cluster,
     sent: &mut [u64],
     until: Instant,
 ) -> Result<u64, Failure> {

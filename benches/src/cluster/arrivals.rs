@@ -97,8 +97,8 @@ impl Listener {
                 Ok(Received::Invocation(invocation)) => {
                     self.take(invocation.arguments().get().as_bytes())
                 }
-                Ok(other) => Err(Failure::Farm(format!("a connection got {other:?}"))),
-                Err(disconnect) => Err(Failure::Farm(format!("a connection: {disconnect}"))),
+                Ok(other) => Err(Failure::Cluster(format!("a connection got {other:?}"))),
+                Err(disconnect) => Err(Failure::Cluster(format!("a connection: {disconnect}"))),
             };
             if let Err(failure) = checked {
                 break failure;
@@ -112,7 +112,7 @@ impl Listener {
         let failure = loop {
             let checked = match subscriber.recv().await {
                 Ok(message) => self.take(message.payload()),
-                Err(disconnect) => Err(Failure::Farm(format!("a subscriber: {disconnect}"))),
+                Err(disconnect) => Err(Failure::Cluster(format!("a subscriber: {disconnect}"))),
             };
             if let Err(failure) = checked {
                 break failure;

@@ -1,4 +1,4 @@
-//! A farm of web servers in a process of its own: backplanes with connections that check whatever
+//! A cluster of web servers in a process of its own: backplanes with connections that check whatever
 //! they get.
 //!
 //! The tool starts it like a server and leads it over its port: a line says what is to be done, a
@@ -30,7 +30,7 @@ use crate::Failure;
 use crate::scenario;
 
 /// The app of all servers.
-const APP: &str = "farm";
+const APP: &str = "cluster";
 
 /// Does what it is told on `port`, with the broker of `url`, until it is killed.
 pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
@@ -54,7 +54,7 @@ pub(crate) const ERROR: &str = "error: ";
 
 /// What the process can be told to do:
 ///
-/// - `farm SERVERS CONNECTIONS GROUPS PIPELINE`: start servers with backplanes
+/// - `cluster SERVERS CONNECTIONS GROUPS PIPELINE`: start servers with backplanes
 /// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE`: the same without, on a broker of this process
 /// - `send NANOSECONDS`: let all servers send for so long, and tell how many messages that were
 /// - `fan-out CONNECTIONS MESSAGES`: see [`fan_out`]
@@ -64,17 +64,17 @@ fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
     let verb = words.next().unwrap_or_default();
     let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
     match (verb, numbers.as_slice(), told) {
-        ("farm" | "subscribers", &[servers, connections, groups, pipeline], told) => {
-            let load = scenario::Farm { servers, connections, groups, pipeline };
+        ("cluster" | "subscribers", &[servers, connections, groups, pipeline], told) => {
+            let load = scenario::Cluster { servers, connections, groups, pipeline };
             let way = match verb {
-                "farm" => Way::Url(url.to_owned()),
+                "cluster" => Way::Url(url.to_owned()),
                 _ => Way::Broker(Broker::new()),
             };
-            told.farm = Some(Farm::start(load, &way)?);
+            told.cluster = Some(Cluster::start(load, &way)?);
             Ok(String::new())
         }
-        ("send", &[nanos], Told { farm: Some(farm), .. }) => {
-            farm.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
+        ("send", &[nanos], Told { cluster: Some(cluster), .. }) => {
+            cluster.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
         }
         ("fan-out", &[connections, messages], _) => fan_out::run(url, connections, messages),
         ("join", &[servers], told) => {
@@ -86,27 +86,27 @@ fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
             Ok(String::new())
         }
         ("recover", [], Told { outage: Some(outage), .. }) => outage.over(),
-        _ => Err(Failure::Farm(format!("does not understand '{line}'"))),
+        _ => Err(Failure::Cluster(format!("does not understand '{line}'"))),
     }
 }
 
 /// What there is by what the process was told.
 #[derive(Default)]
 struct Told {
-    farm: Option<Farm>,
+    cluster: Option<Cluster>,
     outage: Option<Outage>,
 }
 
 /// All servers of an app.
-struct Farm {
-    load: scenario::Farm,
+struct Cluster {
+    load: scenario::Cluster,
     servers: Vec<Server>,
     arrivals: Arc<Arrivals>,
 }
 
-impl Farm {
+impl Cluster {
     /// Returns when all connections are in their groups.
-    fn start(load: scenario::Farm, way: &Way) -> Result<Self, Failure> {
+    fn start(load: scenario::Cluster, way: &Way) -> Result<Self, Failure> {
         let arrivals = Arc::new(Arrivals::default());
         let servers = (0..load.servers).map(|number| Server::start(number, load, way, &arrivals));
         Ok(Self { load, servers: servers.collect::<Result<_, _>>()?, arrivals })

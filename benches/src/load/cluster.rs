@@ -1,4 +1,4 @@
-//! Messages to the groups of a farm of servers, over backplanes and without.
+//! Messages to the groups of a cluster of servers, over backplanes and without.
 //!
 //! So many receiving ends, each in one group, and publishers whose messages each reach all of one
 //! group. That is done three times:
@@ -24,26 +24,26 @@ use super::{stream, within};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::sampler::Sampler;
 use crate::sample::{Sample, histogram};
-use crate::scenario::Farm;
+use crate::scenario::Cluster;
 use crate::server::{LOAD_CPU, Server};
-use crate::{Failure, candidates, farm};
+use crate::{Failure, candidates, cluster};
 
 /// Measures what each delivery costs in all three ways.
-pub(super) async fn run(load: Farm, server: &Server, time: Duration) -> Result<Sample, Failure> {
+pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
     await_clients(&mut Client::connect(server).await?, 1).await?;
     let subscribers = process(load, Kind::Subscribers, server, time).await?;
-    let farm = process(load, Kind::Backplanes, server, time).await?;
+    let cluster = process(load, Kind::Backplanes, server, time).await?;
 
     let value = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
-    let of_farm = value(&farm, Figure::BackplaneCpu);
+    let of_cluster = value(&cluster, Figure::BackplaneCpu);
     let of_alone = value(&alone, Figure::CpuPerDelivery);
     let of_subscribers = value(&subscribers, Figure::SubscriberCpu);
-    Ok(farm
-        .and(Figure::ToBroker, of_farm / of_alone)
+    Ok(cluster
+        .and(Figure::ToBroker, of_cluster / of_alone)
         .and(Figure::CpuPerDelivery, of_alone)
         .and(Figure::BrokerRate, value(&alone, Figure::Rate))
-        .and(Figure::ToSubscribers, of_farm / of_subscribers)
+        .and(Figure::ToSubscribers, of_cluster / of_subscribers)
         .and(Figure::SubscriberCpu, of_subscribers))
 }
 
@@ -56,19 +56,19 @@ enum Kind {
 
 /// Measures what each delivery costs a process of servers.
 async fn process(
-    load: Farm,
+    load: Cluster,
     kind: Kind,
     server: &Server,
     time: Duration,
 ) -> Result<Sample, Failure> {
     let (verb, figure) = match kind {
-        Kind::Backplanes => ("farm", Figure::BackplaneCpu),
+        Kind::Backplanes => ("cluster", Figure::BackplaneCpu),
         Kind::Subscribers => ("subscribers", Figure::SubscriberCpu),
     };
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = candidates::cluster(server.port)?.start(0)?;
     process.pin(&[LOAD_CPU])?;
     let mut control = Control::connect(&process).await?;
-    let Farm { servers, connections, groups, pipeline } = load;
+    let Cluster { servers, connections, groups, pipeline } = load;
     control.ask(&format!("{verb} {servers} {connections} {groups} {pipeline}")).await?;
     let (of_process, of_server) = (Sampler::start(&process)?, Sampler::start(server)?);
     let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
@@ -78,7 +78,7 @@ async fn process(
     let sample = of_process.cost(figure, deliveries)?;
     let rate = sample.get(Figure::Rate).unwrap_or_default();
     Ok(sample
-        .and(Figure::FarmServerCpu, server_nanos / deliveries)
+        .and(Figure::ClusterServerCpu, server_nanos / deliveries)
         .and(Figure::MessageRate, rate / load.receivers() as f64))
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn fan_out(
     messages: usize,
     server: &Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = candidates::cluster(server.port)?.start(0)?;
     let mut control = Control::connect(&process).await?;
     let took = control.ask(&format!("fan-out {connections} {messages}")).await?;
     let (mut of_broker, mut of_backplane) = (histogram(), histogram());
@@ -111,7 +111,7 @@ pub(super) async fn outage(
     away: Duration,
     server: &mut Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = candidates::cluster(server.port)?.start(0)?;
     let mut control = Control::connect(&process).await?;
     control.ask(&format!("join {servers}")).await?;
     server.kill()?;
@@ -125,7 +125,7 @@ pub(super) async fn outage(
     Ok(Sample::default().and_latency(Phase::Whole, &took))
 }
 
-/// Leads the process of a farm.
+/// Leads the process of a cluster.
 struct Control(BufStream<TcpStream>);
 
 impl Control {
@@ -139,9 +139,9 @@ impl Control {
         self.0.write_all(format!("{line}\n").as_bytes()).await?;
         self.0.flush().await?;
         let mut answer = String::new();
-        within("an answer of the farm", self.0.read_line(&mut answer)).await?;
-        match answer.trim_end().strip_prefix(farm::ERROR) {
-            Some(reason) => Err(Failure::Farm(reason.to_owned())),
+        within("an answer of the cluster", self.0.read_line(&mut answer)).await?;
+        match answer.trim_end().strip_prefix(cluster::ERROR) {
+            Some(reason) => Err(Failure::Cluster(reason.to_owned())),
             None => Ok(answer.split_whitespace().filter_map(|word| word.parse().ok()).collect()),
         }
     }
