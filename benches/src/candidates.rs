@@ -21,11 +21,11 @@ pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<Candidate
         words.into_iter().chain(limits).map(str::to_owned).collect()
     };
     let redis = ["redis-server", "--port", "{port}", "--save", "", "--appendonly", "no"];
-    let floor = [&own, "--floor-port", "{port}", "--floor-payload", "{payload}"];
+    let baseline = [&own, "--baseline-port", "{port}", "--baseline-payload", "{payload}"];
     let candidate = |name: &str, command: Vec<String>| Candidate {
         name: name.to_owned(),
         command,
-        is_floor: false,
+        is_baseline: false,
         is_pinned: true,
     };
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
@@ -33,7 +33,10 @@ pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<Candidate
         candidate("redis", words(&[&redis[..], &limits].concat())),
         candidate("ours", ours("1")),
         Candidate { is_pinned: false, ..candidate("ours-2", ours("2")) },
-        Candidate { is_floor: true, ..candidate("floor", floor.map(str::to_owned).to_vec()) },
+        Candidate {
+            is_baseline: true,
+            ..candidate("baseline", baseline.map(str::to_owned).to_vec())
+        },
     ];
     if full {
         all.insert(2, candidate("ours-2-pinned", ours("2")));
@@ -45,8 +48,9 @@ pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<Candidate
 pub(crate) fn cluster(server_port: u16) -> io::Result<Candidate> {
     let own = std::env::current_exe()?.display().to_string();
     let url = format!("redis://127.0.0.1:{server_port}");
-    let command = [&own, "--cluster-port", "{port}", "--cluster-url", &url].map(str::to_owned).to_vec();
-    Ok(Candidate { name: "cluster".to_owned(), command, is_floor: false, is_pinned: false })
+    let command =
+        [&own, "--cluster-port", "{port}", "--cluster-url", &url].map(str::to_owned).to_vec();
+    Ok(Candidate { name: "cluster".to_owned(), command, is_baseline: false, is_pinned: false })
 }
 
 /// Reads `NAME=COMMAND`.
@@ -58,5 +62,5 @@ pub(crate) fn parse(text: &str) -> Result<Candidate, String> {
     if !command.iter().any(|word| word.contains("{port}")) {
         return Err("expects {port} where the command takes the port to listen on".to_owned());
     }
-    Ok(Candidate { name: name.to_owned(), command, is_floor: false, is_pinned: true })
+    Ok(Candidate { name: name.to_owned(), command, is_baseline: false, is_pinned: true })
 }

@@ -12,8 +12,8 @@
 //! | `server`   | one server on its thread: its connections, and what it sends  |
 
 mod arrivals;
-mod outage;
 mod fan_out;
+mod outage;
 mod server;
 
 use std::io::{BufRead, BufReader, Write};

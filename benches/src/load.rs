@@ -17,8 +17,8 @@
 //! | `subscriptions` | subscriptions that come and go                                           |
 
 mod client;
-mod connections;
 mod cluster;
+mod connections;
 mod listeners;
 mod open_loop;
 mod ping_pong;
@@ -56,7 +56,9 @@ pub(crate) async fn run(
         }
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
         Load::Cluster(load) => cluster::run(load, server, time).await,
-        Load::FanOut { connections, messages } => cluster::fan_out(connections, messages, server).await,
+        Load::FanOut { connections, messages } => {
+            cluster::fan_out(connections, messages, server).await
+        }
         Load::Outage { servers, away } => cluster::outage(servers, away, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }

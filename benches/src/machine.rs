@@ -44,7 +44,7 @@ pub(crate) fn heading(candidates: &[Candidate]) -> String {
         Some(format!("- {}: {text}", candidate.name))
     };
     let versions: Vec<String> =
-        candidates.iter().filter(|each| !each.is_floor).filter_map(version).collect();
+        candidates.iter().filter(|each| !each.is_baseline).filter_map(version).collect();
     let mut words = std::env::args();
     let own = words.next().unwrap_or_default();
     let own = Path::new(&own).file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -6,7 +6,7 @@
 //! | `failure`    | why a measurement ended early                                      |
 //! | `cluster`       | web servers with backplanes, in a process of their own             |
 //! | `figure`     | what can be measured: names and units                              |
-//! | `floor`      | a relay that parses nothing: the price of the system calls alone   |
+//! | `baseline`      | a relay that parses nothing: the price of the system calls alone   |
 //! | `frames`     | what one subscriber must get                                       |
 //! | `load`       | publishers and subscribers, and what they find out                 |
 //! | `machine`    | what the figures are from                                          |
@@ -19,19 +19,19 @@
 //! | `server`     | a server under load, and what the kernel counts for it             |
 //! | `wire`       | the bytes that the load sends and expects                          |
 
+mod baseline;
 mod candidates;
-mod failure;
 mod cluster;
+mod failure;
 mod figure;
-mod floor;
 mod frames;
 mod load;
 mod machine;
 mod measure;
-mod sampler;
 mod plot;
 mod report;
 mod sample;
+mod sampler;
 mod scenario;
 mod server;
 mod wire;
@@ -51,7 +51,7 @@ use server::{Candidate, LOAD_CPU};
 /// Loads servers in turn on this machine, each fresh for every measurement, and prints medians.
 ///
 /// The first server is what the others are compared with. "excess" is what a server costs above the
-/// floor, in parts of what the first one costs above it: 1 is as good as the first, 0 the limit.
+/// baseline, in parts of what the first one costs above it: 1 is as good as the first, 0 the limit.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -85,11 +85,11 @@ struct Arguments {
     /// Lists the scenarios and ends
     #[arg(long)]
     list: bool,
-    /// Runs the floor relay on this port, as the tool does for itself
-    #[arg(long, hide = true, requires = "floor_payload")]
-    floor_port: Option<u16>,
+    /// Runs the baseline relay on this port, as the tool does for itself
+    #[arg(long, hide = true, requires = "baseline_payload")]
+    baseline_port: Option<u16>,
     #[arg(long, hide = true)]
-    floor_payload: Option<usize>,
+    baseline_payload: Option<usize>,
     /// Runs web servers with backplanes and is led on this port, as the tool does for itself
     #[arg(long, hide = true, requires = "cluster_url")]
     cluster_port: Option<u16>,
@@ -108,8 +108,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let (Some(port), Some(payload)) = (arguments.floor_port, arguments.floor_payload) {
-        return Ok(floor::run(port, payload)?);
+    if let (Some(port), Some(payload)) = (arguments.baseline_port, arguments.baseline_payload) {
+        return Ok(baseline::run(port, payload)?);
     }
     if let (Some(port), Some(url)) = (arguments.cluster_port, &arguments.cluster_url) {
         return cluster::run(port, url);

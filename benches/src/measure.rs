@@ -41,8 +41,8 @@ impl Measure {
         }
         // Such a load needs the processor that it is kept to for itself.
         let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
-        let is_fit = |each: &&Candidate| match each.is_floor {
-            true => scenario.load.suits_floor(),
+        let is_fit = |each: &&Candidate| match each.is_baseline {
+            true => scenario.load.suits_baseline(),
             false => each.is_pinned || !is_crowded,
         };
         let fit: Vec<&Candidate> = self.candidates.iter().filter(is_fit).collect();
@@ -66,7 +66,7 @@ impl Measure {
         show_progress("");
         let rows = fit.into_iter().zip(samples).map(|(candidate, samples)| Row {
             server: candidate.name.clone(),
-            is_floor: candidate.is_floor,
+            is_baseline: candidate.is_baseline,
             median: sample::median(&samples),
             samples,
         });

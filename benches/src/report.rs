@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 /// One server's figures in one scenario.
 pub(crate) struct Row {
     pub(crate) server: String,
-    pub(crate) is_floor: bool,
+    pub(crate) is_baseline: bool,
     /// All rounds.
     pub(crate) samples: Vec<Sample>,
     /// The middle of each figure.
@@ -33,9 +33,9 @@ impl Table {
         let Some(first) = self.rows.first().and_then(|row| row.median.get(main)) else {
             return text;
         };
-        let floor = self.rows.iter().find(|row| row.is_floor);
+        let baseline = self.rows.iter().find(|row| row.is_baseline);
         let is_of_cpu = |_: &&Row| main == Figure::CpuPerDelivery;
-        let floor = floor.filter(is_of_cpu).and_then(|row| row.median.get(main));
+        let baseline = baseline.filter(is_of_cpu).and_then(|row| row.median.get(main));
         for row in &self.rows {
             let Some(value) = row.median.get(main) else { continue };
             let _ = write!(
@@ -46,9 +46,10 @@ impl Table {
                 main.label(),
                 value / first
             );
-            match floor {
-                Some(floor) if !row.is_floor && first - floor > first * EXCESS_MIN => {
-                    let _ = write!(text, "  excess {:>5.2}", (value - floor) / (first - floor));
+            match baseline {
+                Some(baseline) if !row.is_baseline && first - baseline > first * EXCESS_MIN => {
+                    let _ =
+                        write!(text, "  excess {:>5.2}", (value - baseline) / (first - baseline));
                 }
                 _ => text.push_str("              "),
             }
@@ -63,13 +64,13 @@ impl Table {
     }
 }
 
-/// Where the first server has less above the floor, in parts of all, parts of that say nothing.
+/// Where the first server has less above the baseline, in parts of all, parts of that say nothing.
 const EXCESS_MIN: f64 = 0.1;
 
 /// What the figures of the summary are.
 const LEGEND: &str = "\
 The first server is what the others are compared with. CPU is the processor time of all threads of
-the server, by the kernel's count. The excess is what a server costs above the floor, a relay that
+the server, by the kernel's count. The excess is what a server costs above the baseline, a relay that
 parses nothing, in parts of what the first one costs above it. Switches are context switches of the
 server and calls its system calls, each for one delivery (or connection); calls are counted by
 strace in a round of their own, in which the server is slower and reads more at once. Latencies of

@@ -117,7 +117,7 @@ impl Load {
     }
 
     /// Whether a relay that knows publishers and subscribers of one channel can take part.
-    pub(crate) fn suits_floor(self) -> bool {
+    pub(crate) fn suits_baseline(self) -> bool {
         match self {
             Self::Stream(stream) => stream.patterns + stream.idle_patterns == 0,
             Self::OpenLoop { .. } | Self::Stalled { .. } | Self::PingPong | Self::Churn { .. } => {
@@ -141,7 +141,8 @@ impl Load {
 
     /// Whether it takes a processor beside the server's.
     pub(crate) fn needs_processor(self) -> bool {
-        let is_of_cluster = matches!(self, Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. });
+        let is_of_cluster =
+            matches!(self, Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. });
         self.is_by_clock() || is_of_cluster
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Candidate {
     /// The words of the command; `{port}` and `{payload}` are replaced.
     pub(crate) command: Vec<String>,
     /// Whether it is the relay that cannot do more than relay.
-    pub(crate) is_floor: bool,
+    pub(crate) is_baseline: bool,
     /// Whether it is kept to one processor.
     pub(crate) is_pinned: bool,
 }

@@ -1,5 +1,5 @@
 //! The bytes that the load sends and expects. Channels are `c0000` to `c9999`, so that every request
-//! and every message of a scenario has one length: the floor relay need not parse them.
+//! and every message of a scenario has one length: the baseline relay need not parse them.
 
 /// Returns the name of a channel.
 pub(crate) fn channel(index: usize) -> String {

@@ -9,7 +9,7 @@ use harness::{DEADLINE, Process, bench_bin, broker_bin};
 #[tokio::test]
 async fn a_measurement_leaves_every_round_in_a_file_and_draws_it() {
     let scenarios = ["one", "ten", "ping-pong", "patterns-10", "open-20", "stalled", "client-1k"];
-    let made = measure(&["ours", "floor"], &scenarios).await;
+    let made = measure(&["ours", "baseline"], &scenarios).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for (scenario, figure) in [
         ("one", "cpu_per_delivery"),

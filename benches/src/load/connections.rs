@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use crate::Failure;
 use crate::figure::Figure;
-use crate::sampler::Sampler;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::server::Server;
 
 /// The number of channels that four digits can name.

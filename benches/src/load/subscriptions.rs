@@ -8,8 +8,8 @@ use super::PATIENCE;
 use super::client::{AT_A_TIME, Client};
 use crate::Failure;
 use crate::figure::Figure;
-use crate::sampler::Sampler;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::scenario::Crowd;
 use crate::server::Server;
 

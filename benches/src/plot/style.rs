@@ -33,7 +33,7 @@ pub(crate) fn of(server: &str, others: &mut usize) -> Style {
         "ours" => (BLUE, Mark::Circle),
         "ours-2" => (SKY, Mark::Triangle),
         "ours-2-pinned" => (GREEN, Mark::Triangle),
-        "floor" => (GREY, Mark::Cross),
+        "baseline" => (GREY, Mark::Cross),
         _ => {
             *others += 1;
             ([PURPLE, YELLOW][(*others - 1) % 2], Mark::Square)
@@ -49,7 +49,7 @@ pub(crate) fn title(server: &str) -> &str {
         "ours" => "broker, 1 thread",
         "ours-2" => "broker, 2 threads",
         "ours-2-pinned" => "broker, 2 threads on 1 processor",
-        "floor" => "floor: the system calls alone",
+        "baseline" => "baseline: the system calls alone",
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Channels, Crowd, Cluster, Load, PAYLOAD_BYTES, Scenario, Stream};
+use super::{Channels, Cluster, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 

@@ -1,4 +1,4 @@
-//! The floor: a relay on one thread that parses nothing and writes each turn's messages with one
+//! The baseline: a relay on one thread that parses nothing and writes each turn's messages with one
 //! write per subscriber. It costs the system calls and nothing else, so it shows the limit.
 //!
 //! It knows the length of every request, which the tool tells it. A connection that begins with
@@ -27,7 +27,7 @@ struct Peer {
 }
 
 /// The relay's state.
-struct Floor {
+struct Baseline {
     epoll: rustix::fd::OwnedFd,
     peers: HashMap<u64, Peer>,
     /// Subscribers by channel.
@@ -43,7 +43,7 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     rustix::net::listen(&listener, 4096)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
-    let mut floor = Floor {
+    let mut baseline = Baseline {
         epoll,
         peers: HashMap::new(),
         listeners: HashMap::new(),
@@ -55,7 +55,7 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     let mut next = 1;
     loop {
         events.clear();
-        match epoll::wait(&floor.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+        match epoll::wait(&baseline.epoll, rustix::buffer::spare_capacity(&mut events), None) {
             // Whoever begins to count system calls interrupts one.
             Err(rustix::io::Errno::INTR) => continue,
             waited => drop(waited?),
@@ -64,22 +64,22 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
         for event in &events {
             let (id, flags) = (event.data.u64(), event.flags);
             if id == 0 {
-                floor.accept(&listener, next)?;
+                baseline.accept(&listener, next)?;
                 next += 1;
             } else if flags.contains(EventFlags::OUT) {
-                floor.flush(id);
+                baseline.flush(id);
             } else {
-                floor.read(id, &mut buffer, &mut replies);
+                baseline.read(id, &mut buffer, &mut replies);
             }
         }
-        floor.end_turn();
+        baseline.end_turn();
         for id in replies {
-            floor.flush(id);
+            baseline.flush(id);
         }
     }
 }
 
-impl Floor {
+impl Baseline {
     fn accept(&mut self, listener: &TcpListener, id: u64) -> io::Result<()> {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
