@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::server::Candidate;
+use crate::systems::SystemUnderTest;
 
 /// The line of a file that begins with `key`, without that beginning.
 fn line_of(path: &str, key: &str) -> String {
@@ -37,14 +37,14 @@ pub(crate) fn caption(date: &str) -> String {
 }
 
 /// What stands at the top of the summary.
-pub(crate) fn heading(candidates: &[Candidate]) -> String {
-    let version = |candidate: &Candidate| {
-        let output = Command::new(&candidate.command[0]).arg("--version").output().ok()?;
+pub(crate) fn heading(systems: &[SystemUnderTest]) -> String {
+    let version = |system: &SystemUnderTest| {
+        let output = Command::new(&system.command[0]).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Some(format!("- {}: {text}", candidate.name))
+        Some(format!("- {}: {text}", system.name))
     };
     let versions: Vec<String> =
-        candidates.iter().filter(|each| !each.is_baseline).filter_map(version).collect();
+        systems.iter().filter(|each| !each.is_baseline).filter_map(version).collect();
     let mut words = std::env::args();
     let own = words.next().unwrap_or_default();
     let own = Path::new(&own).file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -2,7 +2,6 @@
 //!
 //! | module       | what it is about                                                   |
 //! |--------------|--------------------------------------------------------------------|
-//! | `candidates` | the servers that are measured                                      |
 //! | `failure`    | why a measurement ended early                                      |
 //! | `cluster`       | web servers with backplanes, in a process of their own             |
 //! | `figure`     | what can be measured: names and units                              |
@@ -17,10 +16,10 @@
 //! | `sample`     | what one measurement found out                                     |
 //! | `scenario`   | what is measured                                                   |
 //! | `server`     | a server under load, and what the kernel counts for it             |
+//! | `systems`    | the systems under test                                             |
 //! | `wire`       | the bytes that the load sends and expects                          |
 
 mod baseline;
-mod candidates;
 mod cluster;
 mod failure;
 mod figure;
@@ -34,6 +33,7 @@ mod sample;
 mod sampler;
 mod scenario;
 mod server;
+mod systems;
 mod wire;
 
 use std::path::PathBuf;
@@ -46,7 +46,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use failure::Failure;
 use measure::Measure;
 use scenario::{SCENARIOS, Scenario};
-use server::{Candidate, LOAD_CPU};
+use server::LOAD_CPU;
+use systems::SystemUnderTest;
 
 /// Loads servers in turn on this machine, each fresh for every measurement, and prints medians.
 ///
@@ -62,8 +63,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
     /// One more server; `{port}` stands for the port it is to listen on
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = candidates::parse)]
-    server: Vec<Candidate>,
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = systems::parse)]
+    server: Vec<SystemUnderTest>,
     /// Only servers whose names contain this; give it several times for several
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -157,7 +158,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(dir) = &arguments.results {
         let date = chrono::Local::now().format("%Y-%m-%d").to_string();
         let dir = dir.join(format!("{date}-{}", machine::name()));
-        report::write(&dir, &machine::heading(&measure.candidates), &tables)?;
+        report::write(&dir, &machine::heading(&measure.systems), &tables)?;
         plot::write(&dir, &machine::caption(&date), &tables)?;
         println!("written to {}", dir.display());
     }
@@ -170,22 +171,22 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
 /// Returns how to measure, and whom.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
-    let mut candidates: Vec<Candidate> =
-        candidates::all(arguments.broker.as_deref(), arguments.full)?;
-    candidates.extend(arguments.server.iter().cloned());
+    let mut systems: Vec<SystemUnderTest> =
+        systems::all(arguments.broker.as_deref(), arguments.full)?;
+    systems.extend(arguments.server.iter().cloned());
     if arguments.unpinned {
-        candidates.iter_mut().for_each(|candidate| candidate.is_pinned = false);
+        systems.iter_mut().for_each(|system| system.is_pinned = false);
     }
     if !arguments.only.is_empty() {
         let is_wanted = |name: &str| arguments.only.iter().any(|only| name.contains(&**only));
-        candidates.retain(|candidate| is_wanted(&candidate.name));
+        systems.retain(|system| is_wanted(&system.name));
     }
-    if candidates.is_empty() {
+    if systems.is_empty() {
         return Err(Failure::NoServer(arguments.only.join(", ")));
     }
     let (seconds, rounds) = if arguments.full { (2.0, 5) } else { (0.6, 3) };
     Ok(Measure {
-        candidates,
+        systems,
         time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
         rounds: arguments.rounds.unwrap_or(rounds).max(1),
         counts_calls: arguments.full && server::trace::is_possible(),

@@ -13,23 +13,12 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
+use crate::systems::SystemUnderTest;
 use crate::{Failure, machine};
-
-/// A server that can be started.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) name: String,
-    /// The words of the command; `{port}` and `{payload}` are replaced.
-    pub(crate) command: Vec<String>,
-    /// Whether it is the relay that cannot do more than relay.
-    pub(crate) is_baseline: bool,
-    /// Whether it is kept to one processor.
-    pub(crate) is_pinned: bool,
-}
 
 /// One that runs.
 pub(crate) struct Server {
-    candidate: Candidate,
+    system: SystemUnderTest,
     words: Vec<String>,
     child: Child,
     pub(crate) port: u16,
@@ -53,55 +42,35 @@ pub(crate) const LOAD_CPU: usize = 1;
 /// How long a server may take to start.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-impl Candidate {
-    /// Starts it on a free port, and waits until it accepts.
-    pub(crate) fn start(&self, payload_bytes: usize) -> Result<Server, Failure> {
+impl Server {
+    /// Starts a system on a free port, and waits until it accepts connections.
+    pub(crate) fn start(system: &SystemUnderTest, payload_bytes: usize) -> Result<Self, Failure> {
         let port = free_port()?;
-        let words: Vec<String> = self
-            .command
-            .iter()
-            .map(|word| {
-                let word = word.replace("{port}", &port.to_string());
-                word.replace("{payload}", &payload_bytes.to_string())
-            })
-            .collect();
-        let child = self.spawn(&words)?;
-        let candidate = self.clone();
-        let mut server = Server { candidate, words, child, port, is_traced: false };
+        let fill = |word: &String| {
+            let word = word.replace("{port}", &port.to_string());
+            word.replace("{payload}", &payload_bytes.to_string())
+        };
+        let words: Vec<String> = system.command.iter().map(fill).collect();
+        let child = spawn(&system.name, &words)?;
+        let mut server = Self { system: system.clone(), words, child, port, is_traced: false };
         server.accepts()?;
         Ok(server)
     }
 
-    fn spawn(&self, words: &[String]) -> Result<Child, Failure> {
-        Command::new(&words[0])
-            .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| self.failure(format!("'{}' cannot be started: {error}", words[0])))
-    }
-
-    fn failure(&self, reason: String) -> Failure {
-        Failure::Server { name: self.name.clone(), reason }
-    }
-}
-
-impl Server {
     /// Waits until it accepts, and keeps it where it belongs.
     fn accepts(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + START_TIME_MAX;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let command = self.words.join(" ");
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.candidate.failure(format!("'{command}' ended: {status}")));
+                return Err(self.failure(format!("'{command}' ended: {status}")));
             }
             if Instant::now() > deadline {
-                return Err(self.candidate.failure(format!("'{command}' accepts nothing")));
+                return Err(self.failure(format!("'{command}' accepts nothing")));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        match self.candidate.is_pinned {
+        match self.system.is_pinned {
             true => self.pin(&[SERVER_CPU])?,
             // It has inherited the load's.
             false => self.pin(&Vec::from_iter(0..machine::processors()))?,
@@ -117,7 +86,7 @@ impl Server {
 
     /// Starts it on the same port after it was killed, and waits until it accepts.
     pub(crate) fn start_again(&mut self) -> Result<(), Failure> {
-        self.child = self.candidate.spawn(&self.words)?;
+        self.child = spawn(&self.system.name, &self.words)?;
         self.accepts()
     }
 
@@ -139,6 +108,10 @@ impl Server {
             pin(Pid::from_raw(task), cpus)?;
         }
         Ok(())
+    }
+
+    fn failure(&self, reason: String) -> Failure {
+        Failure::Server { name: self.system.name.clone(), reason }
     }
 
     fn tasks(&self) -> io::Result<Vec<i32>> {
@@ -169,6 +142,20 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS"));
         Ok(line.and_then(number).unwrap_or(0) * 1024)
     }
+}
+
+/// Starts a program without input and output.
+fn spawn(name: &str, words: &[String]) -> Result<Child, Failure> {
+    Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| Failure::Server {
+            name: name.to_owned(),
+            reason: format!("'{}' cannot be started: {error}", words[0]),
+        })
 }
 
 impl Drop for Server {

@@ -26,7 +26,7 @@ use crate::sample::{Sample, histogram};
 use crate::sampler::Sampler;
 use crate::scenario::Cluster;
 use crate::server::{LOAD_CPU, Server};
-use crate::{Failure, candidates, cluster};
+use crate::{Failure, cluster, systems};
 
 /// Measures what each delivery costs in all three ways.
 pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Result<Sample, Failure> {
@@ -65,7 +65,7 @@ async fn process(
         Kind::Backplanes => ("cluster", Figure::BackplaneCpu),
         Kind::Subscribers => ("subscribers", Figure::SubscriberCpu),
     };
-    let process = candidates::cluster(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     process.pin(&[LOAD_CPU])?;
     let mut control = Control::connect(&process).await?;
     let Cluster { servers, connections, groups, pipeline } = load;
@@ -88,7 +88,7 @@ pub(super) async fn fan_out(
     messages: usize,
     server: &Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::cluster(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     let mut control = Control::connect(&process).await?;
     let took = control.ask(&format!("fan-out {connections} {messages}")).await?;
     let (mut of_broker, mut of_backplane) = (histogram(), histogram());
@@ -111,7 +111,7 @@ pub(super) async fn outage(
     away: Duration,
     server: &mut Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::cluster(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     let mut control = Control::connect(&process).await?;
     control.ask(&format!("join {servers}")).await?;
     server.kill()?;
