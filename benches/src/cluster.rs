@@ -1,15 +1,15 @@
-//! A cluster of web servers in a process of its own: backplanes with connections that check whatever
-//! they get.
+//! A cluster of web servers in a process of its own. Each server has a backplane, and its
+//! connections check all messages that they receive.
 //!
-//! The tool starts it like a server and leads it over its port: a line says what is to be done, a
-//! line answers. So the kernel counts what backplanes cost apart from everything else.
+//! The tool starts this process like a server and sends it commands through its port, one a line.
+//! Each command is answered by one line. The kernel thus counts the cost of backplanes separately.
 //!
-//! | module     | what it is about                                              |
-//! |------------|---------------------------------------------------------------|
-//! | `arrivals` | how much has arrived, of how much that must                   |
-//! | `outage`   | how long until many servers hear again after one             |
-//! | `fan_out`    | how long until the last of many connections has a message     |
-//! | `server`   | one server on its thread: its connections, and what it sends  |
+//! | module     | content                                                         |
+//! |------------|-----------------------------------------------------------------|
+//! | `arrivals` | counts messages and waits for the expected number               |
+//! | `fan_out`  | time until the last of many connections has a message           |
+//! | `outage`   | time until many servers receive messages again after an outage  |
+//! | `server`   | one server on a thread of its own                               |
 
 mod arrivals;
 mod fan_out;
@@ -32,14 +32,14 @@ use crate::scenario;
 /// The app of all servers.
 const APP: &str = "cluster";
 
-/// Does what it is told on `port`, with the broker of `url`, until it is killed.
+/// Runs commands from `port` with the broker at `url`. Ends when the process is killed.
 pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let mut told = Told::default();
+    let mut started = Started::default();
     for stream in listener.incoming() {
         let mut stream = stream?;
         for line in BufReader::new(stream.try_clone()?).lines() {
-            let answer = match obey(&line?, url, &mut told) {
+            let answer = match run_command(&line?, url, &mut started) {
                 Ok(answer) => answer,
                 Err(failure) => format!("{ERROR}{failure}"),
             };
@@ -49,50 +49,51 @@ pub(crate) fn run(port: u16, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How an answer begins that tells of a failure.
+/// The first bytes of an answer that reports a failure.
 pub(crate) const ERROR: &str = "error: ";
 
-/// What the process can be told to do:
+/// Runs one command and returns its answer:
 ///
-/// - `cluster SERVERS CONNECTIONS GROUPS PIPELINE`: start servers with backplanes
-/// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE`: the same without, on a broker of this process
-/// - `send NANOSECONDS`: let all servers send for so long, and tell how many messages that were
-/// - `fan-out CONNECTIONS MESSAGES`: see [`fan_out`]
-/// - `join SERVERS`, `notice`, `recover`: before an outage, in it, and after it: see [`outage`]
-fn obey(line: &str, url: &str, told: &mut Told) -> Result<String, Failure> {
+/// - `cluster SERVERS CONNECTIONS GROUPS PIPELINE` starts servers with backplanes.
+/// - `subscribers SERVERS CONNECTIONS GROUPS PIPELINE` starts servers that share a broker of this
+///   process.
+/// - `send NANOSECONDS` lets all servers send for this time and returns the number of messages.
+/// - `fan-out CONNECTIONS MESSAGES` runs [`fan_out`].
+/// - `join SERVERS`, `notice` and `recover` run the steps of an [`outage`].
+fn run_command(line: &str, url: &str, started: &mut Started) -> Result<String, Failure> {
     let mut words = line.split(' ');
     let verb = words.next().unwrap_or_default();
     let numbers: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
-    match (verb, numbers.as_slice(), told) {
-        ("cluster" | "subscribers", &[servers, connections, groups, pipeline], told) => {
+    match (verb, numbers.as_slice(), started) {
+        ("cluster" | "subscribers", &[servers, connections, groups, pipeline], started) => {
             let load = scenario::Cluster { servers, connections, groups, pipeline };
             let way = match verb {
                 "cluster" => Way::Url(url.to_owned()),
                 _ => Way::Broker(Broker::new()),
             };
-            told.cluster = Some(Cluster::start(load, &way)?);
+            started.cluster = Some(Cluster::start(load, &way)?);
             Ok(String::new())
         }
-        ("send", &[nanos], Told { cluster: Some(cluster), .. }) => {
+        ("send", &[nanos], Started { cluster: Some(cluster), .. }) => {
             cluster.send(Duration::from_nanos(nanos as u64)).map(|sent| sent.to_string())
         }
         ("fan-out", &[connections, messages], _) => fan_out::run(url, connections, messages),
-        ("join", &[servers], told) => {
-            told.outage = Some(Outage::before(url, servers)?);
+        ("join", &[servers], started) => {
+            started.outage = Some(Outage::before(url, servers)?);
             Ok(String::new())
         }
-        ("notice", [], Told { outage: Some(outage), .. }) => {
+        ("notice", [], Started { outage: Some(outage), .. }) => {
             outage.noticed();
             Ok(String::new())
         }
-        ("recover", [], Told { outage: Some(outage), .. }) => outage.over(),
-        _ => Err(Failure::Cluster(format!("does not understand '{line}'"))),
+        ("recover", [], Started { outage: Some(outage), .. }) => outage.over(),
+        _ => Err(Failure::Cluster(format!("unknown command '{line}'"))),
     }
 }
 
-/// What there is by what the process was told.
+/// The servers that earlier commands have started.
 #[derive(Default)]
-struct Told {
+struct Started {
     cluster: Option<Cluster>,
     outage: Option<Outage>,
 }
@@ -105,14 +106,14 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Returns when all connections are in their groups.
+    /// Starts all servers. Returns when all connections are in their groups.
     fn start(load: scenario::Cluster, way: &Way) -> Result<Self, Failure> {
         let arrivals = Arc::new(Arrivals::default());
         let servers = (0..load.servers).map(|number| Server::start(number, load, way, &arrivals));
         Ok(Self { load, servers: servers.collect::<Result<_, _>>()?, arrivals })
     }
 
-    /// All servers send for so long. Returns how many messages that were, once all have arrived.
+    /// Lets all servers send for this time. Returns the number of messages after all have arrived.
     fn send(&self, time: Duration) -> Result<u64, Failure> {
         let sending: Vec<_> = self.servers.iter().map(|server| server.send(time)).collect();
         let mut sent = 0;

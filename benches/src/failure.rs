@@ -1,10 +1,10 @@
-//! Why a measurement ended early.
+//! Reasons for which a measurement ends early.
 
 use std::io;
 
 use thiserror::Error;
 
-/// A reason, as it is told on standard error.
+/// A reason, printed on standard error.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
     #[error("{name}: {reason}")]
@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-/// The beginning of some bytes, for an error.
+/// Returns the first bytes as text, for an error.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned()
 }

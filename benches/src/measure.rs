@@ -1,4 +1,4 @@
-//! One scenario on all servers, round by round.
+//! Runs one scenario on all servers, round by round.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,24 +13,24 @@ use crate::scenario::{Load, OPEN_LOOP, Scenario};
 use crate::server::{LOAD_CPU, Server};
 use crate::systems::SystemUnderTest;
 
-/// All that is the same for every scenario.
+/// The settings that all scenarios share.
 pub(crate) struct Measure {
     pub(crate) systems: Vec<SystemUnderTest>,
-    /// How long each measurement lasts that has no end of its own.
+    /// The duration of measurements that have no end of their own.
     pub(crate) time: Duration,
     pub(crate) rounds: usize,
-    /// Whether system calls are counted, in one more round.
+    /// Whether one more round counts system calls.
     pub(crate) counts_calls: bool,
-    /// Messages a second that the first server takes at most, once it has been looked for.
+    /// The highest rate of the first server, in messages a second; `None` before it is measured.
     pub(crate) highest_rate: Option<f64>,
 }
 
-/// A round that counts system calls is shorter.
+/// The longest round that counts system calls.
 const TRACED_TIME: Duration = Duration::from_millis(300);
 
 impl Measure {
-    /// Measures all servers in turn, so that a slow moment hits all of them. Each is fresh for every
-    /// round. After `until` no more rounds are begun.
+    /// Measures all servers in turn, so that a slow moment affects all of them. Every round starts
+    /// fresh servers. No round except the first starts after `until`.
     pub(crate) async fn run(
         &mut self,
         scenario: &Scenario,
@@ -40,7 +40,7 @@ impl Measure {
         if let Load::OpenLoop { .. } = scenario.load {
             scenario.load = scenario.load.at_highest_rate(self.highest_rate().await?);
         }
-        // Such a load needs the processor that it is kept to for itself.
+        // Such a load must not share its processor with an unpinned server.
         let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
         let is_fit = |each: &&SystemUnderTest| match each.is_baseline {
             true => scenario.load.suits_baseline(),
@@ -91,8 +91,8 @@ impl Measure {
         Ok(sample.get(Figure::Calls).unwrap_or(0.0))
     }
 
-    /// Returns the messages a second of the first server when it is given as many as it takes. All
-    /// servers get parts of the same rate, so that their latencies compare.
+    /// Returns the highest rate of the first server, in messages a second. All servers get parts of
+    /// this rate, so that their latencies can be compared.
     async fn highest_rate(&mut self) -> Result<f64, Failure> {
         if let Some(rate) = self.highest_rate {
             return Ok(rate);
@@ -113,11 +113,11 @@ fn failure(scenario: &Scenario, system: &SystemUnderTest, cause: Failure) -> Fai
     Failure::Scenario { name, scenario: scenario.name, cause: Box::new(cause) }
 }
 
-/// Shows what is going on in a line that the next call replaces.
-fn show_progress(what: &str) {
+/// Prints the current step in a line that the next call replaces.
+fn show_progress(step: &str) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[K{what}");
+        let _ = write!(stderr, "\r\x1b[K{step}");
         let _ = stderr.flush();
     }
 }

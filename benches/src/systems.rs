@@ -1,30 +1,31 @@
-//! The servers that are measured.
+//! The systems under test: the servers that are measured.
 
 use std::io;
 use std::path::Path;
 
-/// A server that can be started.
+/// A server that the tool can start.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemUnderTest {
     pub(crate) name: String,
     /// The words of the command; `{port}` and `{payload}` are replaced.
     pub(crate) command: Vec<String>,
-    /// Whether it is the relay that cannot do more than relay.
+    /// Whether this is the relay that parses nothing.
     pub(crate) is_baseline: bool,
-    /// Whether it is kept to one processor.
+    /// Whether its threads are pinned to one processor.
     pub(crate) is_pinned: bool,
 }
 
-/// Returns the servers, the one that others are compared with first. `broker` is ours.
+/// Returns the servers, first the one that the others are compared with. `broker` is the path of
+/// our program.
 ///
-/// A server with two threads has more processor time to itself than one that is kept to one
-/// processor, so it waits more often, and takes less at a time. What the second thread itself costs
-/// is shown by the same server on one processor, which belongs to the `full` measurement.
+/// A server with two threads on two processors has more processor time, so it waits more often and
+/// handles fewer messages per wake-up. The `full` measurement therefore adds the same server on one
+/// processor, which shows the cost of the second thread alone.
 pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<SystemUnderTest>> {
     let own = std::env::current_exe()?;
     let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
-    // Limits are not what is measured.
+    // Output limits and client limits would end some scenarios early.
     let limits = ["--client-output-buffer-limit", "pubsub 0 0 0", "--maxclients", "20000"];
     let ours = |threads: &str| {
         let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
@@ -54,7 +55,8 @@ pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<SystemUnd
     Ok(all)
 }
 
-/// A cluster of backplanes on the server of this port. It is led like one more server.
+/// Returns the process of web servers whose backplanes use the server on this port. The tool starts
+/// and measures it like a server.
 pub(crate) fn cluster(server_port: u16) -> io::Result<SystemUnderTest> {
     let own = std::env::current_exe()?.display().to_string();
     let url = format!("redis://127.0.0.1:{server_port}");
@@ -68,7 +70,7 @@ pub(crate) fn cluster(server_port: u16) -> io::Result<SystemUnderTest> {
     })
 }
 
-/// Reads `NAME=COMMAND`.
+/// Parses the value of `--server`, `NAME=COMMAND`.
 pub(crate) fn parse(text: &str) -> Result<SystemUnderTest, String> {
     let Some((name, command)) = text.split_once('=') else {
         return Err("expects NAME=COMMAND, as in valkey='valkey-server --port {port}'".to_owned());

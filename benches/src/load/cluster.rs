@@ -1,17 +1,17 @@
-//! Messages to the groups of a cluster of servers, over backplanes and without.
+//! Messages to the groups of a cluster of web servers, with and without backplanes.
 //!
-//! So many receiving ends, each in one group, and publishers whose messages each reach all of one
-//! group. That is done three times:
+//! Each receiver is in one group, and each message goes to all receivers of one group. The same load
+//! runs three times:
 //!
-//! - by the server alone: a receiving end is a client that has subscribed to its group's channel.
-//!   This is what an application without a backplane would make of the same server, and what the
-//!   cost of backplanes is held against.
-//! - by a broker inside the one process of all receiving ends: no socket and no other server, the
-//!   least that a delivery to a task can cost.
-//! - over backplanes: a receiving end is a connection of a server, and only the servers are clients.
+//! - **Server alone.** A receiver is a client that subscribes to the channel of its group. An
+//!   application without a backplane would use the server like this.
+//! - **Embedded broker.** A receiver is a task in the process of the broker. There is no socket and
+//!   no second server, so this is the lowest possible cost of a delivery to a task.
+//! - **Backplanes.** A receiver is a connection of a web server. Only the web servers are clients of
+//!   the broker.
 //!
-//! All that the process of the receiving ends does is counted, sending and checking included; of the
-//! server alone only what the server does.
+//! The figures of the last two include sending and checking, since both happen in the process of the
+//! receivers. The figure of the first is that of the server process only.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::scenario::Cluster;
 use crate::server::{LOAD_CPU, Server};
 use crate::{Failure, cluster, systems};
 
-/// Measures what each delivery costs in all three ways.
+/// Measures the cost of a delivery in all three ways.
 pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
     await_clients(&mut Client::connect(server).await?, 1).await?;
@@ -47,14 +47,14 @@ pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Resul
         .and(Figure::SubscriberCpu, of_subscribers))
 }
 
-/// What the servers of a process have.
+/// The way in which messages reach the receivers of a process.
 #[derive(Clone, Copy)]
 enum Kind {
     Backplanes,
     Subscribers,
 }
 
-/// Measures what each delivery costs a process of servers.
+/// Measures the cost of a delivery in a process of web servers.
 async fn process(
     load: Cluster,
     kind: Kind,
@@ -82,7 +82,7 @@ async fn process(
         .and(Figure::MessageRate, rate / load.receivers() as f64))
 }
 
-/// Measures how long until the last of many connections has a message, beside the broker itself.
+/// Measures fan-out latency, of backplanes and of a broker alone.
 pub(super) async fn fan_out(
     connections: usize,
     messages: usize,
@@ -104,8 +104,8 @@ pub(super) async fn fan_out(
     Ok(sample.and(Figure::ToBroker, ratio))
 }
 
-/// Kills the server under as many web servers and starts it again after so long, and measures how
-/// long they take to hear it again.
+/// Kills the broker of this number of web servers and starts it again after `away`. Measures the time
+/// until they receive messages again.
 pub(super) async fn outage(
     servers: usize,
     away: Duration,
@@ -125,7 +125,7 @@ pub(super) async fn outage(
     Ok(Sample::default().and_latency(Phase::Whole, &took))
 }
 
-/// Leads the process of a cluster.
+/// Controls the process of a cluster.
 struct Control(BufStream<TcpStream>);
 
 impl Control {
@@ -134,7 +134,7 @@ impl Control {
         Ok(Self(BufStream::new(stream)))
     }
 
-    /// Says what to do, and returns the numbers of the answer.
+    /// Sends a command and returns the numbers of the answer.
     async fn ask(&mut self, line: &str) -> Result<Vec<f64>, Failure> {
         self.0.write_all(format!("{line}\n").as_bytes()).await?;
         self.0.flush().await?;

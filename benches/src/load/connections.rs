@@ -1,4 +1,4 @@
-//! Connections that come, wait and go.
+//! Connections that open, wait and close.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::server::Server;
 /// The number of channels that four digits can name.
 const CHANNELS: usize = 10_000;
 
-/// Connections that subscribe and then do nothing; what they hold is looked at after `rest`.
+/// Measures the memory of connections that subscribe and then do nothing for `rest`.
 pub(super) async fn idle(
     server: &Server,
     connections: usize,
     rest: Duration,
 ) -> Result<Sample, Failure> {
     let channel = |number| number % CHANNELS;
-    // What a server takes once, for its first clients, is not what each costs.
+    // The first clients also cause allocations that a server makes only once.
     let first = if rest.is_zero() { connections / 5 } else { 0 };
     let _first = Client::subscribers(server, 0..first, channel).await?;
     let before = server.rss()?;
@@ -32,7 +32,7 @@ pub(super) async fn idle(
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
 }
 
-/// Connections that come, subscribe and go, one after the other.
+/// Measures connections that open, subscribe and close, one after the other.
 pub(super) async fn churn(server: &Server, connections: usize) -> Result<Sample, Failure> {
     let sampler = Sampler::start(server)?;
     for _ in 0..connections {
@@ -41,7 +41,7 @@ pub(super) async fn churn(server: &Server, connections: usize) -> Result<Sample,
     sampler.cost(Figure::CpuPerConnection, connections as f64)
 }
 
-/// Connections that come at once, each with many subscriptions in one write.
+/// Measures connections that open at once, each with many subscriptions in one write.
 pub(super) async fn storm(
     server: &Server,
     connections: usize,

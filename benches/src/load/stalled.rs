@@ -1,7 +1,7 @@
-//! Messages sent by the clock to many subscribers, one of which stops reading for a while.
+//! Messages at a fixed rate to many subscribers, one of which stops reading for some time.
 //!
-//! The figures are what the others notice: their latency before, while and after it does not read.
-//! It has to get everything in the end, too.
+//! The figures are the latencies of the other subscribers before, during and after the stop. The
+//! stopped subscriber must receive all messages in the end.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Messages sent as fast as they are answered.
+//! Messages sent as fast as replies arrive.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::scenario::Stream;
 use crate::server::Server;
 use crate::wire;
 
-/// Publishes for so long, and waits until all has come.
+/// Publishes during `time` and waits for all messages.
 pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let mut listeners = Listeners::new(Box::new(|_, _| {}));
     listeners.connect(load, server).await?;
@@ -41,7 +41,7 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
     sampler.cost(Figure::CpuPerDelivery, deliveries as f64)
 }
 
-/// The requests of a stream, one a channel, and what answers each.
+/// The requests of a stream, one for each channel, with the numbers in their replies.
 struct Requests {
     load: Stream,
     publish: Vec<Vec<u8>>,
@@ -68,7 +68,7 @@ impl Requests {
     }
 }
 
-/// Publishes until the time is over, and returns to how many receivers.
+/// Publishes until `until`. Returns the number of deliveries.
 async fn publish(
     mut client: Client,
     number: usize,

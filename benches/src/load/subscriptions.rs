@@ -1,4 +1,4 @@
-//! Subscriptions that come and go: what each costs, by how many there are.
+//! Subscriptions that start and end: the cost of each, by their number.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::sampler::Sampler;
 use crate::scenario::Crowd;
 use crate::server::Server;
 
-/// Subscriptions measured at least, however small the crowd.
+/// The fewest subscriptions of a measurement. A small crowd subscribes several times.
 const COUNT_MIN: usize = 20_000;
-/// How often a small crowd is measured at most.
+/// The most times that a small crowd subscribes.
 const TIMES_MAX: usize = 20;
 
-/// One client that subscribes to many channels.
+/// Measures the memory of one client that subscribes to many channels.
 pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, Failure> {
     let mut client = Client::connect(server).await?;
     let before = server.rss()?;
@@ -28,7 +28,7 @@ pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, F
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
 }
 
-/// All subscribe, half of the subscriptions are ended by hand, the others with their clients.
+/// Measures subscriptions, of which one half ends with UNSUBSCRIBE and the other with its clients.
 pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure> {
     let mut control = Client::connect(server).await?;
     let times = (COUNT_MIN / crowd.subscriptions()).clamp(1, TIMES_MAX);
@@ -53,7 +53,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         subscribe += sampler.nanos()?;
         rss = server.rss()?;
 
-        // Every other one, so that those who go are spread over all.
+        // Every other subscription, so that the ended ones are spread over all channels.
         let sampler = Sampler::start(server)?;
         for some in numbered.chunks_mut(AT_A_TIME) {
             let all = some.iter_mut().map(|(number, client)| {
@@ -78,7 +78,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         .and(Figure::Memory, rss as f64))
 }
 
-/// Waits until the server has so many clients.
+/// Waits until the server has `count` clients.
 pub(super) async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
     let line = format!("connected_clients:{count}\r\n");
     let deadline = Instant::now() + PATIENCE;
