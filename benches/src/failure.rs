@@ -11,13 +11,13 @@ pub(crate) enum Failure {
     Server { name: String, reason: String },
     #[error("{name} in scenario '{scenario}': {cause}")]
     Scenario { name: String, scenario: &'static str, cause: Box<Failure> },
-    #[error("no scenario has '{0}' in its name, --list shows them")]
+    #[error("no scenario has '{0}' in its name; --list shows the names")]
     NoScenario(String),
-    #[error("no server has one of these in its name: {0}")]
+    #[error("no server has any of these texts in its name: {0}")]
     NoServer(String),
     #[error("the server closed a connection")]
     Closed,
-    #[error("{0} did not come in time")]
+    #[error("timed out waiting for {0}")]
     Late(&'static str),
     #[error("{received} of {expected} messages arrived")]
     Lost { expected: u64, received: u64 },

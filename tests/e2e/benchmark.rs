@@ -101,6 +101,6 @@ async fn a_name_that_no_scenario_has_is_told() {
     assert_eq!(finished.code, Some(1));
     assert_eq!(
         finished.stderr.trim(),
-        "error: no scenario has 'nosuch' in its name, --list shows them"
+        "error: no scenario has 'nosuch' in its name; --list shows the names"
     );
 }

@@ -107,7 +107,7 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
-        within("a request", self.stream.write_all(requests)).await
+        within("a write", self.stream.write_all(requests)).await
     }
 
     /// Reads exactly these bytes.

@@ -109,7 +109,7 @@ impl Publisher {
                 request[tag_at..tag_at + TAG_BYTES].copy_from_slice(&frames::tag(0, message));
                 batch.extend_from_slice(&request);
             }
-            within("a request", write.write_all(&batch)).await?;
+            within("a write", write.write_all(&batch)).await?;
             sent = due;
         }
         within("replies to PUBLISH", async { replies.await? }).await?;
