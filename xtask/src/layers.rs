@@ -108,7 +108,7 @@ fn faults_of(package: &Package, order: &Order) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// A package whose `top` uses `bottom`, and `bottom` uses `middle`.
+    /// Checks a package in which `top` uses `bottom`, and `bottom` uses `middle`.
     fn faults(order: &str) -> Vec<String> {
         let files = [
             ("lib.rs", "mod top; mod middle; mod bottom;"),

@@ -21,7 +21,7 @@ pub(super) fn top_file(source: &Path) -> Option<&'static str> {
 }
 
 impl Package {
-    /// Reads the package whose sources are in this folder.
+    /// Reads the package with sources in this folder.
     pub(super) fn read(source: &Path) -> Result<Self, Failure> {
         let top = top_file(source).unwrap_or("lib.rs");
         Ok(Self::new(top, &source::rust_files(source)?))
