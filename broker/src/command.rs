@@ -418,7 +418,7 @@ mod tests {
         }
     }
 
-    /// The page that tells users which commands there are.
+    /// Returns the page that lists all commands for users.
     fn page() -> String {
         let mut text = String::from(include_str!("command/compatibility.md"));
         let mut groups: Vec<&str> = COMMANDS.iter().map(group).collect();
@@ -426,7 +426,7 @@ mod tests {
         groups.dedup();
         for name in groups {
             text.push_str(&format!(
-                "\n## {name}\n\n| command | since | what it does |\n|---|---|---|\n"
+                "\n## {name}\n\n| command | since | summary |\n|---|---|---|\n"
             ));
             let rows = COMMANDS.iter().filter(|spec| group(spec) == name);
             for spec in rows.flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
