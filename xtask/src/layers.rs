@@ -39,9 +39,8 @@ pub(crate) fn check() -> Result<(), Failure> {
 fn faults_below(root: &Path) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
     for name in package_names(root)? {
-        let folder = root.join(&name);
-        let package = Package::read(&folder.join("src"))?;
-        let file = folder.join(FILE);
+        let package = Package::read(root, &name)?;
+        let file = root.join(&name).join(FILE);
         let order = if file.exists() { Some(Order::parse(&source::read(&file)?)) } else { None };
         let found = match &order {
             Some(order) => faults_of(&package, order),

@@ -94,6 +94,9 @@ fn print_table(parts: &[(String, Part)]) {
 /// Prints lines of the whole repository, evenly chosen from each group of words.
 fn print_lines(parts: &[(String, Part)], shown: usize) {
     let Some((_, total)) = parts.last() else { return };
+    if shown == 0 {
+        return;
+    }
     for (group, hits) in GROUPS.iter().zip(&total.hits) {
         println!("\n    {}: {} in all", group.name, hits.len());
         for Hit { place, word, line } in chosen(hits, shown) {

@@ -21,10 +21,12 @@ pub(super) fn top_file(source: &Path) -> Option<&'static str> {
 }
 
 impl Package {
-    /// Reads the package with sources in this folder.
-    pub(super) fn read(source: &Path) -> Result<Self, Failure> {
-        let top = top_file(source).unwrap_or("lib.rs");
-        Ok(Self::new(top, &source::rust_files(source)?))
+    /// Reads the package in this folder below `root`.
+    pub(super) fn read(root: &Path, name: &str) -> Result<Self, Failure> {
+        let shown = Path::new(name).join("src");
+        let source = root.join(&shown);
+        let top = top_file(&source).unwrap_or("lib.rs");
+        Ok(Self::new(&shown, top, &source::rust_files(&source)?))
     }
 
     /// Returns the package of these files, the top file first.
@@ -32,10 +34,11 @@ impl Package {
     pub(super) fn from_texts(files: &[(&str, &str)]) -> Self {
         let parse = |&(path, text): &(&str, &str)| RustFile::parse(path.into(), text);
         let parsed: Result<Vec<RustFile>, Failure> = files.iter().map(parse).collect();
-        Self::new(files[0].0, &parsed.unwrap_or_else(|failure| panic!("{failure}")))
+        Self::new(Path::new(""), files[0].0, &parsed.unwrap_or_else(|failure| panic!("{failure}")))
     }
 
-    fn new(top: &str, files: &[RustFile]) -> Self {
+    /// `shown` is the folder of the files, for the places of uses.
+    fn new(shown: &Path, top: &str, files: &[RustFile]) -> Self {
         let Some(top) = files.iter().find(|file| file.path == Path::new(top)) else {
             return Self::default();
         };
@@ -51,7 +54,7 @@ impl Package {
             let module = module_path(&file.path);
             if module.first().is_some_and(|first| package.modules.contains(first)) {
                 for path in paths::of(&file.tokens, &module) {
-                    package.add(&module[0], path, &imported, &file.path);
+                    package.add(&module[0], path, &imported, &shown.join(&file.path));
                 }
             }
         }
