@@ -1,13 +1,13 @@
-//! Parts of a publish, for counting their instructions: `cargo xtask instructions`.
+//! Parts of a publish. `cargo xtask instructions` counts their instructions.
 //!
-//! Only `measured_part` is counted, after a round that lets all memory be there.
+//! Only `measured_part` is counted. A round before it makes all allocations.
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
 use broker::bench::{Requests, Sessions, decode, encode};
 
-/// Rounds that are counted.
+/// Counted rounds.
 const ROUNDS: usize = 20;
 /// Requests in one read.
 const PIPELINE: usize = 64;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What valgrind counts.
+/// Runs the counted rounds. valgrind finds this function by its name.
 #[inline(never)]
 fn measured_part(part: &mut dyn FnMut()) {
     for _ in 0..ROUNDS {
@@ -65,7 +65,7 @@ fn decoding() {
     measure(|| assert_eq!(decode(&mut requests, black_box(&batch)), (PIPELINE, 3 * PIPELINE)));
 }
 
-/// Subscribers with the same subscriptions, and one who publishes to the last of them.
+/// Publishes to subscribers that all have the same subscriptions.
 fn publishing(subscribers: usize, command: &str, names: &[&str]) {
     let mut sessions = Sessions::default();
     for _ in 0..subscribers {
@@ -84,7 +84,7 @@ fn publishing(subscribers: usize, command: &str, names: &[&str]) {
     });
 }
 
-/// The send script of SignalR 2, by its name.
+/// Calls the send script of SignalR 2 by its SHA1.
 fn scripts(subscribers: usize) {
     const SCRIPT: &str = "local newId = redis.call('INCR', KEYS[1]) \
         local payload = newId .. ' ' .. ARGV[1] redis.call('PUBLISH', KEYS[1], payload) \

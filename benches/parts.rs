@@ -1,5 +1,5 @@
-//! The parts of a publish: finding requests, matching patterns, encoding messages, and a turn of
-//! sessions without their sockets.
+//! The parts of a publish: request decoding, pattern matching, message encoding, and a turn of
+//! sessions without sockets.
 
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
@@ -61,7 +61,7 @@ fn matching(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One read of requests to publish, until all that is to be written is ready.
+/// One read of PUBLISH requests, up to the point at which all output is ready to be written.
 fn turns(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("turn/receivers");
     for receivers in [0, 1, 10, 100, 1_000] {

@@ -1,4 +1,5 @@
-//! Publishing in process: by number of receivers, by size of the payload, by number of patterns.
+//! Publishing to an embedded broker, by number of receivers, size of the payload and number of
+//! patterns.
 
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
@@ -7,7 +8,7 @@ use std::hint::black_box;
 use broker::{Broker, Subscriber};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Messages between two times that the subscribers read, so that no mailbox grows.
+/// Messages between two reads of the subscribers, so that no mailbox reaches its limit.
 const BURST: usize = 64;
 
 fn receivers(criterion: &mut Criterion) {
@@ -30,7 +31,7 @@ fn payloads(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(bytes), &bytes, |bencher, &bytes| {
             let broker = Broker::new();
             let mut subscribers = [broker.subscribe("news")];
-            // A mailbox holds 32 MiB, so the largest are read in smaller bursts.
+            // A mailbox holds 32 MiB, so subscribers read after each message.
             let payload = vec![b'x'; bytes];
             bencher.iter(|| {
                 for _ in 0..BURST {

@@ -1,30 +1,30 @@
-//! Why a measurement ended early.
+//! Reasons for which a measurement ends early.
 
 use std::io;
 
 use thiserror::Error;
 
-/// A reason, as it is told on standard error.
+/// A reason, printed on standard error.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
     #[error("{name}: {reason}")]
     Server { name: String, reason: String },
     #[error("{name} in scenario '{scenario}': {cause}")]
     Scenario { name: String, scenario: &'static str, cause: Box<Failure> },
-    #[error("no scenario has '{0}' in its name, --list shows them")]
+    #[error("no scenario has '{0}' in its name; --list shows the names")]
     NoScenario(String),
-    #[error("no server has one of these in its name: {0}")]
+    #[error("no server has any of these texts in its name: {0}")]
     NoServer(String),
     #[error("the server closed a connection")]
     Closed,
-    #[error("{0} did not come in time")]
+    #[error("timed out waiting for {0}")]
     Late(&'static str),
     #[error("{received} of {expected} messages arrived")]
     Lost { expected: u64, received: u64 },
     #[error("expected {:?}, found {:?}", shown(expected), shown(found))]
     Wrong { expected: Vec<u8>, found: Vec<u8> },
-    #[error("the farm: {0}")]
-    Farm(String),
+    #[error("the cluster: {0}")]
+    Cluster(String),
     #[error("cannot draw: {0}")]
     Picture(String),
     #[error(transparent)]
@@ -34,8 +34,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn farm(error: impl std::error::Error) -> Self {
-        Self::Farm(error.to_string())
+    pub(crate) fn cluster(error: impl std::error::Error) -> Self {
+        Self::Cluster(error.to_string())
     }
 
     pub(crate) fn csv(error: csv::Error) -> Self {
@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-/// The beginning of some bytes, for an error.
+/// Returns the first bytes as text, for an error.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned()
 }

@@ -1,19 +1,21 @@
-//! What can be measured: the kinds of figures, their names and their units.
+//! The kinds of figures, their names and their units.
 
-/// One kind of figure. Less is better, except for rates.
+/// One kind of figure. A lower value is better, except for rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Figure {
     /// Nanoseconds of the server's processor time for each delivered message.
     CpuPerDelivery,
-    /// Nanoseconds of the processor time of all backplanes for each message delivered by them …
+    /// Nanoseconds of processor time of all backplanes for each message that they deliver.
     BackplaneCpu,
-    /// … and of the server that they are connected to.
-    FarmServerCpu,
-    /// The cost of backplanes in parts of what the broker takes for the same.
+    /// Nanoseconds of processor time of the server that the backplanes use, for each message that
+    /// they deliver.
+    ClusterServerCpu,
+    /// The cost of backplanes divided by the cost of a broker without backplanes.
     ToBroker,
-    /// The cost of backplanes in parts of what subscribers of a broker in the same process cost …
+    /// The cost of backplanes divided by the cost of subscribers of a broker in the same process.
     ToSubscribers,
-    /// … which is so many nanoseconds of processor time for each message delivered.
+    /// Nanoseconds of processor time of a process that embeds a broker, for each message delivered to
+    /// its subscribers.
     SubscriberCpu,
     /// Nanoseconds of the server's processor time for each connection.
     CpuPerConnection,
@@ -23,39 +25,41 @@ pub(crate) enum Figure {
     CpuPerSubscribe,
     /// Nanoseconds of the server's processor time for each subscription ended.
     CpuPerUnsubscribe,
-    /// Nanoseconds of the server's processor time for each subscription that ended with its client.
+    /// Nanoseconds of the server's processor time for each subscription that ends with its client.
     CpuPerClose,
     /// Bytes of memory for each connection or subscription.
     BytesEach,
     /// Deliveries, scripts, round trips or connections a second.
     Rate,
-    /// Messages a second, each of which is delivered to many.
+    /// Messages a second, each delivered to many receivers.
     MessageRate,
-    /// Deliveries a second of the server without backplanes.
+    /// Deliveries a second of a server without backplanes.
     BrokerRate,
-    /// Context switches of the server's threads for each of them.
+    /// Context switches of the server's threads for each delivery, script, round trip or connection.
     Switches,
-    /// System calls of the server for each of them, counted in a round of their own.
+    /// System calls of the server for each of the same, counted in a separate round.
     Calls,
-    /// Bytes of memory of the whole server at the end.
+    /// Bytes of memory of the server at the end.
     Memory,
-    /// Microseconds from when a message was due to when it was there.
+    /// Microseconds from the time at which a message was due to its arrival.
     Latency(Phase, Quantile),
 }
 
-/// The part of a measurement that a latency is of.
+/// The part of a measurement to which a latency belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Whole,
-    /// The same without backplanes, by the broker itself.
+    /// The whole measurement of the broker without backplanes.
     Broker,
-    /// Before one subscriber stops reading, while it does not, and when it reads again.
+    /// Before one subscriber stops reading.
     Before,
+    /// While the subscriber does not read.
     During,
+    /// When the subscriber reads again.
     After,
 }
 
-/// Which of all latencies.
+/// A quantile of latencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quantile {
     P50,
@@ -72,7 +76,7 @@ impl Figure {
         let name = match self {
             Self::CpuPerDelivery => "cpu_per_delivery",
             Self::BackplaneCpu => "backplane_cpu_per_delivery",
-            Self::FarmServerCpu => "farm_server_cpu_per_delivery",
+            Self::ClusterServerCpu => "cluster_server_cpu_per_delivery",
             Self::ToBroker => "to_broker",
             Self::ToSubscribers => "to_subscribers",
             Self::SubscriberCpu => "subscriber_cpu_per_delivery",
@@ -93,12 +97,12 @@ impl Figure {
         name.to_owned()
     }
 
-    /// What it is in, as `raw.csv` says it.
+    /// The unit in `raw.csv`.
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::CpuPerDelivery
             | Self::BackplaneCpu
-            | Self::FarmServerCpu
+            | Self::ClusterServerCpu
             | Self::SubscriberCpu
             | Self::CpuPerConnection
             | Self::CpuPerScript
@@ -113,15 +117,15 @@ impl Figure {
         }
     }
 
-    /// How a person reads it behind the number.
+    /// The text after the number in the summary.
     pub(crate) fn label(self) -> String {
         match self {
             Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
             Self::BackplaneCpu => "ns CPU/delivery of backplanes".to_owned(),
-            Self::FarmServerCpu => "of their server".to_owned(),
-            Self::ToBroker => "of the broker's own".to_owned(),
-            Self::ToSubscribers => "of subscribers in process".to_owned(),
-            Self::SubscriberCpu => "ns CPU/delivery of those".to_owned(),
+            Self::ClusterServerCpu => "ns CPU/delivery of their server".to_owned(),
+            Self::ToBroker => "x broker alone".to_owned(),
+            Self::ToSubscribers => "x embedded broker".to_owned(),
+            Self::SubscriberCpu => "ns CPU/delivery of embedded broker".to_owned(),
             Self::CpuPerConnection => "ns CPU/connection".to_owned(),
             Self::CpuPerScript => "ns CPU/script".to_owned(),
             Self::CpuPerSubscribe => "ns CPU/subscribe".to_owned(),
@@ -140,7 +144,7 @@ impl Figure {
         }
     }
 
-    /// The number as a person reads it.
+    /// The number in the summary.
     pub(crate) fn text(self, value: f64) -> String {
         match self {
             Self::ToBroker | Self::ToSubscribers => format!("{value:.2}"),
@@ -179,7 +183,7 @@ impl Quantile {
         }
     }
 
-    /// Its part of all, from 0 to 1.
+    /// The part of all latencies at or below the quantile, from 0 to 1.
     pub(crate) fn part(self) -> f64 {
         match self {
             Self::P50 => 0.5,

@@ -1,7 +1,8 @@
-//! What one subscriber must get: messages that differ in nothing but a number, without a gap.
+//! Checks the messages of one subscriber, which differ only in their tags.
 //!
-//! The first bytes of each payload name its publisher and count its messages on that channel. A
-//! message that is lost, doubled, changed or out of its publisher's order is found at once.
+//! The tag is the first bytes of each payload: the number of the publisher, and that of the message
+//! among those of the publisher on this channel. A lost, repeated, changed or reordered message
+//! fails the check at once.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,42 +10,42 @@ use std::sync::Arc;
 use crate::Failure;
 use crate::wire::ID_BYTES;
 
-/// The messages to one subscriber, however reads cut them.
+/// Checks frames that arrive in pieces of any size.
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
-    /// A whole frame; the tag and the id in it stand for any. Those who get the same may share it.
+    /// A whole frame with any tag and id. Subscribers with the same frames can share it.
     template: Arc<[u8]>,
-    /// How much of a frame has come.
+    /// Bytes received of the current frame.
     at: usize,
-    /// The tag of the frame that is coming.
+    /// The tag of the current frame.
     tag: Hole<TAG_BYTES>,
     /// The number of each publisher's next message.
     next: Vec<u32>,
-    /// The id of the frame that is coming, where the server numbers its messages.
+    /// The id of the current frame, if the server numbers its messages.
     id: Option<Hole<ID_BYTES>>,
-    /// The id of the next message, once one has come.
+    /// The id of the next message; `None` before the first.
     next_id: Option<u64>,
 }
 
-/// A place of a frame where each message has bytes of its own.
+/// A range of a frame that differs in each message.
 #[derive(Clone, Debug)]
 struct Hole<const BYTES: usize> {
     range: Range<usize>,
     found: [u8; BYTES],
 }
 
-/// Bytes of a tag: two digits of the publisher and six of the number.
+/// Bytes of a tag: two digits for the publisher and six for the message.
 pub(crate) const TAG_BYTES: usize = 8;
 const NUMBERS: u32 = 1_000_000;
 
-/// Returns a payload with an empty tag.
+/// Returns a payload with the tag of publisher 0 and message 0.
 pub(crate) fn payload(bytes: usize) -> Vec<u8> {
     let mut payload = vec![b'x'; bytes.max(TAG_BYTES)];
     payload[..TAG_BYTES].copy_from_slice(&tag(0, 0));
     payload
 }
 
-/// Returns the tag of a publisher's message with this number, counted from 0.
+/// Returns the tag of a message. Messages are counted from 0, and publishers too.
 pub(crate) fn tag(publisher: usize, number: u64) -> [u8; TAG_BYTES] {
     let mut rest = publisher as u64 * u64::from(NUMBERS) + number % u64::from(NUMBERS);
     let mut tag = [b'0'; TAG_BYTES];
@@ -56,7 +57,7 @@ pub(crate) fn tag(publisher: usize, number: u64) -> [u8; TAG_BYTES] {
 }
 
 impl Frames {
-    /// `template` is a frame whose payload, [`payload`], has `payload_bytes`.
+    /// Creates a check against `template`, a frame that holds a [`payload`] of `payload_bytes`.
     pub(crate) fn new(
         template: impl Into<Arc<[u8]>>,
         payload_bytes: usize,
@@ -68,13 +69,13 @@ impl Frames {
         Self { template, at: 0, tag, next, id: None, next_id: None }
     }
 
-    /// Expects an id and a space before the payload, the id of each message one above the last.
+    /// Expects an id and a space before each payload. Ids rise by one.
     pub(crate) fn with_ids(mut self) -> Self {
         self.id = Some(Hole::at(self.tag.range.start - ID_BYTES - b" ".len()));
         self
     }
 
-    /// Compares what has come with what must come, and returns the number of frames that ended.
+    /// Checks received bytes and returns the number of frames completed by them.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<u64, Failure> {
         let mut rest = bytes;
         let mut ended = 0;
@@ -92,7 +93,7 @@ impl Frames {
         Ok(ended)
     }
 
-    /// Compares a piece of a frame, but for the tag and the id, which are kept.
+    /// Compares a piece of a frame with the template, and stores its bytes of the tag and the id.
     fn compare(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let expected = &self.template[self.at..self.at + piece.len()];
         let id = self.id.as_mut().map_or(0..0, |id| id.take(self.at, piece));
@@ -104,7 +105,7 @@ impl Frames {
         }
     }
 
-    /// Checks the numbers of a whole message.
+    /// Checks tag and id of a complete frame.
     fn count(&mut self) -> Result<(), Failure> {
         if let Some(id) = &self.id {
             let found = number(&id.found);
@@ -135,8 +136,8 @@ impl<const BYTES: usize> Hole<BYTES> {
         Self { range: start..start + BYTES, found: [0; BYTES] }
     }
 
-    /// Keeps what a piece of a frame, which begins at `at`, has of it. Returns where in the piece
-    /// that is.
+    /// Stores the bytes of this range that a piece of the frame holds. `at` is the offset of the
+    /// piece in the frame. Returns the place of these bytes in the piece.
     fn take(&mut self, at: usize, piece: &[u8]) -> Range<usize> {
         let within = |place: usize| place.clamp(at, at + piece.len()) - at;
         let own = within(self.range.start)..within(self.range.end);
@@ -148,7 +149,7 @@ impl<const BYTES: usize> Hole<BYTES> {
     }
 }
 
-/// Returns the number that these digits are.
+/// Returns the value of decimal digits.
 pub(crate) fn number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')))
 }

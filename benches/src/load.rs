@@ -1,24 +1,24 @@
-//! The load: publishers and subscribers on one thread, and what they find out.
+//! The load: publishers and subscribers on one thread, and their measurements.
 //!
-//! Whatever a server answers is compared with what it must be, so a figure never comes from a
-//! server that loses or changes something.
+//! The load compares all replies and messages with the expected ones. A server that loses or changes
+//! any of them gets no figures.
 //!
-//! | module          | what the load does                                                       |
-//! |-----------------|--------------------------------------------------------------------------|
-//! | `client`        | one connection: requests and their exact replies                         |
-//! | `connections`   | connections that come, wait and go                                       |
-//! | `farm`          | messages over backplanes, and without them                               |
-//! | `listeners`     | all who listen, and how much they have got                               |
-//! | `open_loop`     | messages sent by the clock                                               |
-//! | `ping_pong`     | one message at a time                                                    |
-//! | `scripts`       | messages sent by a script that numbers them                              |
-//! | `stalled`       | messages sent by the clock, and one subscriber that stops reading        |
-//! | `stream`        | messages sent as fast as they are answered                               |
-//! | `subscriptions` | subscriptions that come and go                                           |
+//! | module          | load                                                                |
+//! |-----------------|---------------------------------------------------------------------|
+//! | `client`        | one connection: requests and their exact replies                    |
+//! | `cluster`       | messages with and without backplanes                                |
+//! | `connections`   | connections that open, wait and close                               |
+//! | `listeners`     | the subscribers of a measurement, and their count of messages       |
+//! | `open_loop`     | messages sent at a fixed rate                                       |
+//! | `ping_pong`     | one message at a time                                               |
+//! | `scripts`       | messages sent by a script that numbers them                         |
+//! | `stalled`       | messages at a fixed rate, and one subscriber that stops reading     |
+//! | `stream`        | messages sent as fast as replies arrive                             |
+//! | `subscriptions` | subscriptions that start and end                                    |
 
 mod client;
+mod cluster;
 mod connections;
-mod farm;
 mod listeners;
 mod open_loop;
 mod ping_pong;
@@ -34,10 +34,10 @@ use crate::sample::Sample;
 use crate::scenario::Load;
 use crate::server::Server;
 
-/// How long anything but the load itself may take.
+/// The longest time for each step outside of the load itself.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a load once, for so long where it has no end of its own.
+/// Runs a load once. It takes `time` if it has no end of its own.
 pub(crate) async fn run(
     load: Load,
     server: &mut Server,
@@ -55,16 +55,18 @@ pub(crate) async fn run(
             connections::storm(server, connections, channels).await
         }
         Load::Memory { channels } => subscriptions::memory(server, channels).await,
-        Load::Farm(load) => farm::run(load, server, time).await,
-        Load::Reach { connections, messages } => farm::reach(connections, messages, server).await,
-        Load::Outage { servers, away } => farm::outage(servers, away, server).await,
+        Load::Cluster(load) => cluster::run(load, server, time).await,
+        Load::FanOut { connections, messages } => {
+            cluster::fan_out(connections, messages, server).await
+        }
+        Load::Outage { servers, away } => cluster::outage(servers, away, server).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
 }
 
-/// Waits for something that has to come.
+/// Waits for an operation, and fails if it takes too long. `name` appears in the error.
 async fn within<T, E>(
-    what: &'static str,
+    name: &'static str,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Failure>
 where
@@ -72,6 +74,6 @@ where
 {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(Failure::Late(what)),
+        Err(_) => Err(Failure::Late(name)),
     }
 }

@@ -1,12 +1,12 @@
-//! What the figures are from: the machine, the versions, the command.
+//! The origin of the figures: the machine, the versions and the command.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::server::Candidate;
+use crate::systems::SystemUnderTest;
 
-/// The line of a file that begins with `key`, without that beginning.
+/// Returns the first line of a file that starts with `key`: its text after the colon, if it has one.
 fn line_of(path: &str, key: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
@@ -22,7 +22,7 @@ pub(crate) fn processors() -> usize {
     text.lines().filter(|line| line.starts_with("processor")).count().max(1)
 }
 
-/// The processor and how many there are, as a name for a directory.
+/// Returns the model and the number of processors, as a name for a directory.
 pub(crate) fn name() -> String {
     let name = processor().to_ascii_lowercase();
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
@@ -30,28 +30,28 @@ pub(crate) fn name() -> String {
     format!("{}-{}", words.join("-"), processors())
 }
 
-/// What stands under each picture.
+/// Returns the text below each picture.
 pub(crate) fn caption(date: &str) -> String {
     let machine = format!("{} x {}", processors(), processor());
-    format!("{date}, {machine}. Middle of all rounds; pale bars reach from the least to the most.")
+    format!("{date}, {machine}. Median of all rounds; pale bars span the lowest and the highest.")
 }
 
-/// What stands at the top of the summary.
-pub(crate) fn heading(candidates: &[Candidate]) -> String {
-    let version = |candidate: &Candidate| {
-        let output = Command::new(&candidate.command[0]).arg("--version").output().ok()?;
+/// Returns the head of the summary.
+pub(crate) fn heading(systems: &[SystemUnderTest]) -> String {
+    let version = |system: &SystemUnderTest| {
+        let output = Command::new(&system.command[0]).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Some(format!("- {}: {text}", candidate.name))
+        Some(format!("- {}: {text}", system.name))
     };
     let versions: Vec<String> =
-        candidates.iter().filter(|each| !each.is_floor).filter_map(version).collect();
+        systems.iter().filter(|each| !each.is_baseline).filter_map(version).collect();
     let mut words = std::env::args();
     let own = words.next().unwrap_or_default();
     let own = Path::new(&own).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // Directories of this machine are nobody's business.
+    // Paths of this machine do not belong in the results.
     let command: Vec<String> = words.filter(|word| !word.starts_with('/')).collect();
     format!(
-        "# What servers cost\n\n- processors: {} x {}\n- kernel: {}\n- command: `{own} {}`\n{}\n",
+        "# Cost of servers\n\n- processors: {} x {}\n- kernel: {}\n- command: `{own} {}`\n{}\n",
         processors(),
         processor(),
         line_of("/proc/sys/kernel/osrelease", ""),

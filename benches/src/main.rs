@@ -1,39 +1,39 @@
-//! Measures what the broker costs, beside a real Redis and beside the price of the system calls.
+//! Measures the broker beside a real Redis and beside a relay that only makes the system calls.
 //!
-//! | module       | what it is about                                                   |
-//! |--------------|--------------------------------------------------------------------|
-//! | `candidates` | the servers that are measured                                      |
-//! | `failure`    | why a measurement ended early                                      |
-//! | `farm`       | web servers with backplanes, in a process of their own             |
-//! | `figure`     | what can be measured: names and units                              |
-//! | `floor`      | a relay that parses nothing: the price of the system calls alone   |
-//! | `frames`     | what one subscriber must get                                       |
-//! | `load`       | publishers and subscribers, and what they find out                 |
-//! | `machine`    | what the figures are from                                          |
-//! | `measure`    | one scenario on all servers, round by round                        |
-//! | `meter`      | what a server has cost from one moment to another                  |
-//! | `plot`       | pictures of what was measured                                      |
-//! | `report`     | what was measured, for people and for programs                     |
-//! | `sample`     | what one measurement found out                                     |
-//! | `scenario`   | what is measured                                                   |
-//! | `server`     | a server under load, and what the kernel counts for it             |
-//! | `wire`       | the bytes that the load sends and expects                          |
+//! | module     | content                                                          |
+//! |------------|------------------------------------------------------------------|
+//! | `baseline` | a relay that parses nothing, which shows the cost of system calls |
+//! | `cluster`  | web servers with backplanes, in a process of their own           |
+//! | `failure`  | reasons for which a measurement ends early                       |
+//! | `figure`   | the kinds of figures, their names and units                      |
+//! | `frames`   | checks the messages of one subscriber                            |
+//! | `load`     | publishers and subscribers, and their measurements               |
+//! | `machine`  | the machine, the versions and the command of a run               |
+//! | `measure`  | runs one scenario on all servers, round by round                 |
+//! | `plot`     | draws the results                                                |
+//! | `report`   | writes the results as tables and as CSV                          |
+//! | `sample`   | the figures of one measurement                                   |
+//! | `sampler`  | the cost of a server between two points in time                  |
+//! | `scenario` | the loads that can be measured                                   |
+//! | `server`   | a server process and its counters in the kernel                  |
+//! | `systems`  | the systems under test                                           |
+//! | `wire`     | the bytes that the load sends and expects                        |
 
-mod candidates;
+mod baseline;
+mod cluster;
 mod failure;
-mod farm;
 mod figure;
-mod floor;
 mod frames;
 mod load;
 mod machine;
 mod measure;
-mod meter;
 mod plot;
 mod report;
 mod sample;
+mod sampler;
 mod scenario;
 mod server;
+mod systems;
 mod wire;
 
 use std::path::PathBuf;
@@ -46,55 +46,57 @@ use tokio::runtime::{Builder, LocalOptions};
 use failure::Failure;
 use measure::Measure;
 use scenario::{SCENARIOS, Scenario};
-use server::{Candidate, LOAD_CPU};
+use server::LOAD_CPU;
+use systems::SystemUnderTest;
 
-/// Loads servers in turn on this machine, each fresh for every measurement, and prints medians.
+/// Loads several servers in turn on this machine and prints the median of each figure.
 ///
-/// The first server is what the others are compared with. "excess" is what a server costs above the
-/// floor, in parts of what the first one costs above it: 1 is as good as the first, 0 the limit.
+/// Every measurement starts a fresh server. Ratios compare each server with the first one. "excess"
+/// is the cost of a server above the baseline, divided by that of the first server: 1 equals the
+/// first server, 0 equals the baseline.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// All scenarios, more and longer rounds, system calls counted: under 40 minutes; without it under 3
+    /// Runs all scenarios with longer rounds and counts system calls: under 40 minutes instead of 3
     #[arg(long)]
     full: bool,
-    /// Only scenarios whose names contain this; give it several times for several
+    /// Runs only scenarios with this text in their names; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// One more server; `{port}` stands for the port it is to listen on
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = candidates::parse)]
-    server: Vec<Candidate>,
-    /// Only servers whose names contain this; give it several times for several
+    /// Adds a server; `{port}` in the command is replaced by the port to listen on
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = systems::parse)]
+    server: Vec<SystemUnderTest>,
+    /// Runs only servers with this text in their names; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Rounds of each measurement, of which the middle one counts
+    /// Rounds of each measurement; the median counts
     #[arg(long, value_name = "COUNT")]
     rounds: Option<usize>,
-    /// Seconds of each measurement
+    /// Duration of each measurement, in seconds
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
-    /// Lets every server run on any processor. Otherwise all but ours-2 are kept to one, and the load to another
+    /// Lets every server use all processors; by default all but ours-2 use one, and the load another
     #[arg(long)]
     unpinned: bool,
-    /// The broker to measure; by default the one beside this program
+    /// The broker program to measure; by default the one in the folder of this program
     #[arg(long, value_name = "PATH")]
     broker: Option<PathBuf>,
-    /// Where to make a directory DATE-MACHINE with raw.csv, summary.md and pictures; nothing is written by default
+    /// Creates DIR/DATE-MACHINE with raw.csv, summary.md and pictures; by default no file is written
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
-    /// Lists the scenarios and ends
+    /// Lists the scenarios and exits
     #[arg(long)]
     list: bool,
-    /// Runs the floor relay on this port, as the tool does for itself
-    #[arg(long, hide = true, requires = "floor_payload")]
-    floor_port: Option<u16>,
+    /// Runs the baseline relay on this port; the tool starts itself with this flag
+    #[arg(long, hide = true, requires = "baseline_payload")]
+    baseline_port: Option<u16>,
     #[arg(long, hide = true)]
-    floor_payload: Option<usize>,
-    /// Runs web servers with backplanes and is led on this port, as the tool does for itself
-    #[arg(long, hide = true, requires = "farm_url")]
-    farm_port: Option<u16>,
+    baseline_payload: Option<usize>,
+    /// Runs web servers with backplanes, controlled through this port; the tool starts itself with it
+    #[arg(long, hide = true, requires = "cluster_url")]
+    cluster_port: Option<u16>,
     #[arg(long, hide = true)]
-    farm_url: Option<String>,
+    cluster_url: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -108,11 +110,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let (Some(port), Some(payload)) = (arguments.floor_port, arguments.floor_payload) {
-        return Ok(floor::run(port, payload)?);
+    if let (Some(port), Some(payload)) = (arguments.baseline_port, arguments.baseline_payload) {
+        return Ok(baseline::run(port, payload)?);
     }
-    if let (Some(port), Some(url)) = (arguments.farm_port, &arguments.farm_url) {
-        return farm::run(port, url);
+    if let (Some(port), Some(url)) = (arguments.cluster_port, &arguments.cluster_url) {
+        return cluster::run(port, url);
     }
     let mut scenarios = scenarios(arguments)?;
     if arguments.list {
@@ -126,7 +128,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let fits = scenario.load.connections() <= connections_max;
         if !fits {
             eprintln!(
-                "{} is left out: this machine allows {connections_max} connections",
+                "{} is skipped: this machine allows {connections_max} connections",
                 scenario.name
             );
         }
@@ -138,7 +140,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let start = Instant::now();
-    // Whoever chooses the rounds chooses the time.
+    // An explicit number of rounds runs in full, however long it takes.
     let time_max = match (arguments.rounds, arguments.full) {
         (Some(_), _) => None,
         (None, true) => Some(FULL_TIME_MAX),
@@ -157,35 +159,35 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(dir) = &arguments.results {
         let date = chrono::Local::now().format("%Y-%m-%d").to_string();
         let dir = dir.join(format!("{date}-{}", machine::name()));
-        report::write(&dir, &machine::heading(&measure.candidates), &tables)?;
+        report::write(&dir, &machine::heading(&measure.systems), &tables)?;
         plot::write(&dir, &machine::caption(&date), &tables)?;
         println!("written to {}", dir.display());
     }
     Ok(())
 }
 
-/// No round is begun later: the last one, and building, take their time as well.
+/// No round starts later than this. The rest of the promised time is for the last round and builds.
 const QUICK_TIME_MAX: Duration = Duration::from_secs(160);
 const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
-/// Returns how to measure, and whom.
+/// Returns the systems under test with the durations and rounds of the measurements.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
-    let mut candidates: Vec<Candidate> =
-        candidates::all(arguments.broker.as_deref(), arguments.full)?;
-    candidates.extend(arguments.server.iter().cloned());
+    let mut systems: Vec<SystemUnderTest> =
+        systems::all(arguments.broker.as_deref(), arguments.full)?;
+    systems.extend(arguments.server.iter().cloned());
     if arguments.unpinned {
-        candidates.iter_mut().for_each(|candidate| candidate.is_pinned = false);
+        systems.iter_mut().for_each(|system| system.is_pinned = false);
     }
     if !arguments.only.is_empty() {
         let is_wanted = |name: &str| arguments.only.iter().any(|only| name.contains(&**only));
-        candidates.retain(|candidate| is_wanted(&candidate.name));
+        systems.retain(|system| is_wanted(&system.name));
     }
-    if candidates.is_empty() {
+    if systems.is_empty() {
         return Err(Failure::NoServer(arguments.only.join(", ")));
     }
     let (seconds, rounds) = if arguments.full { (2.0, 5) } else { (0.6, 3) };
     Ok(Measure {
-        candidates,
+        systems,
         time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
         rounds: arguments.rounds.unwrap_or(rounds).max(1),
         counts_calls: arguments.full && server::trace::is_possible(),
@@ -207,7 +209,7 @@ fn scenarios(arguments: &Arguments) -> Result<Vec<Scenario>, Failure> {
     Ok(SCENARIOS.iter().filter(is_wanted).copied().collect())
 }
 
-/// Opens as many files as the kernel allows, and returns how many connections that makes.
+/// Raises the limit of open files to the kernel's maximum. Returns the number of connections that fit.
 fn allow_many_connections() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -218,5 +220,5 @@ fn allow_many_connections() -> usize {
     usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_FOR_OTHERS)
 }
 
-/// Files that are no connections, of the server or of the load.
+/// Open files of the server and the load that are not connections.
 const FILES_FOR_OTHERS: usize = 100;

@@ -1,4 +1,4 @@
-//! One scenario on all servers, round by round.
+//! Runs one scenario on all servers, round by round.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -10,26 +10,27 @@ use crate::machine;
 use crate::report::{Row, Table};
 use crate::sample::{self, Sample};
 use crate::scenario::{Load, OPEN_LOOP, Scenario};
-use crate::server::{Candidate, LOAD_CPU};
+use crate::server::{LOAD_CPU, Server};
+use crate::systems::SystemUnderTest;
 
-/// All that is the same for every scenario.
+/// The settings that all scenarios share.
 pub(crate) struct Measure {
-    pub(crate) candidates: Vec<Candidate>,
-    /// How long each measurement lasts that has no end of its own.
+    pub(crate) systems: Vec<SystemUnderTest>,
+    /// The duration of measurements that have no end of their own.
     pub(crate) time: Duration,
     pub(crate) rounds: usize,
-    /// Whether system calls are counted, in one more round.
+    /// Whether one more round counts system calls.
     pub(crate) counts_calls: bool,
-    /// Messages a second that the first server takes at most, once it has been looked for.
+    /// The highest rate of the first server, in messages a second; `None` before it is measured.
     pub(crate) highest_rate: Option<f64>,
 }
 
-/// A round that counts system calls is shorter.
+/// The longest round that counts system calls.
 const TRACED_TIME: Duration = Duration::from_millis(300);
 
 impl Measure {
-    /// Measures all servers in turn, so that a slow moment hits all of them. Each is fresh for every
-    /// round. After `until` no more rounds are begun.
+    /// Measures all servers in turn, so that a slow moment affects all of them. Every round starts
+    /// fresh servers. No round except the first starts after `until`.
     pub(crate) async fn run(
         &mut self,
         scenario: &Scenario,
@@ -39,59 +40,59 @@ impl Measure {
         if let Load::OpenLoop { .. } = scenario.load {
             scenario.load = scenario.load.at_highest_rate(self.highest_rate().await?);
         }
-        // Such a load needs the processor that it is kept to for itself.
+        // Such a load must not share its processor with an unpinned server.
         let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
-        let is_fit = |each: &&Candidate| match each.is_floor {
-            true => scenario.load.suits_floor(),
+        let is_fit = |each: &&SystemUnderTest| match each.is_baseline {
+            true => scenario.load.suits_baseline(),
             false => each.is_pinned || !is_crowded,
         };
-        let fit: Vec<&Candidate> = self.candidates.iter().filter(is_fit).collect();
+        let fit: Vec<&SystemUnderTest> = self.systems.iter().filter(is_fit).collect();
         let mut samples = vec![Vec::new(); fit.len()];
         for round in 0..self.rounds {
             if round > 0 && until.is_some_and(|until| Instant::now() > until) {
                 break;
             }
-            for (candidate, samples) in fit.iter().zip(&mut samples) {
-                show_progress(&format!("round {}/{} {}", round + 1, self.rounds, candidate.name));
-                samples.push(self.once(&scenario, candidate).await?);
+            for (system, samples) in fit.iter().zip(&mut samples) {
+                show_progress(&format!("round {}/{} {}", round + 1, self.rounds, system.name));
+                samples.push(self.once(&scenario, system).await?);
             }
         }
         if self.counts_calls && scenario.load.counts_calls() {
-            for (candidate, samples) in fit.iter().zip(&mut samples) {
-                show_progress(&format!("system calls of {}", candidate.name));
-                let calls = self.system_calls(&scenario, candidate).await?;
+            for (system, samples) in fit.iter().zip(&mut samples) {
+                show_progress(&format!("system calls of {}", system.name));
+                let calls = self.system_calls(&scenario, system).await?;
                 samples[0] = std::mem::take(&mut samples[0]).and(Figure::Calls, calls);
             }
         }
         show_progress("");
-        let rows = fit.into_iter().zip(samples).map(|(candidate, samples)| Row {
-            server: candidate.name.clone(),
-            is_floor: candidate.is_floor,
+        let rows = fit.into_iter().zip(samples).map(|(system, samples)| Row {
+            server: system.name.clone(),
+            is_baseline: system.is_baseline,
             median: sample::median(&samples),
             samples,
         });
         Ok(Table { scenario, rows: rows.collect() })
     }
 
-    async fn once(&self, scenario: &Scenario, candidate: &Candidate) -> Result<Sample, Failure> {
-        let mut server = candidate.start(scenario.load.payload_bytes())?;
+    async fn once(&self, scenario: &Scenario, system: &SystemUnderTest) -> Result<Sample, Failure> {
+        let mut server = Server::start(system, scenario.load.payload_bytes())?;
         let sample = load::run(scenario.load, &mut server, self.time).await;
-        sample.map_err(|cause| failure(scenario, candidate, cause))
+        sample.map_err(|cause| failure(scenario, system, cause))
     }
 
     async fn system_calls(
         &self,
         scenario: &Scenario,
-        candidate: &Candidate,
+        system: &SystemUnderTest,
     ) -> Result<f64, Failure> {
-        let mut server = candidate.start(scenario.load.payload_bytes())?.traced();
+        let mut server = Server::start(system, scenario.load.payload_bytes())?.traced();
         let sample = load::run(scenario.load, &mut server, TRACED_TIME.min(self.time)).await;
-        let sample = sample.map_err(|cause| failure(scenario, candidate, cause))?;
+        let sample = sample.map_err(|cause| failure(scenario, system, cause))?;
         Ok(sample.get(Figure::Calls).unwrap_or(0.0))
     }
 
-    /// Returns the messages a second of the first server when it is given as many as it takes. All
-    /// servers get parts of the same rate, so that their latencies compare.
+    /// Returns the highest rate of the first server, in messages a second. All servers get parts of
+    /// this rate, so that their latencies can be compared.
     async fn highest_rate(&mut self) -> Result<f64, Failure> {
         if let Some(rate) = self.highest_rate {
             return Ok(rate);
@@ -99,7 +100,7 @@ impl Measure {
         let mut samples = Vec::new();
         for round in 0..self.rounds {
             show_progress(&format!("highest rate {}/{}", round + 1, self.rounds));
-            let mut server = self.candidates[0].start(OPEN_LOOP.payload_bytes)?;
+            let mut server = Server::start(&self.systems[0], OPEN_LOOP.payload_bytes)?;
             samples.push(load::run(Load::Stream(OPEN_LOOP), &mut server, self.time).await?);
         }
         let deliveries = sample::median(&samples).get(Figure::Rate).unwrap_or(0.0);
@@ -107,16 +108,16 @@ impl Measure {
     }
 }
 
-fn failure(scenario: &Scenario, candidate: &Candidate, cause: Failure) -> Failure {
-    let name = candidate.name.clone();
+fn failure(scenario: &Scenario, system: &SystemUnderTest, cause: Failure) -> Failure {
+    let name = system.name.clone();
     Failure::Scenario { name, scenario: scenario.name, cause: Box::new(cause) }
 }
 
-/// Shows what is going on in a line that the next call replaces.
-fn show_progress(what: &str) {
+/// Prints the current step in a line that the next call replaces.
+fn show_progress(step: &str) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[K{what}");
+        let _ = write!(stderr, "\r\x1b[K{step}");
         let _ = stderr.flush();
     }
 }

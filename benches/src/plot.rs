@@ -1,11 +1,11 @@
-//! Pictures of what was measured, as SVG and as PNG.
+//! Draws the results as SVG and as PNG.
 //!
-//! | module     | what it is about                                        |
-//! |------------|---------------------------------------------------------|
-//! | `axis`     | from figures to places, and what stands at the ticks    |
-//! | `draw`     | one picture on any canvas                               |
-//! | `pictures` | which figures of which scenarios make which picture     |
-//! | `style`    | what each server looks like, in all pictures            |
+//! | module     | content                                          |
+//! |------------|--------------------------------------------------|
+//! | `axis`     | from figures to places, and the labels of ticks  |
+//! | `draw`     | draws one picture on any canvas                  |
+//! | `pictures` | the pictures, with their scenarios and figures   |
+//! | `style`    | the colours and marks of the servers             |
 
 mod axis;
 mod draw;
@@ -23,18 +23,18 @@ use self::pictures::{PICTURES, Picture, Shown};
 use crate::Failure;
 use crate::report::Table;
 
-/// A PNG has so many pixels for one of the SVG, each way.
+/// Pixels of the PNG for one of the SVG, in each direction.
 const PNG_SCALE: u32 = 2;
-/// Each of them is the middle of so many drawn ones, each way, so that lines are smooth.
+/// Drawn pixels for one of the PNG, in each direction. Their mean makes lines smooth.
 const SAMPLES: u32 = 2;
 
-/// Draws every picture that there are enough figures for.
+/// Draws each picture that has enough figures.
 pub(crate) fn write(dir: &Path, caption: &str, tables: &[Table]) -> Result<(), Failure> {
     let fonts =
         [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())];
     for (style, bytes) in fonts {
         register_font(FAMILY, style, bytes)
-            .map_err(|_| Failure::Picture("the font is none".to_owned()))?;
+            .map_err(|_| Failure::Picture("the built-in font is invalid".to_owned()))?;
     }
     for picture in PICTURES {
         let shown = picture.show(tables);
@@ -82,7 +82,7 @@ fn write_png(path: &Path, picture: &Picture, shown: &Shown, caption: &str) -> Re
 /// Bytes of a pixel.
 const RGB: usize = 3;
 
-/// Makes one pixel of each square of them.
+/// Replaces each square of pixels by one pixel, their mean.
 fn smooth(pixels: &[u8], width: usize) -> Vec<u8> {
     const SIDE: usize = SAMPLES as usize;
 

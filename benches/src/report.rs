@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! Writes the results as tables and as CSV.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,33 +9,33 @@ use crate::figure::{Figure, Phase, Quantile};
 use crate::sample::Sample;
 use crate::scenario::Scenario;
 
-/// One server's figures in one scenario.
+/// The figures of one server in one scenario.
 pub(crate) struct Row {
     pub(crate) server: String,
-    pub(crate) is_floor: bool,
+    pub(crate) is_baseline: bool,
     /// All rounds.
     pub(crate) samples: Vec<Sample>,
-    /// The middle of each figure.
+    /// The median of each figure.
     pub(crate) median: Sample,
 }
 
-/// All servers in one scenario; the first is what the others are compared with.
+/// The figures of all servers in one scenario. The others are compared with the first.
 pub(crate) struct Table {
     pub(crate) scenario: Scenario,
     pub(crate) rows: Vec<Row>,
 }
 
 impl Table {
-    /// Returns the rows as text, one server a line.
+    /// Returns the rows as text, one line for each server.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.scenario.name, self.scenario.title);
         let main = self.scenario.figure;
         let Some(first) = self.rows.first().and_then(|row| row.median.get(main)) else {
             return text;
         };
-        let floor = self.rows.iter().find(|row| row.is_floor);
+        let baseline = self.rows.iter().find(|row| row.is_baseline);
         let is_of_cpu = |_: &&Row| main == Figure::CpuPerDelivery;
-        let floor = floor.filter(is_of_cpu).and_then(|row| row.median.get(main));
+        let baseline = baseline.filter(is_of_cpu).and_then(|row| row.median.get(main));
         for row in &self.rows {
             let Some(value) = row.median.get(main) else { continue };
             let _ = write!(
@@ -46,9 +46,10 @@ impl Table {
                 main.label(),
                 value / first
             );
-            match floor {
-                Some(floor) if !row.is_floor && first - floor > first * EXCESS_MIN => {
-                    let _ = write!(text, "  excess {:>5.2}", (value - floor) / (first - floor));
+            match baseline {
+                Some(baseline) if !row.is_baseline && first - baseline > first * EXCESS_MIN => {
+                    let _ =
+                        write!(text, "  excess {:>5.2}", (value - baseline) / (first - baseline));
                 }
                 _ => text.push_str("              "),
             }
@@ -63,27 +64,33 @@ impl Table {
     }
 }
 
-/// Where the first server has less above the floor, in parts of all, parts of that say nothing.
+/// The least part of the first server's cost that must be above the baseline. Below it, an excess is
+/// noise and not shown.
 const EXCESS_MIN: f64 = 0.1;
 
-/// What the figures of the summary are.
+/// The explanation of the figures in the summary.
 const LEGEND: &str = "\
-The first server is what the others are compared with. CPU is the processor time of all threads of
-the server, by the kernel's count. The excess is what a server costs above the floor, a relay that
-parses nothing, in parts of what the first one costs above it. Switches are context switches of the
-server and calls its system calls, each for one delivery (or connection); calls are counted by
-strace in a round of their own, in which the server is slower and reads more at once. Latencies of
-messages sent by the clock count from when each was due. Each figure is the middle of all rounds.
-Every server is kept to one processor and the load to another, except ours-2: its second thread has
-those two as well, so it waits more often and takes less at a time. What the thread itself costs is
-shown by ours-2-pinned, which has two threads on one processor.
-In the farm it is the processor time of the process that has the backplanes, beside that of a server
-which delivers the same messages to the same number of clients itself, and beside subscribers of a
-broker that all servers share in one process. Every message that arrived was compared with what was sent: a lost, doubled or changed one ends the
-measurement.
+Ratios compare each server with the first one. Each figure is the median of all rounds.
+
+- **CPU** is the processor time of all threads of a server, as the kernel counts it. In the scenario
+  cluster it is the time of the process with the backplanes. Beside it stand two costs without
+  backplanes: a server that delivers the same messages to clients, and subscribers of a broker that
+  all servers share in one process.
+- **Excess** is the cost of a server above the baseline, divided by that of the first server. The
+  baseline is a relay that parses nothing.
+- **Switches** are context switches of the server for each delivery or connection.
+- **Calls** are system calls of the server for each delivery or connection. strace counts them in a
+  separate round. There the server is slower, so each read returns more bytes.
+- **Latencies** of messages at a fixed rate count from the time at which a message was due.
+
+Each server is pinned to one processor and the load to another. Only ours-2 may use both, so it waits
+more often and handles fewer messages per wake-up. The cost of its second thread alone is that of
+ours-2-pinned, which has two threads on one processor.
+
+The load checks every message. A lost, repeated or changed one ends the measurement.
 ";
 
-/// Whether a figure stands in the summary beside the main one; `raw.csv` has all.
+/// Returns whether the summary shows a figure beside the main one. `raw.csv` has all figures.
 fn is_shown(figure: Figure, main: Figure) -> bool {
     match figure {
         Figure::Latency(_, Quantile::P90 | Quantile::P9999) => false,
@@ -92,7 +99,7 @@ fn is_shown(figure: Figure, main: Figure) -> bool {
     }
 }
 
-/// Writes `raw.csv`, every figure of every round of every server, and `summary.md`.
+/// Writes `raw.csv`, with the figures of all rounds and servers, and `summary.md`.
 pub(crate) fn write(dir: &Path, heading: &str, tables: &[Table]) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     let mut raw = csv::Writer::from_path(dir.join("raw.csv")).map_err(Failure::csv)?;

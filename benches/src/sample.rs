@@ -1,10 +1,10 @@
-//! What one measurement found out.
+//! The figures of one measurement.
 
 use hdrhistogram::Histogram;
 
 use crate::figure::{Figure, Phase, Quantile};
 
-/// The figures of one measurement.
+/// Figures by kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample(Vec<(Figure, f64)>);
 
@@ -37,7 +37,7 @@ impl Sample {
     }
 }
 
-/// Returns the middle of each figure of several samples.
+/// Returns the median of each figure of several samples.
 pub(crate) fn median(samples: &[Sample]) -> Sample {
     let Some(first) = samples.first() else { return Sample::default() };
     let middle = |figure: Figure| {
@@ -48,7 +48,7 @@ pub(crate) fn median(samples: &[Sample]) -> Sample {
     Sample(first.figures().map(|(figure, _)| (figure, middle(figure))).collect())
 }
 
-/// Returns an empty histogram for nanoseconds, with three digits, up to ten minutes.
+/// Returns an empty histogram for nanoseconds, with three significant digits, up to ten minutes.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(600_000_000_000, 3).expect("three digits are allowed")
 }

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The loads that can be measured.
 
 mod catalogue;
 
@@ -7,53 +7,54 @@ use std::time::Duration;
 pub(crate) use self::catalogue::{OPEN_LOOP, SCENARIOS};
 use crate::figure::Figure;
 
-/// One row of the results.
+/// A load with a name, which is one table of the results.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
-    /// Short, for the command line and the files.
+    /// The name on the command line and in files.
     pub(crate) name: &'static str,
-    /// For people.
+    /// The name for readers.
     pub(crate) title: &'static str,
     pub(crate) load: Load,
-    /// What matters most in it. Less is better.
+    /// The main figure. A lower value is better.
     pub(crate) figure: Figure,
-    /// Whether only the full run has it.
+    /// Whether only the full run includes it.
     pub(crate) is_extra: bool,
 }
 
-/// What the load does.
+/// A load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Load {
-    /// Publishers that send as fast as they get replies.
+    /// Publishers that send as fast as replies arrive.
     Stream(Stream),
     /// Publishers that call a script, as SignalR's servers do.
     Scripts { stream: Stream, script: &'static str },
-    /// Messages sent by the clock, at a part of the highest rate.
+    /// Messages at a part of the highest rate.
     OpenLoop {
         stream: Stream,
         part: f64,
-        /// Messages a second, once the highest rate is known.
+        /// Messages a second; 0 until the highest rate is measured.
         rate: f64,
     },
-    /// So many messages a second, while one of the subscribers stops reading for a third of the time.
+    /// Messages at a fixed rate. One of the subscribers stops reading for a third of the time.
     Stalled { stream: Stream, rate: f64 },
     /// One message at a time, from a publisher to a subscriber.
     PingPong,
-    /// Connections that subscribe to a channel each and then do nothing, for so long.
+    /// Connections that subscribe to a channel each and then do nothing for `rest`.
     Idle { connections: usize, rest: Duration },
     /// One connection that subscribes to many channels.
     Memory { channels: usize },
-    /// Connections that come, subscribe and go.
+    /// Connections that open, subscribe and close.
     Churn { connections: usize },
-    /// Connections that come at once, with channels each, one to a command, in one write.
+    /// Connections that open at once. Each subscribes to several channels, with one command for each
+    /// channel and one write for all.
     Storm { connections: usize, channels: usize },
-    /// Subscriptions that come and go.
+    /// Subscriptions that start and end.
     Subscriptions(Crowd),
-    /// Messages to groups, over backplanes and by the server itself.
-    Farm(Farm),
-    /// Messages to all connections of one server, over a backplane and by a broker in its process.
-    Reach { connections: usize, messages: usize },
-    /// Web servers whose server is killed and comes back after so long.
+    /// Messages to groups, with and without backplanes.
+    Cluster(Cluster),
+    /// Messages to all connections of one server, through a backplane and through an embedded broker.
+    FanOut { connections: usize, messages: usize },
+    /// Web servers with a broker that is killed and restarted after `away`.
     Outage { servers: usize, away: Duration },
 }
 
@@ -61,30 +62,30 @@ pub(crate) enum Load {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stream {
     pub(crate) publishers: usize,
-    /// Requests in one write; the next follow when all are answered.
+    /// Requests in one write. The next write follows when all replies have arrived.
     pub(crate) pipeline: usize,
     pub(crate) subscribers: usize,
-    /// Subscribers and messages are spread over so many.
+    /// The number of channels, over which subscribers and messages are spread.
     pub(crate) channels: usize,
     pub(crate) payload_bytes: usize,
-    /// Patterns of one more client that match nothing.
+    /// Patterns of an additional client that match no channel.
     pub(crate) idle_patterns: usize,
-    /// More clients with a pattern each that matches every channel.
+    /// Additional clients, each with a pattern that matches every channel.
     pub(crate) patterns: usize,
 }
 
 /// Servers of one app, and the groups that their connections are in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Farm {
+pub(crate) struct Cluster {
     pub(crate) servers: usize,
-    /// Of all servers together, each in one group.
+    /// Connections of all servers together, each in one group.
     pub(crate) connections: usize,
     pub(crate) groups: usize,
-    /// Messages that each server sends at once; the next follow when all are taken.
+    /// Messages that each server sends at once. The next follow when the broker has accepted all.
     pub(crate) pipeline: usize,
 }
 
-/// Clients and what they subscribe to.
+/// Clients and their channels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowd {
     pub(crate) clients: usize,
@@ -92,20 +93,20 @@ pub(crate) struct Crowd {
     pub(crate) channels: Channels,
 }
 
-/// Whose channels a crowd has.
+/// How channels are assigned to the clients of a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channels {
     /// Each client has channels of its own.
     Own,
-    /// All clients have the same.
+    /// All clients have the same channels.
     Shared,
 }
 
-/// Bytes of a message where a scenario says nothing else.
+/// Bytes of a message, unless a scenario has its own size.
 pub(crate) const PAYLOAD_BYTES: usize = 64;
 
 impl Load {
-    /// Bytes of each message.
+    /// Returns the bytes of each message.
     pub(crate) fn payload_bytes(self) -> usize {
         match self {
             Self::Stream(stream)
@@ -116,8 +117,9 @@ impl Load {
         }
     }
 
-    /// Whether a relay that knows publishers and subscribers of one channel can take part.
-    pub(crate) fn suits_floor(self) -> bool {
+    /// Returns whether the baseline can run this load. It supports only publishers, and subscribers of
+    /// one channel.
+    pub(crate) fn suits_baseline(self) -> bool {
         match self {
             Self::Stream(stream) => stream.patterns + stream.idle_patterns == 0,
             Self::OpenLoop { .. } | Self::Stalled { .. } | Self::PingPong | Self::Churn { .. } => {
@@ -128,29 +130,30 @@ impl Load {
             | Self::Memory { .. }
             | Self::Storm { .. }
             | Self::Subscriptions(_)
-            | Self::Farm(_)
-            | Self::Reach { .. }
+            | Self::Cluster(_)
+            | Self::FanOut { .. }
             | Self::Outage { .. } => false,
         }
     }
 
-    /// Whether messages are sent when they are due.
-    pub(crate) fn is_by_clock(self) -> bool {
+    /// Returns whether messages are sent at a fixed rate.
+    pub(crate) fn has_fixed_rate(self) -> bool {
         matches!(self, Self::OpenLoop { .. } | Self::Stalled { .. })
     }
 
-    /// Whether it takes a processor beside the server's.
+    /// Returns whether the load needs a processor that no server uses.
     pub(crate) fn needs_processor(self) -> bool {
-        let is_of_farm = matches!(self, Self::Farm(_) | Self::Reach { .. } | Self::Outage { .. });
-        self.is_by_clock() || is_of_farm
+        let is_of_cluster =
+            matches!(self, Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. });
+        self.has_fixed_rate() || is_of_cluster
     }
 
-    /// Whether its system calls are of interest, for each message.
+    /// Returns whether system calls are counted for this load.
     pub(crate) fn counts_calls(self) -> bool {
         matches!(self, Self::Stream(_) | Self::Scripts { .. } | Self::PingPong)
     }
 
-    /// Connections to the server at most.
+    /// Returns an upper bound of the connections to the server.
     pub(crate) fn connections(self) -> usize {
         match self {
             Self::Stream(stream)
@@ -162,12 +165,12 @@ impl Load {
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
             Self::Outage { servers, .. } => 2 * servers,
-            Self::Farm(farm) => farm.connections + farm.servers + 1,
-            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::Reach { .. } => 2,
+            Self::Cluster(cluster) => cluster.connections + cluster.servers + 1,
+            Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::FanOut { .. } => 2,
         }
     }
 
-    /// The same with its rate, now that the highest is known.
+    /// Returns the same load with its rate, given the highest rate.
     pub(crate) fn at_highest_rate(self, highest: f64) -> Self {
         match self {
             Self::OpenLoop { stream, part, .. } => {
@@ -179,7 +182,7 @@ impl Load {
 }
 
 impl Stream {
-    /// Returns how many get a message of this channel.
+    /// Returns the number of receivers of a message on this channel.
     pub(crate) fn receivers(self, channel: usize) -> u64 {
         let spread = self.subscribers / self.channels
             + usize::from(channel < self.subscribers % self.channels);
@@ -187,9 +190,9 @@ impl Stream {
     }
 }
 
-impl Farm {
-    /// Returns the same load for a server without backplanes: a client for each connection, and a
-    /// channel for each group.
+impl Cluster {
+    /// Returns the same load for a server without backplanes. Each connection becomes a client, and
+    /// each group a channel.
     pub(crate) fn alone(self) -> Stream {
         Stream {
             publishers: self.servers,
@@ -202,7 +205,7 @@ impl Farm {
         }
     }
 
-    /// Returns how many get each message.
+    /// Returns the number of receivers of each message.
     pub(crate) fn receivers(self) -> u64 {
         (self.connections / self.groups) as u64
     }

@@ -1,4 +1,4 @@
-//! A server under load: its process, its processor, and what the kernel counts for it.
+//! A server process under load: its processors and its counters in the kernel.
 
 pub(crate) mod trace;
 
@@ -13,132 +13,106 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
+use crate::systems::SystemUnderTest;
 use crate::{Failure, machine};
 
-/// A server that can be started.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) name: String,
-    /// The words of the command; `{port}` and `{payload}` are replaced.
-    pub(crate) command: Vec<String>,
-    /// Whether it is the relay that cannot do more than relay.
-    pub(crate) is_floor: bool,
-    /// Whether it is kept to one processor.
-    pub(crate) is_pinned: bool,
-}
-
-/// One that runs.
+/// A running server.
 pub(crate) struct Server {
-    candidate: Candidate,
+    system: SystemUnderTest,
     words: Vec<String>,
     child: Child,
     pub(crate) port: u16,
-    /// Whether the round is for counting system calls.
+    /// Whether this round counts system calls.
     is_traced: bool,
 }
 
-/// What the kernel counted for the whole process.
+/// The kernel's counters of the whole process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// Time on a processor.
     pub(crate) cpu: Duration,
     pub(crate) context_switches: u64,
-    /// When it was looked at.
+    /// The time of reading.
     pub(crate) at: Instant,
 }
 
-/// The processors that the server and the load are kept to.
+/// The processor of pinned servers.
 pub(crate) const SERVER_CPU: usize = 0;
+/// The processor of the load.
 pub(crate) const LOAD_CPU: usize = 1;
-/// How long a server may take to start.
+/// The longest time for the start of a server.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-impl Candidate {
-    /// Starts it on a free port, and waits until it accepts.
-    pub(crate) fn start(&self, payload_bytes: usize) -> Result<Server, Failure> {
+impl Server {
+    /// Starts a system on a free port, and waits until it accepts connections.
+    pub(crate) fn start(system: &SystemUnderTest, payload_bytes: usize) -> Result<Self, Failure> {
         let port = free_port()?;
-        let words: Vec<String> = self
-            .command
-            .iter()
-            .map(|word| {
-                let word = word.replace("{port}", &port.to_string());
-                word.replace("{payload}", &payload_bytes.to_string())
-            })
-            .collect();
-        let child = self.spawn(&words)?;
-        let candidate = self.clone();
-        let mut server = Server { candidate, words, child, port, is_traced: false };
+        let fill = |word: &String| {
+            let word = word.replace("{port}", &port.to_string());
+            word.replace("{payload}", &payload_bytes.to_string())
+        };
+        let words: Vec<String> = system.command.iter().map(fill).collect();
+        let child = spawn(&system.name, &words)?;
+        let mut server = Self { system: system.clone(), words, child, port, is_traced: false };
         server.accepts()?;
         Ok(server)
     }
 
-    fn spawn(&self, words: &[String]) -> Result<Child, Failure> {
-        Command::new(&words[0])
-            .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| self.failure(format!("'{}' cannot be started: {error}", words[0])))
-    }
-
-    fn failure(&self, reason: String) -> Failure {
-        Failure::Server { name: self.name.clone(), reason }
-    }
-}
-
-impl Server {
-    /// Waits until it accepts, and keeps it where it belongs.
+    /// Waits until the server accepts connections, then pins its threads.
     fn accepts(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + START_TIME_MAX;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let command = self.words.join(" ");
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.candidate.failure(format!("'{command}' ended: {status}")));
+                return Err(self.failure(format!("'{command}' ended: {status}")));
             }
             if Instant::now() > deadline {
-                return Err(self.candidate.failure(format!("'{command}' accepts nothing")));
+                return Err(self.failure(format!("'{command}' accepts no connections")));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        match self.candidate.is_pinned {
+        match self.system.is_pinned {
             true => self.pin(&[SERVER_CPU])?,
-            // It has inherited the load's.
+            // The process has inherited the processor of the load.
             false => self.pin(&Vec::from_iter(0..machine::processors()))?,
         }
         Ok(())
     }
 
-    /// Ends it at once.
+    /// Kills the server.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(|_| ())
     }
 
-    /// Starts it on the same port after it was killed, and waits until it accepts.
+    /// Starts a killed server again on the same port and waits until it accepts connections.
     pub(crate) fn start_again(&mut self) -> Result<(), Failure> {
-        self.child = self.candidate.spawn(&self.words)?;
+        self.child = spawn(&self.system.name, &self.words)?;
         self.accepts()
     }
 
-    /// Makes this round one that counts system calls.
+    /// Counts system calls in this round.
     pub(crate) fn traced(mut self) -> Self {
         self.is_traced = true;
         self
     }
 
-    /// Begins to count system calls, if that is what the round is for.
+    /// Starts to count system calls, if this round counts them.
     pub(crate) fn trace(&self) -> Result<Option<Trace>, Failure> {
         let tasks = self.tasks()?;
         self.is_traced.then(|| Trace::start(self.child.id(), &tasks)).transpose()
     }
 
-    /// Keeps all its threads, and those that they start, to these processors.
+    /// Pins all threads of the server, and those that they start later, to these processors.
     pub(crate) fn pin(&self, cpus: &[usize]) -> io::Result<()> {
         for task in self.tasks()? {
             pin(Pid::from_raw(task), cpus)?;
         }
         Ok(())
+    }
+
+    fn failure(&self, reason: String) -> Failure {
+        Failure::Server { name: self.system.name.clone(), reason }
     }
 
     fn tasks(&self) -> io::Result<Vec<i32>> {
@@ -147,7 +121,7 @@ impl Server {
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Returns what the kernel has counted until now.
+    /// Returns the kernel's counters.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let at = Instant::now();
         let mut usage = Usage { cpu: Duration::ZERO, context_switches: 0, at };
@@ -163,12 +137,26 @@ impl Server {
         Ok(usage)
     }
 
-    /// Returns the bytes of memory that it occupies.
+    /// Returns the resident memory in bytes.
     pub(crate) fn rss(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS"));
         Ok(line.and_then(number).unwrap_or(0) * 1024)
     }
+}
+
+/// Starts a program without input and output.
+fn spawn(name: &str, words: &[String]) -> Result<Child, Failure> {
+    Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| Failure::Server {
+            name: name.to_owned(),
+            reason: format!("'{}' cannot be started: {error}", words[0]),
+        })
 }
 
 impl Drop for Server {
@@ -178,7 +166,7 @@ impl Drop for Server {
     }
 }
 
-/// Keeps a thread to these processors; `None` is this one.
+/// Pins a thread to these processors; `None` is the current thread.
 pub(crate) fn pin(task: Option<Pid>, cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     cpus.iter().for_each(|&cpu| set.set(cpu));

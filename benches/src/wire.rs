@@ -1,5 +1,7 @@
-//! The bytes that the load sends and expects. Channels are `c0000` to `c9999`, so that every request
-//! and every message of a scenario has one length: the floor relay need not parse them.
+//! The bytes that the load sends and expects.
+//!
+//! Channels are `c0000` to `c9999`, so all requests of a scenario have one length, and all messages.
+//! The baseline relay therefore need not parse them.
 
 /// Returns the name of a channel.
 pub(crate) fn channel(index: usize) -> String {
@@ -15,7 +17,8 @@ pub(crate) fn request(arguments: &[&str]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Returns what answers a `SUBSCRIBE` or the like: its name, the channel, the client's subscriptions.
+/// Returns the confirmation of a `SUBSCRIBE` or a similar command, with the client's number of
+/// subscriptions.
 pub(crate) fn confirmation(kind: &str, channel: &str, count: usize) -> Vec<u8> {
     let (kind_length, channel_length) = (kind.len(), channel.len());
     format!("*3\r\n${kind_length}\r\n{kind}\r\n${channel_length}\r\n{channel}\r\n:{count}\r\n")
@@ -28,19 +31,19 @@ pub(crate) fn publish(channel_index: usize, payload: &[u8]) -> Vec<u8> {
     with_channel_and_payload(start, channel_index, payload)
 }
 
-/// Where the channel's length stands in a `PUBLISH`; from there on a message is the same.
+/// The offset of the channel's length in a `PUBLISH`. From there on a message has the same bytes.
 pub(crate) const PUBLISH_TAIL_AT: usize = "*3\r\n$7\r\nPUBLISH\r\n".len();
-/// Where the digits of the channel stand in a `PUBLISH`.
+/// The offset of the channel's digits in a `PUBLISH`.
 pub(crate) const PUBLISH_CHANNEL_AT: usize = PUBLISH_TAIL_AT + "$5\r\nc".len();
-/// What a message begins with.
+/// The first bytes of a message.
 pub(crate) const MESSAGE_START: &[u8] = b"*3\r\n$7\r\nmessage\r\n";
 
-/// Returns what a subscriber of a channel gets for each message.
+/// Returns a message to a subscriber of a channel.
 pub(crate) fn message(channel_index: usize, payload: &[u8]) -> Vec<u8> {
     with_channel_and_payload(MESSAGE_START.to_vec(), channel_index, payload)
 }
 
-/// Returns what a subscriber of a pattern gets for each message.
+/// Returns a message to a subscriber of a pattern.
 pub(crate) fn pattern_message(pattern: &str, channel_index: usize, payload: &[u8]) -> Vec<u8> {
     let start = format!("*4\r\n$8\r\npmessage\r\n${}\r\n{pattern}\r\n", pattern.len());
     with_channel_and_payload(start.into_bytes(), channel_index, payload)
@@ -54,26 +57,26 @@ fn with_channel_and_payload(mut out: Vec<u8>, channel_index: usize, payload: &[u
     out
 }
 
-/// What a `SUBSCRIBE` begins with.
+/// The first bytes of a `SUBSCRIBE`.
 pub(crate) const SUBSCRIBE_START: &[u8] = b"*2\r\n$9\r\nSUBSCRIBE";
 
-/// What SignalR's servers send for each message: the next id, the message with it to all who listen,
-/// and an answer that holds both.
+/// The script that servers of SignalR 2 call for each message. It takes the next id, publishes the
+/// message with it, and returns both.
 pub(crate) const SEND_SCRIPT: &str = "local newId = redis.call('INCR', KEYS[1]) \
     local payload = newId .. ' ' .. ARGV[1] \
     redis.call('PUBLISH', KEYS[1], payload) \
     return {newId, ARGV[1], payload}";
-/// The same in words of its own, which a server has no short way for.
+/// The same script with other names of variables. The broker recognizes only SignalR's own text.
 pub(crate) const OWN_SCRIPT: &str = "local id = redis.call('INCR', KEYS[1]) \
     local message = id .. ' ' .. ARGV[1] \
     redis.call('PUBLISH', KEYS[1], message) \
     return {id, ARGV[1], message}";
 /// Digits of an id.
 pub(crate) const ID_BYTES: usize = 13;
-/// The id before the first. All that follow have as many digits.
+/// The id before the first one. All following ids have the same number of digits.
 pub(crate) const ID_BEFORE: u64 = 10_u64.pow(ID_BYTES as u32 - 1);
 
-/// Returns a call of the script, with a payload that is not numbered yet.
+/// Returns a call of the script with a payload without an id.
 pub(crate) fn send_by_script(sha: &str, channel_index: usize, payload: &[u8]) -> Vec<u8> {
     let start = format!("*5\r\n$7\r\nEVALSHA\r\n${}\r\n{sha}\r\n$1\r\n1\r\n", sha.len());
     with_channel_and_payload(start.into_bytes(), channel_index, payload)
@@ -84,7 +87,7 @@ pub(crate) fn numbered(id: u64, payload: &[u8]) -> Vec<u8> {
     [format!("{id} ").as_bytes(), payload].concat()
 }
 
-/// Returns what the script answers.
+/// Returns the reply of the script.
 pub(crate) fn sent_by_script(id: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = format!("*3\r\n:{id}\r\n").into_bytes();
     for part in [payload, &numbered(id, payload)] {
@@ -95,5 +98,5 @@ pub(crate) fn sent_by_script(id: u64, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Where the id stands in what the script answers.
+/// The offset of the id in the reply of the script.
 pub(crate) const SENT_ID_AT: usize = "*3\r\n:".len();

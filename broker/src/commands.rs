@@ -61,7 +61,7 @@ mod tests {
         groups.dedup();
         for name in groups {
             text.push_str(&format!(
-                "\n## {name}\n\n| command | since | what it does |\n|---|---|---|\n"
+                "\n## {name}\n\n| command | since | summary |\n|---|---|---|\n"
             ));
             for spec in SPECS.iter().filter(|spec| container(spec).doc("group") == name) {
                 let shown = spec.name.replace('|', " ").to_ascii_uppercase();

@@ -1,11 +1,11 @@
-//! What all targets need: a place to run what they try, and a panic anywhere that is seen.
+//! Shared code of the fuzz targets: a runtime that aborts on any panic, and a client.
 //!
-//! | target          | what a stranger controls                                     | what must hold afterwards            |
-//! |-----------------|--------------------------------------------------------------|--------------------------------------|
-//! | `server`        | the bytes of three clients of a broker, cut anywhere         | another client is answered           |
-//! | `configuration` | a `redis.conf`, and flags                                    | settings, or an error                |
-//! | `stream`        | the payloads on a backplane's channel                        | what is sent next arrives            |
-//! | `hub`           | the frames of a SignalR client                               | another client's method is called    |
+//! | target          | input                                      | claim                                |
+//! |-----------------|--------------------------------------------|--------------------------------------|
+//! | `configuration` | a `redis.conf` and flags                   | the result is settings or an error   |
+//! | `hub`           | the frames of a SignalR client             | another client can call a method     |
+//! | `server`        | bytes and commands of three broker clients | another client gets its reply        |
+//! | `stream`        | a payload on the channel of a backplane    | the next message arrives             |
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How long an answer that must come may take.
+/// The longest time for a required reply.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Starts what programs under test run on. A panic of any thread ends the process from now on:
-/// servers would live on with it, and nobody would see.
+/// Starts the runtime of the code under test. From now on a panic of any thread aborts the process,
+/// since a server would otherwise survive it and hide the fault.
 pub fn runtime() -> Runtime {
-    let tell = std::panic::take_hook();
+    let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
+        print(panic);
         std::process::abort();
     }));
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
@@ -39,16 +39,16 @@ impl Client {
         Self(stream)
     }
 
-    /// Writes, and returns whether the server still took it.
+    /// Writes bytes. Returns false if the server did not accept them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).is_ok()
     }
 
-    /// Reads what is there within a time, at most so much.
+    /// Reads available bytes, at most 64 KiB.
     ///
     /// # Errors
     ///
-    /// When the connection is over, or nothing comes in time.
+    /// When the connection has ended, or no byte arrives within `time`.
     pub fn read(&mut self, time: Duration) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 * 1024];
         self.0.set_read_timeout(Some(time))?;
@@ -61,11 +61,11 @@ impl Client {
         }
     }
 
-    /// Reads on until these bytes have come.
+    /// Reads until these bytes have arrived.
     ///
     /// # Panics
     ///
-    /// When they do not.
+    /// When they do not arrive before the deadline.
     pub fn read_until(&mut self, wanted: &[u8]) {
         let mut all = Vec::new();
         while !all.windows(wanted.len()).any(|window| window == wanted) {
@@ -73,7 +73,7 @@ impl Client {
         }
     }
 
-    /// Says that nothing more comes, and reads until the server is done with it or a time is over.
+    /// Shuts down the write half, and reads until the server closes the connection or pauses.
     pub fn finish(mut self) {
         let _ = self.0.shutdown(std::net::Shutdown::Write);
         while self.read(Duration::from_millis(200)).is_ok() {}

@@ -1,4 +1,4 @@
-//! Any text as a configuration file, and any words as flags: settings come of it, or an error.
+//! Any text as a configuration file, and any words as flags. The result is settings or an error.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = ConfigFile::default().add_flags(&words);
 });
 
-/// Whether a line may have another file read, whatever that is. Quotes can hide the word.
+/// Returns whether a line may include another file of this machine. Quotes can hide the directive.
 fn may_include(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let name = line.split_ascii_whitespace().next().unwrap_or_default();

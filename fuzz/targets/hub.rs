@@ -1,4 +1,4 @@
-//! Any frames of a SignalR client: the methods of other clients are called as before.
+//! Any frames of a SignalR client. Afterwards another client can call a method.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ const UPGRADE: &[u8] = b"GET /chatHub HTTP/1.1\r\nHost: localhost\r\nConnection:
 const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 const TEXT: u8 = 1;
 
-/// What messages are made of.
+/// Parts of messages.
 const PIECES: &[&str] = &[
     HANDSHAKE,
     "\u{1e}",
@@ -49,7 +49,7 @@ const PIECES: &[&str] = &[
 ];
 
 static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
-    let (tell, address) = mpsc::channel();
+    let (started, address) = mpsc::channel();
     thread::spawn(move || {
         fuzz::runtime().block_on(async {
             let hub = Hub::new(Backplane::embedded(&Broker::new(), "ChatApp")).method(
@@ -60,7 +60,7 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
                 },
             );
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            tell.send(listener.local_addr().expect("it is bound")).expect("somebody waits");
+            started.send(listener.local_addr().expect("it is bound")).expect("the caller waits");
             axum::serve(listener, hub.router("/chatHub")).await
         })
     });
@@ -88,7 +88,7 @@ fuzz_target!(|data: &[u8]| {
     other.read_until(b"\"result\":\"sent\"");
 });
 
-/// Returns a frame of some kind, or what is none.
+/// Returns a frame, or bytes that are none.
 fn piece(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     if input.ratio(1, 16)? {
         return Vec::arbitrary(input);
@@ -104,7 +104,7 @@ fn piece(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     Ok(frame(first, &text))
 }
 
-/// Returns a frame as clients send it, with a mask that changes nothing.
+/// Returns a frame of a client, with a mask of zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASKED: u8 = 0x80;
     let length = match u8::try_from(payload.len()) {

@@ -1,4 +1,5 @@
-//! Any bytes of clients, and any commands with any arguments: other clients are answered as before.
+//! Any bytes of clients, and any commands with any arguments. Afterwards another client gets its
+//! reply.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ use broker::{Broker, ConfigFile, Server};
 use fuzz::{Client, DEADLINE};
 use libfuzzer_sys::fuzz_target;
 
-/// Limits that are soon reached, and everything switched on.
+/// Low limits, and all optional features.
 const CONFIGURATION: &str = "
 port 0
 bind 127.0.0.1
@@ -29,10 +30,11 @@ pubsub-replay * 100 100000 60
 const CLIENTS: usize = 3;
 const STEPS_MAX: usize = 60;
 
-/// Parts of these stop the server, keep everybody waiting, or change who may do what.
+/// Commands that are excluded, since some of their forms stop the server, block all clients or change
+/// permissions.
 const LEFT_OUT: &[&str] = &["ACL", "CLIENT", "CONFIG", "DEBUG", "SHUTDOWN"];
 
-/// Parts of commands; the server names the others.
+/// Subcommands. The other commands come from the server.
 const SUBCOMMANDS: &[&str] = &[
     "ACL CAT",
     "ACL DRYRUN",
@@ -168,26 +170,26 @@ const SCRIPTS: &[&str] = &[
 
 struct Place {
     address: SocketAddr,
-    /// All commands that are tried.
+    /// Commands for the input to choose from.
     commands: Vec<String>,
 }
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
-    let (tell, address) = mpsc::channel();
+    let (started, address) = mpsc::channel();
     thread::spawn(move || {
         fuzz::runtime().block_on(async {
             let loaded = ConfigFile::from_text(CONFIGURATION).expect("it is valid");
             let server = Server::bind_loaded(Broker::new(), loaded).await.expect("a free port");
-            tell.send(server.local_addr()).expect("somebody waits");
+            started.send(server.local_addr()).expect("the caller waits");
             server.stop_requested().await;
-            panic!("nothing that is tried stops a server");
+            panic!("no input stops a server");
         });
     });
     let address = address.recv().expect("the server starts");
     Place { address, commands: commands(address) }
 });
 
-/// Asks the server for the commands that it has.
+/// Asks the server for its commands.
 fn commands(address: SocketAddr) -> Vec<String> {
     let mut client = Client::connect(address);
     client.send(b"COMMAND LIST\r\nPING\r\n");
@@ -210,13 +212,13 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     clients.into_iter().flatten().for_each(Client::finish);
-    // A script that takes long may be one of those.
+    // One of the commands may have started a long script.
     let mut other = Client::connect(PLACE.address);
     other.send(b"SCRIPT KILL\r\nPING\r\n");
     other.read_until(b"+PONG\r\n");
 });
 
-/// One client does something.
+/// Lets one client send or read.
 fn step(input: &mut Unstructured<'_>, clients: &mut [Option<Client>]) -> arbitrary::Result<()> {
     let place = input.choose_index(clients.len())?;
     let client = clients[place].get_or_insert_with(|| Client::connect(PLACE.address));

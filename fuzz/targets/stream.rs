@@ -1,4 +1,4 @@
-//! Any payload on the channel of an app: what is sent next arrives, once.
+//! Any payload on the channel of an app. The message sent next arrives.
 
 #![no_main]
 
@@ -32,8 +32,8 @@ fuzz_target!(|data: &[u8]| {
     runtime.block_on(async {
         let mut ann = backplane.attach("ann", Some("user"));
         broker.publish(APP, data.to_vec());
-        let said = Invocation::new("say", ["hello"]).expect("it is JSON");
-        timeout(fuzz::DEADLINE, backplane.send(Target::connection("ann"), said))
+        let invocation = Invocation::new("say", ["hello"]).expect("it is JSON");
+        timeout(fuzz::DEADLINE, backplane.send(Target::connection("ann"), invocation))
             .await
             .expect("it is soon sent")
             .expect("it can be sent");
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
             match timeout(fuzz::DEADLINE, ann.recv()).await.expect("it soon arrives") {
                 Ok(invocation) if invocation.method() == "say" => break,
                 Ok(_) => {}
-                // A payload may say so.
+                // The payload may have been a command that ends the connection.
                 Err(_) => break,
             }
         }

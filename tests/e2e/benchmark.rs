@@ -9,7 +9,7 @@ use harness::{DEADLINE, Process, bench_bin, broker_bin};
 #[tokio::test]
 async fn a_measurement_leaves_every_round_in_a_file_and_draws_it() {
     let scenarios = ["one", "ten", "ping-pong", "patterns-10", "open-20", "stalled", "client-1k"];
-    let made = measure(&["ours", "floor"], &scenarios).await;
+    let made = measure(&["ours", "baseline"], &scenarios).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for (scenario, figure) in [
         ("one", "cpu_per_delivery"),
@@ -46,15 +46,15 @@ async fn connections_that_come_and_go_are_measured_on_our_broker() {
 
 #[tokio::test]
 async fn backplanes_are_measured_beside_the_broker_itself() {
-    let made = measure(&["ours"], &["farm", "reach"]).await;
+    let made = measure(&["ours"], &["cluster", "fan-out"]).await;
     let raw = std::fs::read_to_string(made.path().join("raw.csv")).expect("the file");
     for figure in [
-        "farm,ours,1,backplane_cpu_per_delivery,",
-        "farm,ours,1,cpu_per_delivery,",
-        "farm,ours,1,message_rate,",
-        "reach,ours,1,p50,",
-        "reach,ours,1,broker_p99,",
-        "reach,ours,1,to_broker,",
+        "cluster,ours,1,backplane_cpu_per_delivery,",
+        "cluster,ours,1,cpu_per_delivery,",
+        "cluster,ours,1,message_rate,",
+        "fan-out,ours,1,p50,",
+        "fan-out,ours,1,broker_p99,",
+        "fan-out,ours,1,to_broker,",
     ] {
         assert!(raw.contains(figure), "{raw}");
     }
@@ -102,6 +102,6 @@ async fn a_name_that_no_scenario_has_is_an_error() {
     assert_eq!(finished.code, Some(1));
     assert_eq!(
         finished.stderr.trim(),
-        "error: no scenario has 'nosuch' in its name, --list shows them"
+        "error: no scenario has 'nosuch' in its name; --list shows the names"
     );
 }

@@ -1,7 +1,7 @@
-//! What the parts of a publish cost in instructions, counted by valgrind and compared with what is
-//! written down. A noisy machine counts the same as a quiet one.
+//! Counts the instructions of the parts of a publish with valgrind and compares them with stored
+//! figures. Other load on the machine does not change the counts.
 //!
-//! The figures are those of one architecture: elsewhere nothing is compared.
+//! The figures are valid for one architecture. On others the comparison is skipped.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,26 +9,26 @@ use std::path::PathBuf;
 
 use crate::step::{Failure, Step, workspace_dir};
 
-/// What can be counted: the words of `benches/instructions.rs`.
+/// The parts, as `benches/instructions.rs` names them.
 const PARTS: [&str; 6] =
     ["decode", "publish-1", "publish-100", "publish-pattern", "script", "encode"];
 
-/// Percent by which a figure may grow.
+/// The highest accepted growth of a figure, in percent.
 const GROWTH_MAX: u64 = 5;
 const ARCHITECTURE: &str = "x86_64";
 const STEP: &str = "instructions";
 
-/// One part with its instructions.
+/// A part and its number of instructions.
 type Figure = (String, u64);
 
-/// Compares the figures of now with those written down.
+/// Compares the current figures with the stored ones.
 ///
 /// # Errors
 ///
-/// When one has grown by more than 5 %, or cannot be counted.
+/// When a figure has grown by more than 5 %, is not stored, or cannot be counted.
 pub(crate) fn check() -> Result<(), Failure> {
     if std::env::consts::ARCH != ARCHITECTURE {
-        println!("\n==> {STEP}: left out, the figures are those of {ARCHITECTURE}");
+        println!("\n==> {STEP}: skipped; the stored figures are those of {ARCHITECTURE}");
         return Ok(());
     }
     let counted = count()?;
@@ -37,7 +37,7 @@ pub(crate) fn check() -> Result<(), Failure> {
     print!("{text}");
     if has_grown {
         let reason = format!(
-            "more than {GROWTH_MAX} % above {}; if that is worth it, run\n\n    \
+            "more than {GROWTH_MAX} % above {}; to accept the new figures, run\n\n    \
              cargo xtask instructions --accept\n",
             file().strip_prefix(workspace_dir()).unwrap_or(&file()).display()
         );
@@ -46,11 +46,11 @@ pub(crate) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the figures of now down.
+/// Stores the current figures.
 ///
 /// # Errors
 ///
-/// When one cannot be counted or the file cannot be written.
+/// When a part cannot be counted or the file cannot be written.
 pub(crate) fn accept() -> Result<(), Failure> {
     let counted = count()?;
     let mut text =
@@ -69,7 +69,7 @@ fn file() -> PathBuf {
 }
 
 fn count() -> Result<Vec<Figure>, Failure> {
-    // The release build of the broker, so what is counted is what is shipped.
+    // The release build, since that is the code that users run.
     let example = ["--locked", "--release", "-p", "broker", "--features", "bench-internals"];
     let example = example.into_iter().chain(["--example", "instructions"]);
     Step::cargo(STEP).args(["build"]).args(example.clone()).run()?;
@@ -82,7 +82,8 @@ fn count() -> Result<Vec<Figure>, Failure> {
         match collected(&messages) {
             Some(instructions) if instructions > 0 => Ok((part.to_owned(), instructions)),
             _ => {
-                let reason = format!("valgrind has counted nothing of '{part}':\n{messages}");
+                let reason =
+                    format!("valgrind has counted no instruction of '{part}':\n{messages}");
                 Err(Failure::Unexpected { step: STEP, reason })
             }
         }
@@ -90,7 +91,7 @@ fn count() -> Result<Vec<Figure>, Failure> {
     PARTS.into_iter().map(count).collect()
 }
 
-/// Finds the figure in what valgrind says: `==123== Collected : 4567`.
+/// Finds the figure in the messages of valgrind: `==123== Collected : 4567`.
 fn collected(messages: &str) -> Option<u64> {
     let line = messages.lines().find(|line| line.contains("Collected :"))?;
     line.rsplit(' ').next()?.parse().ok()
@@ -104,13 +105,13 @@ fn parse(text: &str) -> Vec<Figure> {
     text.lines().filter_map(figure).collect()
 }
 
-/// Returns a line for each part, and whether one has grown too much.
+/// Returns a line for each part, and whether a part is not stored or has grown too much.
 fn compare(accepted: &[Figure], counted: &[Figure]) -> (String, bool) {
     let mut text = String::new();
     let mut has_grown = false;
     for (part, now) in counted {
         let Some((_, before)) = accepted.iter().find(|(name, _)| name == part) else {
-            let _ = writeln!(text, "    {part:<16} {now:>10}  not written down");
+            let _ = writeln!(text, "    {part:<16} {now:>10}  not stored");
             has_grown = true;
             continue;
         };
@@ -119,7 +120,7 @@ fn compare(accepted: &[Figure], counted: &[Figure]) -> (String, bool) {
             has_grown = true;
             "  too much"
         } else if now * 100 < before * (100 - GROWTH_MAX) {
-            "  `cargo xtask instructions --accept` keeps it so"
+            "  `cargo xtask instructions --accept` stores the lower figure"
         } else {
             ""
         };

@@ -1,15 +1,21 @@
-//! Every habit of this project in one word: `cargo xtask test`.
+//! Project tasks, such as `cargo xtask test`.
 //!
-//! | module         | what it is about                                                      |
-//! |----------------|-----------------------------------------------------------------------|
-//! | `fuzz`         | anything at all to what strangers can reach, for a time                |
-//! | `instructions` | what the parts of a publish cost, counted and compared                 |
-//! | `setup`        | what the tests need beyond Rust, installed only where it is missing    |
-//! | `step`         | one program run with its name and duration, and the end at a failure  |
+//! | module         | task                                                            |
+//! |----------------|-----------------------------------------------------------------|
+//! | `fuzz`         | runs the fuzz targets for a limited time                        |
+//! | `instructions` | counts the instructions of a publish and compares them          |
+//! | `layers`       | checks that modules use lower modules only                      |
+//! | `prose`        | measures the English of comments and documents                  |
+//! | `setup`        | installs missing programs and packages for the tests            |
+//! | `source`       | reads the tokens and comments of Rust files                     |
+//! | `step`         | runs one program and reports its name, duration and failure     |
 
 mod fuzz;
 mod instructions;
+mod layers;
+mod prose;
 mod setup;
+mod source;
 mod step;
 
 use std::path::PathBuf;
@@ -28,38 +34,46 @@ struct Arguments {
 
 #[derive(Clone, Subcommand)]
 enum Task {
-    /// Installs what the tests need, then runs everything that must be green
+    /// Installs missing requirements, then runs all checks and tests
     Test,
     /// The same as `test`
     Ci,
-    /// Installs what the tests need: redis-server, redis-cli, Chromium, Node.js, Python and their packages
+    /// Installs missing requirements: redis-server, redis-cli, Chromium, Node.js, Python, their packages
     Setup,
-    /// Measures our broker, redis-server and the floor in turn; `-- --help` tells what else it can do
+    /// Measures our broker, redis-server and a baseline in turn; `-- --help` lists the options
     Bench {
-        /// What is passed on
+        /// Options of the benchmark
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Counts the instructions of decoding and publishing, which must not grow by more than 5 %
+    /// Counts the instructions of decoding and publishing; fails if one has grown by more than 5 %
     Instructions {
-        /// Writes the figures down as those that later ones are compared with
+        /// Stores the current figures as the reference for later runs
         #[arg(long)]
         accept: bool,
     },
-    /// Tries anything at all on what strangers can reach, and keeps what shows a fault
+    /// Runs the fuzz targets and keeps each input that shows a fault
     Fuzz {
-        /// What is tried; everything in turn by default
+        /// The targets to run; by default all in turn
         #[arg(value_name = "TARGET", value_parser = fuzz::TARGETS)]
         targets: Vec<String>,
-        /// How long each is tried
+        /// Duration of each target
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+    },
+    /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
+    Layers,
+    /// Measures the English of comments and documents
+    Prose {
+        /// Prints up to this many lines for each target that is missed
+        #[arg(long, default_value_t = 10)]
+        show: usize,
     },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
 }
 
-/// What is built and tested: all packages, and tests with other programs as well.
+/// The packages to build and test: all, with the tests that need other programs.
 const TESTED: [&str; 4] = ["--locked", "--workspace", "--features", "e2e/external"];
 
 fn main() -> ExitCode {
@@ -72,6 +86,8 @@ fn main() -> ExitCode {
             false => instructions::check(),
         }),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Task::Layers => layers::check(),
+        Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
     };
     match result {
@@ -83,26 +99,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Everything that must be green, the quickest answers first.
+/// Runs all checks and tests, the fastest first.
 fn test() -> Result<(), Failure> {
     setup::run()?;
     Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
+    layers::check()?;
+    prose::check(10)?;
     if setup::has_cargo_deny() {
         deny()?;
     } else {
-        println!("\n==> licenses and sources: left out, `cargo xtask deny` installs cargo-deny");
+        println!("\n==> licenses and sources: skipped; `cargo xtask deny` installs cargo-deny");
     }
     Step::cargo("clippy")
         .args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features"])
         .args(["--", "-D", "warnings"])
         .run()?;
-    // One build for all tests and all programs that they start: what is built with other features, or
-    // without the tests, are other dependencies, and building them once more takes minutes.
+    // One build for all tests and the programs that they start. A build with other features would
+    // compile the dependencies again, which takes minutes.
     Step::cargo("build").args(["build", "--all-targets"]).args(TESTED).run()?;
     Step::cargo("tests")
         .args(["test", "--all-targets"])
         .args(TESTED)
-        // Most of them wait for servers, networks and clocks; two processors have time for four.
+        // Most tests wait for servers, networks and clocks, so four fit on two processors.
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_BIN", beside_us("broker")?)
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
@@ -121,14 +139,14 @@ fn test() -> Result<(), Failure> {
         .run()
 }
 
-/// Returns the path of a program of this project that was built in the same way as this one.
+/// Returns the path of another program of this project, built in the same folder as this one.
 fn beside_us(program: &str) -> Result<PathBuf, Failure> {
     let us =
         std::env::current_exe().map_err(|source| Failure::NotStarted { step: "tests", source })?;
     Ok(us.with_file_name(program))
 }
 
-/// Both in release builds, and the results where they can be committed.
+/// Builds broker and benchmark in release mode and measures. Results go to `benches/results`.
 fn bench(arguments: &[String]) -> Result<(), Failure> {
     setup::run()?;
     Step::cargo("release builds")

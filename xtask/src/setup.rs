@@ -1,8 +1,8 @@
-//! What the tests need beyond Rust, installed only where it is missing.
+//! Installs the programs and packages that the tests need besides Rust.
 //!
-//! A machine that has everything is left alone and needs no network. On Debian, as root, missing
-//! programs come from its packages; elsewhere a person is told the one line to run. Nothing is
-//! started: a Redis that the package would run as a service is kept from doing so.
+//! A complete machine stays unchanged and needs no network. On Debian, as root, missing programs are
+//! installed from its packages. Elsewhere the failure shows the command to run. No service starts,
+//! not even the Redis service of Debian's package.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 
 use crate::step::{Failure, Step, workspace_dir};
 
-/// Installs what is missing.
+/// Installs all missing requirements.
 ///
 /// # Errors
 ///
-/// When something is missing and may not be, or could not be, installed.
+/// When a requirement is missing and cannot be installed, or only by another user.
 pub(crate) fn run() -> Result<(), Failure> {
     programs()?;
     debian_conf()?;
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     python_packages()
 }
 
-/// Programs the tests run, and Debian's packages of them.
+/// Programs that the tests run, and their packages in Debian.
 const PROGRAMS: [(&str, &str); 8] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
@@ -36,14 +36,14 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("valgrind", "valgrind"),
 ];
 
-/// Libraries the tests use, each known to be there by a command that succeeds, and their packages.
-/// Rust itself has brought `cc`.
+/// Libraries that the tests use: a command that succeeds if the library is installed, and its
+/// package. A machine with Rust has `cc`.
 const LIBRARIES: [(&str, &[&str], &str); 2] = [
     ("cc", &["-E", "-include", "hiredis/hiredis.h", "-x", "c", "/dev/null"], "libhiredis-dev"),
     ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
 ];
 
-/// The configuration file that a test starts our broker with; it is in the package, too.
+/// Debian's configuration file, with which a test starts our broker.
 const DEBIAN_CONF: &str = "/etc/redis/redis.conf";
 
 fn programs() -> Result<(), Failure> {
@@ -53,22 +53,22 @@ fn programs() -> Result<(), Failure> {
     }
     if !may_apt_install() {
         let line = format!("sudo apt-get install -y {}", packages.join(" "));
-        return Err(Failure::Missing { what: packages.join(", "), line });
+        return Err(Failure::Missing { names: packages.join(", "), line });
     }
     Step::program("list of Debian's packages", "apt-get").args(["update", "-q"]).run()?;
     packages.insert(0, "install");
-    let quiet = ServicesHeld::new();
+    let held = ServicesHeld::new();
     Step::program("programs for the tests", "apt-get")
         .args(&packages)
         .args(["-y", "-q", "--no-install-recommends"])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()?;
-    drop(quiet);
+    drop(held);
     match missing_packages().as_slice() {
         [] => Ok(()),
         still => {
             let line = format!("apt-get install -y {}", still.join(" "));
-            Err(Failure::Missing { what: still.join(", "), line })
+            Err(Failure::Missing { names: still.join(", "), line })
         }
     }
 }
@@ -98,13 +98,13 @@ fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// The package lets only root and its own group read the file.
+/// Checks that the file can be read. Debian's package allows only root and the group of Redis.
 fn debian_conf() -> Result<(), Failure> {
     if fs::File::open(DEBIAN_CONF).is_ok() {
         return Ok(());
     }
     let line = format!("sudo chmod a+rx /etc/redis && sudo chmod a+r {DEBIAN_CONF}");
-    Err(Failure::Missing { what: format!("permission to read {DEBIAN_CONF}"), line })
+    Err(Failure::Missing { names: format!("permission to read {DEBIAN_CONF}"), line })
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {
@@ -120,9 +120,9 @@ fn may_apt_install() -> bool {
     is_root && find_program("apt-get").is_some()
 }
 
-/// Keeps packages from starting services while it lives, by Debian's own means.
+/// Prevents packages from starting services while it exists, with Debian's `policy-rc.d`.
 struct ServicesHeld {
-    /// None where somebody else decides about services.
+    /// The policy file; `None` if the machine has its own or we cannot write one.
     policy: Option<&'static Path>,
 }
 
@@ -154,7 +154,7 @@ fn write_script(path: &Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Fetches the crates of all platforms, which cargo-deny looks at, too.
+/// Fetches the crates of all platforms, since cargo-deny checks all of them.
 fn crates() -> Result<(), Failure> {
     let complete = succeeds(
         cargo()
@@ -164,7 +164,7 @@ fn crates() -> Result<(), Failure> {
     if complete { Ok(()) } else { Step::cargo("crates").args(["fetch", "--locked"]).run() }
 }
 
-/// Installs the locked test clients, unless what is installed has come from the same lock file.
+/// Installs the locked test clients, unless they were installed from the same lock file.
 fn node_packages() -> Result<(), Failure> {
     let dir = workspace_dir().join("tests/clients/node");
     let stamp = dir.join("node_modules/.installed-from");
@@ -177,8 +177,8 @@ fn node_packages() -> Result<(), Failure> {
         .map_err(|source| Failure::NotStarted { step: "test clients for Node.js", source })
 }
 
-/// Installs the listed test clients into an environment of their own, unless what is there has come
-/// from the same list.
+/// Installs the listed test clients into an environment of their own, unless they were installed from
+/// the same list.
 fn python_packages() -> Result<(), Failure> {
     const STEP: &str = "test clients for Python";
     let dir = workspace_dir().join("tests/clients/python");
@@ -201,10 +201,10 @@ fn python_packages() -> Result<(), Failure> {
     fs::write(&stamp, list).map_err(|source| Failure::NotStarted { step: STEP, source })
 }
 
-/// The version whose checks `deny.toml` is written for.
+/// The version of cargo-deny that reads our `deny.toml`.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Returns true where `cargo deny` runs.
+/// Returns whether cargo-deny is installed.
 pub(crate) fn has_cargo_deny() -> bool {
     cargo().args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
 }

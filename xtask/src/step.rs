@@ -1,7 +1,7 @@
-//! One program run at the top of the repository, with its name before and its duration after.
+//! Runs one program in the top folder of the repository. Prints its name before and its duration
+//! after.
 //!
-//! Output goes straight to the terminal: who waits wants to see, and who looks for a failure finds it
-//! under the name of the step.
+//! Output of the program goes directly to the terminal, below the name of the step.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,31 +10,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Instant;
 
-/// A program with a name that tells people what it is for.
+/// A program with a name for its purpose.
 pub(crate) struct Step {
     name: &'static str,
     command: Command,
 }
 
-/// Why a task ended early.
+/// A reason for which a task ends early.
 pub(crate) enum Failure {
-    /// The program said no.
+    /// The program has failed.
     Failed { step: &'static str, status: ExitStatus },
-    /// There is no such program, or it may not be run.
+    /// The program does not exist, or we may not run it.
     NotStarted { step: &'static str, source: io::Error },
-    /// What it found is not what was expected.
+    /// A file or a folder of the repository cannot be read.
+    Unreadable { path: PathBuf, source: io::Error },
+    /// The result of a step is not the expected one.
     Unexpected { step: &'static str, reason: String },
-    /// Something is missing that we may not install; a person may, with this line.
-    Missing { what: String, line: String },
+    /// Requirements are missing that we may not install. `line` is the command that installs them.
+    Missing { names: String, line: String },
 }
 
 impl Step {
-    /// A step that runs the cargo which runs us.
+    /// Creates a step that runs the same cargo that runs this program.
     pub(crate) fn cargo(name: &'static str) -> Self {
         Self::program(name, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
 
-    /// A step that runs any program.
+    /// Creates a step that runs any program.
     pub(crate) fn program(name: &'static str, program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.current_dir(workspace_dir());
@@ -56,7 +58,7 @@ impl Step {
         self
     }
 
-    /// Runs the program to its end and tells how long it took.
+    /// Runs the program to its end and prints the duration.
     ///
     /// # Errors
     ///
@@ -74,20 +76,20 @@ impl Step {
         Ok(())
     }
 
-    /// Runs the program quietly and returns what it wrote to standard error.
+    /// Runs the program without output to the terminal and returns its standard error.
     ///
     /// # Errors
     ///
-    /// When it cannot be started or fails; the text is shown then.
+    /// When it cannot be started or fails. Its messages are printed then.
     pub(crate) fn messages(self) -> Result<String, Failure> {
         Ok(String::from_utf8_lossy(&self.output()?.stderr).into_owned())
     }
 
-    /// Runs the program quietly and returns what it wrote to standard output.
+    /// Runs the program without output to the terminal and returns its standard output.
     ///
     /// # Errors
     ///
-    /// When it cannot be started or fails; its messages are shown then.
+    /// When it cannot be started or fails. Its messages are printed then.
     pub(crate) fn answer(self) -> Result<String, Failure> {
         Ok(String::from_utf8_lossy(&self.output()?.stdout).into_owned())
     }
@@ -109,15 +111,18 @@ impl fmt::Display for Failure {
         match self {
             Self::Failed { step, status } => write!(f, "{step} failed ({status})"),
             Self::NotStarted { step, source } => write!(f, "{step} could not be started: {source}"),
+            Self::Unreadable { path, source } => {
+                write!(f, "cannot read {}: {source}", path.display())
+            }
             Self::Unexpected { step, reason } => write!(f, "{step}: {reason}"),
-            Self::Missing { what, line } => write!(f, "{what} is missing; run\n\n    {line}\n"),
+            Self::Missing { names, line } => write!(f, "missing: {names}; run\n\n    {line}\n"),
         }
     }
 }
 
 /// Returns the top directory of the repository.
 pub(crate) fn workspace_dir() -> PathBuf {
-    // Set by cargo when it runs us; what was compiled in is for a binary that is run by hand.
+    // Set by cargo. The compiled-in path serves a program that is started without cargo.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)

@@ -11,17 +11,17 @@ use crate::Failure;
 use crate::server::Server;
 use crate::wire;
 
-/// A client that knows what it must be answered.
+/// A client that checks its replies.
 pub(super) struct Client {
     stream: TcpStream,
-    /// Subscriptions, which confirmations tell.
+    /// The number of subscriptions, which each confirmation holds.
     count: usize,
 }
 
-/// Clients that connect or subscribe at a time. One after the other would measure how a server
-/// falls asleep and wakes up.
+/// Clients that connect or subscribe at the same time. One after the other would mostly measure how
+/// a server goes to sleep and wakes up.
 pub(super) const AT_A_TIME: usize = 100;
-/// Requests in one write, where there are many.
+/// The most requests in one write.
 const BATCH: usize = 500;
 
 impl Client {
@@ -31,7 +31,7 @@ impl Client {
         Ok(Self { stream, count: 0 })
     }
 
-    /// Connects many, some at a time, and subscribes each to the channel of its number.
+    /// Connects many clients, some at a time, and subscribes each to the channel of its number.
     pub(super) async fn subscribers(
         server: &Server,
         numbers: Range<usize>,
@@ -100,14 +100,14 @@ impl Client {
         Ok(())
     }
 
-    /// Sends requests and reads exactly these replies.
+    /// Sends requests and expects exactly these replies.
     pub(super) async fn ask(&mut self, requests: &[u8], replies: &[u8]) -> Result<(), Failure> {
         self.send(requests).await?;
         self.expect(replies).await
     }
 
     pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
-        within("a request", self.stream.write_all(requests)).await
+        within("a write", self.stream.write_all(requests)).await
     }
 
     /// Reads exactly these bytes.
@@ -116,14 +116,14 @@ impl Client {
         same(bytes, &found)
     }
 
-    /// Reads so many bytes.
+    /// Reads `count` bytes.
     pub(super) async fn read(&mut self, count: usize) -> Result<Vec<u8>, Failure> {
         let mut found = vec![0; count];
         within("a reply", self.stream.read_exact(&mut found)).await?;
         Ok(found)
     }
 
-    /// Sends a request and returns the bulk string that answers it.
+    /// Sends a request and returns its reply, a bulk string.
     pub(super) async fn ask_for_text(&mut self, arguments: &[&str]) -> Result<String, Failure> {
         self.send(&wire::request(arguments)).await?;
         let mut header = Vec::new();
@@ -145,7 +145,7 @@ impl Client {
     }
 }
 
-/// Fails where `found` begins to differ.
+/// Compares bytes. The error shows them from the first difference on.
 pub(super) fn same(expected: &[u8], found: &[u8]) -> Result<(), Failure> {
     if found == expected {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Connections that come, wait and go.
+//! Connections that open, wait and close.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use crate::Failure;
 use crate::figure::Figure;
-use crate::meter::Meter;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::server::Server;
 
 /// The number of channels that four digits can name.
 const CHANNELS: usize = 10_000;
 
-/// Connections that subscribe and then do nothing; what they hold is looked at after `rest`.
+/// Measures the memory of connections that subscribe and then do nothing for `rest`.
 pub(super) async fn idle(
     server: &Server,
     connections: usize,
     rest: Duration,
 ) -> Result<Sample, Failure> {
     let channel = |number| number % CHANNELS;
-    // What a server takes once, for its first clients, is not what each costs.
+    // The first clients also cause allocations that a server makes only once.
     let first = if rest.is_zero() { connections / 5 } else { 0 };
     let _first = Client::subscribers(server, 0..first, channel).await?;
     let before = server.rss()?;
@@ -32,22 +32,22 @@ pub(super) async fn idle(
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
 }
 
-/// Connections that come, subscribe and go, one after the other.
+/// Measures connections that open, subscribe and close, one after the other.
 pub(super) async fn churn(server: &Server, connections: usize) -> Result<Sample, Failure> {
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     for _ in 0..connections {
         drop(Client::subscriber(server, 0).await?);
     }
-    meter.cost(Figure::CpuPerConnection, connections as f64)
+    sampler.cost(Figure::CpuPerConnection, connections as f64)
 }
 
-/// Connections that come at once, each with many subscriptions in one write.
+/// Measures connections that open at once, each with many subscriptions in one write.
 pub(super) async fn storm(
     server: &Server,
     connections: usize,
     channels: usize,
 ) -> Result<Sample, Failure> {
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let mut clients = JoinSet::new();
     for number in 0..connections {
         let mut client = Client::connect(server).await?;
@@ -61,5 +61,5 @@ pub(super) async fn storm(
     while let Some(client) = clients.join_next().await {
         open.push(client??);
     }
-    meter.cost(Figure::CpuPerConnection, connections as f64)
+    sampler.cost(Figure::CpuPerConnection, connections as f64)
 }

@@ -1,6 +1,6 @@
-//! All who listen in a measurement, and how much they have got.
+//! The subscribers of a measurement, and their count of messages.
 //!
-//! They share a buffer and a count, since all of the load is on one thread.
+//! They share a buffer and a count, since the whole load runs on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -25,17 +25,18 @@ pub(super) struct Listeners {
     tasks: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
-/// What is told when messages have come: how many, as the next of their subscriber.
+/// A callback for received messages: the numbers of the first one and of the one after the last,
+/// counted by subscriber.
 pub(super) type Noted = dyn Fn(u64, u64);
 
 struct Shared {
     buffer: RefCell<Vec<u8>>,
-    /// Messages that have come.
+    /// Messages received.
     received: Cell<u64>,
     noted: Box<Noted>,
 }
 
-/// One of them.
+/// One subscriber.
 struct Listener {
     stream: TcpStream,
     frames: Frames,
@@ -47,7 +48,7 @@ struct Listener {
 const READ_BYTES: usize = 256 * 1024;
 
 impl Listeners {
-    /// `noted` is told the number of the first and behind the last message of each read.
+    /// Creates an empty set. Each subscriber calls `noted` after every read that completes a message.
     pub(super) fn new(noted: Box<Noted>) -> Self {
         let buffer = RefCell::new(vec![0; READ_BYTES]);
         let shared = Rc::new(Shared { buffer, received: Cell::new(0), noted });
@@ -63,8 +64,8 @@ impl Listeners {
         for (number, client) in clients.into_iter().enumerate() {
             self.add(client, expect(wire::message(channel(number), &payload)));
         }
-        // A client for each pattern: in which order one with several gets its messages is nobody's
-        // promise.
+        // One client for each pattern: servers do not define the order of messages to a client with
+        // several matching patterns.
         for index in 0..load.patterns {
             let pattern = format!("c{}", "*".repeat(index + 1));
             let client = Client::pattern_subscriber(server, [pattern.clone()]).await?;
@@ -73,21 +74,21 @@ impl Listeners {
         Ok(())
     }
 
-    /// Adds one that has subscribed.
+    /// Adds a subscribed client.
     pub(super) fn add(&mut self, client: Client, frames: Frames) {
         let (stream, shared) = (client.into_stream(), self.shared.clone());
         let listener = Listener { stream, frames, shared, received: 0 };
         self.tasks.push(spawn_local(listener.read(None)));
     }
 
-    /// Adds one that does not read while `stall` says so.
+    /// Adds a subscribed client that does not read while `stall` is on. It does not call `noted`.
     pub(super) fn add_stalling(&mut self, client: Client, frames: Frames, stall: Rc<Stall>) {
         let (stream, shared) = (client.into_stream(), self.shared.clone());
         let listener = Listener { stream, frames, shared, received: 0 };
         self.tasks.push(spawn_local(listener.read(Some(stall))));
     }
 
-    /// Waits until so many messages have come, or a subscriber has failed.
+    /// Waits until all messages have arrived. Fails if a subscriber has failed.
     pub(super) async fn wait_for(&mut self, expected: u64) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         while self.shared.received.get() != expected {
@@ -101,7 +102,7 @@ impl Listeners {
         Ok(())
     }
 
-    /// Fails if a subscriber has.
+    /// Fails if a subscriber has failed.
     async fn check(&mut self) -> Result<(), Failure> {
         match self.tasks.iter_mut().find(|task| task.is_finished()) {
             Some(ended) => ended.await?,
@@ -116,7 +117,7 @@ impl Drop for Listeners {
     }
 }
 
-/// A stop of one subscriber.
+/// A switch that stops one subscriber.
 #[derive(Default)]
 pub(super) struct Stall {
     is_on: Cell<bool>,
@@ -165,7 +166,7 @@ impl Listener {
     }
 }
 
-/// Returns a duration as histograms keep it.
+/// Returns the nanoseconds of a duration, for a histogram.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,5 @@
-//! Messages sent by the clock: each has a time at which it is due, whether the server keeps up or
-//! not, and its latency counts from then. A stall is counted for every message that it delays.
+//! Messages sent at a fixed rate. Each message is due at a time that does not depend on the server,
+//! and its latency counts from that time. A stall thus counts for every message that it delays.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,13 +16,13 @@ use super::{PATIENCE, within};
 use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
-use crate::meter::Meter;
 use crate::sample::{Sample, histogram};
+use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
 use crate::wire;
 
-/// When messages are due.
+/// The times at which messages are due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     pub(super) start: Instant,
@@ -35,20 +35,20 @@ impl Clock {
         self.start + Duration::from_secs_f64(message as f64 / self.rate)
     }
 
-    /// Returns how many messages have been due until now.
+    /// Returns the number of messages due before `now`.
     fn count(self, now: Instant) -> u64 {
         (now.saturating_duration_since(self.start).as_secs_f64() * self.rate) as u64
     }
 }
 
-/// Publishes so many messages a second to one channel.
+/// Publishes `rate` messages a second to one channel.
 pub(super) async fn run(
     load: Stream,
     rate: f64,
     server: &Server,
     time: Duration,
 ) -> Result<Sample, Failure> {
-    // Connecting takes a while, so the clock starts afterwards.
+    // Connecting takes time, so the clock is started again below.
     let clock = Rc::new(RefCell::new(Clock { start: Instant::now(), rate }));
     let latency = Rc::new(RefCell::new(histogram()));
     let mut listeners = Listeners::new({
@@ -63,24 +63,24 @@ pub(super) async fn run(
     });
     listeners.connect(load, server).await?;
     let publisher = Publisher::connect(load, server).await?;
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     clock.borrow_mut().start = Instant::now();
     let now = *clock.borrow();
     let sent = publisher.publish(now, (rate * time.as_secs_f64()) as u64).await?;
     let deliveries = sent * load.receivers(0);
     listeners.wait_for(deliveries).await?;
-    let sample = meter.cost(Figure::CpuPerDelivery, deliveries as f64)?;
+    let sample = sampler.cost(Figure::CpuPerDelivery, deliveries as f64)?;
     let latency = latency.borrow();
     Ok(sample.and_latency(Phase::Whole, &latency))
 }
 
-/// A client that sends by the clock and does not wait for replies.
+/// A client that sends at a fixed rate and does not wait for replies.
 pub(super) struct Publisher {
     stream: TcpStream,
     load: Stream,
 }
 
-/// Messages in one write at most.
+/// The most messages in one write.
 const BATCH: u64 = 256;
 
 impl Publisher {
@@ -88,7 +88,7 @@ impl Publisher {
         Ok(Self { stream: Client::connect(server).await?.into_stream(), load })
     }
 
-    /// Sends so many messages, and returns how many when all are answered.
+    /// Sends `count` messages and waits for all replies. Returns the number of messages.
     pub(super) async fn publish(self, clock: Clock, count: u64) -> Result<u64, Failure> {
         let (read, mut write) = self.stream.into_split();
         let reply = format!(":{}\r\n", self.load.receivers(0));
@@ -100,7 +100,7 @@ impl Publisher {
         while sent < count {
             let due = clock.count(Instant::now()).min(count).min(sent + BATCH);
             if due == sent {
-                // A timer is far too coarse.
+                // A timer is too coarse for these rates.
                 yield_now().await;
                 continue;
             }
@@ -109,7 +109,7 @@ impl Publisher {
                 request[tag_at..tag_at + TAG_BYTES].copy_from_slice(&frames::tag(0, message));
                 batch.extend_from_slice(&request);
             }
-            within("a request", write.write_all(&batch)).await?;
+            within("a write", write.write_all(&batch)).await?;
             sent = due;
         }
         within("replies to PUBLISH", async { replies.await? }).await?;
@@ -117,7 +117,7 @@ impl Publisher {
     }
 }
 
-/// Reads so many replies, all of which must be this one.
+/// Reads `count` replies, which must all equal `reply`.
 async fn expect_replies(read: OwnedReadHalf, reply: Vec<u8>, count: u64) -> Result<(), Failure> {
     const READ_BYTES: usize = 16 * 1024;
 

@@ -7,8 +7,8 @@ use super::listeners::nanos;
 use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
-use crate::meter::Meter;
 use crate::sample::{Sample, histogram};
+use crate::sampler::Sampler;
 use crate::scenario::PAYLOAD_BYTES;
 use crate::server::Server;
 use crate::wire;
@@ -18,7 +18,7 @@ pub(super) async fn run(server: &Server, time: Duration) -> Result<Sample, Failu
     let mut subscriber = Client::subscriber(server, 0).await?;
     let mut publisher = Client::connect(server).await?;
     let mut latency = histogram();
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let start = Instant::now();
     while start.elapsed() < time {
         payload[..TAG_BYTES].copy_from_slice(&frames::tag(0, latency.len()));
@@ -29,6 +29,6 @@ pub(super) async fn run(server: &Server, time: Duration) -> Result<Sample, Failu
         latency.saturating_record(nanos(sent.elapsed()));
         publisher.expect(b":1\r\n").await?;
     }
-    let sample = meter.cost(Figure::CpuPerDelivery, latency.len() as f64)?;
+    let sample = sampler.cost(Figure::CpuPerDelivery, latency.len() as f64)?;
     Ok(sample.and_latency(Phase::Whole, &latency))
 }

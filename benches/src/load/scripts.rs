@@ -1,4 +1,4 @@
-//! Messages sent as SignalR's servers do: by a script that numbers them.
+//! Messages sent by a script that numbers them, as servers of SignalR 2 do.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use super::listeners::Listeners;
 use crate::Failure;
 use crate::figure::Figure;
 use crate::frames::{self, Frames, TAG_BYTES};
-use crate::meter::Meter;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
 use crate::wire::{self, ID_BYTES, SENT_ID_AT};
 
-/// The one channel, which is the key of the counter as well.
+/// The only channel. It is also the key of the counter.
 const CHANNEL: usize = 0;
 
-/// Calls `script` for so long, and waits until all messages have come.
+/// Calls `script` during `time` and waits for all messages.
 pub(super) async fn run(
     load: Stream,
     script: &str,
@@ -45,7 +45,7 @@ pub(super) async fn run(
 
     let calls =
         Rc::new(Calls { load, call: wire::send_by_script(&sha, CHANNEL, &payload), payload });
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
     for (number, client) in clients.into_iter().enumerate() {
@@ -56,17 +56,17 @@ pub(super) async fn run(
         scripts += result??;
     }
     listeners.wait_for(scripts * load.subscribers as u64).await?;
-    meter.cost(Figure::CpuPerScript, scripts as f64)
+    sampler.cost(Figure::CpuPerScript, scripts as f64)
 }
 
-/// A call of the script, and what is in it.
+/// The requests of the publishers.
 struct Calls {
     load: Stream,
     call: Vec<u8>,
     payload: Vec<u8>,
 }
 
-/// Calls until the time is over, and returns how often.
+/// Calls the script until `until`. Returns the number of calls.
 async fn publish(
     mut client: Client,
     number: usize,
@@ -90,7 +90,7 @@ async fn publish(
         for (answer, sent) in answers.chunks_exact(answer_bytes).zip(first..) {
             payload[..TAG_BYTES].copy_from_slice(&frames::tag(number, sent));
             let id = frames::number(&answer[SENT_ID_AT..SENT_ID_AT + ID_BYTES]);
-            // Ids that do not rise are wrong, however well they are spelled.
+            // An id that does not rise fails the comparison.
             same(&wire::sent_by_script(id.max(last_id + 1), &payload), answer)?;
             last_id = id;
         }

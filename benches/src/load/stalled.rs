@@ -1,7 +1,7 @@
-//! Messages sent by the clock to many subscribers, one of which stops reading for a while.
+//! Messages at a fixed rate to many subscribers, one of which stops reading for some time.
 //!
-//! The figures are what the others notice: their latency before, while and after it does not read.
-//! It has to get everything in the end, too.
+//! The figures are the latencies of the other subscribers before, during and after the stop. The
+//! stopped subscriber must receive all messages in the end.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,8 +16,8 @@ use super::open_loop::{Clock, Publisher};
 use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, Frames};
-use crate::meter::Meter;
 use crate::sample::{Sample, histogram};
+use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
 use crate::wire;
@@ -52,7 +52,7 @@ pub(super) async fn run(
     let frames = Frames::new(frame, load.payload_bytes, 1);
     listeners.add_stalling(Client::subscriber(server, 0).await?, frames, stall.clone());
     let publisher = Publisher::connect(load, server).await?;
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let start = Instant::now();
     clock.borrow_mut().start = start;
     spawn_local(async move {
@@ -64,7 +64,7 @@ pub(super) async fn run(
     let sent = publisher.publish(Clock { start, rate }, 3 * messages).await?;
     let deliveries = sent * load.receivers(0);
     listeners.wait_for(deliveries).await?;
-    let sample = meter.cost(Figure::CpuPerDelivery, deliveries as f64)?;
+    let sample = sampler.cost(Figure::CpuPerDelivery, deliveries as f64)?;
     let latencies = latencies.borrow();
     let phases = PHASES.into_iter().zip(&*latencies);
     Ok(phases.fold(sample, |sample, (phase, latency)| sample.and_latency(phase, latency)))

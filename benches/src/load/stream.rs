@@ -1,4 +1,4 @@
-//! Messages sent as fast as they are answered.
+//! Messages sent as fast as replies arrive.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use super::listeners::Listeners;
 use crate::Failure;
 use crate::figure::Figure;
 use crate::frames::{self, TAG_BYTES};
-use crate::meter::Meter;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
 use crate::wire;
 
-/// Publishes for so long, and waits until all has come.
+/// Publishes during `time` and waits for all messages.
 pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let mut listeners = Listeners::new(Box::new(|_, _| {}));
     listeners.connect(load, server).await?;
@@ -27,7 +27,7 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
         clients.push(Client::connect(server).await?);
     }
     let requests = Rc::new(Requests::new(load));
-    let meter = Meter::start(server)?;
+    let sampler = Sampler::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
     for (number, client) in clients.into_iter().enumerate() {
@@ -38,10 +38,10 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
         deliveries += result??;
     }
     listeners.wait_for(deliveries).await?;
-    meter.cost(Figure::CpuPerDelivery, deliveries as f64)
+    sampler.cost(Figure::CpuPerDelivery, deliveries as f64)
 }
 
-/// The requests of a stream, one a channel, and what answers each.
+/// The requests of a stream, one for each channel, with the numbers in their replies.
 struct Requests {
     load: Stream,
     publish: Vec<Vec<u8>>,
@@ -68,7 +68,7 @@ impl Requests {
     }
 }
 
-/// Publishes until the time is over, and returns to how many receivers.
+/// Publishes until `until`. Returns the number of deliveries.
 async fn publish(
     mut client: Client,
     number: usize,

@@ -1,4 +1,4 @@
-//! Subscriptions that come and go: what each costs, by how many there are.
+//! Subscriptions that start and end: the cost of each, by their number.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use super::PATIENCE;
 use super::client::{AT_A_TIME, Client};
 use crate::Failure;
 use crate::figure::Figure;
-use crate::meter::Meter;
 use crate::sample::Sample;
+use crate::sampler::Sampler;
 use crate::scenario::Crowd;
 use crate::server::Server;
 
-/// Subscriptions measured at least, however small the crowd.
+/// The fewest subscriptions of a measurement. A small crowd subscribes several times.
 const COUNT_MIN: usize = 20_000;
-/// How often a small crowd is measured at most.
+/// The most times that a small crowd subscribes.
 const TIMES_MAX: usize = 20;
 
-/// One client that subscribes to many channels.
+/// Measures the memory of one client that subscribes to many channels.
 pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, Failure> {
     let mut client = Client::connect(server).await?;
     let before = server.rss()?;
@@ -28,7 +28,7 @@ pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, F
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
 }
 
-/// All subscribe, half of the subscriptions are ended by hand, the others with their clients.
+/// Measures subscriptions, of which one half ends with UNSUBSCRIBE and the other with its clients.
 pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure> {
     let mut control = Client::connect(server).await?;
     let times = (COUNT_MIN / crowd.subscriptions()).clamp(1, TIMES_MAX);
@@ -42,7 +42,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         }
         await_clients(&mut control, crowd.clients + 1).await?;
 
-        let meter = Meter::start(server)?;
+        let sampler = Sampler::start(server)?;
         let mut numbered: Vec<(usize, &mut Client)> = clients.iter_mut().enumerate().collect();
         for some in numbered.chunks_mut(AT_A_TIME) {
             let all = some
@@ -50,11 +50,11 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
                 .map(|(number, client)| client.subscribe("SUBSCRIBE", crowd.channels(*number)));
             try_join_all(all).await?;
         }
-        subscribe += meter.nanos()?;
+        subscribe += sampler.nanos()?;
         rss = server.rss()?;
 
-        // Every other one, so that those who go are spread over all.
-        let meter = Meter::start(server)?;
+        // Every other subscription, so that the ended ones are spread over all channels.
+        let sampler = Sampler::start(server)?;
         for some in numbered.chunks_mut(AT_A_TIME) {
             let all = some.iter_mut().map(|(number, client)| {
                 let first = *number * crowd.channels_each;
@@ -64,12 +64,12 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
             });
             try_join_all(all).await?;
         }
-        unsubscribe += meter.nanos()?;
+        unsubscribe += sampler.nanos()?;
 
-        let meter = Meter::start(server)?;
+        let sampler = Sampler::start(server)?;
         drop(clients);
         await_clients(&mut control, 1).await?;
-        close += meter.nanos()?;
+        close += sampler.nanos()?;
     }
     let count = (crowd.subscriptions() * times) as f64;
     Ok(Sample::of(Figure::CpuPerSubscribe, subscribe / count)
@@ -78,7 +78,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         .and(Figure::Memory, rss as f64))
 }
 
-/// Waits until the server has so many clients.
+/// Waits until the server has `count` clients.
 pub(super) async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
     let line = format!("connected_clients:{count}\r\n");
     let deadline = Instant::now() + PATIENCE;

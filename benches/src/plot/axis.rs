@@ -1,4 +1,4 @@
-//! From figures to places on an axis, and what stands at the ticks.
+//! From figures to places on an axis, and the labels of ticks.
 
 use std::ops::Range;
 
@@ -7,30 +7,30 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 /// One axis of a picture.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
-    /// What it shows, with the unit.
+    /// The quantity, with its unit.
     pub(crate) label: &'static str,
     pub(crate) scale: Scale,
-    /// What stands at a tick.
+    /// Returns the label of a tick.
     pub(crate) text: fn(f64) -> String,
 }
 
-/// How figures become places.
+/// The relation of figures and places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// From zero on, each step as long as the others.
+    /// Starts at zero; steps of one length are equal differences.
     Linear,
-    /// Each step ten times the one before.
+    /// Steps of one length are equal ratios.
     Log,
 }
 
-/// Places in a range, and those that have a tick.
+/// A range of places, and the places of its ticks.
 pub(crate) struct Places {
     pub(crate) range: Range<f64>,
     pub(crate) ticks: Vec<f64>,
 }
 
 impl Axis {
-    /// Returns where a figure stands.
+    /// Returns the place of a figure.
     pub(crate) fn place(self, figure: f64) -> f64 {
         match self.scale {
             Scale::Linear => figure,
@@ -38,7 +38,7 @@ impl Axis {
         }
     }
 
-    /// Returns what stands at a place.
+    /// Returns the label of a place.
     pub(crate) fn tick_text(self, place: f64) -> String {
         match self.scale {
             Scale::Linear => (self.text)(place),
@@ -46,7 +46,7 @@ impl Axis {
         }
     }
 
-    /// Returns the places between which all these figures stand, with some room.
+    /// Returns the range of places for these figures, with some room at its ends.
     pub(crate) fn range(self, figures: impl IntoIterator<Item = f64>) -> Range<f64> {
         let mut places = figures.into_iter().map(|figure| self.place(figure));
         let first = places.next().unwrap_or(0.0);
@@ -61,7 +61,7 @@ impl Axis {
         }
     }
 
-    /// Returns places of round figures.
+    /// Returns the places of round figures.
     pub(crate) fn ticks(self, range: &Range<f64>) -> Vec<f64> {
         let steps: &[f64] = match self.scale {
             Scale::Linear => return linear_ticks(range.end),
@@ -94,7 +94,7 @@ impl Ranged for Places {
     }
 }
 
-/// Returns about six round figures from 0 on.
+/// Returns about six round figures, starting with 0.
 fn linear_ticks(end: f64) -> Vec<f64> {
     let rough = end / 6.0;
     let decade = 10f64.powf(rough.log10().floor());
@@ -103,7 +103,7 @@ fn linear_ticks(end: f64) -> Vec<f64> {
     (0..).map(|index| f64::from(index) * step).take_while(|&tick| tick <= end).collect()
 }
 
-/// `1`, `2,500`, `1.5 M`.
+/// Formats a number: `1`, `2,500`, `1.5 M`.
 pub(crate) fn number(value: f64) -> String {
     if value >= 1e6 {
         return format!("{} M", trimmed(value / 1e6));
@@ -116,7 +116,7 @@ pub(crate) fn number(value: f64) -> String {
     format!("{thousands},{rest}")
 }
 
-/// `16 B`, `1 KiB`, `1 MiB`.
+/// Formats a number of bytes: `16 B`, `1 KiB`, `1 MiB`.
 pub(crate) fn bytes(value: f64) -> String {
     let units = [(1024.0 * 1024.0, "MiB"), (1024.0, "KiB")];
     match units.into_iter().find(|(size, _)| value >= *size * 0.999) {
@@ -125,12 +125,12 @@ pub(crate) fn bytes(value: f64) -> String {
     }
 }
 
-/// `50`, of bytes, for an axis in megabytes.
+/// Formats a number of bytes for an axis in megabytes.
 pub(crate) fn megabytes(value: f64) -> String {
     trimmed(value / 1e6)
 }
 
-/// A quantile whose place is the number of its nines: `50 %`, `99.9 %`.
+/// Formats a quantile. Its place is the number of its nines: `50 %`, `99.9 %`.
 pub(crate) fn percent(place: f64) -> String {
     match place.round() as u32 {
         0 => "50 %".to_owned(),
@@ -140,7 +140,7 @@ pub(crate) fn percent(place: f64) -> String {
     }
 }
 
-/// A number with two digits behind the point at most.
+/// Formats a number with at most two decimals.
 fn trimmed(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

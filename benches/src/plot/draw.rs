@@ -1,4 +1,4 @@
-//! One picture on any canvas.
+//! Draws one picture on any canvas.
 
 use std::iter;
 
@@ -19,10 +19,10 @@ const GRID: RGBColor = RGBColor(226, 226, 226);
 
 /// A canvas.
 type Area<B> = DrawingArea<B, Shift>;
-/// What a canvas may say.
+/// The result of drawing on a canvas.
 type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
-/// A picture in the making. Lengths are those of the SVG, times `scale`.
+/// A picture while it is drawn. Lengths are those of the SVG, times `scale`.
 struct Drawing<'a> {
     picture: &'a Picture,
     shown: &'a Shown,
@@ -30,7 +30,7 @@ struct Drawing<'a> {
     scale: u32,
 }
 
-/// Draws a picture; `caption` stands below.
+/// Draws a picture with `caption` below it.
 pub(crate) fn draw<B: DrawingBackend>(
     area: &Area<B>,
     picture: &Picture,
@@ -48,7 +48,7 @@ pub(crate) fn draw<B: DrawingBackend>(
     drawing.head(&head)?;
     let count = shown.panels.len();
     let parts = panels.margin(0, 0, drawing.length(8), drawing.length(16)).split_evenly((1, count));
-    // All share the axis of the first one.
+    // All panels share the axis of the first one.
     let y_labels = iter::once(picture.y.label).chain(iter::repeat(""));
     for ((panel, part), y_label) in shown.panels.iter().zip(parts).zip(y_labels) {
         drawing.panel(&part, panel, y_label)?;
@@ -70,7 +70,7 @@ impl Drawing<'_> {
         FontDesc::new(FAMILY.into(), f64::from(self.length(size)), FontStyle::Bold).color(&INK)
     }
 
-    /// The title, what it is about, and the legend.
+    /// Draws the title, the subtitle and the legend.
     fn head<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
         let left = self.length(20);
         area.draw(&Text::new(self.picture.title, (left, self.length(16)), self.bold(20)))?;
@@ -92,7 +92,7 @@ impl Drawing<'_> {
         Ok(())
     }
 
-    /// One diagram.
+    /// Draws one diagram.
     fn panel<B: DrawingBackend>(
         &self,
         area: &Area<B>,
@@ -152,7 +152,7 @@ impl Drawing<'_> {
         Ok(())
     }
 
-    /// How far the rounds were apart.
+    /// Draws a bar from the lowest to the highest round of each point.
     fn rounds<B: DrawingBackend>(
         &self,
         area: &Area<B>,
@@ -181,7 +181,7 @@ impl Drawing<'_> {
         places.into_iter().try_for_each(|place| self.mark(area, place, look))
     }
 
-    /// From places on the canvas to places in its part.
+    /// Converts a place on the canvas to one in an area.
     fn within<B: DrawingBackend>(&self, area: &Area<B>, place: (i32, i32)) -> (i32, i32) {
         let (left, top) = area.get_base_pixel();
         (place.0 - left, place.1 - top)

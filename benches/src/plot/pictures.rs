@@ -1,4 +1,4 @@
-//! Which figures of which scenarios make which picture.
+//! The pictures, with their scenarios and figures.
 
 use super::axis::{Axis, Scale, bytes, megabytes, number, percent};
 use crate::figure::{Figure, Phase, Quantile};
@@ -7,25 +7,25 @@ use crate::report::Table;
 /// One picture.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Picture {
-    /// Without its ending.
+    /// The name of the file without its extension.
     pub(crate) file: &'static str,
     pub(crate) title: &'static str,
-    /// Under what conditions.
+    /// The conditions of the measurement.
     pub(crate) subtitle: &'static str,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     panels: &'static [Panel],
 }
 
-/// One diagram of a picture, which shares the axes of the others.
+/// One diagram of a picture. All diagrams of a picture share their axes.
 #[derive(Clone, Copy, Debug)]
 struct Panel {
-    /// Empty where there is only one.
+    /// Empty if the picture has only one.
     title: &'static str,
     points: &'static [Point],
 }
 
-/// One figure of all servers.
+/// The x value, the scenario and the kind of a figure of all servers.
 type Point = (f64, &'static str, Figure);
 
 /// A picture with its figures.
@@ -38,7 +38,7 @@ pub(crate) struct ShownPanel {
     pub(crate) lines: Vec<Line>,
 }
 
-/// One server's figures.
+/// The figures of one server.
 pub(crate) struct Line {
     pub(crate) server: String,
     pub(crate) points: Vec<ShownPoint>,
@@ -47,7 +47,7 @@ pub(crate) struct Line {
 pub(crate) struct ShownPoint {
     pub(crate) x: f64,
     pub(crate) y: f64,
-    /// The least and the greatest of all rounds.
+    /// The lowest and the highest figure of all rounds.
     pub(crate) rounds: (f64, f64),
 }
 
@@ -83,7 +83,7 @@ impl Panel {
 }
 
 impl Shown {
-    /// Whether there is a line at all.
+    /// Returns whether a line has more than one point.
     pub(crate) fn is_worth_drawing(&self) -> bool {
         self.lines().any(|line| line.points.len() > 1)
     }
@@ -92,7 +92,7 @@ impl Shown {
         self.panels.iter().flat_map(|panel| &panel.lines)
     }
 
-    /// Returns the servers, in the order in which they were measured.
+    /// Returns the names of the servers, in the order of measurement.
     pub(crate) fn servers(&self) -> Vec<&str> {
         let mut servers = Vec::new();
         for line in self.lines() {
@@ -103,7 +103,7 @@ impl Shown {
         servers
     }
 
-    /// Width and height.
+    /// Returns width and height.
     pub(crate) fn size(&self) -> (u32, u32) {
         if self.panels.len() > 1 { (1280, 560) } else { (960, 560) }
     }
@@ -120,7 +120,7 @@ const MICROS: Axis = Axis { label: "latency at most, µs", scale: Scale::Log, te
 const COST: Axis =
     Axis { label: "server's processor time, ns each", scale: Scale::Log, text: number };
 
-/// All of them.
+/// All pictures.
 pub(crate) const PICTURES: &[Picture] = &[
     Picture {
         file: "throughput-by-subscribers",
@@ -158,7 +158,7 @@ pub(crate) const PICTURES: &[Picture] = &[
     },
     Picture {
         file: "latency",
-        title: "Latency of messages sent by the clock",
+        title: "Latency of messages sent at a fixed rate",
         subtitle: "64 B to 10 subscribers, counted from when each message was due; all servers get \
                    the same, in parts of the highest rate of redis-server",
         x: PARTS,
@@ -171,7 +171,7 @@ pub(crate) const PICTURES: &[Picture] = &[
     },
     Picture {
         file: "latency-stalled",
-        title: "What 99 subscribers notice of one that stops reading",
+        title: "Latency of 99 subscribers while another one stops reading",
         subtitle: "1,000 messages a second of 4 KiB, counted from when each message was due",
         x: PARTS,
         y: MICROS,
@@ -187,7 +187,7 @@ pub(crate) const PICTURES: &[Picture] = &[
     Picture {
         file: "memory-by-connections",
         title: "Memory by number of idle subscribers",
-        subtitle: "Right after they have subscribed; what they hold ten seconds later is in the row idle-rest",
+        subtitle: "Right after SUBSCRIBE; the row idle-rest has the memory ten seconds later",
         x: CONNECTIONS,
         y: Axis { label: "memory of the server (RSS), MB", scale: Scale::Linear, text: megabytes },
         panels: &[Panel {

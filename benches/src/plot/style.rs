@@ -1,9 +1,9 @@
-//! What each server looks like, in all pictures. The colours are Okabe and Ito's, which people who
-//! see fewer colours can tell apart; the marks differ as well.
+//! The colours and marks of the servers, the same in all pictures. The colours are those of Okabe
+//! and Ito, which are distinct with colour blindness as well. Marks differ, too.
 
 use plotters::style::RGBColor;
 
-/// One server's look.
+/// The colour and mark of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) colour: RGBColor,
@@ -26,14 +26,14 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const SKY: RGBColor = RGBColor(86, 180, 233);
 const GREY: RGBColor = RGBColor(140, 140, 140);
 
-/// Returns a server's look; `others` counts those without a look of their own.
+/// Returns the style of a server. `others` counts the servers without a style of their own.
 pub(crate) fn of(server: &str, others: &mut usize) -> Style {
     let (colour, mark) = match server {
         "redis" => (ORANGE, Mark::Square),
         "ours" => (BLUE, Mark::Circle),
         "ours-2" => (SKY, Mark::Triangle),
         "ours-2-pinned" => (GREEN, Mark::Triangle),
-        "floor" => (GREY, Mark::Cross),
+        "baseline" => (GREY, Mark::Cross),
         _ => {
             *others += 1;
             ([PURPLE, YELLOW][(*others - 1) % 2], Mark::Square)
@@ -42,14 +42,14 @@ pub(crate) fn of(server: &str, others: &mut usize) -> Style {
     Style { colour, mark }
 }
 
-/// Returns what a server is called in a legend.
+/// Returns the name of a server in a legend.
 pub(crate) fn title(server: &str) -> &str {
     match server {
         "redis" => "redis-server",
         "ours" => "broker, 1 thread",
         "ours-2" => "broker, 2 threads",
         "ours-2-pinned" => "broker, 2 threads on 1 processor",
-        "floor" => "floor: the system calls alone",
+        "baseline" => "baseline: system calls only",
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Channels, Crowd, Farm, Load, PAYLOAD_BYTES, Scenario, Stream};
+use super::{Channels, Cluster, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 
@@ -16,7 +16,7 @@ const STREAM: Stream = Stream {
     patterns: 0,
 };
 
-/// All of them.
+/// All scenarios.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     stream("one", "1 publisher pipelining 64, 64 B, 1 subscriber", STREAM),
     stream("hundred", "the same, 100 subscribers", Stream { subscribers: 100, ..STREAM }),
@@ -92,8 +92,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         is_extra: true,
         ..scripts("scripts-own", "the same with a script that is not SignalR's", OWN_SCRIPT, 16)
     },
-    FARM,
-    REACH,
+    CLUSTER,
+    FAN_OUT,
     OUTAGE,
     Scenario {
         name: "storm",
@@ -123,9 +123,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "1 publisher pipelining 64, 64 B, 10 subscribers",
         Stream { subscribers: 10, ..STREAM },
     ),
-    open_loop("open-20", "sent by the clock at 20 % of the highest rate, 10 subscribers", 0.2),
-    open_loop("open-50", "sent by the clock at 50 % of the highest rate, 10 subscribers", 0.5),
-    open_loop("open-80", "sent by the clock at 80 % of the highest rate, 10 subscribers", 0.8),
+    open_loop("open-20", "messages at 20 % of the highest rate, 10 subscribers", 0.2),
+    open_loop("open-50", "messages at 50 % of the highest rate, 10 subscribers", 0.5),
+    open_loop("open-80", "messages at 80 % of the highest rate, 10 subscribers", 0.8),
     Scenario {
         name: "stalled",
         title: "1,000 messages a second of 4 KiB to 100 subscribers, one of which stops reading",
@@ -138,7 +138,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "idle-rest",
-        title: "memory of each of 10,000 idle subscribers, when they have been so for ten seconds",
+        title: "memory of each of 10,000 idle subscribers after ten seconds",
         load: Load::Idle { connections: 10_000, rest: Duration::from_secs(10) },
         figure: Figure::BytesEach,
         is_extra: true,
@@ -161,26 +161,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     shared("members-16k", "16,000 clients subscribe to one channel", 16_000),
 ];
 
-const FARM: Scenario = Scenario {
-    name: "farm",
+const CLUSTER: Scenario = Scenario {
+    name: "cluster",
     title: "4 servers with backplanes, 10,000 connections in 1,000 groups",
-    load: Load::Farm(Farm { servers: 4, connections: 10_000, groups: 1_000, pipeline: 64 }),
+    load: Load::Cluster(Cluster { servers: 4, connections: 10_000, groups: 1_000, pipeline: 64 }),
     figure: Figure::BackplaneCpu,
     is_extra: false,
 };
 
-const REACH: Scenario = Scenario {
-    name: "reach",
-    title: "until the last of a server's 10,000 connections has a message to their group",
-    load: Load::Reach { connections: 10_000, messages: 100 },
+const FAN_OUT: Scenario = Scenario {
+    name: "fan-out",
+    title: "time until the last of 10,000 connections of a server has a message to their group",
+    load: Load::FanOut { connections: 10_000, messages: 100 },
     figure: Figure::Latency(Phase::Whole, Quantile::P50),
     is_extra: false,
 };
 
 const OUTAGE: Scenario = Scenario {
     name: "outage",
-    title: "until the last of 50 servers hears again after their server was away for two seconds",
-    // Long enough for all pauses between attempts to have grown.
+    title: "time until the last of 50 servers receives messages again after an outage of 2 seconds",
+    // Long enough for the pauses between attempts to reach their maximum.
     load: Load::Outage { servers: 50, away: Duration::from_secs(2) },
     figure: Figure::Latency(Phase::Whole, Quantile::Max),
     is_extra: true,
@@ -206,13 +206,13 @@ const fn scripts(
     Scenario { name, title, load, figure: Figure::CpuPerScript, is_extra: false }
 }
 
-/// A hundred subscribers, and as much in one write as keeps memory in bounds.
+/// Returns a stream to a hundred subscribers. Large payloads are sent one at a time to save memory.
 const fn hundred(payload_bytes: usize) -> Stream {
     let pipeline = if payload_bytes <= 1024 { 64 } else { 1 };
     Stream { pipeline, subscribers: 100, payload_bytes, ..STREAM }
 }
 
-/// What open loops send, and whose highest rate counts.
+/// The stream of open loops. Its highest rate is measured first.
 pub(crate) const OPEN_LOOP: Stream = Stream { subscribers: 10, ..STREAM };
 
 const fn open_loop(name: &'static str, title: &'static str, part: f64) -> Scenario {

@@ -1,7 +1,7 @@
-//! Counts a server's system calls with `strace`, where that is installed.
+//! Counts the system calls of a server with `strace`, if that is installed.
 //!
-//! A traced server is many times slower, so it reads more at once: the figure is of a round of its
-//! own, and a little lower than what the others have had.
+//! A traced server is many times slower, so each read returns more bytes. System calls are therefore
+//! counted in a separate round, and their figure is a little too low.
 
 use std::fs;
 use std::io;
@@ -12,16 +12,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Failure;
 
-/// A count that goes on until [`Trace::end`].
+/// A running count, up to [`Trace::end`].
 pub(crate) struct Trace {
     strace: Child,
     file: tempfile::NamedTempFile,
 }
 
-/// How long `strace` may take to begin.
+/// The longest time until `strace` is attached to all threads.
 const START_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Whether there is a `strace` that can count.
+/// Returns whether `strace` is installed and can count calls.
 pub(crate) fn is_possible() -> bool {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-c", "-U", "calls,name", "-o", "/dev/null", "true"]);
@@ -30,7 +30,7 @@ pub(crate) fn is_possible() -> bool {
 }
 
 impl Trace {
-    /// Begins to count the calls of all threads of a process.
+    /// Starts to count the calls of all threads of a process.
     pub(super) fn start(process: u32, tasks: &[i32]) -> Result<Self, Failure> {
         let file = tempfile::NamedTempFile::new()?;
         let strace = Command::new("strace")
@@ -54,7 +54,7 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Returns how many calls there were.
+    /// Returns the number of calls.
     pub(crate) fn end(mut self) -> Result<f64, Failure> {
         let process = i32::try_from(self.strace.id()).ok().and_then(Pid::from_raw);
         let process = process.ok_or_else(|| io::Error::other("strace has no number"))?;
@@ -71,7 +71,7 @@ impl Drop for Trace {
     }
 }
 
-/// Adds up the lines of calls; the last one is their total.
+/// Adds up the calls of a table. Its last line is their total and does not count.
 fn calls(table: &str) -> f64 {
     let count = |line: &str| {
         let (count, name) = line.trim().split_once(' ')?;

@@ -1,17 +1,17 @@
-//! Messages to the groups of a farm of servers, over backplanes and without.
+//! Messages to the groups of a cluster of web servers, with and without backplanes.
 //!
-//! So many receiving ends, each in one group, and publishers whose messages each reach all of one
-//! group. That is done three times:
+//! Each receiver is in one group, and each message goes to all receivers of one group. The same load
+//! runs three times:
 //!
-//! - by the server alone: a receiving end is a client that has subscribed to its group's channel.
-//!   This is what an application without a backplane would make of the same server, and what the
-//!   cost of backplanes is held against.
-//! - by a broker inside the one process of all receiving ends: no socket and no other server, the
-//!   least that a delivery to a task can cost.
-//! - over backplanes: a receiving end is a connection of a server, and only the servers are clients.
+//! - **Server alone.** A receiver is a client that subscribes to the channel of its group. An
+//!   application without a backplane would use the server like this.
+//! - **Embedded broker.** A receiver is a task in the process of the broker. There is no socket and
+//!   no second server, so this is the lowest possible cost of a delivery to a task.
+//! - **Backplanes.** A receiver is a connection of a web server. Only the web servers are clients of
+//!   the broker.
 //!
-//! All that the process of the receiving ends does is counted, sending and checking included; of the
-//! server alone only what the server does.
+//! The figures of the last two include sending and checking, since both happen in the process of the
+//! receivers. The figure of the first is that of the server process only.
 
 use std::time::Duration;
 
@@ -22,55 +22,55 @@ use super::client::Client;
 use super::subscriptions::await_clients;
 use super::{stream, within};
 use crate::figure::{Figure, Phase, Quantile};
-use crate::meter::Meter;
 use crate::sample::{Sample, histogram};
-use crate::scenario::Farm;
+use crate::sampler::Sampler;
+use crate::scenario::Cluster;
 use crate::server::{LOAD_CPU, Server};
-use crate::{Failure, candidates, farm};
+use crate::{Failure, cluster, systems};
 
-/// Measures what each delivery costs in all three ways.
-pub(super) async fn run(load: Farm, server: &Server, time: Duration) -> Result<Sample, Failure> {
+/// Measures the cost of a delivery in all three ways.
+pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
     await_clients(&mut Client::connect(server).await?, 1).await?;
     let subscribers = process(load, Kind::Subscribers, server, time).await?;
-    let farm = process(load, Kind::Backplanes, server, time).await?;
+    let cluster = process(load, Kind::Backplanes, server, time).await?;
 
     let value = |sample: &Sample, figure| sample.get(figure).unwrap_or(f64::NAN);
-    let of_farm = value(&farm, Figure::BackplaneCpu);
+    let of_cluster = value(&cluster, Figure::BackplaneCpu);
     let of_alone = value(&alone, Figure::CpuPerDelivery);
     let of_subscribers = value(&subscribers, Figure::SubscriberCpu);
-    Ok(farm
-        .and(Figure::ToBroker, of_farm / of_alone)
+    Ok(cluster
+        .and(Figure::ToBroker, of_cluster / of_alone)
         .and(Figure::CpuPerDelivery, of_alone)
         .and(Figure::BrokerRate, value(&alone, Figure::Rate))
-        .and(Figure::ToSubscribers, of_farm / of_subscribers)
+        .and(Figure::ToSubscribers, of_cluster / of_subscribers)
         .and(Figure::SubscriberCpu, of_subscribers))
 }
 
-/// What the servers of a process have.
+/// The way in which messages reach the receivers of a process.
 #[derive(Clone, Copy)]
 enum Kind {
     Backplanes,
     Subscribers,
 }
 
-/// Measures what each delivery costs a process of servers.
+/// Measures the cost of a delivery in a process of web servers.
 async fn process(
-    load: Farm,
+    load: Cluster,
     kind: Kind,
     server: &Server,
     time: Duration,
 ) -> Result<Sample, Failure> {
     let (verb, figure) = match kind {
-        Kind::Backplanes => ("farm", Figure::BackplaneCpu),
+        Kind::Backplanes => ("cluster", Figure::BackplaneCpu),
         Kind::Subscribers => ("subscribers", Figure::SubscriberCpu),
     };
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     process.pin(&[LOAD_CPU])?;
     let mut control = Control::connect(&process).await?;
-    let Farm { servers, connections, groups, pipeline } = load;
+    let Cluster { servers, connections, groups, pipeline } = load;
     control.ask(&format!("{verb} {servers} {connections} {groups} {pipeline}")).await?;
-    let (of_process, of_server) = (Meter::start(&process)?, Meter::start(server)?);
+    let (of_process, of_server) = (Sampler::start(&process)?, Sampler::start(server)?);
     let sent = control.ask(&format!("send {}", time.as_nanos())).await?;
     let messages = *sent.first().ok_or(Failure::Closed)?;
     let deliveries = messages * load.receivers() as f64;
@@ -78,19 +78,19 @@ async fn process(
     let sample = of_process.cost(figure, deliveries)?;
     let rate = sample.get(Figure::Rate).unwrap_or_default();
     Ok(sample
-        .and(Figure::FarmServerCpu, server_nanos / deliveries)
+        .and(Figure::ClusterServerCpu, server_nanos / deliveries)
         .and(Figure::MessageRate, rate / load.receivers() as f64))
 }
 
-/// Measures how long until the last of many connections has a message, beside the broker itself.
-pub(super) async fn reach(
+/// Measures fan-out latency, of backplanes and of a broker alone.
+pub(super) async fn fan_out(
     connections: usize,
     messages: usize,
     server: &Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     let mut control = Control::connect(&process).await?;
-    let took = control.ask(&format!("reach {connections} {messages}")).await?;
+    let took = control.ask(&format!("fan-out {connections} {messages}")).await?;
     let (mut of_broker, mut of_backplane) = (histogram(), histogram());
     for both in took.as_chunks::<2>().0 {
         of_broker.saturating_record(both[0] as u64);
@@ -104,14 +104,14 @@ pub(super) async fn reach(
     Ok(sample.and(Figure::ToBroker, ratio))
 }
 
-/// Kills the server under as many web servers and starts it again after so long, and measures how
-/// long they take to hear it again.
+/// Kills the broker of this number of web servers and starts it again after `away`. Measures the time
+/// until they receive messages again.
 pub(super) async fn outage(
     servers: usize,
     away: Duration,
     server: &mut Server,
 ) -> Result<Sample, Failure> {
-    let process = candidates::farm(server.port)?.start(0)?;
+    let process = Server::start(&systems::cluster(server.port)?, 0)?;
     let mut control = Control::connect(&process).await?;
     control.ask(&format!("join {servers}")).await?;
     server.kill()?;
@@ -125,7 +125,7 @@ pub(super) async fn outage(
     Ok(Sample::default().and_latency(Phase::Whole, &took))
 }
 
-/// Leads the process of a farm.
+/// Controls the process of a cluster.
 struct Control(BufStream<TcpStream>);
 
 impl Control {
@@ -134,14 +134,14 @@ impl Control {
         Ok(Self(BufStream::new(stream)))
     }
 
-    /// Says what to do, and returns the numbers of the answer.
+    /// Sends a command and returns the numbers of the answer.
     async fn ask(&mut self, line: &str) -> Result<Vec<f64>, Failure> {
         self.0.write_all(format!("{line}\n").as_bytes()).await?;
         self.0.flush().await?;
         let mut answer = String::new();
-        within("an answer of the farm", self.0.read_line(&mut answer)).await?;
-        match answer.trim_end().strip_prefix(farm::ERROR) {
-            Some(reason) => Err(Failure::Farm(reason.to_owned())),
+        within("an answer of the cluster", self.0.read_line(&mut answer)).await?;
+        match answer.trim_end().strip_prefix(cluster::ERROR) {
+            Some(reason) => Err(Failure::Cluster(reason.to_owned())),
             None => Ok(answer.split_whitespace().filter_map(|word| word.parse().ok()).collect()),
         }
     }

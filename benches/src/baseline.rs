@@ -1,8 +1,8 @@
-//! The floor: a relay on one thread that parses nothing and writes each turn's messages with one
-//! write per subscriber. It costs the system calls and nothing else, so it shows the limit.
+//! The baseline: a relay on one thread that parses nothing. It writes the messages of a turn with
+//! one write per subscriber, so its cost is that of the system calls alone.
 //!
-//! It knows the length of every request, which the tool tells it. A connection that begins with
-//! `SUBSCRIBE` is a subscriber of that channel, any other a publisher.
+//! All requests have one length, which the tool passes as a flag. A connection that starts with
+//! `SUBSCRIBE` is a subscriber of that channel; any other is a publisher.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -18,16 +18,16 @@ const READ_BYTES: usize = 64 * 1024;
 
 struct Peer {
     stream: TcpStream,
-    /// Bytes of a request that is not complete yet.
+    /// Bytes of an incomplete request.
     partial: Vec<u8>,
-    /// The channel, of a subscriber.
+    /// The channel of a subscriber; `None` for a publisher.
     channel: Option<usize>,
     queue: Vec<u8>,
     is_blocked: bool,
 }
 
 /// The relay's state.
-struct Floor {
+struct Baseline {
     epoll: rustix::fd::OwnedFd,
     peers: HashMap<u64, Peer>,
     /// Subscribers by channel.
@@ -37,13 +37,13 @@ struct Floor {
     turn: HashMap<usize, Vec<u8>>,
 }
 
-/// Relays for ever.
+/// Relays messages until the process is killed.
 pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     rustix::net::listen(&listener, 4096)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(0), EventFlags::IN)?;
-    let mut floor = Floor {
+    let mut baseline = Baseline {
         epoll,
         peers: HashMap::new(),
         listeners: HashMap::new(),
@@ -55,8 +55,8 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
     let mut next = 1;
     loop {
         events.clear();
-        match epoll::wait(&floor.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-            // Whoever begins to count system calls interrupts one.
+        match epoll::wait(&baseline.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            // strace interrupts this call when it attaches.
             Err(rustix::io::Errno::INTR) => continue,
             waited => drop(waited?),
         }
@@ -64,22 +64,22 @@ pub(crate) fn run(port: u16, payload_bytes: usize) -> io::Result<()> {
         for event in &events {
             let (id, flags) = (event.data.u64(), event.flags);
             if id == 0 {
-                floor.accept(&listener, next)?;
+                baseline.accept(&listener, next)?;
                 next += 1;
             } else if flags.contains(EventFlags::OUT) {
-                floor.flush(id);
+                baseline.flush(id);
             } else {
-                floor.read(id, &mut buffer, &mut replies);
+                baseline.read(id, &mut buffer, &mut replies);
             }
         }
-        floor.end_turn();
+        baseline.end_turn();
         for id in replies {
-            floor.flush(id);
+            baseline.flush(id);
         }
     }
 }
 
-impl Floor {
+impl Baseline {
     fn accept(&mut self, listener: &TcpListener, id: u64) -> io::Result<()> {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
@@ -127,8 +127,7 @@ impl Floor {
             if request.len() < self.request_bytes {
                 break;
             }
-            // The channel's digits stand at the same place of every request, and what follows is
-            // what its subscribers get.
+            // The channel has the same place in every request. A message has the same bytes after it.
             let channel = digits(&request[wire::PUBLISH_CHANNEL_AT..]);
             let frames = self.turn.entry(channel).or_default();
             frames.extend_from_slice(wire::MESSAGE_START);
@@ -142,13 +141,13 @@ impl Floor {
         }
     }
 
-    /// Writes what came in this turn.
+    /// Writes the messages of this turn to their subscribers.
     fn end_turn(&mut self) {
         for (channel, frames) in std::mem::take(&mut self.turn) {
             for id in self.listeners.get(&channel).cloned().unwrap_or_default() {
                 let Some(peer) = self.peers.get_mut(&id) else { continue };
                 if peer.queue.is_empty() {
-                    // Straight from the shared buffer.
+                    // Written from the shared buffer, without a copy.
                     let written = peer.stream.write(&frames).unwrap_or(0);
                     peer.queue.extend_from_slice(&frames[written..]);
                 } else {
@@ -188,7 +187,7 @@ impl Floor {
     }
 }
 
-/// Whether a read or a write has to be tried again, which epoll tells.
+/// Returns whether the call has to be repeated after the next epoll event.
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

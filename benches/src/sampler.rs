@@ -1,4 +1,4 @@
-//! What a server has cost from one moment to another.
+//! Measures the cost of a server between two points in time.
 
 use crate::Failure;
 use crate::figure::Figure;
@@ -6,27 +6,27 @@ use crate::sample::Sample;
 use crate::server::trace::Trace;
 use crate::server::{Server, Usage};
 
-/// Looks at a server once at the start and once at the end.
-pub(crate) struct Meter<'a> {
+/// Reads the counters of a server at the start and at the end.
+pub(crate) struct Sampler<'a> {
     server: &'a Server,
     before: Usage,
-    /// There in a round that counts system calls.
+    /// Present in a round that counts system calls.
     trace: Option<Trace>,
 }
 
-impl<'a> Meter<'a> {
+impl<'a> Sampler<'a> {
     pub(crate) fn start(server: &'a Server) -> Result<Self, Failure> {
         let trace = server.trace()?;
         Ok(Self { server, before: server.usage()?, trace })
     }
 
-    /// Returns nanoseconds of processor time until now.
+    /// Returns the nanoseconds of processor time since the start.
     pub(crate) fn nanos(&self) -> Result<f64, Failure> {
         Ok((self.server.usage()?.cpu - self.before.cpu).as_nanos() as f64)
     }
 
-    /// Returns what each of `count` deliveries, round trips or connections has cost; `figure` is
-    /// what their processor time is called.
+    /// Returns the cost of each of `count` deliveries, round trips or connections. `figure` is the
+    /// kind of their processor time.
     pub(crate) fn cost(self, figure: Figure, count: f64) -> Result<Sample, Failure> {
         let (before, after) = (self.before, self.server.usage()?);
         let switches = after.context_switches - before.context_switches;

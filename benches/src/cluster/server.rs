@@ -1,4 +1,4 @@
-//! One server of the farm, on a thread of its own, as it would have a machine of its own.
+//! One server of the cluster, on a thread of its own.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,10 +15,10 @@ use super::APP;
 use super::arrivals::{Arrivals, Group, Listener, arguments, json};
 use crate::Failure;
 use crate::frames::{self, TAG_BYTES};
-use crate::scenario::Farm;
+use crate::scenario::Cluster;
 use crate::wire;
 
-/// The farm's handle of it.
+/// A handle of a running server.
 pub(super) struct Server {
     orders: mpsc::UnboundedSender<Order>,
 }
@@ -26,19 +26,19 @@ pub(super) struct Server {
 /// How messages reach connections.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
-    /// Over a backplane, with the broker of this URL.
+    /// Through a backplane with the broker at this URL.
     Url(String),
-    /// Without any: all servers share a broker of this process.
+    /// Through a broker in this process, which all servers share.
     Broker(Broker),
 }
 
-/// Whom messages are given to.
+/// The backplane or broker that sends the messages of a server.
 pub(super) enum Sender {
     Backplane(Backplane),
     Broker(Broker),
 }
 
-/// To send for so long, and to tell how many messages that were.
+/// A request to send for some time. `sent` receives the number of messages.
 struct Order {
     time: Duration,
     sent: oneshot::Sender<Result<u64, Failure>>,
@@ -48,7 +48,7 @@ impl Server {
     /// Starts the server with this number, and returns when its connections are in their groups.
     pub(super) fn start(
         number: usize,
-        load: Farm,
+        load: Cluster,
         way: &Way,
         arrivals: &Arc<Arrivals>,
     ) -> Result<Self, Failure> {
@@ -72,10 +72,10 @@ impl Server {
         Ok(Self { orders })
     }
 
-    /// Sends for so long.
+    /// Lets the server send for this time. Its result arrives later.
     pub(super) fn send(&self, time: Duration) -> oneshot::Receiver<Result<u64, Failure>> {
         let (sent, outcome) = oneshot::channel();
-        // One that is gone does not answer.
+        // If the thread has ended, the receiver reports it.
         let _ = self.orders.send(Order { time, sent });
         outcome
     }
@@ -85,14 +85,14 @@ impl Sender {
     pub(super) async fn open(way: &Way) -> Result<Self, Failure> {
         match way {
             Way::Url(url) => {
-                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
                 Ok(Self::Backplane(backplane))
             }
             Way::Broker(broker) => Ok(Self::Broker(broker.clone())),
         }
     }
 
-    /// Lets somebody listen to a group, as the connection with this number.
+    /// Attaches the connection with this number to a group and gives its messages to `listener`.
     pub(super) async fn listen(
         &self,
         number: usize,
@@ -104,7 +104,7 @@ impl Sender {
             Self::Backplane(backplane) => {
                 let id = format!("connection-{number:06}");
                 let connection = backplane.attach(&id, None);
-                backplane.join(&id, &group).await.map_err(Failure::farm)?;
+                backplane.join(&id, &group).await.map_err(Failure::cluster)?;
                 tokio::spawn(listener.attend(connection));
             }
             Self::Broker(broker) => {
@@ -119,9 +119,9 @@ impl Sender {
         match self {
             Self::Backplane(backplane) => {
                 let arguments = arguments(group, tag);
-                let invocation = Invocation::new("say", arguments).map_err(Failure::farm)?;
+                let invocation = Invocation::new("say", arguments).map_err(Failure::cluster)?;
                 let target = Target::group(wire::channel(group));
-                backplane.send(target, invocation).await.map_err(Failure::farm)
+                backplane.send(target, invocation).await.map_err(Failure::cluster)
             }
             Self::Broker(broker) => {
                 broker.publish(wire::channel(group), json(group, tag));
@@ -131,10 +131,10 @@ impl Sender {
     }
 }
 
-/// Connects, and attaches the connections whose numbers are its own.
+/// Connects to the broker and attaches the connections that belong to this server.
 async fn open(
     number: usize,
-    load: Farm,
+    load: Cluster,
     way: &Way,
     arrivals: &Arc<Arrivals>,
 ) -> Result<Sender, Failure> {
@@ -153,7 +153,7 @@ async fn open(
 async fn work(
     sender: &Sender,
     number: usize,
-    load: Farm,
+    load: Cluster,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let mut sent = vec![0; load.groups];
@@ -164,11 +164,11 @@ async fn work(
     }
 }
 
-/// Sends to the groups in turn until the time is over, and returns how many messages that were.
+/// Sends to the groups in turn until `until`. Returns the number of messages.
 async fn publish(
     sender: &Sender,
     number: usize,
-    load: Farm,
+    load: Cluster,
     sent: &mut [u64],
     until: Instant,
 ) -> Result<u64, Failure> {
@@ -184,7 +184,7 @@ async fn publish(
             .collect();
         messages += sends.len() as u64;
         join_all(sends).await.into_iter().collect::<Result<(), _>>()?;
-        // A broker of this process takes them without a pause, and connections want to run as well.
+        // A broker in this process never makes the sender wait, so connections need a turn here.
         yield_now().await;
     }
     Ok(messages)

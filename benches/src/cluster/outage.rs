@@ -1,4 +1,4 @@
-//! How long many servers take to hear again, once a broker that was killed is back.
+//! Measures how soon many servers receive messages again after their broker restarts.
 
 use std::time::Instant;
 
@@ -16,11 +16,11 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Returns when all are there.
+    /// Connects all servers before the outage.
     pub(super) fn before(url: &str, servers: usize) -> Result<Self, Failure> {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
         let joining = (0..servers).map(|number| async move {
-            let backplane = Backplane::from_url(url, APP).await.map_err(Failure::farm)?;
+            let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
             let connection = backplane.attach(&number.to_string(), None);
             Ok::<_, Failure>((backplane, connection))
         });
@@ -28,26 +28,26 @@ impl Outage {
         Ok(Self { runtime, members })
     }
 
-    /// Returns when all have noticed that the broker is away.
+    /// Waits until all servers have detected the loss of the broker.
     pub(super) fn noticed(&self) {
         let noticing = self.members.iter().map(|(backplane, _)| async {
             let mut states = backplane.state_changes();
-            // A backplane that is there has a state.
+            // The wait cannot fail, since the backplane outlives it.
             let _ = states.wait_for(|state| matches!(state, State::Disconnected { .. })).await;
         });
         self.runtime.block_on(join_all(noticing));
     }
 
-    /// Returns for each server how many nanoseconds pass until it hears what it says.
+    /// Returns for each server the nanoseconds until it receives a message of its own.
     pub(super) fn over(&mut self) -> Result<String, Failure> {
         let begun = Instant::now();
         let recovering = self.members.iter_mut().map(|(backplane, connection)| async move {
             let mut states = backplane.state_changes();
             let _ = states.wait_for(|state| *state == State::Connected).await;
-            let invocation = Invocation::new("say", ["hi"]).map_err(Failure::farm)?;
+            let invocation = Invocation::new("say", ["hi"]).map_err(Failure::cluster)?;
             let own = Target::connection(connection.id());
-            backplane.send(own, invocation).await.map_err(Failure::farm)?;
-            connection.recv().await.map_err(Failure::farm)?;
+            backplane.send(own, invocation).await.map_err(Failure::cluster)?;
+            connection.recv().await.map_err(Failure::cluster)?;
             Ok::<_, Failure>(begun.elapsed().as_nanos().to_string())
         });
         Ok(self.runtime.block_on(try_join_all(recovering))?.join(" "))

@@ -1,7 +1,6 @@
-//! How much has arrived, of how much that must.
+//! Counts the messages of all connections and waits for the expected number.
 //!
-//! Whoever listens checks each message by itself (`frames`); here they are only counted, for whoever
-//! waits until the last of them is there.
+//! Each receiver checks its own messages with `frames`; this module only counts them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,35 +20,37 @@ use crate::wire;
 pub(super) struct Arrivals {
     received: AtomicU64,
     expected: AtomicU64,
-    /// When the last one came, or what went wrong.
+    /// The time of the last message, or the failure that ended a receiver.
     outcome: Mutex<Option<Result<Instant, Failure>>>,
     changed: Notify,
 }
 
-/// One who listens.
+/// The receiving end of one connection or subscriber.
 pub(super) struct Listener {
     frames: Frames,
     arrivals: Arc<Arrivals>,
 }
 
-/// What all connections of a group compare with what they get. They share it, since comparing with
-/// cold memory would cost more than what is measured.
+/// The expected message of a group. All its connections share one copy, since a comparison with cold
+/// memory would cost more than the delivery.
 pub(super) struct Group(Arc<[u8]>);
 
 /// How long the last message may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Arrivals {
-    /// So many more have to come.
+    /// Raises the number of expected messages.
     pub(super) fn expect(&self, more: u64) {
         self.expected.fetch_add(more, Ordering::SeqCst);
     }
 
-    /// Waits until all have come, and returns when the last did.
+    /// Waits for all expected messages and returns the time of the last one.
     pub(super) async fn all(&self) -> Result<Instant, Failure> {
         let outcome = async {
             loop {
-                if let Some(outcome) = self.outcome.lock().expect("nobody panics").take() {
+                if let Some(outcome) =
+                    self.outcome.lock().expect("no thread panics while it holds the lock").take()
+                {
                     return outcome;
                 }
                 if self.received.load(Ordering::SeqCst) == self.expected.load(Ordering::SeqCst) {
@@ -72,7 +73,7 @@ impl Arrivals {
     }
 
     fn end(&self, outcome: Result<Instant, Failure>) {
-        *self.outcome.lock().expect("nobody panics") = Some(outcome);
+        *self.outcome.lock().expect("no thread panics while it holds the lock") = Some(outcome);
         self.changed.notify_one();
     }
 }
@@ -84,21 +85,21 @@ impl Group {
 }
 
 impl Listener {
-    /// One who gets what these senders send to a group.
+    /// Creates the receiving end of a group with this number of senders.
     pub(super) fn new(group: &Group, senders: usize, arrivals: &Arc<Arrivals>) -> Self {
         let frames = Frames::new(group.0.clone(), PAYLOAD_BYTES, senders);
         Self { frames, arrivals: arrivals.clone() }
     }
 
-    /// Takes what a connection gets, until it ends.
+    /// Receives from a connection until it fails.
     pub(super) async fn attend(mut self, mut connection: Connection) {
         let failure = loop {
             let checked = match connection.recv_or_gap().await {
                 Ok(Received::Invocation(invocation)) => {
                     self.take(invocation.arguments().get().as_bytes())
                 }
-                Ok(other) => Err(Failure::Farm(format!("a connection got {other:?}"))),
-                Err(disconnect) => Err(Failure::Farm(format!("a connection: {disconnect}"))),
+                Ok(other) => Err(Failure::Cluster(format!("a connection got {other:?}"))),
+                Err(disconnect) => Err(Failure::Cluster(format!("a connection: {disconnect}"))),
             };
             if let Err(failure) = checked {
                 break failure;
@@ -107,12 +108,12 @@ impl Listener {
         self.arrivals.end(Err(failure));
     }
 
-    /// Takes what a subscriber gets, until it ends.
+    /// Receives from a subscriber until it fails.
     pub(super) async fn subscribe(mut self, mut subscriber: Subscriber) {
         let failure = loop {
             let checked = match subscriber.recv().await {
                 Ok(message) => self.take(message.payload()),
-                Err(disconnect) => Err(Failure::Farm(format!("a subscriber: {disconnect}"))),
+                Err(disconnect) => Err(Failure::Cluster(format!("a subscriber: {disconnect}"))),
             };
             if let Err(failure) = checked {
                 break failure;
@@ -121,7 +122,7 @@ impl Listener {
         self.arrivals.end(Err(failure));
     }
 
-    /// One message is exactly one frame.
+    /// Checks a message, which must be exactly one frame, and counts it.
     fn take(&mut self, text: &[u8]) -> Result<(), Failure> {
         match self.frames.take(text)? {
             1 => self.arrivals.count(),
@@ -131,14 +132,14 @@ impl Listener {
     }
 }
 
-/// The arguments of a message to a group: its name and the payload.
+/// Returns the arguments of a message to a group: its name and the payload.
 pub(super) fn arguments(group: usize, tag: [u8; TAG_BYTES]) -> (String, String) {
     let mut payload = frames::payload(PAYLOAD_BYTES);
     payload[..TAG_BYTES].copy_from_slice(&tag);
     (wire::channel(group), String::from_utf8_lossy(&payload).into_owned())
 }
 
-/// The same as JSON, which ends as `frames` expects: two bytes behind the payload.
+/// Returns the arguments as JSON. It ends with two bytes after the payload, as `frames` expects.
 pub(super) fn json(group: usize, tag: [u8; TAG_BYTES]) -> String {
     let (group, payload) = arguments(group, tag);
     format!("[\"{group}\",\"{payload}\"]")

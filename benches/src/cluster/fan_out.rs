@@ -1,7 +1,7 @@
-//! How long until the last of many connections has a message, beside as many subscribers of the
-//! broker itself.
+//! Measures fan-out latency: the time until the last of many connections has a message. The same
+//! number of subscribers of a broker is measured beside them.
 //!
-//! Both are in this process and take turns, message by message, so that a slow moment hits both.
+//! Both run in this process and take turns with every message, so that a slow moment affects both.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,14 +13,15 @@ use super::arrivals::{Arrivals, Group, Listener};
 use super::server::{Sender, Way};
 use crate::{Failure, frames};
 
-/// The group of all of them.
+/// The group of all connections.
 const GROUP: usize = 0;
-/// Messages that are not counted.
+/// Messages sent before the measured ones.
 const WARM_UP: usize = 20;
 
-/// Returns two numbers for each message: the nanoseconds of the broker, and of the backplane.
+/// Returns two numbers for each message: the latency of the broker and that of the backplane, in
+/// nanoseconds.
 pub(super) fn run(url: &str, connections: usize, messages: usize) -> Result<String, Failure> {
-    // As many threads as there are processors, as servers have them.
+    // One thread for each processor, as servers usually run.
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let url = url.to_owned();
     let measuring = runtime.spawn(async move { measure(&url, connections, messages).await });
