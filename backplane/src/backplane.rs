@@ -323,8 +323,8 @@ impl Backplane {
     /// # }
     /// ```
     pub fn health(&self) -> Health {
-        let Receiver { pulse, metrics, .. } = &*self.inner.receiver;
-        pulse.health(self.state(), metrics.lost.get(), metrics.recovered.get())
+        let Receiver { health_probe, metrics, .. } = &*self.inner.receiver;
+        health_probe.health(self.state(), metrics.lost.get(), metrics.recovered.get())
     }
 
     /// Adds what this backplane counts to a registry, as `backplane_…` with the label `app`.

@@ -64,7 +64,7 @@ pub struct RoundTrips {
 
 /// The probes of one backplane.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct HealthProbe {
     interval: Duration,
     inner: Mutex<Inner>,
 }
@@ -91,7 +91,7 @@ struct Probe {
 /// A broker that answers after so many intervals is late, and not gone.
 const UNDER_WAY_MAX: usize = 64;
 
-impl Pulse {
+impl HealthProbe {
     pub(crate) fn new(interval: Duration) -> Self {
         let inner = Inner {
             last_number: 0,
@@ -179,49 +179,49 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
-    fn health(pulse: &Pulse) -> Health {
-        pulse.health(State::Connected, 0, 0)
+    fn health(health_probe: &HealthProbe) -> Health {
+        health_probe.health(State::Connected, 0, 0)
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_ready_once_it_has_heard_itself() {
-        let pulse = Pulse::new(INTERVAL);
-        let number = pulse.begin();
-        assert!(!health(&pulse).is_ready);
+        let health_probe = HealthProbe::new(INTERVAL);
+        let number = health_probe.begin();
+        assert!(!health(&health_probe).is_ready);
         advance(Duration::from_millis(2)).await;
-        assert!(pulse.heard(number + 1).is_none());
-        let (_, round_trip) = pulse.heard(number).unwrap();
+        assert!(health_probe.heard(number + 1).is_none());
+        let (_, round_trip) = health_probe.heard(number).unwrap();
         assert_eq!(round_trip, Duration::from_millis(2));
-        let health = health(&pulse);
+        let health = health(&health_probe);
         assert!(health.is_ready);
         assert_eq!(health.last_round_trip, Some(round_trip));
         let counted: Vec<_> =
             health.round_trips.buckets.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [&(Duration::from_micros(2500), 1)]);
-        assert!(pulse.heard(number).is_none(), "it came twice");
+        assert!(health_probe.heard(number).is_none(), "it came twice");
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_not_ready_after_two_silent_intervals() {
-        let pulse = Pulse::new(INTERVAL);
-        pulse.heard(pulse.begin());
+        let health_probe = HealthProbe::new(INTERVAL);
+        health_probe.heard(health_probe.begin());
         advance(2 * INTERVAL - Duration::from_millis(1)).await;
-        assert!(health(&pulse).is_ready);
+        assert!(health(&health_probe).is_ready);
         advance(Duration::from_millis(1)).await;
-        assert!(!health(&pulse).is_ready);
-        assert_eq!(health(&pulse).deaf_for, Some(2 * INTERVAL));
+        assert!(!health(&health_probe).is_ready);
+        assert_eq!(health(&health_probe).deaf_for, Some(2 * INTERVAL));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_was_taken_and_does_not_come_back_is_overdue_once() {
-        let pulse = Pulse::new(INTERVAL);
-        pulse.begin();
-        let number = pulse.begin();
-        pulse.taken(number);
-        assert!(!pulse.is_overdue());
+        let health_probe = HealthProbe::new(INTERVAL);
+        health_probe.begin();
+        let number = health_probe.begin();
+        health_probe.taken(number);
+        assert!(!health_probe.is_overdue());
         advance(INTERVAL).await;
-        assert!(pulse.is_overdue());
-        assert!(!pulse.is_overdue());
-        assert!(pulse.heard(number).is_some(), "late is better than never");
+        assert!(health_probe.is_overdue());
+        assert!(!health_probe.is_overdue());
+        assert!(health_probe.heard(number).is_some(), "late is better than never");
     }
 }

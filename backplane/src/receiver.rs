@@ -20,7 +20,7 @@ use crate::connections::{Coming, Connections, Disconnect, Room, Served};
 use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
-use crate::health::Pulse;
+use crate::health::HealthProbe;
 use crate::metrics::Metrics;
 use crate::store::{Arrival, History, LEAP_MAX};
 
@@ -32,7 +32,7 @@ pub(crate) struct Receiver {
     pub(crate) source: String,
     pub(crate) connections: Arc<Connections>,
     pub(crate) acks: Arc<Acks>,
-    pub(crate) pulse: Pulse,
+    pub(crate) health_probe: HealthProbe,
     pub(crate) metrics: Metrics,
     /// `None` after the end.
     events: Mutex<Option<broadcast::Sender<Event>>>,
@@ -76,7 +76,7 @@ impl Receiver {
             source: guid(),
             connections: Connections::new(history, metrics.slow.clone(), span.clone()),
             acks: Arc::default(),
-            pulse: Pulse::new(probe_interval),
+            health_probe: HealthProbe::new(probe_interval),
             metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
@@ -252,7 +252,7 @@ impl Receiver {
             }
             Item::Ack { command_id } => self.acks.acknowledge(&command_id),
             Item::Probe { source, number } if source == self.source => {
-                if let Some((sent, round_trip)) = self.pulse.heard(number) {
+                if let Some((sent, round_trip)) = self.health_probe.heard(number) {
                     self.metrics.round_trips.observe(round_trip.as_secs_f64());
                     let unheard = self.connections.heard(sent, id);
                     unheard.iter().for_each(|place| self.announce(place));

@@ -311,15 +311,15 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
         state.mark_unchanged();
         // Who hears others is not deaf but behind, and would only lose what is on its way.
         let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
-        if receiver.pulse.is_overdue() && heard == heard_before {
-            warn!(deaf_for = ?receiver.pulse.silence(), "a probe did not come back");
+        if receiver.health_probe.is_overdue() && heard == heard_before {
+            warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");
             bus.suspect();
         }
-        let number = receiver.pulse.begin();
+        let number = receiver.health_probe.begin();
         let body = receiver.dialect.probe(&receiver.source, number);
         if let Ok(Ok(id)) = timeout(every, bus.send(body)).await {
             receiver.connections.await_from(id);
-            receiver.pulse.taken(number);
+            receiver.health_probe.taken(number);
         }
         tokio::select! {
             _ = ticks.tick() => {}
