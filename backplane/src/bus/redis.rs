@@ -53,15 +53,15 @@ pub(crate) struct RedisBus {
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct Timeouts {
     /// For one answer of the server.
     answer: Duration,
     /// Between two questions whether it is still there.
     ping_interval: Duration,
     /// A pause between attempts is drawn from zero to a bound, which begins with this …
-    pause_min: Duration,
+    delay_min: Duration,
     /// … and doubles up to this.
-    pause_max: Duration,
+    delay_max: Duration,
     /// How long nothing is sent to a server that may have lost its memory. Longer than a pause, so
     /// that all servers have told it the last id they know: an id that was given twice hides what
     /// had it first.
@@ -69,11 +69,11 @@ struct Patience {
 }
 
 /// A server is missed after seven seconds at most, and one that comes back is used within two.
-const PATIENCE: Patience = Patience {
+const TIMEOUTS: Timeouts = Timeouts {
     answer: Duration::from_secs(2),
     ping_interval: Duration::from_secs(5),
-    pause_min: Duration::from_millis(25),
-    pause_max: Duration::from_millis(500),
+    delay_min: Duration::from_millis(25),
+    delay_max: Duration::from_millis(500),
     settle: Duration::from_millis(800),
 };
 
@@ -87,7 +87,7 @@ impl RedisBus {
         options: &Options,
     ) -> Self {
         let address = Address::new(host, port, password);
-        let bus = Self::over(address, channel, options, PATIENCE);
+        let bus = Self::over(address, channel, options, TIMEOUTS);
         bus.expect("only TLS can fail, and there is none")
     }
 
@@ -103,14 +103,14 @@ impl RedisBus {
             tls.certificate = tls.certificate.take().or(given.certificate);
             tls.key = tls.key.take().or(given.key);
         }
-        Self::over(address, channel, options, PATIENCE)
+        Self::over(address, channel, options, TIMEOUTS)
     }
 
     fn over(
         mut address: Address,
         channel: &str,
         options: &Options,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> Result<Self, ConnectError> {
         address.client_name = address.client_name.or(options.client_name.clone());
         let name = address.to_string();
@@ -120,7 +120,7 @@ impl RedisBus {
         let suspicion = Arc::new(Notify::new());
         let subscription = Subscription {
             route: route.clone(),
-            patience,
+            timeouts,
             status: status.clone(),
             suspicion: suspicion.clone(),
             remembered: Mutex::default(),
@@ -128,7 +128,7 @@ impl RedisBus {
         };
         let commands = Commands {
             route,
-            patience,
+            timeouts,
             status: status.clone(),
             queue: queue.clone(),
             last_id: Default::default(),

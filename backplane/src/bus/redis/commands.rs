@@ -27,7 +27,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::Patience;
+use super::Timeouts;
 use super::failure::Failure;
 use super::pause::Pause;
 use super::queue::{Item, Queue};
@@ -43,7 +43,7 @@ use crate::store::LEAP_MAX;
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) route: Arc<Route>,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     pub(super) queue: Arc<Queue>,
     /// The last id that the server is known to have given.
@@ -89,7 +89,7 @@ const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.patience, Line::Commands);
+        let mut pause = Pause::new(&self.timeouts, Line::Commands);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(link) => {
@@ -107,9 +107,9 @@ impl Commands {
     }
 
     async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
-        let mut wire = self.route.open(self.patience.answer).await?;
+        let mut wire = self.route.open(self.timeouts.answer).await?;
         let asking = async { Ok(run_id(&mut wire).await) };
-        let run_id = bounded(self.patience.answer, asking).await?;
+        let run_id = bounded(self.timeouts.answer, asking).await?;
         // One that does not say who it is may be another.
         let is_another = match &*self.known.lock() {
             Some(before) => before.0.is_none() || *before != run_id,
@@ -118,26 +118,26 @@ impl Commands {
         let last_id = self.last_known(receiver);
         if last_id > 0 {
             let lifting = self.lift(&mut wire, is_another, last_id, receiver);
-            bounded(self.patience.answer, lifting).await?;
+            bounded(self.timeouts.answer, lifting).await?;
             if is_another {
                 debug!(last_id, "waiting for the other servers to tell the last id they know");
-                sleep(self.patience.settle).await;
+                sleep(self.timeouts.settle).await;
             }
         }
         let load = [b"SCRIPT".as_slice(), b"LOAD", self.text().as_bytes()];
-        let loaded = bounded(self.patience.answer, wire.ask(&load)).await?;
+        let loaded = bounded(self.timeouts.answer, wire.ask(&load)).await?;
         let script = loaded.text().unwrap_or_default().to_owned();
         let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(self.patience.answer))
+            .set_response_timeout(Some(self.timeouts.answer))
             .set_pipeline_buffer_size(WRITTEN_MAX);
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
         let stream = wire.into_stream();
         let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
-        let opened = timeout(self.patience.answer, opening).await;
+        let opened = timeout(self.timeouts.answer, opening).await;
         let (connection, driver) =
-            opened.map_err(|_| Failure::no_answer(self.patience.answer))??;
+            opened.map_err(|_| Failure::no_answer(self.timeouts.answer))??;
         *self.known.lock() = Some(run_id);
         Ok(Link { connection, script, driver: tokio::spawn(driver) })
     }
@@ -292,7 +292,7 @@ impl Commands {
             },
             Ok(_) => Outcome::Failed(Failure::Lost("the server's reply has no id".to_owned())),
             Err(error) if error.is_timeout() => {
-                Outcome::Failed(Failure::no_answer(self.patience.answer))
+                Outcome::Failed(Failure::no_answer(self.timeouts.answer))
             }
             Err(error) => match refusal(&error) {
                 Some("NOSCRIPT") => Outcome::Forgotten,
@@ -304,7 +304,7 @@ impl Commands {
 
     /// Asks whether the server is still there, until it is not.
     async fn signs_of_life(&self, mut connection: MultiplexedConnection) -> Failure {
-        let mut ticks = interval(self.patience.ping_interval);
+        let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         loop {
@@ -314,16 +314,16 @@ impl Commands {
             }
             let ping = ::redis::cmd("PING");
             let reply = ping.query_async::<Reply>(&mut connection);
-            match timeout(self.patience.answer, reply).await {
+            match timeout(self.timeouts.answer, reply).await {
                 // Any reply is a sign of life, even the one that says we may not `PING`.
                 Ok(Err(error)) if error.code().is_none() && !error.is_timeout() => {
                     return error.into();
                 }
                 Ok(Err(error)) if error.is_timeout() => {
-                    return Failure::no_answer(self.patience.answer);
+                    return Failure::no_answer(self.timeouts.answer);
                 }
                 Ok(_) => {}
-                Err(_) => return Failure::no_answer(self.patience.answer),
+                Err(_) => return Failure::no_answer(self.timeouts.answer),
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::Patience;
+use super::Timeouts;
 use super::status::Line;
 
 /// The next pause is drawn from zero to a bound that doubles with every failure.
@@ -21,8 +21,8 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    pub(super) fn new(patience: &Patience, line: Line) -> Self {
-        let Patience { pause_min: min, pause_max: max, .. } = *patience;
+    pub(super) fn new(timeouts: &Timeouts, line: Line) -> Self {
+        let Timeouts { delay_min: min, delay_max: max, .. } = *timeouts;
         Self { line, attempt: 1, min, max, bound: min, connected: None }
     }
 

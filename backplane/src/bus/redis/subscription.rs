@@ -17,7 +17,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::warn;
 
-use super::Patience;
+use super::Timeouts;
 use super::failure::Failure;
 use super::pause::Pause;
 use super::replay::{Remembered, offset, replay};
@@ -30,7 +30,7 @@ use crate::receiver::Receiver;
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) route: Arc<Route>,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     /// Told when what was sent does not come back.
     pub(super) suspicion: Arc<Notify>,
@@ -52,7 +52,7 @@ enum Heard<'a> {
 impl Subscription {
     /// Connects again and again, and receives as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.patience, Line::Subscription);
+        let mut pause = Pause::new(&self.timeouts, Line::Subscription);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(wire) => {
@@ -72,10 +72,10 @@ impl Subscription {
     /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
     /// remembers of the time before is received.
     async fn open(&self, receiver: &Receiver) -> Result<Wire, Failure> {
-        let mut wire = self.route.open(self.patience.answer).await?;
+        let mut wire = self.route.open(self.timeouts.answer).await?;
         // What was suspected of the connection before does not concern this one.
         let _ = self.suspicion.notified().now_or_never();
-        let now = bounded(self.patience.answer, async {
+        let now = bounded(self.timeouts.answer, async {
             let now = offset(&mut wire, self.route.channel()).await?;
             wire.write(&[&self.subscribe()]).await?;
             loop {
@@ -99,7 +99,7 @@ impl Subscription {
         if now.is_some() && before.is_some() {
             let fetched = receiver.metrics.recovered.get();
             let outcome =
-                replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
+                replay(&self.route, &self.remembered, self.timeouts.answer, receiver).await;
             receiver.tell_fetched(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Subscription {
 
     /// Receives until the subscription is lost, and returns why.
     async fn receive(&self, mut wire: Wire, receiver: &Receiver) -> Failure {
-        let mut ticks = interval(self.patience.ping_interval);
+        let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         // When the answer to the last sign of life has to be here, and whether the subscription has
@@ -144,7 +144,7 @@ impl Subscription {
                         Err(failure) => break failure,
                     };
                     // The answer stands behind all that was on its way when it was asked for.
-                    awaited = awaited.map(|_| Instant::now() + self.patience.answer);
+                    awaited = awaited.map(|_| Instant::now() + self.timeouts.answer);
                     let Some(value) = value else { continue };
                     match self.heard(&value) {
                         Heard::Message(payload) => {
@@ -161,14 +161,14 @@ impl Subscription {
                 }
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
-                    let written = bounded(self.patience.answer, wire.write(&requests)).await;
+                    let written = bounded(self.timeouts.answer, wire.write(&requests)).await;
                     is_confirmed = false;
                     match written {
-                        Ok(()) => awaited = Some(Instant::now() + self.patience.answer),
+                        Ok(()) => awaited = Some(Instant::now() + self.timeouts.answer),
                         Err(failure) => break failure,
                     }
                 }
-                () = late => break Failure::no_answer(self.patience.answer),
+                () = late => break Failure::no_answer(self.timeouts.answer),
                 () = self.suspicion.notified() => break Failure::Lost(DEAF.to_owned()),
             }
             // A connection that always has something would starve the other tasks of this process.
@@ -194,7 +194,7 @@ impl Subscription {
             return;
         }
         let fetched = receiver.metrics.recovered.get();
-        let outcome = replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
+        let outcome = replay(&self.route, &self.remembered, self.timeouts.answer, receiver).await;
         receiver.tell_fetched(fetched);
         if let Err(failure) = outcome {
             warn!(%failure, "{NOT_FETCHED}");
