@@ -5,9 +5,9 @@
 //! latch: what is sent meanwhile waits for the next connection, within limits.
 
 mod address;
+mod backoff;
 mod commands;
 mod failure;
-mod pause;
 mod queue;
 mod replay;
 mod resp;

@@ -28,8 +28,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::Timeouts;
+use super::backoff::Backoff;
 use super::failure::Failure;
-use super::pause::Pause;
 use super::queue::{Item, Queue};
 use super::resp::Value;
 use super::route::{Route, bounded};
@@ -89,11 +89,11 @@ const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.timeouts, Line::Commands);
+        let mut backoff = Backoff::new(&self.timeouts, Line::Commands);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(link) => {
-                    let attempt = pause.connected();
+                    let attempt = backoff.connected();
                     receiver.metrics.connected_by(Line::Commands.name());
                     self.status.up(Line::Commands, attempt, &receiver.metrics);
                     self.send(link, receiver).await
@@ -102,7 +102,7 @@ impl Commands {
             };
             self.route.heed(&failure);
             self.status.down(Line::Commands, &failure, &receiver.metrics);
-            pause.wait().await;
+            backoff.wait().await;
         }
     }
 

@@ -18,8 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::warn;
 
 use super::Timeouts;
+use super::backoff::Backoff;
 use super::failure::Failure;
-use super::pause::Pause;
 use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
 use super::route::{Route, bounded};
@@ -52,11 +52,11 @@ enum Heard<'a> {
 impl Subscription {
     /// Connects again and again, and receives as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.timeouts, Line::Subscription);
+        let mut backoff = Backoff::new(&self.timeouts, Line::Subscription);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(wire) => {
-                    let attempt = pause.connected();
+                    let attempt = backoff.connected();
                     receiver.metrics.connected_by(Line::Subscription.name());
                     self.status.up(Line::Subscription, attempt, &receiver.metrics);
                     self.receive(wire, receiver).await
@@ -65,7 +65,7 @@ impl Subscription {
             };
             self.route.heed(&failure);
             self.status.down(Line::Subscription, &failure, &receiver.metrics);
-            pause.wait().await;
+            backoff.wait().await;
         }
     }
 

@@ -10,7 +10,7 @@ use super::status::Line;
 
 /// The next pause is drawn from zero to a bound that doubles with every failure.
 #[derive(Debug)]
-pub(super) struct Pause {
+pub(super) struct Backoff {
     line: Line,
     /// The number of the attempt under way, counted from the last that went well.
     attempt: u32,
@@ -20,7 +20,7 @@ pub(super) struct Pause {
     connected: Option<Instant>,
 }
 
-impl Pause {
+impl Backoff {
     pub(super) fn new(timeouts: &Timeouts, line: Line) -> Self {
         let Timeouts { delay_min: min, delay_max: max, .. } = *timeouts;
         Self { line, attempt: 1, min, max, bound: min, connected: None }
