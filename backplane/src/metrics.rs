@@ -29,14 +29,14 @@ pub(crate) struct Metrics {
     pub(crate) recovered: Counter,
     pub(crate) restarts: Counter,
     pub(crate) slow: Counter,
-    pub(crate) connects: Family<Line, Counter>,
+    pub(crate) connects: Family<ConnectionLabel, Counter>,
     pub(crate) connected: Gauge,
     pub(crate) round_trips: Histogram,
 }
 
 /// Which of the connections to the broker is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionLabel {
     pub(crate) connection: &'static str,
 }
 
@@ -114,7 +114,7 @@ impl Metrics {
 
     /// Counts a connection of this name.
     pub(crate) fn connected_by(&self, connection: &'static str) {
-        self.connects.get_or_create(&Line { connection }).inc();
+        self.connects.get_or_create(&ConnectionLabel { connection }).inc();
     }
 }
 

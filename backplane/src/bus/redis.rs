@@ -33,7 +33,7 @@ use self::address::Address;
 use self::commands::Commands;
 use self::queue::{Bounds, Queue, Refused};
 use self::route::Route;
-use self::status::{Line, Status};
+use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
 use super::{ConnectError, SHUT_DOWN, SendError};
 use crate::options::Options;
@@ -165,7 +165,7 @@ impl RedisBus {
 
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         let away = || SendError::Disconnected { reason: self.status.reason() };
-        let bounds = match self.status.is_up(Line::Commands) {
+        let bounds = match self.status.is_up(ConnectionRole::Commands) {
             true => Bounds::Age,
             false => Bounds::All,
         };

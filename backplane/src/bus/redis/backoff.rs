@@ -6,12 +6,12 @@ use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::Timeouts;
-use super::status::Line;
+use super::status::ConnectionRole;
 
 /// The next pause is drawn from zero to a bound that doubles with every failure.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    line: Line,
+    role: ConnectionRole,
     /// The number of the attempt under way, counted from the last that went well.
     attempt: u32,
     min: Duration,
@@ -21,9 +21,9 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(timeouts: &Timeouts, line: Line) -> Self {
+    pub(super) fn new(timeouts: &Timeouts, role: ConnectionRole) -> Self {
         let Timeouts { delay_min: min, delay_max: max, .. } = *timeouts;
-        Self { line, attempt: 1, min, max, bound: min, connected: None }
+        Self { role, attempt: 1, min, max, bound: min, connected: None }
     }
 
     /// An attempt went well. Returns which it was.
@@ -41,7 +41,7 @@ impl Backoff {
         let delay = self.bound.mul_f64(rand::random());
         self.attempt += 1;
         debug!(
-            connection = self.line.name(),
+            connection = self.role.name(),
             attempt = self.attempt,
             ?delay,
             "backplane tries again"

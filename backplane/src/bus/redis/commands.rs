@@ -34,7 +34,7 @@ use super::queue::{Item, Queue};
 use super::resp::Value;
 use super::route::{Route, bounded};
 use super::script;
-use super::status::{Line, Status};
+use super::status::{ConnectionRole, Status};
 use super::wire::Wire;
 use crate::bus::{NOT_LIFTED, SendError};
 use crate::receiver::Receiver;
@@ -89,19 +89,19 @@ const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut backoff = Backoff::new(&self.timeouts, Line::Commands);
+        let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Commands);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(link) => {
                     let attempt = backoff.connected();
-                    receiver.metrics.connected_by(Line::Commands.name());
-                    self.status.up(Line::Commands, attempt, &receiver.metrics);
+                    receiver.metrics.connected_by(ConnectionRole::Commands.name());
+                    self.status.up(ConnectionRole::Commands, attempt, &receiver.metrics);
                     self.send(link, receiver).await
                 }
                 Err(failure) => failure,
             };
             self.route.heed(&failure);
-            self.status.down(Line::Commands, &failure, &receiver.metrics);
+            self.status.down(ConnectionRole::Commands, &failure, &receiver.metrics);
             backoff.wait().await;
         }
     }

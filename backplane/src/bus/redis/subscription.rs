@@ -23,7 +23,7 @@ use super::failure::Failure;
 use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
 use super::route::{Route, bounded};
-use super::status::{Line, Status};
+use super::status::{ConnectionRole, Status};
 use super::wire::Wire;
 use crate::receiver::Receiver;
 
@@ -52,19 +52,19 @@ enum Heard<'a> {
 impl Subscription {
     /// Connects again and again, and receives as long as it is connected.
     pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut backoff = Backoff::new(&self.timeouts, Line::Subscription);
+        let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
         loop {
             let failure = match self.open(receiver).await {
                 Ok(wire) => {
                     let attempt = backoff.connected();
-                    receiver.metrics.connected_by(Line::Subscription.name());
-                    self.status.up(Line::Subscription, attempt, &receiver.metrics);
+                    receiver.metrics.connected_by(ConnectionRole::Subscription.name());
+                    self.status.up(ConnectionRole::Subscription, attempt, &receiver.metrics);
                     self.receive(wire, receiver).await
                 }
                 Err(failure) => failure,
             };
             self.route.heed(&failure);
-            self.status.down(Line::Subscription, &failure, &receiver.metrics);
+            self.status.down(ConnectionRole::Subscription, &failure, &receiver.metrics);
             backoff.wait().await;
         }
     }
