@@ -7,11 +7,11 @@
 mod address;
 mod backoff;
 mod commands;
+mod connector;
 mod failure;
 mod queue;
 mod replay;
 mod resp;
-mod route;
 mod script;
 mod status;
 mod stream;
@@ -31,8 +31,8 @@ use tracing::Instrument;
 
 use self::address::Address;
 use self::commands::Commands;
+use self::connector::Connector;
 use self::queue::{Bounds, Queue, Refused};
-use self::route::Route;
 use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
 use super::{ConnectError, SHUT_DOWN, SendError};
@@ -114,12 +114,12 @@ impl RedisBus {
     ) -> Result<Self, ConnectError> {
         address.client_name = address.client_name.or(options.client_name.clone());
         let name = address.to_string();
-        let route = Arc::new(Route::new(address, channel)?);
+        let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
         let suspicion = Arc::new(Notify::new());
         let subscription = Subscription {
-            route: route.clone(),
+            connector: connector.clone(),
             timeouts,
             status: status.clone(),
             suspicion: suspicion.clone(),
@@ -127,7 +127,7 @@ impl RedisBus {
             failed_replays: Default::default(),
         };
         let commands = Commands {
-            route,
+            connector,
             timeouts,
             status: status.clone(),
             queue: queue.clone(),

@@ -29,10 +29,10 @@ use tracing::{debug, warn};
 
 use super::Timeouts;
 use super::backoff::Backoff;
+use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::queue::{Item, Queue};
 use super::resp::Value;
-use super::route::{Route, bounded};
 use super::script;
 use super::status::{ConnectionRole, Status};
 use super::wire::Wire;
@@ -42,7 +42,7 @@ use crate::store::LEAP_MAX;
 
 #[derive(Debug)]
 pub(super) struct Commands {
-    pub(super) route: Arc<Route>,
+    pub(super) connector: Arc<Connector>,
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     pub(super) queue: Arc<Queue>,
@@ -100,14 +100,14 @@ impl Commands {
                 }
                 Err(failure) => failure,
             };
-            self.route.heed(&failure);
+            self.connector.heed(&failure);
             self.status.down(ConnectionRole::Commands, &failure, &receiver.metrics);
             backoff.wait().await;
         }
     }
 
     async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
-        let mut wire = self.route.open(self.timeouts.answer).await?;
+        let mut wire = self.connector.open(self.timeouts.answer).await?;
         let asking = async { Ok(run_id(&mut wire).await) };
         let run_id = bounded(self.timeouts.answer, asking).await?;
         // One that does not say who it is may be another.
@@ -151,7 +151,7 @@ impl Commands {
         last_id: u64,
         receiver: &Receiver,
     ) -> Result<(), Failure> {
-        let (key, id) = (self.route.channel().as_bytes(), last_id.to_string());
+        let (key, id) = (self.connector.channel().as_bytes(), last_id.to_string());
         let found = wire.ask(&[b"GET", key]).await.ok();
         let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
         // On the same server somebody set it back.
@@ -177,7 +177,7 @@ impl Commands {
 
     /// Returns the script that sends.
     fn text(&self) -> &'static str {
-        if self.route.is_sharded() { script::SEND_SHARDED } else { script::SEND }
+        if self.connector.is_sharded() { script::SEND_SHARDED } else { script::SEND }
     }
 
     /// Sends what is queued until the connection is lost, and returns why.
@@ -257,7 +257,7 @@ impl Commands {
         item: Item,
     ) -> impl Future<Output = (Item, RedisResult<Reply>)> + use<> {
         let mut command = ::redis::cmd("EVALSHA");
-        command.arg(script).arg(1).arg(self.route.channel()).arg(&item.body[..]);
+        command.arg(script).arg(1).arg(self.connector.channel()).arg(&item.body[..]);
         async move {
             // A task that has used up its budget wakes what it put off in the opposite order, and so
             // these would be written in that order.
@@ -274,7 +274,7 @@ impl Commands {
     ) -> Result<(), Failure> {
         let last_id = self.last_known(receiver);
         let mut restore = ::redis::cmd("EVAL");
-        restore.arg(script::RESTORE).arg(1).arg(self.route.channel()).arg(last_id);
+        restore.arg(script::RESTORE).arg(1).arg(self.connector.channel()).arg(last_id);
         Ok(restore.query_async(&mut connection.clone()).await?)
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::resp::Value;
-use super::route::{Route, bounded};
 use super::wire::Wire;
 use crate::receiver::Receiver;
 
@@ -44,7 +44,7 @@ pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Reme
 /// far it got, so that whoever is cut off goes on from there. For after the subscription is
 /// confirmed, so that nothing falls in between.
 pub(super) async fn replay(
-    route: &Route,
+    connector: &Connector,
     reached: &Mutex<Option<Remembered>>,
     within: Duration,
     receiver: &Receiver,
@@ -52,7 +52,7 @@ pub(super) async fn replay(
     let Some(mut since) = reached.lock().clone() else { return Ok(()) };
     since.offset = since.offset.saturating_sub(OVERLAP);
     // A connection with a subscription answers no such question.
-    let mut wire = route.open(within).await?;
+    let mut wire = connector.open(within).await?;
     let mut count = COUNT;
     // How much more all connections have room for.
     let mut left = 0;
@@ -62,7 +62,7 @@ pub(super) async fn replay(
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
-        let (channel, at_most) = (route.channel().as_bytes(), count.to_string());
+        let (channel, at_most) = (connector.channel().as_bytes(), count.to_string());
         let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
         let words = [&words[..], &[at_most.as_bytes()]].concat();
         bounded(within, wire.write(&[&words])).await?;

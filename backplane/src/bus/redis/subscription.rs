@@ -19,17 +19,17 @@ use tracing::warn;
 
 use super::Timeouts;
 use super::backoff::Backoff;
+use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
-use super::route::{Route, bounded};
 use super::status::{ConnectionRole, Status};
 use super::wire::Wire;
 use crate::receiver::Receiver;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) route: Arc<Route>,
+    pub(super) connector: Arc<Connector>,
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     /// Told when what was sent does not come back.
@@ -63,7 +63,7 @@ impl Subscription {
                 }
                 Err(failure) => failure,
             };
-            self.route.heed(&failure);
+            self.connector.heed(&failure);
             self.status.down(ConnectionRole::Subscription, &failure, &receiver.metrics);
             backoff.wait().await;
         }
@@ -72,11 +72,11 @@ impl Subscription {
     /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
     /// remembers of the time before is received.
     async fn open(&self, receiver: &Receiver) -> Result<Wire, Failure> {
-        let mut wire = self.route.open(self.timeouts.answer).await?;
+        let mut wire = self.connector.open(self.timeouts.answer).await?;
         // What was suspected of the connection before does not concern this one.
         let _ = self.suspicion.notified().now_or_never();
         let now = bounded(self.timeouts.answer, async {
-            let now = offset(&mut wire, self.route.channel()).await?;
+            let now = offset(&mut wire, self.connector.channel()).await?;
             wire.write(&[&self.subscribe()]).await?;
             loop {
                 match self.heard(&wire.read().await?) {
@@ -99,7 +99,7 @@ impl Subscription {
         if now.is_some() && before.is_some() {
             let fetched = receiver.metrics.recovered.get();
             let outcome =
-                replay(&self.route, &self.remembered, self.timeouts.answer, receiver).await;
+                replay(&self.connector, &self.remembered, self.timeouts.answer, receiver).await;
             receiver.tell_fetched(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
@@ -194,7 +194,8 @@ impl Subscription {
             return;
         }
         let fetched = receiver.metrics.recovered.get();
-        let outcome = replay(&self.route, &self.remembered, self.timeouts.answer, receiver).await;
+        let outcome =
+            replay(&self.connector, &self.remembered, self.timeouts.answer, receiver).await;
         receiver.tell_fetched(fetched);
         if let Err(failure) = outcome {
             warn!(%failure, "{NOT_FETCHED}");
@@ -218,8 +219,8 @@ impl Subscription {
     }
 
     fn subscribe(&self) -> [&[u8]; 2] {
-        let command = if self.route.is_sharded() { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-        [command.as_bytes(), self.route.channel().as_bytes()]
+        let command = if self.connector.is_sharded() { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+        [command.as_bytes(), self.connector.channel().as_bytes()]
     }
 
     fn heard<'a>(&self, value: &'a Value) -> Heard<'a> {
@@ -230,7 +231,7 @@ impl Subscription {
         let is_ours = items
             .get(1)
             .and_then(Value::bytes)
-            .is_some_and(|channel| channel == self.route.channel().as_bytes());
+            .is_some_and(|channel| channel == self.connector.channel().as_bytes());
         match items.first().and_then(Value::text) {
             Some("message" | "smessage") if is_ours => match items.get(2).and_then(Value::bytes) {
                 Some(payload) => Heard::Message(payload),

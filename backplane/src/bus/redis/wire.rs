@@ -10,9 +10,9 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::address::{Address, Login};
+use super::connector::bounded;
 use super::failure::Failure;
 use super::resp::{self, Value};
-use super::route::bounded;
 use super::stream::Stream;
 
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::tls;
 use super::wire::Wire;
 use crate::bus::ConnectError;
 
-pub(super) struct Route {
+pub(super) struct Connector {
     address: Address,
     tls: Option<TlsConnector>,
     channel: String,
@@ -27,7 +27,7 @@ pub(super) struct Route {
     members: Mutex<Vec<Host>>,
 }
 
-impl Route {
+impl Connector {
     pub(super) fn new(address: Address, channel: &str) -> Result<Self, ConnectError> {
         let tls = address.tls.as_ref().map(tls::connector).transpose()?;
         Ok(Self { address, tls, channel: channel.to_owned(), members: Mutex::default() })
@@ -139,13 +139,13 @@ impl Route {
     }
 }
 
-impl std::fmt::Debug for Route {
+impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Route({})", self.address)
+        write!(f, "Connector({})", self.address)
     }
 }
 
-impl std::fmt::Display for Route {
+impl std::fmt::Display for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.address.fmt(f)
     }
@@ -250,11 +250,11 @@ mod tests {
     #[test]
     fn a_reply_that_says_who_has_the_slot_is_heeded() {
         let address = Address::from_url("redis-cluster://a:1").unwrap();
-        let route = Route::new(address, "app").unwrap();
+        let connector = Connector::new(address, "app").unwrap();
         for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {
-            route.heed(&Failure::of_reply(reply));
+            connector.heed(&Failure::of_reply(reply));
         }
-        let members = route.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
+        let members = connector.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
         assert_eq!(members.len(), 2, "{members:?}");
         assert_eq!(members[1], "b:2");
     }
