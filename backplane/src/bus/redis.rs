@@ -12,12 +12,12 @@ mod failure;
 mod queue;
 mod replay;
 mod resp;
+mod resp_connection;
 mod script;
 mod status;
 mod stream;
 mod subscription;
 mod tls;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

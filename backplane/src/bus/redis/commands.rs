@@ -33,9 +33,9 @@ use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::queue::{Item, Queue};
 use super::resp::Value;
+use super::resp_connection::RespConnection;
 use super::script;
 use super::status::{ConnectionRole, Status};
-use super::wire::Wire;
 use crate::bus::{NOT_LIFTED, SendError};
 use crate::receiver::Receiver;
 use crate::store::LEAP_MAX;
@@ -107,8 +107,8 @@ impl Commands {
     }
 
     async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
-        let mut wire = self.connector.open(self.timeouts.answer).await?;
-        let asking = async { Ok(run_id(&mut wire).await) };
+        let mut connection = self.connector.open(self.timeouts.answer).await?;
+        let asking = async { Ok(run_id(&mut connection).await) };
         let run_id = bounded(self.timeouts.answer, asking).await?;
         // One that does not say who it is may be another.
         let is_another = match &*self.known.lock() {
@@ -117,7 +117,7 @@ impl Commands {
         };
         let last_id = self.last_known(receiver);
         if last_id > 0 {
-            let lifting = self.lift(&mut wire, is_another, last_id, receiver);
+            let lifting = self.lift(&mut connection, is_another, last_id, receiver);
             bounded(self.timeouts.answer, lifting).await?;
             if is_another {
                 debug!(last_id, "waiting for the other servers to tell the last id they know");
@@ -125,7 +125,7 @@ impl Commands {
             }
         }
         let load = [b"SCRIPT".as_slice(), b"LOAD", self.text().as_bytes()];
-        let loaded = bounded(self.timeouts.answer, wire.ask(&load)).await?;
+        let loaded = bounded(self.timeouts.answer, connection.ask(&load)).await?;
         let script = loaded.text().unwrap_or_default().to_owned();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(self.timeouts.answer))
@@ -133,7 +133,7 @@ impl Commands {
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
-        let stream = wire.into_stream();
+        let stream = connection.into_stream();
         let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
         let opened = timeout(self.timeouts.answer, opening).await;
         let (connection, driver) =
@@ -146,18 +146,18 @@ impl Commands {
     /// counted there who knew less.
     async fn lift(
         &self,
-        wire: &mut Wire,
+        connection: &mut RespConnection,
         is_another: bool,
         last_id: u64,
         receiver: &Receiver,
     ) -> Result<(), Failure> {
         let (key, id) = (self.connector.channel().as_bytes(), last_id.to_string());
-        let found = wire.ask(&[b"GET", key]).await.ok();
+        let found = connection.ask(&[b"GET", key]).await.ok();
         let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
         // On the same server somebody set it back.
-        let has_counted = !is_another || knows_a_sender(wire).await;
+        let has_counted = !is_another || knows_a_sender(connection).await;
         let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
-        match wire.ask(&restore).await {
+        match connection.ask(&restore).await {
             Err(Failure::Refused(reason)) => warn!(last_id, reason, "{NOT_LIFTED}"),
             lifted => _ = lifted?,
         }
@@ -330,17 +330,17 @@ impl Commands {
 }
 
 /// Asks a server who it is.
-async fn run_id(wire: &mut Wire) -> RunId {
-    let info = wire.ask(&[b"INFO", b"server"]).await.ok();
+async fn run_id(connection: &mut RespConnection) -> RunId {
+    let info = connection.ask(&[b"INFO", b"server"]).await.ok();
     let info = info.as_ref().and_then(Value::text).unwrap_or_default();
     let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
     RunId(id.map(|id| id.trim().to_owned()))
 }
 
 /// Returns whether a server knows a script that sends. One that does not say so may.
-async fn knows_a_sender(wire: &mut Wire) -> bool {
+async fn knows_a_sender(connection: &mut RespConnection) -> bool {
     let senders = script::SENDERS.map(str::as_bytes);
-    match wire.ask(&[&[b"SCRIPT".as_slice(), b"EXISTS"], &senders[..]].concat()).await {
+    match connection.ask(&[&[b"SCRIPT".as_slice(), b"EXISTS"], &senders[..]].concat()).await {
         Ok(known) => known.items().iter().any(|known| known.integer() == Some(1)),
         Err(_) => true,
     }

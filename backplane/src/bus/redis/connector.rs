@@ -14,9 +14,9 @@ use tokio_rustls::TlsConnector;
 use super::address::{Address, Host, Login, Place};
 use super::failure::Failure;
 use super::resp::Value;
+use super::resp_connection::RespConnection;
 use super::stream::{connect, connect_unix};
 use super::tls;
-use super::wire::Wire;
 use crate::bus::ConnectError;
 
 pub(super) struct Connector {
@@ -43,14 +43,14 @@ impl Connector {
     }
 
     /// Connects and logs in.
-    pub(super) async fn open(&self, within: Duration) -> Result<Wire, Failure> {
-        let wire = match &self.address.place {
+    pub(super) async fn open(&self, within: Duration) -> Result<RespConnection, Failure> {
+        let connection = match &self.address.place {
             Place::Host(host) => self.reach(host, within).await?,
             Place::Unix(path) => {
                 let attempt = async {
-                    let mut wire = Wire::new(connect_unix(path).await?);
-                    wire.log_in(&self.address.login).await?;
-                    Ok(wire)
+                    let mut connection = RespConnection::new(connect_unix(path).await?);
+                    connection.log_in(&self.address.login).await?;
+                    Ok(connection)
                 };
                 bounded(within, attempt).await?
             }
@@ -59,15 +59,15 @@ impl Connector {
             }
             Place::Cluster(seeds) => self.owner(seeds, within).await?,
         };
-        let mut wire = wire;
+        let mut connection = connection;
         bounded(within, async {
-            wire.introduce(&self.address).await?;
-            Ok(wire)
+            connection.introduce(&self.address).await?;
+            Ok(connection)
         })
         .await
     }
 
-    async fn reach(&self, host: &Host, within: Duration) -> Result<Wire, Failure> {
+    async fn reach(&self, host: &Host, within: Duration) -> Result<RespConnection, Failure> {
         self.reach_as(host, &self.address.login, within).await
     }
 
@@ -76,11 +76,11 @@ impl Connector {
         host: &Host,
         login: &Login,
         within: Duration,
-    ) -> Result<Wire, Failure> {
+    ) -> Result<RespConnection, Failure> {
         bounded(within, async {
-            let mut wire = Wire::new(connect(host, self.tls.as_ref()).await?);
-            wire.log_in(login).await?;
-            Ok(wire)
+            let mut connection = RespConnection::new(connect(host, self.tls.as_ref()).await?);
+            connection.log_in(login).await?;
+            Ok(connection)
         })
         .await
     }
@@ -92,18 +92,18 @@ impl Connector {
         name: &str,
         login: &Login,
         within: Duration,
-    ) -> Result<Wire, Failure> {
+    ) -> Result<RespConnection, Failure> {
         let attempts = sentinels.iter().map(|sentinel| async move {
-            let mut wire = self.reach_as(sentinel, login, within).await?;
+            let mut connection = self.reach_as(sentinel, login, within).await?;
             let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
-            let reply = bounded(within, wire.ask(&words)).await?;
+            let reply = bounded(within, connection.ask(&words)).await?;
             let host = host(reply.items()).ok_or_else(|| {
                 Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
             })?;
-            let mut wire = self.reach(&host, within).await?;
-            let role = bounded(within, wire.ask(&[b"ROLE"])).await?;
+            let mut connection = self.reach(&host, within).await?;
+            let role = bounded(within, connection.ask(&[b"ROLE"])).await?;
             match role.items().first().and_then(Value::text) {
-                Some("master") => Ok(wire),
+                Some("master") => Ok(connection),
                 _ => Err(Failure::Lost(format!("{host} is no master"))),
             }
         });
@@ -111,18 +111,19 @@ impl Connector {
     }
 
     /// Asks the members of the cluster who has the channel's slot.
-    async fn owner(&self, seeds: &[Host], within: Duration) -> Result<Wire, Failure> {
+    async fn owner(&self, seeds: &[Host], within: Duration) -> Result<RespConnection, Failure> {
         let members = self.members.lock().clone();
         let attempts = members.iter().chain(seeds).map(|member| async move {
-            let mut wire = self.reach(member, within).await?;
+            let mut connection = self.reach(member, within).await?;
             let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
-            let slot = bounded(within, wire.ask(&words)).await?.integer().unwrap_or_default();
-            let slots = bounded(within, wire.ask(&[b"CLUSTER", b"SLOTS"])).await?;
+            let slot = bounded(within, connection.ask(&words)).await?.integer().unwrap_or_default();
+            let slots = bounded(within, connection.ask(&[b"CLUSTER", b"SLOTS"])).await?;
             let owner = owner(slots.items(), slot, member)
                 .ok_or_else(|| Failure::Lost(format!("nobody has slot {slot} of the cluster")))?;
-            let wire = if owner == *member { wire } else { self.reach(&owner, within).await? };
+            let connection =
+                if owner == *member { connection } else { self.reach(&owner, within).await? };
             *self.members.lock() = all(slots.items(), member);
-            Ok(wire)
+            Ok(connection)
         });
         first_good(attempts, "no member of the cluster is given").await
     }

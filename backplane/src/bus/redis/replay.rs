@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::resp::Value;
-use super::wire::Wire;
+use super::resp_connection::RespConnection;
 use crate::receiver::Receiver;
 
 /// How far one has read in what a broker remembers.
@@ -34,9 +34,12 @@ const COUNT_MAX: usize = 500;
 const BYTES: usize = 512 * 1024;
 
 /// Asks where the memory of the channel ends. `None` if there is none.
-pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Remembered>, Failure> {
-    wire.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
-    let reply = wire.read().await?;
+pub(super) async fn offset(
+    connection: &mut RespConnection,
+    channel: &str,
+) -> Result<Option<Remembered>, Failure> {
+    connection.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
+    let reply = connection.read().await?;
     Ok(remembered(&reply))
 }
 
@@ -52,7 +55,7 @@ pub(super) async fn replay(
     let Some(mut since) = reached.lock().clone() else { return Ok(()) };
     since.offset = since.offset.saturating_sub(OVERLAP);
     // A connection with a subscription answers no such question.
-    let mut wire = connector.open(within).await?;
+    let mut connection = connector.open(within).await?;
     let mut count = COUNT;
     // How much more all connections have room for.
     let mut left = 0;
@@ -65,8 +68,8 @@ pub(super) async fn replay(
         let (channel, at_most) = (connector.channel().as_bytes(), count.to_string());
         let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
         let words = [&words[..], &[at_most.as_bytes()]].concat();
-        bounded(within, wire.write(&[&words])).await?;
-        let reply = wire.read_while_it_comes(within).await?;
+        bounded(within, connection.write(&[&words])).await?;
+        let reply = connection.read_while_it_comes(within).await?;
         let Some(end) = remembered(&reply) else {
             *reached.lock() = None;
             return Ok(());

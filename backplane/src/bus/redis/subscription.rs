@@ -23,8 +23,8 @@ use super::connector::{Connector, bounded};
 use super::failure::Failure;
 use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
+use super::resp_connection::RespConnection;
 use super::status::{ConnectionRole, Status};
-use super::wire::Wire;
 use crate::receiver::Receiver;
 
 #[derive(Debug)]
@@ -55,11 +55,11 @@ impl Subscription {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
         loop {
             let failure = match self.open(receiver).await {
-                Ok(wire) => {
+                Ok(connection) => {
                     let attempt = backoff.connected();
                     receiver.metrics.connected_by(ConnectionRole::Subscription.name());
                     self.status.up(ConnectionRole::Subscription, attempt, &receiver.metrics);
-                    self.receive(wire, receiver).await
+                    self.receive(connection, receiver).await
                 }
                 Err(failure) => failure,
             };
@@ -71,15 +71,15 @@ impl Subscription {
 
     /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
     /// remembers of the time before is received.
-    async fn open(&self, receiver: &Receiver) -> Result<Wire, Failure> {
-        let mut wire = self.connector.open(self.timeouts.answer).await?;
+    async fn open(&self, receiver: &Receiver) -> Result<RespConnection, Failure> {
+        let mut connection = self.connector.open(self.timeouts.answer).await?;
         // What was suspected of the connection before does not concern this one.
         let _ = self.suspicion.notified().now_or_never();
         let now = bounded(self.timeouts.answer, async {
-            let now = offset(&mut wire, self.connector.channel()).await?;
-            wire.write(&[&self.subscribe()]).await?;
+            let now = offset(&mut connection, self.connector.channel()).await?;
+            connection.write(&[&self.subscribe()]).await?;
             loop {
-                match self.heard(&wire.read().await?) {
+                match self.heard(&connection.read().await?) {
                     Heard::Confirmed => return Ok(now),
                     Heard::Refused(failure) => return Err(failure),
                     Heard::Message(_) | Heard::Unsubscribed | Heard::Alive => {}
@@ -89,7 +89,7 @@ impl Subscription {
         .await?;
         receiver.connections.resubscribed();
         self.recover(now, receiver).await?;
-        Ok(wire)
+        Ok(connection)
     }
 
     /// Fetches what was missed, and goes on without it if that fails too often: what is missing then
@@ -120,7 +120,7 @@ impl Subscription {
     }
 
     /// Receives until the subscription is lost, and returns why.
-    async fn receive(&self, mut wire: Wire, receiver: &Receiver) -> Failure {
+    async fn receive(&self, mut connection: RespConnection, receiver: &Receiver) -> Failure {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -138,7 +138,7 @@ impl Subscription {
             tokio::select! {
                 // Whatever is there is heard before silence is judged.
                 biased;
-                read = wire.read_some() => {
+                read = connection.read_some() => {
                     let value = match read {
                         Ok(value) => value,
                         Err(failure) => break failure,
@@ -161,7 +161,7 @@ impl Subscription {
                 }
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
-                    let written = bounded(self.timeouts.answer, wire.write(&requests)).await;
+                    let written = bounded(self.timeouts.answer, connection.write(&requests)).await;
                     is_confirmed = false;
                     match written {
                         Ok(()) => awaited = Some(Instant::now() + self.timeouts.answer),
@@ -176,7 +176,7 @@ impl Subscription {
         };
         // What has arrived is not lost with the connection that brought it. What the broker remembers
         // comes with the next one.
-        while let Ok(Some(value)) = wire.take() {
+        while let Ok(Some(value)) = connection.take() {
             if let Heard::Message(payload) = self.heard(&value) {
                 if self.is_to_be_fetched_before(payload, receiver) {
                     break;

@@ -16,7 +16,7 @@ use super::resp::{self, Value};
 use super::stream::Stream;
 
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct RespConnection {
     stream: Box<dyn Stream>,
     buffer: BytesMut,
 }
@@ -24,7 +24,7 @@ pub(super) struct Wire {
 /// What is read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-impl Wire {
+impl RespConnection {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
