@@ -105,8 +105,8 @@ impl Connections {
     /// Attaches a connection. One that has the same id already is closed. After
     /// [`close`](Self::close) the new one is closed from the start.
     pub(crate) fn attach(self: &Arc<Self>, attachment: Attachment<'_>) -> Connection {
-        let seat = self.table.lock().attach(attachment);
-        Connection::new(seat, self.clone())
+        let state = self.table.lock().attach(attachment);
+        Connection::new(state, self.clone())
     }
 
     /// Returns false if no such connection is attached.

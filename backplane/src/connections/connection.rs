@@ -26,7 +26,7 @@ use crate::invocation::Invocation;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    seat: Seat,
+    state: ConnectionState,
     connections: Arc<Connections>,
 }
 
@@ -70,7 +70,7 @@ pub enum Disconnect {
 
 /// The connection's own end of what the table knows of it.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionState {
     pub(super) user: Option<Arc<str>>,
     pub(super) mailbox: Arc<Mailbox>,
     /// The last id that was taken, or where it began.
@@ -88,13 +88,13 @@ pub(super) enum Queued {
 }
 
 impl Connection {
-    pub(super) fn new(seat: Seat, connections: Arc<Connections>) -> Self {
-        Self { seat, connections }
+    pub(super) fn new(state: ConnectionState, connections: Arc<Connections>) -> Self {
+        Self { state, connections }
     }
 
     /// Returns where it is, for the other servers.
     pub(crate) fn place(&self) -> Attached {
-        let (connection_id, number) = (self.id().to_owned(), self.seat.mailbox.number);
+        let (connection_id, number) = (self.id().to_owned(), self.state.mailbox.number);
         Attached { connection_id, number, age: Duration::ZERO }
     }
 
@@ -107,7 +107,7 @@ impl Connection {
     /// # }
     /// ```
     pub fn id(&self) -> &str {
-        &self.seat.mailbox.id
+        &self.state.mailbox.id
     }
 
     /// Returns whose it is.
@@ -119,7 +119,7 @@ impl Connection {
     /// # }
     /// ```
     pub fn user(&self) -> Option<&str> {
-        self.seat.user.as_deref()
+        self.state.user.as_deref()
     }
 
     /// Returns where it stands: all that was sent up to there was for others or has been taken.
@@ -143,10 +143,10 @@ impl Connection {
     pub fn cursor(&self) -> Cursor {
         // Nothing can be queued while the table is locked.
         let table = self.connections.table.lock();
-        let seat = &self.seat;
-        let position = match seat.mailbox.is_empty() {
-            true => table.position(&seat.mailbox).or(seat.position),
-            false => seat.position,
+        let state = &self.state;
+        let position = match state.mailbox.is_empty() {
+            true => table.position(&state.mailbox).or(state.position),
+            false => state.position,
         };
         Cursor::at(position)
     }
@@ -213,16 +213,16 @@ impl Connection {
     /// ```
     pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
         loop {
-            match self.seat.mailbox.take().await? {
+            match self.state.mailbox.take().await? {
                 Queued::Invocation(id, invocation) => {
-                    self.seat.position = id.or(self.seat.position);
+                    self.state.position = id.or(self.state.position);
                     return Ok(Received::Invocation(invocation));
                 }
                 Queued::Gap(gap, at) => {
-                    self.seat.position = Some(at);
+                    self.state.position = Some(at);
                     return Ok(Received::Gap(gap));
                 }
-                Queued::Rest => self.connections.refill(&self.seat.mailbox),
+                Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
     }
@@ -230,7 +230,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.table.lock().detach(&self.seat.mailbox);
+        self.connections.table.lock().detach(&self.state.mailbox);
     }
 }
 
@@ -238,8 +238,8 @@ impl Drop for Connection {
 impl Connection {
     pub(super) fn try_recv(&mut self) -> Option<Queued> {
         loop {
-            match self.seat.mailbox.try_take()? {
-                Queued::Rest => self.connections.refill(&self.seat.mailbox),
+            match self.state.mailbox.try_take()? {
+                Queued::Rest => self.connections.refill(&self.state.mailbox),
                 item => return Some(item),
             }
         }

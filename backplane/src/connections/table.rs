@@ -8,7 +8,7 @@ use std::task::Waker;
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
-use super::connection::{Disconnect, Queued, Seat};
+use super::connection::{ConnectionState, Disconnect, Queued};
 use super::mailbox::{Full, Mailbox, Room, Stored};
 use super::{Attachment, Coming, INVOCATIONS_MAX, Served};
 use crate::cursor::Cursor;
@@ -71,7 +71,7 @@ impl Table {
         }
     }
 
-    pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> Seat {
+    pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> ConnectionState {
         let Attachment { id, user, signals, cursor } = attachment;
         self.remove(id, Disconnect::Replaced);
         self.last_number += 1;
@@ -79,14 +79,14 @@ impl Table {
         let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
         let missed = self.missed(&signals, &id, self.last_number, cursor);
         let mailbox = Arc::new(Mailbox::new(id.clone(), self.last_number, missed));
-        let seat = Seat {
+        let state = ConnectionState {
             user: user.map(Into::into),
             mailbox: mailbox.clone(),
             position: cursor.map_or(self.store.last(), Cursor::id),
         };
         if let Some(reason) = self.closed {
             mailbox.close(reason);
-            return seat;
+            return state;
         }
         let seen = cursor
             .and_then(Cursor::id)
@@ -103,7 +103,7 @@ impl Table {
         };
         let attached = Attached { signals, mailbox, seen, since, announcement };
         self.attached.insert(id, attached);
-        seat
+        state
     }
 
     /// Returns what a connection with these signals has missed since its cursor.
