@@ -60,7 +60,7 @@ pub(crate) struct Delivered {
 
 /// Who was there when a message was handed out: all that were attached up to this number.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Served(u64);
+pub(crate) struct DeliveredMark(u64);
 
 /// When a payload comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(crate) enum Coming {
 /// What may wait for one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;
 
-impl Served {
+impl DeliveredMark {
     /// Returns whether the connection of this number was there.
     pub(crate) fn has(self, number: u64) -> bool {
         number <= self.0
@@ -152,7 +152,7 @@ impl Connections {
         payload: &[u8],
         coming: Coming,
         messages: Vec<Addressed>,
-        delivered: impl Fn(&Addressed) -> Served,
+        delivered: impl Fn(&Addressed) -> DeliveredMark,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
@@ -160,8 +160,8 @@ impl Connections {
             let arrival = table.arrive(id, payload, coming);
             if arrival.is_new() {
                 for message in messages {
-                    let served = delivered(&message);
-                    receivers += table.take(message, served, coming, &mut to_wake);
+                    let delivered_to = delivered(&message);
+                    receivers += table.take(message, delivered_to, coming, &mut to_wake);
                 }
             }
             arrival
@@ -172,12 +172,12 @@ impl Connections {
 
     /// Hands out a message that has no id, since the broker is away. Returns to how many, and who
     /// that were.
-    pub(crate) fn deliver(&self, message: &Addressed) -> (usize, Served) {
+    pub(crate) fn deliver(&self, message: &Addressed) -> (usize, DeliveredMark) {
         let mut to_wake = Vec::new();
-        let (receivers, served) =
+        let (receivers, delivered_to) =
             self.with_table(|table| (table.give(message, &mut to_wake), table.all()));
         to_wake.into_iter().for_each(Waker::wake);
-        (receivers, served)
+        (receivers, delivered_to)
     }
 
     /// Takes note that what was sent at some time got this id: no connection that was attached

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Coming, Connections, Disconnect, Room, Served};
+use crate::connections::{Coming, Connections, DeliveredMark, Disconnect, Room};
 use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
@@ -47,7 +47,7 @@ pub(crate) struct Receiver {
 /// The sources of messages that were delivered here before they came over the bus, and to whom.
 #[derive(Debug, Default)]
 struct Delivered {
-    sources: HashMap<Guid, Served>,
+    sources: HashMap<Guid, DeliveredMark>,
     order: VecDeque<Guid>,
 }
 
@@ -145,11 +145,11 @@ impl Receiver {
             }
         }
         let sources = self.delivered.lock().among(&messages);
-        let served = |message: &Addressed| {
+        let delivered_to = |message: &Addressed| {
             let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
-            known.map_or(Served::default(), |(_, served)| *served)
+            known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
         };
-        let delivered = self.connections.arrive(id, payload, coming, messages, served);
+        let delivered = self.connections.arrive(id, payload, coming, messages, delivered_to);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
         trace!(id, receivers = delivered.receivers, "message received");
@@ -166,8 +166,8 @@ impl Receiver {
         let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
             let Ok(Item::Invocation(message)) = item else { continue };
-            let (receivers, served) = self.connections.deliver(&message);
-            self.delivered.lock().remember(message.source, served);
+            let (receivers, delivered_to) = self.connections.deliver(&message);
+            self.delivered.lock().remember(message.source, delivered_to);
             self.metrics.delivered_here.inc_by(receivers as u64);
         }
     }
@@ -295,7 +295,7 @@ impl Receiver {
 }
 
 impl Delivered {
-    fn remember(&mut self, source: Option<Guid>, served: Served) {
+    fn remember(&mut self, source: Option<Guid>, delivered_to: DeliveredMark) {
         let Some(source) = source else { return };
         if self.order.len() == DELIVERED_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -303,11 +303,11 @@ impl Delivered {
             self.sources.remove(&oldest);
         }
         self.order.push_back(source);
-        self.sources.insert(source, served);
+        self.sources.insert(source, delivered_to);
     }
 
     /// Returns the sources of those messages that were delivered.
-    fn among(&self, messages: &[Addressed]) -> Vec<(Guid, Served)> {
+    fn among(&self, messages: &[Addressed]) -> Vec<(Guid, DeliveredMark)> {
         let known = messages.iter().filter_map(|message| {
             let source = message.source?;
             Some((source, *self.sources.get(&source)?))

@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
-use crate::connections::Served;
+use crate::connections::DeliveredMark;
 use crate::dialect::Addressed;
 use crate::event::Gap;
 
@@ -70,7 +70,7 @@ struct Anew {
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// With where one stands who got it, and who was given it before it had an id.
-    Message(u64, Addressed, Served),
+    Message(u64, Addressed, DeliveredMark),
     /// A gap, and where one stands who was told it.
     Gap(Gap, u64),
 }
@@ -245,9 +245,9 @@ impl Store {
     }
 
     /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, message: Addressed, served: Served) {
+    pub(crate) fn keep(&mut self, message: Addressed, delivered_to: DeliveredMark) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
-        self.push(Entry::Message(at, message, served), bytes);
+        self.push(Entry::Message(at, message, delivered_to), bytes);
     }
 
     /// Returns the place of the next entry among all that were ever kept.
@@ -345,7 +345,7 @@ mod tests {
     fn fill(store: &mut Store, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             store.arrive(id, &id.to_le_bytes());
-            store.keep(message(10), Served::default());
+            store.keep(message(10), DeliveredMark::default());
         }
     }
 
@@ -430,11 +430,11 @@ mod tests {
         let mut store = Store::new(History { messages: 100, bytes: 2 * (ENTRY_BYTES + 1000) });
         for id in 1..=5 {
             store.arrive(id, &[]);
-            store.keep(message(1000), Served::default());
+            store.keep(message(1000), DeliveredMark::default());
         }
         assert_eq!(since(&store, 3), "4 5");
         store.arrive(6, &[]);
-        store.keep(message(1 << 20), Served::default());
+        store.keep(message(1 << 20), DeliveredMark::default());
         assert_eq!((store.entries.len(), store.bytes), (0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connection::{ConnectionState, Disconnect, Queued};
 use super::mailbox::{Full, Mailbox, Room, Stored};
-use super::{Attachment, Coming, INVOCATIONS_MAX, Served};
+use super::{Attachment, Coming, DeliveredMark, INVOCATIONS_MAX};
 use crate::cursor::Cursor;
 use crate::dialect::{Addressed, Attached as Place};
 use crate::event::Gap;
@@ -212,28 +212,28 @@ impl Table {
     pub(super) fn take(
         &mut self,
         message: Addressed,
-        served: Served,
+        delivered_to: DeliveredMark,
         coming: Coming,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
         // Where those stand who got it, which is its id unless the counter went back.
         let id = self.store.last();
         let stored = Stored { place: self.store.end(), is_late: coming == Coming::Late };
-        let receivers = self.hand_out(id, &message, served, Some(stored), to_wake);
-        self.store.keep(message, served);
+        let receivers = self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
+        self.store.keep(message, delivered_to);
         receivers
     }
 
     /// Hands a message without an id to those it is for, and returns how many they are.
     pub(super) fn give(&mut self, message: &Addressed, to_wake: &mut Vec<Waker>) -> usize {
-        self.hand_out(None, message, Served::default(), None, to_wake)
+        self.hand_out(None, message, DeliveredMark::default(), None, to_wake)
     }
 
     fn hand_out(
         &mut self,
         id: Option<u64>,
         message: &Addressed,
-        served: Served,
+        delivered_to: DeliveredMark,
         stored: Option<Stored>,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
@@ -242,7 +242,8 @@ impl Table {
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
-            if served.has(mailbox.number) || (!is_for_all && self.is_left_out(mailbox, id, message))
+            if delivered_to.has(mailbox.number)
+                || (!is_for_all && self.is_left_out(mailbox, id, message))
             {
                 continue;
             }
@@ -286,8 +287,8 @@ impl Table {
     }
 
     /// Returns all that are attached now.
-    pub(super) fn all(&self) -> Served {
-        Served(self.last_number)
+    pub(super) fn all(&self) -> DeliveredMark {
+        DeliveredMark(self.last_number)
     }
 
     pub(super) fn last(&self) -> Option<u64> {
@@ -454,9 +455,9 @@ impl Index {
 /// Returns what an entry of the store is to a connection, if it is for it.
 fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
     match entry {
-        Entry::Message(at, message, served) => {
+        Entry::Message(at, message, delivered_to) => {
             let is_for = signals.contains(message.signal.as_str())
-                && !served.has(number)
+                && !delivered_to.has(number)
                 && !is_excepted(message, id, signals);
             is_for.then(|| Queued::Invocation(Some(*at), message.invocation.clone()))
         }

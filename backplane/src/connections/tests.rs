@@ -49,7 +49,7 @@ fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
 
 fn arrive_when(table: &Connections, coming: Coming, id: u64, signal: &str) -> Arrival {
     let messages = vec![message(signal, &[])];
-    table.arrive(id, &[], coming, messages, |_| Served::default()).arrival
+    table.arrive(id, &[], coming, messages, |_| DeliveredMark::default()).arrival
 }
 
 /// What waits for a connection, as text.
@@ -181,9 +181,9 @@ fn a_counter_that_went_back_does_not_make_anyone_deaf() {
 fn what_was_delivered_already_is_kept_and_not_delivered_again() {
     let table = table();
     let mut here = attach(&table, "here", &[]);
-    let (_, served) = table.deliver(&message("all", &[]));
+    let (_, delivered_to) = table.deliver(&message("all", &[]));
     let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
-    table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| served);
+    table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| delivered_to);
     assert_eq!(waiting(&mut here), "all");
     assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
     let mut back = attach_at(&table, "back", &[], Some(0));
@@ -270,9 +270,9 @@ fn what_waits_in_the_store_is_by_the_groups_of_then() {
 #[test]
 fn what_was_delivered_already_does_not_wait_in_the_store() {
     let (table, mut connection) = after_many(10_000, 2000);
-    let (_, served) = table.deliver(&message("all", &[]));
+    let (_, delivered_to) = table.deliver(&message("all", &[]));
     let messages = vec![message("all", &[])];
-    table.arrive(2001, &[], Coming::Late, messages, |_| served);
+    table.arrive(2001, &[], Coming::Late, messages, |_| delivered_to);
     assert!(waiting(&mut connection).ends_with(" 2000:all"));
 }
 
