@@ -202,8 +202,8 @@ impl Connections {
 
     /// Takes note that the counter went back, and gave out ids up to this, while the subscription
     /// was away. Returns what is missing, if that was not known.
-    pub(crate) fn missed_anew(&self, to: u64) -> Option<Gap> {
-        self.with_table(|table| table.missed_anew(to))
+    pub(crate) fn missed_after_reset(&self, to: u64) -> Option<Gap> {
+        self.with_table(|table| table.missed_after_reset(to))
     }
 
     /// Returns the id that arrived last.

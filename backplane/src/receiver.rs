@@ -185,8 +185,8 @@ impl Receiver {
     }
 
     /// The counter went back while the subscription was away, and gave out ids up to this.
-    pub(crate) fn missed_anew(&self, to: u64) {
-        if let Some(gap) = self.connections.missed_anew(to) {
+    pub(crate) fn missed_after_reset(&self, to: u64) {
+        if let Some(gap) = self.connections.missed_after_reset(to) {
             self.tell_gap(gap);
         }
     }

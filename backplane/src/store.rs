@@ -50,14 +50,14 @@ pub(crate) struct Store {
     recent: VecDeque<(u64, u64)>,
     /// With a seed of its own, so that nobody can choose payloads that it takes for one.
     hashing: RandomState,
-    anew: Option<Anew>,
+    reset: Option<CounterReset>,
     /// Whether the subscription is the one that brought the last message.
     is_unbroken: bool,
 }
 
 /// The ids of a counter that went back.
 #[derive(Debug)]
-struct Anew {
+struct CounterReset {
     /// The last id of the old count, where all of this stands.
     at: u64,
     first: u64,
@@ -119,7 +119,7 @@ impl Store {
             given: 0,
             recent: VecDeque::new(),
             hashing: RandomState::default(),
-            anew: None,
+            reset: None,
             is_unbroken: false,
         }
     }
@@ -155,8 +155,8 @@ impl Store {
             Some(last) => self.go_back(last, id),
         };
         self.is_unbroken = true;
-        match &mut self.anew {
-            Some(anew) if anew.is_on => remember(&mut anew.recent, id, hash),
+        match &mut self.reset {
+            Some(reset) if reset.is_on => remember(&mut reset.recent, id, hash),
             _ => {
                 self.last = Some(id);
                 remember(&mut self.recent, id, hash);
@@ -178,12 +178,12 @@ impl Store {
 
     /// An id after the last one.
     fn go_on(&mut self, last: u64, id: u64) -> Arrival {
-        let anew = self.anew.as_mut().filter(|anew| anew.is_on);
-        let gap = match anew {
-            Some(anew) => {
-                anew.is_on = false;
+        let reset = self.reset.as_mut().filter(|reset| reset.is_on);
+        let gap = match reset {
+            Some(reset) => {
+                reset.is_on = false;
                 // How far the count came that went back before it was lifted is not known.
-                let start = if self.is_unbroken { last } else { anew.last };
+                let start = if self.is_unbroken { last } else { reset.last };
                 Gap::between(start, id)
             }
             None => Gap::between(last, id),
@@ -195,23 +195,24 @@ impl Store {
 
     /// An id that was given to another message before.
     fn go_back(&mut self, last: u64, id: u64) -> Arrival {
-        let gap = match &mut self.anew {
-            Some(anew) if anew.is_on && id > anew.last => {
-                let gap = Gap::between(anew.last, id);
-                anew.last = id;
+        let gap = match &mut self.reset {
+            Some(reset) if reset.is_on && id > reset.last => {
+                let gap = Gap::between(reset.last, id);
+                reset.last = id;
                 let Some(gap) = gap else { return Arrival::Next };
                 self.push(Entry::Gap(gap, last), 0);
                 return Arrival::After(gap);
             }
             before => {
-                let told = match before.as_ref().filter(|anew| anew.at == last && !anew.is_on) {
-                    Some(anew) => anew.last,
+                let told = match before.as_ref().filter(|reset| reset.at == last && !reset.is_on) {
+                    Some(reset) => reset.last,
                     None => 0,
                 };
-                let first = before.as_ref().filter(|anew| anew.at == last).map(|anew| anew.first);
+                let first =
+                    before.as_ref().filter(|reset| reset.at == last).map(|reset| reset.first);
                 let first = first.unwrap_or(id).min(id);
                 let recent = VecDeque::new();
-                *before = Some(Anew { at: last, first, last: id, recent, is_on: true });
+                *before = Some(CounterReset { at: last, first, last: id, recent, is_on: true });
                 Gap::between(told, id.max(told)).filter(|_| !self.is_unbroken)
             }
         };
@@ -223,21 +224,21 @@ impl Store {
 
     /// Takes note that ids up to this were given out anew while the subscription was away, and
     /// returns what is missing; nothing if that is known already.
-    pub(crate) fn missed_anew(&mut self, to: u64) -> Option<(Gap, u64)> {
+    pub(crate) fn missed_after_reset(&mut self, to: u64) -> Option<(Gap, u64)> {
         let last = self.last.filter(|last| to < *last)?;
-        if self.anew.as_ref().is_some_and(|anew| anew.at == last) {
+        if self.reset.as_ref().is_some_and(|reset| reset.at == last) {
             return None;
         }
         let recent = VecDeque::new();
-        self.anew = Some(Anew { at: last, first: 1, last: to, recent, is_on: false });
+        self.reset = Some(CounterReset { at: last, first: 1, last: to, recent, is_on: false });
         let gap = Gap { from: 1, to };
         self.push(Entry::Gap(gap, last), 0);
         Some((gap, last))
     }
 
     fn was_here(&self, id: u64, hash: u64) -> bool {
-        let anew = self.anew.as_ref().map(|anew| &anew.recent);
-        [Some(&self.recent), anew].into_iter().flatten().any(|recent| {
+        let reset = self.reset.as_ref().map(|reset| &reset.recent);
+        [Some(&self.recent), reset].into_iter().flatten().any(|recent| {
             // Ids rise from front to back.
             let found = recent.binary_search_by_key(&id, |(id, _)| *id);
             found.is_ok_and(|index| recent[index].1 == hash)
@@ -266,8 +267,9 @@ impl Store {
         let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
         let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
         // Who stands where the count went back may have seen any part of what came then.
-        let anew = self.anew.as_ref().filter(|anew| anew.at == id);
-        let anew = anew.map(|anew| Entry::Gap(Gap { from: anew.first, to: anew.last }, anew.at));
+        let reset = self.reset.as_ref().filter(|reset| reset.at == id);
+        let reset =
+            reset.map(|reset| Entry::Gap(Gap { from: reset.first, to: reset.last }, reset.at));
         let start = self.entries.partition_point(|entry| entry.at() <= id);
         let kept = self.entries.range(start..).map(move |entry| match entry {
             Entry::Gap(gap, at) if gap.to == *at => {
@@ -275,7 +277,7 @@ impl Store {
             }
             entry => Cow::Borrowed(entry),
         });
-        anew.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
+        reset.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
     }
 
     /// Returns everything there is.
@@ -489,12 +491,12 @@ mod tests {
     #[test]
     fn what_was_given_out_anew_is_told_once() {
         let mut store = store(10);
-        assert_eq!(store.missed_anew(3), None);
+        assert_eq!(store.missed_after_reset(3), None);
         fill(&mut store, [100]);
         store.resubscribed();
-        assert_eq!(store.missed_anew(100), None, "the counter is where it was");
-        assert_eq!(store.missed_anew(3), Some((Gap { from: 1, to: 3 }, 100)));
-        assert_eq!(store.missed_anew(3), None);
+        assert_eq!(store.missed_after_reset(100), None, "the counter is where it was");
+        assert_eq!(store.missed_after_reset(3), Some((Gap { from: 1, to: 3 }, 100)));
+        assert_eq!(store.missed_after_reset(3), None);
         assert_eq!(since(&store, 99), "100 (1-3)");
         assert_eq!(store.arrive(4, b"four"), Arrival::Restarted { last: 100, gap: None });
         assert_eq!(store.arrive(101, b"lifted"), Arrival::Next);

@@ -200,9 +200,9 @@ impl Table {
         self.store.resubscribed();
     }
 
-    /// See [`Connections::missed_anew`](super::Connections::missed_anew).
-    pub(super) fn missed_anew(&mut self, to: u64) -> Option<Gap> {
-        let (gap, at) = self.store.missed_anew(to)?;
+    /// See [`Connections::missed_after_reset`](super::Connections::missed_after_reset).
+    pub(super) fn missed_after_reset(&mut self, to: u64) -> Option<Gap> {
+        let (gap, at) = self.store.missed_after_reset(to)?;
         self.tell(gap, at, Coming::Now);
         Some(gap)
     }

@@ -162,7 +162,7 @@ impl Commands {
             lifted => _ = lifted?,
         }
         if let Some(found) = found.filter(|found| has_counted && (1..last_id).contains(found)) {
-            receiver.missed_anew(found);
+            receiver.missed_after_reset(found);
         }
         Ok(())
     }
