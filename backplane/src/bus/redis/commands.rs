@@ -100,7 +100,7 @@ impl Commands {
                 }
                 Err(failure) => failure,
             };
-            self.connector.heed(&failure);
+            self.connector.on_redirect(&failure);
             self.status.down(ConnectionRole::Commands, &failure, &receiver.metrics);
             backoff.wait().await;
         }

@@ -129,7 +129,7 @@ impl Connector {
     }
 
     /// Takes note of a reply that says who has the slot now: that one is asked first.
-    pub(super) fn heed(&self, failure: &Failure) {
+    pub(super) fn on_redirect(&self, failure: &Failure) {
         let text = failure.to_string();
         let target = text.strip_prefix("MOVED ").and_then(|rest| rest.split(' ').nth(1));
         let Some((name, port)) = target.and_then(|target| target.rsplit_once(':')) else { return };
@@ -253,7 +253,7 @@ mod tests {
         let address = Address::from_url("redis-cluster://a:1").unwrap();
         let connector = Connector::new(address, "app").unwrap();
         for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {
-            connector.heed(&Failure::of_reply(reply));
+            connector.on_redirect(&Failure::of_reply(reply));
         }
         let members = connector.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
         assert_eq!(members.len(), 2, "{members:?}");

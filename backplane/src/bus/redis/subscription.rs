@@ -63,7 +63,7 @@ impl Subscription {
                 }
                 Err(failure) => failure,
             };
-            self.connector.heed(&failure);
+            self.connector.on_redirect(&failure);
             self.status.down(ConnectionRole::Subscription, &failure, &receiver.metrics);
             backoff.wait().await;
         }
