@@ -153,7 +153,7 @@ impl Receiver {
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
         trace!(id, receivers = delivered.receivers, "message received");
-        self.judge(id, delivered.arrival);
+        self.classify(id, delivered.arrival);
         if delivered.arrival.is_new() {
             others.into_iter().for_each(|item| self.act(id, item));
         }
@@ -197,7 +197,7 @@ impl Receiver {
     }
 
     /// Lets everyone know what an id said.
-    fn judge(&self, id: u64, arrival: Arrival) {
+    fn classify(&self, id: u64, arrival: Arrival) {
         match arrival {
             Arrival::Next => {}
             Arrival::Implausible => {
