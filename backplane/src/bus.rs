@@ -152,10 +152,10 @@ impl Bus {
     }
 
     /// What was sent did not come back: the subscription is made anew.
-    pub(crate) fn suspect(&self) {
+    pub(crate) fn force_reconnect(&self) {
         match self {
-            Self::Embedded(bus) => bus.suspect(),
-            Self::Redis(bus) => bus.suspect(),
+            Self::Embedded(bus) => bus.force_reconnect(),
+            Self::Redis(bus) => bus.force_reconnect(),
         }
     }
 

@@ -313,7 +313,7 @@ async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
         let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
         if receiver.health_probe.is_overdue() && heard == heard_before {
             warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");
-            bus.suspect();
+            bus.force_reconnect();
         }
         let number = receiver.health_probe.begin();
         let body = receiver.dialect.probe(&receiver.source, number);

@@ -22,7 +22,7 @@ pub(crate) struct EmbeddedBus {
     broker: Broker,
     channel: String,
     state: watch::Sender<State>,
-    suspicion: Arc<Notify>,
+    reconnect: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -32,7 +32,7 @@ impl EmbeddedBus {
             broker: broker.clone(),
             channel: channel.to_owned(),
             state: watch::Sender::new(State::Connecting),
-            suspicion: Arc::default(),
+            reconnect: Arc::default(),
             task: Mutex::default(),
         }
     }
@@ -44,12 +44,12 @@ impl EmbeddedBus {
         receiver.metrics.connected.set(1);
         receiver.metrics.connected_by(SUBSCRIPTION);
         info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
-        let (state, suspicion) = (self.state.clone(), self.suspicion.clone());
+        let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
         let receiving = async move {
             loop {
                 let disconnect = tokio::select! {
                     disconnect = subscription.receive(&receiver) => disconnect,
-                    () = suspicion.notified() => Disconnect::SlowSubscriber,
+                    () = reconnect.notified() => Disconnect::SlowSubscriber,
                 };
                 state.send_replace(State::Disconnected { reason: disconnect.to_string() });
                 receiver.metrics.connected.set(0);
@@ -84,8 +84,8 @@ impl EmbeddedBus {
         sent.map_err(|error| SendError::Failed { reason: error.to_string() })
     }
 
-    pub(crate) fn suspect(&self) {
-        self.suspicion.notify_one();
+    pub(crate) fn force_reconnect(&self) {
+        self.reconnect.notify_one();
     }
 
     pub(crate) fn state_changes(&self) -> watch::Receiver<State> {

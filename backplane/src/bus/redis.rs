@@ -46,7 +46,7 @@ pub(crate) struct RedisBus {
     queue: Arc<Queue>,
     status: Arc<Status>,
     /// That the subscription is deaf.
-    suspicion: Arc<Notify>,
+    reconnect: Arc<Notify>,
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -117,12 +117,12 @@ impl RedisBus {
         let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
-        let suspicion = Arc::new(Notify::new());
+        let reconnect = Arc::new(Notify::new());
         let subscription = Subscription {
             connector: connector.clone(),
             timeouts,
             status: status.clone(),
-            suspicion: suspicion.clone(),
+            reconnect: reconnect.clone(),
             remembered: Mutex::default(),
             failed_replays: Default::default(),
         };
@@ -133,13 +133,13 @@ impl RedisBus {
             queue: queue.clone(),
             last_id: Default::default(),
             known: Mutex::default(),
-            suspicion: Notify::new(),
+            reconnect: Notify::new(),
         };
         Ok(Self {
             address: name,
             queue,
             status,
-            suspicion,
+            reconnect,
             supervisors: Mutex::new(Some((subscription, commands))),
             tasks: Mutex::default(),
         })
@@ -183,8 +183,8 @@ impl RedisBus {
         self.queue.length()
     }
 
-    pub(crate) fn suspect(&self) {
-        self.suspicion.notify_one();
+    pub(crate) fn force_reconnect(&self) {
+        self.reconnect.notify_one();
     }
 
     pub(crate) fn state_changes(&self) -> watch::Receiver<State> {

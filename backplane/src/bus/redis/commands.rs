@@ -51,7 +51,7 @@ pub(super) struct Commands {
     /// Who the server was to which the last connection was ready.
     pub(super) known: Mutex<Option<RunId>>,
     /// Told when a server that should answer did not.
-    pub(super) suspicion: Notify,
+    pub(super) reconnect: Notify,
 }
 
 /// A connection that is ready. It ends by itself when all its clones are dropped and what was under
@@ -225,7 +225,7 @@ impl Commands {
                         }
                         Outcome::Failed(failure) => {
                             receiver.metrics.failed.inc();
-                            self.suspicion.notify_one();
+                            self.reconnect.notify_one();
                             item.settle(Err(SendError::Failed { reason: failure.to_string() }));
                         }
                     }
@@ -310,7 +310,7 @@ impl Commands {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.suspicion.notified() => {}
+                () = self.reconnect.notified() => {}
             }
             let ping = ::redis::cmd("PING");
             let reply = ping.query_async::<Reply>(&mut connection);

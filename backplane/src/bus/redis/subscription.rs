@@ -33,7 +33,7 @@ pub(super) struct Subscription {
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     /// Told when what was sent does not come back.
-    pub(super) suspicion: Arc<Notify>,
+    pub(super) reconnect: Arc<Notify>,
     /// How far this has come in what the broker remembers, if it does.
     pub(super) remembered: Mutex<Option<Remembered>>,
     /// How many attempts to read on in it have failed, one after the other and without coming on.
@@ -74,7 +74,7 @@ impl Subscription {
     async fn open(&self, receiver: &Receiver) -> Result<RespConnection, Failure> {
         let mut connection = self.connector.open(self.timeouts.answer).await?;
         // What was suspected of the connection before does not concern this one.
-        let _ = self.suspicion.notified().now_or_never();
+        let _ = self.reconnect.notified().now_or_never();
         let now = bounded(self.timeouts.answer, async {
             let now = offset(&mut connection, self.connector.channel()).await?;
             connection.write(&[&self.subscribe()]).await?;
@@ -169,7 +169,7 @@ impl Subscription {
                     }
                 }
                 () = late => break Failure::no_answer(self.timeouts.answer),
-                () = self.suspicion.notified() => break Failure::Lost(DEAF.to_owned()),
+                () = self.reconnect.notified() => break Failure::Lost(DEAF.to_owned()),
             }
             // A connection that always has something would starve the other tasks of this process.
             consume_budget().await;
@@ -201,7 +201,7 @@ impl Subscription {
             warn!(%failure, "{NOT_FETCHED}");
         }
         // What came meanwhile has not been looked at yet, so its silence says nothing.
-        let _ = self.suspicion.notified().now_or_never();
+        let _ = self.reconnect.notified().now_or_never();
     }
 
     /// Returns whether something is missing before a message that the broker may remember.
