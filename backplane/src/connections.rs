@@ -64,10 +64,10 @@ pub(crate) struct DeliveredMark(u64);
 
 /// When a payload comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coming {
-    Now,
+pub(crate) enum Source {
+    Live,
     /// It had been missed, and comes with much else.
-    Late,
+    Replay,
 }
 
 /// What may wait for one connection.
@@ -150,18 +150,18 @@ impl Connections {
         &self,
         id: u64,
         payload: &[u8],
-        coming: Coming,
+        source: Source,
         messages: Vec<Addressed>,
         delivered: impl Fn(&Addressed) -> DeliveredMark,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
         let arrival = self.with_table(|table| {
-            let arrival = table.arrive(id, payload, coming);
+            let arrival = table.arrive(id, payload, source);
             if arrival.is_new() {
                 for message in messages {
                     let delivered_to = delivered(&message);
-                    receivers += table.take(message, delivered_to, coming, &mut to_wake);
+                    receivers += table.take(message, delivered_to, source, &mut to_wake);
                 }
             }
             arrival

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Coming, Connections, DeliveredMark, Disconnect, Room};
+use crate::connections::{Connections, DeliveredMark, Disconnect, Room, Source};
 use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
@@ -117,17 +117,17 @@ impl Receiver {
 
     /// Delivers one payload that was fetched after it had been missed.
     pub(crate) fn recover(&self, payload: &[u8]) {
-        if self.take(payload, Coming::Late) {
+        if self.take(payload, Source::Replay) {
             self.metrics.recovered.inc();
         }
     }
 
     /// Delivers one payload. Returns false if it was here before.
     pub(crate) fn receive(&self, payload: &[u8]) -> bool {
-        self.take(payload, Coming::Now)
+        self.take(payload, Source::Live)
     }
 
-    fn take(&self, payload: &[u8], coming: Coming) -> bool {
+    fn take(&self, payload: &[u8], source: Source) -> bool {
         let Arrived { id, items } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -149,7 +149,7 @@ impl Receiver {
             let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
             known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
         };
-        let delivered = self.connections.arrive(id, payload, coming, messages, delivered_to);
+        let delivered = self.connections.arrive(id, payload, source, messages, delivered_to);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
         trace!(id, receivers = delivered.receivers, "message received");

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connection::{ConnectionState, Disconnect, Queued};
 use super::mailbox::{Full, Mailbox, Room, Stored};
-use super::{Attachment, Coming, DeliveredMark, INVOCATIONS_MAX};
+use super::{Attachment, DeliveredMark, INVOCATIONS_MAX, Source};
 use crate::cursor::Cursor;
 use crate::dialect::{Addressed, Attached as Place};
 use crate::event::Gap;
@@ -174,18 +174,18 @@ impl Table {
     }
 
     /// Judges the id of a payload. Its messages are kept and handed out after this.
-    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], coming: Coming) -> Arrival {
+    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         match arrival {
             Arrival::Implausible => return arrival,
             Arrival::Known | Arrival::Next => {}
-            Arrival::After(gap) => self.tell(gap, gap.to.max(before), coming),
+            Arrival::After(gap) => self.tell(gap, gap.to.max(before), source),
             Arrival::Restarted { gap, .. } => {
                 for id in std::mem::take(&mut self.ahead) {
                     self.attached.entry(id).and_modify(|attached| attached.seen = None);
                 }
-                gap.into_iter().for_each(|gap| self.tell(gap, before, coming));
+                gap.into_iter().for_each(|gap| self.tell(gap, before, source));
             }
         }
         self.catch_up(id);
@@ -203,7 +203,7 @@ impl Table {
     /// See [`Connections::missed_after_reset`](super::Connections::missed_after_reset).
     pub(super) fn missed_after_reset(&mut self, to: u64) -> Option<Gap> {
         let (gap, at) = self.store.missed_after_reset(to)?;
-        self.tell(gap, at, Coming::Now);
+        self.tell(gap, at, Source::Live);
         Some(gap)
     }
 
@@ -213,12 +213,12 @@ impl Table {
         &mut self,
         message: Addressed,
         delivered_to: DeliveredMark,
-        coming: Coming,
+        source: Source,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
         // Where those stand who got it, which is its id unless the counter went back.
         let id = self.store.last();
-        let stored = Stored { place: self.store.end(), is_late: coming == Coming::Late };
+        let stored = Stored { place: self.store.end(), is_late: source == Source::Replay };
         let receivers = self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
         self.store.keep(message, delivered_to);
         receivers
@@ -383,9 +383,9 @@ impl Table {
     }
 
     /// Tells a gap that has just been kept to all who have seen what came before it.
-    fn tell(&mut self, gap: Gap, at: u64, coming: Coming) {
+    fn tell(&mut self, gap: Gap, at: u64, source: Source) {
         let place = self.store.end().saturating_sub(1);
-        let stored = Some(Stored { place, is_late: coming == Coming::Late });
+        let stored = Some(Stored { place, is_late: source == Source::Replay });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
         let slow = all.filter_map(|attached| attached.tell(gap, at, stored).err()).collect();
         self.close_slow(slow);

@@ -44,12 +44,12 @@ fn message(signal: &str, except: &[&str]) -> Addressed {
 }
 
 fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
-    arrive_when(table, Coming::Now, id, signal)
+    arrive_when(table, Source::Live, id, signal)
 }
 
-fn arrive_when(table: &Connections, coming: Coming, id: u64, signal: &str) -> Arrival {
+fn arrive_when(table: &Connections, source: Source, id: u64, signal: &str) -> Arrival {
     let messages = vec![message(signal, &[])];
-    table.arrive(id, &[], coming, messages, |_| DeliveredMark::default()).arrival
+    table.arrive(id, &[], source, messages, |_| DeliveredMark::default()).arrival
 }
 
 /// What waits for a connection, as text.
@@ -183,7 +183,7 @@ fn what_was_delivered_already_is_kept_and_not_delivered_again() {
     let mut here = attach(&table, "here", &[]);
     let (_, delivered_to) = table.deliver(&message("all", &[]));
     let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
-    table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| delivered_to);
+    table.arrive(1, &[], Source::Live, vec![message("all", &[])], |_| delivered_to);
     assert_eq!(waiting(&mut here), "all");
     assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
     let mut back = attach_at(&table, "back", &[], Some(0));
@@ -226,7 +226,7 @@ fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
     let table = connections(History { messages, bytes: 1 << 30 });
     let connection = attach(&table, "a", &[]);
     for id in 1..=missed {
-        arrive_when(&table, Coming::Late, id, "all");
+        arrive_when(&table, Source::Replay, id, "all");
     }
     (table, connection)
 }
@@ -236,7 +236,7 @@ fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
     let (table, mut connection) = after_many(10_000, 3000);
     table.deliver(&message("all", &[]));
     arrive(&table, 3001, "all");
-    arrive_when(&table, Coming::Late, 3005, "all");
+    arrive_when(&table, Source::Replay, 3005, "all");
     assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
     let expected = (1..=INVOCATIONS_MAX as u64).map(|id| format!("{id}:all"));
     let expected = expected.chain(["all".to_owned()]);
@@ -252,14 +252,14 @@ fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
 #[test]
 fn what_waits_in_the_store_is_by_the_groups_of_then() {
     let (table, mut connection) = after_many(10_000, 2000);
-    arrive_when(&table, Coming::Late, 2001, "room");
+    arrive_when(&table, Source::Replay, 2001, "room");
     table.join("a", "room");
     for id in 2002..4000 {
-        arrive_when(&table, Coming::Late, id, "room");
+        arrive_when(&table, Source::Replay, id, "room");
     }
     table.leave("a", "room");
-    arrive_when(&table, Coming::Late, 4000, "room");
-    arrive_when(&table, Coming::Late, 4001, "all");
+    arrive_when(&table, Source::Replay, 4000, "room");
+    arrive_when(&table, Source::Replay, 4001, "all");
     let got = waiting(&mut connection);
     let ids: Vec<_> = got.split(' ').filter_map(|item| item.split(':').next()).collect();
     let expected: Vec<_> =
@@ -272,7 +272,7 @@ fn what_was_delivered_already_does_not_wait_in_the_store() {
     let (table, mut connection) = after_many(10_000, 2000);
     let (_, delivered_to) = table.deliver(&message("all", &[]));
     let messages = vec![message("all", &[])];
-    table.arrive(2001, &[], Coming::Late, messages, |_| delivered_to);
+    table.arrive(2001, &[], Source::Replay, messages, |_| delivered_to);
     assert!(waiting(&mut connection).ends_with(" 2000:all"));
 }
 
