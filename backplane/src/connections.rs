@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use tracing::{Span, warn};
 
 pub use self::connection::{Connection, Disconnect, Received};
+pub(crate) use self::mailbox::Capacity;
 use self::mailbox::Mailbox;
-pub(crate) use self::mailbox::Room;
 use self::table::Table;
 use crate::cursor::Cursor;
 use crate::dialect::{Addressed, Attached};
@@ -212,8 +212,8 @@ impl Connections {
     }
 
     /// Returns what room there is where it is worth waiting for.
-    pub(crate) fn room(&self) -> Room {
-        self.table.lock().room()
+    pub(crate) fn capacity(&self) -> Capacity {
+        self.table.lock().capacity()
     }
 
     /// Returns how many are attached.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Connections, DeliveredMark, Disconnect, Room, Source};
+use crate::connections::{Capacity, Connections, DeliveredMark, Disconnect, Source};
 use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
@@ -55,11 +55,11 @@ struct Delivered {
 const DELIVERED_MAX: usize = 65_536;
 
 /// How often connections without room are looked at again.
-const ROOM_INTERVAL: Duration = Duration::from_millis(1);
+const CAPACITY_INTERVAL: Duration = Duration::from_millis(1);
 /// Who reads has taken something after so long, even on a busy machine.
-const READ_WITHIN: Duration = Duration::from_millis(20);
+const READ_TIMEOUT: Duration = Duration::from_millis(20);
 /// How long those are waited for who take little.
-const ROOM_WITHIN: Duration = Duration::from_millis(250);
+const CAPACITY_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl Receiver {
     /// Returns a receiver, and what it wants to be sent.
@@ -89,22 +89,22 @@ impl Receiver {
     /// Waits until all connections that read have taken enough to take as much again, but not for
     /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
     /// of it. Who does not read is not waited for.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_capacity(&self) {
         // They begin to read when they are woken.
         yield_now().await;
         let begun = Instant::now();
         let mut read = begun;
         loop {
-            let (room, now) = (self.connections.room(), Instant::now());
-            match room {
-                Room::Enough | Room::Left => return,
-                Room::Soon => read = now,
-                Room::No => {}
+            let (capacity, now) = (self.connections.capacity(), Instant::now());
+            match capacity {
+                Capacity::Enough | Capacity::Deferred => return,
+                Capacity::Draining => read = now,
+                Capacity::Full => {}
             }
-            if now >= begun + ROOM_WITHIN || now >= read + READ_WITHIN {
+            if now >= begun + CAPACITY_TIMEOUT || now >= read + READ_TIMEOUT {
                 return;
             }
-            sleep(ROOM_INTERVAL).await;
+            sleep(CAPACITY_INTERVAL).await;
         }
     }
 
@@ -361,11 +361,11 @@ mod tests {
         });
         let begun = Instant::now();
         for some in missed.chunks(500) {
-            receiver.room().await;
+            receiver.wait_for_capacity().await;
             some.iter().for_each(|payload| receiver.recover(payload));
         }
         reading.await.unwrap();
-        assert!(begun.elapsed() <= READ_WITHIN + ROOM_INTERVAL, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() <= READ_TIMEOUT + CAPACITY_INTERVAL, "{:?}", begun.elapsed());
         for _ in 0..MISSED {
             does_not.recv().await.unwrap();
         }

@@ -131,7 +131,7 @@ impl Subscription {
         self.reached = reached.or(self.reached);
         let fetched = receiver.metrics.recovered.get();
         while let Some(reached) = self.reached {
-            receiver.room().await;
+            receiver.wait_for_capacity().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {

@@ -58,7 +58,7 @@ pub(super) struct Stored {
 
 /// Whether a connection can take a lot more. Of several, the greatest is worth waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     Enough,
     /// It does not read, and is left to the store.
     Left,
@@ -88,7 +88,7 @@ impl Mailbox {
     pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Option<Waker>, Full> {
         let mut state = self.state.lock();
         let is_late = stored.is_some_and(|stored| stored.is_late);
-        let has_room = match &mut state.rest {
+        let has_capacity = match &mut state.rest {
             Some(rest) => {
                 rest.live += usize::from(!is_late);
                 rest.live <= INVOCATIONS_MAX
@@ -96,8 +96,8 @@ impl Mailbox {
             None => state.items.len() < state.items_max,
         };
         let item = match stored {
-            Some(_) if has_room && state.rest.is_some() => return Ok(None),
-            _ if has_room => item,
+            Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
+            _ if has_capacity => item,
             Some(Stored { place, is_late: true }) => {
                 state.rest = Some(Rest { place, live: 0 });
                 Queued::Rest
@@ -138,15 +138,15 @@ impl Mailbox {
     }
 
     /// Returns whether half of what may wait has room still.
-    pub(super) fn room(&self) -> Room {
+    pub(super) fn capacity(&self) -> Capacity {
         let mut state = self.state.lock();
         let is_read = std::mem::take(&mut state.is_read);
         match &state.rest {
-            _ if state.end.is_some() => Room::Enough,
-            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Room::Enough,
-            _ if is_read => Room::Soon,
-            Some(_) => Room::Left,
-            None => Room::No,
+            _ if state.end.is_some() => Capacity::Enough,
+            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
+            _ if is_read => Capacity::Draining,
+            Some(_) => Capacity::Deferred,
+            None => Capacity::Full,
         }
     }
 
@@ -265,18 +265,18 @@ mod tests {
         for place in 0..last {
             mailbox.push(item(place), late(place)).unwrap();
         }
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::No, None));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Full, None));
         mailbox.push(item(last), late(last)).unwrap();
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Left, Some(last)));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Deferred, Some(last)));
         mailbox.try_take();
-        assert_eq!(mailbox.room(), Room::Soon);
+        assert_eq!(mailbox.capacity(), Capacity::Draining);
         for place in last + 1..=2 * last {
             assert!(mailbox.push(item(place), live(place)).is_ok());
         }
         assert!(mailbox.push(item(0), live(0)).is_err(), "not all of it had been missed");
         while !matches!(mailbox.try_take(), Some(Queued::Rest)) {}
         mailbox.refill(vec![item(last)], None);
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Enough, None));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Enough, None));
     }
 
     #[tokio::test]

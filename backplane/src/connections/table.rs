@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::connection::{ConnectionState, Disconnect, Queued};
-use super::mailbox::{Full, Mailbox, Room, Stored};
+use super::mailbox::{Capacity, Full, Mailbox, Stored};
 use super::{Attachment, DeliveredMark, INVOCATIONS_MAX, Source};
 use crate::cursor::Cursor;
 use crate::dialect::{Addressed, Attached as Place};
@@ -295,10 +295,10 @@ impl Table {
         self.store.last()
     }
 
-    /// See [`Connections::room`](super::Connections::room).
-    pub(super) fn room(&self) -> Room {
-        let rooms = self.attached.values().map(|attached| attached.mailbox.room());
-        rooms.max().unwrap_or(Room::Enough)
+    /// See [`Connections::capacity`](super::Connections::capacity).
+    pub(super) fn capacity(&self) -> Capacity {
+        let capacities = self.attached.values().map(|attached| attached.mailbox.capacity());
+        capacities.max().unwrap_or(Capacity::Enough)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -61,7 +61,7 @@ pub(super) async fn replay(
     let mut left = 0;
     loop {
         if left < count {
-            receiver.room().await;
+            receiver.wait_for_capacity().await;
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
