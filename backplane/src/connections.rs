@@ -26,7 +26,7 @@ pub(crate) use self::mailbox::Capacity;
 use self::mailbox::Mailbox;
 use self::table::Table;
 use crate::cursor::Cursor;
-use crate::dialect::{Addressed, Attached};
+use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
 use crate::store::{Arrival, History, Store};
 
@@ -151,8 +151,8 @@ impl Connections {
         id: u64,
         payload: &[u8],
         source: Source,
-        messages: Vec<Addressed>,
-        delivered: impl Fn(&Addressed) -> DeliveredMark,
+        messages: Vec<Envelope>,
+        delivered: impl Fn(&Envelope) -> DeliveredMark,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
@@ -172,7 +172,7 @@ impl Connections {
 
     /// Hands out a message that has no id, since the broker is away. Returns to how many, and who
     /// that were.
-    pub(crate) fn deliver(&self, message: &Addressed) -> (usize, DeliveredMark) {
+    pub(crate) fn deliver(&self, message: &Envelope) -> (usize, DeliveredMark) {
         let mut to_wake = Vec::new();
         let (receivers, delivered_to) =
             self.with_table(|table| (table.give(message, &mut to_wake), table.all()));

@@ -25,7 +25,7 @@ pub(crate) struct Arrived {
 /// One thing that somebody sent.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Invocation(Addressed),
+    Invocation(Envelope),
     /// For the one connection of this id, wherever it is attached.
     Command {
         connection_id: String,
@@ -52,7 +52,7 @@ pub(crate) enum Item {
 
 /// An invocation, and who listens to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Addressed {
+pub(crate) struct Envelope {
     pub(crate) signal: String,
     /// Signals and connection ids that are left out.
     pub(crate) except: Vec<String>,

@@ -17,7 +17,7 @@ use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
 use crate::connections::{Capacity, Connections, DeliveredMark, Disconnect, Source};
-use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
+use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
 use crate::health::HealthProbe;
@@ -139,13 +139,13 @@ impl Receiver {
         let (mut messages, mut others) = (Vec::with_capacity(items.len()), Vec::new());
         for item in items {
             match item {
-                Ok(Item::Invocation(addressed)) => messages.push(addressed),
+                Ok(Item::Invocation(envelope)) => messages.push(envelope),
                 Ok(other) => others.push(other),
                 Err(error) => self.skip(&error, payload),
             }
         }
         let sources = self.delivered.lock().among(&messages);
-        let delivered_to = |message: &Addressed| {
+        let delivered_to = |message: &Envelope| {
             let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
             known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
         };
@@ -307,7 +307,7 @@ impl Delivered {
     }
 
     /// Returns the sources of those messages that were delivered.
-    fn among(&self, messages: &[Addressed]) -> Vec<(Guid, DeliveredMark)> {
+    fn among(&self, messages: &[Envelope]) -> Vec<(Guid, DeliveredMark)> {
         let known = messages.iter().filter_map(|message| {
             let source = message.source?;
             Some((source, *self.sources.get(&source)?))

@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::RandomState;
 
 use crate::connections::DeliveredMark;
-use crate::dialect::Addressed;
+use crate::dialect::Envelope;
 use crate::event::Gap;
 
 /// How many recent messages a server keeps for connections that come back.
@@ -70,7 +70,7 @@ struct CounterReset {
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// With where one stands who got it, and who was given it before it had an id.
-    Message(u64, Addressed, DeliveredMark),
+    Message(u64, Envelope, DeliveredMark),
     /// A gap, and where one stands who was told it.
     Gap(Gap, u64),
 }
@@ -246,7 +246,7 @@ impl Store {
     }
 
     /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, message: Addressed, delivered_to: DeliveredMark) {
+    pub(crate) fn keep(&mut self, message: Envelope, delivered_to: DeliveredMark) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
         self.push(Entry::Message(at, message, delivered_to), bytes);
     }
@@ -334,8 +334,8 @@ mod tests {
         Store::new(History { messages, bytes: 1 << 20 })
     }
 
-    fn message(bytes: usize) -> Addressed {
-        Addressed {
+    fn message(bytes: usize) -> Envelope {
+        Envelope {
             signal: "h-Hub".into(),
             except: vec![],
             source: None,

@@ -12,7 +12,7 @@ use super::connection::{ConnectionState, Disconnect, Queued};
 use super::mailbox::{Capacity, Full, Mailbox, Stored};
 use super::{Attachment, DeliveredMark, INVOCATIONS_MAX, Source};
 use crate::cursor::Cursor;
-use crate::dialect::{Addressed, Attached as Place};
+use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
 use crate::store::{Arrival, Entry, Store};
 
@@ -211,7 +211,7 @@ impl Table {
     /// returns how many they are. `to_wake` gets those who wait for it.
     pub(super) fn take(
         &mut self,
-        message: Addressed,
+        message: Envelope,
         delivered_to: DeliveredMark,
         source: Source,
         to_wake: &mut Vec<Waker>,
@@ -225,14 +225,14 @@ impl Table {
     }
 
     /// Hands a message without an id to those it is for, and returns how many they are.
-    pub(super) fn give(&mut self, message: &Addressed, to_wake: &mut Vec<Waker>) -> usize {
+    pub(super) fn give(&mut self, message: &Envelope, to_wake: &mut Vec<Waker>) -> usize {
         self.hand_out(None, message, DeliveredMark::default(), None, to_wake)
     }
 
     fn hand_out(
         &mut self,
         id: Option<u64>,
-        message: &Addressed,
+        message: &Envelope,
         delivered_to: DeliveredMark,
         stored: Option<Stored>,
         to_wake: &mut Vec<Waker>,
@@ -258,7 +258,7 @@ impl Table {
     }
 
     /// Returns whether a listener has seen a message elsewhere, or is excepted from it.
-    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Addressed) -> bool {
+    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Envelope) -> bool {
         let Some(attached) = self.attached.get(&mailbox.id) else { return true };
         let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
         is_seen || is_excepted(message, &mailbox.id, &attached.signals)
@@ -466,7 +466,7 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
 }
 
 /// Returns whether a connection is left out: by its id in whatever case, or by one of its signals.
-fn is_excepted(message: &Addressed, id: &str, signals: &HashSet<Arc<str>>) -> bool {
+fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> bool {
     let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
     message.except.iter().any(names)
 }

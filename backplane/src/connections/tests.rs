@@ -33,8 +33,8 @@ fn attach_at(
     table.attach(Attachment { id, user: None, signals, cursor })
 }
 
-fn message(signal: &str, except: &[&str]) -> Addressed {
-    Addressed {
+fn message(signal: &str, except: &[&str]) -> Envelope {
+    Envelope {
         signal: signal.to_owned(),
         except: except.iter().map(ToString::to_string).collect(),
         source: None,

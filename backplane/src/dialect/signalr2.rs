@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::scaleout::Message;
-use super::{Addressed, Arrived, Attached, Change, Item, Malformed};
+use super::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 
@@ -201,9 +201,9 @@ fn attached(text: &str) -> Option<Attached> {
     Some(Attached { connection_id: id.to_owned(), number, age })
 }
 
-fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
+fn invocation(message: &Message<'_>) -> Result<Envelope, Malformed> {
     let except = message.filter.split('|').filter(|entry| !entry.is_empty());
-    Ok(Addressed {
+    Ok(Envelope {
         signal: message.key.to_owned(),
         except: except.map(str::to_owned).collect(),
         source: message.source.as_bytes().try_into().ok(),
@@ -246,14 +246,14 @@ mod tests {
             let read: Vec<_> = bodies.iter().map(read).collect();
             assert_eq!(read.len(), signals.len(), "{target:?}");
             for (item, signal) in read.iter().zip(signals) {
-                let Item::Invocation(addressed) = item else { panic!("{item:?}") };
-                assert_eq!(addressed.signal, *signal);
-                assert_eq!(addressed.except, except);
+                let Item::Invocation(envelope) = item else { panic!("{item:?}") };
+                assert_eq!(envelope.signal, *signal);
+                assert_eq!(envelope.except, except);
                 assert_eq!(
-                    addressed.source.as_ref().map(<[u8; 36]>::as_slice),
+                    envelope.source.as_ref().map(<[u8; 36]>::as_slice),
                     Some(SOURCE.as_bytes())
                 );
-                assert_eq!(addressed.invocation.arguments().get(), r#"["hi"]"#);
+                assert_eq!(envelope.invocation.arguments().get(), r#"["hi"]"#);
             }
         }
     }
