@@ -102,7 +102,7 @@ pub enum SendError {
 
 /// Why a backplane is disconnected after its end.
 const SHUT_DOWN: &str = "it was shut down";
-const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
+const NOT_RESTORED: &str = "the counter cannot be lifted after the broker lost its memory";
 
 impl Bus {
     pub(crate) fn embedded(broker: &broker::Broker, channel: &str) -> Self {

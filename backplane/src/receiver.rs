@@ -41,7 +41,7 @@ pub(crate) struct Receiver {
     /// nothing back, so what may wait for the broker limits it too.
     to_say: mpsc::UnboundedSender<Bytes>,
     /// That the counter went back, and is to be lifted to the last id.
-    pub(crate) regression: Notify,
+    pub(crate) counter_reset: Notify,
 }
 
 /// The sources of messages that were delivered here before they came over the bus, and to whom.
@@ -81,7 +81,7 @@ impl Receiver {
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
             to_say,
-            regression: Notify::new(),
+            counter_reset: Notify::new(),
         };
         (receiver, to_send)
     }
@@ -212,7 +212,7 @@ impl Receiver {
             Arrival::Restarted { last, gap } => {
                 self.metrics.restarts.inc();
                 error!(last, id, "ids went back: the broker has lost its memory");
-                self.regression.notify_one();
+                self.counter_reset.notify_one();
                 self.tell(Event::Restarted { last, id });
                 gap.into_iter().for_each(|gap| self.tell_gap(gap));
             }

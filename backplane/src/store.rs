@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(store.arrive(6, b"six"), Arrival::Known);
         assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
         assert_eq!(store.last(), Some(9), "cursors do not go back");
-        assert_eq!(store.arrive(10, b"lifted"), Arrival::Next);
+        assert_eq!(store.arrive(10, b"restored"), Arrival::Next);
     }
 
     #[test]
@@ -485,7 +485,7 @@ mod tests {
         assert_eq!(store.arrive(7, b"seven"), Arrival::Restarted { last: 100, gap });
         store.resubscribed();
         let gap = Gap { from: 8, to: 100 };
-        assert_eq!(store.arrive(101, b"lifted meanwhile"), Arrival::After(gap));
+        assert_eq!(store.arrive(101, b"restored meanwhile"), Arrival::After(gap));
     }
 
     #[test]
@@ -499,6 +499,6 @@ mod tests {
         assert_eq!(store.missed_after_reset(3), None);
         assert_eq!(since(&store, 99), "100 (1-3)");
         assert_eq!(store.arrive(4, b"four"), Arrival::Restarted { last: 100, gap: None });
-        assert_eq!(store.arrive(101, b"lifted"), Arrival::Next);
+        assert_eq!(store.arrive(101, b"restored"), Arrival::Next);
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::{Instrument, info, warn};
 
-use super::{NOT_LIFTED, SHUT_DOWN, SendError};
+use super::{NOT_RESTORED, SHUT_DOWN, SendError};
 use crate::dialect::Signalr2;
 use crate::receiver::Receiver;
 use crate::state::State;
@@ -153,7 +153,7 @@ impl Subscription {
                     },
                     Err(disconnect) => return disconnect,
                 },
-                () = receiver.regression.notified() => self.raise(receiver),
+                () = receiver.counter_reset.notified() => self.raise(receiver),
             }
             // A subscriber that always has something would starve the other tasks of this process.
             tokio::task::coop::consume_budget().await;
@@ -164,7 +164,7 @@ impl Subscription {
     fn raise(&self, receiver: &Receiver) {
         let last = receiver.connections.last().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {
-            warn!(reason = %error, last_id = last, "{NOT_LIFTED}");
+            warn!(reason = %error, last_id = last, "{NOT_RESTORED}");
         }
     }
 }

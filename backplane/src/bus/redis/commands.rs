@@ -36,7 +36,7 @@ use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::script;
 use super::status::{ConnectionRole, Status};
-use crate::bus::{NOT_LIFTED, SendError};
+use crate::bus::{NOT_RESTORED, SendError};
 use crate::receiver::Receiver;
 use crate::store::LEAP_MAX;
 
@@ -117,8 +117,8 @@ impl Commands {
         };
         let last_id = self.last_known(receiver);
         if last_id > 0 {
-            let lifting = self.lift(&mut connection, is_another, last_id, receiver);
-            bounded(self.timeouts.answer, lifting).await?;
+            let restoring = self.restore_counter(&mut connection, is_another, last_id, receiver);
+            bounded(self.timeouts.answer, restoring).await?;
             if is_another {
                 debug!(last_id, "waiting for the other servers to tell the last id they know");
                 sleep(self.timeouts.settle).await;
@@ -144,7 +144,7 @@ impl Commands {
 
     /// Lifts the counter of a server that we come to, and tells what is missing if others have
     /// counted there who knew less.
-    async fn lift(
+    async fn restore_counter(
         &self,
         connection: &mut RespConnection,
         is_another: bool,
@@ -158,8 +158,8 @@ impl Commands {
         let has_counted = !is_another || knows_a_sender(connection).await;
         let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
         match connection.ask(&restore).await {
-            Err(Failure::Refused(reason)) => warn!(last_id, reason, "{NOT_LIFTED}"),
-            lifted => _ = lifted?,
+            Err(Failure::Refused(reason)) => warn!(last_id, reason, "{NOT_RESTORED}"),
+            restored => _ = restored?,
         }
         if let Some(found) = found.filter(|found| has_counted && (1..last_id).contains(found)) {
             receiver.missed_after_reset(found);
@@ -235,10 +235,10 @@ impl Commands {
                         under_way.push_back(self.evaluate(connection.clone(), &script, item));
                     }
                 }
-                () = receiver.regression.notified(), if leaving.is_none() => {
+                () = receiver.counter_reset.notified(), if leaving.is_none() => {
                     match self.restore(&connection, receiver).await {
                         Ok(()) => {}
-                        Err(Failure::Refused(reason)) => warn!(reason, "{NOT_LIFTED}"),
+                        Err(Failure::Refused(reason)) => warn!(reason, "{NOT_RESTORED}"),
                         // The next connection begins with it.
                         Err(failure) => leaving = Some(failure),
                     }
