@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::scaleout::Message;
-use super::{Arrived, Attached, Change, Envelope, Item, Malformed};
+use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 

@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::dialect::Malformed;
+use crate::dialect::item::Malformed;
 
 /// One message, borrowed from a payload or about to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

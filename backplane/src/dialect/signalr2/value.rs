@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::dialect::{Change, Malformed};
+use crate::dialect::item::{Change, Malformed};
 use crate::invocation::Invocation;
 
 #[derive(Serialize)]
