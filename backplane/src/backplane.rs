@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tracing::{Span, debug};
 
 use crate::bus::{Bus, SendError};
-use crate::connections::{Attachment, Connection, Disconnect};
+use crate::connection::Connection;
+use crate::connections::{Attachment, Disconnect};
 use crate::cursor::Cursor;
 use crate::dialect::Change;
 use crate::event::Events;
@@ -136,7 +137,7 @@ impl Backplane {
         let Receiver { dialect, connections, .. } = &*self.inner.receiver;
         let mut signals = dialect.signals(id, user);
         signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
-        connections.attach(Attachment { id, user, signals, cursor })
+        Connection::attach(connections, Attachment { id, user, signals, cursor })
     }
 
     /// Sends an invocation to connections of all servers.

@@ -7,8 +7,9 @@
 //! it missed and then what is new, without a hole and without anything twice. Whatever runs code of
 //! others (a reader that is woken, a line of the log) does so when it is let go.
 
-mod connection;
+mod disconnect;
 mod mailbox;
+mod queued;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,13 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tracing::{Span, warn};
 
-pub use self::connection::{Connection, Disconnect, Received};
+pub use self::disconnect::Disconnect;
 pub(crate) use self::mailbox::Capacity;
 use self::mailbox::Mailbox;
+pub(crate) use self::queued::{INVOCATIONS_MAX, Queued};
 use self::table::Table;
-use crate::cursor::Cursor;
+pub(crate) use self::table::{Attachment, ConnectionState, Source};
+use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
 use crate::store::{Arrival, History, Store};
@@ -40,44 +43,12 @@ pub(crate) struct Connections {
     span: Span,
 }
 
-/// What a connection is attached with.
-#[derive(Debug)]
-pub(crate) struct Attachment<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) signals: Vec<String>,
-    /// Where it continues; `None` begins with what is sent from now on.
-    pub(crate) cursor: Option<Cursor>,
-}
-
 /// What came of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivered {
     pub(crate) arrival: Arrival,
     /// To how many connections its messages were handed.
     pub(crate) receivers: usize,
-}
-
-/// Who was there when a message was handed out: all that were attached up to this number.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct DeliveredMark(u64);
-
-/// When a payload comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Live,
-    /// It had been missed, and comes with much else.
-    Replay,
-}
-
-/// What may wait for one connection.
-pub(crate) const INVOCATIONS_MAX: usize = 1024;
-
-impl DeliveredMark {
-    /// Returns whether the connection of this number was there.
-    pub(crate) fn has(self, number: u64) -> bool {
-        number <= self.0
-    }
 }
 
 impl Connections {
@@ -104,9 +75,23 @@ impl Connections {
 
     /// Attaches a connection. One that has the same id already is closed. After
     /// [`close`](Self::close) the new one is closed from the start.
-    pub(crate) fn attach(self: &Arc<Self>, attachment: Attachment<'_>) -> Connection {
-        let state = self.table.lock().attach(attachment);
-        Connection::new(state, self.clone())
+    pub(crate) fn attach(&self, attachment: Attachment<'_>) -> ConnectionState {
+        self.table.lock().attach(attachment)
+    }
+
+    /// Returns where a connection stands.
+    pub(crate) fn position(&self, state: &ConnectionState) -> Option<u64> {
+        // Nothing can be queued while the table is locked.
+        let table = self.table.lock();
+        match state.mailbox.is_empty() {
+            true => table.position(&state.mailbox).or(state.position),
+            false => state.position,
+        }
+    }
+
+    /// Detaches a connection, unless another has its id now.
+    pub(crate) fn detach(&self, mailbox: &Mailbox) {
+        self.table.lock().detach(mailbox);
     }
 
     /// Returns false if no such connection is attached.
@@ -120,7 +105,7 @@ impl Connections {
     }
 
     /// Queues what was left to the store.
-    fn refill(&self, mailbox: &Mailbox) {
+    pub(crate) fn refill(&self, mailbox: &Mailbox) {
         self.with_table(|table| table.refill(mailbox));
     }
 

@@ -84,8 +84,10 @@
 mod acks;
 mod backplane;
 mod bus;
+mod connection;
 mod connections;
 mod cursor;
+mod delivered_mark;
 mod dialect;
 mod event;
 mod group;
@@ -102,7 +104,8 @@ mod target;
 // The public interface is:
 pub use crate::backplane::Backplane;
 pub use crate::bus::{ConnectError, SendError};
-pub use crate::connections::{Connection, Disconnect, Received};
+pub use crate::connection::{Connection, Received};
+pub use crate::connections::Disconnect;
 pub use crate::cursor::{Cursor, CursorError};
 pub use crate::event::{Event, Events, Gap};
 pub use crate::group::GroupError;

@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, info, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Capacity, Connections, DeliveredMark, Disconnect, Source};
+use crate::connections::{Capacity, Connections, Disconnect, Source};
+use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
@@ -328,6 +329,7 @@ impl Delivered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Connection;
     use crate::connections::Attachment;
     use crate::invocation::Invocation;
     use crate::target::Target;
@@ -345,9 +347,10 @@ mod tests {
         (receiver, missed.collect())
     }
 
-    fn attach(receiver: &Receiver, id: &str) -> crate::connections::Connection {
+    fn attach(receiver: &Receiver, id: &str) -> Connection {
         let signals = receiver.dialect.signals(id, None);
-        receiver.connections.attach(Attachment { id, user: None, signals, cursor: None })
+        let attachment = Attachment { id, user: None, signals, cursor: None };
+        Connection::attach(&receiver.connections, attachment)
     }
 
     #[tokio::test(start_paused = true)]

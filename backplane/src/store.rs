@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
-use crate::connections::DeliveredMark;
+use crate::delivered_mark::DeliveredMark;
 use crate::dialect::Envelope;
 use crate::event::Gap;
 

@@ -15,15 +15,15 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::task::coop::poll_proceed;
 
-use super::INVOCATIONS_MAX;
-use super::connection::{Disconnect, Queued};
+use super::disconnect::Disconnect;
+use super::queued::{INVOCATIONS_MAX, Queued};
 
 #[derive(Debug)]
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     /// The connection's.
-    pub(super) id: Arc<str>,
+    pub(crate) id: Arc<str>,
     /// Tells connections apart that had the same id.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     state: Mutex<State>,
 }
 
@@ -157,7 +157,7 @@ impl Mailbox {
     /// Takes the next item, and waits for one if there is none.
     ///
     /// Cancel safe: an item is taken only when the future is ready.
-    pub(super) async fn take(&self) -> Result<Queued, Disconnect> {
+    pub(crate) async fn take(&self) -> Result<Queued, Disconnect> {
         poll_fn(|cx| self.poll_take(cx)).await
     }
 
@@ -195,7 +195,7 @@ const ITEMS_KEPT: usize = 8;
 
 #[cfg(test)]
 impl Mailbox {
-    pub(super) fn try_take(&self) -> Option<Queued> {
+    pub(crate) fn try_take(&self) -> Option<Queued> {
         self.state.lock().take()
     }
 }

@@ -8,10 +8,11 @@ use std::task::Waker;
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
-use super::connection::{ConnectionState, Disconnect, Queued};
+use super::disconnect::Disconnect;
 use super::mailbox::{Capacity, Full, Mailbox, Stored};
-use super::{Attachment, DeliveredMark, INVOCATIONS_MAX, Source};
+use super::queued::{INVOCATIONS_MAX, Queued};
 use crate::cursor::Cursor;
+use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
 use crate::store::{Arrival, Entry, Store};
@@ -32,6 +33,33 @@ pub(super) struct Table {
 
 /// How many items a connection takes from the store at once: it holds the lock meanwhile.
 const REFILL_MAX: usize = INVOCATIONS_MAX / 2;
+
+/// What a connection is attached with.
+#[derive(Debug)]
+pub(crate) struct Attachment<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) signals: Vec<String>,
+    /// Where it continues; `None` begins with what is sent from now on.
+    pub(crate) cursor: Option<Cursor>,
+}
+
+/// When a payload comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Live,
+    /// It had been missed, and comes with much else.
+    Replay,
+}
+
+/// The connection's own end of what the table knows of it.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The last id that was taken, or where it began.
+    pub(crate) position: Option<u64>,
+}
 
 #[derive(Debug)]
 struct Attached {

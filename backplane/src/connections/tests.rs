@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::connection::Queued;
 use super::*;
+use crate::connection::Connection;
+use crate::cursor::Cursor;
 use crate::invocation::Invocation;
 
 fn table() -> Arc<Connections> {
@@ -30,7 +31,7 @@ fn attach_at(
     let signals = ["all".to_owned(), format!("c-{id}")];
     let signals = signals.into_iter().chain(groups.iter().map(ToString::to_string)).collect();
     let cursor = cursor.map(|id| Cursor::at(Some(id)));
-    table.attach(Attachment { id, user: None, signals, cursor })
+    Connection::attach(table, Attachment { id, user: None, signals, cursor })
 }
 
 fn message(signal: &str, except: &[&str]) -> Envelope {

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use super::mailbox::Mailbox;
-use super::{Connections, INVOCATIONS_MAX};
+use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Queued};
 use crate::cursor::Cursor;
 use crate::dialect::Attached;
 use crate::event::Gap;
@@ -45,51 +42,11 @@ pub enum Received {
     Gap(Gap),
 }
 
-/// Why a connection gets nothing more.
-///
-/// ```
-/// assert_eq!(backplane::Disconnect::Shutdown.to_string(), "the backplane shuts down");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Disconnect {
-    /// It did not take what it got: more than 1,024 invocations waited. What was missed and is
-    /// fetched from the broker does not count; of that, [`Options::history`](crate::Options) waits.
-    #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
-    SlowConnection,
-    /// Another connection was attached under its id, here, or to continue on another server.
-    #[error("another connection took its id")]
-    Replaced,
-    /// A server of the app called for its end.
-    #[error("a server ended it")]
-    Aborted,
-    /// The backplane shuts down.
-    #[error("the backplane shuts down")]
-    Shutdown,
-}
-
-/// The connection's own end of what the table knows of it.
-#[derive(Debug)]
-pub(super) struct ConnectionState {
-    pub(super) user: Option<Arc<str>>,
-    pub(super) mailbox: Arc<Mailbox>,
-    /// The last id that was taken, or where it began.
-    pub(super) position: Option<u64>,
-}
-
-/// What waits for a connection.
-#[derive(Debug)]
-pub(super) enum Queued {
-    /// With its id, unless the broker was away.
-    Invocation(Option<u64>, Arc<Invocation>),
-    Gap(Gap, u64),
-    /// What follows is in the store.
-    Rest,
-}
-
 impl Connection {
-    pub(super) fn new(state: ConnectionState, connections: Arc<Connections>) -> Self {
-        Self { state, connections }
+    /// Attaches a connection. One that has the same id already is closed. After
+    /// [`Connections::close`] the new one is closed from the start.
+    pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
+        Self { state: connections.attach(attachment), connections: connections.clone() }
     }
 
     /// Returns where it is, for the other servers.
@@ -141,13 +98,7 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        // Nothing can be queued while the table is locked.
-        let table = self.connections.table.lock();
-        let state = &self.state;
-        let position = match state.mailbox.is_empty() {
-            true => table.position(&state.mailbox).or(state.position),
-            false => state.position,
-        };
+        let position = self.connections.position(&self.state);
         Cursor::at(position)
     }
 
@@ -230,13 +181,13 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.table.lock().detach(&self.state.mailbox);
+        self.connections.detach(&self.state.mailbox);
     }
 }
 
 #[cfg(test)]
 impl Connection {
-    pub(super) fn try_recv(&mut self) -> Option<Queued> {
+    pub(crate) fn try_recv(&mut self) -> Option<Queued> {
         loop {
             match self.state.mailbox.try_take()? {
                 Queued::Rest => self.connections.refill(&self.state.mailbox),
