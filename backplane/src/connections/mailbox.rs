@@ -61,11 +61,11 @@ pub(super) struct Stored {
 pub(crate) enum Capacity {
     Enough,
     /// It does not read, and is left to the store.
-    Left,
+    Deferred,
     /// It has taken nothing since somebody asked last.
-    No,
+    Full,
     /// It takes what it has.
-    Soon,
+    Draining,
 }
 
 /// More would wait than may for the connection of this id.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::queued::INVOCATIONS_MAX;
 use super::*;
 use crate::connection::Connection;
 use crate::cursor::Cursor;
