@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use tracing::{Span, debug, error, info, trace, warn};
+use tracing::{Span, debug, error, trace, warn};
 
 use crate::acks::Acks;
+use crate::bus::Sink;
 use crate::connections::{Capacity, Connections, Disconnect, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
@@ -42,7 +43,7 @@ pub(crate) struct Receiver {
     /// nothing back, so what may wait for the broker limits it too.
     to_say: mpsc::UnboundedSender<Bytes>,
     /// That the counter went back, and is to be lifted to the last id.
-    pub(crate) counter_reset: Notify,
+    counter_reset: Notify,
 }
 
 /// The sources of messages that were delivered here before they came over the bus, and to whom.
@@ -85,47 +86,6 @@ impl Receiver {
             counter_reset: Notify::new(),
         };
         (receiver, to_send)
-    }
-
-    /// Waits until all connections that read have taken enough to take as much again, but not for
-    /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
-    /// of it. Who does not read is not waited for.
-    pub(crate) async fn wait_for_capacity(&self) {
-        // They begin to read when they are woken.
-        yield_now().await;
-        let begun = Instant::now();
-        let mut read = begun;
-        loop {
-            let (capacity, now) = (self.connections.capacity(), Instant::now());
-            match capacity {
-                Capacity::Enough | Capacity::Deferred => return,
-                Capacity::Draining => read = now,
-                Capacity::Full => {}
-            }
-            if now >= begun + CAPACITY_TIMEOUT || now >= read + READ_TIMEOUT {
-                return;
-            }
-            sleep(CAPACITY_INTERVAL).await;
-        }
-    }
-
-    /// Returns whether a payload tells by its id that there were others before it, which have not
-    /// arrived.
-    pub(crate) fn misses_before(&self, payload: &[u8]) -> bool {
-        let ids = self.connections.last().zip(Signalr2::id(payload));
-        ids.is_some_and(|(last, id)| id > last + 1 && id <= last.saturating_add(LEAP_MAX))
-    }
-
-    /// Delivers one payload that was fetched after it had been missed.
-    pub(crate) fn recover(&self, payload: &[u8]) {
-        if self.take(payload, Source::Replay) {
-            self.metrics.recovered.inc();
-        }
-    }
-
-    /// Delivers one payload. Returns false if it was here before.
-    pub(crate) fn receive(&self, payload: &[u8]) -> bool {
-        self.take(payload, Source::Live)
     }
 
     fn take(&self, payload: &[u8], source: Source) -> bool {
@@ -185,13 +145,6 @@ impl Receiver {
         *self.events.lock() = None;
     }
 
-    /// The counter went back while the subscription was away, and gave out ids up to this.
-    pub(crate) fn missed_after_reset(&self, to: u64) {
-        if let Some(gap) = self.connections.missed_after_reset(to) {
-            self.tell_gap(gap);
-        }
-    }
-
     fn skip(&self, error: &Malformed, payload: &[u8]) {
         self.metrics.unreadable.inc();
         debug!(%error, bytes = payload.len(), "skipped what is no message");
@@ -217,14 +170,6 @@ impl Receiver {
                 self.tell(Event::Restarted { last, id });
                 gap.into_iter().for_each(|gap| self.tell_gap(gap));
             }
-        }
-    }
-
-    /// Says that messages were fetched, if more were than before.
-    pub(crate) fn tell_fetched(&self, before: u64) {
-        let messages = self.metrics.recovered.get() - before;
-        if messages > 0 {
-            info!(messages, "what was missed was fetched");
         }
     }
 
@@ -292,6 +237,67 @@ impl Receiver {
             Change::Leave { signal } => self.connections.leave(connection_id, signal),
             Change::Abort => self.connections.end(connection_id, Disconnect::Aborted),
         }
+    }
+}
+
+impl Sink for Receiver {
+    fn misses_before(&self, payload: &[u8]) -> bool {
+        let ids = self.connections.last().zip(Signalr2::id(payload));
+        ids.is_some_and(|(last, id)| id > last + 1 && id <= last.saturating_add(LEAP_MAX))
+    }
+
+    fn recover(&self, payload: &[u8]) {
+        if self.take(payload, Source::Replay) {
+            self.metrics.recovered.inc();
+        }
+    }
+
+    fn receive(&self, payload: &[u8]) -> bool {
+        self.take(payload, Source::Live)
+    }
+
+    /// Waits until all connections that read have taken enough to take as much again, but not for
+    /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
+    /// of it. Who does not read is not waited for.
+    async fn wait_for_capacity(&self) {
+        // They begin to read when they are woken.
+        yield_now().await;
+        let begun = Instant::now();
+        let mut read = begun;
+        loop {
+            let (capacity, now) = (self.connections.capacity(), Instant::now());
+            match capacity {
+                Capacity::Enough | Capacity::Deferred => return,
+                Capacity::Draining => read = now,
+                Capacity::Full => {}
+            }
+            if now >= begun + CAPACITY_TIMEOUT || now >= read + READ_TIMEOUT {
+                return;
+            }
+            sleep(CAPACITY_INTERVAL).await;
+        }
+    }
+
+    fn resubscribed(&self) {
+        self.connections.resubscribed();
+    }
+
+    fn missed_after_reset(&self, to: u64) {
+        if let Some(gap) = self.connections.missed_after_reset(to) {
+            self.tell_gap(gap);
+        }
+    }
+
+    async fn counter_reset(&self) {
+        self.counter_reset.notified().await;
+    }
+
+    fn last_id(&self) -> Option<u64> {
+        self.connections.last()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 }
 

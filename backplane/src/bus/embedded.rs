@@ -12,9 +12,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::{Instrument, info, warn};
 
-use super::{NOT_RESTORED, SHUT_DOWN, SendError};
+use super::error::{NOT_RESTORED, SHUT_DOWN, SendError};
+use super::sink::Sink;
 use crate::dialect::Signalr2;
-use crate::receiver::Receiver;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -37,30 +37,30 @@ impl EmbeddedBus {
         }
     }
 
-    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
+    pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         // Subscribed before this returns, so that nothing sent after it is missed.
         let mut subscription = Subscription::new(&self.broker, &self.channel);
         self.state.send_replace(State::Connected);
-        receiver.metrics.connected.set(1);
-        receiver.metrics.connected_by(SUBSCRIPTION);
+        sink.metrics().connected.set(1);
+        sink.metrics().connected_by(SUBSCRIPTION);
         info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
         let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
         let receiving = async move {
             loop {
                 let disconnect = tokio::select! {
-                    disconnect = subscription.receive(&receiver) => disconnect,
+                    disconnect = subscription.receive(&*sink) => disconnect,
                     () = reconnect.notified() => Disconnect::SlowSubscriber,
                 };
                 state.send_replace(State::Disconnected { reason: disconnect.to_string() });
-                receiver.metrics.connected.set(0);
+                sink.metrics().connected.set(0);
                 if disconnect != Disconnect::SlowSubscriber {
                     return;
                 }
                 warn!(connection = SUBSCRIPTION, reason = %disconnect, "backplane disconnected");
-                receiver.metrics.connected_by(SUBSCRIPTION);
-                subscription.renew(&receiver).await;
+                sink.metrics().connected_by(SUBSCRIPTION);
+                subscription.renew(&*sink).await;
                 state.send_replace(State::Connected);
-                receiver.metrics.connected.set(1);
+                sink.metrics().connected.set(1);
                 info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
             }
         };
@@ -124,36 +124,36 @@ impl Subscription {
     }
 
     /// Subscribes again, and takes what was missed.
-    async fn renew(&mut self, receiver: &Receiver) {
+    async fn renew(&mut self, sink: &impl Sink) {
         let reached = self.reached;
         *self = Self::new(&self.broker, &self.channel);
-        receiver.connections.resubscribed();
+        sink.resubscribed();
         self.reached = reached.or(self.reached);
-        let fetched = receiver.metrics.recovered.get();
+        let fetched = sink.metrics().recovered.get();
         while let Some(reached) = self.reached {
-            receiver.wait_for_capacity().await;
+            sink.wait_for_capacity().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {
-                receiver.recover(&payload);
+                sink.recover(&payload);
                 self.reached = Some(reached);
             }
         }
-        receiver.tell_fetched(fetched);
+        sink.log_recovered(fetched);
     }
 
     /// Receives until the broker ends it, and returns why. Cancel safe.
-    async fn receive(&mut self, receiver: &Receiver) -> Disconnect {
+    async fn receive(&mut self, sink: &impl Sink) -> Disconnect {
         loop {
             tokio::select! {
                 message = self.subscriber.recv() => match message {
                     // What came by replay as well was counted there.
-                    Ok(message) => if receiver.receive(message.payload()) {
+                    Ok(message) => if sink.receive(message.payload()) {
                         self.reached = self.reached.map(ReplayPosition::next);
                     },
                     Err(disconnect) => return disconnect,
                 },
-                () = receiver.counter_reset.notified() => self.raise(receiver),
+                () = sink.counter_reset() => self.raise(sink),
             }
             // A subscriber that always has something would starve the other tasks of this process.
             tokio::task::coop::consume_budget().await;
@@ -161,8 +161,8 @@ impl Subscription {
     }
 
     /// The counter went back, and is lifted to the last known id.
-    fn raise(&self, receiver: &Receiver) {
-        let last = receiver.connections.last().unwrap_or_default();
+    fn raise(&self, sink: &impl Sink) {
+        let last = sink.last_id().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {
             warn!(reason = %error, last_id = last, "{NOT_RESTORED}");
         }

@@ -17,10 +17,10 @@ mod script;
 mod status;
 mod stream;
 mod subscription;
+mod timeouts;
 mod tls;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,9 +35,10 @@ use self::connector::Connector;
 use self::queue::{Bounds, Queue, Refused};
 use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
-use super::{ConnectError, SHUT_DOWN, SendError};
+use self::timeouts::{TIMEOUTS, Timeouts};
+use super::error::{ConnectError, SHUT_DOWN, SendError};
+use super::sink::Sink;
 use crate::options::Options;
-use crate::receiver::Receiver;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -50,32 +51,6 @@ pub(crate) struct RedisBus {
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
 }
-
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug)]
-struct Timeouts {
-    /// For one answer of the server.
-    answer: Duration,
-    /// Between two questions whether it is still there.
-    ping_interval: Duration,
-    /// A pause between attempts is drawn from zero to a bound, which begins with this …
-    delay_min: Duration,
-    /// … and doubles up to this.
-    delay_max: Duration,
-    /// How long nothing is sent to a server that may have lost its memory. Longer than a pause, so
-    /// that all servers have told it the last id they know: an id that was given twice hides what
-    /// had it first.
-    settle: Duration,
-}
-
-/// A server is missed after seven seconds at most, and one that comes back is used within two.
-const TIMEOUTS: Timeouts = Timeouts {
-    answer: Duration::from_secs(2),
-    ping_interval: Duration::from_secs(5),
-    delay_min: Duration::from_millis(25),
-    delay_max: Duration::from_millis(500),
-    settle: Duration::from_millis(800),
-};
 
 impl RedisBus {
     /// An empty password is none.
@@ -145,13 +120,13 @@ impl RedisBus {
         })
     }
 
-    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
+    pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
-        let of_commands = receiver.clone();
-        let subscribing = async move { subscription.run(&receiver).await };
+        let sink_of_commands = sink.clone();
+        let subscribing = async move { subscription.run(&*sink).await };
         tasks.spawn(subscribing.in_current_span());
-        let sending = async move { commands.run(&of_commands).await };
+        let sending = async move { commands.run(&*sink_of_commands).await };
         tasks.spawn(sending.in_current_span());
     }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use crate::bus::ConnectError;
+use crate::bus::error::ConnectError;
 use crate::options::Tls;
 
 #[derive(Clone, PartialEq, Eq)]

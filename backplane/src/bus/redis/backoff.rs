@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::Timeouts;
 use super::status::ConnectionRole;
+use super::timeouts::Timeouts;
 
 /// The next pause is drawn from zero to a bound that doubles with every failure.
 #[derive(Debug)]

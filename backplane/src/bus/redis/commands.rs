@@ -27,17 +27,17 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::Timeouts;
 use super::backoff::Backoff;
-use super::connector::{Connector, bounded};
+use super::connector::Connector;
 use super::failure::Failure;
 use super::queue::{Item, Queue};
 use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::script;
 use super::status::{ConnectionRole, Status};
-use crate::bus::{NOT_RESTORED, SendError};
-use crate::receiver::Receiver;
+use super::timeouts::{Timeouts, bounded};
+use crate::bus::error::{NOT_RESTORED, SendError};
+use crate::bus::sink::Sink;
 use crate::store::LEAP_MAX;
 
 #[derive(Debug)]
@@ -88,25 +88,25 @@ const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 
 impl Commands {
     /// Connects again and again, and sends what is queued as long as it is connected.
-    pub(super) async fn run(&self, receiver: &Receiver) {
+    pub(super) async fn run(&self, sink: &impl Sink) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Commands);
         loop {
-            let failure = match self.open(receiver).await {
+            let failure = match self.open(sink).await {
                 Ok(link) => {
                     let attempt = backoff.connected();
-                    receiver.metrics.connected_by(ConnectionRole::Commands.name());
-                    self.status.up(ConnectionRole::Commands, attempt, &receiver.metrics);
-                    self.send(link, receiver).await
+                    sink.metrics().connected_by(ConnectionRole::Commands.name());
+                    self.status.up(ConnectionRole::Commands, attempt, sink.metrics());
+                    self.send(link, sink).await
                 }
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
-            self.status.down(ConnectionRole::Commands, &failure, &receiver.metrics);
+            self.status.down(ConnectionRole::Commands, &failure, sink.metrics());
             backoff.wait().await;
         }
     }
 
-    async fn open(&self, receiver: &Receiver) -> Result<Link, Failure> {
+    async fn open(&self, sink: &impl Sink) -> Result<Link, Failure> {
         let mut connection = self.connector.open(self.timeouts.answer).await?;
         let asking = async { Ok(run_id(&mut connection).await) };
         let run_id = bounded(self.timeouts.answer, asking).await?;
@@ -115,9 +115,9 @@ impl Commands {
             Some(before) => before.0.is_none() || *before != run_id,
             None => false,
         };
-        let last_id = self.last_known(receiver);
+        let last_id = self.last_known(sink);
         if last_id > 0 {
-            let restoring = self.restore_counter(&mut connection, is_another, last_id, receiver);
+            let restoring = self.restore_counter(&mut connection, is_another, last_id, sink);
             bounded(self.timeouts.answer, restoring).await?;
             if is_another {
                 debug!(last_id, "waiting for the other servers to tell the last id they know");
@@ -149,7 +149,7 @@ impl Commands {
         connection: &mut RespConnection,
         is_another: bool,
         last_id: u64,
-        receiver: &Receiver,
+        sink: &impl Sink,
     ) -> Result<(), Failure> {
         let (key, id) = (self.connector.channel().as_bytes(), last_id.to_string());
         let found = connection.ask(&[b"GET", key]).await.ok();
@@ -162,16 +162,16 @@ impl Commands {
             restored => _ = restored?,
         }
         if let Some(found) = found.filter(|found| has_counted && (1..last_id).contains(found)) {
-            receiver.missed_after_reset(found);
+            sink.missed_after_reset(found);
         }
         Ok(())
     }
 
     /// Returns the last id that the counter is known to have given.
-    fn last_known(&self, receiver: &Receiver) -> u64 {
+    fn last_known(&self, sink: &impl Sink) -> u64 {
         let given = self.last_id.load(Ordering::Relaxed);
         // Anybody may write any id on the channel, and the counter never comes down again.
-        let heard = receiver.connections.last().filter(|heard| *heard <= given + LEAP_MAX);
+        let heard = sink.last_id().filter(|heard| *heard <= given + LEAP_MAX);
         given.max(heard.unwrap_or_default())
     }
 
@@ -181,7 +181,7 @@ impl Commands {
     }
 
     /// Sends what is queued until the connection is lost, and returns why.
-    async fn send(&self, link: Link, receiver: &Receiver) -> Failure {
+    async fn send(&self, link: Link, sink: &impl Sink) -> Failure {
         let Link { connection, mut script, mut driver } = link;
         let mut under_way = FuturesOrdered::new();
         let mut again: Vec<Item> = Vec::new();
@@ -212,7 +212,7 @@ impl Commands {
                     match self.outcome(reply) {
                         Outcome::Sent(id) => {
                             self.last_id.fetch_max(id, Ordering::Relaxed);
-                            receiver.metrics.sent.inc();
+                            sink.metrics().sent.inc();
                             Item::settle(item, Ok(id));
                         }
                         Outcome::Forgotten => {
@@ -224,7 +224,7 @@ impl Commands {
                             again.push(item);
                         }
                         Outcome::Failed(failure) => {
-                            receiver.metrics.failed.inc();
+                            sink.metrics().failed.inc();
                             self.reconnect.notify_one();
                             item.settle(Err(SendError::Failed { reason: failure.to_string() }));
                         }
@@ -235,8 +235,8 @@ impl Commands {
                         under_way.push_back(self.evaluate(connection.clone(), &script, item));
                     }
                 }
-                () = receiver.counter_reset.notified(), if leaving.is_none() => {
-                    match self.restore(&connection, receiver).await {
+                () = sink.counter_reset(), if leaving.is_none() => {
+                    match self.restore(&connection, sink).await {
                         Ok(()) => {}
                         Err(Failure::Refused(reason)) => warn!(reason, "{NOT_RESTORED}"),
                         // The next connection begins with it.
@@ -270,9 +270,9 @@ impl Commands {
     async fn restore(
         &self,
         connection: &MultiplexedConnection,
-        receiver: &Receiver,
+        sink: &impl Sink,
     ) -> Result<(), Failure> {
-        let last_id = self.last_known(receiver);
+        let last_id = self.last_known(sink);
         let mut restore = ::redis::cmd("EVAL");
         restore.arg(script::RESTORE).arg(1).arg(self.connector.channel()).arg(last_id);
         Ok(restore.query_async(&mut connection.clone()).await?)

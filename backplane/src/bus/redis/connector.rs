@@ -16,8 +16,9 @@ use super::failure::Failure;
 use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::stream::{connect, connect_unix};
+use super::timeouts::bounded;
 use super::tls;
-use crate::bus::ConnectError;
+use crate::bus::error::ConnectError;
 
 pub(super) struct Connector {
     address: Address,
@@ -175,14 +176,6 @@ async fn first_good<T>(
 
 /// Longer than a healthy network takes for a few questions.
 const SILENCE: Duration = Duration::from_millis(250);
-
-/// Gives up after some time.
-pub(super) async fn bounded<T>(
-    within: Duration,
-    attempt: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    timeout(within, attempt).await.unwrap_or_else(|_| Err(Failure::no_answer(within)))
-}
 
 /// Reads the host of `[name, port]`.
 fn host(items: &[Value]) -> Option<Host> {

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::bus::SendError;
+use crate::bus::error::SendError;
 use crate::options::Queue as Limits;
 
 #[derive(Debug)]

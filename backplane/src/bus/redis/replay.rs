@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::connector::{Connector, bounded};
+use super::connector::Connector;
 use super::failure::Failure;
 use super::resp::Value;
 use super::resp_connection::RespConnection;
-use crate::receiver::Receiver;
+use super::timeouts::bounded;
+use crate::bus::sink::Sink;
 
 /// How far one has read in what a broker remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(super) async fn replay(
     connector: &Connector,
     reached: &Mutex<Option<Remembered>>,
     within: Duration,
-    receiver: &Receiver,
+    sink: &impl Sink,
 ) -> Result<(), Failure> {
     let Some(mut since) = reached.lock().clone() else { return Ok(()) };
     since.offset = since.offset.saturating_sub(OVERLAP);
@@ -61,7 +62,7 @@ pub(super) async fn replay(
     let mut left = 0;
     loop {
         if left < count {
-            receiver.wait_for_capacity().await;
+            sink.wait_for_capacity().await;
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
@@ -80,7 +81,7 @@ pub(super) async fn replay(
         for message in messages {
             if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
                 bytes += payload.len();
-                receiver.recover(payload);
+                sink.recover(payload);
             }
         }
         let last = messages.last().and_then(|message| message.items().first()?.integer());

@@ -10,10 +10,10 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::address::{Address, Login};
-use super::connector::bounded;
 use super::failure::Failure;
 use super::resp::{self, Value};
 use super::stream::Stream;
+use super::timeouts::bounded;
 
 #[derive(Debug)]
 pub(super) struct RespConnection {

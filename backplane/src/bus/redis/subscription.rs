@@ -17,15 +17,15 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::warn;
 
-use super::Timeouts;
 use super::backoff::Backoff;
-use super::connector::{Connector, bounded};
+use super::connector::Connector;
 use super::failure::Failure;
 use super::replay::{Remembered, offset, replay};
 use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::status::{ConnectionRole, Status};
-use crate::receiver::Receiver;
+use super::timeouts::{Timeouts, bounded};
+use crate::bus::sink::Sink;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
@@ -51,27 +51,27 @@ enum Heard<'a> {
 
 impl Subscription {
     /// Connects again and again, and receives as long as it is connected.
-    pub(super) async fn run(&self, receiver: &Receiver) {
+    pub(super) async fn run(&self, sink: &impl Sink) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
         loop {
-            let failure = match self.open(receiver).await {
+            let failure = match self.open(sink).await {
                 Ok(connection) => {
                     let attempt = backoff.connected();
-                    receiver.metrics.connected_by(ConnectionRole::Subscription.name());
-                    self.status.up(ConnectionRole::Subscription, attempt, &receiver.metrics);
-                    self.receive(connection, receiver).await
+                    sink.metrics().connected_by(ConnectionRole::Subscription.name());
+                    self.status.up(ConnectionRole::Subscription, attempt, sink.metrics());
+                    self.receive(connection, sink).await
                 }
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
-            self.status.down(ConnectionRole::Subscription, &failure, &receiver.metrics);
+            self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
             backoff.wait().await;
         }
     }
 
     /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
     /// remembers of the time before is received.
-    async fn open(&self, receiver: &Receiver) -> Result<RespConnection, Failure> {
+    async fn open(&self, sink: &impl Sink) -> Result<RespConnection, Failure> {
         let mut connection = self.connector.open(self.timeouts.answer).await?;
         // What was suspected of the connection before does not concern this one.
         let _ = self.reconnect.notified().now_or_never();
@@ -87,20 +87,20 @@ impl Subscription {
             }
         })
         .await?;
-        receiver.connections.resubscribed();
-        self.recover(now, receiver).await?;
+        sink.resubscribed();
+        self.recover(now, sink).await?;
         Ok(connection)
     }
 
     /// Fetches what was missed, and goes on without it if that fails too often: what is missing then
     /// is told as a gap, as soon as the next message shows it.
-    async fn recover(&self, now: Option<Remembered>, receiver: &Receiver) -> Result<(), Failure> {
+    async fn recover(&self, now: Option<Remembered>, sink: &impl Sink) -> Result<(), Failure> {
         let before = self.remembered.lock().clone();
         if now.is_some() && before.is_some() {
-            let fetched = receiver.metrics.recovered.get();
+            let fetched = sink.metrics().recovered.get();
             let outcome =
-                replay(&self.connector, &self.remembered, self.timeouts.answer, receiver).await;
-            receiver.tell_fetched(fetched);
+                replay(&self.connector, &self.remembered, self.timeouts.answer, sink).await;
+            sink.log_recovered(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
                 return Ok(());
@@ -120,7 +120,7 @@ impl Subscription {
     }
 
     /// Receives until the subscription is lost, and returns why.
-    async fn receive(&self, mut connection: RespConnection, receiver: &Receiver) -> Failure {
+    async fn receive(&self, mut connection: RespConnection, sink: &impl Sink) -> Failure {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -148,8 +148,8 @@ impl Subscription {
                     let Some(value) = value else { continue };
                     match self.heard(&value) {
                         Heard::Message(payload) => {
-                            self.fetch_before(payload, receiver).await;
-                            self.take(payload, receiver);
+                            self.fetch_before(payload, sink).await;
+                            self.take(payload, sink);
                         }
                         Heard::Confirmed => is_confirmed = true,
                         Heard::Alive => awaited = None,
@@ -178,10 +178,10 @@ impl Subscription {
         // comes with the next one.
         while let Ok(Some(value)) = connection.take() {
             if let Heard::Message(payload) = self.heard(&value) {
-                if self.is_to_be_fetched_before(payload, receiver) {
+                if self.is_to_be_fetched_before(payload, sink) {
                     break;
                 }
-                self.take(payload, receiver);
+                self.take(payload, sink);
             }
         }
         failure
@@ -189,14 +189,13 @@ impl Subscription {
 
     /// Fetches what is missing before a message that has just arrived: a server may forget that it
     /// was subscribed to, and know it again when it is asked next, without anything else to see.
-    async fn fetch_before(&self, payload: &[u8], receiver: &Receiver) {
-        if !self.is_to_be_fetched_before(payload, receiver) {
+    async fn fetch_before(&self, payload: &[u8], sink: &impl Sink) {
+        if !self.is_to_be_fetched_before(payload, sink) {
             return;
         }
-        let fetched = receiver.metrics.recovered.get();
-        let outcome =
-            replay(&self.connector, &self.remembered, self.timeouts.answer, receiver).await;
-        receiver.tell_fetched(fetched);
+        let fetched = sink.metrics().recovered.get();
+        let outcome = replay(&self.connector, &self.remembered, self.timeouts.answer, sink).await;
+        sink.log_recovered(fetched);
         if let Err(failure) = outcome {
             warn!(%failure, "{NOT_FETCHED}");
         }
@@ -205,13 +204,13 @@ impl Subscription {
     }
 
     /// Returns whether something is missing before a message that the broker may remember.
-    fn is_to_be_fetched_before(&self, payload: &[u8], receiver: &Receiver) -> bool {
-        self.remembered.lock().is_some() && receiver.misses_before(payload)
+    fn is_to_be_fetched_before(&self, payload: &[u8], sink: &impl Sink) -> bool {
+        self.remembered.lock().is_some() && sink.misses_before(payload)
     }
 
-    fn take(&self, payload: &[u8], receiver: &Receiver) {
+    fn take(&self, payload: &[u8], sink: &impl Sink) {
         // What came by replay as well was counted there.
-        if receiver.receive(payload)
+        if sink.receive(payload)
             && let Some(remembered) = &mut *self.remembered.lock()
         {
             remembered.offset += 1;
