@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let app_name = arguments.next().unwrap_or_else(|| "ChatApp".to_owned());
-    let backplane = Backplane::from_url(&url, &app_name).await?;
+    let backplane = Backplane::builder(&app_name).connect(&url).await?;
     let mut connection = backplane.attach(&format!("watch-{}", std::process::id()), None);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut changes = backplane.state_changes();

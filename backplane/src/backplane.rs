@@ -1,6 +1,6 @@
 //! The backplane itself: local connections on one side, the bus on the other.
 
-mod start;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{Span, debug};
+use tracing::{Instrument, Span, debug, error_span};
 
-use crate::bus::{Bus, SendError};
+use self::tasks::{probe, say};
+use crate::bus::{Bus, ConnectError, SendError};
 use crate::connection::Connection;
 use crate::connections::{Attachment, Disconnect};
 use crate::cursor::Cursor;
@@ -21,6 +22,7 @@ use crate::group::GroupError;
 use crate::guid::guid;
 use crate::health::Health;
 use crate::invocation::Invocation;
+use crate::options::Options;
 use crate::receiver::Receiver;
 use crate::state::State;
 use crate::target::Target;
@@ -63,6 +65,42 @@ struct Inner {
 }
 
 impl Backplane {
+    pub(crate) fn start(bus: Bus, app_name: String, options: Options) -> Self {
+        // One of a lower level would be missing where only errors are shown.
+        let span = error_span!("backplane", app = app_name.as_str(), server = bus.server());
+        let (receiver, to_say) =
+            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
+        span.in_scope(|| bus.start(receiver.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(say(bus.clone(), to_say).instrument(span.clone()));
+        let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
+        tasks.spawn(probing.instrument(span.clone()));
+        let inner = Inner {
+            app_name,
+            receiver,
+            bus,
+            local_delivery_when_down: options.local_delivery_when_down,
+            ack_timeout: options.ack_timeout,
+            span,
+            _tasks: tasks,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits for the outcome of the first attempt to connect.
+    pub(crate) async fn first_attempt(&self) -> Result<(), ConnectError> {
+        let mut changes = self.state_changes();
+        let outcome = changes.wait_for(|state| *state != State::Connecting).await;
+        match outcome.as_deref() {
+            Ok(State::Disconnected { reason }) => Err(ConnectError::Failed {
+                server: self.inner.bus.server().to_owned(),
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the name of the app, which is that of the channel.
     ///
     /// ```
@@ -144,8 +182,8 @@ impl Backplane {
     ///
     /// Returns when the broker has it. Connections here get it through the broker as well, so that
     /// all see one order. While the broker is away it waits, within the limits of
-    /// [`Options::queue`](crate::Options); connections here need not wait with it, see
-    /// [`Options::local_delivery_when_down`](crate::Options). A list of targets is one message for
+    /// [`Builder::queue_age_max`](crate::Builder::queue_age_max); connections here need not wait with it, see
+    /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down). A list of targets is one message for
     /// each of them.
     ///
     /// # Errors

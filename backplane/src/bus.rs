@@ -19,6 +19,7 @@ use self::embedded::EmbeddedBus;
 pub use self::error::{ConnectError, SendError};
 use self::redis::RedisBus;
 pub(crate) use self::sink::Sink;
+use crate::address::Address;
 use crate::options::Options;
 use crate::state::State;
 
@@ -35,21 +36,11 @@ impl Bus {
     }
 
     pub(crate) fn redis(
-        server: &str,
-        port: u16,
-        password: &str,
-        channel: &str,
-        options: &Options,
-    ) -> Self {
-        Self::Redis(Box::new(RedisBus::new(server, port, password, channel, options)))
-    }
-
-    pub(crate) fn from_url(
-        url: &str,
+        address: Address,
         channel: &str,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        RedisBus::from_url(url, channel, options).map(|bus| Self::Redis(Box::new(bus)))
+        RedisBus::new(address, channel, options).map(|bus| Self::Redis(Box::new(bus)))
     }
 
     /// Begins to receive.

@@ -83,7 +83,7 @@ impl Connection {
     ///
     /// A client that carries it can continue there on any server, with
     /// [`Backplane::attach_at`](crate::Backplane::attach_at). What was delivered while the broker
-    /// was away (see [`Options::local_delivery_when_down`](crate::Options)) does not move it.
+    /// was away (see [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down)) does not move it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -145,9 +145,8 @@ impl Connection {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, Gap, Invocation, Received, Target};
     ///
-    /// let mut options = backplane::Options::default();
-    /// options.history.messages = 1;
-    /// let backplane = Backplane::embedded_with(&broker::Broker::new(), "ChatApp", options);
+    /// let builder = Backplane::builder("ChatApp").history_messages_max(1);
+    /// let backplane = builder.embedded(&broker::Broker::new());
     /// let mut ann = backplane.attach("c1", None);
     /// for number in 1..=3 {
     ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;

@@ -31,7 +31,8 @@ pub(crate) use self::table::{Attachment, ConnectionState, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
-use crate::store::{Arrival, History, Store};
+use crate::options::History;
+use crate::store::{Arrival, Store};
 
 /// All connections of one backplane.
 #[derive(Debug)]

@@ -35,6 +35,7 @@ pub enum Event {
     /// somebody changed the key. It is lifted again, and cursors go on. What was missed meanwhile
     /// follows as a [`Gap`](Self::Gap); what others were sent shortly before may be lost without a
     /// trace.
+    #[non_exhaustive]
     Restarted {
         /// The id that arrived last before.
         last: u64,

@@ -10,10 +10,9 @@ use crate::bus::SendError;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let mut options = backplane::Options::default();
-/// options.ack_timeout = std::time::Duration::from_millis(20);
-/// let broker = broker::Broker::new();
-/// let backplane = backplane::Backplane::embedded_with(&broker, "ChatApp", options);
+/// let timeout = std::time::Duration::from_millis(20);
+/// let builder = backplane::Backplane::builder("ChatApp").ack_timeout(timeout);
+/// let backplane = builder.embedded(&broker::Broker::new());
 /// let error = backplane.join("nobody", "room").await.unwrap_err();
 /// assert_eq!(error.to_string(), "no server has answered for the connection 'nobody' within 20ms");
 /// # }
@@ -23,6 +22,7 @@ use crate::bus::SendError;
 pub enum GroupError {
     /// It is not attached here, and no server that has it has said so in time.
     #[error("no server has answered for the connection '{connection_id}' within {within:?}")]
+    #[non_exhaustive]
     NoAnswer {
         /// The connection.
         connection_id: String,

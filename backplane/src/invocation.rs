@@ -39,6 +39,7 @@ pub enum InvocationError {
     NoArray(String),
     /// The arguments have no JSON.
     #[error("the arguments of '{method}' cannot be written as JSON: {source}")]
+    #[non_exhaustive]
     NoJson {
         /// The method.
         method: String,

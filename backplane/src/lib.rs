@@ -82,7 +82,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acks;
+mod address;
 mod backplane;
+mod builder;
 mod bus;
 mod connection;
 mod connections;
@@ -102,7 +104,9 @@ mod store;
 mod target;
 
 // The public interface is:
+pub use crate::address::{Address, AddressError};
 pub use crate::backplane::Backplane;
+pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received};
 pub use crate::connections::Disconnect;
@@ -111,7 +115,5 @@ pub use crate::event::{Event, Events, Gap};
 pub use crate::group::GroupError;
 pub use crate::health::{Health, RoundTrips};
 pub use crate::invocation::{Invocation, InvocationError};
-pub use crate::options::{Options, Queue, Tls};
 pub use crate::state::State;
-pub use crate::store::History;
 pub use crate::target::Target;

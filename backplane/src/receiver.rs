@@ -24,7 +24,8 @@ use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
 use crate::health::HealthProbe;
 use crate::metrics::Metrics;
-use crate::store::{Arrival, History, LEAP_MAX};
+use crate::options::History;
+use crate::store::{Arrival, LEAP_MAX};
 
 /// Takes what comes over the bus.
 #[derive(Debug)]

@@ -16,20 +16,7 @@ use foldhash::quality::RandomState;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::Envelope;
 use crate::event::Gap;
-
-/// How many recent messages a server keeps for connections that come back.
-///
-/// ```
-/// let mut options = backplane::Options::default();
-/// options.history = backplane::History { messages: 100, bytes: 1024 * 1024 };
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History {
-    /// At most so many.
-    pub messages: usize,
-    /// At most so many bytes of them.
-    pub bytes: usize,
-}
+use crate::options::History;
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -98,13 +85,6 @@ pub(crate) const LEAP_MAX: u64 = 1 << 32;
 const RECENT_MAX: usize = 16_384;
 /// What an entry takes beside its text.
 const ENTRY_BYTES: usize = 200;
-
-impl Default for History {
-    /// 10,000 messages, 16 MiB.
-    fn default() -> Self {
-        Self { messages: 10_000, bytes: 16 * 1024 * 1024 }
-    }
-}
 
 impl Store {
     pub(crate) fn new(limits: History) -> Self {

@@ -3,7 +3,6 @@
 //! The web servers reach the broker over TCP, as they would reach a Redis on a machine of its own; with
 //! `--redis` they do. Everything that can go wrong at the start is one line that names the option.
 
-mod address;
 mod hub;
 mod options;
 mod page;

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
+use backplane::{Address, AddressError};
 use clap::Parser;
-
-use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -15,8 +14,8 @@ use crate::address::{Address, PasswordTwice};
 pub(crate) struct Options {
     /// Use this Redis, or this broker, and embed none: redis://:PASSWORD@HOST:PORT, or whatever
     /// address the backplane takes, Sentinels and clusters included
-    #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
-    redis: Option<Address>,
+    #[arg(long, value_name = "URL", conflicts_with = "broker_port")]
+    redis: Option<String>,
 
     /// Serve the page at this address; repeat it for more web servers
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
@@ -41,25 +40,35 @@ impl Options {
         (!self.password.is_empty()).then(|| self.password.clone().into_bytes())
     }
 
-    /// Where the broker is that the user names, with the password of either option.
+    /// Returns the address given by `--redis`, with the password of either option.
     ///
     /// # Errors
     ///
-    /// When both options have a password.
-    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, PasswordTwice> {
-        self.redis.clone().map(|address| address.with_password(&self.password)).transpose()
+    /// If the address is invalid, or if both options have a password.
+    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, RedisOptionError> {
+        // Parsed here, since clap would print the URL with its password.
+        let Some(url) = &self.redis else { return Ok(None) };
+        let address: Address = url.parse()?;
+        match (address.password(), self.password.as_str()) {
+            (_, "") => Ok(Some(address)),
+            (None, password) => Ok(Some(address.with_password(password))),
+            (Some(_), _) => Err(RedisOptionError::PasswordTwice),
+        }
     }
 
-    /// Where the embedded broker is, once its port is known.
+    /// Returns the address of the embedded broker on this port.
     pub(crate) fn broker_here(&self, port: u16) -> Address {
-        let address = Address::here(port);
-        address.with_password(&self.password).expect("it has no password yet")
+        Address::new("127.0.0.1", port).with_password(&self.password)
     }
 }
 
-/// Never fails: what it means is for the backplane to judge.
-fn address(text: &str) -> Result<Address, std::convert::Infallible> {
-    Ok(Address::new(text))
+/// The error for an unusable `--redis`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RedisOptionError {
+    #[error("--redis: {0}")]
+    Address(#[from] AddressError),
+    #[error("both --redis and --password have a password, expected one of them")]
+    PasswordTwice,
 }
 
 #[cfg(test)]
@@ -84,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_written_so_that_a_url_can_hold_it() {
+    fn the_embedded_broker_takes_any_password() {
         let options = parse("--password p@ss:w/rd").unwrap();
         let address = options.broker_here(7000);
-        assert_eq!(address.as_str(), "redis://127.0.0.1:7000?password=p%40ss%3Aw%2Frd");
+        assert_eq!(address.to_string(), "127.0.0.1:7000");
+        assert_eq!(address.password(), Some("p@ss:w/rd"));
         assert_eq!(options.requirepass(), Some(b"p@ss:w/rd".to_vec()));
     }
 
@@ -96,10 +106,10 @@ mod tests {
         let url = "redis://10.0.0.1:7000";
         let options = parse(&format!("--redis {url} --password x")).unwrap();
         let elsewhere = options.broker_elsewhere().unwrap().unwrap();
-        assert_eq!(elsewhere.as_str(), "redis://10.0.0.1:7000?password=x");
+        assert_eq!(elsewhere, Address::new("10.0.0.1", 7000).with_password("x"));
 
         let options = parse("--redis redis://:y@10.0.0.1:7000 --password x").unwrap();
-        assert_eq!(options.broker_elsewhere(), Err(PasswordTwice));
+        assert_eq!(options.broker_elsewhere(), Err(RedisOptionError::PasswordTwice));
         assert!(parse(&format!("--redis {url} --broker-port 7001")).is_err());
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use backplane::{Backplane, ConnectError, Options, Target};
+use backplane::{Backplane, Builder, ConnectError, Target};
 use harness::{
     Chat, Client, Cluster, SLOW_DEADLINE, Sentinel, Server, array, eventually_within, free_port,
     within,
@@ -10,7 +10,7 @@ use harness::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::farm::{is_connected, is_disconnected, join, join_with, options, receive, send};
+use crate::farm::{builder, is_connected, is_disconnected, join, join_with, receive, send};
 use crate::witness::kill_clients;
 
 const APP: &str = "ChatApp";
@@ -49,11 +49,12 @@ async fn a_right_that_is_missing_is_told_in_redis_words() {
     let rules = ["ACL", "SETUSER", "ann", "on", ">p", "~*", "resetchannels", "+@all"];
     client.command(&rules).await;
     let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
-    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    let error =
+        within(SLOW_DEADLINE, Backplane::builder(APP).connect(&url)).await.expect_err("refused");
     assert!(error.to_string().contains("NOPERM"), "{error}");
 }
 
-/// The rights that the documentation of `from_url` names.
+/// The permissions that the documentation of `Address` lists.
 const RIGHTS: [&str; 11] = [
     "~ChatApp",
     "&ChatApp",
@@ -113,7 +114,8 @@ async fn a_sentinel_may_want_a_password_of_its_own() {
     let reply = client.command(&["ACL", "SETUSER", "default", "resetpass", ">watch"]).await;
     assert!(!reply.is_error(), "{reply:?}");
     let url = sentinel.url();
-    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    let error =
+        within(SLOW_DEADLINE, Backplane::builder(APP).connect(&url)).await.expect_err("refused");
     assert!(error.to_string().contains("NOAUTH"), "{error}");
     talks(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
 }
@@ -136,7 +138,7 @@ async fn tls_asks_for_certificates_on_both_sides() {
     ];
     let _server = Server::redis(&arguments).await;
     let url = format!("rediss://localhost:{port}");
-    talks(&join_with(&url, APP, certificates.options()).await).await;
+    talks(&join_with(&url, certificates.builder()).await).await;
 
     let in_url = format!(
         "{url}?ca={}&cert={}&key={}",
@@ -151,11 +153,11 @@ async fn tls_asks_for_certificates_on_both_sides() {
         format!("{url}?ca={}", certificates.file("ca.crt")),
         in_url.replace("localhost", "127.0.0.2"),
     ] {
-        let joined = within(SLOW_DEADLINE, Backplane::from_url(&incomplete, APP)).await;
+        let joined = within(SLOW_DEADLINE, Backplane::builder(APP).connect(&incomplete)).await;
         assert!(matches!(joined, Err(ConnectError::Failed { .. })), "{incomplete}: {joined:?}");
     }
     let missing = format!("{url}?ca=/nowhere.crt");
-    let error = Backplane::from_url(&missing, APP).await.expect_err("no such file");
+    let error = Backplane::builder(APP).connect(&missing).await.expect_err("no such file");
     assert!(error.to_string().starts_with("cannot use /nowhere.crt for TLS: "), "{error}");
 }
 
@@ -213,12 +215,9 @@ impl Certificates {
         certificates
     }
 
-    fn options(&self) -> Options {
-        let mut options = options();
-        options.tls.ca = Some(self.path("ca.crt"));
-        options.tls.certificate = Some(self.path("client.crt"));
-        options.tls.key = Some(self.path("client.key"));
-        options
+    fn builder(&self) -> Builder {
+        let (certificate, key) = (self.path("client.crt"), self.path("client.key"));
+        builder(APP).tls_ca(self.path("ca.crt")).tls_identity(certificate, key)
     }
 
     fn write(&self, name: &str, text: &str) {

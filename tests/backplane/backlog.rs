@@ -5,7 +5,7 @@ use std::time::Duration;
 use backplane::{Invocation, Target};
 use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 
-use crate::farm::{join, join_with, options};
+use crate::farm::{builder, join, join_with};
 
 const APP: &str = "ChatApp";
 
@@ -16,9 +16,8 @@ async fn who_is_behind_is_not_taken_for_dead() {
     const MESSAGES: usize = 40;
     let server = Server::ours(&["--client-output-buffer-limit", "pubsub 0 0 0"]).await;
     let network = Proxy::to(server.port()).await;
-    let mut quiet = options();
-    quiet.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&format!("redis://127.0.0.1:{}", network.port()), APP, quiet).await;
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&format!("redis://127.0.0.1:{}", network.port()), quiet).await;
     let mut ann = one.attach("ann", None);
     let two = join(&server.url(), APP).await;
     let made = network.made();

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, Server, within};
 
 use super::server;
-use crate::farm::{invocation, join_with, options, receive, send_at_once};
+use crate::farm::{builder, invocation, join_with, receive, send_at_once};
 
 const APP: &str = "ChatApp";
 /// Each of thousands is a message there and one back, by programs that are not optimized.
@@ -71,8 +71,6 @@ async fn alone() -> (Server, Backplane, Connection) {
 }
 
 async fn join(server: &Server) -> Backplane {
-    let mut patient = options();
-    patient.queue.age = PATIENCE;
-    patient.ack_timeout = PATIENCE;
-    join_with(&server.url(), APP, patient).await
+    let patient = builder(APP).queue_age_max(PATIENCE).ack_timeout(PATIENCE);
+    join_with(&server.url(), patient).await
 }

@@ -10,7 +10,7 @@ use harness::{Cluster, SLOW_DEADLINE, Sentinel, Server, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use crate::farm::{Bus, is_ready, nothing_more, options, receive, send};
+use crate::farm::{Bus, builder, is_ready, nothing_more, receive, send};
 
 #[tokio::test]
 async fn embedded() {
@@ -139,9 +139,7 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
 }
 
 async fn nobody_answers_for_who_is_not_there(bus: &Bus) {
-    let mut options = options();
-    options.ack_timeout = Duration::from_millis(300);
-    let one = bus.join_with("absent", options).await;
+    let one = bus.join_with(builder("absent").ack_timeout(Duration::from_millis(300))).await;
     let error =
         within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
     assert!(matches!(error, GroupError::NoAnswer { .. }), "{error:?}");
@@ -183,9 +181,7 @@ async fn who_comes_back_continues_on_any_server(bus: &Bus) {
 }
 
 async fn who_comes_back_too_late_is_told(bus: &Bus) {
-    let mut options = options();
-    options.history.messages = 5;
-    let one = bus.join_with("late", options).await;
+    let one = bus.join_with(builder("late").history_messages_max(5)).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     receive(&mut ann, 1).await;

@@ -8,8 +8,8 @@ use harness::{Fault, Proxy, SLOW_DEADLINE, eventually_within, within};
 
 use super::server;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
-    number, options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with,
+    nothing_more, number, receive, send,
 };
 use crate::talk::Talk;
 
@@ -214,9 +214,8 @@ async fn an_id_that_nobody_gave_does_no_harm() {
 }
 
 async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
-    let mut options = options();
-    options.probe_interval = Duration::from_secs(30);
-    let backplane = join_with(url, APP, options).await;
+    let quiet = builder(APP).probe_interval(Duration::from_secs(30));
+    let backplane = join_with(url, quiet).await;
     is_ready(&backplane).await;
     let connection = backplane.attach(name, None);
     (backplane, connection)

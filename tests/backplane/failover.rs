@@ -9,7 +9,7 @@ use harness::{
 };
 
 use crate::farm::{
-    is_connected, is_disconnected, join_many, join_with, nothing_more, options, receive, send,
+    builder, is_connected, is_disconnected, join_many, join_with, nothing_more, receive, send,
     send_at_once,
 };
 use crate::talk::Talk;
@@ -68,7 +68,7 @@ async fn a_silent_sentinel_keeps_nobody_away() {
     let sentinel = Sentinel::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = silent.local_addr().expect("it is bound").port();
-    join_with(&sentinel.url_after(port), APP, options()).await;
+    join_with(&sentinel.url_after(port), builder(APP)).await;
 }
 
 #[tokio::test]
@@ -87,9 +87,8 @@ async fn a_slot_that_moves_is_followed() {
 #[tokio::test]
 async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
     let cluster = Cluster::start().await;
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&cluster.url(), APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&cluster.url(), patient).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let slot = cluster.begin_to_move_slot(APP).await;
@@ -133,9 +132,8 @@ async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
 #[tokio::test]
 async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
     let server = Server::redis(&[]).await;
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&server.url(), patient).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let mut client = server.client().await;
@@ -161,9 +159,8 @@ async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
     let mut client = replica.client().await;
     let address = Proxy::to(master.port()).await;
     let url = format!("redis://127.0.0.1:{}", address.port());
-    let mut quiet = options();
-    quiet.probe_interval = Duration::from_secs(30);
-    let one = join_with(&url, APP, quiet).await;
+    let quiet = builder(APP).probe_interval(Duration::from_secs(30));
+    let one = join_with(&url, quiet).await;
     let mut ann = one.attach("ann", None);
     eventually_within(SLOW_DEADLINE, async || {
         let info = client.command(&["INFO", "replication"]).await;
@@ -200,7 +197,7 @@ async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
 async fn a_server_that_loads_an_old_snapshot_is_no_loss() {
     let slow = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut server = Server::redis(&slow).await;
-    let one = join_with(&server.url(), APP, options()).await;
+    let one = join_with(&server.url(), builder(APP)).await;
     let mut ann = one.attach("ann", None);
     for number in 0..20 {
         send(&one, Target::all(), number).await;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use backplane::{Backplane, Connection, Event, Invocation, Options, State, Target};
+use backplane::{Backplane, Builder, Connection, Event, Invocation, State, Target};
 use broker::Broker;
 use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, eventually_within, within};
@@ -19,23 +19,23 @@ pub(crate) enum Bus {
 
 impl Bus {
     pub(crate) async fn join(&self, app: &str) -> Backplane {
-        self.join_with(app, options()).await
+        self.join_with(builder(app)).await
     }
 
-    pub(crate) async fn join_with(&self, app: &str, options: Options) -> Backplane {
+    pub(crate) async fn join_with(&self, builder: Builder) -> Backplane {
         match self {
-            Self::Embedded(broker) => Backplane::embedded_with(broker, app, options),
-            Self::Url(url) => join_with(url, app, options).await,
+            Self::Embedded(broker) => builder.embedded(broker),
+            Self::Url(url) => join_with(url, builder).await,
         }
     }
 }
 
 pub(crate) async fn join(url: &str, app: &str) -> Backplane {
-    join_with(url, app, options()).await
+    join_with(url, builder(app)).await
 }
 
-pub(crate) async fn join_with(url: &str, app: &str, options: Options) -> Backplane {
-    let joined = within(SLOW_DEADLINE, Backplane::from_url_with(url, app, options)).await;
+pub(crate) async fn join_with(url: &str, builder: Builder) -> Backplane {
+    let joined = within(SLOW_DEADLINE, builder.connect(url)).await;
     joined.unwrap_or_else(|error| panic!("cannot join {url}: {error}"))
 }
 
@@ -51,13 +51,12 @@ pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec
 
 /// The hub of the tutorial, probes that a test need not wait for, and patience with a machine that is
 /// busy.
-pub(crate) fn options() -> Options {
-    let mut options = Options::default();
-    options.hub = "ChatHub".to_owned();
-    options.probe_interval = Duration::from_millis(500);
-    options.queue.age = SLOW_DEADLINE;
-    options.ack_timeout = SLOW_DEADLINE;
-    options
+pub(crate) fn builder(app: &str) -> Builder {
+    Backplane::builder(app)
+        .hub("ChatHub")
+        .probe_interval(Duration::from_millis(500))
+        .queue_age_max(SLOW_DEADLINE)
+        .ack_timeout(SLOW_DEADLINE)
 }
 
 pub(crate) fn invocation(number: u64) -> Invocation {

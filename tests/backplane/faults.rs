@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{Fault, SLOW_DEADLINE, eventually_within};
 
 use super::{REMEMBERS, site};
-use crate::farm::{is_connected, is_ready, join, join_many, join_with, options};
+use crate::farm::{builder, is_connected, is_ready, join, join_many, join_with};
 use crate::talk::Talk;
 use crate::witness::kill_clients;
 
@@ -68,9 +68,8 @@ async fn connections_are_cut_again_and_again() {
 #[tokio::test]
 async fn the_network_fails_in_every_way() {
     let site = site().await;
-    let mut options = options();
-    options.probe_interval = Duration::from_millis(200);
-    let far = join_with(&site.far(), APP, options).await;
+    let quiet = builder(APP).probe_interval(Duration::from_millis(200));
+    let far = join_with(&site.far(), quiet).await;
     let near = join(&site.near().await, APP).await;
     let talk = Talk::before(site.witness(APP).await, [far.clone(), near.clone()]);
     let slow = Fault::Delay(Duration::from_millis(50));

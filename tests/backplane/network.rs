@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::site;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, receive, send,
 };
 use crate::site::Site;
 
@@ -17,9 +17,7 @@ const APP: &str = "ChatApp";
 const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
 async fn far(site: &Site, probe_interval: Duration) -> Backplane {
-    let mut options = options();
-    options.probe_interval = probe_interval;
-    join_with(&site.far(), APP, options).await
+    join_with(&site.far(), builder(APP).probe_interval(probe_interval)).await
 }
 
 /// That it takes no more than two intervals is a matter of the clock, and so of `health`.

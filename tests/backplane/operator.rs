@@ -9,7 +9,7 @@ use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, wi
 use tracing::Level;
 
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics, options,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics,
     receive, send, send_at_once,
 };
 use crate::log::{Line, Log};
@@ -22,9 +22,8 @@ async fn an_outage_and_what_it_costs_are_logged() {
     let server = Server::ours(&["--requirepass", "a secret"]).await;
     let network = Proxy::to(server.port()).await;
     let address = format!("127.0.0.1:{}", network.port());
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(100);
-    let one = join_with(&format!("redis://:a%20secret@{address}"), APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(100));
+    let one = join_with(&format!("redis://:a%20secret@{address}"), impatient).await;
     is_ready(&one).await;
     for connection in ["subscription", "commands"] {
         let line = first(&log, "backplane connected", connection).await;
@@ -108,9 +107,8 @@ async fn who_is_closed_for_being_slow_is_logged() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let network = Proxy::to(server.port()).await;
     let address = format!("127.0.0.1:{}", network.port());
-    let mut forgetful = options();
-    forgetful.history.messages = 100;
-    let one = join_with(&format!("redis://{address}"), APP, forgetful).await;
+    let forgetful = builder(APP).history_messages_max(100);
+    let one = join_with(&format!("redis://{address}"), forgetful).await;
     let (mut at_once, mut later) = (one.attach("at once", None), one.attach("later", None));
     is_ready(&one).await;
     // The bus has more for it than it takes.
@@ -184,9 +182,8 @@ async fn a_memory_that_does_not_answer_is_logged() {
 async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
     let log = Log::begin();
     let mut server = Server::ours(&[]).await;
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(100);
-    let one = join_with(&server.url(), APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(100));
+    let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
     let before = one.attach("before", None);
     server.kill();
@@ -235,7 +232,7 @@ async fn an_embedded_broker_is_logged_alike() {
     let config = Config { port: 0, ..Config::default() };
     let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
     let mut client = Client::connect(server.local_addr().port()).await;
-    let one = Backplane::embedded_with(&broker, APP, options());
+    let one = builder(APP).embedded(&broker);
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "no number"]).await;
@@ -260,11 +257,9 @@ async fn an_embedded_broker_is_logged_alike() {
 async fn every_counter_moves() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
-    let mut local = options();
-    local.local_delivery_when_down = true;
-    local.queue.age = SLOW_DEADLINE;
+    let local = builder(APP).local_delivery_when_down(true).queue_age_max(SLOW_DEADLINE);
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let one = join_with(&url, APP, local).await;
+    let one = join_with(&url, local).await;
     is_ready(&one).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 1).await;

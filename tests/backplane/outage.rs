@@ -8,8 +8,8 @@ use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 
 use super::server;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
-    options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with,
+    nothing_more, receive, send,
 };
 
 const APP: &str = "ChatApp";
@@ -62,9 +62,8 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&url, APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&url, patient).await;
     let two = join(&server.url(), APP).await;
     let mut bob = two.attach("bob", None);
     network.set(Fault::Closed);
@@ -119,19 +118,19 @@ async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
 #[tokio::test]
 async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
     let mut server = server(&[]).await;
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(200);
-    impatient.queue.messages = 2;
-    // A probe would take a place in the queue.
-    impatient.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, impatient).await;
+    let impatient = builder(APP)
+        .queue_age_max(Duration::from_millis(200))
+        .queue_messages_max(2)
+        // A probe would take a place in the queue.
+        .probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
     let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
     assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
-    let Err(error @ SendError::Disconnected { reason }) = &outcomes[1] else {
+    let Err(error @ SendError::Disconnected { reason, .. }) = &outcomes[1] else {
         panic!("{outcomes:?}")
     };
     assert_eq!(error.to_string(), format!("the backplane is disconnected: {reason}"));
@@ -145,11 +144,11 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
 #[tokio::test]
 async fn what_waits_is_limited_in_bytes_too() {
     let mut server = server(&[]).await;
-    let mut narrow = options();
-    narrow.queue.bytes = 1000;
-    narrow.queue.age = Duration::from_millis(200);
-    narrow.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, narrow).await;
+    let narrow = builder(APP)
+        .queue_bytes_max(1000)
+        .queue_age_max(Duration::from_millis(200))
+        .probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&server.url(), narrow).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
@@ -167,10 +166,8 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut local = options();
-    local.queue.age = SLOW_DEADLINE;
-    local.local_delivery_when_down = true;
-    let one = join_with(&url, APP, local).await;
+    let local = builder(APP).queue_age_max(SLOW_DEADLINE).local_delivery_when_down(true);
+    let one = join_with(&url, local).await;
     let two = join(&server.url(), APP).await;
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
     one.join("ann", "room").await.expect("joined");
@@ -219,9 +216,8 @@ async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(200);
-    let one = join_with(&url, APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(200));
+    let one = join_with(&url, impatient).await;
     let two = join(&server.url(), APP).await;
     network.set(Fault::Closed);
     is_disconnected(&one).await;

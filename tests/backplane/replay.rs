@@ -5,7 +5,7 @@ use std::time::Duration;
 use backplane::{Backplane, Connection, Event, State};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
-use crate::farm::{events, join_many, options, receive};
+use crate::farm::{builder, events, join_many, receive};
 use crate::talk::Talk;
 use crate::witness::{Witness, kill_clients};
 
@@ -27,7 +27,7 @@ impl Listener {
         let server = Server::ours(&["--pubsub-replay", replay]).await;
         let (publisher, network) = (server.client().await, Proxy::to(server.port()).await);
         let url = format!("redis://127.0.0.1:{}", network.port());
-        let backplane = Backplane::connecting_with(&url, APP, options());
+        let backplane = builder(APP).connect_lazy(&url);
         let backplane = backplane.expect("the URL is understood");
         let connection = backplane.attach("ann", None);
         let mut listener =

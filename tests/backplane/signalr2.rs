@@ -7,7 +7,7 @@ use backplane::{Disconnect, Event, Gap, Received, Target};
 use harness::{Client, SLOW_DEADLINE, Server, eventually_within, within};
 
 use super::server;
-use crate::farm::{is_ready, join, options, receive, send};
+use crate::farm::{builder, is_ready, join, join_with, receive, send};
 
 const APP: &str = "ChatApp";
 const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
@@ -123,9 +123,8 @@ async fn signalr_hears_what_ours_says() {
     let server = server(&[]).await;
     let mut ears = server.client().await;
     ears.subscribe(&[APP]).await;
-    let mut options = options();
-    options.probe_interval = 10 * SLOW_DEADLINE;
-    let ours = crate::farm::join_with(&server.url(), APP, options).await;
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
     let (id, probe) = payload(&mut ears).await;
     assert_eq!(id, 1);
@@ -190,9 +189,8 @@ async fn what_somebody_else_publishes_is_passed_over() {
 async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     let server = server(&[]).await;
     // A probe in between would move the place.
-    let mut options = options();
-    options.probe_interval = 10 * SLOW_DEADLINE;
-    let ours = crate::farm::join_with(&server.url(), APP, options).await;
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
     let mut ann = ours.attach("ann", None);
     let mut events = ours.events();

@@ -104,7 +104,7 @@ async fn one_connection_receives_what_is_sent_to_it_from_another_server() {
 async fn apps_of_two_names_hear_nothing_of_each_other() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
-    let other = Backplane::from_url(&server.url(), "OtherApp").await.expect("joined");
+    let other = Backplane::builder("OtherApp").connect(&server.url()).await.expect("joined");
     let (mut ann, mut eve) = (one.attach("ann-1", None), other.attach("eve-1", None));
 
     send(&one, Target::all(), 5).await;
@@ -138,7 +138,7 @@ async fn a_wrong_password_is_an_error_in_redis_words() {
     let server = server(&["--requirepass", "secret"]).await;
     for joined in [
         Backplane::use_redis("127.0.0.1", server.port(), "wrong", APP).await,
-        Backplane::from_url(&server.url_with_password("wrong"), APP).await,
+        Backplane::builder(APP).connect(&server.url_with_password("wrong")).await,
     ] {
         expect_error(joined, "WRONGPASS");
     }
@@ -157,7 +157,7 @@ async fn nobody_listening_is_an_error_that_names_the_address() {
 async fn a_backplane_that_keeps_trying_says_why_it_is_not_connected() {
     let server = server(&["--requirepass", "secret"]).await;
     let url = server.url_with_password("wrong");
-    let one = Backplane::connecting(&url, APP).expect("the URL is understood");
+    let one = Backplane::builder(APP).connect_lazy(&url).expect("the URL is understood");
     within(SLOW_DEADLINE, async {
         let mut states = one.state_changes();
         states.wait_for(|state| disconnected_for(state, "WRONGPASS")).await.expect("a reason");
@@ -220,7 +220,7 @@ async fn after_a_shutdown_nothing_stays_at_the_broker() {
 }
 
 async fn join(url: &str) -> Backplane {
-    let joined = within(SLOW_DEADLINE, Backplane::from_url(url, APP)).await;
+    let joined = within(SLOW_DEADLINE, Backplane::builder(APP).connect(url)).await;
     joined.unwrap_or_else(|error| panic!("cannot join {url}: {error}"))
 }
 

@@ -4,7 +4,6 @@
 //! subscription and nothing else, the other sends. Losing one leaves the other alone. Failures never
 //! latch: what is sent meanwhile waits for the next connection, within limits.
 
-mod address;
 mod backoff;
 mod commands;
 mod connector;
@@ -29,15 +28,15 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use self::address::Address;
 use self::commands::Commands;
 use self::connector::Connector;
 use self::queue::{Bounds, Queue, Refused};
 use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
-use self::timeouts::{TIMEOUTS, Timeouts};
+use self::timeouts::TIMEOUTS;
 use super::error::{ConnectError, SHUT_DOWN, SendError};
 use super::sink::Sink;
+use crate::address::Address;
 use crate::options::Options;
 use crate::state::State;
 
@@ -53,41 +52,19 @@ pub(crate) struct RedisBus {
 }
 
 impl RedisBus {
-    /// An empty password is none.
     pub(crate) fn new(
-        host: &str,
-        port: u16,
-        password: &str,
-        channel: &str,
-        options: &Options,
-    ) -> Self {
-        let address = Address::new(host, port, password);
-        let bus = Self::over(address, channel, options, TIMEOUTS);
-        bus.expect("only TLS can fail, and there is none")
-    }
-
-    pub(crate) fn from_url(
-        url: &str,
+        mut address: Address,
         channel: &str,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        let mut address = Address::from_url(url)?;
         if let Some(tls) = &mut address.tls {
             let given = options.tls.clone();
             tls.ca = tls.ca.take().or(given.ca);
             tls.certificate = tls.certificate.take().or(given.certificate);
             tls.key = tls.key.take().or(given.key);
         }
-        Self::over(address, channel, options, TIMEOUTS)
-    }
-
-    fn over(
-        mut address: Address,
-        channel: &str,
-        options: &Options,
-        timeouts: Timeouts,
-    ) -> Result<Self, ConnectError> {
         address.client_name = address.client_name.or(options.client_name.clone());
+        let timeouts = TIMEOUTS;
         let name = address.to_string();
         let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());

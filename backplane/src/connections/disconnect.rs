@@ -13,7 +13,7 @@ use super::queued::INVOCATIONS_MAX;
 #[non_exhaustive]
 pub enum Disconnect {
     /// It did not take what it got: more than 1,024 invocations waited. What was missed and is
-    /// fetched from the broker does not count; of that, [`Options::history`](crate::Options) waits.
+    /// fetched from the broker does not count; of that, [`Builder::history_messages_max`](crate::Builder::history_messages_max) waits.
     #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
     SlowConnection,
     /// Another connection was attached under its id, here, or to continue on another server.

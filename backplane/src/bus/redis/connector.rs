@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::address::{Address, Host, Login, Place};
 use super::failure::Failure;
 use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::stream::{connect, connect_unix};
 use super::timeouts::bounded;
 use super::tls;
+use crate::address::{Address, Host, Login, Place};
 use crate::bus::error::ConnectError;
 
 pub(super) struct Connector {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_says_who_has_the_slot_is_heeded() {
-        let address = Address::from_url("redis-cluster://a:1").unwrap();
+        let address = "redis-cluster://a:1".parse().unwrap();
         let connector = Connector::new(address, "app").unwrap();
         for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {
             connector.on_redirect(&Failure::of_reply(reply));

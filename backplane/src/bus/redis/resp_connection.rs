@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::address::{Address, Login};
 use super::failure::Failure;
 use super::resp::{self, Value};
 use super::stream::Stream;
 use super::timeouts::bounded;
+use crate::address::{Address, Login};
 
 #[derive(Debug)]
 pub(super) struct RespConnection {

@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::address::Host;
+use crate::address::Host;
 
 /// Bytes, whatever carries them.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}

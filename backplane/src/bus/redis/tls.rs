@@ -9,8 +9,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::address::Tls;
 use crate::bus::error::ConnectError;
-use crate::options::Tls;
 
 /// Reads the files, and returns what makes connections with them.
 pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ConnectError> {

@@ -1,0 +1,61 @@
+//! The tasks of a backplane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{debug, warn};
+
+use crate::bus::Bus;
+use crate::receiver::Receiver;
+use crate::state::State;
+
+/// Sends what the receiver wants to say, as much at once as there is: somebody waits for most of it.
+pub(super) async fn say(bus: Arc<Bus>, mut to_say: mpsc::UnboundedReceiver<Bytes>) {
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(body) = to_say.recv() => under_way.push(bus.send(body)),
+            Some(sent) = under_way.next() => if let Err(error) = sent {
+                debug!(%error, "could not tell the other servers");
+            },
+            else => return,
+        }
+    }
+}
+
+/// Sends a probe at every interval and as soon as the broker is there, and suspects the
+/// subscription when one does not come back.
+pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
+    let mut state = bus.state_changes();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut heard = 0;
+    loop {
+        if state.wait_for(|state| *state == State::Connected).await.is_err() {
+            return;
+        }
+        state.mark_unchanged();
+        // Who hears others is not deaf but behind, and would only lose what is on its way.
+        let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
+        if receiver.health_probe.is_overdue() && heard == heard_before {
+            warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");
+            bus.force_reconnect();
+        }
+        let number = receiver.health_probe.begin();
+        let body = receiver.dialect.probe(&receiver.source, number);
+        if let Ok(Ok(id)) = timeout(every, bus.send(body)).await {
+            receiver.connections.await_from(id);
+            receiver.health_probe.taken(number);
+        }
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = state.changed() => ticks.reset(),
+        }
+    }
+}
