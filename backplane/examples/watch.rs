@@ -1,5 +1,5 @@
-//! Joins an app as one connection: prints what arrives, and sends each line of standard input to
-//! everyone. Says what happens to the connection, and goes on by itself.
+//! Joins an app as one connection. Prints the invocations that arrive, sends each line of standard
+//! input to all connections, and reports changes of the state.
 //!
 //! `cargo run -p backplane --example watch -- redis://127.0.0.1:6379 ChatApp`
 

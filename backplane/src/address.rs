@@ -331,7 +331,7 @@ fn set(address: &mut Address, sentinel: &mut Login, parameter: &str) -> Result<(
         "ca" => tls(address, |tls, path| tls.ca = Some(path))?,
         "cert" => tls(address, |tls, path| tls.certificate = Some(path))?,
         "key" => tls(address, |tls, path| tls.key = Some(path))?,
-        // All servers know RESP2, which is what is spoken.
+        // All servers support RESP2, the only protocol that this crate uses.
         "protocol" => {}
         _ => return Err(format!("the unknown parameter {name:?}")),
     }

@@ -1,8 +1,8 @@
-//! What connects the servers of an app: one pub/sub channel, on a broker in this process or on a
+//! The link between the servers of an app: one pub/sub channel, on an embedded broker or on a
 //! Redis-compatible server.
 //!
-//! A bus takes bodies and gives each the next id of the app, in the order in which all servers see
-//! them. It knows neither what bodies mean nor whom they are for.
+//! The broker assigns each body the next id of the app. All servers see the bodies in this order.
+//! The bus does not interpret bodies.
 
 mod embedded;
 mod error;
@@ -23,7 +23,7 @@ use crate::address::Address;
 use crate::options::Options;
 use crate::state::State;
 
-/// One channel, and whoever else is on it.
+/// One channel of a broker.
 #[derive(Debug)]
 pub(crate) enum Bus {
     Embedded(EmbeddedBus),
@@ -43,7 +43,7 @@ impl Bus {
         RedisBus::new(address, channel, options).map(|bus| Self::Redis(Box::new(bus)))
     }
 
-    /// Begins to receive.
+    /// Starts to receive.
     pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         match self {
             Self::Embedded(bus) => bus.start(sink),
@@ -51,7 +51,7 @@ impl Bus {
         }
     }
 
-    /// Ends receiving, and with it the connection. What is under way is still answered.
+    /// Stops receiving and disconnects. Queued sends and sends in flight fail.
     pub(crate) async fn stop(&self) {
         match self {
             Self::Embedded(bus) => bus.stop().await,
@@ -59,7 +59,7 @@ impl Bus {
         }
     }
 
-    /// Sends a body, and returns the id it got.
+    /// Sends a body, and returns its id.
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         match self {
             Self::Embedded(bus) => bus.send(&body),
@@ -67,7 +67,7 @@ impl Bus {
         }
     }
 
-    /// What was sent did not come back: the subscription is made anew.
+    /// Replaces the subscription by a new one.
     pub(crate) fn force_reconnect(&self) {
         match self {
             Self::Embedded(bus) => bus.force_reconnect(),
@@ -75,7 +75,7 @@ impl Bus {
         }
     }
 
-    /// Returns how many messages wait.
+    /// Returns the number of queued messages.
     pub(crate) fn queued(&self) -> Gauge {
         match self {
             Self::Embedded(_) => Gauge::default(),
@@ -90,7 +90,7 @@ impl Bus {
         }
     }
 
-    /// Returns what messages call the server.
+    /// Returns the server's name in errors and log events.
     pub(crate) fn server(&self) -> &str {
         match self {
             Self::Embedded(_) => "the broker in this process",

@@ -9,7 +9,7 @@ use crate::dialect::Attached;
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
-/// One browser's connection. Dropping it detaches it.
+/// The connection of one browser. Dropping it detaches it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@ pub struct Connection {
     connections: Arc<Connections>,
 }
 
-/// What a connection gets.
+/// An invocation, or a gap before the next invocation.
 ///
 /// ```
 /// let received = backplane::Received::Gap(backplane::Gap { from: 7, to: 9 });
@@ -36,26 +36,26 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Received {
-    /// A method to invoke on its client.
+    /// A method to invoke on the client.
     Invocation(Arc<Invocation>),
-    /// Messages are missing. Whether some of them were for this connection is not known.
+    /// Messages are missing. Some of them may have been for this connection.
     Gap(Gap),
 }
 
 impl Connection {
-    /// Attaches a connection. One that has the same id already is closed. After
-    /// [`Connections::close`] the new one is closed from the start.
+    /// Attaches a connection. If another one has the same id, it ends. After
+    /// [`Connections::close`], the new connection ends immediately.
     pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
         Self { state: connections.attach(attachment), connections: connections.clone() }
     }
 
-    /// Returns where it is, for the other servers.
+    /// Returns the place of this connection, for the other servers.
     pub(crate) fn place(&self) -> Attached {
         let (connection_id, number) = (self.id().to_owned(), self.state.mailbox.number);
         Attached { connection_id, number, age: Duration::ZERO }
     }
 
-    /// Returns its id.
+    /// Returns the id of the connection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -67,7 +67,7 @@ impl Connection {
         &self.state.mailbox.id
     }
 
-    /// Returns whose it is.
+    /// Returns the user of the connection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -79,11 +79,12 @@ impl Connection {
         self.state.user.as_deref()
     }
 
-    /// Returns where it stands: all that was sent up to there was for others or has been taken.
+    /// Returns the cursor: the connection has received all of its messages up to there.
     ///
-    /// A client that carries it can continue there on any server, with
-    /// [`Backplane::attach_at`](crate::Backplane::attach_at). What was delivered while the broker
-    /// was away (see [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down)) does not move it.
+    /// A client with this cursor can continue on any server, with
+    /// [`Backplane::attach_at`](crate::Backplane::attach_at). Messages that were delivered locally
+    /// during an outage do not advance it, see
+    /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -102,16 +103,16 @@ impl Connection {
         Cursor::at(position)
     }
 
-    /// Returns the next invocation, and waits for one if there is none. Gaps are passed over;
-    /// [`recv_or_gap`](Self::recv_or_gap) tells them.
+    /// Waits for the next invocation. Gaps are skipped; [`recv_or_gap`](Self::recv_or_gap) returns
+    /// them.
     ///
     /// # Errors
     ///
-    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    /// [`Disconnect`] after the end of the connection. Queued invocations are returned first.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: an invocation is taken only when the future is ready.
+    /// Cancel safe: no invocation is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -131,15 +132,15 @@ impl Connection {
         }
     }
 
-    /// Returns the next invocation, or that messages are missing before it.
+    /// Waits for the next invocation, or for a gap before it.
     ///
     /// # Errors
     ///
-    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    /// [`Disconnect`] after the end of the connection. Queued invocations are returned first.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: an invocation is taken only when the future is ready.
+    /// Cancel safe: no invocation or gap is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,11 +1,12 @@
-//! The connections that are attached here, and the signals they listen by.
+//! The attached connections, their signals, and the recent messages.
 //!
-//! Sending costs what its receivers cost: there is an index by signal. A connection that does not
-//! take what it gets is closed and told so; nothing is skipped silently.
+//! An index by signal makes the cost of a message proportional to its receivers. A connection that
+//! falls behind is closed with a reason. No message is skipped silently.
 //!
-//! One lock holds the connections and the store together. So a connection that comes back gets what
-//! it missed and then what is new, without a hole and without anything twice. Whatever runs code of
-//! others (a reader that is woken, a line of the log) does so when it is let go.
+//! One lock protects the connections and the store. So a reconnecting connection receives the
+//! missed messages and then the new ones, without gaps or duplicates. Foreign code (wakers and log
+//! subscribers) runs after the release of the lock, except wakers for gaps and ends, which are
+//! rare.
 
 mod disconnect;
 mod mailbox;
@@ -38,17 +39,17 @@ use crate::store::{Arrival, Store};
 #[derive(Debug)]
 pub(crate) struct Connections {
     table: Mutex<Table>,
-    /// Those that were closed for being slow.
+    /// Number of connections closed for falling behind.
     slow: Counter,
-    /// Where that is told: a connection may notice it on a task of the application's.
+    /// The span for their log events, which may happen on a task of the application.
     span: Span,
 }
 
-/// What came of a payload.
+/// The result of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivered {
     pub(crate) arrival: Arrival,
-    /// To how many connections its messages were handed.
+    /// Number of connections that received its messages.
     pub(crate) receivers: usize,
 }
 
@@ -58,7 +59,7 @@ impl Connections {
         Arc::new(Self { table, slow, span })
     }
 
-    /// Does what may close connections that are slow.
+    /// Calls `act`, then logs the connections that it closed for falling behind.
     fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
         let mut table = self.table.lock();
         let outcome = act(&mut table);
@@ -74,15 +75,15 @@ impl Connections {
         self.span.in_scope(|| warn!(connection = id, "closed a connection that fell behind"));
     }
 
-    /// Attaches a connection. One that has the same id already is closed. After
-    /// [`close`](Self::close) the new one is closed from the start.
+    /// Attaches a connection. If another one has the same id, it ends. After
+    /// [`close`](Self::close), the new connection ends immediately.
     pub(crate) fn attach(&self, attachment: Attachment<'_>) -> ConnectionState {
         self.table.lock().attach(attachment)
     }
 
-    /// Returns where a connection stands.
+    /// Returns the id up to which a connection has received all of its messages.
     pub(crate) fn position(&self, state: &ConnectionState) -> Option<u64> {
-        // Nothing can be queued while the table is locked.
+        // No item can be queued while the table is locked.
         let table = self.table.lock();
         match state.mailbox.is_empty() {
             true => table.position(&state.mailbox).or(state.position),
@@ -90,38 +91,39 @@ impl Connections {
         }
     }
 
-    /// Detaches a connection, unless another has its id now.
+    /// Detaches a connection, unless another one has taken its id.
     pub(crate) fn detach(&self, mailbox: &Mailbox) {
         self.table.lock().detach(mailbox);
     }
 
-    /// Returns false if no such connection is attached.
+    /// Adds a connection to a signal. Returns false if the connection is not attached here.
     pub(crate) fn join(&self, id: &str, signal: &str) -> bool {
         self.with_table(|table| table.join(id, signal))
     }
 
-    /// Returns false if no such connection is attached.
+    /// Removes a connection from a signal. Returns false if the connection is not attached here.
     pub(crate) fn leave(&self, id: &str, signal: &str) -> bool {
         self.with_table(|table| table.leave(id, signal))
     }
 
-    /// Queues what was left to the store.
+    /// Queues the next messages of a connection whose messages are deferred to the store.
     pub(crate) fn refill(&self, mailbox: &Mailbox) {
         self.with_table(|table| table.refill(mailbox));
     }
 
-    /// Returns false if no such connection is attached.
+    /// Ends a connection. Returns false if it is not attached here.
     pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
         self.table.lock().remove(id, reason)
     }
 
-    /// The others know of a connection that came back.
+    /// Records that the announcement of a connection completed its round trip.
     pub(crate) fn announced(&self, place: &Attached) {
         self.table.lock().announced(place);
     }
 
-    /// A connection came back on another server. It is closed here, unless it came back here since;
-    /// returns where it is, if the other does not know that.
+    /// Handles the announcement of another server for a connection. Ends the connection here,
+    /// unless it was attached here more recently. Then returns its place here, to announce it
+    /// again.
     pub(crate) fn attached_elsewhere(&self, elsewhere: &Attached) -> Option<Attached> {
         self.table.lock().attached_elsewhere(elsewhere)
     }
@@ -130,8 +132,8 @@ impl Connections {
         self.table.lock().is_attached(id)
     }
 
-    /// Judges the id of a payload, keeps its messages and hands them to those they are for.
-    /// `delivered` says by its source to whom a message was handed out already.
+    /// Classifies the id of a payload, stores its messages and delivers them. `delivered` returns
+    /// the mark of a message that was delivered locally before.
     pub(crate) fn arrive(
         &self,
         id: u64,
@@ -156,8 +158,8 @@ impl Connections {
         Delivered { arrival, receivers }
     }
 
-    /// Hands out a message that has no id, since the broker is away. Returns to how many, and who
-    /// that were.
+    /// Delivers a message without an id, since the broker is unreachable. Returns the number of
+    /// receivers, and the mark for its later arrival.
     pub(crate) fn deliver(&self, message: &Envelope) -> (usize, DeliveredMark) {
         let mut to_wake = Vec::new();
         let (receivers, delivered_to) =
@@ -166,9 +168,9 @@ impl Connections {
         (receivers, delivered_to)
     }
 
-    /// Takes note that what was sent at some time got this id: no connection that was attached
-    /// before can have seen a later one. Returns those that the others should have been told of
-    /// before that, and were not.
+    /// Records that a probe sent at `sent` got this id, so a connection attached before cannot have
+    /// a later cursor. Returns the connections whose announcement from before then has not
+    /// returned.
     pub(crate) fn heard(&self, sent: Instant, id: u64) -> Vec<Attached> {
         self.with_table(|table| {
             table.heard(sent, id);
@@ -176,18 +178,18 @@ impl Connections {
         })
     }
 
-    /// A message that was sent while the subscription stood has this id.
+    /// Records the id of a message that was sent while subscribed, so it should arrive.
     pub(crate) fn await_from(&self, id: u64) {
         self.table.lock().await_from(id);
     }
 
-    /// The subscription was away.
+    /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&self) {
         self.table.lock().resubscribed();
     }
 
-    /// Takes note that the counter went back, and gave out ids up to this, while the subscription
-    /// was away. Returns what is missing, if that was not known.
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    /// Returns the gap, unless it was reported before.
     pub(crate) fn missed_after_reset(&self, to: u64) -> Option<Gap> {
         self.with_table(|table| table.missed_after_reset(to))
     }
@@ -197,17 +199,17 @@ impl Connections {
         self.table.lock().last()
     }
 
-    /// Returns what room there is where it is worth waiting for.
+    /// Returns the greatest capacity of all connections.
     pub(crate) fn capacity(&self) -> Capacity {
         self.table.lock().capacity()
     }
 
-    /// Returns how many are attached.
+    /// Returns the number of attached connections.
     pub(crate) fn len(&self) -> usize {
         self.table.lock().len()
     }
 
-    /// Closes all connections, and those to come.
+    /// Ends all connections, and those that are attached later.
     pub(crate) fn close(&self, reason: Disconnect) {
         self.table.lock().close(reason);
     }

@@ -1,11 +1,12 @@
-//! Which connections were given a message before it had an id.
+//! Marks for messages that were delivered locally before they had an id.
 
-/// Who was there when a message was handed out: all that were attached up to this number.
+/// Includes the connections that were attached when a message was delivered locally: all numbers up
+/// to this one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DeliveredMark(pub(crate) u64);
 
 impl DeliveredMark {
-    /// Returns whether the connection of this number was there.
+    /// Returns whether the connection with this number is included.
     pub(crate) fn has(self, number: u64) -> bool {
         number <= self.0
     }

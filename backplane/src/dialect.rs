@@ -1,7 +1,7 @@
-//! What the bytes on the bus look like.
+//! The format of the bytes on the bus.
 //!
-//! A dialect names **signals** (strings that connections listen by), writes what is sent, and reads
-//! what arrives. It knows bytes and names, and neither sockets nor connections.
+//! A dialect names **signals**, the strings that connections subscribe to. It encodes outgoing
+//! messages and decodes incoming payloads. It does not handle sockets or connections.
 
 mod item;
 mod signalr2;

@@ -1,4 +1,4 @@
-//! Why a connection could not be changed.
+//! Errors of changes to connections.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::bus::SendError;
 
-/// Says that a connection could not be put into a group or taken out of one, or be ended.
+/// The error if a connection could not join or leave a group, or could not be ended.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -20,16 +20,17 @@ use crate::bus::SendError;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// It is not attached here, and no server that has it has said so in time.
+    /// The connection is not attached here, and no server with it has acknowledged the change in
+    /// time.
     #[error("no server has answered for the connection '{connection_id}' within {within:?}")]
     #[non_exhaustive]
     NoAnswer {
-        /// The connection.
+        /// The id of the connection.
         connection_id: String,
-        /// How long was waited.
+        /// The timeout, see [`Builder::ack_timeout`](crate::Builder::ack_timeout).
         within: Duration,
     },
-    /// The other servers could not be asked.
+    /// The command could not be sent to the other servers.
     #[error(transparent)]
     Send(#[from] SendError),
 }

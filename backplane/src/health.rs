@@ -1,7 +1,7 @@
-//! Whether the backplane hears what it says.
+//! Health probes.
 //!
-//! A connection that looks fine may be deaf: a lost subscription makes no sound. So a probe goes
-//! through the broker at an interval and must come back. Everything else is a guess.
+//! A lost subscription causes no error. So the backplane sends a probe through the broker at every
+//! interval, and the probe must return on the subscription.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::metrics::ROUND_TRIPS;
 use crate::state::State;
 
-/// How a backplane is.
+/// The health of a backplane.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -26,24 +26,24 @@ use crate::state::State;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the broker is reached.
+    /// Whether the broker is reachable.
     pub state: State,
-    /// Whether the last probe came back, and less than two intervals ago.
+    /// Whether the backplane is connected and a probe has returned within the last two intervals.
     pub is_ready: bool,
-    /// How long the last probe took.
+    /// The round-trip time of the last probe.
     pub last_round_trip: Option<Duration>,
-    /// How long probes took so far.
+    /// The round-trip times of all probes.
     pub round_trips: RoundTrips,
-    /// How long it has heard nothing of itself, if that is too long.
+    /// The time since the last probe returned, if it exceeds two intervals.
     pub deaf_for: Option<Duration>,
-    /// Messages that were given an id and never arrived: of any server and of any kind, so probes and
-    /// acknowledgements count as well as invocations.
+    /// Number of messages with an id that did not arrive, from any server. Probes and
+    /// acknowledgements count too.
     pub lost: u64,
-    /// Messages that arrived late, since they were fetched from the broker.
+    /// Number of missed messages that were replayed by the broker.
     pub recovered: u64,
 }
 
-/// How many probes took how long.
+/// A histogram of round-trip times.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -57,8 +57,8 @@ pub struct Health {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoundTrips {
-    /// An upper bound, and how many took no longer but longer than the bound before. The last bound
-    /// is `Duration::MAX`.
+    /// Upper bounds, each with the number of round trips up to it and above the previous bound. The
+    /// last bound is `Duration::MAX`.
     pub buckets: Vec<(Duration, u64)>,
 }
 
@@ -72,9 +72,9 @@ pub(crate) struct HealthProbe {
 #[derive(Debug)]
 struct Inner {
     last_number: u64,
-    /// Those under way, the oldest first.
+    /// Probes in flight, oldest first.
     under_way: VecDeque<Probe>,
-    /// Since when nothing was heard.
+    /// The time of the last return, or of the start.
     last_heard: Instant,
     last_round_trip: Option<Duration>,
     counts: [u64; ROUND_TRIPS.len() + 1],
@@ -84,11 +84,11 @@ struct Inner {
 struct Probe {
     number: u64,
     sent: Instant,
-    /// Whether the broker took it.
+    /// Whether the broker has accepted it.
     is_taken: bool,
 }
 
-/// A broker that answers after so many intervals is late, and not gone.
+/// Maximum probes in flight. A broker may be late by as many intervals.
 const UNDER_WAY_MAX: usize = 64;
 
 impl HealthProbe {
@@ -103,7 +103,7 @@ impl HealthProbe {
         Self { interval, inner: Mutex::new(inner) }
     }
 
-    /// Begins a probe, and returns its number.
+    /// Starts a probe, and returns its number.
     pub(crate) fn begin(&self) -> u64 {
         let mut inner = self.inner.lock();
         inner.last_number += 1;
@@ -115,12 +115,12 @@ impl HealthProbe {
         number
     }
 
-    /// Returns for how long nothing was heard.
+    /// Returns the time since a probe returned.
     pub(crate) fn silence(&self) -> Duration {
         self.inner.lock().last_heard.elapsed()
     }
 
-    /// The broker took a probe.
+    /// Records that the broker has accepted a probe.
     pub(crate) fn taken(&self, number: u64) {
         let mut inner = self.inner.lock();
         if let Some(probe) = inner.under_way.iter_mut().find(|probe| probe.number == number) {
@@ -128,7 +128,7 @@ impl HealthProbe {
         }
     }
 
-    /// A probe came back. Returns when it was sent, and how long it took.
+    /// Records the return of a probe. Returns the time of its start, and its round-trip time.
     pub(crate) fn heard(&self, number: u64) -> Option<(Instant, Duration)> {
         let mut inner = self.inner.lock();
         let index = inner.under_way.iter().position(|probe| probe.number == number)?;
@@ -143,8 +143,8 @@ impl HealthProbe {
         Some((probe.sent, round_trip))
     }
 
-    /// Returns whether the broker took a probe an interval ago that did not come back, and asks
-    /// only once for each.
+    /// Returns whether an accepted probe has not returned within an interval. Reports each probe
+    /// only once.
     pub(crate) fn is_overdue(&self) -> bool {
         let mut inner = self.inner.lock();
         let overdue = self.interval * 9 / 10;

@@ -1,6 +1,6 @@
-//! What a backplane counts, for a registry that the application has.
+//! The metrics of a backplane, for the application's registry.
 //!
-//! Counting is always on and costs an atomic addition; who looks at it decides later.
+//! Counting is always on, and costs one atomic addition.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -34,17 +34,17 @@ pub(crate) struct Metrics {
     pub(crate) round_trips: Histogram,
 }
 
-/// Which of the connections to the broker is meant.
+/// The label for one of the connections to the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ConnectionLabel {
     pub(crate) connection: &'static str,
 }
 
-/// Counts the attached connections when somebody asks.
+/// Reads the number of attached connections when the registry is encoded.
 #[derive(Debug)]
 struct Attached(Arc<Connections>);
 
-/// From a busy local network to a broker that one would call broken, in seconds.
+/// Bucket bounds in seconds, from a busy local network to a broken broker.
 pub(crate) const ROUND_TRIPS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
@@ -112,7 +112,7 @@ impl Metrics {
         registry.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
     }
 
-    /// Counts a connection of this name.
+    /// Counts a connection with this role.
     pub(crate) fn connected_by(&self, connection: &'static str) {
         self.connects.get_or_create(&ConnectionLabel { connection }).inc();
     }

@@ -1,8 +1,7 @@
-//! What comes over the bus, on its way to the connections here.
+//! Payloads from the bus, on their way to the local connections.
 //!
-//! Anybody may publish on the app's channel, so what cannot be read is counted and skipped, and
-//! never an error; an id that can be read counts all the same. Ids are judged before anything else
-//! happens, so that a message which comes twice does nothing twice.
+//! Any client may publish on the app's channel. So a malformed payload is counted and skipped, and
+//! its id still counts if it is readable. The id is classified first, so a duplicate has no effect.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,45 +26,45 @@ use crate::metrics::Metrics;
 use crate::options::History;
 use crate::store::{Arrival, LEAP_MAX};
 
-/// Takes what comes over the bus.
+/// Receives the payloads of the bus.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) dialect: Signalr2,
-    /// Whom messages of this backplane are from.
+    /// The sender's name in messages of this backplane.
     pub(crate) source: String,
     pub(crate) connections: Arc<Connections>,
     pub(crate) acks: Arc<Acks>,
     pub(crate) health_probe: HealthProbe,
     pub(crate) metrics: Metrics,
-    /// `None` after the end.
+    /// `None` after the shutdown.
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
-    /// What is to be said beside what the application sends, for a task that can wait. It holds
-    /// nothing back, so what may wait for the broker limits it too.
+    /// Messages of the backplane itself, for a task that sends them. Unbounded here: the queue of
+    /// the bus limits them.
     to_say: mpsc::UnboundedSender<Bytes>,
-    /// That the counter went back, and is to be lifted to the last id.
+    /// Notified after a counter reset, to restore the counter.
     counter_reset: Notify,
 }
 
-/// The sources of messages that were delivered here before they came over the bus, and to whom.
+/// The sources of locally delivered messages that have not arrived yet, with their marks.
 #[derive(Debug, Default)]
 struct Delivered {
     sources: HashMap<Guid, DeliveredMark>,
     order: VecDeque<Guid>,
 }
 
-/// More than may be queued for a broker that is away.
+/// More than the queue may hold during an outage.
 const DELIVERED_MAX: usize = 65_536;
 
-/// How often connections without room are looked at again.
+/// Interval between two checks of the capacity.
 const CAPACITY_INTERVAL: Duration = Duration::from_millis(1);
-/// Who reads has taken something after so long, even on a busy machine.
+/// An active reader takes at least one message within this time, even on a busy machine.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
-/// How long those are waited for who take little.
+/// Maximum wait for connections that read slowly.
 const CAPACITY_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl Receiver {
-    /// Returns a receiver, and what it wants to be sent.
+    /// Returns a receiver, and the messages that it wants to send.
     pub(crate) fn new(
         hub: &str,
         history: History,
@@ -122,8 +121,8 @@ impl Receiver {
         delivered.arrival.is_new()
     }
 
-    /// Hands out what is about to be sent while the broker is away, and takes care that it is not
-    /// delivered again when it comes over the bus. Each body has a source of its own.
+    /// Delivers messages locally during an outage, and records them, so that they are not delivered
+    /// again when they arrive. Each body has its own source.
     pub(crate) fn deliver(&self, bodies: &[Bytes]) {
         let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
@@ -141,7 +140,7 @@ impl Receiver {
         }
     }
 
-    /// There are no events any more.
+    /// Ends the events.
     pub(crate) fn end(&self) {
         *self.events.lock() = None;
     }
@@ -151,7 +150,7 @@ impl Receiver {
         debug!(%error, bytes = payload.len(), "skipped what is no message");
     }
 
-    /// Lets everyone know what an id said.
+    /// Logs, counts and reports the class of an id.
     fn classify(&self, id: u64, arrival: Arrival) {
         match arrival {
             Arrival::Next => {}
@@ -183,7 +182,7 @@ impl Receiver {
 
     fn tell(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
-            // Nobody has to listen.
+            // There may be no receiver.
             let _ = events.send(event);
         }
     }
@@ -217,20 +216,20 @@ impl Receiver {
         }
     }
 
-    /// Tells the other servers where a connection is that came back. What does not come over the
-    /// bus is told again.
+    /// Announces the place of a reconnected connection to the other servers. An announcement
+    /// without a round trip is repeated.
     pub(crate) fn announce(&self, place: &Attached) {
         debug!(connection = place.connection_id, "a connection came back here");
         self.say(self.dialect.attached(&self.source, place));
     }
 
-    /// Sends something that nobody waits for.
+    /// Sends a message without waiting for the outcome.
     pub(crate) fn say(&self, body: Bytes) {
-        // The end of the task is that of all.
+        // The task ends only with the backplane.
         let _ = self.to_say.send(body);
     }
 
-    /// Does to a connection what somebody asked for. Returns false if it is not attached here.
+    /// Applies a change to a connection. Returns false if it is not attached here.
     pub(crate) fn change(&self, connection_id: &str, change: &Change) -> bool {
         match change {
             Change::Initialize => self.connections.is_attached(connection_id),
@@ -257,11 +256,11 @@ impl Sink for Receiver {
         self.take(payload, Source::Live)
     }
 
-    /// Waits until all connections that read have taken enough to take as much again, but not for
-    /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
-    /// of it. Who does not read is not waited for.
+    /// Waits for capacity in the mailboxes of all active readers, up to a limit. Replayed messages
+    /// arrive faster than connections read, and the store may evict them before. Connections that
+    /// do not read are not waited for.
     async fn wait_for_capacity(&self) {
-        // They begin to read when they are woken.
+        // Readers start to read when they are woken.
         yield_now().await;
         let begun = Instant::now();
         let mut read = begun;
@@ -314,7 +313,7 @@ impl Delivered {
         self.sources.insert(source, delivered_to);
     }
 
-    /// Returns the sources of those messages that were delivered.
+    /// Returns the sources of the messages that were delivered locally.
     fn among(&self, messages: &[Envelope]) -> Vec<(Guid, DeliveredMark)> {
         let known = messages.iter().filter_map(|message| {
             let source = message.source?;
@@ -323,7 +322,7 @@ impl Delivered {
         known.collect()
     }
 
-    /// It comes over the bus only once.
+    /// Forgets a source: each message arrives once.
     fn forget(&mut self, source: Guid) {
         if self.sources.remove(&source).is_some() {
             while self.order.front().is_some_and(|oldest| !self.sources.contains_key(oldest)) {
@@ -343,7 +342,7 @@ mod tests {
 
     const MISSED: u64 = 3000;
 
-    /// A receiver with connections of these names, and the payloads that it has missed.
+    /// Returns a receiver, and payloads that it has missed.
     fn receiver() -> (Receiver, Vec<Bytes>) {
         let (receiver, _) =
             Receiver::new("Hub", History::default(), Duration::from_secs(5), &Span::none());

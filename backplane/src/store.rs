@@ -1,11 +1,11 @@
-//! The recent messages, so that a connection which comes back continues where it was.
+//! The recent messages, for reconnecting connections, and the classes of ids.
 //!
-//! A ring, limited by messages and by bytes, and the one place that judges ids: whether what arrives
-//! is next, comes after a gap, was here before, or shows that the counter went back. What the ring
-//! has forgotten or never got is known as such, so that nobody is told less than happened.
+//! A ring, limited by messages and bytes. It classifies each id: next, after a gap, duplicate,
+//! implausible, or after a counter reset. Gaps and evicted messages are tracked, so every loss is
+//! reported.
 //!
-//! A count that goes back is no new beginning: cursors go on from the old one, to which the counter
-//! is lifted again. What comes in between stands where the old count ended.
+//! Cursors stay valid after a counter reset, since the counter is restored to the old value.
+//! Messages in between get the last id of the old count as their cursor.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -22,68 +22,69 @@ use crate::options::History;
 pub(crate) struct Store {
     limits: History,
     entries: VecDeque<Entry>,
-    /// How many entries there were before these.
+    /// Number of evicted entries.
     forgotten: u64,
     bytes: usize,
-    /// Everything after this id is in the ring.
+    /// All messages after this id are in the ring.
     floor: u64,
     last: Option<u64>,
-    /// Everything after this id should arrive, though nothing has yet.
+    /// All messages after this id should arrive, even if none has arrived yet.
     awaited_after: u64,
-    /// The last id that the broker itself is known to have given.
+    /// The last id that the broker has issued for certain.
     given: u64,
-    /// The last few payloads, by id and hash, to tell a message that comes twice from another one
-    /// that got the same id.
+    /// The last payloads, by id and hash, to distinguish a duplicate from another message with the
+    /// same id.
     recent: VecDeque<(u64, u64)>,
-    /// With a seed of its own, so that nobody can choose payloads that it takes for one.
+    /// Seeded randomly, so that a publisher cannot construct collisions.
     hashing: RandomState,
     reset: Option<CounterReset>,
-    /// Whether the subscription is the one that brought the last message.
+    /// Whether the subscription has not been interrupted since the last message.
     is_unbroken: bool,
 }
 
-/// The ids of a counter that went back.
+/// The ids of a counter after a reset.
 #[derive(Debug)]
 struct CounterReset {
-    /// The last id of the old count, where all of this stands.
+    /// The last id before the reset: the cursor of all messages since.
     at: u64,
     first: u64,
     last: u64,
     recent: VecDeque<(u64, u64)>,
-    /// Whether it has not come back to the old count yet.
+    /// Whether the counter is still below the old value.
     is_on: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    /// With where one stands who got it, and who was given it before it had an id.
+    /// A message, the cursor after it, and the connections that received it locally before it had
+    /// an id.
     Message(u64, Envelope, DeliveredMark),
-    /// A gap, and where one stands who was told it.
+    /// A gap, and the cursor after it.
     Gap(Gap, u64),
 }
 
-/// What an id says about the message that has it.
+/// The class of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     Next,
     After(Gap),
-    /// It was here before.
+    /// A duplicate.
     Known,
-    /// No counter goes so far at once: somebody wrote it who has not counted.
+    /// Too far ahead for a counter: a foreign publisher chose the id.
     Implausible,
-    /// The counter went back below the last id. What it gave out before this, if the subscription
-    /// was away, did not arrive.
+    /// The counter was reset below the last id. The gap has the ids since the reset that were
+    /// missed while the subscription was interrupted.
     Restarted {
         last: u64,
         gap: Option<Gap>,
     },
 }
 
-/// More than any app sends between two probes.
+/// More messages than an app sends between two probes.
 pub(crate) const LEAP_MAX: u64 = 1 << 32;
-/// As many as a replay and a subscription may both bring.
+/// Maximum messages that replay and subscription may both deliver.
 const RECENT_MAX: usize = 16_384;
-/// What an entry takes beside its text.
+/// Approximate memory of an entry, without its text.
 const ENTRY_BYTES: usize = 200;
 
 impl Store {
@@ -109,19 +110,19 @@ impl Store {
         self.last
     }
 
-    /// A message that was sent while the subscription stood has this id, so it should arrive, and
-    /// whatever comes after it.
+    /// Records the id of a message that was sent while subscribed. It and all later messages should
+    /// arrive.
     pub(crate) fn await_from(&mut self, id: u64) {
         self.awaited_after = self.awaited_after.min(id.saturating_sub(1));
         self.given = self.given.max(id);
     }
 
-    /// The subscription was away.
+    /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&mut self) {
         self.is_unbroken = false;
     }
 
-    /// Judges the next payload, and makes room for what it holds.
+    /// Classifies the id of the next payload, and prepares to store its messages.
     pub(crate) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
         let known = self.given.max(self.last.unwrap_or_default());
         if known > 0 && id > known.saturating_add(LEAP_MAX) {
@@ -145,7 +146,7 @@ impl Store {
         arrival
     }
 
-    /// The first id of all.
+    /// The first id ever.
     fn begin(&mut self, id: u64) -> Arrival {
         self.floor = id.saturating_sub(1).min(self.awaited_after);
         if id <= self.awaited_after {
@@ -162,7 +163,7 @@ impl Store {
         let gap = match reset {
             Some(reset) => {
                 reset.is_on = false;
-                // How far the count came that went back before it was lifted is not known.
+                // If the subscription was interrupted, the last id before the restore is unknown.
                 let start = if self.is_unbroken { last } else { reset.last };
                 Gap::between(start, id)
             }
@@ -173,7 +174,7 @@ impl Store {
         Arrival::After(gap)
     }
 
-    /// An id that was given to another message before.
+    /// An id that was issued to another message before.
     fn go_back(&mut self, last: u64, id: u64) -> Arrival {
         let gap = match &mut self.reset {
             Some(reset) if reset.is_on && id > reset.last => {
@@ -202,8 +203,8 @@ impl Store {
         Arrival::Restarted { last, gap }
     }
 
-    /// Takes note that ids up to this were given out anew while the subscription was away, and
-    /// returns what is missing; nothing if that is known already.
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    /// Returns the gap and its cursor, unless it was reported before.
     pub(crate) fn missed_after_reset(&mut self, to: u64) -> Option<(Gap, u64)> {
         let last = self.last.filter(|last| to < *last)?;
         if self.reset.as_ref().is_some_and(|reset| reset.at == last) {
@@ -219,34 +220,34 @@ impl Store {
     fn was_here(&self, id: u64, hash: u64) -> bool {
         let reset = self.reset.as_ref().map(|reset| &reset.recent);
         [Some(&self.recent), reset].into_iter().flatten().any(|recent| {
-            // Ids rise from front to back.
+            // Ids increase from front to back.
             let found = recent.binary_search_by_key(&id, |(id, _)| *id);
             found.is_ok_and(|index| recent[index].1 == hash)
         })
     }
 
-    /// Keeps a message of the payload that has just arrived.
+    /// Stores a message of the payload that was classified last.
     pub(crate) fn keep(&mut self, message: Envelope, delivered_to: DeliveredMark) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
         self.push(Entry::Message(at, message, delivered_to), bytes);
     }
 
-    /// Returns the place of the next entry among all that were ever kept.
+    /// Returns the index after the last entry. Indexes count from the first entry ever stored.
     pub(crate) fn end(&self) -> u64 {
         self.forgotten + self.entries.len() as u64
     }
 
-    /// Returns the entries from a place on; nothing if some of them are forgotten.
+    /// Returns the entries from an index on, or `None` if some of them are evicted.
     pub(crate) fn from(&self, place: u64) -> Option<impl Iterator<Item = &Entry>> {
         let start = place.checked_sub(self.forgotten)?;
         Some(self.entries.range(usize::try_from(start).ok()?..))
     }
 
-    /// Returns everything after an id: a gap first, if the ring does not reach that far back.
+    /// Returns all entries after an id, starting with a gap if some are evicted.
     pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Cow<'_, Entry>> {
         let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
         let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
-        // Who stands where the count went back may have seen any part of what came then.
+        // A connection with this cursor may have received any of the messages since the reset.
         let reset = self.reset.as_ref().filter(|reset| reset.at == id);
         let reset =
             reset.map(|reset| Entry::Gap(Gap { from: reset.first, to: reset.last }, reset.at));
@@ -260,7 +261,7 @@ impl Store {
         reset.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
     }
 
-    /// Returns everything there is.
+    /// Returns all entries.
     pub(crate) fn all(&self) -> impl Iterator<Item = Cow<'_, Entry>> {
         self.since(self.floor)
     }
@@ -281,14 +282,14 @@ impl Store {
 }
 
 impl Arrival {
-    /// Returns whether what has the id is to be heeded.
+    /// Returns whether to process the messages with this id.
     pub(crate) fn is_new(self) -> bool {
         !matches!(self, Self::Known | Self::Implausible)
     }
 }
 
 impl Entry {
-    /// Returns where one stands who got it.
+    /// Returns the cursor after the entry.
     fn at(&self) -> u64 {
         match self {
             Self::Message(at, ..) | Self::Gap(_, at) => *at,
@@ -331,7 +332,7 @@ mod tests {
         }
     }
 
-    /// What comes after an id, as text.
+    /// Returns the entries after an id as text.
     fn since(store: &Store, id: u64) -> String {
         let text = |entry: Cow<'_, Entry>| match &*entry {
             Entry::Message(id, ..) => id.to_string(),

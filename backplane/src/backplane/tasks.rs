@@ -14,7 +14,7 @@ use crate::bus::Bus;
 use crate::receiver::Receiver;
 use crate::state::State;
 
-/// Sends what the receiver wants to say, as much at once as there is: somebody waits for most of it.
+/// Sends the receiver's own messages concurrently: another server waits for most of them.
 pub(super) async fn say(bus: Arc<Bus>, mut to_say: mpsc::UnboundedReceiver<Bytes>) {
     let mut under_way = FuturesUnordered::new();
     loop {
@@ -28,8 +28,8 @@ pub(super) async fn say(bus: Arc<Bus>, mut to_say: mpsc::UnboundedReceiver<Bytes
     }
 }
 
-/// Sends a probe at every interval and as soon as the broker is there, and suspects the
-/// subscription when one does not come back.
+/// Sends a probe at every interval and after every connect. Forces a reconnect of the subscription
+/// if a probe does not return.
 pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
     let mut state = bus.state_changes();
     let mut ticks = interval(every);
@@ -41,7 +41,8 @@ pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duratio
             return;
         }
         state.mark_unchanged();
-        // Who hears others is not deaf but behind, and would only lose what is on its way.
+        // A subscription that receives messages is only behind; a reconnect would lose messages in
+        // flight.
         let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
         if receiver.health_probe.is_overdue() && heard == heard_before {
             warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");

@@ -1,7 +1,8 @@
-//! A broker in this process.
+//! A bus on a broker in this process.
 //!
-//! Its subscription ends only when this process does not keep up. It is made anew then, and what was
-//! missed is taken from the broker's memory, if it has one of this channel (`pubsub-replay`).
+//! The broker ends the subscription only if this process falls behind. The bus then subscribes
+//! again, and fetches the missed messages from the broker's replay buffer (`pubsub-replay`), if
+//! there is one.
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl EmbeddedBus {
     }
 
     pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
-        // Subscribed before this returns, so that nothing sent after it is missed.
+        // Subscribed before this returns, so no later message is missed.
         let mut subscription = Subscription::new(&self.broker, &self.channel);
         self.state.send_replace(State::Connected);
         sink.metrics().connected.set(1);
@@ -101,7 +102,7 @@ impl Drop for EmbeddedBus {
     }
 }
 
-/// A subscriber, and how far it has come in what the broker remembers, if it does.
+/// A subscriber, and its position in the broker's replay buffer, if there is one.
 #[derive(Debug)]
 struct Subscription {
     broker: Broker,
@@ -110,20 +111,20 @@ struct Subscription {
     reached: Option<ReplayPosition>,
 }
 
-/// What it is called beside the connections to a server.
+/// The role of the subscription in log events and metrics.
 const SUBSCRIPTION: &str = "subscription";
-/// How many messages are taken from the memory at once: no more than the room that is waited for.
+/// Maximum messages replayed at once: no more than a connection has capacity for after the wait.
 const MISSED_AT_ONCE: usize = 500;
 
 impl Subscription {
     fn new(broker: &Broker, channel: &str) -> Self {
-        // Asked before, so that it is no later than what is received first.
+        // Read first, so the position is not after the first message.
         let reached = broker.replay_end(channel);
         let subscriber = broker.subscribe(channel);
         Self { broker: broker.clone(), channel: channel.to_owned(), subscriber, reached }
     }
 
-    /// Subscribes again, and takes what was missed.
+    /// Subscribes again, and replays the missed messages.
     async fn renew(&mut self, sink: &impl Sink) {
         let reached = self.reached;
         *self = Self::new(&self.broker, &self.channel);
@@ -142,12 +143,12 @@ impl Subscription {
         sink.log_recovered(fetched);
     }
 
-    /// Receives until the broker ends it, and returns why. Cancel safe.
+    /// Receives until the broker ends the subscription, and returns the reason. Cancel safe.
     async fn receive(&mut self, sink: &impl Sink) -> Disconnect {
         loop {
             tokio::select! {
                 message = self.subscriber.recv() => match message {
-                    // What came by replay as well was counted there.
+                    // A duplicate was counted when it was replayed.
                     Ok(message) => if sink.receive(message.payload()) {
                         self.reached = self.reached.map(ReplayPosition::next);
                     },
@@ -155,12 +156,12 @@ impl Subscription {
                 },
                 () = sink.counter_reset() => self.raise(sink),
             }
-            // A subscriber that always has something would starve the other tasks of this process.
+            // A subscriber that always has a message would starve the other tasks of this process.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    /// The counter went back, and is lifted to the last known id.
+    /// Restores the counter to the last id after a reset.
     fn raise(&self, sink: &impl Sink) {
         let last = sink.last_id().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::address::AddressError;
 
-/// Says that the server could not be reached, or not be used.
+/// The error if a backplane cannot connect.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -25,23 +25,23 @@ pub enum ConnectError {
     #[error("cannot use {file} for TLS: {reason}")]
     #[non_exhaustive]
     Tls {
-        /// Which file.
+        /// The path of the file.
         file: String,
-        /// What is wrong with it.
+        /// The problem with the file.
         reason: String,
     },
-    /// The server did not answer, or refused.
+    /// The server did not reply, or rejected the connection.
     #[error("cannot use {server} as a backplane: {reason}")]
     #[non_exhaustive]
     Failed {
         /// The server's address.
         server: String,
-        /// What went wrong; in the server's own words where it said something.
+        /// The cause: the server's own error text, or the failure of the network.
         reason: String,
     },
 }
 
-/// Says that the broker did not take an invocation.
+/// The error if the broker did not accept an invocation.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::InvocationError> {
@@ -57,45 +57,44 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The broker is away, or takes nothing, and was for as long as a send waits; the invocation
-    /// was not sent.
+    /// The broker was unreachable for longer than a message may wait. The invocation was not sent.
     #[error("the backplane is disconnected: {reason}")]
     #[non_exhaustive]
     Disconnected {
-        /// What went wrong last.
+        /// The most recent failure.
         reason: String,
     },
-    /// Too much waits already for a broker that is away; the invocation was not sent.
+    /// The broker is unreachable and the queue is full. The invocation was not sent.
     #[error("the backplane's queue is full, {messages} messages wait: {reason}")]
     #[non_exhaustive]
     QueueFull {
-        /// How many wait.
+        /// The number of queued messages.
         messages: usize,
-        /// What went wrong last.
+        /// The most recent failure.
         reason: String,
     },
-    /// No broker takes as much; the invocation was not sent.
+    /// The arguments exceed 512 MiB, the limit of brokers. The invocation was not sent.
     #[error("expected at most 512 MiB of arguments, found {bytes} bytes")]
     #[non_exhaustive]
     TooLarge {
-        /// How much it was.
+        /// The size of the arguments.
         bytes: usize,
     },
-    /// The broker refused it, or was lost before it answered.
+    /// The broker rejected the message, or the connection was lost before the reply.
     #[error("the backplane could not send: {reason}")]
     #[non_exhaustive]
     Failed {
-        /// What went wrong; in the broker's own words where it said something.
+        /// The cause: the broker's own error text, or the failure of the network.
         reason: String,
     },
 }
 
-/// Why a backplane is disconnected after its end.
+/// The reason after a shutdown.
 pub(super) const SHUT_DOWN: &str = "it was shut down";
 pub(super) const NOT_RESTORED: &str =
     "the counter cannot be lifted after the broker lost its memory";
 
-/// For callers that pass an [`Address`](crate::Address), which cannot be invalid.
+/// For callers that pass an [`Address`](crate::Address), which is always valid.
 impl From<Infallible> for ConnectError {
     fn from(error: Infallible) -> Self {
         match error {}

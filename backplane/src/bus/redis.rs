@@ -1,8 +1,8 @@
-//! A Redis-compatible server.
+//! A bus on a Redis-compatible server.
 //!
-//! Two connections, each with a supervisor of its own that connects anew for ever: one carries the
-//! subscription and nothing else, the other sends. Losing one leaves the other alone. Failures never
-//! latch: what is sent meanwhile waits for the next connection, within limits.
+//! One connection carries only the subscription, the other sends. Each has a supervisor that
+//! reconnects until the shutdown, so the loss of one does not affect the other. Messages sent in
+//! the meantime wait for the next connection, within limits.
 
 mod backoff;
 mod commands;
@@ -45,7 +45,7 @@ pub(crate) struct RedisBus {
     address: String,
     queue: Arc<Queue>,
     status: Arc<Status>,
-    /// That the subscription is deaf.
+    /// Signals the subscription to reconnect.
     reconnect: Arc<Notify>,
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
@@ -109,7 +109,7 @@ impl RedisBus {
 
     pub(crate) async fn stop(&self) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        // Their end is awaited, as they would otherwise write their own state over this one.
+        // Wait for their end, or they could overwrite the final state.
         tasks.shutdown().await;
         self.queue.close(&SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
         self.status.ended(SHUT_DOWN);
@@ -130,7 +130,7 @@ impl RedisBus {
         ticket.outcome().await.unwrap_or_else(|| Err(away()))
     }
 
-    /// Returns how many messages wait.
+    /// Returns the number of queued messages.
     pub(crate) fn queued(&self) -> Gauge {
         self.queue.length()
     }

@@ -1,19 +1,19 @@
-//! What waits for one connection.
+//! The items in the queue of one connection.
 
 use std::sync::Arc;
 
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
-/// What waits for a connection.
+/// An item in the queue of a connection.
 #[derive(Debug)]
 pub(crate) enum Queued {
-    /// With its id, unless the broker was away.
+    /// With its id, or `None` if it was delivered locally.
     Invocation(Option<u64>, Arc<Invocation>),
     Gap(Gap, u64),
-    /// What follows is in the store.
+    /// The next items are in the store.
     Rest,
 }
 
-/// What may wait for one connection.
+/// Maximum live invocations in the queue of one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;

@@ -1,4 +1,4 @@
-//! Who is attached, who listens by what, and the recent messages: what one lock protects.
+//! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -22,42 +22,42 @@ pub(super) struct Table {
     store: Store,
     attached: HashMap<Arc<str>, Attached>,
     listeners: Index,
-    /// Connections that have seen more than this server.
+    /// Connections with a later cursor than this server's last id.
     ahead: HashSet<Arc<str>>,
     last_number: u64,
-    /// Those that were closed for being slow, which is still to be told.
+    /// Connections that were closed for falling behind, to be logged.
     slow: Vec<Arc<str>>,
-    /// Why nothing can be attached any more.
+    /// The reason for the end of the backplane.
     closed: Option<Disconnect>,
 }
 
-/// How many items a connection takes from the store at once: it holds the lock meanwhile.
+/// Maximum items fetched from the store at once, under the lock.
 const REFILL_MAX: usize = INVOCATIONS_MAX / 2;
 
-/// What a connection is attached with.
+/// The arguments to attach a connection.
 #[derive(Debug)]
 pub(crate) struct Attachment<'a> {
     pub(crate) id: &'a str,
     pub(crate) user: Option<&'a str>,
     pub(crate) signals: Vec<String>,
-    /// Where it continues; `None` begins with what is sent from now on.
+    /// The position to continue from. `None` receives only later messages.
     pub(crate) cursor: Option<Cursor>,
 }
 
-/// When a payload comes.
+/// The origin of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Live,
-    /// It had been missed, and comes with much else.
+    /// Replayed by the broker, as one of many.
     Replay,
 }
 
-/// The connection's own end of what the table knows of it.
+/// The state that a connection keeps outside the table.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) mailbox: Arc<Mailbox>,
-    /// The last id that was taken, or where it began.
+    /// The last id that was taken, or the initial one.
     pub(crate) position: Option<u64>,
 }
 
@@ -65,24 +65,24 @@ pub(crate) struct ConnectionState {
 struct Attached {
     signals: HashSet<Arc<str>>,
     mailbox: Arc<Mailbox>,
-    /// What it has seen elsewhere, and since when it says so.
+    /// The last id that it received from another server, and the time of the claim.
     seen: Option<(u64, Instant)>,
     since: Instant,
     announcement: Announcement,
 }
 
-/// Whether the other servers know that a connection is here.
+/// Whether the other servers have been informed that a connection is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announcement {
-    /// They were told then. What they say of it until that has come back was said before, so theirs
-    /// is the earlier place.
+    /// Announced at this instant. Until our announcement completes its round trip, announcements
+    /// from other servers predate it.
     Said(Instant),
-    /// They know, or need not know.
+    /// The announcement has completed its round trip, or none is needed.
     Heard,
 }
 
-/// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
-/// without looking anyone up. A signal without connections has no entry.
+/// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
+/// connections. A signal without connections has no entry.
 #[derive(Debug, Default)]
 struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>);
 
@@ -134,7 +134,7 @@ impl Table {
         state
     }
 
-    /// Returns what a connection with these signals has missed since its cursor.
+    /// Returns the messages for a connection since its cursor.
     fn missed(
         &self,
         signals: &HashSet<Arc<str>>,
@@ -145,15 +145,15 @@ impl Table {
         let queued = |entry: Cow<'_, Entry>| queued(&entry, signals, id, number);
         match cursor.map(Cursor::id) {
             None => VecDeque::new(),
-            // Nothing has arrived yet that one could be behind.
+            // No message has arrived yet, so the connection cannot be behind.
             Some(Some(_)) if self.store.last().is_none() => VecDeque::new(),
             Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
             Some(None) => self.store.all().filter_map(queued).collect(),
         }
     }
 
-    /// Gives a connection the beginning of what was left to the store; closes it if that is
-    /// forgotten.
+    /// Queues the next deferred messages. Closes the connection if the store has evicted some of
+    /// them.
     pub(super) fn refill(&mut self, mailbox: &Mailbox) {
         self.refill_with(mailbox, REFILL_MAX);
     }
@@ -175,8 +175,8 @@ impl Table {
         mailbox.refill(items, (place < self.store.end()).then_some(place));
     }
 
-    /// Gives a connection all that was left to the store, before it listens by other signals than
-    /// when that came.
+    /// Queues all deferred messages of a connection. Call it before its signals change: the store
+    /// is filtered by the current signals.
     fn settle(&mut self, id: &str) {
         if let Some(attached) = self.attached.get(id) {
             let mailbox = attached.mailbox.clone();
@@ -201,7 +201,7 @@ impl Table {
         true
     }
 
-    /// Judges the id of a payload. Its messages are kept and handed out after this.
+    /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
     pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
@@ -235,8 +235,8 @@ impl Table {
         Some(gap)
     }
 
-    /// Hands a message with an id to those it is for and who were not served yet, keeps it, and
-    /// returns how many they are. `to_wake` gets those who wait for it.
+    /// Delivers a message with an id, except to connections that received it locally, and stores
+    /// it. Returns the number of receivers, and adds their wakers to `to_wake`.
     pub(super) fn take(
         &mut self,
         message: Envelope,
@@ -244,7 +244,7 @@ impl Table {
         source: Source,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
-        // Where those stand who got it, which is its id unless the counter went back.
+        // The cursor after this message: its id, unless the counter was reset.
         let id = self.store.last();
         let stored = Stored { place: self.store.end(), is_late: source == Source::Replay };
         let receivers = self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
@@ -252,7 +252,7 @@ impl Table {
         receivers
     }
 
-    /// Hands a message without an id to those it is for, and returns how many they are.
+    /// Delivers a message without an id, and returns the number of receivers.
     pub(super) fn give(&mut self, message: &Envelope, to_wake: &mut Vec<Waker>) -> usize {
         self.hand_out(None, message, DeliveredMark::default(), None, to_wake)
     }
@@ -265,7 +265,7 @@ impl Table {
         stored: Option<Stored>,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
-        // Most messages leave nobody out, and then nobody is looked up.
+        // Fast path: most messages exclude no connection, and need no look-ups.
         let is_for_all = message.except.is_empty() && self.ahead.is_empty();
         let mut slow = Vec::new();
         let mut receivers = 0;
@@ -285,15 +285,15 @@ impl Table {
         receivers
     }
 
-    /// Returns whether a listener has seen a message elsewhere, or is excepted from it.
+    /// Returns whether a connection received the message from another server, or is excluded.
     fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Envelope) -> bool {
         let Some(attached) = self.attached.get(&mailbox.id) else { return true };
         let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
         is_seen || is_excepted(message, &mailbox.id, &attached.signals)
     }
 
-    /// See [`Connections::heard`](super::Connections::heard): a connection that claims to have seen
-    /// more has a cursor of the time before the counter went back.
+    /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
+    /// claims a later id has a cursor from before the reset.
     pub(super) fn heard(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
         let mut slow = Vec::new();
@@ -309,12 +309,12 @@ impl Table {
         self.close_slow(slow);
     }
 
-    /// Returns those that were closed for being slow since this was asked last.
+    /// Returns the connections closed for falling behind since the last call.
     pub(super) fn take_slow(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.slow)
     }
 
-    /// Returns all that are attached now.
+    /// Returns a mark that includes all current connections.
     pub(super) fn all(&self) -> DeliveredMark {
         DeliveredMark(self.last_number)
     }
@@ -347,7 +347,7 @@ impl Table {
         if attached.announcement != Announcement::Heard {
             return None;
         }
-        // What could not be told in time is told later, and ids say nothing about it.
+        // Compare ages, not ids: an announcement may be delayed by an outage.
         if attached.since.elapsed() < elsewhere.age {
             return Some(attached.place());
         }
@@ -355,8 +355,8 @@ impl Table {
         None
     }
 
-    /// Returns those that the others were told of before that time, which has not come back. They
-    /// are told again.
+    /// Returns the connections that were announced before `before` without a round trip since. The
+    /// caller announces them again.
     pub(super) fn unannounced(&mut self, before: Instant) -> Vec<Place> {
         let is_unheard = |attached: &&mut Attached| match attached.announcement {
             Announcement::Said(when) => when < before,
@@ -373,7 +373,7 @@ impl Table {
         self.attached.contains_key(id)
     }
 
-    /// Returns where a connection stands that has taken all it got.
+    /// Returns the cursor of a connection that has taken all of its messages.
     pub(super) fn position(&self, mailbox: &Mailbox) -> Option<u64> {
         let attached = self.of(mailbox)?;
         attached.seen.map(|(seen, _)| seen).or(self.store.last())
@@ -395,13 +395,13 @@ impl Table {
         }
     }
 
-    /// Returns what is known of a connection, unless another has its id now.
+    /// Returns the entry of a connection, unless another one has taken its id.
     fn of(&self, mailbox: &Mailbox) -> Option<&Attached> {
         let attached = self.attached.get(&mailbox.id)?;
         (attached.mailbox.number == mailbox.number).then_some(attached)
     }
 
-    /// Removes a connection, and tells it why.
+    /// Removes a connection, and reports the reason to it.
     pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
         let Some(attached) = self.attached.remove(id) else { return false };
         attached.mailbox.close(reason);
@@ -410,7 +410,7 @@ impl Table {
         true
     }
 
-    /// Tells a gap that has just been kept to all who have seen what came before it.
+    /// Reports the gap that was stored last to all connections, except those ahead of this server.
     fn tell(&mut self, gap: Gap, at: u64, source: Source) {
         let place = self.store.end().saturating_sub(1);
         let stored = Some(Stored { place, is_late: source == Source::Replay });
@@ -427,7 +427,7 @@ impl Table {
         }
     }
 
-    /// Lets those who were ahead of this server go on from where they stood.
+    /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
         let attached = &mut self.attached;
         let mut slow = Vec::new();
@@ -453,7 +453,7 @@ impl Attached {
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
     }
 
-    /// Gaps are rare, so its reader is woken at once.
+    /// Wakes the reader at once, under the lock: gaps are rare.
     fn tell(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
         let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
         reader.into_iter().for_each(Waker::wake);
@@ -480,7 +480,7 @@ impl Index {
     }
 }
 
-/// Returns what an entry of the store is to a connection, if it is for it.
+/// Returns the queue item for an entry of the store, if the entry is for this connection.
 fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
     match entry {
         Entry::Message(at, message, delivered_to) => {
@@ -493,7 +493,7 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
     }
 }
 
-/// Returns whether a connection is left out: by its id in whatever case, or by one of its signals.
+/// Returns whether a connection is excluded: by its id, ignoring case, or by one of its signals.
 fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> bool {
     let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
     message.except.iter().any(names)

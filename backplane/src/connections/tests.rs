@@ -1,4 +1,4 @@
-//! The rules of who gets what.
+//! Which connection receives which message.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
     attach_at(table, id, groups, None)
 }
 
-/// Attaches a connection that listens by "all", "c-" with its id, and some groups.
+/// Attaches a connection with the signal "all", the signal "c-" with its id, and some groups.
 fn attach_at(
     table: &Arc<Connections>,
     id: &str,
@@ -54,7 +54,7 @@ fn arrive_when(table: &Connections, source: Source, id: u64, signal: &str) -> Ar
     table.arrive(id, &[], source, messages, |_| DeliveredMark::default()).arrival
 }
 
-/// What waits for a connection, as text.
+/// Returns the queue of a connection as text.
 fn waiting(connection: &mut Connection) -> String {
     let texts = std::iter::from_fn(|| connection.try_recv()).map(|item| match item {
         Queued::Invocation(id, invocation) => match id {
@@ -222,8 +222,8 @@ async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
     assert!(reader.recv().await.is_ok());
 }
 
-/// A table that remembers so many, with a connection that has no room, after this many that had
-/// been missed.
+/// Returns a table that stores `messages` messages, with a connection that has not read any of
+/// `missed` replayed messages.
 fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
     let table = connections(History { messages, bytes: 1 << 30 });
     let connection = attach(&table, "a", &[]);

@@ -1,4 +1,4 @@
-//! The messages of a dialect, as the rest of the crate sees them.
+//! The messages of a dialect, as the rest of the crate uses them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,69 +8,69 @@ use thiserror::Error;
 use crate::guid::Guid;
 use crate::invocation::Invocation;
 
-/// What one payload on the bus holds. All of it shares one id.
+/// The content of one payload. All of its items share one id.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) id: u64,
-    /// One that cannot be read leaves the others, and the id, as they are.
+    /// A malformed item affects neither the id nor the other items.
     pub(crate) items: Vec<Result<Item, Malformed>>,
 }
 
-/// One thing that somebody sent.
+/// One message in a payload.
 #[derive(Debug)]
 pub(crate) enum Item {
     Invocation(Envelope),
-    /// For the one connection of this id, wherever it is attached.
+    /// A command for one connection, on any server.
     Command {
         connection_id: String,
         change: Change,
-        /// Which command to acknowledge, if somebody waits for it.
+        /// The command id, if the sender waits for an acknowledgement.
         ack: Option<String>,
     },
     Ack {
         command_id: String,
     },
-    /// What a backplane sends to hear itself.
+    /// A health probe, for its sender only.
     Probe {
         source: String,
         number: u64,
     },
-    /// A connection that came back is attached at the backplane of this source.
+    /// An announcement: a connection is attached at the backplane with this source.
     Attached {
         source: String,
         attached: Attached,
     },
-    /// Well-formed, and meant for others: another hub, another kind of application.
+    /// Well-formed, but for another hub or another kind of application.
     Foreign,
 }
 
-/// An invocation, and who listens to it.
+/// An invocation and its addressees.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) signal: String,
-    /// Signals and connection ids that are left out.
+    /// Signals and connection ids to exclude.
     pub(crate) except: Vec<String>,
-    /// Who sent it, if that is a name as we give them; only the sender understands it.
+    /// The sender, if it is a GUID. Only the sender itself uses it.
     pub(crate) source: Option<Guid>,
     pub(crate) invocation: Arc<Invocation>,
-    /// What it takes in memory, roughly.
+    /// Approximate size in memory.
     pub(crate) bytes: usize,
 }
 
-/// Where a connection is that came back.
+/// The place of a connection that has reconnected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {
     pub(crate) connection_id: String,
-    /// What tells it there from others that had its id.
+    /// Distinguishes it from other connections that used its id on that server.
     pub(crate) number: u64,
-    /// For how long it has been there. Clocks of servers differ, and this does not.
+    /// The time since it was attached. Unlike clocks, ages are comparable between servers.
     pub(crate) age: Duration,
 }
 
-/// What is to be done to a connection.
+/// A change of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Its client has just connected; other implementations wait for this.
+    /// The client has just connected. Other implementations wait for the acknowledgement.
     Initialize,
     Join {
         signal: String,
@@ -81,7 +81,7 @@ pub(crate) enum Change {
     Abort,
 }
 
-/// Why a payload could not be read. Somebody else publishes on the app's channel, or it was damaged.
+/// The reason why a payload is not readable: a foreign publisher, or damage.
 #[derive(Debug, Error)]
 pub(crate) enum Malformed {
     #[error("expected a number and a space, found neither")]

@@ -1,11 +1,11 @@
-//! The stream of SignalR 2, byte for byte, so that its servers and ours can share an app.
+//! The stream format of SignalR 2, byte for byte, so that its servers and ours can share an app.
 //!
-//! Everything goes through one channel and is told apart by its key: `h-Hub` is for all connections
-//! of a hub, `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` for some of them, `c-id` holds commands
-//! for one connection, and `__SIGNALR__SERVER__` acknowledges them.
+//! All messages use one channel, and have a key. `h-Hub` addresses all connections of a hub.
+//! `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` address some of them. `c-id` is for commands to
+//! one connection, and `__SIGNALR__SERVER__` for their acknowledgements.
 //!
-//! What backplanes have to tell each other or themselves are messages like any other, with keys that
-//! nobody listens by: SignalR's servers take their ids into account, as they must, and drop them.
+//! Probes and announcements are ordinary messages with keys that SignalR's servers ignore. Those
+//! servers still count the ids, as they must.
 
 mod scaleout;
 mod value;
@@ -20,13 +20,13 @@ use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 
-/// The names of one hub.
+/// Encodes and decodes the messages of one hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Signalr2 {
     hub: String,
 }
 
-/// Who reads acknowledgements: every server.
+/// The key of acknowledgements, for all servers.
 const ACK_KEY: &str = "__SIGNALR__SERVER__";
 const PROBE_KEY: &str = "__BACKPLANE__PROBE__";
 const ATTACHED_KEY: &str = "__BACKPLANE__ATTACHED__";
@@ -36,7 +36,7 @@ impl Signalr2 {
         Self { hub: hub.to_owned() }
     }
 
-    /// Returns what a connection listens by before it joins any group.
+    /// Returns the signals of a connection before it joins any group.
     pub(crate) fn signals(&self, connection_id: &str, user: Option<&str>) -> Vec<String> {
         let hub = &self.hub;
         let mut signals = vec![
@@ -52,7 +52,7 @@ impl Signalr2 {
         format!("hg-{}.{group}", self.hub)
     }
 
-    /// Writes an invocation, once for each of its targets.
+    /// Encodes an invocation, once for each target.
     pub(crate) fn invocation(
         &self,
         source: impl Fn() -> String,
@@ -81,7 +81,7 @@ impl Signalr2 {
         }
     }
 
-    /// Writes a command that wants to be acknowledged.
+    /// Encodes a command with a request for an acknowledgement.
     pub(crate) fn command(
         &self,
         source: &str,
@@ -100,7 +100,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes that a command was carried out on a connection.
+    /// Encodes the acknowledgement of a command.
     pub(crate) fn ack(&self, connection_id: &str, command_id: &str) -> Bytes {
         let message = Message {
             source: connection_id,
@@ -112,7 +112,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes what only the sender itself heeds.
+    /// Encodes a health probe, which other servers ignore.
     pub(crate) fn probe(&self, source: &str, number: u64) -> Bytes {
         let value = number.to_string();
         let message =
@@ -120,7 +120,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes that a connection which came back is attached here, and for how long.
+    /// Encodes an announcement of a connection and its age.
     pub(crate) fn attached(&self, source: &str, attached: &Attached) -> Bytes {
         let Attached { connection_id, number, age } = attached;
         let value = format!("{number} {} {connection_id}", age.as_millis());
@@ -129,18 +129,18 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Puts the id before what one of the above wrote, as the send script does on a server.
+    /// Puts an id before a body, as the send script does.
     pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
         scaleout::payload(id, body)
     }
 
-    /// Reads what arrived.
+    /// Decodes a payload.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
         let payload = scaleout::read(payload, |message| self.item(&message))?;
         Ok(Arrived { id: payload.id, items: payload.messages })
     }
 
-    /// Returns the id of a payload, whatever else it holds.
+    /// Returns the id of a payload, even if its body is malformed.
     pub(crate) fn id(payload: &[u8]) -> Option<u64> {
         scaleout::split(payload).map(|(id, _)| id)
     }
@@ -170,7 +170,7 @@ impl Signalr2 {
         }
     }
 
-    /// Returns whether connections of this hub listen by a key.
+    /// Returns whether a key addresses connections of this hub.
     fn is_ours(&self, key: &str) -> bool {
         let Some((kind, name)) = key.split_once('-') else { return false };
         match (kind, name.strip_prefix(&self.hub)) {

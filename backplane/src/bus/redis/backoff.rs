@@ -1,4 +1,5 @@
-//! Pauses between attempts, drawn by chance so that a farm of servers does not come back in step.
+//! Delays between attempts to connect. They are random, so that many servers do not reconnect in
+//! step.
 
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use tracing::debug;
 use super::status::ConnectionRole;
 use super::timeouts::Timeouts;
 
-/// The next pause is drawn from zero to a bound that doubles with every failure.
+/// Draws each delay from zero to a bound that doubles with every failure.
 #[derive(Debug)]
 pub(super) struct Backoff {
     role: ConnectionRole,
-    /// The number of the attempt under way, counted from the last that went well.
+    /// Number of the current attempt since the last success.
     attempt: u32,
     min: Duration,
     max: Duration,
@@ -26,7 +27,7 @@ impl Backoff {
         Self { role, attempt: 1, min, max, bound: min, connected: None }
     }
 
-    /// An attempt went well. Returns which it was.
+    /// Records a success, and returns the number of the attempt.
     pub(super) fn connected(&mut self) -> u32 {
         self.connected = Some(Instant::now());
         std::mem::take(&mut self.attempt)
@@ -34,7 +35,7 @@ impl Backoff {
 
     /// Waits before the next attempt.
     pub(super) async fn wait(&mut self) {
-        // A server that lets us in only to throw us out earns longer pauses too.
+        // The bound stays if the server closed the connection shortly after accepting it.
         if self.connected.take().is_some_and(|since| since.elapsed() > self.max / 2) {
             self.bound = self.min;
         }

@@ -1,13 +1,13 @@
-//! The connection for commands: it sends what is queued, and nothing twice.
+//! The connection for commands. It sends queued messages, and none of them twice.
 //!
-//! Many sends are under way at once, in the order in which they were queued. What the server says it
-//! did not do (it does not know the script, it is no master any more) goes back to the front of the
-//! queue; what it did not answer has failed, since nobody can know.
+//! Many sends are in flight at once, in the order of the queue. If the server states that it did
+//! not run a send (`NOSCRIPT`, `READONLY` and others), the message returns to the front of the
+//! queue. A send without a reply fails, since its outcome is unknown.
 //!
-//! After a reconnect to another or a restarted server the counter is lifted to the last known id
-//! first. Other servers of the app may know a later one, so nothing is sent before they have had
-//! their time to do the same. Only then is the script loaded: a server that knows it is one where
-//! somebody may have counted before us, and one that does not has only an old count, or none.
+//! After a reconnect to another or a restarted server, the first step restores the counter to the
+//! last known id. Other servers of the app may have a later id, so the bus waits for them before it
+//! sends. Only then does it load the script. So a server that has the script may have issued ids
+//! since the restart, and a server without it has at most an old counter.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,48 +46,47 @@ pub(super) struct Commands {
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     pub(super) queue: Arc<Queue>,
-    /// The last id that the server is known to have given.
+    /// The last id in a reply of the server.
     pub(super) last_id: AtomicU64,
-    /// Who the server was to which the last connection was ready.
+    /// The server of the last complete connection.
     pub(super) known: Mutex<Option<RunId>>,
-    /// Told when a server that should answer did not.
+    /// Notified when a send failed without a reply, to check the connection.
     pub(super) reconnect: Notify,
 }
 
-/// A connection that is ready. It ends by itself when all its clones are dropped and what was under
-/// way has been answered.
+/// A complete connection. It closes when all clones are dropped and all requests have replies.
 struct Link {
     connection: MultiplexedConnection,
-    /// The name that the server gave the send script.
+    /// The script's SHA-1, as the server returned it.
     script: String,
-    /// Ends when the connection does.
+    /// Ends with the connection.
     driver: JoinHandle<()>,
 }
 
-/// What a server calls itself as long as it runs, if it says so.
+/// The `run_id` of a server process, if the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunId(Option<String>);
 
-/// What came of one send.
+/// The outcome of one send.
 enum Outcome {
     Sent(u64),
-    /// Not done, and to be done on this connection once the script is loaded again, which it is
-    /// when nothing is under way.
+    /// Not run: the server has lost the script. Repeat it on this connection after loading the
+    /// script.
     Forgotten,
-    /// Not done, and not to be done here.
+    /// Not run, and this server cannot run it.
     Elsewhere(Failure),
-    /// It may have been done.
+    /// The outcome is unknown.
     Failed(Failure),
 }
 
-/// How many sends may be under way.
+/// Maximum sends in flight.
 const UNDER_WAY_MAX: usize = 1024;
-/// How many requests the connection takes without a wait: all sends, and what else is asked on it. One
-/// that waits for a place can be overtaken by the next, which finds one that has just become free.
+/// Maximum requests in flight, sends included. Waiting requests are not served in FIFO order, so
+/// sends must never wait here.
 const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
 
 impl Commands {
-    /// Connects again and again, and sends what is queued as long as it is connected.
+    /// Reconnects until the task ends, and sends queued messages while connected.
     pub(super) async fn run(&self, sink: &impl Sink) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Commands);
         loop {
@@ -110,7 +109,7 @@ impl Commands {
         let mut connection = self.connector.open(self.timeouts.answer).await?;
         let asking = async { Ok(run_id(&mut connection).await) };
         let run_id = bounded(self.timeouts.answer, asking).await?;
-        // One that does not say who it is may be another.
+        // A server without a `run_id` may be another one.
         let is_another = match &*self.known.lock() {
             Some(before) => before.0.is_none() || *before != run_id,
             None => false,
@@ -142,8 +141,8 @@ impl Commands {
         Ok(Link { connection, script, driver: tokio::spawn(driver) })
     }
 
-    /// Lifts the counter of a server that we come to, and tells what is missing if others have
-    /// counted there who knew less.
+    /// Restores the counter to `last_id`. If the counter was lower and may have issued ids since a
+    /// reset, reports those ids as missed.
     async fn restore_counter(
         &self,
         connection: &mut RespConnection,
@@ -154,7 +153,7 @@ impl Commands {
         let (key, id) = (self.connector.channel().as_bytes(), last_id.to_string());
         let found = connection.ask(&[b"GET", key]).await.ok();
         let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
-        // On the same server somebody set it back.
+        // On the same server process, a client has set the counter back.
         let has_counted = !is_another || knows_a_sender(connection).await;
         let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
         match connection.ask(&restore).await {
@@ -167,10 +166,11 @@ impl Commands {
         Ok(())
     }
 
-    /// Returns the last id that the counter is known to have given.
+    /// Returns the last id that the counter has issued, as far as this server received it.
     fn last_known(&self, sink: &impl Sink) -> u64 {
         let given = self.last_id.load(Ordering::Relaxed);
-        // Anybody may write any id on the channel, and the counter never comes down again.
+        // Any client may publish any id, and the counter cannot go back; so implausible ids are
+        // ignored.
         let heard = sink.last_id().filter(|heard| *heard <= given + LEAP_MAX);
         given.max(heard.unwrap_or_default())
     }
@@ -180,7 +180,7 @@ impl Commands {
         if self.connector.is_sharded() { script::SEND_SHARDED } else { script::SEND }
     }
 
-    /// Sends what is queued until the connection is lost, and returns why.
+    /// Sends queued messages until the connection is lost, and returns the reason.
     async fn send(&self, link: Link, sink: &impl Sink) -> Failure {
         let Link { connection, mut script, mut driver } = link;
         let mut under_way = FuturesOrdered::new();
@@ -190,7 +190,8 @@ impl Commands {
         let mut life = pin!(self.signs_of_life(connection.clone()));
         loop {
             if under_way.is_empty() {
-                // Not before, or what is still on its way would be sent ahead of what comes back.
+                // Load the script only when no send is in flight. Otherwise sends in flight could
+                // overtake the returned messages.
                 if std::mem::take(&mut is_forgotten) && leaving.is_none() {
                     match self.load(&connection).await {
                         Ok(loaded) => script = loaded,
@@ -201,7 +202,7 @@ impl Commands {
                     self.queue.put_back(std::mem::take(&mut again));
                 }
                 if let Some(failure) = leaving {
-                    // It may wait for answers that never come.
+                    // The driver may wait for replies that never come.
                     driver.abort();
                     return failure;
                 }
@@ -239,7 +240,7 @@ impl Commands {
                     match self.restore(&connection, sink).await {
                         Ok(()) => {}
                         Err(Failure::Refused(reason)) => warn!(reason, "{NOT_RESTORED}"),
-                        // The next connection begins with it.
+                        // The next connection restores the counter first.
                         Err(failure) => leaving = Some(failure),
                     }
                 }
@@ -249,7 +250,7 @@ impl Commands {
         }
     }
 
-    /// Sends one body. The request is written when this is polled first.
+    /// Sends one body. The first poll writes the request.
     fn evaluate(
         &self,
         mut connection: MultiplexedConnection,
@@ -259,14 +260,14 @@ impl Commands {
         let mut command = ::redis::cmd("EVALSHA");
         command.arg(script).arg(1).arg(self.connector.channel()).arg(&item.body[..]);
         async move {
-            // A task that has used up its budget wakes what it put off in the opposite order, and so
-            // these would be written in that order.
+            // Without a budget: a task whose budget is exhausted wakes its deferred futures in
+            // reverse order, and would write their requests in that order.
             let reply = unconstrained(command.query_async(&mut connection)).await;
             (item, reply)
         }
     }
 
-    /// Lifts the counter to the last known id.
+    /// Restores the counter to the last known id.
     async fn restore(
         &self,
         connection: &MultiplexedConnection,
@@ -302,7 +303,7 @@ impl Commands {
         }
     }
 
-    /// Asks whether the server is still there, until it is not.
+    /// Sends a `PING` at every interval, and returns when the server does not reply.
     async fn signs_of_life(&self, mut connection: MultiplexedConnection) -> Failure {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -315,7 +316,8 @@ impl Commands {
             let ping = ::redis::cmd("PING");
             let reply = ping.query_async::<Reply>(&mut connection);
             match timeout(self.timeouts.answer, reply).await {
-                // Any reply is a sign of life, even the one that says we may not `PING`.
+                // Any reply proves that the server is alive, even an error for a missing
+                // permission.
                 Ok(Err(error)) if error.code().is_none() && !error.is_timeout() => {
                     return error.into();
                 }
@@ -329,7 +331,7 @@ impl Commands {
     }
 }
 
-/// Asks a server who it is.
+/// Requests the server's `run_id`.
 async fn run_id(connection: &mut RespConnection) -> RunId {
     let info = connection.ask(&[b"INFO", b"server"]).await.ok();
     let info = info.as_ref().and_then(Value::text).unwrap_or_default();
@@ -337,7 +339,7 @@ async fn run_id(connection: &mut RespConnection) -> RunId {
     RunId(id.map(|id| id.trim().to_owned()))
 }
 
-/// Returns whether a server knows a script that sends. One that does not say so may.
+/// Returns whether a server has one of the scripts that send. If the reply is an error, it may.
 async fn knows_a_sender(connection: &mut RespConnection) -> bool {
     let senders = script::SENDERS.map(str::as_bytes);
     match connection.ask(&[&[b"SCRIPT".as_slice(), b"EXISTS"], &senders[..]].concat()).await {
@@ -346,16 +348,16 @@ async fn knows_a_sender(connection: &mut RespConnection) -> bool {
     }
 }
 
-/// Returns how a reply begins that says that nothing was done.
+/// Returns the error code if it proves that the script had no effect.
 fn refusal(error: &RedisError) -> Option<&'static str> {
     let code = error.code()?;
     let known = REFUSALS.into_iter().find(|refusal| *refusal == code);
-    // Before Redis 7 the reason stands at the end of what the script says.
+    // Before Redis 7, the error of a command is at the end of the script's error text.
     let says = |word| error.detail().is_some_and(|detail| detail.contains(word));
     known.or_else(|| (code == "ERR" && says("-READONLY")).then_some("READONLY"))
 }
 
-/// The script's first command failed, or it was not run at all.
+/// Codes for a script that did not run, or whose first command failed.
 const REFUSALS: [&str; 9] = [
     "NOSCRIPT",
     "READONLY",

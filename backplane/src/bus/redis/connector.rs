@@ -1,7 +1,8 @@
-//! The way to the server that has the app's channel, found anew for every connection.
+//! Connections to the server that has the app's channel. Each connection resolves the address
+//! again.
 //!
-//! A Sentinel's answer is checked with `ROLE`, since after a failover it may be old for a while; in
-//! a cluster the owner of the channel's slot is asked for.
+//! A Sentinel's reply may be outdated after a failover, so `ROLE` verifies the master. In a
+//! cluster, the members report the owner of the channel's slot.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) struct Connector {
     address: Address,
     tls: Option<TlsConnector>,
     channel: String,
-    /// Members of the cluster, beside those that the URL names.
+    /// Members of the cluster, in addition to those of the URL.
     members: Mutex<Vec<Host>>,
 }
 
@@ -38,12 +39,12 @@ impl Connector {
         &self.channel
     }
 
-    /// Returns whether the channel belongs to one node among several.
+    /// Returns whether the channel is a shard channel of a cluster.
     pub(super) fn is_sharded(&self) -> bool {
         matches!(self.address.place, Place::Cluster(_))
     }
 
-    /// Connects and logs in.
+    /// Connects, logs in, and selects the database.
     pub(super) async fn open(&self, within: Duration) -> Result<RespConnection, Failure> {
         let connection = match &self.address.place {
             Place::Host(host) => self.reach(host, within).await?,
@@ -86,7 +87,7 @@ impl Connector {
         .await
     }
 
-    /// Asks the sentinels for the master.
+    /// Connects to the master that the Sentinels report.
     async fn master(
         &self,
         sentinels: &[Host],
@@ -111,7 +112,7 @@ impl Connector {
         first_good(attempts, "no sentinel is given").await
     }
 
-    /// Asks the members of the cluster who has the channel's slot.
+    /// Connects to the owner of the channel's slot, as the members of the cluster report it.
     async fn owner(&self, seeds: &[Host], within: Duration) -> Result<RespConnection, Failure> {
         let members = self.members.lock().clone();
         let attempts = members.iter().chain(seeds).map(|member| async move {
@@ -129,12 +130,12 @@ impl Connector {
         first_good(attempts, "no member of the cluster is given").await
     }
 
-    /// Takes note of a reply that says who has the slot now: that one is asked first.
+    /// Records the new owner of the slot from a `MOVED` error, to try it first.
     pub(super) fn on_redirect(&self, failure: &Failure) {
         let text = failure.to_string();
         let target = text.strip_prefix("MOVED ").and_then(|rest| rest.split(' ').nth(1));
         let Some((name, port)) = target.and_then(|target| target.rsplit_once(':')) else { return };
-        // An empty name is that of whoever said so, who is asked anyway.
+        // An empty name means the server that replied, which is tried anyway.
         if let (false, Ok(port)) = (name.is_empty(), port.parse()) {
             self.members.lock().insert(0, Host { name: name.to_owned(), port });
         }
@@ -153,8 +154,8 @@ impl std::fmt::Display for Connector {
     }
 }
 
-/// Makes one attempt after the other until one is good. The next begins when the last has failed,
-/// or is silent for a while: a host that swallows everything must not keep us from the others.
+/// Runs attempts in order until one succeeds. The next attempt starts when the last one fails, or
+/// after a short time without a result, so an unresponsive host does not block the others.
 async fn first_good<T>(
     attempts: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>,
     otherwise: &str,
@@ -174,10 +175,10 @@ async fn first_good<T>(
     }
 }
 
-/// Longer than a healthy network takes for a few questions.
+/// Longer than a few round trips in a healthy network.
 const SILENCE: Duration = Duration::from_millis(250);
 
-/// Reads the host of `[name, port]`.
+/// Parses a host from `[name, port]`.
 fn host(items: &[Value]) -> Option<Host> {
     let (name, port) = (items.first()?, items.get(1)?);
     let port = match port {
@@ -187,7 +188,7 @@ fn host(items: &[Value]) -> Option<Host> {
     Some(Host { name: name.text()?.to_owned(), port })
 }
 
-/// Finds the owner of a slot in `CLUSTER SLOTS`. An empty name is the one of whoever was asked.
+/// Returns the owner of a slot from `CLUSTER SLOTS`. An empty name means the server that replied.
 fn owner(ranges: &[Value], slot: i64, asked: &Host) -> Option<Host> {
     let has_slot = |range: &&Value| match range.items() {
         [first, last, ..] => {
@@ -199,7 +200,7 @@ fn owner(ranges: &[Value], slot: i64, asked: &Host) -> Option<Host> {
     member(ranges.iter().find(has_slot)?.items().get(2)?, asked)
 }
 
-/// Returns all members that `CLUSTER SLOTS` names, replicas included.
+/// Returns all members in `CLUSTER SLOTS`, including replicas.
 fn all(ranges: &[Value], asked: &Host) -> Vec<Host> {
     let members = ranges.iter().flat_map(|range| range.items().iter().skip(2));
     let mut members: Vec<_> = members.filter_map(|value| member(value, asked)).collect();

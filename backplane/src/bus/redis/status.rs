@@ -1,4 +1,4 @@
-//! How the two connections to a server are, and what that means for the backplane.
+//! The states of the two connections to a server, and the resulting state of the backplane.
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ pub(super) struct Status {
     state: watch::Sender<State>,
 }
 
-/// Which connection.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionRole {
     Subscription,
@@ -44,7 +44,7 @@ impl Status {
         self.roles.lock()[role as usize] == RoleState::Up
     }
 
-    /// Returns what went wrong last.
+    /// Returns the most recent failure.
     pub(super) fn reason(&self) -> String {
         match &*self.state.borrow() {
             State::Disconnected { reason } => reason.clone(),
@@ -58,7 +58,7 @@ impl Status {
         self.set(role, RoleState::Up, metrics);
     }
 
-    /// Says once what went wrong, however often it does.
+    /// Records a failure, and logs it unless it is the same as before.
     pub(super) fn down(&self, role: ConnectionRole, failure: &Failure, metrics: &Metrics) {
         if !self.set(role, RoleState::Down { reason: failure.to_string() }, metrics) {
             return;
@@ -70,12 +70,12 @@ impl Status {
         }
     }
 
-    /// There will be no connection any more.
+    /// Sets the final state.
     pub(super) fn ended(&self, reason: &str) {
         self.state.send_replace(State::Disconnected { reason: reason.to_owned() });
     }
 
-    /// Returns whether it is news.
+    /// Sets the state of one connection. Returns whether it has changed.
     fn set(&self, role: ConnectionRole, state: RoleState, metrics: &Metrics) -> bool {
         let mut roles = self.roles.lock();
         let is_news = roles[role as usize] != state;
@@ -100,7 +100,7 @@ impl ConnectionRole {
     }
 }
 
-/// Both are needed; while one connects for the first time, the other's failure is what counts.
+/// Combines both states: any failure means disconnected, then any first attempt means connecting.
 fn overall(roles: &[RoleState; 2]) -> State {
     let reasons = roles.iter().filter_map(|state| match state {
         RoleState::Down { reason } => Some(reason.clone()),

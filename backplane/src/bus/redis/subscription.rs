@@ -1,11 +1,11 @@
-//! The connection that carries nothing but the subscription.
+//! The connection that carries only the subscription.
 //!
-//! Client libraries lose subscriptions in one failure or other, and a lost one would be silence. So
-//! this supervisor connects again and again, for ever, and believes nothing: the subscription is
-//! confirmed before it counts, and at every interval it is asked for once more together with a sign
-//! of life. To subscribe to what one is subscribed to changes nothing, and repairs what was lost.
+//! A lost subscription causes no error, and client libraries do lose subscriptions. So this
+//! supervisor waits for the confirmation before it reports a connection. It also repeats the
+//! `SUBSCRIBE` with a `PING` at every interval. Repeating it has no effect on a subscribed
+//! connection, and repairs a lost subscription.
 //!
-//! An app has one channel, so there is one subscription, never a batch of them.
+//! An app has one channel, so there is only one subscription.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,15 +32,15 @@ pub(super) struct Subscription {
     pub(super) connector: Arc<Connector>,
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
-    /// Told when what was sent does not come back.
+    /// Notified when a health probe timed out.
     pub(super) reconnect: Arc<Notify>,
-    /// How far this has come in what the broker remembers, if it does.
+    /// The position in the broker's replay buffer, if there is one.
     pub(super) remembered: Mutex<Option<Remembered>>,
-    /// How many attempts to read on in it have failed, one after the other and without coming on.
+    /// Failed replays in a row, without progress between them.
     pub(super) failed_replays: AtomicU32,
 }
 
-/// What a server said, as far as it concerns us.
+/// A message or reply of the server.
 enum Heard<'a> {
     Message(&'a [u8]),
     Confirmed,
@@ -50,7 +50,7 @@ enum Heard<'a> {
 }
 
 impl Subscription {
-    /// Connects again and again, and receives as long as it is connected.
+    /// Reconnects until the task ends, and receives while connected.
     pub(super) async fn run(&self, sink: &impl Sink) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
         loop {
@@ -69,11 +69,11 @@ impl Subscription {
         }
     }
 
-    /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
-    /// remembers of the time before is received.
+    /// Connects and subscribes. Returns after the subscription is confirmed and missed messages are
+    /// replayed.
     async fn open(&self, sink: &impl Sink) -> Result<RespConnection, Failure> {
         let mut connection = self.connector.open(self.timeouts.answer).await?;
-        // What was suspected of the connection before does not concern this one.
+        // A timeout on the previous connection does not concern this one.
         let _ = self.reconnect.notified().now_or_never();
         let now = bounded(self.timeouts.answer, async {
             let now = offset(&mut connection, self.connector.channel()).await?;
@@ -92,8 +92,8 @@ impl Subscription {
         Ok(connection)
     }
 
-    /// Fetches what was missed, and goes on without it if that fails too often: what is missing then
-    /// is told as a gap, as soon as the next message shows it.
+    /// Replays missed messages. After several failures it continues without them, and the next
+    /// message reveals the gap.
     async fn recover(&self, now: Option<Remembered>, sink: &impl Sink) -> Result<(), Failure> {
         let before = self.remembered.lock().clone();
         if now.is_some() && before.is_some() {
@@ -105,7 +105,7 @@ impl Subscription {
                 self.failed_replays.store(0, Ordering::Relaxed);
                 return Ok(());
             };
-            // As long as it gets further, it will get there.
+            // Attempts with progress do not count, since they will finish.
             let has_come_on = *self.remembered.lock() != before;
             let failed = if has_come_on { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
             self.failed_replays.store(failed + 1, Ordering::Relaxed);
@@ -119,13 +119,13 @@ impl Subscription {
         Ok(())
     }
 
-    /// Receives until the subscription is lost, and returns why.
+    /// Receives until the subscription is lost, and returns the reason.
     async fn receive(&self, mut connection: RespConnection, sink: &impl Sink) -> Failure {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        // When the answer to the last sign of life has to be here, and whether the subscription has
-        // been confirmed again before it.
+        // The deadline for the reply to the last `PING`, and whether its `SUBSCRIBE` was confirmed
+        // again.
         let mut awaited: Option<Instant> = None;
         let mut is_confirmed = true;
         let failure = loop {
@@ -136,14 +136,15 @@ impl Subscription {
                 }
             };
             tokio::select! {
-                // Whatever is there is heard before silence is judged.
+                // Process received data before timeouts.
                 biased;
                 read = connection.read_some() => {
                     let value = match read {
                         Ok(value) => value,
                         Err(failure) => break failure,
                     };
-                    // The answer stands behind all that was on its way when it was asked for.
+                    // The reply comes after all messages in transit, so received data extends the
+                    // deadline.
                     awaited = awaited.map(|_| Instant::now() + self.timeouts.answer);
                     let Some(value) = value else { continue };
                     match self.heard(&value) {
@@ -153,7 +154,7 @@ impl Subscription {
                         }
                         Heard::Confirmed => is_confirmed = true,
                         Heard::Alive => awaited = None,
-                        // Even the reply that says we may not `PING` is a sign of life.
+                        // An error for a forbidden `PING` also proves that the server is alive.
                         Heard::Refused(_) if is_confirmed => awaited = None,
                         Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
                         Heard::Refused(failure) => break failure,
@@ -171,11 +172,11 @@ impl Subscription {
                 () = late => break Failure::no_answer(self.timeouts.answer),
                 () = self.reconnect.notified() => break Failure::Lost(DEAF.to_owned()),
             }
-            // A connection that always has something would starve the other tasks of this process.
+            // A connection that always has data would starve the other tasks of this process.
             consume_budget().await;
         };
-        // What has arrived is not lost with the connection that brought it. What the broker remembers
-        // comes with the next one.
+        // Deliver the messages that arrived before the failure. If the broker has a replay buffer, stop
+        // at the first gap: the next connection replays the rest.
         while let Ok(Some(value)) = connection.take() {
             if let Heard::Message(payload) = self.heard(&value) {
                 if self.is_to_be_fetched_before(payload, sink) {
@@ -187,8 +188,8 @@ impl Subscription {
         failure
     }
 
-    /// Fetches what is missing before a message that has just arrived: a server may forget that it
-    /// was subscribed to, and know it again when it is asked next, without anything else to see.
+    /// Replays the messages before one that has just arrived. A server may lose and regain a
+    /// subscription, by the repeated `SUBSCRIBE`, without any other visible event.
     async fn fetch_before(&self, payload: &[u8], sink: &impl Sink) {
         if !self.is_to_be_fetched_before(payload, sink) {
             return;
@@ -199,17 +200,17 @@ impl Subscription {
         if let Err(failure) = outcome {
             warn!(%failure, "{NOT_FETCHED}");
         }
-        // What came meanwhile has not been looked at yet, so its silence says nothing.
+        // Messages in transit are still unread, so an earlier probe timeout proves nothing.
         let _ = self.reconnect.notified().now_or_never();
     }
 
-    /// Returns whether something is missing before a message that the broker may remember.
+    /// Returns whether messages before this one are missing and the broker may have them.
     fn is_to_be_fetched_before(&self, payload: &[u8], sink: &impl Sink) -> bool {
         self.remembered.lock().is_some() && sink.misses_before(payload)
     }
 
     fn take(&self, payload: &[u8], sink: &impl Sink) {
-        // What came by replay as well was counted there.
+        // A duplicate was counted when it was replayed.
         if sink.receive(payload)
             && let Some(remembered) = &mut *self.remembered.lock()
         {
@@ -238,13 +239,13 @@ impl Subscription {
             },
             Some("subscribe" | "ssubscribe") if is_ours => Heard::Confirmed,
             Some("unsubscribe" | "sunsubscribe") if is_ours => Heard::Unsubscribed,
-            // The answer to a `PING`.
+            // The reply to a `PING`.
             _ => Heard::Alive,
         }
     }
 }
 
-/// How often what was missed is asked for without any of it coming.
+/// Maximum replays in a row without progress.
 const REPLAYS_MAX: u32 = 3;
 const NOT_FETCHED: &str = "what was missed cannot be fetched";
 const UNSUBSCRIBED: &str = "the server ended the subscription";

@@ -1,4 +1,4 @@
-//! How long a bus waits for a server.
+//! Timeouts and delays of a bus.
 
 use std::time::Duration;
 
@@ -6,24 +6,25 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 
-/// How long to wait for what.
+/// Timeouts and delays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// For one answer of the server.
+    /// For one reply.
     pub(super) answer: Duration,
-    /// Between two questions whether it is still there.
+    /// Between two `PING` requests.
     pub(super) ping_interval: Duration,
-    /// A pause between attempts is drawn from zero to a bound, which begins with this …
+    /// Initial bound of the random delay between two attempts to connect.
     pub(super) delay_min: Duration,
-    /// … and doubles up to this.
+    /// Maximum bound of that delay.
     pub(super) delay_max: Duration,
-    /// How long nothing is sent to a server that may have lost its memory. Longer than a pause, so
-    /// that all servers have told it the last id they know: an id that was given twice hides what
-    /// had it first.
+    /// Wait before sending to a server that may have lost its data. Longer than a delay, so that
+    /// all servers restore the counter to their last id first. An id that is issued twice hides the
+    /// first message with that id.
     pub(super) settle: Duration,
 }
 
-/// A server is missed after seven seconds at most, and one that comes back is used within two.
+/// With these values, an outage is detected within seven seconds, and a recovered server is used
+/// within two.
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
     answer: Duration::from_secs(2),
     ping_interval: Duration::from_secs(5),
@@ -32,7 +33,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     settle: Duration::from_millis(800),
 };
 
-/// Gives up after some time.
+/// Fails if the attempt takes longer than `within`.
 pub(super) async fn bounded<T>(
     within: Duration,
     attempt: impl Future<Output = Result<T, Failure>>,
