@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug, error_span};
 
-use self::tasks::{probe, say};
+use self::tasks::{probe, send_outgoing};
 use crate::bus::{Bus, ConnectError, SendError};
 use crate::connection::Connection;
 use crate::connections::{Attachment, Disconnect};
@@ -68,12 +68,12 @@ impl Backplane {
     pub(crate) fn start(bus: Bus, app_name: String, options: Options) -> Self {
         // At level `error`, so that the fields remain if a filter shows errors only.
         let span = error_span!("backplane", app = app_name.as_str(), server = bus.server());
-        let (receiver, to_say) =
+        let (receiver, outgoing) =
             Receiver::new(&options.hub, options.history, options.probe_interval, &span);
         let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
         span.in_scope(|| bus.start(receiver.clone()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(say(bus.clone(), to_say).instrument(span.clone()));
+        tasks.spawn(send_outgoing(bus.clone(), outgoing).instrument(span.clone()));
         let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
         let inner = Inner {

@@ -65,12 +65,12 @@ impl Connections {
         let outcome = act(&mut table);
         let slow = table.take_slow();
         drop(table);
-        slow.iter().for_each(|id| self.tell_slow(id));
+        slow.iter().for_each(|id| self.report_slow(id));
         outcome
     }
 
     #[cold]
-    fn tell_slow(&self, id: &str) {
+    fn report_slow(&self, id: &str) {
         self.slow.inc();
         self.span.in_scope(|| warn!(connection = id, "closed a connection that fell behind"));
     }
@@ -171,9 +171,9 @@ impl Connections {
     /// Records that a probe sent at `sent` got this id, so a connection attached before cannot have
     /// a later cursor. Returns the connections whose announcement from before then has not
     /// returned.
-    pub(crate) fn heard(&self, sent: Instant, id: u64) -> Vec<Attached> {
+    pub(crate) fn probe_returned(&self, sent: Instant, id: u64) -> Vec<Attached> {
         self.with_table(|table| {
-            table.heard(sent, id);
+            table.probe_returned(sent, id);
             table.unannounced(sent)
         })
     }

@@ -35,7 +35,7 @@ pub struct Health {
     /// The round-trip times of all probes.
     pub round_trips: RoundTrips,
     /// The time since the last probe returned, if it exceeds two intervals.
-    pub deaf_for: Option<Duration>,
+    pub silent_for: Option<Duration>,
     /// Number of messages with an id that did not arrive, from any server. Probes and
     /// acknowledgements count too.
     pub lost: u64,
@@ -75,7 +75,7 @@ struct Inner {
     /// Probes in flight, oldest first.
     under_way: VecDeque<Probe>,
     /// The time of the last return, or of the start.
-    last_heard: Instant,
+    last_return: Instant,
     last_round_trip: Option<Duration>,
     counts: [u64; ROUND_TRIPS.len() + 1],
 }
@@ -96,7 +96,7 @@ impl HealthProbe {
         let inner = Inner {
             last_number: 0,
             under_way: VecDeque::new(),
-            last_heard: Instant::now(),
+            last_return: Instant::now(),
             last_round_trip: None,
             counts: Default::default(),
         };
@@ -117,7 +117,7 @@ impl HealthProbe {
 
     /// Returns the time since a probe returned.
     pub(crate) fn silence(&self) -> Duration {
-        self.inner.lock().last_heard.elapsed()
+        self.inner.lock().last_return.elapsed()
     }
 
     /// Records that the broker has accepted a probe.
@@ -129,13 +129,13 @@ impl HealthProbe {
     }
 
     /// Records the return of a probe. Returns the time of its start, and its round-trip time.
-    pub(crate) fn heard(&self, number: u64) -> Option<(Instant, Duration)> {
+    pub(crate) fn returned(&self, number: u64) -> Option<(Instant, Duration)> {
         let mut inner = self.inner.lock();
         let index = inner.under_way.iter().position(|probe| probe.number == number)?;
         let probe = inner.under_way[index];
         inner.under_way.drain(..=index);
         let round_trip = probe.sent.elapsed();
-        inner.last_heard = Instant::now();
+        inner.last_return = Instant::now();
         inner.last_round_trip = Some(round_trip);
         let seconds = round_trip.as_secs_f64();
         let bucket = ROUND_TRIPS.iter().position(|bound| seconds <= *bound);
@@ -156,15 +156,15 @@ impl HealthProbe {
 
     pub(crate) fn health(&self, state: State, lost: u64, recovered: u64) -> Health {
         let inner = self.inner.lock();
-        let silence = inner.last_heard.elapsed();
-        let is_deaf = silence >= 2 * self.interval;
+        let silence = inner.last_return.elapsed();
+        let is_silent = silence >= 2 * self.interval;
         let bounds = ROUND_TRIPS.map(Duration::from_secs_f64).into_iter().chain([Duration::MAX]);
         Health {
-            is_ready: state == State::Connected && inner.last_round_trip.is_some() && !is_deaf,
+            is_ready: state == State::Connected && inner.last_round_trip.is_some() && !is_silent,
             state,
             last_round_trip: inner.last_round_trip,
             round_trips: RoundTrips { buckets: bounds.zip(inner.counts).collect() },
-            deaf_for: is_deaf.then_some(silence),
+            silent_for: is_silent.then_some(silence),
             lost,
             recovered,
         }
@@ -189,8 +189,8 @@ mod tests {
         let number = health_probe.begin();
         assert!(!health(&health_probe).is_ready);
         advance(Duration::from_millis(2)).await;
-        assert!(health_probe.heard(number + 1).is_none());
-        let (_, round_trip) = health_probe.heard(number).unwrap();
+        assert!(health_probe.returned(number + 1).is_none());
+        let (_, round_trip) = health_probe.returned(number).unwrap();
         assert_eq!(round_trip, Duration::from_millis(2));
         let health = health(&health_probe);
         assert!(health.is_ready);
@@ -198,18 +198,18 @@ mod tests {
         let counted: Vec<_> =
             health.round_trips.buckets.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [&(Duration::from_micros(2500), 1)]);
-        assert!(health_probe.heard(number).is_none(), "it came twice");
+        assert!(health_probe.returned(number).is_none(), "it came twice");
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_not_ready_after_two_silent_intervals() {
         let health_probe = HealthProbe::new(INTERVAL);
-        health_probe.heard(health_probe.begin());
+        health_probe.returned(health_probe.begin());
         advance(2 * INTERVAL - Duration::from_millis(1)).await;
         assert!(health(&health_probe).is_ready);
         advance(Duration::from_millis(1)).await;
         assert!(!health(&health_probe).is_ready);
-        assert_eq!(health(&health_probe).deaf_for, Some(2 * INTERVAL));
+        assert_eq!(health(&health_probe).silent_for, Some(2 * INTERVAL));
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,6 +222,6 @@ mod tests {
         advance(INTERVAL).await;
         assert!(health_probe.is_overdue());
         assert!(!health_probe.is_overdue());
-        assert!(health_probe.heard(number).is_some(), "late is better than never");
+        assert!(health_probe.returned(number).is_some(), "late is better than never");
     }
 }

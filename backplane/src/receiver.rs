@@ -41,7 +41,7 @@ pub(crate) struct Receiver {
     delivered: Mutex<Delivered>,
     /// Messages of the backplane itself, for a task that sends them. Unbounded here: the queue of
     /// the bus limits them.
-    to_say: mpsc::UnboundedSender<Bytes>,
+    outgoing: mpsc::UnboundedSender<Bytes>,
     /// Notified after a counter reset, to restore the counter.
     counter_reset: Notify,
 }
@@ -71,7 +71,7 @@ impl Receiver {
         probe_interval: Duration,
         span: &Span,
     ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
-        let (to_say, to_send) = mpsc::unbounded_channel();
+        let (outgoing, to_send) = mpsc::unbounded_channel();
         let metrics = Metrics::default();
         let receiver = Self {
             dialect: Signalr2::new(hub),
@@ -82,7 +82,7 @@ impl Receiver {
             metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
-            to_say,
+            outgoing,
             counter_reset: Notify::new(),
         };
         (receiver, to_send)
@@ -128,7 +128,7 @@ impl Receiver {
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
             let Ok(Item::Invocation(message)) = item else { continue };
             let (receivers, delivered_to) = self.connections.deliver(&message);
-            self.delivered.lock().remember(message.source, delivered_to);
+            self.delivered.lock().record(message.source, delivered_to);
             self.metrics.delivered_here.inc_by(receivers as u64);
         }
     }
@@ -158,29 +158,29 @@ impl Receiver {
                 self.metrics.unreadable.inc();
                 warn!(id, "skipped a payload whose id no broker has given");
             }
-            Arrival::Known => {
+            Arrival::Duplicate => {
                 self.metrics.duplicates.inc();
                 debug!(id, "message came twice");
             }
-            Arrival::After(gap) => self.tell_gap(gap),
+            Arrival::After(gap) => self.report_gap(gap),
             Arrival::Restarted { last, gap } => {
                 self.metrics.restarts.inc();
                 error!(last, id, "ids went back: the broker has lost its memory");
                 self.counter_reset.notify_one();
-                self.tell(Event::Restarted { last, id });
-                gap.into_iter().for_each(|gap| self.tell_gap(gap));
+                self.report(Event::Restarted { last, id });
+                gap.into_iter().for_each(|gap| self.report_gap(gap));
             }
         }
     }
 
-    fn tell_gap(&self, gap: Gap) {
+    fn report_gap(&self, gap: Gap) {
         self.metrics.gaps.inc();
         self.metrics.lost.inc_by(gap.count());
         warn!(from = gap.from, to = gap.to, "messages are missing");
-        self.tell(Event::Gap(gap));
+        self.report(Event::Gap(gap));
     }
 
-    fn tell(&self, event: Event) {
+    fn report(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
             // There may be no receiver.
             let _ = events.send(event);
@@ -193,15 +193,15 @@ impl Receiver {
                 if self.change(&connection_id, &change)
                     && let Some(command_id) = ack
                 {
-                    self.say(self.dialect.ack(&connection_id, &command_id));
+                    self.send(self.dialect.ack(&connection_id, &command_id));
                 }
             }
             Item::Ack { command_id } => self.acks.acknowledge(&command_id),
             Item::Probe { source, number } if source == self.source => {
-                if let Some((sent, round_trip)) = self.health_probe.heard(number) {
+                if let Some((sent, round_trip)) = self.health_probe.returned(number) {
                     self.metrics.round_trips.observe(round_trip.as_secs_f64());
-                    let unheard = self.connections.heard(sent, id);
-                    unheard.iter().for_each(|place| self.announce(place));
+                    let unconfirmed = self.connections.probe_returned(sent, id);
+                    unconfirmed.iter().for_each(|place| self.announce(place));
                 }
             }
             Item::Attached { source, attached } if source == self.source => {
@@ -220,13 +220,13 @@ impl Receiver {
     /// without a round trip is repeated.
     pub(crate) fn announce(&self, place: &Attached) {
         debug!(connection = place.connection_id, "a connection came back here");
-        self.say(self.dialect.attached(&self.source, place));
+        self.send(self.dialect.attached(&self.source, place));
     }
 
     /// Sends a message without waiting for the outcome.
-    pub(crate) fn say(&self, body: Bytes) {
+    pub(crate) fn send(&self, body: Bytes) {
         // The task ends only with the backplane.
-        let _ = self.to_say.send(body);
+        let _ = self.outgoing.send(body);
     }
 
     /// Applies a change to a connection. Returns false if it is not attached here.
@@ -284,7 +284,7 @@ impl Sink for Receiver {
 
     fn missed_after_reset(&self, to: u64) {
         if let Some(gap) = self.connections.missed_after_reset(to) {
-            self.tell_gap(gap);
+            self.report_gap(gap);
         }
     }
 
@@ -302,7 +302,7 @@ impl Sink for Receiver {
 }
 
 impl Delivered {
-    fn remember(&mut self, source: Option<Guid>, delivered_to: DeliveredMark) {
+    fn record(&mut self, source: Option<Guid>, delivered_to: DeliveredMark) {
         let Some(source) = source else { return };
         if self.order.len() == DELIVERED_MAX
             && let Some(oldest) = self.order.pop_front()

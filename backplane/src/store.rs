@@ -23,7 +23,7 @@ pub(crate) struct Store {
     limits: History,
     entries: VecDeque<Entry>,
     /// Number of evicted entries.
-    forgotten: u64,
+    evicted: u64,
     bytes: usize,
     /// All messages after this id are in the ring.
     floor: u64,
@@ -69,7 +69,7 @@ pub(crate) enum Arrival {
     Next,
     After(Gap),
     /// A duplicate.
-    Known,
+    Duplicate,
     /// Too far ahead for a counter: a foreign publisher chose the id.
     Implausible,
     /// The counter was reset below the last id. The gap has the ids since the reset that were
@@ -92,7 +92,7 @@ impl Store {
         Self {
             limits,
             entries: VecDeque::new(),
-            forgotten: 0,
+            evicted: 0,
             bytes: 0,
             floor: 0,
             last: None,
@@ -132,15 +132,15 @@ impl Store {
         let arrival = match self.last {
             None => self.begin(id),
             Some(last) if id > last => self.go_on(last, id),
-            Some(_) if self.was_here(id, hash) => return Arrival::Known,
+            Some(_) if self.is_duplicate(id, hash) => return Arrival::Duplicate,
             Some(last) => self.go_back(last, id),
         };
         self.is_unbroken = true;
         match &mut self.reset {
-            Some(reset) if reset.is_on => remember(&mut reset.recent, id, hash),
+            Some(reset) if reset.is_on => record(&mut reset.recent, id, hash),
             _ => {
                 self.last = Some(id);
-                remember(&mut self.recent, id, hash);
+                record(&mut self.recent, id, hash);
             }
         }
         arrival
@@ -217,7 +217,7 @@ impl Store {
         Some((gap, last))
     }
 
-    fn was_here(&self, id: u64, hash: u64) -> bool {
+    fn is_duplicate(&self, id: u64, hash: u64) -> bool {
         let reset = self.reset.as_ref().map(|reset| &reset.recent);
         [Some(&self.recent), reset].into_iter().flatten().any(|recent| {
             // Ids increase from front to back.
@@ -234,19 +234,19 @@ impl Store {
 
     /// Returns the index after the last entry. Indexes count from the first entry ever stored.
     pub(crate) fn end(&self) -> u64 {
-        self.forgotten + self.entries.len() as u64
+        self.evicted + self.entries.len() as u64
     }
 
     /// Returns the entries from an index on, or `None` if some of them are evicted.
     pub(crate) fn from(&self, place: u64) -> Option<impl Iterator<Item = &Entry>> {
-        let start = place.checked_sub(self.forgotten)?;
+        let start = place.checked_sub(self.evicted)?;
         Some(self.entries.range(usize::try_from(start).ok()?..))
     }
 
     /// Returns all entries after an id, starting with a gap if some are evicted.
     pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Cow<'_, Entry>> {
-        let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
-        let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
+        let evicted = Gap { from: id.saturating_add(1), to: self.floor };
+        let evicted = (id < self.floor).then_some(Entry::Gap(evicted, self.floor));
         // A connection with this cursor may have received any of the messages since the reset.
         let reset = self.reset.as_ref().filter(|reset| reset.at == id);
         let reset =
@@ -258,7 +258,7 @@ impl Store {
             }
             entry => Cow::Borrowed(entry),
         });
-        reset.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
+        reset.into_iter().chain(evicted).map(Cow::Owned).chain(kept)
     }
 
     /// Returns all entries.
@@ -272,7 +272,7 @@ impl Store {
         while self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.floor = self.floor.max(oldest.at());
-            self.forgotten += 1;
+            self.evicted += 1;
             self.bytes -= ENTRY_BYTES;
             if let Entry::Message(_, message, _) = oldest {
                 self.bytes -= message.bytes;
@@ -284,7 +284,7 @@ impl Store {
 impl Arrival {
     /// Returns whether to process the messages with this id.
     pub(crate) fn is_new(self) -> bool {
-        !matches!(self, Self::Known | Self::Implausible)
+        !matches!(self, Self::Duplicate | Self::Implausible)
     }
 }
 
@@ -297,7 +297,7 @@ impl Entry {
     }
 }
 
-fn remember(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
+fn record(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
     if recent.len() == RECENT_MAX {
         recent.pop_front();
     }
@@ -346,13 +346,13 @@ mod tests {
         let mut store = store(10);
         assert_eq!(store.arrive(5, b"five"), Arrival::Next);
         assert_eq!(store.arrive(6, b"six"), Arrival::Next);
-        assert_eq!(store.arrive(6, b"six"), Arrival::Known);
-        assert_eq!(store.arrive(5, b"five"), Arrival::Known);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Duplicate);
+        assert_eq!(store.arrive(5, b"five"), Arrival::Duplicate);
         assert_eq!(store.arrive(9, b"nine"), Arrival::After(Gap { from: 7, to: 8 }));
         assert_eq!(store.arrive(5, b"another"), Arrival::Restarted { last: 9, gap: None });
         assert_eq!(store.arrive(6, b"and another"), Arrival::Next);
-        assert_eq!(store.arrive(5, b"another"), Arrival::Known);
-        assert_eq!(store.arrive(6, b"six"), Arrival::Known);
+        assert_eq!(store.arrive(5, b"another"), Arrival::Duplicate);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Duplicate);
         assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
         assert_eq!(store.last(), Some(9), "cursors do not go back");
         assert_eq!(store.arrive(10, b"restored"), Arrival::Next);
@@ -430,7 +430,7 @@ mod tests {
         fill(&mut store, [3, 4, 5]);
         let ids = |place| Some(store.from(place)?.map(Entry::at).collect::<Vec<_>>());
         assert_eq!(ids(place), Some(vec![3, 4, 5]));
-        assert_eq!(ids(place - 1), None, "it is forgotten");
+        assert_eq!(ids(place - 1), None, "it is evicted");
         assert_eq!(ids(store.end()), Some(vec![]));
     }
 

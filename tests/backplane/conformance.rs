@@ -227,7 +227,7 @@ async fn a_probe_comes_back_and_is_counted(bus: &Bus) {
     let one = bus.join("health").await;
     is_ready(&one).await;
     let health = one.health();
-    assert!(health.last_round_trip.is_some() && health.deaf_for.is_none(), "{health:?}");
+    assert!(health.last_round_trip.is_some() && health.silent_for.is_none(), "{health:?}");
     assert_eq!((health.lost, health.recovered), (0, 0));
     let counted: u64 = health.round_trips.buckets.iter().map(|(_, count)| count).sum();
     assert!(counted > 0, "{health:?}");

@@ -31,7 +31,7 @@ async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
         site.set(fault);
         eventually_within(SLOW_DEADLINE, async || {
             let health = one.health();
-            let is_known = health.deaf_for.is_some() || health.state != State::Connected;
+            let is_known = health.silent_for.is_some() || health.state != State::Connected;
             assert!(health.is_ready || is_known, "{fault:?}: {health:?}");
             !health.is_ready
         })

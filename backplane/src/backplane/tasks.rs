@@ -15,11 +15,11 @@ use crate::receiver::Receiver;
 use crate::state::State;
 
 /// Sends the receiver's own messages concurrently: another server waits for most of them.
-pub(super) async fn say(bus: Arc<Bus>, mut to_say: mpsc::UnboundedReceiver<Bytes>) {
+pub(super) async fn send_outgoing(bus: Arc<Bus>, mut outgoing: mpsc::UnboundedReceiver<Bytes>) {
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(body) = to_say.recv() => under_way.push(bus.send(body)),
+            Some(body) = outgoing.recv() => under_way.push(bus.send(body)),
             Some(sent) = under_way.next() => if let Err(error) = sent {
                 debug!(%error, "could not tell the other servers");
             },
@@ -35,7 +35,7 @@ pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duratio
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
-    let mut heard = 0;
+    let mut received = 0;
     loop {
         if state.wait_for(|state| *state == State::Connected).await.is_err() {
             return;
@@ -43,8 +43,8 @@ pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duratio
         state.mark_unchanged();
         // A subscription that receives messages is only behind; a reconnect would lose messages in
         // flight.
-        let heard_before = std::mem::replace(&mut heard, receiver.metrics.received.get());
-        if receiver.health_probe.is_overdue() && heard == heard_before {
+        let received_before = std::mem::replace(&mut received, receiver.metrics.received.get());
+        if receiver.health_probe.is_overdue() && received == received_before {
             warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");
             bus.force_reconnect();
         }

@@ -75,7 +75,7 @@ impl RedisBus {
             timeouts,
             status: status.clone(),
             reconnect: reconnect.clone(),
-            remembered: Mutex::default(),
+            replay_position: Mutex::default(),
             failed_replays: Default::default(),
         };
         let commands = Commands {
@@ -84,7 +84,7 @@ impl RedisBus {
             status: status.clone(),
             queue: queue.clone(),
             last_id: Default::default(),
-            known: Mutex::default(),
+            server: Mutex::default(),
             reconnect: Notify::new(),
         };
         Ok(Self {

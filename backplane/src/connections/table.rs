@@ -76,9 +76,9 @@ struct Attached {
 enum Announcement {
     /// Announced at this instant. Until our announcement completes its round trip, announcements
     /// from other servers predate it.
-    Said(Instant),
+    Sent(Instant),
     /// The announcement has completed its round trip, or none is needed.
-    Heard,
+    Confirmed,
 }
 
 /// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
@@ -126,8 +126,8 @@ impl Table {
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
         let since = Instant::now();
         let announcement = match cursor {
-            Some(_) => Announcement::Said(since),
-            None => Announcement::Heard,
+            Some(_) => Announcement::Sent(since),
+            None => Announcement::Confirmed,
         };
         let attached = Attached { signals, mailbox, seen, since, announcement };
         self.attached.insert(id, attached);
@@ -207,13 +207,13 @@ impl Table {
         let arrival = self.store.arrive(id, payload);
         match arrival {
             Arrival::Implausible => return arrival,
-            Arrival::Known | Arrival::Next => {}
-            Arrival::After(gap) => self.tell(gap, gap.to.max(before), source),
+            Arrival::Duplicate | Arrival::Next => {}
+            Arrival::After(gap) => self.report_gap(gap, gap.to.max(before), source),
             Arrival::Restarted { gap, .. } => {
                 for id in std::mem::take(&mut self.ahead) {
                     self.attached.entry(id).and_modify(|attached| attached.seen = None);
                 }
-                gap.into_iter().for_each(|gap| self.tell(gap, before, source));
+                gap.into_iter().for_each(|gap| self.report_gap(gap, before, source));
             }
         }
         self.catch_up(id);
@@ -231,7 +231,7 @@ impl Table {
     /// See [`Connections::missed_after_reset`](super::Connections::missed_after_reset).
     pub(super) fn missed_after_reset(&mut self, to: u64) -> Option<Gap> {
         let (gap, at) = self.store.missed_after_reset(to)?;
-        self.tell(gap, at, Source::Live);
+        self.report_gap(gap, at, Source::Live);
         Some(gap)
     }
 
@@ -294,7 +294,7 @@ impl Table {
 
     /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
     /// claims a later id has a cursor from before the reset.
-    pub(super) fn heard(&mut self, sent: Instant, id: u64) {
+    pub(super) fn probe_returned(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
         let mut slow = Vec::new();
         self.ahead.retain(|connection_id| {
@@ -302,7 +302,7 @@ impl Table {
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                slow.extend(attached.tell(Gap { from: 1, to: id }, at, None).err());
+                slow.extend(attached.push_gap(Gap { from: 1, to: id }, at, None).err());
             }
             !is_stale
         });
@@ -337,14 +337,14 @@ impl Table {
         if let Some(attached) = self.attached.get_mut(place.connection_id.as_str())
             && attached.mailbox.number == place.number
         {
-            attached.announcement = Announcement::Heard;
+            attached.announcement = Announcement::Confirmed;
         }
     }
 
     /// See [`Connections::attached_elsewhere`](super::Connections::attached_elsewhere).
     pub(super) fn attached_elsewhere(&mut self, elsewhere: &Place) -> Option<Place> {
         let attached = self.attached.get(elsewhere.connection_id.as_str())?;
-        if attached.announcement != Announcement::Heard {
+        if attached.announcement != Announcement::Confirmed {
             return None;
         }
         // Compare ages, not ids: an announcement may be delayed by an outage.
@@ -358,15 +358,15 @@ impl Table {
     /// Returns the connections that were announced before `before` without a round trip since. The
     /// caller announces them again.
     pub(super) fn unannounced(&mut self, before: Instant) -> Vec<Place> {
-        let is_unheard = |attached: &&mut Attached| match attached.announcement {
-            Announcement::Said(when) => when < before,
-            Announcement::Heard => false,
+        let is_unconfirmed = |attached: &&mut Attached| match attached.announcement {
+            Announcement::Sent(when) => when < before,
+            Announcement::Confirmed => false,
         };
-        let unheard = self.attached.values_mut().filter(is_unheard).map(|attached| {
-            attached.announcement = Announcement::Said(Instant::now());
+        let unconfirmed = self.attached.values_mut().filter(is_unconfirmed).map(|attached| {
+            attached.announcement = Announcement::Sent(Instant::now());
             attached.place()
         });
-        unheard.collect()
+        unconfirmed.collect()
     }
 
     pub(super) fn is_attached(&self, id: &str) -> bool {
@@ -411,11 +411,11 @@ impl Table {
     }
 
     /// Reports the gap that was stored last to all connections, except those ahead of this server.
-    fn tell(&mut self, gap: Gap, at: u64, source: Source) {
+    fn report_gap(&mut self, gap: Gap, at: u64, source: Source) {
         let place = self.store.end().saturating_sub(1);
         let stored = Some(Stored { place, is_late: source == Source::Replay });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let slow = all.filter_map(|attached| attached.tell(gap, at, stored).err()).collect();
+        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored).err()).collect();
         self.close_slow(slow);
     }
 
@@ -437,7 +437,7 @@ impl Table {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    slow.extend(attached.tell(gap, gap.to, None).err());
+                    slow.extend(attached.push_gap(gap, gap.to, None).err());
                 }
                 return false;
             };
@@ -454,7 +454,7 @@ impl Attached {
     }
 
     /// Wakes the reader at once, under the lock: gaps are rare.
-    fn tell(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
+    fn push_gap(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
         let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
         reader.into_iter().for_each(Waker::wake);
         Ok(())

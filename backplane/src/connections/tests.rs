@@ -171,7 +171,7 @@ fn a_counter_that_went_back_does_not_make_anyone_deaf() {
     assert_eq!(ahead.cursor().id(), Some(100), "a cursor does not go back");
     let mut stale = attach_at(&table, "stale", &[], Some(200));
     arrive(&table, 8, "all");
-    table.heard(Instant::now(), 8);
+    table.probe_returned(Instant::now(), 8);
     arrive(&table, 9, "all");
     assert_eq!(waiting(&mut stale), "(1-8) 100:all");
     let mut back = attach_at(&table, "back", &[], Some(99));
@@ -298,7 +298,7 @@ fn a_connection_without_room_for_a_gap_is_closed() {
         table.deliver(&message("all", &[]));
     }
     arrive(&table, 10, "nobody");
-    table.heard(Instant::now(), 10);
+    table.probe_returned(Instant::now(), 10);
     for slow in [&mut connected, &mut ahead, &mut stale] {
         assert!(waiting(slow).ends_with("all"));
         let end = slow.recv().now_or_never().expect("the end is told");
@@ -346,7 +346,7 @@ async fn what_the_others_were_not_told_is_told_again() {
     let _fresh = attach(&table, "fresh", &[]);
     let back = attach_at(&table, "back", &[], Some(1));
     let told = |sent| {
-        let places = table.heard(sent, 9).into_iter();
+        let places = table.probe_returned(sent, 9).into_iter();
         places.map(|place| (place.connection_id, place.age)).collect::<Vec<_>>()
     };
     assert_eq!(told(Instant::now()), [], "it may be on its way");

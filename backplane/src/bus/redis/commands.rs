@@ -49,7 +49,7 @@ pub(super) struct Commands {
     /// The last id in a reply of the server.
     pub(super) last_id: AtomicU64,
     /// The server of the last complete connection.
-    pub(super) known: Mutex<Option<RunId>>,
+    pub(super) server: Mutex<Option<RunId>>,
     /// Notified when a send failed without a reply, to check the connection.
     pub(super) reconnect: Notify,
 }
@@ -72,7 +72,7 @@ enum Outcome {
     Sent(u64),
     /// Not run: the server has lost the script. Repeat it on this connection after loading the
     /// script.
-    Forgotten,
+    ScriptLost,
     /// Not run, and this server cannot run it.
     Elsewhere(Failure),
     /// The outcome is unknown.
@@ -110,7 +110,7 @@ impl Commands {
         let asking = async { Ok(run_id(&mut connection).await) };
         let run_id = bounded(self.timeouts.answer, asking).await?;
         // A server without a `run_id` may be another one.
-        let is_another = match &*self.known.lock() {
+        let is_another = match &*self.server.lock() {
             Some(before) => before.0.is_none() || *before != run_id,
             None => false,
         };
@@ -137,7 +137,7 @@ impl Commands {
         let opened = timeout(self.timeouts.answer, opening).await;
         let (connection, driver) =
             opened.map_err(|_| Failure::no_answer(self.timeouts.answer))??;
-        *self.known.lock() = Some(run_id);
+        *self.server.lock() = Some(run_id);
         Ok(Link { connection, script, driver: tokio::spawn(driver) })
     }
 
@@ -154,7 +154,7 @@ impl Commands {
         let found = connection.ask(&[b"GET", key]).await.ok();
         let found = found.as_ref().and_then(Value::text).and_then(|id| id.parse().ok());
         // On the same server process, a client has set the counter back.
-        let has_counted = !is_another || knows_a_sender(connection).await;
+        let has_counted = !is_another || has_send_script(connection).await;
         let restore = [b"EVAL", script::RESTORE.as_bytes(), b"1", key, id.as_bytes()];
         match connection.ask(&restore).await {
             Err(Failure::Refused(reason)) => warn!(last_id, reason, "{NOT_RESTORED}"),
@@ -171,8 +171,8 @@ impl Commands {
         let given = self.last_id.load(Ordering::Relaxed);
         // Any client may publish any id, and the counter cannot go back; so implausible ids are
         // ignored.
-        let heard = sink.last_id().filter(|heard| *heard <= given + LEAP_MAX);
-        given.max(heard.unwrap_or_default())
+        let received = sink.last_id().filter(|received| *received <= given + LEAP_MAX);
+        given.max(received.unwrap_or_default())
     }
 
     /// Returns the script that sends.
@@ -185,14 +185,14 @@ impl Commands {
         let Link { connection, mut script, mut driver } = link;
         let mut under_way = FuturesOrdered::new();
         let mut again: Vec<Item> = Vec::new();
-        let mut is_forgotten = false;
+        let mut is_script_lost = false;
         let mut leaving: Option<Failure> = None;
-        let mut life = pin!(self.signs_of_life(connection.clone()));
+        let mut life = pin!(self.ping_until_failure(connection.clone()));
         loop {
             if under_way.is_empty() {
                 // Load the script only when no send is in flight. Otherwise sends in flight could
                 // overtake the returned messages.
-                if std::mem::take(&mut is_forgotten) && leaving.is_none() {
+                if std::mem::take(&mut is_script_lost) && leaving.is_none() {
                     match self.load(&connection).await {
                         Ok(loaded) => script = loaded,
                         Err(failure) => leaving = Some(failure),
@@ -214,10 +214,10 @@ impl Commands {
                         Outcome::Sent(id) => {
                             self.last_id.fetch_max(id, Ordering::Relaxed);
                             sink.metrics().sent.inc();
-                            Item::settle(item, Ok(id));
+                            Item::complete(item, Ok(id));
                         }
-                        Outcome::Forgotten => {
-                            is_forgotten = true;
+                        Outcome::ScriptLost => {
+                            is_script_lost = true;
                             again.push(item);
                         }
                         Outcome::Elsewhere(failure) => {
@@ -227,7 +227,7 @@ impl Commands {
                         Outcome::Failed(failure) => {
                             sink.metrics().failed.inc();
                             self.reconnect.notify_one();
-                            item.settle(Err(SendError::Failed { reason: failure.to_string() }));
+                            item.complete(Err(SendError::Failed { reason: failure.to_string() }));
                         }
                     }
                 }
@@ -296,7 +296,7 @@ impl Commands {
                 Outcome::Failed(Failure::no_answer(self.timeouts.answer))
             }
             Err(error) => match refusal(&error) {
-                Some("NOSCRIPT") => Outcome::Forgotten,
+                Some("NOSCRIPT") => Outcome::ScriptLost,
                 Some(_) => Outcome::Elsewhere(error.into()),
                 None => Outcome::Failed(error.into()),
             },
@@ -304,7 +304,7 @@ impl Commands {
     }
 
     /// Sends a `PING` at every interval, and returns when the server does not reply.
-    async fn signs_of_life(&self, mut connection: MultiplexedConnection) -> Failure {
+    async fn ping_until_failure(&self, mut connection: MultiplexedConnection) -> Failure {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -340,7 +340,7 @@ async fn run_id(connection: &mut RespConnection) -> RunId {
 }
 
 /// Returns whether a server has one of the scripts that send. If the reply is an error, it may.
-async fn knows_a_sender(connection: &mut RespConnection) -> bool {
+async fn has_send_script(connection: &mut RespConnection) -> bool {
     let senders = script::SENDERS.map(str::as_bytes);
     match connection.ask(&[&[b"SCRIPT".as_slice(), b"EXISTS"], &senders[..]].concat()).await {
         Ok(known) => known.items().iter().any(|known| known.integer() == Some(1)),

@@ -147,7 +147,7 @@ impl Queue {
         waiting.is_closed = true;
         waiting.bytes = 0;
         self.length.set(0);
-        waiting.items.drain(..).for_each(|item| item.settle(Err(error.clone())));
+        waiting.items.drain(..).for_each(|item| item.complete(Err(error.clone())));
     }
 
     fn withdraw(&self, number: u64) -> bool {
@@ -165,7 +165,7 @@ impl Queue {
 
 impl Item {
     /// Reports the outcome to the ticket.
-    pub(super) fn settle(self, outcome: Result<u64, SendError>) {
+    pub(super) fn complete(self, outcome: Result<u64, SendError>) {
         // The ticket may be gone.
         let _ = self.outcome.send(outcome);
     }
@@ -270,7 +270,7 @@ mod tests {
         let item = queue.take().await;
         let (outcome, ()) = tokio::join!(ticket.outcome(), async {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            item.settle(Ok(7));
+            item.complete(Ok(7));
         });
         assert_eq!(outcome, Some(Ok(7)));
     }

@@ -17,7 +17,7 @@ use crate::bus::sink::Sink;
 
 /// A position in the replay buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Remembered {
+pub(super) struct ReplayPosition {
     /// Changes when the broker loses its buffer.
     epoch: String,
     /// Not after the last received message.
@@ -38,10 +38,10 @@ const BYTES: usize = 512 * 1024;
 pub(super) async fn offset(
     connection: &mut RespConnection,
     channel: &str,
-) -> Result<Option<Remembered>, Failure> {
+) -> Result<Option<ReplayPosition>, Failure> {
     connection.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
     let reply = connection.read().await?;
-    Ok(remembered(&reply))
+    Ok(position_of(&reply))
 }
 
 /// Fetches and delivers all messages since `reached`, and advances `reached` with every reply. So
@@ -49,7 +49,7 @@ pub(super) async fn offset(
 /// message is missed in between.
 pub(super) async fn replay(
     connector: &Connector,
-    reached: &Mutex<Option<Remembered>>,
+    reached: &Mutex<Option<ReplayPosition>>,
     within: Duration,
     sink: &impl Sink,
 ) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ pub(super) async fn replay(
         let words = [&words[..], &[at_most.as_bytes()]].concat();
         bounded(within, connection.write(&[&words])).await?;
         let reply = connection.read_while_it_comes(within).await?;
-        let Some(end) = remembered(&reply) else {
+        let Some(end) = position_of(&reply) else {
             *reached.lock() = None;
             return Ok(());
         };
@@ -87,7 +87,7 @@ pub(super) async fn replay(
         let last = messages.last().and_then(|message| message.items().first()?.integer());
         let last = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last < end.offset);
         let is_over = last.is_none();
-        since = Remembered { offset: last.unwrap_or(end.offset), ..end };
+        since = ReplayPosition { offset: last.unwrap_or(end.offset), ..end };
         *reached.lock() = Some(since.clone());
         if is_over {
             return Ok(());
@@ -96,8 +96,8 @@ pub(super) async fn replay(
     }
 }
 
-fn remembered(reply: &Value) -> Option<Remembered> {
+fn position_of(reply: &Value) -> Option<ReplayPosition> {
     let [epoch, offset, ..] = reply.items() else { return None };
     let offset = u64::try_from(offset.integer()?).ok()?;
-    Some(Remembered { epoch: epoch.text()?.to_owned(), offset })
+    Some(ReplayPosition { epoch: epoch.text()?.to_owned(), offset })
 }

@@ -20,7 +20,7 @@ use tracing::warn;
 use super::backoff::Backoff;
 use super::connector::Connector;
 use super::failure::Failure;
-use super::replay::{Remembered, offset, replay};
+use super::replay::{ReplayPosition, offset, replay};
 use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::status::{ConnectionRole, Status};
@@ -35,13 +35,13 @@ pub(super) struct Subscription {
     /// Notified when a health probe timed out.
     pub(super) reconnect: Arc<Notify>,
     /// The position in the broker's replay buffer, if there is one.
-    pub(super) remembered: Mutex<Option<Remembered>>,
+    pub(super) replay_position: Mutex<Option<ReplayPosition>>,
     /// Failed replays in a row, without progress between them.
     pub(super) failed_replays: AtomicU32,
 }
 
 /// A message or reply of the server.
-enum Heard<'a> {
+enum Incoming<'a> {
     Message(&'a [u8]),
     Confirmed,
     Unsubscribed,
@@ -79,10 +79,10 @@ impl Subscription {
             let now = offset(&mut connection, self.connector.channel()).await?;
             connection.write(&[&self.subscribe()]).await?;
             loop {
-                match self.heard(&connection.read().await?) {
-                    Heard::Confirmed => return Ok(now),
-                    Heard::Refused(failure) => return Err(failure),
-                    Heard::Message(_) | Heard::Unsubscribed | Heard::Alive => {}
+                match self.incoming(&connection.read().await?) {
+                    Incoming::Confirmed => return Ok(now),
+                    Incoming::Refused(failure) => return Err(failure),
+                    Incoming::Message(_) | Incoming::Unsubscribed | Incoming::Alive => {}
                 }
             }
         })
@@ -94,28 +94,28 @@ impl Subscription {
 
     /// Replays missed messages. After several failures it continues without them, and the next
     /// message reveals the gap.
-    async fn recover(&self, now: Option<Remembered>, sink: &impl Sink) -> Result<(), Failure> {
-        let before = self.remembered.lock().clone();
+    async fn recover(&self, now: Option<ReplayPosition>, sink: &impl Sink) -> Result<(), Failure> {
+        let before = self.replay_position.lock().clone();
         if now.is_some() && before.is_some() {
             let fetched = sink.metrics().recovered.get();
             let outcome =
-                replay(&self.connector, &self.remembered, self.timeouts.answer, sink).await;
+                replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
             sink.log_recovered(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
                 return Ok(());
             };
             // Attempts with progress do not count, since they will finish.
-            let has_come_on = *self.remembered.lock() != before;
-            let failed = if has_come_on { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
+            let has_progress = *self.replay_position.lock() != before;
+            let failed = if has_progress { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
             self.failed_replays.store(failed + 1, Ordering::Relaxed);
             if failed + 1 < REPLAYS_MAX {
                 return Err(failure);
             }
-            warn!(%failure, "{NOT_FETCHED}");
+            warn!(%failure, "{NOT_REPLAYED}");
         }
         self.failed_replays.store(0, Ordering::Relaxed);
-        *self.remembered.lock() = now;
+        *self.replay_position.lock() = now;
         Ok(())
     }
 
@@ -147,17 +147,17 @@ impl Subscription {
                     // deadline.
                     awaited = awaited.map(|_| Instant::now() + self.timeouts.answer);
                     let Some(value) = value else { continue };
-                    match self.heard(&value) {
-                        Heard::Message(payload) => {
-                            self.fetch_before(payload, sink).await;
+                    match self.incoming(&value) {
+                        Incoming::Message(payload) => {
+                            self.replay_before(payload, sink).await;
                             self.take(payload, sink);
                         }
-                        Heard::Confirmed => is_confirmed = true,
-                        Heard::Alive => awaited = None,
+                        Incoming::Confirmed => is_confirmed = true,
+                        Incoming::Alive => awaited = None,
                         // An error for a forbidden `PING` also proves that the server is alive.
-                        Heard::Refused(_) if is_confirmed => awaited = None,
-                        Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
-                        Heard::Refused(failure) => break failure,
+                        Incoming::Refused(_) if is_confirmed => awaited = None,
+                        Incoming::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
+                        Incoming::Refused(failure) => break failure,
                     }
                 }
                 _ = ticks.tick(), if awaited.is_none() => {
@@ -170,7 +170,7 @@ impl Subscription {
                     }
                 }
                 () = late => break Failure::no_answer(self.timeouts.answer),
-                () = self.reconnect.notified() => break Failure::Lost(DEAF.to_owned()),
+                () = self.reconnect.notified() => break Failure::Lost(PROBE_TIMED_OUT.to_owned()),
             }
             // A connection that always has data would starve the other tasks of this process.
             consume_budget().await;
@@ -178,8 +178,8 @@ impl Subscription {
         // Deliver the messages that arrived before the failure. If the broker has a replay buffer, stop
         // at the first gap: the next connection replays the rest.
         while let Ok(Some(value)) = connection.take() {
-            if let Heard::Message(payload) = self.heard(&value) {
-                if self.is_to_be_fetched_before(payload, sink) {
+            if let Incoming::Message(payload) = self.incoming(&value) {
+                if self.can_replay_before(payload, sink) {
                     break;
                 }
                 self.take(payload, sink);
@@ -190,31 +190,32 @@ impl Subscription {
 
     /// Replays the messages before one that has just arrived. A server may lose and regain a
     /// subscription, by the repeated `SUBSCRIBE`, without any other visible event.
-    async fn fetch_before(&self, payload: &[u8], sink: &impl Sink) {
-        if !self.is_to_be_fetched_before(payload, sink) {
+    async fn replay_before(&self, payload: &[u8], sink: &impl Sink) {
+        if !self.can_replay_before(payload, sink) {
             return;
         }
         let fetched = sink.metrics().recovered.get();
-        let outcome = replay(&self.connector, &self.remembered, self.timeouts.answer, sink).await;
+        let outcome =
+            replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
         sink.log_recovered(fetched);
         if let Err(failure) = outcome {
-            warn!(%failure, "{NOT_FETCHED}");
+            warn!(%failure, "{NOT_REPLAYED}");
         }
         // Messages in transit are still unread, so an earlier probe timeout proves nothing.
         let _ = self.reconnect.notified().now_or_never();
     }
 
     /// Returns whether messages before this one are missing and the broker may have them.
-    fn is_to_be_fetched_before(&self, payload: &[u8], sink: &impl Sink) -> bool {
-        self.remembered.lock().is_some() && sink.misses_before(payload)
+    fn can_replay_before(&self, payload: &[u8], sink: &impl Sink) -> bool {
+        self.replay_position.lock().is_some() && sink.misses_before(payload)
     }
 
     fn take(&self, payload: &[u8], sink: &impl Sink) {
         // A duplicate was counted when it was replayed.
         if sink.receive(payload)
-            && let Some(remembered) = &mut *self.remembered.lock()
+            && let Some(replay_position) = &mut *self.replay_position.lock()
         {
-            remembered.offset += 1;
+            replay_position.offset += 1;
         }
     }
 
@@ -223,9 +224,9 @@ impl Subscription {
         [command.as_bytes(), self.connector.channel().as_bytes()]
     }
 
-    fn heard<'a>(&self, value: &'a Value) -> Heard<'a> {
+    fn incoming<'a>(&self, value: &'a Value) -> Incoming<'a> {
         if let Value::Error(text) = value {
-            return Heard::Refused(Failure::of_reply(&String::from_utf8_lossy(text)));
+            return Incoming::Refused(Failure::of_reply(&String::from_utf8_lossy(text)));
         }
         let items = value.items();
         let is_ours = items
@@ -234,19 +235,19 @@ impl Subscription {
             .is_some_and(|channel| channel == self.connector.channel().as_bytes());
         match items.first().and_then(Value::text) {
             Some("message" | "smessage") if is_ours => match items.get(2).and_then(Value::bytes) {
-                Some(payload) => Heard::Message(payload),
-                None => Heard::Alive,
+                Some(payload) => Incoming::Message(payload),
+                None => Incoming::Alive,
             },
-            Some("subscribe" | "ssubscribe") if is_ours => Heard::Confirmed,
-            Some("unsubscribe" | "sunsubscribe") if is_ours => Heard::Unsubscribed,
+            Some("subscribe" | "ssubscribe") if is_ours => Incoming::Confirmed,
+            Some("unsubscribe" | "sunsubscribe") if is_ours => Incoming::Unsubscribed,
             // The reply to a `PING`.
-            _ => Heard::Alive,
+            _ => Incoming::Alive,
         }
     }
 }
 
 /// Maximum replays in a row without progress.
 const REPLAYS_MAX: u32 = 3;
-const NOT_FETCHED: &str = "what was missed cannot be fetched";
+const NOT_REPLAYED: &str = "what was missed cannot be fetched";
 const UNSUBSCRIBED: &str = "the server ended the subscription";
-const DEAF: &str = "what was sent did not come back";
+const PROBE_TIMED_OUT: &str = "what was sent did not come back";
