@@ -147,7 +147,7 @@ impl Receiver {
 
     fn skip(&self, error: &Malformed, payload: &[u8]) {
         self.metrics.unreadable.inc();
-        debug!(%error, bytes = payload.len(), "skipped what is no message");
+        debug!(%error, bytes = payload.len(), "skipped a malformed payload");
     }
 
     /// Logs, counts and reports the class of an id.
@@ -156,16 +156,16 @@ impl Receiver {
             Arrival::Next => {}
             Arrival::Implausible => {
                 self.metrics.unreadable.inc();
-                warn!(id, "skipped a payload whose id no broker has given");
+                warn!(id, "skipped a payload with an implausible id");
             }
             Arrival::Duplicate => {
                 self.metrics.duplicates.inc();
-                debug!(id, "message came twice");
+                debug!(id, "skipped a duplicate message");
             }
             Arrival::After(gap) => self.report_gap(gap),
             Arrival::Restarted { last, gap } => {
                 self.metrics.restarts.inc();
-                error!(last, id, "ids went back: the broker has lost its memory");
+                error!(last, id, "id counter was reset");
                 self.counter_reset.notify_one();
                 self.report(Event::Restarted { last, id });
                 gap.into_iter().for_each(|gap| self.report_gap(gap));
@@ -219,7 +219,7 @@ impl Receiver {
     /// Announces the place of a reconnected connection to the other servers. An announcement
     /// without a round trip is repeated.
     pub(crate) fn announce(&self, place: &Attached) {
-        debug!(connection = place.connection_id, "a connection came back here");
+        debug!(connection = place.connection_id, "announced a reconnected connection");
         self.send(self.dialect.attached(&self.source, place));
     }
 

@@ -36,7 +36,7 @@ async fn an_outage_and_what_it_costs_are_logged() {
         let line = first(&log, "backplane disconnected", connection).await;
         assert_eq!(line.level, Level::WARN);
         assert!(!line.field("reason").is_empty(), "{line:?}");
-        let line = first(&log, "backplane tries again", connection).await;
+        let line = first(&log, "reconnecting", connection).await;
         assert_eq!((line.level, line.field("attempt")), (Level::DEBUG, "1"));
         assert!(line.field("delay").ends_with('s'), "{line:?}");
     }
@@ -69,11 +69,11 @@ async fn a_subscription_that_is_dead_is_logged() {
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
     is_ready(&one).await;
     network.set(Fault::Deaf);
-    let line = first(&log, "a probe did not come back", "").await;
+    let line = first(&log, "health probe timed out", "").await;
     assert_eq!(line.level, Level::WARN);
-    assert!(line.field("deaf_for").ends_with('s'), "{line:?}");
+    assert!(line.field("silence").ends_with('s'), "{line:?}");
     let line = first(&log, "backplane disconnected", "subscription").await;
-    assert_eq!(line.field("reason"), "what was sent did not come back");
+    assert_eq!(line.field("reason"), "health probe timed out");
 }
 
 #[tokio::test]
@@ -90,14 +90,14 @@ async fn what_is_fetched_and_what_is_odd_is_logged() {
     network.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;
-    let line = first(&log, "what was missed was fetched", "").await;
+    let line = first(&log, "replayed missed messages", "").await;
     assert!(line.field("messages").parse::<u64>().expect("a count") >= 3, "{line:?}");
     client.command(&["DEL", APP]).await;
     send(&one, Target::all(), 1).await;
-    let line = first(&log, "ids went back: the broker has lost its memory", "").await;
+    let line = first(&log, "id counter was reset", "").await;
     assert_eq!(line.level, Level::ERROR);
     client.command(&["PUBLISH", APP, "odd"]).await;
-    let line = first(&log, "skipped what is no message", "").await;
+    let line = first(&log, "skipped a malformed payload", "").await;
     assert_eq!((line.level, line.field("bytes")), (Level::DEBUG, "3"));
 }
 
@@ -145,11 +145,11 @@ async fn what_an_app_is_refused_is_logged() {
     client.command(&["ACL", "SETUSER", "ann", "-eval"]).await;
     client.command(&["DEL", APP]).await;
     let _ = one.send(Target::all(), invocation(2)).await;
-    eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_LIFTED).is_empty()).await;
+    eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_RESTORED).is_empty()).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
     // One who may not lift it comes back all the same.
-    eventually_within(SLOW_DEADLINE, async || log.lines(NOT_LIFTED).len() >= 2).await;
-    for line in log.lines(NOT_LIFTED) {
+    eventually_within(SLOW_DEADLINE, async || log.lines(NOT_RESTORED).len() >= 2).await;
+    for line in log.lines(NOT_RESTORED) {
         assert_eq!(line.level, Level::WARN);
         assert!(line.field("reason").starts_with("NOPERM"), "{line:?}");
     }
@@ -157,7 +157,7 @@ async fn what_an_app_is_refused_is_logged() {
     client.command(&["ACL", "SETUSER", "ann", "off"]).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
     for connection in ["subscription", "commands"] {
-        let line = first(&log, "backplane refused", connection).await;
+        let line = first(&log, "backplane rejected", connection).await;
         assert_eq!(line.level, Level::ERROR);
         assert!(line.field("reason").starts_with("WRONGPASS"), "{line:?}");
     }
@@ -173,7 +173,7 @@ async fn a_memory_that_does_not_answer_is_logged() {
     is_ready(&one).await;
     network.set(Fault::Forgetful);
     network.cut();
-    let line = first(&log, "what was missed cannot be fetched", "").await;
+    let line = first(&log, "could not replay missed messages", "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(line.field("failure").contains("answer"), "{line:?}");
 }
@@ -189,13 +189,13 @@ async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
     server.kill();
     is_disconnected(&one).await;
     let _back = one.attach_at("back", None, &[], before.cursor());
-    let line = first(&log, "a connection came back here", "back").await;
+    let line = first(&log, "announced a reconnected connection", "back").await;
     assert_eq!(line.level, Level::DEBUG);
-    let line = first(&log, "could not tell the other servers", "").await;
+    let line = first(&log, "could not notify the other servers", "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
     server.restart().await;
-    let waiting = "waiting for the other servers to tell the last id they know";
+    let waiting = "waiting for other servers to restore the id counter";
     let line = first(&log, waiting, "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("last_id").parse::<u64>().is_ok_and(|id| id > 0), "{line:?}");
@@ -217,11 +217,11 @@ async fn what_comes_over_the_bus_is_logged() {
     let last = client.command(&["INCR", APP]).await.integer().to_string();
     publish(&mut client, &last).await;
     publish(&mut client, &last).await;
-    let line = first(&log, "message came twice", "").await;
+    let line = first(&log, "skipped a duplicate message", "").await;
     assert_eq!((line.level, line.field("id")), (Level::DEBUG, &*last));
     let far = i64::MAX.to_string();
     publish(&mut client, &far).await;
-    let line = first(&log, "skipped a payload whose id no broker has given", "").await;
+    let line = first(&log, "skipped a payload with an implausible id", "").await;
     assert_eq!((line.level, line.field("id")), (Level::WARN, &*far));
 }
 
@@ -237,7 +237,7 @@ async fn an_embedded_broker_is_logged_alike() {
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "no number"]).await;
     publish(&mut client, "1").await;
-    let line = first(&log, NOT_LIFTED, "").await;
+    let line = first(&log, NOT_RESTORED, "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(!line.field("reason").is_empty(), "{line:?}");
 
@@ -299,7 +299,7 @@ async fn every_counter_moves() {
 }
 
 const CLOSED: &str = "closed a connection that fell behind";
-const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
+const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";
 
 /// Returns the first line that says this of a connection, once there is one.
 async fn first(log: &Log, message: &str, connection: &str) -> Line {

@@ -21,7 +21,7 @@ pub(super) async fn send_outgoing(bus: Arc<Bus>, mut outgoing: mpsc::UnboundedRe
         tokio::select! {
             Some(body) = outgoing.recv() => under_way.push(bus.send(body)),
             Some(sent) = under_way.next() => if let Err(error) = sent {
-                debug!(%error, "could not tell the other servers");
+                debug!(%error, "could not notify the other servers");
             },
             else => return,
         }
@@ -45,7 +45,7 @@ pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duratio
         // flight.
         let received_before = std::mem::replace(&mut received, receiver.metrics.received.get());
         if receiver.health_probe.is_overdue() && received == received_before {
-            warn!(deaf_for = ?receiver.health_probe.silence(), "a probe did not come back");
+            warn!(silence = ?receiver.health_probe.silence(), "health probe timed out");
             bus.force_reconnect();
         }
         let number = receiver.health_probe.begin();

@@ -91,8 +91,7 @@ pub enum SendError {
 
 /// The reason after a shutdown.
 pub(super) const SHUT_DOWN: &str = "it was shut down";
-pub(super) const NOT_RESTORED: &str =
-    "the counter cannot be lifted after the broker lost its memory";
+pub(super) const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";
 
 /// For callers that pass an [`Address`](crate::Address), which is always valid.
 impl From<Infallible> for ConnectError {

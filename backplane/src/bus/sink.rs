@@ -37,7 +37,7 @@ pub(crate) trait Sink: Send + Sync + 'static {
     fn log_recovered(&self, before: u64) {
         let messages = self.metrics().recovered.get() - before;
         if messages > 0 {
-            info!(messages, "what was missed was fetched");
+            info!(messages, "replayed missed messages");
         }
     }
 }

@@ -41,12 +41,7 @@ impl Backoff {
         }
         let delay = self.bound.mul_f64(rand::random());
         self.attempt += 1;
-        debug!(
-            connection = self.role.name(),
-            attempt = self.attempt,
-            ?delay,
-            "backplane tries again"
-        );
+        debug!(connection = self.role.name(), attempt = self.attempt, ?delay, "reconnecting");
         sleep(delay).await;
         self.bound = (self.bound * 2).min(self.max);
     }

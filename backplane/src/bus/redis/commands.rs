@@ -119,7 +119,7 @@ impl Commands {
             let restoring = self.restore_counter(&mut connection, is_another, last_id, sink);
             bounded(self.timeouts.answer, restoring).await?;
             if is_another {
-                debug!(last_id, "waiting for the other servers to tell the last id they know");
+                debug!(last_id, "waiting for other servers to restore the id counter");
                 sleep(self.timeouts.settle).await;
             }
         }
@@ -239,7 +239,9 @@ impl Commands {
                 () = sink.counter_reset(), if leaving.is_none() => {
                     match self.restore(&connection, sink).await {
                         Ok(()) => {}
-                        Err(Failure::Refused(reason)) => warn!(reason, "{NOT_RESTORED}"),
+                        Err(Failure::Refused(reason)) => {
+                            warn!(last_id = self.last_known(sink), reason, "{NOT_RESTORED}");
+                        },
                         // The next connection restores the counter first.
                         Err(failure) => leaving = Some(failure),
                     }

@@ -65,7 +65,7 @@ impl Status {
         }
         let connection = role.name();
         match failure {
-            Failure::Refused(reason) => error!(connection, reason, "backplane refused"),
+            Failure::Refused(reason) => error!(connection, reason, "backplane rejected"),
             Failure::Lost(reason) => warn!(connection, reason, "backplane disconnected"),
         }
     }

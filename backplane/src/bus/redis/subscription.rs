@@ -248,6 +248,6 @@ impl Subscription {
 
 /// Maximum replays in a row without progress.
 const REPLAYS_MAX: u32 = 3;
-const NOT_REPLAYED: &str = "what was missed cannot be fetched";
+const NOT_REPLAYED: &str = "could not replay missed messages";
 const UNSUBSCRIBED: &str = "the server ended the subscription";
-const PROBE_TIMED_OUT: &str = "what was sent did not come back";
+const PROBE_TIMED_OUT: &str = "health probe timed out";
