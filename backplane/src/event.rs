@@ -117,8 +117,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap(gap) => gap.fmt(f),
-            Self::Restarted { last, id } => write!(f, "ids went back from {last} to {id}"),
-            Self::Skipped(count) => write!(f, "{count} events were not taken in time"),
+            Self::Restarted { last, id } => {
+                write!(f, "the id counter was reset from {last} to {id}")
+            }
+            Self::Skipped(count) => write!(f, "{count} events were dropped"),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::bus::SendError;
 /// let builder = backplane::Backplane::builder("ChatApp").ack_timeout(timeout);
 /// let backplane = builder.embedded(&broker::Broker::new());
 /// let error = backplane.join("nobody", "room").await.unwrap_err();
-/// assert_eq!(error.to_string(), "no server has answered for the connection 'nobody' within 20ms");
+/// assert_eq!(error.to_string(), "no server with the connection 'nobody' replied within 20ms");
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -22,7 +22,7 @@ use crate::bus::SendError;
 pub enum GroupError {
     /// The connection is not attached here, and no server with it has acknowledged the change in
     /// time.
-    #[error("no server has answered for the connection '{connection_id}' within {within:?}")]
+    #[error("no server with the connection '{connection_id}' replied within {within:?}")]
     #[non_exhaustive]
     NoAnswer {
         /// The id of the connection.

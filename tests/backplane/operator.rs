@@ -175,7 +175,7 @@ async fn a_memory_that_does_not_answer_is_logged() {
     network.cut();
     let line = first(&log, "could not replay missed messages", "").await;
     assert_eq!(line.level, Level::WARN);
-    assert!(line.field("failure").contains("answer"), "{line:?}");
+    assert!(line.field("failure").contains("reply"), "{line:?}");
 }
 
 #[tokio::test]

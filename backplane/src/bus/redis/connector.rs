@@ -100,16 +100,16 @@ impl Connector {
             let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
             let reply = bounded(within, connection.ask(&words)).await?;
             let host = host(reply.items()).ok_or_else(|| {
-                Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
+                Failure::Lost(format!("the sentinel {sentinel} reports no master '{name}'"))
             })?;
             let mut connection = self.reach(&host, within).await?;
             let role = bounded(within, connection.ask(&[b"ROLE"])).await?;
             match role.items().first().and_then(Value::text) {
                 Some("master") => Ok(connection),
-                _ => Err(Failure::Lost(format!("{host} is no master"))),
+                _ => Err(Failure::Lost(format!("{host} is not a master"))),
             }
         });
-        first_good(attempts, "no sentinel is given").await
+        first_good(attempts, "the address names no sentinel").await
     }
 
     /// Connects to the owner of the channel's slot, as the members of the cluster report it.
@@ -120,14 +120,15 @@ impl Connector {
             let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
             let slot = bounded(within, connection.ask(&words)).await?.integer().unwrap_or_default();
             let slots = bounded(within, connection.ask(&[b"CLUSTER", b"SLOTS"])).await?;
-            let owner = owner(slots.items(), slot, member)
-                .ok_or_else(|| Failure::Lost(format!("nobody has slot {slot} of the cluster")))?;
+            let owner = owner(slots.items(), slot, member).ok_or_else(|| {
+                Failure::Lost(format!("no member of the cluster owns slot {slot}"))
+            })?;
             let connection =
                 if owner == *member { connection } else { self.reach(&owner, within).await? };
             *self.members.lock() = all(slots.items(), member);
             Ok(connection)
         });
-        first_good(attempts, "no member of the cluster is given").await
+        first_good(attempts, "the address names no member of the cluster").await
     }
 
     /// Records the new owner of the slot from a `MOVED` error, to try it first.

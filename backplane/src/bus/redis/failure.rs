@@ -34,7 +34,7 @@ impl Failure {
     }
 
     pub(super) fn no_answer(within: Duration) -> Self {
-        Self::Lost(format!("no answer within {within:?}"))
+        Self::Lost(format!("no reply within {within:?}"))
     }
 }
 

@@ -201,7 +201,7 @@ impl Ticket {
 
 /// The outcome if the backplane ended while the item was in flight.
 fn lost() -> Result<u64, SendError> {
-    Err(SendError::Failed { reason: "the backplane ended before the server answered".to_owned() })
+    Err(SendError::Failed { reason: "the backplane ended before the server replied".to_owned() })
 }
 
 impl Drop for Ticket {

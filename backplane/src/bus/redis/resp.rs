@@ -19,7 +19,7 @@ pub(super) enum Value {
 
 /// The peer does not speak Redis' protocol.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("the server does not speak Redis' protocol")]
+#[error("the server does not use Redis' protocol")]
 pub(super) struct Malformed;
 
 const DEPTH_MAX: usize = 8;

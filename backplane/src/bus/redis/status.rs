@@ -48,8 +48,8 @@ impl Status {
     pub(super) fn reason(&self) -> String {
         match &*self.state.borrow() {
             State::Disconnected { reason } => reason.clone(),
-            State::Connecting => "the first attempt is under way".to_owned(),
-            State::Connected => "it does not answer".to_owned(),
+            State::Connecting => "the first attempt is in progress".to_owned(),
+            State::Connected => "the broker does not reply".to_owned(),
         }
     }
 

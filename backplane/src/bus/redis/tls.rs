@@ -25,9 +25,11 @@ pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ConnectError> {
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
             .map_err(|error| fault(&certificate.display(), &error))?,
         (Some(certificate), None) => {
-            return Err(fault(&certificate.display(), &"its key is not given"));
+            return Err(fault(&certificate.display(), &"expected its key, found none"));
         }
-        (None, Some(key)) => return Err(fault(&key.display(), &"its certificate is not given")),
+        (None, Some(key)) => {
+            return Err(fault(&key.display(), &"expected its certificate, found none"));
+        }
     };
     Ok(TlsConnector::from(Arc::new(config)))
 }
@@ -50,7 +52,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectErro
         .and_then(Iterator::collect)
         .map_err(|error| fault(&path.display(), &error))?;
     match certificates.is_empty() {
-        true => Err(fault(&path.display(), &"there is no certificate in it")),
+        true => Err(fault(&path.display(), &"expected a certificate, found none")),
         false => Ok(certificates),
     }
 }
