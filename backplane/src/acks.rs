@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_acknowledgement_reaches_who_waits_for_it() {
+    async fn an_acknowledgement_reaches_its_waiter() {
         let acks = Arc::new(Acks::default());
         let mut expected = acks.expect("one");
         let other = acks.expect("two");

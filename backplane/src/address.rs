@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_where_the_server_is_and_who_we_are() {
+    fn a_url_contains_the_place_and_the_login() {
         for (url, shown, user, password) in [
             ("redis://host", "host:6379", None, None),
             ("redis://127.0.0.1:7000/0", "127.0.0.1:7000", None, None),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_the_rest_too() {
+    fn a_url_contains_further_parameters() {
         let url =
             "rediss-sentinel://:pw@a/chat/3?sentinel_password=sp&client_name=web%201&ca=/ca.pem";
         let address: Address = url.parse().unwrap();
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_be_used_says_why_and_keeps_its_password() {
+    fn the_error_of_an_invalid_url_hides_its_password() {
         for (url, expected) in [
             ("host:6379", "found no scheme"),
             ("", "found no scheme"),

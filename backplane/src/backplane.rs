@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_servers_get_what_one_sends_in_one_order() {
+    async fn all_servers_receive_messages_in_one_order() {
         let broker = Broker::new();
         let (here, there) =
             (Backplane::embedded(&broker, "App"), Backplane::embedded(&broker, "App"));
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn apps_do_not_hear_each_other() {
+    async fn apps_receive_no_messages_of_other_apps() {
         let broker = Broker::new();
         let (chat, game) =
             (Backplane::embedded(&broker, "Chat"), Backplane::embedded(&broker, "Game"));
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_of_somebody_else_is_skipped() {
+    async fn a_foreign_payload_is_skipped() {
         let broker = Broker::new();
         let backplane = Backplane::embedded(&broker, "App");
         let mut ann = backplane.attach("a", None);
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_dropped_backplane() {
+    async fn a_dropped_backplane_unsubscribes() {
         let broker = Broker::new();
         let backplane = Backplane::embedded(&broker, "App");
         drop(backplane);

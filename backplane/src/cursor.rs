@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_cursor_stands_before_everything() {
+    fn a_foreign_cursor_is_before_all_messages() {
         for text in ["d-5B3C29,0", "d-", "s-0,1|1,2"] {
             assert_eq!(text.parse(), Ok(Cursor { id: None }), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn invalid_cursors_are_rejected() {
         let long = format!("s-0,{}", "F".repeat(1000));
         for text in ["", "s-", "s-0", "s-0,", "s-,1", "s-0,+1", "s-0,1|", "x-0,1", long.as_str()] {
             let error = text.parse::<Cursor>().unwrap_err().to_string();

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_ready_once_it_has_heard_itself() {
+    async fn it_is_ready_once_a_probe_has_returned() {
         let health_probe = HealthProbe::new(INTERVAL);
         let number = health_probe.begin();
         assert!(!health(&health_probe).is_ready);

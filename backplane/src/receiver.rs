@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_is_waited_for_no_more_than_once() {
+    async fn a_connection_that_does_not_read_is_waited_for_once() {
         let (receiver, missed) = receiver();
         let (mut reads, mut does_not) = (attach(&receiver, "a"), attach(&receiver, "b"));
         let reading = tokio::spawn(async move {

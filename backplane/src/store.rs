@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_judged() {
+    fn ids_are_classified() {
         let mut store = store(10);
         assert_eq!(store.arrive(5, b"five"), Arrival::Next);
         assert_eq!(store.arrive(6, b"six"), Arrival::Next);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_leaps_is_believed_once_the_broker_has_given_one_like_it() {
+    fn an_implausible_id_is_accepted_after_the_broker_issues_one_like_it() {
         let mut store = store(10);
         assert_eq!(store.arrive(5, b"five"), Arrival::Next);
         let far = 6 + LEAP_MAX;
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_an_id_is_found() {
+    fn entries_after_an_id_are_found() {
         let mut store = store(10);
         fill(&mut store, [5, 6, 9, 10]);
         for (id, expected) in [
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_a_gap() {
+    fn evicted_messages_are_a_gap() {
         let mut store = store(2);
         fill(&mut store, 1..=5);
         assert_eq!(since(&store, 3), "4 5");
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_hold_nothing_for_us_leave_no_gap() {
+    fn ids_without_messages_leave_no_gap() {
         let mut store = store(2);
         fill(&mut store, [1]);
         for id in 2..=9 {
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_stays_the_same_whatever_is_forgotten_before_it() {
+    fn evictions_do_not_change_an_index() {
         let mut store = store(3);
         fill(&mut store, [1, 2]);
         let place = store.end();
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_before_the_first_message_is_a_gap_once_one_was_sent() {
+    fn ids_missing_before_the_first_message_are_a_gap_after_a_send() {
         for (sent, first, expected) in [
             (None, 9, Arrival::Next),
             (Some(9), 9, Arrival::Next),
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_went_back_stands_where_the_old_one_ended() {
+    fn messages_after_a_reset_have_the_old_cursor() {
         let mut store = store(10);
         fill(&mut store, [100, 101, 1, 2, 102]);
         for (id, expected) in [(99, "100 101 101 101 102"), (101, "(1-2) 102"), (102, "")] {
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_count_gave_out_before_we_listened_again_is_missing() {
+    fn ids_issued_before_the_resubscription_are_missing() {
         let mut store = store(10);
         fill(&mut store, [100]);
         store.resubscribed();
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_out_anew_is_told_once() {
+    fn ids_missed_after_a_reset_are_reported_once() {
         let mut store = store(10);
         assert_eq!(store.missed_after_reset(3), None);
         fill(&mut store, [100]);

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_queued_is_taken_before_the_end_is_told() {
+    async fn queued_items_are_taken_before_the_end() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
         assert!(mailbox.push(item(2), None).unwrap().is_none(), "nobody waits");
         mailbox.close(Disconnect::Replaced);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_missed_does_not_count_towards_the_limit() {
+    async fn missed_items_do_not_count_towards_the_limit() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(0)]));
         for number in 1..=INVOCATIONS_MAX as u64 {
             assert!(mailbox.push(item(number), None).is_ok());
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_room_for_what_was_missed_is_left_to_the_store() {
+    fn a_full_mailbox_defers_replayed_messages_to_the_store() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
         let late = |place| Some(Stored { place, is_late: true });
         let live = |place| Some(Stored { place, is_late: false });

@@ -92,7 +92,7 @@ fn a_message_reaches_those_it_is_for() {
 }
 
 #[test]
-fn nothing_stays_behind() {
+fn a_dropped_connection_leaves_no_state() {
     let table = table();
     let connection = attach_at(&table, "a", &[], Some(7));
     assert!(table.join("a", "room") && !table.join("b", "room"));
@@ -101,7 +101,7 @@ fn nothing_stays_behind() {
 }
 
 #[test]
-fn who_comes_back_gets_what_was_missed() {
+fn a_reconnecting_connection_receives_missed_messages() {
     let table = table();
     for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
         arrive(&table, id, signal);
@@ -124,7 +124,7 @@ fn who_comes_back_gets_what_was_missed() {
 }
 
 #[test]
-fn who_has_seen_more_than_this_server_gets_nothing_twice() {
+fn a_connection_ahead_of_this_server_receives_nothing_twice() {
     let table = table();
     let mut early = attach_at(&table, "early", &[], Some(6));
     arrive(&table, 5, "all");
@@ -140,7 +140,7 @@ fn who_has_seen_more_than_this_server_gets_nothing_twice() {
 }
 
 #[test]
-fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
+fn a_gap_is_reported_once_and_without_received_ids() {
     let table = table();
     arrive(&table, 5, "all");
     let (mut one, mut two) = (attach(&table, "one", &[]), attach_at(&table, "two", &[], Some(7)));
@@ -152,7 +152,7 @@ fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
 }
 
 #[test]
-fn a_first_message_shows_what_was_missed_before_it() {
+fn the_first_message_reveals_the_gap_before_it() {
     let table = table();
     let mut connection = attach_at(&table, "a", &[], Some(3));
     arrive(&table, 6, "all");
@@ -160,7 +160,7 @@ fn a_first_message_shows_what_was_missed_before_it() {
 }
 
 #[test]
-fn a_counter_that_went_back_does_not_make_anyone_deaf() {
+fn messages_arrive_after_a_counter_reset() {
     let table = table();
     arrive(&table, 100, "all");
     let mut ahead = attach_at(&table, "ahead", &[], Some(200));
@@ -180,7 +180,7 @@ fn a_counter_that_went_back_does_not_make_anyone_deaf() {
 }
 
 #[test]
-fn what_was_delivered_already_is_kept_and_not_delivered_again() {
+fn a_locally_delivered_message_is_stored_and_not_delivered_again() {
     let table = table();
     let mut here = attach(&table, "here", &[]);
     let (_, delivered_to) = table.deliver(&message("all", &[]));
@@ -193,7 +193,7 @@ fn what_was_delivered_already_is_kept_and_not_delivered_again() {
 }
 
 #[test]
-fn a_cursor_is_where_a_connection_stands() {
+fn a_cursor_follows_the_received_messages() {
     let table = table();
     let mut connection = attach(&table, "a", &[]);
     assert_eq!(connection.cursor().id(), None);
@@ -234,7 +234,7 @@ fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
 }
 
 #[test]
-fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
+fn replayed_messages_wait_in_the_store_for_a_full_connection() {
     let (table, mut connection) = after_many(10_000, 3000);
     table.deliver(&message("all", &[]));
     arrive(&table, 3001, "all");
@@ -252,7 +252,7 @@ fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
 }
 
 #[test]
-fn what_waits_in_the_store_is_by_the_groups_of_then() {
+fn deferred_messages_use_the_groups_at_their_arrival() {
     let (table, mut connection) = after_many(10_000, 2000);
     arrive_when(&table, Source::Replay, 2001, "room");
     table.join("a", "room");
@@ -270,7 +270,7 @@ fn what_waits_in_the_store_is_by_the_groups_of_then() {
 }
 
 #[test]
-fn what_was_delivered_already_does_not_wait_in_the_store() {
+fn a_locally_delivered_message_is_not_deferred() {
     let (table, mut connection) = after_many(10_000, 2000);
     let (_, delivered_to) = table.deliver(&message("all", &[]));
     let messages = vec![message("all", &[])];
@@ -279,7 +279,7 @@ fn what_was_delivered_already_does_not_wait_in_the_store() {
 }
 
 #[test]
-fn who_has_no_room_until_it_is_forgotten_is_closed() {
+fn a_connection_is_closed_when_its_deferred_messages_are_evicted() {
     let (table, mut connection) = after_many(100, 3000);
     assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
     let end = connection.recv().now_or_never().expect("the end is told");
@@ -308,7 +308,7 @@ fn a_connection_without_room_for_a_gap_is_closed() {
 }
 
 #[tokio::test]
-async fn what_is_attached_after_the_end_is_closed() {
+async fn a_connection_attached_after_the_end_is_closed() {
     let table = table();
     let mut before = attach(&table, "a", &[]);
     table.close(Disconnect::Shutdown);
@@ -319,7 +319,7 @@ async fn what_is_attached_after_the_end_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_came_back_last_has_the_id() {
+async fn the_connection_that_returned_last_keeps_the_id() {
     let (table, second) = (table(), Duration::from_secs(1));
     let mut first = attach(&table, "a", &[]);
     let elsewhere = |age| Attached { connection_id: "a".into(), number: 7, age };
@@ -341,7 +341,7 @@ async fn who_came_back_last_has_the_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_others_were_not_told_is_told_again() {
+async fn an_announcement_without_a_round_trip_is_repeated() {
     let (table, second) = (table(), Duration::from_secs(1));
     let _fresh = attach(&table, "fresh", &[]);
     let back = attach_at(&table, "back", &[], Some(1));
@@ -359,7 +359,7 @@ async fn what_the_others_were_not_told_is_told_again() {
 }
 
 #[tokio::test]
-async fn an_id_belongs_to_who_took_it_last() {
+async fn an_id_belongs_to_the_last_connection() {
     let table = table();
     let mut first = attach(&table, "a", &[]);
     let mut second = attach(&table, "a", &[]);

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_told_by_its_sender() {
+    fn a_probe_contains_its_sender() {
         let Item::Probe { source, number } = read(&dialect().probe("us", 7)) else {
             panic!("no probe")
         };
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_comes_back_is_told_by_its_server() {
+    fn an_announcement_contains_its_server() {
         let age = Duration::from_millis(1500);
         let expected = Attached { connection_id: "an id".into(), number: 7, age };
         let Item::Attached { source, attached } = read(&dialect().attached("us", &expected)) else {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_others_is_no_mistake() {
+    fn messages_for_other_hubs_are_not_malformed() {
         for key in [
             "h-OtherHub",
             "h-ChatHubs",
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_listens_by_its_hub_itself_and_its_user() {
+    fn a_connection_has_signals_for_hub_id_and_user() {
         assert_eq!(dialect().signals("1", None), ["h-ChatHub", "hc-ChatHub.1", "c-1"]);
         let signals = dialect().signals("1", Some("ann"));
         assert_eq!(signals.last().map(String::as_str), Some("hu-ChatHub.ann"));

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_silent_is_not_waited_for() {
+    async fn a_silent_attempt_does_not_block_the_next() {
         let attempts = [
             Either::Left(pending()),
             Either::Right(ready(Err(Failure::closed()))),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_says_who_has_the_slot_is_heeded() {
+    fn a_redirection_adds_the_owner_of_the_slot() {
         let address = "redis-cluster://a:1".parse().unwrap();
         let connector = Connector::new(address, "app").unwrap();
         for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {

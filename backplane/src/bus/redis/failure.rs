@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_human_must_change_is_told_from_what_passes() {
+    fn rejections_are_distinguished_from_temporary_failures() {
         for (reply, is_refused) in [
             ("WRONGPASS invalid username-password pair or user is disabled.", true),
             ("NOAUTH Authentication required.", true),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_system_is_told_in_words() {
+    fn an_error_of_the_system_is_shown_without_its_number() {
         let refused = Failure::from(io::Error::from_raw_os_error(111));
         assert_eq!(refused, Failure::Lost("connection refused".to_owned()));
     }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_taken_in_order_even_after_it_was_put_back() {
+    async fn items_are_taken_in_order_even_after_they_were_put_back() {
         let queue = queue(10, 100);
         let _tickets = ["1", "2", "3"].map(|body| push(&queue, body).unwrap());
         let items = vec![queue.take().await, queue.take().await];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_takes_is_withdrawn_after_its_time() {
+    async fn an_item_that_is_not_taken_is_withdrawn_at_its_deadline() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         assert_eq!(ticket.outcome().await, None);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_taken_in_time_may_take_its_time() {
+    async fn an_item_taken_in_time_may_finish_after_its_deadline() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let item = queue.take().await;
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_back_after_its_time_is_withdrawn() {
+    async fn an_item_put_back_after_its_deadline_is_withdrawn() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let item = queue.take().await;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_told_to_all_who_wait() {
+    async fn closing_fails_all_tickets() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let under_way = push(&queue, "2").unwrap();

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_read_when_all_of_it_is_here() {
+    fn a_value_is_parsed_when_it_is_complete() {
         let message = b"*3\r\n$7\r\nmessage\r\n$3\r\napp\r\n$6\r\n1 \r\n\x00\xff\r\n".as_slice();
         let expected = Value::Array(vec![
             bulk("message"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_known() {
+    fn every_kind_of_value_is_parsed() {
         for (text, expected) in [
             ("+OK\r\n", Value::Simple("OK".into())),
             ("-ERR no\r\n", Value::Error("ERR no".into())),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_refused_or_waited_for() {
+    fn damaged_input_is_rejected_or_incomplete() {
         let whole = b"*3\r\n$7\r\nmessage\r\n$3\r\napp\r\n*2\r\n:-12\r\n$-1\r\n";
         for at in 0..whole.len() {
             for byte in 0..=255 {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_redis_is_refused() {
+    fn other_protocols_are_rejected() {
         let deep = "*1\r\n".repeat(100_000);
         let long = format!("+{}", "x".repeat(LINE_BYTES_MAX + 2));
         for text in [

@@ -46,13 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_know_ours_by_these_names() {
+    fn the_names_of_our_scripts_are_listed() {
         let name = |script: &str| Sha1::from(script).digest().to_string();
         assert_eq!(SENDERS[..2], [name(SEND), name(SEND_SHARDED)]);
     }
 
     #[test]
-    fn they_are_what_signalr_sends() {
+    fn the_scripts_equal_those_of_signalr() {
         for (script, length, fingerprint) in [
             (SEND, 134, "340d1afb07148fcd402a53a4fb2027ef46a3f0a3"),
             (RESTORE, 159, "530572706466e9b561c3cec0269ab37d11fffb57"),

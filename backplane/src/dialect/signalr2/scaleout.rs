@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_grown_anywhere_is_refused() {
+    fn a_payload_of_another_length_is_rejected() {
         let value = br#"{"H":"ChatHub","M":"say","A":["hi"]}"#;
         let message = Message { source: SOURCE, key: "h-ChatHub", value, ..Message::default() };
         let whole = payload(123, &body(&message, TICKS));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_payloads_are_rejected() {
         for payload in [
             "\"hello",
             "\" ",
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_refused_or_read_and_never_more() {
+    fn damaged_payloads_never_yield_more_messages_than_fit() {
         let value = [7; 40];
         let message =
             Message { source: SOURCE, key: "h-ChatHub", value: &value, ..Message::default() };

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_caller_is_passed_over() {
+    fn the_state_of_a_caller_is_ignored() {
         let read =
             invocation(br#"{"H":"ChatHub","M":"say","A":[ 1 ],"S":{"name":"ann"}}"#).unwrap();
         assert_eq!(read.arguments().get(), "[ 1 ]");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_known_by_number_and_by_name() {
+    fn a_command_has_a_number_or_a_name() {
         let join = Change::Join { signal: "hg-ChatHub.room".into() };
         let leave = Change::Leave { signal: "hg-ChatHub.room".into() };
         for (kind, expected) in [
