@@ -16,7 +16,7 @@ use crate::witness::kill_clients;
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn a_socket_file_will_do() {
+async fn a_unix_socket_works() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("redis.sock");
     let path = path.to_str().expect("text");
@@ -25,7 +25,7 @@ async fn a_socket_file_will_do() {
 }
 
 #[tokio::test]
-async fn a_user_a_database_and_a_name_are_what_the_url_says() {
+async fn user_database_and_client_name_come_from_the_url() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     let rules = ["ACL", "SETUSER", "ann", "on", ">p@ss", "~ChatApp", "&ChatApp", "+@all"];
@@ -43,7 +43,7 @@ async fn a_user_a_database_and_a_name_are_what_the_url_says() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_told_in_redis_words() {
+async fn a_missing_permission_is_reported_in_redis_words() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     let rules = ["ACL", "SETUSER", "ann", "on", ">p", "~*", "resetchannels", "+@all"];
@@ -70,7 +70,7 @@ const RIGHTS: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn a_user_with_few_rights_keeps_the_subscription() {
+async fn a_user_with_minimal_permissions_keeps_the_subscription() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     client.command(&[&["ACL", "SETUSER", "ann", "on", ">p"], &RIGHTS[..]].concat()).await;
@@ -91,7 +91,7 @@ async fn a_user_with_few_rights_keeps_the_subscription() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
+async fn a_user_without_permission_to_restore_the_counter_reconnects() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     for missing in ["-eval", "-set", "-get"] {
@@ -108,7 +108,7 @@ async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_sentinel_may_want_a_password_of_its_own() {
+async fn a_sentinel_may_have_its_own_password() {
     let sentinel = Sentinel::start().await;
     let mut client = sentinel.client().await;
     let reply = client.command(&["ACL", "SETUSER", "default", "resetpass", ">watch"]).await;

@@ -11,7 +11,7 @@ const APP: &str = "ChatApp";
 
 /// The answer to a sign of life stands behind all of it.
 #[tokio::test]
-async fn who_is_behind_is_not_taken_for_dead() {
+async fn a_subscription_with_a_backlog_is_not_reported_as_dead() {
     // More than the network brings between two signs of life.
     const MESSAGES: usize = 40;
     let server = Server::ours(&["--client-output-buffer-limit", "pubsub 0 0 0"]).await;

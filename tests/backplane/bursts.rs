@@ -50,7 +50,7 @@ async fn one_send_of_more_bytes_than_may_wait_for_a_server_that_is_away_is_taken
 }
 
 #[tokio::test]
-async fn what_one_server_sends_without_waiting_arrives_in_order() {
+async fn concurrent_sends_of_one_server_arrive_in_order() {
     // As many as may wait for a connection.
     const COUNT: u64 = 1_000;
     let (server, one, mut ann) = alone().await;

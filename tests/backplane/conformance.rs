@@ -45,14 +45,14 @@ async fn cluster() {
 
 async fn conforms(bus: &Bus) {
     all_see_one_order(bus).await;
-    targets_are_those_who_are_meant(bus).await;
+    only_the_targets_receive_a_message(bus).await;
     groups_are_changed_from_any_server(bus).await;
-    nobody_answers_for_who_is_not_there(bus).await;
+    a_change_of_an_absent_connection_times_out(bus).await;
     connections_are_ended_from_any_server(bus).await;
-    who_comes_back_continues_on_any_server(bus).await;
-    who_comes_back_too_late_is_told(bus).await;
-    who_moves_on_is_attached_only_there(bus).await;
-    apps_do_not_hear_each_other(bus).await;
+    a_reconnecting_client_continues_on_any_server(bus).await;
+    a_client_that_reconnects_too_late_gets_a_gap(bus).await;
+    a_client_that_moves_is_attached_to_one_server_only(bus).await;
+    apps_receive_no_messages_of_other_apps(bus).await;
     a_probe_comes_back_and_is_counted(bus).await;
     after_a_shutdown_nothing_is_sent(bus).await;
 }
@@ -81,7 +81,7 @@ async fn all_see_one_order(bus: &Bus) {
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
 
-async fn targets_are_those_who_are_meant(bus: &Bus) {
+async fn only_the_targets_receive_a_message(bus: &Bus) {
     let (one, two) = pair(bus, "targets").await;
     let mut connections = [
         one.attach("ann-1", Some("ann")),
@@ -138,7 +138,7 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
     nothing_more(&two, &mut [&mut bob]).await;
 }
 
-async fn nobody_answers_for_who_is_not_there(bus: &Bus) {
+async fn a_change_of_an_absent_connection_times_out(bus: &Bus) {
     let one = bus.join_with(builder("absent").ack_timeout(Duration::from_millis(300))).await;
     let error =
         within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
@@ -153,7 +153,7 @@ async fn connections_are_ended_from_any_server(bus: &Bus) {
     assert_eq!(within(SLOW_DEADLINE, bob.recv()).await.expect_err("it ended"), Disconnect::Aborted);
 }
 
-async fn who_comes_back_continues_on_any_server(bus: &Bus) {
+async fn a_reconnecting_client_continues_on_any_server(bus: &Bus) {
     let (one, two) = pair(bus, "cursors").await;
     let (mut ann, mut bob) = (one.attach("ann", Some("ann")), two.attach("bob", None));
     one.join("ann", "room").await.expect("joined");
@@ -180,7 +180,7 @@ async fn who_comes_back_continues_on_any_server(bus: &Bus) {
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
 
-async fn who_comes_back_too_late_is_told(bus: &Bus) {
+async fn a_client_that_reconnects_too_late_gets_a_gap(bus: &Bus) {
     let one = bus.join_with(builder("late").history_messages_max(5)).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
@@ -196,7 +196,7 @@ async fn who_comes_back_too_late_is_told(bus: &Bus) {
     assert_eq!(receive(&mut late, 5).await, [6, 7, 8, 9, 10]);
 }
 
-async fn who_moves_on_is_attached_only_there(bus: &Bus) {
+async fn a_client_that_moves_is_attached_to_one_server_only(bus: &Bus) {
     let (one, two) = pair(bus, "moves").await;
     let mut ann = one.attach("ann", None);
     for round in 0..3 {
@@ -215,7 +215,7 @@ async fn who_moves_on_is_attached_only_there(bus: &Bus) {
     }
 }
 
-async fn apps_do_not_hear_each_other(bus: &Bus) {
+async fn apps_receive_no_messages_of_other_apps(bus: &Bus) {
     let (chat, game) = (bus.join("chat").await, bus.join("game").await);
     let (mut ann, mut eve) = (chat.attach("ann", None), game.attach("eve", None));
     send(&chat, Target::all(), 1).await;

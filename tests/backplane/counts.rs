@@ -16,7 +16,7 @@ use crate::talk::Talk;
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
+async fn a_counter_lost_repeatedly_causes_no_loss() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     let talk = Talk::among(join_many(&server.url(), APP, 3).await);
@@ -29,7 +29,7 @@ async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
 }
 
 #[tokio::test]
-async fn it_is_lifted_again_so_that_cursors_go_on() {
+async fn a_lost_counter_is_restored_so_cursors_stay_valid() {
     let server = server(&[]).await;
     let mut client = server.client().await;
     // Far from what it would come to by itself.
@@ -56,7 +56,7 @@ async fn it_is_lifted_again_so_that_cursors_go_on() {
 }
 
 #[tokio::test]
-async fn one_that_is_no_number_is_told_and_does_no_harm() {
+async fn a_counter_that_is_not_a_number_fails_the_send_only() {
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
     let mut ann = one.attach("ann", None);
@@ -75,7 +75,7 @@ async fn one_that_is_no_number_is_told_and_does_no_harm() {
 /// A server that comes late to one that has lost its memory, after another, which knew less, has
 /// restored the counter and sent: its ids were given twice.
 #[tokio::test]
-async fn who_comes_late_is_told_that_ids_were_given_anew() {
+async fn a_late_server_reports_ids_that_were_issued_again() {
     for count in [3, 30] {
         let mut server = server(&[]).await;
         let network = Proxy::to(server.port()).await;
@@ -97,7 +97,7 @@ async fn who_comes_late_is_told_that_ids_were_given_anew() {
         network.set(Fault::None);
         is_connected(&late).await;
         send(&early, Target::all(), 200).await;
-        assert!(is_told(&mut bob, 200).await, "{count} were lost without a word");
+        assert!(reports_gap(&mut bob, 200).await, "{count} were lost without a word");
         assert!(late.health().lost > 0);
         send(&late, Target::all(), 201).await;
         assert_eq!(receive(&mut bob, 1).await, [201]);
@@ -108,7 +108,7 @@ async fn who_comes_late_is_told_that_ids_were_given_anew() {
 
 /// All memory is lost while a server is away, and the counter has gone on from 1.
 #[tokio::test]
-async fn who_was_away_when_all_was_lost_is_told() {
+async fn a_server_disconnected_during_a_data_loss_reports_a_gap() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -129,12 +129,12 @@ async fn who_was_away_when_all_was_lost_is_told() {
     network.set(Fault::None);
     is_connected(&away).await;
     send(&other, Target::all(), 200).await;
-    assert!(is_told(&mut bob, 200).await, "5 were lost without a word");
+    assert!(reports_gap(&mut bob, 200).await, "5 were lost without a word");
     nothing_more(&away, &mut [&mut bob]).await;
 }
 
 #[tokio::test]
-async fn all_who_come_back_in_time_are_told_of_nothing() {
+async fn servers_that_reconnect_in_time_report_no_reset() {
     let mut server = server(&[]).await;
     let farm = join_many(&server.url(), APP, 5).await;
     let events: Vec<_> = farm.iter().map(crate::farm::events).collect();
@@ -169,7 +169,7 @@ async fn all_who_come_back_in_time_are_told_of_nothing() {
 
 /// As after a snapshot that was some time old, on a server that others use as well.
 #[tokio::test]
-async fn one_of_some_time_ago_is_lifted_and_no_loss() {
+async fn an_outdated_counter_is_restored_without_a_gap() {
     let mut server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -191,7 +191,7 @@ async fn one_of_some_time_ago_is_lifted_and_no_loss() {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_gave_does_no_harm() {
+async fn an_id_that_the_broker_did_not_issue_is_ignored() {
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
     is_ready(&one).await;
@@ -222,12 +222,12 @@ async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
 }
 
 /// Returns whether a gap is told before this number comes.
-async fn is_told(connection: &mut Connection, end: u64) -> bool {
-    let mut is_told = false;
+async fn reports_gap(connection: &mut Connection, end: u64) -> bool {
+    let mut reports_gap = false;
     loop {
         match within(SLOW_DEADLINE, connection.recv_or_gap()).await.expect("attached") {
-            Received::Invocation(invocation) if number(&invocation) == end => return is_told,
-            Received::Gap(_) => is_told = true,
+            Received::Invocation(invocation) if number(&invocation) == end => return reports_gap,
+            Received::Gap(_) => reports_gap = true,
             _ => {}
         }
     }

@@ -28,7 +28,7 @@ async fn nothing_is_missing() {
 }
 
 #[tokio::test]
-async fn a_door_that_is_closed_and_opened_again_concerns_nobody_inside() {
+async fn a_restarted_listener_does_not_affect_embedded_servers() {
     let broker = Broker::new();
     let witness = Witness::on_embedded(&broker, APP);
     let bus = Bus::Embedded(broker.clone());
@@ -45,7 +45,7 @@ async fn a_door_that_is_closed_and_opened_again_concerns_nobody_inside() {
 }
 
 #[tokio::test]
-async fn servers_that_the_broker_dropped_for_being_slow_are_told_what_they_missed() {
+async fn servers_dropped_for_falling_behind_report_their_gaps() {
     let bus = Bus::Embedded(Broker::new());
     let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
     fall_behind(&talk).await;
@@ -53,7 +53,7 @@ async fn servers_that_the_broker_dropped_for_being_slow_are_told_what_they_misse
 }
 
 #[tokio::test]
-async fn servers_that_a_broker_dropped_which_remembers_miss_nothing() {
+async fn servers_dropped_by_a_broker_with_replay_miss_nothing() {
     let broker = Broker::new();
     let rule = ReplayRule {
         pattern: APP.into(),
@@ -71,7 +71,7 @@ async fn servers_that_a_broker_dropped_which_remembers_miss_nothing() {
 }
 
 #[tokio::test]
-async fn a_counter_that_is_lost_again_and_again_is_lifted_and_nobody_misses_anything() {
+async fn a_counter_lost_repeatedly_is_restored_without_a_loss() {
     let broker = Broker::new();
     let (_server, mut client) = listen(&broker, config()).await;
     let bus = Bus::Embedded(broker);
@@ -82,7 +82,7 @@ async fn a_counter_that_is_lost_again_and_again_is_lifted_and_nobody_misses_anyt
 }
 
 #[tokio::test]
-async fn cursors_go_on_when_a_counter_was_lost() {
+async fn cursors_stay_valid_after_a_counter_loss() {
     let broker = Broker::new();
     let (_server, mut client) = listen(&broker, config()).await;
     client.command(&["SET", APP, "100000"]).await;

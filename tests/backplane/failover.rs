@@ -44,7 +44,7 @@ async fn a_sentinels_new_master_is_found() {
 
 /// It lives, and so does everybody else's connection to it.
 #[tokio::test]
-async fn a_master_that_only_the_network_has_lost_is_left() {
+async fn a_master_cut_off_by_the_network_is_left() {
     for fault in [Fault::BlackHole, Fault::Half] {
         let sentinel = Sentinel::behind_network(Duration::from_millis(500)).await;
         let witness = Witness::on(sentinel.master_server().await, APP).await;
@@ -64,7 +64,7 @@ async fn a_master_that_only_the_network_has_lost_is_left() {
 /// It takes connections, and never says a word. How soon the next is asked is a matter of the clock,
 /// and so of `route`.
 #[tokio::test]
-async fn a_silent_sentinel_keeps_nobody_away() {
+async fn a_silent_sentinel_does_not_block_the_others() {
     let sentinel = Sentinel::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = silent.local_addr().expect("it is bound").port();
@@ -85,7 +85,7 @@ async fn a_slot_that_moves_is_followed() {
 }
 
 #[tokio::test]
-async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
+async fn messages_sent_during_a_slot_migration_arrive_once_in_order() {
     let cluster = Cluster::start().await;
     let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
     let one = join_with(&cluster.url(), patient).await;
@@ -105,7 +105,7 @@ async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
 /// Why sends wait for a slot that is on its way, and do not follow its key (`ASK`): everybody's
 /// subscription is where the slot still is, and would hear nothing of them.
 #[tokio::test]
-async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
+async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     let cluster = Cluster::start().await;
     let from = cluster.owner(APP).await;
     let source = &cluster.nodes()[from];
@@ -130,7 +130,7 @@ async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
 
 /// It refuses what it is sent, and says so.
 #[tokio::test]
-async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
+async fn messages_rejected_by_a_replica_are_sent_after_its_promotion() {
     let server = Server::redis(&[]).await;
     let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
     let one = join_with(&server.url(), patient).await;
@@ -152,7 +152,7 @@ async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
 
 /// The counter of the new master stands where it stood some messages ago.
 #[tokio::test]
-async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
+async fn a_lagging_replica_is_promoted_without_a_gap() {
     let master = Server::redis(&["--repl-diskless-sync-delay", "0"]).await;
     let of = format!("127.0.0.1 {}", master.port());
     let replica = Server::redis(&["--replicaof", &of]).await;
@@ -194,7 +194,7 @@ async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
 
 /// It answers some questions and refuses others while it loads.
 #[tokio::test]
-async fn a_server_that_loads_an_old_snapshot_is_no_loss() {
+async fn an_old_snapshot_causes_no_gap() {
     let slow = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut server = Server::redis(&slow).await;
     let one = join_with(&server.url(), builder(APP)).await;

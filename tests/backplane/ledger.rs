@@ -64,11 +64,11 @@ impl Ledger {
     ) {
         let received: HashSet<_> = numbers_of(account).collect();
         for number in taken.iter().filter(|number| !received.contains(number)) {
-            let is_told = match self.ids.get(number) {
+            let reports_gap = match self.ids.get(number) {
                 Some(id) => gaps_of(account).any(|gap| gap.contains(id)),
                 None => gaps_around(speaker, *number, account).next().is_some(),
             };
-            if !is_told {
+            if !reports_gap {
                 faults.push(format!("{number} was lost without a word"));
             }
         }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_without_a_word_is_found() {
+    fn an_unreported_loss_is_found() {
         check(&account(3..=3), &["1 was lost without a word"]);
         let mut elsewhere = account(3..=3);
         elsewhere.push(Gap { from: 9, to: 9 });
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_invented_is_found() {
+    fn an_invented_gap_is_found() {
         let mut invented = account(3..=3);
         invented.insert(2, Gap { from: 2, to: 3 });
         check(&invented, &["1000000 came, and its id 2 is said to be missing"]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_twice_or_in_another_order_is_found() {
+    fn duplicates_and_wrong_orders_are_found() {
         let mut twice = account(0..=0);
         twice.push(Number(3));
         check(&twice, &["3 came twice"]);

@@ -22,7 +22,7 @@ async fn far(site: &Site, probe_interval: Duration) -> Backplane {
 
 /// That it takes no more than two intervals is a matter of the clock, and so of `health`.
 #[tokio::test]
-async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
+async fn a_dead_subscription_is_not_ready_and_is_replaced() {
     let site = site().await;
     for fault in [Fault::BlackHole, Fault::Half, Fault::Deaf] {
         let one = far(&site, Duration::from_millis(500)).await;
@@ -46,7 +46,7 @@ async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_half_open_is_found_without_anything_being_sent() {
+async fn a_half_open_peer_is_detected_without_a_send() {
     let site = site().await;
     // No probe helps.
     let one = far(&site, Duration::from_secs(600)).await;
@@ -83,7 +83,7 @@ async fn a_slow_network_is_no_outage() {
 }
 
 #[tokio::test]
-async fn a_network_that_is_down_for_long_is_found_again() {
+async fn a_subscription_recovers_from_a_long_network_outage() {
     let site = site().await;
     // A probe that is late on a busy machine would make a second gap.
     let one = far(&site, Duration::from_secs(5)).await;

@@ -17,7 +17,7 @@ use crate::log::{Line, Log};
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn an_outage_and_what_it_costs_are_logged() {
+async fn an_outage_and_its_gap_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--requirepass", "a secret"]).await;
     let network = Proxy::to(server.port()).await;
@@ -58,7 +58,7 @@ async fn an_outage_and_what_it_costs_are_logged() {
     let id = |name| line.field(name).parse::<u64>().expect("an id");
     assert_eq!(line.level, Level::WARN);
     assert!(id("to") - id("from") >= 2, "{line:?}");
-    assert_all_tell_whose_they_are(&log, &address);
+    assert_all_name_their_app(&log, &address);
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_subscription_that_is_dead_is_logged() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_and_what_is_odd_is_logged() {
+async fn replays_resets_and_malformed_payloads_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -102,7 +102,7 @@ async fn what_is_fetched_and_what_is_odd_is_logged() {
 }
 
 #[tokio::test]
-async fn who_is_closed_for_being_slow_is_logged() {
+async fn connections_closed_for_falling_behind_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -132,7 +132,7 @@ async fn who_is_closed_for_being_slow_is_logged() {
 }
 
 #[tokio::test]
-async fn what_an_app_is_refused_is_logged() {
+async fn rejections_by_the_server_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&[]).await;
     let mut client = server.client().await;
@@ -161,11 +161,11 @@ async fn what_an_app_is_refused_is_logged() {
         assert_eq!(line.level, Level::ERROR);
         assert!(line.field("reason").starts_with("WRONGPASS"), "{line:?}");
     }
-    assert_all_tell_whose_they_are(&log, &format!("127.0.0.1:{}", server.port()));
+    assert_all_name_their_app(&log, &format!("127.0.0.1:{}", server.port()));
 }
 
 #[tokio::test]
-async fn a_memory_that_does_not_answer_is_logged() {
+async fn a_replay_without_a_reply_is_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -179,7 +179,7 @@ async fn a_memory_that_does_not_answer_is_logged() {
 }
 
 #[tokio::test]
-async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
+async fn a_restarted_server_and_an_announcement_are_logged() {
     let log = Log::begin();
     let mut server = Server::ours(&[]).await;
     let impatient = builder(APP).queue_age_max(Duration::from_millis(100));
@@ -202,7 +202,7 @@ async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
 }
 
 #[tokio::test]
-async fn what_comes_over_the_bus_is_logged() {
+async fn received_messages_and_duplicates_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&[]).await;
     let one = join(&server.url(), APP).await;
@@ -311,7 +311,7 @@ async fn first(log: &Log, message: &str, connection: &str) -> Line {
     found().expect("it was there")
 }
 
-fn assert_all_tell_whose_they_are(log: &Log, server: &str) {
+fn assert_all_name_their_app(log: &Log, server: &str) {
     for line in log.all() {
         assert_eq!((line.field("app"), line.field("server")), (APP, server), "{line:?}");
         assert!(!format!("{line:?}").contains("a secret"), "{line:?}");

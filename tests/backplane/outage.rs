@@ -58,7 +58,7 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
 }
 
 #[tokio::test]
-async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
+async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -86,7 +86,7 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
+async fn concurrent_sends_stay_in_order_when_the_script_is_lost() {
     const COUNT: u64 = 6_000;
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
@@ -116,7 +116,7 @@ async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
+async fn a_long_outage_fails_queued_sends_with_its_reason() {
     let mut server = server(&[]).await;
     let impatient = builder(APP)
         .queue_age_max(Duration::from_millis(200))
@@ -142,7 +142,7 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
 }
 
 #[tokio::test]
-async fn what_waits_is_limited_in_bytes_too() {
+async fn the_queue_is_limited_in_bytes_too() {
     let mut server = server(&[]).await;
     let narrow = builder(APP)
         .queue_bytes_max(1000)
@@ -162,7 +162,7 @@ async fn what_waits_is_limited_in_bytes_too() {
 }
 
 #[tokio::test]
-async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
+async fn local_connections_receive_messages_during_an_outage_once() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -185,7 +185,7 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
 }
 
 #[tokio::test]
-async fn who_comes_back_during_an_outage_is_announced_after_it() {
+async fn a_connection_that_returns_during_an_outage_is_announced_after_it() {
     let (server, network, one, two) = one_cut_off().await;
     let mut at_two = two.attach("ann", None);
     let mut at_one = one.attach_at("ann", None, &[], at_two.cursor());
@@ -198,7 +198,7 @@ async fn who_comes_back_during_an_outage_is_announced_after_it() {
 }
 
 #[tokio::test]
-async fn who_has_moved_on_since_an_outage_stays_there() {
+async fn a_connection_that_moved_after_an_outage_stays_there() {
     let (server, network, one, two) = one_cut_off().await;
     let before = one.attach("before", None);
     let mut at_one = one.attach_at("ann", None, &[], before.cursor());
@@ -234,7 +234,7 @@ async fn nothing_is_sent_any_more(backplane: &Backplane) {
 }
 
 #[tokio::test]
-async fn fifty_servers_come_back_without_a_herd() {
+async fn fifty_servers_reconnect_without_a_stampede() {
     const SERVERS: usize = 50;
     let mut server = server(&["--maxclients", "1000"]).await;
     let farm = join_many(&server.url(), APP, SERVERS).await;

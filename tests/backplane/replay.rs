@@ -97,7 +97,7 @@ impl Listener {
 }
 
 #[tokio::test]
-async fn what_is_missed_is_fetched_in_order_and_once() {
+async fn missed_messages_are_replayed_in_order_once() {
     let mut listener = Listener::new("ChatApp 1000 1mb 60").await;
     for round in 0..5 {
         listener.publish_many(20).await;
@@ -115,7 +115,7 @@ async fn what_is_missed_is_fetched_in_order_and_once() {
 }
 
 #[tokio::test]
-async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
+async fn a_reader_is_not_closed_during_a_large_replay() {
     const COUNT: u64 = 5_000;
     let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
     listener.publish_many(COUNT).await;
@@ -125,7 +125,7 @@ async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_keeps_nobody_waiting_and_has_it_when_it_does() {
+async fn a_connection_that_does_not_read_delays_no_other() {
     const COUNT: u64 = 5_000;
     let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
     let mut idle = listener.backplane.attach("bob", None);
@@ -154,7 +154,7 @@ async fn much_is_fetched_over_a_slow_network() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_goes_on_where_it_was_cut() {
+async fn an_interrupted_replay_resumes() {
     // More than the store can tell from another message with the same id.
     const COUNT: u64 = 25_000;
     let mut listener = Listener::away("ChatApp 100000 64mb 600").await;
@@ -168,7 +168,7 @@ async fn what_is_fetched_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn what_a_server_forgot_to_say_is_fetched_before_what_it_says_next() {
+async fn messages_lost_by_the_server_are_replayed_before_the_next_one() {
     let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.comes_back().await;
     listener.network.set(Fault::Deaf);
@@ -183,7 +183,7 @@ async fn what_a_server_forgot_to_say_is_fetched_before_what_it_says_next() {
 }
 
 #[tokio::test]
-async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_same() {
+async fn a_failing_replay_does_not_prevent_the_subscription() {
     let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.publish().await;
     listener.network.set(Fault::Forgetful);
@@ -194,7 +194,7 @@ async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_sa
 }
 
 #[tokio::test]
-async fn a_farm_whose_subscriptions_are_killed_loses_nothing_at_all() {
+async fn servers_with_killed_subscriptions_lose_nothing() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let farm = join_many(&server.url(), APP, 3).await;
     let talk = Talk::before(Witness::on(&server, APP).await, farm.clone());
@@ -211,7 +211,7 @@ async fn a_farm_whose_subscriptions_are_killed_loses_nothing_at_all() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_too_is_a_gap() {
+async fn messages_evicted_from_the_replay_buffer_are_a_gap() {
     let mut listener = Listener::away("ChatApp 5 1mb 60").await;
     let events = events(&listener.backplane);
     listener.publish_many(20).await;
@@ -226,7 +226,7 @@ async fn what_is_forgotten_too_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_not_remembered_is_listened_to_all_the_same() {
+async fn a_channel_without_a_replay_buffer_works() {
     let mut listener = Listener::away("OtherApp 5 1mb 60").await;
     listener.publish().await;
     listener.comes_back().await;

@@ -23,7 +23,7 @@ const SEND: &str = "local newId = redis.call('INCR', KEYS[1])\r
                   return {newId, ARGV[1], payload}";
 
 #[tokio::test]
-async fn ours_hears_what_signalr_says_and_answers() {
+async fn ours_receives_and_acknowledges_messages_of_signalr() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
@@ -99,7 +99,7 @@ async fn commands_of_signalr_are_carried_out_and_acknowledged() {
 }
 
 #[tokio::test]
-async fn messages_of_one_payload_are_taken_one_by_one_and_an_odd_one_spoils_no_other() {
+async fn a_malformed_message_does_not_affect_others_in_its_payload() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
@@ -119,7 +119,7 @@ async fn messages_of_one_payload_are_taken_one_by_one_and_an_odd_one_spoils_no_o
 }
 
 #[tokio::test]
-async fn signalr_hears_what_ours_says() {
+async fn signalr_can_decode_messages_of_ours() {
     let server = server(&[]).await;
     let mut ears = server.client().await;
     ears.subscribe(&[APP]).await;
@@ -165,7 +165,7 @@ async fn the_counter_is_the_key_of_the_app_and_the_script_survives_a_flush() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_publishes_is_passed_over() {
+async fn foreign_payloads_are_skipped() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
@@ -186,7 +186,7 @@ async fn what_somebody_else_publishes_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
+async fn a_counter_reset_is_reported_and_messages_still_arrive() {
     let server = server(&[]).await;
     // A probe in between would move the place.
     let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);

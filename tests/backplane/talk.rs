@@ -120,7 +120,7 @@ impl Talk {
         for (backplane, account, events, start) in listening {
             accounts.push(within(SLOW_DEADLINE, account).await.expect("it does not panic"));
             let (start, end) = (start.into_inner(), Stand::of(&backplane));
-            start.zip(end).into_iter().for_each(|(start, end)| start.all_is_told(&end));
+            start.zip(end).into_iter().for_each(|(start, end)| start.all_is_reported(&end));
             ended.push((backplane, events));
         }
         end.abort();
@@ -129,7 +129,7 @@ impl Talk {
             missing += backplane.health().lost;
             backplane.shutdown().await;
             let events = within(SLOW_DEADLINE, events).await.expect("it does not panic");
-            are_told_alike(account, &events);
+            report_the_same_gaps(account, &events);
         }
         let ledger = witness.ledger(taken, accounts.iter().flatten()).await;
         hold(&ledger, &accounts);
@@ -151,7 +151,7 @@ impl Stand {
 
     /// Every id up to a later stand has arrived or is said to be missing, and none is both, as long
     /// as none was given twice.
-    fn all_is_told(&self, end: &Self) {
+    fn all_is_reported(&self, end: &Self) {
         if end.restarts == self.restarts {
             let (arrived, lost) = (end.arrived - self.arrived, end.lost - self.lost);
             assert_eq!(arrived + lost, end.id - self.id, "{self:?} {end:?}");
@@ -198,7 +198,7 @@ async fn end(backplane: Backplane) {
 }
 
 /// The application is told what its connections are told, and perhaps more after the end.
-fn are_told_alike(account: &[Entry], events: &[Event]) {
+fn report_the_same_gaps(account: &[Entry], events: &[Event]) {
     let gaps = account.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).copied();
     let gaps: Vec<_> = gaps.collect();
     let told = events.iter().filter_map(|event| match event {
