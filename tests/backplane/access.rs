@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::farm::{builder, is_connected, is_disconnected, join, join_with, receive, send};
-use crate::witness::kill_clients;
+use crate::observer::kill_clients;
 
 const APP: &str = "ChatApp";
 
@@ -21,7 +21,7 @@ async fn a_unix_socket_works() {
     let path = dir.path().join("redis.sock");
     let path = path.to_str().expect("text");
     let _server = Server::redis(&["--unixsocket", path]).await;
-    talks(&join(&format!("unix:{path}"), APP).await).await;
+    sends_and_receives(&join(&format!("unix:{path}"), APP).await).await;
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn user_database_and_client_name_come_from_the_url() {
     let url = format!("redis://ann:p%40ss@127.0.0.1:{}/3?client_name=web-1", server.port());
     // It stays, or its connections might be gone when they are looked at.
     let one = join(&url, APP).await;
-    talks(&one).await;
+    sends_and_receives(&one).await;
     let list = client.command(&["CLIENT", "LIST"]).await.text().to_owned();
     let ours: Vec<_> = list.lines().filter(|line| line.contains("name=web-1")).collect();
     assert_eq!(ours.len(), 2, "{list}");
@@ -87,7 +87,7 @@ async fn a_user_with_minimal_permissions_keeps_the_subscription() {
     eventually_within(SLOW_DEADLINE, async || asked(&mut client).await >= 3).await;
     let after = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
     assert_eq!(id(after.text()), id(before.text()), "it was given up");
-    talks(&one).await;
+    sends_and_receives(&one).await;
 }
 
 #[tokio::test]
@@ -99,11 +99,11 @@ async fn a_user_without_permission_to_restore_the_counter_reconnects() {
         client.command(&rules.concat()).await;
         let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
         let one = join(&url, APP).await;
-        talks(&one).await;
+        sends_and_receives(&one).await;
         kill_clients(&mut client, "normal").await;
         is_disconnected(&one).await;
         is_connected(&one).await;
-        talks(&one).await;
+        sends_and_receives(&one).await;
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_sentinel_may_have_its_own_password() {
     let error =
         within(SLOW_DEADLINE, Backplane::builder(APP).connect(&url)).await.expect_err("refused");
     assert!(error.to_string().contains("NOAUTH"), "{error}");
-    talks(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
+    sends_and_receives(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn tls_asks_for_certificates_on_both_sides() {
     ];
     let _server = Server::redis(&arguments).await;
     let url = format!("rediss://localhost:{port}");
-    talks(&join_with(&url, certificates.builder()).await).await;
+    sends_and_receives(&join_with(&url, certificates.builder()).await).await;
 
     let in_url = format!(
         "{url}?ca={}&cert={}&key={}",
@@ -146,7 +146,7 @@ async fn tls_asks_for_certificates_on_both_sides() {
         certificates.file("client.crt"),
         certificates.file("client.key")
     );
-    talks(&join(&in_url, APP).await).await;
+    sends_and_receives(&join(&in_url, APP).await).await;
 
     for incomplete in [
         url.clone(),
@@ -183,7 +183,7 @@ async fn the_chat_takes_every_address() {
     }
 }
 
-async fn talks(backplane: &Backplane) {
+async fn sends_and_receives(backplane: &Backplane) {
     let mut ann = backplane.attach("ann", None);
     send(backplane, Target::all(), 1).await;
     assert_eq!(receive(&mut ann, 1).await, [1]);

@@ -65,12 +65,12 @@ async fn all_see_one_order(bus: &Bus) {
     const COUNT: u64 = 300;
     let (one, two) = pair(bus, "order").await;
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
-    let talk = async |server: Backplane, start: u64| {
+    let send_numbers = async |server: Backplane, start: u64| {
         for number in (start..COUNT).step_by(2) {
             send(&server, Target::all(), number).await;
         }
     };
-    tokio::join!(talk(one.clone(), 0), talk(two.clone(), 1));
+    tokio::join!(send_numbers(one.clone(), 0), send_numbers(two.clone(), 1));
     let at_ann = receive(&mut ann, COUNT as usize).await;
     assert_eq!(receive(&mut bob, COUNT as usize).await, at_ann, "two connections saw two orders");
     for parity in [0, 1] {

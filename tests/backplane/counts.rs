@@ -11,7 +11,7 @@ use crate::farm::{
     builder, invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with,
     nothing_more, number, receive, send,
 };
-use crate::talk::Talk;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
@@ -19,13 +19,13 @@ const APP: &str = "ChatApp";
 async fn a_counter_lost_repeatedly_causes_no_loss() {
     let server = server(&[]).await;
     let mut client = server.client().await;
-    let talk = Talk::among(join_many(&server.url(), APP, 3).await);
+    let soak = Soak::among(join_many(&server.url(), APP, 3).await);
     let flush = ["SCRIPT", "FLUSH"];
     let swap = ["SWAPDB", "0", "1"];
     let commands: [&[&str]; 7] =
         [&["DEL", APP], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap];
-    talk.goes_on_through(&mut client, &commands).await;
-    assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
+    soak.run_through(&mut client, &commands).await;
+    assert_eq!(soak.check().await, 0, "a gap was invented, since nobody was away");
 }
 
 #[tokio::test]

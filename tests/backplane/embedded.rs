@@ -11,8 +11,8 @@ use broker::{Broker, Config, ReplayRule, Server};
 use harness::{Client, SLOW_DEADLINE, eventually_within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
-use crate::talk::Talk;
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 const MIB: usize = 1024 * 1024;
@@ -20,36 +20,36 @@ const MIB: usize = 1024 * 1024;
 #[tokio::test]
 async fn nothing_is_missing() {
     let broker = Broker::new();
-    let witness = Witness::on_embedded(&broker, APP);
+    let observer = Observer::on_embedded(&broker, APP);
     let bus = Bus::Embedded(broker);
-    let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
-    talk.goes_on(0, 50).await;
-    assert_eq!(talk.judge().await, 0);
+    let soak = Soak::before(observer, [bus.join(APP).await, bus.join(APP).await]);
+    soak.run(0, 50).await;
+    assert_eq!(soak.check().await, 0);
 }
 
 #[tokio::test]
 async fn a_restarted_listener_does_not_affect_embedded_servers() {
     let broker = Broker::new();
-    let witness = Witness::on_embedded(&broker, APP);
+    let observer = Observer::on_embedded(&broker, APP);
     let bus = Bus::Embedded(broker.clone());
-    let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
+    let soak = Soak::before(observer, [bus.join(APP).await, bus.join(APP).await]);
     for _ in 0..3 {
         let (server, mut client) = listen(&broker, config()).await;
         client.subscribe(&[APP]).await;
-        talk.goes_on(0, 50).await;
+        soak.run(0, 50).await;
         server.shutdown().await;
-        talk.goes_on(1, 50).await;
+        soak.run(1, 50).await;
     }
-    assert!(talk.backplanes().all(|backplane| backplane.state() == State::Connected));
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    assert!(soak.backplanes().all(|backplane| backplane.state() == State::Connected));
+    assert_eq!(soak.check().await, 0, "something is missing");
 }
 
 #[tokio::test]
 async fn servers_dropped_for_falling_behind_report_their_gaps() {
     let bus = Bus::Embedded(Broker::new());
-    let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
-    fall_behind(&talk).await;
-    assert!(talk.judge().await > 0, "nothing was missed");
+    let soak = Soak::among([bus.join(APP).await, bus.join(APP).await]);
+    fall_behind(&soak).await;
+    assert!(soak.check().await > 0, "nothing was missed");
 }
 
 #[tokio::test]
@@ -64,9 +64,9 @@ async fn servers_dropped_by_a_broker_with_replay_miss_nothing() {
     let _server = listen(&broker, Config { pubsub_replay: vec![rule], ..config() }).await;
     let bus = Bus::Embedded(broker);
     let farm = [bus.join(APP).await, bus.join(APP).await];
-    let talk = Talk::among(farm.clone());
-    fall_behind(&talk).await;
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    let soak = Soak::among(farm.clone());
+    fall_behind(&soak).await;
+    assert_eq!(soak.check().await, 0, "something is missing");
     assert!(farm.iter().all(|member| member.health().recovered > 0));
 }
 
@@ -75,10 +75,10 @@ async fn a_counter_lost_repeatedly_is_restored_without_a_loss() {
     let broker = Broker::new();
     let (_server, mut client) = listen(&broker, config()).await;
     let bus = Bus::Embedded(broker);
-    let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
+    let soak = Soak::among([bus.join(APP).await, bus.join(APP).await]);
     let commands: [&[&str]; 4] = [&["DEL", APP], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]];
-    talk.goes_on_through(&mut client, &commands).await;
-    assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
+    soak.run_through(&mut client, &commands).await;
+    assert_eq!(soak.check().await, 0, "a gap was invented, since nobody was away");
 }
 
 #[tokio::test]
@@ -109,17 +109,17 @@ async fn cursors_stay_valid_after_a_counter_loss() {
 }
 
 /// Has all servers of a talk miss something, twice.
-async fn fall_behind(talk: &Talk) {
+async fn fall_behind(soak: &Soak) {
     for _ in 0..2 {
-        talk.goes_on(0, 50).await;
+        soak.run(0, 50).await;
         // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
         for _ in 0..40 {
             let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
-            let sender = talk.backplanes().next().expect("two servers");
+            let sender = soak.backplanes().next().expect("two servers");
             sender.send(Target::group("nobody"), large).await.expect("sent");
         }
     }
-    talk.goes_on(1, 50).await;
+    soak.run(1, 50).await;
 }
 
 fn config() -> Config {

@@ -12,34 +12,34 @@ use crate::farm::{
     builder, is_connected, is_disconnected, join_many, join_with, nothing_more, receive, send,
     send_at_once,
 };
-use crate::talk::Talk;
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
-async fn three(url: &str, witness: Witness) -> Talk {
-    let talk = Talk::before(witness, join_many(url, APP, 3).await);
-    talk.goes_on(0, 50).await;
-    talk
+async fn three(url: &str, observer: Observer) -> Soak {
+    let soak = Soak::before(observer, join_many(url, APP, 3).await);
+    soak.run(0, 50).await;
+    soak
 }
 
-/// A witness on the node that has the app's slot.
-async fn on_shard(cluster: &Cluster) -> Witness {
-    let mut witness = Witness::default();
-    witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
-    witness
+/// A observer on the node that has the app's slot.
+async fn on_shard(cluster: &Cluster) -> Observer {
+    let mut observer = Observer::default();
+    observer.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+    observer
 }
 
 #[tokio::test]
 async fn a_sentinels_new_master_is_found() {
     let mut sentinel = Sentinel::start().await;
-    let witness = Witness::on(sentinel.master_server().await, APP).await;
-    let mut talk = three(&sentinel.url(), witness).await;
+    let observer = Observer::on(sentinel.master_server().await, APP).await;
+    let mut soak = three(&sentinel.url(), observer).await;
     sentinel.kill_master().await;
-    talk.witness.listen(sentinel.master_server().await, APP).await;
-    talk.all_are_ready().await;
-    talk.goes_on(1, 50).await;
-    talk.judge().await;
+    soak.observer.listen(sentinel.master_server().await, APP).await;
+    soak.all_are_ready().await;
+    soak.run(1, 50).await;
+    soak.check().await;
 }
 
 /// It lives, and so does everybody else's connection to it.
@@ -47,17 +47,17 @@ async fn a_sentinels_new_master_is_found() {
 async fn a_master_cut_off_by_the_network_is_left() {
     for fault in [Fault::BlackHole, Fault::Half] {
         let sentinel = Sentinel::behind_network(Duration::from_millis(500)).await;
-        let witness = Witness::on(sentinel.master_server().await, APP).await;
-        let mut talk = three(&sentinel.url(), witness).await;
+        let observer = Observer::on(sentinel.master_server().await, APP).await;
+        let mut soak = three(&sentinel.url(), observer).await;
         let lost = sentinel.master().await;
         sentinel.network_before(lost).set(fault);
         sentinel.has_left(lost).await;
-        talk.witness.listen(sentinel.master_server().await, APP).await;
-        talk.all_are_ready().await;
-        talk.goes_on(1, 50).await;
+        soak.observer.listen(sentinel.master_server().await, APP).await;
+        soak.all_are_ready().await;
+        soak.run(1, 50).await;
         sentinel.network_before(lost).set(Fault::None);
-        talk.goes_on(0, 50).await;
-        talk.judge().await;
+        soak.run(0, 50).await;
+        soak.check().await;
     }
 }
 
@@ -74,14 +74,14 @@ async fn a_silent_sentinel_does_not_block_the_others() {
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
-    let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;
+    let mut soak = three(&cluster.url(), on_shard(&cluster).await).await;
     for _ in 0..2 {
         cluster.move_slot(APP).await;
-        talk.witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
-        talk.all_are_ready().await;
-        talk.goes_on(1, 50).await;
+        soak.observer.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+        soak.all_are_ready().await;
+        soak.run(1, 50).await;
     }
-    talk.judge().await;
+    soak.check().await;
 }
 
 #[tokio::test]
@@ -109,22 +109,22 @@ async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     let cluster = Cluster::start().await;
     let from = cluster.owner(APP).await;
     let source = &cluster.nodes()[from];
-    let mut ears = source.client().await;
-    assert!(!ears.command(&["SSUBSCRIBE", APP]).await.is_error());
-    let mut mouth = source.client().await;
+    let mut subscriber = source.client().await;
+    assert!(!subscriber.command(&["SSUBSCRIBE", APP]).await.is_error());
+    let mut publisher = source.client().await;
     let slot = cluster.begin_to_move_slot(APP).await;
     let script = "redis.call('INCR', KEYS[1]) return redis.call('SPUBLISH', KEYS[1], 'there')";
     let publish = ["EVAL", script, "1", APP];
-    let reply = mouth.command(&publish).await.text().to_owned();
+    let reply = publisher.command(&publish).await.text().to_owned();
     let port = reply.strip_prefix("ASK ").and_then(|reply| reply.rsplit(':').next());
     let mut there = Client::connect(port.expect("it is sent on").parse().expect("a port")).await;
     there.command(&["ASKING"]).await;
-    assert_eq!(there.command(&publish).await.integer(), 0, "somebody has heard it");
-    assert_eq!(mouth.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
-    let heard = ears.read_reply().await;
-    assert_eq!(heard, array!["smessage", APP, "here"]);
+    assert_eq!(there.command(&publish).await.integer(), 0, "somebody has received it");
+    assert_eq!(publisher.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
+    let received = subscriber.read_reply().await;
+    assert_eq!(received, array!["smessage", APP, "here"]);
     cluster.finish_moving(APP, slot).await;
-    let end = ears.read_reply().await;
+    let end = subscriber.read_reply().await;
     assert_eq!(end.items()[0], "sunsubscribe".into());
 }
 

@@ -14,7 +14,7 @@ use crate::site::Site;
 
 const APP: &str = "ChatApp";
 /// Before it is sent again.
-const HEARD_WITHIN: Duration = Duration::from_millis(100);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 async fn far(site: &Site, probe_interval: Duration) -> Backplane {
     join_with(&site.far(), builder(APP).probe_interval(probe_interval)).await
@@ -58,7 +58,7 @@ async fn a_half_open_peer_is_detected_without_a_send() {
     // The one may be there again before the other is found, and then nobody hears what is sent.
     eventually_within(SLOW_DEADLINE, async || {
         let sent = one.send(Target::all(), invocation(1)).await;
-        sent.is_ok() && timeout(HEARD_WITHIN, ann.recv()).await.is_ok()
+        sent.is_ok() && timeout(ARRIVAL_TIMEOUT, ann.recv()).await.is_ok()
     })
     .await;
 }

@@ -6,8 +6,8 @@ use backplane::{Backplane, Connection, Event, State};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
 use crate::farm::{builder, events, join_many, receive};
-use crate::talk::Talk;
-use crate::witness::{Witness, kill_clients};
+use crate::observer::{Observer, kill_clients};
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
@@ -197,15 +197,15 @@ async fn a_failing_replay_does_not_prevent_the_subscription() {
 async fn servers_with_killed_subscriptions_lose_nothing() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let farm = join_many(&server.url(), APP, 3).await;
-    let talk = Talk::before(Witness::on(&server, APP).await, farm.clone());
+    let soak = Soak::before(Observer::on(&server, APP).await, farm.clone());
     let mut client = server.client().await;
     for _ in 0..5 {
-        talk.goes_on(0, 50).await;
+        soak.run(0, 50).await;
         kill_clients(&mut client, "pubsub").await;
     }
-    talk.goes_on(1, 50).await;
-    talk.all_are_ready().await;
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    soak.run(1, 50).await;
+    soak.all_are_ready().await;
+    assert_eq!(soak.check().await, 0, "something is missing");
     let recovered: u64 = farm.iter().map(|member| member.health().recovered).sum();
     assert!(recovered > 0);
 }

@@ -29,15 +29,16 @@ async fn ours_receives_and_acknowledges_messages_of_signalr() {
     is_ready(&ours).await;
     let mut connection = ours.attach(CONNECTION, None);
     let mut theirs = server.client().await;
-    let mut ears = server.client().await;
-    ears.subscribe(&[APP]).await;
+    let mut subscriber = server.client().await;
+    subscriber.subscribe(&[APP]).await;
 
-    let mut say = b"\x67\0\0\0\x01\0\0\0\x24".to_vec();
-    say.extend(SOURCE.as_bytes());
-    say.extend(b"\x09h-ChatHub\x24\0\0\0{\"H\":\"ChatHub\",\"M\":\"say\",\"A\":[\"hi\"]}\0\0\0\0");
-    say.extend(TICKS);
-    assert_eq!(say.len(), 107);
-    eval(&mut theirs, &say).await;
+    let mut invocation_body = b"\x67\0\0\0\x01\0\0\0\x24".to_vec();
+    invocation_body.extend(SOURCE.as_bytes());
+    invocation_body
+        .extend(b"\x09h-ChatHub\x24\0\0\0{\"H\":\"ChatHub\",\"M\":\"say\",\"A\":[\"hi\"]}\0\0\0\0");
+    invocation_body.extend(TICKS);
+    assert_eq!(invocation_body.len(), 107);
+    eval(&mut theirs, &invocation_body).await;
     let invocation = within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
     assert_eq!((invocation.method(), invocation.arguments().get()), ("say", r#"["hi"]"#));
 
@@ -58,12 +59,12 @@ async fn ours_receives_and_acknowledges_messages_of_signalr() {
     ack.extend(COMMAND.as_bytes());
     ack.extend(b"\0\x01\0");
     assert_eq!(ack.len() + TICKS.len(), 117);
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let acknowledged = async {
         loop {
-            let (_, body) = payload(&mut ears).await;
+            let (_, body) = payload(&mut subscriber).await;
             let is_ack = body.len() == 117 && body[..109] == ack[..];
-            heard.push(body);
+            received.push(body);
             if is_ack {
                 return;
             }
@@ -111,7 +112,7 @@ async fn a_malformed_message_does_not_affect_others_in_its_payload() {
     for (first, middle) in [(1, value(2)), (4, odd.into())] {
         let (one, three) = (value(first), value(first + 2));
         let (here, ann) = ("h-ChatHub", "hc-ChatHub.ann");
-        theirs.say(&[Said::to(here, &one), Said::to(here, &middle), Said::to(ann, &three)]).await;
+        theirs.send(&[Sent::to(here, &one), Sent::to(here, &middle), Sent::to(ann, &three)]).await;
     }
     send(&ours, Target::all(), 7).await;
     assert_eq!(receive(&mut ann, 6).await, [1, 2, 3, 4, 6, 7]);
@@ -121,19 +122,19 @@ async fn a_malformed_message_does_not_affect_others_in_its_payload() {
 #[tokio::test]
 async fn signalr_can_decode_messages_of_ours() {
     let server = server(&[]).await;
-    let mut ears = server.client().await;
-    ears.subscribe(&[APP]).await;
+    let mut subscriber = server.client().await;
+    subscriber.subscribe(&[APP]).await;
     let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
     let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
-    let (id, probe) = payload(&mut ears).await;
+    let (id, probe) = payload(&mut subscriber).await;
     assert_eq!(id, 1);
     // Whatever SignalR does not listen by is stored, counted and dropped.
     assert!(probe[45..].starts_with(b"\x14__BACKPLANE__PROBE__\x01\0\0\0"), "{probe:?}");
 
     let target = Target::group("room").except([CONNECTION]);
     send(&ours, target, 7).await;
-    let (id, body) = payload(&mut ears).await;
+    let (id, body) = payload(&mut subscriber).await;
     assert_eq!(id, 2);
     let mut expected = b"\x12hg-ChatHub.room".to_vec();
     expected[0] = 15;
@@ -215,20 +216,20 @@ async fn a_counter_reset_is_reported_and_messages_still_arrive() {
 
 /// A server of SignalR 2.
 struct Signalr {
-    mouth: Client,
-    ears: Client,
+    publisher: Client,
+    subscriber: Client,
     last_command: u32,
 }
 
 /// One message of a payload.
-struct Said<'a> {
+struct Sent<'a> {
     key: &'a str,
     value: &'a str,
     /// Its id, if it is a command, which is to be acknowledged.
     command: Option<&'a str>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Sent<'a> {
     fn to(key: &'a str, value: &'a str) -> Self {
         Self { key, value, command: None }
     }
@@ -236,14 +237,14 @@ impl<'a> Said<'a> {
 
 impl Signalr {
     async fn on(server: &Server) -> Self {
-        let mut ears = server.client().await;
-        ears.subscribe(&[APP]).await;
-        Self { mouth: server.client().await, ears, last_command: 0 }
+        let mut subscriber = server.client().await;
+        subscriber.subscribe(&[APP]).await;
+        Self { publisher: server.client().await, subscriber, last_command: 0 }
     }
 
-    async fn say(&mut self, messages: &[Said<'_>]) {
+    async fn send(&mut self, messages: &[Sent<'_>]) {
         let mut bytes = (messages.len() as i32).to_le_bytes().to_vec();
-        for Said { key, value, command } in messages {
+        for Sent { key, value, command } in messages {
             string(&mut bytes, SOURCE);
             string(&mut bytes, key);
             bytes.extend((value.len() as i32).to_le_bytes());
@@ -254,7 +255,7 @@ impl Signalr {
         bytes.extend(TICKS);
         let mut body = (bytes.len() as i32).to_le_bytes().to_vec();
         body.extend(bytes);
-        eval(&mut self.mouth, &body).await;
+        eval(&mut self.publisher, &body).await;
     }
 
     /// Gives a command to the one connection, and waits for its acknowledgement.
@@ -265,7 +266,7 @@ impl Signalr {
         let value =
             format!(r#"{{"WaitForAck":true,"Id":"{id}","CommandType":{kind},"Value":{argument}}}"#);
         let key = format!("c-{CONNECTION}");
-        self.say(&[Said { key: &key, value: &value, command: Some(&id) }]).await;
+        self.send(&[Sent { key: &key, value: &value, command: Some(&id) }]).await;
         let mut ack = Vec::new();
         string(&mut ack, CONNECTION);
         string(&mut ack, "__SIGNALR__SERVER__");
@@ -274,7 +275,7 @@ impl Signalr {
         ack.extend([0, 1, 0]);
         // After two lengths.
         let acknowledged =
-            async { while !payload(&mut self.ears).await.1[8..].starts_with(&ack) {} };
+            async { while !payload(&mut self.subscriber).await.1[8..].starts_with(&ack) {} };
         within(SLOW_DEADLINE, acknowledged).await;
     }
 }
@@ -292,8 +293,8 @@ async fn eval(client: &mut Client, body: &[u8]) {
 }
 
 /// Returns the id and the body of the next message.
-async fn payload(ears: &mut Client) -> (u64, Vec<u8>) {
-    let message = ears.read_reply().await;
+async fn payload(subscriber: &mut Client) -> (u64, Vec<u8>) {
+    let message = subscriber.read_reply().await;
     let harness::Value::Bulk(payload) = &message.items()[2] else { panic!("{message:?}") };
     let space = payload.iter().position(|byte| *byte == b' ').expect("a space");
     let id = std::str::from_utf8(&payload[..space]).expect("digits").parse().expect("a number");

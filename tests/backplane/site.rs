@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use harness::{Client, Cluster, Fault, Proxy, Sentinel, Server};
 
-use crate::witness::Witness;
+use crate::observer::Observer;
 
 /// A bus, and the network before it.
 pub(crate) enum Site {
@@ -101,18 +101,18 @@ impl Site {
     }
 
     /// Returns somebody who overhears what is said on a channel.
-    pub(crate) async fn witness(&self, channel: &str) -> Witness {
-        let mut witness = Witness::default();
-        self.listen(&mut witness, channel).await;
-        witness
+    pub(crate) async fn observer(&self, channel: &str) -> Observer {
+        let mut observer = Observer::default();
+        self.listen(&mut observer, channel).await;
+        observer
     }
 
-    /// Lets a witness listen again, after the server has been away.
-    pub(crate) async fn listen(&self, witness: &mut Witness, channel: &str) {
+    /// Lets a observer listen again, after the server has been away.
+    pub(crate) async fn listen(&self, observer: &mut Observer, channel: &str) {
         let server = self.server(channel).await;
         match self {
-            Self::Cluster(_) => witness.listen_to_shard(server, channel).await,
-            Self::Single(..) | Self::Sentinel(_) => witness.listen(server, channel).await,
+            Self::Cluster(_) => observer.listen_to_shard(server, channel).await,
+            Self::Single(..) | Self::Sentinel(_) => observer.listen(server, channel).await,
         }
     }
 

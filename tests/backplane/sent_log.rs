@@ -12,13 +12,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 /// Numbers of one speaker begin with its index.
-pub(crate) const SPEAKER: u64 = 1_000_000;
+pub(crate) const SENDER: u64 = 1_000_000;
 
 /// What was said.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct SentLog {
     /// Of each speaker, what was taken.
-    pub(crate) taken: Vec<Vec<u64>>,
+    pub(crate) accepted: Vec<Vec<u64>>,
     /// What a bare subscriber saw on the channel: the id of each number. Without what was sent
     /// while it was away.
     pub(crate) ids: HashMap<u64, u64>,
@@ -35,38 +35,38 @@ pub(crate) enum Entry {
     Gap { from: u64, to: u64 },
 }
 
-impl Ledger {
+impl SentLog {
     /// Returns what is wrong with an account, in words.
-    pub(crate) fn faults(&self, account: &[Entry]) -> Vec<String> {
+    pub(crate) fn faults(&self, receive_log: &[Entry]) -> Vec<String> {
         let mut faults = Vec::new();
-        self.nothing_twice(account, &mut faults);
-        for (speaker, taken) in self.taken.iter().enumerate() {
-            in_order(speaker as u64, account, &mut faults);
-            self.all_reported(speaker as u64, taken, account, &mut faults);
+        self.nothing_twice(receive_log, &mut faults);
+        for (sender, accepted) in self.accepted.iter().enumerate() {
+            in_order(sender as u64, receive_log, &mut faults);
+            self.all_reported(sender as u64, accepted, receive_log, &mut faults);
         }
-        self.none_invented(account, &mut faults);
+        self.none_invented(receive_log, &mut faults);
         faults
     }
 
-    fn nothing_twice(&self, account: &[Entry], faults: &mut Vec<String>) {
+    fn nothing_twice(&self, receive_log: &[Entry], faults: &mut Vec<String>) {
         let mut numbers = HashSet::new();
-        let twice = numbers_of(account).filter(|number| !numbers.insert(*number));
+        let twice = numbers_of(receive_log).filter(|number| !numbers.insert(*number));
         faults.extend(twice.map(|number| format!("{number} came twice")));
     }
 
     /// Whatever was taken came, or is missing where a gap is told.
     fn all_reported(
         &self,
-        speaker: u64,
-        taken: &[u64],
-        account: &[Entry],
+        sender: u64,
+        accepted: &[u64],
+        receive_log: &[Entry],
         faults: &mut Vec<String>,
     ) {
-        let received: HashSet<_> = numbers_of(account).collect();
-        for number in taken.iter().filter(|number| !received.contains(number)) {
+        let received: HashSet<_> = numbers_of(receive_log).collect();
+        for number in accepted.iter().filter(|number| !received.contains(number)) {
             let reports_gap = match self.ids.get(number) {
-                Some(id) => gaps_of(account).any(|gap| gap.contains(id)),
-                None => gaps_around(speaker, *number, account).next().is_some(),
+                Some(id) => gaps_of(receive_log).any(|gap| gap.contains(id)),
+                None => gaps_around(sender, *number, receive_log).next().is_some(),
             };
             if !reports_gap {
                 faults.push(format!("{number} was lost without a word"));
@@ -75,20 +75,21 @@ impl Ledger {
     }
 
     /// Whatever stands in a gap did not come, and was given out once.
-    fn none_invented(&self, account: &[Entry], faults: &mut Vec<String>) {
-        let known = numbers_of(account).filter_map(|number| Some((number, self.ids.get(&number)?)));
+    fn none_invented(&self, receive_log: &[Entry], faults: &mut Vec<String>) {
+        let known =
+            numbers_of(receive_log).filter_map(|number| Some((number, self.ids.get(&number)?)));
         let known: Vec<_> = known.collect();
-        let mut told = HashSet::new();
-        for gap in gaps_of(account) {
+        let mut reported = HashSet::new();
+        for gap in gaps_of(receive_log) {
             if gap.is_empty() {
                 faults.push(format!("{gap:?} is no gap"));
             }
             for (number, id) in known.iter().filter(|(_, id)| gap.contains(id)) {
                 faults.push(format!("{number} came, and its id {id} is said to be missing"));
             }
-            let is_new = gap.clone().filter(|id| told.insert(*id)).count() as u64;
+            let is_new = gap.clone().filter(|id| reported.insert(*id)).count() as u64;
             if is_new < gap.end() - gap.start() + 1 {
-                faults.push(format!("{gap:?} was told before"));
+                faults.push(format!("{gap:?} was reported before"));
             }
             if self.last_id.is_some_and(|last| *gap.end() > last) {
                 faults.push(format!("{gap:?} goes beyond the last id"));
@@ -103,8 +104,8 @@ impl Ledger {
 }
 
 /// What one speaker said came in the order in which it was said.
-fn in_order(speaker: u64, account: &[Entry], faults: &mut Vec<String>) {
-    let numbers: Vec<_> = numbers_of(account).filter(|number| is_of(speaker, *number)).collect();
+fn in_order(sender: u64, receive_log: &[Entry], faults: &mut Vec<String>) {
+    let numbers: Vec<_> = numbers_of(receive_log).filter(|number| is_of(sender, *number)).collect();
     let wrong = numbers.windows(2).filter(|pair| pair[0] > pair[1]);
     faults.extend(wrong.map(|pair| format!("{} came after {}", pair[1], pair[0])));
 }
@@ -120,31 +121,31 @@ pub(crate) fn disagreements(one: &[Entry], two: &[Entry]) -> Vec<String> {
 }
 
 /// The gaps between what came of a speaker right before and right after a number.
-fn gaps_around(speaker: u64, number: u64, account: &[Entry]) -> impl Iterator<Item = &Entry> {
-    let of_speaker = |entry: &Entry| match entry {
-        Entry::Number(came) if is_of(speaker, *came) => Some(*came),
+fn gaps_around(sender: u64, number: u64, receive_log: &[Entry]) -> impl Iterator<Item = &Entry> {
+    let of_sender = |entry: &Entry| match entry {
+        Entry::Number(came) if is_of(sender, *came) => Some(*came),
         _ => None,
     };
-    let before = |entry: &Entry| of_speaker(entry).is_some_and(|came| came < number);
-    let after = |entry: &Entry| of_speaker(entry).is_some_and(|came| came > number);
-    let start = account.iter().rposition(before).map_or(0, |place| place + 1);
-    let end = account.iter().position(after).unwrap_or(account.len()).max(start);
-    account[start..end].iter().filter(|entry| matches!(entry, Entry::Gap { .. }))
+    let before = |entry: &Entry| of_sender(entry).is_some_and(|came| came < number);
+    let after = |entry: &Entry| of_sender(entry).is_some_and(|came| came > number);
+    let start = receive_log.iter().rposition(before).map_or(0, |place| place + 1);
+    let end = receive_log.iter().position(after).unwrap_or(receive_log.len()).max(start);
+    receive_log[start..end].iter().filter(|entry| matches!(entry, Entry::Gap { .. }))
 }
 
-fn is_of(speaker: u64, number: u64) -> bool {
-    number / SPEAKER == speaker
+fn is_of(sender: u64, number: u64) -> bool {
+    number / SENDER == sender
 }
 
-fn numbers_of(account: &[Entry]) -> impl Iterator<Item = u64> {
-    account.iter().filter_map(|entry| match entry {
+fn numbers_of(receive_log: &[Entry]) -> impl Iterator<Item = u64> {
+    receive_log.iter().filter_map(|entry| match entry {
         Entry::Number(number) => Some(*number),
         Entry::Gap { .. } => None,
     })
 }
 
-fn gaps_of(account: &[Entry]) -> impl Iterator<Item = RangeInclusive<u64>> {
-    account.iter().filter_map(|entry| match entry {
+fn gaps_of(receive_log: &[Entry]) -> impl Iterator<Item = RangeInclusive<u64>> {
+    receive_log.iter().filter_map(|entry| match entry {
         Entry::Gap { from, to } => Some(*from..=*to),
         Entry::Number(_) => None,
     })
@@ -156,73 +157,73 @@ mod tests {
     use super::*;
 
     /// Two speakers took turns: 0, 1000000, 1, 1000001, … with the ids 1, 2, 3, 4, …
-    fn ledger() -> Ledger {
-        let taken = vec![vec![0, 1, 2, 3], vec![SPEAKER, SPEAKER + 1, SPEAKER + 2, SPEAKER + 3]];
-        let turns = (0..4).flat_map(|turn| [turn, SPEAKER + turn]);
+    fn sent_log() -> SentLog {
+        let accepted = vec![vec![0, 1, 2, 3], vec![SENDER, SENDER + 1, SENDER + 2, SENDER + 3]];
+        let turns = (0..4).flat_map(|turn| [turn, SENDER + turn]);
         let ids = turns.zip(1..).collect();
-        Ledger { taken, ids, seen: Some((1..=8).collect()), last_id: Some(8) }
+        SentLog { accepted, ids, seen: Some((1..=8).collect()), last_id: Some(8) }
     }
 
-    fn account(missing: RangeInclusive<u64>) -> Vec<Entry> {
-        let turns = (0..4).flat_map(|turn| [turn, SPEAKER + turn]).zip(1..);
+    fn receive_log(missing: RangeInclusive<u64>) -> Vec<Entry> {
+        let turns = (0..4).flat_map(|turn| [turn, SENDER + turn]).zip(1..);
         turns.filter(|(_, id)| !missing.contains(id)).map(|(number, _)| Number(number)).collect()
     }
 
-    fn check(account: &[Entry], expected: &[&str]) {
-        assert_eq!(ledger().faults(account), expected, "{account:?}");
+    fn check(receive_log: &[Entry], expected: &[&str]) {
+        assert_eq!(sent_log().faults(receive_log), expected, "{receive_log:?}");
         // The same without anybody who saw the ids, as far as that can be told.
         if expected.iter().all(|fault| !fault.contains(" id ") && !fault.contains("given out")) {
-            let blind = Ledger { ids: HashMap::new(), seen: None, ..ledger() };
-            assert_eq!(blind.faults(account), expected, "{account:?}");
+            let blind = SentLog { ids: HashMap::new(), seen: None, ..sent_log() };
+            assert_eq!(blind.faults(receive_log), expected, "{receive_log:?}");
         }
     }
 
     #[test]
     fn an_account_without_faults() {
-        check(&account(0..=0), &[]);
-        let mut told = account(3..=4);
-        told.insert(2, Gap { from: 3, to: 4 });
-        check(&told, &[]);
-        let mut at_the_end = account(8..=8);
+        check(&receive_log(0..=0), &[]);
+        let mut reported = receive_log(3..=4);
+        reported.insert(2, Gap { from: 3, to: 4 });
+        check(&reported, &[]);
+        let mut at_the_end = receive_log(8..=8);
         at_the_end.push(Gap { from: 8, to: 8 });
         check(&at_the_end, &[]);
     }
 
     #[test]
     fn an_unreported_loss_is_found() {
-        check(&account(3..=3), &["1 was lost without a word"]);
-        let mut elsewhere = account(3..=3);
+        check(&receive_log(3..=3), &["1 was lost without a word"]);
+        let mut elsewhere = receive_log(3..=3);
         elsewhere.push(Gap { from: 9, to: 9 });
-        let faults = ledger().faults(&elsewhere);
+        let faults = sent_log().faults(&elsewhere);
         assert_eq!(faults.len(), 3, "{faults:?}");
-        let mut short = account(3..=4);
+        let mut short = receive_log(3..=4);
         short.insert(2, Gap { from: 3, to: 3 });
-        assert_eq!(ledger().faults(&short), ["1000001 was lost without a word"]);
+        assert_eq!(sent_log().faults(&short), ["1000001 was lost without a word"]);
     }
 
     #[test]
     fn an_invented_gap_is_found() {
-        let mut invented = account(3..=3);
+        let mut invented = receive_log(3..=3);
         invented.insert(2, Gap { from: 2, to: 3 });
         check(&invented, &["1000000 came, and its id 2 is said to be missing"]);
-        let mut again = account(3..=3);
+        let mut again = receive_log(3..=3);
         again.extend([Gap { from: 3, to: 3 }; 2]);
-        let faults = ledger().faults(&again);
-        assert_eq!(faults, ["3..=3 was told before"]);
+        let faults = sent_log().faults(&again);
+        assert_eq!(faults, ["3..=3 was reported before"]);
     }
 
     #[test]
     fn duplicates_and_wrong_orders_are_found() {
-        let mut twice = account(0..=0);
+        let mut twice = receive_log(0..=0);
         twice.push(Number(3));
         check(&twice, &["3 came twice"]);
-        let mut back = account(0..=0);
+        let mut back = receive_log(0..=0);
         back.swap(0, 2);
         check(&back, &["0 came after 1"]);
-        let mut other = account(0..=0);
+        let mut other = receive_log(0..=0);
         other.swap(0, 1);
         check(&other, &[]);
-        let faults = disagreements(&account(0..=0), &other);
+        let faults = disagreements(&receive_log(0..=0), &other);
         assert_eq!(faults, ["0 and 1000000 came in two orders"]);
     }
 }

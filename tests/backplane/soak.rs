@@ -11,28 +11,28 @@ use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 use tokio::task::JoinHandle;
 
 use crate::farm::{events, invocation, metrics, number};
-use crate::ledger::{Entry, Ledger, SPEAKER, disagreements};
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::sent_log::{Entry, SENDER, SentLog, disagreements};
 
 /// Servers that talk.
-pub(crate) struct Talk {
+pub(crate) struct Soak {
     members: Vec<Member>,
-    pub(crate) witness: Witness,
+    pub(crate) observer: Observer,
 }
 
 /// One server, with a connection that notes what it gets and a task that sends.
 struct Member {
     backplane: Backplane,
-    account: JoinHandle<Vec<Entry>>,
+    receive_log: JoinHandle<Vec<Entry>>,
     events: JoinHandle<Vec<Event>>,
-    taken: JoinHandle<Vec<u64>>,
+    accepted: JoinHandle<Vec<u64>>,
     is_over: Arc<AtomicBool>,
-    start: OnceLock<Stand>,
+    start: OnceLock<Position>,
 }
 
 /// Where a server stands, and what has come to it of what there was up to there.
 #[derive(Clone, Copy, Debug)]
-struct Stand {
+struct Position {
     id: u64,
     arrived: u64,
     lost: u64,
@@ -42,52 +42,52 @@ struct Stand {
 /// What the end of a talk says.
 pub(crate) const END: u64 = u64::MAX;
 
-impl Talk {
+impl Soak {
     /// Begins a talk that nobody overhears.
     pub(crate) fn among(backplanes: impl IntoIterator<Item = Backplane>) -> Self {
-        Self::before(Witness::default(), backplanes)
+        Self::before(Observer::default(), backplanes)
     }
 
-    /// Begins a talk before a witness.
+    /// Begins a talk before a observer.
     pub(crate) fn before(
-        witness: Witness,
+        observer: Observer,
         backplanes: impl IntoIterator<Item = Backplane>,
     ) -> Self {
         // All listen before anybody says something.
         let listening = backplanes.into_iter().enumerate().map(|(index, backplane)| {
             let events = events(&backplane);
             let connection = backplane.attach(&format!("connection-{index}"), None);
-            (backplane, index as u64, events, tokio::spawn(account(connection)))
+            (backplane, index as u64, events, tokio::spawn(record(connection)))
         });
         let listening: Vec<_> = listening.collect();
-        let members = listening.into_iter().map(|(backplane, index, events, account)| {
+        let members = listening.into_iter().map(|(backplane, index, events, receive_log)| {
             let is_over = Arc::new(AtomicBool::new(false));
-            let taken = tokio::spawn(say(backplane.clone(), index, is_over.clone()));
-            Member { backplane, account, events, taken, is_over, start: OnceLock::new() }
+            let accepted = tokio::spawn(send_numbers(backplane.clone(), index, is_over.clone()));
+            Member { backplane, receive_log, events, accepted, is_over, start: OnceLock::new() }
         });
-        Self { members: members.collect(), witness }
+        Self { members: members.collect(), observer }
     }
 
     /// Returns once a server has been sent so many more messages from now on.
-    pub(crate) async fn goes_on(&self, index: usize, count: u64) {
+    pub(crate) async fn run(&self, index: usize, count: u64) {
         let mut connection = self.members[index].backplane.attach("watcher", None);
         for _ in 0..count {
             within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
         }
         for Member { backplane, start, .. } in self.members.iter() {
             if start.get().is_none() {
-                eventually_within(SLOW_DEADLINE, async || Stand::of(backplane).is_some()).await;
-                start.get_or_init(|| Stand::of(backplane).expect("it has heard something"));
+                eventually_within(SLOW_DEADLINE, async || Position::of(backplane).is_some()).await;
+                start.get_or_init(|| Position::of(backplane).expect("it has heard something"));
             }
         }
     }
 
     /// Goes on before and after each of these commands, and returns once all servers hear themselves.
-    pub(crate) async fn goes_on_through(&self, client: &mut Client, commands: &[&[&str]]) {
+    pub(crate) async fn run_through(&self, client: &mut Client, commands: &[&[&str]]) {
         for command in commands {
-            self.goes_on(0, 100).await;
+            self.run(0, 100).await;
             client.command(command).await;
-            self.goes_on(1, 100).await;
+            self.run(1, 100).await;
             self.all_are_ready().await;
         }
     }
@@ -106,38 +106,38 @@ impl Talk {
 
     /// Ends the talk, and judges what all connections got. Returns how many messages are missing
     /// all in all, as the servers say.
-    pub(crate) async fn judge(self) -> u64 {
-        let Self { members, witness } = self;
+    pub(crate) async fn check(self) -> u64 {
+        let Self { members, observer } = self;
         members.iter().for_each(|member| member.is_over.store(true, Ordering::Relaxed));
         let first = members[0].backplane.clone();
-        let (mut taken, mut listening) = (Vec::new(), Vec::new());
-        for Member { backplane, account, events, taken: said, start, .. } in members {
-            taken.push(within(SLOW_DEADLINE, said).await.expect("it does not panic"));
-            listening.push((backplane, account, events, start));
+        let (mut accepted, mut listening) = (Vec::new(), Vec::new());
+        for Member { backplane, receive_log, events, accepted: sending, start, .. } in members {
+            accepted.push(within(SLOW_DEADLINE, sending).await.expect("it does not panic"));
+            listening.push((backplane, receive_log, events, start));
         }
         let end = tokio::spawn(end(first));
-        let (mut accounts, mut ended) = (Vec::new(), Vec::new());
-        for (backplane, account, events, start) in listening {
-            accounts.push(within(SLOW_DEADLINE, account).await.expect("it does not panic"));
-            let (start, end) = (start.into_inner(), Stand::of(&backplane));
+        let (mut receive_logs, mut ended) = (Vec::new(), Vec::new());
+        for (backplane, receive_log, events, start) in listening {
+            receive_logs.push(within(SLOW_DEADLINE, receive_log).await.expect("it does not panic"));
+            let (start, end) = (start.into_inner(), Position::of(&backplane));
             start.zip(end).into_iter().for_each(|(start, end)| start.all_is_reported(&end));
             ended.push((backplane, events));
         }
         end.abort();
         let mut missing = 0;
-        for ((backplane, events), account) in ended.into_iter().zip(&accounts) {
+        for ((backplane, events), receive_log) in ended.into_iter().zip(&receive_logs) {
             missing += backplane.health().lost;
             backplane.shutdown().await;
             let events = within(SLOW_DEADLINE, events).await.expect("it does not panic");
-            report_the_same_gaps(account, &events);
+            report_the_same_gaps(receive_log, &events);
         }
-        let ledger = witness.ledger(taken, accounts.iter().flatten()).await;
-        hold(&ledger, &accounts);
+        let sent_log = observer.sent_log(accepted, receive_logs.iter().flatten()).await;
+        hold(&sent_log, &receive_logs);
         missing
     }
 }
 
-impl Stand {
+impl Position {
     /// Nothing comes while this looks, since all runs on one thread. `None` before anything came.
     fn of(backplane: &Backplane) -> Option<Self> {
         let cursor = backplane.attach("onlooker", None).cursor().to_string();
@@ -160,12 +160,12 @@ impl Stand {
 }
 
 /// Notes what a connection gets, until the end of the talk.
-async fn account(mut connection: Connection) -> Vec<Entry> {
-    let mut account = Vec::new();
+async fn record(mut connection: Connection) -> Vec<Entry> {
+    let mut receive_log = Vec::new();
     loop {
-        account.push(match connection.recv_or_gap().await.expect("attached") {
+        receive_log.push(match connection.recv_or_gap().await.expect("attached") {
             Received::Invocation(invocation) => match number(&invocation) {
-                END => return account,
+                END => return receive_log,
                 number => Entry::Number(number),
             },
             Received::Gap(gap) => Entry::Gap { from: gap.from, to: gap.to },
@@ -175,18 +175,18 @@ async fn account(mut connection: Connection) -> Vec<Entry> {
 }
 
 /// Says one number after the other, and returns those that were taken.
-async fn say(backplane: Backplane, index: u64, is_over: Arc<AtomicBool>) -> Vec<u64> {
-    let mut taken = Vec::new();
-    for number in index * SPEAKER.. {
+async fn send_numbers(backplane: Backplane, index: u64, is_over: Arc<AtomicBool>) -> Vec<u64> {
+    let mut accepted = Vec::new();
+    for number in index * SENDER.. {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
         if backplane.send(Target::all(), invocation(number)).await.is_ok() {
-            taken.push(number);
+            accepted.push(number);
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    taken
+    accepted
 }
 
 /// Said again and again, since a connection may be on its way back.
@@ -198,22 +198,22 @@ async fn end(backplane: Backplane) {
 }
 
 /// The application is told what its connections are told, and perhaps more after the end.
-fn report_the_same_gaps(account: &[Entry], events: &[Event]) {
-    let gaps = account.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).copied();
+fn report_the_same_gaps(receive_log: &[Entry], events: &[Event]) {
+    let gaps = receive_log.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).copied();
     let gaps: Vec<_> = gaps.collect();
-    let told = events.iter().filter_map(|event| match event {
+    let reported = events.iter().filter_map(|event| match event {
         Event::Gap(gap) => Some(Entry::Gap { from: gap.from, to: gap.to }),
         _ => None,
     });
-    let told: Vec<_> = told.take(gaps.len()).collect();
-    assert_eq!(told, gaps, "the application and its connection are told different gaps");
+    let reported: Vec<_> = reported.take(gaps.len()).collect();
+    assert_eq!(reported, gaps, "the application and its connection are reported different gaps");
 }
 
-fn hold(ledger: &Ledger, accounts: &[Vec<Entry>]) {
-    for (index, account) in accounts.iter().enumerate() {
-        let faults = ledger.faults(account);
+fn hold(sent_log: &SentLog, receive_logs: &[Vec<Entry>]) {
+    for (index, receive_log) in receive_logs.iter().enumerate() {
+        let faults = sent_log.faults(receive_log);
         assert!(faults.is_empty(), "at connection {index}: {faults:#?}");
-        let faults = disagreements(&accounts[0], account);
+        let faults = disagreements(&receive_logs[0], receive_log);
         assert!(faults.is_empty(), "at the connections 0 and {index}: {faults:#?}");
     }
 }

@@ -8,12 +8,12 @@ use broker::Broker;
 use harness::{Client, SLOW_DEADLINE, Server, Value, eventually_within};
 use tokio::sync::Mutex;
 
-use crate::ledger::{Entry, Ledger};
-use crate::talk::END;
+use crate::sent_log::{Entry, SentLog};
+use crate::soak::END;
 
 /// A bare subscriber, or several one after the other.
 #[derive(Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observer {
     notes: Arc<Mutex<Notes>>,
     listened: usize,
 }
@@ -27,9 +27,9 @@ struct Notes {
 }
 
 /// What it calls itself.
-const NAME: &str = "witness";
+const NAME: &str = "observer";
 
-/// Kills clients of a type, except a witness and whoever asks for it.
+/// Kills clients of a type, except a observer and whoever asks for it.
 pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
     let own = client.command(&["CLIENT", "ID"]).await.integer().to_string();
     let list = client.command(&["CLIENT", "LIST", "TYPE", kind]).await.text().to_owned();
@@ -42,12 +42,12 @@ pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
     }
 }
 
-impl Witness {
+impl Observer {
     /// Listens to the channel on a server.
     pub(crate) async fn on(server: &Server, channel: &str) -> Self {
-        let mut witness = Self::default();
-        witness.listen(server, channel).await;
-        witness
+        let mut observer = Self::default();
+        observer.listen(server, channel).await;
+        observer
     }
 
     /// Listens again, after the server has been away.
@@ -74,41 +74,41 @@ impl Witness {
 
     /// Listens to the channel of a broker in this process.
     pub(crate) fn on_embedded(broker: &Broker, channel: &str) -> Self {
-        let witness = Self { listened: 1, ..Self::default() };
-        let (notes, mut subscriber) = (witness.notes.clone(), broker.subscribe(channel));
+        let observer = Self { listened: 1, ..Self::default() };
+        let (notes, mut subscriber) = (observer.notes.clone(), broker.subscribe(channel));
         tokio::spawn(async move {
             while let Ok(message) = subscriber.recv().await {
                 notes.lock().await.note(message.payload());
             }
             notes.lock().await.ends += 1;
         });
-        witness
+        observer
     }
 
     /// Returns what was said, as these speakers were told and as this has seen it. It has to have
     /// seen whatever the accounts speak of.
-    pub(crate) async fn ledger(
+    pub(crate) async fn sent_log(
         self,
-        taken: Vec<Vec<u64>>,
-        accounts: impl Iterator<Item = &Entry>,
-    ) -> Ledger {
+        accepted: Vec<Vec<u64>>,
+        receive_logs: impl Iterator<Item = &Entry>,
+    ) -> SentLog {
         if self.listened == 0 {
-            return Ledger { taken, ..Ledger::default() };
+            return SentLog { accepted, ..SentLog::default() };
         }
-        let last_told = accounts.filter_map(|entry| match entry {
+        let last_reported = receive_logs.filter_map(|entry| match entry {
             Entry::Gap { to, .. } => Some(*to),
             Entry::Number(_) => None,
         });
-        let last_told = last_told.max().unwrap_or_default();
+        let last_reported = last_reported.max().unwrap_or_default();
         eventually_within(SLOW_DEADLINE, async || {
             let notes = self.notes.lock().await;
-            notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_told)
+            notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_reported)
         })
         .await;
         let notes = self.notes.lock().await;
         let was_never_away = notes.ends == 0 && self.listened == 1;
-        Ledger {
-            taken,
+        SentLog {
+            accepted,
             ids: notes.ids.clone(),
             seen: was_never_away.then(|| notes.seen.clone()),
             last_id: notes.seen.iter().max().copied(),
