@@ -1,4 +1,4 @@
-//! TLS, socket files, users, databases, names.
+//! TLS, Unix sockets, users, databases and client names.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ async fn user_database_and_client_name_come_from_the_url() {
     let rules = ["ACL", "SETUSER", "ann", "on", ">p@ss", "~ChatApp", "&ChatApp", "+@all"];
     client.command(&rules).await;
     let url = format!("redis://ann:p%40ss@127.0.0.1:{}/3?client_name=web-1", server.port());
-    // It stays, or its connections might be gone when they are looked at.
+    // Kept open, since its connections are counted below.
     let one = join(&url, APP).await;
     sends_and_receives(&one).await;
     let list = client.command(&["CLIENT", "LIST"]).await.text().to_owned();
@@ -78,7 +78,7 @@ async fn a_user_with_minimal_permissions_keeps_the_subscription() {
     let one = join(&url, APP).await;
     let id = |list: &str| list.split_whitespace().next().map(str::to_owned);
     let before = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
-    // It is asked for anew together with a sign of life that this user may not ask for.
+    // Each `SUBSCRIBE` comes with a `PING`, which this user may not send.
     let asked = async |client: &mut Client| {
         let stats = client.command(&["INFO", "commandstats"]).await.text().to_owned();
         let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
@@ -189,7 +189,7 @@ async fn sends_and_receives(backplane: &Backplane) {
     assert_eq!(receive(&mut ann, 1).await, [1]);
 }
 
-/// An authority, a server and a client, made for one test.
+/// An authority, and certificates for a server and a client, for one test.
 struct Certificates {
     dir: TempDir,
 }

@@ -1,4 +1,4 @@
-//! A subscription that has much to read on our broker.
+//! A subscription with a backlog, on our broker.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::farm::{builder, join, join_with};
 
 const APP: &str = "ChatApp";
 
-/// The answer to a sign of life stands behind all of it.
+/// The reply to a `PING` comes after the whole backlog.
 #[tokio::test]
 async fn a_subscription_with_a_backlog_is_not_reported_as_dead() {
-    // More than the network brings between two signs of life.
+    // More than the network transfers between two `PING` requests.
     const MESSAGES: usize = 40;
     let server = Server::ours(&["--client-output-buffer-limit", "pubsub 0 0 0"]).await;
     let network = Proxy::to(server.port()).await;

@@ -1,6 +1,6 @@
-//! What holds on every bus.
+//! Claims about every bus.
 //!
-//! Each claim is about an app of its own, so that all of them can use one bus.
+//! Each claim uses an app of its own, so that all of them can share a bus.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
     let (one, two) = pair(bus, "groups").await;
     let mut bob = two.attach("bob", None);
     for number in 0..20 {
-        // Effective when it returns: what is sent right after it arrives.
+        // The change is effective when `join` returns, so the next message arrives.
         one.join("bob", "room").await.expect("joined");
         send(&one, Target::group("room"), number).await;
         assert_eq!(receive(&mut bob, 1).await, [number]);
@@ -172,7 +172,7 @@ async fn a_reconnecting_client_continues_on_any_server(bus: &Bus) {
         send(&one, target, number).await;
     }
     send(&one, Target::all(), 7).await;
-    // Server two has all of it once its own connection has the last.
+    // When this connection has the last message, server two has all of them.
     while receive(&mut bob, 1).await != [7] {}
     let cursor = cursor.parse().expect("a cursor");
     let mut ann = two.attach_at("ann", Some("ann"), &["room"], cursor);
@@ -203,7 +203,7 @@ async fn a_client_that_moves_is_attached_to_one_server_only(bus: &Bus) {
         for (from, to) in [(&one, &two), (&two, &one)] {
             send(from, Target::all(), round).await;
             assert_eq!(receive(&mut ann, 1).await, [round]);
-            // The server that it leaves has not noticed yet.
+            // The previous server has not yet received the announcement.
             let mut left = ann;
             ann = to.attach_at("ann", None, &[], left.cursor());
             let end = within(SLOW_DEADLINE, left.recv()).await.expect_err("it ended");

@@ -1,5 +1,5 @@
-//! A counter that is lost, set back, or restored to less than others know: nothing is lost without a
-//! word, nothing comes twice, and nobody goes deaf.
+//! A counter that is lost, set back, or restored to an old value. Every loss is reported, no
+//! message arrives twice, and later messages still arrive.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_counter_lost_repeatedly_causes_no_loss() {
 async fn a_lost_counter_is_restored_so_cursors_stay_valid() {
     let server = server(&[]).await;
     let mut client = server.client().await;
-    // Far from what it would come to by itself.
+    // Far above the ids of this test.
     client.command(&["SET", APP, "100000"]).await;
     let one = join(&server.url(), APP).await;
     let (mut ann, mut back) = (one.attach("ann", None), one.attach("back", None));
@@ -72,8 +72,8 @@ async fn a_counter_that_is_not_a_number_fails_the_send_only() {
     is_ready(&one).await;
 }
 
-/// A server that comes late to one that has lost its memory, after another, which knew less, has
-/// restored the counter and sent: its ids were given twice.
+/// After a data loss, another server with a lower last id restores the counter and sends. A late
+/// server then reports the ids that were issued twice.
 #[tokio::test]
 async fn a_late_server_reports_ids_that_were_issued_again() {
     for count in [3, 30] {
@@ -88,7 +88,7 @@ async fn a_late_server_reports_ids_that_were_issued_again() {
         network.set(Fault::Closed);
         is_disconnected(&late).await;
         server.restart().await;
-        // It knows nothing of the time before, so it counts from 1.
+        // It starts after the data loss, so the counter starts from 1.
         let (early, mut ann) = attached(&server.url(), "early").await;
         for number in 100..100 + count {
             send(&early, Target::all(), number).await;
@@ -106,7 +106,7 @@ async fn a_late_server_reports_ids_that_were_issued_again() {
     }
 }
 
-/// All memory is lost while a server is away, and the counter has gone on from 1.
+/// The server loses its data during an outage, and the counter has restarted from 1.
 #[tokio::test]
 async fn a_server_disconnected_during_a_data_loss_reports_a_gap() {
     let server = server(&[]).await;
@@ -161,13 +161,13 @@ async fn servers_that_reconnect_in_time_report_no_reset() {
     }
     for events in events {
         let gaps = events.await.expect("it does not panic").into_iter();
-        // A probe may have been taken that nobody got.
+        // A probe may have been accepted and lost.
         let restarts = gaps.filter(|event| matches!(event, Event::Restarted { .. })).count();
         assert_eq!(restarts, 0, "the counter went back");
     }
 }
 
-/// As after a snapshot that was some time old, on a server that others use as well.
+/// Like an old snapshot, on a server with other users.
 #[tokio::test]
 async fn an_outdated_counter_is_restored_without_a_gap() {
     let mut server = server(&[]).await;
@@ -221,7 +221,7 @@ async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
     (backplane, connection)
 }
 
-/// Returns whether a gap is told before this number comes.
+/// Returns whether a gap is reported before this number arrives.
 async fn reports_gap(connection: &mut Connection, end: u64) -> bool {
     let mut reports_gap = false;
     loop {

@@ -1,8 +1,8 @@
-//! Servers that talk through a broker in their own process.
+//! Servers with an embedded broker.
 //!
-//! There is no network that could fail and no process that could be killed without the servers: a
-//! broker lives as long as somebody has it. So what can go wrong is that servers fall behind, that
-//! somebody else takes the counter away, and that the door for others is closed and opened again.
+//! There is no network that could fail, and the broker lives as long as its servers. So the faults
+//! are servers that fall behind, clients that change the counter, and restarts of the broker's
+//! listener.
 
 use std::time::Duration;
 
@@ -108,11 +108,11 @@ async fn cursors_stay_valid_after_a_counter_loss() {
     nothing_more(&one, &mut [&mut ann, &mut back]).await;
 }
 
-/// Has all servers of a talk miss something, twice.
+/// Makes all servers of a soak miss messages, twice.
 async fn fall_behind(soak: &Soak) {
     for _ in 0..2 {
         soak.run(0, 50).await;
-        // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
+        // No server reads while these are sent. They exceed the output limit of a subscriber.
         for _ in 0..40 {
             let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
             let sender = soak.backplanes().next().expect("two servers");
@@ -126,7 +126,7 @@ fn config() -> Config {
     Config { port: 0, ..Config::default() }
 }
 
-/// Lets clients reach a broker.
+/// Starts a listener for clients on the broker.
 async fn listen(broker: &Broker, config: Config) -> (Server, Client) {
     let server = Server::bind(broker.clone(), &config).await.expect("it listens");
     let client = Client::connect(server.local_addr().port()).await;

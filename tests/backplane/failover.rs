@@ -1,4 +1,4 @@
-//! A master that dies, is cut off or demoted, a slot that moves.
+//! Failovers: a master that dies, is cut off or demoted, and a slot that migrates.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn three(url: &str, observer: Observer) -> Soak {
     soak
 }
 
-/// A observer on the node that has the app's slot.
+/// Returns an observer on the owner of the app's slot.
 async fn on_shard(cluster: &Cluster) -> Observer {
     let mut observer = Observer::default();
     observer.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
@@ -42,7 +42,7 @@ async fn a_sentinels_new_master_is_found() {
     soak.check().await;
 }
 
-/// It lives, and so does everybody else's connection to it.
+/// The master is alive, and other clients stay connected to it.
 #[tokio::test]
 async fn a_master_cut_off_by_the_network_is_left() {
     for fault in [Fault::BlackHole, Fault::Half] {
@@ -61,8 +61,8 @@ async fn a_master_cut_off_by_the_network_is_left() {
     }
 }
 
-/// It takes connections, and never says a word. How soon the next is asked is a matter of the clock,
-/// and so of `route`.
+/// It accepts connections and never replies. A unit test of `connector` checks the delay with a
+/// paused clock.
 #[tokio::test]
 async fn a_silent_sentinel_does_not_block_the_others() {
     let sentinel = Sentinel::start().await;
@@ -102,8 +102,8 @@ async fn messages_sent_during_a_slot_migration_arrive_once_in_order() {
     nothing_more(&one, &mut [&mut ann]).await;
 }
 
-/// Why sends wait for a slot that is on its way, and do not follow its key (`ASK`): everybody's
-/// subscription is where the slot still is, and would hear nothing of them.
+/// Why sends wait for a migrating slot and do not follow `ASK`: all subscriptions are still on the
+/// source, and would miss the messages.
 #[tokio::test]
 async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     let cluster = Cluster::start().await;
@@ -128,7 +128,7 @@ async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     assert_eq!(end.items()[0], "sunsubscribe".into());
 }
 
-/// It refuses what it is sent, and says so.
+/// The replica rejects sends with an error.
 #[tokio::test]
 async fn messages_rejected_by_a_replica_are_sent_after_its_promotion() {
     let server = Server::redis(&[]).await;
@@ -137,7 +137,7 @@ async fn messages_rejected_by_a_replica_are_sent_after_its_promotion() {
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let mut client = server.client().await;
-    // Nobody listens there, so it stays as it is.
+    // No server listens there, so it remains a replica.
     client.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
     let sending = send_at_once(&one, Target::all(), 1..20);
     let promoting = async {
@@ -150,7 +150,7 @@ async fn messages_rejected_by_a_replica_are_sent_after_its_promotion() {
     assert_eq!(one.health().lost, 0);
 }
 
-/// The counter of the new master stands where it stood some messages ago.
+/// The counter of the new master is some messages behind.
 #[tokio::test]
 async fn a_lagging_replica_is_promoted_without_a_gap() {
     let master = Server::redis(&["--repl-diskless-sync-delay", "0"]).await;
@@ -192,7 +192,7 @@ async fn a_lagging_replica_is_promoted_without_a_gap() {
     assert_eq!(one.health().lost, 0, "a gap was invented");
 }
 
-/// It answers some questions and refuses others while it loads.
+/// While loading, it replies to some commands and rejects others.
 #[tokio::test]
 async fn an_old_snapshot_causes_no_gap() {
     let slow = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];

@@ -1,5 +1,5 @@
-//! Faults in the middle of a talk: every gap is told, none is invented, nothing comes twice, and
-//! order is kept. Where the server remembers, nothing is missing at all.
+//! Faults during a soak. Every gap is reported, no gap is invented, no message arrives twice, and
+//! the order is kept. With a replay buffer, no message is lost.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
-/// What a fault of the network leaves missing, at a server that is always there.
+/// Whether this number of missing messages is acceptable after a fault of the network.
 fn is_bearable(missing: u64) -> bool {
     !REMEMBERS || missing == 0
 }

@@ -1,4 +1,4 @@
-//! Connections that are closed, slow, half or dead.
+//! Connections that are closed, slow, half open or dead.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::farm::{
 use crate::site::Site;
 
 const APP: &str = "ChatApp";
-/// Before it is sent again.
+/// The wait for a message before it is sent again.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 async fn far(site: &Site, probe_interval: Duration) -> Backplane {
     join_with(&site.far(), builder(APP).probe_interval(probe_interval)).await
 }
 
-/// That it takes no more than two intervals is a matter of the clock, and so of `health`.
+/// The unit tests of `health` check the limit of two intervals with a paused clock.
 #[tokio::test]
 async fn a_dead_subscription_is_not_ready_and_is_replaced() {
     let site = site().await;
@@ -48,14 +48,14 @@ async fn a_dead_subscription_is_not_ready_and_is_replaced() {
 #[tokio::test]
 async fn a_half_open_peer_is_detected_without_a_send() {
     let site = site().await;
-    // No probe helps.
+    // Too rare to detect the fault.
     let one = far(&site, Duration::from_secs(600)).await;
     is_ready(&one).await;
     let mut ann = one.attach("ann", None);
     site.set(Fault::BlackHole);
     is_disconnected(&one).await;
     site.set(Fault::None);
-    // The one may be there again before the other is found, and then nobody hears what is sent.
+    // The commands may be connected again before the subscription is. Such a message is lost.
     eventually_within(SLOW_DEADLINE, async || {
         let sent = one.send(Target::all(), invocation(1)).await;
         sent.is_ok() && timeout(ARRIVAL_TIMEOUT, ann.recv()).await.is_ok()
@@ -66,7 +66,7 @@ async fn a_half_open_peer_is_detected_without_a_send() {
 #[tokio::test]
 async fn a_slow_network_is_no_outage() {
     let site = site().await;
-    // Longer than everything takes here, also on a busy machine.
+    // Longer than all messages of this test take, even on a busy machine.
     let one = far(&site, Duration::from_secs(3)).await;
     let mut ann = one.attach("ann", None);
     is_ready(&one).await;
@@ -85,7 +85,7 @@ async fn a_slow_network_is_no_outage() {
 #[tokio::test]
 async fn a_subscription_recovers_from_a_long_network_outage() {
     let site = site().await;
-    // A probe that is late on a busy machine would make a second gap.
+    // Long, since a late probe on a busy machine would cause a second gap.
     let one = far(&site, Duration::from_secs(5)).await;
     let other = join(&site.near().await, APP).await;
     is_ready(&one).await;
@@ -102,7 +102,7 @@ async fn a_subscription_recovers_from_a_long_network_outage() {
     site.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;
-    // It was ready shortly before, and the next message is what shows the gap.
+    // The backplane was ready shortly before, and only the next message reveals the gap.
     eventually_within(SLOW_DEADLINE, async || one.health().lost >= 10).await;
     one.shutdown().await;
     let events = events.await.expect("it does not panic");

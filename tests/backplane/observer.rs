@@ -1,5 +1,4 @@
-//! Somebody who overhears a talk without our code: a bare subscriber that notes which id each number
-//! has.
+//! An observer of a soak without our code: a bare subscriber that records the id of each number.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::sent_log::{Entry, SentLog};
 use crate::soak::END;
 
-/// A bare subscriber, or several one after the other.
+/// A bare subscriber, or several in a row.
 #[derive(Default)]
 pub(crate) struct Observer {
     notes: Arc<Mutex<Notes>>,
@@ -22,14 +21,14 @@ pub(crate) struct Observer {
 struct Notes {
     ids: HashMap<u64, u64>,
     seen: HashSet<u64>,
-    /// How many times it was sent away.
+    /// Number of its disconnections.
     ends: usize,
 }
 
-/// What it calls itself.
+/// The name of its connections.
 const NAME: &str = "observer";
 
-/// Kills clients of a type, except a observer and whoever asks for it.
+/// Kills all clients of a type, except observers and the calling client.
 pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
     let own = client.command(&["CLIENT", "ID"]).await.integer().to_string();
     let list = client.command(&["CLIENT", "LIST", "TYPE", kind]).await.text().to_owned();
@@ -43,14 +42,14 @@ pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
 }
 
 impl Observer {
-    /// Listens to the channel on a server.
+    /// Subscribes to the channel on a server.
     pub(crate) async fn on(server: &Server, channel: &str) -> Self {
         let mut observer = Self::default();
         observer.listen(server, channel).await;
         observer
     }
 
-    /// Listens again, after the server has been away.
+    /// Subscribes again after an outage.
     pub(crate) async fn listen(&mut self, server: &Server, channel: &str) {
         let mut client = server.client().await;
         client.command(&["CLIENT", "SETNAME", NAME]).await;
@@ -58,7 +57,7 @@ impl Observer {
         self.note(client);
     }
 
-    /// Listens to a shard channel on the node that has its slot.
+    /// Subscribes to a shard channel on the owner of its slot.
     pub(crate) async fn listen_to_shard(&mut self, node: &Server, channel: &str) {
         let mut client = node.client().await;
         client.command(&["CLIENT", "SETNAME", NAME]).await;
@@ -72,7 +71,7 @@ impl Observer {
         tokio::spawn(note(client, self.notes.clone()));
     }
 
-    /// Listens to the channel of a broker in this process.
+    /// Subscribes to the channel of an embedded broker.
     pub(crate) fn on_embedded(broker: &Broker, channel: &str) -> Self {
         let observer = Self { listened: 1, ..Self::default() };
         let (notes, mut subscriber) = (observer.notes.clone(), broker.subscribe(channel));
@@ -85,8 +84,7 @@ impl Observer {
         observer
     }
 
-    /// Returns what was said, as these speakers were told and as this has seen it. It has to have
-    /// seen whatever the accounts speak of.
+    /// Returns the sent log. Waits until the observer has seen all ids in the receive logs.
     pub(crate) async fn sent_log(
         self,
         accepted: Vec<Vec<u64>>,
@@ -117,7 +115,7 @@ impl Observer {
 }
 
 impl Notes {
-    /// Notes the id of a payload, and the number if it has one.
+    /// Records the id of a payload, and its number, if there is one.
     fn note(&mut self, payload: &[u8]) {
         let text = String::from_utf8_lossy(payload);
         let Some(id) = text.split(' ').next().and_then(|id| id.parse().ok()) else { return };

@@ -1,4 +1,4 @@
-//! What an operator sees: the log, and the counters.
+//! Log events and metrics for operators.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -111,14 +111,14 @@ async fn connections_closed_for_falling_behind_are_logged() {
     let one = join_with(&format!("redis://{address}"), forgetful).await;
     let (mut at_once, mut later) = (one.attach("at once", None), one.attach("later", None));
     is_ready(&one).await;
-    // The bus has more for it than it takes.
+    // More messages than the queue of a connection may hold.
     send_at_once(&one, Target::connection("at once"), 0..1025).await;
     let line = first(&log, CLOSED, "at once").await;
     assert_eq!((line.level, line.field("connection")), (Level::WARN, "at once"));
     receive(&mut at_once, 1024).await;
     assert_eq!(at_once.recv().await.expect_err("slow"), Disconnect::SlowConnection);
 
-    // It is to take from the store what it has missed, and there it is forgotten.
+    // The connection's messages are deferred to the store, which evicts them.
     network.set(Fault::Closed);
     is_disconnected(&one).await;
     let two = join(&server.url(), APP).await;
@@ -147,7 +147,7 @@ async fn rejections_by_the_server_are_logged() {
     let _ = one.send(Target::all(), invocation(2)).await;
     eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_RESTORED).is_empty()).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
-    // One who may not lift it comes back all the same.
+    // A user without the permission reconnects all the same.
     eventually_within(SLOW_DEADLINE, async || log.lines(NOT_RESTORED).len() >= 2).await;
     for line in log.lines(NOT_RESTORED) {
         assert_eq!(line.level, Level::WARN);
@@ -242,7 +242,7 @@ async fn an_embedded_broker_is_logged_alike() {
     assert!(!line.field("reason").is_empty(), "{line:?}");
 
     client.command(&["DEL", APP]).await;
-    // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
+    // No server reads while these are sent. They exceed the output limit of a subscriber.
     for _ in 0..40 {
         let large = Invocation::new("large", ["x".repeat(1024 * 1024)]).expect("an array");
         one.send(Target::group("nobody"), large).await.expect("sent");
@@ -277,7 +277,7 @@ async fn every_counter_moves() {
     send(&one, Target::all(), 2).await;
     assert_eq!(receive(&mut ann, 2).await, [1, 2]);
     moved.extend(above_zero(&one));
-    // Lifting the counter would mend it.
+    // A later restore would overwrite the counter of this test.
     let lifted = async |client: &mut Client| client.command(&["GET", APP]).await.text().len() == 6;
     eventually_within(SLOW_DEADLINE, async || lifted(&mut client).await).await;
     client.command(&["SET", APP, "no number"]).await;
@@ -301,7 +301,7 @@ async fn every_counter_moves() {
 const CLOSED: &str = "closed a connection that fell behind";
 const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";
 
-/// Returns the first line that says this of a connection, once there is one.
+/// Returns the first event with this message and connection. Waits for it.
 async fn first(log: &Log, message: &str, connection: &str) -> Line {
     let found = || {
         let mut lines = log.lines(message).into_iter();
@@ -318,7 +318,7 @@ fn assert_all_name_their_app(log: &Log, server: &str) {
     }
 }
 
-/// Counts and publishes messages that are for nobody.
+/// Publishes messages with new ids that no connection receives.
 async fn missed(client: &mut Client, count: usize) {
     for _ in 0..count {
         let id = client.command(&["INCR", APP]).await.integer();
@@ -332,7 +332,7 @@ async fn publish(client: &mut Client, id: &str) {
     client.command(&[b"PUBLISH".as_slice(), APP.as_bytes(), &payload]).await;
 }
 
-/// Returns the names of all metrics that count something.
+/// Returns the names of all metrics above zero.
 fn above_zero(backplane: &Backplane) -> impl Iterator<Item = String> {
     let all = metrics(backplane).into_iter();
     all.filter(|(_, value)| *value > 0.0).map(|(name, _)| name)

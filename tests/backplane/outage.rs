@@ -1,4 +1,4 @@
-//! A server that is killed, comes back, or forgets.
+//! A server that is killed, restarted, or loses its data.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
     let mut sends = Vec::new();
     for number in 0..20 {
         let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
-        // Queued when it is polled first.
+        // The first poll queues the message.
         let polled = tokio::time::timeout(Duration::ZERO, &mut sending).await;
         assert!(polled.is_err(), "it was sent to nobody");
         sends.push(sending);
@@ -95,7 +95,7 @@ async fn concurrent_sends_stay_in_order_when_the_script_is_lost() {
     let forgetting = tokio::spawn(async move {
         loop {
             client.command(&["SCRIPT", "FLUSH"]).await;
-            // Some messages get through in between.
+            // Some messages are sent in between.
             for _ in 0..100 {
                 client.command(&["PING"]).await;
             }
@@ -121,7 +121,7 @@ async fn a_long_outage_fails_queued_sends_with_its_reason() {
     let impatient = builder(APP)
         .queue_age_max(Duration::from_millis(200))
         .queue_messages_max(2)
-        // A probe would take a place in the queue.
+        // A probe would occupy a place in the queue.
         .probe_interval(10 * SLOW_DEADLINE);
     let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
@@ -211,7 +211,7 @@ async fn a_connection_that_moved_after_an_outage_stays_there() {
     drop(server);
 }
 
-/// Two servers of the app, of which the first is cut off and keeps nothing to be sent for long.
+/// Returns two servers of the app. The first is cut off, and its queue has a short age limit.
 async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
@@ -224,8 +224,8 @@ async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
     (server, network, one, two)
 }
 
-/// Returns when all that a server wanted to send has failed: once for what is queued right after
-/// it, and once for what is queued after that.
+/// Returns when all queued messages of a server have failed. The second send covers messages that
+/// were queued after the first.
 async fn nothing_is_sent_any_more(backplane: &Backplane) {
     for _ in 0..2 {
         let sent = within(SLOW_DEADLINE, backplane.send(Target::all(), invocation(0))).await;

@@ -1,4 +1,4 @@
-//! A broker that remembers: what was missed arrives after all, in order and once.
+//! Replay by the broker: missed messages arrive later, in order and once.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
-/// A server that listens through a network that can fail, what its connection hears, and somebody
-/// else who sends.
+/// A server with a connection, behind a network that can fail, and a client that publishes.
 struct Listener {
     _server: Server,
     network: Proxy,
@@ -36,7 +35,7 @@ impl Listener {
         listener
     }
 
-    /// One that has heard the first message, and is away.
+    /// Returns a listener that has received the first message and is disconnected.
     async fn away(replay: &str) -> Self {
         let mut listener = Self::new(replay).await;
         listener.publish().await;
@@ -45,7 +44,7 @@ impl Listener {
         listener
     }
 
-    /// Waits until so many listen.
+    /// Waits until the channel has this number of subscribers.
     async fn listens(&mut self, count: i64) {
         eventually_within(SLOW_DEADLINE, async || {
             let counts = self.publisher.command(&["PUBSUB", "NUMSUB", APP]).await;
@@ -64,19 +63,19 @@ impl Listener {
         self.listens(1).await;
     }
 
-    /// Sends the next number to everyone.
+    /// Publishes the next number.
     async fn publish(&mut self) {
         self.publish_at_length(0).await;
     }
 
-    /// Sends so many numbers.
+    /// Publishes the next numbers.
     async fn publish_many(&mut self, count: u64) {
         for _ in 0..count {
             self.publish().await;
         }
     }
 
-    /// Sends the next number with that many spaces before it.
+    /// Publishes the next number, padded with this many spaces.
     async fn publish_at_length(&mut self, length: usize) {
         self.last += 1;
         let last = self.last;
@@ -145,7 +144,7 @@ async fn much_is_fetched_over_a_slow_network() {
     for _ in 0..COUNT {
         listener.publish_at_length(150_000).await;
     }
-    // The proxy carries 64 KiB at a time, so that all of it takes about four seconds.
+    // The proxy forwards 64 KiB at a time, so the transfer takes about four seconds.
     listener.network.set(Fault::Delay(Duration::from_millis(15)));
     listener.listens(1).await;
     let expected: Vec<_> = (2..COUNT + 2).collect();
@@ -155,7 +154,7 @@ async fn much_is_fetched_over_a_slow_network() {
 
 #[tokio::test]
 async fn an_interrupted_replay_resumes() {
-    // More than the store can tell from another message with the same id.
+    // More than the recent payloads that the store compares.
     const COUNT: u64 = 25_000;
     let mut listener = Listener::away("ChatApp 100000 64mb 600").await;
     listener.publish_many(COUNT).await;
@@ -173,7 +172,7 @@ async fn messages_lost_by_the_server_are_replayed_before_the_next_one() {
     listener.comes_back().await;
     listener.network.set(Fault::Deaf);
     listener.publish_many(5).await;
-    // Nothing tells that these have come and gone but the next one.
+    // The lost subscription causes no event; only the next message reveals it.
     let network = &listener.network;
     eventually_within(SLOW_DEADLINE, async || network.swallowed() > 0).await;
     listener.network.set(Fault::None);

@@ -1,34 +1,38 @@
-//! What a farm said and what one connection got of it, held against each other.
+//! Compares the messages that the servers sent with those that one connection received.
 //!
-//! The ledger has the numbers that each speaker was told were taken, in order, and the ids that a
-//! bare subscriber saw on the channel. An account is one connection's: numbers and gaps as they
-//! came. The claims: **every gap is reported** (a number that was taken and did not come stands in a
-//! gap, at its place), **none is invented** (what stands in a gap did not come, and was given
-//! out), **nothing comes twice**, and **order is kept**, each speaker's and the one of all.
+//! The sent log has the numbers of each sender that the broker accepted, in order, and the ids that
+//! an observer saw on the channel. A receive log has the numbers and gaps of one connection, in
+//! order. The claims:
 //!
-//! Pure bookkeeping: it knows neither backplanes nor servers.
+//! - **Every gap is reported.** An accepted number that did not arrive is inside a gap, at its
+//!   place.
+//! - **No gap is invented.** The ids in a gap were issued, and their messages did not arrive.
+//! - **No message arrives twice.**
+//! - **Order is kept**, for each sender and among all connections.
+//!
+//! This module uses neither backplanes nor servers.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-/// Numbers of one speaker begin with its index.
+/// The numbers of each sender start with its index.
 pub(crate) const SENDER: u64 = 1_000_000;
 
-/// What was said.
+/// The messages that were sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SentLog {
-    /// Of each speaker, what was taken.
+    /// For each sender, the numbers that the broker accepted.
     pub(crate) accepted: Vec<Vec<u64>>,
-    /// What a bare subscriber saw on the channel: the id of each number. Without what was sent
-    /// while it was away.
+    /// The id of each number, as the observer saw it. Messages during its disconnections are
+    /// missing.
     pub(crate) ids: HashMap<u64, u64>,
-    /// All ids that it saw, if it was never away.
+    /// All ids, if the observer was always connected.
     pub(crate) seen: Option<HashSet<u64>>,
-    /// No later id was given out.
+    /// The last id that was issued.
     pub(crate) last_id: Option<u64>,
 }
 
-/// What came to one connection.
+/// A message or gap of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Number(u64),
@@ -36,7 +40,7 @@ pub(crate) enum Entry {
 }
 
 impl SentLog {
-    /// Returns what is wrong with an account, in words.
+    /// Returns the faults of a receive log as texts.
     pub(crate) fn faults(&self, receive_log: &[Entry]) -> Vec<String> {
         let mut faults = Vec::new();
         self.nothing_twice(receive_log, &mut faults);
@@ -54,7 +58,7 @@ impl SentLog {
         faults.extend(twice.map(|number| format!("{number} came twice")));
     }
 
-    /// Whatever was taken came, or is missing where a gap is told.
+    /// Each accepted number has arrived, or is inside a reported gap.
     fn all_reported(
         &self,
         sender: u64,
@@ -74,7 +78,7 @@ impl SentLog {
         }
     }
 
-    /// Whatever stands in a gap did not come, and was given out once.
+    /// Each id in a gap was issued once, and its message has not arrived.
     fn none_invented(&self, receive_log: &[Entry], faults: &mut Vec<String>) {
         let known =
             numbers_of(receive_log).filter_map(|number| Some((number, self.ids.get(&number)?)));
@@ -103,14 +107,14 @@ impl SentLog {
     }
 }
 
-/// What one speaker said came in the order in which it was said.
+/// The numbers of each sender have arrived in order.
 fn in_order(sender: u64, receive_log: &[Entry], faults: &mut Vec<String>) {
     let numbers: Vec<_> = numbers_of(receive_log).filter(|number| is_of(sender, *number)).collect();
     let wrong = numbers.windows(2).filter(|pair| pair[0] > pair[1]);
     faults.extend(wrong.map(|pair| format!("{} came after {}", pair[1], pair[0])));
 }
 
-/// Returns what is wrong with two accounts beside each other: what both have came in one order.
+/// Returns the differences in order between two receive logs.
 pub(crate) fn disagreements(one: &[Entry], two: &[Entry]) -> Vec<String> {
     let places: HashMap<_, _> =
         numbers_of(two).enumerate().map(|(place, number)| (number, place)).collect();
@@ -120,7 +124,7 @@ pub(crate) fn disagreements(one: &[Entry], two: &[Entry]) -> Vec<String> {
     wrong.map(|pair| format!("{} and {} came in two orders", pair[0].0, pair[1].0)).collect()
 }
 
-/// The gaps between what came of a speaker right before and right after a number.
+/// Returns the gaps between the numbers of a sender directly before and after this one.
 fn gaps_around(sender: u64, number: u64, receive_log: &[Entry]) -> impl Iterator<Item = &Entry> {
     let of_sender = |entry: &Entry| match entry {
         Entry::Number(came) if is_of(sender, *came) => Some(*came),
@@ -156,7 +160,7 @@ mod tests {
     use super::Entry::{Gap, Number};
     use super::*;
 
-    /// Two speakers took turns: 0, 1000000, 1, 1000001, … with the ids 1, 2, 3, 4, …
+    /// Two senders took turns: 0, 1000000, 1, 1000001, … with the ids 1, 2, 3, 4, …
     fn sent_log() -> SentLog {
         let accepted = vec![vec![0, 1, 2, 3], vec![SENDER, SENDER + 1, SENDER + 2, SENDER + 3]];
         let turns = (0..4).flat_map(|turn| [turn, SENDER + turn]);
@@ -171,7 +175,7 @@ mod tests {
 
     fn check(receive_log: &[Entry], expected: &[&str]) {
         assert_eq!(sent_log().faults(receive_log), expected, "{receive_log:?}");
-        // The same without anybody who saw the ids, as far as that can be told.
+        // The same without an observer, as far as the fault is visible then.
         if expected.iter().all(|fault| !fault.contains(" id ") && !fault.contains("given out")) {
             let blind = SentLog { ids: HashMap::new(), seen: None, ..sent_log() };
             assert_eq!(blind.faults(receive_log), expected, "{receive_log:?}");

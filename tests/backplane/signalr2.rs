@@ -1,7 +1,8 @@
-//! The bytes on the channel: a server of SignalR 2, played by a bare client, and ours in one app.
+//! The bytes on the channel: a server of SignalR 2, simulated by a bare client, and ours in one
+//! app.
 //!
-//! What it says are the worked examples of the specification; what ours says is read here without
-//! our code.
+//! The simulated server sends the worked examples of the specification. These tests decode our
+//! messages without our code.
 
 use backplane::{Disconnect, Event, Gap, Received, Target};
 use harness::{Client, SLOW_DEADLINE, Server, eventually_within, within};
@@ -13,10 +14,10 @@ const APP: &str = "ChatApp";
 const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
 const CONNECTION: &str = "22222222-2222-2222-2222-222222222222";
 const COMMAND: &str = "33333333-3333-3333-3333-333333333333";
-/// 2024-01-02T03:04:05Z, as .NET counts it.
+/// 2024-01-02T03:04:05Z in .NET's ticks.
 const TICKS: &[u8] = b"\x80\xC0\xBF\x7A\x3F\x0B\xDC\x08";
 
-/// The script as SignalR 2.2.0 to 2.4.3 send it.
+/// The script of SignalR 2.2.0 to 2.4.3.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])\r
                   local payload = newId .. ' ' .. ARGV[1]\r
                   redis.call('PUBLISH', KEYS[1], payload)\r
@@ -83,14 +84,14 @@ async fn commands_of_signalr_are_carried_out_and_acknowledged() {
     let mut connection = ours.attach(CONNECTION, None);
     let mut theirs = Signalr::on(&server).await;
 
-    // The number of a command may be its name, if an application has its own serializer.
+    // A custom serializer may write the name of a command in place of its number.
     for (add, remove) in [("1", "2"), (r#""AddToGroup""#, r#""RemoveFromGroup""#)] {
         theirs.command(add, Some("hg-ChatHub.room")).await;
         send(&ours, Target::group("room"), 1).await;
         theirs.command(remove, Some("hg-ChatHub.room")).await;
         send(&ours, Target::group("room"), 2).await;
     }
-    // A client that connects says so, and nothing happens to it.
+    // The command of a new client is acknowledged without an effect.
     theirs.command("0", None).await;
     send(&ours, Target::all(), 3).await;
     assert_eq!(receive(&mut connection, 3).await, [1, 1, 3]);
@@ -107,7 +108,7 @@ async fn a_malformed_message_does_not_affect_others_in_its_payload() {
     let mut ann = ours.attach("ann", None);
     let mut theirs = Signalr::on(&server).await;
     let value = |number: u64| format!(r#"{{"H":"ChatHub","M":"number","A":[{number}]}}"#);
-    // The answer of a progress report, which is no invocation.
+    // A reply to a progress report is not an invocation.
     let odd = r#"{"I":"P|5","R":1}"#;
     for (first, middle) in [(1, value(2)), (4, odd.into())] {
         let (one, three) = (value(first), value(first + 2));
@@ -129,7 +130,7 @@ async fn signalr_can_decode_messages_of_ours() {
     is_ready(&ours).await;
     let (id, probe) = payload(&mut subscriber).await;
     assert_eq!(id, 1);
-    // Whatever SignalR does not listen by is stored, counted and dropped.
+    // SignalR stores, counts and drops messages with keys that it does not use.
     assert!(probe[45..].starts_with(b"\x14__BACKPLANE__PROBE__\x01\0\0\0"), "{probe:?}");
 
     let target = Target::group("room").except([CONNECTION]);
@@ -189,7 +190,7 @@ async fn foreign_payloads_are_skipped() {
 #[tokio::test]
 async fn a_counter_reset_is_reported_and_messages_still_arrive() {
     let server = server(&[]).await;
-    // A probe in between would move the place.
+    // A probe in between would change the ids.
     let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
     let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
@@ -206,7 +207,7 @@ async fn a_counter_reset_is_reported_and_messages_still_arrive() {
     assert_eq!(receive(&mut ann, 1).await, [5]);
     let event = within(SLOW_DEADLINE, events.recv()).await.expect("an event");
     assert!(matches!(event, Event::Restarted { id: 1, .. }), "{event}");
-    // A cursor of that moment may have seen any part of what came since, and hears of it.
+    // A connection with this cursor may have received any of the messages since, so it gets a gap.
     let mut back = ours.attach_at("back", None, &[], cursor);
     let gap = within(SLOW_DEADLINE, back.recv_or_gap()).await.expect("attached");
     assert!(matches!(gap, Received::Gap(Gap { from: 1, .. })), "{gap:?}");
@@ -214,7 +215,7 @@ async fn a_counter_reset_is_reported_and_messages_still_arrive() {
     assert_eq!(receive(&mut back, 1).await, [6]);
 }
 
-/// A server of SignalR 2.
+/// A simulated server of SignalR 2.
 struct Signalr {
     publisher: Client,
     subscriber: Client,
@@ -225,7 +226,7 @@ struct Signalr {
 struct Sent<'a> {
     key: &'a str,
     value: &'a str,
-    /// Its id, if it is a command, which is to be acknowledged.
+    /// The id of a command, which requests an acknowledgement.
     command: Option<&'a str>,
 }
 
@@ -258,7 +259,7 @@ impl Signalr {
         eval(&mut self.publisher, &body).await;
     }
 
-    /// Gives a command to the one connection, and waits for its acknowledgement.
+    /// Sends a command for the connection, and waits for its acknowledgement.
     async fn command(&mut self, kind: &str, value: Option<&str>) {
         self.last_command += 1;
         let id = format!("33333333-3333-3333-3333-{:012}", self.last_command);
@@ -273,14 +274,14 @@ impl Signalr {
         ack.extend([0; 4]);
         string(&mut ack, &id);
         ack.extend([0, 1, 0]);
-        // After two lengths.
+        // Skip the two length fields.
         let acknowledged =
             async { while !payload(&mut self.subscriber).await.1[8..].starts_with(&ack) {} };
         within(SLOW_DEADLINE, acknowledged).await;
     }
 }
 
-/// As .NET writes it, for texts that are shorter than 128 bytes.
+/// Encodes a string of less than 128 bytes, as .NET does.
 fn string(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(u8::try_from(text.len()).expect("a short text"));
     bytes.extend(text.as_bytes());

@@ -1,5 +1,5 @@
-//! A talk among the servers of an app: each says one number after the other while something is done
-//! to them, and in the end what every connection got is judged.
+//! A soak of the servers of an app: each sends one number after the other while the test causes
+//! faults. The check at the end compares the messages that were sent and received.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use crate::farm::{events, invocation, metrics, number};
 use crate::observer::Observer;
 use crate::sent_log::{Entry, SENDER, SentLog, disagreements};
 
-/// Servers that talk.
+/// Servers that send numbers.
 pub(crate) struct Soak {
     members: Vec<Member>,
     pub(crate) observer: Observer,
 }
 
-/// One server, with a connection that notes what it gets and a task that sends.
+/// One server, with a connection that records its messages, and a task that sends.
 struct Member {
     backplane: Backplane,
     receive_log: JoinHandle<Vec<Entry>>,
@@ -30,7 +30,7 @@ struct Member {
     start: OnceLock<Position>,
 }
 
-/// Where a server stands, and what has come to it of what there was up to there.
+/// The last id of a server, and its counters at that time.
 #[derive(Clone, Copy, Debug)]
 struct Position {
     id: u64,
@@ -39,21 +39,21 @@ struct Position {
     restarts: u64,
 }
 
-/// What the end of a talk says.
+/// The number of the last message of a soak.
 pub(crate) const END: u64 = u64::MAX;
 
 impl Soak {
-    /// Begins a talk that nobody overhears.
+    /// Starts a soak without an observer.
     pub(crate) fn among(backplanes: impl IntoIterator<Item = Backplane>) -> Self {
         Self::before(Observer::default(), backplanes)
     }
 
-    /// Begins a talk before a observer.
+    /// Starts a soak with an observer.
     pub(crate) fn before(
         observer: Observer,
         backplanes: impl IntoIterator<Item = Backplane>,
     ) -> Self {
-        // All listen before anybody says something.
+        // All connections are attached before the first message.
         let listening = backplanes.into_iter().enumerate().map(|(index, backplane)| {
             let events = events(&backplane);
             let connection = backplane.attach(&format!("connection-{index}"), None);
@@ -68,7 +68,7 @@ impl Soak {
         Self { members: members.collect(), observer }
     }
 
-    /// Returns once a server has been sent so many more messages from now on.
+    /// Returns after a server has received this number of further messages.
     pub(crate) async fn run(&self, index: usize, count: u64) {
         let mut connection = self.members[index].backplane.attach("watcher", None);
         for _ in 0..count {
@@ -82,7 +82,7 @@ impl Soak {
         }
     }
 
-    /// Goes on before and after each of these commands, and returns once all servers hear themselves.
+    /// Runs before and after each of these commands. Returns when all servers are ready.
     pub(crate) async fn run_through(&self, client: &mut Client, commands: &[&[&str]]) {
         for command in commands {
             self.run(0, 100).await;
@@ -96,7 +96,7 @@ impl Soak {
         self.members.iter().map(|member| &member.backplane)
     }
 
-    /// Returns once all servers hear themselves.
+    /// Returns when all servers are ready.
     pub(crate) async fn all_are_ready(&self) {
         eventually_within(SLOW_DEADLINE, async || {
             self.backplanes().all(|backplane| backplane.health().is_ready)
@@ -104,8 +104,8 @@ impl Soak {
         .await;
     }
 
-    /// Ends the talk, and judges what all connections got. Returns how many messages are missing
-    /// all in all, as the servers say.
+    /// Ends the soak, and checks the messages of all connections. Returns the number of missing
+    /// messages that the servers reported.
     pub(crate) async fn check(self) -> u64 {
         let Self { members, observer } = self;
         members.iter().for_each(|member| member.is_over.store(true, Ordering::Relaxed));
@@ -138,7 +138,8 @@ impl Soak {
 }
 
 impl Position {
-    /// Nothing comes while this looks, since all runs on one thread. `None` before anything came.
+    /// Returns `None` before the first message. No message arrives in between, since all tasks
+    /// share one thread.
     fn of(backplane: &Backplane) -> Option<Self> {
         let cursor = backplane.attach("onlooker", None).cursor().to_string();
         let id = u64::from_str_radix(cursor.strip_prefix("s-0,")?, 16).ok()?;
@@ -149,8 +150,8 @@ impl Position {
         (id < u64::MAX).then_some(Self { id, arrived, lost, restarts })
     }
 
-    /// Every id up to a later stand has arrived or is said to be missing, and none is both, as long
-    /// as none was given twice.
+    /// Asserts that each id up to `end` has either arrived or been reported as missing. After a
+    /// counter reset, ids are ambiguous.
     fn all_is_reported(&self, end: &Self) {
         if end.restarts == self.restarts {
             let (arrived, lost) = (end.arrived - self.arrived, end.lost - self.lost);
@@ -159,7 +160,7 @@ impl Position {
     }
 }
 
-/// Notes what a connection gets, until the end of the talk.
+/// Records the messages of a connection until the end of the soak.
 async fn record(mut connection: Connection) -> Vec<Entry> {
     let mut receive_log = Vec::new();
     loop {
@@ -174,7 +175,7 @@ async fn record(mut connection: Connection) -> Vec<Entry> {
     }
 }
 
-/// Says one number after the other, and returns those that were taken.
+/// Sends one number after the other, and returns those that the broker accepted.
 async fn send_numbers(backplane: Backplane, index: u64, is_over: Arc<AtomicBool>) -> Vec<u64> {
     let mut accepted = Vec::new();
     for number in index * SENDER.. {
@@ -189,7 +190,7 @@ async fn send_numbers(backplane: Backplane, index: u64, is_over: Arc<AtomicBool>
     accepted
 }
 
-/// Said again and again, since a connection may be on its way back.
+/// Sends the last message repeatedly, since a subscription may be reconnecting.
 async fn end(backplane: Backplane) {
     loop {
         let _ = backplane.send(Target::all(), invocation(END)).await;
@@ -197,7 +198,7 @@ async fn end(backplane: Backplane) {
     }
 }
 
-/// The application is told what its connections are told, and perhaps more after the end.
+/// Asserts that the application's events contain the gaps of its connection. Later ones may follow.
 fn report_the_same_gaps(receive_log: &[Entry], events: &[Event]) {
     let gaps = receive_log.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).copied();
     let gaps: Vec<_> = gaps.collect();
