@@ -1,5 +1,8 @@
 //! Delays between attempts to connect. They are random, so that many servers do not reconnect in
 //! step.
+//!
+//! A delay may be near zero and never exceeds its bound; `Timeouts::settle` relies on the latter.
+//! Libraries such as `backon` add their jitter to the full delay, up to twice the bound.
 
 use std::time::Duration;
 
