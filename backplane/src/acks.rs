@@ -62,7 +62,7 @@ mod tests {
         let acks = Arc::new(Acks::default());
         let mut expected = acks.expect("one");
         let other = acks.expect("two");
-        acks.acknowledge("of somebody else");
+        acks.acknowledge("of another server");
         acks.acknowledge("one");
         expected.acknowledged().await;
         drop((expected, other));

@@ -453,7 +453,8 @@ mod tests {
     use super::*;
 
     async fn next(connection: &mut Connection) -> String {
-        connection.recv().await.unwrap().arguments().get().to_owned()
+        let received = timeout(Duration::from_secs(10), connection.recv()).await;
+        received.expect("a message in time").unwrap().arguments().get().to_owned()
     }
 
     #[tokio::test]
@@ -527,8 +528,11 @@ mod tests {
         let broker = Broker::new();
         let backplane = Backplane::embedded(&broker, "App");
         drop(backplane);
-        while broker.subscriptions("App") > 0 {
-            tokio::task::yield_now().await;
-        }
+        let unsubscribes = async {
+            while broker.subscriptions("App") > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), unsubscribes).await.expect("it unsubscribes");
     }
 }

@@ -76,7 +76,7 @@ async fn all_see_one_order(bus: &Bus) {
     for parity in [0, 1] {
         let of_one: Vec<_> = at_ann.iter().filter(|number| *number % 2 == parity).collect();
         assert_eq!(of_one.len() as u64, COUNT / 2);
-        assert!(of_one.is_sorted(), "what one server sent came in another order");
+        assert!(of_one.is_sorted(), "the messages of one server arrived in another order");
     }
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
@@ -108,7 +108,7 @@ async fn only_the_targets_receive_a_message(bus: &Bus) {
         (Target::connections(["ann-2", "eve-1"]).except(["ann-2"]), [0, 0, 0, 1]),
         (Target::connections(["ann-2", "eve-1"]), [0, 1, 0, 1]),
         (Target::connections(["ann-2"; 0]), [0, 0, 0, 0]),
-        (Target::group("nobody is there"), [0, 0, 0, 0]),
+        (Target::group("empty group"), [0, 0, 0, 0]),
     ] {
         for sender in [&one, &two] {
             send(sender, target.clone(), 7).await;
@@ -141,7 +141,7 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
 async fn a_change_of_an_absent_connection_times_out(bus: &Bus) {
     let one = bus.join_with(builder("absent").ack_timeout(Duration::from_millis(300))).await;
     let error =
-        within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
+        within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("no such connection");
     assert!(matches!(error, GroupError::NoAnswer { .. }), "{error:?}");
     assert!(error.to_string().contains("'nobody'"), "{error}");
 }

@@ -25,7 +25,7 @@ async fn a_counter_lost_repeatedly_causes_no_loss() {
     let commands: [&[&str]; 7] =
         [&["DEL", APP], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap];
     soak.run_through(&mut client, &commands).await;
-    assert_eq!(soak.check().await, 0, "a gap was invented, since nobody was away");
+    assert_eq!(soak.check().await, 0, "a gap was invented: no server was disconnected");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_late_server_reports_ids_that_were_issued_again() {
         network.set(Fault::None);
         is_connected(&late).await;
         send(&early, Target::all(), 200).await;
-        assert!(reports_gap(&mut bob, 200).await, "{count} were lost without a word");
+        assert!(reports_gap(&mut bob, 200).await, "{count} were lost without a gap");
         assert!(late.health().lost > 0);
         send(&late, Target::all(), 201).await;
         assert_eq!(receive(&mut bob, 1).await, [201]);
@@ -129,7 +129,7 @@ async fn a_server_disconnected_during_a_data_loss_reports_a_gap() {
     network.set(Fault::None);
     is_connected(&away).await;
     send(&other, Target::all(), 200).await;
-    assert!(reports_gap(&mut bob, 200).await, "5 were lost without a word");
+    assert!(reports_gap(&mut bob, 200).await, "5 were lost without a gap");
     nothing_more(&away, &mut [&mut bob]).await;
 }
 
@@ -183,7 +183,7 @@ async fn an_outdated_counter_is_restored_without_a_gap() {
     server.restart().await;
     let mut client = server.client().await;
     client.command(&["SET", APP, "10"]).await;
-    client.command(&["INCR", "somebody else's"]).await;
+    client.command(&["INCR", "a foreign key"]).await;
     network.set(Fault::None);
     is_connected(&one).await;
     nothing_more(&one, &mut [&mut ann]).await;

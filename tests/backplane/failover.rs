@@ -119,7 +119,7 @@ async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     let port = reply.strip_prefix("ASK ").and_then(|reply| reply.rsplit(':').next());
     let mut there = Client::connect(port.expect("it is sent on").parse().expect("a port")).await;
     there.command(&["ASKING"]).await;
-    assert_eq!(there.command(&publish).await.integer(), 0, "somebody has received it");
+    assert_eq!(there.command(&publish).await.integer(), 0, "a subscriber has received it");
     assert_eq!(publisher.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
     let received = subscriber.read_reply().await;
     assert_eq!(received, array!["smessage", APP, "here"]);

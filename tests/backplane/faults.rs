@@ -60,7 +60,7 @@ async fn connections_are_cut_again_and_again() {
         site.cut();
     }
     soak.run(1, 30).await;
-    assert_eq!(near.health().lost, 0, "a gap was invented for who was never away");
+    assert_eq!(near.health().lost, 0, "a gap was invented for a server that stayed connected");
     let missing = soak.check().await;
     assert!(is_bearable(missing), "{missing} are missing");
 }
@@ -86,7 +86,7 @@ async fn the_network_fails_in_every_way() {
         is_ready(&far).await;
     }
     soak.run(0, 30).await;
-    assert_eq!(near.health().lost, 0, "a gap was invented for who was never away");
+    assert_eq!(near.health().lost, 0, "a gap was invented for a server that stayed connected");
     let missing = soak.check().await;
     assert!(is_bearable(missing), "{missing} are missing");
 }

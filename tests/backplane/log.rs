@@ -58,7 +58,7 @@ impl Log {
 
     /// Returns all events of the backplane.
     pub(crate) fn all(&self) -> Vec<Line> {
-        self.0.lock().expect("nobody panics").clone()
+        self.0.lock().expect("no thread panics").clone()
     }
 }
 
@@ -88,7 +88,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {
         }
         event.record(&mut fields);
         let line = Line { level: *event.metadata().level(), fields };
-        log.0.lock().expect("nobody panics").push(line);
+        log.0.lock().expect("no thread panics").push(line);
     }
 }
 

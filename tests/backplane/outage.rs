@@ -73,7 +73,7 @@ async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
         let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
         // The first poll queues the message.
         let polled = tokio::time::timeout(Duration::ZERO, &mut sending).await;
-        assert!(polled.is_err(), "it was sent to nobody");
+        assert!(polled.is_err(), "it was sent during the outage");
         sends.push(sending);
     }
     network.set(Fault::None);
@@ -229,7 +229,7 @@ async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
 async fn nothing_is_sent_any_more(backplane: &Backplane) {
     for _ in 0..2 {
         let sent = within(SLOW_DEADLINE, backplane.send(Target::all(), invocation(0))).await;
-        sent.expect_err("nobody takes it");
+        sent.expect_err("the server is unreachable");
     }
 }
 

@@ -73,7 +73,7 @@ impl SentLog {
                 None => gaps_around(sender, *number, receive_log).next().is_some(),
             };
             if !reports_gap {
-                faults.push(format!("{number} was lost without a word"));
+                faults.push(format!("{number} was lost without a gap"));
             }
         }
     }
@@ -89,7 +89,7 @@ impl SentLog {
                 faults.push(format!("{gap:?} is no gap"));
             }
             for (number, id) in known.iter().filter(|(_, id)| gap.contains(id)) {
-                faults.push(format!("{number} came, and its id {id} is said to be missing"));
+                faults.push(format!("{number} came, and its id {id} is reported as missing"));
             }
             let is_new = gap.clone().filter(|id| reported.insert(*id)).count() as u64;
             if is_new < gap.end() - gap.start() + 1 {
@@ -101,7 +101,7 @@ impl SentLog {
             if let Some(seen) = &self.seen
                 && let Some(id) = gap.clone().find(|id| !seen.contains(id))
             {
-                faults.push(format!("{id} in {gap:?} was never given out"));
+                faults.push(format!("{id} in {gap:?} was never issued"));
             }
         }
     }
@@ -176,7 +176,7 @@ mod tests {
     fn check(receive_log: &[Entry], expected: &[&str]) {
         assert_eq!(sent_log().faults(receive_log), expected, "{receive_log:?}");
         // The same without an observer, as far as the fault is visible then.
-        if expected.iter().all(|fault| !fault.contains(" id ") && !fault.contains("given out")) {
+        if expected.iter().all(|fault| !fault.contains(" id ") && !fault.contains("issued")) {
             let blind = SentLog { ids: HashMap::new(), seen: None, ..sent_log() };
             assert_eq!(blind.faults(receive_log), expected, "{receive_log:?}");
         }
@@ -195,21 +195,21 @@ mod tests {
 
     #[test]
     fn an_unreported_loss_is_found() {
-        check(&receive_log(3..=3), &["1 was lost without a word"]);
+        check(&receive_log(3..=3), &["1 was lost without a gap"]);
         let mut elsewhere = receive_log(3..=3);
         elsewhere.push(Gap { from: 9, to: 9 });
         let faults = sent_log().faults(&elsewhere);
         assert_eq!(faults.len(), 3, "{faults:?}");
         let mut short = receive_log(3..=4);
         short.insert(2, Gap { from: 3, to: 3 });
-        assert_eq!(sent_log().faults(&short), ["1000001 was lost without a word"]);
+        assert_eq!(sent_log().faults(&short), ["1000001 was lost without a gap"]);
     }
 
     #[test]
     fn an_invented_gap_is_found() {
         let mut invented = receive_log(3..=3);
         invented.insert(2, Gap { from: 2, to: 3 });
-        check(&invented, &["1000000 came, and its id 2 is said to be missing"]);
+        check(&invented, &["1000000 came, and its id 2 is reported as missing"]);
         let mut again = receive_log(3..=3);
         again.extend([Gap { from: 3, to: 3 }; 2]);
         let faults = sent_log().faults(&again);

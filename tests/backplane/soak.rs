@@ -77,7 +77,7 @@ impl Soak {
         for Member { backplane, start, .. } in self.members.iter() {
             if start.get().is_none() {
                 eventually_within(SLOW_DEADLINE, async || Position::of(backplane).is_some()).await;
-                start.get_or_init(|| Position::of(backplane).expect("it has heard something"));
+                start.get_or_init(|| Position::of(backplane).expect("it has received a message"));
             }
         }
     }

@@ -209,6 +209,8 @@ mod tests {
     use super::*;
     use crate::event::Gap;
 
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
     fn item(number: u64) -> Queued {
         Queued::Gap(Gap { from: number, to: number }, number)
     }
@@ -223,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn queued_items_are_taken_before_the_end() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
-        assert!(mailbox.push(item(2), None).unwrap().is_none(), "nobody waits");
+        assert!(mailbox.push(item(2), None).unwrap().is_none(), "no reader waits");
         mailbox.close(Disconnect::Replaced);
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(next(&mailbox).await, Ok(1));
@@ -242,9 +244,12 @@ mod tests {
             let mailbox = mailbox.clone();
             async move { next(&mailbox).await }
         });
-        while mailbox.state.lock().reader.is_none() {
-            tokio::task::yield_now().await;
-        }
+        let waits = async {
+            while mailbox.state.lock().reader.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waits).await.expect("the reader waits");
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(reader.await.unwrap(), Err(Disconnect::Shutdown));
     }

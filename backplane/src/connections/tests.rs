@@ -79,7 +79,7 @@ fn a_message_reaches_those_it_is_for() {
         ("room", &["b"], &["a"]),
         ("all", &["room"], &["c"]),
         ("c-c", &[], &["c"]),
-        ("nobody", &[], &[]),
+        ("absent", &[], &[]),
     ] {
         assert_eq!(table.deliver(&message(signal, except)).0, expected.len(), "{signal}");
         let got = all.iter_mut().filter_map(|connection| {
@@ -87,7 +87,7 @@ fn a_message_reaches_those_it_is_for() {
         });
         assert_eq!(got.collect::<Vec<_>>(), expected, "{signal} {except:?}");
     }
-    assert!(table.leave("B", "room") && !table.leave("nobody", "room"));
+    assert!(table.leave("B", "room") && !table.leave("absent", "room"));
     assert_eq!(table.deliver(&message("room", &[])).0, 1);
 }
 
@@ -187,7 +187,7 @@ fn a_locally_delivered_message_is_stored_and_not_delivered_again() {
     let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
     table.arrive(1, &[], Source::Live, vec![message("all", &[])], |_| delivered_to);
     assert_eq!(waiting(&mut here), "all");
-    assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
+    assert_eq!(waiting(&mut meanwhile), "1:all", "it was attached after the local delivery");
     let mut back = attach_at(&table, "back", &[], Some(0));
     assert_eq!(waiting(&mut back), "1:all");
 }
@@ -282,7 +282,7 @@ fn a_locally_delivered_message_is_not_deferred() {
 fn a_connection_is_closed_when_its_deferred_messages_are_evicted() {
     let (table, mut connection) = after_many(100, 3000);
     assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
-    let end = connection.recv().now_or_never().expect("the end is told");
+    let end = connection.recv().now_or_never().expect("it has ended");
     assert_eq!(end.unwrap_err(), Disconnect::SlowConnection);
     assert_eq!(table.slow.get(), 1);
 }
@@ -297,11 +297,11 @@ fn a_connection_without_room_for_a_gap_is_closed() {
     for _ in 0..INVOCATIONS_MAX {
         table.deliver(&message("all", &[]));
     }
-    arrive(&table, 10, "nobody");
+    arrive(&table, 10, "absent");
     table.probe_returned(Instant::now(), 10);
     for slow in [&mut connected, &mut ahead, &mut stale] {
         assert!(waiting(slow).ends_with("all"));
-        let end = slow.recv().now_or_never().expect("the end is told");
+        let end = slow.recv().now_or_never().expect("it has ended");
         assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
     }
     assert_eq!(table.slow.get(), 3);
@@ -324,7 +324,7 @@ async fn the_connection_that_returned_last_keeps_the_id() {
     let mut first = attach(&table, "a", &[]);
     let elsewhere = |age| Attached { connection_id: "a".into(), number: 7, age };
     assert_eq!(table.attached_elsewhere(&elsewhere(Duration::ZERO)), None);
-    let end = first.recv().now_or_never().expect("the end is told");
+    let end = first.recv().now_or_never().expect("it has ended");
     assert_eq!(end.unwrap_err(), Disconnect::Replaced);
     let before = attach_at(&table, "a", &[], Some(1));
     let mut back = attach_at(&table, "a", &[], Some(1));
@@ -333,9 +333,9 @@ async fn the_connection_that_returned_last_keeps_the_id() {
     assert!(back.recv().now_or_never().is_none(), "the other one was there before");
     table.announced(&back.place());
     tokio::time::advance(second).await;
-    let told = table.attached_elsewhere(&elsewhere(2 * second)).expect("it has to be told");
-    assert_eq!((told.age, told.number), (second, back.place().number));
-    assert!(back.recv().now_or_never().is_none(), "the other one is told late");
+    let again = table.attached_elsewhere(&elsewhere(2 * second)).expect("it is announced again");
+    assert_eq!((again.age, again.number), (second, back.place().number));
+    assert!(back.recv().now_or_never().is_none(), "the other announcement was delayed");
     assert_eq!(table.attached_elsewhere(&elsewhere(second / 2)), None);
     assert!(back.recv().now_or_never().is_some(), "the other one came later");
 }

@@ -287,7 +287,7 @@ mod tests {
         let age = Duration::from_millis(1500);
         let expected = Attached { connection_id: "an id".into(), number: 7, age };
         let Item::Attached { source, attached } = read(&dialect().attached("us", &expected)) else {
-            panic!("nobody is attached")
+            panic!("no announcement")
         };
         assert_eq!((source.as_str(), attached), ("us", expected));
     }

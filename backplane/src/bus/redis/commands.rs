@@ -355,8 +355,8 @@ fn refusal(error: &RedisError) -> Option<&'static str> {
     let code = error.code()?;
     let known = REFUSALS.into_iter().find(|refusal| *refusal == code);
     // Before Redis 7, the error of a command is at the end of the script's error text.
-    let says = |word| error.detail().is_some_and(|detail| detail.contains(word));
-    known.or_else(|| (code == "ERR" && says("-READONLY")).then_some("READONLY"))
+    let has_detail = |word| error.detail().is_some_and(|detail| detail.contains(word));
+    known.or_else(|| (code == "ERR" && has_detail("-READONLY")).then_some("READONLY"))
 }
 
 /// Codes for a script that did not run, or whose first command failed.

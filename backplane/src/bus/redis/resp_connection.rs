@@ -115,7 +115,7 @@ impl RespConnection {
 
     /// Returns the stream. All requests have replies, so the buffer is empty.
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
-        debug_assert!(self.buffer.is_empty(), "a reply that nobody asked for");
+        debug_assert!(self.buffer.is_empty(), "a reply without a request");
         self.stream
     }
 }

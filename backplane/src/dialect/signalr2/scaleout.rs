@@ -77,7 +77,7 @@ pub(super) fn read<'a, T>(
     let mut reader = Reader { bytes: payload, at };
     let rest = reader.length("the length of the message")?;
     if rest != payload.len() - reader.at {
-        return Err(reader.unexpected("as many bytes as the length says"));
+        return Err(reader.unexpected("as many bytes as the length states"));
     }
     let count = reader.length("the number of messages")?;
     if count > (payload.len() - reader.at) / MESSAGE_BYTES_MIN {
