@@ -304,7 +304,6 @@ impl Builder {
         A: TryInto<Address>,
         ConnectError: From<A::Error>,
     {
-        // Not held across the wait, so that the future is `Send` with any kind of address.
         let backplane = self.connect_lazy(address)?;
         backplane.first_attempt().await?;
         Ok(backplane)
