@@ -1,5 +1,5 @@
-//! Joins an app as one connection: prints what arrives, and sends each line of standard input to
-//! everyone. Says what happens to the connection, and goes on by itself.
+//! Joins an app as one connection. Prints the invocations that arrive, sends each line of standard
+//! input to all connections, and reports changes of the state.
 //!
 //! `cargo run -p backplane --example watch -- redis://127.0.0.1:6379 ChatApp`
 
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let app_name = arguments.next().unwrap_or_else(|| "ChatApp".to_owned());
-    let backplane = Backplane::from_url(&url, &app_name).await?;
+    let backplane = Backplane::builder(&app_name).connect(&url).await?;
     let mut connection = backplane.attach(&format!("watch-{}", std::process::id()), None);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut changes = backplane.state_changes();

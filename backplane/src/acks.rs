@@ -1,6 +1,6 @@
-//! Commands that were sent over the bus, and who waits for their acknowledgement.
+//! Acknowledgements of commands that this server sent over the bus.
 //!
-//! Every server sees every acknowledgement, and passes over those that nobody here waits for.
+//! Every server receives every acknowledgement, and ignores those of other servers' commands.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(crate) struct Acks {
     waiting: Mutex<HashMap<String, oneshot::Sender<()>>>,
 }
 
-/// Waits for one acknowledgement. Dropping it waits no more.
+/// Waits for one acknowledgement. Dropping it ends the wait.
 #[derive(Debug)]
 pub(crate) struct Expected {
     command_id: String,
@@ -22,7 +22,7 @@ pub(crate) struct Expected {
 }
 
 impl Acks {
-    /// Begins to wait, which has to happen before the command is sent.
+    /// Starts to wait. Call it before sending the command, or the acknowledgement may come first.
     pub(crate) fn expect(self: &Arc<Self>, command_id: &str) -> Expected {
         let (sender, acknowledged) = oneshot::channel();
         self.waiting.lock().insert(command_id.to_owned(), sender);
@@ -31,17 +31,17 @@ impl Acks {
 
     pub(crate) fn acknowledge(&self, command_id: &str) {
         if let Some(sender) = self.waiting.lock().remove(command_id) {
-            // Whoever does not wait any more does not need it.
+            // The caller may have stopped waiting.
             let _ = sender.send(());
         }
     }
 }
 
 impl Expected {
-    /// Returns when it was acknowledged.
+    /// Waits for the acknowledgement.
     pub(crate) async fn acknowledged(&mut self) {
         if (&mut self.acknowledged).await.is_err() {
-            // Its sender goes away only with an acknowledgement or with us.
+            // Unreachable: only an acknowledgement or our own drop removes the sender.
             std::future::pending::<()>().await;
         }
     }
@@ -58,11 +58,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_acknowledgement_reaches_who_waits_for_it() {
+    async fn an_acknowledgement_reaches_its_waiter() {
         let acks = Arc::new(Acks::default());
         let mut expected = acks.expect("one");
         let other = acks.expect("two");
-        acks.acknowledge("of somebody else");
+        acks.acknowledge("of another server");
         acks.acknowledge("one");
         expected.acknowledged().await;
         drop((expected, other));

@@ -1,6 +1,6 @@
-//! The backplane itself: local connections on one side, the bus on the other.
+//! The handle that an application holds: local connections above, the bus below.
 
-mod start;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{Span, debug};
+use tracing::{Instrument, Span, debug, error_span};
 
-use crate::bus::{Bus, SendError};
-use crate::connections::{Attachment, Connection, Disconnect};
+use self::tasks::{probe, send_outgoing};
+use crate::bus::{Bus, ConnectError, SendError};
+use crate::connection::Connection;
+use crate::connections::{Attachment, Disconnect};
 use crate::cursor::Cursor;
 use crate::dialect::Change;
 use crate::event::Events;
@@ -20,14 +22,15 @@ use crate::group::GroupError;
 use crate::guid::guid;
 use crate::health::Health;
 use crate::invocation::Invocation;
+use crate::options::Options;
 use crate::receiver::Receiver;
 use crate::state::State;
 use crate::target::Target;
 
-/// Makes this server and all others of the same app act as one.
+/// One server of an app. All servers of an app share their groups, users and messages.
 ///
-/// Cloning gives another handle to the same backplane. It ends with the last one, and then its
-/// connections get [`Disconnect::Shutdown`].
+/// Cloning returns another handle to the same backplane. When the last handle is dropped, the
+/// connections end with [`Disconnect::Shutdown`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,7 +48,7 @@ pub struct Backplane {
     inner: Arc<Inner>,
 }
 
-/// Brokers take no value of more than 512 MiB, unless they are told to.
+/// The default limit of Redis for one value, `proto-max-bulk-len`.
 const ARGUMENTS_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -55,14 +58,50 @@ struct Inner {
     bus: Arc<Bus>,
     local_delivery_when_down: bool,
     ack_timeout: Duration,
-    /// What log lines are about.
+    /// The parent of all log events.
     span: Span,
-    /// They end with it.
+    /// Dropping the set aborts the tasks.
     _tasks: JoinSet<()>,
 }
 
 impl Backplane {
-    /// Returns the name of the app, which is that of the channel.
+    pub(crate) fn start(bus: Bus, app_name: String, options: Options) -> Self {
+        // At level `error`, so that the fields remain if a filter shows errors only.
+        let span = error_span!("backplane", app = app_name.as_str(), server = bus.server());
+        let (receiver, outgoing) =
+            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
+        span.in_scope(|| bus.start(receiver.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(send_outgoing(bus.clone(), outgoing).instrument(span.clone()));
+        let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
+        tasks.spawn(probing.instrument(span.clone()));
+        let inner = Inner {
+            app_name,
+            receiver,
+            bus,
+            local_delivery_when_down: options.local_delivery_when_down,
+            ack_timeout: options.ack_timeout,
+            span,
+            _tasks: tasks,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits for the outcome of the first attempt to connect.
+    pub(crate) async fn first_attempt(&self) -> Result<(), ConnectError> {
+        let mut changes = self.state_changes();
+        let outcome = changes.wait_for(|state| *state != State::Connecting).await;
+        match outcome.as_deref() {
+            Ok(State::Disconnected { reason }) => Err(ConnectError::Failed {
+                server: self.inner.bus.server().to_owned(),
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the name of the app. The channel on the broker has the same name.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -74,8 +113,8 @@ impl Backplane {
         &self.inner.app_name
     }
 
-    /// Attaches a connection of this server. Ids are unique among all servers; one that is
-    /// attached under the same id here is closed.
+    /// Attaches a connection to this server. Ids are unique among all servers of the app. If this
+    /// server has a connection with the same id, that one ends with [`Disconnect::Replaced`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -88,11 +127,12 @@ impl Backplane {
         self.attached(connection_id, user, &[], None)
     }
 
-    /// Attaches a connection that comes back: it is in these groups again, and gets what was sent
-    /// since its [`cursor`](Connection::cursor), on whichever server that was.
+    /// Attaches a connection that reconnects. It rejoins `groups` and receives the messages since
+    /// its [`cursor`](Connection::cursor), from any server of the app.
     ///
-    /// What this server has no more is told as a [`Gap`](crate::Gap). A server that has not noticed
-    /// yet that the connection left it closes it as [`Replaced`](Disconnect::Replaced).
+    /// If this server no longer has some of the messages, the connection receives a
+    /// [`Gap`](crate::Gap) first. If another server still has a connection with this id, that one
+    /// ends with [`Disconnect::Replaced`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -136,26 +176,29 @@ impl Backplane {
         let Receiver { dialect, connections, .. } = &*self.inner.receiver;
         let mut signals = dialect.signals(id, user);
         signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
-        connections.attach(Attachment { id, user, signals, cursor })
+        Connection::attach(connections, Attachment { id, user, signals, cursor })
     }
 
     /// Sends an invocation to connections of all servers.
     ///
-    /// Returns when the broker has it. Connections here get it through the broker as well, so that
-    /// all see one order. While the broker is away it waits, within the limits of
-    /// [`Options::queue`](crate::Options); connections here need not wait with it, see
-    /// [`Options::local_delivery_when_down`](crate::Options). A list of targets is one message for
-    /// each of them.
+    /// Returns when the broker has accepted the message. Local connections receive it through the
+    /// broker as well, so all connections see the same order. A list of targets becomes one message
+    /// for each of them.
+    ///
+    /// While the broker is unreachable, the message is queued, see
+    /// [`Builder::queue_age_max`](crate::Builder::queue_age_max). Local connections can receive it
+    /// at once, see
+    /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down).
     ///
     /// # Errors
     ///
-    /// [`SendError`] when the broker did not take it. After a connection was lost in the middle it
-    /// is not known whether it did, and it is not sent again, since twice is worse. Of a list of
-    /// targets the broker may have taken others.
+    /// [`SendError`] if the broker did not accept the message. If the connection is lost before the
+    /// reply, the outcome is unknown; the message is not sent again, since it could arrive twice.
+    /// For a list of targets, the broker may have accepted some of the messages.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have sent it or not.
+    /// Not cancel safe: if the future is dropped, the message may or may not be sent.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -191,21 +234,20 @@ impl Backplane {
                 receiver.dialect.invocation(source, &target, &invocation)
             }
         };
-        // One after the other begins, so that they are sent in this order, and none waits for one.
+        // All sends start in this order, and none waits for another.
         let sends = bodies.into_iter().map(|body| bus.send(body));
         futures_util::future::join_all(sends).await.into_iter().try_for_each(|sent| sent.map(drop))
     }
 
-    /// Puts a connection into a group, on whichever server it is attached. Effective when it
-    /// returns.
+    /// Adds a connection of any server to a group. The change is effective when this returns.
     ///
     /// # Errors
     ///
-    /// [`GroupError`] when no server has the connection, or cannot be asked.
+    /// [`GroupError`] if no server acknowledges the change, or if the command cannot be sent.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have done it or not.
+    /// Not cancel safe: if the future is dropped, the change may or may not happen.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
@@ -223,16 +265,15 @@ impl Backplane {
         self.change(connection_id, Change::Join { signal }).await
     }
 
-    /// Takes a connection out of a group, on whichever server it is attached. Effective when it
-    /// returns.
+    /// Removes a connection of any server from a group. The change is effective when this returns.
     ///
     /// # Errors
     ///
-    /// [`GroupError`] when no server has the connection, or cannot be asked.
+    /// [`GroupError`] if no server acknowledges the change, or if the command cannot be sent.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have done it or not.
+    /// Not cancel safe: if the future is dropped, the change may or may not happen.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
@@ -247,15 +288,15 @@ impl Backplane {
         self.change(connection_id, Change::Leave { signal }).await
     }
 
-    /// Ends a connection with [`Disconnect::Aborted`], on whichever server it is attached.
+    /// Ends a connection of any server with [`Disconnect::Aborted`].
     ///
     /// # Errors
     ///
-    /// [`GroupError`] when no server has the connection, or cannot be asked.
+    /// [`GroupError`] if no server acknowledges the change, or if the command cannot be sent.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future may have done it or not.
+    /// Not cancel safe: if the future is dropped, the connection may or may not end.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::GroupError> {
@@ -271,7 +312,7 @@ impl Backplane {
         self.change(connection_id, Change::Abort).await
     }
 
-    /// Changes a connection here at once, and one of another server over the bus.
+    /// Changes a local connection directly, and one of another server by a command on the bus.
     async fn change(&self, connection_id: &str, change: Change) -> Result<(), GroupError> {
         let Inner { receiver, bus, ack_timeout, .. } = &*self.inner;
         if receiver.change(connection_id, &change) {
@@ -294,8 +335,7 @@ impl Backplane {
         })
     }
 
-    /// Returns the events of this backplane from now on: gaps in the stream of messages, and a
-    /// broker that lost its memory.
+    /// Returns the events from now on: gaps in the message ids, and resets of the id counter.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -312,8 +352,8 @@ impl Backplane {
         self.inner.receiver.events()
     }
 
-    /// Returns how this backplane is. Made for a readiness check: it is ready when it hears what it
-    /// says, and not because a socket is open.
+    /// Returns the health of this backplane, for a readiness check. It is ready if probes return
+    /// through the broker; an open socket alone is not enough.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -323,11 +363,11 @@ impl Backplane {
     /// # }
     /// ```
     pub fn health(&self) -> Health {
-        let Receiver { pulse, metrics, .. } = &*self.inner.receiver;
-        pulse.health(self.state(), metrics.lost.get(), metrics.recovered.get())
+        let Receiver { health_probe, metrics, .. } = &*self.inner.receiver;
+        health_probe.health(self.state(), metrics.lost.get(), metrics.recovered.get())
     }
 
-    /// Adds what this backplane counts to a registry, as `backplane_…` with the label `app`.
+    /// Adds the metrics of this backplane to a registry, as `backplane_…` with the label `app`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -347,7 +387,7 @@ impl Backplane {
         receiver.metrics.register(app_name, bus.queued(), connections, registry);
     }
 
-    /// Returns whether the other servers are reached now.
+    /// Returns whether the broker is reachable.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -360,7 +400,7 @@ impl Backplane {
         self.state_changes().borrow().clone()
     }
 
-    /// Returns a signal that follows [`state`](Self::state).
+    /// Returns a signal with the current [`state`](Self::state) and its changes.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -374,14 +414,15 @@ impl Backplane {
         self.inner.bus.state_changes()
     }
 
-    /// Ends all connections with [`Disconnect::Shutdown`], and the subscription with them.
+    /// Ends all connections with [`Disconnect::Shutdown`], and disconnects from the broker.
     ///
-    /// It ends for all handles: what is sent afterwards is an error, and a connection that is
-    /// attached afterwards ends at once.
+    /// This applies to all handles. A later send fails, and a connection that is attached later
+    /// ends immediately.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has ended the subscription, but not the connections.
+    /// If the future is dropped, the backplane is disconnected, but connections may still be
+    /// attached.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -412,11 +453,12 @@ mod tests {
     use super::*;
 
     async fn next(connection: &mut Connection) -> String {
-        connection.recv().await.unwrap().arguments().get().to_owned()
+        let received = timeout(Duration::from_secs(10), connection.recv()).await;
+        received.expect("a message in time").unwrap().arguments().get().to_owned()
     }
 
     #[tokio::test]
-    async fn all_servers_get_what_one_sends_in_one_order() {
+    async fn all_servers_receive_messages_in_one_order() {
         let broker = Broker::new();
         let (here, there) =
             (Backplane::embedded(&broker, "App"), Backplane::embedded(&broker, "App"));
@@ -440,7 +482,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn apps_do_not_hear_each_other() {
+    async fn apps_receive_no_messages_of_other_apps() {
         let broker = Broker::new();
         let (chat, game) =
             (Backplane::embedded(&broker, "Chat"), Backplane::embedded(&broker, "Game"));
@@ -451,7 +493,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_of_somebody_else_is_skipped() {
+    async fn a_foreign_payload_is_skipped() {
         let broker = Broker::new();
         let backplane = Backplane::embedded(&broker, "App");
         let mut ann = backplane.attach("a", None);
@@ -482,12 +524,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_dropped_backplane() {
+    async fn a_dropped_backplane_unsubscribes() {
         let broker = Broker::new();
         let backplane = Backplane::embedded(&broker, "App");
         drop(backplane);
-        while broker.subscriptions("App") > 0 {
-            tokio::task::yield_now().await;
-        }
+        let unsubscribes = async {
+            while broker.subscriptions("App") > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), unsubscribes).await.expect("it unsubscribes");
     }
 }

@@ -1,108 +1,34 @@
-//! What connects the servers of an app: one pub/sub channel, on a broker in this process or on a
+//! The link between the servers of an app: one pub/sub channel, on an embedded broker or on a
 //! Redis-compatible server.
 //!
-//! A bus takes bodies and gives each the next id of the app, in the order in which all servers see
-//! them. It knows neither what bodies mean nor whom they are for.
+//! The broker assigns each body the next id of the app. All servers see the bodies in this order.
+//! The bus does not interpret bodies.
 
 mod embedded;
+mod error;
 mod redis;
+mod sink;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
-use thiserror::Error;
 use tokio::sync::watch;
 
 use self::embedded::EmbeddedBus;
+pub use self::error::{ConnectError, SendError};
 use self::redis::RedisBus;
+pub(crate) use self::sink::Sink;
+use crate::address::Address;
 use crate::options::Options;
-use crate::receiver::Receiver;
 use crate::state::State;
 
-/// One channel, and whoever else is on it.
+/// One channel of a broker.
 #[derive(Debug)]
 pub(crate) enum Bus {
     Embedded(EmbeddedBus),
     Redis(Box<RedisBus>),
 }
-
-/// Says that the server could not be reached, or not be used.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let error = backplane::Backplane::from_url("redis://127.0.0.1:1", "ChatApp").await.unwrap_err();
-/// assert!(error.to_string().starts_with("cannot use 127.0.0.1:1 as a backplane: "), "{error}");
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL cannot be understood.
-    #[error("expected a URL such as redis://user:password@host:6379, found {found}")]
-    Url {
-        /// What is wrong with it, without its password.
-        found: String,
-    },
-    /// A certificate or a key cannot be used.
-    #[error("cannot use {file} for TLS: {reason}")]
-    Tls {
-        /// Which file.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The server did not answer, or refused.
-    #[error("cannot use {server} as a backplane: {reason}")]
-    Failed {
-        /// The server's address.
-        server: String,
-        /// What went wrong; in the server's own words where it said something.
-        reason: String,
-    },
-}
-
-/// Says that the broker did not take an invocation.
-///
-/// ```
-/// let error = backplane::SendError::Disconnected { reason: "connection refused".into() };
-/// assert_eq!(error.to_string(), "the backplane is disconnected: connection refused");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The broker is away, or takes nothing, and was for as long as a send waits; the invocation
-    /// was not sent.
-    #[error("the backplane is disconnected: {reason}")]
-    Disconnected {
-        /// What went wrong last.
-        reason: String,
-    },
-    /// Too much waits already for a broker that is away; the invocation was not sent.
-    #[error("the backplane's queue is full, {messages} messages wait: {reason}")]
-    QueueFull {
-        /// How many wait.
-        messages: usize,
-        /// What went wrong last.
-        reason: String,
-    },
-    /// No broker takes as much; the invocation was not sent.
-    #[error("expected at most 512 MiB of arguments, found {bytes} bytes")]
-    TooLarge {
-        /// How much it was.
-        bytes: usize,
-    },
-    /// The broker refused it, or was lost before it answered.
-    #[error("the backplane could not send: {reason}")]
-    Failed {
-        /// What went wrong; in the broker's own words where it said something.
-        reason: String,
-    },
-}
-
-/// Why a backplane is disconnected after its end.
-const SHUT_DOWN: &str = "it was shut down";
-const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
 
 impl Bus {
     pub(crate) fn embedded(broker: &broker::Broker, channel: &str) -> Self {
@@ -110,32 +36,22 @@ impl Bus {
     }
 
     pub(crate) fn redis(
-        server: &str,
-        port: u16,
-        password: &str,
-        channel: &str,
-        options: &Options,
-    ) -> Self {
-        Self::Redis(Box::new(RedisBus::new(server, port, password, channel, options)))
-    }
-
-    pub(crate) fn from_url(
-        url: &str,
+        address: Address,
         channel: &str,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        RedisBus::from_url(url, channel, options).map(|bus| Self::Redis(Box::new(bus)))
+        RedisBus::new(address, channel, options).map(|bus| Self::Redis(Box::new(bus)))
     }
 
-    /// Begins to receive.
-    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
+    /// Starts to receive.
+    pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         match self {
-            Self::Embedded(bus) => bus.start(receiver),
-            Self::Redis(bus) => bus.start(receiver),
+            Self::Embedded(bus) => bus.start(sink),
+            Self::Redis(bus) => bus.start(sink),
         }
     }
 
-    /// Ends receiving, and with it the connection. What is under way is still answered.
+    /// Stops receiving and disconnects. Queued sends and sends in flight fail.
     pub(crate) async fn stop(&self) {
         match self {
             Self::Embedded(bus) => bus.stop().await,
@@ -143,7 +59,7 @@ impl Bus {
         }
     }
 
-    /// Sends a body, and returns the id it got.
+    /// Sends a body, and returns its id.
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         match self {
             Self::Embedded(bus) => bus.send(&body),
@@ -151,15 +67,15 @@ impl Bus {
         }
     }
 
-    /// What was sent did not come back: the subscription is made anew.
-    pub(crate) fn suspect(&self) {
+    /// Replaces the subscription by a new one.
+    pub(crate) fn force_reconnect(&self) {
         match self {
-            Self::Embedded(bus) => bus.suspect(),
-            Self::Redis(bus) => bus.suspect(),
+            Self::Embedded(bus) => bus.force_reconnect(),
+            Self::Redis(bus) => bus.force_reconnect(),
         }
     }
 
-    /// Returns how many messages wait.
+    /// Returns the number of queued messages.
     pub(crate) fn queued(&self) -> Gauge {
         match self {
             Self::Embedded(_) => Gauge::default(),
@@ -174,7 +90,7 @@ impl Bus {
         }
     }
 
-    /// Returns what messages call the server.
+    /// Returns the server's name in errors and log events.
     pub(crate) fn server(&self) -> &str {
         match self {
             Self::Embedded(_) => "the broker in this process",

@@ -1,14 +1,16 @@
-//! The connections that are attached here, and the signals they listen by.
+//! The attached connections, their signals, and the recent messages.
 //!
-//! Sending costs what its receivers cost: there is an index by signal. A connection that does not
-//! take what it gets is closed and told so; nothing is skipped silently.
+//! An index by signal makes the cost of a message proportional to its receivers. A connection that
+//! falls behind is closed with a reason. No message is skipped silently.
 //!
-//! One lock holds the connections and the store together. So a connection that comes back gets what
-//! it missed and then what is new, without a hole and without anything twice. Whatever runs code of
-//! others (a reader that is woken, a line of the log) does so when it is let go.
+//! One lock protects the connections and the store. So a reconnecting connection receives the
+//! missed messages and then the new ones, without gaps or duplicates. Foreign code (wakers and log
+//! subscribers) runs after the release of the lock, except wakers for gaps and ends, which are
+//! rare.
 
-mod connection;
+mod disconnect;
 mod mailbox;
+mod queued;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,63 +23,34 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tracing::{Span, warn};
 
-pub use self::connection::{Connection, Disconnect, Received};
+pub use self::disconnect::Disconnect;
+pub(crate) use self::mailbox::Capacity;
 use self::mailbox::Mailbox;
-pub(crate) use self::mailbox::Room;
+pub(crate) use self::queued::Queued;
 use self::table::Table;
-use crate::cursor::Cursor;
-use crate::dialect::{Addressed, Attached};
+pub(crate) use self::table::{Attachment, ConnectionState, Source};
+use crate::delivered_mark::DeliveredMark;
+use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
-use crate::store::{Arrival, History, Store};
+use crate::options::History;
+use crate::store::{Arrival, Store};
 
 /// All connections of one backplane.
 #[derive(Debug)]
 pub(crate) struct Connections {
     table: Mutex<Table>,
-    /// Those that were closed for being slow.
+    /// Number of connections closed for falling behind.
     slow: Counter,
-    /// Where that is told: a connection may notice it on a task of the application's.
+    /// The span for their log events, which may happen on a task of the application.
     span: Span,
 }
 
-/// What a connection is attached with.
-#[derive(Debug)]
-pub(crate) struct Attachment<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) signals: Vec<String>,
-    /// Where it continues; `None` begins with what is sent from now on.
-    pub(crate) cursor: Option<Cursor>,
-}
-
-/// What came of a payload.
+/// The result of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivered {
     pub(crate) arrival: Arrival,
-    /// To how many connections its messages were handed.
+    /// Number of connections that received its messages.
     pub(crate) receivers: usize,
-}
-
-/// Who was there when a message was handed out: all that were attached up to this number.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Served(u64);
-
-/// When a payload comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coming {
-    Now,
-    /// It had been missed, and comes with much else.
-    Late,
-}
-
-/// What may wait for one connection.
-pub(crate) const INVOCATIONS_MAX: usize = 1024;
-
-impl Served {
-    /// Returns whether the connection of this number was there.
-    pub(crate) fn has(self, number: u64) -> bool {
-        number <= self.0
-    }
 }
 
 impl Connections {
@@ -86,56 +59,71 @@ impl Connections {
         Arc::new(Self { table, slow, span })
     }
 
-    /// Does what may close connections that are slow.
+    /// Calls `act`, then logs the connections that it closed for falling behind.
     fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
         let mut table = self.table.lock();
         let outcome = act(&mut table);
         let slow = table.take_slow();
         drop(table);
-        slow.iter().for_each(|id| self.tell_slow(id));
+        slow.iter().for_each(|id| self.report_slow(id));
         outcome
     }
 
     #[cold]
-    fn tell_slow(&self, id: &str) {
+    fn report_slow(&self, id: &str) {
         self.slow.inc();
         self.span.in_scope(|| warn!(connection = id, "closed a connection that fell behind"));
     }
 
-    /// Attaches a connection. One that has the same id already is closed. After
-    /// [`close`](Self::close) the new one is closed from the start.
-    pub(crate) fn attach(self: &Arc<Self>, attachment: Attachment<'_>) -> Connection {
-        let seat = self.table.lock().attach(attachment);
-        Connection::new(seat, self.clone())
+    /// Attaches a connection. If another one has the same id, it ends. After
+    /// [`close`](Self::close), the new connection ends immediately.
+    pub(crate) fn attach(&self, attachment: Attachment<'_>) -> ConnectionState {
+        self.table.lock().attach(attachment)
     }
 
-    /// Returns false if no such connection is attached.
+    /// Returns the id up to which a connection has received all of its messages.
+    pub(crate) fn position(&self, state: &ConnectionState) -> Option<u64> {
+        // No item can be queued while the table is locked.
+        let table = self.table.lock();
+        match state.mailbox.is_empty() {
+            true => table.position(&state.mailbox).or(state.position),
+            false => state.position,
+        }
+    }
+
+    /// Detaches a connection, unless another one has taken its id.
+    pub(crate) fn detach(&self, mailbox: &Mailbox) {
+        self.table.lock().detach(mailbox);
+    }
+
+    /// Adds a connection to a signal. Returns false if the connection is not attached here.
     pub(crate) fn join(&self, id: &str, signal: &str) -> bool {
         self.with_table(|table| table.join(id, signal))
     }
 
-    /// Returns false if no such connection is attached.
+    /// Removes a connection from a signal. Returns false if the connection is not attached here.
     pub(crate) fn leave(&self, id: &str, signal: &str) -> bool {
         self.with_table(|table| table.leave(id, signal))
     }
 
-    /// Queues what was left to the store.
-    fn refill(&self, mailbox: &Mailbox) {
+    /// Queues the next messages of a connection whose messages are deferred to the store.
+    pub(crate) fn refill(&self, mailbox: &Mailbox) {
         self.with_table(|table| table.refill(mailbox));
     }
 
-    /// Returns false if no such connection is attached.
+    /// Ends a connection. Returns false if it is not attached here.
     pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
         self.table.lock().remove(id, reason)
     }
 
-    /// The others know of a connection that came back.
+    /// Records that the announcement of a connection completed its round trip.
     pub(crate) fn announced(&self, place: &Attached) {
         self.table.lock().announced(place);
     }
 
-    /// A connection came back on another server. It is closed here, unless it came back here since;
-    /// returns where it is, if the other does not know that.
+    /// Handles the announcement of another server for a connection. Ends the connection here,
+    /// unless it was attached here more recently. Then returns its place here, to announce it
+    /// again.
     pub(crate) fn attached_elsewhere(&self, elsewhere: &Attached) -> Option<Attached> {
         self.table.lock().attached_elsewhere(elsewhere)
     }
@@ -144,24 +132,24 @@ impl Connections {
         self.table.lock().is_attached(id)
     }
 
-    /// Judges the id of a payload, keeps its messages and hands them to those they are for.
-    /// `delivered` says by its source to whom a message was handed out already.
+    /// Classifies the id of a payload, stores its messages and delivers them. `delivered` returns
+    /// the mark of a message that was delivered locally before.
     pub(crate) fn arrive(
         &self,
         id: u64,
         payload: &[u8],
-        coming: Coming,
-        messages: Vec<Addressed>,
-        delivered: impl Fn(&Addressed) -> Served,
+        source: Source,
+        messages: Vec<Envelope>,
+        delivered: impl Fn(&Envelope) -> DeliveredMark,
     ) -> Delivered {
         let mut to_wake = Vec::new();
         let mut receivers = 0;
         let arrival = self.with_table(|table| {
-            let arrival = table.arrive(id, payload, coming);
+            let arrival = table.arrive(id, payload, source);
             if arrival.is_new() {
                 for message in messages {
-                    let served = delivered(&message);
-                    receivers += table.take(message, served, coming, &mut to_wake);
+                    let delivered_to = delivered(&message);
+                    receivers += table.take(message, delivered_to, source, &mut to_wake);
                 }
             }
             arrival
@@ -170,40 +158,40 @@ impl Connections {
         Delivered { arrival, receivers }
     }
 
-    /// Hands out a message that has no id, since the broker is away. Returns to how many, and who
-    /// that were.
-    pub(crate) fn deliver(&self, message: &Addressed) -> (usize, Served) {
+    /// Delivers a message without an id, since the broker is unreachable. Returns the number of
+    /// receivers, and the mark for its later arrival.
+    pub(crate) fn deliver(&self, message: &Envelope) -> (usize, DeliveredMark) {
         let mut to_wake = Vec::new();
-        let (receivers, served) =
+        let (receivers, delivered_to) =
             self.with_table(|table| (table.give(message, &mut to_wake), table.all()));
         to_wake.into_iter().for_each(Waker::wake);
-        (receivers, served)
+        (receivers, delivered_to)
     }
 
-    /// Takes note that what was sent at some time got this id: no connection that was attached
-    /// before can have seen a later one. Returns those that the others should have been told of
-    /// before that, and were not.
-    pub(crate) fn heard(&self, sent: Instant, id: u64) -> Vec<Attached> {
+    /// Records that a probe sent at `sent` got this id, so a connection attached before cannot have
+    /// a later cursor. Returns the connections whose announcement from before then has not
+    /// returned.
+    pub(crate) fn probe_returned(&self, sent: Instant, id: u64) -> Vec<Attached> {
         self.with_table(|table| {
-            table.heard(sent, id);
+            table.probe_returned(sent, id);
             table.unannounced(sent)
         })
     }
 
-    /// A message that was sent while the subscription stood has this id.
+    /// Records the id of a message that was sent while subscribed, so it should arrive.
     pub(crate) fn await_from(&self, id: u64) {
         self.table.lock().await_from(id);
     }
 
-    /// The subscription was away.
+    /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&self) {
         self.table.lock().resubscribed();
     }
 
-    /// Takes note that the counter went back, and gave out ids up to this, while the subscription
-    /// was away. Returns what is missing, if that was not known.
-    pub(crate) fn missed_anew(&self, to: u64) -> Option<Gap> {
-        self.with_table(|table| table.missed_anew(to))
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    /// Returns the gap, unless it was reported before.
+    pub(crate) fn missed_after_reset(&self, to: u64) -> Option<Gap> {
+        self.with_table(|table| table.missed_after_reset(to))
     }
 
     /// Returns the id that arrived last.
@@ -211,17 +199,17 @@ impl Connections {
         self.table.lock().last()
     }
 
-    /// Returns what room there is where it is worth waiting for.
-    pub(crate) fn room(&self) -> Room {
-        self.table.lock().room()
+    /// Returns the greatest capacity of all connections.
+    pub(crate) fn capacity(&self) -> Capacity {
+        self.table.lock().capacity()
     }
 
-    /// Returns how many are attached.
+    /// Returns the number of attached connections.
     pub(crate) fn len(&self) -> usize {
         self.table.lock().len()
     }
 
-    /// Closes all connections, and those to come.
+    /// Ends all connections, and those that are attached later.
     pub(crate) fn close(&self, reason: Disconnect) {
         self.table.lock().close(reason);
     }

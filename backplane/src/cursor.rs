@@ -1,16 +1,16 @@
-//! Where a connection stands in the stream, in the form SignalR 2's clients carry it.
+//! Positions in the message stream, in the text format of SignalR 2's clients.
 //!
-//! `s-0,4AC5`: of stream 0, everything up to the id 4AC5. Ids are given by the broker, so a cursor
-//! means the same on every server of the app.
+//! `s-0,4AC5` means: of stream 0, all messages up to id 4AC5. The broker assigns the ids, so a
+//! cursor has the same meaning on all servers of the app.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Where a connection stands in the stream of its app.
+/// A position in the message stream of an app.
 ///
-/// A client that carries the text of its cursor can continue on any server, see
+/// A client that sends the text of its cursor can continue on any server, see
 /// [`Backplane::attach_at`](crate::Backplane::attach_at).
 ///
 /// ```
@@ -20,11 +20,11 @@ use thiserror::Error;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// `None` stands before the first message that a server received.
+    /// `None` is before the first message that a server received.
     id: Option<u64>,
 }
 
-/// Says that a text is no cursor.
+/// The error for a text that is not a cursor.
 ///
 /// ```
 /// let error = "s-0,xyz".parse::<backplane::Cursor>().unwrap_err();
@@ -36,7 +36,7 @@ pub struct CursorError {
     found: String,
 }
 
-/// What SignalR writes before anything was received.
+/// SignalR's id before any message was received.
 const NONE: u64 = u64::MAX;
 
 impl Cursor {
@@ -58,8 +58,8 @@ impl fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = CursorError;
 
-    /// Reads a cursor. One of a server without a backplane (`d-…`) says nothing here and stands
-    /// before everything, and so does one of several streams.
+    /// Parses a cursor. The cursor of a server without a backplane (`d-…`) and a cursor of several
+    /// streams count as the position before all messages.
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let error = || CursorError { found: text.chars().take(SHOWN_CHARS_MAX).collect() };
         if text.starts_with("d-") {
@@ -86,7 +86,7 @@ fn hexadecimal(text: &str) -> Option<u64> {
     }
 }
 
-/// Clients may send anything as their cursor.
+/// Maximum characters in an error text, since clients may send any text.
 const SHOWN_CHARS_MAX: usize = 40;
 
 #[cfg(test)]
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_cursor_stands_before_everything() {
+    fn a_foreign_cursor_is_before_all_messages() {
         for text in ["d-5B3C29,0", "d-", "s-0,1|1,2"] {
             assert_eq!(text.parse(), Ok(Cursor { id: None }), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn invalid_cursors_are_rejected() {
         let long = format!("s-0,{}", "F".repeat(1000));
         for text in ["", "s-", "s-0", "s-0,", "s-,1", "s-0,+1", "s-0,1|", "x-0,1", long.as_str()] {
             let error = text.parse::<Cursor>().unwrap_err().to_string();

@@ -1,10 +1,10 @@
-//! What an application may want to know beside the invocations themselves.
+//! Events in the message stream, for the application.
 
 use std::fmt;
 
 use tokio::sync::broadcast;
 
-/// Ids that were given to messages which did not arrive, both ends included.
+/// A range of ids whose messages did not arrive, both ends included.
 ///
 /// ```
 /// let gap = backplane::Gap { from: 7, to: 9 };
@@ -13,13 +13,13 @@ use tokio::sync::broadcast;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The first.
+    /// The first missing id.
     pub from: u64,
-    /// The last.
+    /// The last missing id.
     pub to: u64,
 }
 
-/// Something that happened to the stream of messages.
+/// An event in the message stream.
 ///
 /// ```
 /// let event = backplane::Event::Gap(backplane::Gap { from: 7, to: 7 });
@@ -28,39 +28,40 @@ pub struct Gap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Messages were sent that this server did not get. Only their ids are known: some may have been
-    /// probes or acknowledgements.
+    /// This server missed messages. Only their ids are known. Some may have been probes or
+    /// acknowledgements, not invocations.
     Gap(Gap),
-    /// The counter of ids went back: the broker has lost its memory, another one took over, or
-    /// somebody changed the key. It is lifted again, and cursors go on. What was missed meanwhile
-    /// follows as a [`Gap`](Self::Gap); what others were sent shortly before may be lost without a
-    /// trace.
+    /// The id counter was reset: the broker lost its data, a failover happened, or a client changed
+    /// the key. The backplane restores the counter, and cursors stay valid. A [`Gap`](Self::Gap)
+    /// follows if messages were missed in the meantime. Messages from other servers shortly before
+    /// the reset may be lost without a report.
+    #[non_exhaustive]
     Restarted {
-        /// The id that arrived last before.
+        /// The last id before the reset.
         last: u64,
-        /// The id that arrived now.
+        /// The first id after the reset.
         id: u64,
     },
-    /// The application did not take its events, and so many of them are gone.
+    /// The application fell behind, and this number of events was dropped.
     Skipped(u64),
 }
 
-/// The events of a backplane from some moment on.
+/// A receiver for the events of a backplane.
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
 }
 
-/// Those that wait for an application which does not take them.
+/// Maximum events that wait for the application.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
 impl Gap {
-    /// Returns the gap between two ids that arrived one after the other, if there is one.
+    /// Returns the gap between two successive payloads, if there is one.
     pub(crate) fn between(last: u64, id: u64) -> Option<Self> {
         (id - last > 1).then(|| Self { from: last + 1, to: id - 1 })
     }
 
-    /// Returns how many messages are missing.
+    /// Returns the number of missing messages.
     ///
     /// ```
     /// assert_eq!(backplane::Gap { from: 1, to: 1 }.count(), 1);
@@ -75,17 +76,16 @@ impl Events {
         Self { receiver }
     }
 
-    /// Returns events of which there are none.
+    /// Returns a receiver without events.
     pub(crate) fn ended() -> Self {
         Self { receiver: broadcast::Sender::new(1).subscribe() }
     }
 
-    /// Returns the next event, and waits for one if there is none; `None` after the end of the
-    /// backplane.
+    /// Waits for the next event. Returns `None` after the shutdown of the backplane.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: an event is taken only when the future is ready.
+    /// Cancel safe: no event is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -117,8 +117,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap(gap) => gap.fmt(f),
-            Self::Restarted { last, id } => write!(f, "ids went back from {last} to {id}"),
-            Self::Skipped(count) => write!(f, "{count} events were not taken in time"),
+            Self::Restarted { last, id } => {
+                write!(f, "the id counter was reset from {last} to {id}")
+            }
+            Self::Skipped(count) => write!(f, "{count} events were dropped"),
         }
     }
 }

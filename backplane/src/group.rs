@@ -1,4 +1,4 @@
-//! Why a connection could not be changed.
+//! Errors of changes to connections.
 
 use std::time::Duration;
 
@@ -6,30 +6,31 @@ use thiserror::Error;
 
 use crate::bus::SendError;
 
-/// Says that a connection could not be put into a group or taken out of one, or be ended.
+/// The error if a connection could not join or leave a group, or could not be ended.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let mut options = backplane::Options::default();
-/// options.ack_timeout = std::time::Duration::from_millis(20);
-/// let broker = broker::Broker::new();
-/// let backplane = backplane::Backplane::embedded_with(&broker, "ChatApp", options);
+/// let timeout = std::time::Duration::from_millis(20);
+/// let builder = backplane::Backplane::builder("ChatApp").ack_timeout(timeout);
+/// let backplane = builder.embedded(&broker::Broker::new());
 /// let error = backplane.join("nobody", "room").await.unwrap_err();
-/// assert_eq!(error.to_string(), "no server has answered for the connection 'nobody' within 20ms");
+/// assert_eq!(error.to_string(), "no server with the connection 'nobody' replied within 20ms");
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GroupError {
-    /// It is not attached here, and no server that has it has said so in time.
-    #[error("no server has answered for the connection '{connection_id}' within {within:?}")]
+    /// The connection is not attached here, and no server with it has acknowledged the change in
+    /// time.
+    #[error("no server with the connection '{connection_id}' replied within {within:?}")]
+    #[non_exhaustive]
     NoAnswer {
-        /// The connection.
+        /// The id of the connection.
         connection_id: String,
-        /// How long was waited.
+        /// The timeout, see [`Builder::ack_timeout`](crate::Builder::ack_timeout).
         within: Duration,
     },
-    /// The other servers could not be asked.
+    /// The command could not be sent to the other servers.
     #[error(transparent)]
     Send(#[from] SendError),
 }

@@ -1,9 +1,9 @@
-//! Names that nobody else has, in the form .NET gives them.
+//! Unique names, in .NET's GUID format.
 
-/// The text of one, for whoever keeps many.
+/// The text of a GUID, for compact storage.
 pub(crate) type Guid = [u8; 36];
 
-/// Returns a new one, such as `0b6ff2a4-2f4b-4c33-9d0a-5e6b9e8f7a10`.
+/// Returns a new GUID, such as `0b6ff2a4-2f4b-4c33-9d0a-5e6b9e8f7a10`.
 pub(crate) fn guid() -> String {
     // Version 4, variant 1.
     let bits: u128 = rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;

@@ -1,7 +1,7 @@
-//! Whether the backplane hears what it says.
+//! Health probes.
 //!
-//! A connection that looks fine may be deaf: a lost subscription makes no sound. So a probe goes
-//! through the broker at an interval and must come back. Everything else is a guess.
+//! A lost subscription causes no error. So the backplane sends a probe through the broker at every
+//! interval, and the probe must return on the subscription.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::metrics::ROUND_TRIPS;
 use crate::state::State;
 
-/// How a backplane is.
+/// The health of a backplane.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -26,24 +26,24 @@ use crate::state::State;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the broker is reached.
+    /// Whether the broker is reachable.
     pub state: State,
-    /// Whether the last probe came back, and less than two intervals ago.
+    /// Whether the backplane is connected and a probe has returned within the last two intervals.
     pub is_ready: bool,
-    /// How long the last probe took.
+    /// The round-trip time of the last probe.
     pub last_round_trip: Option<Duration>,
-    /// How long probes took so far.
+    /// The round-trip times of all probes.
     pub round_trips: RoundTrips,
-    /// How long it has heard nothing of itself, if that is too long.
-    pub deaf_for: Option<Duration>,
-    /// Messages that were given an id and never arrived: of any server and of any kind, so probes and
-    /// acknowledgements count as well as invocations.
+    /// The time since the last probe returned, if it exceeds two intervals.
+    pub silent_for: Option<Duration>,
+    /// Number of messages with an id that did not arrive, from any server. Probes and
+    /// acknowledgements count too.
     pub lost: u64,
-    /// Messages that arrived late, since they were fetched from the broker.
+    /// Number of missed messages that were replayed by the broker.
     pub recovered: u64,
 }
 
-/// How many probes took how long.
+/// A histogram of round-trip times.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -57,14 +57,14 @@ pub struct Health {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoundTrips {
-    /// An upper bound, and how many took no longer but longer than the bound before. The last bound
-    /// is `Duration::MAX`.
+    /// Upper bounds, each with the number of round trips up to it and above the previous bound. The
+    /// last bound is `Duration::MAX`.
     pub buckets: Vec<(Duration, u64)>,
 }
 
 /// The probes of one backplane.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct HealthProbe {
     interval: Duration,
     inner: Mutex<Inner>,
 }
@@ -72,10 +72,10 @@ pub(crate) struct Pulse {
 #[derive(Debug)]
 struct Inner {
     last_number: u64,
-    /// Those under way, the oldest first.
+    /// Probes in flight, oldest first.
     under_way: VecDeque<Probe>,
-    /// Since when nothing was heard.
-    last_heard: Instant,
+    /// The time of the last return, or of the start.
+    last_return: Instant,
     last_round_trip: Option<Duration>,
     counts: [u64; ROUND_TRIPS.len() + 1],
 }
@@ -84,26 +84,26 @@ struct Inner {
 struct Probe {
     number: u64,
     sent: Instant,
-    /// Whether the broker took it.
+    /// Whether the broker has accepted it.
     is_taken: bool,
 }
 
-/// A broker that answers after so many intervals is late, and not gone.
+/// Maximum probes in flight. A broker may be late by as many intervals.
 const UNDER_WAY_MAX: usize = 64;
 
-impl Pulse {
+impl HealthProbe {
     pub(crate) fn new(interval: Duration) -> Self {
         let inner = Inner {
             last_number: 0,
             under_way: VecDeque::new(),
-            last_heard: Instant::now(),
+            last_return: Instant::now(),
             last_round_trip: None,
             counts: Default::default(),
         };
         Self { interval, inner: Mutex::new(inner) }
     }
 
-    /// Begins a probe, and returns its number.
+    /// Starts a probe, and returns its number.
     pub(crate) fn begin(&self) -> u64 {
         let mut inner = self.inner.lock();
         inner.last_number += 1;
@@ -115,12 +115,12 @@ impl Pulse {
         number
     }
 
-    /// Returns for how long nothing was heard.
+    /// Returns the time since a probe returned.
     pub(crate) fn silence(&self) -> Duration {
-        self.inner.lock().last_heard.elapsed()
+        self.inner.lock().last_return.elapsed()
     }
 
-    /// The broker took a probe.
+    /// Records that the broker has accepted a probe.
     pub(crate) fn taken(&self, number: u64) {
         let mut inner = self.inner.lock();
         if let Some(probe) = inner.under_way.iter_mut().find(|probe| probe.number == number) {
@@ -128,14 +128,14 @@ impl Pulse {
         }
     }
 
-    /// A probe came back. Returns when it was sent, and how long it took.
-    pub(crate) fn heard(&self, number: u64) -> Option<(Instant, Duration)> {
+    /// Records the return of a probe. Returns the time of its start, and its round-trip time.
+    pub(crate) fn returned(&self, number: u64) -> Option<(Instant, Duration)> {
         let mut inner = self.inner.lock();
         let index = inner.under_way.iter().position(|probe| probe.number == number)?;
         let probe = inner.under_way[index];
         inner.under_way.drain(..=index);
         let round_trip = probe.sent.elapsed();
-        inner.last_heard = Instant::now();
+        inner.last_return = Instant::now();
         inner.last_round_trip = Some(round_trip);
         let seconds = round_trip.as_secs_f64();
         let bucket = ROUND_TRIPS.iter().position(|bound| seconds <= *bound);
@@ -143,8 +143,8 @@ impl Pulse {
         Some((probe.sent, round_trip))
     }
 
-    /// Returns whether the broker took a probe an interval ago that did not come back, and asks
-    /// only once for each.
+    /// Returns whether an accepted probe has not returned within an interval. Reports each probe
+    /// only once.
     pub(crate) fn is_overdue(&self) -> bool {
         let mut inner = self.inner.lock();
         let overdue = self.interval * 9 / 10;
@@ -156,15 +156,15 @@ impl Pulse {
 
     pub(crate) fn health(&self, state: State, lost: u64, recovered: u64) -> Health {
         let inner = self.inner.lock();
-        let silence = inner.last_heard.elapsed();
-        let is_deaf = silence >= 2 * self.interval;
+        let silence = inner.last_return.elapsed();
+        let is_silent = silence >= 2 * self.interval;
         let bounds = ROUND_TRIPS.map(Duration::from_secs_f64).into_iter().chain([Duration::MAX]);
         Health {
-            is_ready: state == State::Connected && inner.last_round_trip.is_some() && !is_deaf,
+            is_ready: state == State::Connected && inner.last_round_trip.is_some() && !is_silent,
             state,
             last_round_trip: inner.last_round_trip,
             round_trips: RoundTrips { buckets: bounds.zip(inner.counts).collect() },
-            deaf_for: is_deaf.then_some(silence),
+            silent_for: is_silent.then_some(silence),
             lost,
             recovered,
         }
@@ -179,49 +179,49 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
-    fn health(pulse: &Pulse) -> Health {
-        pulse.health(State::Connected, 0, 0)
+    fn health(health_probe: &HealthProbe) -> Health {
+        health_probe.health(State::Connected, 0, 0)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_ready_once_it_has_heard_itself() {
-        let pulse = Pulse::new(INTERVAL);
-        let number = pulse.begin();
-        assert!(!health(&pulse).is_ready);
+    async fn it_is_ready_once_a_probe_has_returned() {
+        let health_probe = HealthProbe::new(INTERVAL);
+        let number = health_probe.begin();
+        assert!(!health(&health_probe).is_ready);
         advance(Duration::from_millis(2)).await;
-        assert!(pulse.heard(number + 1).is_none());
-        let (_, round_trip) = pulse.heard(number).unwrap();
+        assert!(health_probe.returned(number + 1).is_none());
+        let (_, round_trip) = health_probe.returned(number).unwrap();
         assert_eq!(round_trip, Duration::from_millis(2));
-        let health = health(&pulse);
+        let health = health(&health_probe);
         assert!(health.is_ready);
         assert_eq!(health.last_round_trip, Some(round_trip));
         let counted: Vec<_> =
             health.round_trips.buckets.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [&(Duration::from_micros(2500), 1)]);
-        assert!(pulse.heard(number).is_none(), "it came twice");
+        assert!(health_probe.returned(number).is_none(), "it came twice");
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_not_ready_after_two_silent_intervals() {
-        let pulse = Pulse::new(INTERVAL);
-        pulse.heard(pulse.begin());
+        let health_probe = HealthProbe::new(INTERVAL);
+        health_probe.returned(health_probe.begin());
         advance(2 * INTERVAL - Duration::from_millis(1)).await;
-        assert!(health(&pulse).is_ready);
+        assert!(health(&health_probe).is_ready);
         advance(Duration::from_millis(1)).await;
-        assert!(!health(&pulse).is_ready);
-        assert_eq!(health(&pulse).deaf_for, Some(2 * INTERVAL));
+        assert!(!health(&health_probe).is_ready);
+        assert_eq!(health(&health_probe).silent_for, Some(2 * INTERVAL));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_was_taken_and_does_not_come_back_is_overdue_once() {
-        let pulse = Pulse::new(INTERVAL);
-        pulse.begin();
-        let number = pulse.begin();
-        pulse.taken(number);
-        assert!(!pulse.is_overdue());
+        let health_probe = HealthProbe::new(INTERVAL);
+        health_probe.begin();
+        let number = health_probe.begin();
+        health_probe.taken(number);
+        assert!(!health_probe.is_overdue());
         advance(INTERVAL).await;
-        assert!(pulse.is_overdue());
-        assert!(!pulse.is_overdue());
-        assert!(pulse.heard(number).is_some(), "late is better than never");
+        assert!(health_probe.is_overdue());
+        assert!(!health_probe.is_overdue());
+        assert!(health_probe.returned(number).is_some(), "late is better than never");
     }
 }

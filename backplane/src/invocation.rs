@@ -1,4 +1,4 @@
-//! What is invoked on clients: a method with its arguments.
+//! Invocations: a method of the clients, with its arguments.
 
 use std::sync::OnceLock;
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
-/// A method of the clients, and its arguments as JSON.
+/// A method to invoke on clients, and its arguments as JSON.
 ///
-/// The arguments are kept as text and not looked into on their way.
+/// The arguments stay text, and are not parsed on their way.
 ///
 /// ```
 /// use backplane::Invocation;
@@ -25,7 +25,7 @@ pub struct Invocation {
     encoded: OnceLock<Bytes>,
 }
 
-/// Says that arguments could not be sent.
+/// The error for arguments that cannot be sent.
 ///
 /// ```
 /// let error = backplane::Invocation::new("say", "no array").unwrap_err();
@@ -34,26 +34,27 @@ pub struct Invocation {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InvocationError {
-    /// The arguments are no JSON array.
+    /// The arguments are not a JSON array.
     #[error("the arguments of '{0}' must be an array or a tuple")]
     NoArray(String),
-    /// The arguments have no JSON.
+    /// The arguments cannot be serialized as JSON.
     #[error("the arguments of '{method}' cannot be written as JSON: {source}")]
+    #[non_exhaustive]
     NoJson {
-        /// The method.
+        /// The name of the method.
         method: String,
-        /// What is wrong.
+        /// The error of the serializer.
         source: serde_json::Error,
     },
 }
 
 impl Invocation {
-    /// Returns an invocation of `method` with `arguments`: a tuple, an array or a `Vec`; `()` and
-    /// `[(); 0]` are none.
+    /// Returns an invocation of `method` with `arguments`: a tuple, an array or a `Vec`. `()` and
+    /// `[(); 0]` mean no arguments.
     ///
     /// # Errors
     ///
-    /// When the arguments are no JSON array.
+    /// If the arguments are not a JSON array, or cannot be serialized.
     ///
     /// ```
     /// use backplane::Invocation;
@@ -79,7 +80,7 @@ impl Invocation {
     ) -> Result<Self, InvocationError> {
         let arguments = match arguments.get().trim_start().as_bytes().first() {
             Some(b'[') => arguments,
-            // serde writes the empty tuple as null.
+            // serde serializes the empty tuple as null.
             _ if arguments.get() == "null" => {
                 RawValue::from_string("[]".to_owned()).expect("an empty array is JSON")
             }
@@ -88,7 +89,7 @@ impl Invocation {
         Ok(Self { method, arguments, encoded: OnceLock::new() })
     }
 
-    /// Returns the method.
+    /// Returns the name of the method.
     ///
     /// ```
     /// let invocation = backplane::Invocation::new("say", ["hi"])?;
@@ -110,7 +111,8 @@ impl Invocation {
         &self.arguments
     }
 
-    /// Returns the frame that `encode` made of it; called once, however many connections get it.
+    /// Returns the frame that `encode` makes of the invocation. The frame is cached, so `encode`
+    /// runs once for all receivers.
     ///
     /// ```
     /// let invocation = backplane::Invocation::new("say", ["hi"])?;

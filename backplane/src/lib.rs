@@ -1,15 +1,16 @@
-//! Makes many web servers act as one, over a Redis-compatible broker.
+//! Sends messages to browsers that are connected to any of several web servers, over a
+//! Redis-compatible broker.
 //!
-//! Each server attaches its connections (one for each browser) and sends invocations to everyone,
-//! a group, a user or a connection. Whatever is sent goes through one pub/sub channel of the
-//! broker, named after the app, and comes back to every server, so all connections see one order.
+//! Each server attaches its connections, one for each browser. It sends invocations to all
+//! connections, a group, a user or one connection. All messages pass one pub/sub channel of the
+//! broker, named after the app, and return to every server. So all connections see the same order.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use backplane::{Backplane, Invocation, Target};
 //! use broker::Broker;
 //!
-//! // Two servers, and the broker between them inside this process.
+//! // Two servers, and a broker between them in this process.
 //! let broker = Broker::new();
 //! let here = Backplane::embedded(&broker, "ChatApp");
 //! let there = Backplane::embedded(&broker, "ChatApp");
@@ -23,7 +24,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Over a network it is the tutorial's four arguments:
+//! Over a network, the tutorial's four arguments suffice. [`Backplane::builder`] sets more options.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), backplane::ConnectError> {
@@ -31,61 +32,68 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What operators see
+//! # Log events
 //!
-//! Events of `tracing`, all in the span `backplane` with the fields `app` (which is the channel as
-//! well) and `server`. No payload and no password is among them.
+//! Events of `tracing` in the span `backplane`, which has the fields `app` (the name of the app and
+//! of the channel) and `server`. No event contains a payload or a password.
 //!
 //! | level | event | fields |
 //! |---|---|---|
 //! | info | `backplane connected` | `connection` (`subscription` or `commands`), `attempt` |
 //! | warn | `backplane disconnected` | `connection`, `reason` |
-//! | error | `backplane refused`, until somebody changes a setting | `connection`, `reason` |
-//! | debug | `backplane tries again` | `connection`, `attempt`, `delay` |
+//! | error | `backplane rejected`: the reason stays until an operator changes a setting | `connection`, `reason` |
+//! | debug | `reconnecting` | `connection`, `attempt`, `delay` |
 //! | warn | `messages are missing` | `from`, `to`: ids |
-//! | info | `what was missed was fetched` | `messages`: how many |
-//! | warn | `what was missed cannot be fetched` | `failure` |
-//! | warn | `a probe did not come back`: it is deaf, and connects anew | `deaf_for` |
-//! | error | `ids went back: the broker has lost its memory` | `last`, `id` |
-//! | warn | `the counter cannot be lifted after the broker lost its memory` | `reason` |
-//! | debug | `waiting for the other servers to tell the last id they know` | `last_id` |
-//! | warn | `skipped a payload whose id no broker has given` | `id` |
-//! | warn | `closed a connection that fell behind`: see [`Disconnect::SlowConnection`] | `connection`: its id |
-//! | debug | `an invocation was not sent`, `could not tell the other servers` | `error` |
-//! | debug | `a connection came back here` | `connection`: its id |
-//! | debug | `skipped what is no message` | `error`, `bytes` |
-//! | debug | `message came twice` | `id` |
+//! | info | `replayed missed messages` | `messages`: number |
+//! | warn | `could not replay missed messages` | `failure` |
+//! | warn | `health probe timed out`: the subscription reconnects | `silence`: time since the last return |
+//! | error | `id counter was reset`: the broker has lost data | `last`, `id` |
+//! | warn | `could not restore the id counter after broker data loss` | `reason`, `last_id` |
+//! | debug | `waiting for other servers to restore the id counter` | `last_id` |
+//! | warn | `skipped a payload with an implausible id` | `id` |
+//! | warn | `closed a connection that fell behind`, see [`Disconnect::SlowConnection`] | `connection`: its id |
+//! | debug | `an invocation was not sent` | `error` |
+//! | debug | `could not notify the other servers` | `error` |
+//! | debug | `announced a reconnected connection` | `connection`: its id |
+//! | debug | `skipped a malformed payload` | `error`, `bytes` |
+//! | debug | `skipped a duplicate message` | `id` |
 //! | trace | `message received` | `id`, `receivers` |
 //!
-//! Metrics of `prometheus-client`, once [`Backplane::register`] has added them to a registry; all
-//! have the label `app`.
+//! # Metrics
 //!
-//! | metric | what it counts |
+//! Metrics of `prometheus-client`, in the registry passed to [`Backplane::register`]. All have the
+//! label `app`.
+//!
+//! | metric | meaning |
 //! |---|---|
-//! | `backplane_connected` | 1 while the broker is reached, else 0 |
+//! | `backplane_connected` | 1 while the broker is reachable, else 0 |
 //! | `backplane_connects_total` | connections made to the broker, by `connection` |
 //! | `backplane_connections` | attached connections |
-//! | `backplane_sent_total` | messages that the broker took, probes and acknowledgements included |
-//! | `backplane_send_failures_total` | messages that it did not take, or perhaps took |
+//! | `backplane_sent_total` | messages accepted by the broker, including probes and acknowledgements |
+//! | `backplane_send_failures_total` | messages that the broker rejected, or with an unknown outcome |
 //! | `backplane_queued` | messages that wait for the broker |
-//! | `backplane_received_total` | messages that came from the broker |
-//! | `backplane_delivered_total` | invocations handed to connections |
-//! | `backplane_delivered_when_down_total` | the same without the broker |
+//! | `backplane_received_total` | messages received from the broker |
+//! | `backplane_delivered_total` | invocations delivered to connections |
+//! | `backplane_delivered_when_down_total` | invocations delivered locally during an outage |
 //! | `backplane_gaps_total`, `backplane_lost_total` | gaps in the ids, and the messages in them |
-//! | `backplane_recovered_total` | messages that had been missed and were fetched |
-//! | `backplane_duplicates_total` | messages that came twice and were dropped |
-//! | `backplane_unreadable_total` | payloads on the channel that are no messages |
-//! | `backplane_counter_restarts_total` | how often ids went back |
-//! | `backplane_slow_connections_total` | attached connections that were closed since they fell behind |
-//! | `backplane_round_trip_seconds` | a histogram: how long probes took through the broker and back |
+//! | `backplane_recovered_total` | missed messages that the broker replayed |
+//! | `backplane_duplicates_total` | duplicate messages, which were skipped |
+//! | `backplane_unreadable_total` | malformed payloads on the channel, and implausible ids |
+//! | `backplane_counter_restarts_total` | resets of the id counter |
+//! | `backplane_slow_connections_total` | attached connections that were closed for falling behind |
+//! | `backplane_round_trip_seconds` | a histogram of the round-trip times of probes |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acks;
+mod address;
 mod backplane;
+mod builder;
 mod bus;
+mod connection;
 mod connections;
 mod cursor;
+mod delivered_mark;
 mod dialect;
 mod event;
 mod group;
@@ -99,16 +107,17 @@ mod state;
 mod store;
 mod target;
 
-// The public interface is:
+// The public interface.
+pub use crate::address::{Address, AddressError};
 pub use crate::backplane::Backplane;
+pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
-pub use crate::connections::{Connection, Disconnect, Received};
+pub use crate::connection::{Connection, Received};
+pub use crate::connections::Disconnect;
 pub use crate::cursor::{Cursor, CursorError};
 pub use crate::event::{Event, Events, Gap};
 pub use crate::group::GroupError;
 pub use crate::health::{Health, RoundTrips};
 pub use crate::invocation::{Invocation, InvocationError};
-pub use crate::options::{Options, Queue, Tls};
 pub use crate::state::State;
-pub use crate::store::History;
 pub use crate::target::Target;

@@ -1,6 +1,6 @@
-//! What a backplane counts, for a registry that the application has.
+//! The metrics of a backplane, for the application's registry.
 //!
-//! Counting is always on and costs an atomic addition; who looks at it decides later.
+//! Counting is always on, and costs one atomic addition.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,22 +29,22 @@ pub(crate) struct Metrics {
     pub(crate) recovered: Counter,
     pub(crate) restarts: Counter,
     pub(crate) slow: Counter,
-    pub(crate) connects: Family<Line, Counter>,
+    pub(crate) connects: Family<ConnectionLabel, Counter>,
     pub(crate) connected: Gauge,
     pub(crate) round_trips: Histogram,
 }
 
-/// Which of the connections to the broker is meant.
+/// The label for one of the connections to the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionLabel {
     pub(crate) connection: &'static str,
 }
 
-/// Counts the attached connections when somebody asks.
+/// Reads the number of attached connections when the registry is encoded.
 #[derive(Debug)]
 struct Attached(Arc<Connections>);
 
-/// From a busy local network to a broker that one would call broken, in seconds.
+/// Bucket bounds in seconds, from a busy local network to a broken broker.
 pub(crate) const ROUND_TRIPS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
@@ -83,38 +83,46 @@ impl Metrics {
             .sub_registry_with_prefix("backplane")
             .sub_registry_with_labels(app.into_iter());
         let counters: [(&str, &str, &Counter<u64, AtomicU64>); 12] = [
-            ("sent", "Messages that the broker took", &self.sent),
-            ("send_failures", "Messages that it did not take", &self.failed),
-            ("received", "Messages that came from the broker", &self.received),
-            ("delivered", "Invocations handed to connections", &self.delivered),
+            ("sent", "Messages accepted by the broker", &self.sent),
+            (
+                "send_failures",
+                "Messages that the broker rejected, or with an unknown outcome",
+                &self.failed,
+            ),
+            ("received", "Messages received from the broker", &self.received),
+            ("delivered", "Invocations delivered to connections", &self.delivered),
             (
                 "delivered_when_down",
-                "Invocations handed over without the broker",
+                "Invocations delivered locally during an outage",
                 &self.delivered_here,
             ),
-            ("unreadable", "Payloads on the channel that are no messages", &self.unreadable),
-            ("duplicates", "Messages that came twice and were dropped", &self.duplicates),
+            (
+                "unreadable",
+                "Malformed payloads on the channel, and implausible ids",
+                &self.unreadable,
+            ),
+            ("duplicates", "Duplicate messages, which were skipped", &self.duplicates),
             ("gaps", "Gaps in the ids", &self.gaps),
-            ("lost", "Messages of all kinds, probes included, in gaps that stayed", &self.lost),
-            ("recovered", "Messages in gaps that were fetched", &self.recovered),
-            ("counter_restarts", "How often ids went back", &self.restarts),
-            ("slow_connections", "Connections closed since they fell behind", &self.slow),
+            ("lost", "Messages in gaps, including probes and acknowledgements", &self.lost),
+            ("recovered", "Missed messages that the broker replayed", &self.recovered),
+            ("counter_restarts", "Resets of the id counter", &self.restarts),
+            ("slow_connections", "Connections closed for falling behind", &self.slow),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        let help = "Connections that were made to the broker";
+        let help = "Connections made to the broker";
         registry.register("connects", help, self.connects.clone());
         registry.register("queued", "Messages that wait for the broker", queued);
         registry.register_collector(Box::new(Attached(connections)));
-        registry.register("connected", "Whether the broker is reached", self.connected.clone());
-        let help = "How long probes took through the broker and back";
+        registry.register("connected", "Whether the broker is reachable", self.connected.clone());
+        let help = "Round-trip times of probes through the broker";
         registry.register_with_unit("round_trip", help, Unit::Seconds, self.round_trips.clone());
     }
 
-    /// Counts a connection of this name.
+    /// Counts a connection with this role.
     pub(crate) fn connected_by(&self, connection: &'static str) {
-        self.connects.get_or_create(&Line { connection }).inc();
+        self.connects.get_or_create(&ConnectionLabel { connection }).inc();
     }
 }
 

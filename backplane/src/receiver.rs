@@ -1,8 +1,7 @@
-//! What comes over the bus, on its way to the connections here.
+//! Payloads from the bus, on their way to the local connections.
 //!
-//! Anybody may publish on the app's channel, so what cannot be read is counted and skipped, and
-//! never an error; an id that can be read counts all the same. Ids are judged before anything else
-//! happens, so that a message which comes twice does nothing twice.
+//! Any client may publish on the app's channel. So a malformed payload is counted and skipped, and
+//! its id still counts if it is readable. The id is classified first, so a duplicate has no effect.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,121 +12,83 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use tracing::{Span, debug, error, info, trace, warn};
+use tracing::{Span, debug, error, trace, warn};
 
 use crate::acks::Acks;
-use crate::connections::{Coming, Connections, Disconnect, Room, Served};
-use crate::dialect::{Addressed, Arrived, Attached, Change, Item, Malformed, Signalr2};
+use crate::bus::Sink;
+use crate::connections::{Capacity, Connections, Disconnect, Source};
+use crate::delivered_mark::DeliveredMark;
+use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
-use crate::health::Pulse;
+use crate::health::HealthProbe;
 use crate::metrics::Metrics;
-use crate::store::{Arrival, History, LEAP_MAX};
+use crate::options::History;
+use crate::store::{Arrival, LEAP_MAX};
 
-/// Takes what comes over the bus.
+/// Receives the payloads of the bus.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) dialect: Signalr2,
-    /// Whom messages of this backplane are from.
+    /// The sender's name in messages of this backplane.
     pub(crate) source: String,
     pub(crate) connections: Arc<Connections>,
     pub(crate) acks: Arc<Acks>,
-    pub(crate) pulse: Pulse,
+    pub(crate) health_probe: HealthProbe,
     pub(crate) metrics: Metrics,
-    /// `None` after the end.
+    /// `None` after the shutdown.
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
-    /// What is to be said beside what the application sends, for a task that can wait. It holds
-    /// nothing back, so what may wait for the broker limits it too.
-    to_say: mpsc::UnboundedSender<Bytes>,
-    /// That the counter went back, and is to be lifted to the last id.
-    pub(crate) regression: Notify,
+    /// Messages of the backplane itself, for a task that sends them. Unbounded here: the queue of
+    /// the bus limits them.
+    outgoing: mpsc::UnboundedSender<Bytes>,
+    /// Notified after a counter reset, to restore the counter.
+    counter_reset: Notify,
 }
 
-/// The sources of messages that were delivered here before they came over the bus, and to whom.
+/// The sources of locally delivered messages that have not arrived yet, with their marks.
 #[derive(Debug, Default)]
 struct Delivered {
-    sources: HashMap<Guid, Served>,
+    sources: HashMap<Guid, DeliveredMark>,
     order: VecDeque<Guid>,
 }
 
-/// More than may be queued for a broker that is away.
+/// More than the queue may hold during an outage.
 const DELIVERED_MAX: usize = 65_536;
 
-/// How often connections without room are looked at again.
-const ROOM_INTERVAL: Duration = Duration::from_millis(1);
-/// Who reads has taken something after so long, even on a busy machine.
-const READ_WITHIN: Duration = Duration::from_millis(20);
-/// How long those are waited for who take little.
-const ROOM_WITHIN: Duration = Duration::from_millis(250);
+/// Interval between two checks of the capacity.
+const CAPACITY_INTERVAL: Duration = Duration::from_millis(1);
+/// An active reader takes at least one message within this time, even on a busy machine.
+const READ_TIMEOUT: Duration = Duration::from_millis(20);
+/// Maximum wait for connections that read slowly.
+const CAPACITY_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl Receiver {
-    /// Returns a receiver, and what it wants to be sent.
+    /// Returns a receiver, and the messages that it wants to send.
     pub(crate) fn new(
         hub: &str,
         history: History,
         probe_interval: Duration,
         span: &Span,
     ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
-        let (to_say, to_send) = mpsc::unbounded_channel();
+        let (outgoing, to_send) = mpsc::unbounded_channel();
         let metrics = Metrics::default();
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
             connections: Connections::new(history, metrics.slow.clone(), span.clone()),
             acks: Arc::default(),
-            pulse: Pulse::new(probe_interval),
+            health_probe: HealthProbe::new(probe_interval),
             metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
-            to_say,
-            regression: Notify::new(),
+            outgoing,
+            counter_reset: Notify::new(),
         };
         (receiver, to_send)
     }
 
-    /// Waits until all connections that read have taken enough to take as much again, but not for
-    /// ever. All that was missed comes faster than anybody reads, and the store holds only so much
-    /// of it. Who does not read is not waited for.
-    pub(crate) async fn room(&self) {
-        // They begin to read when they are woken.
-        yield_now().await;
-        let begun = Instant::now();
-        let mut read = begun;
-        loop {
-            let (room, now) = (self.connections.room(), Instant::now());
-            match room {
-                Room::Enough | Room::Left => return,
-                Room::Soon => read = now,
-                Room::No => {}
-            }
-            if now >= begun + ROOM_WITHIN || now >= read + READ_WITHIN {
-                return;
-            }
-            sleep(ROOM_INTERVAL).await;
-        }
-    }
-
-    /// Returns whether a payload tells by its id that there were others before it, which have not
-    /// arrived.
-    pub(crate) fn misses_before(&self, payload: &[u8]) -> bool {
-        let ids = self.connections.last().zip(Signalr2::id(payload));
-        ids.is_some_and(|(last, id)| id > last + 1 && id <= last.saturating_add(LEAP_MAX))
-    }
-
-    /// Delivers one payload that was fetched after it had been missed.
-    pub(crate) fn recover(&self, payload: &[u8]) {
-        if self.take(payload, Coming::Late) {
-            self.metrics.recovered.inc();
-        }
-    }
-
-    /// Delivers one payload. Returns false if it was here before.
-    pub(crate) fn receive(&self, payload: &[u8]) -> bool {
-        self.take(payload, Coming::Now)
-    }
-
-    fn take(&self, payload: &[u8], coming: Coming) -> bool {
+    fn take(&self, payload: &[u8], source: Source) -> bool {
         let Arrived { id, items } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -139,35 +100,35 @@ impl Receiver {
         let (mut messages, mut others) = (Vec::with_capacity(items.len()), Vec::new());
         for item in items {
             match item {
-                Ok(Item::Invocation(addressed)) => messages.push(addressed),
+                Ok(Item::Invocation(envelope)) => messages.push(envelope),
                 Ok(other) => others.push(other),
                 Err(error) => self.skip(&error, payload),
             }
         }
         let sources = self.delivered.lock().among(&messages);
-        let served = |message: &Addressed| {
+        let delivered_to = |message: &Envelope| {
             let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
-            known.map_or(Served::default(), |(_, served)| *served)
+            known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
         };
-        let delivered = self.connections.arrive(id, payload, coming, messages, served);
+        let delivered = self.connections.arrive(id, payload, source, messages, delivered_to);
         self.metrics.delivered.inc_by(delivered.receivers as u64);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
         trace!(id, receivers = delivered.receivers, "message received");
-        self.judge(id, delivered.arrival);
+        self.classify(id, delivered.arrival);
         if delivered.arrival.is_new() {
             others.into_iter().for_each(|item| self.act(id, item));
         }
         delivered.arrival.is_new()
     }
 
-    /// Hands out what is about to be sent while the broker is away, and takes care that it is not
-    /// delivered again when it comes over the bus. Each body has a source of its own.
+    /// Delivers messages locally during an outage, and records them, so that they are not delivered
+    /// again when they arrive. Each body has its own source.
     pub(crate) fn deliver(&self, bodies: &[Bytes]) {
         let read = |body: &Bytes| self.dialect.read(&Signalr2::payload(0, body)).ok();
         for item in bodies.iter().filter_map(read).flat_map(|arrived| arrived.items) {
             let Ok(Item::Invocation(message)) = item else { continue };
-            let (receivers, served) = self.connections.deliver(&message);
-            self.delivered.lock().remember(message.source, served);
+            let (receivers, delivered_to) = self.connections.deliver(&message);
+            self.delivered.lock().record(message.source, delivered_to);
             self.metrics.delivered_here.inc_by(receivers as u64);
         }
     }
@@ -179,64 +140,49 @@ impl Receiver {
         }
     }
 
-    /// There are no events any more.
+    /// Ends the events.
     pub(crate) fn end(&self) {
         *self.events.lock() = None;
     }
 
-    /// The counter went back while the subscription was away, and gave out ids up to this.
-    pub(crate) fn missed_anew(&self, to: u64) {
-        if let Some(gap) = self.connections.missed_anew(to) {
-            self.tell_gap(gap);
-        }
-    }
-
     fn skip(&self, error: &Malformed, payload: &[u8]) {
         self.metrics.unreadable.inc();
-        debug!(%error, bytes = payload.len(), "skipped what is no message");
+        debug!(%error, bytes = payload.len(), "skipped a malformed payload");
     }
 
-    /// Lets everyone know what an id said.
-    fn judge(&self, id: u64, arrival: Arrival) {
+    /// Logs, counts and reports the class of an id.
+    fn classify(&self, id: u64, arrival: Arrival) {
         match arrival {
             Arrival::Next => {}
             Arrival::Implausible => {
                 self.metrics.unreadable.inc();
-                warn!(id, "skipped a payload whose id no broker has given");
+                warn!(id, "skipped a payload with an implausible id");
             }
-            Arrival::Known => {
+            Arrival::Duplicate => {
                 self.metrics.duplicates.inc();
-                debug!(id, "message came twice");
+                debug!(id, "skipped a duplicate message");
             }
-            Arrival::After(gap) => self.tell_gap(gap),
+            Arrival::After(gap) => self.report_gap(gap),
             Arrival::Restarted { last, gap } => {
                 self.metrics.restarts.inc();
-                error!(last, id, "ids went back: the broker has lost its memory");
-                self.regression.notify_one();
-                self.tell(Event::Restarted { last, id });
-                gap.into_iter().for_each(|gap| self.tell_gap(gap));
+                error!(last, id, "id counter was reset");
+                self.counter_reset.notify_one();
+                self.report(Event::Restarted { last, id });
+                gap.into_iter().for_each(|gap| self.report_gap(gap));
             }
         }
     }
 
-    /// Says that messages were fetched, if more were than before.
-    pub(crate) fn tell_fetched(&self, before: u64) {
-        let messages = self.metrics.recovered.get() - before;
-        if messages > 0 {
-            info!(messages, "what was missed was fetched");
-        }
-    }
-
-    fn tell_gap(&self, gap: Gap) {
+    fn report_gap(&self, gap: Gap) {
         self.metrics.gaps.inc();
         self.metrics.lost.inc_by(gap.count());
         warn!(from = gap.from, to = gap.to, "messages are missing");
-        self.tell(Event::Gap(gap));
+        self.report(Event::Gap(gap));
     }
 
-    fn tell(&self, event: Event) {
+    fn report(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
-            // Nobody has to listen.
+            // There may be no receiver.
             let _ = events.send(event);
         }
     }
@@ -247,15 +193,15 @@ impl Receiver {
                 if self.change(&connection_id, &change)
                     && let Some(command_id) = ack
                 {
-                    self.say(self.dialect.ack(&connection_id, &command_id));
+                    self.send(self.dialect.ack(&connection_id, &command_id));
                 }
             }
             Item::Ack { command_id } => self.acks.acknowledge(&command_id),
             Item::Probe { source, number } if source == self.source => {
-                if let Some((sent, round_trip)) = self.pulse.heard(number) {
+                if let Some((sent, round_trip)) = self.health_probe.returned(number) {
                     self.metrics.round_trips.observe(round_trip.as_secs_f64());
-                    let unheard = self.connections.heard(sent, id);
-                    unheard.iter().for_each(|place| self.announce(place));
+                    let unconfirmed = self.connections.probe_returned(sent, id);
+                    unconfirmed.iter().for_each(|place| self.announce(place));
                 }
             }
             Item::Attached { source, attached } if source == self.source => {
@@ -270,20 +216,20 @@ impl Receiver {
         }
     }
 
-    /// Tells the other servers where a connection is that came back. What does not come over the
-    /// bus is told again.
+    /// Announces the place of a reconnected connection to the other servers. An announcement
+    /// without a round trip is repeated.
     pub(crate) fn announce(&self, place: &Attached) {
-        debug!(connection = place.connection_id, "a connection came back here");
-        self.say(self.dialect.attached(&self.source, place));
+        debug!(connection = place.connection_id, "announced a reconnected connection");
+        self.send(self.dialect.attached(&self.source, place));
     }
 
-    /// Sends something that nobody waits for.
-    pub(crate) fn say(&self, body: Bytes) {
-        // The end of the task is that of all.
-        let _ = self.to_say.send(body);
+    /// Sends a message without waiting for the outcome.
+    pub(crate) fn send(&self, body: Bytes) {
+        // The task ends only with the backplane.
+        let _ = self.outgoing.send(body);
     }
 
-    /// Does to a connection what somebody asked for. Returns false if it is not attached here.
+    /// Applies a change to a connection. Returns false if it is not attached here.
     pub(crate) fn change(&self, connection_id: &str, change: &Change) -> bool {
         match change {
             Change::Initialize => self.connections.is_attached(connection_id),
@@ -294,8 +240,69 @@ impl Receiver {
     }
 }
 
+impl Sink for Receiver {
+    fn misses_before(&self, payload: &[u8]) -> bool {
+        let ids = self.connections.last().zip(Signalr2::id(payload));
+        ids.is_some_and(|(last, id)| id > last + 1 && id <= last.saturating_add(LEAP_MAX))
+    }
+
+    fn recover(&self, payload: &[u8]) {
+        if self.take(payload, Source::Replay) {
+            self.metrics.recovered.inc();
+        }
+    }
+
+    fn receive(&self, payload: &[u8]) -> bool {
+        self.take(payload, Source::Live)
+    }
+
+    /// Waits for capacity in the mailboxes of all active readers, up to a limit. Replayed messages
+    /// arrive faster than connections read, and the store may evict them before. Connections that
+    /// do not read are not waited for.
+    async fn wait_for_capacity(&self) {
+        // Readers start to read when they are woken.
+        yield_now().await;
+        let begun = Instant::now();
+        let mut read = begun;
+        loop {
+            let (capacity, now) = (self.connections.capacity(), Instant::now());
+            match capacity {
+                Capacity::Enough | Capacity::Deferred => return,
+                Capacity::Draining => read = now,
+                Capacity::Full => {}
+            }
+            if now >= begun + CAPACITY_TIMEOUT || now >= read + READ_TIMEOUT {
+                return;
+            }
+            sleep(CAPACITY_INTERVAL).await;
+        }
+    }
+
+    fn resubscribed(&self) {
+        self.connections.resubscribed();
+    }
+
+    fn missed_after_reset(&self, to: u64) {
+        if let Some(gap) = self.connections.missed_after_reset(to) {
+            self.report_gap(gap);
+        }
+    }
+
+    async fn counter_reset(&self) {
+        self.counter_reset.notified().await;
+    }
+
+    fn last_id(&self) -> Option<u64> {
+        self.connections.last()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
 impl Delivered {
-    fn remember(&mut self, source: Option<Guid>, served: Served) {
+    fn record(&mut self, source: Option<Guid>, delivered_to: DeliveredMark) {
         let Some(source) = source else { return };
         if self.order.len() == DELIVERED_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -303,11 +310,11 @@ impl Delivered {
             self.sources.remove(&oldest);
         }
         self.order.push_back(source);
-        self.sources.insert(source, served);
+        self.sources.insert(source, delivered_to);
     }
 
-    /// Returns the sources of those messages that were delivered.
-    fn among(&self, messages: &[Addressed]) -> Vec<(Guid, Served)> {
+    /// Returns the sources of the messages that were delivered locally.
+    fn among(&self, messages: &[Envelope]) -> Vec<(Guid, DeliveredMark)> {
         let known = messages.iter().filter_map(|message| {
             let source = message.source?;
             Some((source, *self.sources.get(&source)?))
@@ -315,7 +322,7 @@ impl Delivered {
         known.collect()
     }
 
-    /// It comes over the bus only once.
+    /// Forgets a source: each message arrives once.
     fn forget(&mut self, source: Guid) {
         if self.sources.remove(&source).is_some() {
             while self.order.front().is_some_and(|oldest| !self.sources.contains_key(oldest)) {
@@ -328,13 +335,14 @@ impl Delivered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Connection;
     use crate::connections::Attachment;
     use crate::invocation::Invocation;
     use crate::target::Target;
 
     const MISSED: u64 = 3000;
 
-    /// A receiver with connections of these names, and the payloads that it has missed.
+    /// Returns a receiver, and payloads that it has missed.
     fn receiver() -> (Receiver, Vec<Bytes>) {
         let (receiver, _) =
             Receiver::new("Hub", History::default(), Duration::from_secs(5), &Span::none());
@@ -345,13 +353,14 @@ mod tests {
         (receiver, missed.collect())
     }
 
-    fn attach(receiver: &Receiver, id: &str) -> crate::connections::Connection {
+    fn attach(receiver: &Receiver, id: &str) -> Connection {
         let signals = receiver.dialect.signals(id, None);
-        receiver.connections.attach(Attachment { id, user: None, signals, cursor: None })
+        let attachment = Attachment { id, user: None, signals, cursor: None };
+        Connection::attach(&receiver.connections, attachment)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_is_waited_for_no_more_than_once() {
+    async fn a_connection_that_does_not_read_is_waited_for_once() {
         let (receiver, missed) = receiver();
         let (mut reads, mut does_not) = (attach(&receiver, "a"), attach(&receiver, "b"));
         let reading = tokio::spawn(async move {
@@ -361,11 +370,11 @@ mod tests {
         });
         let begun = Instant::now();
         for some in missed.chunks(500) {
-            receiver.room().await;
+            receiver.wait_for_capacity().await;
             some.iter().for_each(|payload| receiver.recover(payload));
         }
         reading.await.unwrap();
-        assert!(begun.elapsed() <= READ_WITHIN + ROOM_INTERVAL, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() <= READ_TIMEOUT + CAPACITY_INTERVAL, "{:?}", begun.elapsed());
         for _ in 0..MISSED {
             does_not.recv().await.unwrap();
         }

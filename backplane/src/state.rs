@@ -1,8 +1,8 @@
-//! Whether the backplane reaches the other servers.
+//! Whether the broker is reachable.
 
 use std::fmt;
 
-/// Whether the backplane reaches the other servers now.
+/// Whether the broker is reachable.
 ///
 /// ```
 /// let state = backplane::State::Disconnected { reason: "connection refused".into() };
@@ -11,13 +11,13 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// The first attempt is under way.
+    /// The first attempt is in progress.
     Connecting,
-    /// The broker has confirmed the subscription.
+    /// The broker has confirmed the subscription, and accepts messages.
     Connected,
-    /// It does not reach them, and tries again and again until it is shut down.
+    /// The broker is unreachable. The backplane reconnects until it is shut down.
     Disconnected {
-        /// What went wrong last; in the broker's own words where it said something.
+        /// The cause: the broker's own error text, or the failure of the network.
         reason: String,
     },
 }

@@ -1,11 +1,11 @@
-//! The recent messages, so that a connection which comes back continues where it was.
+//! The recent messages, for reconnecting connections, and the classes of ids.
 //!
-//! A ring, limited by messages and by bytes, and the one place that judges ids: whether what arrives
-//! is next, comes after a gap, was here before, or shows that the counter went back. What the ring
-//! has forgotten or never got is known as such, so that nobody is told less than happened.
+//! A ring, limited by messages and bytes. It classifies each id: next, after a gap, duplicate,
+//! implausible, or after a counter reset. Gaps and evicted messages are tracked, so every loss is
+//! reported.
 //!
-//! A count that goes back is no new beginning: cursors go on from the old one, to which the counter
-//! is lifted again. What comes in between stands where the old count ended.
+//! Cursors stay valid after a counter reset, since the counter is restored to the old value.
+//! Messages in between get the last id of the old count as their cursor.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -13,105 +13,86 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
-use crate::connections::Served;
-use crate::dialect::Addressed;
+use crate::delivered_mark::DeliveredMark;
+use crate::dialect::Envelope;
 use crate::event::Gap;
-
-/// How many recent messages a server keeps for connections that come back.
-///
-/// ```
-/// let mut options = backplane::Options::default();
-/// options.history = backplane::History { messages: 100, bytes: 1024 * 1024 };
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History {
-    /// At most so many.
-    pub messages: usize,
-    /// At most so many bytes of them.
-    pub bytes: usize,
-}
+use crate::options::History;
 
 #[derive(Debug)]
 pub(crate) struct Store {
     limits: History,
     entries: VecDeque<Entry>,
-    /// How many entries there were before these.
-    forgotten: u64,
+    /// Number of evicted entries.
+    evicted: u64,
     bytes: usize,
-    /// Everything after this id is in the ring.
+    /// All messages after this id are in the ring.
     floor: u64,
     last: Option<u64>,
-    /// Everything after this id should arrive, though nothing has yet.
+    /// All messages after this id should arrive, even if none has arrived yet.
     awaited_after: u64,
-    /// The last id that the broker itself is known to have given.
+    /// The last id that the broker has issued for certain.
     given: u64,
-    /// The last few payloads, by id and hash, to tell a message that comes twice from another one
-    /// that got the same id.
+    /// The last payloads, by id and hash, to distinguish a duplicate from another message with the
+    /// same id.
     recent: VecDeque<(u64, u64)>,
-    /// With a seed of its own, so that nobody can choose payloads that it takes for one.
+    /// Seeded randomly, so that a publisher cannot construct collisions.
     hashing: RandomState,
-    anew: Option<Anew>,
-    /// Whether the subscription is the one that brought the last message.
+    reset: Option<CounterReset>,
+    /// Whether the subscription has not been interrupted since the last message.
     is_unbroken: bool,
 }
 
-/// The ids of a counter that went back.
+/// The ids of a counter after a reset.
 #[derive(Debug)]
-struct Anew {
-    /// The last id of the old count, where all of this stands.
+struct CounterReset {
+    /// The last id before the reset: the cursor of all messages since.
     at: u64,
     first: u64,
     last: u64,
     recent: VecDeque<(u64, u64)>,
-    /// Whether it has not come back to the old count yet.
+    /// Whether the counter is still below the old value.
     is_on: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    /// With where one stands who got it, and who was given it before it had an id.
-    Message(u64, Addressed, Served),
-    /// A gap, and where one stands who was told it.
+    /// A message, the cursor after it, and the connections that received it locally before it had
+    /// an id.
+    Message(u64, Envelope, DeliveredMark),
+    /// A gap, and the cursor after it.
     Gap(Gap, u64),
 }
 
-/// What an id says about the message that has it.
+/// The class of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     Next,
     After(Gap),
-    /// It was here before.
-    Known,
-    /// No counter goes so far at once: somebody wrote it who has not counted.
+    /// A duplicate.
+    Duplicate,
+    /// Too far ahead for a counter: a foreign publisher chose the id.
     Implausible,
-    /// The counter went back below the last id. What it gave out before this, if the subscription
-    /// was away, did not arrive.
+    /// The counter was reset below the last id. The gap has the ids since the reset that were
+    /// missed while the subscription was interrupted.
     Restarted {
         last: u64,
         gap: Option<Gap>,
     },
 }
 
-/// More than any app sends between two probes.
+/// More messages than an app sends between two probes.
 pub(crate) const LEAP_MAX: u64 = 1 << 32;
-/// As many as a replay and a subscription may both bring.
+/// Maximum messages that replay and subscription may both deliver.
 const RECENT_MAX: usize = 16_384;
-/// What an entry takes beside its text.
+/// Approximate memory of an entry, without its text.
 const ENTRY_BYTES: usize = 200;
-
-impl Default for History {
-    /// 10,000 messages, 16 MiB.
-    fn default() -> Self {
-        Self { messages: 10_000, bytes: 16 * 1024 * 1024 }
-    }
-}
 
 impl Store {
     pub(crate) fn new(limits: History) -> Self {
         Self {
             limits,
             entries: VecDeque::new(),
-            forgotten: 0,
+            evicted: 0,
             bytes: 0,
             floor: 0,
             last: None,
@@ -119,7 +100,7 @@ impl Store {
             given: 0,
             recent: VecDeque::new(),
             hashing: RandomState::default(),
-            anew: None,
+            reset: None,
             is_unbroken: false,
         }
     }
@@ -129,19 +110,19 @@ impl Store {
         self.last
     }
 
-    /// A message that was sent while the subscription stood has this id, so it should arrive, and
-    /// whatever comes after it.
+    /// Records the id of a message that was sent while subscribed. It and all later messages should
+    /// arrive.
     pub(crate) fn await_from(&mut self, id: u64) {
         self.awaited_after = self.awaited_after.min(id.saturating_sub(1));
         self.given = self.given.max(id);
     }
 
-    /// The subscription was away.
+    /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&mut self) {
         self.is_unbroken = false;
     }
 
-    /// Judges the next payload, and makes room for what it holds.
+    /// Classifies the id of the next payload, and prepares to store its messages.
     pub(crate) fn arrive(&mut self, id: u64, payload: &[u8]) -> Arrival {
         let known = self.given.max(self.last.unwrap_or_default());
         if known > 0 && id > known.saturating_add(LEAP_MAX) {
@@ -151,21 +132,21 @@ impl Store {
         let arrival = match self.last {
             None => self.begin(id),
             Some(last) if id > last => self.go_on(last, id),
-            Some(_) if self.was_here(id, hash) => return Arrival::Known,
+            Some(_) if self.is_duplicate(id, hash) => return Arrival::Duplicate,
             Some(last) => self.go_back(last, id),
         };
         self.is_unbroken = true;
-        match &mut self.anew {
-            Some(anew) if anew.is_on => remember(&mut anew.recent, id, hash),
+        match &mut self.reset {
+            Some(reset) if reset.is_on => record(&mut reset.recent, id, hash),
             _ => {
                 self.last = Some(id);
-                remember(&mut self.recent, id, hash);
+                record(&mut self.recent, id, hash);
             }
         }
         arrival
     }
 
-    /// The first id of all.
+    /// The first id ever.
     fn begin(&mut self, id: u64) -> Arrival {
         self.floor = id.saturating_sub(1).min(self.awaited_after);
         if id <= self.awaited_after {
@@ -178,12 +159,12 @@ impl Store {
 
     /// An id after the last one.
     fn go_on(&mut self, last: u64, id: u64) -> Arrival {
-        let anew = self.anew.as_mut().filter(|anew| anew.is_on);
-        let gap = match anew {
-            Some(anew) => {
-                anew.is_on = false;
-                // How far the count came that went back before it was lifted is not known.
-                let start = if self.is_unbroken { last } else { anew.last };
+        let reset = self.reset.as_mut().filter(|reset| reset.is_on);
+        let gap = match reset {
+            Some(reset) => {
+                reset.is_on = false;
+                // If the subscription was interrupted, the last id before the restore is unknown.
+                let start = if self.is_unbroken { last } else { reset.last };
                 Gap::between(start, id)
             }
             None => Gap::between(last, id),
@@ -193,25 +174,26 @@ impl Store {
         Arrival::After(gap)
     }
 
-    /// An id that was given to another message before.
+    /// An id that was issued to another message before.
     fn go_back(&mut self, last: u64, id: u64) -> Arrival {
-        let gap = match &mut self.anew {
-            Some(anew) if anew.is_on && id > anew.last => {
-                let gap = Gap::between(anew.last, id);
-                anew.last = id;
+        let gap = match &mut self.reset {
+            Some(reset) if reset.is_on && id > reset.last => {
+                let gap = Gap::between(reset.last, id);
+                reset.last = id;
                 let Some(gap) = gap else { return Arrival::Next };
                 self.push(Entry::Gap(gap, last), 0);
                 return Arrival::After(gap);
             }
             before => {
-                let told = match before.as_ref().filter(|anew| anew.at == last && !anew.is_on) {
-                    Some(anew) => anew.last,
+                let told = match before.as_ref().filter(|reset| reset.at == last && !reset.is_on) {
+                    Some(reset) => reset.last,
                     None => 0,
                 };
-                let first = before.as_ref().filter(|anew| anew.at == last).map(|anew| anew.first);
+                let first =
+                    before.as_ref().filter(|reset| reset.at == last).map(|reset| reset.first);
                 let first = first.unwrap_or(id).min(id);
                 let recent = VecDeque::new();
-                *before = Some(Anew { at: last, first, last: id, recent, is_on: true });
+                *before = Some(CounterReset { at: last, first, last: id, recent, is_on: true });
                 Gap::between(told, id.max(told)).filter(|_| !self.is_unbroken)
             }
         };
@@ -221,53 +203,54 @@ impl Store {
         Arrival::Restarted { last, gap }
     }
 
-    /// Takes note that ids up to this were given out anew while the subscription was away, and
-    /// returns what is missing; nothing if that is known already.
-    pub(crate) fn missed_anew(&mut self, to: u64) -> Option<(Gap, u64)> {
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    /// Returns the gap and its cursor, unless it was reported before.
+    pub(crate) fn missed_after_reset(&mut self, to: u64) -> Option<(Gap, u64)> {
         let last = self.last.filter(|last| to < *last)?;
-        if self.anew.as_ref().is_some_and(|anew| anew.at == last) {
+        if self.reset.as_ref().is_some_and(|reset| reset.at == last) {
             return None;
         }
         let recent = VecDeque::new();
-        self.anew = Some(Anew { at: last, first: 1, last: to, recent, is_on: false });
+        self.reset = Some(CounterReset { at: last, first: 1, last: to, recent, is_on: false });
         let gap = Gap { from: 1, to };
         self.push(Entry::Gap(gap, last), 0);
         Some((gap, last))
     }
 
-    fn was_here(&self, id: u64, hash: u64) -> bool {
-        let anew = self.anew.as_ref().map(|anew| &anew.recent);
-        [Some(&self.recent), anew].into_iter().flatten().any(|recent| {
-            // Ids rise from front to back.
+    fn is_duplicate(&self, id: u64, hash: u64) -> bool {
+        let reset = self.reset.as_ref().map(|reset| &reset.recent);
+        [Some(&self.recent), reset].into_iter().flatten().any(|recent| {
+            // Ids increase from front to back.
             let found = recent.binary_search_by_key(&id, |(id, _)| *id);
             found.is_ok_and(|index| recent[index].1 == hash)
         })
     }
 
-    /// Keeps a message of the payload that has just arrived.
-    pub(crate) fn keep(&mut self, message: Addressed, served: Served) {
+    /// Stores a message of the payload that was classified last.
+    pub(crate) fn keep(&mut self, message: Envelope, delivered_to: DeliveredMark) {
         let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
-        self.push(Entry::Message(at, message, served), bytes);
+        self.push(Entry::Message(at, message, delivered_to), bytes);
     }
 
-    /// Returns the place of the next entry among all that were ever kept.
+    /// Returns the index after the last entry. Indexes count from the first entry ever stored.
     pub(crate) fn end(&self) -> u64 {
-        self.forgotten + self.entries.len() as u64
+        self.evicted + self.entries.len() as u64
     }
 
-    /// Returns the entries from a place on; nothing if some of them are forgotten.
+    /// Returns the entries from an index on, or `None` if some of them are evicted.
     pub(crate) fn from(&self, place: u64) -> Option<impl Iterator<Item = &Entry>> {
-        let start = place.checked_sub(self.forgotten)?;
+        let start = place.checked_sub(self.evicted)?;
         Some(self.entries.range(usize::try_from(start).ok()?..))
     }
 
-    /// Returns everything after an id: a gap first, if the ring does not reach that far back.
+    /// Returns all entries after an id, starting with a gap if some are evicted.
     pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Cow<'_, Entry>> {
-        let forgotten = Gap { from: id.saturating_add(1), to: self.floor };
-        let forgotten = (id < self.floor).then_some(Entry::Gap(forgotten, self.floor));
-        // Who stands where the count went back may have seen any part of what came then.
-        let anew = self.anew.as_ref().filter(|anew| anew.at == id);
-        let anew = anew.map(|anew| Entry::Gap(Gap { from: anew.first, to: anew.last }, anew.at));
+        let evicted = Gap { from: id.saturating_add(1), to: self.floor };
+        let evicted = (id < self.floor).then_some(Entry::Gap(evicted, self.floor));
+        // A connection with this cursor may have received any of the messages since the reset.
+        let reset = self.reset.as_ref().filter(|reset| reset.at == id);
+        let reset =
+            reset.map(|reset| Entry::Gap(Gap { from: reset.first, to: reset.last }, reset.at));
         let start = self.entries.partition_point(|entry| entry.at() <= id);
         let kept = self.entries.range(start..).map(move |entry| match entry {
             Entry::Gap(gap, at) if gap.to == *at => {
@@ -275,10 +258,10 @@ impl Store {
             }
             entry => Cow::Borrowed(entry),
         });
-        anew.into_iter().chain(forgotten).map(Cow::Owned).chain(kept)
+        reset.into_iter().chain(evicted).map(Cow::Owned).chain(kept)
     }
 
-    /// Returns everything there is.
+    /// Returns all entries.
     pub(crate) fn all(&self) -> impl Iterator<Item = Cow<'_, Entry>> {
         self.since(self.floor)
     }
@@ -289,7 +272,7 @@ impl Store {
         while self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.floor = self.floor.max(oldest.at());
-            self.forgotten += 1;
+            self.evicted += 1;
             self.bytes -= ENTRY_BYTES;
             if let Entry::Message(_, message, _) = oldest {
                 self.bytes -= message.bytes;
@@ -299,14 +282,14 @@ impl Store {
 }
 
 impl Arrival {
-    /// Returns whether what has the id is to be heeded.
+    /// Returns whether to process the messages with this id.
     pub(crate) fn is_new(self) -> bool {
-        !matches!(self, Self::Known | Self::Implausible)
+        !matches!(self, Self::Duplicate | Self::Implausible)
     }
 }
 
 impl Entry {
-    /// Returns where one stands who got it.
+    /// Returns the cursor after the entry.
     fn at(&self) -> u64 {
         match self {
             Self::Message(at, ..) | Self::Gap(_, at) => *at,
@@ -314,7 +297,7 @@ impl Entry {
     }
 }
 
-fn remember(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
+fn record(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
     if recent.len() == RECENT_MAX {
         recent.pop_front();
     }
@@ -332,8 +315,8 @@ mod tests {
         Store::new(History { messages, bytes: 1 << 20 })
     }
 
-    fn message(bytes: usize) -> Addressed {
-        Addressed {
+    fn message(bytes: usize) -> Envelope {
+        Envelope {
             signal: "h-Hub".into(),
             except: vec![],
             source: None,
@@ -345,11 +328,11 @@ mod tests {
     fn fill(store: &mut Store, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             store.arrive(id, &id.to_le_bytes());
-            store.keep(message(10), Served::default());
+            store.keep(message(10), DeliveredMark::default());
         }
     }
 
-    /// What comes after an id, as text.
+    /// Returns the entries after an id as text.
     fn since(store: &Store, id: u64) -> String {
         let text = |entry: Cow<'_, Entry>| match &*entry {
             Entry::Message(id, ..) => id.to_string(),
@@ -359,24 +342,24 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_judged() {
+    fn ids_are_classified() {
         let mut store = store(10);
         assert_eq!(store.arrive(5, b"five"), Arrival::Next);
         assert_eq!(store.arrive(6, b"six"), Arrival::Next);
-        assert_eq!(store.arrive(6, b"six"), Arrival::Known);
-        assert_eq!(store.arrive(5, b"five"), Arrival::Known);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Duplicate);
+        assert_eq!(store.arrive(5, b"five"), Arrival::Duplicate);
         assert_eq!(store.arrive(9, b"nine"), Arrival::After(Gap { from: 7, to: 8 }));
         assert_eq!(store.arrive(5, b"another"), Arrival::Restarted { last: 9, gap: None });
         assert_eq!(store.arrive(6, b"and another"), Arrival::Next);
-        assert_eq!(store.arrive(5, b"another"), Arrival::Known);
-        assert_eq!(store.arrive(6, b"six"), Arrival::Known);
+        assert_eq!(store.arrive(5, b"another"), Arrival::Duplicate);
+        assert_eq!(store.arrive(6, b"six"), Arrival::Duplicate);
         assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
         assert_eq!(store.last(), Some(9), "cursors do not go back");
-        assert_eq!(store.arrive(10, b"lifted"), Arrival::Next);
+        assert_eq!(store.arrive(10, b"restored"), Arrival::Next);
     }
 
     #[test]
-    fn an_id_that_leaps_is_believed_once_the_broker_has_given_one_like_it() {
+    fn an_implausible_id_is_accepted_after_the_broker_issues_one_like_it() {
         let mut store = store(10);
         assert_eq!(store.arrive(5, b"five"), Arrival::Next);
         let far = 6 + LEAP_MAX;
@@ -387,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_an_id_is_found() {
+    fn entries_after_an_id_are_found() {
         let mut store = store(10);
         fill(&mut store, [5, 6, 9, 10]);
         for (id, expected) in [
@@ -406,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_a_gap() {
+    fn evicted_messages_are_a_gap() {
         let mut store = store(2);
         fill(&mut store, 1..=5);
         assert_eq!(since(&store, 3), "4 5");
@@ -414,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_hold_nothing_for_us_leave_no_gap() {
+    fn ids_without_messages_leave_no_gap() {
         let mut store = store(2);
         fill(&mut store, [1]);
         for id in 2..=9 {
@@ -430,29 +413,29 @@ mod tests {
         let mut store = Store::new(History { messages: 100, bytes: 2 * (ENTRY_BYTES + 1000) });
         for id in 1..=5 {
             store.arrive(id, &[]);
-            store.keep(message(1000), Served::default());
+            store.keep(message(1000), DeliveredMark::default());
         }
         assert_eq!(since(&store, 3), "4 5");
         store.arrive(6, &[]);
-        store.keep(message(1 << 20), Served::default());
+        store.keep(message(1 << 20), DeliveredMark::default());
         assert_eq!((store.entries.len(), store.bytes), (0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
     }
 
     #[test]
-    fn a_place_stays_the_same_whatever_is_forgotten_before_it() {
+    fn evictions_do_not_change_an_index() {
         let mut store = store(3);
         fill(&mut store, [1, 2]);
         let place = store.end();
         fill(&mut store, [3, 4, 5]);
         let ids = |place| Some(store.from(place)?.map(Entry::at).collect::<Vec<_>>());
         assert_eq!(ids(place), Some(vec![3, 4, 5]));
-        assert_eq!(ids(place - 1), None, "it is forgotten");
+        assert_eq!(ids(place - 1), None, "it is evicted");
         assert_eq!(ids(store.end()), Some(vec![]));
     }
 
     #[test]
-    fn what_is_missing_before_the_first_message_is_a_gap_once_one_was_sent() {
+    fn ids_missing_before_the_first_message_are_a_gap_after_a_send() {
         for (sent, first, expected) in [
             (None, 9, Arrival::Next),
             (Some(9), 9, Arrival::Next),
@@ -466,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_went_back_stands_where_the_old_one_ended() {
+    fn messages_after_a_reset_have_the_old_cursor() {
         let mut store = store(10);
         fill(&mut store, [100, 101, 1, 2, 102]);
         for (id, expected) in [(99, "100 101 101 101 102"), (101, "(1-2) 102"), (102, "")] {
@@ -475,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_count_gave_out_before_we_listened_again_is_missing() {
+    fn ids_issued_before_the_resubscription_are_missing() {
         let mut store = store(10);
         fill(&mut store, [100]);
         store.resubscribed();
@@ -483,20 +466,20 @@ mod tests {
         assert_eq!(store.arrive(7, b"seven"), Arrival::Restarted { last: 100, gap });
         store.resubscribed();
         let gap = Gap { from: 8, to: 100 };
-        assert_eq!(store.arrive(101, b"lifted meanwhile"), Arrival::After(gap));
+        assert_eq!(store.arrive(101, b"restored meanwhile"), Arrival::After(gap));
     }
 
     #[test]
-    fn what_was_given_out_anew_is_told_once() {
+    fn ids_missed_after_a_reset_are_reported_once() {
         let mut store = store(10);
-        assert_eq!(store.missed_anew(3), None);
+        assert_eq!(store.missed_after_reset(3), None);
         fill(&mut store, [100]);
         store.resubscribed();
-        assert_eq!(store.missed_anew(100), None, "the counter is where it was");
-        assert_eq!(store.missed_anew(3), Some((Gap { from: 1, to: 3 }, 100)));
-        assert_eq!(store.missed_anew(3), None);
+        assert_eq!(store.missed_after_reset(100), None, "the counter is where it was");
+        assert_eq!(store.missed_after_reset(3), Some((Gap { from: 1, to: 3 }, 100)));
+        assert_eq!(store.missed_after_reset(3), None);
         assert_eq!(since(&store, 99), "100 (1-3)");
         assert_eq!(store.arrive(4, b"four"), Arrival::Restarted { last: 100, gap: None });
-        assert_eq!(store.arrive(101, b"lifted"), Arrival::Next);
+        assert_eq!(store.arrive(101, b"restored"), Arrival::Next);
     }
 }

@@ -1,8 +1,8 @@
-//! Whom an invocation is for.
+//! The addressees of an invocation.
 
-/// Whom an invocation is for. Connections are meant wherever they are attached.
+/// The addressees of an invocation, on all servers.
 ///
-/// Whoever is meant twice, by two groups of a list, gets it twice.
+/// A connection in two groups of a list receives the invocation twice.
 ///
 /// ```
 /// use backplane::Target;
@@ -13,7 +13,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub(crate) to: To,
-    /// Ids of connections that are left out.
+    /// Ids of connections to exclude.
     pub(crate) except: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum To {
 }
 
 impl Target {
-    /// Every connection.
+    /// Addresses all connections.
     ///
     /// ```
     /// assert_eq!(backplane::Target::all(), backplane::Target::all().except([""; 0]));
@@ -35,7 +35,7 @@ impl Target {
         Self::to(To::All)
     }
 
-    /// The connections that joined a group.
+    /// Addresses the connections in a group.
     ///
     /// ```
     /// use backplane::Target;
@@ -45,7 +45,7 @@ impl Target {
         Self::to(To::Groups(vec![name.into()]))
     }
 
-    /// The connections that joined any of these groups.
+    /// Addresses the connections in any of these groups.
     ///
     /// ```
     /// use backplane::Target;
@@ -55,7 +55,7 @@ impl Target {
         Self::to(To::Groups(strings(names)))
     }
 
-    /// All connections of a user.
+    /// Addresses all connections of a user.
     ///
     /// ```
     /// use backplane::Target;
@@ -65,7 +65,7 @@ impl Target {
         Self::to(To::Users(vec![user.into()]))
     }
 
-    /// All connections of these users.
+    /// Addresses all connections of these users.
     ///
     /// ```
     /// use backplane::Target;
@@ -75,7 +75,7 @@ impl Target {
         Self::to(To::Users(strings(users)))
     }
 
-    /// One connection.
+    /// Addresses one connection.
     ///
     /// ```
     /// use backplane::Target;
@@ -85,7 +85,7 @@ impl Target {
         Self::to(To::Connections(vec![id.into()]))
     }
 
-    /// These connections.
+    /// Addresses these connections.
     ///
     /// ```
     /// use backplane::Target;
@@ -95,8 +95,8 @@ impl Target {
         Self::to(To::Connections(strings(ids)))
     }
 
-    /// Leaves out these connections. SignalR 2 has no way to write a `|` in an id, so one that
-    /// contains it is not left out.
+    /// Excludes these connections. SignalR 2 cannot escape a `|` in an id, so a connection with
+    /// such an id is not excluded.
     ///
     /// ```
     /// use backplane::Target;

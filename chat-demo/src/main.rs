@@ -4,7 +4,6 @@
 //! by a Redis or broker elsewhere. An error at the start is one line, which names the option to
 //! change.
 
-mod address;
 mod hub;
 mod options;
 mod page;

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
+use backplane::{Address, AddressError};
 use clap::Parser;
-
-use crate::address::{Address, PasswordTwice};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -14,8 +13,8 @@ use crate::address::{Address, PasswordTwice};
 pub(crate) struct Options {
     /// Use an existing Redis or broker, and start none: redis://:PASSWORD@HOST:PORT, or another
     /// address for the backplane, such as Sentinels or a cluster
-    #[arg(long, value_name = "URL", conflicts_with = "broker_port", value_parser = address)]
-    redis: Option<Address>,
+    #[arg(long, value_name = "URL", conflicts_with = "broker_port")]
+    redis: Option<String>,
 
     /// Address of a web server; repeat the option for more servers
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
@@ -40,25 +39,35 @@ impl Options {
         (!self.password.is_empty()).then(|| self.password.clone().into_bytes())
     }
 
-    /// Returns the address from `--redis`, with the password of either option.
+    /// Returns the address given by `--redis`, with the password of either option.
     ///
     /// # Errors
     ///
-    /// Returns an error if both options have a password.
-    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, PasswordTwice> {
-        self.redis.clone().map(|address| address.with_password(&self.password)).transpose()
+    /// If the address is invalid, or if both options have a password.
+    pub(crate) fn broker_elsewhere(&self) -> Result<Option<Address>, RedisOptionError> {
+        // Parsed here, since clap would print the URL with its password.
+        let Some(url) = &self.redis else { return Ok(None) };
+        let address: Address = url.parse()?;
+        match (address.password(), self.password.as_str()) {
+            (_, "") => Ok(Some(address)),
+            (None, password) => Ok(Some(address.with_password(password))),
+            (Some(_), _) => Err(RedisOptionError::PasswordTwice),
+        }
     }
 
-    /// Returns the address of the embedded broker at its actual port.
+    /// Returns the address of the embedded broker on this port.
     pub(crate) fn broker_here(&self, port: u16) -> Address {
-        let address = Address::here(port);
-        address.with_password(&self.password).expect("it has no password yet")
+        Address::new("127.0.0.1", port).with_password(&self.password)
     }
 }
 
-/// Accepts any text. The backplane checks the address.
-fn address(text: &str) -> Result<Address, std::convert::Infallible> {
-    Ok(Address::new(text))
+/// The error for an unusable `--redis`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RedisOptionError {
+    #[error("--redis: {0}")]
+    Address(#[from] AddressError),
+    #[error("both --redis and --password have a password, expected one of them")]
+    PasswordTwice,
 }
 
 #[cfg(test)]
@@ -83,10 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_escaped_for_a_url() {
+    fn the_embedded_broker_takes_any_password() {
         let options = parse("--password p@ss:w/rd").unwrap();
         let address = options.broker_here(7000);
-        assert_eq!(address.as_str(), "redis://127.0.0.1:7000?password=p%40ss%3Aw%2Frd");
+        assert_eq!(address.to_string(), "127.0.0.1:7000");
+        assert_eq!(address.password(), Some("p@ss:w/rd"));
         assert_eq!(options.requirepass(), Some(b"p@ss:w/rd".to_vec()));
     }
 
@@ -95,10 +105,10 @@ mod tests {
         let url = "redis://10.0.0.1:7000";
         let options = parse(&format!("--redis {url} --password x")).unwrap();
         let elsewhere = options.broker_elsewhere().unwrap().unwrap();
-        assert_eq!(elsewhere.as_str(), "redis://10.0.0.1:7000?password=x");
+        assert_eq!(elsewhere, Address::new("10.0.0.1", 7000).with_password("x"));
 
         let options = parse("--redis redis://:y@10.0.0.1:7000 --password x").unwrap();
-        assert_eq!(options.broker_elsewhere(), Err(PasswordTwice));
+        assert_eq!(options.broker_elsewhere(), Err(RedisOptionError::PasswordTwice));
         assert!(parse(&format!("--redis {url} --broker-port 7001")).is_err());
     }
 

@@ -4,13 +4,12 @@
 
 use std::{fmt::Write, io, net::SocketAddr};
 
-use backplane::{Backplane, ConnectError};
+use backplane::{Address, Backplane, ConnectError};
 use broker::{BindError, Broker, Config, Server};
 use tokio::net::TcpListener;
 
 use crate::{
-    address::{Address, PasswordTwice},
-    options::Options,
+    options::{Options, RedisOptionError},
     site::Site,
 };
 
@@ -45,9 +44,7 @@ impl Running {
         let app_name = options.app_name.clone();
         let mut sites = Vec::new();
         for listener in listeners {
-            let mut options = backplane::Options::default();
-            options.hub = HUB.to_owned();
-            let backplane = Backplane::connecting_with(address.as_str(), &app_name, options)?;
+            let backplane = Backplane::builder(&app_name).hub(HUB).connect_lazy(address.clone())?;
             sites.push(Site::start(listener, backplane)?);
         }
         Ok(Self { broker, address, app_name, sites })
@@ -65,7 +62,9 @@ impl Running {
 
     /// Returns the `redis-cli` line for the channel of the app.
     fn watch_line(&self) -> String {
-        self.address.watch_line(&self.app_name).expect("the backplane accepted the address")
+        let words = self.address.redis_cli(&self.app_name);
+        let quoted = shlex::try_join(words.iter().map(String::as_str));
+        quoted.unwrap_or_else(|_| words.join(" "))
     }
 
     /// Stops the web servers, then the broker.
@@ -112,7 +111,7 @@ pub(crate) enum StartError {
     )]
     Broker(#[from] BindError),
     #[error("{0}")]
-    Password(#[from] PasswordTwice),
+    Redis(#[from] RedisOptionError),
     #[error("--redis: {0}")]
     Connect(#[from] ConnectError),
     #[error("{0}")]

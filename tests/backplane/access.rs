@@ -1,8 +1,8 @@
-//! TLS, socket files, users, databases, names.
+//! TLS, Unix sockets, users, databases and client names.
 
 use std::path::{Path, PathBuf};
 
-use backplane::{Backplane, ConnectError, Options, Target};
+use backplane::{Backplane, Builder, ConnectError, Target};
 use harness::{
     Chat, Client, Cluster, SLOW_DEADLINE, Sentinel, Server, array, eventually_within, free_port,
     within,
@@ -10,30 +10,30 @@ use harness::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::farm::{is_connected, is_disconnected, join, join_with, options, receive, send};
-use crate::witness::kill_clients;
+use crate::farm::{builder, is_connected, is_disconnected, join, join_with, receive, send};
+use crate::observer::kill_clients;
 
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn a_socket_file_will_do() {
+async fn a_unix_socket_works() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("redis.sock");
     let path = path.to_str().expect("text");
     let _server = Server::redis(&["--unixsocket", path]).await;
-    talks(&join(&format!("unix:{path}"), APP).await).await;
+    sends_and_receives(&join(&format!("unix:{path}"), APP).await).await;
 }
 
 #[tokio::test]
-async fn a_user_a_database_and_a_name_are_what_the_url_says() {
+async fn user_database_and_client_name_come_from_the_url() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     let rules = ["ACL", "SETUSER", "ann", "on", ">p@ss", "~ChatApp", "&ChatApp", "+@all"];
     client.command(&rules).await;
     let url = format!("redis://ann:p%40ss@127.0.0.1:{}/3?client_name=web-1", server.port());
-    // It stays, or its connections might be gone when they are looked at.
+    // Kept open, since its connections are counted below.
     let one = join(&url, APP).await;
-    talks(&one).await;
+    sends_and_receives(&one).await;
     let list = client.command(&["CLIENT", "LIST"]).await.text().to_owned();
     let ours: Vec<_> = list.lines().filter(|line| line.contains("name=web-1")).collect();
     assert_eq!(ours.len(), 2, "{list}");
@@ -43,17 +43,18 @@ async fn a_user_a_database_and_a_name_are_what_the_url_says() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_told_in_redis_words() {
+async fn a_missing_permission_is_reported_in_redis_words() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     let rules = ["ACL", "SETUSER", "ann", "on", ">p", "~*", "resetchannels", "+@all"];
     client.command(&rules).await;
     let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
-    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    let error =
+        within(SLOW_DEADLINE, Backplane::builder(APP).connect(&url)).await.expect_err("refused");
     assert!(error.to_string().contains("NOPERM"), "{error}");
 }
 
-/// The rights that the documentation of `from_url` names.
+/// The permissions that the documentation of `Address` lists.
 const RIGHTS: [&str; 11] = [
     "~ChatApp",
     "&ChatApp",
@@ -69,7 +70,7 @@ const RIGHTS: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn a_user_with_few_rights_keeps_the_subscription() {
+async fn a_user_with_minimal_permissions_keeps_the_subscription() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     client.command(&[&["ACL", "SETUSER", "ann", "on", ">p"], &RIGHTS[..]].concat()).await;
@@ -77,7 +78,7 @@ async fn a_user_with_few_rights_keeps_the_subscription() {
     let one = join(&url, APP).await;
     let id = |list: &str| list.split_whitespace().next().map(str::to_owned);
     let before = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
-    // It is asked for anew together with a sign of life that this user may not ask for.
+    // Each `SUBSCRIBE` comes with a `PING`, which this user may not send.
     let asked = async |client: &mut Client| {
         let stats = client.command(&["INFO", "commandstats"]).await.text().to_owned();
         let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_subscribe:calls="));
@@ -86,11 +87,11 @@ async fn a_user_with_few_rights_keeps_the_subscription() {
     eventually_within(SLOW_DEADLINE, async || asked(&mut client).await >= 3).await;
     let after = client.command(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
     assert_eq!(id(after.text()), id(before.text()), "it was given up");
-    talks(&one).await;
+    sends_and_receives(&one).await;
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
+async fn a_user_without_permission_to_restore_the_counter_reconnects() {
     let server = Server::redis(&[]).await;
     let mut client = server.client().await;
     for missing in ["-eval", "-set", "-get"] {
@@ -98,24 +99,25 @@ async fn a_user_who_may_not_lift_the_counter_comes_back_all_the_same() {
         client.command(&rules.concat()).await;
         let url = format!("redis://ann:p@127.0.0.1:{}", server.port());
         let one = join(&url, APP).await;
-        talks(&one).await;
+        sends_and_receives(&one).await;
         kill_clients(&mut client, "normal").await;
         is_disconnected(&one).await;
         is_connected(&one).await;
-        talks(&one).await;
+        sends_and_receives(&one).await;
     }
 }
 
 #[tokio::test]
-async fn a_sentinel_may_want_a_password_of_its_own() {
+async fn a_sentinel_may_have_its_own_password() {
     let sentinel = Sentinel::start().await;
     let mut client = sentinel.client().await;
     let reply = client.command(&["ACL", "SETUSER", "default", "resetpass", ">watch"]).await;
     assert!(!reply.is_error(), "{reply:?}");
     let url = sentinel.url();
-    let error = within(SLOW_DEADLINE, Backplane::from_url(&url, APP)).await.expect_err("refused");
+    let error =
+        within(SLOW_DEADLINE, Backplane::builder(APP).connect(&url)).await.expect_err("refused");
     assert!(error.to_string().contains("NOAUTH"), "{error}");
-    talks(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
+    sends_and_receives(&join(&format!("{url}?sentinel_password=watch"), APP).await).await;
 }
 
 #[tokio::test]
@@ -136,7 +138,7 @@ async fn tls_asks_for_certificates_on_both_sides() {
     ];
     let _server = Server::redis(&arguments).await;
     let url = format!("rediss://localhost:{port}");
-    talks(&join_with(&url, APP, certificates.options()).await).await;
+    sends_and_receives(&join_with(&url, certificates.builder()).await).await;
 
     let in_url = format!(
         "{url}?ca={}&cert={}&key={}",
@@ -144,18 +146,18 @@ async fn tls_asks_for_certificates_on_both_sides() {
         certificates.file("client.crt"),
         certificates.file("client.key")
     );
-    talks(&join(&in_url, APP).await).await;
+    sends_and_receives(&join(&in_url, APP).await).await;
 
     for incomplete in [
         url.clone(),
         format!("{url}?ca={}", certificates.file("ca.crt")),
         in_url.replace("localhost", "127.0.0.2"),
     ] {
-        let joined = within(SLOW_DEADLINE, Backplane::from_url(&incomplete, APP)).await;
+        let joined = within(SLOW_DEADLINE, Backplane::builder(APP).connect(&incomplete)).await;
         assert!(matches!(joined, Err(ConnectError::Failed { .. })), "{incomplete}: {joined:?}");
     }
     let missing = format!("{url}?ca=/nowhere.crt");
-    let error = Backplane::from_url(&missing, APP).await.expect_err("no such file");
+    let error = Backplane::builder(APP).connect(&missing).await.expect_err("no such file");
     assert!(error.to_string().starts_with("cannot use /nowhere.crt for TLS: "), "{error}");
 }
 
@@ -181,13 +183,13 @@ async fn the_chat_takes_every_address() {
     }
 }
 
-async fn talks(backplane: &Backplane) {
+async fn sends_and_receives(backplane: &Backplane) {
     let mut ann = backplane.attach("ann", None);
     send(backplane, Target::all(), 1).await;
     assert_eq!(receive(&mut ann, 1).await, [1]);
 }
 
-/// An authority, a server and a client, made for one test.
+/// An authority, and certificates for a server and a client, for one test.
 struct Certificates {
     dir: TempDir,
 }
@@ -213,12 +215,9 @@ impl Certificates {
         certificates
     }
 
-    fn options(&self) -> Options {
-        let mut options = options();
-        options.tls.ca = Some(self.path("ca.crt"));
-        options.tls.certificate = Some(self.path("client.crt"));
-        options.tls.key = Some(self.path("client.key"));
-        options
+    fn builder(&self) -> Builder {
+        let (certificate, key) = (self.path("client.crt"), self.path("client.key"));
+        builder(APP).tls_ca(self.path("ca.crt")).tls_identity(certificate, key)
     }
 
     fn write(&self, name: &str, text: &str) {

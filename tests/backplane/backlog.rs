@@ -1,24 +1,23 @@
-//! A subscription that has much to read on our broker.
+//! A subscription with a backlog, on our broker.
 
 use std::time::Duration;
 
 use backplane::{Invocation, Target};
 use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 
-use crate::farm::{join, join_with, options};
+use crate::farm::{builder, join, join_with};
 
 const APP: &str = "ChatApp";
 
-/// The answer to a sign of life stands behind all of it.
+/// The reply to a `PING` comes after the whole backlog.
 #[tokio::test]
-async fn who_is_behind_is_not_taken_for_dead() {
-    // More than the network brings between two signs of life.
+async fn a_subscription_with_a_backlog_is_not_reported_as_dead() {
+    // More than the network transfers between two `PING` requests.
     const MESSAGES: usize = 40;
     let server = Server::ours(&["--client-output-buffer-limit", "pubsub 0 0 0"]).await;
     let network = Proxy::to(server.port()).await;
-    let mut quiet = options();
-    quiet.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&format!("redis://127.0.0.1:{}", network.port()), APP, quiet).await;
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&format!("redis://127.0.0.1:{}", network.port()), quiet).await;
     let mut ann = one.attach("ann", None);
     let two = join(&server.url(), APP).await;
     let made = network.made();

@@ -1,4 +1,4 @@
-//! Much at once, on a server that is well: all of it is taken, and in order.
+//! Bursts of messages on a healthy server: all of them are accepted, in order.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, Server, within};
 
 use super::server;
-use crate::farm::{invocation, join_with, options, receive, send_at_once};
+use crate::farm::{builder, invocation, join_with, receive, send_at_once};
 
 const APP: &str = "ChatApp";
-/// Each of thousands is a message there and one back, by programs that are not optimized.
+/// Thousands of round trips, in programs that are not optimized.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
@@ -50,8 +50,8 @@ async fn one_send_of_more_bytes_than_may_wait_for_a_server_that_is_away_is_taken
 }
 
 #[tokio::test]
-async fn what_one_server_sends_without_waiting_arrives_in_order() {
-    // As many as may wait for a connection.
+async fn concurrent_sends_of_one_server_arrive_in_order() {
+    // The maximum that may wait for one connection.
     const COUNT: u64 = 1_000;
     let (server, one, mut ann) = alone().await;
     let two = join(&server).await;
@@ -62,7 +62,7 @@ async fn what_one_server_sends_without_waiting_arrives_in_order() {
     assert_eq!(receive(&mut bob, COUNT as usize).await, expected);
 }
 
-/// One server of the app, with a connection of a user.
+/// Returns one server of the app, with a connection of a user.
 async fn alone() -> (Server, Backplane, Connection) {
     let server = server(&[]).await;
     let one = join(&server).await;
@@ -71,8 +71,6 @@ async fn alone() -> (Server, Backplane, Connection) {
 }
 
 async fn join(server: &Server) -> Backplane {
-    let mut patient = options();
-    patient.queue.age = PATIENCE;
-    patient.ack_timeout = PATIENCE;
-    join_with(&server.url(), APP, patient).await
+    let patient = builder(APP).queue_age_max(PATIENCE).ack_timeout(PATIENCE);
+    join_with(&server.url(), patient).await
 }

@@ -1,5 +1,5 @@
-//! The claims about faults, put to a cluster of three masters. What happens when a slot moves is in
-//! `failover`.
+//! The claims about faults, checked with a cluster of three masters. `failover` tests the migration
+//! of a slot.
 
 #[path = "faults.rs"]
 mod faults;
@@ -8,7 +8,7 @@ mod network;
 
 use crate::site::Site;
 
-/// Whether nothing is missing after a fault that the server outlives.
+/// Whether no message is lost in a fault that the server survives.
 const REMEMBERS: bool = false;
 
 async fn site() -> Site {

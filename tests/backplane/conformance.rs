@@ -1,6 +1,6 @@
-//! What holds on every bus.
+//! Claims about every bus.
 //!
-//! Each claim is about an app of its own, so that all of them can use one bus.
+//! Each claim uses an app of its own, so that all of them can share a bus.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use harness::{Cluster, SLOW_DEADLINE, Sentinel, Server, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use crate::farm::{Bus, is_ready, nothing_more, options, receive, send};
+use crate::farm::{Bus, builder, is_ready, nothing_more, receive, send};
 
 #[tokio::test]
 async fn embedded() {
@@ -45,14 +45,14 @@ async fn cluster() {
 
 async fn conforms(bus: &Bus) {
     all_see_one_order(bus).await;
-    targets_are_those_who_are_meant(bus).await;
+    only_the_targets_receive_a_message(bus).await;
     groups_are_changed_from_any_server(bus).await;
-    nobody_answers_for_who_is_not_there(bus).await;
+    a_change_of_an_absent_connection_times_out(bus).await;
     connections_are_ended_from_any_server(bus).await;
-    who_comes_back_continues_on_any_server(bus).await;
-    who_comes_back_too_late_is_told(bus).await;
-    who_moves_on_is_attached_only_there(bus).await;
-    apps_do_not_hear_each_other(bus).await;
+    a_reconnecting_client_continues_on_any_server(bus).await;
+    a_client_that_reconnects_too_late_gets_a_gap(bus).await;
+    a_client_that_moves_is_attached_to_one_server_only(bus).await;
+    apps_receive_no_messages_of_other_apps(bus).await;
     a_probe_comes_back_and_is_counted(bus).await;
     after_a_shutdown_nothing_is_sent(bus).await;
 }
@@ -65,23 +65,23 @@ async fn all_see_one_order(bus: &Bus) {
     const COUNT: u64 = 300;
     let (one, two) = pair(bus, "order").await;
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
-    let talk = async |server: Backplane, start: u64| {
+    let send_numbers = async |server: Backplane, start: u64| {
         for number in (start..COUNT).step_by(2) {
             send(&server, Target::all(), number).await;
         }
     };
-    tokio::join!(talk(one.clone(), 0), talk(two.clone(), 1));
+    tokio::join!(send_numbers(one.clone(), 0), send_numbers(two.clone(), 1));
     let at_ann = receive(&mut ann, COUNT as usize).await;
     assert_eq!(receive(&mut bob, COUNT as usize).await, at_ann, "two connections saw two orders");
     for parity in [0, 1] {
         let of_one: Vec<_> = at_ann.iter().filter(|number| *number % 2 == parity).collect();
         assert_eq!(of_one.len() as u64, COUNT / 2);
-        assert!(of_one.is_sorted(), "what one server sent came in another order");
+        assert!(of_one.is_sorted(), "the messages of one server arrived in another order");
     }
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
 
-async fn targets_are_those_who_are_meant(bus: &Bus) {
+async fn only_the_targets_receive_a_message(bus: &Bus) {
     let (one, two) = pair(bus, "targets").await;
     let mut connections = [
         one.attach("ann-1", Some("ann")),
@@ -108,7 +108,7 @@ async fn targets_are_those_who_are_meant(bus: &Bus) {
         (Target::connections(["ann-2", "eve-1"]).except(["ann-2"]), [0, 0, 0, 1]),
         (Target::connections(["ann-2", "eve-1"]), [0, 1, 0, 1]),
         (Target::connections(["ann-2"; 0]), [0, 0, 0, 0]),
-        (Target::group("nobody is there"), [0, 0, 0, 0]),
+        (Target::group("empty group"), [0, 0, 0, 0]),
     ] {
         for sender in [&one, &two] {
             send(sender, target.clone(), 7).await;
@@ -128,7 +128,7 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
     let (one, two) = pair(bus, "groups").await;
     let mut bob = two.attach("bob", None);
     for number in 0..20 {
-        // Effective when it returns: what is sent right after it arrives.
+        // The change is effective when `join` returns, so the next message arrives.
         one.join("bob", "room").await.expect("joined");
         send(&one, Target::group("room"), number).await;
         assert_eq!(receive(&mut bob, 1).await, [number]);
@@ -138,12 +138,10 @@ async fn groups_are_changed_from_any_server(bus: &Bus) {
     nothing_more(&two, &mut [&mut bob]).await;
 }
 
-async fn nobody_answers_for_who_is_not_there(bus: &Bus) {
-    let mut options = options();
-    options.ack_timeout = Duration::from_millis(300);
-    let one = bus.join_with("absent", options).await;
+async fn a_change_of_an_absent_connection_times_out(bus: &Bus) {
+    let one = bus.join_with(builder("absent").ack_timeout(Duration::from_millis(300))).await;
     let error =
-        within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("nobody is there");
+        within(SLOW_DEADLINE, one.join("nobody", "room")).await.expect_err("no such connection");
     assert!(matches!(error, GroupError::NoAnswer { .. }), "{error:?}");
     assert!(error.to_string().contains("'nobody'"), "{error}");
 }
@@ -155,7 +153,7 @@ async fn connections_are_ended_from_any_server(bus: &Bus) {
     assert_eq!(within(SLOW_DEADLINE, bob.recv()).await.expect_err("it ended"), Disconnect::Aborted);
 }
 
-async fn who_comes_back_continues_on_any_server(bus: &Bus) {
+async fn a_reconnecting_client_continues_on_any_server(bus: &Bus) {
     let (one, two) = pair(bus, "cursors").await;
     let (mut ann, mut bob) = (one.attach("ann", Some("ann")), two.attach("bob", None));
     one.join("ann", "room").await.expect("joined");
@@ -174,7 +172,7 @@ async fn who_comes_back_continues_on_any_server(bus: &Bus) {
         send(&one, target, number).await;
     }
     send(&one, Target::all(), 7).await;
-    // Server two has all of it once its own connection has the last.
+    // When this connection has the last message, server two has all of them.
     while receive(&mut bob, 1).await != [7] {}
     let cursor = cursor.parse().expect("a cursor");
     let mut ann = two.attach_at("ann", Some("ann"), &["room"], cursor);
@@ -182,10 +180,8 @@ async fn who_comes_back_continues_on_any_server(bus: &Bus) {
     nothing_more(&one, &mut [&mut ann, &mut bob]).await;
 }
 
-async fn who_comes_back_too_late_is_told(bus: &Bus) {
-    let mut options = options();
-    options.history.messages = 5;
-    let one = bus.join_with("late", options).await;
+async fn a_client_that_reconnects_too_late_gets_a_gap(bus: &Bus) {
+    let one = bus.join_with(builder("late").history_messages_max(5)).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     receive(&mut ann, 1).await;
@@ -200,14 +196,14 @@ async fn who_comes_back_too_late_is_told(bus: &Bus) {
     assert_eq!(receive(&mut late, 5).await, [6, 7, 8, 9, 10]);
 }
 
-async fn who_moves_on_is_attached_only_there(bus: &Bus) {
+async fn a_client_that_moves_is_attached_to_one_server_only(bus: &Bus) {
     let (one, two) = pair(bus, "moves").await;
     let mut ann = one.attach("ann", None);
     for round in 0..3 {
         for (from, to) in [(&one, &two), (&two, &one)] {
             send(from, Target::all(), round).await;
             assert_eq!(receive(&mut ann, 1).await, [round]);
-            // The server that it leaves has not noticed yet.
+            // The previous server has not yet received the announcement.
             let mut left = ann;
             ann = to.attach_at("ann", None, &[], left.cursor());
             let end = within(SLOW_DEADLINE, left.recv()).await.expect_err("it ended");
@@ -219,7 +215,7 @@ async fn who_moves_on_is_attached_only_there(bus: &Bus) {
     }
 }
 
-async fn apps_do_not_hear_each_other(bus: &Bus) {
+async fn apps_receive_no_messages_of_other_apps(bus: &Bus) {
     let (chat, game) = (bus.join("chat").await, bus.join("game").await);
     let (mut ann, mut eve) = (chat.attach("ann", None), game.attach("eve", None));
     send(&chat, Target::all(), 1).await;
@@ -231,7 +227,7 @@ async fn a_probe_comes_back_and_is_counted(bus: &Bus) {
     let one = bus.join("health").await;
     is_ready(&one).await;
     let health = one.health();
-    assert!(health.last_round_trip.is_some() && health.deaf_for.is_none(), "{health:?}");
+    assert!(health.last_round_trip.is_some() && health.silent_for.is_none(), "{health:?}");
     assert_eq!((health.lost, health.recovered), (0, 0));
     let counted: u64 = health.round_trips.buckets.iter().map(|(_, count)| count).sum();
     assert!(counted > 0, "{health:?}");

@@ -1,5 +1,5 @@
-//! A counter that is lost, set back, or restored to less than others know: nothing is lost without a
-//! word, nothing comes twice, and nobody goes deaf.
+//! A counter that is lost, set back, or restored to an old value. Every loss is reported, no
+//! message arrives twice, and later messages still arrive.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use harness::{Fault, Proxy, SLOW_DEADLINE, eventually_within, within};
 
 use super::server;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
-    number, options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with,
+    nothing_more, number, receive, send,
 };
-use crate::talk::Talk;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn it_is_lost_again_and_again_in_mid_talk_and_nobody_misses_anything() {
+async fn a_counter_lost_repeatedly_causes_no_loss() {
     let server = server(&[]).await;
     let mut client = server.client().await;
-    let talk = Talk::among(join_many(&server.url(), APP, 3).await);
+    let soak = Soak::among(join_many(&server.url(), APP, 3).await);
     let flush = ["SCRIPT", "FLUSH"];
     let swap = ["SWAPDB", "0", "1"];
     let commands: [&[&str]; 7] =
         [&["DEL", APP], &["FLUSHALL"], &flush, &["SET", APP, "3"], &["DEL", APP], &swap, &swap];
-    talk.goes_on_through(&mut client, &commands).await;
-    assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
+    soak.run_through(&mut client, &commands).await;
+    assert_eq!(soak.check().await, 0, "a gap was invented: no server was disconnected");
 }
 
 #[tokio::test]
-async fn it_is_lifted_again_so_that_cursors_go_on() {
+async fn a_lost_counter_is_restored_so_cursors_stay_valid() {
     let server = server(&[]).await;
     let mut client = server.client().await;
-    // Far from what it would come to by itself.
+    // Far above the ids of this test.
     client.command(&["SET", APP, "100000"]).await;
     let one = join(&server.url(), APP).await;
     let (mut ann, mut back) = (one.attach("ann", None), one.attach("back", None));
@@ -56,7 +56,7 @@ async fn it_is_lifted_again_so_that_cursors_go_on() {
 }
 
 #[tokio::test]
-async fn one_that_is_no_number_is_told_and_does_no_harm() {
+async fn a_counter_that_is_not_a_number_fails_the_send_only() {
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
     let mut ann = one.attach("ann", None);
@@ -72,10 +72,10 @@ async fn one_that_is_no_number_is_told_and_does_no_harm() {
     is_ready(&one).await;
 }
 
-/// A server that comes late to one that has lost its memory, after another, which knew less, has
-/// restored the counter and sent: its ids were given twice.
+/// After a data loss, another server with a lower last id restores the counter and sends. A late
+/// server then reports the ids that were issued twice.
 #[tokio::test]
-async fn who_comes_late_is_told_that_ids_were_given_anew() {
+async fn a_late_server_reports_ids_that_were_issued_again() {
     for count in [3, 30] {
         let mut server = server(&[]).await;
         let network = Proxy::to(server.port()).await;
@@ -88,7 +88,7 @@ async fn who_comes_late_is_told_that_ids_were_given_anew() {
         network.set(Fault::Closed);
         is_disconnected(&late).await;
         server.restart().await;
-        // It knows nothing of the time before, so it counts from 1.
+        // It starts after the data loss, so the counter starts from 1.
         let (early, mut ann) = attached(&server.url(), "early").await;
         for number in 100..100 + count {
             send(&early, Target::all(), number).await;
@@ -97,7 +97,7 @@ async fn who_comes_late_is_told_that_ids_were_given_anew() {
         network.set(Fault::None);
         is_connected(&late).await;
         send(&early, Target::all(), 200).await;
-        assert!(is_told(&mut bob, 200).await, "{count} were lost without a word");
+        assert!(reports_gap(&mut bob, 200).await, "{count} were lost without a gap");
         assert!(late.health().lost > 0);
         send(&late, Target::all(), 201).await;
         assert_eq!(receive(&mut bob, 1).await, [201]);
@@ -106,9 +106,9 @@ async fn who_comes_late_is_told_that_ids_were_given_anew() {
     }
 }
 
-/// All memory is lost while a server is away, and the counter has gone on from 1.
+/// The server loses its data during an outage, and the counter has restarted from 1.
 #[tokio::test]
-async fn who_was_away_when_all_was_lost_is_told() {
+async fn a_server_disconnected_during_a_data_loss_reports_a_gap() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -129,12 +129,12 @@ async fn who_was_away_when_all_was_lost_is_told() {
     network.set(Fault::None);
     is_connected(&away).await;
     send(&other, Target::all(), 200).await;
-    assert!(is_told(&mut bob, 200).await, "5 were lost without a word");
+    assert!(reports_gap(&mut bob, 200).await, "5 were lost without a gap");
     nothing_more(&away, &mut [&mut bob]).await;
 }
 
 #[tokio::test]
-async fn all_who_come_back_in_time_are_told_of_nothing() {
+async fn servers_that_reconnect_in_time_report_no_reset() {
     let mut server = server(&[]).await;
     let farm = join_many(&server.url(), APP, 5).await;
     let events: Vec<_> = farm.iter().map(crate::farm::events).collect();
@@ -161,15 +161,15 @@ async fn all_who_come_back_in_time_are_told_of_nothing() {
     }
     for events in events {
         let gaps = events.await.expect("it does not panic").into_iter();
-        // A probe may have been taken that nobody got.
+        // A probe may have been accepted and lost.
         let restarts = gaps.filter(|event| matches!(event, Event::Restarted { .. })).count();
         assert_eq!(restarts, 0, "the counter went back");
     }
 }
 
-/// As after a snapshot that was some time old, on a server that others use as well.
+/// Like an old snapshot, on a server with other users.
 #[tokio::test]
-async fn one_of_some_time_ago_is_lifted_and_no_loss() {
+async fn an_outdated_counter_is_restored_without_a_gap() {
     let mut server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -183,7 +183,7 @@ async fn one_of_some_time_ago_is_lifted_and_no_loss() {
     server.restart().await;
     let mut client = server.client().await;
     client.command(&["SET", APP, "10"]).await;
-    client.command(&["INCR", "somebody else's"]).await;
+    client.command(&["INCR", "a foreign key"]).await;
     network.set(Fault::None);
     is_connected(&one).await;
     nothing_more(&one, &mut [&mut ann]).await;
@@ -191,7 +191,7 @@ async fn one_of_some_time_ago_is_lifted_and_no_loss() {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_gave_does_no_harm() {
+async fn an_id_that_the_broker_did_not_issue_is_ignored() {
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
     is_ready(&one).await;
@@ -214,21 +214,20 @@ async fn an_id_that_nobody_gave_does_no_harm() {
 }
 
 async fn attached(url: &str, name: &str) -> (Backplane, Connection) {
-    let mut options = options();
-    options.probe_interval = Duration::from_secs(30);
-    let backplane = join_with(url, APP, options).await;
+    let quiet = builder(APP).probe_interval(Duration::from_secs(30));
+    let backplane = join_with(url, quiet).await;
     is_ready(&backplane).await;
     let connection = backplane.attach(name, None);
     (backplane, connection)
 }
 
-/// Returns whether a gap is told before this number comes.
-async fn is_told(connection: &mut Connection, end: u64) -> bool {
-    let mut is_told = false;
+/// Returns whether a gap is reported before this number arrives.
+async fn reports_gap(connection: &mut Connection, end: u64) -> bool {
+    let mut reports_gap = false;
     loop {
         match within(SLOW_DEADLINE, connection.recv_or_gap()).await.expect("attached") {
-            Received::Invocation(invocation) if number(&invocation) == end => return is_told,
-            Received::Gap(_) => is_told = true,
+            Received::Invocation(invocation) if number(&invocation) == end => return reports_gap,
+            Received::Gap(_) => reports_gap = true,
             _ => {}
         }
     }

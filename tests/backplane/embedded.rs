@@ -1,8 +1,8 @@
-//! Servers that talk through a broker in their own process.
+//! Servers with an embedded broker.
 //!
-//! There is no network that could fail and no process that could be killed without the servers: a
-//! broker lives as long as somebody has it. So what can go wrong is that servers fall behind, that
-//! somebody else takes the counter away, and that the door for others is closed and opened again.
+//! There is no network that could fail, and the broker lives as long as its servers. So the faults
+//! are servers that fall behind, clients that change the counter, and restarts of the broker's
+//! listener.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use broker::{Broker, Config, ReplayRule, Server};
 use harness::{Client, SLOW_DEADLINE, eventually_within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
-use crate::talk::Talk;
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 const MIB: usize = 1024 * 1024;
@@ -20,40 +20,40 @@ const MIB: usize = 1024 * 1024;
 #[tokio::test]
 async fn nothing_is_missing() {
     let broker = Broker::new();
-    let witness = Witness::on_embedded(&broker, APP);
+    let observer = Observer::on_embedded(&broker, APP);
     let bus = Bus::Embedded(broker);
-    let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
-    talk.goes_on(0, 50).await;
-    assert_eq!(talk.judge().await, 0);
+    let soak = Soak::before(observer, [bus.join(APP).await, bus.join(APP).await]);
+    soak.run(0, 50).await;
+    assert_eq!(soak.check().await, 0);
 }
 
 #[tokio::test]
-async fn a_door_that_is_closed_and_opened_again_concerns_nobody_inside() {
+async fn a_restarted_listener_does_not_affect_embedded_servers() {
     let broker = Broker::new();
-    let witness = Witness::on_embedded(&broker, APP);
+    let observer = Observer::on_embedded(&broker, APP);
     let bus = Bus::Embedded(broker.clone());
-    let talk = Talk::before(witness, [bus.join(APP).await, bus.join(APP).await]);
+    let soak = Soak::before(observer, [bus.join(APP).await, bus.join(APP).await]);
     for _ in 0..3 {
         let (server, mut client) = listen(&broker, config()).await;
         client.subscribe(&[APP]).await;
-        talk.goes_on(0, 50).await;
+        soak.run(0, 50).await;
         server.shutdown().await;
-        talk.goes_on(1, 50).await;
+        soak.run(1, 50).await;
     }
-    assert!(talk.backplanes().all(|backplane| backplane.state() == State::Connected));
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    assert!(soak.backplanes().all(|backplane| backplane.state() == State::Connected));
+    assert_eq!(soak.check().await, 0, "something is missing");
 }
 
 #[tokio::test]
-async fn servers_that_the_broker_dropped_for_being_slow_are_told_what_they_missed() {
+async fn servers_dropped_for_falling_behind_report_their_gaps() {
     let bus = Bus::Embedded(Broker::new());
-    let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
-    fall_behind(&talk).await;
-    assert!(talk.judge().await > 0, "nothing was missed");
+    let soak = Soak::among([bus.join(APP).await, bus.join(APP).await]);
+    fall_behind(&soak).await;
+    assert!(soak.check().await > 0, "nothing was missed");
 }
 
 #[tokio::test]
-async fn servers_that_a_broker_dropped_which_remembers_miss_nothing() {
+async fn servers_dropped_by_a_broker_with_replay_miss_nothing() {
     let broker = Broker::new();
     let rule = ReplayRule {
         pattern: APP.into(),
@@ -64,25 +64,25 @@ async fn servers_that_a_broker_dropped_which_remembers_miss_nothing() {
     let _server = listen(&broker, Config { pubsub_replay: vec![rule], ..config() }).await;
     let bus = Bus::Embedded(broker);
     let farm = [bus.join(APP).await, bus.join(APP).await];
-    let talk = Talk::among(farm.clone());
-    fall_behind(&talk).await;
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    let soak = Soak::among(farm.clone());
+    fall_behind(&soak).await;
+    assert_eq!(soak.check().await, 0, "something is missing");
     assert!(farm.iter().all(|member| member.health().recovered > 0));
 }
 
 #[tokio::test]
-async fn a_counter_that_is_lost_again_and_again_is_lifted_and_nobody_misses_anything() {
+async fn a_counter_lost_repeatedly_is_restored_without_a_loss() {
     let broker = Broker::new();
     let (_server, mut client) = listen(&broker, config()).await;
     let bus = Bus::Embedded(broker);
-    let talk = Talk::among([bus.join(APP).await, bus.join(APP).await]);
+    let soak = Soak::among([bus.join(APP).await, bus.join(APP).await]);
     let commands: [&[&str]; 4] = [&["DEL", APP], &["FLUSHALL"], &["SET", APP, "3"], &["DEL", APP]];
-    talk.goes_on_through(&mut client, &commands).await;
-    assert_eq!(talk.judge().await, 0, "a gap was invented, since nobody was away");
+    soak.run_through(&mut client, &commands).await;
+    assert_eq!(soak.check().await, 0, "a gap was invented: no server was disconnected");
 }
 
 #[tokio::test]
-async fn cursors_go_on_when_a_counter_was_lost() {
+async fn cursors_stay_valid_after_a_counter_loss() {
     let broker = Broker::new();
     let (_server, mut client) = listen(&broker, config()).await;
     client.command(&["SET", APP, "100000"]).await;
@@ -108,25 +108,25 @@ async fn cursors_go_on_when_a_counter_was_lost() {
     nothing_more(&one, &mut [&mut ann, &mut back]).await;
 }
 
-/// Has all servers of a talk miss something, twice.
-async fn fall_behind(talk: &Talk) {
+/// Makes all servers of a soak miss messages, twice.
+async fn fall_behind(soak: &Soak) {
     for _ in 0..2 {
-        talk.goes_on(0, 50).await;
-        // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
+        soak.run(0, 50).await;
+        // No server reads while these are sent. They exceed the output limit of a subscriber.
         for _ in 0..40 {
             let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
-            let sender = talk.backplanes().next().expect("two servers");
-            sender.send(Target::group("nobody"), large).await.expect("sent");
+            let sender = soak.backplanes().next().expect("two servers");
+            sender.send(Target::group("empty"), large).await.expect("sent");
         }
     }
-    talk.goes_on(1, 50).await;
+    soak.run(1, 50).await;
 }
 
 fn config() -> Config {
     Config { port: 0, ..Config::default() }
 }
 
-/// Lets clients reach a broker.
+/// Starts a listener for clients on the broker.
 async fn listen(broker: &Broker, config: Config) -> (Server, Client) {
     let server = Server::bind(broker.clone(), &config).await.expect("it listens");
     let client = Client::connect(server.local_addr().port()).await;

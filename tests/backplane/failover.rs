@@ -1,4 +1,4 @@
-//! A master that dies, is cut off or demoted, a slot that moves.
+//! Failovers: a master that dies, is cut off or demoted, and a slot that migrates.
 
 use std::time::Duration;
 
@@ -9,87 +9,86 @@ use harness::{
 };
 
 use crate::farm::{
-    is_connected, is_disconnected, join_many, join_with, nothing_more, options, receive, send,
+    builder, is_connected, is_disconnected, join_many, join_with, nothing_more, receive, send,
     send_at_once,
 };
-use crate::talk::Talk;
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
-async fn three(url: &str, witness: Witness) -> Talk {
-    let talk = Talk::before(witness, join_many(url, APP, 3).await);
-    talk.goes_on(0, 50).await;
-    talk
+async fn three(url: &str, observer: Observer) -> Soak {
+    let soak = Soak::before(observer, join_many(url, APP, 3).await);
+    soak.run(0, 50).await;
+    soak
 }
 
-/// A witness on the node that has the app's slot.
-async fn on_shard(cluster: &Cluster) -> Witness {
-    let mut witness = Witness::default();
-    witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
-    witness
+/// Returns an observer on the owner of the app's slot.
+async fn on_shard(cluster: &Cluster) -> Observer {
+    let mut observer = Observer::default();
+    observer.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+    observer
 }
 
 #[tokio::test]
 async fn a_sentinels_new_master_is_found() {
     let mut sentinel = Sentinel::start().await;
-    let witness = Witness::on(sentinel.master_server().await, APP).await;
-    let mut talk = three(&sentinel.url(), witness).await;
+    let observer = Observer::on(sentinel.master_server().await, APP).await;
+    let mut soak = three(&sentinel.url(), observer).await;
     sentinel.kill_master().await;
-    talk.witness.listen(sentinel.master_server().await, APP).await;
-    talk.all_are_ready().await;
-    talk.goes_on(1, 50).await;
-    talk.judge().await;
+    soak.observer.listen(sentinel.master_server().await, APP).await;
+    soak.all_are_ready().await;
+    soak.run(1, 50).await;
+    soak.check().await;
 }
 
-/// It lives, and so does everybody else's connection to it.
+/// The master is alive, and other clients stay connected to it.
 #[tokio::test]
-async fn a_master_that_only_the_network_has_lost_is_left() {
+async fn a_master_cut_off_by_the_network_is_left() {
     for fault in [Fault::BlackHole, Fault::Half] {
         let sentinel = Sentinel::behind_network(Duration::from_millis(500)).await;
-        let witness = Witness::on(sentinel.master_server().await, APP).await;
-        let mut talk = three(&sentinel.url(), witness).await;
+        let observer = Observer::on(sentinel.master_server().await, APP).await;
+        let mut soak = three(&sentinel.url(), observer).await;
         let lost = sentinel.master().await;
         sentinel.network_before(lost).set(fault);
         sentinel.has_left(lost).await;
-        talk.witness.listen(sentinel.master_server().await, APP).await;
-        talk.all_are_ready().await;
-        talk.goes_on(1, 50).await;
+        soak.observer.listen(sentinel.master_server().await, APP).await;
+        soak.all_are_ready().await;
+        soak.run(1, 50).await;
         sentinel.network_before(lost).set(Fault::None);
-        talk.goes_on(0, 50).await;
-        talk.judge().await;
+        soak.run(0, 50).await;
+        soak.check().await;
     }
 }
 
-/// It takes connections, and never says a word. How soon the next is asked is a matter of the clock,
-/// and so of `route`.
+/// It accepts connections and never replies. A unit test of `connector` checks the delay with a
+/// paused clock.
 #[tokio::test]
-async fn a_silent_sentinel_keeps_nobody_away() {
+async fn a_silent_sentinel_does_not_block_the_others() {
     let sentinel = Sentinel::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = silent.local_addr().expect("it is bound").port();
-    join_with(&sentinel.url_after(port), APP, options()).await;
+    join_with(&sentinel.url_after(port), builder(APP)).await;
 }
 
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
-    let mut talk = three(&cluster.url(), on_shard(&cluster).await).await;
+    let mut soak = three(&cluster.url(), on_shard(&cluster).await).await;
     for _ in 0..2 {
         cluster.move_slot(APP).await;
-        talk.witness.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
-        talk.all_are_ready().await;
-        talk.goes_on(1, 50).await;
+        soak.observer.listen_to_shard(&cluster.nodes()[cluster.owner(APP).await], APP).await;
+        soak.all_are_ready().await;
+        soak.run(1, 50).await;
     }
-    talk.judge().await;
+    soak.check().await;
 }
 
 #[tokio::test]
-async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
+async fn messages_sent_during_a_slot_migration_arrive_once_in_order() {
     let cluster = Cluster::start().await;
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&cluster.url(), APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&cluster.url(), patient).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let slot = cluster.begin_to_move_slot(APP).await;
@@ -103,43 +102,42 @@ async fn what_is_sent_while_a_slot_is_on_its_way_comes_once_and_in_order() {
     nothing_more(&one, &mut [&mut ann]).await;
 }
 
-/// Why sends wait for a slot that is on its way, and do not follow its key (`ASK`): everybody's
-/// subscription is where the slot still is, and would hear nothing of them.
+/// Why sends wait for a migrating slot and do not follow `ASK`: all subscriptions are still on the
+/// source, and would miss the messages.
 #[tokio::test]
-async fn what_is_published_where_a_slot_goes_is_not_heard_where_it_still_is() {
+async fn a_publish_on_a_slots_target_does_not_reach_its_source() {
     let cluster = Cluster::start().await;
     let from = cluster.owner(APP).await;
     let source = &cluster.nodes()[from];
-    let mut ears = source.client().await;
-    assert!(!ears.command(&["SSUBSCRIBE", APP]).await.is_error());
-    let mut mouth = source.client().await;
+    let mut subscriber = source.client().await;
+    assert!(!subscriber.command(&["SSUBSCRIBE", APP]).await.is_error());
+    let mut publisher = source.client().await;
     let slot = cluster.begin_to_move_slot(APP).await;
     let script = "redis.call('INCR', KEYS[1]) return redis.call('SPUBLISH', KEYS[1], 'there')";
     let publish = ["EVAL", script, "1", APP];
-    let reply = mouth.command(&publish).await.text().to_owned();
+    let reply = publisher.command(&publish).await.text().to_owned();
     let port = reply.strip_prefix("ASK ").and_then(|reply| reply.rsplit(':').next());
     let mut there = Client::connect(port.expect("it is sent on").parse().expect("a port")).await;
     there.command(&["ASKING"]).await;
-    assert_eq!(there.command(&publish).await.integer(), 0, "somebody has heard it");
-    assert_eq!(mouth.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
-    let heard = ears.read_reply().await;
-    assert_eq!(heard, array!["smessage", APP, "here"]);
+    assert_eq!(there.command(&publish).await.integer(), 0, "a subscriber has received it");
+    assert_eq!(publisher.command(&["SPUBLISH", APP, "here"]).await.integer(), 1);
+    let received = subscriber.read_reply().await;
+    assert_eq!(received, array!["smessage", APP, "here"]);
     cluster.finish_moving(APP, slot).await;
-    let end = ears.read_reply().await;
+    let end = subscriber.read_reply().await;
     assert_eq!(end.items()[0], "sunsubscribe".into());
 }
 
-/// It refuses what it is sent, and says so.
+/// The replica rejects sends with an error.
 #[tokio::test]
-async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
+async fn messages_rejected_by_a_replica_are_sent_after_its_promotion() {
     let server = Server::redis(&[]).await;
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&server.url(), patient).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 0).await;
     let mut client = server.client().await;
-    // Nobody listens there, so it stays as it is.
+    // No server listens there, so it remains a replica.
     client.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
     let sending = send_at_once(&one, Target::all(), 1..20);
     let promoting = async {
@@ -152,18 +150,17 @@ async fn what_a_replica_refuses_is_sent_once_it_is_a_master() {
     assert_eq!(one.health().lost, 0);
 }
 
-/// The counter of the new master stands where it stood some messages ago.
+/// The counter of the new master is some messages behind.
 #[tokio::test]
-async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
+async fn a_lagging_replica_is_promoted_without_a_gap() {
     let master = Server::redis(&["--repl-diskless-sync-delay", "0"]).await;
     let of = format!("127.0.0.1 {}", master.port());
     let replica = Server::redis(&["--replicaof", &of]).await;
     let mut client = replica.client().await;
     let address = Proxy::to(master.port()).await;
     let url = format!("redis://127.0.0.1:{}", address.port());
-    let mut quiet = options();
-    quiet.probe_interval = Duration::from_secs(30);
-    let one = join_with(&url, APP, quiet).await;
+    let quiet = builder(APP).probe_interval(Duration::from_secs(30));
+    let one = join_with(&url, quiet).await;
     let mut ann = one.attach("ann", None);
     eventually_within(SLOW_DEADLINE, async || {
         let info = client.command(&["INFO", "replication"]).await;
@@ -195,12 +192,12 @@ async fn a_replica_that_lags_when_it_is_promoted_is_no_loss() {
     assert_eq!(one.health().lost, 0, "a gap was invented");
 }
 
-/// It answers some questions and refuses others while it loads.
+/// While loading, it replies to some commands and rejects others.
 #[tokio::test]
-async fn a_server_that_loads_an_old_snapshot_is_no_loss() {
+async fn an_old_snapshot_causes_no_gap() {
     let slow = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut server = Server::redis(&slow).await;
-    let one = join_with(&server.url(), APP, options()).await;
+    let one = join_with(&server.url(), builder(APP)).await;
     let mut ann = one.attach("ann", None);
     for number in 0..20 {
         send(&one, Target::all(), number).await;

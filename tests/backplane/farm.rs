@@ -1,9 +1,9 @@
-//! Servers of one app: how they join, what they send and receive, how they are.
+//! Helpers for servers of an app: join, send, receive, and check the state.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use backplane::{Backplane, Connection, Event, Invocation, Options, State, Target};
+use backplane::{Backplane, Builder, Connection, Event, Invocation, State, Target};
 use broker::Broker;
 use futures_util::future::try_join_all;
 use harness::{SLOW_DEADLINE, eventually_within, within};
@@ -11,7 +11,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where servers meet.
+/// A bus to join.
 pub(crate) enum Bus {
     Embedded(Broker),
     Url(String),
@@ -19,27 +19,27 @@ pub(crate) enum Bus {
 
 impl Bus {
     pub(crate) async fn join(&self, app: &str) -> Backplane {
-        self.join_with(app, options()).await
+        self.join_with(builder(app)).await
     }
 
-    pub(crate) async fn join_with(&self, app: &str, options: Options) -> Backplane {
+    pub(crate) async fn join_with(&self, builder: Builder) -> Backplane {
         match self {
-            Self::Embedded(broker) => Backplane::embedded_with(broker, app, options),
-            Self::Url(url) => join_with(url, app, options).await,
+            Self::Embedded(broker) => builder.embedded(broker),
+            Self::Url(url) => join_with(url, builder).await,
         }
     }
 }
 
 pub(crate) async fn join(url: &str, app: &str) -> Backplane {
-    join_with(url, app, options()).await
+    join_with(url, builder(app)).await
 }
 
-pub(crate) async fn join_with(url: &str, app: &str, options: Options) -> Backplane {
-    let joined = within(SLOW_DEADLINE, Backplane::from_url_with(url, app, options)).await;
+pub(crate) async fn join_with(url: &str, builder: Builder) -> Backplane {
+    let joined = within(SLOW_DEADLINE, builder.connect(url)).await;
     joined.unwrap_or_else(|error| panic!("cannot join {url}: {error}"))
 }
 
-/// Joins with many servers at once.
+/// Joins with several servers concurrently.
 pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec<Backplane> {
     let mut joining = JoinSet::new();
     for _ in 0..count {
@@ -49,15 +49,14 @@ pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec
     joining.join_all().await
 }
 
-/// The hub of the tutorial, probes that a test need not wait for, and patience with a machine that is
-/// busy.
-pub(crate) fn options() -> Options {
-    let mut options = Options::default();
-    options.hub = "ChatHub".to_owned();
-    options.probe_interval = Duration::from_millis(500);
-    options.queue.age = SLOW_DEADLINE;
-    options.ack_timeout = SLOW_DEADLINE;
-    options
+/// Returns a builder with the hub of the tutorial, frequent probes, and timeouts for a busy
+/// machine.
+pub(crate) fn builder(app: &str) -> Builder {
+    Backplane::builder(app)
+        .hub("ChatHub")
+        .probe_interval(Duration::from_millis(500))
+        .queue_age_max(SLOW_DEADLINE)
+        .ack_timeout(SLOW_DEADLINE)
 }
 
 pub(crate) fn invocation(number: u64) -> Invocation {
@@ -69,7 +68,7 @@ pub(crate) async fn send(backplane: &Backplane, target: Target, number: u64) {
     sent.unwrap_or_else(|error| panic!("{number} was not sent: {error}"));
 }
 
-/// Sends all these numbers without waiting for one before the next.
+/// Sends all of these numbers concurrently.
 pub(crate) async fn send_at_once(backplane: &Backplane, target: Target, numbers: Range<u64>) {
     let sends = numbers.map(|number| backplane.send(target.clone(), invocation(number)));
     within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
@@ -90,7 +89,7 @@ pub(crate) async fn receive(connection: &mut Connection, count: usize) -> Vec<u6
     numbers
 }
 
-/// Sends something to all: whatever was on its way to these connections would come before it.
+/// Asserts that no other message is in transit to these connections: the next one is sent here.
 pub(crate) async fn nothing_more(backplane: &Backplane, connections: &mut [&mut Connection]) {
     const LAST: u64 = 999_999;
     send(backplane, Target::all(), LAST).await;
@@ -127,7 +126,7 @@ pub(crate) fn events(backplane: &Backplane) -> JoinHandle<Vec<Event>> {
     })
 }
 
-/// Returns each metric of a backplane, and the sum of its values.
+/// Returns each metric of a backplane, with the sum of its values.
 pub(crate) fn metrics(backplane: &Backplane) -> Vec<(String, f64)> {
     let (mut registry, mut text) = (Registry::default(), String::new());
     backplane.register(&mut registry);

@@ -1,4 +1,4 @@
-//! What is logged while a test runs, with the fields of the spans around it.
+//! The log events of one test, with the fields of their spans.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,15 +15,15 @@ thread_local! {
     static OF_THIS_THREAD: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// A log of this thread, and so of one test.
+/// The log of one thread, and so of one test.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
 
-/// Puts each event into the log of the thread that it happens on.
+/// Stores each event in the log of the thread where it happens.
 ///
-/// A subscriber of each thread's own would miss some. As long as there is only one, `tracing` asks
-/// the thread that comes first by a place in the code whether anybody is interested in it, and that
-/// may be the thread of a test that has none.
+/// One global subscriber, since subscribers of single threads would miss events. While only one
+/// exists, `tracing` caches the interest of the first thread at each callsite, and that test may
+/// have no log.
 struct ByThread;
 
 /// One event.
@@ -37,13 +37,13 @@ pub(crate) struct Line {
 struct Fields(BTreeMap<&'static str, String>);
 
 impl Log {
-    /// Begins to note what this thread logs.
+    /// Starts to record the events of this thread.
     pub(crate) fn begin() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             let subscriber = Registry::default().with(ByThread);
             tracing::subscriber::set_global_default(subscriber).expect("the only one");
-            // A place may have asked after the subscriber was made and before it was everybody's.
+            // A callsite may have cached its interest before the subscriber became the global one.
             tracing::callsite::rebuild_interest_cache();
         });
         let log = Self::default();
@@ -51,19 +51,19 @@ impl Log {
         log
     }
 
-    /// Returns all lines of the backplane that say this.
+    /// Returns the events with this message.
     pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
         self.all().into_iter().filter(|line| line.field("message") == message).collect()
     }
 
-    /// Returns all of the backplane.
+    /// Returns all events of the backplane.
     pub(crate) fn all(&self) -> Vec<Line> {
-        self.0.lock().expect("nobody panics").clone()
+        self.0.lock().expect("no thread panics").clone()
     }
 }
 
 impl Line {
-    /// Returns a field of the event or of a span around it, or nothing.
+    /// Returns a field of the event or of a span around it, or an empty text.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.fields.0.get(name).map_or("", String::as_str)
     }
@@ -77,7 +77,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        // A thread that ends has none any more.
+        // A thread that ends has no log.
         let log = OF_THIS_THREAD.try_with(|log| log.borrow().clone()).ok().flatten();
         let Some(log) = log.filter(|_| event.metadata().target().starts_with("backplane")) else {
             return;
@@ -88,7 +88,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ByThread {
         }
         event.record(&mut fields);
         let line = Line { level: *event.metadata().level(), fields };
-        log.0.lock().expect("nobody panics").push(line);
+        log.0.lock().expect("no thread panics").push(line);
     }
 }
 

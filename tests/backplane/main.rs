@@ -1,27 +1,28 @@
 //! The backplane on every kind of bus, and under every fault: `cargo test -p e2e --features external
 //! --test backplane`.
 //!
-//! | module        | claims about                                                             |
-//! |---------------|--------------------------------------------------------------------------|
-//! | `conformance` | what holds on every bus: order, targets, groups, cursors, health         |
-//! | `signalr2`    | the bytes on the channel, as a server of SignalR 2 sends and reads them  |
-//! | `bursts`      | much at once, on a server that is well                                   |
-//! | `backlog`     | a subscription that has much to read                                     |
-//! | `counts`      | a counter that is lost, set back, or restored to less than others know     |
-//! | `faults`      | what servers that talk miss under every fault, and are told of it         |
-//! | `outage`      | a server that is killed, comes back, or forgets                          |
-//! | `network`     | connections that are closed, slow, half or dead                          |
-//! | `failover`    | a master that dies, is cut off or demoted, a slot that moves             |
-//! | `embedded`    | servers that talk through a broker in their own process                  |
-//! | `replay`      | a broker that remembers what was missed                                  |
-//! | `operator`    | what the log and the counters tell of all that                           |
-//! | `access`      | TLS, socket files, users, databases, names                               |
+//! | module        | subject                                                              |
+//! |---------------|----------------------------------------------------------------------|
+//! | `conformance` | claims about every bus: order, targets, groups, cursors, health      |
+//! | `signalr2`    | the bytes on the channel, as servers of SignalR 2 send and read them |
+//! | `bursts`      | bursts of messages on a healthy server                               |
+//! | `backlog`     | a subscription with a backlog                                        |
+//! | `counts`      | a counter that is lost, set back, or restored to an old value        |
+//! | `faults`      | a soak under every fault: all gaps are reported                      |
+//! | `outage`      | a server that is killed, restarted, or loses its data                |
+//! | `network`     | connections that are closed, slow, half open or dead                 |
+//! | `failover`    | a master that dies, is cut off or demoted, a slot that migrates      |
+//! | `embedded`    | servers with an embedded broker                                      |
+//! | `replay`      | a broker with a replay buffer                                        |
+//! | `operator`    | log events and metrics                                               |
+//! | `access`      | TLS, Unix sockets, users, databases, client names                    |
 //!
-//! The servers are the machine's `redis-server` and our broker, started here on the loopback interface.
-//! `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2` run on both (`redis`, `ours`). `faults` and `network` run on a
-//! `sentinel` and on a `cluster` as well, and `faults` on a broker that remembers (`remembering`).
+//! The servers are the machine's `redis-server` and our broker, started here on the loopback
+//! interface. The modules `redis` and `ours` check the claims of `single` with both: `bursts`,
+//! `counts`, `faults`, `network`, `outage` and `signalr2`. The modules `sentinel` and `cluster`
+//! check `faults` and `network`, and `remembering` checks `faults` with a replay buffer.
 
-#![allow(clippy::duplicate_mod, reason = "claims are put to two servers")]
+#![allow(clippy::duplicate_mod, reason = "claims are checked with several servers")]
 
 mod access;
 mod backlog;
@@ -30,14 +31,14 @@ mod conformance;
 mod embedded;
 mod failover;
 mod farm;
-mod ledger;
 mod log;
+mod observer;
 mod operator;
 mod ours;
 mod redis;
 mod remembering;
 mod replay;
+mod sent_log;
 mod sentinel;
 mod site;
-mod talk;
-mod witness;
+mod soak;

@@ -1,4 +1,4 @@
-//! Connections that are closed, slow, half or dead.
+//! Connections that are closed, slow, half open or dead.
 
 use std::time::Duration;
 
@@ -8,23 +8,21 @@ use tokio::time::timeout;
 
 use super::site;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, receive, send,
 };
 use crate::site::Site;
 
 const APP: &str = "ChatApp";
-/// Before it is sent again.
-const HEARD_WITHIN: Duration = Duration::from_millis(100);
+/// The wait for a message before it is sent again.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 async fn far(site: &Site, probe_interval: Duration) -> Backplane {
-    let mut options = options();
-    options.probe_interval = probe_interval;
-    join_with(&site.far(), APP, options).await
+    join_with(&site.far(), builder(APP).probe_interval(probe_interval)).await
 }
 
-/// That it takes no more than two intervals is a matter of the clock, and so of `health`.
+/// The unit tests of `health` check the limit of two intervals with a paused clock.
 #[tokio::test]
-async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
+async fn a_dead_subscription_is_not_ready_and_is_replaced() {
     let site = site().await;
     for fault in [Fault::BlackHole, Fault::Half, Fault::Deaf] {
         let one = far(&site, Duration::from_millis(500)).await;
@@ -33,7 +31,7 @@ async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
         site.set(fault);
         eventually_within(SLOW_DEADLINE, async || {
             let health = one.health();
-            let is_known = health.deaf_for.is_some() || health.state != State::Connected;
+            let is_known = health.silent_for.is_some() || health.state != State::Connected;
             assert!(health.is_ready || is_known, "{fault:?}: {health:?}");
             !health.is_ready
         })
@@ -48,19 +46,19 @@ async fn a_dead_subscription_is_not_ready_and_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_half_open_is_found_without_anything_being_sent() {
+async fn a_half_open_peer_is_detected_without_a_send() {
     let site = site().await;
-    // No probe helps.
+    // Too rare to detect the fault.
     let one = far(&site, Duration::from_secs(600)).await;
     is_ready(&one).await;
     let mut ann = one.attach("ann", None);
     site.set(Fault::BlackHole);
     is_disconnected(&one).await;
     site.set(Fault::None);
-    // The one may be there again before the other is found, and then nobody hears what is sent.
+    // The commands may be connected again before the subscription is. Such a message is lost.
     eventually_within(SLOW_DEADLINE, async || {
         let sent = one.send(Target::all(), invocation(1)).await;
-        sent.is_ok() && timeout(HEARD_WITHIN, ann.recv()).await.is_ok()
+        sent.is_ok() && timeout(ARRIVAL_TIMEOUT, ann.recv()).await.is_ok()
     })
     .await;
 }
@@ -68,7 +66,7 @@ async fn a_peer_that_is_half_open_is_found_without_anything_being_sent() {
 #[tokio::test]
 async fn a_slow_network_is_no_outage() {
     let site = site().await;
-    // Longer than everything takes here, also on a busy machine.
+    // Longer than all messages of this test take, even on a busy machine.
     let one = far(&site, Duration::from_secs(3)).await;
     let mut ann = one.attach("ann", None);
     is_ready(&one).await;
@@ -85,9 +83,9 @@ async fn a_slow_network_is_no_outage() {
 }
 
 #[tokio::test]
-async fn a_network_that_is_down_for_long_is_found_again() {
+async fn a_subscription_recovers_from_a_long_network_outage() {
     let site = site().await;
-    // A probe that is late on a busy machine would make a second gap.
+    // Long, since a late probe on a busy machine would cause a second gap.
     let one = far(&site, Duration::from_secs(5)).await;
     let other = join(&site.near().await, APP).await;
     is_ready(&one).await;
@@ -104,7 +102,7 @@ async fn a_network_that_is_down_for_long_is_found_again() {
     site.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;
-    // It was ready shortly before, and the next message is what shows the gap.
+    // The backplane was ready shortly before, and only the next message reveals the gap.
     eventually_within(SLOW_DEADLINE, async || one.health().lost >= 10).await;
     one.shutdown().await;
     let events = events.await.expect("it does not panic");

@@ -1,4 +1,4 @@
-//! What an operator sees: the log, and the counters.
+//! Log events and metrics for operators.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, wi
 use tracing::Level;
 
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics, options,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics,
     receive, send, send_at_once,
 };
 use crate::log::{Line, Log};
@@ -17,14 +17,13 @@ use crate::log::{Line, Log};
 const APP: &str = "ChatApp";
 
 #[tokio::test]
-async fn an_outage_and_what_it_costs_are_logged() {
+async fn an_outage_and_its_gap_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--requirepass", "a secret"]).await;
     let network = Proxy::to(server.port()).await;
     let address = format!("127.0.0.1:{}", network.port());
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(100);
-    let one = join_with(&format!("redis://:a%20secret@{address}"), APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(100));
+    let one = join_with(&format!("redis://:a%20secret@{address}"), impatient).await;
     is_ready(&one).await;
     for connection in ["subscription", "commands"] {
         let line = first(&log, "backplane connected", connection).await;
@@ -37,13 +36,13 @@ async fn an_outage_and_what_it_costs_are_logged() {
         let line = first(&log, "backplane disconnected", connection).await;
         assert_eq!(line.level, Level::WARN);
         assert!(!line.field("reason").is_empty(), "{line:?}");
-        let line = first(&log, "backplane tries again", connection).await;
+        let line = first(&log, "reconnecting", connection).await;
         assert_eq!((line.level, line.field("attempt")), (Level::DEBUG, "1"));
         assert!(line.field("delay").ends_with('s'), "{line:?}");
     }
     within(SLOW_DEADLINE, one.send(Target::all(), invocation(1)))
         .await
-        .expect_err("nobody is there");
+        .expect_err("the server is unreachable");
     let line = first(&log, "an invocation was not sent", "").await;
     assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
 
@@ -59,7 +58,7 @@ async fn an_outage_and_what_it_costs_are_logged() {
     let id = |name| line.field(name).parse::<u64>().expect("an id");
     assert_eq!(line.level, Level::WARN);
     assert!(id("to") - id("from") >= 2, "{line:?}");
-    assert_all_tell_whose_they_are(&log, &address);
+    assert_all_name_their_app(&log, &address);
 }
 
 #[tokio::test]
@@ -70,15 +69,15 @@ async fn a_subscription_that_is_dead_is_logged() {
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
     is_ready(&one).await;
     network.set(Fault::Deaf);
-    let line = first(&log, "a probe did not come back", "").await;
+    let line = first(&log, "health probe timed out", "").await;
     assert_eq!(line.level, Level::WARN);
-    assert!(line.field("deaf_for").ends_with('s'), "{line:?}");
+    assert!(line.field("silence").ends_with('s'), "{line:?}");
     let line = first(&log, "backplane disconnected", "subscription").await;
-    assert_eq!(line.field("reason"), "what was sent did not come back");
+    assert_eq!(line.field("reason"), "health probe timed out");
 }
 
 #[tokio::test]
-async fn what_is_fetched_and_what_is_odd_is_logged() {
+async fn replays_resets_and_malformed_payloads_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -91,36 +90,35 @@ async fn what_is_fetched_and_what_is_odd_is_logged() {
     network.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;
-    let line = first(&log, "what was missed was fetched", "").await;
+    let line = first(&log, "replayed missed messages", "").await;
     assert!(line.field("messages").parse::<u64>().expect("a count") >= 3, "{line:?}");
     client.command(&["DEL", APP]).await;
     send(&one, Target::all(), 1).await;
-    let line = first(&log, "ids went back: the broker has lost its memory", "").await;
+    let line = first(&log, "id counter was reset", "").await;
     assert_eq!(line.level, Level::ERROR);
     client.command(&["PUBLISH", APP, "odd"]).await;
-    let line = first(&log, "skipped what is no message", "").await;
+    let line = first(&log, "skipped a malformed payload", "").await;
     assert_eq!((line.level, line.field("bytes")), (Level::DEBUG, "3"));
 }
 
 #[tokio::test]
-async fn who_is_closed_for_being_slow_is_logged() {
+async fn connections_closed_for_falling_behind_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let network = Proxy::to(server.port()).await;
     let address = format!("127.0.0.1:{}", network.port());
-    let mut forgetful = options();
-    forgetful.history.messages = 100;
-    let one = join_with(&format!("redis://{address}"), APP, forgetful).await;
+    let forgetful = builder(APP).history_messages_max(100);
+    let one = join_with(&format!("redis://{address}"), forgetful).await;
     let (mut at_once, mut later) = (one.attach("at once", None), one.attach("later", None));
     is_ready(&one).await;
-    // The bus has more for it than it takes.
+    // More messages than the queue of a connection may hold.
     send_at_once(&one, Target::connection("at once"), 0..1025).await;
     let line = first(&log, CLOSED, "at once").await;
     assert_eq!((line.level, line.field("connection")), (Level::WARN, "at once"));
     receive(&mut at_once, 1024).await;
     assert_eq!(at_once.recv().await.expect_err("slow"), Disconnect::SlowConnection);
 
-    // It is to take from the store what it has missed, and there it is forgotten.
+    // The connection's messages are deferred to the store, which evicts them.
     network.set(Fault::Closed);
     is_disconnected(&one).await;
     let two = join(&server.url(), APP).await;
@@ -134,7 +132,7 @@ async fn who_is_closed_for_being_slow_is_logged() {
 }
 
 #[tokio::test]
-async fn what_an_app_is_refused_is_logged() {
+async fn rejections_by_the_server_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&[]).await;
     let mut client = server.client().await;
@@ -147,11 +145,11 @@ async fn what_an_app_is_refused_is_logged() {
     client.command(&["ACL", "SETUSER", "ann", "-eval"]).await;
     client.command(&["DEL", APP]).await;
     let _ = one.send(Target::all(), invocation(2)).await;
-    eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_LIFTED).is_empty()).await;
+    eventually_within(SLOW_DEADLINE, async || !log.lines(NOT_RESTORED).is_empty()).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
-    // One who may not lift it comes back all the same.
-    eventually_within(SLOW_DEADLINE, async || log.lines(NOT_LIFTED).len() >= 2).await;
-    for line in log.lines(NOT_LIFTED) {
+    // A user without the permission reconnects all the same.
+    eventually_within(SLOW_DEADLINE, async || log.lines(NOT_RESTORED).len() >= 2).await;
+    for line in log.lines(NOT_RESTORED) {
         assert_eq!(line.level, Level::WARN);
         assert!(line.field("reason").starts_with("NOPERM"), "{line:?}");
     }
@@ -159,15 +157,15 @@ async fn what_an_app_is_refused_is_logged() {
     client.command(&["ACL", "SETUSER", "ann", "off"]).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
     for connection in ["subscription", "commands"] {
-        let line = first(&log, "backplane refused", connection).await;
+        let line = first(&log, "backplane rejected", connection).await;
         assert_eq!(line.level, Level::ERROR);
         assert!(line.field("reason").starts_with("WRONGPASS"), "{line:?}");
     }
-    assert_all_tell_whose_they_are(&log, &format!("127.0.0.1:{}", server.port()));
+    assert_all_name_their_app(&log, &format!("127.0.0.1:{}", server.port()));
 }
 
 #[tokio::test]
-async fn a_memory_that_does_not_answer_is_logged() {
+async fn a_replay_without_a_reply_is_logged() {
     let log = Log::begin();
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
@@ -175,37 +173,36 @@ async fn a_memory_that_does_not_answer_is_logged() {
     is_ready(&one).await;
     network.set(Fault::Forgetful);
     network.cut();
-    let line = first(&log, "what was missed cannot be fetched", "").await;
+    let line = first(&log, "could not replay missed messages", "").await;
     assert_eq!(line.level, Level::WARN);
-    assert!(line.field("failure").contains("answer"), "{line:?}");
+    assert!(line.field("failure").contains("reply"), "{line:?}");
 }
 
 #[tokio::test]
-async fn another_server_and_a_connection_that_comes_to_it_are_logged() {
+async fn a_restarted_server_and_an_announcement_are_logged() {
     let log = Log::begin();
     let mut server = Server::ours(&[]).await;
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(100);
-    let one = join_with(&server.url(), APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(100));
+    let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
     let before = one.attach("before", None);
     server.kill();
     is_disconnected(&one).await;
     let _back = one.attach_at("back", None, &[], before.cursor());
-    let line = first(&log, "a connection came back here", "back").await;
+    let line = first(&log, "announced a reconnected connection", "back").await;
     assert_eq!(line.level, Level::DEBUG);
-    let line = first(&log, "could not tell the other servers", "").await;
+    let line = first(&log, "could not notify the other servers", "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
     server.restart().await;
-    let waiting = "waiting for the other servers to tell the last id they know";
+    let waiting = "waiting for other servers to restore the id counter";
     let line = first(&log, waiting, "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("last_id").parse::<u64>().is_ok_and(|id| id > 0), "{line:?}");
 }
 
 #[tokio::test]
-async fn what_comes_over_the_bus_is_logged() {
+async fn received_messages_and_duplicates_are_logged() {
     let log = Log::begin();
     let server = Server::ours(&[]).await;
     let one = join(&server.url(), APP).await;
@@ -220,11 +217,11 @@ async fn what_comes_over_the_bus_is_logged() {
     let last = client.command(&["INCR", APP]).await.integer().to_string();
     publish(&mut client, &last).await;
     publish(&mut client, &last).await;
-    let line = first(&log, "message came twice", "").await;
+    let line = first(&log, "skipped a duplicate message", "").await;
     assert_eq!((line.level, line.field("id")), (Level::DEBUG, &*last));
     let far = i64::MAX.to_string();
     publish(&mut client, &far).await;
-    let line = first(&log, "skipped a payload whose id no broker has given", "").await;
+    let line = first(&log, "skipped a payload with an implausible id", "").await;
     assert_eq!((line.level, line.field("id")), (Level::WARN, &*far));
 }
 
@@ -235,20 +232,20 @@ async fn an_embedded_broker_is_logged_alike() {
     let config = Config { port: 0, ..Config::default() };
     let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
     let mut client = Client::connect(server.local_addr().port()).await;
-    let one = Backplane::embedded_with(&broker, APP, options());
+    let one = builder(APP).embedded(&broker);
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "no number"]).await;
     publish(&mut client, "1").await;
-    let line = first(&log, NOT_LIFTED, "").await;
+    let line = first(&log, NOT_RESTORED, "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(!line.field("reason").is_empty(), "{line:?}");
 
     client.command(&["DEL", APP]).await;
-    // Nobody here reads while these are sent, which is more than a subscriber may leave unread.
+    // No server reads while these are sent. They exceed the output limit of a subscriber.
     for _ in 0..40 {
         let large = Invocation::new("large", ["x".repeat(1024 * 1024)]).expect("an array");
-        one.send(Target::group("nobody"), large).await.expect("sent");
+        one.send(Target::group("empty"), large).await.expect("sent");
     }
     let line = first(&log, "backplane disconnected", "subscription").await;
     assert_eq!(line.field("reason"), "fell behind its output limit");
@@ -260,11 +257,9 @@ async fn an_embedded_broker_is_logged_alike() {
 async fn every_counter_moves() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 100 1mb 60"]).await;
     let network = Proxy::to(server.port()).await;
-    let mut local = options();
-    local.local_delivery_when_down = true;
-    local.queue.age = SLOW_DEADLINE;
+    let local = builder(APP).local_delivery_when_down(true).queue_age_max(SLOW_DEADLINE);
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let one = join_with(&url, APP, local).await;
+    let one = join_with(&url, local).await;
     is_ready(&one).await;
     let mut ann = one.attach("ann", None);
     send(&one, Target::all(), 1).await;
@@ -282,7 +277,7 @@ async fn every_counter_moves() {
     send(&one, Target::all(), 2).await;
     assert_eq!(receive(&mut ann, 2).await, [1, 2]);
     moved.extend(above_zero(&one));
-    // Lifting the counter would mend it.
+    // A later restore would overwrite the counter of this test.
     let lifted = async |client: &mut Client| client.command(&["GET", APP]).await.text().len() == 6;
     eventually_within(SLOW_DEADLINE, async || lifted(&mut client).await).await;
     client.command(&["SET", APP, "no number"]).await;
@@ -304,9 +299,9 @@ async fn every_counter_moves() {
 }
 
 const CLOSED: &str = "closed a connection that fell behind";
-const NOT_LIFTED: &str = "the counter cannot be lifted after the broker lost its memory";
+const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";
 
-/// Returns the first line that says this of a connection, once there is one.
+/// Returns the first event with this message and connection. Waits for it.
 async fn first(log: &Log, message: &str, connection: &str) -> Line {
     let found = || {
         let mut lines = log.lines(message).into_iter();
@@ -316,14 +311,14 @@ async fn first(log: &Log, message: &str, connection: &str) -> Line {
     found().expect("it was there")
 }
 
-fn assert_all_tell_whose_they_are(log: &Log, server: &str) {
+fn assert_all_name_their_app(log: &Log, server: &str) {
     for line in log.all() {
         assert_eq!((line.field("app"), line.field("server")), (APP, server), "{line:?}");
         assert!(!format!("{line:?}").contains("a secret"), "{line:?}");
     }
 }
 
-/// Counts and publishes messages that are for nobody.
+/// Publishes messages with new ids that no connection receives.
 async fn missed(client: &mut Client, count: usize) {
     for _ in 0..count {
         let id = client.command(&["INCR", APP]).await.integer();
@@ -337,7 +332,7 @@ async fn publish(client: &mut Client, id: &str) {
     client.command(&[b"PUBLISH".as_slice(), APP.as_bytes(), &payload]).await;
 }
 
-/// Returns the names of all metrics that count something.
+/// Returns the names of all metrics above zero.
 fn above_zero(backplane: &Backplane) -> impl Iterator<Item = String> {
     let all = metrics(backplane).into_iter();
     all.filter(|(_, value)| *value > 0.0).map(|(name, _)| name)

@@ -1,4 +1,4 @@
-//! A server that is killed, comes back, or forgets.
+//! A server that is killed, restarted, or loses its data.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 
 use super::server;
 use crate::farm::{
-    invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with, nothing_more,
-    options, receive, send,
+    builder, invocation, is_connected, is_disconnected, is_ready, join, join_many, join_with,
+    nothing_more, receive, send,
 };
 
 const APP: &str = "ChatApp";
@@ -58,13 +58,12 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
 }
 
 #[tokio::test]
-async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
+async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut patient = options();
-    patient.queue.age = SLOW_DEADLINE;
-    let one = join_with(&url, APP, patient).await;
+    let patient = builder(APP).queue_age_max(SLOW_DEADLINE);
+    let one = join_with(&url, patient).await;
     let two = join(&server.url(), APP).await;
     let mut bob = two.attach("bob", None);
     network.set(Fault::Closed);
@@ -72,9 +71,9 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
     let mut sends = Vec::new();
     for number in 0..20 {
         let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
-        // Queued when it is polled first.
+        // The first poll queues the message.
         let polled = tokio::time::timeout(Duration::ZERO, &mut sending).await;
-        assert!(polled.is_err(), "it was sent to nobody");
+        assert!(polled.is_err(), "it was sent during the outage");
         sends.push(sending);
     }
     network.set(Fault::None);
@@ -87,7 +86,7 @@ async fn what_is_sent_during_an_outage_arrives_in_order_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
+async fn concurrent_sends_stay_in_order_when_the_script_is_lost() {
     const COUNT: u64 = 6_000;
     let server = server(&[]).await;
     let one = join(&server.url(), APP).await;
@@ -96,7 +95,7 @@ async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
     let forgetting = tokio::spawn(async move {
         loop {
             client.command(&["SCRIPT", "FLUSH"]).await;
-            // Some messages get through in between.
+            // Some messages are sent in between.
             for _ in 0..100 {
                 client.command(&["PING"]).await;
             }
@@ -117,21 +116,21 @@ async fn what_is_sent_at_once_stays_in_order_when_the_script_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
+async fn a_long_outage_fails_queued_sends_with_its_reason() {
     let mut server = server(&[]).await;
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(200);
-    impatient.queue.messages = 2;
-    // A probe would take a place in the queue.
-    impatient.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, impatient).await;
+    let impatient = builder(APP)
+        .queue_age_max(Duration::from_millis(200))
+        .queue_messages_max(2)
+        // A probe would occupy a place in the queue.
+        .probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
     let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
     assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
-    let Err(error @ SendError::Disconnected { reason }) = &outcomes[1] else {
+    let Err(error @ SendError::Disconnected { reason, .. }) = &outcomes[1] else {
         panic!("{outcomes:?}")
     };
     assert_eq!(error.to_string(), format!("the backplane is disconnected: {reason}"));
@@ -143,13 +142,13 @@ async fn an_outage_that_lasts_fails_what_was_sent_and_says_why() {
 }
 
 #[tokio::test]
-async fn what_waits_is_limited_in_bytes_too() {
+async fn the_queue_is_limited_in_bytes_too() {
     let mut server = server(&[]).await;
-    let mut narrow = options();
-    narrow.queue.bytes = 1000;
-    narrow.queue.age = Duration::from_millis(200);
-    narrow.probe_interval = 10 * SLOW_DEADLINE;
-    let one = join_with(&server.url(), APP, narrow).await;
+    let narrow = builder(APP)
+        .queue_bytes_max(1000)
+        .queue_age_max(Duration::from_millis(200))
+        .probe_interval(10 * SLOW_DEADLINE);
+    let one = join_with(&server.url(), narrow).await;
     is_ready(&one).await;
     server.kill();
     is_disconnected(&one).await;
@@ -163,14 +162,12 @@ async fn what_waits_is_limited_in_bytes_too() {
 }
 
 #[tokio::test]
-async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
+async fn local_connections_receive_messages_during_an_outage_once() {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut local = options();
-    local.queue.age = SLOW_DEADLINE;
-    local.local_delivery_when_down = true;
-    let one = join_with(&url, APP, local).await;
+    let local = builder(APP).queue_age_max(SLOW_DEADLINE).local_delivery_when_down(true);
+    let one = join_with(&url, local).await;
     let two = join(&server.url(), APP).await;
     let (mut ann, mut bob) = (one.attach("ann", None), two.attach("bob", None));
     one.join("ann", "room").await.expect("joined");
@@ -188,7 +185,7 @@ async fn local_connections_go_on_without_the_server_and_get_nothing_twice() {
 }
 
 #[tokio::test]
-async fn who_comes_back_during_an_outage_is_announced_after_it() {
+async fn a_connection_that_returns_during_an_outage_is_announced_after_it() {
     let (server, network, one, two) = one_cut_off().await;
     let mut at_two = two.attach("ann", None);
     let mut at_one = one.attach_at("ann", None, &[], at_two.cursor());
@@ -201,7 +198,7 @@ async fn who_comes_back_during_an_outage_is_announced_after_it() {
 }
 
 #[tokio::test]
-async fn who_has_moved_on_since_an_outage_stays_there() {
+async fn a_connection_that_moved_after_an_outage_stays_there() {
     let (server, network, one, two) = one_cut_off().await;
     let before = one.attach("before", None);
     let mut at_one = one.attach_at("ann", None, &[], before.cursor());
@@ -214,31 +211,30 @@ async fn who_has_moved_on_since_an_outage_stays_there() {
     drop(server);
 }
 
-/// Two servers of the app, of which the first is cut off and keeps nothing to be sent for long.
+/// Returns two servers of the app. The first is cut off, and its queue has a short age limit.
 async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
-    let mut impatient = options();
-    impatient.queue.age = Duration::from_millis(200);
-    let one = join_with(&url, APP, impatient).await;
+    let impatient = builder(APP).queue_age_max(Duration::from_millis(200));
+    let one = join_with(&url, impatient).await;
     let two = join(&server.url(), APP).await;
     network.set(Fault::Closed);
     is_disconnected(&one).await;
     (server, network, one, two)
 }
 
-/// Returns when all that a server wanted to send has failed: once for what is queued right after
-/// it, and once for what is queued after that.
+/// Returns when all queued messages of a server have failed. The second send covers messages that
+/// were queued after the first.
 async fn nothing_is_sent_any_more(backplane: &Backplane) {
     for _ in 0..2 {
         let sent = within(SLOW_DEADLINE, backplane.send(Target::all(), invocation(0))).await;
-        sent.expect_err("nobody takes it");
+        sent.expect_err("the server is unreachable");
     }
 }
 
 #[tokio::test]
-async fn fifty_servers_come_back_without_a_herd() {
+async fn fifty_servers_reconnect_without_a_stampede() {
     const SERVERS: usize = 50;
     let mut server = server(&["--maxclients", "1000"]).await;
     let farm = join_many(&server.url(), APP, SERVERS).await;

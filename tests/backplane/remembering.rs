@@ -1,4 +1,4 @@
-//! The faults again, on our broker that remembers what was published.
+//! The claims about faults, checked with our broker and a replay buffer.
 
 #[path = "faults.rs"]
 mod faults;
@@ -7,7 +7,7 @@ use harness::Server;
 
 use crate::site::Site;
 
-/// Whether nothing is missing after a fault that the server outlives.
+/// Whether no message is lost in a fault that the server survives.
 const REMEMBERS: bool = true;
 
 async fn site() -> Site {

@@ -1,18 +1,17 @@
-//! A broker that remembers: what was missed arrives after all, in order and once.
+//! Replay by the broker: missed messages arrive later, in order and once.
 
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, State};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
 
-use crate::farm::{events, join_many, options, receive};
-use crate::talk::Talk;
-use crate::witness::{Witness, kill_clients};
+use crate::farm::{builder, events, join_many, receive};
+use crate::observer::{Observer, kill_clients};
+use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
 
-/// A server that listens through a network that can fail, what its connection hears, and somebody
-/// else who sends.
+/// A server with a connection, behind a network that can fail, and a client that publishes.
 struct Listener {
     _server: Server,
     network: Proxy,
@@ -27,7 +26,7 @@ impl Listener {
         let server = Server::ours(&["--pubsub-replay", replay]).await;
         let (publisher, network) = (server.client().await, Proxy::to(server.port()).await);
         let url = format!("redis://127.0.0.1:{}", network.port());
-        let backplane = Backplane::connecting_with(&url, APP, options());
+        let backplane = builder(APP).connect_lazy(&url);
         let backplane = backplane.expect("the URL is understood");
         let connection = backplane.attach("ann", None);
         let mut listener =
@@ -36,7 +35,7 @@ impl Listener {
         listener
     }
 
-    /// One that has heard the first message, and is away.
+    /// Returns a listener that has received the first message and is disconnected.
     async fn away(replay: &str) -> Self {
         let mut listener = Self::new(replay).await;
         listener.publish().await;
@@ -45,7 +44,7 @@ impl Listener {
         listener
     }
 
-    /// Waits until so many listen.
+    /// Waits until the channel has this number of subscribers.
     async fn listens(&mut self, count: i64) {
         eventually_within(SLOW_DEADLINE, async || {
             let counts = self.publisher.command(&["PUBSUB", "NUMSUB", APP]).await;
@@ -64,19 +63,19 @@ impl Listener {
         self.listens(1).await;
     }
 
-    /// Sends the next number to everyone.
+    /// Publishes the next number.
     async fn publish(&mut self) {
         self.publish_at_length(0).await;
     }
 
-    /// Sends so many numbers.
+    /// Publishes the next numbers.
     async fn publish_many(&mut self, count: u64) {
         for _ in 0..count {
             self.publish().await;
         }
     }
 
-    /// Sends the next number with that many spaces before it.
+    /// Publishes the next number, padded with this many spaces.
     async fn publish_at_length(&mut self, length: usize) {
         self.last += 1;
         let last = self.last;
@@ -97,7 +96,7 @@ impl Listener {
 }
 
 #[tokio::test]
-async fn what_is_missed_is_fetched_in_order_and_once() {
+async fn missed_messages_are_replayed_in_order_once() {
     let mut listener = Listener::new("ChatApp 1000 1mb 60").await;
     for round in 0..5 {
         listener.publish_many(20).await;
@@ -115,7 +114,7 @@ async fn what_is_missed_is_fetched_in_order_and_once() {
 }
 
 #[tokio::test]
-async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
+async fn a_reader_is_not_closed_during_a_large_replay() {
     const COUNT: u64 = 5_000;
     let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
     listener.publish_many(COUNT).await;
@@ -125,7 +124,7 @@ async fn who_reads_is_not_closed_for_what_comes_all_at_once() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_keeps_nobody_waiting_and_has_it_when_it_does() {
+async fn a_connection_that_does_not_read_delays_no_other() {
     const COUNT: u64 = 5_000;
     let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
     let mut idle = listener.backplane.attach("bob", None);
@@ -145,7 +144,7 @@ async fn much_is_fetched_over_a_slow_network() {
     for _ in 0..COUNT {
         listener.publish_at_length(150_000).await;
     }
-    // The proxy carries 64 KiB at a time, so that all of it takes about four seconds.
+    // The proxy forwards 64 KiB at a time, so the transfer takes about four seconds.
     listener.network.set(Fault::Delay(Duration::from_millis(15)));
     listener.listens(1).await;
     let expected: Vec<_> = (2..COUNT + 2).collect();
@@ -154,8 +153,8 @@ async fn much_is_fetched_over_a_slow_network() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_goes_on_where_it_was_cut() {
-    // More than the store can tell from another message with the same id.
+async fn an_interrupted_replay_resumes() {
+    // More than the recent payloads that the store compares.
     const COUNT: u64 = 25_000;
     let mut listener = Listener::away("ChatApp 100000 64mb 600").await;
     listener.publish_many(COUNT).await;
@@ -168,12 +167,12 @@ async fn what_is_fetched_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn what_a_server_forgot_to_say_is_fetched_before_what_it_says_next() {
+async fn messages_lost_by_the_server_are_replayed_before_the_next_one() {
     let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.comes_back().await;
     listener.network.set(Fault::Deaf);
     listener.publish_many(5).await;
-    // Nothing tells that these have come and gone but the next one.
+    // The lost subscription causes no event; only the next message reveals it.
     let network = &listener.network;
     eventually_within(SLOW_DEADLINE, async || network.swallowed() > 0).await;
     listener.network.set(Fault::None);
@@ -183,7 +182,7 @@ async fn what_a_server_forgot_to_say_is_fetched_before_what_it_says_next() {
 }
 
 #[tokio::test]
-async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_same() {
+async fn a_failing_replay_does_not_prevent_the_subscription() {
     let mut listener = Listener::away("ChatApp 1000 1mb 600").await;
     listener.publish().await;
     listener.network.set(Fault::Forgetful);
@@ -194,24 +193,24 @@ async fn a_broker_that_does_not_give_what_it_remembers_is_listened_to_all_the_sa
 }
 
 #[tokio::test]
-async fn a_farm_whose_subscriptions_are_killed_loses_nothing_at_all() {
+async fn servers_with_killed_subscriptions_lose_nothing() {
     let server = Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await;
     let farm = join_many(&server.url(), APP, 3).await;
-    let talk = Talk::before(Witness::on(&server, APP).await, farm.clone());
+    let soak = Soak::before(Observer::on(&server, APP).await, farm.clone());
     let mut client = server.client().await;
     for _ in 0..5 {
-        talk.goes_on(0, 50).await;
+        soak.run(0, 50).await;
         kill_clients(&mut client, "pubsub").await;
     }
-    talk.goes_on(1, 50).await;
-    talk.all_are_ready().await;
-    assert_eq!(talk.judge().await, 0, "something is missing");
+    soak.run(1, 50).await;
+    soak.all_are_ready().await;
+    assert_eq!(soak.check().await, 0, "something is missing");
     let recovered: u64 = farm.iter().map(|member| member.health().recovered).sum();
     assert!(recovered > 0);
 }
 
 #[tokio::test]
-async fn what_is_forgotten_too_is_a_gap() {
+async fn messages_evicted_from_the_replay_buffer_are_a_gap() {
     let mut listener = Listener::away("ChatApp 5 1mb 60").await;
     let events = events(&listener.backplane);
     listener.publish_many(20).await;
@@ -226,7 +225,7 @@ async fn what_is_forgotten_too_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_not_remembered_is_listened_to_all_the_same() {
+async fn a_channel_without_a_replay_buffer_works() {
     let mut listener = Listener::away("OtherApp 5 1mb 60").await;
     listener.publish().await;
     listener.comes_back().await;

@@ -1,43 +1,45 @@
-//! The bytes on the channel: a server of SignalR 2, played by a bare client, and ours in one app.
+//! The bytes on the channel: a server of SignalR 2, simulated by a bare client, and ours in one
+//! app.
 //!
-//! What it says are the worked examples of the specification; what ours says is read here without
-//! our code.
+//! The simulated server sends the worked examples of the specification. These tests decode our
+//! messages without our code.
 
 use backplane::{Disconnect, Event, Gap, Received, Target};
 use harness::{Client, SLOW_DEADLINE, Server, eventually_within, within};
 
 use super::server;
-use crate::farm::{is_ready, join, options, receive, send};
+use crate::farm::{builder, is_ready, join, join_with, receive, send};
 
 const APP: &str = "ChatApp";
 const SOURCE: &str = "11111111-1111-1111-1111-111111111111";
 const CONNECTION: &str = "22222222-2222-2222-2222-222222222222";
 const COMMAND: &str = "33333333-3333-3333-3333-333333333333";
-/// 2024-01-02T03:04:05Z, as .NET counts it.
+/// 2024-01-02T03:04:05Z in .NET's ticks.
 const TICKS: &[u8] = b"\x80\xC0\xBF\x7A\x3F\x0B\xDC\x08";
 
-/// The script as SignalR 2.2.0 to 2.4.3 send it.
+/// The script of SignalR 2.2.0 to 2.4.3.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])\r
                   local payload = newId .. ' ' .. ARGV[1]\r
                   redis.call('PUBLISH', KEYS[1], payload)\r
                   return {newId, ARGV[1], payload}";
 
 #[tokio::test]
-async fn ours_hears_what_signalr_says_and_answers() {
+async fn ours_receives_and_acknowledges_messages_of_signalr() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
     let mut connection = ours.attach(CONNECTION, None);
     let mut theirs = server.client().await;
-    let mut ears = server.client().await;
-    ears.subscribe(&[APP]).await;
+    let mut subscriber = server.client().await;
+    subscriber.subscribe(&[APP]).await;
 
-    let mut say = b"\x67\0\0\0\x01\0\0\0\x24".to_vec();
-    say.extend(SOURCE.as_bytes());
-    say.extend(b"\x09h-ChatHub\x24\0\0\0{\"H\":\"ChatHub\",\"M\":\"say\",\"A\":[\"hi\"]}\0\0\0\0");
-    say.extend(TICKS);
-    assert_eq!(say.len(), 107);
-    eval(&mut theirs, &say).await;
+    let mut invocation_body = b"\x67\0\0\0\x01\0\0\0\x24".to_vec();
+    invocation_body.extend(SOURCE.as_bytes());
+    invocation_body
+        .extend(b"\x09h-ChatHub\x24\0\0\0{\"H\":\"ChatHub\",\"M\":\"say\",\"A\":[\"hi\"]}\0\0\0\0");
+    invocation_body.extend(TICKS);
+    assert_eq!(invocation_body.len(), 107);
+    eval(&mut theirs, &invocation_body).await;
     let invocation = within(SLOW_DEADLINE, connection.recv()).await.expect("attached");
     assert_eq!((invocation.method(), invocation.arguments().get()), ("say", r#"["hi"]"#));
 
@@ -58,12 +60,12 @@ async fn ours_hears_what_signalr_says_and_answers() {
     ack.extend(COMMAND.as_bytes());
     ack.extend(b"\0\x01\0");
     assert_eq!(ack.len() + TICKS.len(), 117);
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let acknowledged = async {
         loop {
-            let (_, body) = payload(&mut ears).await;
+            let (_, body) = payload(&mut subscriber).await;
             let is_ack = body.len() == 117 && body[..109] == ack[..];
-            heard.push(body);
+            received.push(body);
             if is_ack {
                 return;
             }
@@ -82,14 +84,14 @@ async fn commands_of_signalr_are_carried_out_and_acknowledged() {
     let mut connection = ours.attach(CONNECTION, None);
     let mut theirs = Signalr::on(&server).await;
 
-    // The number of a command may be its name, if an application has its own serializer.
+    // A custom serializer may write the name of a command in place of its number.
     for (add, remove) in [("1", "2"), (r#""AddToGroup""#, r#""RemoveFromGroup""#)] {
         theirs.command(add, Some("hg-ChatHub.room")).await;
         send(&ours, Target::group("room"), 1).await;
         theirs.command(remove, Some("hg-ChatHub.room")).await;
         send(&ours, Target::group("room"), 2).await;
     }
-    // A client that connects says so, and nothing happens to it.
+    // The command of a new client is acknowledged without an effect.
     theirs.command("0", None).await;
     send(&ours, Target::all(), 3).await;
     assert_eq!(receive(&mut connection, 3).await, [1, 1, 3]);
@@ -99,19 +101,19 @@ async fn commands_of_signalr_are_carried_out_and_acknowledged() {
 }
 
 #[tokio::test]
-async fn messages_of_one_payload_are_taken_one_by_one_and_an_odd_one_spoils_no_other() {
+async fn a_malformed_message_does_not_affect_others_in_its_payload() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
     let mut ann = ours.attach("ann", None);
     let mut theirs = Signalr::on(&server).await;
     let value = |number: u64| format!(r#"{{"H":"ChatHub","M":"number","A":[{number}]}}"#);
-    // The answer of a progress report, which is no invocation.
+    // A reply to a progress report is not an invocation.
     let odd = r#"{"I":"P|5","R":1}"#;
     for (first, middle) in [(1, value(2)), (4, odd.into())] {
         let (one, three) = (value(first), value(first + 2));
         let (here, ann) = ("h-ChatHub", "hc-ChatHub.ann");
-        theirs.say(&[Said::to(here, &one), Said::to(here, &middle), Said::to(ann, &three)]).await;
+        theirs.send(&[Sent::to(here, &one), Sent::to(here, &middle), Sent::to(ann, &three)]).await;
     }
     send(&ours, Target::all(), 7).await;
     assert_eq!(receive(&mut ann, 6).await, [1, 2, 3, 4, 6, 7]);
@@ -119,22 +121,21 @@ async fn messages_of_one_payload_are_taken_one_by_one_and_an_odd_one_spoils_no_o
 }
 
 #[tokio::test]
-async fn signalr_hears_what_ours_says() {
+async fn signalr_can_decode_messages_of_ours() {
     let server = server(&[]).await;
-    let mut ears = server.client().await;
-    ears.subscribe(&[APP]).await;
-    let mut options = options();
-    options.probe_interval = 10 * SLOW_DEADLINE;
-    let ours = crate::farm::join_with(&server.url(), APP, options).await;
+    let mut subscriber = server.client().await;
+    subscriber.subscribe(&[APP]).await;
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
-    let (id, probe) = payload(&mut ears).await;
+    let (id, probe) = payload(&mut subscriber).await;
     assert_eq!(id, 1);
-    // Whatever SignalR does not listen by is stored, counted and dropped.
+    // SignalR stores, counts and drops messages with keys that it does not use.
     assert!(probe[45..].starts_with(b"\x14__BACKPLANE__PROBE__\x01\0\0\0"), "{probe:?}");
 
     let target = Target::group("room").except([CONNECTION]);
     send(&ours, target, 7).await;
-    let (id, body) = payload(&mut ears).await;
+    let (id, body) = payload(&mut subscriber).await;
     assert_eq!(id, 2);
     let mut expected = b"\x12hg-ChatHub.room".to_vec();
     expected[0] = 15;
@@ -166,7 +167,7 @@ async fn the_counter_is_the_key_of_the_app_and_the_script_survives_a_flush() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_publishes_is_passed_over() {
+async fn foreign_payloads_are_skipped() {
     let server = server(&[]).await;
     let ours = join(&server.url(), APP).await;
     is_ready(&ours).await;
@@ -187,12 +188,11 @@ async fn what_somebody_else_publishes_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
+async fn a_counter_reset_is_reported_and_messages_still_arrive() {
     let server = server(&[]).await;
-    // A probe in between would move the place.
-    let mut options = options();
-    options.probe_interval = 10 * SLOW_DEADLINE;
-    let ours = crate::farm::join_with(&server.url(), APP, options).await;
+    // A probe in between would change the ids.
+    let quiet = builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let ours = join_with(&server.url(), quiet).await;
     is_ready(&ours).await;
     let mut ann = ours.attach("ann", None);
     let mut events = ours.events();
@@ -207,7 +207,7 @@ async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     assert_eq!(receive(&mut ann, 1).await, [5]);
     let event = within(SLOW_DEADLINE, events.recv()).await.expect("an event");
     assert!(matches!(event, Event::Restarted { id: 1, .. }), "{event}");
-    // A cursor of that moment may have seen any part of what came since, and hears of it.
+    // A connection with this cursor may have received any of the messages since, so it gets a gap.
     let mut back = ours.attach_at("back", None, &[], cursor);
     let gap = within(SLOW_DEADLINE, back.recv_or_gap()).await.expect("attached");
     assert!(matches!(gap, Received::Gap(Gap { from: 1, .. })), "{gap:?}");
@@ -215,22 +215,22 @@ async fn a_counter_that_goes_back_is_told_and_nobody_goes_deaf() {
     assert_eq!(receive(&mut back, 1).await, [6]);
 }
 
-/// A server of SignalR 2.
+/// A simulated server of SignalR 2.
 struct Signalr {
-    mouth: Client,
-    ears: Client,
+    publisher: Client,
+    subscriber: Client,
     last_command: u32,
 }
 
 /// One message of a payload.
-struct Said<'a> {
+struct Sent<'a> {
     key: &'a str,
     value: &'a str,
-    /// Its id, if it is a command, which is to be acknowledged.
+    /// The id of a command, which requests an acknowledgement.
     command: Option<&'a str>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Sent<'a> {
     fn to(key: &'a str, value: &'a str) -> Self {
         Self { key, value, command: None }
     }
@@ -238,14 +238,14 @@ impl<'a> Said<'a> {
 
 impl Signalr {
     async fn on(server: &Server) -> Self {
-        let mut ears = server.client().await;
-        ears.subscribe(&[APP]).await;
-        Self { mouth: server.client().await, ears, last_command: 0 }
+        let mut subscriber = server.client().await;
+        subscriber.subscribe(&[APP]).await;
+        Self { publisher: server.client().await, subscriber, last_command: 0 }
     }
 
-    async fn say(&mut self, messages: &[Said<'_>]) {
+    async fn send(&mut self, messages: &[Sent<'_>]) {
         let mut bytes = (messages.len() as i32).to_le_bytes().to_vec();
-        for Said { key, value, command } in messages {
+        for Sent { key, value, command } in messages {
             string(&mut bytes, SOURCE);
             string(&mut bytes, key);
             bytes.extend((value.len() as i32).to_le_bytes());
@@ -256,10 +256,10 @@ impl Signalr {
         bytes.extend(TICKS);
         let mut body = (bytes.len() as i32).to_le_bytes().to_vec();
         body.extend(bytes);
-        eval(&mut self.mouth, &body).await;
+        eval(&mut self.publisher, &body).await;
     }
 
-    /// Gives a command to the one connection, and waits for its acknowledgement.
+    /// Sends a command for the connection, and waits for its acknowledgement.
     async fn command(&mut self, kind: &str, value: Option<&str>) {
         self.last_command += 1;
         let id = format!("33333333-3333-3333-3333-{:012}", self.last_command);
@@ -267,21 +267,21 @@ impl Signalr {
         let value =
             format!(r#"{{"WaitForAck":true,"Id":"{id}","CommandType":{kind},"Value":{argument}}}"#);
         let key = format!("c-{CONNECTION}");
-        self.say(&[Said { key: &key, value: &value, command: Some(&id) }]).await;
+        self.send(&[Sent { key: &key, value: &value, command: Some(&id) }]).await;
         let mut ack = Vec::new();
         string(&mut ack, CONNECTION);
         string(&mut ack, "__SIGNALR__SERVER__");
         ack.extend([0; 4]);
         string(&mut ack, &id);
         ack.extend([0, 1, 0]);
-        // After two lengths.
+        // Skip the two length fields.
         let acknowledged =
-            async { while !payload(&mut self.ears).await.1[8..].starts_with(&ack) {} };
+            async { while !payload(&mut self.subscriber).await.1[8..].starts_with(&ack) {} };
         within(SLOW_DEADLINE, acknowledged).await;
     }
 }
 
-/// As .NET writes it, for texts that are shorter than 128 bytes.
+/// Encodes a string of less than 128 bytes, as .NET does.
 fn string(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(u8::try_from(text.len()).expect("a short text"));
     bytes.extend(text.as_bytes());
@@ -294,8 +294,8 @@ async fn eval(client: &mut Client, body: &[u8]) {
 }
 
 /// Returns the id and the body of the next message.
-async fn payload(ears: &mut Client) -> (u64, Vec<u8>) {
-    let message = ears.read_reply().await;
+async fn payload(subscriber: &mut Client) -> (u64, Vec<u8>) {
+    let message = subscriber.read_reply().await;
     let harness::Value::Bulk(payload) = &message.items()[2] else { panic!("{message:?}") };
     let space = payload.iter().position(|byte| *byte == b' ').expect("a space");
     let id = std::str::from_utf8(&payload[..space]).expect("digits").parse().expect("a number");

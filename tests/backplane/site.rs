@@ -1,23 +1,23 @@
-//! Where servers of an app meet, and the network before it, which can fail.
+//! A bus with a network in front of it that can fail.
 //!
-//! Most claims about faults are put to every kind of bus but the embedded one, which has no network.
-//! A site says of each how its servers are reached and what there is to be broken; whoever comes by
-//! [`near`](Site::near) does not notice a fault of the network.
+//! Most claims about faults apply to every kind of bus except the embedded one, which has no
+//! network. A site has the URLs of its servers, and methods that cause faults. Servers that use the
+//! URL [`near`](Site::near) bypass the faulty network.
 
 use std::time::Duration;
 
 use harness::{Client, Cluster, Fault, Proxy, Sentinel, Server};
 
-use crate::witness::Witness;
+use crate::observer::Observer;
 
-/// A bus, and the network before it.
+/// A bus, and the network in front of it.
 pub(crate) enum Site {
     Single(Server, [Proxy; 1]),
     Sentinel(Sentinel),
     Cluster(Cluster),
 }
 
-/// So long that no fault makes the Sentinel choose another master.
+/// Too long for any fault to start a failover.
 const PATIENT: Duration = Duration::from_secs(600);
 
 impl Site {
@@ -26,7 +26,7 @@ impl Site {
         Self::Single(server, network)
     }
 
-    /// Its master stays the same.
+    /// A Sentinel whose master does not change.
     pub(crate) async fn sentinel() -> Self {
         Self::Sentinel(Sentinel::behind_network(PATIENT).await)
     }
@@ -35,7 +35,7 @@ impl Site {
         Self::Cluster(Cluster::behind_network().await)
     }
 
-    /// Returns the URL that an application has.
+    /// Returns the URL for an application.
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Single(server, _) => server.url(),
@@ -44,7 +44,7 @@ impl Site {
         }
     }
 
-    /// Returns the URL by which the network is in between.
+    /// Returns a URL that leads through the network.
     pub(crate) fn far(&self) -> String {
         match self {
             Self::Single(_, [network]) => format!("redis://127.0.0.1:{}", network.port()),
@@ -53,27 +53,27 @@ impl Site {
         }
     }
 
-    /// Returns the URL of the same without the network.
+    /// Returns a URL that bypasses the network.
     pub(crate) async fn near(&self) -> String {
         match self {
             Self::Single(server, _) => server.url(),
-            // A Sentinel leads everybody through the network.
+            // A Sentinel's URL always leads through the network.
             Self::Sentinel(sentinel) => sentinel.master_server().await.url(),
             Self::Cluster(cluster) => cluster.url(),
         }
     }
 
-    /// Makes the network fail, or heals it.
+    /// Sets or clears a fault of the network.
     pub(crate) fn set(&self, fault: Fault) {
         self.network().iter().for_each(|network| network.set(fault));
     }
 
-    /// Closes all connections that go through the network, once.
+    /// Closes all connections through the network, once.
     pub(crate) fn cut(&self) {
         self.network().iter().for_each(Proxy::cut);
     }
 
-    /// Returns how many connections went through the network so far.
+    /// Returns the number of connections made through the network.
     pub(crate) fn made(&self) -> usize {
         self.network().iter().map(Proxy::made).sum()
     }
@@ -86,7 +86,7 @@ impl Site {
         }
     }
 
-    /// Returns the server that the channel of an app is on.
+    /// Returns the server that has the channel of an app.
     async fn server(&self, channel: &str) -> &Server {
         match self {
             Self::Single(server, _) => server,
@@ -100,23 +100,23 @@ impl Site {
         self.server(channel).await.client().await
     }
 
-    /// Returns somebody who overhears what is said on a channel.
-    pub(crate) async fn witness(&self, channel: &str) -> Witness {
-        let mut witness = Witness::default();
-        self.listen(&mut witness, channel).await;
-        witness
+    /// Returns an observer of the channel.
+    pub(crate) async fn observer(&self, channel: &str) -> Observer {
+        let mut observer = Observer::default();
+        self.listen(&mut observer, channel).await;
+        observer
     }
 
-    /// Lets a witness listen again, after the server has been away.
-    pub(crate) async fn listen(&self, witness: &mut Witness, channel: &str) {
+    /// Subscribes an observer again, after an outage.
+    pub(crate) async fn listen(&self, observer: &mut Observer, channel: &str) {
         let server = self.server(channel).await;
         match self {
-            Self::Cluster(_) => witness.listen_to_shard(server, channel).await,
-            Self::Single(..) | Self::Sentinel(_) => witness.listen(server, channel).await,
+            Self::Cluster(_) => observer.listen_to_shard(server, channel).await,
+            Self::Single(..) | Self::Sentinel(_) => observer.listen(server, channel).await,
         }
     }
 
-    /// Kills the server that the channel is on, and starts it again.
+    /// Kills and restarts the server that has the channel.
     pub(crate) async fn restart(&mut self, channel: &str) {
         match self {
             Self::Single(server, _) => server.restart().await,

@@ -107,7 +107,7 @@ async fn one_connection_receives_its_messages_from_another_server() {
 async fn apps_with_different_names_receive_no_messages_of_each_other() {
     let server = server(&[]).await;
     let one = join(&server.url()).await;
-    let other = Backplane::from_url(&server.url(), "OtherApp").await.expect("joined");
+    let other = Backplane::builder("OtherApp").connect(&server.url()).await.expect("joined");
     let (mut ann, mut eve) = (one.attach("ann-1", None), other.attach("eve-1", None));
 
     send(&one, Target::all(), 5).await;
@@ -144,7 +144,7 @@ async fn a_wrong_password_is_an_error_in_redis_words() {
     let server = server(&["--requirepass", "secret"]).await;
     for joined in [
         Backplane::use_redis("127.0.0.1", server.port(), "wrong", APP).await,
-        Backplane::from_url(&server.url_with_password("wrong"), APP).await,
+        Backplane::builder(APP).connect(&server.url_with_password("wrong")).await,
     ] {
         expect_error(joined, "WRONGPASS");
     }
@@ -163,7 +163,7 @@ async fn a_closed_port_is_an_error_that_names_the_address() {
 async fn the_state_of_a_backplane_names_the_reason_why_it_is_not_connected() {
     let server = server(&["--requirepass", "secret"]).await;
     let url = server.url_with_password("wrong");
-    let one = Backplane::connecting(&url, APP).expect("the URL is understood");
+    let one = Backplane::builder(APP).connect_lazy(&url).expect("the URL is understood");
     within(SLOW_DEADLINE, async {
         let mut states = one.state_changes();
         states.wait_for(|state| disconnected_for(state, "WRONGPASS")).await.expect("a reason");
@@ -226,7 +226,7 @@ async fn after_a_shutdown_the_broker_has_no_subscription_left() {
 }
 
 async fn join(url: &str) -> Backplane {
-    let joined = within(SLOW_DEADLINE, Backplane::from_url(url, APP)).await;
+    let joined = within(SLOW_DEADLINE, Backplane::builder(APP).connect(url)).await;
     joined.unwrap_or_else(|error| panic!("cannot join {url}: {error}"))
 }
 

@@ -1,7 +1,8 @@
-//! A broker in this process.
+//! A bus on a broker in this process.
 //!
-//! Its subscription ends only when this process does not keep up. It is made anew then, and what was
-//! missed is taken from the broker's memory, if it has one of this channel (`pubsub-replay`).
+//! The broker ends the subscription only if this process falls behind. The bus then subscribes
+//! again, and fetches the missed messages from the broker's replay buffer (`pubsub-replay`), if
+//! there is one.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::{Instrument, info, warn};
 
-use super::{NOT_LIFTED, SHUT_DOWN, SendError};
+use super::error::{NOT_RESTORED, SHUT_DOWN, SendError};
+use super::sink::Sink;
 use crate::dialect::Signalr2;
-use crate::receiver::Receiver;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct EmbeddedBus {
     broker: Broker,
     channel: String,
     state: watch::Sender<State>,
-    suspicion: Arc<Notify>,
+    reconnect: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -32,35 +33,35 @@ impl EmbeddedBus {
             broker: broker.clone(),
             channel: channel.to_owned(),
             state: watch::Sender::new(State::Connecting),
-            suspicion: Arc::default(),
+            reconnect: Arc::default(),
             task: Mutex::default(),
         }
     }
 
-    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
-        // Subscribed before this returns, so that nothing sent after it is missed.
+    pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
+        // Subscribed before this returns, so no later message is missed.
         let mut subscription = Subscription::new(&self.broker, &self.channel);
         self.state.send_replace(State::Connected);
-        receiver.metrics.connected.set(1);
-        receiver.metrics.connected_by(SUBSCRIPTION);
+        sink.metrics().connected.set(1);
+        sink.metrics().connected_by(SUBSCRIPTION);
         info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
-        let (state, suspicion) = (self.state.clone(), self.suspicion.clone());
+        let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
         let receiving = async move {
             loop {
                 let disconnect = tokio::select! {
-                    disconnect = subscription.receive(&receiver) => disconnect,
-                    () = suspicion.notified() => Disconnect::SlowSubscriber,
+                    disconnect = subscription.receive(&*sink) => disconnect,
+                    () = reconnect.notified() => Disconnect::SlowSubscriber,
                 };
                 state.send_replace(State::Disconnected { reason: disconnect.to_string() });
-                receiver.metrics.connected.set(0);
+                sink.metrics().connected.set(0);
                 if disconnect != Disconnect::SlowSubscriber {
                     return;
                 }
                 warn!(connection = SUBSCRIPTION, reason = %disconnect, "backplane disconnected");
-                receiver.metrics.connected_by(SUBSCRIPTION);
-                subscription.renew(&receiver).await;
+                sink.metrics().connected_by(SUBSCRIPTION);
+                subscription.renew(&*sink).await;
                 state.send_replace(State::Connected);
-                receiver.metrics.connected.set(1);
+                sink.metrics().connected.set(1);
                 info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
             }
         };
@@ -85,8 +86,8 @@ impl EmbeddedBus {
         sent.map_err(|error| SendError::Failed { reason: error.to_string() })
     }
 
-    pub(crate) fn suspect(&self) {
-        self.suspicion.notify_one();
+    pub(crate) fn force_reconnect(&self) {
+        self.reconnect.notify_one();
     }
 
     pub(crate) fn state_changes(&self) -> watch::Receiver<State> {
@@ -102,7 +103,7 @@ impl Drop for EmbeddedBus {
     }
 }
 
-/// A subscriber, and how far it has come in what the broker remembers, if it does.
+/// A subscriber, and its position in the broker's replay buffer, if there is one.
 #[derive(Debug)]
 struct Subscription {
     broker: Broker,
@@ -111,61 +112,61 @@ struct Subscription {
     reached: Option<ReplayPosition>,
 }
 
-/// What it is called beside the connections to a server.
+/// The role of the subscription in log events and metrics.
 const SUBSCRIPTION: &str = "subscription";
-/// How many messages are taken from the memory at once: no more than the room that is waited for.
+/// Maximum messages replayed at once: no more than a connection has capacity for after the wait.
 const MISSED_AT_ONCE: usize = 500;
 
 impl Subscription {
     fn new(broker: &Broker, channel: &str) -> Self {
-        // Asked before, so that it is no later than what is received first.
+        // Read first, so the position is not after the first message.
         let reached = broker.replay_end(channel);
         let subscriber = broker.subscribe(channel);
         Self { broker: broker.clone(), channel: channel.to_owned(), subscriber, reached }
     }
 
-    /// Subscribes again, and takes what was missed.
-    async fn renew(&mut self, receiver: &Receiver) {
+    /// Subscribes again, and replays the missed messages.
+    async fn renew(&mut self, sink: &impl Sink) {
         let reached = self.reached;
         *self = Self::new(&self.broker, &self.channel);
-        receiver.connections.resubscribed();
+        sink.resubscribed();
         self.reached = reached.or(self.reached);
-        let fetched = receiver.metrics.recovered.get();
+        let fetched = sink.metrics().recovered.get();
         while let Some(reached) = self.reached {
-            receiver.room().await;
+            sink.wait_for_capacity().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {
-                receiver.recover(&payload);
+                sink.recover(&payload);
                 self.reached = Some(reached);
             }
         }
-        receiver.tell_fetched(fetched);
+        sink.log_recovered(fetched);
     }
 
-    /// Receives until the broker ends it, and returns why. Cancel safe.
-    async fn receive(&mut self, receiver: &Receiver) -> Disconnect {
+    /// Receives until the broker ends the subscription, and returns the reason. Cancel safe.
+    async fn receive(&mut self, sink: &impl Sink) -> Disconnect {
         loop {
             tokio::select! {
                 message = self.subscriber.recv() => match message {
-                    // What came by replay as well was counted there.
-                    Ok(message) => if receiver.receive(message.payload()) {
+                    // A duplicate was counted when it was replayed.
+                    Ok(message) => if sink.receive(message.payload()) {
                         self.reached = self.reached.map(ReplayPosition::next);
                     },
                     Err(disconnect) => return disconnect,
                 },
-                () = receiver.regression.notified() => self.raise(receiver),
+                () = sink.counter_reset() => self.raise(sink),
             }
-            // A subscriber that always has something would starve the other tasks of this process.
+            // A subscriber that always has a message would starve the other tasks of this process.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    /// The counter went back, and is lifted to the last known id.
-    fn raise(&self, receiver: &Receiver) {
-        let last = receiver.connections.last().unwrap_or_default();
+    /// Restores the counter to the last id after a reset.
+    fn raise(&self, sink: &impl Sink) {
+        let last = sink.last_id().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {
-            warn!(reason = %error, last_id = last, "{NOT_LIFTED}");
+            warn!(reason = %error, last_id = last, "{NOT_RESTORED}");
         }
     }
 }

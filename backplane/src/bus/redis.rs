@@ -1,26 +1,25 @@
-//! A Redis-compatible server.
+//! A bus on a Redis-compatible server.
 //!
-//! Two connections, each with a supervisor of its own that connects anew for ever: one carries the
-//! subscription and nothing else, the other sends. Losing one leaves the other alone. Failures never
-//! latch: what is sent meanwhile waits for the next connection, within limits.
+//! One connection carries only the subscription, the other sends. Each has a supervisor that
+//! reconnects until the shutdown, so the loss of one does not affect the other. Messages sent in
+//! the meantime wait for the next connection, within limits.
 
-mod address;
+mod backoff;
 mod commands;
+mod connector;
 mod failure;
-mod pause;
 mod queue;
 mod replay;
 mod resp;
-mod route;
+mod resp_connection;
 mod script;
 mod status;
 mod stream;
 mod subscription;
+mod timeouts;
 mod tls;
-mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -29,15 +28,16 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use self::address::Address;
 use self::commands::Commands;
+use self::connector::Connector;
 use self::queue::{Bounds, Queue, Refused};
-use self::route::Route;
-use self::status::{Line, Status};
+use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
-use super::{ConnectError, SHUT_DOWN, SendError};
+use self::timeouts::TIMEOUTS;
+use super::error::{ConnectError, SHUT_DOWN, SendError};
+use super::sink::Sink;
+use crate::address::Address;
 use crate::options::Options;
-use crate::receiver::Receiver;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -45,119 +45,71 @@ pub(crate) struct RedisBus {
     address: String,
     queue: Arc<Queue>,
     status: Arc<Status>,
-    /// That the subscription is deaf.
-    suspicion: Arc<Notify>,
+    /// Signals the subscription to reconnect.
+    reconnect: Arc<Notify>,
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    /// For one answer of the server.
-    answer: Duration,
-    /// Between two questions whether it is still there.
-    ping_interval: Duration,
-    /// A pause between attempts is drawn from zero to a bound, which begins with this …
-    pause_min: Duration,
-    /// … and doubles up to this.
-    pause_max: Duration,
-    /// How long nothing is sent to a server that may have lost its memory. Longer than a pause, so
-    /// that all servers have told it the last id they know: an id that was given twice hides what
-    /// had it first.
-    settle: Duration,
-}
-
-/// A server is missed after seven seconds at most, and one that comes back is used within two.
-const PATIENCE: Patience = Patience {
-    answer: Duration::from_secs(2),
-    ping_interval: Duration::from_secs(5),
-    pause_min: Duration::from_millis(25),
-    pause_max: Duration::from_millis(500),
-    settle: Duration::from_millis(800),
-};
-
 impl RedisBus {
-    /// An empty password is none.
     pub(crate) fn new(
-        host: &str,
-        port: u16,
-        password: &str,
-        channel: &str,
-        options: &Options,
-    ) -> Self {
-        let address = Address::new(host, port, password);
-        let bus = Self::over(address, channel, options, PATIENCE);
-        bus.expect("only TLS can fail, and there is none")
-    }
-
-    pub(crate) fn from_url(
-        url: &str,
+        mut address: Address,
         channel: &str,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        let mut address = Address::from_url(url)?;
         if let Some(tls) = &mut address.tls {
             let given = options.tls.clone();
             tls.ca = tls.ca.take().or(given.ca);
             tls.certificate = tls.certificate.take().or(given.certificate);
             tls.key = tls.key.take().or(given.key);
         }
-        Self::over(address, channel, options, PATIENCE)
-    }
-
-    fn over(
-        mut address: Address,
-        channel: &str,
-        options: &Options,
-        patience: Patience,
-    ) -> Result<Self, ConnectError> {
         address.client_name = address.client_name.or(options.client_name.clone());
+        let timeouts = TIMEOUTS;
         let name = address.to_string();
-        let route = Arc::new(Route::new(address, channel)?);
+        let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
-        let suspicion = Arc::new(Notify::new());
+        let reconnect = Arc::new(Notify::new());
         let subscription = Subscription {
-            route: route.clone(),
-            patience,
+            connector: connector.clone(),
+            timeouts,
             status: status.clone(),
-            suspicion: suspicion.clone(),
-            remembered: Mutex::default(),
+            reconnect: reconnect.clone(),
+            replay_position: Mutex::default(),
             failed_replays: Default::default(),
         };
         let commands = Commands {
-            route,
-            patience,
+            connector,
+            timeouts,
             status: status.clone(),
             queue: queue.clone(),
             last_id: Default::default(),
-            known: Mutex::default(),
-            suspicion: Notify::new(),
+            server: Mutex::default(),
+            reconnect: Notify::new(),
         };
         Ok(Self {
             address: name,
             queue,
             status,
-            suspicion,
+            reconnect,
             supervisors: Mutex::new(Some((subscription, commands))),
             tasks: Mutex::default(),
         })
     }
 
-    pub(crate) fn start(&self, receiver: Arc<Receiver>) {
+    pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
-        let of_commands = receiver.clone();
-        let subscribing = async move { subscription.run(&receiver).await };
+        let sink_of_commands = sink.clone();
+        let subscribing = async move { subscription.run(&*sink).await };
         tasks.spawn(subscribing.in_current_span());
-        let sending = async move { commands.run(&of_commands).await };
+        let sending = async move { commands.run(&*sink_of_commands).await };
         tasks.spawn(sending.in_current_span());
     }
 
     pub(crate) async fn stop(&self) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        // Their end is awaited, as they would otherwise write their own state over this one.
+        // Wait for their end, or they could overwrite the final state.
         tasks.shutdown().await;
         self.queue.close(&SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
         self.status.ended(SHUT_DOWN);
@@ -165,7 +117,7 @@ impl RedisBus {
 
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         let away = || SendError::Disconnected { reason: self.status.reason() };
-        let bounds = match self.status.is_up(Line::Commands) {
+        let bounds = match self.status.is_up(ConnectionRole::Commands) {
             true => Bounds::Age,
             false => Bounds::All,
         };
@@ -178,13 +130,13 @@ impl RedisBus {
         ticket.outcome().await.unwrap_or_else(|| Err(away()))
     }
 
-    /// Returns how many messages wait.
+    /// Returns the number of queued messages.
     pub(crate) fn queued(&self) -> Gauge {
         self.queue.length()
     }
 
-    pub(crate) fn suspect(&self) {
-        self.suspicion.notify_one();
+    pub(crate) fn force_reconnect(&self) {
+        self.reconnect.notify_one();
     }
 
     pub(crate) fn state_changes(&self) -> watch::Receiver<State> {

@@ -1,11 +1,12 @@
-//! What waits for one connection.
+//! The queue of one connection.
 //!
-//! What was missed comes faster than anybody reads. A connection that has no room for it is left to
-//! take the rest from the store when it reads, so that it keeps nobody else waiting.
+//! Replayed messages arrive faster than connections read. If the queue is full of them, the rest is
+//! deferred: the connection fetches it from the store when it reads. So one slow reader does not
+//! delay the others.
 //!
-//! It is filled while the table is locked and emptied by the connection, on whatever thread that
-//! runs. Its own lock is held only to move an item. Whoever pushes gets the reader's waker and wakes
-//! it when no lock is held any more: woken earlier, the reader would only wait for the lock.
+//! Other threads push while they hold the lock of the table, and the connection pops on its own
+//! thread. The lock of the queue is held only to move an item. A push returns the reader's waker,
+//! to call after the release of the table's lock; an earlier wake-up would only wait for that lock.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,15 +16,15 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::task::coop::poll_proceed;
 
-use super::INVOCATIONS_MAX;
-use super::connection::{Disconnect, Queued};
+use super::disconnect::Disconnect;
+use super::queued::{INVOCATIONS_MAX, Queued};
 
 #[derive(Debug)]
-pub(super) struct Mailbox {
-    /// The connection's.
-    pub(super) id: Arc<str>,
-    /// Tells connections apart that had the same id.
-    pub(super) number: u64,
+pub(crate) struct Mailbox {
+    /// The id of the connection.
+    pub(crate) id: Arc<str>,
+    /// Distinguishes connections that have used the same id.
+    pub(crate) number: u64,
     state: Mutex<State>,
 }
 
@@ -31,51 +32,52 @@ pub(super) struct Mailbox {
 struct State {
     items: VecDeque<Queued>,
     items_max: usize,
-    /// Whether something was taken since somebody asked for that.
+    /// Whether an item was taken since the last call of `capacity`.
     is_read: bool,
     rest: Option<Rest>,
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
 
-/// What a connection takes from the store itself.
+/// Messages that the connection fetches from the store.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
-    /// The place in the store where it begins.
+    /// Index of the first of them in the store.
     place: u64,
-    /// How much came since it took some, and had not been missed.
+    /// Number of live messages among them since the last fetch.
     live: usize,
 }
 
-/// How something came that is in the store as well.
+/// The origin of an item that is also in the store.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored {
-    /// Where it is there.
+    /// Its index in the store.
     pub(super) place: u64,
-    /// Whether it had been missed.
+    /// Whether it was replayed.
     pub(super) is_late: bool,
 }
 
-/// Whether a connection can take a lot more. Of several, the greatest is worth waiting for.
+/// Whether a mailbox can accept a batch of replayed messages. Of several mailboxes, the greatest
+/// value decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     Enough,
-    /// It does not read, and is left to the store.
-    Left,
-    /// It has taken nothing since somebody asked last.
-    No,
-    /// It takes what it has.
-    Soon,
+    /// The connection does not read, and its messages are deferred to the store.
+    Deferred,
+    /// Full, and no item was taken since the last call.
+    Full,
+    /// Full, but the connection takes items.
+    Draining,
 }
 
-/// More would wait than may for the connection of this id.
+/// The error for a connection with too many queued messages.
 #[derive(Debug)]
 pub(super) struct Full {
     pub(super) id: Arc<str>,
 }
 
 impl Mailbox {
-    /// `missed` does not count towards what may wait.
+    /// The items in `missed` do not count towards the limit.
     pub(super) fn new(id: Arc<str>, number: u64, missed: VecDeque<Queued>) -> Self {
         let items_max = INVOCATIONS_MAX + missed.len();
         let state =
@@ -83,12 +85,12 @@ impl Mailbox {
         Self { id, number, state: Mutex::new(state) }
     }
 
-    /// Queues an item, and returns whom to wake. Who is left to the store finds it there, if it is
-    /// there.
+    /// Queues an item, and returns the waker of the reader. If messages are deferred, an item that
+    /// is in the store is not queued.
     pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Option<Waker>, Full> {
         let mut state = self.state.lock();
         let is_late = stored.is_some_and(|stored| stored.is_late);
-        let has_room = match &mut state.rest {
+        let has_capacity = match &mut state.rest {
             Some(rest) => {
                 rest.live += usize::from(!is_late);
                 rest.live <= INVOCATIONS_MAX
@@ -96,8 +98,8 @@ impl Mailbox {
             None => state.items.len() < state.items_max,
         };
         let item = match stored {
-            Some(_) if has_room && state.rest.is_some() => return Ok(None),
-            _ if has_room => item,
+            Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
+            _ if has_capacity => item,
             Some(Stored { place, is_late: true }) => {
                 state.rest = Some(Rest { place, live: 0 });
                 Queued::Rest
@@ -108,17 +110,17 @@ impl Mailbox {
         Ok(state.reader.take())
     }
 
-    /// Returns where that begins which is left to the store.
+    /// Returns the index in the store of the first deferred message.
     pub(super) fn rest(&self) -> Option<u64> {
         self.state.lock().rest.map(|rest| rest.place)
     }
 
-    /// Queues the beginning of what was left to the store; the rest begins at a place, if there is
-    /// one.
+    /// Queues some of the deferred messages. The rest starts at `place`, if there is more.
     pub(super) fn refill(&self, items: Vec<Queued>, place: Option<u64>) {
         let mut state = self.state.lock();
         let Some(rest) = state.rest.take() else { return };
-        // As what was missed before it was attached.
+        // They do not count towards the limit, like the messages missed before the connection was
+        // attached.
         let is_late = items.len().saturating_sub(rest.live);
         state.items_max = INVOCATIONS_MAX.max(state.items.len()) + is_late;
         state.items.extend(items);
@@ -128,7 +130,7 @@ impl Mailbox {
         }
     }
 
-    /// Nothing is queued any more. What was queued before is still taken.
+    /// Rejects further items. Queued items can still be taken.
     pub(super) fn close(&self, reason: Disconnect) {
         let mut state = self.state.lock();
         state.end.get_or_insert(reason);
@@ -137,16 +139,16 @@ impl Mailbox {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns whether half of what may wait has room still.
-    pub(super) fn room(&self) -> Room {
+    /// Returns the capacity. At most half of the limit may be in use for `Enough`.
+    pub(super) fn capacity(&self) -> Capacity {
         let mut state = self.state.lock();
         let is_read = std::mem::take(&mut state.is_read);
         match &state.rest {
-            _ if state.end.is_some() => Room::Enough,
-            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Room::Enough,
-            _ if is_read => Room::Soon,
-            Some(_) => Room::Left,
-            None => Room::No,
+            _ if state.end.is_some() => Capacity::Enough,
+            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
+            _ if is_read => Capacity::Draining,
+            Some(_) => Capacity::Deferred,
+            None => Capacity::Full,
         }
     }
 
@@ -154,15 +156,15 @@ impl Mailbox {
         self.state.lock().items.is_empty()
     }
 
-    /// Takes the next item, and waits for one if there is none.
+    /// Takes the next item, or waits for one.
     ///
-    /// Cancel safe: an item is taken only when the future is ready.
-    pub(super) async fn take(&self) -> Result<Queued, Disconnect> {
+    /// Cancel safe: no item is lost.
+    pub(crate) async fn take(&self) -> Result<Queued, Disconnect> {
         poll_fn(|cx| self.poll_take(cx)).await
     }
 
     fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Result<Queued, Disconnect>> {
-        // A connection that always has something would starve the other tasks of its thread.
+        // A connection that always has an item would starve the other tasks of its thread.
         let budget = ready!(poll_proceed(cx));
         let mut state = self.state.lock();
         let taken = match (state.take(), state.end) {
@@ -183,19 +185,19 @@ impl State {
         let item = self.items.pop_front()?;
         self.is_read = true;
         if self.items.is_empty() {
-            // A burst must not stay allocated.
+            // Release the memory of a burst.
             self.items.shrink_to(ITEMS_KEPT);
         }
         Some(item)
     }
 }
 
-/// Room that stays when nothing waits.
+/// Capacity that an empty queue keeps.
 const ITEMS_KEPT: usize = 8;
 
 #[cfg(test)]
 impl Mailbox {
-    pub(super) fn try_take(&self) -> Option<Queued> {
+    pub(crate) fn try_take(&self) -> Option<Queued> {
         self.state.lock().take()
     }
 }
@@ -206,6 +208,8 @@ mod tests {
 
     use super::*;
     use crate::event::Gap;
+
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 
     fn item(number: u64) -> Queued {
         Queued::Gap(Gap { from: number, to: number }, number)
@@ -219,9 +223,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_queued_is_taken_before_the_end_is_told() {
+    async fn queued_items_are_taken_before_the_end() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
-        assert!(mailbox.push(item(2), None).unwrap().is_none(), "nobody waits");
+        assert!(mailbox.push(item(2), None).unwrap().is_none(), "no reader waits");
         mailbox.close(Disconnect::Replaced);
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(next(&mailbox).await, Ok(1));
@@ -240,15 +244,18 @@ mod tests {
             let mailbox = mailbox.clone();
             async move { next(&mailbox).await }
         });
-        while mailbox.state.lock().reader.is_none() {
-            tokio::task::yield_now().await;
-        }
+        let waits = async {
+            while mailbox.state.lock().reader.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waits).await.expect("the reader waits");
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(reader.await.unwrap(), Err(Disconnect::Shutdown));
     }
 
     #[tokio::test]
-    async fn what_was_missed_does_not_count_towards_the_limit() {
+    async fn missed_items_do_not_count_towards_the_limit() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(0)]));
         for number in 1..=INVOCATIONS_MAX as u64 {
             assert!(mailbox.push(item(number), None).is_ok());
@@ -257,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_room_for_what_was_missed_is_left_to_the_store() {
+    fn a_full_mailbox_defers_replayed_messages_to_the_store() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
         let late = |place| Some(Stored { place, is_late: true });
         let live = |place| Some(Stored { place, is_late: false });
@@ -265,18 +272,18 @@ mod tests {
         for place in 0..last {
             mailbox.push(item(place), late(place)).unwrap();
         }
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::No, None));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Full, None));
         mailbox.push(item(last), late(last)).unwrap();
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Left, Some(last)));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Deferred, Some(last)));
         mailbox.try_take();
-        assert_eq!(mailbox.room(), Room::Soon);
+        assert_eq!(mailbox.capacity(), Capacity::Draining);
         for place in last + 1..=2 * last {
             assert!(mailbox.push(item(place), live(place)).is_ok());
         }
         assert!(mailbox.push(item(0), live(0)).is_err(), "not all of it had been missed");
         while !matches!(mailbox.try_take(), Some(Queued::Rest)) {}
         mailbox.refill(vec![item(last)], None);
-        assert_eq!((mailbox.room(), mailbox.rest()), (Room::Enough, None));
+        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Enough, None));
     }
 
     #[tokio::test]

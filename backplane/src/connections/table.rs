@@ -1,4 +1,4 @@
-//! Who is attached, who listens by what, and the recent messages: what one lock protects.
+//! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,11 +8,12 @@ use std::task::Waker;
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
-use super::connection::{Disconnect, Queued, Seat};
-use super::mailbox::{Full, Mailbox, Room, Stored};
-use super::{Attachment, Coming, INVOCATIONS_MAX, Served};
+use super::disconnect::Disconnect;
+use super::mailbox::{Capacity, Full, Mailbox, Stored};
+use super::queued::{INVOCATIONS_MAX, Queued};
 use crate::cursor::Cursor;
-use crate::dialect::{Addressed, Attached as Place};
+use crate::delivered_mark::DeliveredMark;
+use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
 use crate::store::{Arrival, Entry, Store};
 
@@ -21,40 +22,67 @@ pub(super) struct Table {
     store: Store,
     attached: HashMap<Arc<str>, Attached>,
     listeners: Index,
-    /// Connections that have seen more than this server.
+    /// Connections with a later cursor than this server's last id.
     ahead: HashSet<Arc<str>>,
     last_number: u64,
-    /// Those that were closed for being slow, which is still to be told.
+    /// Connections that were closed for falling behind, to be logged.
     slow: Vec<Arc<str>>,
-    /// Why nothing can be attached any more.
+    /// The reason for the end of the backplane.
     closed: Option<Disconnect>,
 }
 
-/// How many items a connection takes from the store at once: it holds the lock meanwhile.
+/// Maximum items fetched from the store at once, under the lock.
 const REFILL_MAX: usize = INVOCATIONS_MAX / 2;
+
+/// The arguments to attach a connection.
+#[derive(Debug)]
+pub(crate) struct Attachment<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) signals: Vec<String>,
+    /// The position to continue from. `None` receives only later messages.
+    pub(crate) cursor: Option<Cursor>,
+}
+
+/// The origin of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Live,
+    /// Replayed by the broker, as one of many.
+    Replay,
+}
+
+/// The state that a connection keeps outside the table.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The last id that was taken, or the initial one.
+    pub(crate) position: Option<u64>,
+}
 
 #[derive(Debug)]
 struct Attached {
     signals: HashSet<Arc<str>>,
     mailbox: Arc<Mailbox>,
-    /// What it has seen elsewhere, and since when it says so.
+    /// The last id that it received from another server, and the time of the claim.
     seen: Option<(u64, Instant)>,
     since: Instant,
     announcement: Announcement,
 }
 
-/// Whether the other servers know that a connection is here.
+/// Whether the other servers have been informed that a connection is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announcement {
-    /// They were told then. What they say of it until that has come back was said before, so theirs
-    /// is the earlier place.
-    Said(Instant),
-    /// They know, or need not know.
-    Heard,
+    /// Announced at this instant. Until our announcement completes its round trip, announcements
+    /// from other servers predate it.
+    Sent(Instant),
+    /// The announcement has completed its round trip, or none is needed.
+    Confirmed,
 }
 
-/// The mailboxes of those that listen by each signal, by their numbers, so that a message finds them
-/// without looking anyone up. A signal without connections has no entry.
+/// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
+/// connections. A signal without connections has no entry.
 #[derive(Debug, Default)]
 struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>);
 
@@ -71,7 +99,7 @@ impl Table {
         }
     }
 
-    pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> Seat {
+    pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> ConnectionState {
         let Attachment { id, user, signals, cursor } = attachment;
         self.remove(id, Disconnect::Replaced);
         self.last_number += 1;
@@ -79,14 +107,14 @@ impl Table {
         let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
         let missed = self.missed(&signals, &id, self.last_number, cursor);
         let mailbox = Arc::new(Mailbox::new(id.clone(), self.last_number, missed));
-        let seat = Seat {
+        let state = ConnectionState {
             user: user.map(Into::into),
             mailbox: mailbox.clone(),
             position: cursor.map_or(self.store.last(), Cursor::id),
         };
         if let Some(reason) = self.closed {
             mailbox.close(reason);
-            return seat;
+            return state;
         }
         let seen = cursor
             .and_then(Cursor::id)
@@ -98,15 +126,15 @@ impl Table {
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
         let since = Instant::now();
         let announcement = match cursor {
-            Some(_) => Announcement::Said(since),
-            None => Announcement::Heard,
+            Some(_) => Announcement::Sent(since),
+            None => Announcement::Confirmed,
         };
         let attached = Attached { signals, mailbox, seen, since, announcement };
         self.attached.insert(id, attached);
-        seat
+        state
     }
 
-    /// Returns what a connection with these signals has missed since its cursor.
+    /// Returns the messages for a connection since its cursor.
     fn missed(
         &self,
         signals: &HashSet<Arc<str>>,
@@ -117,15 +145,15 @@ impl Table {
         let queued = |entry: Cow<'_, Entry>| queued(&entry, signals, id, number);
         match cursor.map(Cursor::id) {
             None => VecDeque::new(),
-            // Nothing has arrived yet that one could be behind.
+            // No message has arrived yet, so the connection cannot be behind.
             Some(Some(_)) if self.store.last().is_none() => VecDeque::new(),
             Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
             Some(None) => self.store.all().filter_map(queued).collect(),
         }
     }
 
-    /// Gives a connection the beginning of what was left to the store; closes it if that is
-    /// forgotten.
+    /// Queues the next deferred messages. Closes the connection if the store has evicted some of
+    /// them.
     pub(super) fn refill(&mut self, mailbox: &Mailbox) {
         self.refill_with(mailbox, REFILL_MAX);
     }
@@ -147,8 +175,8 @@ impl Table {
         mailbox.refill(items, (place < self.store.end()).then_some(place));
     }
 
-    /// Gives a connection all that was left to the store, before it listens by other signals than
-    /// when that came.
+    /// Queues all deferred messages of a connection. Call it before its signals change: the store
+    /// is filtered by the current signals.
     fn settle(&mut self, id: &str) {
         if let Some(attached) = self.attached.get(id) {
             let mailbox = attached.mailbox.clone();
@@ -173,19 +201,19 @@ impl Table {
         true
     }
 
-    /// Judges the id of a payload. Its messages are kept and handed out after this.
-    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], coming: Coming) -> Arrival {
+    /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
+    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         match arrival {
             Arrival::Implausible => return arrival,
-            Arrival::Known | Arrival::Next => {}
-            Arrival::After(gap) => self.tell(gap, gap.to.max(before), coming),
+            Arrival::Duplicate | Arrival::Next => {}
+            Arrival::After(gap) => self.report_gap(gap, gap.to.max(before), source),
             Arrival::Restarted { gap, .. } => {
                 for id in std::mem::take(&mut self.ahead) {
                     self.attached.entry(id).and_modify(|attached| attached.seen = None);
                 }
-                gap.into_iter().for_each(|gap| self.tell(gap, before, coming));
+                gap.into_iter().for_each(|gap| self.report_gap(gap, before, source));
             }
         }
         self.catch_up(id);
@@ -200,49 +228,50 @@ impl Table {
         self.store.resubscribed();
     }
 
-    /// See [`Connections::missed_anew`](super::Connections::missed_anew).
-    pub(super) fn missed_anew(&mut self, to: u64) -> Option<Gap> {
-        let (gap, at) = self.store.missed_anew(to)?;
-        self.tell(gap, at, Coming::Now);
+    /// See [`Connections::missed_after_reset`](super::Connections::missed_after_reset).
+    pub(super) fn missed_after_reset(&mut self, to: u64) -> Option<Gap> {
+        let (gap, at) = self.store.missed_after_reset(to)?;
+        self.report_gap(gap, at, Source::Live);
         Some(gap)
     }
 
-    /// Hands a message with an id to those it is for and who were not served yet, keeps it, and
-    /// returns how many they are. `to_wake` gets those who wait for it.
+    /// Delivers a message with an id, except to connections that received it locally, and stores
+    /// it. Returns the number of receivers, and adds their wakers to `to_wake`.
     pub(super) fn take(
         &mut self,
-        message: Addressed,
-        served: Served,
-        coming: Coming,
+        message: Envelope,
+        delivered_to: DeliveredMark,
+        source: Source,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
-        // Where those stand who got it, which is its id unless the counter went back.
+        // The cursor after this message: its id, unless the counter was reset.
         let id = self.store.last();
-        let stored = Stored { place: self.store.end(), is_late: coming == Coming::Late };
-        let receivers = self.hand_out(id, &message, served, Some(stored), to_wake);
-        self.store.keep(message, served);
+        let stored = Stored { place: self.store.end(), is_late: source == Source::Replay };
+        let receivers = self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
+        self.store.keep(message, delivered_to);
         receivers
     }
 
-    /// Hands a message without an id to those it is for, and returns how many they are.
-    pub(super) fn give(&mut self, message: &Addressed, to_wake: &mut Vec<Waker>) -> usize {
-        self.hand_out(None, message, Served::default(), None, to_wake)
+    /// Delivers a message without an id, and returns the number of receivers.
+    pub(super) fn give(&mut self, message: &Envelope, to_wake: &mut Vec<Waker>) -> usize {
+        self.hand_out(None, message, DeliveredMark::default(), None, to_wake)
     }
 
     fn hand_out(
         &mut self,
         id: Option<u64>,
-        message: &Addressed,
-        served: Served,
+        message: &Envelope,
+        delivered_to: DeliveredMark,
         stored: Option<Stored>,
         to_wake: &mut Vec<Waker>,
     ) -> usize {
-        // Most messages leave nobody out, and then nobody is looked up.
+        // Fast path: most messages exclude no connection, and need no look-ups.
         let is_for_all = message.except.is_empty() && self.ahead.is_empty();
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
-            if served.has(mailbox.number) || (!is_for_all && self.is_left_out(mailbox, id, message))
+            if delivered_to.has(mailbox.number)
+                || (!is_for_all && self.is_left_out(mailbox, id, message))
             {
                 continue;
             }
@@ -256,16 +285,16 @@ impl Table {
         receivers
     }
 
-    /// Returns whether a listener has seen a message elsewhere, or is excepted from it.
-    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Addressed) -> bool {
+    /// Returns whether a connection received the message from another server, or is excluded.
+    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Envelope) -> bool {
         let Some(attached) = self.attached.get(&mailbox.id) else { return true };
         let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
         is_seen || is_excepted(message, &mailbox.id, &attached.signals)
     }
 
-    /// See [`Connections::heard`](super::Connections::heard): a connection that claims to have seen
-    /// more has a cursor of the time before the counter went back.
-    pub(super) fn heard(&mut self, sent: Instant, id: u64) {
+    /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
+    /// claims a later id has a cursor from before the reset.
+    pub(super) fn probe_returned(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
         let mut slow = Vec::new();
         self.ahead.retain(|connection_id| {
@@ -273,31 +302,31 @@ impl Table {
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                slow.extend(attached.tell(Gap { from: 1, to: id }, at, None).err());
+                slow.extend(attached.push_gap(Gap { from: 1, to: id }, at, None).err());
             }
             !is_stale
         });
         self.close_slow(slow);
     }
 
-    /// Returns those that were closed for being slow since this was asked last.
+    /// Returns the connections closed for falling behind since the last call.
     pub(super) fn take_slow(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.slow)
     }
 
-    /// Returns all that are attached now.
-    pub(super) fn all(&self) -> Served {
-        Served(self.last_number)
+    /// Returns a mark that includes all current connections.
+    pub(super) fn all(&self) -> DeliveredMark {
+        DeliveredMark(self.last_number)
     }
 
     pub(super) fn last(&self) -> Option<u64> {
         self.store.last()
     }
 
-    /// See [`Connections::room`](super::Connections::room).
-    pub(super) fn room(&self) -> Room {
-        let rooms = self.attached.values().map(|attached| attached.mailbox.room());
-        rooms.max().unwrap_or(Room::Enough)
+    /// See [`Connections::capacity`](super::Connections::capacity).
+    pub(super) fn capacity(&self) -> Capacity {
+        let capacities = self.attached.values().map(|attached| attached.mailbox.capacity());
+        capacities.max().unwrap_or(Capacity::Enough)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -308,17 +337,17 @@ impl Table {
         if let Some(attached) = self.attached.get_mut(place.connection_id.as_str())
             && attached.mailbox.number == place.number
         {
-            attached.announcement = Announcement::Heard;
+            attached.announcement = Announcement::Confirmed;
         }
     }
 
     /// See [`Connections::attached_elsewhere`](super::Connections::attached_elsewhere).
     pub(super) fn attached_elsewhere(&mut self, elsewhere: &Place) -> Option<Place> {
         let attached = self.attached.get(elsewhere.connection_id.as_str())?;
-        if attached.announcement != Announcement::Heard {
+        if attached.announcement != Announcement::Confirmed {
             return None;
         }
-        // What could not be told in time is told later, and ids say nothing about it.
+        // Compare ages, not ids: an announcement may be delayed by an outage.
         if attached.since.elapsed() < elsewhere.age {
             return Some(attached.place());
         }
@@ -326,25 +355,25 @@ impl Table {
         None
     }
 
-    /// Returns those that the others were told of before that time, which has not come back. They
-    /// are told again.
+    /// Returns the connections that were announced before `before` without a round trip since. The
+    /// caller announces them again.
     pub(super) fn unannounced(&mut self, before: Instant) -> Vec<Place> {
-        let is_unheard = |attached: &&mut Attached| match attached.announcement {
-            Announcement::Said(when) => when < before,
-            Announcement::Heard => false,
+        let is_unconfirmed = |attached: &&mut Attached| match attached.announcement {
+            Announcement::Sent(when) => when < before,
+            Announcement::Confirmed => false,
         };
-        let unheard = self.attached.values_mut().filter(is_unheard).map(|attached| {
-            attached.announcement = Announcement::Said(Instant::now());
+        let unconfirmed = self.attached.values_mut().filter(is_unconfirmed).map(|attached| {
+            attached.announcement = Announcement::Sent(Instant::now());
             attached.place()
         });
-        unheard.collect()
+        unconfirmed.collect()
     }
 
     pub(super) fn is_attached(&self, id: &str) -> bool {
         self.attached.contains_key(id)
     }
 
-    /// Returns where a connection stands that has taken all it got.
+    /// Returns the cursor of a connection that has taken all of its messages.
     pub(super) fn position(&self, mailbox: &Mailbox) -> Option<u64> {
         let attached = self.of(mailbox)?;
         attached.seen.map(|(seen, _)| seen).or(self.store.last())
@@ -366,13 +395,13 @@ impl Table {
         }
     }
 
-    /// Returns what is known of a connection, unless another has its id now.
+    /// Returns the entry of a connection, unless another one has taken its id.
     fn of(&self, mailbox: &Mailbox) -> Option<&Attached> {
         let attached = self.attached.get(&mailbox.id)?;
         (attached.mailbox.number == mailbox.number).then_some(attached)
     }
 
-    /// Removes a connection, and tells it why.
+    /// Removes a connection, and reports the reason to it.
     pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
         let Some(attached) = self.attached.remove(id) else { return false };
         attached.mailbox.close(reason);
@@ -381,12 +410,12 @@ impl Table {
         true
     }
 
-    /// Tells a gap that has just been kept to all who have seen what came before it.
-    fn tell(&mut self, gap: Gap, at: u64, coming: Coming) {
+    /// Reports the gap that was stored last to all connections, except those ahead of this server.
+    fn report_gap(&mut self, gap: Gap, at: u64, source: Source) {
         let place = self.store.end().saturating_sub(1);
-        let stored = Some(Stored { place, is_late: coming == Coming::Late });
+        let stored = Some(Stored { place, is_late: source == Source::Replay });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let slow = all.filter_map(|attached| attached.tell(gap, at, stored).err()).collect();
+        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored).err()).collect();
         self.close_slow(slow);
     }
 
@@ -398,7 +427,7 @@ impl Table {
         }
     }
 
-    /// Lets those who were ahead of this server go on from where they stood.
+    /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
         let attached = &mut self.attached;
         let mut slow = Vec::new();
@@ -408,7 +437,7 @@ impl Table {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    slow.extend(attached.tell(gap, gap.to, None).err());
+                    slow.extend(attached.push_gap(gap, gap.to, None).err());
                 }
                 return false;
             };
@@ -424,8 +453,8 @@ impl Attached {
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
     }
 
-    /// Gaps are rare, so its reader is woken at once.
-    fn tell(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
+    /// Wakes the reader at once, under the lock: gaps are rare.
+    fn push_gap(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
         let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
         reader.into_iter().for_each(Waker::wake);
         Ok(())
@@ -451,12 +480,12 @@ impl Index {
     }
 }
 
-/// Returns what an entry of the store is to a connection, if it is for it.
+/// Returns the queue item for an entry of the store, if the entry is for this connection.
 fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
     match entry {
-        Entry::Message(at, message, served) => {
+        Entry::Message(at, message, delivered_to) => {
             let is_for = signals.contains(message.signal.as_str())
-                && !served.has(number)
+                && !delivered_to.has(number)
                 && !is_excepted(message, id, signals);
             is_for.then(|| Queued::Invocation(Some(*at), message.invocation.clone()))
         }
@@ -464,8 +493,8 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
     }
 }
 
-/// Returns whether a connection is left out: by its id in whatever case, or by one of its signals.
-fn is_excepted(message: &Addressed, id: &str, signals: &HashSet<Arc<str>>) -> bool {
+/// Returns whether a connection is excluded: by its id, ignoring case, or by one of its signals.
+fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> bool {
     let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
     message.except.iter().any(names)
 }

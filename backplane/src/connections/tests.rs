@@ -1,11 +1,13 @@
-//! The rules of who gets what.
+//! Which connection receives which message.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::connection::Queued;
+use super::queued::INVOCATIONS_MAX;
 use super::*;
+use crate::connection::Connection;
+use crate::cursor::Cursor;
 use crate::invocation::Invocation;
 
 fn table() -> Arc<Connections> {
@@ -20,7 +22,7 @@ fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
     attach_at(table, id, groups, None)
 }
 
-/// Attaches a connection that listens by "all", "c-" with its id, and some groups.
+/// Attaches a connection with the signal "all", the signal "c-" with its id, and some groups.
 fn attach_at(
     table: &Arc<Connections>,
     id: &str,
@@ -30,11 +32,11 @@ fn attach_at(
     let signals = ["all".to_owned(), format!("c-{id}")];
     let signals = signals.into_iter().chain(groups.iter().map(ToString::to_string)).collect();
     let cursor = cursor.map(|id| Cursor::at(Some(id)));
-    table.attach(Attachment { id, user: None, signals, cursor })
+    Connection::attach(table, Attachment { id, user: None, signals, cursor })
 }
 
-fn message(signal: &str, except: &[&str]) -> Addressed {
-    Addressed {
+fn message(signal: &str, except: &[&str]) -> Envelope {
+    Envelope {
         signal: signal.to_owned(),
         except: except.iter().map(ToString::to_string).collect(),
         source: None,
@@ -44,15 +46,15 @@ fn message(signal: &str, except: &[&str]) -> Addressed {
 }
 
 fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
-    arrive_when(table, Coming::Now, id, signal)
+    arrive_when(table, Source::Live, id, signal)
 }
 
-fn arrive_when(table: &Connections, coming: Coming, id: u64, signal: &str) -> Arrival {
+fn arrive_when(table: &Connections, source: Source, id: u64, signal: &str) -> Arrival {
     let messages = vec![message(signal, &[])];
-    table.arrive(id, &[], coming, messages, |_| Served::default()).arrival
+    table.arrive(id, &[], source, messages, |_| DeliveredMark::default()).arrival
 }
 
-/// What waits for a connection, as text.
+/// Returns the queue of a connection as text.
 fn waiting(connection: &mut Connection) -> String {
     let texts = std::iter::from_fn(|| connection.try_recv()).map(|item| match item {
         Queued::Invocation(id, invocation) => match id {
@@ -77,7 +79,7 @@ fn a_message_reaches_those_it_is_for() {
         ("room", &["b"], &["a"]),
         ("all", &["room"], &["c"]),
         ("c-c", &[], &["c"]),
-        ("nobody", &[], &[]),
+        ("absent", &[], &[]),
     ] {
         assert_eq!(table.deliver(&message(signal, except)).0, expected.len(), "{signal}");
         let got = all.iter_mut().filter_map(|connection| {
@@ -85,12 +87,12 @@ fn a_message_reaches_those_it_is_for() {
         });
         assert_eq!(got.collect::<Vec<_>>(), expected, "{signal} {except:?}");
     }
-    assert!(table.leave("B", "room") && !table.leave("nobody", "room"));
+    assert!(table.leave("B", "room") && !table.leave("absent", "room"));
     assert_eq!(table.deliver(&message("room", &[])).0, 1);
 }
 
 #[test]
-fn nothing_stays_behind() {
+fn a_dropped_connection_leaves_no_state() {
     let table = table();
     let connection = attach_at(&table, "a", &[], Some(7));
     assert!(table.join("a", "room") && !table.join("b", "room"));
@@ -99,7 +101,7 @@ fn nothing_stays_behind() {
 }
 
 #[test]
-fn who_comes_back_gets_what_was_missed() {
+fn a_reconnecting_connection_receives_missed_messages() {
     let table = table();
     for (id, signal) in [(5, "all"), (6, "room"), (7, "other"), (8, "all")] {
         arrive(&table, id, signal);
@@ -122,7 +124,7 @@ fn who_comes_back_gets_what_was_missed() {
 }
 
 #[test]
-fn who_has_seen_more_than_this_server_gets_nothing_twice() {
+fn a_connection_ahead_of_this_server_receives_nothing_twice() {
     let table = table();
     let mut early = attach_at(&table, "early", &[], Some(6));
     arrive(&table, 5, "all");
@@ -138,7 +140,7 @@ fn who_has_seen_more_than_this_server_gets_nothing_twice() {
 }
 
 #[test]
-fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
+fn a_gap_is_reported_once_and_without_received_ids() {
     let table = table();
     arrive(&table, 5, "all");
     let (mut one, mut two) = (attach(&table, "one", &[]), attach_at(&table, "two", &[], Some(7)));
@@ -150,7 +152,7 @@ fn a_gap_is_told_once_and_only_as_far_as_it_concerns_one() {
 }
 
 #[test]
-fn a_first_message_shows_what_was_missed_before_it() {
+fn the_first_message_reveals_the_gap_before_it() {
     let table = table();
     let mut connection = attach_at(&table, "a", &[], Some(3));
     arrive(&table, 6, "all");
@@ -158,7 +160,7 @@ fn a_first_message_shows_what_was_missed_before_it() {
 }
 
 #[test]
-fn a_counter_that_went_back_does_not_make_anyone_deaf() {
+fn messages_arrive_after_a_counter_reset() {
     let table = table();
     arrive(&table, 100, "all");
     let mut ahead = attach_at(&table, "ahead", &[], Some(200));
@@ -169,7 +171,7 @@ fn a_counter_that_went_back_does_not_make_anyone_deaf() {
     assert_eq!(ahead.cursor().id(), Some(100), "a cursor does not go back");
     let mut stale = attach_at(&table, "stale", &[], Some(200));
     arrive(&table, 8, "all");
-    table.heard(Instant::now(), 8);
+    table.probe_returned(Instant::now(), 8);
     arrive(&table, 9, "all");
     assert_eq!(waiting(&mut stale), "(1-8) 100:all");
     let mut back = attach_at(&table, "back", &[], Some(99));
@@ -178,20 +180,20 @@ fn a_counter_that_went_back_does_not_make_anyone_deaf() {
 }
 
 #[test]
-fn what_was_delivered_already_is_kept_and_not_delivered_again() {
+fn a_locally_delivered_message_is_stored_and_not_delivered_again() {
     let table = table();
     let mut here = attach(&table, "here", &[]);
-    let (_, served) = table.deliver(&message("all", &[]));
+    let (_, delivered_to) = table.deliver(&message("all", &[]));
     let mut meanwhile = attach_at(&table, "meanwhile", &[], Some(0));
-    table.arrive(1, &[], Coming::Now, vec![message("all", &[])], |_| served);
+    table.arrive(1, &[], Source::Live, vec![message("all", &[])], |_| delivered_to);
     assert_eq!(waiting(&mut here), "all");
-    assert_eq!(waiting(&mut meanwhile), "1:all", "nobody has given it to this one");
+    assert_eq!(waiting(&mut meanwhile), "1:all", "it was attached after the local delivery");
     let mut back = attach_at(&table, "back", &[], Some(0));
     assert_eq!(waiting(&mut back), "1:all");
 }
 
 #[test]
-fn a_cursor_is_where_a_connection_stands() {
+fn a_cursor_follows_the_received_messages() {
     let table = table();
     let mut connection = attach(&table, "a", &[]);
     assert_eq!(connection.cursor().id(), None);
@@ -220,23 +222,23 @@ async fn a_connection_that_falls_behind_is_closed_and_others_are_not() {
     assert!(reader.recv().await.is_ok());
 }
 
-/// A table that remembers so many, with a connection that has no room, after this many that had
-/// been missed.
+/// Returns a table that stores `messages` messages, with a connection that has not read any of
+/// `missed` replayed messages.
 fn after_many(messages: usize, missed: u64) -> (Arc<Connections>, Connection) {
     let table = connections(History { messages, bytes: 1 << 30 });
     let connection = attach(&table, "a", &[]);
     for id in 1..=missed {
-        arrive_when(&table, Coming::Late, id, "all");
+        arrive_when(&table, Source::Replay, id, "all");
     }
     (table, connection)
 }
 
 #[test]
-fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
+fn replayed_messages_wait_in_the_store_for_a_full_connection() {
     let (table, mut connection) = after_many(10_000, 3000);
     table.deliver(&message("all", &[]));
     arrive(&table, 3001, "all");
-    arrive_when(&table, Coming::Late, 3005, "all");
+    arrive_when(&table, Source::Replay, 3005, "all");
     assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
     let expected = (1..=INVOCATIONS_MAX as u64).map(|id| format!("{id}:all"));
     let expected = expected.chain(["all".to_owned()]);
@@ -250,16 +252,16 @@ fn what_was_missed_waits_in_the_store_for_who_has_no_room() {
 }
 
 #[test]
-fn what_waits_in_the_store_is_by_the_groups_of_then() {
+fn deferred_messages_use_the_groups_at_their_arrival() {
     let (table, mut connection) = after_many(10_000, 2000);
-    arrive_when(&table, Coming::Late, 2001, "room");
+    arrive_when(&table, Source::Replay, 2001, "room");
     table.join("a", "room");
     for id in 2002..4000 {
-        arrive_when(&table, Coming::Late, id, "room");
+        arrive_when(&table, Source::Replay, id, "room");
     }
     table.leave("a", "room");
-    arrive_when(&table, Coming::Late, 4000, "room");
-    arrive_when(&table, Coming::Late, 4001, "all");
+    arrive_when(&table, Source::Replay, 4000, "room");
+    arrive_when(&table, Source::Replay, 4001, "all");
     let got = waiting(&mut connection);
     let ids: Vec<_> = got.split(' ').filter_map(|item| item.split(':').next()).collect();
     let expected: Vec<_> =
@@ -268,19 +270,19 @@ fn what_waits_in_the_store_is_by_the_groups_of_then() {
 }
 
 #[test]
-fn what_was_delivered_already_does_not_wait_in_the_store() {
+fn a_locally_delivered_message_is_not_deferred() {
     let (table, mut connection) = after_many(10_000, 2000);
-    let (_, served) = table.deliver(&message("all", &[]));
+    let (_, delivered_to) = table.deliver(&message("all", &[]));
     let messages = vec![message("all", &[])];
-    table.arrive(2001, &[], Coming::Late, messages, |_| served);
+    table.arrive(2001, &[], Source::Replay, messages, |_| delivered_to);
     assert!(waiting(&mut connection).ends_with(" 2000:all"));
 }
 
 #[test]
-fn who_has_no_room_until_it_is_forgotten_is_closed() {
+fn a_connection_is_closed_when_its_deferred_messages_are_evicted() {
     let (table, mut connection) = after_many(100, 3000);
     assert!(waiting(&mut connection).ends_with(&format!(" {INVOCATIONS_MAX}:all")));
-    let end = connection.recv().now_or_never().expect("the end is told");
+    let end = connection.recv().now_or_never().expect("it has ended");
     assert_eq!(end.unwrap_err(), Disconnect::SlowConnection);
     assert_eq!(table.slow.get(), 1);
 }
@@ -295,18 +297,18 @@ fn a_connection_without_room_for_a_gap_is_closed() {
     for _ in 0..INVOCATIONS_MAX {
         table.deliver(&message("all", &[]));
     }
-    arrive(&table, 10, "nobody");
-    table.heard(Instant::now(), 10);
+    arrive(&table, 10, "absent");
+    table.probe_returned(Instant::now(), 10);
     for slow in [&mut connected, &mut ahead, &mut stale] {
         assert!(waiting(slow).ends_with("all"));
-        let end = slow.recv().now_or_never().expect("the end is told");
+        let end = slow.recv().now_or_never().expect("it has ended");
         assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
     }
     assert_eq!(table.slow.get(), 3);
 }
 
 #[tokio::test]
-async fn what_is_attached_after_the_end_is_closed() {
+async fn a_connection_attached_after_the_end_is_closed() {
     let table = table();
     let mut before = attach(&table, "a", &[]);
     table.close(Disconnect::Shutdown);
@@ -317,12 +319,12 @@ async fn what_is_attached_after_the_end_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_came_back_last_has_the_id() {
+async fn the_connection_that_returned_last_keeps_the_id() {
     let (table, second) = (table(), Duration::from_secs(1));
     let mut first = attach(&table, "a", &[]);
     let elsewhere = |age| Attached { connection_id: "a".into(), number: 7, age };
     assert_eq!(table.attached_elsewhere(&elsewhere(Duration::ZERO)), None);
-    let end = first.recv().now_or_never().expect("the end is told");
+    let end = first.recv().now_or_never().expect("it has ended");
     assert_eq!(end.unwrap_err(), Disconnect::Replaced);
     let before = attach_at(&table, "a", &[], Some(1));
     let mut back = attach_at(&table, "a", &[], Some(1));
@@ -331,20 +333,20 @@ async fn who_came_back_last_has_the_id() {
     assert!(back.recv().now_or_never().is_none(), "the other one was there before");
     table.announced(&back.place());
     tokio::time::advance(second).await;
-    let told = table.attached_elsewhere(&elsewhere(2 * second)).expect("it has to be told");
-    assert_eq!((told.age, told.number), (second, back.place().number));
-    assert!(back.recv().now_or_never().is_none(), "the other one is told late");
+    let again = table.attached_elsewhere(&elsewhere(2 * second)).expect("it is announced again");
+    assert_eq!((again.age, again.number), (second, back.place().number));
+    assert!(back.recv().now_or_never().is_none(), "the other announcement was delayed");
     assert_eq!(table.attached_elsewhere(&elsewhere(second / 2)), None);
     assert!(back.recv().now_or_never().is_some(), "the other one came later");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_others_were_not_told_is_told_again() {
+async fn an_announcement_without_a_round_trip_is_repeated() {
     let (table, second) = (table(), Duration::from_secs(1));
     let _fresh = attach(&table, "fresh", &[]);
     let back = attach_at(&table, "back", &[], Some(1));
     let told = |sent| {
-        let places = table.heard(sent, 9).into_iter();
+        let places = table.probe_returned(sent, 9).into_iter();
         places.map(|place| (place.connection_id, place.age)).collect::<Vec<_>>()
     };
     assert_eq!(told(Instant::now()), [], "it may be on its way");
@@ -357,7 +359,7 @@ async fn what_the_others_were_not_told_is_told_again() {
 }
 
 #[tokio::test]
-async fn an_id_belongs_to_who_took_it_last() {
+async fn an_id_belongs_to_the_last_connection() {
     let table = table();
     let mut first = attach(&table, "a", &[]);
     let mut second = attach(&table, "a", &[]);

@@ -1,11 +1,11 @@
-//! The stream of SignalR 2, byte for byte, so that its servers and ours can share an app.
+//! The stream format of SignalR 2, byte for byte, so that its servers and ours can share an app.
 //!
-//! Everything goes through one channel and is told apart by its key: `h-Hub` is for all connections
-//! of a hub, `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` for some of them, `c-id` holds commands
-//! for one connection, and `__SIGNALR__SERVER__` acknowledges them.
+//! All messages use one channel, and have a key. `h-Hub` addresses all connections of a hub.
+//! `hg-Hub.group`, `hu-Hub.user` and `hc-Hub.id` address some of them. `c-id` is for commands to
+//! one connection, and `__SIGNALR__SERVER__` for their acknowledgements.
 //!
-//! What backplanes have to tell each other or themselves are messages like any other, with keys that
-//! nobody listens by: SignalR's servers take their ids into account, as they must, and drop them.
+//! Probes and announcements are ordinary messages with keys that SignalR's servers ignore. Those
+//! servers still count the ids, as they must.
 
 mod scaleout;
 mod value;
@@ -16,17 +16,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::scaleout::Message;
-use super::{Addressed, Arrived, Attached, Change, Item, Malformed};
+use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 
-/// The names of one hub.
+/// Encodes and decodes the messages of one hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Signalr2 {
     hub: String,
 }
 
-/// Who reads acknowledgements: every server.
+/// The key of acknowledgements, for all servers.
 const ACK_KEY: &str = "__SIGNALR__SERVER__";
 const PROBE_KEY: &str = "__BACKPLANE__PROBE__";
 const ATTACHED_KEY: &str = "__BACKPLANE__ATTACHED__";
@@ -36,7 +36,7 @@ impl Signalr2 {
         Self { hub: hub.to_owned() }
     }
 
-    /// Returns what a connection listens by before it joins any group.
+    /// Returns the signals of a connection before it joins any group.
     pub(crate) fn signals(&self, connection_id: &str, user: Option<&str>) -> Vec<String> {
         let hub = &self.hub;
         let mut signals = vec![
@@ -52,7 +52,7 @@ impl Signalr2 {
         format!("hg-{}.{group}", self.hub)
     }
 
-    /// Writes an invocation, once for each of its targets.
+    /// Encodes an invocation, once for each target.
     pub(crate) fn invocation(
         &self,
         source: impl Fn() -> String,
@@ -81,7 +81,7 @@ impl Signalr2 {
         }
     }
 
-    /// Writes a command that wants to be acknowledged.
+    /// Encodes a command with a request for an acknowledgement.
     pub(crate) fn command(
         &self,
         source: &str,
@@ -100,7 +100,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes that a command was carried out on a connection.
+    /// Encodes the acknowledgement of a command.
     pub(crate) fn ack(&self, connection_id: &str, command_id: &str) -> Bytes {
         let message = Message {
             source: connection_id,
@@ -112,7 +112,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes what only the sender itself heeds.
+    /// Encodes a health probe, which other servers ignore.
     pub(crate) fn probe(&self, source: &str, number: u64) -> Bytes {
         let value = number.to_string();
         let message =
@@ -120,7 +120,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Writes that a connection which came back is attached here, and for how long.
+    /// Encodes an announcement of a connection and its age.
     pub(crate) fn attached(&self, source: &str, attached: &Attached) -> Bytes {
         let Attached { connection_id, number, age } = attached;
         let value = format!("{number} {} {connection_id}", age.as_millis());
@@ -129,7 +129,7 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
-    /// Puts the id before what one of the above wrote, as the send script does on a server.
+    /// Puts an id before a body, as the send script does.
     pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
         scaleout::payload(id, body)
     }
@@ -139,13 +139,13 @@ impl Signalr2 {
         [b" ", body].concat()
     }
 
-    /// Reads what arrived.
+    /// Decodes a payload.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
         let payload = scaleout::read(payload, |message| self.item(&message))?;
         Ok(Arrived { id: payload.id, items: payload.messages })
     }
 
-    /// Returns the id of a payload, whatever else it holds.
+    /// Returns the id of a payload, even if its body is malformed.
     pub(crate) fn id(payload: &[u8]) -> Option<u64> {
         scaleout::split(payload).map(|(id, _)| id)
     }
@@ -175,7 +175,7 @@ impl Signalr2 {
         }
     }
 
-    /// Returns whether connections of this hub listen by a key.
+    /// Returns whether a key addresses connections of this hub.
     fn is_ours(&self, key: &str) -> bool {
         let Some((kind, name)) = key.split_once('-') else { return false };
         match (kind, name.strip_prefix(&self.hub)) {
@@ -206,9 +206,9 @@ fn attached(text: &str) -> Option<Attached> {
     Some(Attached { connection_id: id.to_owned(), number, age })
 }
 
-fn invocation(message: &Message<'_>) -> Result<Addressed, Malformed> {
+fn invocation(message: &Message<'_>) -> Result<Envelope, Malformed> {
     let except = message.filter.split('|').filter(|entry| !entry.is_empty());
-    Ok(Addressed {
+    Ok(Envelope {
         signal: message.key.to_owned(),
         except: except.map(str::to_owned).collect(),
         source: message.source.as_bytes().try_into().ok(),
@@ -251,14 +251,14 @@ mod tests {
             let read: Vec<_> = bodies.iter().map(read).collect();
             assert_eq!(read.len(), signals.len(), "{target:?}");
             for (item, signal) in read.iter().zip(signals) {
-                let Item::Invocation(addressed) = item else { panic!("{item:?}") };
-                assert_eq!(addressed.signal, *signal);
-                assert_eq!(addressed.except, except);
+                let Item::Invocation(envelope) = item else { panic!("{item:?}") };
+                assert_eq!(envelope.signal, *signal);
+                assert_eq!(envelope.except, except);
                 assert_eq!(
-                    addressed.source.as_ref().map(<[u8; 36]>::as_slice),
+                    envelope.source.as_ref().map(<[u8; 36]>::as_slice),
                     Some(SOURCE.as_bytes())
                 );
-                assert_eq!(addressed.invocation.arguments().get(), r#"["hi"]"#);
+                assert_eq!(envelope.invocation.arguments().get(), r#"["hi"]"#);
             }
         }
     }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_told_by_its_sender() {
+    fn a_probe_contains_its_sender() {
         let Item::Probe { source, number } = read(&dialect().probe("us", 7)) else {
             panic!("no probe")
         };
@@ -288,17 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_comes_back_is_told_by_its_server() {
+    fn an_announcement_contains_its_server() {
         let age = Duration::from_millis(1500);
         let expected = Attached { connection_id: "an id".into(), number: 7, age };
         let Item::Attached { source, attached } = read(&dialect().attached("us", &expected)) else {
-            panic!("nobody is attached")
+            panic!("no announcement")
         };
         assert_eq!((source.as_str(), attached), ("us", expected));
     }
 
     #[test]
-    fn what_is_for_others_is_no_mistake() {
+    fn messages_for_other_hubs_are_not_malformed() {
         for key in [
             "h-OtherHub",
             "h-ChatHubs",
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_listens_by_its_hub_itself_and_its_user() {
+    fn a_connection_has_signals_for_hub_id_and_user() {
         assert_eq!(dialect().signals("1", None), ["h-ChatHub", "hc-ChatHub.1", "c-1"]);
         let signals = dialect().signals("1", Some("ann"));
         assert_eq!(signals.last().map(String::as_str), Some("hu-ChatHub.ann"));

@@ -20,7 +20,7 @@ impl Outage {
     pub(super) fn before(url: &str, servers: usize) -> Result<Self, Failure> {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
         let joining = (0..servers).map(|number| async move {
-            let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
+            let backplane = Backplane::builder(APP).connect(url).await.map_err(Failure::cluster)?;
             let connection = backplane.attach(&number.to_string(), None);
             Ok::<_, Failure>((backplane, connection))
         });

@@ -85,7 +85,8 @@ impl Sender {
     pub(super) async fn open(way: &Way) -> Result<Self, Failure> {
         match way {
             Way::Url(url) => {
-                let backplane = Backplane::from_url(url, APP).await.map_err(Failure::cluster)?;
+                let backplane =
+                    Backplane::builder(APP).connect(url).await.map_err(Failure::cluster)?;
                 Ok(Self::Backplane(backplane))
             }
             Way::Broker(broker) => Ok(Self::Broker(broker.clone())),

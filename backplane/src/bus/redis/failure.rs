@@ -1,7 +1,7 @@
-//! Why a server cannot be used, in words for the one who runs it.
+//! Reasons why a server cannot be used, as texts for operators.
 //!
-//! What the server said is kept as it said it, since people search for those words. A password is
-//! never part of it: no server repeats one, and nothing here adds one.
+//! The server's error text stays unchanged, since operators search for it. No text contains a
+//! password: servers do not repeat it, and this module does not add it.
 
 use std::io;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use thiserror::Error;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Failure {
-    /// The server does not want us, and a human has to change something.
+    /// The server rejected us until an operator changes a setting.
     #[error("{0}")]
     Refused(String),
-    /// Daily life of a network: trying again may help.
+    /// A failure of the network or of the server; another attempt may succeed.
     #[error("{0}")]
     Lost(String),
 }
@@ -24,7 +24,7 @@ impl Failure {
         Self::Lost("the server closed the connection".to_owned())
     }
 
-    /// Returns what an error reply means for us.
+    /// Classifies an error reply.
     pub(super) fn of_reply(reply: &str) -> Self {
         let reply = reply.trim_end().to_owned();
         match REFUSALS.iter().any(|start| reply.starts_with(start)) {
@@ -34,7 +34,7 @@ impl Failure {
     }
 
     pub(super) fn no_answer(within: Duration) -> Self {
-        Self::Lost(format!("no answer within {within:?}"))
+        Self::Lost(format!("no reply within {within:?}"))
     }
 }
 
@@ -54,14 +54,14 @@ impl From<RedisError> for Failure {
     }
 }
 
-/// Takes the ` (os error 111)` off an error of the system, and its capitals.
+/// Removes ` (os error 111)` and the capitals from an error of the system.
 fn without_number(text: &str) -> String {
     text.split(" (os error").next().unwrap_or(text).to_lowercase()
 }
 
-/// How replies begin that stay the same until somebody changes a setting: the ones about passwords
-/// of Redis 6 and later, then those of Redis 5 and before, protected mode, and ACL rules, for scripts
-/// as well.
+/// Prefixes of errors that remain until an operator changes a setting. In order: passwords (Redis 6
+/// and later), passwords (Redis 5 and earlier), protected mode, and ACL rules for commands and
+/// scripts.
 const REFUSALS: [&str; 8] = [
     "WRONGPASS",
     "NOAUTH",
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_human_must_change_is_told_from_what_passes() {
+    fn rejections_are_distinguished_from_temporary_failures() {
         for (reply, is_refused) in [
             ("WRONGPASS invalid username-password pair or user is disabled.", true),
             ("NOAUTH Authentication required.", true),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_system_is_told_in_words() {
+    fn an_error_of_the_system_is_shown_without_its_number() {
         let refused = Failure::from(io::Error::from_raw_os_error(111));
         assert_eq!(refused, Failure::Lost("connection refused".to_owned()));
     }

@@ -1,10 +1,10 @@
-//! What waits to be sent: in order, within limits, and never twice.
+//! Messages that wait to be sent: in order, within limits, and never twice.
 //!
-//! A server that is there takes what waits as fast as it can, and whoever sends waits for that and
-//! holds the body anyway; so what is sent at once may be more than may wait for one that is away.
+//! While the server is connected, only the age is limited: the senders wait and hold their bodies
+//! anyway. So concurrent sends may exceed the limits that apply while it is unreachable.
 //!
-//! A ticket belongs to whoever waits for the outcome. As long as an item has not been taken, its
-//! ticket can withdraw it, and then it is certain that it was not sent.
+//! The ticket of an item waits for the outcome. Until the item is taken, the ticket can withdraw
+//! it, and then the message was certainly not sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::bus::SendError;
+use crate::bus::error::SendError;
 use crate::options::Queue as Limits;
 
 #[derive(Debug)]
@@ -23,9 +23,9 @@ pub(super) struct Queue {
     limits: Limits,
     waiting: Mutex<Waiting>,
     pushed: Notify,
-    /// Told when something was put back.
+    /// Notified when items were put back.
     returned: Notify,
-    /// How many wait, for whoever counts.
+    /// Number of queued items, for the metrics.
     length: Gauge,
 }
 
@@ -37,7 +37,7 @@ struct Waiting {
     is_closed: bool,
 }
 
-/// One body on its way.
+/// One queued body.
 #[derive(Debug)]
 pub(super) struct Item {
     number: u64,
@@ -45,7 +45,7 @@ pub(super) struct Item {
     outcome: oneshot::Sender<Result<u64, SendError>>,
 }
 
-/// Waits for the outcome of one body. Dropping it withdraws what has not been taken.
+/// Waits for the outcome of one body. Dropping it withdraws the item, unless the item was taken.
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: u64,
@@ -54,16 +54,16 @@ pub(super) struct Ticket {
     queue: Arc<Queue>,
 }
 
-/// Which of the limits hold.
+/// The limits that apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bounds {
-    /// The server is away.
+    /// All limits: the server is unreachable.
     All,
-    /// The server is there.
+    /// Only the age: the server is connected.
     Age,
 }
 
-/// Why a body was not queued.
+/// The reason why a body was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Full { messages: usize },
@@ -91,7 +91,7 @@ impl Queue {
             return Err(Refused::Closed);
         }
         let messages = waiting.items.len();
-        // One body always fits, however large.
+        // An empty queue accepts one body of any size.
         let is_too_large = messages > 0 && waiting.bytes + body.len() > self.limits.bytes;
         let is_full = messages >= self.limits.messages || is_too_large;
         if bounds == Bounds::All && is_full {
@@ -109,7 +109,7 @@ impl Queue {
         Ok(Ticket { number, deadline, outcome, queue: self.clone() })
     }
 
-    /// Takes the next, and waits for one if there is none. Cancel safe.
+    /// Takes the next item, or waits for one. Cancel safe.
     pub(super) async fn take(&self) -> Item {
         loop {
             let pushed = self.pushed.notified();
@@ -128,7 +128,7 @@ impl Queue {
         Some(item)
     }
 
-    /// Puts items back that were taken and certainly not sent, in their order.
+    /// Puts back items that were taken and certainly not sent, in their order.
     pub(super) fn put_back(&self, items: Vec<Item>) {
         let mut waiting = self.waiting.lock();
         for item in items.into_iter().rev() {
@@ -141,18 +141,18 @@ impl Queue {
         self.returned.notify_waiters();
     }
 
-    /// Nothing is sent any more, and all who wait get this error.
+    /// Closes the queue. All queued items fail with this error.
     pub(super) fn close(&self, error: &SendError) {
         let mut waiting = self.waiting.lock();
         waiting.is_closed = true;
         waiting.bytes = 0;
         self.length.set(0);
-        waiting.items.drain(..).for_each(|item| item.settle(Err(error.clone())));
+        waiting.items.drain(..).for_each(|item| item.complete(Err(error.clone())));
     }
 
     fn withdraw(&self, number: u64) -> bool {
         let mut waiting = self.waiting.lock();
-        // Numbers rise from front to back.
+        // Item numbers increase from front to back.
         let Ok(index) = waiting.items.binary_search_by_key(&number, |item| item.number) else {
             return false;
         };
@@ -164,20 +164,20 @@ impl Queue {
 }
 
 impl Item {
-    /// Tells whoever waits.
-    pub(super) fn settle(self, outcome: Result<u64, SendError>) {
-        // Nobody has to wait.
+    /// Reports the outcome to the ticket.
+    pub(super) fn complete(self, outcome: Result<u64, SendError>) {
+        // The ticket may be gone.
         let _ = self.outcome.send(outcome);
     }
 
-    /// Returns whether nobody waits for it any more.
+    /// Returns whether the ticket is gone.
     pub(super) fn is_abandoned(&self) -> bool {
         self.outcome.is_closed()
     }
 }
 
 impl Ticket {
-    /// Returns the outcome; `None` if it was withdrawn after its time.
+    /// Waits for the outcome. Returns `None` if the item was withdrawn after its deadline.
     pub(super) async fn outcome(mut self) -> Option<Result<u64, SendError>> {
         tokio::select! {
             biased;
@@ -189,7 +189,7 @@ impl Ticket {
             if self.queue.withdraw(self.number) {
                 return None;
             }
-            // It is under way, where other limits hold, as long as it does not come back.
+            // The item is in flight, with timeouts of its own. Check again if it is put back.
             tokio::select! {
                 biased;
                 outcome = &mut self.outcome => return Some(outcome.unwrap_or_else(|_| lost())),
@@ -199,9 +199,9 @@ impl Ticket {
     }
 }
 
-/// The end came while it was under way.
+/// The outcome if the backplane ended while the item was in flight.
 fn lost() -> Result<u64, SendError> {
-    Err(SendError::Failed { reason: "the backplane ended before the server answered".to_owned() })
+    Err(SendError::Failed { reason: "the backplane ended before the server replied".to_owned() })
 }
 
 impl Drop for Ticket {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_taken_in_order_even_after_it_was_put_back() {
+    async fn items_are_taken_in_order_even_after_they_were_put_back() {
         let queue = queue(10, 100);
         let _tickets = ["1", "2", "3"].map(|body| push(&queue, body).unwrap());
         let items = vec![queue.take().await, queue.take().await];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_takes_is_withdrawn_after_its_time() {
+    async fn an_item_that_is_not_taken_is_withdrawn_at_its_deadline() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         assert_eq!(ticket.outcome().await, None);
@@ -264,19 +264,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_taken_in_time_may_take_its_time() {
+    async fn an_item_taken_in_time_may_finish_after_its_deadline() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let item = queue.take().await;
         let (outcome, ()) = tokio::join!(ticket.outcome(), async {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            item.settle(Ok(7));
+            item.complete(Ok(7));
         });
         assert_eq!(outcome, Some(Ok(7)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_back_after_its_time_is_withdrawn() {
+    async fn an_item_put_back_after_its_deadline_is_withdrawn() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let item = queue.take().await;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_told_to_all_who_wait() {
+    async fn closing_fails_all_tickets() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
         let under_way = push(&queue, "2").unwrap();

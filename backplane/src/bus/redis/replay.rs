@@ -1,73 +1,77 @@
-//! What a broker remembers of a channel, for a subscription that was away.
+//! Replay of missed messages from the broker's buffer (`pubsub-replay`).
 //!
-//! Our broker may be told to remember (`pubsub-replay`); Redis knows no such thing, says so, and is
-//! asked nothing more. What comes twice, by replay and by subscription, is told by its id, so it is
-//! enough to ask for a little too much.
+//! Only our broker has a replay buffer; Redis replies with an error, and no further request
+//! follows. Replay and subscription may deliver the same message. Its id identifies the duplicate,
+//! so a request may start a little too early.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::connector::Connector;
 use super::failure::Failure;
 use super::resp::Value;
-use super::route::{Route, bounded};
-use super::wire::Wire;
-use crate::receiver::Receiver;
+use super::resp_connection::RespConnection;
+use super::timeouts::bounded;
+use crate::bus::sink::Sink;
 
-/// How far one has read in what a broker remembers.
+/// A position in the replay buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Remembered {
-    /// Another one says that the memory was lost.
+pub(super) struct ReplayPosition {
+    /// Changes when the broker loses its buffer.
     epoch: String,
-    /// No later than what was received last.
+    /// Not after the last received message.
     pub(super) offset: u64,
 }
 
-/// More than the messages that may have come between a question and its answer without an id.
+/// More than the messages without an id that may arrive between request and reply.
 const OVERLAP: u64 = 16;
-/// How many messages are asked for at once: at first, until it is known how large they are …
+/// Messages in the first request, while their size is unknown.
 const COUNT: usize = 16;
-/// … and at most: no more than the room that is waited for.
+/// Maximum messages in one request: no more than connections have capacity for after the wait.
 const COUNT_MAX: usize = 500;
-/// How many bytes are asked for at once, as far as the last messages say: so many that the way
-/// there and back does not count, and so few that a slow network brings them soon.
+/// Bytes in one request, estimated from the last messages. Large enough that round trips do not
+/// dominate, and small enough for a slow network.
 const BYTES: usize = 512 * 1024;
 
-/// Asks where the memory of the channel ends. `None` if there is none.
-pub(super) async fn offset(wire: &mut Wire, channel: &str) -> Result<Option<Remembered>, Failure> {
-    wire.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
-    let reply = wire.read().await?;
-    Ok(remembered(&reply))
+/// Returns the end of the replay buffer, or `None` if there is none.
+pub(super) async fn offset(
+    connection: &mut RespConnection,
+    channel: &str,
+) -> Result<Option<ReplayPosition>, Failure> {
+    connection.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
+    let reply = connection.read().await?;
+    Ok(position_of(&reply))
 }
 
-/// Asks for all that was published since, and delivers each message. `reached` says at any time how
-/// far it got, so that whoever is cut off goes on from there. For after the subscription is
-/// confirmed, so that nothing falls in between.
+/// Fetches and delivers all messages since `reached`, and advances `reached` with every reply. So
+/// an interrupted replay resumes there. Call it after the subscription is confirmed, so that no
+/// message is missed in between.
 pub(super) async fn replay(
-    route: &Route,
-    reached: &Mutex<Option<Remembered>>,
+    connector: &Connector,
+    reached: &Mutex<Option<ReplayPosition>>,
     within: Duration,
-    receiver: &Receiver,
+    sink: &impl Sink,
 ) -> Result<(), Failure> {
     let Some(mut since) = reached.lock().clone() else { return Ok(()) };
     since.offset = since.offset.saturating_sub(OVERLAP);
-    // A connection with a subscription answers no such question.
-    let mut wire = route.open(within).await?;
+    // A RESP2 connection with a subscription does not accept these commands.
+    let mut connection = connector.open(within).await?;
     let mut count = COUNT;
-    // How much more all connections have room for.
+    // Number of messages that all connections still have capacity for.
     let mut left = 0;
     loop {
         if left < count {
-            receiver.room().await;
+            sink.wait_for_capacity().await;
             left = COUNT_MAX;
         }
         let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
-        let (channel, at_most) = (route.channel().as_bytes(), count.to_string());
+        let (channel, at_most) = (connector.channel().as_bytes(), count.to_string());
         let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
         let words = [&words[..], &[at_most.as_bytes()]].concat();
-        bounded(within, wire.write(&[&words])).await?;
-        let reply = wire.read_while_it_comes(within).await?;
-        let Some(end) = remembered(&reply) else {
+        bounded(within, connection.write(&[&words])).await?;
+        let reply = connection.read_while_it_comes(within).await?;
+        let Some(end) = position_of(&reply) else {
             *reached.lock() = None;
             return Ok(());
         };
@@ -77,13 +81,13 @@ pub(super) async fn replay(
         for message in messages {
             if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
                 bytes += payload.len();
-                receiver.recover(payload);
+                sink.recover(payload);
             }
         }
         let last = messages.last().and_then(|message| message.items().first()?.integer());
         let last = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last < end.offset);
         let is_over = last.is_none();
-        since = Remembered { offset: last.unwrap_or(end.offset), ..end };
+        since = ReplayPosition { offset: last.unwrap_or(end.offset), ..end };
         *reached.lock() = Some(since.clone());
         if is_over {
             return Ok(());
@@ -92,8 +96,8 @@ pub(super) async fn replay(
     }
 }
 
-fn remembered(reply: &Value) -> Option<Remembered> {
+fn position_of(reply: &Value) -> Option<ReplayPosition> {
     let [epoch, offset, ..] = reply.items() else { return None };
     let offset = u64::try_from(offset.integer()?).ok()?;
-    Some(Remembered { epoch: epoch.text()?.to_owned(), offset })
+    Some(ReplayPosition { epoch: epoch.text()?.to_owned(), offset })
 }

@@ -1,7 +1,7 @@
-//! What a server says, in RESP2, on the connections we read ourselves.
+//! RESP2, for connections that we read ourselves.
 //!
-//! A value is read only when all of it is here. Depth, lines and counts are limited, so that a peer
-//! that is no Redis cannot make us recurse or allocate.
+//! A value is parsed only when it is complete. Depth, lines and counts are limited, so a malicious
+//! peer cannot cause deep recursion or large allocations.
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
@@ -17,9 +17,9 @@ pub(super) enum Value {
     Array(Vec<Value>),
 }
 
-/// The peer is no Redis.
+/// The peer does not speak Redis' protocol.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("the server does not speak Redis' protocol")]
+#[error("the server does not use Redis' protocol")]
 pub(super) struct Malformed;
 
 const DEPTH_MAX: usize = 8;
@@ -28,7 +28,7 @@ const ITEMS_MAX: i64 = 1024 * 1024;
 /// Redis' own limit.
 const BULK_BYTES_MAX: i64 = 512 * 1024 * 1024;
 
-/// Takes the next value off the front, if all of it is there.
+/// Takes the next value from the front, if it is complete.
 pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Value>, Malformed> {
     let Some(end) = end_of_value(buffer, 0, DEPTH_MAX)? else { return Ok(None) };
     let bytes = buffer.split_to(end).freeze();
@@ -46,7 +46,7 @@ pub(super) fn request(buffer: &mut Vec<u8>, words: &[&[u8]]) {
 }
 
 impl Value {
-    /// Returns the bytes of a text.
+    /// Returns the bytes of a string.
     pub(super) fn bytes(&self) -> Option<&Bytes> {
         match self {
             Self::Simple(bytes) | Self::Bulk(bytes) => Some(bytes),
@@ -65,7 +65,7 @@ impl Value {
         }
     }
 
-    /// Returns the items of an array; of anything else there are none.
+    /// Returns the items of an array, or none for other values.
     pub(super) fn items(&self) -> &[Self] {
         match self {
             Self::Array(items) => items,
@@ -74,7 +74,7 @@ impl Value {
     }
 }
 
-/// Returns where the value that starts at `at` ends.
+/// Returns the end of the value that starts at `at`.
 fn end_of_value(bytes: &[u8], at: usize, depth: usize) -> Result<Option<usize>, Malformed> {
     let Some((kind, line, next)) = line(bytes, at)? else { return Ok(None) };
     match kind {
@@ -110,7 +110,7 @@ fn end_of_value(bytes: &[u8], at: usize, depth: usize) -> Result<Option<usize>, 
     }
 }
 
-/// The kind of a value, the rest of its first line, and where the next line starts.
+/// The type byte of a value, the rest of its first line, and the start of the next line.
 type Line<'a> = (u8, &'a [u8], usize);
 
 fn line(bytes: &[u8], at: usize) -> Result<Option<Line<'_>>, Malformed> {
@@ -126,7 +126,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Reads a value that is known to be whole and well-formed.
+/// Parses a value that is complete and well-formed.
 fn value(bytes: &Bytes, at: &mut usize) -> Value {
     let start = *at;
     let (kind, length, next) = match line(bytes, start) {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_read_when_all_of_it_is_here() {
+    fn a_value_is_parsed_when_it_is_complete() {
         let message = b"*3\r\n$7\r\nmessage\r\n$3\r\napp\r\n$6\r\n1 \r\n\x00\xff\r\n".as_slice();
         let expected = Value::Array(vec![
             bulk("message"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_known() {
+    fn every_kind_of_value_is_parsed() {
         for (text, expected) in [
             ("+OK\r\n", Value::Simple("OK".into())),
             ("-ERR no\r\n", Value::Error("ERR no".into())),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_refused_or_waited_for() {
+    fn damaged_input_is_rejected_or_incomplete() {
         let whole = b"*3\r\n$7\r\nmessage\r\n$3\r\napp\r\n*2\r\n:-12\r\n$-1\r\n";
         for at in 0..whole.len() {
             for byte in 0..=255 {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_redis_is_refused() {
+    fn other_protocols_are_rejected() {
         let deep = "*1\r\n".repeat(100_000);
         let long = format!("+{}", "x".repeat(LINE_BYTES_MAX + 2));
         for text in [

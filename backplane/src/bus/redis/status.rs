@@ -1,4 +1,4 @@
-//! How the two connections to a server are, and what that means for the backplane.
+//! The states of the two connections to a server, and the resulting state of the backplane.
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -10,19 +10,19 @@ use crate::state::State;
 
 #[derive(Debug)]
 pub(super) struct Status {
-    sides: Mutex<[Side; 2]>,
+    roles: Mutex<[RoleState; 2]>,
     state: watch::Sender<State>,
 }
 
-/// Which connection.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum ConnectionRole {
     Subscription,
     Commands,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Side {
+enum RoleState {
     Connecting,
     Up,
     Down { reason: String },
@@ -31,7 +31,7 @@ enum Side {
 impl Status {
     pub(super) fn new() -> Self {
         Self {
-            sides: Mutex::new([Side::Connecting, Side::Connecting]),
+            roles: Mutex::new([RoleState::Connecting, RoleState::Connecting]),
             state: watch::Sender::new(State::Connecting),
         }
     }
@@ -40,47 +40,47 @@ impl Status {
         self.state.subscribe()
     }
 
-    pub(super) fn is_up(&self, line: Line) -> bool {
-        self.sides.lock()[line as usize] == Side::Up
+    pub(super) fn is_up(&self, role: ConnectionRole) -> bool {
+        self.roles.lock()[role as usize] == RoleState::Up
     }
 
-    /// Returns what went wrong last.
+    /// Returns the most recent failure.
     pub(super) fn reason(&self) -> String {
         match &*self.state.borrow() {
             State::Disconnected { reason } => reason.clone(),
-            State::Connecting => "the first attempt is under way".to_owned(),
-            State::Connected => "it does not answer".to_owned(),
+            State::Connecting => "the first attempt is in progress".to_owned(),
+            State::Connected => "the broker does not reply".to_owned(),
         }
     }
 
-    pub(super) fn up(&self, line: Line, attempt: u32, metrics: &Metrics) {
-        info!(connection = line.name(), attempt, "backplane connected");
-        self.set(line, Side::Up, metrics);
+    pub(super) fn up(&self, role: ConnectionRole, attempt: u32, metrics: &Metrics) {
+        info!(connection = role.name(), attempt, "backplane connected");
+        self.set(role, RoleState::Up, metrics);
     }
 
-    /// Says once what went wrong, however often it does.
-    pub(super) fn down(&self, line: Line, failure: &Failure, metrics: &Metrics) {
-        if !self.set(line, Side::Down { reason: failure.to_string() }, metrics) {
+    /// Records a failure, and logs it unless it is the same as before.
+    pub(super) fn down(&self, role: ConnectionRole, failure: &Failure, metrics: &Metrics) {
+        if !self.set(role, RoleState::Down { reason: failure.to_string() }, metrics) {
             return;
         }
-        let connection = line.name();
+        let connection = role.name();
         match failure {
-            Failure::Refused(reason) => error!(connection, reason, "backplane refused"),
+            Failure::Refused(reason) => error!(connection, reason, "backplane rejected"),
             Failure::Lost(reason) => warn!(connection, reason, "backplane disconnected"),
         }
     }
 
-    /// There will be no connection any more.
+    /// Sets the final state.
     pub(super) fn ended(&self, reason: &str) {
         self.state.send_replace(State::Disconnected { reason: reason.to_owned() });
     }
 
-    /// Returns whether it is news.
-    fn set(&self, line: Line, side: Side, metrics: &Metrics) -> bool {
-        let mut sides = self.sides.lock();
-        let is_news = sides[line as usize] != side;
-        sides[line as usize] = side;
-        let state = overall(&sides);
+    /// Sets the state of one connection. Returns whether it has changed.
+    fn set(&self, role: ConnectionRole, state: RoleState, metrics: &Metrics) -> bool {
+        let mut roles = self.roles.lock();
+        let is_news = roles[role as usize] != state;
+        roles[role as usize] = state;
+        let state = overall(&roles);
         metrics.connected.set(i64::from(state == State::Connected));
         self.state.send_if_modified(|current| {
             let is_news = *current != state;
@@ -91,7 +91,7 @@ impl Status {
     }
 }
 
-impl Line {
+impl ConnectionRole {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Subscription => "subscription",
@@ -100,15 +100,15 @@ impl Line {
     }
 }
 
-/// Both are needed; while one connects for the first time, the other's failure is what counts.
-fn overall(sides: &[Side; 2]) -> State {
-    let reasons = sides.iter().filter_map(|side| match side {
-        Side::Down { reason } => Some(reason.clone()),
-        Side::Connecting | Side::Up => None,
+/// Combines both states: any failure means disconnected, then any first attempt means connecting.
+fn overall(roles: &[RoleState; 2]) -> State {
+    let reasons = roles.iter().filter_map(|state| match state {
+        RoleState::Down { reason } => Some(reason.clone()),
+        RoleState::Connecting | RoleState::Up => None,
     });
     match reasons.into_iter().next() {
         Some(reason) => State::Disconnected { reason },
-        None if sides.contains(&Side::Connecting) => State::Connecting,
+        None if roles.contains(&RoleState::Connecting) => State::Connecting,
         None => State::Connected,
     }
 }
@@ -121,13 +121,13 @@ mod tests {
     fn a_backplane_is_connected_with_both_connections() {
         let (status, metrics) = (Status::new(), Metrics::default());
         let state = || status.changes().borrow().clone();
-        status.up(Line::Subscription, 1, &metrics);
+        status.up(ConnectionRole::Subscription, 1, &metrics);
         assert_eq!(state(), State::Connecting);
-        status.up(Line::Commands, 1, &metrics);
+        status.up(ConnectionRole::Commands, 1, &metrics);
         assert_eq!(state(), State::Connected);
-        status.down(Line::Commands, &Failure::closed(), &metrics);
+        status.down(ConnectionRole::Commands, &Failure::closed(), &metrics);
         assert_eq!(state(), State::Disconnected { reason: Failure::closed().to_string() });
-        status.up(Line::Commands, 1, &metrics);
+        status.up(ConnectionRole::Commands, 1, &metrics);
         assert_eq!((state(), metrics.connected.get()), (State::Connected, 1));
     }
 }

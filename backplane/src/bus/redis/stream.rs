@@ -1,6 +1,6 @@
-//! A byte stream to a server: TCP, TLS or a socket file.
+//! A byte stream to a server: TCP, TLS or a Unix socket.
 //!
-//! A name is resolved anew for every connection, since after a failover it may mean another machine.
+//! Each connection resolves the name again, since a failover may change its address.
 
 use std::fmt;
 use std::io;
@@ -14,9 +14,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::address::Host;
+use crate::address::Host;
 
-/// Bytes, whatever carries them.
+/// A byte stream of any transport.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
@@ -27,11 +27,11 @@ impl fmt::Debug for dyn Stream {
     }
 }
 
-/// `PING` finds out that a server is gone. This frees the socket afterwards, on which an answer may
-/// still be awaited.
+/// `PING` detects a dead server. Keepalive frees the socket of a connection that still waits for
+/// replies.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// Connects to whichever of the host's addresses answers first.
+/// Connects to the first of the host's addresses that responds.
 pub(super) async fn connect(
     host: &Host,
     tls: Option<&TlsConnector>,
@@ -53,13 +53,13 @@ pub(super) async fn connect(
     Ok(Box::new(tls.connect(name, stream).await?))
 }
 
-/// Connects to a socket file.
+/// Connects to a Unix socket.
 #[cfg(unix)]
 pub(super) async fn connect_unix(path: &Path) -> io::Result<Box<dyn Stream>> {
     Ok(Box::new(tokio::net::UnixStream::connect(path).await?))
 }
 
-/// There are none here.
+/// Fails, since this platform has no Unix sockets.
 #[cfg(not(unix))]
 pub(super) async fn connect_unix(_path: &Path) -> io::Result<Box<dyn Stream>> {
     Err(io::Error::other("socket files need Unix"))

@@ -1,11 +1,11 @@
-//! The connection that carries nothing but the subscription.
+//! The connection that carries only the subscription.
 //!
-//! Client libraries lose subscriptions in one failure or other, and a lost one would be silence. So
-//! this supervisor connects again and again, for ever, and believes nothing: the subscription is
-//! confirmed before it counts, and at every interval it is asked for once more together with a sign
-//! of life. To subscribe to what one is subscribed to changes nothing, and repairs what was lost.
+//! A lost subscription causes no error, and client libraries do lose subscriptions. So this
+//! supervisor waits for the confirmation before it reports a connection. It also repeats the
+//! `SUBSCRIBE` with a `PING` at every interval. Repeating it has no effect on a subscribed
+//! connection, and repairs a lost subscription.
 //!
-//! An app has one channel, so there is one subscription, never a batch of them.
+//! An app has one channel, so there is only one subscription.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,31 +17,31 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::warn;
 
-use super::Patience;
+use super::backoff::Backoff;
+use super::connector::Connector;
 use super::failure::Failure;
-use super::pause::Pause;
-use super::replay::{Remembered, offset, replay};
+use super::replay::{ReplayPosition, offset, replay};
 use super::resp::Value;
-use super::route::{Route, bounded};
-use super::status::{Line, Status};
-use super::wire::Wire;
-use crate::receiver::Receiver;
+use super::resp_connection::RespConnection;
+use super::status::{ConnectionRole, Status};
+use super::timeouts::{Timeouts, bounded};
+use crate::bus::sink::Sink;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) route: Arc<Route>,
-    pub(super) patience: Patience,
+    pub(super) connector: Arc<Connector>,
+    pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
-    /// Told when what was sent does not come back.
-    pub(super) suspicion: Arc<Notify>,
-    /// How far this has come in what the broker remembers, if it does.
-    pub(super) remembered: Mutex<Option<Remembered>>,
-    /// How many attempts to read on in it have failed, one after the other and without coming on.
+    /// Notified when a health probe timed out.
+    pub(super) reconnect: Arc<Notify>,
+    /// The position in the broker's replay buffer, if there is one.
+    pub(super) replay_position: Mutex<Option<ReplayPosition>>,
+    /// Failed replays in a row, without progress between them.
     pub(super) failed_replays: AtomicU32,
 }
 
-/// What a server said, as far as it concerns us.
-enum Heard<'a> {
+/// A message or reply of the server.
+enum Incoming<'a> {
     Message(&'a [u8]),
     Confirmed,
     Unsubscribed,
@@ -50,82 +50,82 @@ enum Heard<'a> {
 }
 
 impl Subscription {
-    /// Connects again and again, and receives as long as it is connected.
-    pub(super) async fn run(&self, receiver: &Receiver) {
-        let mut pause = Pause::new(&self.patience, Line::Subscription);
+    /// Reconnects until the task ends, and receives while connected.
+    pub(super) async fn run(&self, sink: &impl Sink) {
+        let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
         loop {
-            let failure = match self.open(receiver).await {
-                Ok(wire) => {
-                    let attempt = pause.connected();
-                    receiver.metrics.connected_by(Line::Subscription.name());
-                    self.status.up(Line::Subscription, attempt, &receiver.metrics);
-                    self.receive(wire, receiver).await
+            let failure = match self.open(sink).await {
+                Ok(connection) => {
+                    let attempt = backoff.connected();
+                    sink.metrics().connected_by(ConnectionRole::Subscription.name());
+                    self.status.up(ConnectionRole::Subscription, attempt, sink.metrics());
+                    self.receive(connection, sink).await
                 }
                 Err(failure) => failure,
             };
-            self.route.heed(&failure);
-            self.status.down(Line::Subscription, &failure, &receiver.metrics);
-            pause.wait().await;
+            self.connector.on_redirect(&failure);
+            self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
+            backoff.wait().await;
         }
     }
 
-    /// Connects and subscribes. When it returns the subscription is confirmed, and what the broker
-    /// remembers of the time before is received.
-    async fn open(&self, receiver: &Receiver) -> Result<Wire, Failure> {
-        let mut wire = self.route.open(self.patience.answer).await?;
-        // What was suspected of the connection before does not concern this one.
-        let _ = self.suspicion.notified().now_or_never();
-        let now = bounded(self.patience.answer, async {
-            let now = offset(&mut wire, self.route.channel()).await?;
-            wire.write(&[&self.subscribe()]).await?;
+    /// Connects and subscribes. Returns after the subscription is confirmed and missed messages are
+    /// replayed.
+    async fn open(&self, sink: &impl Sink) -> Result<RespConnection, Failure> {
+        let mut connection = self.connector.open(self.timeouts.answer).await?;
+        // A timeout on the previous connection does not concern this one.
+        let _ = self.reconnect.notified().now_or_never();
+        let now = bounded(self.timeouts.answer, async {
+            let now = offset(&mut connection, self.connector.channel()).await?;
+            connection.write(&[&self.subscribe()]).await?;
             loop {
-                match self.heard(&wire.read().await?) {
-                    Heard::Confirmed => return Ok(now),
-                    Heard::Refused(failure) => return Err(failure),
-                    Heard::Message(_) | Heard::Unsubscribed | Heard::Alive => {}
+                match self.incoming(&connection.read().await?) {
+                    Incoming::Confirmed => return Ok(now),
+                    Incoming::Refused(failure) => return Err(failure),
+                    Incoming::Message(_) | Incoming::Unsubscribed | Incoming::Alive => {}
                 }
             }
         })
         .await?;
-        receiver.connections.resubscribed();
-        self.recover(now, receiver).await?;
-        Ok(wire)
+        sink.resubscribed();
+        self.recover(now, sink).await?;
+        Ok(connection)
     }
 
-    /// Fetches what was missed, and goes on without it if that fails too often: what is missing then
-    /// is told as a gap, as soon as the next message shows it.
-    async fn recover(&self, now: Option<Remembered>, receiver: &Receiver) -> Result<(), Failure> {
-        let before = self.remembered.lock().clone();
+    /// Replays missed messages. After several failures it continues without them, and the next
+    /// message reveals the gap.
+    async fn recover(&self, now: Option<ReplayPosition>, sink: &impl Sink) -> Result<(), Failure> {
+        let before = self.replay_position.lock().clone();
         if now.is_some() && before.is_some() {
-            let fetched = receiver.metrics.recovered.get();
+            let fetched = sink.metrics().recovered.get();
             let outcome =
-                replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
-            receiver.tell_fetched(fetched);
+                replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
+            sink.log_recovered(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
                 return Ok(());
             };
-            // As long as it gets further, it will get there.
-            let has_come_on = *self.remembered.lock() != before;
-            let failed = if has_come_on { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
+            // Attempts with progress do not count, since they will finish.
+            let has_progress = *self.replay_position.lock() != before;
+            let failed = if has_progress { 0 } else { self.failed_replays.load(Ordering::Relaxed) };
             self.failed_replays.store(failed + 1, Ordering::Relaxed);
             if failed + 1 < REPLAYS_MAX {
                 return Err(failure);
             }
-            warn!(%failure, "{NOT_FETCHED}");
+            warn!(%failure, "{NOT_REPLAYED}");
         }
         self.failed_replays.store(0, Ordering::Relaxed);
-        *self.remembered.lock() = now;
+        *self.replay_position.lock() = now;
         Ok(())
     }
 
-    /// Receives until the subscription is lost, and returns why.
-    async fn receive(&self, mut wire: Wire, receiver: &Receiver) -> Failure {
-        let mut ticks = interval(self.patience.ping_interval);
+    /// Receives until the subscription is lost, and returns the reason.
+    async fn receive(&self, mut connection: RespConnection, sink: &impl Sink) -> Failure {
+        let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        // When the answer to the last sign of life has to be here, and whether the subscription has
-        // been confirmed again before it.
+        // The deadline for the reply to the last `PING`, and whether its `SUBSCRIBE` was confirmed
+        // again.
         let mut awaited: Option<Instant> = None;
         let mut is_confirmed = true;
         let failure = loop {
@@ -136,116 +136,118 @@ impl Subscription {
                 }
             };
             tokio::select! {
-                // Whatever is there is heard before silence is judged.
+                // Process received data before timeouts.
                 biased;
-                read = wire.read_some() => {
+                read = connection.read_some() => {
                     let value = match read {
                         Ok(value) => value,
                         Err(failure) => break failure,
                     };
-                    // The answer stands behind all that was on its way when it was asked for.
-                    awaited = awaited.map(|_| Instant::now() + self.patience.answer);
+                    // The reply comes after all messages in transit, so received data extends the
+                    // deadline.
+                    awaited = awaited.map(|_| Instant::now() + self.timeouts.answer);
                     let Some(value) = value else { continue };
-                    match self.heard(&value) {
-                        Heard::Message(payload) => {
-                            self.fetch_before(payload, receiver).await;
-                            self.take(payload, receiver);
+                    match self.incoming(&value) {
+                        Incoming::Message(payload) => {
+                            self.replay_before(payload, sink).await;
+                            self.take(payload, sink);
                         }
-                        Heard::Confirmed => is_confirmed = true,
-                        Heard::Alive => awaited = None,
-                        // Even the reply that says we may not `PING` is a sign of life.
-                        Heard::Refused(_) if is_confirmed => awaited = None,
-                        Heard::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
-                        Heard::Refused(failure) => break failure,
+                        Incoming::Confirmed => is_confirmed = true,
+                        Incoming::Alive => awaited = None,
+                        // An error for a forbidden `PING` also proves that the server is alive.
+                        Incoming::Refused(_) if is_confirmed => awaited = None,
+                        Incoming::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
+                        Incoming::Refused(failure) => break failure,
                     }
                 }
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
-                    let written = bounded(self.patience.answer, wire.write(&requests)).await;
+                    let written = bounded(self.timeouts.answer, connection.write(&requests)).await;
                     is_confirmed = false;
                     match written {
-                        Ok(()) => awaited = Some(Instant::now() + self.patience.answer),
+                        Ok(()) => awaited = Some(Instant::now() + self.timeouts.answer),
                         Err(failure) => break failure,
                     }
                 }
-                () = late => break Failure::no_answer(self.patience.answer),
-                () = self.suspicion.notified() => break Failure::Lost(DEAF.to_owned()),
+                () = late => break Failure::no_answer(self.timeouts.answer),
+                () = self.reconnect.notified() => break Failure::Lost(PROBE_TIMED_OUT.to_owned()),
             }
-            // A connection that always has something would starve the other tasks of this process.
+            // A connection that always has data would starve the other tasks of this process.
             consume_budget().await;
         };
-        // What has arrived is not lost with the connection that brought it. What the broker remembers
-        // comes with the next one.
-        while let Ok(Some(value)) = wire.take() {
-            if let Heard::Message(payload) = self.heard(&value) {
-                if self.is_to_be_fetched_before(payload, receiver) {
+        // Deliver the messages that arrived before the failure. If the broker has a replay buffer, stop
+        // at the first gap: the next connection replays the rest.
+        while let Ok(Some(value)) = connection.take() {
+            if let Incoming::Message(payload) = self.incoming(&value) {
+                if self.can_replay_before(payload, sink) {
                     break;
                 }
-                self.take(payload, receiver);
+                self.take(payload, sink);
             }
         }
         failure
     }
 
-    /// Fetches what is missing before a message that has just arrived: a server may forget that it
-    /// was subscribed to, and know it again when it is asked next, without anything else to see.
-    async fn fetch_before(&self, payload: &[u8], receiver: &Receiver) {
-        if !self.is_to_be_fetched_before(payload, receiver) {
+    /// Replays the messages before one that has just arrived. A server may lose and regain a
+    /// subscription, by the repeated `SUBSCRIBE`, without any other visible event.
+    async fn replay_before(&self, payload: &[u8], sink: &impl Sink) {
+        if !self.can_replay_before(payload, sink) {
             return;
         }
-        let fetched = receiver.metrics.recovered.get();
-        let outcome = replay(&self.route, &self.remembered, self.patience.answer, receiver).await;
-        receiver.tell_fetched(fetched);
+        let fetched = sink.metrics().recovered.get();
+        let outcome =
+            replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
+        sink.log_recovered(fetched);
         if let Err(failure) = outcome {
-            warn!(%failure, "{NOT_FETCHED}");
+            warn!(%failure, "{NOT_REPLAYED}");
         }
-        // What came meanwhile has not been looked at yet, so its silence says nothing.
-        let _ = self.suspicion.notified().now_or_never();
+        // Messages in transit are still unread, so an earlier probe timeout proves nothing.
+        let _ = self.reconnect.notified().now_or_never();
     }
 
-    /// Returns whether something is missing before a message that the broker may remember.
-    fn is_to_be_fetched_before(&self, payload: &[u8], receiver: &Receiver) -> bool {
-        self.remembered.lock().is_some() && receiver.misses_before(payload)
+    /// Returns whether messages before this one are missing and the broker may have them.
+    fn can_replay_before(&self, payload: &[u8], sink: &impl Sink) -> bool {
+        self.replay_position.lock().is_some() && sink.misses_before(payload)
     }
 
-    fn take(&self, payload: &[u8], receiver: &Receiver) {
-        // What came by replay as well was counted there.
-        if receiver.receive(payload)
-            && let Some(remembered) = &mut *self.remembered.lock()
+    fn take(&self, payload: &[u8], sink: &impl Sink) {
+        // A duplicate was counted when it was replayed.
+        if sink.receive(payload)
+            && let Some(replay_position) = &mut *self.replay_position.lock()
         {
-            remembered.offset += 1;
+            replay_position.offset += 1;
         }
     }
 
     fn subscribe(&self) -> [&[u8]; 2] {
-        let command = if self.route.is_sharded() { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-        [command.as_bytes(), self.route.channel().as_bytes()]
+        let command = if self.connector.is_sharded() { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+        [command.as_bytes(), self.connector.channel().as_bytes()]
     }
 
-    fn heard<'a>(&self, value: &'a Value) -> Heard<'a> {
+    fn incoming<'a>(&self, value: &'a Value) -> Incoming<'a> {
         if let Value::Error(text) = value {
-            return Heard::Refused(Failure::of_reply(&String::from_utf8_lossy(text)));
+            return Incoming::Refused(Failure::of_reply(&String::from_utf8_lossy(text)));
         }
         let items = value.items();
         let is_ours = items
             .get(1)
             .and_then(Value::bytes)
-            .is_some_and(|channel| channel == self.route.channel().as_bytes());
+            .is_some_and(|channel| channel == self.connector.channel().as_bytes());
         match items.first().and_then(Value::text) {
             Some("message" | "smessage") if is_ours => match items.get(2).and_then(Value::bytes) {
-                Some(payload) => Heard::Message(payload),
-                None => Heard::Alive,
+                Some(payload) => Incoming::Message(payload),
+                None => Incoming::Alive,
             },
-            Some("subscribe" | "ssubscribe") if is_ours => Heard::Confirmed,
-            Some("unsubscribe" | "sunsubscribe") if is_ours => Heard::Unsubscribed,
-            // The answer to a `PING`.
-            _ => Heard::Alive,
+            Some("subscribe" | "ssubscribe") if is_ours => Incoming::Confirmed,
+            Some("unsubscribe" | "sunsubscribe") if is_ours => Incoming::Unsubscribed,
+            // The reply to a `PING`.
+            _ => Incoming::Alive,
         }
     }
 }
 
-/// How often what was missed is asked for without any of it coming.
+/// Maximum replays in a row without progress.
 const REPLAYS_MAX: u32 = 3;
-const NOT_FETCHED: &str = "what was missed cannot be fetched";
+const NOT_REPLAYED: &str = "could not replay missed messages";
 const UNSUBSCRIBED: &str = "the server ended the subscription";
-const DEAF: &str = "what was sent did not come back";
+const PROBE_TIMED_OUT: &str = "health probe timed out";

@@ -1,4 +1,4 @@
-//! TLS by rustls with ring: whom to trust, and who we are.
+//! TLS with rustls and ring: trusted authorities, and our own certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::bus::ConnectError;
-use crate::options::Tls;
+use crate::address::Tls;
+use crate::bus::error::ConnectError;
 
-/// Reads the files, and returns what makes connections with them.
+/// Reads the PEM files, and returns a connector that uses them.
 pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ConnectError> {
-    // Named, since a process may hold several providers and the default is whoever came first.
+    // Named explicitly, since a process may contain several providers.
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| fault(&"the protocol versions", &error))?
@@ -25,9 +25,11 @@ pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ConnectError> {
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
             .map_err(|error| fault(&certificate.display(), &error))?,
         (Some(certificate), None) => {
-            return Err(fault(&certificate.display(), &"its key is not given"));
+            return Err(fault(&certificate.display(), &"expected its key, found none"));
         }
-        (None, Some(key)) => return Err(fault(&key.display(), &"its certificate is not given")),
+        (None, Some(key)) => {
+            return Err(fault(&key.display(), &"expected its certificate, found none"));
+        }
     };
     Ok(TlsConnector::from(Arc::new(config)))
 }
@@ -35,7 +37,7 @@ pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, ConnectError> {
 fn roots(tls: &Tls) -> Result<RootCertStore, ConnectError> {
     let mut roots = RootCertStore::empty();
     let Some(ca) = &tls.ca else {
-        // The system's list may hold one that rustls does not take; the others do.
+        // rustls may reject some certificates of the system's list; use the others.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
@@ -50,7 +52,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectErro
         .and_then(Iterator::collect)
         .map_err(|error| fault(&path.display(), &error))?;
     match certificates.is_empty() {
-        true => Err(fault(&path.display(), &"there is no certificate in it")),
+        true => Err(fault(&path.display(), &"expected a certificate, found none")),
         false => Ok(certificates),
     }
 }

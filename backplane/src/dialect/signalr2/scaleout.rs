@@ -9,41 +9,41 @@
 //! string          := length in 7 bit groups, least first , UTF-8
 //! ```
 //!
-//! Integers are little-endian. Reading is strict, since only damage or somebody who has no business
-//! here writes anything else, and never allocates more than the bytes at hand can fill.
+//! Integers are little-endian. The decoder is strict, since only damage or a foreign publisher
+//! causes deviations. It never allocates more than the input can fill.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::dialect::Malformed;
+use crate::dialect::item::Malformed;
 
-/// One message, borrowed from a payload or about to be written.
+/// One message to encode, or borrowed from a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message<'a> {
     /// The connection or application that sent it.
     pub(super) source: &'a str,
-    /// The signal it is for.
+    /// The signal that it addresses.
     pub(super) key: &'a str,
     pub(super) value: &'a [u8],
-    /// Empty unless it is a command or an acknowledgement.
+    /// Empty, except for commands and acknowledgements.
     pub(super) command_id: &'a str,
     pub(super) wait_for_ack: bool,
     pub(super) is_ack: bool,
-    /// Signals that are left out, with `|` between them.
+    /// Signals to exclude, separated by `|`.
     pub(super) filter: &'a str,
 }
 
-/// What one payload holds.
+/// The content of one payload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Payload<T> {
     pub(super) id: u64,
     pub(super) messages: Vec<T>,
-    /// When the sender made it, by its own clock.
+    /// The sender's clock at the time of encoding.
     pub(super) ticks: i64,
 }
 
-/// Writes a body with one message, which is what SignalR does.
+/// Encodes a body with one message, like SignalR.
 pub(super) fn body(message: &Message<'_>, ticks: i64) -> Bytes {
     let mut bytes = vec![0; 4];
     bytes.extend(1_i32.to_le_bytes());
@@ -68,7 +68,7 @@ pub(super) fn payload(id: u64, body: &[u8]) -> Bytes {
     bytes.into()
 }
 
-/// Reads a payload, and makes something of each message.
+/// Decodes a payload, and passes each message to `each`.
 pub(super) fn read<'a, T>(
     payload: &'a [u8],
     each: impl Fn(Message<'a>) -> T,
@@ -77,13 +77,13 @@ pub(super) fn read<'a, T>(
     let mut reader = Reader { bytes: payload, at };
     let rest = reader.length("the length of the message")?;
     if rest != payload.len() - reader.at {
-        return Err(reader.unexpected("as many bytes as the length says"));
+        return Err(reader.unexpected("as many bytes as the length states"));
     }
     let count = reader.length("the number of messages")?;
     if count > (payload.len() - reader.at) / MESSAGE_BYTES_MIN {
         return Err(reader.unexpected("no more messages than there are bytes for"));
     }
-    // It is one. What is made of many may be larger than the bytes at hand.
+    // Usually one message. The results of many may exceed the size of the input.
     let mut messages = Vec::with_capacity(count.min(1));
     for _ in 0..count {
         messages.push(each(reader.message()?));
@@ -95,28 +95,28 @@ pub(super) fn read<'a, T>(
     }
 }
 
-/// Returns the id of a payload, and where its body begins.
+/// Returns the id of a payload, and the start of its body.
 pub(super) fn split(payload: &[u8]) -> Option<(u64, usize)> {
     let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ')?;
     let id = number(&payload[..space]).filter(|id| *id <= ID_MAX)?;
     Some((id, space + 1))
 }
 
-/// Returns the time of day as .NET counts it: 100 ns since the year 1.
+/// Returns the current time in .NET's ticks: 100 ns since the year 1.
 pub(super) fn ticks_now() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_nanos() / 100).map_or(i64::MAX, |ticks| ticks + TICKS_AT_1970)
 }
 
 const TICKS_AT_1970: i64 = 621_355_968_000_000_000;
-/// No server counts further.
+/// The maximum of a counter on a server.
 const ID_MAX: u64 = i64::MAX as u64;
-/// As many digits as the largest number has.
+/// Digits of the largest number.
 const ID_BYTES_MAX: usize = 20;
-/// Four empty strings, the length of an empty value, two bools.
+/// Four empty strings, the length of an empty value, and two bools.
 const MESSAGE_BYTES_MIN: usize = 10;
 
-/// What is written comes from a send, whose payload is limited far below this.
+/// All input comes from `send`, which limits its size far below 2 GiB.
 fn length(bytes: &[u8]) -> i32 {
     i32::try_from(bytes.len()).expect("a message is shorter than 2 GiB")
 }
@@ -131,7 +131,7 @@ fn string(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-/// Digits only: `str::parse` would take a sign.
+/// Accepts digits only; `str::parse` would accept a sign.
 fn number(digits: &[u8]) -> Option<u64> {
     match digits.iter().all(u8::is_ascii_digit) {
         true => std::str::from_utf8(digits).ok()?.parse().ok(),
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.unexpected(expected))
     }
 
-    /// At most five groups, and no more than an `int` can hold.
+    /// Reads at most five groups, and no more than an `int` can hold.
     fn varint(&mut self, expected: &'static str) -> Result<usize, Malformed> {
         let mut value = 0_u64;
         for group in 0..5 {
@@ -227,7 +227,7 @@ mod tests {
     const CONNECTION: &str = "22222222-2222-2222-2222-222222222222";
     const COMMAND: &str = "33333333-3333-3333-3333-333333333333";
 
-    /// Puts bytes in hexadecimal and texts in quotes together.
+    /// Concatenates parts: bytes in hexadecimal, and texts that start with a quote.
     fn bytes(parts: &[&str]) -> Vec<u8> {
         let hex = |part: &str| -> Vec<u8> {
             part.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_grown_anywhere_is_refused() {
+    fn a_payload_of_another_length_is_rejected() {
         let value = br#"{"H":"ChatHub","M":"say","A":["hi"]}"#;
         let message = Message { source: SOURCE, key: "h-ChatHub", value, ..Message::default() };
         let whole = payload(123, &body(&message, TICKS));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_payloads_are_rejected() {
         for payload in [
             "\"hello",
             "\" ",
@@ -378,8 +378,9 @@ mod tests {
             assert!(read(&bytes(&[payload])).is_err(), "{payload}");
         }
         let body = |parts: &[&str]| bytes(&[&["\"1 "], parts].concat());
-        // A negative length, a negative count, more messages than fit, a string that never ends, one
-        // longer than an int, a value longer than the rest, a bool of two, bytes that are no UTF-8.
+        // In order: a negative length, a negative count, more messages than fit, a string without
+        // end, a string longer than an int, a value longer than the rest, a bool of two, invalid
+        // UTF-8.
         for parts in [
             &["FF FF FF FF"][..],
             &["04 00 00 00 FF FF FF FF"],
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_refused_or_read_and_never_more() {
+    fn damaged_payloads_never_yield_more_messages_than_fit() {
         let value = [7; 40];
         let message =
             Message { source: SOURCE, key: "h-ChatHub", value: &value, ..Message::default() };

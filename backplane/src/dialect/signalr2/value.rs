@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::dialect::{Change, Malformed};
+use crate::dialect::item::{Change, Malformed};
 use crate::invocation::Invocation;
 
 #[derive(Serialize)]
@@ -16,7 +16,8 @@ struct HubInvocation<'a> {
     arguments: &'a RawValue,
 }
 
-/// The hub is known by the key, and the state of the caller is for SignalR 2's own clients.
+/// Without the hub, which is in the key, and without the caller's state, which only SignalR 2's
+/// clients use.
 #[derive(Deserialize)]
 struct ReadInvocation {
     #[serde(rename = "M")]
@@ -42,7 +43,7 @@ struct ReadCommand {
     value: Option<String>,
 }
 
-/// A serializer of the application may write names.
+/// A custom serializer of the application may write names.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum CommandType {
@@ -73,7 +74,7 @@ pub(super) fn of_command(id: &str, change: &Change) -> Vec<u8> {
     serde_json::to_vec(&command).expect("strings can be written")
 }
 
-/// Returns what a command asks for; `None` for one that is not known here.
+/// Decodes a command. Returns `None` for unsupported commands.
 pub(super) fn change(value: &[u8]) -> Result<Option<Change>, Malformed> {
     let read: ReadCommand = serde_json::from_slice(value)
         .map_err(|source| Malformed::Json { expected: "a command", source })?;
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_caller_is_passed_over() {
+    fn the_state_of_a_caller_is_ignored() {
         let read =
             invocation(br#"{"H":"ChatHub","M":"say","A":[ 1 ],"S":{"name":"ann"}}"#).unwrap();
         assert_eq!(read.arguments().get(), "[ 1 ]");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_known_by_number_and_by_name() {
+    fn a_command_has_a_number_or_a_name() {
         let join = Change::Join { signal: "hg-ChatHub.room".into() };
         let leave = Change::Leave { signal: "hg-ChatHub.room".into() };
         for (kind, expected) in [

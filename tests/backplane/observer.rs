@@ -1,5 +1,4 @@
-//! Somebody who overhears a talk without our code: a bare subscriber that notes which id each number
-//! has.
+//! An observer of a soak without our code: a bare subscriber that records the id of each number.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use broker::Broker;
 use harness::{Client, SLOW_DEADLINE, Server, Value, eventually_within};
 use tokio::sync::Mutex;
 
-use crate::ledger::{Entry, Ledger};
-use crate::talk::END;
+use crate::sent_log::{Entry, SentLog};
+use crate::soak::END;
 
-/// A bare subscriber, or several one after the other.
+/// A bare subscriber, or several in a row.
 #[derive(Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observer {
     notes: Arc<Mutex<Notes>>,
     listened: usize,
 }
@@ -22,14 +21,14 @@ pub(crate) struct Witness {
 struct Notes {
     ids: HashMap<u64, u64>,
     seen: HashSet<u64>,
-    /// How many times it was sent away.
+    /// Number of its disconnections.
     ends: usize,
 }
 
-/// What it calls itself.
-const NAME: &str = "witness";
+/// The name of its connections.
+const NAME: &str = "observer";
 
-/// Kills clients of a type, except a witness and whoever asks for it.
+/// Kills all clients of a type, except observers and the calling client.
 pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
     let own = client.command(&["CLIENT", "ID"]).await.integer().to_string();
     let list = client.command(&["CLIENT", "LIST", "TYPE", kind]).await.text().to_owned();
@@ -42,15 +41,15 @@ pub(crate) async fn kill_clients(client: &mut Client, kind: &str) {
     }
 }
 
-impl Witness {
-    /// Listens to the channel on a server.
+impl Observer {
+    /// Subscribes to the channel on a server.
     pub(crate) async fn on(server: &Server, channel: &str) -> Self {
-        let mut witness = Self::default();
-        witness.listen(server, channel).await;
-        witness
+        let mut observer = Self::default();
+        observer.listen(server, channel).await;
+        observer
     }
 
-    /// Listens again, after the server has been away.
+    /// Subscribes again after an outage.
     pub(crate) async fn listen(&mut self, server: &Server, channel: &str) {
         let mut client = server.client().await;
         client.command(&["CLIENT", "SETNAME", NAME]).await;
@@ -58,7 +57,7 @@ impl Witness {
         self.note(client);
     }
 
-    /// Listens to a shard channel on the node that has its slot.
+    /// Subscribes to a shard channel on the owner of its slot.
     pub(crate) async fn listen_to_shard(&mut self, node: &Server, channel: &str) {
         let mut client = node.client().await;
         client.command(&["CLIENT", "SETNAME", NAME]).await;
@@ -72,43 +71,42 @@ impl Witness {
         tokio::spawn(note(client, self.notes.clone()));
     }
 
-    /// Listens to the channel of a broker in this process.
+    /// Subscribes to the channel of an embedded broker.
     pub(crate) fn on_embedded(broker: &Broker, channel: &str) -> Self {
-        let witness = Self { listened: 1, ..Self::default() };
-        let (notes, mut subscriber) = (witness.notes.clone(), broker.subscribe(channel));
+        let observer = Self { listened: 1, ..Self::default() };
+        let (notes, mut subscriber) = (observer.notes.clone(), broker.subscribe(channel));
         tokio::spawn(async move {
             while let Ok(message) = subscriber.recv().await {
                 notes.lock().await.note(message.payload());
             }
             notes.lock().await.ends += 1;
         });
-        witness
+        observer
     }
 
-    /// Returns what was said, as these speakers were told and as this has seen it. It has to have
-    /// seen whatever the accounts speak of.
-    pub(crate) async fn ledger(
+    /// Returns the sent log. Waits until the observer has seen all ids in the receive logs.
+    pub(crate) async fn sent_log(
         self,
-        taken: Vec<Vec<u64>>,
-        accounts: impl Iterator<Item = &Entry>,
-    ) -> Ledger {
+        accepted: Vec<Vec<u64>>,
+        receive_logs: impl Iterator<Item = &Entry>,
+    ) -> SentLog {
         if self.listened == 0 {
-            return Ledger { taken, ..Ledger::default() };
+            return SentLog { accepted, ..SentLog::default() };
         }
-        let last_told = accounts.filter_map(|entry| match entry {
+        let last_reported = receive_logs.filter_map(|entry| match entry {
             Entry::Gap { to, .. } => Some(*to),
             Entry::Number(_) => None,
         });
-        let last_told = last_told.max().unwrap_or_default();
+        let last_reported = last_reported.max().unwrap_or_default();
         eventually_within(SLOW_DEADLINE, async || {
             let notes = self.notes.lock().await;
-            notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_told)
+            notes.ids.contains_key(&END) && notes.seen.iter().any(|id| *id >= last_reported)
         })
         .await;
         let notes = self.notes.lock().await;
         let was_never_away = notes.ends == 0 && self.listened == 1;
-        Ledger {
-            taken,
+        SentLog {
+            accepted,
             ids: notes.ids.clone(),
             seen: was_never_away.then(|| notes.seen.clone()),
             last_id: notes.seen.iter().max().copied(),
@@ -117,7 +115,7 @@ impl Witness {
 }
 
 impl Notes {
-    /// Notes the id of a payload, and the number if it has one.
+    /// Records the id of a payload, and its number, if there is one.
     fn note(&mut self, payload: &[u8]) {
         let text = String::from_utf8_lossy(payload);
         let Some(id) = text.split(' ').next().and_then(|id| id.parse().ok()) else { return };

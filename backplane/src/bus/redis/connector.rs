@@ -1,7 +1,8 @@
-//! The way to the server that has the app's channel, found anew for every connection.
+//! Connections to the server that has the app's channel. Each connection resolves the address
+//! again.
 //!
-//! A Sentinel's answer is checked with `ROLE`, since after a failover it may be old for a while; in
-//! a cluster the owner of the channel's slot is asked for.
+//! A Sentinel's reply may be outdated after a failover, so `ROLE` verifies the master. In a
+//! cluster, the members report the owner of the channel's slot.
 
 use std::time::Duration;
 
@@ -11,23 +12,24 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::address::{Address, Host, Login, Place};
 use super::failure::Failure;
 use super::resp::Value;
+use super::resp_connection::RespConnection;
 use super::stream::{connect, connect_unix};
+use super::timeouts::bounded;
 use super::tls;
-use super::wire::Wire;
-use crate::bus::ConnectError;
+use crate::address::{Address, Host, Login, Place};
+use crate::bus::error::ConnectError;
 
-pub(super) struct Route {
+pub(super) struct Connector {
     address: Address,
     tls: Option<TlsConnector>,
     channel: String,
-    /// Members of the cluster, beside those that the URL names.
+    /// Members of the cluster, in addition to those of the URL.
     members: Mutex<Vec<Host>>,
 }
 
-impl Route {
+impl Connector {
     pub(super) fn new(address: Address, channel: &str) -> Result<Self, ConnectError> {
         let tls = address.tls.as_ref().map(tls::connector).transpose()?;
         Ok(Self { address, tls, channel: channel.to_owned(), members: Mutex::default() })
@@ -37,20 +39,20 @@ impl Route {
         &self.channel
     }
 
-    /// Returns whether the channel belongs to one node among several.
+    /// Returns whether the channel is a shard channel of a cluster.
     pub(super) fn is_sharded(&self) -> bool {
         matches!(self.address.place, Place::Cluster(_))
     }
 
-    /// Connects and logs in.
-    pub(super) async fn open(&self, within: Duration) -> Result<Wire, Failure> {
-        let wire = match &self.address.place {
+    /// Connects, logs in, and selects the database.
+    pub(super) async fn open(&self, within: Duration) -> Result<RespConnection, Failure> {
+        let connection = match &self.address.place {
             Place::Host(host) => self.reach(host, within).await?,
             Place::Unix(path) => {
                 let attempt = async {
-                    let mut wire = Wire::new(connect_unix(path).await?);
-                    wire.log_in(&self.address.login).await?;
-                    Ok(wire)
+                    let mut connection = RespConnection::new(connect_unix(path).await?);
+                    connection.log_in(&self.address.login).await?;
+                    Ok(connection)
                 };
                 bounded(within, attempt).await?
             }
@@ -59,15 +61,15 @@ impl Route {
             }
             Place::Cluster(seeds) => self.owner(seeds, within).await?,
         };
-        let mut wire = wire;
+        let mut connection = connection;
         bounded(within, async {
-            wire.introduce(&self.address).await?;
-            Ok(wire)
+            connection.introduce(&self.address).await?;
+            Ok(connection)
         })
         .await
     }
 
-    async fn reach(&self, host: &Host, within: Duration) -> Result<Wire, Failure> {
+    async fn reach(&self, host: &Host, within: Duration) -> Result<RespConnection, Failure> {
         self.reach_as(host, &self.address.login, within).await
     }
 
@@ -76,83 +78,85 @@ impl Route {
         host: &Host,
         login: &Login,
         within: Duration,
-    ) -> Result<Wire, Failure> {
+    ) -> Result<RespConnection, Failure> {
         bounded(within, async {
-            let mut wire = Wire::new(connect(host, self.tls.as_ref()).await?);
-            wire.log_in(login).await?;
-            Ok(wire)
+            let mut connection = RespConnection::new(connect(host, self.tls.as_ref()).await?);
+            connection.log_in(login).await?;
+            Ok(connection)
         })
         .await
     }
 
-    /// Asks the sentinels for the master.
+    /// Connects to the master that the Sentinels report.
     async fn master(
         &self,
         sentinels: &[Host],
         name: &str,
         login: &Login,
         within: Duration,
-    ) -> Result<Wire, Failure> {
+    ) -> Result<RespConnection, Failure> {
         let attempts = sentinels.iter().map(|sentinel| async move {
-            let mut wire = self.reach_as(sentinel, login, within).await?;
+            let mut connection = self.reach_as(sentinel, login, within).await?;
             let words = [b"SENTINEL".as_slice(), b"GET-MASTER-ADDR-BY-NAME", name.as_bytes()];
-            let reply = bounded(within, wire.ask(&words)).await?;
+            let reply = bounded(within, connection.ask(&words)).await?;
             let host = host(reply.items()).ok_or_else(|| {
-                Failure::Lost(format!("the sentinel {sentinel} knows no master '{name}'"))
+                Failure::Lost(format!("the sentinel {sentinel} reports no master '{name}'"))
             })?;
-            let mut wire = self.reach(&host, within).await?;
-            let role = bounded(within, wire.ask(&[b"ROLE"])).await?;
+            let mut connection = self.reach(&host, within).await?;
+            let role = bounded(within, connection.ask(&[b"ROLE"])).await?;
             match role.items().first().and_then(Value::text) {
-                Some("master") => Ok(wire),
-                _ => Err(Failure::Lost(format!("{host} is no master"))),
+                Some("master") => Ok(connection),
+                _ => Err(Failure::Lost(format!("{host} is not a master"))),
             }
         });
-        first_good(attempts, "no sentinel is given").await
+        first_good(attempts, "the address names no sentinel").await
     }
 
-    /// Asks the members of the cluster who has the channel's slot.
-    async fn owner(&self, seeds: &[Host], within: Duration) -> Result<Wire, Failure> {
+    /// Connects to the owner of the channel's slot, as the members of the cluster report it.
+    async fn owner(&self, seeds: &[Host], within: Duration) -> Result<RespConnection, Failure> {
         let members = self.members.lock().clone();
         let attempts = members.iter().chain(seeds).map(|member| async move {
-            let mut wire = self.reach(member, within).await?;
+            let mut connection = self.reach(member, within).await?;
             let words = [b"CLUSTER".as_slice(), b"KEYSLOT", self.channel.as_bytes()];
-            let slot = bounded(within, wire.ask(&words)).await?.integer().unwrap_or_default();
-            let slots = bounded(within, wire.ask(&[b"CLUSTER", b"SLOTS"])).await?;
-            let owner = owner(slots.items(), slot, member)
-                .ok_or_else(|| Failure::Lost(format!("nobody has slot {slot} of the cluster")))?;
-            let wire = if owner == *member { wire } else { self.reach(&owner, within).await? };
+            let slot = bounded(within, connection.ask(&words)).await?.integer().unwrap_or_default();
+            let slots = bounded(within, connection.ask(&[b"CLUSTER", b"SLOTS"])).await?;
+            let owner = owner(slots.items(), slot, member).ok_or_else(|| {
+                Failure::Lost(format!("no member of the cluster owns slot {slot}"))
+            })?;
+            let connection =
+                if owner == *member { connection } else { self.reach(&owner, within).await? };
             *self.members.lock() = all(slots.items(), member);
-            Ok(wire)
+            Ok(connection)
         });
-        first_good(attempts, "no member of the cluster is given").await
+        first_good(attempts, "the address names no member of the cluster").await
     }
 
-    /// Takes note of a reply that says who has the slot now: that one is asked first.
-    pub(super) fn heed(&self, failure: &Failure) {
+    /// Records the new owner of the slot from a `MOVED` error, to try it first.
+    pub(super) fn on_redirect(&self, failure: &Failure) {
         let text = failure.to_string();
         let target = text.strip_prefix("MOVED ").and_then(|rest| rest.split(' ').nth(1));
         let Some((name, port)) = target.and_then(|target| target.rsplit_once(':')) else { return };
-        // An empty name is that of whoever said so, who is asked anyway.
+        // An empty name means the server that replied, which is tried anyway.
         if let (false, Ok(port)) = (name.is_empty(), port.parse()) {
             self.members.lock().insert(0, Host { name: name.to_owned(), port });
         }
     }
 }
 
-impl std::fmt::Debug for Route {
+impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Route({})", self.address)
+        write!(f, "Connector({})", self.address)
     }
 }
 
-impl std::fmt::Display for Route {
+impl std::fmt::Display for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.address.fmt(f)
     }
 }
 
-/// Makes one attempt after the other until one is good. The next begins when the last has failed,
-/// or is silent for a while: a host that swallows everything must not keep us from the others.
+/// Runs attempts in order until one succeeds. The next attempt starts when the last one fails, or
+/// after a short time without a result, so an unresponsive host does not block the others.
 async fn first_good<T>(
     attempts: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>,
     otherwise: &str,
@@ -172,18 +176,10 @@ async fn first_good<T>(
     }
 }
 
-/// Longer than a healthy network takes for a few questions.
+/// Longer than a few round trips in a healthy network.
 const SILENCE: Duration = Duration::from_millis(250);
 
-/// Gives up after some time.
-pub(super) async fn bounded<T>(
-    within: Duration,
-    attempt: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    timeout(within, attempt).await.unwrap_or_else(|_| Err(Failure::no_answer(within)))
-}
-
-/// Reads the host of `[name, port]`.
+/// Parses a host from `[name, port]`.
 fn host(items: &[Value]) -> Option<Host> {
     let (name, port) = (items.first()?, items.get(1)?);
     let port = match port {
@@ -193,7 +189,7 @@ fn host(items: &[Value]) -> Option<Host> {
     Some(Host { name: name.text()?.to_owned(), port })
 }
 
-/// Finds the owner of a slot in `CLUSTER SLOTS`. An empty name is the one of whoever was asked.
+/// Returns the owner of a slot from `CLUSTER SLOTS`. An empty name means the server that replied.
 fn owner(ranges: &[Value], slot: i64, asked: &Host) -> Option<Host> {
     let has_slot = |range: &&Value| match range.items() {
         [first, last, ..] => {
@@ -205,7 +201,7 @@ fn owner(ranges: &[Value], slot: i64, asked: &Host) -> Option<Host> {
     member(ranges.iter().find(has_slot)?.items().get(2)?, asked)
 }
 
-/// Returns all members that `CLUSTER SLOTS` names, replicas included.
+/// Returns all members in `CLUSTER SLOTS`, including replicas.
 fn all(ranges: &[Value], asked: &Host) -> Vec<Host> {
     let members = ranges.iter().flat_map(|range| range.items().iter().skip(2));
     let mut members: Vec<_> = members.filter_map(|value| member(value, asked)).collect();
@@ -234,7 +230,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_silent_is_not_waited_for() {
+    async fn a_silent_attempt_does_not_block_the_next() {
         let attempts = [
             Either::Left(pending()),
             Either::Right(ready(Err(Failure::closed()))),
@@ -248,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_says_who_has_the_slot_is_heeded() {
-        let address = Address::from_url("redis-cluster://a:1").unwrap();
-        let route = Route::new(address, "app").unwrap();
+    fn a_redirection_adds_the_owner_of_the_slot() {
+        let address = "redis-cluster://a:1".parse().unwrap();
+        let connector = Connector::new(address, "app").unwrap();
         for reply in ["MOVED 7 b:2", "MOVED 7 :3", "ASK 7 c:4", "MOVED 7 ::1:5", "MOVED"] {
-            route.heed(&Failure::of_reply(reply));
+            connector.on_redirect(&Failure::of_reply(reply));
         }
-        let members = route.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
+        let members = connector.members.lock().iter().map(Host::to_string).collect::<Vec<_>>();
         assert_eq!(members.len(), 2, "{members:?}");
         assert_eq!(members[1], "b:2");
     }

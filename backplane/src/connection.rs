@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use super::mailbox::Mailbox;
-use super::{Connections, INVOCATIONS_MAX};
+use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Queued};
 use crate::cursor::Cursor;
 use crate::dialect::Attached;
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
-/// One browser's connection. Dropping it detaches it.
+/// The connection of one browser. Dropping it detaches it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,11 +23,11 @@ use crate::invocation::Invocation;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    seat: Seat,
+    state: ConnectionState,
     connections: Arc<Connections>,
 }
 
-/// What a connection gets.
+/// An invocation, or a gap before the next invocation.
 ///
 /// ```
 /// let received = backplane::Received::Gap(backplane::Gap { from: 7, to: 9 });
@@ -39,66 +36,26 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Received {
-    /// A method to invoke on its client.
+    /// A method to invoke on the client.
     Invocation(Arc<Invocation>),
-    /// Messages are missing. Whether some of them were for this connection is not known.
+    /// Messages are missing. Some of them may have been for this connection.
     Gap(Gap),
 }
 
-/// Why a connection gets nothing more.
-///
-/// ```
-/// assert_eq!(backplane::Disconnect::Shutdown.to_string(), "the backplane shuts down");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Disconnect {
-    /// It did not take what it got: more than 1,024 invocations waited. What was missed and is
-    /// fetched from the broker does not count; of that, [`Options::history`](crate::Options) waits.
-    #[error("fell behind by more than {INVOCATIONS_MAX} invocations")]
-    SlowConnection,
-    /// Another connection was attached under its id, here, or to continue on another server.
-    #[error("another connection took its id")]
-    Replaced,
-    /// A server of the app called for its end.
-    #[error("a server ended it")]
-    Aborted,
-    /// The backplane shuts down.
-    #[error("the backplane shuts down")]
-    Shutdown,
-}
-
-/// The connection's own end of what the table knows of it.
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) user: Option<Arc<str>>,
-    pub(super) mailbox: Arc<Mailbox>,
-    /// The last id that was taken, or where it began.
-    pub(super) position: Option<u64>,
-}
-
-/// What waits for a connection.
-#[derive(Debug)]
-pub(super) enum Queued {
-    /// With its id, unless the broker was away.
-    Invocation(Option<u64>, Arc<Invocation>),
-    Gap(Gap, u64),
-    /// What follows is in the store.
-    Rest,
-}
-
 impl Connection {
-    pub(super) fn new(seat: Seat, connections: Arc<Connections>) -> Self {
-        Self { seat, connections }
+    /// Attaches a connection. If another one has the same id, it ends. After
+    /// [`Connections::close`], the new connection ends immediately.
+    pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
+        Self { state: connections.attach(attachment), connections: connections.clone() }
     }
 
-    /// Returns where it is, for the other servers.
+    /// Returns the place of this connection, for the other servers.
     pub(crate) fn place(&self) -> Attached {
-        let (connection_id, number) = (self.id().to_owned(), self.seat.mailbox.number);
+        let (connection_id, number) = (self.id().to_owned(), self.state.mailbox.number);
         Attached { connection_id, number, age: Duration::ZERO }
     }
 
-    /// Returns its id.
+    /// Returns the id of the connection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -107,10 +64,10 @@ impl Connection {
     /// # }
     /// ```
     pub fn id(&self) -> &str {
-        &self.seat.mailbox.id
+        &self.state.mailbox.id
     }
 
-    /// Returns whose it is.
+    /// Returns the user of the connection.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -119,14 +76,15 @@ impl Connection {
     /// # }
     /// ```
     pub fn user(&self) -> Option<&str> {
-        self.seat.user.as_deref()
+        self.state.user.as_deref()
     }
 
-    /// Returns where it stands: all that was sent up to there was for others or has been taken.
+    /// Returns the cursor: the connection has received all of its messages up to there.
     ///
-    /// A client that carries it can continue there on any server, with
-    /// [`Backplane::attach_at`](crate::Backplane::attach_at). What was delivered while the broker
-    /// was away (see [`Options::local_delivery_when_down`](crate::Options)) does not move it.
+    /// A client with this cursor can continue on any server, with
+    /// [`Backplane::attach_at`](crate::Backplane::attach_at). Messages that were delivered locally
+    /// during an outage do not advance it, see
+    /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -141,26 +99,20 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        // Nothing can be queued while the table is locked.
-        let table = self.connections.table.lock();
-        let seat = &self.seat;
-        let position = match seat.mailbox.is_empty() {
-            true => table.position(&seat.mailbox).or(seat.position),
-            false => seat.position,
-        };
+        let position = self.connections.position(&self.state);
         Cursor::at(position)
     }
 
-    /// Returns the next invocation, and waits for one if there is none. Gaps are passed over;
-    /// [`recv_or_gap`](Self::recv_or_gap) tells them.
+    /// Waits for the next invocation. Gaps are skipped; [`recv_or_gap`](Self::recv_or_gap) returns
+    /// them.
     ///
     /// # Errors
     ///
-    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    /// [`Disconnect`] after the end of the connection. Queued invocations are returned first.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: an invocation is taken only when the future is ready.
+    /// Cancel safe: no invocation is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -180,23 +132,22 @@ impl Connection {
         }
     }
 
-    /// Returns the next invocation, or that messages are missing before it.
+    /// Waits for the next invocation, or for a gap before it.
     ///
     /// # Errors
     ///
-    /// [`Disconnect`] when it gets nothing more; what was queued before is given first.
+    /// [`Disconnect`] after the end of the connection. Queued invocations are returned first.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: an invocation is taken only when the future is ready.
+    /// Cancel safe: no invocation or gap is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, Gap, Invocation, Received, Target};
     ///
-    /// let mut options = backplane::Options::default();
-    /// options.history.messages = 1;
-    /// let backplane = Backplane::embedded_with(&broker::Broker::new(), "ChatApp", options);
+    /// let builder = Backplane::builder("ChatApp").history_messages_max(1);
+    /// let backplane = builder.embedded(&broker::Broker::new());
     /// let mut ann = backplane.attach("c1", None);
     /// for number in 1..=3 {
     ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;
@@ -213,16 +164,16 @@ impl Connection {
     /// ```
     pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
         loop {
-            match self.seat.mailbox.take().await? {
+            match self.state.mailbox.take().await? {
                 Queued::Invocation(id, invocation) => {
-                    self.seat.position = id.or(self.seat.position);
+                    self.state.position = id.or(self.state.position);
                     return Ok(Received::Invocation(invocation));
                 }
                 Queued::Gap(gap, at) => {
-                    self.seat.position = Some(at);
+                    self.state.position = Some(at);
                     return Ok(Received::Gap(gap));
                 }
-                Queued::Rest => self.connections.refill(&self.seat.mailbox),
+                Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
     }
@@ -230,16 +181,16 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.table.lock().detach(&self.seat.mailbox);
+        self.connections.detach(&self.state.mailbox);
     }
 }
 
 #[cfg(test)]
 impl Connection {
-    pub(super) fn try_recv(&mut self) -> Option<Queued> {
+    pub(crate) fn try_recv(&mut self) -> Option<Queued> {
         loop {
-            match self.seat.mailbox.try_take()? {
-                Queued::Rest => self.connections.refill(&self.seat.mailbox),
+            match self.state.mailbox.try_take()? {
+                Queued::Rest => self.connections.refill(&self.state.mailbox),
                 item => return Some(item),
             }
         }

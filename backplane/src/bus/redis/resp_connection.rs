@@ -1,35 +1,34 @@
-//! One connection to a server that we read and write ourselves: who is logged in on it, what is
-//! asked and answered.
+//! One RESP2 connection that we read and write ourselves.
 //!
-//! Subscriptions live on one of these and on nothing else. Connections for commands begin as one,
-//! until the server has let us in.
+//! Subscriptions use only these connections. Connections for commands start as one, and pass their
+//! stream on after the login.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::address::{Address, Login};
 use super::failure::Failure;
 use super::resp::{self, Value};
-use super::route::bounded;
 use super::stream::Stream;
+use super::timeouts::bounded;
+use crate::address::{Address, Login};
 
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct RespConnection {
     stream: Box<dyn Stream>,
     buffer: BytesMut,
 }
 
-/// What is read at once.
+/// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-impl Wire {
+impl RespConnection {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// Says who we are.
+    /// Authenticates, if there is a password or a user.
     pub(super) async fn log_in(&mut self, login: &Login) -> Result<(), Failure> {
         let reply = match (&login.user, &login.password) {
             (None, None) => return Ok(()),
@@ -42,7 +41,7 @@ impl Wire {
         reply.map(drop)
     }
 
-    /// Makes itself known and goes to the database.
+    /// Sets the client's name and selects the database.
     pub(super) async fn introduce(&mut self, address: &Address) -> Result<(), Failure> {
         if let Some(name) = &address.client_name {
             self.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()]).await?;
@@ -53,7 +52,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Asks and returns the reply. For connections without subscriptions.
+    /// Sends a request and returns its reply. Only for connections without a subscription.
     pub(super) async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Failure> {
         self.write(&[words]).await?;
         match self.read().await? {
@@ -62,7 +61,7 @@ impl Wire {
         }
     }
 
-    /// Writes requests in one piece.
+    /// Writes several requests at once.
     pub(super) async fn write(&mut self, requests: &[&[&[u8]]]) -> Result<(), Failure> {
         let mut bytes = Vec::new();
         requests.iter().for_each(|words| resp::request(&mut bytes, words));
@@ -81,7 +80,8 @@ impl Wire {
         }
     }
 
-    /// Reads the next value, or a part of it, which is a sign of life. Cancel safe.
+    /// Reads the next value, or only a part of it, which shows that the server is alive. Cancel
+    /// safe.
     pub(super) async fn read_some(&mut self) -> Result<Option<Value>, Failure> {
         match self.take()? {
             Some(value) => Ok(Some(value)),
@@ -89,7 +89,7 @@ impl Wire {
         }
     }
 
-    /// Reads a value that may be large: gives up only when nothing of it comes for some time.
+    /// Reads a value that may be large. The timeout applies to each part of it.
     pub(super) async fn read_while_it_comes(&mut self, within: Duration) -> Result<Value, Failure> {
         loop {
             if let Some(value) = self.take()? {
@@ -99,7 +99,7 @@ impl Wire {
         }
     }
 
-    /// Reads what has arrived, or waits for it. Cancel safe.
+    /// Reads available bytes, or waits for some. Cancel safe.
     async fn fill(&mut self) -> Result<(), Failure> {
         self.buffer.reserve(CHUNK_BYTES);
         match self.stream.read_buf(&mut self.buffer).await? {
@@ -108,14 +108,14 @@ impl Wire {
         }
     }
 
-    /// Returns the next value if it has arrived.
+    /// Returns the next value, if it is complete.
     pub(super) fn take(&mut self) -> Result<Option<Value>, Failure> {
         resp::take(&mut self.buffer).map_err(|malformed| Failure::Lost(malformed.to_string()))
     }
 
-    /// Gives the stream away. What was asked has been answered, so nothing else has arrived.
+    /// Returns the stream. All requests have replies, so the buffer is empty.
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
-        debug_assert!(self.buffer.is_empty(), "a reply that nobody asked for");
+        debug_assert!(self.buffer.is_empty(), "a reply without a request");
         self.stream
     }
 }

@@ -1,0 +1,375 @@
+//! Ways to start a backplane: the builder and two shorthands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use broker::Broker;
+
+use crate::address::Address;
+use crate::backplane::Backplane;
+use crate::bus::{Bus, ConnectError};
+use crate::options::Options;
+
+/// Sets the options of a [`Backplane`] and starts it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+/// # let config = broker::Config { port: 0, ..Default::default() };
+/// # let server = broker::Server::bind(broker::Broker::new(), &config).await.unwrap();
+/// # let url = format!("redis://127.0.0.1:{}", server.local_addr().port());
+/// use std::time::Duration;
+///
+/// let backplane = backplane::Backplane::builder("ChatApp")
+///     .hub("ChatHub")
+///     .queue_age_max(Duration::from_secs(30))
+///     .connect(&url)
+///     .await?;
+/// assert_eq!(backplane.app_name(), "ChatApp");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct Builder {
+    app_name: String,
+    options: Options,
+}
+
+/// The longest duration that a builder accepts: sums with an instant must not overflow.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The shortest interval between two probes.
+const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+impl Backplane {
+    /// Returns a builder for a backplane of an app. All servers of an app use the same name; it
+    /// is also the name of a channel and of a key on the broker.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let broker = broker::Broker::new();
+    /// let backplane = backplane::Backplane::builder("ChatApp").hub("ChatHub").embedded(&broker);
+    /// assert_eq!(broker.subscriptions("ChatApp"), 1);
+    /// # }
+    /// ```
+    pub fn builder(app_name: impl Into<String>) -> Builder {
+        Builder { app_name: app_name.into(), options: Options::default() }
+    }
+
+    /// Connects to a Redis-compatible server with the arguments of SignalR's `UseRedis`.
+    ///
+    /// An empty password means none. This is [`Builder::connect`] with default options.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the first attempt fails.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes the connections.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = broker::Config { port: 0, ..Default::default() };
+    /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// # let port = server.local_addr().port();
+    /// use backplane::Backplane;
+    ///
+    /// let backplane = Backplane::use_redis("127.0.0.1", port, "", "ChatApp").await?;
+    /// assert_eq!(backplane.app_name(), "ChatApp");
+    /// # Ok(()) }
+    /// ```
+    pub async fn use_redis(
+        server: &str,
+        port: u16,
+        password: &str,
+        app_name: &str,
+    ) -> Result<Self, ConnectError> {
+        let address = Address::new(server, port).with_password(password);
+        Self::builder(app_name).connect(address).await
+    }
+
+    /// Starts a backplane on a broker inside this process, with default options.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let broker = broker::Broker::new();
+    /// let backplane = backplane::Backplane::embedded(&broker, "ChatApp");
+    /// assert_eq!(broker.subscriptions("ChatApp"), 1);
+    /// # }
+    /// ```
+    pub fn embedded(broker: &Broker, app_name: &str) -> Self {
+        Self::builder(app_name).embedded(broker)
+    }
+}
+
+impl Builder {
+    /// Sets the hub that the connections belong to: for servers of SignalR 2, the name of its
+    /// class. All servers of an app must use the same. The default is `Hub`.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").hub("ChatHub");
+    /// # let _ = builder;
+    /// ```
+    pub fn hub(mut self, name: impl Into<String>) -> Self {
+        self.options.hub = name.into();
+        self
+    }
+
+    /// Sets how many recent messages are kept for reconnecting connections. The default is 10,000.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").history_messages_max(100);
+    /// # let _ = builder;
+    /// ```
+    pub fn history_messages_max(mut self, messages: usize) -> Self {
+        self.options.history.messages = messages;
+        self
+    }
+
+    /// Sets how many bytes of recent messages are kept for reconnecting connections. The default
+    /// is 16 MiB.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").history_bytes_max(1024 * 1024);
+    /// # let _ = builder;
+    /// ```
+    pub fn history_bytes_max(mut self, bytes: usize) -> Self {
+        self.options.history.bytes = bytes;
+        self
+    }
+
+    /// Sets how many messages are queued while the broker is unreachable. A send beyond this
+    /// limit fails with [`SendError::QueueFull`](crate::SendError). The default is 10,000.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").queue_messages_max(100);
+    /// # let _ = builder;
+    /// ```
+    pub fn queue_messages_max(mut self, messages: usize) -> Self {
+        self.options.queue.messages = messages;
+        self
+    }
+
+    /// Sets how many bytes are queued while the broker is unreachable. A send beyond this limit
+    /// fails with [`SendError::QueueFull`](crate::SendError). The default is 16 MiB.
+    ///
+    /// A single message is always accepted, even if it is larger.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").queue_bytes_max(1024 * 1024);
+    /// # let _ = builder;
+    /// ```
+    pub fn queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.options.queue.bytes = bytes;
+        self
+    }
+
+    /// Sets how long a message waits in the queue before its send fails. The default is five
+    /// seconds, the maximum a year.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let age = Duration::from_secs(30);
+    /// let builder = backplane::Backplane::builder("ChatApp").queue_age_max(age);
+    /// # let _ = builder;
+    /// ```
+    pub fn queue_age_max(mut self, age: Duration) -> Self {
+        self.options.queue.age = age.min(DURATION_MAX);
+        self
+    }
+
+    /// Sets whether connections of this server receive its messages while the broker is
+    /// unreachable. The default is false.
+    ///
+    /// Other servers receive such a message after the reconnect, unless its send has failed by
+    /// then. Attached clients receive a locally delivered message once. The delivery does not
+    /// advance the cursor, so a reconnecting client may receive the message again.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").local_delivery_when_down(true);
+    /// # let _ = builder;
+    /// ```
+    pub fn local_delivery_when_down(mut self, is_on: bool) -> Self {
+        self.options.local_delivery_when_down = is_on;
+        self
+    }
+
+    /// Sets how long a change of a connection waits for the server that has the connection. The
+    /// default is ten seconds, the maximum a year.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timeout = Duration::from_secs(2);
+    /// let builder = backplane::Backplane::builder("ChatApp").ack_timeout(timeout);
+    /// # let _ = builder;
+    /// ```
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.options.ack_timeout = timeout.min(DURATION_MAX);
+        self
+    }
+
+    /// Sets the interval between two health probes. The default is five seconds, the minimum a
+    /// millisecond, the maximum a year.
+    ///
+    /// A probe is a message that the backplane sends through the broker to itself.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let interval = Duration::from_secs(1);
+    /// let builder = backplane::Backplane::builder("ChatApp").probe_interval(interval);
+    /// # let _ = builder;
+    /// ```
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.options.probe_interval = interval.clamp(PROBE_INTERVAL_MIN, DURATION_MAX);
+        self
+    }
+
+    /// Sets the name of this server's connections in `CLIENT LIST`. The default is none. The
+    /// `client_name` of a URL has precedence.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").client_name("web-1");
+    /// # let _ = builder;
+    /// ```
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.options.client_name = Some(name.into());
+        self
+    }
+
+    /// Sets the PEM file of the certificate authorities that may sign the server's certificate.
+    /// The default is the system's list. It applies to `rediss://` and its kin; the `ca` of a URL
+    /// has precedence.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").tls_ca("/etc/ssl/redis/ca.crt");
+    /// # let _ = builder;
+    /// ```
+    pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.options.tls.ca = Some(file.into());
+        self
+    }
+
+    /// Sets the PEM files of this server's own certificate and its key. The default is none. It
+    /// applies to `rediss://` and its kin; the `cert` and `key` of a URL have precedence.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").tls_identity("web.crt", "web.key");
+    /// # let _ = builder;
+    /// ```
+    pub fn tls_identity(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.options.tls.certificate = Some(certificate.into());
+        self.options.tls.key = Some(key.into());
+        self
+    }
+
+    /// Connects to a server, and returns when the server has confirmed the subscription.
+    ///
+    /// The address is an [`Address`] or a URL as described there. Afterwards the backplane
+    /// reconnects by itself until it is shut down.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the address is invalid, if a TLS file cannot be used, or if the first
+    /// attempt fails. [`connect_lazy`](Self::connect_lazy) retries the first attempt as well.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes the connections.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use backplane::Backplane;
+    ///
+    /// let error = Backplane::builder("ChatApp").connect("http://host").await.unwrap_err();
+    /// assert!(error.to_string().contains("expected a URL such as redis://"), "{error}");
+    /// # }
+    /// ```
+    pub async fn connect<A>(self, address: A) -> Result<Backplane, ConnectError>
+    where
+        A: TryInto<Address>,
+        ConnectError: From<A::Error>,
+    {
+        let backplane = self.connect_lazy(address)?;
+        backplane.first_attempt().await?;
+        Ok(backplane)
+    }
+
+    /// Starts to connect to a server, and returns immediately. The backplane retries until it is
+    /// shut down; [`Backplane::state`] reports the progress.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the address is invalid or if a TLS file cannot be used.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+    /// use backplane::{Backplane, State};
+    ///
+    /// let backplane = Backplane::builder("ChatApp").connect_lazy("redis://127.0.0.1:1")?;
+    /// assert_eq!(backplane.state(), State::Connecting);
+    /// # Ok(()) }
+    /// ```
+    pub fn connect_lazy<A>(self, address: A) -> Result<Backplane, ConnectError>
+    where
+        A: TryInto<Address>,
+        ConnectError: From<A::Error>,
+    {
+        let bus = Bus::redis(address.try_into()?, &self.app_name, &self.options)?;
+        Ok(Backplane::start(bus, self.app_name, self.options))
+    }
+
+    /// Starts a backplane on a broker inside this process.
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use backplane::{Backplane, State};
+    ///
+    /// let backplane = Backplane::builder("ChatApp").embedded(&broker::Broker::new());
+    /// assert_eq!(backplane.state(), State::Connected);
+    /// # }
+    /// ```
+    pub fn embedded(self, broker: &Broker) -> Backplane {
+        Backplane::start(Bus::embedded(broker, &self.app_name), self.app_name, self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn extreme_durations_cause_no_panic() {
+        for duration in [Duration::ZERO, Duration::MAX] {
+            let builder = Backplane::builder("App").probe_interval(duration);
+            let builder = builder.queue_age_max(duration).ack_timeout(duration);
+            let backplane = builder.connect_lazy("redis://127.0.0.1:1").unwrap();
+            assert!(!backplane.health().is_ready);
+            let invocation = crate::Invocation::new("m", ()).unwrap();
+            let sent = backplane.send(crate::Target::all(), invocation);
+            let _ = tokio::time::timeout(Duration::from_millis(1), sent).await;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The receiving end of a bus.
+
+use tracing::info;
+
+use crate::metrics::Metrics;
+
+/// Takes the payloads of a bus. The bus calls it from its own tasks.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// Delivers a payload of the subscription. Returns false for a duplicate.
+    fn receive(&self, payload: &[u8]) -> bool;
+
+    /// Delivers a payload that was replayed by the broker.
+    fn recover(&self, payload: &[u8]);
+
+    /// Returns whether messages between the last payload and this one have not arrived.
+    fn misses_before(&self, payload: &[u8]) -> bool;
+
+    /// Waits until the connections can take the next replayed messages, up to a limit of time.
+    fn wait_for_capacity(&self) -> impl Future<Output = ()> + Send;
+
+    /// Records that the subscription was interrupted.
+    fn resubscribed(&self);
+
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    fn missed_after_reset(&self, to: u64);
+
+    /// Waits until a payload shows that the id counter was reset. Cancel safe.
+    fn counter_reset(&self) -> impl Future<Output = ()> + Send;
+
+    /// Returns the id of the last payload.
+    fn last_id(&self) -> Option<u64>;
+
+    /// Returns the counters that the bus updates.
+    fn metrics(&self) -> &Metrics;
+
+    /// Logs how many messages were replayed since the counter had the value `before`.
+    fn log_recovered(&self, before: u64) {
+        let messages = self.metrics().recovered.get() - before;
+        if messages > 0 {
+            info!(messages, "replayed missed messages");
+        }
+    }
+}

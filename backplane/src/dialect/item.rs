@@ -1,0 +1,97 @@
+//! The messages of a dialect, as the rest of the crate uses them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::guid::Guid;
+use crate::invocation::Invocation;
+
+/// The content of one payload. All of its items share one id.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) id: u64,
+    /// A malformed item affects neither the id nor the other items.
+    pub(crate) items: Vec<Result<Item, Malformed>>,
+}
+
+/// One message in a payload.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Invocation(Envelope),
+    /// A command for one connection, on any server.
+    Command {
+        connection_id: String,
+        change: Change,
+        /// The command id, if the sender waits for an acknowledgement.
+        ack: Option<String>,
+    },
+    Ack {
+        command_id: String,
+    },
+    /// A health probe, for its sender only.
+    Probe {
+        source: String,
+        number: u64,
+    },
+    /// An announcement: a connection is attached at the backplane with this source.
+    Attached {
+        source: String,
+        attached: Attached,
+    },
+    /// Well-formed, but for another hub or another kind of application.
+    Foreign,
+}
+
+/// An invocation and its addressees.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) signal: String,
+    /// Signals and connection ids to exclude.
+    pub(crate) except: Vec<String>,
+    /// The sender, if it is a GUID. Only the sender itself uses it.
+    pub(crate) source: Option<Guid>,
+    pub(crate) invocation: Arc<Invocation>,
+    /// Approximate size in memory.
+    pub(crate) bytes: usize,
+}
+
+/// The place of a connection that has reconnected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) connection_id: String,
+    /// Distinguishes it from other connections that used its id on that server.
+    pub(crate) number: u64,
+    /// The time since it was attached. Unlike clocks, ages are comparable between servers.
+    pub(crate) age: Duration,
+}
+
+/// A change of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The client has just connected. Other implementations wait for the acknowledgement.
+    Initialize,
+    Join {
+        signal: String,
+    },
+    Leave {
+        signal: String,
+    },
+    Abort,
+}
+
+/// The reason why a payload is not readable: a foreign publisher, or damage.
+#[derive(Debug, Error)]
+pub(crate) enum Malformed {
+    #[error("expected a number and a space, found neither")]
+    NoId,
+    #[error("expected {expected}, found the end at byte {at}")]
+    Short { expected: &'static str, at: usize },
+    #[error("expected {expected}, found something else at byte {at}")]
+    Unexpected { expected: &'static str, at: usize },
+    #[error("expected {expected} as JSON: {source}")]
+    Json { expected: &'static str, source: serde_json::Error },
+    #[error(transparent)]
+    Invocation(#[from] crate::invocation::InvocationError),
+}
