@@ -12,6 +12,7 @@ mod convert;
 mod failure;
 mod fronts;
 mod json;
+mod limits;
 mod loading;
 mod msgpack;
 mod number;

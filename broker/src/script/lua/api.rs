@@ -1,23 +1,17 @@
 //! `redis`: what Redis adds to Lua.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use mlua::{Error, Lua, MultiValue, Result, Table, Value};
+use mlua::{Lua, MultiValue, Result, Table, Value};
 
 use super::arguments::{Arguments, anonymous, function};
-use super::commands::{Commands, Level, request};
+use super::commands::{Level, Server, request};
 use super::convert;
 use super::failure::{Thrown, error_table, refused};
+use super::limits::{Patience, without_limit};
 use super::number;
-use super::sandbox::without_limit;
 use crate::protocol::Protocol;
 use crate::protocol::request::OwnedRequest;
 use crate::script::sha;
 use crate::session::server_state::REDIS_VERSION;
-
-/// The server that runs the script of the moment.
-pub(super) type Server = Rc<RefCell<dyn Commands>>;
 
 /// What is replicated, where there is nobody to replicate to.
 const REPLICATED: [(&str, i64); 5] =
@@ -217,34 +211,4 @@ fn trimmed(text: &[u8]) -> &[u8] {
     let text = &text[start..];
     let end = text.iter().rev().take_while(|byte| is_end(byte)).count();
     &text[..text.len() - end]
-}
-
-/// Says that a script is to end, wherever it may be.
-pub(super) fn check_alive(server: &Server) -> Result<()> {
-    // A command that is running looks by itself.
-    match server.try_borrow() {
-        Ok(server) if !server.may_go_on() => Err(Error::from(Thrown::Killed)),
-        _ => Ok(()),
-    }
-}
-
-/// Asks now and then whether the script may go on, in work of ours that no hook interrupts.
-#[derive(Default)]
-pub(super) struct Patience {
-    steps: usize,
-}
-
-impl Patience {
-    /// Counts so many values or bytes.
-    pub(super) fn steps(&mut self, lua: &Lua, count: usize) -> Result<()> {
-        const STEPS: usize = 10_000;
-
-        self.steps += count;
-        if self.steps < STEPS {
-            return Ok(());
-        }
-        self.steps = 0;
-        let server = lua.app_data_ref::<Server>().map(|server| server.clone());
-        server.map_or(Ok(()), |server| check_alive(&server))
-    }
 }

@@ -5,10 +5,11 @@
 
 use mlua::{Error, Function, Lua, Result, Table, Value};
 
-use super::api::{self, Server};
 use super::arguments::{Arguments, anonymous, function};
+use super::commands::Server;
 use super::failure::{self, Thrown, argument_error};
 use super::fronts::Fronts;
+use super::limits;
 
 /// Gives scripts the functions. Returns what to call before one runs.
 pub(super) fn functions(
@@ -20,14 +21,14 @@ pub(super) fn functions(
 ) -> Result<Function> {
     let coroutine: Table = original.raw_get("coroutine")?;
     let alive = server.clone();
-    let alive = anonymous(lua, move |_, _| api::check_alive(&alive))?;
+    let alive = anonymous(lua, move |_, _| limits::check_alive(&alive))?;
     let killer = server.clone();
     let seen = anonymous(lua, move |lua, given| {
         let error = given.value(1);
         if failure::is_kill(&error) {
             return Err(Thrown::Killed.into());
         }
-        api::check_alive(&killer)?;
+        limits::check_alive(&killer)?;
         failure::visible(lua, error)
     })?;
     let refuse = anonymous(lua, |lua, given| -> Result<()> {

@@ -1,5 +1,8 @@
 //! What a script can ask of the server that runs it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::protocol::Protocol;
 use crate::protocol::request::{OwnedRequest, Request};
 
@@ -26,6 +29,9 @@ pub(crate) trait Commands {
     /// Whether the script may go on. If it takes long, others have their turn before this returns.
     fn may_go_on(&self) -> bool;
 }
+
+/// The server that runs the script of the moment.
+pub(super) type Server = Rc<RefCell<dyn Commands>>;
 
 /// How much a line in the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

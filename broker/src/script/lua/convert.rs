@@ -5,9 +5,9 @@
 
 use mlua::{Error, Lua, Result, Table, Value};
 
-use super::api::Patience;
 use super::failure::error_table;
 use super::fronts::Fronts;
+use super::limits::Patience;
 use super::{number, write};
 use crate::protocol::Protocol;
 use crate::protocol::reply;

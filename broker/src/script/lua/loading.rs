@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
-use super::api::Patience;
 use super::arguments::function;
 use super::failure::{self, Thrown, error, type_error};
-use super::sandbox::MEMORY_BYTES_MAX;
+use super::limits::{MEMORY_BYTES_MAX, Patience};
 
 /// Lua's compiler.
 #[derive(Clone)]

@@ -2,12 +2,11 @@
 
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
-use super::api::Patience;
 use super::arguments::{Arguments, function};
 use super::failure::{Thrown, error};
 use super::fronts::Fronts;
+use super::limits::{Patience, check_room};
 use super::number;
-use super::sandbox::check_room;
 
 pub(super) fn library(lua: &Lua) -> Result<Table> {
     let library = lua.create_table()?;

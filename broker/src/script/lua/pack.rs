@@ -2,9 +2,9 @@
 
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
-use super::api::Patience;
 use super::arguments::{Arguments, function};
 use super::failure::{argument_error, error};
+use super::limits::Patience;
 use super::number;
 
 pub(super) fn library(lua: &Lua) -> Result<Table> {

@@ -9,10 +9,10 @@ mod matcher;
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
 use self::matcher::{Captured, Matcher, Trouble};
-use super::api::{self, Server};
 use super::arguments::{Arguments, function};
+use super::commands::Server;
 use super::failure::{Thrown, argument_error, error, type_name};
-use super::sandbox::MEMORY_BYTES_MAX;
+use super::limits::{self, MEMORY_BYTES_MAX};
 
 const PATTERN_BYTES_MAX: usize = 10_000;
 /// Characters that make a text a pattern.
@@ -77,7 +77,7 @@ fn find(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
         }));
     }
     let (pattern, is_anchored) = anchored(pattern);
-    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    let mut matcher = Matcher::new(subject, pattern, || limits::check_alive(&patterns.server));
     let found = first(lua, &mut matcher, start, is_anchored)?;
     let Some((first, end)) = found else { return Ok(nothing()) };
     let mut values: MultiValue = [first + 1, end].into_iter().map(position).collect();
@@ -93,7 +93,7 @@ fn find_match(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<M
     let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
     let start = start(given, subject.len())?;
     let (pattern, is_anchored) = anchored(pattern);
-    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    let mut matcher = Matcher::new(subject, pattern, || limits::check_alive(&patterns.server));
     match first(lua, &mut matcher, start, is_anchored)? {
         Some(found) => all_captured(lua, &matcher, found),
         None => Ok(nothing()),
@@ -112,7 +112,7 @@ fn next(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<MultiValue>
     let (subject, pattern) = (given.string(1)?, given.string(2)?);
     let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
     let at = usize::try_from(given.integer(3)?).unwrap_or(usize::MAX);
-    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(server));
+    let mut matcher = Matcher::new(subject, pattern, || limits::check_alive(server));
     let found = matcher.find_from(at).map_err(|trouble| thrown(lua, trouble))?;
     let Some((start, end)) = found else { return Ok(MultiValue::from_iter([position(at)])) };
     let mut values = all_captured(lua, &matcher, (start, end))?;
@@ -128,7 +128,7 @@ fn gsub(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
     let most = if given.is_nil(4) { i64::MAX } else { given.int(4)?.into() };
     let replacement = Replacement::read(lua, given)?;
     let (pattern, is_anchored) = anchored(pattern);
-    let mut matcher = Matcher::new(subject, pattern, || api::check_alive(&patterns.server));
+    let mut matcher = Matcher::new(subject, pattern, || limits::check_alive(&patterns.server));
     let (mut out, mut at, mut count) = (Vec::new(), 0, 0);
     while count < most {
         let end = matcher.match_at(at).map_err(|trouble| thrown(lua, trouble))?;

@@ -2,9 +2,8 @@
 
 use mlua::{Error, Lua, LuaString, Result, Table};
 
-use super::api::Patience;
 use super::arguments::{Arguments, function};
-use super::sandbox::MEMORY_BYTES_MAX;
+use super::limits::{MEMORY_BYTES_MAX, Patience};
 
 /// Replaces the function.
 pub(super) fn library(lua: &Lua, string: &Table) -> Result<()> {

@@ -6,19 +6,18 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use mlua::{
-    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table,
-    Value, VmState,
+    Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value,
+    VmState,
 };
 
-use super::api::{self, Server};
 use super::arguments::{Arguments, anonymous, function};
+use super::commands::Server;
 use super::failure::{self, Thrown, argument_error, error};
 use super::fronts::Fronts;
+use super::limits::{self, MEMORY_BYTES_MAX};
 use super::loading::Loader;
-use super::{bits, catching, json, msgpack, pack, patterns, repeat, tables, unpack};
+use super::{api, bits, catching, json, msgpack, pack, patterns, repeat, tables, unpack};
 
-/// What scripts may hold in all.
-pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What errors call the place where a script stands.
 const SCRIPT_NAME: &str = "@user_script";
 /// How many instructions run until somebody looks whether the script is to end. Each may take as long
@@ -80,7 +79,7 @@ impl Sandbox {
         let killer = server.clone();
         lua.set_global_hook(
             HookTriggers::new().every_nth_instruction(INSTRUCTIONS),
-            move |_, _| api::check_alive(&killer).map(|()| VmState::Continue),
+            move |_, _| limits::check_alive(&killer).map(|()| VmState::Continue),
         )?;
         let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
         // The parser of Lua 5.1 does not hold the name itself while it collects (CVE-2025-49844).
@@ -150,22 +149,6 @@ impl Sandbox {
     pub(super) fn tidy(&self) {
         let _ = self.globals.raw_set("KEYS", Value::Nil);
         let _ = self.globals.raw_set("ARGV", Value::Nil);
-    }
-}
-
-/// Does what is ours to do in the middle of a script, without the script's limit of memory.
-pub(super) fn without_limit<R>(lua: &Lua, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    let limit = lua.set_memory_limit(0)?;
-    let done = work();
-    lua.set_memory_limit(limit)?;
-    done
-}
-
-/// Refuses a text of ours that the script's memory will have no room for.
-pub(super) fn check_room(lua: &Lua, bytes: usize) -> Result<()> {
-    match lua.used_memory().saturating_add(bytes) > MEMORY_BYTES_MAX {
-        true => Err(Error::MemoryError("not enough memory".to_owned())),
-        false => Ok(()),
     }
 }
 

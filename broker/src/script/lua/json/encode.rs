@@ -3,12 +3,11 @@
 use mlua::{Error, Lua, Result, Table, Value};
 
 use super::{Invalid, Settings, Shared};
-use crate::script::lua::api::Patience;
 use crate::script::lua::arguments::Arguments;
 use crate::script::lua::failure::{argument_error, error, type_name};
 use crate::script::lua::fronts::Fronts;
+use crate::script::lua::limits::{Patience, check_room};
 use crate::script::lua::number;
-use crate::script::lua::sandbox::check_room;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
 const STACK_SLOTS_MAX: usize = 7990;
