@@ -26,7 +26,7 @@ pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
-pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker, What};
+pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use crate::protocol::invalidation::InvalidatedKeys;
 use crate::pubsub::registry::WorkerId;
 
 /// All clients that keep copies.
@@ -54,17 +55,7 @@ pub(crate) struct Invalidation {
     pub(crate) to: Recipient,
     /// Whether it is told in place of another, so that RESP2 will do.
     pub(crate) is_redirected: bool,
-    pub(crate) what: What,
-}
-
-/// What is stale.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Keys(Vec<Box<[u8]>>),
-    /// All of them, since a database was emptied.
-    All,
-    /// Nobody knows: the client that was to be told is gone.
-    Unknown(u64),
+    pub(crate) what: InvalidatedKeys,
 }
 
 /// Those who want to know of keys with one prefix.
@@ -166,7 +157,7 @@ impl Trackers {
         self.readers = HashMap::default();
         self.reads = 0;
         let clients = self.clients.values();
-        clients.map(|tracker| tracker.stale(What::All)).collect()
+        clients.map(|tracker| tracker.stale(InvalidatedKeys::All)).collect()
     }
 
     /// Whether there is something to tell by prefixes.
@@ -186,7 +177,7 @@ impl Trackers {
                 let keys = changed.iter().filter(|(_, changer)| is_told(changer));
                 let keys: Vec<Box<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
                 if !keys.is_empty() {
-                    stale.push(tracker.stale(What::Keys(keys)));
+                    stale.push(tracker.stale(InvalidatedKeys::Keys(keys)));
                 }
             }
         }
@@ -202,19 +193,19 @@ impl Trackers {
         };
         trackers
             .filter(|(client, tracker)| is_told(*client, tracker))
-            .map(|(_, tracker)| tracker.stale(What::Keys(vec![key.clone()])))
+            .map(|(_, tracker)| tracker.stale(InvalidatedKeys::Keys(vec![key.clone()])))
             .collect()
     }
 }
 
 impl Tracker {
-    fn stale(&self, what: What) -> Invalidation {
+    fn stale(&self, what: InvalidatedKeys) -> Invalidation {
         match self.other {
             None => Invalidation { to: self.own, is_redirected: false, what },
             Some(other) if self.is_broken => Invalidation {
                 to: self.own,
                 is_redirected: false,
-                what: What::Unknown(other.client),
+                what: InvalidatedKeys::Unknown(other.client),
             },
             Some(to) => Invalidation { to, is_redirected: true, what },
         }

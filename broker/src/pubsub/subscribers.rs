@@ -25,7 +25,7 @@ use crate::config::{Config, OutputLimit};
 use crate::keyspace::Invalidation;
 use crate::observe::disconnect::Disconnect;
 use crate::observe::stats::Tally;
-use crate::protocol::{Protocol, reply};
+use crate::protocol::{Protocol, invalidation, reply};
 use crate::pubsub::id_set::{IdSet, Identified};
 use crate::pubsub::message::{ChannelKind, Name, Published, SHARED_BYTES_MIN};
 use crate::pubsub::outbox::{Outbox, Pool};
@@ -286,7 +286,8 @@ impl Context {
         };
         if is_told {
             self.flush_queue.end_batch();
-            self.flush_queue.deliver_with(output, |out| reply::stale(out, protocol, &stale.what));
+            self.flush_queue
+                .deliver_with(output, |out| invalidation::append(out, protocol, &stale.what));
         }
     }
 

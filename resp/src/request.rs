@@ -1,44 +1,58 @@
-//! Bytes to requests: flat arrays of bulk strings, or one line.
+//! Decodes requests: flat arrays of bulk strings, or inline commands of one line.
 //!
-//! The decoder keeps its place, so bytes that were read are not read again. Nothing is allocated
-//! from a length that a peer announced. Its words and limits are Redis'.
+//! The decoder keeps its position, so it reads each byte once. It allocates nothing by a length that
+//! a client announced. Its limits and error texts are those of Redis.
 //!
-//! A decoder looks at one request at a time, which begins at the first byte of what it is given.
+//! A decoder handles one request at a time, which starts at the first byte of its input.
 
 use std::ops::Range;
 
 use thiserror::Error;
 
-use super::words;
+use crate::words;
 
-/// What a peer may send. `proto-max-bulk-len` by default, less before authentication.
+/// The largest request that a client may send.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) bulk_bytes_max: usize,
-    pub(crate) authenticated: bool,
+pub struct Limits {
+    /// Maximum bytes of an argument (`proto-max-bulk-len`).
+    pub bulk_bytes_max: usize,
+    /// Whether the client is authenticated. If not, smaller limits apply, as in Redis.
+    pub authenticated: bool,
 }
 
-/// A request that is complete.
+/// A complete request, borrowed from the buffer of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     bytes: &'a [u8],
     arguments: &'a [Range<usize>],
 }
 
-/// A request that is kept.
+/// A request with its own memory.
+///
+/// ```
+/// use resp::request::OwnedRequest;
+///
+/// let request: OwnedRequest = ["SET", "key", "value"].into_iter().collect();
+/// assert_eq!(request.borrow().len(), 3);
+/// assert_eq!(request.borrow().argument(1), b"key");
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct OwnedRequest {
+pub struct OwnedRequest {
     bytes: Vec<u8>,
     arguments: Vec<Range<usize>>,
 }
 
 impl OwnedRequest {
-    pub(crate) fn borrow(&self) -> Request<'_> {
+    /// Returns the request as a borrowed one.
+    #[inline]
+    #[must_use]
+    pub fn borrow(&self) -> Request<'_> {
         Request { bytes: &self.bytes, arguments: &self.arguments }
     }
 
     /// Returns the memory that it takes.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
     }
 }
@@ -55,49 +69,60 @@ impl<T: AsRef<[u8]>> FromIterator<T> for OwnedRequest {
     }
 }
 
-/// What [`Decoder::decode`] found.
+/// The result of [`Decoder::decode`].
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Decoded {
+pub enum Decoded {
     /// A request of this many bytes; [`Decoder::request`] shows it.
     Request(usize),
-    /// This many bytes that ask for nothing: an empty line, `*0`.
+    /// This many bytes without a request: an empty line or `*0`.
     Nothing(usize),
-    /// The request goes on behind what is there.
+    /// The request is not complete; read more bytes.
     Incomplete,
 }
 
-/// Why the bytes are no request. The text is what follows `ERR Protocol error: `.
+/// The reason why bytes are not a request.
+///
+/// `Display` shows Redis' text without its start, `ERR Protocol error: `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum ProtocolError {
+pub enum ProtocolError {
+    /// An inline command is longer than 64 KiB.
     #[error("too big inline request")]
     InlineTooBig,
+    /// A quote is not closed, or bytes follow the closing one.
     #[error("unbalanced quotes in request")]
     UnbalancedQuotes,
+    /// The number of arguments has more than 64 KiB of digits.
     #[error("too big mbulk count string")]
     CountTooBig,
+    /// The number of arguments is not a number or too large.
     #[error("invalid multibulk length")]
     Count,
+    /// A client has to authenticate before it sends so many arguments.
     #[error("unauthenticated multibulk length")]
     CountUnauthenticated,
+    /// The length of an argument has more than 64 KiB of digits.
     #[error("too big bulk count string")]
     LengthTooBig,
+    /// An argument starts with this byte in place of `$`.
     #[error("expected '$', got '{}'", printable(*.0))]
     NoBulk(u8),
+    /// The length of an argument is not a number or too large.
     #[error("invalid bulk length")]
     Length,
+    /// A client has to authenticate before it sends such a long argument.
     #[error("unauthenticated bulk length")]
     LengthUnauthenticated,
 }
 
-/// Finds requests in bytes, however these are cut.
+/// Decodes requests from bytes that arrive in any pieces.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     arguments: Vec<Range<usize>>,
-    /// Arguments still to come; `None` until the first line is there.
+    /// Number of arguments not yet decoded; `None` until the first line is complete.
     missing: Option<usize>,
-    /// The length of the argument that is being read.
+    /// Length of the current argument.
     length: Option<usize>,
-    /// Where to go on.
+    /// Index of the next byte to read.
     position: usize,
     /// The words of an inline request, without quotes and escapes.
     line: Option<Vec<u8>>,
@@ -105,44 +130,58 @@ pub(crate) struct Decoder {
 
 /// Redis' `PROTO_INLINE_MAX_SIZE`, for a line and for the digits of a length.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Redis accepted this many until 7.0; more only serves to hold memory.
+/// Redis' maximum until 7.0. A larger one lets clients occupy memory.
 const ARGUMENTS_MAX: i64 = 1024 * 1024;
-/// What Redis accepts before authentication, since 6.2.6 (CVE-2021-32675).
+/// Redis' maximum before authentication since 6.2.6 (CVE-2021-32675).
 const ARGUMENTS_MAX_UNAUTHENTICATED: i64 = 10;
 const BULK_BYTES_MAX_UNAUTHENTICATED: i64 = 16 * 1024;
-/// A type byte, four digits and a line end.
+/// Length of a type byte, four digits and a line end.
 const SHORT_BYTES: usize = 7;
 
 impl<'a> Request<'a> {
-    /// Returns the number of arguments, the command's name included.
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of arguments, including the name of the command.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a request has a command")]
+    pub fn len(&self) -> usize {
         self.arguments.len()
     }
 
-    /// Returns the bytes that a client library sends for it.
-    pub(crate) fn wire_bytes(&self) -> usize {
+    /// Returns the bytes of the request as an array, the form that client libraries send.
+    #[must_use]
+    pub fn wire_bytes(&self) -> usize {
         let digits = |number: usize| number.checked_ilog10().map_or(1, |log| log as usize + 1);
         let argument = |range: &Range<usize>| digits(range.len()) + range.len() + 5;
         digits(self.len()) + 3 + self.arguments.iter().map(argument).sum::<usize>()
     }
 
-    /// Returns the argument at `index`. Index 0 is the command's name.
-    pub(crate) fn argument(&self, index: usize) -> &'a [u8] {
+    /// Returns the argument at `index`. Index 0 is the name of the command.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such argument.
+    #[inline]
+    #[must_use]
+    pub fn argument(&self, index: usize) -> &'a [u8] {
         &self.bytes[self.arguments[index].clone()]
     }
 
-    /// Returns the request that stands in the arguments from `index` on.
-    pub(crate) fn tail(self, index: usize) -> Self {
+    /// Returns the arguments from `index` on as a request.
+    #[inline]
+    #[must_use]
+    pub fn tail(self, index: usize) -> Self {
         Self { bytes: self.bytes, arguments: &self.arguments[index.min(self.arguments.len())..] }
     }
 
-    /// Copies it, so that it can be kept.
-    pub(crate) fn to_owned(self) -> OwnedRequest {
+    /// Copies the request.
+    #[must_use]
+    pub fn to_owned(self) -> OwnedRequest {
         self.arguments_from(0).collect()
     }
 
-    /// Returns the arguments from `index` on.
-    pub(crate) fn arguments_from(
+    /// Returns an iterator over the arguments from `index` on.
+    #[inline]
+    pub fn arguments_from(
         &self,
         index: usize,
     ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
@@ -154,12 +193,13 @@ impl<'a> Request<'a> {
 }
 
 impl Decoder {
-    /// Looks for one request at the start of `bytes`, and goes on where the last call stopped.
-    pub(crate) fn decode(
-        &mut self,
-        bytes: &[u8],
-        limits: Limits,
-    ) -> Result<Decoded, ProtocolError> {
+    /// Decodes the request at the start of `bytes`, from the position that the last call reached.
+    ///
+    /// # Errors
+    ///
+    /// Returns the violation of the protocol or of `limits`. The connection cannot recover.
+    #[inline]
+    pub fn decode(&mut self, bytes: &[u8], limits: Limits) -> Result<Decoded, ProtocolError> {
         match bytes.first() {
             None => Ok(Decoded::Incomplete),
             Some(b'*') => self.decode_array(bytes, limits),
@@ -168,12 +208,15 @@ impl Decoder {
     }
 
     /// Returns the request that [`Decoder::decode`] found in the same bytes.
-    pub(crate) fn request<'a>(&'a self, bytes: &'a [u8]) -> Request<'a> {
+    #[inline]
+    #[must_use]
+    pub fn request<'a>(&'a self, bytes: &'a [u8]) -> Request<'a> {
         Request { bytes: self.line.as_deref().unwrap_or(bytes), arguments: &self.arguments }
     }
 
-    /// Gets ready for the next request. Keeps the memory of a usual one only.
-    pub(crate) fn reset(&mut self) {
+    /// Prepares the decoder for the next request. Keeps memory for up to 64 arguments.
+    #[inline]
+    pub fn reset(&mut self) {
         self.arguments.clear();
         self.arguments.shrink_to(64);
         self.missing = None;
@@ -182,9 +225,10 @@ impl Decoder {
         self.line = None;
     }
 
-    /// Returns how many bytes of `next` to add to an incomplete request, so that no more than the
-    /// request itself is collected.
-    pub(crate) fn wanted(&self, collected: usize, next: &[u8]) -> usize {
+    /// Returns the number of bytes of `next` to append to the `collected` bytes of an incomplete
+    /// request. They never exceed the end of the request.
+    #[must_use]
+    pub fn wanted(&self, collected: usize, next: &[u8]) -> usize {
         match self.length {
             Some(length) => (self.position + length + 2 - collected).min(next.len()),
             None => memchr::memchr(b'\n', next).map_or(next.len(), |end| end + 1),
@@ -215,6 +259,7 @@ impl Decoder {
         Ok(Decoded::Request(self.position))
     }
 
+    #[inline]
     fn decode_argument(&mut self, bytes: &[u8], limits: Limits) -> Result<bool, ProtocolError> {
         let length = match self.length {
             Some(length) => length,
@@ -226,7 +271,7 @@ impl Decoder {
                 length
             }
         };
-        // As Redis, we do not look at the two bytes behind the argument.
+        // Like Redis, this does not check the two bytes after the argument.
         let end = self.position + length;
         if bytes.len() < end + 2 {
             self.length = Some(length);
@@ -243,7 +288,7 @@ impl Decoder {
             if bytes.len() > LINE_BYTES_MAX {
                 return Err(ProtocolError::InlineTooBig);
             }
-            // A NUL hides what follows, so such a line never ends; stay in front of it.
+            // In Redis a NUL hides the rest, so the line never ends. Stay before the NUL.
             self.position = memchr::memchr(0, bytes).unwrap_or(bytes.len());
             return Ok(Decoded::Incomplete);
         };
@@ -263,8 +308,7 @@ impl Decoder {
     }
 }
 
-/// Finds a type byte and the digits behind it. The line end is two bytes, of which Redis checks
-/// the first only.
+/// Finds a type byte and its digits. The line end has two bytes; Redis checks the first only.
 fn header(
     bytes: &[u8],
     start: usize,
@@ -278,9 +322,10 @@ fn header(
     }
 }
 
-/// Finds `byte` as C does, which looks no further than a NUL.
+/// Finds `byte` before the first NUL, as C's `strchr` does.
+#[inline]
 fn find_in_text(byte: u8, text: &[u8]) -> Option<usize> {
-    // Lengths have few digits, where a plain loop is faster than a search that is made ready first.
+    // Lengths have few digits. For them a plain loop is faster than `memchr`.
     for (index, &found) in text.iter().take(24).enumerate() {
         if found == byte {
             return Some(index);
@@ -295,8 +340,9 @@ fn find_in_text(byte: u8, text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads a type byte and a number of up to four digits behind it, which is what nearly all are.
-/// Nothing that it accepts is beyond a limit; everything else is left to those who know errors.
+/// Reads a type byte and a number of up to four digits, the most frequent case. Returns `None` for
+/// all other input, which [`header`] then reads or rejects.
+#[inline]
 fn short_number(bytes: &[u8], start: usize, kind: u8) -> Option<(usize, usize)> {
     let head: &[u8; SHORT_BYTES] = bytes.get(start..start + SHORT_BYTES)?.try_into().ok()?;
     if head[0] != kind || !matches!(head[1], b'1'..=b'9') {
@@ -314,7 +360,8 @@ fn short_number(bytes: &[u8], start: usize, kind: u8) -> Option<(usize, usize)> 
     None
 }
 
-/// Reads the number of arguments, and says where the first begins.
+/// Reads the number of arguments. Returns it with the index of the first one.
+#[inline]
 fn count(bytes: &[u8], limits: Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
     if let Some((count, after)) = short_number(bytes, 0, b'*')
         && count <= ARGUMENTS_MAX_UNAUTHENTICATED as usize
@@ -336,7 +383,9 @@ fn count(bytes: &[u8], limits: Limits) -> Result<Option<(usize, usize)>, Protoco
     Ok(Some((count, after)))
 }
 
-/// Reads the length of the argument whose header begins at `start`, and says where its bytes do.
+/// Reads the length of the argument whose header starts at `start`. Returns it with the index of
+/// the argument's first byte.
+#[inline]
 fn bulk_length(
     bytes: &[u8],
     start: usize,
@@ -366,8 +415,17 @@ fn bulk_length(
     }
 }
 
-/// Reads a decimal integer in its only form: no `+`, no leading zero, no blank.
-pub(crate) fn integer(digits: &[u8]) -> Option<i64> {
+/// Parses a decimal integer in its canonical form: no `+`, no leading zero, no blank.
+///
+/// ```
+/// use resp::request::integer;
+///
+/// assert_eq!(integer(b"-12"), Some(-12));
+/// assert_eq!(integer(b"+12"), None);
+/// ```
+#[inline]
+#[must_use]
+pub fn integer(digits: &[u8]) -> Option<i64> {
     let (negative, unsigned) = match digits {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, digits),
@@ -382,15 +440,16 @@ pub(crate) fn integer(digits: &[u8]) -> Option<i64> {
         if !digit.is_ascii_digit() {
             return None;
         }
-        // Built downwards, since the smallest number has no positive counterpart.
+        // Negative digits, since `i64::MIN` has no positive counterpart.
         value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
     }
     if negative { Some(value) } else { value.checked_neg() }
 }
 
 impl ProtocolError {
-    /// Returns the reply. A byte that is no letter is shown as it is.
-    pub(crate) fn message(self) -> Vec<u8> {
+    /// Returns the error reply. It contains an unexpected byte as it is.
+    #[must_use]
+    pub fn message(self) -> Vec<u8> {
         match self {
             Self::NoBulk(byte) => {
                 [b"ERR Protocol error: expected '$', got '", &[byte][..], b"'"].concat()
@@ -400,7 +459,7 @@ impl ProtocolError {
     }
 }
 
-/// Redis shows line ends as blanks, so that an error stays one line.
+/// Returns a blank for a line end, as Redis does, so that an error remains one line.
 fn printable(byte: u8) -> char {
     if matches!(byte, b'\r' | b'\n') { ' ' } else { byte as char }
 }
@@ -462,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_redis_words() {
+    fn errors_have_the_texts_of_redis() {
         check_error(b"*a\r\n", "invalid multibulk length");
         check_error(b"*+1\r\n", "invalid multibulk length");
         check_error(b"*01\r\n", "invalid multibulk length");
@@ -488,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_accepted_before_authentication() {
+    fn limits_are_lower_before_authentication() {
         let limits = Limits { authenticated: false, ..LIMITS };
         assert_eq!(decode_all(b"*11\r\n", limits), Err(ProtocolError::CountUnauthenticated));
         assert_eq!(
@@ -508,7 +567,7 @@ mod tests {
         }
     }
 
-    /// Feeds the decoder as a connection does.
+    /// Passes bytes to the decoder as a connection does.
     fn decode_in_pieces(bytes: &[u8], step: usize) -> Vec<Vec<Vec<u8>>> {
         let mut decoder = Decoder::default();
         let mut collected = Vec::new();

@@ -1,14 +1,25 @@
-//! Splits a line into words as Redis does, in inline requests and in redis.conf alike.
+//! Splits a line into words, by the rules of Redis' `sdssplitargs`.
 //!
-//! `"a\x00b"` knows escapes, `'it\'s'` only the quote itself; what is glued to a closing quote is
-//! an error. The rules are those of Redis' `sdssplitargs`.
+//! Inline commands and redis.conf use them. Double quotes allow escapes (`"a\x00b"`), single quotes
+//! only that of the quote (`'it\'s'`). A closing quote must precede a blank or the end of the line.
 
-/// Says that a quote was not closed, or that something was glued to a closing one.
+/// A quote is not closed, or bytes follow the closing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct UnbalancedQuotes;
+pub struct UnbalancedQuotes;
 
 /// Splits `line` into words.
-pub(crate) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
+///
+/// # Errors
+///
+/// Returns an error if a quote is not closed, or if bytes follow the closing one.
+///
+/// ```
+/// use resp::words::split;
+///
+/// assert_eq!(split(b"ECHO 'a b'"), Ok(vec![b"ECHO".to_vec(), b"a b".to_vec()]));
+/// assert!(split(b"ECHO 'a b").is_err());
+/// ```
+pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
     let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();
     // A NUL ends the line, as it does in C.
@@ -20,8 +31,13 @@ pub(crate) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
     Ok(words)
 }
 
-/// Quotes `word` as Redis shows it in its messages, and so that [`split`] reads it back.
-pub(crate) fn quote(word: &[u8]) -> String {
+/// Quotes `word` as Redis does in its messages. [`split`] restores the word.
+///
+/// ```
+/// assert_eq!(resp::words::quote(b"a\n"), r#""a\n""#);
+/// ```
+#[must_use]
+pub fn quote(word: &[u8]) -> String {
     let mut quoted = String::with_capacity(word.len() + 2);
     quoted.push('"');
     for &byte in word {
@@ -45,7 +61,7 @@ fn skip_blank(text: &[u8]) -> &[u8] {
     &text[blank..]
 }
 
-/// C's `isspace`, which counts the vertical tab as well.
+/// C's `isspace`, which includes the vertical tab.
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
@@ -74,7 +90,7 @@ fn word(text: &[u8]) -> Result<(Vec<u8>, &[u8]), UnbalancedQuotes> {
     Ok((word, &text[at..]))
 }
 
-/// A closing quote must be followed by a blank, or by nothing.
+/// Checks that a blank or the end follows a closing quote.
 fn closed(text: &[u8], at: usize, word: Vec<u8>) -> Result<(Vec<u8>, &[u8]), UnbalancedQuotes> {
     match text.get(at) {
         Some(&byte) if !is_blank(byte) && byte != 0 => Err(UnbalancedQuotes),
@@ -178,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_refused() {
+    fn a_quote_without_its_end_is_an_error() {
         for line in [r#""abc"#, "'abc", r#""a"b"#, r#"'a'b"#, r#""a\"#] {
             assert_eq!(split(line.as_bytes()), Err(UnbalancedQuotes), "{line}");
         }
     }
 
     #[test]
-    fn what_is_quoted_is_read_back() {
+    fn a_quoted_word_is_read_back() {
         let every: Vec<u8> = (0..=255).collect();
         assert_eq!(split(quote(&every).as_bytes()), Ok(vec![every]));
     }

@@ -1,9 +1,10 @@
-//! Replies to bytes.
+//! Encodes replies and messages.
 //!
-//! What is sent all day (messages, confirmations, integers) is written by hand into the buffer at
-//! its final place. Everything else is a [`Reply`], which looks different in RESP2 and RESP3 and
-//! is encoded with `redis-protocol`, except where that crate's forms are not Redis': integers near
-//! powers of ten, doubles, and errors that hold line ends.
+//! Frequent ones (messages, confirmations, integers) have a function that writes straight into the
+//! output buffer. All others are a [`Reply`], which has one form in RESP2 and another in RESP3.
+//!
+//! `redis-protocol` encodes a [`Reply`] except where its forms differ from those of Redis: integers
+//! near powers of ten, doubles, and errors with line ends.
 
 use std::borrow::Cow;
 
@@ -13,58 +14,83 @@ use redis_protocol::resp2::types::BorrowedFrame as Frame2;
 use redis_protocol::resp3::encode::complete as resp3;
 use redis_protocol::resp3::types::{BorrowedFrame as Frame3, VerbatimStringFormat};
 
-use super::Protocol;
-use crate::keyspace::What;
+use crate::Protocol;
 
-/// One reply, whatever the protocol version.
+/// A reply, independent of the protocol version.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use resp::Protocol;
+/// use resp::reply::Reply;
+///
+/// let reply = Reply::Map(vec![(Reply::bulk("proto"), Reply::Integer(3))]);
+/// let mut out = BytesMut::new();
+/// reply.encode(Protocol::Resp3, &mut out);
+/// assert_eq!(&out[..], b"%1\r\n$5\r\nproto\r\n:3\r\n");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Reply {
+pub enum Reply {
+    /// A status without line ends, such as `OK`.
     Simple(Cow<'static, str>),
     /// The code and the text, such as `ERR syntax error`.
     Error(Vec<u8>),
+    /// A signed integer.
     Integer(i64),
+    /// A string of arbitrary bytes.
     Bulk(Vec<u8>),
-    /// A long one, which is not copied where it is all of the reply.
+    /// A bulk string in shared memory. A server can send it without a copy if it is the whole reply.
     Shared(Bytes),
+    /// A null in place of any value but an array.
     Null,
-    /// The null that stands for an array, which RESP2 tells from others.
+    /// A null in place of an array. Only RESP2 distinguishes it.
     NullArray,
+    /// A list of replies.
     Array(Vec<Reply>),
+    /// Pairs of key and value; a flat array in RESP2.
     Map(Vec<(Reply, Reply)>),
-    /// A set in RESP3, an array before.
+    /// A set; an array in RESP2.
     Set(Vec<Reply>),
-    /// Text for people, which RESP3 marks as such.
+    /// Text for humans; a bulk string in RESP2.
     Verbatim(String),
+    /// A floating-point number; a bulk string in RESP2.
     Double(f64),
+    /// A boolean; 1 or 0 in RESP2.
     Boolean(bool),
-    /// An integer of any length.
+    /// An integer of any length; a bulk string in RESP2.
     BigNumber(&'static str),
-    /// Attributes and a reply, which alone is what RESP2 gets.
+    /// Attributes, which RESP2 omits, and the reply that they describe.
     Attributed(Vec<(Reply, Reply)>, Box<Reply>),
-    /// What RESP3 sends before a reply and not in its place, and that reply.
+    /// A push that precedes the reply, which RESP2 omits, and the reply.
     Pushed(Vec<Reply>, Box<Reply>),
 }
 
 impl Reply {
-    /// The reply to a command that has nothing else to say.
-    pub(crate) fn ok() -> Self {
+    /// Returns the status `OK`.
+    #[must_use]
+    pub fn ok() -> Self {
         Self::Simple(Cow::Borrowed("OK"))
     }
 
-    pub(crate) fn bulk(bytes: impl AsRef<[u8]>) -> Self {
+    /// Returns a bulk string with a copy of `bytes`.
+    #[must_use]
+    pub fn bulk(bytes: impl AsRef<[u8]>) -> Self {
         Self::Bulk(bytes.as_ref().to_vec())
     }
 
-    pub(crate) fn error(text: impl AsRef<[u8]>) -> Self {
+    /// Returns an error with a copy of `text`, which includes the code.
+    #[must_use]
+    pub fn error(text: impl AsRef<[u8]>) -> Self {
         Self::Error(text.as_ref().to_vec())
     }
 
-    pub(crate) fn integer(count: usize) -> Self {
+    /// Returns a count as an integer.
+    #[must_use]
+    pub fn integer(count: usize) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
     /// Appends the reply to `out`.
-    pub(crate) fn encode(&self, protocol: Protocol, out: &mut BytesMut) {
+    pub fn encode(&self, protocol: Protocol, out: &mut BytesMut) {
         match self {
             Self::Simple(text) => {
                 leaf(protocol, out, Frame2::SimpleString(text.as_bytes()), || {
@@ -141,7 +167,7 @@ impl Reply {
     }
 }
 
-/// Writes a number as Redis does, with as many as 17 digits.
+/// Formats a number as Redis does, with up to 17 digits.
 fn double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
@@ -156,7 +182,7 @@ fn double(value: f64) -> String {
     }
 }
 
-/// Encodes what has no parts.
+/// Encodes a reply without parts.
 fn leaf<'a>(
     protocol: Protocol,
     out: &mut BytesMut,
@@ -170,8 +196,8 @@ fn leaf<'a>(
     written.expect("a string, a null and a verbatim string always have an encoding");
 }
 
-/// Writes a line. A line end inside it would be taken for a reply of its own (CVE-2025-67733), so
-/// it becomes a blank.
+/// Writes a line. Replaces line ends inside `text` with blanks, since a client would parse the rest
+/// as another reply (CVE-2025-67733).
 fn line(out: &mut BytesMut, kind: u8, text: &[u8]) {
     out.extend_from_slice(&[kind]);
     let start = out.len();
@@ -190,51 +216,67 @@ fn header(out: &mut BytesMut, kind: u8, count: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a line of text.
-pub(crate) fn status(out: &mut Vec<u8>, text: &[u8]) {
+/// Appends a status. `text` has no line ends.
+#[inline]
+pub fn status(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'+');
     out.extend_from_slice(text);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the header of an array that is written item by item.
-pub(crate) fn array_header(out: &mut Vec<u8>, count: usize) {
+/// Appends the header of an array of `count` items, which the caller appends.
+#[inline]
+pub fn array_header(out: &mut Vec<u8>, count: usize) {
     out.push(b'*');
     number(out, count);
 }
 
-/// Appends `:value`.
-pub(crate) fn integer(out: &mut Vec<u8>, value: usize) {
+/// Appends an integer.
+#[inline]
+pub fn integer(out: &mut Vec<u8>, value: usize) {
     out.push(b':');
     number(out, value);
 }
 
-/// Appends what stands before a bulk string.
-pub(crate) fn bulk_header(out: &mut Vec<u8>, length: usize) {
+/// Appends the header of a bulk string. The caller appends `length` bytes and a line end.
+#[inline]
+pub fn bulk_header(out: &mut Vec<u8>, length: usize) {
     out.push(b'$');
     number(out, length);
 }
 
 /// Appends a bulk string.
-pub(crate) fn bulk(out: &mut Vec<u8>, data: &[u8]) {
+#[inline]
+pub fn bulk(out: &mut Vec<u8>, data: &[u8]) {
     bulk_header(out, data.len());
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
 }
 
-/// The part of a message that is the same for all of its kind: up to the channel's length.
+/// The constant first bytes of a message, up to the length of the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MessageStart(&'static [u8]);
+pub struct MessageStart(&'static [u8]);
 
 impl MessageStart {
-    pub(crate) const MESSAGE: [Self; 2] =
+    /// The start of a `message`, in RESP2 and in RESP3.
+    pub const MESSAGE: [Self; 2] =
         [Self(b"*3\r\n$7\r\nmessage\r\n$"), Self(b">3\r\n$7\r\nmessage\r\n$")];
-    pub(crate) const SMESSAGE: [Self; 2] =
+    /// The start of an `smessage`, in RESP2 and in RESP3.
+    pub const SMESSAGE: [Self; 2] =
         [Self(b"*3\r\n$8\r\nsmessage\r\n$"), Self(b">3\r\n$8\r\nsmessage\r\n$")];
 }
 
-/// Appends what a subscriber of `channel` gets: a `message` (or `smessage`) of three parts.
-pub(crate) fn message(out: &mut Vec<u8>, start: MessageStart, channel: &[u8], payload: &[u8]) {
+/// Appends a `message` or `smessage` for a subscriber of `channel`.
+///
+/// ```
+/// use resp::reply::{self, MessageStart};
+///
+/// let mut out = Vec::new();
+/// reply::message(&mut out, MessageStart::MESSAGE[0], b"news", b"hello");
+/// assert_eq!(out, b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n");
+/// ```
+#[inline]
+pub fn message(out: &mut Vec<u8>, start: MessageStart, channel: &[u8], payload: &[u8]) {
     out.reserve(start.0.len() + channel.len() + payload.len() + 48);
     out.extend_from_slice(start.0);
     number(out, channel.len());
@@ -245,8 +287,9 @@ pub(crate) fn message(out: &mut Vec<u8>, start: MessageStart, channel: &[u8], pa
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends what a subscriber by `pattern` gets: a `pmessage` of four parts.
-pub(crate) fn pattern_message(
+/// Appends a `pmessage` for a subscriber of `pattern`.
+#[inline]
+pub fn pattern_message(
     out: &mut Vec<u8>,
     protocol: Protocol,
     pattern: &[u8],
@@ -254,23 +297,26 @@ pub(crate) fn pattern_message(
     payload: &[u8],
 ) {
     out.reserve(pattern.len() + channel.len() + payload.len() + 80);
-    push_header(out, protocol, b'4');
+    push_header(out, protocol, 4);
     bulk(out, b"pmessage");
     bulk(out, pattern);
     bulk(out, channel);
     bulk(out, payload);
 }
 
-/// Appends the confirmation of a `kind` such as `subscribe`. No name means that there was nothing
-/// to unsubscribe from.
-pub(crate) fn confirmation(
+/// Appends the confirmation of a subscription or of its end.
+///
+/// `kind` is the command, such as `subscribe`. `name` is `None` if the client unsubscribed from all
+/// channels and had none. `subscriptions` is the number that remain.
+#[inline]
+pub fn confirmation(
     out: &mut Vec<u8>,
     protocol: Protocol,
     kind: &str,
     name: Option<&[u8]>,
     subscriptions: usize,
 ) {
-    push_header(out, protocol, b'3');
+    push_header(out, protocol, 3);
     bulk(out, kind.as_bytes());
     match (name, protocol) {
         (Some(name), _) => bulk(out, name),
@@ -280,45 +326,21 @@ pub(crate) fn confirmation(
     integer(out, subscriptions);
 }
 
-/// Appends what tells a client that copies of its are stale.
-pub(crate) fn stale(out: &mut Vec<u8>, protocol: Protocol, what: &What) {
-    let is_push = protocol == Protocol::Resp3;
-    match (what, is_push) {
-        (What::Unknown(client), _) => {
-            push_header(out, protocol, b'2');
-            bulk(out, b"tracking-redir-broken");
-            return integer(out, usize::try_from(*client).unwrap_or(usize::MAX));
-        }
-        (_, true) => {
-            push_header(out, protocol, b'2');
-            bulk(out, b"invalidate");
-        }
-        (_, false) => {
-            push_header(out, protocol, b'3');
-            bulk(out, b"message");
-            bulk(out, b"__redis__:invalidate");
-        }
-    }
-    match what {
-        What::Keys(keys) => {
-            array_header(out, keys.len());
-            keys.iter().for_each(|key| bulk(out, key));
-        }
-        _ if is_push => out.extend_from_slice(b"_\r\n"),
-        _ => out.extend_from_slice(b"$-1\r\n"),
-    }
-}
-
-fn push_header(out: &mut Vec<u8>, protocol: Protocol, count: u8) {
+/// Appends the header of a push of at most nine parts, which the caller appends. RESP2 has no
+/// pushes, so it gets an array.
+#[inline]
+pub fn push_header(out: &mut Vec<u8>, protocol: Protocol, parts: u8) {
+    debug_assert!(parts < 10, "a header of one digit");
     let kind = match protocol {
         Protocol::Resp2 => b'*',
         Protocol::Resp3 => b'>',
     };
-    out.extend_from_slice(&[kind, count, b'\r', b'\n']);
+    out.extend_from_slice(&[kind, b'0' + parts, b'\r', b'\n']);
 }
 
-/// Appends the digits of a number and a line end. Most numbers are short, and what has a fixed size
-/// is written without a call.
+/// Appends the digits of a number and a line end. Numbers below 1,000 have a branch each, since the
+/// compiler writes arrays of a constant size without a call.
+#[inline]
 fn number(out: &mut Vec<u8>, value: usize) {
     let digit = |value: usize| b'0' + (value % 10) as u8;
     match value {
@@ -399,7 +421,7 @@ mod tests {
         for (starts, kind) in starts {
             for protocol in [Protocol::Resp2, Protocol::Resp3] {
                 let mut expected = Vec::new();
-                push_header(&mut expected, protocol, b'3');
+                push_header(&mut expected, protocol, 3);
                 [kind, "news", "hi"].iter().for_each(|part| bulk(&mut expected, part.as_bytes()));
                 let mut out = Vec::new();
                 message(&mut out, starts[protocol as usize], b"news", b"hi");
