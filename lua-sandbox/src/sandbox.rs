@@ -42,7 +42,7 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    pub(super) fn new(server: &Server) -> Result<Self> {
+    pub(super) fn new(server: &Server, redis_version: &str) -> Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         lua.set_app_data(server.clone());
@@ -59,7 +59,7 @@ impl Sandbox {
         let string: Table = original.raw_get("string")?;
         repeat::library(&lua, &string)?;
         for (name, library) in [
-            ("redis", api::library(&lua, server)?),
+            ("redis", api::library(&lua, server, redis_version)?),
             ("bit", bits::library(&lua)?),
             ("struct", pack::library(&lua)?),
             ("cmsgpack", msgpack::library(&lua)?),

@@ -3,11 +3,11 @@
 use mlua::{Error, Lua, Result, Table, Value};
 
 use super::{Invalid, Settings, Shared};
-use crate::script::lua::arguments::Arguments;
-use crate::script::lua::failure::{argument_error, error, type_name};
-use crate::script::lua::fronts::Fronts;
-use crate::script::lua::limits::{Patience, check_room};
-use crate::script::lua::number;
+use crate::arguments::Arguments;
+use crate::failure::{argument_error, error, type_name};
+use crate::fronts::Fronts;
+use crate::limits::{Patience, check_room};
+use crate::number;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
 const STACK_SLOTS_MAX: usize = 7990;

@@ -1,7 +1,8 @@
 //! Parts of replies that only scripts have, byte by byte.
 
+use resp::{Protocol, reply};
+
 use super::number;
-use crate::protocol::{Protocol, reply};
 
 /// Appends a line. A line end inside it would be taken for a reply of its own.
 pub(super) fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::protocol::Protocol;
-use crate::protocol::request::Request;
-use crate::script::lua::{Commands, Level};
+use crate::{Commands, Level};
+use resp::Protocol;
+use resp::request::Request;
 
 /// A server that lets a script go on for so many steps.
 struct Patient(u32);

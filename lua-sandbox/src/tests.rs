@@ -9,14 +9,11 @@ struct Fake {
 }
 
 impl Commands for Fake {
-    fn call(
-        &mut self,
-        request: crate::protocol::request::Request<'_>,
-    ) -> std::result::Result<Vec<u8>, Vec<u8>> {
+    fn call(&mut self, request: resp::request::Request<'_>) -> Result<Vec<u8>, Vec<u8>> {
         match request.argument(0) {
             b"ECHO" => {
                 let mut out = Vec::new();
-                crate::protocol::reply::bulk(&mut out, request.argument(1));
+                resp::reply::bulk(&mut out, request.argument(1));
                 Ok(out)
             }
             b"RAW" => Ok(request.argument(1).to_vec()),
@@ -29,7 +26,7 @@ impl Commands for Fake {
         }
     }
 
-    fn may_run(&self, request: crate::protocol::request::Request<'_>) -> Option<bool> {
+    fn may_run(&self, request: resp::request::Request<'_>) -> Option<bool> {
         (request.argument(0) == b"ECHO").then_some(true)
     }
 
@@ -53,20 +50,18 @@ struct Bench(Vm, Rc<RefCell<Fake>>);
 impl Bench {
     fn new() -> Self {
         let fake = Rc::new(RefCell::new(Fake { protocol: Protocol::Resp2, killed: false }));
-        Self(Vm::new(fake.clone()).unwrap(), fake)
+        Self(Vm::new(fake.clone(), "7.2.0").unwrap(), fake)
     }
 
     fn run(&mut self, text: &str) -> String {
-        let script = match Script::new(text.as_bytes()) {
-            Ok(script) => script,
-            Err(error) => return String::from_utf8(error).unwrap(),
-        };
+        let sha = sha1_smol::Sha1::from(text).digest().to_string();
+        let script = Script { sha: sha.as_bytes(), code: text.as_bytes() };
         *self.1.borrow_mut() = Fake { protocol: Protocol::Resp2, killed: false };
         let given =
-            Given { keys: vec![b"k".to_vec()], arguments: vec![b"a".to_vec(), b"b".to_vec()] };
-        let answered = self.0.run(&script, &given, Protocol::Resp2);
+            Parameters { keys: vec![b"k".to_vec()], arguments: vec![b"a".to_vec(), b"b".to_vec()] };
+        let answered = self.0.run(script, &given, Protocol::Resp2);
         let text = answered.reply.escape_ascii().to_string();
-        text.replace(&script.sha.as_bytes().escape_ascii().to_string(), "SHA")
+        text.replace(&sha, "SHA")
     }
 }
 

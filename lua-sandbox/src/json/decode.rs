@@ -3,9 +3,9 @@
 use mlua::{Error, Lua, Result, Value};
 
 use super::{Settings, Shared};
-use crate::script::lua::arguments::Arguments;
-use crate::script::lua::failure::{argument_error, error};
-use crate::script::lua::limits::Patience;
+use crate::arguments::Arguments;
+use crate::failure::{argument_error, error};
+use crate::limits::Patience;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`): one slot a level of arrays, two of objects.
 const STACK_SLOTS_MAX: usize = 7990;

@@ -4,13 +4,13 @@
 //! be anything.
 
 use mlua::{Error, Lua, Result, Table, Value};
+use resp::Protocol;
+use resp::reply;
 
 use super::failure::error_table;
 use super::fronts::Fronts;
 use super::limits::Patience;
 use super::{number, write};
-use crate::protocol::Protocol;
-use crate::protocol::reply;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`), as far as nested replies may fill it.
 const DEPTH_MAX: usize = 7995;
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Result<i64> {
         let line = self.line()?;
-        crate::protocol::request::integer(line).ok_or_else(malformed)
+        resp::request::integer(line).ok_or_else(malformed)
     }
 
     fn bulk(&mut self, length: i64) -> Result<&'a [u8]> {

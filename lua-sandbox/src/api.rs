@@ -1,6 +1,9 @@
 //! `redis`: what Redis adds to Lua.
 
 use mlua::{Lua, MultiValue, Result, Table, Value};
+use resp::Protocol;
+use resp::request::OwnedRequest;
+use sha1_smol::Sha1;
 
 use super::arguments::{Arguments, anonymous, function};
 use super::commands::{Level, Server, request};
@@ -8,10 +11,6 @@ use super::convert;
 use super::failure::{Thrown, error_table, refused};
 use super::limits::{Patience, without_limit};
 use super::number;
-use crate::protocol::Protocol;
-use crate::protocol::request::OwnedRequest;
-use crate::script::sha;
-use crate::session::server_state::REDIS_VERSION;
 
 /// What is replicated, where there is nobody to replicate to.
 const REPLICATED: [(&str, i64); 5] =
@@ -24,7 +23,7 @@ const LEVELS: [(&str, Level); 4] = [
     ("LOG_WARNING", Level::Warning),
 ];
 
-pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
+pub(super) fn library(lua: &Lua, server: &Server, version: &str) -> Result<Table> {
     let redis = lua.create_table()?;
     let with = |name, call: fn(&Lua, Arguments<'_>, &Server) -> Result<Value>| {
         let server = server.clone();
@@ -50,8 +49,8 @@ pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
     with("breakpoint", |_, _, _| Ok(Value::Boolean(false)))?;
     with("replicate_commands", |_, _, _| Ok(Value::Boolean(true)))?;
     redis.raw_set("debug", anonymous(lua, |_, _| Ok(()))?)?;
-    redis.raw_set("REDIS_VERSION", REDIS_VERSION)?;
-    redis.raw_set("REDIS_VERSION_NUM", version_number())?;
+    redis.raw_set("REDIS_VERSION", version)?;
+    redis.raw_set("REDIS_VERSION_NUM", version_number(version))?;
     for (value, (name, _)) in (0_i64..).zip(LEVELS) {
         redis.raw_set(name, value)?;
     }
@@ -62,8 +61,8 @@ pub(super) fn library(lua: &Lua, server: &Server) -> Result<Table> {
 }
 
 /// The version as one number, a byte for each of its parts.
-fn version_number() -> u32 {
-    let parts = REDIS_VERSION.split('.').map(|part| part.parse().unwrap_or(0));
+fn version_number(version: &str) -> u32 {
+    let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     parts.fold(0, |number, part: u32| number << 8 | part)
 }
 
@@ -173,8 +172,11 @@ fn sha1hex(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     }
     let text = super::arguments::string(lua, given.get(1))?;
     Patience::default().steps(lua, text.as_ref().map_or(0, |text| text.as_bytes().len()))?;
-    let hex = text.map_or_else(|| sha::hex(b""), |text| sha::hex(&text.as_bytes()));
-    lua.create_string(hex).map(Value::String)
+    let mut sha = Sha1::new();
+    if let Some(text) = text {
+        sha.update(&text.as_bytes());
+    }
+    lua.create_string(sha.digest().to_string()).map(Value::String)
 }
 
 /// `redis.error_reply(text)`
