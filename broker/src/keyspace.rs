@@ -5,7 +5,6 @@
 //! is. Whoever runs a command sees it through [`Keys`], which knows the rules: what is expired is
 //! not there, and whoever watches a key, or wants its events, is told of every change.
 
-mod big;
 pub(crate) mod counters_file;
 mod database;
 mod event;
