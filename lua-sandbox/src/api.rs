@@ -5,11 +5,12 @@ use resp::Protocol;
 use resp::request::OwnedRequest;
 use sha1_smol::Sha1;
 
+use super::account::{Account, Buffer};
 use super::arguments::{Arguments, anonymous, function};
-use super::commands::{Level, Server, request};
+use super::commands::{Level, Server};
 use super::convert;
 use super::failure::{Thrown, error_table, refused};
-use super::limits::{Patience, without_limit};
+use super::limits::Patience;
 use super::number;
 
 /// What is replicated, where there is nobody to replicate to.
@@ -32,8 +33,7 @@ pub(super) fn library(lua: &Lua, server: &Server, version: &str) -> Result<Table
     for (name, raises) in [("call", true), ("pcall", false)] {
         let server = server.clone();
         let call = lua.create_function(move |lua, given: MultiValue| {
-            let given = given.into_iter().collect();
-            without_limit(lua, || call(lua, given, &server, raises))
+            call(lua, given.into_iter().collect(), &server, raises)
         })?;
         redis.raw_set(name, call)?;
     }
@@ -72,14 +72,17 @@ fn call(lua: &Lua, given: Vec<Value>, server: &Server, raises: bool) -> Result<V
         true => Err(Thrown::Reply { error, is_counted }.into()),
         false => error_table(lua, &error, is_counted),
     };
+    let account = Account::of(lua);
+    let charge = account.charge(lua, request_bytes(&given))?;
     let request = match command(&given) {
         Ok(request) => request,
         Err(text) => return fail([b"ERR ", text.as_bytes()].concat(), false),
     };
     // The next command must not see this one's borrow: converting may collect garbage.
     let reply = server.borrow_mut().call(request.borrow());
+    drop((request, charge));
     match reply {
-        Ok(reply) => match convert::to_lua(lua, &reply)? {
+        Ok(reply) => match converted(lua, &account, &reply)? {
             error @ Value::Table(_) if raises && reply.first() == Some(&b'-') => {
                 Err(Thrown::Value(error).into())
             }
@@ -89,26 +92,56 @@ fn call(lua: &Lua, given: Vec<Value>, server: &Server, raises: bool) -> Result<V
     }
 }
 
+/// Converts the reply of a command.
+fn converted(lua: &Lua, account: &Account, reply: &[u8]) -> Result<Value> {
+    /// Replies up to this size are converted without the limit, which is faster.
+    const SHORT_BYTES: usize = 64 * 1024;
+    /// Bytes of Lua for each byte of a reply: a short item takes 3 and becomes a slot or a string.
+    const GROWTH: usize = 32;
+
+    if reply.len() <= SHORT_BYTES && account.fits(lua, GROWTH * reply.len()) {
+        return account.unlimited(lua, || convert::to_lua(lua, reply));
+    }
+    let _charge = account.charge(lua, reply.len())?;
+    account.check(lua, reply.len())?;
+    convert::to_lua(lua, reply)
+}
+
+/// Returns the memory for a request with the arguments of `redis.call`.
+fn request_bytes(given: &[Value]) -> usize {
+    let bytes = |value: &Value| match value {
+        Value::String(text) => text.as_bytes().len(),
+        _ => 32,
+    };
+    given.iter().map(|value| bytes(value).saturating_add(16)).fold(0, usize::saturating_add)
+}
+
 /// Makes a request of the arguments of `redis.call`.
 fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
     if given.is_empty() {
         return Err("Please specify at least one argument for this redis lib call");
     }
-    let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(given.len());
+    let mut request = OwnedRequest::with_capacity(given.len(), request_bytes(given));
     for value in given {
-        arguments.push(match value {
-            Value::String(text) => text.as_bytes().to_vec(),
-            Value::Integer(value) => number::format(*value as f64, number::ALL_DIGITS).into_bytes(),
-            Value::Number(value) => number::format(*value, number::ALL_DIGITS).into_bytes(),
+        match value {
+            Value::String(text) => request.push(&text.as_bytes()),
+            Value::Integer(value) => {
+                request.push(number::format(*value as f64, number::ALL_DIGITS).as_bytes());
+            }
+            Value::Number(value) => {
+                request.push(number::format(*value, number::ALL_DIGITS).as_bytes());
+            }
             _ => return Err("Lua redis lib command arguments must be strings or integers"),
-        });
+        }
     }
-    Ok(request(arguments))
+    Ok(request)
 }
 
 /// `redis.acl_check_cmd(command, ...)`
-fn acl_check_cmd(_: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
-    let request = command(&given.into_values()).map_err(refused)?;
+fn acl_check_cmd(lua: &Lua, given: Arguments<'_>, server: &Server) -> Result<Value> {
+    let given = given.into_values();
+    let _charge = Account::of(lua).charge(lua, request_bytes(&given))?;
+    let request = command(&given).map_err(refused)?;
     match server.borrow().may_run(request.borrow()) {
         Some(may) => Ok(Value::Boolean(may)),
         None => Err(refused("Invalid command passed to redis.acl_check_cmd()")),
@@ -125,13 +158,13 @@ fn log(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<()> {
     };
     let level = usize::try_from(number::to_integer(level)).ok().and_then(|at| LEVELS.get(at));
     let Some(&(_, level)) = level else { return Err(refused("Invalid debug level.")) };
-    let mut line = Vec::new();
+    let mut line = Buffer::new(lua);
     for number in 2..=given.len() {
         if let Some(text) = super::arguments::string(lua, given.get(number))? {
             if number > 2 {
-                line.push(b' ');
+                line.push(b' ')?;
             }
-            line.extend_from_slice(&text.as_bytes());
+            line.extend(&text.as_bytes())?;
         }
     }
     server.borrow().log(level, &line);
@@ -187,6 +220,7 @@ fn error_reply(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let text = text.as_bytes();
     let text = memchr::memchr(0, &text).map_or(&*text, |end| &text[..end]);
     let text = text.strip_prefix(b"-").unwrap_or(text);
+    let _charge = Account::of(lua).charge(lua, text.len())?;
     let error = match memchr::memchr(b' ', text) {
         Some(end) => [&text[..=end], trimmed(&text[end + 1..])].concat(),
         None => [b"ERR ", trimmed(text)].concat(),

@@ -5,6 +5,7 @@
 
 use mlua::{Error, Function, Lua, Result, Table, Value};
 
+use super::account::Account;
 use super::arguments::{Arguments, anonymous, function};
 use super::commands::Server;
 use super::failure::{self, Thrown, argument_error};
@@ -72,6 +73,8 @@ fn thrown(lua: &Lua, given: &Arguments<'_>) -> Result<Error> {
     let level = usize::try_from(level).unwrap_or(0);
     match super::arguments::string(lua, given.get(1))? {
         Some(text) if level > 0 => {
+            // The text exists twice until a handler takes it.
+            Account::of(lua).check(lua, 2 * text.as_bytes().len())?;
             let place = failure::place(lua, level);
             Ok(Thrown::Text([place.as_bytes(), &*text.as_bytes()].concat()).into())
         }

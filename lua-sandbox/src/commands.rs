@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use resp::Protocol;
-use resp::request::{OwnedRequest, Request};
+use resp::request::Request;
 
 /// The server that runs a script.
 ///
@@ -51,9 +51,4 @@ pub enum Level {
     Notice,
     /// `redis.LOG_WARNING`
     Warning,
-}
-
-/// Builds a request from the arguments of `redis.call`.
-pub(super) fn request(arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> OwnedRequest {
-    arguments.into_iter().collect()
 }

@@ -3,10 +3,11 @@
 //! Only what our own commands answer is read here, so it is well formed; what a script returns may
 //! be anything.
 
-use mlua::{Error, Lua, Result, Table, Value};
+use mlua::{Error, Lua, LuaString, Result, Table, Value};
 use resp::Protocol;
 use resp::reply;
 
+use super::account::Buffer;
 use super::failure::error_table;
 use super::fronts::Fronts;
 use super::limits::Patience;
@@ -16,8 +17,6 @@ use super::{number, write};
 const DEPTH_MAX: usize = 7995;
 /// mlua holds some thousand values at a time; what lies deeper is held by Lua.
 const DEPTH_HELD_MAX: usize = 1000;
-/// No reply of a script is larger.
-const REPLY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Reads a reply, and returns what the script sees of it.
 pub(super) fn to_lua(lua: &Lua, reply: &[u8]) -> Result<Value> {
@@ -179,20 +178,20 @@ pub(super) fn to_reply(lua: &Lua, value: Value, protocols: Protocols) -> Result<
     let mut writer = Writer {
         lua,
         protocols,
-        out: Vec::new(),
+        out: Buffer::new(lua),
         error: None,
         path: None,
         patience: Patience::default(),
     };
     writer.value(value, 1)?;
-    Ok(Returned { bytes: writer.out, error: writer.error })
+    Ok(Returned { bytes: writer.out.into_vec(), error: writer.error })
 }
 
 /// A reply that is being written.
 struct Writer<'a> {
     lua: &'a Lua,
     protocols: Protocols,
-    out: Vec<u8>,
+    out: Buffer<'a>,
     error: Option<Vec<u8>>,
     /// The tables that the one at hand lies in, as far as they are [deep](DEPTH_HELD_MAX).
     path: Option<Table>,
@@ -202,54 +201,66 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn value(&mut self, value: Value, depth: usize) -> Result<()> {
         if depth > DEPTH_MAX {
-            write::line(&mut self.out, b'-', b"ERR reached lua stack limit");
+            let text = b"ERR reached lua stack limit";
+            write::line(self.out.room(write::HEAD_BYTES + text.len())?, b'-', text);
             return Ok(());
-        }
-        if self.out.len() > REPLY_BYTES_MAX {
-            return Err(Error::MemoryError("not enough memory".to_owned()));
         }
         self.patience.steps(self.lua, 1)?;
         let Protocols { client, script } = self.protocols;
         match value {
-            Value::String(text) => reply::bulk(&mut self.out, &text.as_bytes()),
-            Value::Integer(value) => self.integer(value),
-            Value::Number(value) => self.integer(number::to_integer(value)),
-            Value::Boolean(true) if script == Protocol::Resp2 => self.integer(1),
-            Value::Boolean(false) if script == Protocol::Resp2 => self.null(),
+            Value::String(text) => {
+                let text = text.as_bytes();
+                reply::bulk(self.out.room(write::HEAD_BYTES + text.len())?, &text);
+            }
+            Value::Integer(value) => self.integer(value)?,
+            Value::Number(value) => self.integer(number::to_integer(value))?,
+            Value::Boolean(true) if script == Protocol::Resp2 => self.integer(1)?,
+            Value::Boolean(false) if script == Protocol::Resp2 => self.null()?,
             Value::Boolean(value) => match client {
-                Protocol::Resp2 => self.integer(value.into()),
+                Protocol::Resp2 => self.integer(value.into())?,
                 Protocol::Resp3 => {
-                    write::line(&mut self.out, b'#', if value { b"t" } else { b"f" });
+                    let out = self.out.room(write::HEAD_BYTES)?;
+                    write::line(out, b'#', if value { b"t" } else { b"f" });
                 }
             },
             Value::Table(table) => self.table(table, depth)?,
-            _ => self.null(),
+            _ => self.null()?,
         }
         Ok(())
     }
 
     fn table(&mut self, table: Table, depth: usize) -> Result<()> {
         if let Value::String(error) = table.raw_get("err")? {
-            let error = until_nul(&error.as_bytes()).to_vec();
+            let error = error.as_bytes();
+            let error = until_nul(&error);
             let is_counted: Value = table.get("ignore_error_stats_update")?;
             if !matches!(is_counted, Value::Boolean(true)) {
-                self.error = Some(error.clone());
+                self.error = Some(crate::start_of(error));
             }
-            write::line(&mut self.out, b'-', &error);
+            write::line(self.out.room(write::HEAD_BYTES + error.len())?, b'-', error);
         } else if let Value::String(status) = table.raw_get("ok")? {
-            write::line(&mut self.out, b'+', until_nul(&status.as_bytes()));
+            let status = status.as_bytes();
+            let status = until_nul(&status);
+            write::line(self.out.room(write::HEAD_BYTES + status.len())?, b'+', status);
         } else if let Some(value) = as_number(&table.raw_get("double")?) {
-            write::double(&mut self.out, self.protocols.client, value);
+            write::double(self.out.room(write::HEAD_BYTES)?, self.protocols.client, value);
         } else if let Value::String(digits) = table.raw_get("big_number")? {
             let digits = digits.as_bytes();
+            let out = self.out.room(write::HEAD_BYTES + digits.len())?;
             match self.protocols.client {
-                Protocol::Resp2 => reply::bulk(&mut self.out, &write::one_line(&digits)),
-                Protocol::Resp3 => write::line(&mut self.out, b'(', &digits),
+                Protocol::Resp2 => {
+                    reply::bulk_header(out, digits.len());
+                    write::one_line(out, &digits);
+                    out.extend_from_slice(b"\r\n");
+                }
+                Protocol::Resp3 => write::line(out, b'(', &digits),
             }
         } else if let Some((format, text)) = verbatim(&table)? {
+            let (format, text) = (format.as_bytes(), text.as_bytes());
+            let out = self.out.room(write::HEAD_BYTES + text.len())?;
             match self.protocols.client {
-                Protocol::Resp2 => reply::bulk(&mut self.out, &text),
-                Protocol::Resp3 => write::verbatim(&mut self.out, &format, &text),
+                Protocol::Resp2 => reply::bulk(out, &text),
+                Protocol::Resp3 => write::verbatim(out, &format, &text),
             }
         } else if let Value::Table(map) = table.raw_get("map")? {
             drop(table);
@@ -269,7 +280,7 @@ impl Writer<'_> {
         while !table.raw_get::<Value>(length + 1)?.is_nil() {
             length += 1;
         }
-        write::header(&mut self.out, b'*', length);
+        write::header(self.out.room(write::HEAD_BYTES)?, b'*', length);
         self.items(table, length, depth, |_| 1)
     }
 
@@ -285,8 +296,8 @@ impl Writer<'_> {
         }
         drop(map);
         match self.protocols.client {
-            Protocol::Resp2 => write::header(&mut self.out, b'*', length),
-            Protocol::Resp3 => write::header(&mut self.out, b'%', length / 2),
+            Protocol::Resp2 => write::header(self.out.room(write::HEAD_BYTES)?, b'*', length),
+            Protocol::Resp3 => write::header(self.out.room(write::HEAD_BYTES)?, b'%', length / 2),
         }
         self.items(items, length, depth, |index| if index % 2 == 1 { 4 } else { 3 })
     }
@@ -301,7 +312,7 @@ impl Writer<'_> {
         }
         drop(set);
         let kind = if self.protocols.client == Protocol::Resp2 { b'*' } else { b'~' };
-        write::header(&mut self.out, kind, length);
+        write::header(self.out.room(write::HEAD_BYTES)?, kind, length);
         self.items(items, length, depth, |_| 3)
     }
 
@@ -335,15 +346,17 @@ impl Writer<'_> {
         Ok(self.path.insert(made))
     }
 
-    fn integer(&mut self, value: i64) {
-        write::line(&mut self.out, b':', itoa::Buffer::new().format(value).as_bytes());
+    fn integer(&mut self, value: i64) -> Result<()> {
+        let out = self.out.room(write::HEAD_BYTES)?;
+        write::line(out, b':', itoa::Buffer::new().format(value).as_bytes());
+        Ok(())
     }
 
-    fn null(&mut self) {
-        self.out.extend_from_slice(match self.protocols.client {
+    fn null(&mut self) -> Result<()> {
+        self.out.extend(match self.protocols.client {
             Protocol::Resp2 => b"$-1\r\n",
             Protocol::Resp3 => b"_\r\n",
-        });
+        })
     }
 }
 
@@ -356,12 +369,10 @@ fn as_number(value: &Value) -> Option<f64> {
 }
 
 /// Returns the format and the text of a verbatim string, if the table is one.
-fn verbatim(table: &Table) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+fn verbatim(table: &Table) -> Result<Option<(LuaString, LuaString)>> {
     let Value::Table(parts) = table.raw_get("verbatim_string")? else { return Ok(None) };
     match (parts.raw_get("format")?, parts.raw_get("string")?) {
-        (Value::String(format), Value::String(text)) => {
-            Ok(Some((format.as_bytes().to_vec(), text.as_bytes().to_vec())))
-        }
+        (Value::String(format), Value::String(text)) => Ok(Some((format, text))),
         _ => Ok(None),
     }
 }

@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod account;
 mod api;
 mod arguments;
 mod bits;
@@ -76,7 +77,7 @@ pub struct Parameters {
 pub struct ScriptReply {
     /// The reply, encoded for the protocol version of the client.
     pub reply: Vec<u8>,
-    /// The text of an error reply for the error statistics; `None` if a command of the script
+    /// The start of an error reply's text, for the error statistics; `None` if a command of the script
     /// returned the error, since that command is counted already.
     pub error: Option<Vec<u8>>,
     /// Whether the script failed.
@@ -202,8 +203,15 @@ impl ScriptReply {
     pub fn failed(error: Vec<u8>) -> Self {
         let mut line = Vec::with_capacity(error.len() + 3);
         write::line(&mut line, b'-', &error);
-        Self { reply: line, error: Some(error), has_failed: true }
+        Self { reply: line, error: Some(start_of(&error)), has_failed: true }
     }
+}
+
+/// Returns the part of an error's text that [`ScriptReply::error`] keeps. The code comes first.
+fn start_of(error: &[u8]) -> Vec<u8> {
+    const KEPT_BYTES: usize = 256;
+
+    error[..error.len().min(KEPT_BYTES)].to_vec()
 }
 
 /// Returns the error reply for the value that a script threw.

@@ -1,47 +1,38 @@
-//! The limits of a script: its memory, and how long work of ours may go on without a look at it.
+//! Interrupts scripts, in functions of this crate too.
+//!
+//! A hook checks a script every some thousand instructions of Lua. Functions that run longer than
+//! that call [`check_alive`] or count their [steps](Patience).
 
 use mlua::{Error, Lua, Result};
 
 use super::commands::Server;
 use super::failure::Thrown;
 
-/// What scripts may hold in all.
-pub(super) const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// Does what is ours to do in the middle of a script, without the script's limit of memory.
-pub(super) fn without_limit<R>(lua: &Lua, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    let limit = lua.set_memory_limit(0)?;
-    let done = work();
-    lua.set_memory_limit(limit)?;
-    done
-}
-
-/// Refuses a text of ours that the script's memory will have no room for.
-pub(super) fn check_room(lua: &Lua, bytes: usize) -> Result<()> {
-    match lua.used_memory().saturating_add(bytes) > MEMORY_BYTES_MAX {
-        true => Err(Error::MemoryError("not enough memory".to_owned())),
-        false => Ok(()),
-    }
-}
-
-/// Says that a script is to end, wherever it may be.
+/// Fails if the script is to end (`SCRIPT KILL`).
 pub(super) fn check_alive(server: &Server) -> Result<()> {
-    // A command that is running looks by itself.
+    // While a command runs, the command itself checks.
     match server.try_borrow() {
         Ok(server) if !server.may_go_on() => Err(Error::from(Thrown::Killed)),
         _ => Ok(()),
     }
 }
 
-/// Asks now and then whether the script may go on, in work of ours that no hook interrupts.
+/// Fails if the script in `lua` is to end.
+pub(super) fn check_script(lua: &Lua) -> Result<()> {
+    let server = lua.app_data_ref::<Server>().map(|server| server.clone());
+    server.map_or(Ok(()), |server| check_alive(&server))
+}
+
+/// Counts steps of work that no hook interrupts, and checks the script regularly.
 #[derive(Default)]
 pub(super) struct Patience {
     steps: usize,
 }
 
 impl Patience {
-    /// Counts so many values or bytes.
+    /// Counts `count` values or bytes.
     pub(super) fn steps(&mut self, lua: &Lua, count: usize) -> Result<()> {
+        /// Steps between two checks.
         const STEPS: usize = 10_000;
 
         self.steps += count;
@@ -49,7 +40,6 @@ impl Patience {
             return Ok(());
         }
         self.steps = 0;
-        let server = lua.app_data_ref::<Server>().map(|server| server.clone());
-        server.map_or(Ok(()), |server| check_alive(&server))
+        check_script(lua)
     }
 }

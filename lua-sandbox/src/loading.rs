@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
+use super::account::Buffer;
 use super::arguments::function;
-use super::failure::{self, Thrown, error, type_error};
-use super::limits::{MEMORY_BYTES_MAX, Patience};
+use super::failure::{self, Thrown, type_error};
+use super::limits::Patience;
 
 /// Lua's compiler.
 #[derive(Clone)]
@@ -76,11 +77,11 @@ impl Loader {
 }
 
 /// Returns the text that the reader of `load` gives bit by bit, or what is wrong with it.
-fn read(lua: &Lua, reader: &Function) -> Result<std::result::Result<Vec<u8>, Value>> {
+fn read<'a>(lua: &'a Lua, reader: &Function) -> Result<std::result::Result<Buffer<'a>, Value>> {
     /// What a call is worth of the patience with a reader that runs no instruction of Lua.
     const STEPS_A_CALL: usize = 100;
 
-    let (mut text, mut patience) = (Vec::new(), Patience::default());
+    let (mut text, mut patience) = (Buffer::new(lua), Patience::default());
     // What begins with an escape is refused whatever follows.
     while text.first() != Some(&0x1b) {
         patience.steps(lua, STEPS_A_CALL)?;
@@ -93,14 +94,11 @@ fn read(lua: &Lua, reader: &Function) -> Result<std::result::Result<Vec<u8>, Val
         }
         match super::arguments::string(lua, Some(&part))? {
             Some(part) if part.as_bytes().is_empty() => break,
-            Some(part) => text.extend_from_slice(&part.as_bytes()),
+            Some(part) => text.extend(&part.as_bytes())?,
             None => {
                 let message = lua.create_string("reader function must return a string")?;
                 return Ok(Err(Value::String(message)));
             }
-        }
-        if text.len() > MEMORY_BYTES_MAX {
-            return Err(error(lua, "not enough memory"));
         }
     }
     Ok(Ok(text))

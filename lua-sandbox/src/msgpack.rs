@@ -2,10 +2,11 @@
 
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
+use super::account::Buffer;
 use super::arguments::{Arguments, function};
 use super::failure::{Thrown, error};
 use super::fronts::Fronts;
-use super::limits::{Patience, check_room};
+use super::limits::Patience;
 use super::number;
 
 pub(super) fn library(lua: &Lua) -> Result<Table> {
@@ -32,6 +33,8 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
 const NESTING_MAX: usize = 16;
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`), which bounds how deep a message may go.
 const DEPTH_MAX: usize = 3990;
+/// Bytes of a number, or of the head of any other value, at most.
+const HEAD_BYTES_MAX: usize = 9;
 const RESULTS_MAX: usize = 7990;
 /// The original copies its arguments there.
 const ARGUMENTS_MAX: usize = 4000;
@@ -44,35 +47,34 @@ fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
         return Err(given.error(0, "Too many arguments for MessagePack pack."));
     }
     let (fronts, patience) = (Fronts::of(lua), Patience::default());
-    let mut writer = Writer { lua, fronts, out: Vec::new(), patience };
+    let mut writer = Writer { lua, fronts, out: Buffer::new(lua), patience };
     for value in given.into_values() {
         writer.value(&value, 0)?;
     }
-    lua.create_string(writer.out)
+    writer.out.into_string()
 }
 
 /// A message that is being written.
 struct Writer<'a> {
     lua: &'a Lua,
     fronts: Fronts,
-    out: Vec<u8>,
+    out: Buffer<'a>,
     patience: Patience,
 }
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value, level: usize) -> Result<()> {
-        check_room(self.lua, self.out.len())?;
         self.patience.steps(self.lua, 1)?;
         match value {
             Value::String(text) => {
-                check_room(self.lua, self.out.len() + text.as_bytes().len())?;
-                put_string(&mut self.out, &text.as_bytes());
+                let text = text.as_bytes();
+                put_string(self.out.room(HEAD_BYTES_MAX + text.len())?, &text);
             }
-            Value::Boolean(value) => self.out.push(if *value { 0xc3 } else { 0xc2 }),
-            Value::Integer(value) => put_integer(&mut self.out, *value),
-            Value::Number(value) => put_number(&mut self.out, *value),
+            Value::Boolean(value) => self.out.push(if *value { 0xc3 } else { 0xc2 })?,
+            Value::Integer(value) => put_integer(self.out.room(HEAD_BYTES_MAX)?, *value),
+            Value::Number(value) => put_number(self.out.room(HEAD_BYTES_MAX)?, *value),
             Value::Table(table) if level < NESTING_MAX => self.table(table, level)?,
-            _ => self.out.push(0xc0),
+            _ => self.out.push(0xc0)?,
         }
         Ok(())
     }
@@ -83,8 +85,8 @@ impl Writer<'_> {
         if is_array(table)? {
             let length = table.raw_len();
             match length {
-                ..=15 => self.out.push(0x90 | length as u8),
-                _ => put_length(&mut self.out, length, 0xdc, 0xdd),
+                ..=15 => self.out.push(0x90 | length as u8)?,
+                _ => put_length(self.out.room(HEAD_BYTES_MAX)?, length, 0xdc, 0xdd),
             }
             for index in 1..=length {
                 self.value(&table.get(index)?, level + 1)?;
@@ -93,8 +95,8 @@ impl Writer<'_> {
         }
         let length = table.pairs::<Value, Value>().count();
         match length {
-            ..=15 => self.out.push(0x80 | length as u8),
-            _ => put_length(&mut self.out, length, 0xde, 0xdf),
+            ..=15 => self.out.push(0x80 | length as u8)?,
+            _ => put_length(self.out.room(HEAD_BYTES_MAX)?, length, 0xde, 0xdf),
         }
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = pair?;

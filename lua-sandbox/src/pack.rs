@@ -2,6 +2,7 @@
 
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
+use super::account::Buffer;
 use super::arguments::{Arguments, function};
 use super::failure::{argument_error, error};
 use super::limits::Patience;
@@ -130,32 +131,33 @@ fn pack(lua: &Lua, mut given: Arguments<'_>) -> Result<mlua::LuaString> {
     given.push(Value::Nil);
     let text = text.as_bytes();
     let mut format = Format::new(lua, &text);
-    let mut out = Vec::new();
+    let mut out = Buffer::new(lua);
     let mut next = 2;
     while let Some(Item { option, size, padding }) = format.next(out.len())? {
-        out.resize(out.len() + padding, 0);
+        let end = out.len() + padding;
+        out.room(padding + size)?.resize(end, 0);
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
-                put_integer(&mut out, given.number(next)?, size, format.is_little);
+                put_integer(out.room(size)?, given.number(next)?, size, format.is_little);
                 next += 1;
             }
-            b'x' => out.push(0),
+            b'x' => out.push(0)?,
             b'f' => {
                 let value = given.number(next)? as f32;
-                out.extend(if format.is_little {
+                out.extend(&if format.is_little {
                     value.to_le_bytes()
                 } else {
                     value.to_be_bytes()
-                });
+                })?;
                 next += 1;
             }
             b'd' => {
                 let value = given.number(next)?;
-                out.extend(if format.is_little {
+                out.extend(&if format.is_little {
                     value.to_le_bytes()
                 } else {
                     value.to_be_bytes()
-                });
+                })?;
                 next += 1;
             }
             b'c' | b's' => {
@@ -164,15 +166,15 @@ fn pack(lua: &Lua, mut given: Arguments<'_>) -> Result<mlua::LuaString> {
                 next += 1;
                 let size = if size == 0 { text.len() } else { size };
                 let text = text.get(..size).ok_or_else(|| given.error(next, "string too short"))?;
-                out.extend_from_slice(text);
+                out.extend(text)?;
                 if option == b's' {
-                    out.push(0);
+                    out.push(0)?;
                 }
             }
             other => format.control(other)?,
         }
     }
-    lua.create_string(out)
+    out.into_string()
 }
 
 fn put_integer(out: &mut Vec<u8>, value: f64, size: usize, is_little: bool) {

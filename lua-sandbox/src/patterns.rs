@@ -9,10 +9,11 @@ mod matcher;
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
 use self::matcher::{Captured, Matcher, Trouble};
+use super::account::Buffer;
 use super::arguments::{Arguments, function};
 use super::commands::Server;
 use super::failure::{Thrown, argument_error, error, type_name};
-use super::limits::{self, MEMORY_BYTES_MAX};
+use super::limits;
 
 const PATTERN_BYTES_MAX: usize = 10_000;
 /// Characters that make a text a pattern.
@@ -129,20 +130,17 @@ fn gsub(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
     let replacement = Replacement::read(lua, given)?;
     let (pattern, is_anchored) = anchored(pattern);
     let mut matcher = Matcher::new(subject, pattern, || limits::check_alive(&patterns.server));
-    let (mut out, mut at, mut count) = (Vec::new(), 0, 0);
+    let (mut out, mut at, mut count) = (Buffer::new(lua), 0, 0);
     while count < most {
         let end = matcher.match_at(at).map_err(|trouble| thrown(lua, trouble))?;
         if let Some(end) = end {
             count += 1;
             replacement.write(lua, &matcher, (at, end), patterns, &mut out)?;
-            if out.len() > MEMORY_BYTES_MAX {
-                return Err(error(lua, "not enough memory"));
-            }
         }
         match (end, subject.get(at)) {
             (Some(end), _) if end > at => at = end,
             (_, Some(&byte)) => {
-                out.push(byte);
+                out.push(byte)?;
                 at += 1;
             }
             _ => break,
@@ -151,8 +149,8 @@ fn gsub(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
             break;
         }
     }
-    out.extend_from_slice(subject.get(at..).unwrap_or_default());
-    let text = lua.create_string(out)?;
+    out.extend(subject.get(at..).unwrap_or_default())?;
+    let text = out.into_string()?;
     Ok(MultiValue::from_iter([Value::String(text), Value::Number(count as f64)]))
 }
 
@@ -183,7 +181,7 @@ impl Replacement {
         matcher: &Matcher<'_, G>,
         found: (usize, usize),
         patterns: &Patterns,
-        out: &mut Vec<u8>,
+        out: &mut Buffer<'_>,
     ) -> Result<()> {
         let value = match self {
             Self::Text(text) => return write_text(lua, &text.as_bytes(), matcher, found, out),
@@ -198,10 +196,10 @@ impl Replacement {
         match value {
             Value::Nil | Value::Boolean(false) => {
                 // The match itself, whatever it captured.
-                out.extend_from_slice(matcher.text(found));
+                out.extend(matcher.text(found))?;
             }
             value => match super::arguments::string(lua, Some(&value))? {
-                Some(text) => out.extend_from_slice(&text.as_bytes()),
+                Some(text) => out.extend(&text.as_bytes())?,
                 None => {
                     let kind = type_name(&value);
                     return Err(error(lua, format!("invalid replacement value (a {kind})")));
@@ -218,31 +216,30 @@ fn write_text<G: FnMut() -> Result<()>>(
     text: &[u8],
     matcher: &Matcher<'_, G>,
     found: (usize, usize),
-    out: &mut Vec<u8>,
+    out: &mut Buffer<'_>,
 ) -> Result<()> {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'%', rest) {
-        out.extend_from_slice(&rest[..at]);
+        out.extend(&rest[..at])?;
         // Behind the last character C sees a NUL.
         let escaped = rest.get(at + 1).copied().unwrap_or(0);
         rest = rest.get(at + 2..).unwrap_or_default();
         match escaped {
-            b'0' => out.extend_from_slice(matcher.text(found)),
+            b'0' => out.extend(matcher.text(found))?,
             b'1'..=b'9' => {
                 let index = usize::from(escaped - b'1');
                 let captured = matcher.capture(index, found.0, found.1);
                 match captured.map_err(|trouble| thrown(lua, trouble))? {
-                    Captured::Text(text) => out.extend_from_slice(text),
+                    Captured::Text(text) => out.extend(text)?,
                     Captured::Position(place) => {
-                        out.extend_from_slice(place.to_string().as_bytes())
+                        out.extend(place.to_string().as_bytes())?;
                     }
                 }
             }
-            other => out.push(other),
+            other => out.push(other)?,
         }
     }
-    out.extend_from_slice(rest);
-    Ok(())
+    out.extend(rest)
 }
 
 /// Calls a function of a script, whose errors come out as they are.

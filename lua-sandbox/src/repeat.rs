@@ -1,9 +1,10 @@
 //! `string.rep`, whose original goes on as often as it is told, be the text empty or huge.
 
-use mlua::{Error, Lua, LuaString, Result, Table};
+use mlua::{Lua, LuaString, Result, Table};
 
+use super::account::{Buffer, MEMORY_BYTES_MAX, out_of_memory};
 use super::arguments::{Arguments, function};
-use super::limits::{MEMORY_BYTES_MAX, Patience};
+use super::limits::Patience;
 
 /// Replaces the function.
 pub(super) fn library(lua: &Lua, string: &Table) -> Result<()> {
@@ -16,7 +17,12 @@ fn repeated(lua: &Lua, given: &Arguments<'_>) -> Result<LuaString> {
     let text = text.as_bytes();
     let count = usize::try_from(count).unwrap_or(0);
     let length = text.len().checked_mul(count).filter(|&length| length <= MEMORY_BYTES_MAX);
-    let length = length.ok_or_else(|| Error::MemoryError("not enough memory".to_owned()))?;
+    let length = length.ok_or_else(out_of_memory)?;
     Patience::default().steps(lua, length)?;
-    lua.create_string(text.repeat(if length > 0 { count } else { 0 }))
+    let mut out = Buffer::new(lua);
+    let room = out.room(length)?;
+    if length > 0 {
+        (0..count).for_each(|_| room.extend_from_slice(&text));
+    }
+    out.into_string()
 }

@@ -10,11 +10,12 @@ use mlua::{
     VmState,
 };
 
+use super::account::{Account, Buffer};
 use super::arguments::{Arguments, anonymous, function};
 use super::commands::Server;
 use super::failure::{self, Thrown, argument_error, error};
 use super::fronts::Fronts;
-use super::limits::{self, MEMORY_BYTES_MAX};
+use super::limits::{self, check_script};
 use super::loading::Loader;
 use super::{api, bits, catching, json, msgpack, pack, patterns, repeat, tables, unpack};
 
@@ -39,6 +40,7 @@ pub(super) struct Sandbox {
     xpcall: Function,
     handler: Function,
     begin: Function,
+    account: Account,
 }
 
 impl Sandbox {
@@ -49,6 +51,8 @@ impl Sandbox {
         let original = lua.globals();
         let fronts = Fronts::default();
         lua.set_app_data(fronts.clone());
+        let account = Account::default();
+        lua.set_app_data(account.clone());
         let globals = lua.create_table()?;
         for name in KEPT {
             globals.raw_set(name, original.raw_get::<Value>(name)?)?;
@@ -91,6 +95,7 @@ impl Sandbox {
             xpcall: original.raw_get("xpcall")?,
             handler,
             begin,
+            account,
             lua,
         })
     }
@@ -102,7 +107,7 @@ impl Sandbox {
     /// Says what is wrong with it, in Lua's words.
     pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, Vec<u8>> {
         let (mut compiled, lua) = (Err(b"not enough memory".to_vec()), &self.lua);
-        let _ = self.limited(|| {
+        let _ = self.account.limited(lua, || {
             compiled = self.loader.script(lua, code, SCRIPT_NAME);
             Ok(())
         });
@@ -110,9 +115,6 @@ impl Sandbox {
     }
 
     /// Runs a function; returns what it returned, or the error that ended it.
-    ///
-    /// Memory is limited while it runs only: under a limit each step from here into Lua has to be
-    /// able to fail, which makes it three times as dear.
     pub(super) fn run(
         &self,
         script: &Function,
@@ -122,19 +124,14 @@ impl Sandbox {
         self.lua.set_globals(self.front.clone())?;
         script.set_environment(self.front.clone())?;
         self.begin.call::<()>(())?;
+        let bytes = |items: &[Vec<u8>]| items.iter().map(|item| item.len() + 64).sum::<usize>();
+        self.account.check(&self.lua, bytes(keys) + bytes(arguments))?;
         self.globals.raw_set("KEYS", self.list(keys)?)?;
         self.globals.raw_set("ARGV", self.list(arguments)?)?;
-        let (ok, value) =
-            self.limited(|| self.xpcall.call::<(bool, Value)>((script, &self.handler)))?;
+        let (ok, value) = self
+            .account
+            .limited(&self.lua, || self.xpcall.call::<(bool, Value)>((script, &self.handler)))?;
         Ok(if ok { Ok(value) } else { Err(value) })
-    }
-
-    /// Does what a script has in its hands.
-    fn limited<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
-        self.lua.set_memory_limit(MEMORY_BYTES_MAX)?;
-        let done = work();
-        self.lua.set_memory_limit(0)?;
-        done
     }
 
     fn list(&self, items: &[Vec<u8>]) -> Result<Table> {
@@ -160,7 +157,10 @@ fn handle(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
         other => {
             let text = shown(lua, other)?;
             let table = lua.create_table()?;
-            table.raw_set("err", lua.create_string([b"ERR ", &*text.as_bytes()].concat())?)?;
+            let mut line = Buffer::new(lua);
+            line.extend(b"ERR ")?;
+            line.extend(&text.as_bytes())?;
+            table.raw_set("err", line.into_string()?)?;
             table
         }
     };
@@ -298,7 +298,11 @@ fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let option = if given.is_nil(1) { lua.create_string("collect")? } else { given.string(1)? };
     let option = option.as_bytes();
     match &*option {
-        b"collect" => lua.gc_collect().map(|()| Value::Number(0.0)),
+        b"collect" => {
+            lua.gc_collect()?;
+            check_script(lua)?;
+            Ok(Value::Number(0.0))
+        }
         b"count" => Ok(Value::Number(lua.used_memory() as f64 / 1024.0)),
         b"step" => Ok(Value::Boolean(false)),
         b"stop" | b"restart" => Ok(Value::Number(0.0)),

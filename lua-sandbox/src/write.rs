@@ -4,16 +4,19 @@ use resp::{Protocol, reply};
 
 use super::number;
 
+/// Bytes of a reply beside its text at most, or of a number with its type and line end.
+pub(super) const HEAD_BYTES: usize = 64;
+
 /// Appends a line. A line end inside it would be taken for a reply of its own.
 pub(super) fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
     out.push(kind);
-    out.extend(one_line(text));
+    one_line(out, text);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Returns `text` with blanks for line ends.
-pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
-    text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
+/// Appends `text` with blanks in place of line ends.
+pub(super) fn one_line(out: &mut Vec<u8>, text: &[u8]) {
+    out.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
 }
 
 /// Appends the header of what has parts.

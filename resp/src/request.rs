@@ -43,6 +43,19 @@ pub struct OwnedRequest {
 }
 
 impl OwnedRequest {
+    /// Returns a request without arguments, with memory for so many and for their bytes.
+    #[must_use]
+    pub fn with_capacity(arguments: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), arguments: Vec::with_capacity(arguments) }
+    }
+
+    /// Appends an argument. The first one is the name of the command.
+    pub fn push(&mut self, argument: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(argument);
+        self.arguments.push(start..self.bytes.len());
+    }
+
     /// Returns the request as a borrowed one.
     #[inline]
     #[must_use]
@@ -59,12 +72,9 @@ impl OwnedRequest {
 
 impl<T: AsRef<[u8]>> FromIterator<T> for OwnedRequest {
     fn from_iter<I: IntoIterator<Item = T>>(arguments: I) -> Self {
-        let mut owned = Self { bytes: Vec::new(), arguments: Vec::new() };
-        for argument in arguments {
-            let start = owned.bytes.len();
-            owned.bytes.extend_from_slice(argument.as_ref());
-            owned.arguments.push(start..owned.bytes.len());
-        }
+        let arguments = arguments.into_iter();
+        let mut owned = Self::with_capacity(arguments.size_hint().0, 0);
+        arguments.for_each(|argument| owned.push(argument.as_ref()));
         owned
     }
 }

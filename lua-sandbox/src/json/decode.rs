@@ -3,6 +3,7 @@
 use mlua::{Error, Lua, Result, Value};
 
 use super::{Settings, Shared};
+use crate::account::Buffer;
 use crate::arguments::Arguments;
 use crate::failure::{argument_error, error};
 use crate::limits::Patience;
@@ -23,12 +24,12 @@ struct Reader<'a> {
 }
 
 /// What stands next.
-enum Token {
+enum Token<'a> {
     ObjectBegin,
     ObjectEnd,
     ArrayBegin,
     ArrayEnd,
-    String(Vec<u8>),
+    String(Buffer<'a>),
     Number(f64),
     Boolean(bool),
     Null,
@@ -38,7 +39,7 @@ enum Token {
     Wrong(&'static str),
 }
 
-impl Token {
+impl Token<'_> {
     /// The name that the original gives it in its messages.
     fn name(&self) -> &'static str {
         match self {
@@ -78,11 +79,11 @@ pub(super) fn decode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
     }
 }
 
-impl Reader<'_> {
-    fn value(&mut self, token: Token, place: usize) -> Result<Value> {
+impl<'a> Reader<'a> {
+    fn value(&mut self, token: Token<'a>, place: usize) -> Result<Value> {
         self.patience.steps(self.lua, 1)?;
         Ok(match token {
-            Token::String(text) => Value::String(self.lua.create_string(text)?),
+            Token::String(text) => Value::String(text.into_string()?),
             Token::Number(value) => Value::Number(value),
             Token::Boolean(value) => Value::Boolean(value),
             Token::Null => Value::NULL,
@@ -122,7 +123,7 @@ impl Reader<'_> {
             let Token::String(key) = token else {
                 return Err(self.unexpected("object key string", &token, place));
             };
-            let key = self.lua.create_string(key)?;
+            let key = key.into_string()?;
             match self.next()? {
                 (Token::Colon, _) => {}
                 (other, place) => return Err(self.unexpected("colon", &other, place)),
@@ -170,7 +171,7 @@ impl Reader<'_> {
     }
 
     /// Returns what stands next, and where.
-    fn next(&mut self) -> Result<(Token, usize)> {
+    fn next(&mut self) -> Result<(Token<'a>, usize)> {
         while matches!(self.peek(0), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
             self.patience.steps(self.lua, 1)?;
@@ -204,20 +205,20 @@ impl Reader<'_> {
         Ok((token, place))
     }
 
-    fn skip(&mut self, bytes: usize, token: Token) -> Token {
+    fn skip(&mut self, bytes: usize, token: Token<'a>) -> Token<'a> {
         self.at += bytes;
         token
     }
 
-    fn string(&mut self) -> Result<Token> {
+    fn string(&mut self) -> Result<Token<'a>> {
         self.at += 1;
-        let mut text = Vec::new();
+        let mut text = Buffer::new(self.lua);
         loop {
             self.plain(&mut text)?;
             match self.peek(0) {
                 b'"' => break,
                 b'\\' => {
-                    if let Err(wrong) = self.escape(&mut text) {
+                    if let Err(wrong) = self.escape(text.room(4)?) {
                         return Ok(Token::Wrong(wrong));
                     }
                     self.patience.steps(self.lua, 1)?;
@@ -230,7 +231,7 @@ impl Reader<'_> {
     }
 
     /// Reads what stands for itself.
-    fn plain(&mut self, text: &mut Vec<u8>) -> Result<()> {
+    fn plain(&mut self, text: &mut Buffer<'a>) -> Result<()> {
         /// So many bytes are read before somebody is asked whether to go on.
         const CHUNK_BYTES: usize = 4096;
 
@@ -239,7 +240,7 @@ impl Reader<'_> {
             let chunk = &rest[..rest.len().min(CHUNK_BYTES)];
             let end = memchr::memchr3(b'"', b'\\', 0, chunk);
             let plain = &chunk[..end.unwrap_or(chunk.len())];
-            text.extend_from_slice(plain);
+            text.extend(plain)?;
             self.at += plain.len();
             if end.is_some() || plain.is_empty() {
                 return Ok(());
@@ -309,14 +310,14 @@ impl Reader<'_> {
     }
 
     /// Reads what C's `strtod` reads.
-    fn number(&mut self) -> Token {
+    fn number(&mut self) -> Token<'a> {
         match strtod(&self.text[self.at..]) {
             Some((value, length)) => self.skip(length, Token::Number(value)),
             None => Token::Wrong("invalid number"),
         }
     }
 
-    fn unexpected(&self, wanted: &str, found: &Token, place: usize) -> Error {
+    fn unexpected(&self, wanted: &str, found: &Token<'_>, place: usize) -> Error {
         let found = found.name();
         error(self.lua, format!("Expected {wanted} but found {found} at character {}", place + 1))
     }

@@ -3,10 +3,11 @@
 use mlua::{Error, Lua, Result, Table, Value};
 
 use super::{Invalid, Settings, Shared};
+use crate::account::Buffer;
 use crate::arguments::Arguments;
 use crate::failure::{argument_error, error, type_name};
 use crate::fronts::Fronts;
-use crate::limits::{Patience, check_room};
+use crate::limits::Patience;
 use crate::number;
 
 /// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
@@ -17,7 +18,7 @@ struct Writer<'a> {
     lua: &'a Lua,
     settings: Settings,
     fronts: Fronts,
-    out: Vec<u8>,
+    out: Buffer<'a>,
     depth: i32,
     /// How much of Lua's stack the original would use.
     slots: usize,
@@ -31,25 +32,24 @@ pub(super) fn encode(lua: &Lua, given: Arguments<'_>, settings: &Shared) -> Resu
     let settings = settings.borrow().clone();
     let (fronts, patience) = (Fronts::of(lua), Patience::default());
     let mut writer =
-        Writer { lua, settings, fronts, out: Vec::new(), depth: 0, slots: 0, patience };
+        Writer { lua, settings, fronts, out: Buffer::new(lua), depth: 0, slots: 0, patience };
     writer.value(&given.value(1))?;
-    lua.create_string(writer.out).map(Value::String)
+    writer.out.into_string().map(Value::String)
 }
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value) -> Result<()> {
-        check_room(self.lua, self.out.len())?;
         self.patience.steps(self.lua, 1)?;
         match value {
             Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(value) => self.number(*value as f64)?,
             Value::Number(value) => self.number(*value)?,
-            Value::Boolean(true) => self.out.extend_from_slice(b"true"),
-            Value::Boolean(false) => self.out.extend_from_slice(b"false"),
+            Value::Boolean(true) => self.out.extend(b"true")?,
+            Value::Boolean(false) => self.out.extend(b"false")?,
             Value::Table(table) => self.table(table)?,
-            Value::Nil => self.out.extend_from_slice(b"null"),
+            Value::Nil => self.out.extend(b"null")?,
             Value::LightUserData(pointer) if pointer.0.is_null() => {
-                self.out.extend_from_slice(b"null");
+                self.out.extend(b"null")?;
             }
             other => return Err(self.refused(other, "type not supported")),
         }
@@ -60,35 +60,14 @@ impl Writer<'_> {
         /// So many bytes are written before somebody looks whether there may be more.
         const CHUNK_BYTES: usize = 4096;
 
-        self.out.push(b'"');
+        self.out.push(b'"')?;
         for chunk in text.chunks(CHUNK_BYTES) {
-            check_room(self.lua, self.out.len() + chunk.len())?;
             self.patience.steps(self.lua, chunk.len())?;
-            chunk.iter().for_each(|&byte| self.character(byte));
+            let out = self.out.room(ESCAPE_BYTES_MAX * chunk.len())?;
+            chunk.iter().for_each(|&byte| character(out, byte));
         }
-        self.out.push(b'"');
+        self.out.push(b'"')?;
         Ok(())
-    }
-
-    fn character(&mut self, byte: u8) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-        match byte {
-            b'"' => self.out.extend_from_slice(b"\\\""),
-            b'\\' => self.out.extend_from_slice(b"\\\\"),
-            b'/' => self.out.extend_from_slice(b"\\/"),
-            0x08 => self.out.extend_from_slice(b"\\b"),
-            b'\t' => self.out.extend_from_slice(b"\\t"),
-            b'\n' => self.out.extend_from_slice(b"\\n"),
-            0x0c => self.out.extend_from_slice(b"\\f"),
-            b'\r' => self.out.extend_from_slice(b"\\r"),
-            0..0x20 | 0x7f => {
-                let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
-                self.out.extend_from_slice(b"\\u00");
-                self.out.extend_from_slice(&digits);
-            }
-            _ => self.out.push(byte),
-        }
     }
 
     fn number(&mut self, value: f64) -> Result<()> {
@@ -97,15 +76,14 @@ impl Writer<'_> {
                 Invalid::Refused => {
                     return Err(self.refused(&Value::Number(value), "must not be NaN or Inf"));
                 }
-                Invalid::Written if value.is_nan() => self.out.extend_from_slice(b"nan"),
-                Invalid::Written => self.out.extend(number::format(value, 14).bytes()),
-                Invalid::Null => self.out.extend_from_slice(b"null"),
+                Invalid::Written if value.is_nan() => self.out.extend(b"nan")?,
+                Invalid::Written => self.out.extend(number::format(value, 14).as_bytes())?,
+                Invalid::Null => self.out.extend(b"null")?,
             }
             return Ok(());
         }
         let digits = usize::try_from(self.settings.digits).unwrap_or(14);
-        self.out.extend(number::format(value, digits).bytes());
-        Ok(())
+        self.out.extend(number::format(value, digits).as_bytes())
     }
 
     fn table(&mut self, table: &Table) -> Result<()> {
@@ -159,41 +137,66 @@ impl Writer<'_> {
     }
 
     fn array(&mut self, table: &Table, length: i64) -> Result<()> {
-        self.out.push(b'[');
+        self.out.push(b'[')?;
         for index in 1..=length {
             if index > 1 {
-                self.out.push(b',');
+                self.out.push(b',')?;
             }
             self.value(&table.raw_get(index)?)?;
         }
-        self.out.push(b']');
+        self.out.push(b']')?;
         Ok(())
     }
 
     fn object(&mut self, table: &Table) -> Result<()> {
-        self.out.push(b'{');
+        self.out.push(b'{')?;
         for (index, pair) in table.pairs::<Value, Value>().enumerate() {
             let (key, value) = pair?;
             if index > 0 {
-                self.out.push(b',');
+                self.out.push(b',')?;
             }
             match &key {
                 Value::String(key) => self.string(&key.as_bytes())?,
                 Value::Integer(_) | Value::Number(_) => {
-                    self.out.push(b'"');
+                    self.out.push(b'"')?;
                     self.value(&key)?;
-                    self.out.push(b'"');
+                    self.out.push(b'"')?;
                 }
                 other => return Err(self.refused(other, "table key must be a number or string")),
             }
-            self.out.push(b':');
+            self.out.push(b':')?;
             self.value(&value)?;
         }
-        self.out.push(b'}');
+        self.out.push(b'}')?;
         Ok(())
     }
 
     fn refused(&self, value: &Value, reason: &str) -> Error {
         error(self.lua, format!("Cannot serialise {}: {reason}", type_name(value)))
+    }
+}
+
+/// Length of an escaped byte at most: `\u0000`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+/// Appends a byte of a string, escaped if necessary.
+fn character(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'/' => out.extend_from_slice(b"\\/"),
+        0x08 => out.extend_from_slice(b"\\b"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        0x0c => out.extend_from_slice(b"\\f"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        0..0x20 | 0x7f => {
+            let digits = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&digits);
+        }
+        _ => out.push(byte),
     }
 }
