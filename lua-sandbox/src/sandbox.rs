@@ -69,7 +69,7 @@ impl Sandbox {
             ("cmsgpack", msgpack::library(&lua)?),
             ("cjson", json::library(&lua)?),
             ("math", math(&lua, &original)?),
-            ("table", tables::library(&lua, original.raw_get("table")?, &fronts)?),
+            ("table", tables::library(&lua, original.raw_get("table")?, &original, &fronts)?),
             ("string", patterns::library(&lua, string, &original, server)?),
         ] {
             globals.raw_set(name, fronts.front(&lua, &library)?)?;

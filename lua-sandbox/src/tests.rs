@@ -238,10 +238,72 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
         "redis.call('KILL') return load(function() while true do end end)",
         "redis.call('KILL') string.gsub(string.rep('a', 1000), 'a', function() while true do end end)",
         "redis.call('KILL') table.sort({3,2,1}, function() while true do end end)",
+        "redis.call('KILL') table.insert({1}, -2147483648, 1)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.insert(t, 1, 0)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.remove(t, 1)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.sort(t)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.sort(t, rawequal)",
+        "redis.call('KILL') while true do collectgarbage() end",
         "redis.call('KILL') return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
     ] {
         let reply = Bench::new().run(text);
         assert!(reply.starts_with(killed), "{text}: {reply}");
+    }
+}
+
+#[test]
+fn tables_change_as_in_lua() {
+    let long = "local t = {} for i = 1, 20000 do t[i] = i end";
+    for (code, expected) in [
+        ("table.insert(t, 1, 'x') return {#t, t[1], t[2], t[20001]}", "20001 x 1 20000"),
+        ("table.insert(t, -5, 'x') return {t[-5], t[-4], t[2], t[20001]}", "x nil 1 20000"),
+        ("table.insert(t, 30000, 'x') return {#t, t[30000]}", "20000 x nil nil"),
+        ("return {table.remove(t, 1), #t, t[1], t[19999]}", "1 19999 2 20000"),
+        ("return {table.remove(t), #t}", "20000 19999 nil nil"),
+        (
+            "return {select('#', table.remove(t, 0)), select('#', table.remove(t, 20001))}",
+            "0 0 nil nil",
+        ),
+        (
+            "table.sort(t, function(a, b) return a > b end) return {#t, t[1], t[20000]}",
+            "20000 20000 1 nil",
+        ),
+        (
+            "t[1], t[20000] = 20000, 1 table.sort(t) return {#t, t[1], t[20000]}",
+            "20000 1 20000 nil",
+        ),
+    ] {
+        let reply = Bench::new().run(&format!(
+            "{long} local function f() {code} end local r = f() for i = 1, 4 do r[i] = tostring(r[i]) end return table.concat(r, ' ')"
+        ));
+        assert_eq!(reply, format!(r"${}\r\n{expected}\r\n", expected.len()), "{code}");
+    }
+    for (text, expected) in [
+        ("table.sort({1, 2, 3, {}})", "attempt to compare table with number"),
+        (
+            "table.sort(big, function() return true end)",
+            "user_script:1: invalid order function for sorting",
+        ),
+        ("local t = big t[5] = 'x' table.sort(t)", "attempt to compare number with string"),
+        ("local t = big t[5] = 'x' table.sort(t, math.max)", "user_script:1: bad argument"),
+        ("table.sort(big, function() error('mine') end)", "user_script:1: mine"),
+        ("table.sort(big, function() error({}) end)", "table"),
+        ("table.sort(1)", "user_script:1: bad argument #1 to 'sort' (table expected, got number)"),
+        (
+            "table.sort({}, 1)",
+            "user_script:1: bad argument #2 to 'sort' (function expected, got number)",
+        ),
+        (
+            "table.remove(1)",
+            "user_script:1: bad argument #1 to 'remove' (table expected, got number)",
+        ),
+    ] {
+        let reply = Bench::new().run(&format!(
+            "local big = {{}} for i = 1, 300 do big[i] = i end local ok, e = pcall(function() {text} end) return tostring(e)"
+        ));
+        let expected = expected.replace('\'', r"\'");
+        let start = reply.split_once(r"\r\n").unwrap().1;
+        assert!(start.starts_with(&expected), "{text}: {reply}");
     }
 }
 
