@@ -1,4 +1,4 @@
-//! `redis`: what Redis adds to Lua.
+//! The table `redis`, with functions to run commands, to log and to build replies.
 
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use resp::Protocol;
@@ -13,7 +13,7 @@ use super::failure::{Thrown, error_table, refused};
 use super::limits::Patience;
 use super::number;
 
-/// What is replicated, where there is nobody to replicate to.
+/// Flags for `redis.set_repl`. They have no effect, since there are no replicas.
 const REPLICATED: [(&str, i64); 5] =
     [("REPL_NONE", 0), ("REPL_AOF", 1), ("REPL_SLAVE", 2), ("REPL_REPLICA", 2), ("REPL_ALL", 3)];
 
@@ -60,7 +60,7 @@ pub(super) fn library(lua: &Lua, server: &Server, version: &str) -> Result<Table
     Ok(redis)
 }
 
-/// The version as one number, a byte for each of its parts.
+/// Returns the version as a number, with one byte for each part.
 fn version_number(version: &str) -> u32 {
     let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     parts.fold(0, |number, part: u32| number << 8 | part)
@@ -78,7 +78,7 @@ fn call(lua: &Lua, given: Vec<Value>, server: &Server, raises: bool) -> Result<V
         Ok(request) => request,
         Err(text) => return fail([b"ERR ", text.as_bytes()].concat(), false),
     };
-    // The next command must not see this one's borrow: converting may collect garbage.
+    // The borrow ends before the conversion: a check of the script needs the server, too.
     let reply = server.borrow_mut().call(request.borrow());
     drop((request, charge));
     match reply {
@@ -116,7 +116,7 @@ fn request_bytes(given: &[Value]) -> usize {
     given.iter().map(|value| bytes(value).saturating_add(16)).fold(0, usize::saturating_add)
 }
 
-/// Makes a request of the arguments of `redis.call`.
+/// Builds a request from the arguments of `redis.call`.
 fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
     if given.is_empty() {
         return Err("Please specify at least one argument for this redis lib call");
@@ -185,7 +185,7 @@ fn setresp(given: &Arguments<'_>, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// `redis.set_repl(flags)`: there is nobody to replicate to.
+/// `redis.set_repl(flags)`; checks the flags only.
 fn set_repl(given: &Arguments<'_>) -> Result<()> {
     if given.len() != 1 {
         return Err(refused("redis.set_repl() requires two arguments."));
@@ -240,7 +240,7 @@ fn status_reply(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
 
 const WRONG: &[u8] = b"ERR wrong number or type of arguments";
 
-/// Without line ends around it.
+/// Removes line ends at the start and at the end.
 fn trimmed(text: &[u8]) -> &[u8] {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let start = text.iter().take_while(|byte| is_end(byte)).count();

@@ -1,17 +1,17 @@
-//! The arguments of a function that a script calls, checked as Lua's own library checks them.
+//! Arguments of library functions, checked in the way of Lua's auxiliary library.
 
 use mlua::{Error, Function, IntoLuaMulti, Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::failure::{argument_error, type_error};
 use super::number;
 
-/// What a script gave, by position from one on.
+/// The arguments of a call, by position from one on.
 pub(super) struct Arguments<'a> {
     lua: &'a Lua,
     values: Vec<Value>,
 }
 
-/// Adds a function of ours to a library.
+/// Adds a function of this crate to a library.
 pub(super) fn function<R: IntoLuaMulti>(
     lua: &Lua,
     library: &Table,
@@ -21,7 +21,7 @@ pub(super) fn function<R: IntoLuaMulti>(
     library.raw_set(name, anonymous(lua, call)?)
 }
 
-/// Makes a function of ours.
+/// Creates a function of this crate.
 pub(super) fn anonymous<R: IntoLuaMulti>(
     lua: &Lua,
     call: impl Fn(&Lua, Arguments<'_>) -> Result<R> + 'static,
@@ -44,7 +44,7 @@ impl Arguments<'_> {
         self.values.get(number - 1)
     }
 
-    /// Returns the argument, or nil where there is none.
+    /// Returns the argument, or nil if there is none.
     pub(super) fn value(&self, number: usize) -> Value {
         self.get(number).cloned().unwrap_or(Value::Nil)
     }
@@ -53,7 +53,7 @@ impl Arguments<'_> {
         self.values
     }
 
-    /// Whether there is nothing, or a nil.
+    /// Returns whether the argument is missing or nil.
     pub(super) fn is_nil(&self, number: usize) -> bool {
         matches!(self.get(number), None | Some(Value::Nil))
     }
@@ -72,7 +72,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns the argument as a number if it is one, or the text of one.
+    /// Returns a number, also from the text of one, or `None` for other values.
     pub(super) fn as_number(&self, number: usize) -> Result<Option<f64>> {
         self.lua.coerce_number(self.value(number))
     }
@@ -81,9 +81,9 @@ impl Arguments<'_> {
         self.number(number).map(number::to_integer)
     }
 
-    /// Returns what C's `int` makes of a number.
+    /// Converts a number as a cast to C's `int` does.
     pub(super) fn int(&self, number: usize) -> Result<i32> {
-        // It keeps the low bits.
+        // The cast keeps the low bits.
         self.integer(number).map(|value| value as i32)
     }
 
@@ -103,7 +103,7 @@ impl Arguments<'_> {
     }
 }
 
-/// Returns a string, or a number as Lua writes it; nothing for any other value.
+/// Returns a string or the text of a number, or `None` for other values.
 pub(super) fn string(lua: &Lua, value: Option<&Value>) -> Result<Option<LuaString>> {
     let text = match value {
         Some(Value::String(text)) => return Ok(Some(text.clone())),

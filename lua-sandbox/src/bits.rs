@@ -1,4 +1,4 @@
-//! `bit`: 32 bits at a time, as Lua BitOp has them.
+//! The library `bit`: Lua BitOp, on integers of 32 bits.
 
 use mlua::{Lua, Result, Table};
 
@@ -48,9 +48,9 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
     Ok(bit)
 }
 
-/// Returns the low 32 bits of a number, rounded to the nearest.
+/// Rounds an argument to the nearest integer and returns its low 32 bits.
 fn bits(lua: &Lua, given: &Arguments<'_>, number: usize) -> Result<u32> {
-    /// 2^52 + 2^51: added to a double, its integer part stands in the low bits.
+    /// 2^52 + 2^51. The sum with a double has the integer part in its low bits.
     const SHIFT: f64 = 6_755_399_441_055_744.0;
 
     let value = given.as_number(number)?;

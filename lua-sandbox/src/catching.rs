@@ -1,7 +1,7 @@
-//! The functions that throw errors and catch them, and coroutines.
+//! Functions that throw or catch errors, and coroutines.
 //!
-//! What calls a script's functions is written in Lua, since no error of theirs may pass through us. All
-//! else is ours: Lua forgets who called a function of its own in a `return`, and a place would be lost.
+//! Functions that call those of a script are in `prelude.lua`, so that a script's errors do not pass
+//! through Rust. All others are in Rust: after a tail call in Lua, the position of the caller is lost.
 
 use mlua::{Error, Function, Lua, Result, Table, Value};
 
@@ -12,7 +12,7 @@ use super::failure::{self, Thrown, argument_error};
 use super::fronts::Fronts;
 use super::limits;
 
-/// Gives scripts the functions. Returns what to call before one runs.
+/// Adds the functions to the globals. Returns a function to call before each script.
 pub(super) fn functions(
     lua: &Lua,
     original: &Table,
@@ -67,7 +67,7 @@ pub(super) fn functions(
     Ok(begin)
 }
 
-/// What `error(value [, level])` throws: texts say where the function at that level stands.
+/// Returns the error of `error(value [, level])`. A text starts with the position at that level.
 fn thrown(lua: &Lua, given: &Arguments<'_>) -> Result<Error> {
     let level = if given.is_nil(2) { 1 } else { given.int(2)? };
     let level = usize::try_from(level).unwrap_or(0);
@@ -82,7 +82,7 @@ fn thrown(lua: &Lua, given: &Arguments<'_>) -> Result<Error> {
     }
 }
 
-/// Returns the function that is to be a coroutine. One of C, which all of ours are to scripts, cannot.
+/// Returns the function for a new coroutine. Refuses functions in C and those of this crate.
 fn written_in_lua(lua: &Lua, given: &Arguments<'_>) -> Result<Function> {
     if let Some(Value::Function(function)) = given.get(1) {
         let info = function.info();

@@ -1,7 +1,7 @@
-//! Replies of commands to what a script sees, and what a script returns to a reply.
+//! Converts replies of commands to values of Lua, and the result of a script to a reply.
 //!
-//! Only what our own commands answer is read here, so it is well formed; what a script returns may
-//! be anything.
+//! Replies come from the server itself, so their reader expects valid ones. The result of a script
+//! may be any value.
 
 use mlua::{Error, Lua, LuaString, Result, Table, Value};
 use resp::Protocol;
@@ -13,17 +13,17 @@ use super::fronts::Fronts;
 use super::limits::Patience;
 use super::{number, write};
 
-/// What Lua's stack can hold (`LUAI_MAXCSTACK`), as far as nested replies may fill it.
+/// Maximum nesting of a reply, which Redis derives from Lua's stack (`LUAI_MAXCSTACK`).
 const DEPTH_MAX: usize = 7995;
-/// mlua holds some thousand values at a time; what lies deeper is held by Lua.
+/// mlua can hold some thousand values. Tables nested deeper than this stay in a table of Lua.
 const DEPTH_HELD_MAX: usize = 1000;
 
-/// Reads a reply, and returns what the script sees of it.
+/// Converts the reply of a command to a value.
 pub(super) fn to_lua(lua: &Lua, reply: &[u8]) -> Result<Value> {
     Reader { lua, rest: reply }.value()
 }
 
-/// A reply that is being read.
+/// Reads a reply.
 struct Reader<'a> {
     lua: &'a Lua,
     rest: &'a [u8],
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             b'=' => self.verbatim(),
             b'%' => self.map(),
             b'~' => self.set(),
-            // What is pushed is not for the script.
+            // Scripts do not see pushes.
             b'>' => {
                 for _ in 0..self.number()? {
                     self.value()?;
@@ -146,10 +146,10 @@ impl<'a> Reader<'a> {
 }
 
 fn malformed() -> Error {
-    Error::runtime("a command answered what is no reply")
+    Error::runtime("a command returned an invalid reply")
 }
 
-/// Redis takes the first word for the code, and `ERR` where there is but one.
+/// Adds the code `ERR` to an error of one word, as Redis does.
 fn with_code(line: &[u8]) -> Vec<u8> {
     match line.contains(&b' ') {
         true => line.to_vec(),
@@ -157,23 +157,23 @@ fn with_code(line: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a script returned.
+/// The encoded result of a script.
 pub(super) struct Returned {
     pub(super) bytes: Vec<u8>,
-    /// The error that it is, unless that has been counted.
+    /// The start of its error text, unless a command has counted the error already.
     pub(super) error: Option<Vec<u8>>,
 }
 
-/// The versions of the protocol that matter to what a script returns.
+/// The protocol versions that decide the form of a result.
 #[derive(Clone, Copy)]
 pub(super) struct Protocols {
-    /// The caller's.
+    /// The version of the client.
     pub(super) client: Protocol,
-    /// What the script set.
+    /// The version that the script set.
     pub(super) script: Protocol,
 }
 
-/// Writes what a script returned as the reply of its caller.
+/// Encodes the result of a script for its client.
 pub(super) fn to_reply(lua: &Lua, value: Value, protocols: Protocols) -> Result<Returned> {
     let mut writer = Writer {
         lua,
@@ -187,13 +187,13 @@ pub(super) fn to_reply(lua: &Lua, value: Value, protocols: Protocols) -> Result<
     Ok(Returned { bytes: writer.out.into_vec(), error: writer.error })
 }
 
-/// A reply that is being written.
+/// Writes a reply.
 struct Writer<'a> {
     lua: &'a Lua,
     protocols: Protocols,
     out: Buffer<'a>,
     error: Option<Vec<u8>>,
-    /// The tables that the one at hand lies in, as far as they are [deep](DEPTH_HELD_MAX).
+    /// The tables around the current one that are nested [deeply](DEPTH_HELD_MAX), by depth.
     path: Option<Table>,
     patience: Patience,
 }
@@ -316,7 +316,7 @@ impl Writer<'_> {
         self.items(items, length, depth, |_| 3)
     }
 
-    /// Writes what lies in a table, each so much deeper than the table itself.
+    /// Writes the items of a table. `deeper` returns how much an item adds to the depth.
     fn items(
         &mut self,
         table: Table,
@@ -368,7 +368,7 @@ fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
-/// Returns the format and the text of a verbatim string, if the table is one.
+/// Returns format and text if the table is a verbatim string.
 fn verbatim(table: &Table) -> Result<Option<(LuaString, LuaString)>> {
     let Value::Table(parts) = table.raw_get("verbatim_string")? else { return Ok(None) };
     match (parts.raw_get("format")?, parts.raw_get("string")?) {
@@ -377,7 +377,7 @@ fn verbatim(table: &Table) -> Result<Option<(LuaString, LuaString)>> {
     }
 }
 
-/// What C sees of a text.
+/// Returns the text up to its first NUL, where it ends for C.
 fn until_nul(text: &[u8]) -> &[u8] {
     memchr::memchr(0, text).map_or(text, |end| &text[..end])
 }

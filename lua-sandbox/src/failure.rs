@@ -1,35 +1,35 @@
-//! Errors between Lua and us.
+//! Errors on their way through Lua.
 //!
-//! What our functions throw crosses Lua as a value of mlua's own, which no script must see: every
-//! place where a script can catch an error (`pcall`, `xpcall`, `coroutine.resume`) turns it into
-//! what Redis' C functions would have thrown, with [`Thrown::to_value`].
+//! An error of this crate crosses Lua as a userdata of mlua, which scripts must not see. `pcall`,
+//! `xpcall` and `coroutine.resume` convert it with [`visible`] to the value that Redis' C functions
+//! would throw.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use mlua::{Error, Lua, Result, Value};
 
-/// What one of our functions throws.
+/// An error of a library function.
 #[derive(Debug)]
 pub(super) enum Thrown {
-    /// A text, with the place where it happened.
+    /// A text that starts with its position.
     Text(Vec<u8>),
-    /// What Redis answered, or would have: a table with a field `err`.
+    /// An error reply, which scripts see as a table with a field `err`.
     Reply {
         error: Vec<u8>,
-        /// Whether the command that failed has been counted.
+        /// Whether the statistics have counted the error already.
         is_counted: bool,
     },
-    /// An error that came from the script, as it came.
+    /// An error value of the script, passed on unchanged.
     Value(Value),
-    /// `SCRIPT KILL`; thrown again wherever a script catches it.
+    /// `SCRIPT KILL`. Functions that catch errors throw it again.
     Killed,
 }
 
-/// What Lua calls the functions that we wrote in it.
+/// The chunk name of functions that this crate defines in Lua.
 const PRELUDE: &str = "prelude";
 
-/// What Redis says in a script that is killed.
+/// Redis' error in a script that is killed.
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
 impl Thrown {
@@ -45,7 +45,7 @@ impl Thrown {
 
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error on its way through a script")
+        f.write_str("error of a library function")
     }
 }
 
@@ -57,7 +57,7 @@ impl From<Thrown> for Error {
     }
 }
 
-/// Returns what a script sees of an error.
+/// Returns the value that a script sees when it catches an error.
 pub(super) fn visible(lua: &Lua, error: Value) -> Result<Value> {
     let Value::Error(error) = &error else { return Ok(error) };
     match thrown(error) {
@@ -66,7 +66,7 @@ pub(super) fn visible(lua: &Lua, error: Value) -> Result<Value> {
     }
 }
 
-/// Whether it is [`Thrown::Killed`].
+/// Returns whether the error is [`Thrown::Killed`].
 pub(super) fn is_kill(error: &Value) -> bool {
     matches!(error, Value::Error(error) if matches!(thrown(error), Some(Thrown::Killed)))
 }
@@ -78,7 +78,7 @@ fn thrown(error: &Error) -> Option<&Thrown> {
     }
 }
 
-/// The text of an error that mlua made.
+/// Returns the text of an error that mlua created.
 fn text_of(error: &Error) -> String {
     match error {
         Error::CallbackError { cause, .. } | Error::WithContext { cause, .. } => text_of(cause),
@@ -90,7 +90,7 @@ fn text_of(error: &Error) -> String {
     }
 }
 
-/// What Lua itself says of an error that reached us.
+/// Returns Lua's own text of an error.
 pub(super) fn message(error: &Error) -> String {
     text_of(error)
 }
@@ -104,14 +104,14 @@ pub(super) fn error_table(lua: &Lua, error: &[u8], is_counted: bool) -> Result<V
     Ok(Value::Table(table))
 }
 
-/// An error with the place in the script that called us, as `luaL_error` makes it.
+/// Returns an error with the position of the calling script, as `luaL_error` does.
 pub(super) fn error(lua: &Lua, text: impl AsRef<[u8]>) -> Error {
     Thrown::Text([place(lua, 1).as_bytes(), text.as_ref()].concat()).into()
 }
 
-/// An error about an argument, counted from one, as `luaL_argerror` makes it.
+/// Returns an error about an argument, counted from one, as `luaL_argerror` does.
 pub(super) fn argument_error(lua: &Lua, mut number: usize, text: impl AsRef<[u8]>) -> Error {
-    // What the script called may have called us.
+    // The function that the script called may be one of the prelude.
     let called = usize::from(is_prelude(lua, 1));
     let (name, is_method) = lua
         .inspect_stack(called, |frame| {
@@ -134,18 +134,18 @@ pub(super) fn argument_error(lua: &Lua, mut number: usize, text: impl AsRef<[u8]
     error(lua, [start.as_bytes(), text, b")"].concat())
 }
 
-/// An error about the type of an argument, as `luaL_typerror` makes it.
+/// Returns an error about the type of an argument, as `luaL_typerror` does.
 pub(super) fn type_error(lua: &Lua, number: usize, wanted: &str, found: Option<&Value>) -> Error {
     let found = found.map_or("no value", type_name);
     argument_error(lua, number, format!("{wanted} expected, got {found}"))
 }
 
-/// An error that Redis itself would answer, with the code `ERR`.
+/// Returns an error reply with the code `ERR`.
 pub(super) fn refused(text: &str) -> Error {
     Thrown::Reply { error: format!("ERR {text}").into_bytes(), is_counted: false }.into()
 }
 
-/// What Lua calls the type of a value.
+/// Returns Lua's name of a value's type.
 pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) | Value::Number(_) => "number",
@@ -154,8 +154,8 @@ pub(super) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Returns `user_script:3: ` where the function at `level` is a script's, as `luaL_where` does.
-/// The prelude does not count.
+/// Returns a position such as `user_script:3: ` if the function at `level` is in a script, as
+/// `luaL_where` does. Functions of the prelude do not count as levels.
 pub(super) fn place(lua: &Lua, level: usize) -> String {
     let at = |level| {
         lua.inspect_stack(level, |frame| {
@@ -170,13 +170,13 @@ pub(super) fn place(lua: &Lua, level: usize) -> String {
     }
 }
 
-/// Whether the function at `level` is one of those that we wrote in Lua.
+/// Returns whether the function at `level` is in the prelude.
 fn is_prelude(lua: &Lua, level: usize) -> bool {
     let is = |frame: &mlua::debug::Debug<'_>| frame.source().short_src.as_deref() == Some(PRELUDE);
     lua.inspect_stack(level, is).unwrap_or(false)
 }
 
-/// Returns the source and the line of the innermost function that is not one of ours.
+/// Returns source and line of the innermost function of a script.
 pub(super) fn source_and_line(lua: &Lua) -> Option<(String, i64)> {
     let at = |level: usize| {
         lua.inspect_stack(level, |frame| {
@@ -188,7 +188,7 @@ pub(super) fn source_and_line(lua: &Lua) -> Option<(String, i64)> {
             (is_ours, name, line.unwrap_or(-1))
         })
     };
-    // Between us and the function that called may stand one of mlua's.
+    // Functions of mlua may be between this one and its caller.
     let inner = (1..=6).find_map(|level| at(level).filter(|(is_ours, ..)| !is_ours));
     inner.or_else(|| at(2)).map(|(_, name, line)| (name, line))
 }

@@ -1,9 +1,9 @@
-//! Tables that scripts can read and not change.
+//! Read-only tables.
 //!
-//! Redis' own Lua knows such tables; ours does not. What scripts see in their place is a **front**:
-//! an empty table that finds everything in the real one and refuses to be written. Whatever would
-//! look behind it (`rawget`, `pairs`), or would write to it all the same (`rawset`, `table.insert`),
-//! is ours and asks here.
+//! Redis' modified Lua has read-only tables; plain Lua 5.1 has none. A **front** replaces such a
+//! table: it is empty, its metatable reads from the real table and refuses writes. Functions that
+//! bypass a metatable (`rawget`, `pairs`, `rawset`, `table.insert`) are in this crate and check for
+//! fronts.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,26 +14,27 @@ use mlua::{Error, Lua, MultiValue, Result, Table};
 
 use super::failure::{Thrown, error};
 
-/// What Redis says where a script writes to a table that is not for it to change.
+/// Redis' error for a write to a read-only table.
 const READ_ONLY: &[u8] = b"Attempt to modify a readonly table";
 
-/// The fronts of one place for scripts.
+/// The fronts of a sandbox.
 #[derive(Clone, Default)]
 pub(super) struct Fronts(Rc<RefCell<HashMap<*const c_void, Pair>>>);
 
-/// Held for ever, so that no other table gets the address of the front.
+/// A front and its table. Both live as long as the sandbox, so no other table gets the address of
+/// the front.
 struct Pair {
     front: Table,
     real: Table,
 }
 
 impl Fronts {
-    /// Returns those of the place where the script of the moment runs.
+    /// Returns the fronts of the sandbox that `lua` belongs to.
     pub(super) fn of(lua: &Lua) -> Self {
         lua.app_data_ref::<Self>().map(|fronts| fronts.clone()).unwrap_or_default()
     }
 
-    /// Returns what scripts see in place of a table that they must not change.
+    /// Returns the front of a table; creates it if necessary.
     pub(super) fn front(&self, lua: &Lua, real: &Table) -> Result<Table> {
         if let Some(known) = self.0.borrow().values().find(|known| known.real == *real) {
             return Ok(known.front.clone());
@@ -49,17 +50,17 @@ impl Fronts {
         Ok(front)
     }
 
-    /// Returns what stands behind a front; nothing for any other table.
+    /// Returns the table behind a front, or `None` for other tables.
     pub(super) fn behind(&self, table: &Table) -> Option<Table> {
         self.0.borrow().get(&table.to_pointer()).map(|pair| pair.real.clone())
     }
 
-    /// Returns the table that holds what a script finds in this one.
+    /// Returns the table behind a front, or the table itself.
     pub(super) fn real(&self, table: Table) -> Table {
         self.behind(&table).unwrap_or(table)
     }
 
-    /// Refuses a table that must not be changed, where Lua would do so without a place.
+    /// Refuses a front, with an error without a position.
     pub(super) fn check_writable(&self, table: &Table) -> Result<()> {
         match self.0.borrow().contains_key(&table.to_pointer()) {
             true => Err(Error::from(Thrown::Text(READ_ONLY.to_vec()))),

@@ -1,4 +1,4 @@
-//! `cjson`: JSON, as lua-cjson 2.1 reads and writes it.
+//! The library `cjson`: JSON in the way of lua-cjson 2.1.
 
 mod decode;
 mod encode;
@@ -11,7 +11,7 @@ use mlua::{Lua, Result, Table, Value};
 use super::arguments::{Arguments, function};
 use super::failure::argument_error;
 
-/// What a script may change for all scripts that follow.
+/// Settings that scripts change, also for later scripts.
 #[derive(Clone, Debug)]
 struct Settings {
     sparse_convert: bool,
@@ -25,7 +25,7 @@ struct Settings {
     keep_buffer: bool,
 }
 
-/// What becomes of numbers that JSON does not know.
+/// The handling of NaN and infinity, which JSON lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Invalid {
     Refused,
@@ -131,7 +131,7 @@ fn integer(
     Ok(Value::Integer((*setting).into()))
 }
 
-/// A setting that is on or off, in words or as a boolean.
+/// Changes a setting by a boolean or by `on` and `off`.
 fn switch(lua: &Lua, given: &Arguments<'_>, setting: &mut bool) -> Result<Value> {
     match given.get(1) {
         None | Some(Value::Nil) => {}

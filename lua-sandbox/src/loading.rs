@@ -1,4 +1,4 @@
-//! Texts that become functions: scripts, `loadstring` and `load`. Code that is compiled already is none.
+//! Compiles scripts and the texts of `loadstring` and `load`. Refuses precompiled code.
 
 use std::rc::Rc;
 
@@ -14,17 +14,17 @@ use super::limits::Patience;
 pub(super) struct Loader(Rc<Function>);
 
 impl Loader {
-    /// Takes it from Lua's own library.
+    /// Returns the compiler of Lua's own library.
     pub(super) fn new(original: &Table) -> Result<Self> {
         Ok(Self(Rc::new(original.raw_get("loadstring")?)))
     }
 
-    /// Gives scripts `loadstring` and `load`.
+    /// Adds `loadstring` and `load` to the globals.
     pub(super) fn library(&self, lua: &Lua, globals: &Table) -> Result<()> {
         let loader = self.clone();
         function(lua, globals, "loadstring", move |lua, given| {
             let text = given.string(1)?;
-            // The name is held here while the text is compiled: Lua 5.1 itself does not hold it.
+            // `name` keeps its string alive: the parser of Lua 5.1 does not (CVE-2025-49844).
             let name = if given.is_nil(2) { text.clone() } else { given.string(2)? };
             let name = until_nul(lua, &name)?;
             loader.compile(lua, &text.as_bytes(), &name)
@@ -44,10 +44,10 @@ impl Loader {
         })
     }
 
-    /// Returns a function; or nil, and what is wrong with the text.
+    /// Returns a function, or nil and an error text.
     fn compile(&self, lua: &Lua, text: &[u8], name: &LuaString) -> Result<MultiValue> {
-        // Lua takes a first escape for code that is compiled already. With a blank in front it
-        // is just a character that means nothing.
+        // An escape character at the start marks precompiled code. After a blank it is a syntax
+        // error.
         let text = match text.first() {
             Some(0x1b) => lua.create_string([b" ", text].concat())?,
             _ => lua.create_string(text)?,
@@ -55,11 +55,11 @@ impl Loader {
         self.0.call::<MultiValue>((text, name))
     }
 
-    /// Returns the function that a script is.
+    /// Compiles a script.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, in Lua's words.
+    /// Returns Lua's error text.
     pub(super) fn script(
         &self,
         lua: &Lua,
@@ -76,13 +76,13 @@ impl Loader {
     }
 }
 
-/// Returns the text that the reader of `load` gives bit by bit, or what is wrong with it.
+/// Collects the text from the reader of `load`. Returns the text or an error value.
 fn read<'a>(lua: &'a Lua, reader: &Function) -> Result<std::result::Result<Buffer<'a>, Value>> {
-    /// What a call is worth of the patience with a reader that runs no instruction of Lua.
+    /// Steps that a call counts, since a reader in C runs no instruction of Lua.
     const STEPS_A_CALL: usize = 100;
 
     let (mut text, mut patience) = (Buffer::new(lua), Patience::default());
-    // What begins with an escape is refused whatever follows.
+    // Precompiled code is refused, so the rest is not read.
     while text.first() != Some(&0x1b) {
         patience.steps(lua, STEPS_A_CALL)?;
         let part = match reader.call(()) {
@@ -104,7 +104,7 @@ fn read<'a>(lua: &'a Lua, reader: &Function) -> Result<std::result::Result<Buffe
     Ok(Ok(text))
 }
 
-/// What `load` returns beside nil where its reader failed.
+/// Returns the error value of `load` if its reader failed.
 fn not_read(lua: &Lua, failed: Error) -> Result<Value> {
     let failed = Value::Error(Box::new(failed));
     match failure::is_kill(&failed) {

@@ -1,4 +1,4 @@
-//! `cmsgpack`: MessagePack, as lua-cmsgpack 0.4 reads and writes it.
+//! The library `cmsgpack`: MessagePack in the way of lua-cmsgpack 0.4.
 
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
@@ -29,14 +29,15 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
     Ok(library)
 }
 
-/// What is nested deeper is written as nil.
+/// Tables nested deeper than this become nil.
 const NESTING_MAX: usize = 16;
-/// What Lua's stack can hold (`LUAI_MAXCSTACK`), which bounds how deep a message may go.
+/// Maximum nesting of a message, bound by Lua's stack (`LUAI_MAXCSTACK`).
 const DEPTH_MAX: usize = 3990;
-/// Bytes of a number, or of the head of any other value, at most.
+/// Maximum bytes of a number, or of the head of another value.
 const HEAD_BYTES_MAX: usize = 9;
+/// Maximum number of results, bound by Lua's stack.
 const RESULTS_MAX: usize = 7990;
-/// The original copies its arguments there.
+/// Maximum number of arguments, which the original copies on Lua's stack.
 const ARGUMENTS_MAX: usize = 4000;
 
 fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
@@ -54,7 +55,7 @@ fn pack(lua: &Lua, given: Arguments<'_>) -> Result<LuaString> {
     writer.out.into_string()
 }
 
-/// A message that is being written.
+/// Writes a message.
 struct Writer<'a> {
     lua: &'a Lua,
     fronts: Fronts,
@@ -177,7 +178,7 @@ fn put_integer(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// Whether the keys are the numbers from one on.
+/// Returns whether the keys are the integers from one on.
 fn is_array(table: &Table) -> Result<bool> {
     let (mut count, mut last) = (0, 0);
     for pair in table.pairs::<Value, Value>() {
@@ -195,7 +196,8 @@ fn is_array(table: &Table) -> Result<bool> {
     Ok(last == count)
 }
 
-/// Reads values from the first argument: all, or with a limit and where to go on.
+/// Reads values from the first argument. With a limit or an offset, the first result is the offset
+/// of the rest.
 fn unpack_some(
     lua: &Lua,
     given: &Arguments<'_>,
@@ -206,7 +208,7 @@ fn unpack_some(
     let data = data.as_bytes();
     let wants_all = limit.unwrap_or(0) == 0 && offset == 0;
     let limit = limit.unwrap_or(0);
-    // The numbers in the first text are not those that it names; so it is in the original.
+    // The first text shows the length of the input as the limit. So does the original.
     if offset < 0 || limit < 0 {
         let text = format!(
             "Invalid request to unpack with offset of {} and limit of {}.",
@@ -242,7 +244,7 @@ fn unpack_some(
     Ok(MultiValue::from_vec(values))
 }
 
-/// A message that is being read.
+/// Reads a message.
 struct Reader<'a> {
     lua: &'a Lua,
     rest: &'a [u8],
@@ -351,7 +353,7 @@ impl Reader<'_> {
     }
 }
 
-/// What Lua itself says in a function that is not a script's.
+/// Returns an error without a position, as Lua does in functions in C.
 fn unplaced(text: &str) -> Error {
     Thrown::Text(text.as_bytes().to_vec()).into()
 }

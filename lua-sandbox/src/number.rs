@@ -1,11 +1,11 @@
-//! Numbers as C's `printf("%.*g")` writes them, which is how Lua shows them.
+//! Formats numbers as C's `printf("%.*g")` does, the format of Lua.
 
-/// What Lua shows of a number (`LUAI_NUMFFORMAT`).
+/// Digits that Lua prints of a number (`LUAI_NUMFFORMAT`).
 pub(super) const SHOWN_DIGITS: usize = 14;
-/// As many digits as a double can need.
+/// Digits that identify every double.
 pub(super) const ALL_DIGITS: usize = 17;
 
-/// Writes `value` with at most `digits` digits.
+/// Formats `value` with at most `digits` digits.
 pub(super) fn format(value: f64, digits: usize) -> String {
     if value.is_nan() {
         return if value.is_sign_negative() { "-nan" } else { "nan" }.to_owned();
@@ -25,13 +25,13 @@ pub(super) fn format(value: f64, digits: usize) -> String {
     trimmed(&format!("{value:.after$}")).to_owned()
 }
 
-/// Converts as C casts a double to a `long long` on the machines that Redis runs on.
+/// Converts as a cast from double to `long long` does in C on x86-64.
 pub(super) fn to_integer(value: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN }
 }
 
-/// Drops zeros behind the point that say nothing.
+/// Removes trailing zeros after the point.
 fn trimmed(text: &str) -> &str {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.'),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_integer_can_hold_becomes_the_least() {
+    fn a_number_out_of_range_becomes_the_smallest_integer() {
         assert_eq!(to_integer(3.99), 3);
         assert_eq!(to_integer(-3.99), -3);
         assert_eq!(to_integer(1e300), i64::MIN);

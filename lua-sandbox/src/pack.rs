@@ -1,4 +1,4 @@
-//! `struct`: numbers and strings as C lays them out.
+//! The library `struct`: numbers and strings in the memory layout of C.
 
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
@@ -16,15 +16,15 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
     Ok(library)
 }
 
-/// The largest integer, `MAXINTSIZE`.
+/// Maximum size of an integer (`MAXINTSIZE`).
 const INTEGER_BYTES_MAX: usize = 32;
 /// The strictest alignment of a C type.
 const ALIGNMENT: usize = 8;
 
-/// A format that is being read.
+/// Reads a format.
 struct Format<'a> {
     lua: &'a Lua,
-    /// Up to a NUL, which ends it.
+    /// The rest of the format, which ends before a NUL.
     text: &'a [u8],
     is_little: bool,
     alignment: usize,
@@ -35,7 +35,7 @@ struct Format<'a> {
 struct Item {
     option: u8,
     size: usize,
-    /// How many bytes stand before it so that it is aligned.
+    /// Bytes before the item that align it.
     padding: usize,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Format<'a> {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Follows an option that stands for no value.
+    /// Applies an option without a value.
     fn control(&mut self, option: u8) -> Result<()> {
         match option {
             b' ' => {}
@@ -127,7 +127,7 @@ impl<'a> Format<'a> {
 
 fn pack(lua: &Lua, mut given: Arguments<'_>) -> Result<mlua::LuaString> {
     let text = given.string(1)?;
-    // The original marks the end of its arguments, and takes the mark for one that is missing.
+    // The original appends a nil to its arguments, which its errors about a missing one show.
     given.push(Value::Nil);
     let text = text.as_bytes();
     let mut format = Format::new(lua, &text);
@@ -178,7 +178,7 @@ fn pack(lua: &Lua, mut given: Arguments<'_>) -> Result<mlua::LuaString> {
 }
 
 fn put_integer(out: &mut Vec<u8>, value: f64, size: usize, is_little: bool) {
-    // What fits no signed integer may fit an unsigned one, as a cast in C has it.
+    // Like a cast in C: values too large for a signed integer may fit an unsigned one.
     let bits = match value {
         0.0.. if value < 18_446_744_073_709_551_616.0 => value as u64,
         _ => number::to_integer(value).cast_unsigned(),
@@ -194,7 +194,7 @@ fn unpack(lua: &Lua, given: Arguments<'_>) -> Result<MultiValue> {
     let (text, data) = (given.string(1)?, given.string(2)?);
     let (text, data) = (text.as_bytes(), data.as_bytes());
     let mut format = Format::new(lua, &text);
-    // As in C, where a negative offset is a huge one.
+    // As in C, a negative offset becomes a large one.
     let offset = given.integer_or(3, 1)?.cast_unsigned() as usize;
     if offset == 0 {
         return Err(given.error(3, "offset must be 1 or greater"));
@@ -252,7 +252,7 @@ fn unpack(lua: &Lua, given: Arguments<'_>) -> Result<MultiValue> {
         }
         at += size;
     }
-    // With a sign again, as in C.
+    // As in C, the result is signed.
     let next = at.wrapping_add(1) as i64;
     values.push(Value::Number(next as f64));
     Ok(MultiValue::from_vec(values))
@@ -290,7 +290,7 @@ fn size(lua: &Lua, given: Arguments<'_>) -> Result<f64> {
     Ok(at as f64)
 }
 
-/// What Lua's stack can hold (`LUAI_MAXCSTACK`).
+/// Maximum number of results, bound by Lua's stack (`LUAI_MAXCSTACK`).
 const RESULTS_MAX: usize = 7990;
 
 fn too_many(lua: &Lua) -> Error {

@@ -1,8 +1,7 @@
-//! `string`, with patterns that can be interrupted.
+//! The library `string`, with patterns that `SCRIPT KILL` can interrupt.
 //!
-//! Lua's own functions match in C, where nobody can end a script, and call themselves for each item
-//! of a pattern, however many there are. So the matching is ours, and a pattern has an end, far
-//! beyond what anybody writes.
+//! Lua's own functions match in C, where no hook runs, and recurse for each item of a pattern. The
+//! matcher of this crate checks the script regularly and limits the length of a pattern.
 
 mod matcher;
 
@@ -16,21 +15,21 @@ use super::failure::{Thrown, argument_error, error, type_name};
 use super::limits;
 
 const PATTERN_BYTES_MAX: usize = 10_000;
-/// Characters that make a text a pattern.
+/// Characters with a meaning in patterns.
 const SPECIALS: &[u8] = b"^$*+?.([%-";
 
-/// What a script calls, and what that needs.
+/// Shared parts of the functions.
 #[derive(Clone)]
 struct Patterns {
     server: Server,
     pcall: Function,
-    /// Makes what `gmatch` returns. It holds the texts in Lua, whose memory is limited.
+    /// Creates the iterator of `gmatch`. It keeps the texts in Lua, where they count as memory.
     iterator: Function,
-    /// Looks into a table, whose rules may be a script's.
+    /// Indexes a table, which may call a metamethod of the script.
     index: Function,
 }
 
-/// Replaces the functions that take patterns.
+/// Replaces the functions with a pattern.
 pub(super) fn library(
     lua: &Lua,
     string: Table,
@@ -101,14 +100,14 @@ fn find_match(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<M
     }
 }
 
-/// `string.gmatch(s, pattern)`, in which a `^` means itself
+/// `string.gmatch(s, pattern)`, where a `^` is a plain character
 fn gmatch(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiValue> {
     let (subject, pattern) = texts(lua, given)?;
     let iterator: Function = patterns.iterator.call((subject, pattern))?;
     Ok(MultiValue::from_iter([Value::Function(iterator)]))
 }
 
-/// The next match of `gmatch`: where to go on after it, and what it captured.
+/// Returns the next match of `gmatch`: the position after it, then its captures.
 fn next(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<MultiValue> {
     let (subject, pattern) = (given.string(1)?, given.string(2)?);
     let (subject, pattern) = (&*subject.as_bytes(), &*pattern.as_bytes());
@@ -117,7 +116,7 @@ fn next(lua: &Lua, given: &Arguments<'_>, server: &Server) -> Result<MultiValue>
     let found = matcher.find_from(at).map_err(|trouble| thrown(lua, trouble))?;
     let Some((start, end)) = found else { return Ok(MultiValue::from_iter([position(at)])) };
     let mut values = all_captured(lua, &matcher, (start, end))?;
-    // An empty match is not found again.
+    // The next search starts after an empty match.
     values.push_front(position(end + usize::from(start == end)));
     Ok(values)
 }
@@ -154,9 +153,9 @@ fn gsub(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
     Ok(MultiValue::from_iter([Value::String(text), Value::Number(count as f64)]))
 }
 
-/// What stands in place of a match.
+/// The replacement of a match.
 enum Replacement {
-    /// With captures in it.
+    /// A text that may refer to captures.
     Text(LuaString),
     Table(Table),
     Function(Function),
@@ -174,7 +173,7 @@ impl Replacement {
         }
     }
 
-    /// Writes what stands in place of a match from `found.0` to `found.1`.
+    /// Appends the replacement of the match from `found.0` to `found.1`.
     fn write<G: FnMut() -> Result<()>>(
         &self,
         lua: &Lua,
@@ -195,7 +194,7 @@ impl Replacement {
         };
         match value {
             Value::Nil | Value::Boolean(false) => {
-                // The match itself, whatever it captured.
+                // The match stays as it is.
                 out.extend(matcher.text(found))?;
             }
             value => match super::arguments::string(lua, Some(&value))? {
@@ -210,7 +209,7 @@ impl Replacement {
     }
 }
 
-/// Writes a text, in which `%1` stands for a capture and `%0` for the match.
+/// Appends a text, with a capture in place of `%1` and the match in place of `%0`.
 fn write_text<G: FnMut() -> Result<()>>(
     lua: &Lua,
     text: &[u8],
@@ -221,7 +220,7 @@ fn write_text<G: FnMut() -> Result<()>>(
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'%', rest) {
         out.extend(&rest[..at])?;
-        // Behind the last character C sees a NUL.
+        // In C a NUL follows the last character.
         let escaped = rest.get(at + 1).copied().unwrap_or(0);
         rest = rest.get(at + 2..).unwrap_or_default();
         match escaped {
@@ -242,7 +241,7 @@ fn write_text<G: FnMut() -> Result<()>>(
     out.extend(rest)
 }
 
-/// Calls a function of a script, whose errors come out as they are.
+/// Calls a function of a script. Returns its error unchanged.
 fn called(
     patterns: &Patterns,
     function: &Function,
@@ -260,7 +259,7 @@ fn called(
     }
 }
 
-/// Returns the subject and the pattern.
+/// Returns subject and pattern.
 fn texts(lua: &Lua, given: &Arguments<'_>) -> Result<(LuaString, LuaString)> {
     let (subject, pattern) = (given.string(1)?, given.string(2)?);
     match pattern.as_bytes().len() > PATTERN_BYTES_MAX {
@@ -269,7 +268,7 @@ fn texts(lua: &Lua, given: &Arguments<'_>) -> Result<(LuaString, LuaString)> {
     }
 }
 
-/// Returns where to begin, by the third argument: from one on, or from the end where negative.
+/// Returns the start by the third argument, which counts from one, or from the end if negative.
 fn start(given: &Arguments<'_>, length: usize) -> Result<usize> {
     let length_known = i64::try_from(length).unwrap_or(i64::MAX);
     let wanted = given.integer_or(3, 1)?;
@@ -277,7 +276,7 @@ fn start(given: &Arguments<'_>, length: usize) -> Result<usize> {
     Ok(usize::try_from(wanted.max(1) - 1).map_or(length, |start| start.min(length)))
 }
 
-/// Takes the `^` away that binds a pattern to where it begins.
+/// Removes the anchor `^` and returns whether there was one.
 fn anchored(pattern: &[u8]) -> (&[u8], bool) {
     pattern.strip_prefix(b"^").map_or((pattern, false), |pattern| (pattern, true))
 }

@@ -1,5 +1,5 @@
--- Where a script can catch an error it must see what Redis shows, and nothing of how we throw it, nor
--- of us: what fails here fails where the script called us (`failure.rs`).
+-- A script that catches an error sees the value that Redis shows, not the userdata of mlua. Errors in
+-- this file have the position of the script that called (`failure.rs`).
 local seen, alive, refuse, raw_pcall, raw_xpcall, raw_error, raw_resume, select, type = ...
 
 local depth = 0
@@ -45,7 +45,7 @@ local function xpcall(...)
   return caught_by_handler(raw_xpcall(f, function(err) return handler(seen(err)) end))
 end
 
--- Lua 5.1 does not count how deep coroutines call each other, and would run out of stack.
+-- Lua 5.1 has no limit on nested coroutines, and would exhaust the stack.
 local function resume(co, ...)
   if type(co) ~= 'thread' then refuse(1, 'coroutine expected') end
   if depth >= 32 then return false, 'C stack overflow' end

@@ -1,4 +1,5 @@
-//! `string.rep`, whose original goes on as often as it is told, be the text empty or huge.
+//! `string.rep` with a limit. The original loops as often as its argument asks, even for an empty
+//! text.
 
 use mlua::{Lua, LuaString, Result, Table};
 

@@ -1,6 +1,6 @@
-//! Lua as Redis restricts it: no files, no system, and nothing that outlives a script.
+//! Lua with Redis' restrictions: no files, no system calls, no writable globals.
 //!
-//! Every table that all scripts share stands behind a [front](Fronts).
+//! All tables that scripts share are behind [fronts](Fronts).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,22 +19,22 @@ use super::limits::{self, check_script};
 use super::loading::Loader;
 use super::{api, bits, catching, json, msgpack, pack, patterns, repeat, tables, unpack};
 
-/// What errors call the place where a script stands.
+/// The chunk name of scripts, which error positions show.
 const SCRIPT_NAME: &str = "@user_script";
-/// How many instructions run until somebody looks whether the script is to end. Each may take as long
-/// as joining two long texts does.
+/// Number of instructions between two checks of the script. A single instruction may take long, such
+/// as a concatenation of large strings.
 const INSTRUCTIONS: u32 = 1_000;
 
-/// What Lua's own library has that scripts may use as it is.
+/// Functions of Lua's own library that scripts use unchanged.
 const KEPT: [&str; 8] =
     ["assert", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "gcinfo"];
 
-/// A place for scripts to run in.
+/// Lua with the libraries of scripts.
 pub(super) struct Sandbox {
     pub(super) lua: Lua,
-    /// What scripts take for their globals.
+    /// The table that scripts see as their globals.
     front: Table,
-    /// What stands behind it.
+    /// The table behind it.
     globals: Table,
     loader: Loader,
     xpcall: Function,
@@ -86,7 +86,7 @@ impl Sandbox {
             move |_, _| limits::check_alive(&killer).map(|()| VmState::Continue),
         )?;
         let handler = anonymous(&lua, |lua, given| handle(lua, &given))?;
-        // The parser of Lua 5.1 does not hold the name itself while it collects (CVE-2025-49844).
+        // Keeps the string alive: the parser of Lua 5.1 does not (CVE-2025-49844).
         lua.set_named_registry_value("name of scripts", SCRIPT_NAME)?;
         Ok(Self {
             front,
@@ -104,7 +104,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it, in Lua's words.
+    /// Returns Lua's error text.
     pub(super) fn compile(&self, code: &[u8]) -> std::result::Result<Function, Vec<u8>> {
         let (mut compiled, lua) = (Err(b"not enough memory".to_vec()), &self.lua);
         let _ = self.account.limited(lua, || {
@@ -114,7 +114,7 @@ impl Sandbox {
         compiled
     }
 
-    /// Runs a function; returns what it returned, or the error that ended it.
+    /// Runs a script. Returns its result or the error value that ended it.
     pub(super) fn run(
         &self,
         script: &Function,
@@ -142,14 +142,14 @@ impl Sandbox {
         Ok(table)
     }
 
-    /// Forgets what the last script left behind.
+    /// Removes the parameters of the last script.
     pub(super) fn tidy(&self) {
         let _ = self.globals.raw_set("KEYS", Value::Nil);
         let _ = self.globals.raw_set("ARGV", Value::Nil);
     }
 }
 
-/// Turns whatever a script threw into a table that says where it happened.
+/// Converts an error of a script to a table with its position.
 fn handle(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let error = failure::visible(lua, given.value(1))?;
     let table = match error {
@@ -171,7 +171,7 @@ fn handle(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     Ok(Value::Table(table))
 }
 
-/// What `tostring` makes of a value.
+/// Returns the text that `tostring` returns.
 fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
     if let Some(text) = super::arguments::string(lua, Some(&value))? {
         return Ok(text);
@@ -179,7 +179,7 @@ fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
     match value {
         Value::Nil => lua.create_string("nil"),
         Value::Boolean(value) => lua.create_string(value.to_string()),
-        // So C writes a pointer to nowhere.
+        // The text of a null pointer in C.
         Value::LightUserData(pointer) if pointer.0.is_null() => {
             lua.create_string("userdata: (nil)")
         }
@@ -190,7 +190,7 @@ fn shown(lua: &Lua, value: Value) -> Result<LuaString> {
     }
 }
 
-/// Globals that do not exist are an error, not nil.
+/// Makes access to missing globals an error.
 fn guard_missing(lua: &Lua, globals: &Table) -> Result<()> {
     let rules = lua.create_table()?;
     function(lua, &rules, "__index", |lua, given| -> Result<()> {
@@ -205,7 +205,7 @@ fn guard_missing(lua: &Lua, globals: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Lets strings have methods, through a table that cannot be changed either.
+/// Sets the metatable of strings, which scripts cannot change.
 fn string_methods(lua: &Lua, globals: &Table, fronts: &Fronts) -> Result<()> {
     let shown = lua.create_table()?;
     shown.raw_set("__index", globals.raw_get::<Table>("string")?)?;
@@ -216,7 +216,7 @@ fn string_methods(lua: &Lua, globals: &Table, fronts: &Fronts) -> Result<()> {
     Ok(())
 }
 
-/// The functions of Lua's library that scripts must not have as they are.
+/// Adds functions in place of those of Lua's library that are not safe for scripts.
 fn own_functions(
     lua: &Lua,
     original: &Table,
@@ -284,7 +284,7 @@ fn own_functions(
         };
         let real = value.as_table().and_then(|table| known.behind(table));
         let Some(real) = real else { return raw.call(value) };
-        // Only the globals have rules that a script can see.
+        // Scripts see the metatable of the globals only.
         let rules = real.metatable().map(|rules| known.front(lua, &rules)).transpose()?;
         Ok(rules.map_or(Value::Nil, Value::Table))
     })?;
@@ -293,7 +293,7 @@ fn own_functions(
     loader.library(lua, globals)
 }
 
-/// Scripts may ask for a collection, and cannot turn it off.
+/// `collectgarbage([option])`. Scripts can collect garbage but cannot stop the collector.
 fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
     let option = if given.is_nil(1) { lua.create_string("collect")? } else { given.string(1)? };
     let option = option.as_bytes();
@@ -306,15 +306,15 @@ fn collect_garbage(lua: &Lua, given: &Arguments<'_>) -> Result<Value> {
         b"count" => Ok(Value::Number(lua.used_memory() as f64 / 1024.0)),
         b"step" => Ok(Value::Boolean(false)),
         b"stop" | b"restart" => Ok(Value::Number(0.0)),
-        // What they are, in percent.
+        // Lua's defaults in percent.
         b"setpause" | b"setstepmul" => Ok(Value::Number(200.0)),
         other => Err(argument_error(lua, 1, [b"invalid option '", other, b"'"].concat())),
     }
 }
 
-/// `math`, whose numbers from a seed are Redis'.
+/// The library `math`. A seed yields the random numbers of Redis.
 fn math(lua: &Lua, original: &Table) -> Result<Table> {
-    /// POSIX' `lrand48`.
+    /// The factor of POSIX' `lrand48`.
     const FACTOR: u64 = 0x5_DEEC_E66D;
     const STATE_MASK: u64 = (1 << 48) - 1;
     const MOST: u64 = i32::MAX as u64;

@@ -1,7 +1,7 @@
-//! `unpack`, whose original adds what a script gives it without a look at what an integer can hold.
+//! `unpack` with checked arithmetic. The original overflows on large indices.
 //!
-//! mlua holds hardly more values at a time than a list may have, so each item stays in its list until
-//! it is its turn to be returned.
+//! mlua can hold few more values than a list may have items. So each item stays in its list until it
+//! is returned.
 
 use std::rc::Rc;
 
@@ -10,12 +10,12 @@ use mlua::{IntoLua, Lua, Result, Table, Value, Variadic};
 use super::arguments::Arguments;
 use super::failure::error;
 
-/// What a function may have on Lua's stack (`LUAI_MAXCSTACK`), with its arguments.
+/// Maximum values of a function on Lua's stack (`LUAI_MAXCSTACK`), including its arguments.
 const STACK_SLOTS_MAX: i64 = 8000;
-/// What mlua wants there beside the values that it returns.
+/// Values that mlua adds to them.
 const SLOTS_OF_MLUA: i64 = 3;
 
-/// An item that is still in its list.
+/// An item of a list, read when it is returned.
 pub(super) struct Item {
     list: Rc<Table>,
     index: i64,

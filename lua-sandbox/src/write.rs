@@ -1,13 +1,13 @@
-//! Parts of replies that only scripts have, byte by byte.
+//! Encodes the parts of replies that only scripts return.
 
 use resp::{Protocol, reply};
 
 use super::number;
 
-/// Bytes of a reply beside its text at most, or of a number with its type and line end.
+/// Maximum bytes of a reply without its text, or of a number with its type and line end.
 pub(super) const HEAD_BYTES: usize = 64;
 
-/// Appends a line. A line end inside it would be taken for a reply of its own.
+/// Appends a line. Replaces line ends inside it, since a client would parse the rest as another reply.
 pub(super) fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
     out.push(kind);
     one_line(out, text);
@@ -19,7 +19,7 @@ pub(super) fn one_line(out: &mut Vec<u8>, text: &[u8]) {
     out.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
 }
 
-/// Appends the header of what has parts.
+/// Appends the header of a reply with parts.
 pub(super) fn header(out: &mut Vec<u8>, kind: u8, count: usize) {
     line(out, kind, itoa::Buffer::new().format(count).as_bytes());
 }
@@ -32,7 +32,7 @@ pub(super) fn double(out: &mut Vec<u8>, protocol: Protocol, value: f64) {
     }
 }
 
-/// Appends text that says what it is in three characters.
+/// Appends a verbatim string. Its format has three characters.
 pub(super) fn verbatim(out: &mut Vec<u8>, format: &[u8], text: &[u8]) {
     header(out, b'=', text.len() + 4);
     let format = format.split(|&byte| byte == 0).next().unwrap_or(format);

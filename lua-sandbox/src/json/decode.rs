@@ -1,4 +1,4 @@
-//! JSON to values.
+//! Decodes JSON to values of Lua.
 
 use mlua::{Error, Lua, Result, Value};
 
@@ -8,22 +8,22 @@ use crate::arguments::Arguments;
 use crate::failure::{argument_error, error};
 use crate::limits::Patience;
 
-/// What Lua's stack can hold (`LUAI_MAXCSTACK`): one slot a level of arrays, two of objects.
+/// Slots of Lua's stack (`LUAI_MAXCSTACK`). The original uses one for an array, two for an object.
 const STACK_SLOTS_MAX: usize = 7990;
 
-/// A text that is being read.
+/// Reads a text.
 struct Reader<'a> {
     lua: &'a Lua,
     settings: Settings,
     text: &'a [u8],
     at: usize,
     depth: i32,
-    /// How much of Lua's stack the original would use.
+    /// Slots of Lua's stack that the original would use.
     slots: usize,
     patience: Patience,
 }
 
-/// What stands next.
+/// A token of JSON.
 enum Token<'a> {
     ObjectBegin,
     ObjectEnd,
@@ -40,7 +40,7 @@ enum Token<'a> {
 }
 
 impl Token<'_> {
-    /// The name that the original gives it in its messages.
+    /// Returns the name of the token in error texts.
     fn name(&self) -> &'static str {
         match self {
             Self::ObjectBegin => "T_OBJ_BEGIN",
@@ -54,7 +54,7 @@ impl Token<'_> {
             Self::Colon => "T_COLON",
             Self::Comma => "T_COMMA",
             Self::End => "T_END",
-            Self::Wrong(what) => what,
+            Self::Wrong(text) => text,
         }
     }
 }
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Table(table))
     }
 
-    /// The byte so far ahead; a NUL behind the end, as in C.
+    /// Returns the byte at that distance, or a NUL after the end, as in C.
     fn peek(&self, ahead: usize) -> u8 {
         self.text.get(self.at + ahead).copied().unwrap_or(0)
     }
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         self.text[self.at..].starts_with(word)
     }
 
-    /// Returns what stands next, and where.
+    /// Returns the next token and its position.
     fn next(&mut self) -> Result<(Token<'a>, usize)> {
         while matches!(self.peek(0), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
             }
             _ => Token::Wrong("invalid token"),
         };
-        // A text or a number that is wrong is reported where it goes wrong.
+        // The position of an invalid string or number is that of the failure.
         let place = if matches!(token, Token::Wrong(_)) { self.at } else { place };
         Ok((token, place))
     }
@@ -230,9 +230,9 @@ impl<'a> Reader<'a> {
         Ok(Token::String(text))
     }
 
-    /// Reads what stands for itself.
+    /// Reads characters of a string up to a quote, an escape or a NUL.
     fn plain(&mut self, text: &mut Buffer<'a>) -> Result<()> {
-        /// So many bytes are read before somebody is asked whether to go on.
+        /// Bytes between two checks of the script.
         const CHUNK_BYTES: usize = 4096;
 
         loop {
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a backslash and what it makes of the next characters; or says what is wrong there.
+    /// Reads an escape sequence.
     fn escape(&mut self, text: &mut Vec<u8>) -> std::result::Result<(), &'static str> {
         let plain = match self.peek(1) {
             byte @ (b'"' | b'\\' | b'/') => byte,
@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads `\uXXXX`, or two of them that stand for one character.
+    /// Reads `\uXXXX`, or a surrogate pair of two.
     fn unicode(&mut self, text: &mut Vec<u8>) -> Option<()> {
         let first = self.hex(2)?;
         let mut length = 6;
@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
             .try_fold(0, |code, ahead| Some(code << 4 | char::from(self.peek(ahead)).to_digit(16)?))
     }
 
-    /// Whether what stands next is a number to C but not to JSON.
+    /// Returns whether a number follows that C accepts and JSON does not.
     fn is_invalid_number(&self) -> bool {
         let at = usize::from(self.peek(0) == b'-');
         let is_word = |word: &[u8]| {
@@ -309,7 +309,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what C's `strtod` reads.
+    /// Reads a number.
     fn number(&mut self) -> Token<'a> {
         match strtod(&self.text[self.at..]) {
             Some((value, length)) => self.skip(length, Token::Number(value)),
@@ -323,10 +323,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a number as C does: decimal, hexadecimal, `inf`, `nan`. Returns how long it was as well.
+/// Parses a number as C's `strtod` does: decimal, hexadecimal, `inf`, `nan`. Returns its length, too.
 fn strtod(text: &[u8]) -> Option<(f64, usize)> {
     let signed = matches!(text.first(), Some(b'+' | b'-'));
-    // NaN has a sign as well, which a product would not keep.
+    // NaN has a sign, too, which a multiplication would lose.
     let with_sign = |value: f64| if text.first() == Some(&b'-') { -value } else { value };
     let start = usize::from(signed);
     let rest = &text[start..];
@@ -367,7 +367,7 @@ fn strtod(text: &[u8]) -> Option<(f64, usize)> {
     Some((with_sign(value), start + length))
 }
 
-/// Reads hexadecimal digits, with a point and a power of two perhaps.
+/// Parses hexadecimal digits with an optional point and exponent of two.
 fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
     let (mut value, mut scale, mut at, mut digits, mut has_point) = (0.0, 0, 0, 0, false);
     while let Some(&byte) = text.get(at) {

@@ -1,4 +1,4 @@
-//! Values to JSON.
+//! Encodes values of Lua as JSON.
 
 use mlua::{Error, Lua, Result, Table, Value};
 
@@ -10,17 +10,17 @@ use crate::fronts::Fronts;
 use crate::limits::Patience;
 use crate::number;
 
-/// What Lua's stack can hold (`LUAI_MAXCSTACK`): two slots a level of arrays, three of objects.
+/// Slots of Lua's stack (`LUAI_MAXCSTACK`). The original uses one for an array, two for an object.
 const STACK_SLOTS_MAX: usize = 7990;
 
-/// A text that is being written.
+/// Writes a text.
 struct Writer<'a> {
     lua: &'a Lua,
     settings: Settings,
     fronts: Fronts,
     out: Buffer<'a>,
     depth: i32,
-    /// How much of Lua's stack the original would use.
+    /// Slots of Lua's stack that the original would use.
     slots: usize,
     patience: Patience,
 }
@@ -57,7 +57,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: &[u8]) -> Result<()> {
-        /// So many bytes are written before somebody looks whether there may be more.
+        /// Bytes between two checks of the script.
         const CHUNK_BYTES: usize = 4096;
 
         self.out.push(b'"')?;
@@ -110,7 +110,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Returns how long an array is; nothing for what must be an object.
+    /// Returns the length of an array, or `None` for an object.
     fn array_length(&self, table: &Table) -> Result<Option<i64>> {
         let (mut last, mut items) = (0_i64, 0_i64);
         for pair in table.pairs::<Value, Value>() {
@@ -176,10 +176,10 @@ impl Writer<'_> {
     }
 }
 
-/// Length of an escaped byte at most: `\u0000`.
+/// Maximum length of an escaped byte, that of `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
-/// Appends a byte of a string, escaped if necessary.
+/// Appends a byte of a string and escapes it if necessary.
 fn character(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
 

@@ -1,28 +1,28 @@
-//! Where a pattern of Lua 5.1 matches, on bytes.
+//! Matches patterns of Lua 5.1 on bytes.
 //!
-//! An item of a pattern is tried again and again when what follows it does not match, so a pattern
-//! can take longer than anybody waits. Every so many steps somebody else is asked whether to go on.
+//! The matcher backtracks, so a pattern can take exponential time. Every [`STEPS`] steps the matcher
+//! checks whether the script is to end.
 
 use mlua::{Error, Result};
 
-/// What a pattern can capture.
+/// Maximum captures of a pattern.
 const CAPTURES_MAX: usize = 32;
-/// So many steps are taken before somebody is asked whether to go on.
+/// Number of steps between two checks of the script.
 const STEPS: u32 = 10_000;
 
-/// A pattern, a subject, and how far the one has been found in the other.
+/// A pattern, a subject, and the captures of the last match.
 pub(super) struct Matcher<'a, G> {
     subject: &'a [u8],
     pattern: &'a [u8],
     captures: [Capture; CAPTURES_MAX],
-    /// How many captures there are.
+    /// Number of captures.
     level: usize,
     steps: u32,
     /// Fails if the script is to end.
-    resume_script: G,
+    check: G,
 }
 
-/// Where something was captured.
+/// The place of a capture.
 #[derive(Clone, Copy)]
 struct Capture {
     start: usize,
@@ -31,14 +31,14 @@ struct Capture {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
-    /// Its end has not come yet.
+    /// The end is not known yet.
     Open,
     Known(usize),
-    /// Only its position counts.
+    /// The capture is a position.
     Position,
 }
 
-/// What was captured.
+/// The value of a capture.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Captured<'a> {
     Text(&'a [u8]),
@@ -46,32 +46,32 @@ pub(super) enum Captured<'a> {
     Position(usize),
 }
 
-/// Why there is no answer.
+/// The reason why a match failed with an error.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// What Lua says of the pattern.
+    /// Lua's error text for the pattern.
     Malformed(&'static str),
-    /// The script is to end.
+    /// The error that ends the script.
     Ended(Error),
 }
 
 type Found<T> = std::result::Result<T, Trouble>;
 
 impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
-    /// A pattern ends at its first NUL, as C sees it.
-    pub(super) fn new(subject: &'a [u8], pattern: &'a [u8], resume_script: G) -> Self {
+    /// Creates a matcher. The pattern ends at its first NUL, as in C.
+    pub(super) fn new(subject: &'a [u8], pattern: &'a [u8], check: G) -> Self {
         let pattern = memchr::memchr(0, pattern).map_or(pattern, |end| &pattern[..end]);
         let captures = [Capture { start: 0, length: Length::Open }; CAPTURES_MAX];
-        Self { subject, pattern, captures, level: 0, steps: 0, resume_script }
+        Self { subject, pattern, captures, level: 0, steps: 0, check }
     }
 
-    /// Returns where a match that starts here ends.
+    /// Returns the end of a match that starts at `start`.
     pub(super) fn match_at(&mut self, start: usize) -> Found<Option<usize>> {
         self.level = 0;
         self.items(start, 0)
     }
 
-    /// Returns where the first match from here on starts and ends.
+    /// Returns start and end of the first match from `start` on.
     pub(super) fn find_from(&mut self, start: usize) -> Found<Option<(usize, usize)>> {
         for start in start..=self.subject.len() {
             if let Some(end) = self.match_at(start)? {
@@ -81,18 +81,17 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         Ok(None)
     }
 
-    /// Returns how many values a match stands for: what it captured, or else all of it.
+    /// Returns the number of values of a match: its captures, or one for the whole match.
     pub(super) fn values(&self) -> usize {
         self.level.max(1)
     }
 
-    /// Returns how many captures there are.
+    /// Returns the number of captures.
     pub(super) fn captures(&self) -> usize {
         self.level
     }
 
-    /// Returns a capture of a match, counted from zero; the first is the match where nothing was
-    /// captured.
+    /// Returns a capture, counted from zero. Without captures the first one is the whole match.
     pub(super) fn capture(&self, index: usize, start: usize, end: usize) -> Found<Captured<'a>> {
         if index >= self.level {
             return match index {
@@ -113,7 +112,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         &self.subject[start..end]
     }
 
-    /// Matches the items of the pattern from `item` on, at `at`.
+    /// Matches the pattern from `item` on at the position `at`.
     fn items(&mut self, mut at: usize, mut item: usize) -> Found<Option<usize>> {
         loop {
             self.step()?;
@@ -143,7 +142,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         }
     }
 
-    /// Matches a single character and what says how often.
+    /// Matches a single character with its quantifier.
     fn single(&mut self, at: usize, item: usize) -> Found<Next> {
         let end = self.item_end(item)?;
         let matches = self.matches(at, item, end);
@@ -163,7 +162,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         })
     }
 
-    /// Matches as many as there are, then fewer and fewer.
+    /// Matches as many characters as possible, then fewer.
     fn longest(&mut self, at: usize, item: usize, end: usize) -> Found<Option<usize>> {
         let mut count = 0;
         while self.matches(at + count, item, end) {
@@ -178,7 +177,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         Ok(None)
     }
 
-    /// Matches none, then more and more.
+    /// Matches no character, then more.
     fn shortest(&mut self, mut at: usize, item: usize, end: usize) -> Found<Option<usize>> {
         loop {
             if let Some(found) = self.items(at, end + 1)? {
@@ -216,7 +215,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         Ok(found)
     }
 
-    /// `%bxy`: from an `x` to the `y` that belongs to it. Returns the end.
+    /// Matches `%bxy`, from an `x` to its balancing `y`. Returns the end.
     fn balanced(&mut self, at: usize, item: usize) -> Found<Option<usize>> {
         let [open, close, ..] = self.pattern[item..] else {
             return Err(Trouble::Malformed("unbalanced pattern"));
@@ -240,8 +239,8 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         Ok(None)
     }
 
-    /// `%f[set]`: between a character that is not of the set and one that is. Returns the next
-    /// item.
+    /// Matches `%f[set]`, the frontier between a character outside the set and one inside. Returns
+    /// the next item.
     fn frontier(&mut self, at: usize, item: usize) -> Found<Option<usize>> {
         if self.pattern.get(item) != Some(&b'[') {
             return Err(Trouble::Malformed("missing '[' after '%f' in pattern"));
@@ -253,7 +252,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         Ok((!is_in_set(before, set) && is_in_set(after, set)).then_some(end))
     }
 
-    /// `%1`: what was captured before, again. Returns the end.
+    /// Matches the text of an earlier capture (`%1`). Returns the end.
     fn captured_again(&self, at: usize, digit: u8) -> Found<Option<usize>> {
         let index = usize::from(digit).checked_sub(usize::from(b'1'));
         let capture = index.and_then(|index| self.captures[..self.level].get(index));
@@ -261,7 +260,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
             None | Some(Capture { length: Length::Open, .. }) => {
                 Err(Trouble::Malformed("invalid capture index"))
             }
-            // A position has no length that anything could have.
+            // A position has no text.
             Some(Capture { length: Length::Position, .. }) => Ok(None),
             Some(&Capture { start, length: Length::Known(length) }) => {
                 let captured = &self.subject[start..start + length];
@@ -270,7 +269,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         }
     }
 
-    /// Returns where the single character at `item` ends in the pattern.
+    /// Returns the end of the single character at `item` in the pattern.
     fn item_end(&self, item: usize) -> Found<usize> {
         match self.pattern[item..] {
             [b'%'] => Err(Trouble::Malformed("malformed pattern (ends with '%')")),
@@ -285,7 +284,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         if self.pattern.get(at) == Some(&b'^') {
             at += 1;
         }
-        // A bracket right at the start is one of the set.
+        // A bracket at the start belongs to the set.
         loop {
             match self.pattern.get(at) {
                 None => return Err(Trouble::Malformed("malformed pattern (missing ']')")),
@@ -298,7 +297,7 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         }
     }
 
-    /// Whether the character at `at` is one of those that `item` stands for.
+    /// Returns whether the character at `at` matches the single character `item`.
     fn matches(&self, at: usize, item: usize, end: usize) -> bool {
         let Some(&byte) = self.subject.get(at) else { return false };
         match self.pattern[item] {
@@ -313,20 +312,20 @@ impl<'a, G: FnMut() -> Result<()>> Matcher<'a, G> {
         self.steps += 1;
         if self.steps >= STEPS {
             self.steps = 0;
-            (self.resume_script)().map_err(Trouble::Ended)?;
+            (self.check)().map_err(Trouble::Ended)?;
         }
         Ok(())
     }
 }
 
-/// What to do after a single character.
+/// The continuation after a single character.
 enum Next {
-    /// Go on there, with that item.
+    /// Continue at a position with an item.
     Items(usize, usize),
     Ends(Option<usize>),
 }
 
-/// Whether a byte is in a set, which stands in its brackets.
+/// Returns whether a byte is in a set. `set` includes the brackets.
 fn is_in_set(byte: u8, set: &[u8]) -> bool {
     let inner = &set[1..set.len() - 1];
     let (inner, is_complement) = match inner {
@@ -357,7 +356,7 @@ fn is_in_set(byte: u8, set: &[u8]) -> bool {
     is_complement
 }
 
-/// Whether a byte is in a class, as the C locale has them; a capital means all others.
+/// Returns whether a byte is in a class of the C locale. A capital letter is the complement.
 fn is_in_class(byte: u8, class: u8) -> bool {
     let is_in = match class.to_ascii_lowercase() {
         b'a' => byte.is_ascii_alphabetic(),
@@ -365,7 +364,7 @@ fn is_in_class(byte: u8, class: u8) -> bool {
         b'd' => byte.is_ascii_digit(),
         b'l' => byte.is_ascii_lowercase(),
         b'p' => byte.is_ascii_punctuation(),
-        // Rust does not count the vertical tab.
+        // Rust excludes the vertical tab.
         b's' => byte.is_ascii_whitespace() || byte == 0x0b,
         b'u' => byte.is_ascii_uppercase(),
         b'w' => byte.is_ascii_alphanumeric(),

@@ -174,6 +174,6 @@ fn whoever_is_to_end_ends_in_the_middle_of_a_pattern() {
     ] {
         let ended = lua.load(format!("return ours.{call}")).exec();
         let error = ended.expect_err(call).to_string();
-        assert!(error.contains("on its way through a script"), "{call}: {error}");
+        assert!(error.contains("error of a library function"), "{call}: {error}");
     }
 }
