@@ -1,4 +1,4 @@
-//! Runs a script whose only command is `ECHO`: `cargo run -p lua-sandbox --example run`
+//! Runs a script with `ECHO` as the only command: `cargo run -p lua-sandbox --example run`
 
 use std::cell::RefCell;
 use std::rc::Rc;

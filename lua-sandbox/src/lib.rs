@@ -77,8 +77,8 @@ pub struct Parameters {
 pub struct ScriptReply {
     /// The reply, encoded for the protocol version of the client.
     pub reply: Vec<u8>,
-    /// The start of an error reply's text, for the error statistics; `None` if a command of the script
-    /// returned the error, since that command is counted already.
+    /// The start of an error reply's text, for the error statistics. `None` if a command of the script
+    /// returned the error, since it is counted already.
     pub error: Option<Vec<u8>>,
     /// Whether the script failed.
     pub has_failed: bool,
@@ -181,7 +181,7 @@ impl Vm {
         answered
     }
 
-    /// Returns the error reply for a script whose result could not be encoded.
+    /// Returns the error reply if the result of a script could not be encoded.
     fn unfinished(&self, script: Script<'_>, error: Error) -> ScriptReply {
         let error = Value::Error(Box::new(error));
         match failure::visible(&self.sandbox.lua, error) {

@@ -393,7 +393,7 @@ fn count(bytes: &[u8], limits: Limits) -> Result<Option<(usize, usize)>, Protoco
     Ok(Some((count, after)))
 }
 
-/// Reads the length of the argument whose header starts at `start`. Returns it with the index of
+/// Reads the length of the argument with the header at `start`. Returns it with the index of
 /// the argument's first byte.
 #[inline]
 fn bulk_length(
