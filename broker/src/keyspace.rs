@@ -44,7 +44,7 @@ pub(crate) struct Keyspace {
     watchers: Watchers,
     trackers: Trackers,
     /// Notifications to publish before the order is released.
-    news: Vec<Notification>,
+    notifications: Vec<Notification>,
     counts: Counts,
     /// The journal of the counters file, if there is one.
     journal: Option<Journal>,
@@ -142,18 +142,18 @@ impl Keyspace {
 
     /// Takes the pending notifications.
     pub(crate) fn take_news(&mut self) -> Vec<Notification> {
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.notifications)
     }
 
     pub(crate) fn has_news(&self) -> bool {
-        !self.news.is_empty()
+        !self.notifications.is_empty()
     }
 
     /// Adds the notifications that are due after a command or a transaction.
     pub(crate) fn end_command(&mut self) {
         if self.trackers.has_broadcasts() {
             let stale = self.trackers.take_broadcasts();
-            self.news.extend(stale.into_iter().map(Notification::Invalidation));
+            self.notifications.extend(stale.into_iter().map(Notification::Invalidation));
         }
     }
 
@@ -239,7 +239,7 @@ impl Keyspace {
     /// Invalidates tracked keys beyond the limit.
     pub(crate) fn limit_tracked(&mut self, keys_max: usize) {
         let stale = self.trackers.limit(keys_max);
-        self.news.extend(stale.into_iter().map(Notification::Invalidation));
+        self.notifications.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     pub(crate) fn reset_counts(&mut self) {
@@ -284,7 +284,8 @@ impl Keyspace {
             self.watchers.touch_all(number, emptied, None, now);
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
-        self.news.extend(self.trackers.flush().into_iter().map(Notification::Invalidation));
+        self.notifications
+            .extend(self.trackers.flush().into_iter().map(Notification::Invalidation));
         if let Some(journal) = &mut self.journal {
             journal.flush(database);
         }
@@ -331,18 +332,22 @@ impl Keyspace {
 
 impl Keys<'_> {
     /// Returns the entry of a key.
-    pub(crate) fn get(&mut self, key: &[u8], look: AccessMode) -> Option<&Entry> {
+    pub(crate) fn get(&mut self, key: &[u8], mode: AccessMode) -> Option<&Entry> {
         self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
-        let Keyspace { databases, counts, news, .. } = &mut *self.keyspace;
-        let touches = touches && matches!(look, AccessMode::Read | AccessMode::Write);
+        let Keyspace { databases, counts, notifications, .. } = &mut *self.keyspace;
+        let touches = touches && matches!(mode, AccessMode::Read | AccessMode::Write);
         let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
-        if look != AccessMode::Write {
+        if mode != AccessMode::Write {
             if found.is_some() { counts.hits += 1 } else { counts.misses += 1 }
         }
-        let is_event = matches!(look, AccessMode::Read | AccessMode::Inspect);
+        let is_event = matches!(mode, AccessMode::Read | AccessMode::Inspect);
         if found.is_none() && is_event && events.wants(Class::Missed) {
-            news.push(Notification::Event(Event { database, name: "keymiss", key: key.into() }));
+            notifications.push(Notification::Event(Event {
+                database,
+                name: "keymiss",
+                key: key.into(),
+            }));
         }
         found
     }
@@ -438,17 +443,18 @@ impl Keys<'_> {
     }
 
     fn tell_of(&mut self, key: &[u8]) {
-        let Keyspace { databases, watchers, trackers, news, .. } = &mut *self.keyspace;
+        let Keyspace { databases, watchers, trackers, notifications, .. } = &mut *self.keyspace;
         let Scope { database: number, client, .. } = self.scope;
         watchers.touch(number, key, || databases[usize::from(number)].get(key).is_some());
-        news.extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
+        notifications
+            .extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
     }
 
     /// Records that the client has a copy of a key.
     pub(crate) fn record_read(&mut self, key: &[u8], keys_max: usize) {
-        let Keyspace { trackers, news, .. } = &mut *self.keyspace;
+        let Keyspace { trackers, notifications, .. } = &mut *self.keyspace;
         let stale = trackers.record_read(self.scope.client, key, keys_max);
-        news.extend(stale.into_iter().map(Notification::Invalidation));
+        notifications.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
     /// Adds an event to the notifications if its class is enabled.
@@ -456,7 +462,7 @@ impl Keys<'_> {
         if self.scope.events.wants(class) {
             let database = self.scope.database;
             let event = Event { database, name, key: key.into() };
-            self.keyspace.news.push(Notification::Event(event));
+            self.keyspace.notifications.push(Notification::Event(event));
         }
     }
 

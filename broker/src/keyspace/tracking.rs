@@ -56,7 +56,7 @@ pub(crate) struct Invalidation {
     pub(crate) to: Recipient,
     /// Whether the client is the redirection target of another, so that RESP2 suffices.
     pub(crate) is_redirected: bool,
-    pub(crate) what: InvalidatedKeys,
+    pub(crate) keys: InvalidatedKeys,
 }
 
 /// The clients that track one prefix.
@@ -157,7 +157,7 @@ impl Trackers {
         self.readers = HashMap::default();
         self.reads = 0;
         let clients = self.clients.values();
-        clients.map(|tracker| tracker.stale(InvalidatedKeys::All)).collect()
+        clients.map(|tracker| tracker.invalidation(InvalidatedKeys::All)).collect()
     }
 
     /// Returns whether keys with a tracked prefix have changed.
@@ -177,7 +177,7 @@ impl Trackers {
                 let keys = changed.iter().filter(|(_, changer)| is_told(changer));
                 let keys: Vec<Box<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
                 if !keys.is_empty() {
-                    stale.push(tracker.stale(InvalidatedKeys::Keys(keys)));
+                    stale.push(tracker.invalidation(InvalidatedKeys::Keys(keys)));
                 }
             }
         }
@@ -193,21 +193,21 @@ impl Trackers {
         };
         trackers
             .filter(|(client, tracker)| is_told(*client, tracker))
-            .map(|(_, tracker)| tracker.stale(InvalidatedKeys::Keys(vec![key.clone()])))
+            .map(|(_, tracker)| tracker.invalidation(InvalidatedKeys::Keys(vec![key.clone()])))
             .collect()
     }
 }
 
 impl Tracker {
-    fn stale(&self, what: InvalidatedKeys) -> Invalidation {
+    fn invalidation(&self, keys: InvalidatedKeys) -> Invalidation {
         match self.other {
-            None => Invalidation { to: self.own, is_redirected: false, what },
+            None => Invalidation { to: self.own, is_redirected: false, keys },
             Some(other) if self.is_broken => Invalidation {
                 to: self.own,
                 is_redirected: false,
-                what: InvalidatedKeys::Unknown(other.client),
+                keys: InvalidatedKeys::Unknown(other.client),
             },
-            Some(to) => Invalidation { to, is_redirected: true, what },
+            Some(to) => Invalidation { to, is_redirected: true, keys },
         }
     }
 }

@@ -287,7 +287,7 @@ impl Context {
         if is_told {
             self.flush_queue.end_batch();
             self.flush_queue
-                .deliver_with(output, |out| invalidation::append(out, protocol, &stale.what));
+                .deliver_with(output, |out| invalidation::append(out, protocol, &stale.keys));
         }
     }
 
