@@ -22,11 +22,13 @@ local function less(a, b) return a < b end
 local function sort(...)
   local t, compare, is_native = sortable(...)
   if is_native then
-    -- A function that is not in Lua runs no hook, one around it does.
-    local native = compare
-    compare = native and function(a, b) return native(a, b) end or less
+    -- A function that is not in Lua runs no hook, one around it does. Errors show no name of a
+    -- function with a numeric index.
+    local natives = {compare}
+    compare = compare and function(a, b) return natives[1](a, b) end or less
   end
-  return sorted(pcall(raw_sort, t, compare))
+  -- Not a tail call, which would hide the position of the script.
+  sorted(pcall(raw_sort, t, compare))
 end
 
 return foreach, raise, lower, sort

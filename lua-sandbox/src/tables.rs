@@ -124,9 +124,8 @@ fn sortable(lua: &Lua, given: &Arguments<'_>) -> Result<(Table, Value, bool)> {
 
 /// Returns the error of Lua's own `sort` for one that passed `tables.lua`.
 fn sort_error(lua: &Lua, failed: Value) -> Error {
-    /// The start of an error from `less` in `tables.lua`, before the line.
+    /// The start of a position in `tables.lua`, where Lua's own `sort` has none.
     const PRELUDE: &[u8] = b"prelude:";
-    const COMPARISON: &[u8] = b": attempt to compare ";
 
     let Value::String(text) = &failed else {
         return match failed {
@@ -139,11 +138,9 @@ fn sort_error(lua: &Lua, failed: Value) -> Error {
         return error(lua, &bytes);
     }
     let line = bytes.strip_prefix(PRELUDE);
-    let digits =
-        line.map_or(0, |line| line.iter().take_while(|byte| byte.is_ascii_digit()).count());
-    match line.map(|line| &line[digits..]) {
-        Some(rest) if rest.starts_with(COMPARISON) => Thrown::Text(rest[2..].to_vec()).into(),
-        _ => Thrown::Value(failed.clone()).into(),
+    match line.and_then(|line| Some(&line[memchr::memmem::find(line, b": ")? + 2..])) {
+        Some(text) => Thrown::Text(text.to_vec()).into(),
+        None => Thrown::Value(failed.clone()).into(),
     }
 }
 
