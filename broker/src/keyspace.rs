@@ -1,11 +1,11 @@
-//! The keys: databases of strings, with those who watch them and what there is to tell of changes.
+//! Databases of strings, with watchers, tracked reads and keyspace notifications.
 //!
-//! Plain data, without sockets and without a clock: the broker keeps it within the order, so that
-//! commands on keys, messages and transactions all come one after the other, and says what time it
-//! is. Whoever runs a command sees it through [`Keys`], which knows the rules: what is expired is
-//! not there, and whoever watches a key, or wants its events, is told of every change.
+//! Plain data, without sockets and without a clock. The broker keeps it behind the order, so commands
+//! on keys, messages and transactions run one after another. Each call passes the time.
+//!
+//! Commands access the data through [`Keys`]. It hides expired keys, and reports every change to
+//! watchers, clients with copies and the notifications.
 
-mod big;
 pub(crate) mod counters_file;
 mod database;
 mod event;
@@ -26,7 +26,7 @@ pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
-pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker, What};
+pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 
@@ -38,30 +38,30 @@ use self::watch::Watchers;
 /// All databases.
 #[derive(Debug, Default)]
 pub(crate) struct Keyspace {
-    /// Those that were used so far.
+    /// All databases up to the last one used.
     databases: Vec<Database>,
     hasher: RandomState,
     watchers: Watchers,
     trackers: Trackers,
-    /// What is to be told before anything else happens.
+    /// Notifications to publish before the order is released.
     notifications: Vec<Notification>,
     counts: Counts,
-    /// What is kept of the keys across a restart, if anything.
+    /// The journal of the counters file, if there is one.
     journal: Option<Journal>,
-    /// Of choices made by chance.
+    /// Number of keys chosen at random.
     choices: u64,
-    /// Whether keys may only expire when they are asked for (`DEBUG SET-ACTIVE-EXPIRE 0`).
+    /// Whether keys expire on access only (`DEBUG SET-ACTIVE-EXPIRE 0`).
     expires_lazily: bool,
 }
 
-/// What there is to tell of a change.
+/// A notification of a change.
 #[derive(Clone, Debug)]
 pub(crate) enum Notification {
     Event(Event),
     Invalidation(Invalidation),
 }
 
-/// What happened to keys so far.
+/// Counters of accesses and expired keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) hits: u64,
@@ -69,14 +69,14 @@ pub(crate) struct Counts {
     pub(crate) expired: u64,
 }
 
-/// What `INFO` tells of the keys.
+/// Figures for `INFO`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) counts: Counts,
-    /// The memory that all keys and values take.
+    /// Memory of all keys and values.
     pub(crate) bytes: usize,
     pub(crate) tracked: Tracked,
-    /// Of those databases that hold keys.
+    /// The databases that hold keys.
     pub(crate) databases: Vec<Summary>,
 }
 
@@ -89,52 +89,52 @@ pub(crate) struct Summary {
     pub(crate) average_ttl: u64,
 }
 
-/// The keys, as one command sees them.
+/// The keys of a database during a command.
 pub(crate) struct Keys<'a> {
     keyspace: &'a mut Keyspace,
     pub(crate) scope: Scope,
 }
 
-/// What a command on keys comes with.
+/// The parameters of a command that uses keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope {
     /// The number of the database.
     pub(crate) database: u16,
     /// Milliseconds since 1970.
     pub(crate) now: u64,
-    /// The events that are to be published.
+    /// The events to publish.
     pub(crate) events: EventClasses,
-    /// Whether it counts as a use of the keys (`CLIENT NO-TOUCH`).
+    /// Whether the command updates the time of the last use (`CLIENT NO-TOUCH`).
     pub(crate) touches: bool,
-    /// The client that runs it; 0 for none.
+    /// The client that runs the command; 0 if there is none.
     pub(crate) client: u64,
-    /// How many databases there are.
+    /// Number of databases.
     pub(crate) databases: u16,
-    /// How long a value may be made.
+    /// Maximum length of a value.
     pub(crate) value_bytes_max: usize,
 }
 
-/// Why a number cannot be added to.
+/// The reason why an addition failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddError {
     NotAnInteger,
     Overflow,
 }
 
-/// What a look at a key is for.
+/// The purpose of an access to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AccessMode {
     Read,
-    /// To learn about the key; it is not used by that.
+    /// Reads metadata. Does not update the time of the last use.
     Inspect,
-    /// The same, and a miss is no event.
+    /// Reads metadata without an event for a miss.
     Examine,
-    /// To change it, which counts neither as a hit nor as a miss.
+    /// Changes the key. Counts neither as a hit nor as a miss.
     Write,
 }
 
 impl Keyspace {
-    /// Shows the keys to a command.
+    /// Returns the keys for a command.
     pub(crate) fn keys(&mut self, scope: Scope) -> Keys<'_> {
         self.open(scope.database);
         Keys { keyspace: self, scope }
@@ -157,7 +157,7 @@ impl Keyspace {
         }
     }
 
-    /// Takes in what was kept, and has changes of such keys noted from now on.
+    /// Restores the counters of the file and starts the journal.
     pub(crate) fn keep_counters(&mut self, kept: &[Counter], queue: Arc<Queue>, now: u64) {
         for counter in kept {
             self.open(counter.database);
@@ -196,7 +196,7 @@ impl Keyspace {
         all.filter_map(counter).collect()
     }
 
-    /// Has a client told of what becomes stale; replaces what it wanted before.
+    /// Enables tracking for a client, or replaces its settings.
     pub(crate) fn track(&mut self, client: u64, tracker: Tracker) {
         self.trackers.add(client, tracker);
     }
@@ -205,17 +205,17 @@ impl Keyspace {
         self.trackers.remove(client);
     }
 
-    /// Forgets a client that others are told in place of.
+    /// Marks redirections to a client as broken.
     pub(crate) fn lose_recipient(&mut self, client: u64) {
         self.trackers.lose(client);
     }
 
-    /// Whether the client that was to be told in place of this one is gone.
+    /// Returns whether the client's redirection target disconnected.
     pub(crate) fn is_tracking_broken(&self, client: u64) -> bool {
         self.trackers.is_broken(client)
     }
 
-    /// Returns the state of all databases, and what happened to their keys.
+    /// Returns the figures for `INFO`.
     pub(crate) fn report(&self, now: u64) -> Report {
         let summary = |(number, database): (u16, &Database)| Summary {
             database: number,
@@ -232,12 +232,12 @@ impl Keyspace {
         }
     }
 
-    /// The memory that all keys and values take.
+    /// Returns the memory of all keys and values.
     pub(crate) fn bytes(&self) -> usize {
         self.databases.iter().map(Database::bytes).sum()
     }
 
-    /// Tells of tracked keys that there is no room for, and forgets them.
+    /// Invalidates tracked keys beyond the limit.
     pub(crate) fn limit_tracked(&mut self, keys_max: usize) {
         let stale = self.trackers.limit(keys_max);
         self.notifications.extend(stale.into_iter().map(Notification::Invalidation));
@@ -247,8 +247,8 @@ impl Keyspace {
         self.counts = Counts::default();
     }
 
-    /// Removes keys whose time is over, as many as `keys_max`, unless they may only go when they are
-    /// asked for. Returns how many it removed.
+    /// Removes up to `keys_max` expired keys, unless keys expire on access only. Returns the number
+    /// removed.
     pub(crate) fn expire(&mut self, scope: Scope, keys_max: usize) -> usize {
         let mut removed = 0;
         let count = if self.expires_lazily { 0 } else { self.databases.len() };
@@ -275,8 +275,8 @@ impl Keyspace {
         }
     }
 
-    /// Removes all keys of a database, or of all, and returns them: they are dropped when the order
-    /// is let go.
+    /// Removes all keys of one database or of all. Returns them, so that the caller drops them after
+    /// it releases the order.
     pub(crate) fn flush(&mut self, database: Option<u16>, now: u64) -> Vec<Database> {
         let mut flushed = Vec::new();
         let all = 0..u16::try_from(self.databases.len()).unwrap_or(u16::MAX);
@@ -293,7 +293,7 @@ impl Keyspace {
         flushed
     }
 
-    /// Gives each of two databases what the other holds.
+    /// Exchanges the keys of two databases.
     pub(crate) fn swap(&mut self, one: u16, other: u16, now: u64) {
         self.open(one.max(other));
         let (first, second) = (usize::from(one), usize::from(other));
@@ -308,7 +308,7 @@ impl Keyspace {
         }
     }
 
-    /// Whether one of the keys has expired since it is watched.
+    /// Returns whether one of the keys expired after the start of the watch.
     pub(crate) fn has_expired_watched(
         &self,
         watched: &[(u16, Box<[u8]>)],
@@ -332,17 +332,17 @@ impl Keyspace {
 }
 
 impl Keys<'_> {
-    /// Returns what a key holds.
-    pub(crate) fn get(&mut self, key: &[u8], look: AccessMode) -> Option<&Entry> {
+    /// Returns the entry of a key.
+    pub(crate) fn get(&mut self, key: &[u8], mode: AccessMode) -> Option<&Entry> {
         self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
         let Keyspace { databases, counts, notifications, .. } = &mut *self.keyspace;
-        let touches = touches && matches!(look, AccessMode::Read | AccessMode::Write);
+        let touches = touches && matches!(mode, AccessMode::Read | AccessMode::Write);
         let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
-        if look != AccessMode::Write {
+        if mode != AccessMode::Write {
             if found.is_some() { counts.hits += 1 } else { counts.misses += 1 }
         }
-        let is_event = matches!(look, AccessMode::Read | AccessMode::Inspect);
+        let is_event = matches!(mode, AccessMode::Read | AccessMode::Inspect);
         if found.is_none() && is_event && events.wants(Class::Missed) {
             notifications.push(Notification::Event(Event {
                 database,
@@ -353,13 +353,13 @@ impl Keys<'_> {
         found
     }
 
-    /// Whether a key is there, without any other effect than that an expired one goes.
+    /// Returns whether a key exists. Removes it if it is expired, and has no other effect.
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
         self.expire_if_over(key);
         self.database().get(key).is_some()
     }
 
-    /// Gives a key a value, and the time when it expires, if it does.
+    /// Sets the value and the deadline of a key.
     pub(crate) fn set(&mut self, key: &[u8], value: Value, deadline: Option<u64>) {
         let mut entry = Entry::new(value, seconds(self.scope.now));
         entry.set_deadline(deadline);
@@ -370,18 +370,18 @@ impl Keys<'_> {
         self.changed(key);
     }
 
-    /// Adds a key with a value; the caller tells of the change.
+    /// Adds a key with a value. The caller reports the change.
     pub(crate) fn insert(&mut self, key: &[u8], value: Value) {
         self.add(key, Entry::new(value, seconds(self.scope.now)));
     }
 
-    /// Adds a key with what another held; the caller tells of the change.
+    /// Adds a key with an entry. The caller reports the change.
     pub(crate) fn add(&mut self, key: &[u8], entry: Entry) {
         self.database_mut().put(key, entry);
         self.notify(Class::New, "new", key);
     }
 
-    /// Changes the value of a key in place; the caller tells of the change.
+    /// Changes the value of a key in place. The caller reports the change.
     pub(crate) fn change<R>(
         &mut self,
         key: &[u8],
@@ -390,18 +390,18 @@ impl Keys<'_> {
         self.database_mut().change(key, change)
     }
 
-    /// Removes a key; the caller tells of the change.
+    /// Removes a key. The caller reports the change.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         self.expire_if_over(key);
         self.database_mut().remove(key)
     }
 
-    /// Lets a key expire at another time, or never; the caller tells of the change.
+    /// Sets or removes the deadline of a key. The caller reports the change.
     pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         self.database_mut().set_deadline(key, deadline);
     }
 
-    /// Tells those who watch a key, or keep a copy of it, that it has changed.
+    /// Reports a change of a key to watchers, clients with copies and the journal.
     pub(crate) fn changed(&mut self, key: &[u8]) {
         self.tell_of(key);
         let Keyspace { databases, journal, .. } = &mut *self.keyspace;
@@ -412,7 +412,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Adds to the number that a key holds, or to 0, tells of it, and returns the sum.
+    /// Adds to the integer of a key, or to 0, reports the change, and returns the sum.
     pub(crate) fn add_number(&mut self, key: &[u8], increment: i64) -> Result<i64, AddError> {
         let known = self.get(key, AccessMode::Write).map(|entry| entry.value.integer());
         let old = known.unwrap_or(Some(0)).ok_or(AddError::NotAnInteger)?;
@@ -430,7 +430,7 @@ impl Keys<'_> {
         Ok(new)
     }
 
-    /// The same for a key that was counted up to this number.
+    /// Reports that a key was counted up to `number`.
     fn counted(&mut self, key: &[u8], number: i64) {
         self.tell_of(key);
         let Keyspace { databases, journal, .. } = &mut *self.keyspace;
@@ -451,14 +451,14 @@ impl Keys<'_> {
             .extend(trackers.touch(key, client).into_iter().map(Notification::Invalidation));
     }
 
-    /// Notes that the client keeps a copy of a key.
+    /// Records that the client has a copy of a key.
     pub(crate) fn record_read(&mut self, key: &[u8], keys_max: usize) {
         let Keyspace { trackers, notifications, .. } = &mut *self.keyspace;
         let stale = trackers.record_read(self.scope.client, key, keys_max);
         notifications.extend(stale.into_iter().map(Notification::Invalidation));
     }
 
-    /// Notes an event, if somebody may want it.
+    /// Adds an event to the notifications if its class is enabled.
     pub(crate) fn notify(&mut self, class: Class, name: &'static str, key: &[u8]) {
         if self.scope.events.wants(class) {
             let database = self.scope.database;
@@ -467,19 +467,19 @@ impl Keys<'_> {
         }
     }
 
-    /// Has a client watch a key.
+    /// Adds a watch of the client on a key.
     pub(crate) fn watch(&mut self, key: &[u8], watcher: &Arc<Watcher>) {
         let now = self.scope.now;
         let expired = self.database().get(key).is_some_and(|entry| entry.is_expired(now));
         self.keyspace.watchers.add(self.scope.database, key, watcher, expired);
     }
 
-    /// Shows the keys of another database.
+    /// Returns the keys of another database.
     pub(crate) fn in_database(&mut self, database: u16) -> Keys<'_> {
         self.keyspace.keys(Scope { database, ..self.scope })
     }
 
-    /// Returns a key, chosen by chance.
+    /// Returns a random key.
     pub(crate) fn choose(&mut self) -> Option<Box<[u8]>> {
         loop {
             self.keyspace.choices += 1;
@@ -491,12 +491,12 @@ impl Keys<'_> {
         }
     }
 
-    /// The keys of the database.
+    /// Returns the database.
     pub(crate) fn database(&self) -> &Database {
         &self.keyspace.databases[usize::from(self.scope.database)]
     }
 
-    /// Removes a key whose time is over.
+    /// Removes a key if it is expired.
     fn expire_if_over(&mut self, key: &[u8]) {
         let now = self.scope.now;
         let database = self.database();
@@ -517,7 +517,7 @@ impl Keys<'_> {
     }
 }
 
-/// The time in which the last use of a key is kept.
+/// Converts milliseconds to the unit of the last use.
 fn seconds(now: u64) -> u32 {
     u32::try_from(now / 1000).unwrap_or(u32::MAX)
 }

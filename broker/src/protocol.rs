@@ -1,25 +1,5 @@
-//! The Redis protocol: requests in, replies out.
-//!
-//! Bytes only. It knows nothing about sockets, sessions or what a command means.
+//! The Redis protocol: crate `resp`, and the messages that only this broker sends.
 
-pub(crate) mod reply;
-pub(crate) mod request;
-pub(crate) mod words;
+pub(crate) mod invalidation;
 
-/// The protocol version that a client asked for with `HELLO`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    #[default]
-    Resp2,
-    Resp3,
-}
-
-impl Protocol {
-    /// Returns the number by which clients know it.
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Resp2 => 2,
-            Self::Resp3 => 3,
-        }
-    }
-}
+pub(crate) use resp::{Protocol, reply, request, words};

@@ -1,4 +1,4 @@
-//! Scripts: those of SignalR 2 by themselves, all others in Lua.
+//! Scripts: native code for those of SignalR 2, Lua for all others.
 
 pub(crate) mod cache;
 #[cfg(feature = "lua")]

@@ -1,11 +1,12 @@
-//! The counters file: keys that hold integers and do not expire, across a restart.
+//! The counters file keeps integer keys without a deadline across a restart.
 //!
-//! It begins with all of them, and each change follows as a line of its own; when there are many
-//! lines it is written anew. Each line has a checksum, so that what a crash has cut off is told from
-//! what is damaged: the first is left out, the second is refused.
+//! The file starts with all such keys. Each change appends a line, and a file with many lines is
+//! rewritten. Each line has a checksum. The reader drops an incomplete last line, which a crash can
+//! cause, and refuses a damaged file.
 //!
-//! A line is handed to the kernel before the client that caused it has its reply, and before another
-//! thread's clients get a message with the number, so that it survives the end of the process; about once a second the kernel is asked to see to the disk.
+//! A line is written before its client receives the reply, and before clients of other threads
+//! receive a message with the number. So it survives a crash of the process. A sync to the disk
+//! follows about once a second.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -22,7 +23,7 @@ use crate::keyspace::{Counter, Queue, Record};
 use crate::protocol::words;
 use crate::replace_file::replace_file;
 
-/// The file, and what is on its way to it.
+/// The file and the queue of its records.
 #[derive(Debug)]
 pub(crate) struct CountersFile {
     path: PathBuf,
@@ -30,19 +31,19 @@ pub(crate) struct CountersFile {
     open: Mutex<Open>,
 }
 
-/// The file as far as it is written.
+/// The open file.
 #[derive(Debug)]
 struct Open {
     file: File,
     bytes: u64,
-    /// What it had when it was written anew.
+    /// Bytes after the last rewrite.
     bytes_at_first: u64,
     is_synced: bool,
-    /// Lines that could not be written yet.
+    /// Lines that are not written yet.
     unwritten: Vec<u8>,
 }
 
-/// Why a file is refused.
+/// The reason why a file is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CountersError {
     #[error("line {0}: expected a counter with its checksum, found something else")]
@@ -53,12 +54,12 @@ pub(crate) enum CountersError {
     NotCounters,
 }
 
-/// A file that has grown by more than this, and to several times its size, is written anew.
+/// Growth that triggers a rewrite, if the file also has several times its first size.
 const GROWTH_BYTES_MAX: u64 = 1024 * 1024;
 const HEADER: &str = "broker-counters 1";
 
 impl CountersFile {
-    /// Reads the file, if there is one.
+    /// Reads the file. Returns no counters if there is none.
     pub(crate) fn read(path: &Path) -> io::Result<Vec<Counter>> {
         match std::fs::read(path) {
             Ok(bytes) => {
@@ -69,7 +70,7 @@ impl CountersFile {
         }
     }
 
-    /// Writes the file anew, and keeps it open for what comes through the queue.
+    /// Rewrites the file and keeps it open for records of the queue.
     pub(crate) fn create(
         path: PathBuf,
         counters: &[Counter],
@@ -83,13 +84,13 @@ impl CountersFile {
         &self.path
     }
 
-    /// Writes what is on its way. When it returns, all that was queued before is written.
+    /// Writes all records queued before the call.
     pub(crate) fn write_queued(&self) {
         if self.queue.is_written() {
             return;
         }
         let mut open = self.open.lock();
-        // Taken while the file is held, so that lines stand in the order of the changes.
+        // The file is locked first, so that lines are in the order of the changes.
         for record in self.queue.take() {
             match record {
                 Record::Snapshot(counters) => self.replace(&mut open, &counters),
@@ -102,7 +103,7 @@ impl CountersFile {
         self.queue.record_written();
     }
 
-    /// Replaces the file by one that begins with `counters`. If that fails, the old file goes on.
+    /// Replaces the file by one that begins with `counters`. If that fails, the old file stays in use.
     fn replace(&self, open: &mut Open, counters: &[Counter]) {
         match Open::create(&self.path, counters) {
             Ok(new) => *open = new,
@@ -112,7 +113,7 @@ impl CountersFile {
         }
     }
 
-    /// Asks the kernel to have the disk hold what was written, while others go on writing.
+    /// Syncs written lines to the disk. Other threads can write meanwhile.
     pub(crate) fn sync(&self) {
         let file = {
             let mut open = self.open.lock();
@@ -127,7 +128,7 @@ impl CountersFile {
         }
     }
 
-    /// Whether it is time to write the file anew.
+    /// Returns whether the file is due for a rewrite.
     pub(crate) fn is_overgrown(&self) -> bool {
         let open = self.open.lock();
         open.bytes > 4 * open.bytes_at_first + GROWTH_BYTES_MAX
@@ -146,7 +147,7 @@ impl Open {
     fn write(&mut self) -> io::Result<()> {
         let Self { file, unwritten, .. } = self;
         if let Err(error) = file.write_all(unwritten) {
-            // Half a line in the middle would make the file a damaged one.
+            // Removes a part of a line, which would make the file a damaged one.
             file.set_len(self.bytes)?;
             return Err(error);
         }
@@ -219,7 +220,7 @@ impl Record {
 /// Numbers by database and key.
 type Known = BTreeMap<(u16, Box<[u8]>), i64>;
 
-/// Returns a file that holds these counters and nothing else.
+/// Returns the content of a file with these counters.
 fn snapshot(counters: &[Counter]) -> String {
     let mut text = line(&format!("{HEADER} {}", counters.len()));
     for counter in counters {
@@ -228,9 +229,9 @@ fn snapshot(counters: &[Counter]) -> String {
     text
 }
 
-/// Reads a file. What is cut off behind a whole beginning is left out.
+/// Parses a file. Drops an incomplete line at the end.
 fn parse(bytes: &[u8]) -> Result<Vec<Counter>, CountersError> {
-    // What stands behind the last line end is not whole.
+    // Bytes after the last line end are an incomplete line.
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut lines = bytes[..end].split_inclusive(|byte| *byte == b'\n').map(checked);
     let header = lines.next().flatten().ok_or(CountersError::NotCounters)?;
@@ -252,7 +253,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Counter>, CountersError> {
     Ok(counters.into_iter().map(counter).collect())
 }
 
-/// Returns what stands behind a line's checksum, if that is right.
+/// Returns the text of a line if its checksum is right.
 fn checked(line: &[u8]) -> Option<&[u8]> {
     let text = line.strip_suffix(b"\n")?;
     let (sum, text) = text.split_at_checked(CHECKSUM_DIGITS)?;
@@ -329,7 +330,7 @@ mod tests {
             let mut bytes = whole.clone().into_bytes();
             bytes[at] ^= 1;
             let read = parse(&bytes);
-            // Without its last line end, the last line is one that was cut off.
+            // Without its line end, the last line counts as incomplete.
             let is_last = at == whole.len() - 1;
             assert_eq!(read.is_err(), !is_last, "{at}");
         }

@@ -1,4 +1,4 @@
-//! One database: keys, what they hold, and when they expire.
+//! A database: keys, values and deadlines.
 
 use std::collections::BTreeSet;
 
@@ -7,29 +7,29 @@ use foldhash::quality::RandomState;
 use super::table::{Table, node_bytes};
 use super::value::Value;
 
-/// Keys with their values, in an order by which expired ones are found.
+/// Keys with their entries, and an index of deadlines.
 #[derive(Debug)]
 pub(crate) struct Database {
     table: Table<Entry>,
-    /// When keys expire, with their hashes. Should two keys of one hash expire in one millisecond,
-    /// the second is found when somebody asks for it.
+    /// Deadlines with the hashes of the keys. If two keys with one hash have the same deadline, the
+    /// second one expires on access.
     deadlines: BTreeSet<(u64, u64)>,
-    /// The sum of all deadlines, for their average.
+    /// Sum of all deadlines, for the average.
     deadline_sum: u128,
     bytes: usize,
 }
 
-/// What a key holds, and until when.
+/// The value of a key with its deadline.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) value: Value,
-    /// Milliseconds since 1970; [`NEVER`] without one.
+    /// Milliseconds since 1970, or [`NEVER`].
     deadline: u64,
-    /// Seconds since 1970 when it was last used.
+    /// Time of the last use in seconds since 1970.
     pub(crate) used: u32,
 }
 
-/// The deadline of what does not expire.
+/// The deadline of a key that does not expire.
 const NEVER: u64 = u64::MAX;
 
 impl Entry {
@@ -41,7 +41,7 @@ impl Entry {
         (self.deadline != NEVER).then_some(self.deadline)
     }
 
-    /// The number that it is, if it does not expire.
+    /// Returns the integer of an entry that does not expire.
     pub(crate) fn counter(&self) -> Option<i64> {
         if self.deadline == NEVER { self.value.integer() } else { None }
     }
@@ -50,12 +50,12 @@ impl Entry {
         self.deadline = deadline.unwrap_or(NEVER);
     }
 
-    /// Whether it is as good as gone at this time, as Redis counts.
+    /// Returns whether the entry is expired at `now`, by Redis' rule.
     pub(crate) fn is_expired(&self, now: u64) -> bool {
         now > self.deadline && self.deadline != NEVER
     }
 
-    /// The memory that it takes with its key.
+    /// Returns the memory of the entry with its key.
     pub(crate) fn bytes(&self, key: &[u8]) -> usize {
         let deadline = if self.deadline == NEVER { 0 } else { size_of::<(u64, u64)>() };
         node_bytes::<Self>() + key.len() + self.value.bytes() + deadline
@@ -71,19 +71,19 @@ impl Database {
         self.table.len()
     }
 
-    /// The number of keys that expire.
+    /// Returns the number of keys with a deadline.
     pub(crate) fn expiring(&self) -> usize {
         self.deadlines.len()
     }
 
-    /// The time that is left to keys that expire, on average and in milliseconds.
+    /// Returns the average time to live of keys with a deadline, in milliseconds.
     pub(crate) fn average_ttl(&self, now: u64) -> u64 {
         let count = self.deadlines.len() as u128;
         let average = self.deadline_sum.checked_div(count).unwrap_or(0);
         u64::try_from(average).unwrap_or(u64::MAX).saturating_sub(now)
     }
 
-    /// The memory that keys and values take.
+    /// Returns the memory of keys and values.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -92,14 +92,14 @@ impl Database {
         self.table.get(self.table.hash(key), key)
     }
 
-    /// Returns what a key holds, noting that it is used if that is to be noted.
+    /// Returns the entry of a key, and updates the time of the last use if one is given.
     pub(crate) fn find(&mut self, key: &[u8], used: Option<u32>) -> Option<&Entry> {
         let entry = self.table.get_mut(self.table.hash(key), key)?;
         entry.used = used.unwrap_or(entry.used);
         Some(entry)
     }
 
-    /// Gives a key what it holds from now on, in place of what it held.
+    /// Sets or replaces the entry of a key.
     pub(crate) fn put(&mut self, key: &[u8], entry: Entry) {
         let hash = self.table.hash(key);
         let bytes = entry.bytes(key);
@@ -118,7 +118,7 @@ impl Database {
         }
     }
 
-    /// Changes what a key holds, and returns what `change` does; `None` without such a key.
+    /// Changes the value of a key. Returns the result of `change`, or `None` if there is no such key.
     pub(crate) fn change<R>(
         &mut self,
         key: &[u8],
@@ -132,7 +132,7 @@ impl Database {
         Some(result)
     }
 
-    /// Lets a key expire at another time, or never.
+    /// Sets or removes the deadline of a key.
     pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let hash = self.table.hash(key);
         let Some(entry) = self.table.get_mut(hash, key) else { return };
@@ -151,7 +151,7 @@ impl Database {
         Some(entry)
     }
 
-    /// Returns a key whose time is over.
+    /// Returns an expired key.
     pub(crate) fn first_expired(&self, now: u64) -> Option<Box<[u8]>> {
         let &(deadline, hash) = self.deadlines.first().filter(|(deadline, _)| now > *deadline)?;
         let mut near = self.table.near(hash);
@@ -167,7 +167,7 @@ impl Database {
         self.table.walk(cursor, show)
     }
 
-    /// Returns a key, chosen by chance as far as `chance` is.
+    /// Returns a key by the random number `chance`.
     pub(crate) fn choose(&self, chance: u64) -> Option<&[u8]> {
         self.table.choose(chance)
     }

@@ -1,10 +1,10 @@
-//! Keyspace events: what `notify-keyspace-events` has published when keys change.
+//! Keyspace events, which `notify-keyspace-events` publishes when keys change.
 
-/// Kinds of events, as a set.
+/// A set of event classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventClasses(u16);
 
-/// A kind of event, and its letter in the setting.
+/// A class of events, with its letter in the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `g`
@@ -19,7 +19,7 @@ pub(crate) enum Class {
     New,
 }
 
-/// One event.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) database: u16,
@@ -29,13 +29,13 @@ pub(crate) struct Event {
 
 /// All letters, as Redis lists them in its error.
 const LETTERS: &[u8] = b"Ag$lshzxeKEtmdn";
-/// What `A` stands for, in the order in which Redis shows them.
+/// The letters that `A` includes, in Redis' order.
 const ALL: &[u8] = b"g$lshzxetd";
-/// What `A` does not include.
+/// The letters that `A` excludes.
 const REST: &[u8] = b"KEm";
 
 impl EventClasses {
-    /// Reads letters; `None` where one is unknown.
+    /// Parses letters. Returns `None` if one is unknown.
     pub(crate) fn parse(letters: &[u8]) -> Option<Self> {
         let mut classes = Self::default();
         for letter in letters {
@@ -48,7 +48,7 @@ impl EventClasses {
         Some(classes)
     }
 
-    /// Returns the letters as Redis shows them: `A` stands for all that it includes.
+    /// Returns the letters in Redis' form, with `A` in place of all that it includes.
     pub(crate) fn letters(self) -> Vec<u8> {
         let has = |letter: &&u8| self.has(**letter);
         let all = ALL.iter().all(|letter| self.has(*letter));
@@ -58,7 +58,7 @@ impl EventClasses {
         shown
     }
 
-    /// Whether an event of this class is to be published anywhere.
+    /// Returns whether events of this class are published.
     pub(crate) fn wants(self, class: Class) -> bool {
         let letter = match class {
             Class::Generic => b'g',
@@ -70,12 +70,12 @@ impl EventClasses {
         self.0 != 0 && self.has(letter) && (self.by_key() || self.by_event())
     }
 
-    /// `K`: whether events are published under the names of keys.
+    /// Returns whether events are published to channels of keys (`K`).
     pub(crate) fn by_key(self) -> bool {
         self.has(b'K')
     }
 
-    /// `E`: whether keys are published under the names of events.
+    /// Returns whether keys are published to channels of events (`E`).
     pub(crate) fn by_event(self) -> bool {
         self.has(b'E')
     }
@@ -94,12 +94,12 @@ fn bit(letter: u8) -> u16 {
 }
 
 impl Event {
-    /// The channel of a key's events, whose payload is the event.
+    /// Returns the channel of the key, where the payload is the event.
     pub(crate) fn key_channel(&self) -> Vec<u8> {
         [format!("__keyspace@{}__:", self.database).as_bytes(), &*self.key].concat()
     }
 
-    /// The channel of an event, whose payload is the key.
+    /// Returns the channel of the event, where the payload is the key.
     pub(crate) fn event_channel(&self) -> Vec<u8> {
         format!("__keyevent@{}__:{}", self.database, self.name).into_bytes()
     }

@@ -1,12 +1,12 @@
-//! Numbers with fractions, as `INCRBYFLOAT` counts.
+//! Sums of decimal fractions for `INCRBYFLOAT`.
 //!
-//! Redis adds in C's `long double`, which on most of its servers has 64 bits of mantissa, and shows
-//! 17 decimals: so that 0.1 and 0.2 are 0.3. Rust has no such type, so these are those numbers, with
-//! the same roundings.
+//! Redis adds in C's `long double`, which has 64 bits of mantissa on x86, and prints 17 decimals. So
+//! 0.1 and 0.2 add up to 0.3. Rust has no such type. This module computes with integers of any
+//! length and rounds each result as x86 does, so all texts equal those of Redis.
 
-use super::big::Big;
+use num_bigint::{BigInt, BigUint, Sign};
 
-/// A finite number: the mantissa times a power of two, rounded to the nearest as x86 does.
+/// A finite number: `mantissa` times two to the power of `exponent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Float {
     is_negative: bool,
@@ -14,34 +14,30 @@ pub(crate) struct Float {
     exponent: i32,
 }
 
-/// What a text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
     Finite(Float),
-    /// Nothing can be added to it.
+    /// Sums with infinity are errors.
     Infinite,
 }
 
-/// Digits that are shown behind the point.
+/// Number of decimals printed.
 const DECIMALS: usize = 17;
-/// The exponent of the largest mantissa, and of the smallest.
-const EXPONENTS: std::ops::RangeInclusive<i32> = -16_445..=16_320;
+const MANTISSA_BITS: i64 = 64;
+/// Exponent of the smallest positive number.
+const EXPONENT_MIN: i64 = -16_445;
+/// All numbers are below two to the power of this.
+const TOP_MAX: i64 = 16_384;
 /// Redis' `MAX_LONG_DOUBLE_CHARS`.
 const TEXT_BYTES_MAX: usize = 5 * 1024;
-/// A number of so many digits is infinite, or nothing.
-const DIGITS_MAX: i64 = 5_100;
-
-/// The digits of a number, and the power of its base that they are multiplied by.
-#[derive(Debug, Default)]
-struct Digits {
-    number: Big,
-    scale: i64,
-    count: usize,
-}
+/// Numbers with more decimal places before or after the point are infinite or zero.
+const PLACES_MAX: i64 = 5_100;
+/// Exponents in hexadecimal texts stay below this.
+const BINARY_EXPONENT_LIMIT: u64 = 100_000;
 
 impl Float {
-    /// Reads what C's strtold does, without blanks; `None` if that is not all of the text, or too
-    /// large or too small.
+    /// Parses all of `text` as C's `strtold` does, without blanks. Returns `None` if that fails, or
+    /// if the number overflows or rounds to zero.
     pub(crate) fn parse(text: &[u8]) -> Option<Parsed> {
         if text.len() >= TEXT_BYTES_MAX {
             return None;
@@ -60,63 +56,31 @@ impl Float {
         Some(Parsed::Finite(Self { is_negative, ..float }))
     }
 
-    /// Adds another; `None` if that is too large.
+    /// Returns the sum, or `None` if it overflows.
     pub(crate) fn plus(self, other: Self) -> Option<Self> {
-        if self.mantissa == 0 || other.mantissa == 0 {
-            return Some(if self.mantissa == 0 { other } else { self });
-        }
-        let (large, small) =
-            if self.size() >= other.size() { (self, other) } else { (other, self) };
-        // Both with their first bit at the same place, and 62 bits more than are kept.
-        let [one, two] = [large, small]
-            .map(|float| u128::from(float.mantissa) << (62 + float.mantissa.leading_zeros()));
-        let away = u32::try_from(large.top() - small.top()).unwrap_or(u32::MAX);
-        let two = two.checked_shr(away).unwrap_or(0)
-            | u128::from(away >= u128::BITS || two.trailing_zeros() < away);
-        let is_sum = large.is_negative == small.is_negative;
-        let sum = if is_sum { one + two } else { one - two };
-        let is_negative = large.is_negative && sum != 0;
-        let exponent = large.exponent - 62 - large.mantissa.leading_zeros().cast_signed();
-        Some(Self { is_negative, ..rounded(sum, exponent, false)? })
+        let exponent = self.exponent.min(other.exponent);
+        let sum = self.integer(exponent) + other.integer(exponent);
+        let float = rounded(sum.magnitude(), &BigUint::from(1_u8), exponent.into())?;
+        Some(Self { is_negative: sum.sign() == Sign::Minus, ..float })
     }
 
-    /// Writes the number as Redis does: 17 decimals, without zeros at the end.
+    /// Formats the number as Redis does: 17 decimals without trailing zeros.
     pub(crate) fn text(self) -> String {
-        let digits = self.digits();
-        let whole = digits.len() - DECIMALS.min(digits.len());
-        let (whole, fraction) = match self.exponent {
-            0.. => (digits.as_str(), ""),
-            _ => digits.split_at(whole),
-        };
+        let scaled = BigUint::from(self.mantissa) * BigUint::from(10_u8).pow(DECIMALS as u32);
+        let digits = quotient(&scaled, &BigUint::from(1_u8), -i64::from(self.exponent));
+        let digits = format!("{digits:0>width$}", width = DECIMALS + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - DECIMALS);
         let fraction = fraction.trim_end_matches('0');
-        let sign =
-            if self.is_negative && (whole != "0" || !fraction.is_empty()) { "-" } else { "" };
+        let is_zero = whole == "0" && fraction.is_empty();
+        let sign = if self.is_negative && !is_zero { "-" } else { "" };
         let point = if fraction.is_empty() { "" } else { "." };
         format!("{sign}{whole}{point}{fraction}")
     }
 
-    /// The digits of the number, with 17 behind the point unless it is whole by its exponent.
-    fn digits(self) -> String {
-        if let Ok(exponent) = usize::try_from(self.exponent) {
-            return Big::from(self.mantissa).shifted(exponent).decimal();
-        }
-        let scaled = u128::from(self.mantissa) * 10_u128.pow(DECIMALS as u32);
-        let bits = self.exponent.unsigned_abs();
-        let shifted = scaled.checked_shr(bits).unwrap_or(0);
-        let rest = scaled - shifted.checked_shl(bits).unwrap_or(0);
-        let half = 1_u128.checked_shl(bits - 1).unwrap_or(u128::MAX);
-        let is_up = rest > half || rest == half && !shifted.is_multiple_of(2);
-        format!("{:0width$}", shifted + u128::from(is_up), width = DECIMALS + 1)
-    }
-
-    /// The place of the first bit.
-    fn top(self) -> i32 {
-        self.exponent - self.mantissa.leading_zeros().cast_signed()
-    }
-
-    /// Larger for what is farther from zero.
-    fn size(self) -> (i32, u64) {
-        (self.top(), self.mantissa << self.mantissa.leading_zeros())
+    /// Returns the number divided by two to the power of `exponent`, which is at most its own.
+    fn integer(self, exponent: i32) -> BigInt {
+        let sign = if self.is_negative { Sign::Minus } else { Sign::Plus };
+        BigInt::from_biguint(sign, BigUint::from(self.mantissa)) << (self.exponent - exponent)
     }
 }
 
@@ -126,116 +90,99 @@ impl From<i64> for Float {
     }
 }
 
-/// Rounds to 64 bits, to the even one of two that are as near. `None` if it is too large.
-fn rounded(number: u128, exponent: i32, has_more: bool) -> Option<Float> {
-    if number == 0 {
+/// Rounds `above / below`, times two to the power of `exponent`, to the nearest number. Returns
+/// `None` if that overflows.
+fn rounded(above: &BigUint, below: &BigUint, exponent: i64) -> Option<Float> {
+    if *above == BigUint::ZERO {
         return Some(Float::default());
     }
-    let too_long = 64 - number.leading_zeros().cast_signed();
-    // The smallest numbers have fewer bits.
-    let drop = too_long.max(EXPONENTS.start() - exponent).max(0).cast_unsigned();
-    let kept = number.checked_shr(drop).unwrap_or(0);
-    let rest = number - kept.checked_shl(drop).unwrap_or(0);
-    let half =
-        if drop == 0 { u128::MAX } else { 1_u128.checked_shl(drop - 1).unwrap_or(u128::MAX) };
-    let is_up = rest > half || rest == half && (has_more || !kept.is_multiple_of(2));
-    let kept = kept + u128::from(is_up);
-    let exponent = exponent + drop.cast_signed();
-    match u64::try_from(kept) {
-        Ok(mantissa) if exponent + 64 - mantissa.leading_zeros().cast_signed() <= TOP_MAX => {
-            Some(Float { is_negative: false, mantissa, exponent })
-        }
-        Ok(_) => None,
-        // It was rounded up to the next power of two.
-        Err(_) if exponent + 65 <= TOP_MAX => {
-            Some(Float { is_negative: false, mantissa: 1 << 63, exponent: exponent + 1 })
-        }
-        Err(_) => None,
+    let bits = |number: &BigUint| i64::try_from(number.bits()).ok();
+    // The quotient has `top` or `top + 1` bits. The smallest numbers keep fewer than 64 of them.
+    let top = bits(above)? - bits(below)?;
+    let mut shift = (top - MANTISSA_BITS).max(EXPONENT_MIN - exponent);
+    let mut mantissa = quotient(above, below, shift);
+    // The second round is for a number just below a power of two, which is rounded up to it.
+    while bits(&mantissa)? > MANTISSA_BITS {
+        shift += 1;
+        mantissa = quotient(above, below, shift);
     }
-}
-
-/// One more than the place of the first bit of the largest number.
-const TOP_MAX: i32 = 16_384;
-
-/// Reads digits with a point and an exponent of ten.
-fn decimal(text: &[u8]) -> Option<Float> {
-    let Digits { number, scale, count } = Digits::read(text, 10, b'e')?;
-    if number.is_zero() {
-        return Some(Float::default());
-    }
-    // What is far beyond all numbers is not worked out.
-    let places = scale.saturating_add(i64::try_from(count).ok()?);
-    if !(-DIGITS_MAX..=DIGITS_MAX).contains(&places) {
+    let exponent = exponent + shift;
+    if exponent + bits(&mantissa)? > TOP_MAX {
         return None;
     }
-    let power = |count: i64| {
-        let mut power = Big::from(1);
-        (0..count).for_each(|_| power.multiply_add(10, 0));
-        power
-    };
-    let (mut above, mut below) = (number, Big::from(1));
-    if scale >= 0 {
-        (0..scale).for_each(|_| above.multiply_add(10, 0));
-    } else {
-        below = power(-scale);
-    }
-    ratio(&above, &below, 0)
+    let (mantissa, exponent) = (u64::try_from(mantissa).ok()?, i32::try_from(exponent).ok()?);
+    Some(Float { is_negative: false, mantissa, exponent })
 }
 
-/// Reads hexadecimal digits with a point and an exponent of two.
-fn hexadecimal(text: &[u8]) -> Option<Float> {
-    let Digits { number, scale, .. } = Digits::read(text, 16, b'p')?;
-    let scale = i32::try_from(scale).ok().filter(|scale| scale.unsigned_abs() < 100_000)?;
-    if number.is_zero() {
+/// Divides, and divides by two to the power of `shift`. Rounds to the nearest integer, half to even.
+fn quotient(above: &BigUint, below: &BigUint, shift: i64) -> BigUint {
+    let (above, below) = match shift {
+        0.. => (above.clone(), below << shift),
+        _ => (above << -shift, below.clone()),
+    };
+    let quotient = &above / &below;
+    let twice = (above - &quotient * &below) << 1;
+    let is_up = twice > below || twice == below && quotient.bit(0);
+    quotient + u8::from(is_up)
+}
+
+/// Parses digits with a point and an exponent of ten.
+fn decimal(text: &[u8]) -> Option<Float> {
+    let Digits { number, scale, count } = Digits::read(text, 10, b'e')?;
+    if number == BigUint::ZERO {
         return Some(Float::default());
     }
-    ratio(&number, &Big::from(1), scale)
+    let places = scale.saturating_add(i64::try_from(count).ok()?);
+    if !(-PLACES_MAX..=PLACES_MAX).contains(&places) {
+        return None;
+    }
+    let power = BigUint::from(10_u8).pow(u32::try_from(scale.unsigned_abs()).ok()?);
+    let float = match scale {
+        0.. => rounded(&(number * power), &BigUint::from(1_u8), 0),
+        _ => rounded(&number, &power, 0),
+    };
+    float.filter(|float| float.mantissa != 0)
 }
 
-/// Divides, and multiplies by a power of two. `None` for what is too large or too small.
-fn ratio(above: &Big, below: &Big, exponent: i32) -> Option<Float> {
-    /// Enough to know how the last of 64 is rounded.
-    const BITS: usize = 66;
-    let (have, want) = (above.bits(), below.bits() + BITS);
-    let (quotient, has_more) = match want.checked_sub(have) {
-        Some(bits) => above.shifted(bits).divided(below),
-        None => above.clone().divided(&below.shifted(have - want)),
-    };
-    let shift = i32::try_from(have).ok()? - i32::try_from(want).ok()?;
-    let sticky = quotient << 1 | u128::from(has_more);
-    let float = rounded(sticky, shift + exponent - 1, has_more)?;
-    (float.mantissa != 0).then_some(float)
+/// Parses hexadecimal digits with a point and an exponent of two.
+fn hexadecimal(text: &[u8]) -> Option<Float> {
+    let Digits { number, scale, .. } = Digits::read(text, 16, b'p')?;
+    if scale.unsigned_abs() >= BINARY_EXPONENT_LIMIT {
+        return None;
+    }
+    let float = rounded(&number, &BigUint::from(1_u8), scale)?;
+    (float.mantissa != 0 || number == BigUint::ZERO).then_some(float)
+}
+
+/// The digits of a number, and the power of ten or two to multiply them by.
+struct Digits {
+    number: BigUint,
+    scale: i64,
+    count: usize,
 }
 
 impl Digits {
     fn read(text: &[u8], base: u32, mark: u8) -> Option<Self> {
         let (digits, exponent) = match text.iter().position(|byte| *byte == mark) {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
+            Some(at) => (&text[..at], exponent(&text[at + 1..])?),
+            None => (text, 0),
         };
-        let mut read = Self::default();
-        let mut places = None;
-        for &byte in digits {
-            if byte == b'.' && places.is_none() {
-                places = Some(0_i64);
-                continue;
-            }
-            read.number.multiply_add(base, char::from(byte).to_digit(base)?);
-            read.count += 1;
-            places = places.map(|places| places + 1);
-        }
-        if read.count == 0 {
+        let point = digits.iter().position(|byte| *byte == b'.');
+        let (whole, fraction) =
+            point.map_or((digits, &digits[..0]), |at| (&digits[..at], &digits[at + 1..]));
+        let digits = [whole, fraction].concat();
+        if digits.is_empty() || !digits.iter().all(|&byte| char::from(byte).is_digit(base)) {
             return None;
         }
+        let number = BigUint::parse_bytes(&digits, base)?;
         let bits = if base == 16 { 4 } else { 1 };
-        let exponent = exponent.map_or(Some(0), exponent_of)?;
-        read.scale = exponent.saturating_sub(places.unwrap_or(0) * bits);
-        Some(read)
+        let scale = exponent.saturating_sub(i64::try_from(fraction.len()).ok()? * bits);
+        Some(Self { number, scale, count: digits.len() })
     }
 }
 
-/// Reads an exponent; beyond what matters, any is as good as another.
-fn exponent_of(text: &[u8]) -> Option<i64> {
+/// Parses an exponent. Clamps it to a million, which is beyond all numbers.
+fn exponent(text: &[u8]) -> Option<i64> {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
@@ -299,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number() {
+    fn texts_without_a_number() {
         for text in ["", " 1", "1 ", "1e", "x", ".", "0x", "1,5", "nan", "1.2.3", "--1", "1e5.0"] {
             assert_eq!(Float::parse(text.as_bytes()), None, "{text:?}");
         }

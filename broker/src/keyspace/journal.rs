@@ -1,10 +1,10 @@
-//! What the counters file knows of keys that hold integers and do not expire.
+//! The journal: the numbers that the counters file holds for integer keys without a deadline.
 //!
-//! Counting writes nothing as a rule: the file is told a number well above the one that is handed
-//! out, and again only when most of that reserve is used up. So after a crash a counter goes on from
-//! above all that it ever was. Whatever else sets a number has it written as it is.
+//! Most increments write nothing. The file gets a number well above the counter, and another one
+//! when half of that reserve is used. So after a crash a counter continues above all of its former
+//! numbers. Other changes of a number write it exactly.
 //!
-//! The ledger only notes what is to be written. Who holds the order never waits for a file.
+//! The journal only queues records. A thread never waits for a file while it holds the order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,25 +13,25 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-/// What is in the file, or on its way to it.
+/// The content of the file, including queued records.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// By the number of the database.
+    /// By the index of the database.
     written: Vec<Numbers>,
     queue: Arc<Queue>,
 }
 
 type Numbers = HashMap<Box<[u8]>, Written, RandomState>;
 
-/// The number that the file has for a key.
+/// The number of a key in the file.
 #[derive(Clone, Copy, Debug)]
 struct Written {
     number: i64,
-    /// Whether it stands above what the key held.
+    /// Whether the number includes a reserve.
     is_reserved: bool,
 }
 
-/// One line of the file.
+/// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Set(Counter),
@@ -39,7 +39,7 @@ pub(crate) enum Record {
         database: u16,
         key: Box<[u8]>,
     },
-    /// A database lost its keys, or all did.
+    /// A database, or all of them, lost all keys.
     Flush(Option<u16>),
     Swap(u16, u16),
     /// All counters at this point: the file may be replaced by one that begins with them.
@@ -54,16 +54,16 @@ pub(crate) struct Counter {
     pub(crate) number: i64,
 }
 
-/// Records in order, on their way to the file.
+/// Records to write, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     records: Mutex<Vec<Record>>,
-    /// Whether there is one that is not in the file yet.
+    /// Whether a record is not in the file yet.
     has_unwritten: AtomicBool,
 }
 
-/// How far above a counter its number in the file is. A crash skips as many at the most, so this is
-/// to be small beside all numbers that there are and large beside what is counted in a second.
+/// Distance of a number in the file from its counter. A crash skips at most so many numbers. The
+/// distance is large compared with the increments of a second, and small compared with `i64::MAX`.
 pub(crate) const RESERVE: i64 = 1_000_000;
 
 impl Queue {
@@ -72,17 +72,17 @@ impl Queue {
         self.has_unwritten.store(true, Ordering::Release);
     }
 
-    /// Whether all that was ever queued is in the file.
+    /// Returns whether all queued records are in the file.
     pub(crate) fn is_written(&self) -> bool {
         !self.has_unwritten.load(Ordering::Acquire)
     }
 
-    /// Takes what is queued; once it is in the file, [`Queue::record_written`] says so.
+    /// Takes the queued records. The caller writes them and calls [`Queue::record_written`].
     pub(crate) fn take(&self) -> Vec<Record> {
         std::mem::take(&mut self.records.lock())
     }
 
-    /// Notes that what was taken is in the file, or that there was no way to write it.
+    /// Records that the taken records are in the file, or could not be written.
     pub(crate) fn record_written(&self) {
         let records = self.records.lock();
         if records.is_empty() {
@@ -96,7 +96,7 @@ impl Journal {
         Self { written: Vec::new(), queue }
     }
 
-    /// Notes that the file has these numbers and no others.
+    /// Records that the file has these numbers and no others.
     pub(super) fn settle(&mut self, counters: &[Counter]) {
         self.written.clear();
         for Counter { database, key, number } in counters {
@@ -105,7 +105,7 @@ impl Journal {
         }
     }
 
-    /// A key was changed, and holds this number now, or none.
+    /// Records a change of a key to `number`, or to a value that is none.
     pub(super) fn record(&mut self, database: u16, key: &[u8], number: Option<i64>) {
         let known = self.numbers(database).get(key).copied();
         match (number, known) {
@@ -122,7 +122,7 @@ impl Journal {
         }
     }
 
-    /// A key was counted up to this number.
+    /// Records that a key was counted up to `number`.
     pub(super) fn record_count(&mut self, database: u16, key: &[u8], number: i64) {
         let has_room = |written: &Written| {
             written.is_reserved && number <= written.number.saturating_sub(RESERVE / 2)

@@ -1,12 +1,12 @@
 //! A hash table that grows and shrinks bucket by bucket, and can be walked in pieces.
 //!
-//! It is a table of linear hashing: the bucket of a key is given by the low bits of its hash, one
-//! bit more for those buckets that were split already. An insertion splits one bucket at the most
-//! and a removal joins a few, so that no single command pays for all keys.
+//! The table uses linear hashing: the low bits of a hash select the bucket, with one bit more for
+//! buckets that are split already. An insertion splits at most one bucket and a removal joins a few,
+//! so no single command pays for all keys.
 //!
-//! Read backwards, the bits that choose a bucket are the first bits of the hash, so each bucket
-//! holds a range of backward hashes. A walk goes through them in that order, and where it stands is
-//! one number, whatever is split or joined meanwhile: a key that stays is met exactly once.
+//! In reverse order, the bits that select a bucket are the first bits of the hash. So each bucket
+//! holds a range of reversed hashes. A walk visits them in ascending order and its cursor is one
+//! number. Splits and joins do not disturb it: it visits each key that stays exactly once.
 
 use std::hash::BuildHasher;
 
@@ -22,7 +22,7 @@ pub(super) struct Table<E> {
 
 type Chain<E> = Option<Box<Node<E>>>;
 
-/// One key and its entry.
+/// A key with its entry.
 #[derive(Debug)]
 struct Node<E> {
     next: Chain<E>,
@@ -30,17 +30,17 @@ struct Node<E> {
     entry: E,
 }
 
-/// What a key takes beside its own bytes and those of its entry.
+/// Memory of a key in addition to its own bytes and those of its entry.
 pub(super) const fn node_bytes<E>() -> usize {
     size_of::<Node<E>>() + size_of::<Chain<E>>()
 }
 
-/// Bits of a hash that choose a bucket and tell where a walk stands: JavaScript's numbers, which
-/// some clients read cursors as, hold 53.
+/// Bits of a hash that select a bucket and form a cursor. Some clients parse cursors as numbers of
+/// JavaScript, which hold 53 bits.
 const HASH_BITS: u32 = 48;
 
 const BUCKETS_PER_KEY_MAX: usize = 4;
-/// What one removal joins, more than enough to keep up with others.
+/// Maximum buckets that a removal joins, more than enough to keep up.
 const BUCKETS_JOINED_MAX: usize = 2 * BUCKETS_PER_KEY_MAX;
 
 impl<E> Table<E> {
@@ -79,7 +79,7 @@ impl<E> Table<E> {
         None
     }
 
-    /// Adds a key that is not there.
+    /// Adds a key that does not exist.
     pub(super) fn insert(&mut self, hash: u64, key: &[u8], entry: E) {
         self.len += 1;
         if self.len > self.buckets.len() {
@@ -99,7 +99,7 @@ impl<E> Table<E> {
         let node = link.take()?;
         *link = node.next;
         self.len -= 1;
-        // Not as soon as there are fewer keys than buckets, or one that comes and goes would cost.
+        // Joins only far below one key per bucket, so that a key that comes and goes costs nothing.
         for _ in 0..BUCKETS_JOINED_MAX {
             if self.len * BUCKETS_PER_KEY_MAX < self.buckets.len() {
                 self.shrink();
@@ -108,7 +108,7 @@ impl<E> Table<E> {
         Some(node.entry)
     }
 
-    /// Returns the keys of the bucket that `hash` belongs to, and more than those of the hash.
+    /// Returns all keys in the bucket of `hash`, also those with other hashes.
     pub(super) fn near(&self, hash: u64) -> impl Iterator<Item = (&[u8], &E)> {
         self.buckets.get(self.index(hash)).into_iter().flat_map(chain)
     }
@@ -117,7 +117,7 @@ impl<E> Table<E> {
         self.buckets.iter().flat_map(chain)
     }
 
-    /// Shows the keys of one bucket, and returns where the next one begins; 0 after the last.
+    /// Passes the keys of one bucket to `show`. Returns the next cursor, which is 0 after the last.
     pub(super) fn walk(&self, cursor: u64, mut show: impl FnMut(&[u8], &E)) -> u64 {
         let cursor = cursor & ((1 << HASH_BITS) - 1);
         let index = self.index(backward(cursor));
@@ -125,7 +125,7 @@ impl<E> Table<E> {
         let width = 1 << (HASH_BITS - bits);
         let start = cursor & !(width - 1);
         for (key, entry) in self.buckets.get(index).into_iter().flat_map(chain) {
-            // A bucket that two were joined into begins before where the walk stands.
+            // A bucket joined from two starts before the cursor.
             if start == cursor || backward(self.hash(key)) >= cursor {
                 show(key, entry);
             }
@@ -133,7 +133,7 @@ impl<E> Table<E> {
         (start + width) & ((1 << HASH_BITS) - 1)
     }
 
-    /// Returns a key, chosen by chance as far as `chance` is.
+    /// Returns a key by the random number `chance`.
     pub(super) fn choose(&self, chance: u64) -> Option<&[u8]> {
         if self.len == 0 {
             return None;
@@ -146,16 +146,16 @@ impl<E> Table<E> {
         keys().nth(chance / count % keys().count())
     }
 
-    /// The bucket of a hash.
+    /// Returns the bucket of a hash.
     fn index(&self, hash: u64) -> usize {
         let count = self.buckets.len();
         let mask = count.next_power_of_two().wrapping_sub(1);
         let index = usize::try_from(hash & ((1 << HASH_BITS) - 1)).unwrap_or(0) & mask;
-        // The buckets from half of them on that are not there yet are still part of the lower ones.
+        // An upper bucket that does not exist yet is still part of its lower one.
         if index >= count { index & (mask >> 1) } else { index }
     }
 
-    /// How many bits of a hash the bucket is chosen by.
+    /// Returns the number of bits of a hash that select a bucket.
     fn bits(&self, index: usize) -> u32 {
         let count = self.buckets.len().max(1);
         let all = count.next_power_of_two();
@@ -163,7 +163,7 @@ impl<E> Table<E> {
         all.ilog2() - u32::from(is_whole && all > 1)
     }
 
-    /// Adds a bucket, with what belongs to it of the one that is split.
+    /// Adds a bucket. Splits the lower bucket and moves the keys of the new one.
     fn grow(&mut self) {
         let index = self.buckets.len();
         self.buckets.push(None);
@@ -177,7 +177,7 @@ impl<E> Table<E> {
         }
     }
 
-    /// Takes the last bucket away, and joins it with the one that it was split from.
+    /// Removes the last bucket and joins it with its lower one.
     fn shrink(&mut self) {
         let Some(lower) = lower_of(self.buckets.len() - 1) else { return };
         let mut rest = self.buckets.pop().flatten();
@@ -192,12 +192,12 @@ impl<E> Table<E> {
     }
 }
 
-/// The bucket that this one was split from.
+/// Returns the bucket that this one was split from.
 fn lower_of(index: usize) -> Option<usize> {
     index.checked_ilog2().map(|top| index & !(1 << top))
 }
 
-/// Reads the bits that choose a bucket from the other end.
+/// Reverses the bits that select a bucket.
 fn backward(hash: u64) -> u64 {
     (hash << (u64::BITS - HASH_BITS)).reverse_bits()
 }

@@ -1,7 +1,8 @@
-//! Client-side caching: who is to be told that what it has read is stale.
+//! Client-side caching: invalidates the copies of clients.
 //!
-//! In the usual mode a client is told of each key that it has read, once; in broadcasting mode of
-//! every key with one of its prefixes. As in Redis, keys of all databases with one name are one.
+//! In the default mode a client receives one invalidation for each key that it has read. In
+//! broadcasting mode it receives one for every changed key with one of its prefixes. As in Redis,
+//! keys with the same name in different databases count as one.
 
 use std::collections::BTreeMap;
 
@@ -10,72 +11,63 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::ids::WorkerId;
+use crate::protocol::invalidation::InvalidatedKeys;
 
-/// All clients that keep copies.
+/// All clients with tracking.
 #[derive(Debug, Default)]
 pub(super) struct Trackers {
     clients: BTreeMap<u64, Tracker>,
-    /// Who has read a key, in order.
+    /// The clients that have read a key, in ascending order.
     readers: HashMap<Box<[u8]>, Readers, RandomState>,
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
-    /// How many readers there are of all keys.
+    /// Number of readers of all keys.
     reads: usize,
 }
 
 type Readers = SmallVec<[u64; 2]>;
 
-/// What a client that keeps copies wants.
+/// The tracking settings of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Tracker {
     /// The client itself.
     pub(crate) own: Recipient,
-    /// Another that is told in its place.
+    /// The redirection target.
     pub(crate) other: Option<Recipient>,
-    /// Whether that one is gone.
+    /// Whether the redirection target disconnected.
     pub(crate) is_broken: bool,
-    /// In broadcasting mode; the empty one is for all keys.
+    /// Prefixes in broadcasting mode; the empty one covers all keys.
     pub(crate) prefixes: Option<Vec<Box<[u8]>>>,
-    /// Whether it is not told of its own changes.
+    /// Whether the client receives no invalidations for its own changes (`NOLOOP`).
     pub(crate) no_loop: bool,
 }
 
-/// Where a client is.
+/// A client with its worker and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recipient {
     pub(crate) client: u64,
     pub(crate) worker: WorkerId,
-    /// Where its worker keeps it.
+    /// The slot of the client in its worker.
     pub(crate) slot: usize,
 }
 
-/// What one client is told.
+/// An invalidation for one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Invalidation {
     pub(crate) to: Recipient,
-    /// Whether it is told in place of another, so that RESP2 will do.
+    /// Whether the client is the redirection target of another, so that RESP2 suffices.
     pub(crate) is_redirected: bool,
-    pub(crate) what: What,
+    pub(crate) keys: InvalidatedKeys,
 }
 
-/// What is stale.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Keys(Vec<Box<[u8]>>),
-    /// All of them, since a database was emptied.
-    All,
-    /// Nobody knows: the client that was to be told is gone.
-    Unknown(u64),
-}
-
-/// Those who want to know of keys with one prefix.
+/// The clients that track one prefix.
 #[derive(Debug, Default)]
 struct Prefix {
     clients: Vec<u64>,
-    /// Keys that have changed, and who changed them last.
+    /// Changed keys, with the client that changed them last.
     changed: BTreeMap<Box<[u8]>, u64>,
 }
 
-/// How much is tracked.
+/// Figures for `INFO`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tracked {
     pub(crate) keys: usize,
@@ -104,14 +96,14 @@ impl Trackers {
         }
     }
 
-    /// Forgets a client that others have redirected to.
+    /// Marks redirections to a client as broken.
     pub(super) fn lose(&mut self, client: u64) {
         for tracker in self.clients.values_mut() {
             tracker.is_broken |= tracker.other.is_some_and(|other| other.client == client);
         }
     }
 
-    /// Whether the client that was to be told in place of this one is gone.
+    /// Returns whether the client's redirection target disconnected.
     pub(super) fn is_broken(&self, client: u64) -> bool {
         self.clients.get(&client).is_some_and(|tracker| tracker.is_broken)
     }
@@ -120,8 +112,7 @@ impl Trackers {
         Tracked { keys: self.readers.len(), items: self.reads, prefixes: self.prefixes.len() }
     }
 
-    /// Notes that a client has read a key, and returns what is stale since there is no room for so
-    /// many.
+    /// Records that a client has read a key. Returns invalidations of keys beyond the limit.
     pub(super) fn record_read(
         &mut self,
         client: u64,
@@ -139,7 +130,7 @@ impl Trackers {
         self.limit(keys_max)
     }
 
-    /// Forgets keys that there is no room for, if `keys_max` is not 0. Returns what is stale.
+    /// Drops keys beyond the limit; 0 means no limit. Returns their invalidations.
     pub(super) fn limit(&mut self, keys_max: usize) -> Vec<Invalidation> {
         let mut stale = Vec::new();
         while keys_max > 0 && self.readers.len() > keys_max {
@@ -149,8 +140,8 @@ impl Trackers {
         stale
     }
 
-    /// Returns who is to be told of a change at once. Those who are told by prefixes are told when
-    /// the command has ended.
+    /// Returns the invalidations for readers of a changed key. Those for prefixes follow after the
+    /// command.
     pub(super) fn touch(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
         if self.clients.is_empty() {
             return Vec::new();
@@ -161,20 +152,20 @@ impl Trackers {
         self.tell_readers(key, changer)
     }
 
-    /// Returns what to tell everybody when a database is emptied.
+    /// Returns the invalidations for all clients when a database is flushed.
     pub(super) fn flush(&mut self) -> Vec<Invalidation> {
         self.readers = HashMap::default();
         self.reads = 0;
         let clients = self.clients.values();
-        clients.map(|tracker| tracker.stale(What::All)).collect()
+        clients.map(|tracker| tracker.invalidation(InvalidatedKeys::All)).collect()
     }
 
-    /// Whether there is something to tell by prefixes.
+    /// Returns whether keys with a tracked prefix have changed.
     pub(super) fn has_broadcasts(&self) -> bool {
         self.prefixes.values().any(|prefix| !prefix.changed.is_empty())
     }
 
-    /// Returns what is to be told by prefixes.
+    /// Returns the invalidations for prefixes.
     pub(super) fn take_broadcasts(&mut self) -> Vec<Invalidation> {
         let mut stale = Vec::new();
         for prefix in self.prefixes.values_mut() {
@@ -186,7 +177,7 @@ impl Trackers {
                 let keys = changed.iter().filter(|(_, changer)| is_told(changer));
                 let keys: Vec<Box<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
                 if !keys.is_empty() {
-                    stale.push(tracker.stale(What::Keys(keys)));
+                    stale.push(tracker.invalidation(InvalidatedKeys::Keys(keys)));
                 }
             }
         }
@@ -202,21 +193,21 @@ impl Trackers {
         };
         trackers
             .filter(|(client, tracker)| is_told(*client, tracker))
-            .map(|(_, tracker)| tracker.stale(What::Keys(vec![key.clone()])))
+            .map(|(_, tracker)| tracker.invalidation(InvalidatedKeys::Keys(vec![key.clone()])))
             .collect()
     }
 }
 
 impl Tracker {
-    fn stale(&self, what: What) -> Invalidation {
+    fn invalidation(&self, keys: InvalidatedKeys) -> Invalidation {
         match self.other {
-            None => Invalidation { to: self.own, is_redirected: false, what },
+            None => Invalidation { to: self.own, is_redirected: false, keys },
             Some(other) if self.is_broken => Invalidation {
                 to: self.own,
                 is_redirected: false,
-                what: What::Unknown(other.client),
+                keys: InvalidatedKeys::Unknown(other.client),
             },
-            Some(to) => Invalidation { to, is_redirected: true, what },
+            Some(to) => Invalidation { to, is_redirected: true, keys },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a key holds: a string, kept as small as it can be.
+//! The value of a key: a string in its smallest form.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 
 use crate::protocol::request;
 
-/// The string of a key. How it is kept shows in `OBJECT ENCODING`, under Redis' names.
+/// The string of a key. `OBJECT ENCODING` shows the variant under Redis' name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     /// `int`
     Integer(i64),
-    /// `embstr`: short, and never changed in place.
+    /// `embstr`: a short string that was not changed in place.
     Short(Box<[u8]>),
-    /// `raw`: long, or changed in place. What is sent of it is shared.
+    /// `raw`: a string that is long or was changed in place. Replies share its memory.
     Raw(Box<Bytes>),
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum Value {
 const SHORT_BYTES_MAX: usize = 44;
 
 impl Value {
-    /// Keeps a string that was given.
+    /// Returns the smallest form of a string.
     pub(crate) fn new(text: &[u8]) -> Self {
         match request::integer(text) {
             Some(number) => Self::Integer(number),
@@ -29,7 +29,7 @@ impl Value {
         }
     }
 
-    /// Keeps a text as it is, even if it is a number.
+    /// Returns the form of a text, also if the text is an integer.
     pub(crate) fn of_text(text: &[u8]) -> Self {
         match text.len() {
             ..=SHORT_BYTES_MAX => Self::Short(text.into()),
@@ -55,11 +55,11 @@ impl Value {
         }
     }
 
-    /// Returns the number that the string is.
+    /// Returns the string as an integer.
     pub(crate) fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
-            // One that was appended to may be a number.
+            // The text may be an integer after `APPEND`.
             Self::Short(text) => request::integer(text),
             Self::Raw(text) => request::integer(text),
         }
@@ -73,7 +73,7 @@ impl Value {
         }
     }
 
-    /// The memory that it takes beside itself.
+    /// Returns the memory of the string outside of this value.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Integer(_) => 0,
@@ -86,7 +86,7 @@ impl Value {
         self.change(|own| own.extend_from_slice(text));
     }
 
-    /// Writes `text` from `offset` on, with zeros in front of it where there was nothing.
+    /// Overwrites the string with `text` from `offset` on. Fills a gap with zeros.
     pub(crate) fn set_range(&mut self, offset: usize, text: &[u8]) {
         self.change(|own| {
             let end = offset + text.len();
@@ -97,7 +97,7 @@ impl Value {
         });
     }
 
-    /// Changes the bytes in place, as long as nobody else has them.
+    /// Changes the bytes, in place if no reply shares them.
     fn change(&mut self, change: impl FnOnce(&mut BytesMut)) {
         let mut bytes = match self {
             Self::Raw(text) => std::mem::take(&mut **text)

@@ -1,4 +1,4 @@
-//! `WATCH`: whose transaction fails when a key changes.
+//! `WATCH`: a transaction fails if one of its watched keys has changed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,39 +9,39 @@ use smallvec::SmallVec;
 
 use super::database::Database;
 
-/// Who watches which keys. It goes by the numbers of databases, whatever these hold.
+/// All watches, by database index and key. A watch stays with the index if databases are swapped.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    /// By the database's number.
+    /// By the index of the database.
     keys: Vec<Watches>,
-    /// How many keys are watched in all.
+    /// Number of watches.
     count: usize,
 }
 
 type Watches = HashMap<Box<[u8]>, SmallVec<[Watch; 1]>, RandomState>;
 
-/// One client's eye on one key.
+/// The watch of one client on one key.
 #[derive(Debug)]
 struct Watch {
     watcher: Arc<Watcher>,
-    /// Whether the key was there, but expired, so that it is no change when it goes.
+    /// Whether the key existed but was expired. Its removal is no change then.
     is_expired: bool,
 }
 
-/// What a client that watches is told.
+/// The result of a client's watches.
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {
     has_changed: AtomicBool,
 }
 
 impl Watcher {
-    /// Whether a key has changed since it is watched.
+    /// Returns whether a watched key has changed.
     pub(crate) fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::Relaxed)
     }
 
     fn tell(&self) {
-        // The order's lock, which everybody holds here, orders it.
+        // All callers hold the order, which synchronizes the flag.
         self.has_changed.store(true, Ordering::Relaxed);
     }
 }
@@ -71,13 +71,13 @@ impl Watchers {
         }
     }
 
-    /// Whether a key was already expired when this watcher came.
+    /// Returns whether a key was expired at the start of the watch.
     pub(super) fn came_expired(&self, database: u16, key: &[u8], watcher: &Arc<Watcher>) -> bool {
         let watches = self.keys.get(usize::from(database)).and_then(|keys| keys.get(key));
         watches.is_some_and(|all| all.iter().any(|one| one.is_of(watcher) && one.is_expired))
     }
 
-    /// Tells those who watch a key that it has changed. `exists` says whether it is there now.
+    /// Flags the watchers of a changed key. `exists` returns whether the key exists now.
     pub(super) fn touch(&mut self, database: u16, key: &[u8], exists: impl FnOnce() -> bool) {
         if self.count == 0 {
             return;
@@ -89,14 +89,14 @@ impl Watchers {
             match watch.is_expired {
                 false => watch.watcher.tell(),
                 true if exists => break,
-                // What was expired is deleted now, which is no change.
+                // The removal of an expired key is no change.
                 true => watch.is_expired = false,
             }
         }
     }
 
-    /// Tells those who watch a key of `emptied`, which is about to lose its keys, or to have those
-    /// of another database.
+    /// Flags the watchers of keys in `emptied`, which is about to lose its keys or to receive those
+    /// of `replaced`.
     pub(super) fn touch_all(
         &mut self,
         database: u16,
@@ -114,10 +114,10 @@ impl Watchers {
             for watch in watches {
                 let is_over = new.is_some_and(|entry| entry.is_expired(now));
                 match (watch.is_expired, new) {
-                    // What was expired is deleted now, which is no change.
+                    // The removal of an expired key is no change.
                     (true, None) => watch.is_expired = false,
                     (true, Some(_)) if is_over => {}
-                    // What was not there is now, but expired.
+                    // The new key is expired, so it does not exist yet.
                     (false, Some(_)) if !is_there && is_over => watch.is_expired = true,
                     _ => watch.watcher.tell(),
                 }

@@ -20,7 +20,7 @@ use super::message::{ChannelKind, Content, Name, SHARED_BYTES_MIN};
 use crate::config::OutputLimit;
 use crate::ids::WorkerId;
 use crate::keyspace::Invalidation;
-use crate::protocol::{Protocol, reply};
+use crate::protocol::{self, Protocol, reply};
 
 /// The clients of one worker and their subscriptions.
 pub(crate) struct Subscribers {
@@ -150,8 +150,9 @@ impl Subscribers {
         };
         if is_expected {
             self.flush_queue.end_batch();
-            self.flush_queue
-                .deliver_with(output, |out| reply::stale(out, protocol, &invalidation.what));
+            self.flush_queue.deliver_with(output, |out| {
+                protocol::invalidation::append(out, protocol, &invalidation.keys);
+            });
         }
     }
 

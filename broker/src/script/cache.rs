@@ -1,6 +1,6 @@
-//! The scripts that a server knows, by name and by text.
+//! The cached scripts of a server, by SHA1 and by text.
 //!
-//! A text that was seen before is found without hashing it anew.
+//! The index by text finds the script of an `EVAL` without computing the SHA1.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -13,12 +13,12 @@ use super::flags::Flags;
 use super::native::Native;
 use super::sha::Sha;
 
-/// A script that can run.
+/// A cached script.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) sha: Sha,
     pub(crate) flags: Flags,
-    /// What to do in its place, where that is known.
+    /// The native code that runs in place of the script, if there is one.
     pub(crate) native: Option<Native>,
     text: Box<[u8]>,
     code_start: usize,
@@ -38,7 +38,7 @@ struct ByText(Arc<Script>);
 impl Script {
     /// # Errors
     ///
-    /// Says what is wrong with the first line, in Redis' words.
+    /// Returns the text of Redis' error reply if the first line is invalid.
     pub(crate) fn new(text: &[u8]) -> Result<Self, Vec<u8>> {
         let (flags, code_start) = Flags::read(text)?;
         Ok(Self {
@@ -50,7 +50,7 @@ impl Script {
         })
     }
 
-    /// Returns the text without the line that says what the script may do.
+    /// Returns the text without the line of flags.
     #[cfg_attr(not(feature = "lua"), expect(dead_code, reason = "only Lua reads it"))]
     pub(crate) fn code(&self) -> &[u8] {
         &self.text[self.code_start..]
@@ -81,7 +81,7 @@ impl Cache {
         self.by_sha.len()
     }
 
-    /// Returns the memory that the scripts take.
+    /// Returns the memory of all scripts.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,31 +1,31 @@
-//! What a script says of itself in its first line: `#!lua flags=no-writes,allow-oom`.
+//! The flags in the first line of a script: `#!lua flags=no-writes,allow-oom`.
 //!
-//! A script without such a line may do everything, and each of its commands is looked at by
-//! itself; so was every script before Redis 7.
+//! A script without such a line has all permissions, and each of its commands is checked separately.
+//! Before Redis 7 this was true of every script.
 
 use crate::protocol::words;
 
-/// What a script may do.
+/// The flags of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags {
-    /// Whether the script has such a line at all.
+    /// Whether the script has a line of flags.
     pub(crate) declared: bool,
     pub(crate) no_writes: bool,
     pub(crate) allow_oom: bool,
 }
 
 impl Flags {
-    /// Reads the first line of `text`, and returns where the code begins: at the end of that line,
-    /// so that the lines keep their numbers.
+    /// Parses the first line of `text`. Returns the flags and the start of the code, which is the end
+    /// of that line. So all lines keep their numbers.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the line, in Redis' words.
+    /// Returns the text of Redis' error reply if the line is invalid.
     pub(crate) fn read(text: &[u8]) -> Result<(Self, usize), Vec<u8>> {
         if !text.starts_with(b"#!") {
             return Ok((Self::default(), 0));
         }
-        // A NUL ends the text here, as it does in C.
+        // A NUL ends the text, as in C.
         let end = match memchr::memchr2(b'\n', 0, text) {
             Some(end) if text[end] == b'\n' => end,
             _ => return Err(b"ERR Invalid script shebang".to_vec()),
@@ -52,7 +52,7 @@ impl Flags {
         Ok((flags, end))
     }
 
-    /// Whether the script must not begin where keys take too much.
+    /// Returns whether the script must not start when keys exceed `maxmemory`.
     pub(crate) fn needs_memory(self) -> bool {
         self.declared && !self.allow_oom && !self.no_writes
     }
@@ -61,7 +61,7 @@ impl Flags {
         match name {
             b"no-writes" => self.no_writes = true,
             b"allow-oom" => self.allow_oom = true,
-            // About replicas and clusters.
+            // Flags for replicas and clusters have no effect.
             b"allow-stale" | b"no-cluster" | b"allow-cross-slot-keys" => {}
             _ => return Err([b"ERR Unexpected flag in script shebang: ", name].concat()),
         }

@@ -1,31 +1,31 @@
-//! The scripts of ASP.NET SignalR 2, which run without Lua.
+//! Recognizes the scripts of ASP.NET SignalR 2, which run without Lua.
 //!
-//! Its servers send these few texts and no others, whatever their version; the line ends differ with
-//! how they were built. A text is known by the SHA1 of what is left of it without blanks. What the
-//! scripts do is written again in Rust, in `session`, with the very same replies.
+//! All versions of its servers send these texts only, with line ends that depend on the build. The
+//! SHA1 of a text without blanks identifies it. `commands` has the scripts in Rust, with the same
+//! replies.
 //!
-//! One thing differs on purpose: Lua writes a number from 10^14 on as `1e+14`, which those servers
-//! cannot read. Here an id is always its digits.
+//! One difference is intended: Lua prints numbers from 10^14 on as `1e+14`, which those servers
+//! cannot parse. This broker prints all digits of an id.
 
 use super::sha::hex;
 
-/// What one of these scripts does.
+/// One of these scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Native {
-    /// Counts, publishes the count and the message, and returns count, message and what was
-    /// published.
+    /// Increments the counter, and publishes it with the message. Returns counter, message and
+    /// payload.
     Send,
-    /// The same of SignalR 2.0 and 2.1; returns the number of receivers.
+    /// The form of SignalR 2.0 and 2.1, which returns the number of receivers.
     SendOnly,
-    /// Raises the count to what a server has seen, by number.
+    /// Raises the counter to the highest id that a server has seen. Compares numbers.
     Restore,
-    /// The same of 2.2.1, by text.
+    /// The form of 2.2.1, which compares texts.
     RestoreByText,
-    /// The same of 2.2.0, by text, for a count that exists.
+    /// The form of 2.2.0, which compares texts and requires a counter.
     RestoreExisting,
 }
 
-/// The longest of the texts has 297 bytes.
+/// Longer texts are none of these scripts. The longest one has 297 bytes.
 const TEXT_BYTES_MAX: usize = 512;
 
 const KNOWN: [(&str, Native); 5] = [
@@ -60,11 +60,11 @@ mod tests {
                   return {newId, ARGV[1], payload}";
 
     #[test]
-    fn a_script_is_known_whatever_its_line_ends() {
+    fn a_script_is_recognized_with_any_line_ends() {
         let windows = SEND.replace('\n', "\r\n");
         assert_eq!(Native::of(SEND.as_bytes()), Some(Native::Send));
         assert_eq!(Native::of(windows.as_bytes()), Some(Native::Send));
-        // The name that is found in reports of SignalR's users.
+        // Reports of SignalR's users show this SHA1.
         let sha = Sha::of(windows.as_bytes());
         assert_eq!(sha.as_bytes(), b"5b8e3b60e050400311bc8b6ef2cbba37bc0b9cb3");
     }

@@ -1,4 +1,4 @@
-//! The scripts that a server knows, whoever runs them.
+//! The scripts of a server, shared by all workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -8,15 +8,16 @@ use parking_lot::Mutex;
 use super::cache::{Cache, Script};
 use super::sha::Sha;
 
-/// What a server knows of scripts.
+/// The scripts of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     cache: Mutex<Cache>,
-    /// Whether scripts may run what they must not, for tests (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
+    /// Whether scripts may run commands with the flag `noscript`, for tests
+    /// (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     allows_everything: AtomicBool,
-    /// How often all were forgotten.
+    /// Number of flushes.
     flushes: AtomicU64,
-    /// The memory that Lua takes, on all workers.
+    /// Memory of Lua on all workers.
     lua_bytes: AtomicUsize,
 }
 
@@ -50,7 +51,7 @@ impl Scripts {
         self.allows_everything.load(Ordering::Relaxed)
     }
 
-    /// Forgets all scripts.
+    /// Removes all scripts.
     pub(crate) fn flush(&self) {
         *self.cache.lock() = Cache::default();
         self.flushes.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +62,7 @@ impl Scripts {
         self.flushes.load(Ordering::Relaxed)
     }
 
-    /// Notes that Lua takes another amount of memory on a worker.
+    /// Records a change of Lua's memory on a worker.
     #[cfg(feature = "lua")]
     pub(crate) fn record_lua_bytes(&self, before: usize, now: usize) {
         self.lua_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);

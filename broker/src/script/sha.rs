@@ -13,8 +13,7 @@ impl Sha {
         Self(hex(text))
     }
 
-    /// Reads what a client sent. Whatever has the right length is a name; that of no script at
-    /// all, perhaps.
+    /// Parses the argument of a client. Accepts any text of the right length, as Redis does.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let mut sha = Self(text.try_into().ok()?);
         sha.0.make_ascii_lowercase();
