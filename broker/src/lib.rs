@@ -51,6 +51,7 @@ mod replace_file;
 mod script;
 mod server;
 mod session;
+mod version;
 
 // The public interface is:
 pub use crate::config::source::{ConfigError, ConfigFile};
@@ -64,4 +65,4 @@ pub use crate::pubsub::subscriber::Subscriber;
 pub use crate::pubsub::{Broker, NumberError, ReplayPosition};
 pub use crate::server::Server;
 pub use crate::server::listen::BindError;
-pub use crate::session::server_state::REDIS_VERSION;
+pub use crate::version::REDIS_VERSION;

@@ -11,8 +11,8 @@ use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::subscribers::Context;
 use crate::session::client_info::Flag;
-use crate::session::server_state::REDIS_VERSION;
 use crate::session::{Answer, CommandError, SYNTAX_ERROR, Session, shown};
+use crate::version::REDIS_VERSION;
 
 const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
 

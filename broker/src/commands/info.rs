@@ -14,7 +14,8 @@ use crate::observe::stats::Counter;
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::session::client_info::{ClientInfo, Flag};
-use crate::session::server_state::{REDIS_VERSION, ServerState, VERSION};
+use crate::session::server_state::ServerState;
+use crate::version::{REDIS_VERSION, VERSION};
 
 /// `INFO [section [section ...]]`
 pub(crate) fn info<'a>(

@@ -15,6 +15,7 @@ use super::directive::{self, DIRECTIVES, Invalid};
 use super::unused::Values;
 use super::{Config, unused};
 use crate::protocol::words;
+use crate::version::VERSION;
 
 /// Settings as they were given, and what was given without effect.
 ///
@@ -321,8 +322,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line { source, number, text } = &*self.place;
         let problem = &*self.problem;
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {version}) ***")?;
+        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {VERSION}) ***")?;
         writeln!(f, "Reading the configuration file, at line {number}")?;
         writeln!(f, ">>> '{text}'")?;
         writeln!(f, "{problem}")?;

@@ -21,15 +21,6 @@ use crate::script::Scripts;
 use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::settings::Settings;
 
-/// The Redis that clients take the broker for, so that they use what a server of that age can do.
-///
-/// ```
-/// assert!(broker::REDIS_VERSION.starts_with("7."));
-/// ```
-pub const REDIS_VERSION: &str = "7.2.4";
-/// Our own version.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// One server's surroundings, the same for all its sessions.
 #[derive(Debug)]
 pub(crate) struct ServerState {

@@ -14,7 +14,7 @@ use super::sandbox::without_limit;
 use crate::protocol::Protocol;
 use crate::protocol::request::OwnedRequest;
 use crate::script::sha;
-use crate::session::server_state::REDIS_VERSION;
+use crate::version::REDIS_VERSION;
 
 /// The server that runs the script of the moment.
 pub(super) type Server = Rc<RefCell<dyn Commands>>;
