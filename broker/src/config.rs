@@ -4,6 +4,7 @@
 //! from (files, flags, standard input) in [`source`].
 
 pub(crate) mod directive;
+pub(crate) mod parse;
 pub(crate) mod source;
 pub(crate) mod unused;
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::directive::{self, DIRECTIVES, Invalid};
+use super::directive::{self, DIRECTIVES};
+use super::parse::Invalid;
 use super::unused::Values;
 use super::{Config, unused};
 use crate::protocol::words;

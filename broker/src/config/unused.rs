@@ -4,7 +4,7 @@
 //! that nobody believes they do something. `CONFIG GET` answers what was given, or what Redis 7.0
 //! would answer, since clients look at some of them; `CONFIG SET` takes what Redis would take.
 
-use super::directive::{self, Invalid};
+use super::parse::{self, Invalid};
 
 /// One directive without a meaning here.
 pub(crate) struct Other {
@@ -49,12 +49,12 @@ impl Other {
         match self.values {
             Values::Any => Ok(()),
             Values::Save => check_save(value),
-            Values::Flag => directive::flag(value).map(|_| ()),
-            Values::Integer(min, max) => directive::integer(value, min, max).map(|_| ()),
-            Values::Memory => directive::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
+            Values::Flag => parse::flag(value).map(|_| ()),
+            Values::Integer(min, max) => parse::integer(value, min, max).map(|_| ()),
+            Values::Memory => parse::memory(value).map(|_| ()).ok_or(Invalid::NotMemory),
             Values::Choice(words) => {
                 let names: Vec<&str> = words.split(", ").collect();
-                directive::choice(value, &names).map(|_| ())
+                parse::choice(value, &names).map(|_| ())
             }
             Values::Words(words) => check_words(value, words),
             Values::Master => check_master(value),
@@ -64,7 +64,7 @@ impl Other {
 
     /// Returns a value as `CONFIG GET` shows it.
     pub(crate) fn normal(&self, value: &[u8]) -> Vec<u8> {
-        match (self.values, directive::memory(value)) {
+        match (self.values, parse::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
             (Values::Flag | Values::Choice(_), _) => value.to_ascii_lowercase(),
             (Values::Words(words), _) => ordered(value, words),
@@ -85,7 +85,7 @@ impl Other {
 fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
     let names: Vec<&str> = words.split(", ").collect();
     for word in value.split(|&byte| byte == b' ') {
-        directive::choice(word, &names)?;
+        parse::choice(word, &names)?;
     }
     let value = ordered(value, words);
     let has = |wanted: &[u8]| value.split(|&byte| byte == b' ').any(|word| word == wanted);
@@ -97,7 +97,7 @@ fn check_master(value: &[u8]) -> Result<(), Invalid> {
     let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
     match words[..] {
         [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => Ok(()),
-        [_, port] => match directive::integer(port, 0, 65535) {
+        [_, port] => match parse::integer(port, 0, 65535) {
             Ok(_) => Ok(()),
             Err(_) => Err(Invalid::MasterPort),
         },
@@ -111,7 +111,7 @@ fn check_scores(value: &[u8]) -> Result<(), Invalid> {
     if words.len() != 3 {
         return Err(Invalid::ArgumentCount);
     }
-    let is_score = |word: &&[u8]| directive::integer(word, -2000, 2000).is_ok();
+    let is_score = |word: &&[u8]| parse::integer(word, -2000, 2000).is_ok();
     if words.iter().all(is_score) { Ok(()) } else { Err(Invalid::Scores) }
 }
 
@@ -130,8 +130,7 @@ fn ordered(value: &[u8], words: &str) -> Vec<u8> {
 fn check_save(value: &[u8]) -> Result<(), Invalid> {
     let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
     let is_pair = |pair: &[&[u8]]| {
-        directive::integer(pair[0], 1, i64::MAX).is_ok()
-            && directive::integer(pair[1], 0, i64::MAX).is_ok()
+        parse::integer(pair[0], 1, i64::MAX).is_ok() && parse::integer(pair[1], 0, i64::MAX).is_ok()
     };
     let holds =
         value.is_empty() || words.len().is_multiple_of(2) && words.chunks_exact(2).all(is_pair);
