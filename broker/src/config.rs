@@ -11,6 +11,8 @@ pub(crate) mod unused;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::acl::ChannelsDefault;
+use crate::acl::users::UserSources;
 use crate::address::Address;
 use crate::keyspace::EventClasses;
 
@@ -241,6 +243,26 @@ pub enum LogLevel {
 }
 
 const MB: usize = 1024 * 1024;
+
+impl Config {
+    /// Returns the channels of new users: `acl-pubsub-default`.
+    pub(crate) fn channels_default(&self) -> ChannelsDefault {
+        match self.acl_pubsub_default_allows {
+            true => ChannelsDefault::AllChannels,
+            false => ChannelsDefault::ResetChannels,
+        }
+    }
+
+    /// Returns the places that define users.
+    pub(crate) fn user_sources(&self) -> UserSources<'_> {
+        UserSources {
+            requirepass: self.requirepass.as_deref(),
+            lines: &self.users,
+            file: self.aclfile.as_deref(),
+            channels_default: self.channels_default(),
+        }
+    }
+}
 
 impl Default for Config {
     fn default() -> Self {

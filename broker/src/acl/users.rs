@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::acl::{Acl, AclError, AclLog, ChannelsDefault, DEFAULT_USER, Incident, User};
-use crate::config::Config;
 use crate::observe::clock::since_1970;
 use crate::replace_file::replace_file;
 
@@ -24,6 +23,19 @@ pub(crate) struct Users {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// Where the users of a server come from, and how new ones start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UserSources<'a> {
+    /// `requirepass`, the password of the default user.
+    pub(crate) requirepass: Option<&'a [u8]>,
+    /// The words of each `user` line: a name and rules.
+    pub(crate) lines: &'a [Vec<Vec<u8>>],
+    /// `aclfile`, which excludes `user` lines.
+    pub(crate) file: Option<&'a Path>,
+    /// `acl-pubsub-default`.
+    pub(crate) channels_default: ChannelsDefault,
+}
+
 /// Users may come from one place only.
 const TWO_PLACES: &str = "Configuring Redis with users defined in redis.conf and at the same \
 setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and \
@@ -31,29 +43,28 @@ security holes, please define either an ACL file or declare users directly in yo
 not both.";
 
 impl Users {
-    /// Makes the users that the settings and the ACL file give.
+    /// Creates the users that the settings and the ACL file define.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with them, in Redis' words.
-    pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let default = channels_default(config);
-        let mut acl = Acl::new(default);
-        acl.set_password_of_default(config.requirepass.as_deref());
-        let file = config.aclfile.clone();
-        if file.is_some() && !config.users.is_empty() {
+    /// The first mistake in the settings, or all mistakes in the file, as Redis reports them.
+    pub(crate) fn new(sources: UserSources<'_>) -> Result<Self, String> {
+        let UserSources { requirepass, lines, file, channels_default } = sources;
+        let mut acl = Acl::new(channels_default);
+        acl.set_password_of_default(requirepass);
+        if file.is_some() && !lines.is_empty() {
             return Err(TWO_PLACES.to_owned());
         }
-        add_users(&mut acl, &config.users)
+        add_users(&mut acl, lines)
             .map_err(|error| format!("Error in user declaration: {error}"))?;
-        if let Some(path) = &file {
-            acl = read(path, default)?;
+        if let Some(path) = file {
+            acl = read(path, channels_default)?;
         }
         Ok(Self {
             acl: Mutex::new(acl.into()),
             log: Mutex::default(),
             generation: AtomicU64::new(0),
-            file,
+            file: file.map(Path::to_owned),
         })
     }
 
@@ -98,9 +109,9 @@ impl Users {
     /// # Errors
     ///
     /// Says what is wrong with the file, in Redis' words.
-    pub(crate) fn load(&self, config: &Config) -> Result<(), String> {
+    pub(crate) fn load(&self, channels_default: ChannelsDefault) -> Result<(), String> {
         let path = self.file.as_deref().ok_or(NO_FILE)?;
-        let loaded = read(path, channels_default(config))?;
+        let loaded = read(path, channels_default)?;
         self.change(|acl| *acl = loaded);
         Ok(())
     }
@@ -144,13 +155,6 @@ pub(crate) fn add_users(acl: &mut Acl, users: &[Vec<Vec<u8>>]) -> Result<(), Acl
         }
     }
     Ok(())
-}
-
-pub(crate) fn channels_default(config: &Config) -> ChannelsDefault {
-    match config.acl_pubsub_default_allows {
-        true => ChannelsDefault::AllChannels,
-        false => ChannelsDefault::ResetChannels,
-    }
 }
 
 fn read(path: &Path, default: ChannelsDefault) -> Result<Acl, String> {

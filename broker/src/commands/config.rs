@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::acl::Acl;
-use crate::acl::users::channels_default;
 use crate::config::Config;
 use crate::config::directive::{self, DIRECTIVES};
 use crate::config::parse::Invalid;
@@ -262,7 +261,7 @@ impl Session {
             self.server.users.change(|acl| acl.set_password_of_default(password.as_deref()));
         }
         if channels {
-            let default = channels_default(&config);
+            let default = config.channels_default();
             self.server.users.change(|acl| acl.set_channels_default(default));
         }
         let moves = config.dir != context.config.dir;

@@ -11,7 +11,7 @@ use super::parse::{
 };
 use super::unused::Change;
 use super::{ClientMemory, Config, LogLevel, OutputLimit, ProtectedAction, ReplayRule};
-use crate::acl::users::{add_users, channels_default};
+use crate::acl::users::add_users;
 use crate::acl::{Acl, AclError, RuleError};
 use crate::keyspace::EventClasses;
 
@@ -637,7 +637,7 @@ fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
         return Err(Invalid::User(RuleError::DuplicateUser.to_string()));
     }
     users.push(values.to_vec());
-    let mut acl = Acl::new(channels_default(config));
+    let mut acl = Acl::new(config.channels_default());
     add_users(&mut acl, &users).map_err(|error| match error {
         AclError::Rule { cause, .. } => Invalid::User(cause.to_string()),
         error => Invalid::User(error.to_string()),

@@ -77,12 +77,12 @@ impl ServerState {
         let renamed = Renamed::new(&config);
         broker.remember(&config.pubsub_replay);
         Ok(Self {
-            users: Users::new(&config)?,
+            users: Users::new(config.user_sources())?,
             broker,
             settings: Settings::new(config, others, file),
             clients: ClientRegistry::default(),
             pause: Pause::default(),
-            commands: CommandStats::default(),
+            commands: CommandStats::new(commands::entries().len()),
             slowlog: Mutex::default(),
             latency: Mutex::default(),
             scripts: Scripts::default(),
