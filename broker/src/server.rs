@@ -117,9 +117,8 @@ impl Server {
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let server = ServerState::new(broker.clone(), loaded, port).map_err(|error| {
-            BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
-        })?;
+        let server =
+            ServerState::new(broker.clone(), loaded, port).map_err(BindError::of_settings)?;
         let server = Arc::new(server);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();

@@ -646,22 +646,18 @@ fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// `rename-command` adds up, line by line.
+/// Adds a line of `rename-command`. The server compares the names with its commands when it binds.
 fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
     let [old, new] = values else { return Err(Invalid::ArgumentCount) };
     let [old, new] = [old, new].map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
-    let known = crate::commands::COMMANDS.iter().any(|spec| spec.name == old);
-    let renamed = |name: &str| config.rename_command.iter().any(|(known, _)| known == name);
-    if renamed(&old) {
+    let mut earlier = config.rename_command.iter();
+    if earlier.clone().any(|(known, _)| *known == old) {
         return Err(Invalid::NoSuchCommand);
     }
-    if known && !new.is_empty() && crate::commands::COMMANDS.iter().any(|spec| spec.name == new) {
+    if !new.is_empty() && earlier.any(|(_, taken)| *taken == new) {
         return Err(Invalid::NameTaken);
     }
-    // A command of Redis that the broker does not have needs no other name.
-    if known {
-        config.rename_command.push((old, new));
-    }
+    config.rename_command.push((old, new));
     Ok(())
 }
 

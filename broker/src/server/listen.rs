@@ -1,5 +1,6 @@
 //! Listening: opens the addresses of the settings, and others while the server runs.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -7,14 +8,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use thiserror::Error;
 use tracing::warn;
 
 use crate::config::Config;
 use crate::server::accept::Listener;
 use crate::session::client_info::ClientInfo;
 
-/// Says which address could not be listened on, and why.
+/// The reason why a server did not start: an address, a file, or settings that contradict.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -28,22 +28,47 @@ use crate::session::client_info::ClientInfo;
 /// assert!(error.to_string().contains("address already in use"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Error)]
-#[error("cannot {action}: {}", Lower(source))]
+#[derive(Debug)]
 pub struct BindError {
-    action: String,
+    problem: Problem,
     is_about_address: bool,
-    source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("cannot {action}: {}", Lower(source))]
+    Failed { action: String, source: io::Error },
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
 }
 
 impl BindError {
     pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
-        Self { action: format!("listen on {address}"), is_about_address: true, source }
+        let action = format!("listen on {address}");
+        Self { problem: Problem::Failed { action, source }, is_about_address: true }
+    }
+
+    /// The settings contradict the commands or the users of the server.
+    pub(crate) fn of_settings(text: String) -> Self {
+        Self { problem: Problem::Settings(text), is_about_address: false }
     }
 
     /// The server cannot do without something else, as in "start the workers".
     pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
-        Self { action: action.into(), is_about_address: false, source }
+        let problem = Problem::Failed { action: action.into(), source };
+        Self { problem, is_about_address: false }
     }
 
     /// Whether it is an address that could not be listened on, and not a file or a thread that the

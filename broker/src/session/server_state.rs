@@ -71,10 +71,10 @@ pub(crate) struct Paused {
 impl ServerState {
     /// # Errors
     ///
-    /// Says what is wrong with the users, in Redis' words.
+    /// The mistake in the users or in `rename-command`.
     pub(crate) fn new(broker: Broker, loaded: ConfigFile, port: u16) -> Result<Self, String> {
         let ConfigFile { config, others, file, .. } = loaded;
-        let renamed = Renamed::new(&config);
+        let renamed = Renamed::new(&config)?;
         broker.remember(&config.pubsub_replay);
         Ok(Self {
             users: Users::new(config.user_sources())?,
@@ -134,17 +134,29 @@ impl ServerState {
 }
 
 impl Renamed {
-    fn new(config: &Config) -> Self {
+    /// Resolves `rename-command`. Names that are no command of the broker are skipped: Redis has
+    /// more commands, and its files may rename them.
+    ///
+    /// # Errors
+    ///
+    /// A new name is the name of another command.
+    fn new(config: &Config) -> Result<Self, String> {
         let mut renamed = Self::default();
         for (old, new) in &config.rename_command {
-            if let Some(entry) = commands::find_full(old.as_bytes()) {
-                renamed.old.push(entry.spec.name);
-                if !new.is_empty() {
-                    renamed.new.insert(new.clone().into_bytes(), entry.spec.name);
-                }
+            let Some(entry) = commands::find_full(old.as_bytes()) else { continue };
+            let taken = commands::find_full(new.as_bytes()).map(|entry| entry.spec.name);
+            if taken.is_some_and(|taken| !renamed.old.contains(&taken)) {
+                return Err(format!(
+                    "cannot rename command '{old}' to '{new}': a command has this name; choose \
+                     another one in 'rename-command'"
+                ));
+            }
+            renamed.old.push(entry.spec.name);
+            if !new.is_empty() {
+                renamed.new.insert(new.clone().into_bytes(), entry.spec.name);
             }
         }
-        renamed
+        Ok(renamed)
     }
 }
 
@@ -220,6 +232,18 @@ mod tests {
         assert_eq!(server.own_name(b"FlushDB"), None);
         assert_eq!(server.own_name(b"config"), None);
         assert_eq!(server.own_name(b"ping"), Some(&b"ping"[..]));
+    }
+
+    #[test]
+    fn a_command_cannot_take_the_name_of_another() {
+        let renamed = |text| {
+            let config = ConfigFile::from_text(text).unwrap().config;
+            Renamed::new(&config).map(|renamed| renamed.new.len())
+        };
+        let error = renamed("rename-command get ping").unwrap_err();
+        assert!(error.starts_with("cannot rename command 'get' to 'ping'"), "{error}");
+        assert_eq!(renamed("rename-command ping pong\nrename-command get ping"), Ok(2));
+        assert_eq!(renamed("rename-command lpush ping"), Ok(0));
     }
 
     #[test]
