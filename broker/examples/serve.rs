@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use broker::{Broker, Config, Server};
+use broker::{Broker, Config, Port, Server};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut news = broker.subscribe("news");
 
     // Port 0 takes any free one.
-    let config = Config { port: 0, ..Config::default() };
+    let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker.clone(), &config).await?;
     let port = server.local_addr().port();
     println!("redis-cli -p {port} PUBLISH news hello");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::acl::ChannelsDefault;
 use crate::acl::users::UserSources;
-use crate::address::Address;
+use crate::address::{Address, Port};
 use crate::keyspace::EventClasses;
 
 /// The settings of a [`Server`](crate::Server).
@@ -23,7 +23,7 @@ use crate::keyspace::EventClasses;
 ///
 /// ```
 /// let config = broker::Config::default();
-/// assert_eq!(config.port, 6379);
+/// assert_eq!(config.port, broker::Port::from(6379));
 /// assert_eq!(config.bind, ["127.0.0.1", "-::1"]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -32,9 +32,8 @@ pub struct Config {
     /// those of the loopback interface; a server started without a file or flag that says otherwise
     /// has another default, see [`ConfigFile`](crate::Loaded).
     pub bind: Vec<String>,
-    /// The TCP port. 0 stands for any free one; [`Server::local_addr`](crate::Server::local_addr)
-    /// tells which.
-    pub port: u16,
+    /// The TCP port; 6379 by default.
+    pub port: Port,
     /// The password that clients must give with `AUTH`; none by default.
     pub requirepass: Option<Vec<u8>>,
     /// Threads that serve clients, 1 to 128.
@@ -268,7 +267,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
-            port: 6379,
+            port: Port::from(6379),
             requirepass: None,
             io_threads: 1,
             maxclients: 10_000,

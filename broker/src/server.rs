@@ -31,10 +31,10 @@ use crate::session::server_state::ServerState;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-/// use broker::{Broker, Config, Server};
+/// use broker::{Broker, Config, Port, Server};
 ///
 /// let broker = Broker::new();
-/// let config = Config { port: 0, ..Config::default() };
+/// let config = Config { port: Port::Any, ..Config::default() };
 /// let server = Server::bind(broker.clone(), &config).await?;
 /// println!("redis-cli -p {} SUBSCRIBE news", server.local_addr().port());
 /// broker.publish("news", "hello");
@@ -77,7 +77,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok(()) }
@@ -99,7 +99,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let loaded = broker::Loaded::from_text("port 0\nappendonly no")?;
+    /// let loaded = broker::ConfigFile::from_text("port any\nappendonly no")?;
     /// let server = broker::Server::bind_loaded(broker::Broker::new(), loaded).await?;
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok(()) }
@@ -116,7 +116,7 @@ impl Server {
         // All are open before any of them is served: who reaches one may count on the others.
         let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-        let port = addresses.first().map_or(config.port, SocketAddr::port);
+        let port = addresses.first().map_or(0, SocketAddr::port);
         let server =
             ServerState::new(broker.clone(), loaded, port).map_err(BindError::of_settings)?;
         let server = Arc::new(server);
@@ -154,7 +154,7 @@ impl Server {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::io::Write;
     ///
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// std::net::TcpStream::connect(server.local_addr())?.write_all(b"SHUTDOWN\r\n")?;
     /// server.stop_requested().await;
@@ -169,7 +169,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert!(server.local_addr().ip().is_loopback());
     /// # Ok(()) }
@@ -187,7 +187,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert!(server.local_addrs().contains(&server.local_addr()));
     /// # Ok(()) }
@@ -205,7 +205,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// server.shutdown().await;
     /// # Ok(()) }

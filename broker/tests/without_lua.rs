@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use broker::{Broker, Config, Server};
+use broker::{Broker, Config, Port, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ async fn asked(client: &mut TcpStream, request: &[&str], expected: &str) {
 async fn signalrs_scripts_run_and_others_are_refused() {
     let broker = Broker::new();
     let mut app = broker.subscribe("app");
-    let config = Config { port: 0, ..Config::default() };
+    let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker, &config).await.expect("a port is free");
     let address = server.local_addr();
     let mut client = TcpStream::connect(address).await.expect("it listens");

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// Limits that are soon reached, and everything switched on.
 const CONFIGURATION: &str = "
-port 0
+port any
 bind 127.0.0.1
 io-threads 2
 busy-reply-threshold 50

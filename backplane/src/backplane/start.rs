@@ -36,7 +36,7 @@ impl Backplane {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config = broker::Config { port: 0, ..Default::default() };
+    /// # let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// # let port = server.local_addr().port();
     /// use backplane::Backplane;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::acl::Acl;
+use crate::address::Port;
 use crate::config::Config;
 use crate::config::directive::{self, DIRECTIVES};
 use crate::config::parse::Invalid;
@@ -220,13 +221,13 @@ impl Session {
 
     /// Returns where the server listens, and where it is to listen.
     fn places(&self, old: &Config, new: &Config) -> (Place, Place) {
-        let bound = self.server.port.load(Ordering::Relaxed);
+        let bound = Port::bound(self.server.port.load(Ordering::Relaxed));
         let place = |config: &Config, port| Place {
             names: config.bind.clone(),
             port,
             backlog: config.tcp_backlog,
         };
-        // A port that is not changed stays, whichever 0 stood for at the start.
+        // A port that is not changed stays, also one that the system chose.
         let port = if old.port == new.port { bound } else { new.port };
         (place(old, bound), place(new, port))
     }
@@ -393,7 +394,7 @@ mod tests {
             .map(|(name, values)| (name.to_owned(), values.into_iter().map(bytes).collect()))
             .into();
         let config = Config {
-            port: 7001,
+            port: Port::from(7001),
             requirepass: Some(b"a b".to_vec()),
             ..ConfigFile::default().config
         };

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::parse::{
-    Invalid, choice, flag, integer, memory, memory_within, path_bytes, path_from, seconds,
+    Invalid, choice, flag, integer, memory, memory_within, path_bytes, path_from, port, seconds,
     seconds_of, signed, split_blanks, texts, unsigned,
 };
 use super::unused::Change;
@@ -111,12 +111,13 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         name: "port",
         change: Change::Free,
         is_shown: true,
-        expects: "a number from 0 to 65535",
-        kind: Kind::Integer {
-            min: 0,
-            max: 65_535,
-            get: |config| config.port.into(),
-            set: |config, port| config.port = u16::try_from(port).unwrap_or_default(),
+        expects: "a number from 0 to 65535, or 'any'",
+        kind: Kind::Text {
+            get: |config| config.port.to_string().into_bytes(),
+            set: |config, value| {
+                config.port = port(value)?;
+                Ok(())
+            },
         },
     },
     Directive {
@@ -739,6 +740,7 @@ fn show_output_limits(config: &Config) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Port;
 
     fn set(name: &str, values: &[&str]) -> Result<Config, Invalid> {
         let mut config = Config::default();
@@ -760,8 +762,14 @@ mod tests {
     }
 
     #[test]
+    fn port_0_is_no_port_and_any_is_a_free_one() {
+        assert_eq!(set("port", &["0"]).unwrap().port, Port::None);
+        assert_eq!(set("port", &["ANY"]).unwrap().port, Port::Any);
+    }
+
+    #[test]
     fn names_and_values_are_read_in_any_case() {
-        assert_eq!(set("PORT", &["7000"]).unwrap().port, 7000);
+        assert_eq!(set("PORT", &["7000"]).unwrap().port, Port::from(7000));
         assert!(!set("Protected-Mode", &["NO"]).unwrap().protected_mode);
         assert_eq!(set("loglevel", &["Debug"]).unwrap().loglevel, LogLevel::Debug);
         assert_eq!(

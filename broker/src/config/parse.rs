@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::address::Port;
+
 /// Why a value is refused, in Redis' words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Invalid {
@@ -69,6 +71,15 @@ pub(super) fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> 
     let text = std::str::from_utf8(value).map_err(|_| Invalid::NotAnInteger)?;
     let number: i64 = text.parse().map_err(|_| Invalid::NotAnInteger)?;
     if (min..=max).contains(&number) { Ok(number) } else { Err(Invalid::OutOfRange(min, max)) }
+}
+
+/// Reads a TCP port: 0 for none, `any` for a free one.
+pub(super) fn port(value: &[u8]) -> Result<Port, Invalid> {
+    if value.eq_ignore_ascii_case(b"any") {
+        return Ok(Port::Any);
+    }
+    let number = integer(value, 0, u16::MAX.into())?;
+    Ok(Port::bound(u16::try_from(number).unwrap_or_default()))
 }
 
 pub(super) fn memory_within(value: &[u8], min: i64) -> Result<usize, Invalid> {

@@ -21,9 +21,9 @@ use crate::version::VERSION;
 /// Settings as they were given, and what was given without effect.
 ///
 /// ```
-/// let loaded = broker::Loaded::from_text("port 7000\nappendonly yes\n").unwrap();
-/// assert_eq!(loaded.config.port, 7000);
-/// assert_eq!(loaded.without_meaning, ["appendonly"]);
+/// let loaded = broker::ConfigFile::from_text("port 7000\nappendonly yes\n").unwrap();
+/// assert_eq!(loaded.config.port.to_string(), "7000");
+/// assert_eq!(loaded.ignored_directives, ["appendonly"]);
 /// ```
 ///
 /// Without any line it is what `redis-server` does without a file: unlike [`Config::default`], it
@@ -45,7 +45,7 @@ pub struct ConfigFile {
 /// Says which line of which file could not be understood, and what was expected.
 ///
 /// ```
-/// let error = broker::Loaded::from_text("prot 7000").unwrap_err();
+/// let error = broker::ConfigFile::from_text("prot 7000").unwrap_err();
 /// assert!(error.to_string().ends_with(
 ///     "text:1: unknown directive 'prot', did you mean 'port'?"
 /// ));
@@ -106,7 +106,7 @@ impl ConfigFile {
     /// [`ConfigError`] for the first line that cannot be understood.
     ///
     /// ```
-    /// let loaded = broker::Loaded::from_text("bind 127.0.0.1\nrequirepass \"a b\"").unwrap();
+    /// let loaded = broker::ConfigFile::from_text("bind 127.0.0.1\nrequirepass \"a b\"").unwrap();
     /// assert_eq!(loaded.config.requirepass.as_deref(), Some(&b"a b"[..]));
     /// ```
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
@@ -122,7 +122,7 @@ impl ConfigFile {
     /// [`ConfigError`] when the file, or one that it includes, cannot be read or understood.
     ///
     /// ```
-    /// let error = broker::Loaded::default().add_file("/no/such/file".as_ref()).unwrap_err();
+    /// let error = broker::ConfigFile::default().add_file("/no/such/file".as_ref()).unwrap_err();
     /// assert!(error.to_string().contains("Can't open config file '/no/such/file'"));
     /// ```
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
@@ -138,9 +138,9 @@ impl ConfigFile {
     /// [`ConfigError`] when it cannot be read or understood.
     ///
     /// ```
-    /// let mut loaded = broker::Loaded::default();
+    /// let mut loaded = broker::ConfigFile::default();
     /// loaded.add_reader("standard input", &b"port 7000"[..]).unwrap();
-    /// assert_eq!(loaded.config.port, 7000);
+    /// assert_eq!(loaded.config.port.to_string(), "7000");
     /// ```
     pub fn add_reader(&mut self, name: &str, mut reader: impl Read) -> Result<(), ConfigError> {
         let mut text = Vec::new();
@@ -158,9 +158,9 @@ impl ConfigFile {
     /// [`ConfigError`] for the first flag that cannot be understood.
     ///
     /// ```
-    /// let mut loaded = broker::Loaded::default();
+    /// let mut loaded = broker::ConfigFile::default();
     /// loaded.add_flags(["--port", "7000", "--requirepass", "secret"]).unwrap();
-    /// assert_eq!(loaded.config.port, 7000);
+    /// assert_eq!(loaded.config.port.to_string(), "7000");
     /// ```
     pub fn add_flags<T: AsRef<[u8]>>(
         &mut self,
@@ -381,7 +381,7 @@ mod tests {
     fn comments_blanks_and_quotes() {
         let text = "# comment\n\n  port 7000  \r\nrequirepass \"a\\x00b\"\nlogfile ''\nbind 127.0.0.1 -::1\n";
         let config = ConfigFile::from_text(text).unwrap().config;
-        assert_eq!(config.port, 7000);
+        assert_eq!(config.port, crate::address::Port::from(7000));
         assert_eq!(config.requirepass.as_deref(), Some(&b"a\0b"[..]));
         assert_eq!(config.logfile, None);
     }
@@ -396,8 +396,11 @@ mod tests {
     #[test]
     fn errors_name_the_line_what_was_expected_and_the_nearest_name() {
         for (text, expected) in [
-            ("\nport 64k", r#"text:2: 'port' expects a number from 0 to 65535, found "64k""#),
-            ("port", "text:1: 'port' expects a number from 0 to 65535, found nothing"),
+            (
+                "\nport 64k",
+                r#"text:2: 'port' expects a number from 0 to 65535, or 'any', found "64k""#,
+            ),
+            ("port", "text:1: 'port' expects a number from 0 to 65535, or 'any', found nothing"),
             ("prot 1", "text:1: unknown directive 'prot', did you mean 'port'?"),
             ("requirepas x", "text:1: unknown directive 'requirepas', did you mean 'requirepass'?"),
             ("qwertyuiopasdf x", "text:1: unknown directive 'qwertyuiopasdf'"),

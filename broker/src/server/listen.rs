@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tracing::warn;
 
+use crate::address::Port;
 use crate::config::Config;
 use crate::server::accept::Listener;
 use crate::session::client_info::ClientInfo;
@@ -18,12 +19,12 @@ use crate::session::client_info::ClientInfo;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-/// use broker::{Broker, Config, Server};
+/// use broker::{Broker, Config, Port, Server};
 ///
 /// let bind = vec!["127.0.0.1".to_owned()];
-/// let config = Config { bind, port: 0, ..Config::default() };
+/// let config = Config { bind, port: Port::Any, ..Config::default() };
 /// let first = Server::bind(Broker::new(), &config).await?;
-/// let taken = Config { port: first.local_addr().port(), ..config };
+/// let taken = Config { port: first.local_addr().port().into(), ..config };
 /// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
 /// assert!(error.to_string().contains("address already in use"));
 /// # Ok(()) }
@@ -82,7 +83,7 @@ impl BindError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) names: Vec<String>,
-    pub(crate) port: u16,
+    pub(crate) port: Port,
     pub(crate) backlog: u32,
 }
 
@@ -115,32 +116,35 @@ impl Move {
 
 /// Opens what the settings say, for a server that starts.
 pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-    // As in Redis, port 0 beside a socket file is no port at all.
-    if config.unixsocket.is_some() && (config.port == 0 || config.bind.is_empty()) {
-        return Ok(Vec::new());
-    }
     let place =
         Place { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
+    if place.is_empty() && config.unixsocket.is_none() {
+        return Err(BindError::of_settings(
+            "configured to listen nowhere; set 'port' and 'bind', or 'unixsocket'".to_owned(),
+        ));
+    }
     place.open()
 }
 
 impl Place {
-    /// Opens it for a server that runs, where port 0 is no port at all.
-    pub(crate) fn reopen(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-        if self.port == 0 || self.names.is_empty() { Ok(Vec::new()) } else { self.open() }
+    fn is_empty(&self) -> bool {
+        self.port == Port::None || self.names.is_empty()
     }
 
     /// Whether all names that must be there have an address.
     pub(crate) fn is_known(&self) -> bool {
         let mut needed = self.names.iter().filter(|name| !name.starts_with('-'));
-        needed.all(|name| address_of(name, self.port).is_ok())
+        needed.all(|name| address_of(name, self.port.number()).is_ok())
     }
 
-    /// Opens a listener for each address.
-    fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    /// Opens a listener for each address; none without a port or a name.
+    pub(crate) fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
-        // Port 0 is any free one, but the same for all addresses.
-        let mut port = self.port;
+        if self.is_empty() {
+            return Ok(listeners);
+        }
+        // A free port is the same for all addresses.
+        let mut port = self.port.number();
         for entry in &self.names {
             let (optional, name) = match entry.strip_prefix('-') {
                 Some(name) => (true, name),
@@ -151,7 +155,7 @@ impl Place {
                     port = listener.1.port();
                     listeners.push(listener);
                 }
-                Err(error) if optional && is_missing(&error, self.port == 0) => {}
+                Err(error) if optional && is_missing(&error, self.port == Port::Any) => {}
                 Err(source) => {
                     let host =
                         if name.contains(':') { format!("[{name}]") } else { name.to_owned() };

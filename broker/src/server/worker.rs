@@ -238,13 +238,13 @@ impl Worker {
     }
 
     async fn open(self: &Rc<Self>, place: Place) -> bool {
-        let port = place.port;
-        let opened = spawn_blocking(move || place.reopen()).await;
+        let opened = spawn_blocking(move || place.open()).await;
         if self.shutting_down.get() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
+                let port = listeners.first().map_or(0, |(_, address)| address.port());
                 self.server.port.store(port, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
                 for (listener, address) in listeners {
