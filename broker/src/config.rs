@@ -4,9 +4,9 @@
 //! from (files, flags, standard input) in [`source`].
 
 pub(crate) mod directive;
+pub(crate) mod ignored;
 pub(crate) mod parse;
 pub(crate) mod source;
-pub(crate) mod unused;
 
 use std::path::PathBuf;
 use std::time::Duration;

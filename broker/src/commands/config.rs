@@ -9,9 +9,9 @@ use crate::acl::Acl;
 use crate::address::Port;
 use crate::config::Config;
 use crate::config::directive::{self, DIRECTIVES};
+use crate::config::ignored::{self, Change, IGNORED};
 use crate::config::parse::Invalid;
 use crate::config::source::ConfigFile;
-use crate::config::unused::{self, Change, OTHERS};
 use crate::glob;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
@@ -42,7 +42,7 @@ pub(crate) fn get<'a>(
             continue;
         }
         let own = DIRECTIVES.iter().map(|directive| directive.name);
-        let others = OTHERS.iter().map(|other| other.name);
+        let others = IGNORED.iter().map(|other| other.name);
         for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
             if glob::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
                 add(name.as_bytes(), value_of(server, config, name.as_bytes()));
@@ -70,7 +70,7 @@ fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8
     if let Some(directive) = directive::find(name) {
         return directive.is_shown.then(|| directive.show(config).join(&b' '));
     }
-    let other = unused::find(name)?;
+    let other = ignored::find(name)?;
     let given = server.settings.other(&other.canonical()).map(|values| values.join(&b' '));
     given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
 }
@@ -105,7 +105,7 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
         match directive::find(name.as_bytes()).filter(|directive| directive.is_shown) {
             // They are all added below.
             None if name.eq_ignore_ascii_case("user") => {}
-            None => match unused::find(name.as_bytes()).filter(|other| other.default.is_some()) {
+            None => match ignored::find(name.as_bytes()).filter(|other| other.default.is_some()) {
                 None => lines.push(line.to_owned()),
                 Some(other) => {
                     let given = others_left.remove_entry(&other.canonical());
@@ -126,7 +126,7 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
         .filter(|each| each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {
-        let default = unused::find(name.as_bytes()).and_then(|other| other.default);
+        let default = ignored::find(name.as_bytes()).and_then(|other| other.default);
         default.is_none_or(|default| values.join(&b' ') == default.as_bytes())
     };
     others_left.retain(|name, values| !is_default(name, values));
@@ -307,7 +307,7 @@ impl Changes {
                 if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
                     all.config.dir = Some(directory(&path).map_err(because)?);
                 }
-            } else if let Some(other) = unused::find(setting.name) {
+            } else if let Some(other) = ignored::find(setting.name) {
                 other.check(setting.value).map_err(because)?;
                 all.others.push((other.canonical(), other.normal(setting.value)));
             }
@@ -323,7 +323,7 @@ fn check<'a>(
     mut earlier: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(), CommandError> {
     let name = setting.name;
-    let change = match (directive::find(name), unused::find(name)) {
+    let change = match (directive::find(name), ignored::find(name)) {
         (Some(directive), _) if directive.is_shown => directive.change,
         (None, Some(other)) if other.default.is_some() => other.change,
         _ => {

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use super::ignored::Change;
 use super::parse::{
     Invalid, choice, flag, integer, memory, memory_within, path_bytes, path_from, port, seconds,
     seconds_of, signed, split_blanks, texts, unsigned,
 };
-use super::unused::Change;
 use super::{ClientMemory, Config, LogLevel, OutputLimit, ProtectedAction, ReplayRule};
 use crate::acl::users::add_users;
 use crate::acl::{Acl, AclError, RuleError};

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::directive::{self, DIRECTIVES};
+use super::ignored::Values;
 use super::parse::Invalid;
-use super::unused::Values;
-use super::{Config, unused};
+use super::{Config, ignored};
 use crate::protocol::words;
 use crate::version::VERSION;
 
@@ -204,7 +204,7 @@ impl ConfigFile {
         place: &Line,
     ) -> Result<(), ConfigError> {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let Some(other) = unused::find(name) else {
+        let Some(other) = ignored::find(name) else {
             let nearest = nearest(&lower);
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
@@ -304,7 +304,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let known = DIRECTIVES
         .iter()
         .map(|directive| directive.name)
-        .chain(unused::OTHERS.iter().map(|other| other.name));
+        .chain(ignored::IGNORED.iter().map(|other| other.name));
     known
         .chain(["include"])
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
