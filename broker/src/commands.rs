@@ -461,7 +461,7 @@ mod tests {
                 ));
             }
         }
-        text
+        text + &crate::config::compatibility::section()
     }
 
     fn group(spec: &Spec) -> &'static str {

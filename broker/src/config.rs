@@ -3,9 +3,12 @@
 //! What the lines of a redis.conf mean is said in [`directive`], one row each; where they come
 //! from (files, flags, standard input) in [`source`].
 
+#[cfg(test)]
+pub(crate) mod compatibility;
 pub(crate) mod directive;
 pub(crate) mod ignored;
 pub(crate) mod parse;
+pub(crate) mod promises;
 pub(crate) mod source;
 
 use std::path::PathBuf;

@@ -106,6 +106,7 @@ impl Server {
     /// ```
     #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
     pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
+        loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
         if let Some(path) = &config.counters_file {
             broker

@@ -1,8 +1,9 @@
-//! Directives that Redis or Valkey know and that have no meaning here.
+//! Directives of Redis and Valkey that the broker accepts and ignores.
 //!
-//! A file from elsewhere must start the broker, so they are accepted; the log lists them once, so
-//! that nobody believes they do something. `CONFIG GET` answers what was given, or what Redis 7.0
-//! would answer, since clients look at some of them; `CONFIG SET` takes what Redis would take.
+//! Files written for Redis must start the broker. The log lists the ignored directives once.
+//! `CONFIG GET` returns the given value or the default of Redis 7.0, since clients read some of them;
+//! `CONFIG SET` accepts the values that Redis accepts. [`super::promises`] lists the exceptions: values
+//! that cost a warning, or that stop the start.
 
 use super::parse::{self, Invalid};
 
@@ -322,7 +323,7 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "replicaof", default: Some(""), change: Change::Immutable, values: Values::Master },
     Ignored { name: "req-res-logfile", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "sanitize-dump-payload", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, clients") },
-    Ignored { name: "save", default: Some("3600 1 300 100 60 10000"), change: Change::Free, values: Values::Save },
+    Ignored { name: "save", default: Some(""), change: Change::Free, values: Values::Save },
     Ignored { name: "server_cpulist", default: Some(""), change: Change::Immutable, values: Values::Any },
     Ignored { name: "set-max-intset-entries", default: Some("512"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Ignored { name: "set-max-listpack-entries", default: None, change: Change::Free, values: Values::Any },

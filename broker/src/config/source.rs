@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::directive::{self, DIRECTIVES};
 use super::ignored::Values;
 use super::parse::Invalid;
+use super::promises::{self, Promise, Verdict};
 use super::{Config, ignored};
 use crate::protocol::words;
 use crate::version::VERSION;
@@ -21,9 +22,9 @@ use crate::version::VERSION;
 /// Settings as they were given, and what was given without effect.
 ///
 /// ```
-/// let loaded = broker::ConfigFile::from_text("port 7000\nappendonly yes\n").unwrap();
+/// let loaded = broker::ConfigFile::from_text("port 7000\nhz 10\n").unwrap();
 /// assert_eq!(loaded.config.port.to_string(), "7000");
-/// assert_eq!(loaded.ignored_directives, ["appendonly"]);
+/// assert_eq!(loaded.ignored_directives(), ["hz"]);
 /// ```
 ///
 /// Without any line it is what `redis-server` does without a file: unlike [`Config::default`], it
@@ -34,9 +35,9 @@ use crate::version::VERSION;
 pub struct ConfigFile {
     /// The settings.
     pub config: Config,
-    /// Directives of Redis or Valkey that have no meaning here, each once, in the order found.
-    pub ignored_directives: Vec<String>,
-    /// Their values, for those who ask with `CONFIG GET`.
+    /// Ignored directives, each once, in the order found.
+    ignored: Vec<Given>,
+    /// The values of ignored directives by their names of today, for `CONFIG GET`.
     pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
     /// The file that was read first.
     pub(crate) file: Option<PathBuf>,
@@ -57,8 +58,15 @@ pub struct ConfigError {
     problem: Box<Problem>,
 }
 
+/// An ignored directive, and the last line that gives it a value.
+#[derive(Clone, Debug, PartialEq)]
+struct Given {
+    name: &'static str,
+    place: Line,
+}
+
 /// One line, and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Line {
     source: String,
     number: usize,
@@ -75,6 +83,8 @@ enum Problem {
     Invalid { name: &'static str, expects: &'static str, values: Vec<Vec<u8>>, invalid: Invalid },
     #[error("wrong number of arguments")]
     IncludeWithoutPath,
+    #[error("This setting is not supported")]
+    Refused { name: &'static str, consequence: &'static str },
     #[error("includes are nested too deeply")]
     TooDeep,
     #[error("Can't open config file '{path}': {error}")]
@@ -93,8 +103,8 @@ impl Default for ConfigFile {
 
 impl From<Config> for ConfigFile {
     fn from(config: Config) -> Self {
-        let (ignored_directives, others, file) = Default::default();
-        Self { config, ignored_directives, others, file }
+        let (ignored, others, file) = Default::default();
+        Self { config, ignored, others, file }
     }
 }
 
@@ -169,6 +179,61 @@ impl ConfigFile {
         self.add_lines("command line", &lines_of(flags), 0)
     }
 
+    /// Returns the directives of Redis and Valkey that are ignored without a consequence, each once,
+    /// in the order found.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("hz 10\nappendonly yes").unwrap();
+    /// assert_eq!(loaded.ignored_directives(), ["hz"]);
+    /// ```
+    pub fn ignored_directives(&self) -> Vec<&'static str> {
+        let harmless = self.ignored.iter().filter(|given| self.promise(given).is_none());
+        harmless.map(|given| given.name).collect()
+    }
+
+    /// Returns a line for each ignored setting that has a consequence, with that consequence.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("appendonly yes").unwrap();
+    /// assert!(loaded.warnings()[0].starts_with("text:1: 'appendonly yes' has no effect: "));
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let promises = self.ignored.iter().filter_map(|given| Some((given, self.promise(given)?)));
+        promises
+            .filter(|(_, promise)| promise.verdict == Verdict::Warn)
+            .map(|(Given { place, .. }, promise)| {
+                let Line { source, number, text } = place;
+                format!("{source}:{number}: '{text}' has no effect: {}", promise.consequence)
+            })
+            .collect()
+    }
+
+    /// Refuses settings that promise security or other servers, which the broker does not have.
+    /// [`Server::bind_loaded`](crate::Server::bind_loaded) does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first of these settings.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("tls-port 6380").unwrap();
+    /// assert!(loaded.check().unwrap_err().to_string().contains("there is no TLS"));
+    /// ```
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for given in &self.ignored {
+            if let Some(promise) = self.promise(given).filter(|it| it.verdict == Verdict::Refuse) {
+                let Promise { name, consequence, .. } = promise;
+                return Err(given.place.error(Problem::Refused { name, consequence }));
+            }
+        }
+        Ok(())
+    }
+
+    fn promise(&self, given: &Given) -> Option<&'static Promise> {
+        let name = ignored::find(given.name.as_bytes())?.canonical();
+        promises::find(&name, &self.others.get(&name)?.join(&b' '))
+    }
+
     fn add_lines(&mut self, source: &str, text: &[u8], depth: usize) -> Result<(), ConfigError> {
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let line = line.trim_ascii();
@@ -189,7 +254,7 @@ impl ConfigFile {
             return self.include(values, place, depth);
         }
         let Some(directive) = directive::find(name) else {
-            return self.log_ignored_directives(name, values, place);
+            return self.ignore(name, values, place);
         };
         directive.set(&mut self.config, values).map_err(|invalid| {
             let (name, expects) = (directive.name, directive.expects);
@@ -197,12 +262,7 @@ impl ConfigFile {
         })
     }
 
-    fn log_ignored_directives(
-        &mut self,
-        name: &[u8],
-        values: &[Vec<u8>],
-        place: &Line,
-    ) -> Result<(), ConfigError> {
+    fn ignore(&mut self, name: &[u8], values: &[Vec<u8>], place: &Line) -> Result<(), ConfigError> {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
         let Some(other) = ignored::find(name) else {
             let nearest = nearest(&lower);
@@ -228,8 +288,10 @@ impl ConfigFile {
             }
             _ => *given = values.to_vec(),
         }
-        if !self.ignored_directives.contains(&lower) {
-            self.ignored_directives.push(lower);
+        let place = place.clone();
+        match self.ignored.iter_mut().find(|known| known.name == other.name) {
+            Some(known) => known.place = place,
+            None => self.ignored.push(Given { name: other.name, place }),
         }
         Ok(())
     }
@@ -321,13 +383,28 @@ impl Line {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { source, number, text } = &*self.place;
-        let problem = &*self.problem;
+        let Line { number, text, .. } = &*self.place;
+        let problem = &self.problem;
         writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {VERSION}) ***")?;
         writeln!(f, "Reading the configuration file, at line {number}")?;
         writeln!(f, ">>> '{text}'")?;
         writeln!(f, "{problem}")?;
-        match problem {
+        self.fmt_cause(f)
+    }
+}
+
+impl ConfigError {
+    /// Returns the cause in one line, without Redis' block around it.
+    pub(crate) fn cause(&self) -> String {
+        fmt::from_fn(|f| self.fmt_cause(f)).to_string()
+    }
+
+    fn fmt_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line { source, number, .. } = &*self.place;
+        match &*self.problem {
+            Problem::Refused { name, consequence } => {
+                write!(f, "{source}:{number}: '{name}' is refused: {consequence}")
+            }
             Problem::Unknown { name, nearest: Some(nearest) } => {
                 write!(
                     f,
@@ -388,9 +465,38 @@ mod tests {
 
     #[test]
     fn what_has_no_meaning_is_listed_once() {
-        let loaded = ConfigFile::from_text("save 900 1\nsave 300 10\nAppendOnly yes").unwrap();
-        assert_eq!(loaded.ignored_directives, ["save", "appendonly"]);
+        let loaded = ConfigFile::from_text("hz 10\nhz 20\nAppendOnly no").unwrap();
+        assert_eq!(loaded.ignored_directives(), ["hz", "appendonly"]);
+        assert_eq!(loaded.warnings(), [""; 0]);
         assert_eq!(loaded.config, ConfigFile::default().config);
+    }
+
+    #[test]
+    fn a_setting_with_a_consequence_is_a_warning_until_it_is_taken_back() {
+        let mut loaded = ConfigFile::from_text("\nsave 900 1\nsave 300 10\nhz 10").unwrap();
+        let [warning] = &loaded.warnings()[..] else { panic!("one warning") };
+        assert!(warning.starts_with("text:3: 'save 300 10' has no effect: "), "{warning}");
+        assert_eq!(loaded.ignored_directives(), ["hz"]);
+        loaded.add_flags(["--save", ""]).unwrap();
+        assert_eq!(loaded.warnings(), [""; 0]);
+        assert_eq!(loaded.ignored_directives(), ["save", "hz"]);
+    }
+
+    #[test]
+    fn a_setting_that_promises_too_much_is_refused_until_it_is_taken_back() {
+        for (text, takes_back) in [
+            ("tls-port 6380", &["--tls-port", "0"][..]),
+            ("replicaof 127.0.0.1 6379", &["--replicaof", "no", "one"]),
+            ("slaveof 127.0.0.1 6379", &["--slaveof", "no", "one"]),
+            ("cluster-enabled yes", &["--cluster-enabled", "no"]),
+        ] {
+            let mut loaded = ConfigFile::from_text(text).unwrap();
+            let error = loaded.check().unwrap_err().cause();
+            assert!(error.starts_with("text:1: '") && error.contains("' is refused: "), "{error}");
+            loaded.add_flags(takes_back).unwrap();
+            assert!(loaded.check().is_ok(), "{text}");
+        }
+        assert!(ConfigFile::from_text("loadmodule /x.so").unwrap().check().is_err());
     }
 
     #[test]

@@ -123,14 +123,17 @@ fn load(words: &[OsString]) -> Result<Given, Box<dyn Error>> {
         input = Some(text);
     }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
+    loaded.check()?;
     Ok(Given { loaded, input })
 }
 
 async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
-    if !loaded.ignored_directives.is_empty() {
-        info!("directives without a meaning here: {}", loaded.ignored_directives.join(" "));
+    let ignored = loaded.ignored_directives();
+    if !ignored.is_empty() {
+        info!("ignored directives: {}", ignored.join(" "));
     }
+    loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
     fit_maxclients(&mut loaded.config);
     let mut signals = Signals::new()?;
     let port = loaded.config.port;
