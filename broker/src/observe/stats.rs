@@ -116,6 +116,8 @@ pub(crate) struct CommandCounters {
 
 /// Redis stops counting errors by code beyond this many codes.
 const ERROR_CODES_MAX: usize = 128;
+/// Redis' own codes have at most 11 bytes.
+const ERROR_CODE_BYTES_MAX: usize = 32;
 
 impl Stats {
     /// `CONFIG RESETSTAT`. Who is connected stays so.
@@ -148,9 +150,11 @@ impl CommandStats {
         &self.rows[usize::from(number)]
     }
 
-    /// Counts an error by its code, which is the first word of `text`.
+    /// Counts an error by its code, the first word of `text`. Scripts choose codes, so a code ends
+    /// at [`ERROR_CODE_BYTES_MAX`] and before a byte that would break the lines of `INFO`.
     pub(crate) fn add_error(&self, text: &[u8]) {
-        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let printable = text.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+        let code = &text[..printable.min(ERROR_CODE_BYTES_MAX)];
         let mut errors = self.errors.lock();
         if errors.len() < ERROR_CODES_MAX || errors.contains_key(code) {
             *errors.entry(code.to_vec()).or_default() += 1;
@@ -192,6 +196,19 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_code_is_short_and_printable() {
+        let all = CommandStats::new(0);
+        let long = "X".repeat(10_000);
+        for text in ["ERR no", "E\r\nmaster_link_status:down\r\n x", "E\u{1b}[2J", &long] {
+            all.add_error(text.as_bytes());
+        }
+        let codes: Vec<Vec<u8>> = all.errors().into_keys().collect();
+        assert_eq!(codes, [&b"E"[..], b"ERR", &[b'X'; ERROR_CODE_BYTES_MAX]]);
+        (0..1000).for_each(|number| all.add_error(format!("CODE{number}").as_bytes()));
+        assert_eq!(all.errors().len(), ERROR_CODES_MAX);
+    }
 
     #[test]
     fn what_is_told_is_what_was_counted() {
