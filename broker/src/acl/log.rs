@@ -57,7 +57,8 @@ pub(crate) struct Entry {
 
 impl AclLog {
     /// Takes an incident down, and then keeps `entries_max` entries: `acllog-max-len`.
-    pub(crate) fn add(&mut self, incident: Incident, now_ms: u64, entries_max: usize) {
+    pub(crate) fn add(&mut self, mut incident: Incident, now_ms: u64, entries_max: usize) {
+        incident.shorten();
         let newest = self.entries.iter().take(LOOKED_AT_MAX);
         let same = newest.enumerate().find(|(_, entry)| entry.is_like(&incident, now_ms));
         match same.map(|(at, _)| at).and_then(|at| self.entries.remove(at)) {
@@ -89,6 +90,19 @@ impl AclLog {
             Entry { id: self.next_id, count: 1, incident, created_ms: now_ms, updated_ms: now_ms };
         self.next_id += 1;
         self.entries.push_front(entry);
+    }
+}
+
+impl Incident {
+    /// Cuts what a client chooses, so that clients without permissions cannot fill the memory.
+    fn shorten(&mut self) {
+        self.object.truncate(NAME_BYTES_MAX);
+        self.username.truncate(NAME_BYTES_MAX);
+        self.client_info.truncate(CLIENT_INFO_BYTES_MAX);
+        // Truncated bytes would stay allocated.
+        self.object.shrink_to_fit();
+        self.username.shrink_to_fit();
+        self.client_info.shrink_to_fit();
     }
 }
 
@@ -132,6 +146,11 @@ impl CallContext {
 
 /// Redis groups what is at most this far apart.
 const GROUPED_MS_MAX: u64 = 60_000;
+
+/// Bytes kept of a key, a channel, a command or a user's name.
+const NAME_BYTES_MAX: usize = 1024;
+/// Bytes kept of the line of `CLIENT LIST`, which holds the client's name.
+const CLIENT_INFO_BYTES_MAX: usize = 4096;
 
 /// Redis looks for the same incident in this many entries only.
 const LOOKED_AT_MAX: usize = 10;
@@ -208,6 +227,17 @@ mod tests {
         assert_eq!(log.entries().count(), 2);
         log.add(incident("d"), 0, 0);
         assert_eq!(log.entries().count(), 0);
+    }
+
+    #[test]
+    fn a_long_key_is_cut_and_still_counts_in_its_entry() {
+        let mut log = AclLog::default();
+        let key = "k".repeat(1_000_000);
+        log.add(incident(&key), 0, 128);
+        log.add(incident(&key), 1, 128);
+        let entry = log.entries().next().unwrap();
+        assert_eq!((entry.count, entry.incident.object.len()), (2, NAME_BYTES_MAX));
+        assert!(entry.incident.object.capacity() < 2 * NAME_BYTES_MAX);
     }
 
     #[test]
