@@ -429,5 +429,32 @@ mod tests {
             let loaded = Acl::load(&file, "users.acl", ChannelsDefault::ResetChannels).unwrap();
             prop_assert_eq!(loaded.to_file(), file);
         }
+
+        #[test]
+        fn any_bytes_are_refused_or_come_back_from_a_file(
+            name in bytes(),
+            rules in prop::collection::vec(hostile_rule(), 0..4),
+        ) {
+            let mut acl = acl();
+            let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+            if acl.set_user(&name, &rules).is_ok() {
+                let file = acl.to_file();
+                let loaded = Acl::load(&file, "users.acl", ChannelsDefault::ResetChannels).unwrap();
+                prop_assert_eq!(loaded.to_file(), file);
+            }
+        }
+    }
+
+    /// Bytes that separate, quote or end something, and others.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let special = prop::sample::select(b" \t\n\r\0\x0b()~&%+-|\"'\\#@xR\xff".to_vec());
+        prop::collection::vec(special, 0..6)
+    }
+
+    fn hostile_rule() -> impl Strategy<Value = Vec<u8>> {
+        let starts = ["~", "&", "%R~", "+get|", "(~", "(&", "(+get|", "(~a &", "+", ">", ""];
+        let ends = ["", ")", " +get)", "\nuser eve on nopass +@all"];
+        (prop::sample::select(starts.to_vec()), bytes(), prop::sample::select(ends.to_vec()))
+            .prop_map(|(start, bytes, end)| [start.as_bytes(), &bytes, end.as_bytes()].concat())
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::catalogue::{Category, CommandId};
-use super::rule::RuleError;
+use super::rule::{self, RuleError};
 
 /// A set of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Commands {
         if id.is_subcommand() {
             return Err(RuleError::FirstArgumentOfSubcommand);
         }
-        if part.is_empty() {
+        if part.is_empty() || rule::has_blanks(part) {
             return Err(RuleError::Syntax);
         }
         if id.subcommands().next().is_some() {

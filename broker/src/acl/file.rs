@@ -1,7 +1,7 @@
 //! The ACL file: a line `user NAME RULE...` for each user.
 //!
-//! Words are parted by single blanks and know no quotes. A file is taken whole or not at all, and
-//! whatever is wrong in it is told at once.
+//! Single blanks separate the words, without quotes. Lines that begin with `#` are comments. A file is
+//! accepted as a whole or not at all, and one error lists all its mistakes.
 
 use super::rule::{self, RuleError};
 use super::user::User;
@@ -24,7 +24,7 @@ impl Acl {
         for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
             let place = format!("{file}:{number}");
             match trim(line, b" \t\r\n") {
-                [] => {}
+                [] | [b'#', ..] => {}
                 line => acl.load_line(line, &place, number, &mut complaints),
             }
         }
@@ -130,6 +130,7 @@ mod tests {
     fn a_line_is_a_user() {
         check("", DEFAULT);
         check("\n \t\r\n", DEFAULT);
+        check("# users\n  #user a on\n", DEFAULT);
         check(
             " user b on ~x +get\r\nuser a\n",
             &format!(
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_at_once() {
         const USER: &str = "should start with user keyword followed by the username.";
-        for text in ["# users", "user", "USER a on", "users a", "foo a on"] {
+        for text in ["user", "USER a on", "users a", "foo a on"] {
             check_error(text, &format!("users.acl:1 {USER}"));
         }
         check_error("\nuser a\tb on", "'users.acl:2: username 'a\tb' contains invalid characters.");

@@ -54,8 +54,23 @@ impl Selector {
         Self { commands: Commands::all(), keys: Patterns::All, channels: Patterns::All }
     }
 
-    /// Makes a selector of a rule such as `(+get ~a)`.
+    /// Creates a selector from a rule such as `(+get ~a)`.
+    ///
+    /// # Errors
+    ///
+    /// A word is no rule, or an ACL file cannot hold the selector: its quotes and parentheses would
+    /// be read back as other rules.
     pub(super) fn parse(rule: &[u8], channels: ChannelsDefault) -> Result<Self, RuleError> {
+        let selector = Self::read(rule, channels)?;
+        let saved = [b"(", selector.describe().as_slice(), b")"].concat();
+        let words: Vec<&[u8]> = saved.split(|&byte| byte == b' ').collect();
+        let is_whole = rule::join_selectors(&words).is_ok_and(|rules| rules == [&*saved]);
+        let read = Self::read(&saved, ChannelsDefault::ResetChannels);
+        let is_same = read.is_ok_and(|read| read.describe() == selector.describe());
+        if is_whole && is_same { Ok(selector) } else { Err(RuleError::Syntax) }
+    }
+
+    fn read(rule: &[u8], channels: ChannelsDefault) -> Result<Self, RuleError> {
         let mut selector = Self::new(channels);
         // Words with an open quote are no error in Redis: they grant nothing.
         for word in words::split(&rule[1..rule.len() - 1]).unwrap_or_default() {
