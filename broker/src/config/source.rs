@@ -414,6 +414,10 @@ impl ConfigError {
             Problem::Unknown { name, nearest: None } => {
                 write!(f, "{source}:{number}: unknown directive '{name}'")
             }
+            // The cause is not what was found.
+            Problem::Invalid { name, invalid: Invalid::User(cause), .. } => {
+                write!(f, "{source}:{number}: '{name}' is refused: {cause}")
+            }
             Problem::Invalid { name, expects, values, .. } => {
                 let found = match &values[..] {
                     [] => "nothing".to_owned(),
@@ -512,6 +516,11 @@ mod tests {
             ("qwertyuiopasdf x", "text:1: unknown directive 'qwertyuiopasdf'"),
             ("port \"1", "text:1: expected a closing quote, with a blank or nothing behind it"),
             ("include", "text:1: 'include' expects one path"),
+            (
+                "user a on\nuser a off",
+                "text:2: 'user' is refused: Duplicate user found. A user can only be defined once \
+                 in config files",
+            ),
         ] {
             assert_eq!(message(text), expected, "{text:?}");
         }
