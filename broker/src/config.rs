@@ -83,6 +83,8 @@ pub struct Config {
     pub enable_protected_configs: ProtectedAction,
     /// Runs in the background.
     pub daemonize: bool,
+    /// Replaces the flags in the list of processes by a title, since they may hold a password.
+    pub set_proc_title: bool,
     /// Where the number of the process is written.
     pub pidfile: Option<PathBuf>,
     /// The directory to work in.
@@ -294,6 +296,7 @@ impl Default for Config {
             enable_debug_command: ProtectedAction::No,
             enable_protected_configs: ProtectedAction::No,
             daemonize: false,
+            set_proc_title: true,
             pidfile: None,
             dir: None,
             always_show_logo: false,

@@ -108,14 +108,15 @@ impl Server {
     pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
+        let listeners = listen(&config)?;
+        // All are open before any of them is served: who reaches one may count on the others.
+        let file = open_socket_file(&config)?;
+        // After binding, so that a second start on the same port leaves the file alone.
         if let Some(path) = &config.counters_file {
             broker
                 .keep_counters(path.clone())
                 .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
         }
-        let listeners = listen(&config)?;
-        // All are open before any of them is served: who reaches one may count on the others.
-        let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(0, SocketAddr::port);
         let server =

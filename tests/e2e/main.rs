@@ -8,6 +8,7 @@
 //! | `chat_demo`     | the tutorial's chat as a program: what it prints, serves and refuses    |
 //! | `configuration` | the command line, files, and what is said about mistakes in them        |
 //! | `counters`      | numbers that go on after any end of the process                          |
+//! | `drop_in`       | log rotation, signals, titles, pid files: as start scripts expect them  |
 //! | `half_closed`   | clients that have said everything, and still listen                     |
 //! | `keys`          | when keys go, who is told, and that commands on them are atomic         |
 //! | `latency`       | how long commands take, as it is told                                   |
@@ -32,6 +33,7 @@ mod benchmark;
 mod chat_demo;
 mod configuration;
 mod counters;
+mod drop_in;
 mod half_closed;
 mod keys;
 mod latency;

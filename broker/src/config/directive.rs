@@ -394,6 +394,16 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
         kind: Kind::Flag { at: |config| &mut config.daemonize, get: |config| config.daemonize },
     },
     Directive {
+        name: "set-proc-title",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag {
+            at: |config| &mut config.set_proc_title,
+            get: |config| config.set_proc_title,
+        },
+    },
+    Directive {
         name: "pidfile",
         change: Change::Immutable,
         is_shown: true,
