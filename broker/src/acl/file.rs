@@ -8,12 +8,12 @@ use super::user::User;
 use super::{Acl, ChannelsDefault, DEFAULT_USER};
 
 impl Acl {
-    /// Reads the text of a file; `file` is what its errors call it. A default user that is not in
-    /// it may do everything.
+    /// Parses the text of a file. Its errors contain the name `file`. A default user that the file
+    /// lacks has all permissions.
     ///
     /// # Errors
     ///
-    /// All that is wrong, as Redis answers it to `ACL LOAD` behind `ERR `, and says at the start.
+    /// All mistakes in one text, which `ACL LOAD` returns after `ERR ` and the log shows at the start.
     pub(crate) fn load(
         text: &[u8],
         file: &str,
@@ -38,7 +38,7 @@ impl Acl {
         Ok(acl)
     }
 
-    /// Returns the text of a file that holds these users.
+    /// Returns the text of a file with these users.
     pub(crate) fn to_file(&self) -> Vec<u8> {
         self.list().into_iter().flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
     }
@@ -76,7 +76,7 @@ impl Acl {
             complaints.extend_from_slice(text.as_bytes());
             return user;
         };
-        let mut told = false;
+        let mut is_reported = false;
         for rule in &rules {
             let rule = trim(rule, b"\t\r\n");
             let Err(error) = user.apply(rule, self.channels_default) else { continue };
@@ -85,10 +85,10 @@ impl Acl {
                 let end = format!("': {error}. ");
                 let parts = [start.as_bytes(), rule::text(rule), end.as_bytes()];
                 complaints.extend_from_slice(&parts.concat());
-            } else if !told {
-                // The others may come of this one only.
+            } else if !is_reported {
+                // Later errors may only follow from this one.
                 complaints.extend_from_slice(format!("{place}: {error}. ").as_bytes());
-                told = true;
+                is_reported = true;
             }
         }
         user
@@ -142,7 +142,7 @@ mod tests {
             "user z (+get  ~x) on",
             &format!("{DEFAULT}user z on resetchannels -@all (~x resetchannels -@all +get)\n"),
         );
-        // One blank parts two words, so this user has no name.
+        // Single blanks separate words, so the name of this user is empty.
         check(
             "user  on",
             &format!("user on off resetchannels -@all\n{DEFAULT}").replace(" on off", "  on"),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_at_once() {
+    fn one_error_lists_all_mistakes() {
         const USER: &str = "should start with user keyword followed by the username.";
         for text in ["user", "USER a on", "users a", "foo a on"] {
             check_error(text, &format!("users.acl:1 {USER}"));

@@ -1,7 +1,6 @@
-//! The users of a running server: who they are, which file they come from, and what was refused.
+//! The users of a running server, their file, and the ACL log.
 //!
-//! The rules themselves are pure logic ([`crate::acl`]). A session holds its user and looks at a
-//! number whether any user has changed since.
+//! A session holds its user. It compares a generation number to detect changes of any user.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::replace_file::replace_file;
 /// All users of a server.
 #[derive(Debug)]
 pub(crate) struct Users {
-    /// Shared with those who read it without the lock; a change is made on a copy.
+    /// Shared, so that readers need the lock only to clone it. A change is made on a copy.
     acl: Mutex<Arc<Acl>>,
     log: Mutex<AclLog>,
     generation: AtomicU64,
@@ -36,7 +35,7 @@ pub(crate) struct UserSources<'a> {
     pub(crate) channels_default: ChannelsDefault,
 }
 
-/// Users may come from one place only.
+/// Redis' error for users in two places.
 const TWO_PLACES: &str = "Configuring Redis with users defined in redis.conf and at the same \
 setting an ACL file path is invalid. This setup is very likely to lead to configuration errors and \
 security holes, please define either an ACL file or declare users directly in your redis.conf, but \
@@ -68,7 +67,7 @@ impl Users {
         })
     }
 
-    /// Returns a number that is another after each change.
+    /// Returns a number that changes with each change of a user.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -81,34 +80,34 @@ impl Users {
         self.acl.lock().default_user()
     }
 
-    /// Whether clients that have not logged in are the default user.
+    /// Returns whether clients are the default user without logging in.
     pub(crate) fn is_open(&self) -> bool {
         self.default_user().is_open()
     }
 
     pub(crate) fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
-        // Hashing takes its time, and others need not wait for it.
+        // Hashing is slow, so it runs without the lock.
         let acl = self.acl.lock().clone();
         acl.authenticate(name, password)
     }
 
-    /// Looks at all users.
+    /// Calls `see` with all users.
     pub(crate) fn with<R>(&self, see: impl FnOnce(&Acl) -> R) -> R {
         see(&self.acl.lock().clone())
     }
 
-    /// Makes a change. It is whole or not at all, which is `change`'s business.
+    /// Applies a change. `change` must apply it completely or not at all.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Acl) -> R) -> R {
         let result = change(Arc::make_mut(&mut *self.acl.lock()));
         self.generation.fetch_add(1, Ordering::Release);
         result
     }
 
-    /// `ACL LOAD`: takes the users of the file, all or none.
+    /// `ACL LOAD`: replaces all users by those of the file, or none.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the file, in Redis' words.
+    /// The mistakes in the file, as Redis reports them.
     pub(crate) fn load(&self, channels_default: ChannelsDefault) -> Result<(), String> {
         let path = self.file.as_deref().ok_or(NO_FILE)?;
         let loaded = read(path, channels_default)?;
@@ -120,7 +119,7 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// Says why not, in Redis' words.
+    /// Redis' text for a failed save; the log has the cause.
     pub(crate) fn save(&self) -> Result<(), String> {
         let path = self.file.as_deref().ok_or(NO_FILE)?;
         let text = self.acl.lock().to_file();
@@ -131,12 +130,12 @@ impl Users {
         })
     }
 
-    /// Notes that something was refused.
+    /// Adds a denied request or a failed login to the log.
     pub(crate) fn record(&self, incident: Incident, entries_max: usize) {
         self.log.lock().add(incident, now_ms(), entries_max);
     }
 
-    /// Looks at what was refused.
+    /// Calls `see` with the log.
     pub(crate) fn with_log<R>(&self, see: impl FnOnce(&mut AclLog) -> R) -> R {
         see(&mut self.log.lock())
     }
@@ -168,7 +167,7 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether this is the user that everybody is before `AUTH`.
+/// Returns whether this is the user of clients that have not logged in.
 pub(crate) fn is_default(name: &[u8]) -> bool {
     name == DEFAULT_USER
 }
