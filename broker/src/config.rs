@@ -89,8 +89,6 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     /// The directory to work in.
     pub dir: Option<PathBuf>,
-    /// Shows a banner at the start, which some tools wait for.
-    pub always_show_logo: bool,
     /// Users as `user` lines give them: a name and rules each.
     pub users: Vec<Vec<Vec<u8>>>,
     /// The file that users come from.
@@ -299,7 +297,6 @@ impl Default for Config {
             set_proc_title: true,
             pidfile: None,
             dir: None,
-            always_show_logo: false,
             users: Vec::new(),
             aclfile: None,
             acl_pubsub_default_allows: false,
@@ -332,7 +329,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::Config;
-    use super::directive::DIRECTIVES;
+    use super::directive;
     use super::source::ConfigFile;
 
     const EXAMPLE: &str = include_str!("../../redis.conf.example");
@@ -347,7 +344,7 @@ mod tests {
     fn the_example_file_tells_every_directive() {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
         let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
-        for directive in DIRECTIVES {
+        for directive in directive::all() {
             // These are the default when they are not there, or an older name of another.
             if matches!(directive.name, "dir" | "lua-time-limit" | "rename-command" | "user") {
                 continue;

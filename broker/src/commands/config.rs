@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::acl::Acl;
 use crate::address::Port;
 use crate::config::Config;
-use crate::config::directive::{self, DIRECTIVES};
+use crate::config::directive;
 use crate::config::ignored::{self, Change, IGNORED};
 use crate::config::parse::Invalid;
 use crate::config::promises;
@@ -42,7 +42,7 @@ pub(crate) fn get<'a>(
             add(wanted, value_of(server, config, wanted));
             continue;
         }
-        let own = DIRECTIVES.iter().map(|directive| directive.name);
+        let own = directive::all().map(|directive| directive.name);
         let others = IGNORED.iter().map(|other| other.name);
         for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
             if glob::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
@@ -124,8 +124,7 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
         }
     }
     let is_new = |name| !written.contains(&name);
-    let changed = DIRECTIVES
-        .iter()
+    let changed = directive::all()
         .filter(|each| each.is_shown && is_new(each.name))
         .filter(|each| each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();

@@ -1,6 +1,6 @@
 //! The part of COMPATIBILITY.md about directives, made from the tables.
 
-use super::directive::DIRECTIVES;
+use super::directive;
 use super::ignored::IGNORED;
 use super::promises::{PROMISES, Promise, Verdict};
 
@@ -11,7 +11,7 @@ pub(crate) fn section() -> String {
          warning, or ignored\nwithout a consequence. `CONFIG SET` refuses the values of the second and \
          third class.\n\n### In force\n\n| directive | expects |\n|---|---|\n",
     );
-    for directive in DIRECTIVES {
+    for directive in directive::all() {
         text.push_str(&format!("| `{}` | {} |\n", directive.name, directive.expects));
     }
     text.push_str("\n### Refused: the server does not start\n\n");

@@ -156,6 +156,7 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "active-expire-effort", default: Some("1"), change: Change::Free, values: Values::Integer(1, 10) },
     Ignored { name: "activedefrag", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "activerehashing", default: Some("yes"), change: Change::Free, values: Values::Flag },
+    Ignored { name: "always-show-logo", default: Some("no"), change: Change::Immutable, values: Values::Flag },
     Ignored { name: "aof-disable-auto-gc", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "aof-load-truncated", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Ignored { name: "aof-rewrite-incremental-fsync", default: Some("yes"), change: Change::Free, values: Values::Flag },

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::directive::{self, DIRECTIVES};
+use super::directive;
 use super::ignored::Values;
 use super::parse::Invalid;
 use super::promises::{self, Promise, Verdict};
@@ -363,8 +363,7 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
 
 /// Finds the directive that looks most like `name`, if one does.
 fn nearest(name: &str) -> Option<&'static str> {
-    let known = DIRECTIVES
-        .iter()
+    let known = directive::all()
         .map(|directive| directive.name)
         .chain(ignored::IGNORED.iter().map(|other| other.name));
     known
