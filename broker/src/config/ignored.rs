@@ -1,31 +1,31 @@
 //! Directives of Redis and Valkey that the broker accepts and ignores.
 //!
 //! Files written for Redis must start the broker. The log lists the ignored directives once.
-//! `CONFIG GET` returns the given value or the default of Redis 7.0, since clients read some of them;
+//! `CONFIG GET` returns the given value or the default of Redis 7.0, since clients read some of them.
 //! `CONFIG SET` accepts the values that Redis accepts. [`super::promises`] lists the exceptions: values
-//! that cost a warning, or that stop the start.
+//! that cause a warning or stop the start.
 
 use super::parse::{self, Invalid};
 
-/// One directive without a meaning here.
+/// One ignored directive.
 pub(crate) struct Ignored {
     pub(crate) name: &'static str,
-    /// What Redis 7.0 answers by default; `None` where it does not know the name.
+    /// The default in Redis 7.0; `None` if it lacks the directive.
     pub(crate) default: Option<&'static str>,
     pub(crate) change: Change,
     pub(crate) values: Values,
 }
 
-/// Whether a directive may be changed while the server runs.
+/// Changes of a directive while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Free,
     Immutable,
-    /// Only with `enable-protected-configs`.
+    /// Needs `enable-protected-configs`.
     Protected,
 }
 
-/// What a directive takes, as far as Redis refuses the rest.
+/// The values that Redis accepts for a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Values {
     Any,
@@ -34,18 +34,22 @@ pub(crate) enum Values {
     Memory,
     /// One of these words, in Redis' order.
     Choice(&'static str),
-    /// Some of these words, in Redis' order; the first is what none of them is called.
+    /// Some of these words, in Redis' order. The first word stands for none of the others.
     Words(&'static str),
-    /// Seconds and changes in turn, or nothing.
+    /// Pairs of seconds and changes, or an empty value.
     Save,
-    /// Three numbers, for masters, replicas and children.
+    /// Three numbers: for masters, replicas and children.
     Scores,
-    /// The name and the port of a server, or `no one`.
+    /// Host and port of a server, or `no one`.
     Master,
 }
 
 impl Ignored {
-    /// Looks whether the directive takes `value`.
+    /// Checks a value.
+    ///
+    /// # Errors
+    ///
+    /// Redis would refuse it.
     pub(crate) fn check(&self, value: &[u8]) -> Result<(), Invalid> {
         match self.values {
             Values::Any => Ok(()),
@@ -63,7 +67,7 @@ impl Ignored {
         }
     }
 
-    /// Returns a value as `CONFIG GET` shows it.
+    /// Returns a value in the form of `CONFIG GET`.
     pub(crate) fn normal(&self, value: &[u8]) -> Vec<u8> {
         match (self.values, parse::memory(value)) {
             (Values::Memory, Some(bytes)) => bytes.to_string().into_bytes(),
@@ -73,7 +77,7 @@ impl Ignored {
         }
     }
 
-    /// Returns the name that Redis gives it today; the older one means the same.
+    /// Returns the current name in Redis; an older name is an alias.
     pub(crate) fn canonical(&self) -> String {
         match self.name {
             "lua-time-limit" => "busy-reply-threshold".to_owned(),
@@ -82,7 +86,7 @@ impl Ignored {
     }
 }
 
-/// `shutdown-on-sigterm` and its like take words that do not contradict each other.
+/// Checks `shutdown-on-sigterm` and its like: known words without a contradiction.
 fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
     let names: Vec<&str> = words.split(", ").collect();
     for word in value.split(|&byte| byte == b' ') {
@@ -93,7 +97,7 @@ fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
     if has(b"save") && has(b"nosave") { Err(Invalid::SaveAndNoSave) } else { Ok(()) }
 }
 
-/// `replicaof` takes a server, which is looked at no further.
+/// Checks `replicaof`: a host and a port, or `no one`.
 fn check_master(value: &[u8]) -> Result<(), Invalid> {
     let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
     match words[..] {
@@ -106,7 +110,7 @@ fn check_master(value: &[u8]) -> Result<(), Invalid> {
     }
 }
 
-/// `oom-score-adj-values` are looked at, and not used.
+/// Checks `oom-score-adj-values`: three scores.
 fn check_scores(value: &[u8]) -> Result<(), Invalid> {
     let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
     if words.len() != 3 {
@@ -116,7 +120,7 @@ fn check_scores(value: &[u8]) -> Result<(), Invalid> {
     if words.iter().all(is_score) { Ok(()) } else { Err(Invalid::Scores) }
 }
 
-/// Returns the words of a value in the order of all.
+/// Returns the words of a value in Redis' order.
 fn ordered(value: &[u8], words: &str) -> Vec<u8> {
     let value = value.to_ascii_lowercase();
     let given = |word: &&str| value.split(|&byte| byte == b' ').any(|one| one == word.as_bytes());
@@ -127,7 +131,7 @@ fn ordered(value: &[u8], words: &str) -> Vec<u8> {
     }
 }
 
-/// `save` takes seconds and changes in turn, or nothing.
+/// Checks `save`: pairs of seconds and changes, or an empty value.
 fn check_save(value: &[u8]) -> Result<(), Invalid> {
     let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
     let is_pair = |pair: &[&[u8]]| {
@@ -138,12 +142,12 @@ fn check_save(value: &[u8]) -> Result<(), Invalid> {
     if holds { Ok(()) } else { Err(Invalid::SaveParameters) }
 }
 
-/// Finds a directive, in whatever case it is written.
+/// Finds a directive by its name in any case.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Ignored> {
     IGNORED.iter().find(|other| other.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Sorted, so that an addition shows.
+/// Sorted by name.
 #[rustfmt::skip]
 pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "active-defrag-cycle-max", default: Some("25"), change: Change::Free, values: Values::Integer(1, 99) },

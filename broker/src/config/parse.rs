@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::address::Port;
 
-/// Why a value is refused, in Redis' words.
+/// The reason why a value is refused, with Redis' text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Invalid {
     #[error("wrong number of arguments")]
@@ -62,7 +62,7 @@ pub(crate) enum Invalid {
     LimitValue,
 }
 
-/// Splits a value that holds several.
+/// Splits a value that holds several values.
 pub(super) fn split_blanks(value: &[u8]) -> Vec<Vec<u8>> {
     value.split(|&byte| byte == b' ').map(<[u8]>::to_vec).collect()
 }
@@ -87,7 +87,7 @@ pub(super) fn memory_within(value: &[u8], min: i64) -> Result<usize, Invalid> {
     if signed(bytes) < min { Err(Invalid::OutOfRange(min, i64::MAX)) } else { Ok(bytes) }
 }
 
-/// Reads a number of bytes with a unit, as Redis does: `1kb` is 1024, `1k` is 1000.
+/// Reads a number of bytes with a unit of Redis: `1kb` is 1024, `1k` is 1000.
 pub(super) fn memory(value: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(value).ok()?;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,8 +1,8 @@
-//! Settings of Redis and Valkey whose promise the broker does not keep.
+//! Settings of Redis and Valkey with a promise that the broker does not keep.
 //!
-//! An ignored directive is harmless unless it stands here. A server whose settings promise security
-//! or other servers does not start; for the rest it logs a warning with the consequence. `CONFIG SET`
-//! refuses all of them, so that a client is never told `OK` for a setting without effect.
+//! Other ignored directives are harmless. Settings that promise security or other servers stop the
+//! start; the rest cause a warning with the consequence. `CONFIG SET` refuses all of them, so that no
+//! client receives `OK` for a setting without an effect.
 
 /// A directive that may promise something, by its name of today.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Promise {
     pub(crate) consequence: &'static str,
 }
 
-/// What the server does at the start.
+/// The reaction of the server at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It starts and logs a warning.

@@ -1,8 +1,7 @@
-//! Where settings come from: files, their includes, standard input and flags.
+//! Reads settings from files, their includes, standard input and flags.
 //!
-//! Lines are read as Redis reads them. A flag is a line as well: `--port 7000` is `port "7000"`,
-//! and comes after the file. What cannot be understood stops everything, and the error says where
-//! it stands, in Redis' form and in ours.
+//! Lines have Redis' syntax. A flag becomes a line after those of the file: `--port 7000` is
+//! `port "7000"`. The first mistake is an error with its place, in Redis' form and in ours.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +18,7 @@ use super::{Config, ignored};
 use crate::protocol::words;
 use crate::version::VERSION;
 
-/// Settings as they were given, and what was given without effect.
+/// Settings with their sources, and the directives without an effect.
 ///
 /// ```
 /// let loaded = broker::ConfigFile::from_text("port 7000\nhz 10\n").unwrap();
@@ -27,9 +26,9 @@ use crate::version::VERSION;
 /// assert_eq!(loaded.ignored_directives(), ["hz"]);
 /// ```
 ///
-/// Without any line it is what `redis-server` does without a file: unlike [`Config::default`], it
-/// listens on all addresses, where protected mode refuses clients from other machines as long as
-/// there is no password.
+/// Without any line it is the default of `redis-server` without a file. Unlike [`Config::default`],
+/// it listens on all addresses. Protected mode refuses clients from other machines while there is no
+/// password.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConfigFile {
@@ -39,11 +38,11 @@ pub struct ConfigFile {
     ignored: Vec<Given>,
     /// The values of ignored directives by their names of today, for `CONFIG GET`.
     pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
-    /// The file that was read first.
+    /// The first file, which `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Says which line of which file could not be understood, and what was expected.
+/// A mistake in the settings: its file and line, the expectation, and the value found.
 ///
 /// ```
 /// let error = broker::ConfigFile::from_text("prot 7000").unwrap_err();
@@ -65,7 +64,7 @@ struct Given {
     place: Line,
 }
 
-/// One line, and where it stands.
+/// One line and its place.
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
     source: String,
@@ -91,7 +90,7 @@ enum Problem {
     Unreadable { path: String, error: io::Error },
 }
 
-/// Redis has no bound here, and a file that includes itself takes it down.
+/// Redis has no limit, so a file that includes itself crashes it.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
 impl Default for ConfigFile {
@@ -113,7 +112,7 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first line that cannot be understood.
+    /// [`ConfigError`] for the first line with a mistake.
     ///
     /// ```
     /// let loaded = broker::ConfigFile::from_text("bind 127.0.0.1\nrequirepass \"a b\"").unwrap();
@@ -129,7 +128,7 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the file, or one that it includes, cannot be read or understood.
+    /// [`ConfigError`] if the file or an included file cannot be read or has a mistake.
     ///
     /// ```
     /// let error = broker::ConfigFile::default().add_file("/no/such/file".as_ref()).unwrap_err();
@@ -141,11 +140,11 @@ impl ConfigFile {
         self.add_file_at(path, &origin, 0)
     }
 
-    /// Adds the settings that `reader` gives, which messages call `name`.
+    /// Adds the settings of `reader`. Errors refer to it as `name`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it cannot be read or understood.
+    /// [`ConfigError`] if it cannot be read or has a mistake.
     ///
     /// ```
     /// let mut loaded = broker::ConfigFile::default();
@@ -161,11 +160,11 @@ impl ConfigFile {
         self.add_lines(name, &text, 0)
     }
 
-    /// Adds flags such as `--port 7000`, as `redis-server` reads them.
+    /// Adds flags such as `--port 7000`, with the syntax of `redis-server`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first flag that cannot be understood.
+    /// [`ConfigError`] for the first flag with a mistake.
     ///
     /// ```
     /// let mut loaded = broker::ConfigFile::default();
@@ -271,7 +270,7 @@ impl ConfigFile {
         };
         let given = self.others.entry(other.canonical()).or_default();
         match other.values {
-            // Its lines add up, until `save ""` takes them all back.
+            // Lines accumulate until `save ""` removes them all.
             Values::Save if values != [b""] => given.extend_from_slice(values),
             Values::Save => given.clear(),
             Values::Words(_) | Values::Master => {
@@ -310,7 +309,7 @@ impl ConfigFile {
         if !path.contains(['*', '?', '[']) {
             return self.add_file_at(Path::new(&*path), place, depth + 1);
         }
-        // As in Redis, a pattern that matches nothing is no error.
+        // As in Redis, a pattern without a match is no error.
         let matching = glob::glob(&path).map_err(|error| {
             let error = io::Error::new(io::ErrorKind::InvalidInput, error);
             place.error(Problem::Unreadable { path: path.clone().into_owned(), error })
@@ -326,8 +325,8 @@ impl ConfigFile {
     }
 }
 
-/// Turns flags into lines by Redis' rule: what follows a flag is its value, whatever it looks like;
-/// after that, what begins with `--` is a flag again.
+/// Converts flags into lines by Redis' rule. The word after a flag is its value, even if it begins
+/// with `--`. Later words are further values, up to the next word that begins with `--`.
 fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut has_value = true;
@@ -340,7 +339,7 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
                     lines.push(b'\n');
                 }
                 lines.extend_from_slice(name);
-                // A flag may hold its values itself, as in '--maxmemory 700mb'.
+                // A flag may contain its values, as in '--maxmemory 700mb'.
                 has_value = words::split(name).is_ok_and(|words| words.len() > 1);
                 // `--save` without a value means `save ""`.
                 let next = flags.peek().map(AsRef::as_ref);
@@ -361,7 +360,7 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
     lines
 }
 
-/// Finds the directive that looks most like `name`, if one does.
+/// Finds the directive with the most similar name, if one is similar enough.
 fn nearest(name: &str) -> Option<&'static str> {
     let known = directive::all()
         .map(|directive| directive.name)
@@ -413,7 +412,7 @@ impl ConfigError {
             Problem::Unknown { name, nearest: None } => {
                 write!(f, "{source}:{number}: unknown directive '{name}'")
             }
-            // The cause is not what was found.
+            // The expectation would hide the cause.
             Problem::Invalid { name, invalid: Invalid::User(cause), .. } => {
                 write!(f, "{source}:{number}: '{name}' is refused: {cause}")
             }
@@ -467,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_meaning_is_listed_once() {
+    fn ignored_directives_are_listed_once() {
         let loaded = ConfigFile::from_text("hz 10\nhz 20\nAppendOnly no").unwrap();
         assert_eq!(loaded.ignored_directives(), ["hz", "appendonly"]);
         assert_eq!(loaded.warnings(), [""; 0]);
@@ -503,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_what_was_expected_and_the_nearest_name() {
+    fn errors_name_the_line_the_expectation_and_the_nearest_name() {
         for (text, expected) in [
             (
                 "\nport 64k",
