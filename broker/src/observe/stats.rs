@@ -1,6 +1,6 @@
-//! Counters, from which `INFO` is made.
+//! Counters for `INFO`.
 //!
-//! They are plain sums that any thread adds to; nothing is decided by them.
+//! All threads add to them. No decision depends on them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::observe::histogram::Histogram;
 
-/// What a broker and its servers have done so far.
+/// Counters of a broker and its servers.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) connections_received: Counter,
@@ -18,7 +18,7 @@ pub(crate) struct Stats {
     pub(crate) connected_clients: Counter,
     pub(crate) commands_processed: Counter,
     pub(crate) messages_published: Counter,
-    /// One for each receiver.
+    /// Counts each receiver.
     pub(crate) messages_delivered: Counter,
     pub(crate) input_bytes: Counter,
     pub(crate) output_bytes: Counter,
@@ -29,14 +29,14 @@ pub(crate) struct Stats {
     pub(crate) rates: Rates,
 }
 
-/// What one worker has counted and not told yet. Adding to a counter that all threads share costs as
-/// much as finding a subscriber, so a worker does it once for all requests of a read.
+/// Counts of one worker that are not yet in the shared counters. Adding to a shared counter costs as
+/// much as finding a subscriber, so a worker adds once for all requests of a read.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) published: u64,
     pub(crate) delivered: u64,
-    /// The number of a command, and how often it was called in a row.
+    /// The number of a command, and its consecutive calls.
     calls: (u16, u64),
 }
 
@@ -50,15 +50,16 @@ impl Tally {
         self.calls = (number, if last == number { count + 1 } else { 1 });
     }
 
-    /// Whether the next call of the command with this number is one of those that are timed, where
-    /// a clock for each would cost much of what they cost: the first of a row, and few of the rest.
+    /// Returns whether to time the next call of the command with this number. Reading the clock for
+    /// each call of a fast command would be too slow. Timed are the first call of a run and every
+    /// 64th after it.
     pub(crate) fn samples(&self, number: u16) -> bool {
         let (last, count) = self.calls;
         last != number || count % CALLS_PER_SAMPLE == 0
     }
 
-    /// Adds all to the counters that everybody sees.
-    pub(crate) fn tell(&mut self, stats: &Stats, all: &CommandStats) {
+    /// Adds the counts to the shared counters, and resets them.
+    pub(crate) fn flush_stats(&mut self, stats: &Stats, all: &CommandStats) {
         let Self { commands, published, delivered, calls } = std::mem::take(self);
         for (counter, count) in [
             (&stats.commands_processed, commands),
@@ -84,43 +85,43 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Takes the new total, about a second after the last one.
+    /// Updates the rate from the new total. Call it about once a second.
     pub(crate) fn update(&self, total: u64) {
         let before = self.before.0.swap(total, Ordering::Relaxed);
         self.commands.0.store(total.saturating_sub(before), Ordering::Relaxed);
     }
 }
 
-/// A number that threads add to.
+/// A counter that threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
-/// What became of each command of the table, and of errors by their code.
+/// Counters of each command of the table, and of errors by their code.
 #[derive(Debug)]
 pub(crate) struct CommandStats {
     rows: Vec<CommandCounters>,
     errors: Mutex<BTreeMap<Vec<u8>, u64>>,
 }
 
-/// How often a command was run, refused, and failed.
+/// Counters of one command.
 #[derive(Debug, Default)]
 pub(crate) struct CommandCounters {
     pub(crate) calls: Counter,
-    /// Of the calls that were timed.
+    /// The time of the timed calls.
     pub(crate) micros: Counter,
     pub(crate) rejected: Counter,
     pub(crate) failed: Counter,
-    /// Of the calls that were timed, since the first.
+    /// The times of the timed calls; unset before the first.
     pub(crate) times: OnceLock<Histogram>,
 }
 
-/// Redis stops counting errors by code beyond this many codes.
+/// As in Redis, further codes are not counted.
 const ERROR_CODES_MAX: usize = 128;
 /// Redis' own codes have at most 11 bytes.
 const ERROR_CODE_BYTES_MAX: usize = 32;
 
 impl Stats {
-    /// `CONFIG RESETSTAT`. Who is connected stays so.
+    /// `CONFIG RESETSTAT`. The number of connected clients stays.
     pub(crate) fn reset(&self) {
         for counter in [
             &self.connections_received,
@@ -161,7 +162,7 @@ impl CommandStats {
         }
     }
 
-    /// Returns how many errors there were, by code.
+    /// Returns the number of errors by code.
     pub(crate) fn errors(&self) -> BTreeMap<Vec<u8>, u64> {
         self.errors.lock().clone()
     }
@@ -211,15 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_what_was_counted() {
+    fn flushed_counts_are_exact() {
         let (stats, all, mut tally) = (Stats::default(), CommandStats::new(3), Tally::default());
         for number in [1, 1, 2, 1] {
             tally.commands += 1;
             tally.call(number, &all);
         }
         tally.delivered += 3;
-        tally.tell(&stats, &all);
-        tally.tell(&stats, &all);
+        tally.flush_stats(&stats, &all);
+        tally.flush_stats(&stats, &all);
         assert_eq!((stats.commands_processed.get(), stats.messages_delivered.get()), (4, 3));
         assert_eq!([0, 1, 2].map(|number| all.of(number).calls.get()), [0, 3, 1]);
     }

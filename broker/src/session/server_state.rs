@@ -106,7 +106,7 @@ impl ServerState {
 
     /// Adds what a worker has counted to what everybody sees.
     pub(crate) fn tell(&self, tally: &mut Tally) {
-        tally.tell(self.broker.stats(), &self.commands);
+        tally.flush_stats(self.broker.stats(), &self.commands);
     }
 
     pub(crate) fn has_monitors(&self) -> bool {
