@@ -1,12 +1,12 @@
 //! Redis' glob: `*`, `?`, `[a-z]`, `[^a]` and `\` to escape.
 //!
-//! Matches as Redis does, quirks included: `*` does not match an empty text, an unclosed class
-//! ends with the pattern, and a pattern of more than [`STARS_MAX`] stars matches nothing.
+//! Matches as Redis does, including its quirks: `*` does not match an empty text, and an unclosed
+//! class ends with the pattern. A pattern with more than [`STARS_MAX`] stars matches nothing.
 //!
 //! The stars divide a pattern into pieces, and each token of a piece matches exactly one byte. The
 //! first piece stands at the start of the text and the last one at its end. Each piece between them
 //! takes the leftmost place, so the search never goes back. A piece of literals is found in linear
-//! time; for any other piece the time is bounded by the product of both lengths, divided by 64.
+//! time. For other pieces the bound is the product of both lengths, divided by 64.
 
 use std::ops::RangeInclusive;
 
@@ -59,7 +59,7 @@ struct Piece<'a> {
     is_literal: bool,
 }
 
-/// What one byte of the text is compared with.
+/// Matches one byte of the text.
 enum Token<'a> {
     Any,
     Literal(u8),
@@ -116,7 +116,7 @@ impl<'a> Piece<'a> {
         self.find_in_parallel(text)
     }
 
-    /// Finds the piece with one bit for each token ("Shift-And"): a bit of `state` is set while the
+    /// Finds the piece with one bit for each token ("Shift-And"). A bit of `state` is set while the
     /// tokens up to it match the latest bytes.
     fn find_in_parallel(self, text: &[u8]) -> Option<usize> {
         let words = self.tokens.div_ceil(64);
@@ -187,8 +187,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Reads a class such as `[a-c]`: calls `see` with the bytes of each member, and returns the length
-/// of the class and whether it is negated.
+/// Reads a class such as `[a-c]`, and calls `see` with the bytes of each member. Returns the length
+/// of the class, and whether it is negated.
 fn class(pattern: &[u8], mut see: impl FnMut(RangeInclusive<u8>)) -> (usize, bool) {
     let is_negated = pattern.get(1) == Some(&b'^');
     let mut at = if is_negated { 2 } else { 1 };

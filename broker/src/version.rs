@@ -1,6 +1,6 @@
 //! The version numbers that the broker reports.
 
-/// The version of Redis that the broker reports, and whose replies it follows.
+/// The version of Redis that the broker reports and follows in its replies.
 ///
 /// ```
 /// assert!(broker::REDIS_VERSION.starts_with("7."));

@@ -1,5 +1,4 @@
-//! What a broker that is built without Lua does with scripts: `cargo test -p broker
-//! --no-default-features`.
+//! Scripts in a broker without Lua: `cargo test -p broker --no-default-features`.
 
 #![cfg(not(feature = "lua"))]
 
@@ -10,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What ASP.NET SignalR 2 sends with, and what it lifts the counter with.
+/// The script with which ASP.NET SignalR 2 sends.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])
                   local payload = newId .. ' ' .. ARGV[1]
                   redis.call('PUBLISH', KEYS[1], payload)

@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Starts logging as `config` says.
+/// Starts logging with the level and file of `config`.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Formats events as Redis formats its lines.
+/// Formats events as lines of Redis' log.
 struct RedisLines;
 
 impl<S, N> FormatEvent<S, N> for RedisLines

@@ -1,6 +1,6 @@
-//! The process: flags and file to settings, logging, signals, exit codes.
+//! The process: reads flags and files, starts the log and the server, handles signals.
 //!
-//! The command line is `redis-server`'s, so that the binary can stand where it stood.
+//! The command line is that of `redis-server`, so that the binary can replace it.
 
 mod daemon;
 mod log;
@@ -23,7 +23,7 @@ use crate::relaunch::Launch;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A Redis-compatible pub/sub broker, started as redis-server is.
+/// A Redis-compatible pub/sub broker with the command line of redis-server.
 #[derive(Debug, Parser)]
 #[command(
     name = "broker",
@@ -48,7 +48,7 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   -h, --help       this text
   -v, --version    the version
 
-redis.conf.example tells what each directive means.";
+redis.conf.example explains each directive.";
 
 fn main() -> ExitCode {
     #[cfg(unix)]
@@ -139,7 +139,7 @@ fn launch(given: Given, _: Vec<OsString>) -> Result<(), Box<dyn Error>> {
 /// Serves until a signal or a client ends the server.
 fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
     if is_in_background() {
-        // The terminal's end must not end the process.
+        // A closed terminal must not end the process.
         #[cfg(unix)]
         let _ = rustix::process::setsid();
     }
@@ -212,7 +212,7 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     let config = loaded.config.clone();
     let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
         if error.is_about_address() {
-            // The words that tools look for.
+            // Tools search for this text.
             warn!("Failed listening on port {port} (TCP), aborting.");
         }
     })?;
@@ -236,12 +236,12 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Each client needs a file descriptor. Asks for enough, or serves fewer clients.
+/// Raises the limit of file descriptors to `maxclients`, or lowers `maxclients` to the limit.
 #[cfg(unix)]
 fn fit_maxclients(config: &mut Config) {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
-    /// What the process needs for itself, as Redis counts it.
+    /// Descriptors of the process itself, as in Redis.
     const OWN: u64 = 32;
 
     let needed = config.maxclients as u64 + OWN;

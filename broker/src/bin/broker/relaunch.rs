@@ -1,9 +1,8 @@
 //! Starting the same program again: in the background, or under a title without the flags.
 //!
 //! A password among the flags would stay visible in the list of processes. Redis overwrites its own
-//! arguments; here the process executes itself with a title as its only argument and receives the
-//! words of its command line through its standard input. The process id stays. Forking would not do
-//! for the background, since threads are not forked.
+//! arguments, which needs unsafe code. Here the process executes itself with a title as its only
+//! argument, and passes the words of its command line through standard input. The process id stays.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -124,7 +123,7 @@ pub(crate) fn title(config: &Config) -> OsString {
 }
 
 impl Launch {
-    /// Writes each part behind its length.
+    /// Writes the number of words, and each part after its length.
     fn encode(&self) -> Vec<u8> {
         let words = self.words.iter().map(|word| word.as_bytes());
         let mut text = format!("{}\n", self.words.len()).into_bytes();
