@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_server_has_a_user_who_may_do_everything() {
+    fn a_fresh_server_has_a_user_with_all_permissions() {
         assert_eq!(list(&acl()), ["user default on nopass ~* &* +@all"]);
         assert!(acl().default_user().is_open());
         let access = Access { command: "shutdown", argument: None, keys: &[], channels: &[] };

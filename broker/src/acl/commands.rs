@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_told_by_the_categories_that_fit_best() {
+    fn permissions_are_described_by_the_categories_that_fit_best() {
         check_described("", "-@all");
         check_described("-@all +@pubsub -publish", "-@all +@pubsub -publish");
         check_described("+@all -@dangerous", "+@all -@dangerous");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_from_everything_and_given_back_is_everything() {
+    fn everything_is_complete_after_a_revoked_command_is_granted() {
         check_described("+@all -get +get", "+@all");
         check_described("+@all -@all +get", "-@all +get");
         check_described("+@all -@connection", "+@all -@connection");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_later_versions_brought_is_told_only_where_it_differs() {
+    fn commands_of_later_versions_are_described_only_where_they_differ() {
         check_described("+@connection", "-@all +@connection");
         check_described("+@connection -client|setinfo", "-@all +@connection -client|setinfo");
         check_described("+waitaof", "-@all +waitaof");
@@ -339,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_command_is_for_those_who_began_with_everything() {
+    fn an_unknown_command_is_allowed_after_a_start_with_everything() {
         check_allowed("+@all", "tap", None, true);
         check_allowed("+@all -get", "tap", None, true);
         check_allowed("+@all -@all +@read +@write", "tap", None, false);
     }
 
     #[test]
-    fn a_rule_that_cannot_be_applied_says_why() {
+    fn a_rule_that_cannot_be_applied_returns_the_cause() {
         for (rule, expected) in [
             ("+foo", RuleError::Unknown),
             ("-foo", RuleError::Unknown),

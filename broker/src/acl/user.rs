@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_getuser_shows() {
+    fn getuser_shows_flags_passwords_and_selectors() {
         let shown = user("on;nopass;~a;%R~b;&c;&d;+get;(~x +set)").describe();
         assert_eq!(shown.flags, ["on", "nopass"]);
         assert_eq!(shown.root.keys, b"~a %R~b");
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_obstacle_is_told() {
+    fn the_last_obstacle_is_reported() {
         let channel = |channel: &str| Err(Denied::Channel(channel.into()));
         check_subscribe("+subscribe;&from;&t?", Ok(()));
         check_subscribe("&*", Err(Denied::Command));

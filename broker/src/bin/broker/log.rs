@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_renamed_or_removed_file_is_made_anew() {
+    fn a_renamed_or_removed_file_is_created_again() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (path, old) = (dir.path().join("log"), dir.path().join("log.1"));
         let mut log = LogFile::open(&path).expect("it can be made");
