@@ -35,7 +35,7 @@ async fn the_version_is_read_as_redis_servers() {
 }
 
 #[tokio::test]
-async fn a_renamed_log_is_made_anew_and_a_hang_up_does_not_end_the_server() {
+async fn a_renamed_log_is_created_again_and_a_hang_up_does_not_end_the_server() {
     let mut server = Server::ours(&["--logfile", "log"]).await;
     let (log, old) = (server.dir().join("log"), server.dir().join("log.1"));
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
@@ -129,7 +129,7 @@ async fn systemd_is_notified_of_start_and_stop() {
 }
 
 #[tokio::test]
-async fn settings_that_promise_what_is_missing_are_refused() {
+async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
     for (arguments, expected) in [
         (&["--tls-port", "6380", "--port", "0"][..], "'tls-port' is refused: there is no TLS"),
         (&["--replicaof", "127.0.0.1", "6379"], "'replicaof' is refused: there is no replication"),

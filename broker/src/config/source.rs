@@ -428,17 +428,14 @@ impl ConfigError {
             Problem::UnbalancedQuotes => {
                 write!(
                     f,
-                    "{source}:{number}: expected a closing quote, with a blank or nothing behind it"
+                    "{source}:{number}: expected a closing quote followed by whitespace or end of line"
                 )
             }
             Problem::IncludeWithoutPath => {
                 write!(f, "{source}:{number}: 'include' expects one path")
             }
             Problem::TooDeep => {
-                write!(
-                    f,
-                    "{source}:{number}: expected at most {INCLUDE_DEPTH_MAX} files that include each other"
-                )
+                write!(f, "{source}:{number}: expected at most {INCLUDE_DEPTH_MAX} nested includes")
             }
             Problem::Unreadable { path, error } => {
                 write!(f, "{source}:{number}: cannot read '{path}': {error}")
@@ -512,7 +509,7 @@ mod tests {
             ("prot 1", "text:1: unknown directive 'prot', did you mean 'port'?"),
             ("requirepas x", "text:1: unknown directive 'requirepas', did you mean 'requirepass'?"),
             ("qwertyuiopasdf x", "text:1: unknown directive 'qwertyuiopasdf'"),
-            ("port \"1", "text:1: expected a closing quote, with a blank or nothing behind it"),
+            ("port \"1", "text:1: expected a closing quote followed by whitespace or end of line"),
             ("include", "text:1: 'include' expects one path"),
             (
                 "user a on\nuser a off",
@@ -546,6 +543,6 @@ mod tests {
         std::fs::write(&path, format!("include {}\n", path.display())).unwrap();
         let error = ConfigFile::default().add_file(&path).unwrap_err().to_string();
         std::fs::remove_file(&path).unwrap();
-        assert!(error.contains("expected at most 16 files"), "{error}");
+        assert!(error.contains("expected at most 16 nested includes"), "{error}");
     }
 }

@@ -145,7 +145,7 @@ fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
     }
     if let Some(dir) = &loaded.config.dir {
         std::env::set_current_dir(dir)
-            .map_err(|error| format!("cannot work in directory '{}': {error}", dir.display()))?;
+            .map_err(|error| format!("cannot change to directory '{}': {error}", dir.display()))?;
     }
     log::start(&loaded.config)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
@@ -257,7 +257,7 @@ fn fit_maxclients(config: &mut Config) {
         warn!(
             files,
             wanted = config.maxclients,
-            "maxclients lowered to {maxclients}: too few open files allowed"
+            "maxclients lowered to {maxclients}: the limit of open files is too low"
         );
         config.maxclients = maxclients;
     }
