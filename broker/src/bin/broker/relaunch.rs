@@ -45,6 +45,8 @@ pub(crate) fn is_in_background() -> bool {
 pub(crate) fn received() -> io::Result<Launch> {
     let mut text = Vec::new();
     io::stdin().read_to_end(&mut text)?;
+    // Otherwise the words could be read in `/proc/PID/fd/0`.
+    let _ = rustix::fs::ftruncate(io::stdin(), 0);
     Launch::decode(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
