@@ -31,9 +31,6 @@ pub enum Disconnect {
     /// A client closed it with `CLIENT KILL`, or its permissions were revoked.
     #[error("closed by an operator")]
     Killed,
-    /// All clients together held more than `maxmemory-clients`, and this one the most.
-    #[error("held the most memory")]
-    Evicted,
     /// The server shuts down.
     #[error("the server shuts down")]
     Shutdown,
