@@ -118,7 +118,7 @@ impl Server {
                 .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
         }
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-        let port = addresses.first().map_or(0, SocketAddr::port);
+        let port = addresses.first().map_or(config.port.number(), SocketAddr::port);
         let server =
             ServerState::new(broker.clone(), loaded, port).map_err(BindError::of_settings)?;
         let server = Arc::new(server);

@@ -238,13 +238,15 @@ impl Worker {
     }
 
     async fn open(self: &Rc<Self>, place: Place) -> bool {
+        let asked = place.port.number();
         let opened = spawn_blocking(move || place.open()).await;
         if self.shutting_down.get() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
-                let port = listeners.first().map_or(0, |(_, address)| address.port());
+                // Without an address the port stays, for the next address.
+                let port = listeners.first().map_or(asked, |(_, address)| address.port());
                 self.server.port.store(port, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
                 for (listener, address) in listeners {
