@@ -1,19 +1,18 @@
 //! The same broker for this process and for any Redis client.
 //!
-//! `cargo run -p broker --example serve`, and then, as it says:
+//! Run `cargo run -p broker --example serve`, then with the port that it prints:
 //! `redis-cli -p PORT PUBLISH news hello`
 
 use std::error::Error;
 
-use broker::{Broker, Config, Server};
+use broker::{Broker, Config, Port, Server};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let broker = Broker::new();
     let mut news = broker.subscribe("news");
 
-    // Port 0 takes any free one.
-    let config = Config { port: 0, ..Config::default() };
+    let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker.clone(), &config).await?;
     let port = server.local_addr().port();
     println!("redis-cli -p {port} PUBLISH news hello");

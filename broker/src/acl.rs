@@ -1,8 +1,8 @@
-//! Users and what they may do, by Redis' rules and in its words.
+//! Users and their permissions, with Redis' rules and error texts.
 //!
-//! Pure logic: it knows no session, no file and no clock. A session holds its [`User`]; a change is
-//! made on a copy, so what a user may do never changes half way. Who runs as a user that changed,
-//! and must be closed or told, is the business of those who know the sessions.
+//! Except for [`users`], this is pure logic without sessions, files or clocks. A session holds its
+//! [`User`]. A change is made on a copy, so the permissions of a user never change in part. The
+//! callers close the clients of a changed user.
 //!
 //! **Invariant.** There is always a user called `default`.
 
@@ -36,10 +36,10 @@ pub(crate) struct Acl {
     channels_default: ChannelsDefault,
 }
 
-/// The user that a client is before it logs in. It cannot be removed.
+/// The user of a client that has not logged in. It cannot be removed.
 pub(crate) const DEFAULT_USER: &[u8] = b"default";
 
-/// Which channels a new user, a new selector and a user after `reset` have: `acl-pubsub-default`.
+/// The channels of a new user, a new selector and a user after `reset`: `acl-pubsub-default`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ChannelsDefault {
     #[default]
@@ -47,12 +47,12 @@ pub(crate) enum ChannelsDefault {
     AllChannels,
 }
 
-/// What a request is about to do.
+/// The command, keys and channels of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access<'a> {
     /// The full name in lower case, such as `client|list`.
     pub(crate) command: &'a str,
-    /// The first argument behind the name, for rules such as `+select|0`.
+    /// The argument after the name, for rules such as `+select|0`.
     pub(crate) argument: Option<&'a [u8]>,
     /// In the order of the arguments.
     pub(crate) keys: &'a [(KeyUse, &'a [u8])],
@@ -60,7 +60,7 @@ pub(crate) struct Access<'a> {
     pub(crate) channels: &'a [(ChannelUse, &'a [u8])],
 }
 
-/// What a command does with the value of a key. Neither is possible: `EXISTS` does.
+/// Access of a command to the value of a key. `EXISTS` neither reads nor writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyUse {
     pub(crate) read: bool,
@@ -78,11 +78,11 @@ impl KeyUse {
 pub(crate) enum ChannelUse {
     /// `PUBLISH`, `SUBSCRIBE` and their sharded kin.
     Literal,
-    /// `PSUBSCRIBE`: it is allowed if the same pattern is, letter by letter.
+    /// `PSUBSCRIBE`: allowed if a rule has exactly this pattern.
     Pattern,
 }
 
-/// Why a request is refused.
+/// The reason why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     Command,
@@ -91,20 +91,20 @@ pub(crate) enum Denied {
 }
 
 impl Acl {
-    /// Makes the users of a fresh server: the default one, who may do everything.
+    /// Creates the users of a fresh server: the default user, with all permissions.
     pub(crate) fn new(channels_default: ChannelsDefault) -> Self {
         let mut acl = Self { users: BTreeMap::new(), channels_default };
         acl.insert(User::unrestricted(DEFAULT_USER));
         acl
     }
 
-    /// Sets `acl-pubsub-default` for rules to come.
+    /// Sets `acl-pubsub-default` for later rules.
     pub(crate) fn set_channels_default(&mut self, channels_default: ChannelsDefault) {
         self.channels_default = channels_default;
     }
 
-    /// Gives the default user this password only: `requirepass`. None, or an empty one, lets
-    /// everybody in.
+    /// Makes `requirepass` the only password of the default user. Without a password, or with an
+    /// empty one, every client is this user.
     pub(crate) fn set_password_of_default(&mut self, requirepass: Option<&[u8]>) {
         let mut user = User::clone(&self.default_user());
         match requirepass {
@@ -125,11 +125,11 @@ impl Acl {
         self.user(DEFAULT_USER).expect("the default user is never removed")
     }
 
-    /// Changes a user by rules, or makes it. The words of a selector may stand apart.
+    /// Applies rules to a user, or creates it. A selector may be split into several words.
     ///
     /// # Errors
     ///
-    /// A name with blanks, or a rule that cannot be applied; then nothing is changed.
+    /// The name has blanks, or a rule cannot be applied. Nothing is changed then.
     pub(crate) fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), AclError> {
         let user = self.user(name).map(|user| User::clone(&user));
         let user = user.unwrap_or_else(|| User::new(name, self.channels_default));
@@ -138,12 +138,11 @@ impl Acl {
         Ok(())
     }
 
-    /// Makes a user that redis.conf gives: the default one from scratch.
+    /// Creates the user of a `user` line in redis.conf. The default user starts without permissions.
     ///
     /// # Errors
     ///
-    /// The user is there already, its name has blanks, or a rule cannot be applied; then nothing is
-    /// changed.
+    /// The user exists, its name has blanks, or a rule cannot be applied. Nothing is changed then.
     pub(crate) fn configure_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), AclError> {
         let mut user = User::new(name, self.channels_default);
         if name == DEFAULT_USER {
@@ -156,7 +155,7 @@ impl Acl {
         Ok(())
     }
 
-    /// Removes a user, and returns whether it was there. The default user stays.
+    /// Removes a user and returns whether it existed. The default user stays.
     pub(crate) fn delete_user(&mut self, name: &[u8]) -> bool {
         name != DEFAULT_USER && self.users.remove(name).is_some()
     }
@@ -178,14 +177,14 @@ impl Acl {
             .collect()
     }
 
-    /// Returns the user who may log in with this password.
+    /// Returns the user if the password is right and the user is enabled.
     ///
-    /// It takes as long for one who does not exist as for one with a password.
+    /// Takes as long for a missing user as for a user with one password.
     pub(crate) fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
-        static NOBODY: LazyLock<[PasswordHash; 1]> = LazyLock::new(|| [PasswordHash::of(b"")]);
+        static MISSING: LazyLock<[PasswordHash; 1]> = LazyLock::new(|| [PasswordHash::of(b"")]);
         let hash = PasswordHash::of(password);
         let user = self.users.get(name);
-        let passwords = user.map_or(NOBODY.as_slice(), |user| user.passwords());
+        let passwords = user.map_or(MISSING.as_slice(), |user| user.passwords());
         let equal = passwords.iter().fold(Choice::from(0), |any, own| any | own.equals(&hash));
         user.filter(|user| user.is_enabled() && (user.needs_no_password() || equal.into())).cloned()
     }
@@ -208,7 +207,7 @@ impl Acl {
     }
 }
 
-/// Whether a user may be called so: no blanks, no NUL.
+/// Returns whether a user may have this name: no blanks, no NUL.
 pub(crate) fn is_valid_name(name: &[u8]) -> bool {
     !rule::has_blanks(name)
 }
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_server_has_a_user_who_may_do_everything() {
+    fn a_fresh_server_has_a_user_with_all_permissions() {
         assert_eq!(list(&acl()), ["user default on nopass ~* &* +@all"]);
         assert!(acl().default_user().is_open());
         let access = Access { command: "shutdown", argument: None, keys: &[], channels: &[] };
@@ -429,5 +428,32 @@ mod tests {
             let loaded = Acl::load(&file, "users.acl", ChannelsDefault::ResetChannels).unwrap();
             prop_assert_eq!(loaded.to_file(), file);
         }
+
+        #[test]
+        fn any_bytes_are_refused_or_come_back_from_a_file(
+            name in bytes(),
+            rules in prop::collection::vec(hostile_rule(), 0..4),
+        ) {
+            let mut acl = acl();
+            let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+            if acl.set_user(&name, &rules).is_ok() {
+                let file = acl.to_file();
+                let loaded = Acl::load(&file, "users.acl", ChannelsDefault::ResetChannels).unwrap();
+                prop_assert_eq!(loaded.to_file(), file);
+            }
+        }
+    }
+
+    /// Bytes that separate, quote or end words, and others.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let special = prop::sample::select(b" \t\n\r\0\x0b()~&%+-|\"'\\#@xR\xff".to_vec());
+        prop::collection::vec(special, 0..6)
+    }
+
+    fn hostile_rule() -> impl Strategy<Value = Vec<u8>> {
+        let starts = ["~", "&", "%R~", "+get|", "(~", "(&", "(+get|", "(~a &", "+", ">", ""];
+        let ends = ["", ")", " +get)", "\nuser eve on nopass +@all"];
+        (prop::sample::select(starts.to_vec()), bytes(), prop::sample::select(ends.to_vec()))
+            .prop_map(|(start, bytes, end)| [start.as_bytes(), &bytes, end.as_bytes()].concat())
     }
 }

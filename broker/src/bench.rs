@@ -49,12 +49,13 @@ impl Default for Sessions {
         let server = Arc::new(server.expect("the default settings are fine"));
         let worker = server.broker.open_inbox();
         let config = server.settings.get();
-        let (gate, lookup) = (server.broker.gate(worker), Lookup::new(&config));
+        let lookup = Lookup::new(&config).expect("the default settings are fine");
+        let gate = server.broker.gate(worker);
         #[cfg_attr(not(feature = "lua"), expect(unused_mut, reason = "only scripts change it"))]
         let mut context = Context::new(worker, config);
         #[cfg(feature = "lua")]
         {
-            let client = CommandClient::new(server.clone());
+            let client = CommandClient::new(server.clone(), lookup.clone());
             let (broker, scripts) = (server.broker.clone(), server.scripts.clone());
             context.scripts = Some(Rc::new(Engine::new(broker, scripts, client)));
         }

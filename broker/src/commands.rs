@@ -72,7 +72,7 @@ mod tests {
                 ));
             }
         }
-        text
+        text + &crate::config::compatibility::section()
     }
 
     fn container(spec: &'static Spec) -> &'static Spec {

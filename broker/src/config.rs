@@ -1,144 +1,148 @@
 //! The settings of a broker, typed, with their defaults.
 //!
-//! What the lines of a redis.conf mean is said in [`directive`], one row each; where they come
-//! from (files, flags, standard input) in [`source`].
+//! [`directive`] has a row for each directive of redis.conf, and [`source`] reads files, flags and
+//! standard input. [`ignored`] and [`promises`] list the directives without an effect.
 
+#[cfg(test)]
+pub(crate) mod compatibility;
 pub(crate) mod directive;
+pub(crate) mod ignored;
+pub(crate) mod parse;
+pub(crate) mod promises;
 pub(crate) mod source;
-pub(crate) mod unused;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::address::Address;
+use crate::acl::ChannelsDefault;
+use crate::acl::users::UserSources;
+use crate::address::{Address, Port};
 use crate::keyspace::EventClasses;
 
 /// The settings of a [`Server`](crate::Server).
 ///
-/// The defaults are Redis'. Every field is a directive of redis.conf, and `redis.conf.example`
-/// tells what each means and costs.
+/// The defaults are those of Redis. Each field is a directive of redis.conf; `redis.conf.example`
+/// explains the effect and the cost of each.
 ///
 /// ```
 /// let config = broker::Config::default();
-/// assert_eq!(config.port, 6379);
+/// assert_eq!(config.port, broker::Port::from(6379));
 /// assert_eq!(config.bind, ["127.0.0.1", "-::1"]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Addresses to listen on. One that begins with `-` may be missing on this machine. By default
-    /// those of the loopback interface; a server started without a file or flag that says otherwise
-    /// has another default, see [`ConfigFile`](crate::Loaded).
+    /// Addresses to listen on; those of the loopback interface by default. One that begins with `-` may
+    /// be missing on this machine. Files and flags start from another default, see
+    /// [`ConfigFile`](crate::ConfigFile).
     pub bind: Vec<String>,
-    /// The TCP port. 0 stands for any free one; [`Server::local_addr`](crate::Server::local_addr)
-    /// tells which.
-    pub port: u16,
-    /// The password that clients must give with `AUTH`; none by default.
+    /// The TCP port; 6379 by default.
+    pub port: Port,
+    /// The password of the default user for `AUTH`; none by default.
     pub requirepass: Option<Vec<u8>>,
     /// Threads that serve clients, 1 to 128.
     pub io_threads: usize,
-    /// Connections beyond this number are told so and closed.
+    /// Maximum number of clients. Further connections receive an error and are closed.
     pub maxclients: usize,
-    /// A client without subscriptions that is silent for this long is closed; zero is never.
+    /// Closes a client without subscriptions after this time without a request; zero is never.
     pub timeout: Duration,
-    /// How often the kernel probes a silent peer; zero is never.
+    /// Interval of the kernel's probes to a silent peer; zero is never.
     pub tcp_keepalive: Duration,
-    /// Connections that the kernel queues until they are accepted.
+    /// Maximum number of connections that the kernel queues until they are accepted.
     pub tcp_backlog: u32,
-    /// How much is logged.
+    /// The lowest level of events in the log.
     pub loglevel: LogLevel,
-    /// Where the log goes; standard output by default.
+    /// The log file; standard output by default.
     pub logfile: Option<PathBuf>,
-    /// Refuses clients from other machines as long as there is no password.
+    /// Refuses clients from other machines while the default user has no password.
     pub protected_mode: bool,
-    /// What a client may have unread before it is closed.
+    /// Limits of unread output; a client beyond them is closed.
     pub client_output_buffer_limit: OutputLimits,
-    /// Bytes of one request that is not complete yet.
+    /// Maximum bytes of an incomplete request.
     pub client_query_buffer_limit: usize,
-    /// Bytes of one argument of a request.
+    /// Maximum bytes of one argument of a request.
     pub proto_max_bulk_len: usize,
-    /// What keys may take together with what the process takes without any; 0 is no limit.
+    /// Maximum bytes of the process with its keys; 0 is no limit.
     pub maxmemory: usize,
-    /// Keys that `CLIENT TRACKING` remembers the readers of; 0 is no limit.
+    /// Maximum number of keys that `CLIENT TRACKING` tracks; 0 is no limit.
     pub tracking_table_max_keys: usize,
-    /// What all clients together may hold before the largest are closed; 0 is no limit.
+    /// Maximum memory of all clients; beyond it the largest clients are closed.
     pub maxmemory_clients: ClientMemory,
-    /// The path of a socket to listen on as well.
+    /// The path of a socket file to listen on, in addition to TCP.
     pub unixsocket: Option<PathBuf>,
-    /// The permissions of that socket's file, as in `700`; 0 leaves them to the process.
+    /// The permissions of the socket file, such as `0o700`; 0 applies the umask of the process.
     pub unixsocketperm: u32,
-    /// Numbers that `SELECT` accepts, less one.
+    /// Number of databases; `SELECT` accepts 0 to this minus one.
     pub databases: u16,
-    /// The file that counters are kept in; none by default.
+    /// The file that keeps counters across restarts; none by default.
     pub counters_file: Option<PathBuf>,
-    /// Changes of keys that are published.
+    /// The changes of keys that are published.
     pub notify_keyspace_events: EventClasses,
-    /// Whether `DEBUG` may be used.
+    /// The clients that may run `DEBUG`.
     pub enable_debug_command: ProtectedAction,
-    /// Who may change `dir` while the server runs.
+    /// The clients that may change `dir` while the server runs.
     pub enable_protected_configs: ProtectedAction,
     /// Runs in the background.
     pub daemonize: bool,
-    /// Where the number of the process is written.
+    /// Replaces the flags in the list of processes by a title, since they may hold a password.
+    pub set_proc_title: bool,
+    /// The file with the process id.
     pub pidfile: Option<PathBuf>,
-    /// The directory to work in.
+    /// The working directory.
     pub dir: Option<PathBuf>,
-    /// Shows a banner at the start, which some tools wait for.
-    pub always_show_logo: bool,
-    /// Users as `user` lines give them: a name and rules each.
+    /// The words of each `user` line: a name and rules.
     pub users: Vec<Vec<Vec<u8>>>,
-    /// The file that users come from.
+    /// The file that defines the users.
     pub aclfile: Option<PathBuf>,
-    /// Whether new users may use all channels (`acl-pubsub-default`).
+    /// Allows all channels to new users (`acl-pubsub-default allchannels`).
     pub acl_pubsub_default_allows: bool,
-    /// Entries of the ACL log.
+    /// Maximum entries of the ACL log.
     pub acllog_max_len: usize,
-    /// Microseconds from which on a command is noted for `SLOWLOG`; negative for never.
+    /// Records commands in `SLOWLOG` from this many microseconds on; negative is never.
     pub slowlog_log_slower_than: i64,
-    /// How long others wait for a script before they are told that the server is busy; zero is for
-    /// ever.
+    /// Time after which a running script is late, and other clients receive `BUSY`; zero is never.
     pub busy_reply_threshold: Duration,
-    /// Commands that `SLOWLOG` keeps.
+    /// Maximum entries of `SLOWLOG`.
     pub slowlog_max_len: usize,
-    /// From how many milliseconds on a command is told by `LATENCY`; 0 for none.
+    /// Records commands for `LATENCY` from this many milliseconds on; 0 is never.
     pub latency_monitor_threshold: u64,
-    /// Whether it is kept how the times of each command are distributed.
+    /// Records latency histograms per command.
     pub latency_tracking: bool,
-    /// Which percentiles `INFO latencystats` shows, as it writes them.
+    /// The percentiles in `INFO latencystats`, as decimal numbers.
     pub latency_tracking_info_percentiles: Vec<String>,
-    /// Commands under other names, or under none.
+    /// Renamed or disabled commands: the old name and the new one, which may be empty.
     pub rename_command: Vec<(String, String)>,
-    /// Channels whose messages are remembered for a while; none by default.
+    /// Channels with a replay buffer; none by default.
     pub pubsub_replay: Vec<ReplayRule>,
 }
 
-/// What is remembered of the channels that match a pattern, so that subscribers can ask for what
-/// they missed. A directive of our own, `pubsub-replay`.
+/// The limits of the replay buffers of all channels that match a pattern. Subscribers can request
+/// missed messages from them. Redis lacks this directive, `pubsub-replay`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayRule {
-    /// Which channels, in Redis' glob.
+    /// The channels, as a glob of Redis.
     pub pattern: Vec<u8>,
-    /// Messages of each channel.
+    /// Maximum messages of each channel.
     pub messages_max: usize,
-    /// Bytes of all these channels together.
+    /// Maximum bytes of all these channels together.
     pub bytes_max: usize,
-    /// How long a message is remembered.
+    /// Maximum age of a message.
     pub age_max: Duration,
 }
 
-/// Who may do what is dangerous.
+/// The clients that may run a dangerous action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProtectedAction {
-    /// Nobody.
+    /// No client.
     #[default]
     No,
-    /// Everybody.
+    /// All clients.
     Yes,
     /// Clients of this machine.
     Local,
 }
 
 impl ProtectedAction {
-    /// As directives write it.
+    /// The names in redis.conf.
     pub(crate) const NAMES: &[&str] = &["no", "yes", "local"];
 
     pub(crate) fn allows(self, peer: &Address) -> bool {
@@ -151,7 +155,7 @@ impl ProtectedAction {
 }
 
 impl From<usize> for ProtectedAction {
-    /// Takes the place of a name.
+    /// Converts the index of a name.
     fn from(index: usize) -> Self {
         match index {
             0 => Self::No,
@@ -161,46 +165,46 @@ impl From<usize> for ProtectedAction {
     }
 }
 
-/// What all clients together may hold.
+/// The maximum memory of all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientMemory {
-    /// So many bytes; 0 is no limit.
+    /// This many bytes; 0 is no limit.
     Bytes(usize),
-    /// A percentage of the directive `maxmemory`; no limit as long as that has none.
+    /// A percentage of `maxmemory`; no limit if `maxmemory` is 0.
     Percent(u8),
 }
 
 impl ClientMemory {
-    /// Returns the bytes, unless there is no limit.
+    /// Returns the bytes, or `None` without a limit.
     pub(crate) fn bytes(self, maxmemory: usize) -> Option<usize> {
         let bytes = match self {
             Self::Bytes(bytes) => bytes,
-            // Not by multiplying first, which may overflow.
+            // Multiplying first could overflow.
             Self::Percent(percent) => maxmemory / 100 * usize::from(percent),
         };
         (bytes != 0).then_some(bytes)
     }
 }
 
-/// What clients may have unread, by kind of client.
+/// The limits of unread output by class of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
     /// Clients without subscriptions.
     pub normal: OutputLimit,
-    /// Replicas. The broker has none; kept so that files that set it are understood.
+    /// Replicas. The broker has none, but files may set the limit.
     pub replica: OutputLimit,
     /// Clients with subscriptions.
     pub pubsub: OutputLimit,
 }
 
-/// What one client may have unread. A zero is no limit.
+/// The limit of one client's unread output. A zero is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimit {
-    /// Closed at once beyond this many bytes.
+    /// A client beyond this many bytes is closed at once.
     pub hard_bytes: usize,
-    /// Closed when beyond this many bytes for longer than `soft_time`.
+    /// A client beyond this many bytes for `soft_time` is closed.
     pub soft_bytes: usize,
-    /// How long a client may stay beyond `soft_bytes`.
+    /// The time that a client may stay beyond `soft_bytes`.
     pub soft_time: Duration,
 }
 
@@ -208,44 +212,64 @@ impl OutputLimit {
     /// As in Redis, the first 16 KiB do not count.
     pub(crate) const FREE_BYTES: usize = 16 * 1024;
 
-    /// Of a client that has still to log in: it can only be told to.
+    /// The limit of a client before its login, which receives short errors only.
     pub(crate) const BEFORE_LOGIN: Self =
         Self { hard_bytes: 1024, soft_bytes: 0, soft_time: Duration::ZERO };
 
-    /// Whether so many unread bytes close a client at once.
+    /// Returns whether this many unread bytes close a client at once.
     pub(crate) fn is_hard_beyond(&self, bytes: usize) -> bool {
         self.hard_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.hard_bytes
     }
 
-    /// Whether so many unread bytes close a client after a time.
+    /// Returns whether this many unread bytes close a client after `soft_time`.
     pub(crate) fn is_soft_beyond(&self, bytes: usize) -> bool {
         self.soft_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.soft_bytes
     }
 }
 
-/// How much is logged, in Redis' words.
+/// The lowest level of events in the log, with the names of Redis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything, one line for each connection.
+    /// All events, with one line for each connection.
     Debug,
-    /// What is rarely useful.
+    /// The same as `Debug`.
     Verbose,
     /// Start, stop and settings.
     #[default]
     Notice,
-    /// What may need somebody.
+    /// Events that may need an operator.
     Warning,
-    /// Nothing at all.
+    /// No events.
     Nothing,
 }
 
 const MB: usize = 1024 * 1024;
 
+impl Config {
+    /// Returns the channels of new users: `acl-pubsub-default`.
+    pub(crate) fn channels_default(&self) -> ChannelsDefault {
+        match self.acl_pubsub_default_allows {
+            true => ChannelsDefault::AllChannels,
+            false => ChannelsDefault::ResetChannels,
+        }
+    }
+
+    /// Returns the places that define users.
+    pub(crate) fn user_sources(&self) -> UserSources<'_> {
+        UserSources {
+            requirepass: self.requirepass.as_deref(),
+            lines: &self.users,
+            file: self.aclfile.as_deref(),
+            channels_default: self.channels_default(),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
-            port: 6379,
+            port: Port::from(6379),
             requirepass: None,
             io_threads: 1,
             maxclients: 10_000,
@@ -269,9 +293,9 @@ impl Default for Config {
             enable_debug_command: ProtectedAction::No,
             enable_protected_configs: ProtectedAction::No,
             daemonize: false,
+            set_proc_title: true,
             pidfile: None,
             dir: None,
-            always_show_logo: false,
             users: Vec::new(),
             aclfile: None,
             acl_pubsub_default_allows: false,
@@ -304,7 +328,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::Config;
-    use super::directive::DIRECTIVES;
+    use super::directive;
     use super::source::ConfigFile;
 
     const EXAMPLE: &str = include_str!("../../redis.conf.example");
@@ -316,15 +340,15 @@ mod tests {
     }
 
     #[test]
-    fn the_example_file_tells_every_directive() {
+    fn the_example_file_has_every_directive() {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
-        let told: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
-        for directive in DIRECTIVES {
-            // These are the default when they are not there, or an older name of another.
+        let found: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+        for directive in directive::all() {
+            // Without a line these have their default; one is an older name of another.
             if matches!(directive.name, "dir" | "lua-time-limit" | "rename-command" | "user") {
                 continue;
             }
-            assert!(told.contains(directive.name), "{} is missing", directive.name);
+            assert!(found.contains(directive.name), "{} is missing", directive.name);
         }
     }
 }

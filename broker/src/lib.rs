@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use broker::{Broker, Config, Server};
+//! use broker::{Broker, Config, Port, Server};
 //!
 //! let broker = Broker::new();
 //! let mut news = broker.subscribe("news");
@@ -10,7 +10,7 @@
 //! assert_eq!(news.recv().await?.payload(), "hello");
 //!
 //! // The same broker for any Redis client.
-//! let config = Config { port: 0, ..Config::default() };
+//! let config = Config { port: Port::Any, ..Config::default() };
 //! let server = Server::bind(broker.clone(), &config).await?;
 //! println!("listening on {}", server.local_addr());
 //! server.shutdown().await;
@@ -52,8 +52,10 @@ mod replace_file;
 mod script;
 mod server;
 mod session;
+mod version;
 
 // The public interface is:
+pub use crate::address::Port;
 pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::{
     ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
@@ -65,4 +67,4 @@ pub use crate::pubsub::subscriber::Subscriber;
 pub use crate::pubsub::{Broker, NumberError, ReplayPosition};
 pub use crate::server::Server;
 pub use crate::server::listen::BindError;
-pub use crate::session::server_state::REDIS_VERSION;
+pub use crate::version::REDIS_VERSION;

@@ -1,33 +1,50 @@
-//! Files that others may read while they are written.
+//! Atomic replacement of files that others may read.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Gives a file another content. It is the old one or the new one at any time, also after a power
-/// cut, and stays as readable as it was: it may hold passwords.
+use tracing::warn;
+
+/// Replaces the content of a file, or creates it for its owner only.
+///
+/// Readers see the old or the new content at any time, also after a power cut. The permissions stay,
+/// since the file may hold passwords. A failure leaves the old content and no other file.
+///
+/// # Errors
+///
+/// The new content cannot be written. The log has the path and the cause.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = OsString::from(path);
-    beside.push(".tmp");
-    // Whatever an earlier attempt has left, with whichever permissions.
-    let _ = fs::remove_file(&beside);
-    let mut file = create_private(&beside)?;
-    if let Ok(known) = fs::metadata(path) {
-        file.set_permissions(known.permissions())?;
-    }
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    replace(path, content)
+        .inspect_err(|error| warn!(path = %path.display(), %error, "cannot replace file"))
 }
 
-/// Creates a file that only its owner may read.
-fn create_private(path: impl AsRef<Path>) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    // Its owner alone may read it, and dropping it removes it.
+    let mut new = tempfile::Builder::new().prefix(name).suffix(".tmp").tempfile_in(dir)?;
+    if let Ok(known) = fs::metadata(path) {
+        new.as_file().set_permissions(known.permissions())?;
+    }
+    new.write_all(content)?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    sync_directory(dir)
+}
+
+/// Makes the new name of a file survive a power cut.
+#[cfg(unix)]
+fn sync_directory(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(all(test, unix))]
@@ -37,18 +54,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_few_may_read_stays_so() {
-        let dir = std::env::temp_dir().join(format!("broker-replace-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("users.acl");
-        fs::write(&path, "old").unwrap();
+    fn the_permissions_of_a_file_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.acl");
+        replace_file(&path, b"new").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for mode in [0o600, 0o640] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            replace_file(&path, b"new").unwrap();
-            assert_eq!(fs::read(&path).unwrap(), b"new");
+            replace_file(&path, b"newer").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"newer");
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
         }
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
-        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_no_other_file() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory in the place of the file fails the last step, for root as well.
+        let path = dir.path().join("users.acl");
+        fs::create_dir_all(path.join("full")).unwrap();
+        assert!(replace_file(&path, b"new").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

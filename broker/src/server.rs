@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::commands::lookup::Lookup;
 use crate::commands::table::SPECS;
 use crate::config::Config;
 use crate::config::source::ConfigFile;
@@ -31,10 +32,10 @@ use crate::session::server_state::ServerState;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-/// use broker::{Broker, Config, Server};
+/// use broker::{Broker, Config, Port, Server};
 ///
 /// let broker = Broker::new();
-/// let config = Config { port: 0, ..Config::default() };
+/// let config = Config { port: Port::Any, ..Config::default() };
 /// let server = Server::bind(broker.clone(), &config).await?;
 /// println!("redis-cli -p {} SUBSCRIBE news", server.local_addr().port());
 /// broker.publish("news", "hello");
@@ -77,7 +78,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok(()) }
@@ -99,35 +100,37 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let loaded = broker::Loaded::from_text("port 0\nappendonly no")?;
+    /// let loaded = broker::ConfigFile::from_text("port any\nappendonly no")?;
     /// let server = broker::Server::bind_loaded(broker::Broker::new(), loaded).await?;
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok(()) }
     /// ```
     #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
     pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
+        loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
+        let listeners = listen(&config)?;
+        // All are open before any of them is served: who reaches one may count on the others.
+        let file = open_socket_file(&config)?;
+        // After binding, so that a second start on the same port leaves the file alone.
         if let Some(path) = &config.counters_file {
             broker
                 .keep_counters(path.clone())
                 .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
         }
-        let listeners = listen(&config)?;
-        // All are open before any of them is served: who reaches one may count on the others.
-        let file = open_socket_file(&config)?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-        let port = addresses.first().map_or(config.port, SocketAddr::port);
-        let server =
-            ServerState::new(broker.clone(), loaded, port, SPECS.len()).map_err(|error| {
-                BindError::of("read the users", io::Error::new(io::ErrorKind::InvalidInput, error))
-            })?;
+        let port = addresses.first().map_or(config.port.number(), SocketAddr::port);
+        let lookup = Lookup::new(&config).map_err(BindError::of_settings)?;
+        let server = ServerState::new(broker.clone(), loaded, port, SPECS.len())
+            .map_err(BindError::of_settings)?;
         let server = Arc::new(server);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();
         for index in 0..config.io_threads.max(1) {
-            let (worker, end) = WorkerHandle::start(server.clone(), index, stop.clone())
-                .map_err(|source| BindError::of(format!("start worker {index}"), source))?;
+            let (worker, end) =
+                WorkerHandle::start(server.clone(), lookup.clone(), index, stop.clone())
+                    .map_err(|source| BindError::of(format!("start worker {index}"), source))?;
             workers.push(worker);
             ended.push(end);
         }
@@ -156,7 +159,7 @@ impl Server {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::io::Write;
     ///
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// std::net::TcpStream::connect(server.local_addr())?.write_all(b"SHUTDOWN\r\n")?;
     /// server.stop_requested().await;
@@ -171,7 +174,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert!(server.local_addr().ip().is_loopback());
     /// # Ok(()) }
@@ -189,7 +192,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// assert!(server.local_addrs().contains(&server.local_addr()));
     /// # Ok(()) }
@@ -207,7 +210,7 @@ impl Server {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-    /// let config = broker::Config { port: 0, ..Default::default() };
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// server.shutdown().await;
     /// # Ok(()) }

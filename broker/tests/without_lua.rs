@@ -1,16 +1,15 @@
-//! What a broker that is built without Lua does with scripts: `cargo test -p broker
-//! --no-default-features`.
+//! Scripts in a broker without Lua: `cargo test -p broker --no-default-features`.
 
 #![cfg(not(feature = "lua"))]
 
 use std::time::Duration;
 
-use broker::{Broker, Config, Server};
+use broker::{Broker, Config, Port, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What ASP.NET SignalR 2 sends with, and what it lifts the counter with.
+/// The script with which ASP.NET SignalR 2 sends.
 const SEND: &str = "local newId = redis.call('INCR', KEYS[1])
                   local payload = newId .. ' ' .. ARGV[1]
                   redis.call('PUBLISH', KEYS[1], payload)
@@ -36,7 +35,7 @@ async fn asked(client: &mut TcpStream, request: &[&str], expected: &str) {
 async fn signalrs_scripts_run_and_others_are_refused() {
     let broker = Broker::new();
     let mut app = broker.subscribe("app");
-    let config = Config { port: 0, ..Config::default() };
+    let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker, &config).await.expect("a port is free");
     let address = server.local_addr();
     let mut client = TcpStream::connect(address).await.expect("it listens");

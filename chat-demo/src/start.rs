@@ -93,7 +93,7 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
 async fn embed(options: &Options) -> Result<Server, StartError> {
     let config = Config {
         bind: vec!["127.0.0.1".to_owned()],
-        port: options.broker_port,
+        port: options.broker_port.into(),
         requirepass: options.requirepass(),
         ..Config::default()
     };

@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// Low limits, and all optional features.
 const CONFIGURATION: &str = "
-port 0
+port any
 bind 127.0.0.1
 io-threads 2
 busy-reply-threshold 50

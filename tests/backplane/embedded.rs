@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use backplane::{Invocation, State, Target};
-use broker::{Broker, Config, ReplayRule, Server};
+use broker::{Broker, Config, Port, ReplayRule, Server};
 use harness::{Client, SLOW_DEADLINE, eventually_within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
@@ -123,7 +123,7 @@ async fn fall_behind(soak: &Soak) {
 }
 
 fn config() -> Config {
-    Config { port: 0, ..Config::default() }
+    Config { port: Port::Any, ..Config::default() }
 }
 
 /// Starts a listener for clients on the broker.

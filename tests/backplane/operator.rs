@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backplane::{Backplane, Disconnect, Invocation, Target};
-use broker::{Broker, Config};
+use broker::{Broker, Config, Port};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 use tracing::Level;
 
@@ -229,7 +229,7 @@ async fn received_messages_and_duplicates_are_logged() {
 async fn an_embedded_broker_is_logged_alike() {
     let log = Log::begin();
     let broker = Broker::new();
-    let config = Config { port: 0, ..Config::default() };
+    let config = Config { port: Port::Any, ..Config::default() };
     let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
     let mut client = Client::connect(server.local_addr().port()).await;
     let one = builder(APP).embedded(&broker);

@@ -102,9 +102,9 @@ async fn an_unknown_directive_is_refused_with_its_place_and_the_nearest_name() {
 async fn a_bad_value_is_refused_with_its_place_and_the_expected_values() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (line, expected) in [
-        ("port 64k", r#"'port' expects a number from 0 to 65535, found "64k""#),
-        ("port 65536", r#"'port' expects a number from 0 to 65535, found "65536""#),
-        ("port", "'port' expects a number from 0 to 65535, found nothing"),
+        ("port 64k", r#"'port' expects a number from 0 to 65535, or 'any', found "64k""#),
+        ("port 65536", r#"'port' expects a number from 0 to 65535, or 'any', found "65536""#),
+        ("port", "'port' expects a number from 0 to 65535, or 'any', found nothing"),
         ("io-threads 0", "'io-threads' expects a number from 1 to 128"),
         ("protected-mode maybe", "'protected-mode' expects yes or no"),
         ("loglevel loud", "'loglevel' expects debug, verbose, notice, warning or nothing"),

@@ -9,6 +9,7 @@
 //! | `command_catalogue` | a helper: all commands of a server, with arguments               |
 //! | `configuration`     | the command line, files, and the errors of mistakes              |
 //! | `counters`          | counters that continue after any end of the process              |
+//! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
 //! | `half_closed`       | clients that shut down their write half                          |
 //! | `keys`              | expiry, notifications, and atomic commands                       |
 //! | `late_scripts`      | every command in every client state while a script is late       |
@@ -36,6 +37,7 @@ mod chat_demo;
 mod command_catalogue;
 mod configuration;
 mod counters;
+mod drop_in;
 mod half_closed;
 mod keys;
 mod late_scripts;

@@ -72,7 +72,10 @@ async fn a_daemon_writes_its_pidfile_and_removes_it_at_its_end() {
     })
     .await;
     let mut client = client.expect("it listens");
-    assert!(std::fs::read_to_string(&pid).expect("the file").trim().parse::<u32>().is_ok());
+    // It is written after the bind.
+    let is_written =
+        || std::fs::read_to_string(&pid).is_ok_and(|text| text.trim().parse::<u32>().is_ok());
+    eventually(async || is_written()).await;
     client.write_all(b"SHUTDOWN\r\n").await.expect("it reads");
     let pid = std::path::Path::new(&pid);
     eventually(async || !pid.exists()).await;

@@ -1,8 +1,8 @@
-//! Every command that a rule can name, and the categories of each.
+//! The commands that rules can name, with their categories.
 //!
-//! The catalogue is Redis', not this server's: an ACL file that grants `+hset` is valid here, though
-//! there is no such command to run. A command that Redis does not have is in no category, and is
-//! for those alone who may run whatever the future brings.
+//! The catalogue holds all commands of Redis, since an ACL file may grant commands that this server
+//! lacks, such as `+hset`. A command that only this server has is in no category. Only users whose
+//! rules begin with `+@all` may run it.
 
 mod rows;
 
@@ -18,7 +18,7 @@ use self::rows::{CATEGORIES, LATER, OURS, ROWS, UNCHECKED};
 pub(super) struct CommandId(u16);
 
 impl CommandId {
-    /// How many there are.
+    /// The number of commands.
     pub(super) const COUNT: usize = ROWS.len();
 
     /// Finds a command by its full name in lower case.
@@ -28,7 +28,7 @@ impl CommandId {
         BY_NAME.get(name).copied()
     }
 
-    /// Returns all, by name; a command stands before its subcommands.
+    /// Returns all commands by name, each before its subcommands.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..).map(Self).take(Self::COUNT)
     }
@@ -46,17 +46,17 @@ impl CommandId {
         self.row().categories >> category.0 & 1 == 1
     }
 
-    /// Whether Redis 7.0 did not have it.
+    /// Returns whether Redis 7.0 lacks it.
     pub(super) fn is_later(self) -> bool {
         self.row().categories & LATER != 0
     }
 
-    /// Whether Redis never had it.
+    /// Returns whether Redis lacks it.
     fn is_ours(self) -> bool {
         self.row().categories & OURS != 0
     }
 
-    /// Whether everybody may run it, whatever the rules say: one must be able to log in.
+    /// Returns whether every user may run it regardless of the rules: `AUTH` and its like.
     pub(super) fn is_unchecked(self) -> bool {
         self.row().categories & UNCHECKED != 0
     }
@@ -87,7 +87,7 @@ impl Category {
         Self::all().find(|category| category.name().as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// Returns all, in the order that Redis shows.
+    /// Returns all categories in the order of Redis.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..).map(Self).take(CATEGORIES.len())
     }
@@ -102,27 +102,27 @@ pub(crate) fn categories() -> &'static [&'static str] {
     CATEGORIES
 }
 
-/// Returns the full names of the commands in a category, given in any case, if there is such a one.
+/// Returns the full names of the commands in a category. The name may have any case.
 pub(crate) fn commands_in(category: &[u8]) -> Option<Vec<&'static str>> {
     let category = Category::find(category)?;
     let is_in = |id: &CommandId| id.is_in(category) && !id.is_ours();
     Some(CommandId::all().filter(is_in).map(CommandId::name).collect())
 }
 
-/// Whether a command, given by its full name in lower case, is one that Redis never had. Lists of
-/// commands leave it out, since clients compare them.
+/// Returns whether Redis lacks a command. Lists of commands omit it, since clients compare them. The
+/// full name is in lower case.
 pub(crate) fn is_ours(command: &str) -> bool {
     CommandId::find(command).is_some_and(CommandId::is_ours)
 }
 
-/// Returns the names of the categories that a command is in, given by its full name in lower case.
+/// Returns the names of the categories of a command. The full name is in lower case.
 pub(crate) fn categories_of(command: &str) -> impl Iterator<Item = &'static str> {
     let id = CommandId::find(command);
     let is_in = move |category: &Category| id.is_some_and(|id| id.is_in(*category));
     Category::all().filter(is_in).map(Category::name)
 }
 
-/// What the catalogue says of a command.
+/// A row of the catalogue.
 #[derive(Debug)]
 struct Row {
     name: &'static str,

@@ -1,29 +1,29 @@
-//! Which commands one selector allows.
+//! The commands that one selector allows, with one bit for each command of the catalogue.
 //!
-//! A bit for each command of the catalogue. A rule for a container, or for a category that it is
-//! in, changes its subcommands as well, so the order of rules matters.
+//! A rule for a container command, or for its category, changes the subcommands as well. Therefore
+//! the order of rules matters.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::catalogue::{Category, CommandId};
-use super::rule::RuleError;
+use super::rule::{self, RuleError};
 
 /// A set of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Commands {
     bits: [u64; WORDS],
-    /// Nothing was ever taken away from `+@all`: no command has to be looked up.
+    /// No rule revoked anything after `+@all`, so the look-up is skipped.
     everything: bool,
-    /// What later versions bring is allowed too: the rules began with `+@all`.
+    /// Commands of later versions are allowed, since the rules began with `+@all`.
     future: bool,
-    /// The first arguments with which a command may run that may not run with others.
+    /// For commands that are otherwise denied: the first arguments with which they are allowed.
     first_arguments: BTreeMap<CommandId, Vec<Vec<u8>>>,
 }
 
 const WORDS: usize = CommandId::COUNT.div_ceil(64);
 
-/// What a rule does with a command.
+/// The effect of a rule on a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Grant,
@@ -44,12 +44,12 @@ impl Commands {
         Self { bits: [u64::MAX; WORDS], everything: true, future: true, ..Self::none() }
     }
 
-    /// Whether no request needs to be checked.
+    /// Returns whether all commands are allowed.
     pub(super) fn is_everything(&self) -> bool {
         self.everything
     }
 
-    /// Whether the command of this full name may run with this first argument.
+    /// Returns whether the command may run with this first argument. The name is a full name.
     pub(super) fn allow(&self, command: &str, argument: Option<&[u8]>) -> bool {
         if self.everything {
             return true;
@@ -73,8 +73,8 @@ impl Commands {
         Ok(())
     }
 
-    /// Returns rules that lead to this set, as Redis 7.0 finds them: the categories that fit best,
-    /// then what they leave, by name.
+    /// Returns rules for this set as Redis 7.0 does: first the categories that fit best, then the
+    /// remaining commands by name.
     pub(super) fn describe(&self) -> Vec<u8> {
         let (mut described, change) = match self.future {
             true => (Self::all(), Change::Revoke),
@@ -95,7 +95,7 @@ impl Commands {
         text
     }
 
-    /// Adds what is missing in `described` for one command.
+    /// Appends the rules for one command that `described` lacks.
     fn describe_command(&self, id: CommandId, described: &mut Self, text: &mut Vec<u8>) {
         if self.contains(id) != described.contains(id) {
             let change = if self.contains(id) { Change::Grant } else { Change::Revoke };
@@ -111,7 +111,7 @@ impl Commands {
         }
     }
 
-    /// Chooses categories one by one. Each has more commands that are to change than others.
+    /// Chooses categories one by one. In each of them, most commands need this change.
     fn fitting_categories(&self, change: Change) -> Vec<Category> {
         let mut left = self.clone();
         let mut chosen = Vec::new();
@@ -129,7 +129,7 @@ impl Commands {
 
     fn fit(&self, category: Category, change: Change) -> Fit {
         let mut fit = Fit { same: 0, different: 0 };
-        // What came later must not change how the rights of 7.0 are told.
+        // Later commands must not change the description of permissions from 7.0.
         for id in CommandId::all().filter(|id| id.is_in(category) && !id.is_later()) {
             match self.contains(id) == (change == Change::Grant) {
                 true => fit.same += 1,
@@ -139,14 +139,14 @@ impl Commands {
         fit
     }
 
-    /// `+container|subcommand`, or `+command|argument` where the command has no subcommands.
+    /// Applies `+container|subcommand`, or `+command|argument` if the command has no subcommands.
     fn grant_part(&mut self, rule: &[u8], bar: usize) -> Result<(), RuleError> {
         let id = find(&rule[..bar])?;
         let part = &rule[bar + 1..];
         if id.is_subcommand() {
             return Err(RuleError::FirstArgumentOfSubcommand);
         }
-        if part.is_empty() {
+        if part.is_empty() || rule::has_blanks(part) {
             return Err(RuleError::Syntax);
         }
         if id.subcommands().next().is_some() {
@@ -178,7 +178,7 @@ impl Commands {
         }
     }
 
-    /// Changes a command with its subcommands.
+    /// Changes a command and its subcommands.
     fn set(&mut self, id: CommandId, change: Change) {
         self.first_arguments.remove(&id);
         self.set_bit(id, change);
@@ -226,14 +226,14 @@ impl Change {
     }
 }
 
-/// How many commands of a category are to change as the category would, and how many are not.
+/// Counts of the commands in a category that need the change, and of the others.
 #[derive(Clone, Copy, Debug)]
 struct Fit {
     same: usize,
     different: usize,
 }
 
-/// Finds the command that a rule names, in any case.
+/// Finds the command of a rule. The name may have any case.
 fn find(name: &[u8]) -> Result<CommandId, RuleError> {
     let name = name.to_ascii_lowercase();
     std::str::from_utf8(&name).ok().and_then(CommandId::find).ok_or(RuleError::Unknown)
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_told_by_the_categories_that_fit_best() {
+    fn permissions_are_described_by_the_categories_that_fit_best() {
         check_described("", "-@all");
         check_described("-@all +@pubsub -publish", "-@all +@pubsub -publish");
         check_described("+@all -@dangerous", "+@all -@dangerous");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_from_everything_and_given_back_is_everything() {
+    fn everything_is_complete_after_a_revoked_command_is_granted() {
         check_described("+@all -get +get", "+@all");
         check_described("+@all -@all +get", "-@all +get");
         check_described("+@all -@connection", "+@all -@connection");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_later_versions_brought_is_told_only_where_it_differs() {
+    fn commands_of_later_versions_are_described_only_where_they_differ() {
         check_described("+@connection", "-@all +@connection");
         check_described("+@connection -client|setinfo", "-@all +@connection -client|setinfo");
         check_described("+waitaof", "-@all +waitaof");
@@ -339,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_command_is_for_those_who_began_with_everything() {
+    fn an_unknown_command_is_allowed_after_a_start_with_everything() {
         check_allowed("+@all", "tap", None, true);
         check_allowed("+@all -get", "tap", None, true);
         check_allowed("+@all -@all +@read +@write", "tap", None, false);
     }
 
     #[test]
-    fn a_rule_that_cannot_be_applied_says_why() {
+    fn a_rule_that_cannot_be_applied_returns_the_cause() {
         for (rule, expected) in [
             ("+foo", RuleError::Unknown),
             ("-foo", RuleError::Unknown),

@@ -1,19 +1,19 @@
 //! The ACL file: a line `user NAME RULE...` for each user.
 //!
-//! Words are parted by single blanks and know no quotes. A file is taken whole or not at all, and
-//! whatever is wrong in it is told at once.
+//! Single blanks separate the words, without quotes. Lines that begin with `#` are comments. A file is
+//! accepted as a whole or not at all, and one error lists all its mistakes.
 
 use super::rule::{self, RuleError};
 use super::user::User;
 use super::{Acl, ChannelsDefault, DEFAULT_USER};
 
 impl Acl {
-    /// Reads the text of a file; `file` is what its errors call it. A default user that is not in
-    /// it may do everything.
+    /// Parses the text of a file. Its errors contain the name `file`. A default user that the file
+    /// lacks has all permissions.
     ///
     /// # Errors
     ///
-    /// All that is wrong, as Redis answers it to `ACL LOAD` behind `ERR `, and says at the start.
+    /// All mistakes in one text, which `ACL LOAD` returns after `ERR ` and the log shows at the start.
     pub(crate) fn load(
         text: &[u8],
         file: &str,
@@ -24,7 +24,7 @@ impl Acl {
         for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
             let place = format!("{file}:{number}");
             match trim(line, b" \t\r\n") {
-                [] => {}
+                [] | [b'#', ..] => {}
                 line => acl.load_line(line, &place, number, &mut complaints),
             }
         }
@@ -38,7 +38,7 @@ impl Acl {
         Ok(acl)
     }
 
-    /// Returns the text of a file that holds these users.
+    /// Returns the text of a file with these users.
     pub(crate) fn to_file(&self) -> Vec<u8> {
         self.list().into_iter().flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
     }
@@ -76,7 +76,7 @@ impl Acl {
             complaints.extend_from_slice(text.as_bytes());
             return user;
         };
-        let mut told = false;
+        let mut is_reported = false;
         for rule in &rules {
             let rule = trim(rule, b"\t\r\n");
             let Err(error) = user.apply(rule, self.channels_default) else { continue };
@@ -85,10 +85,10 @@ impl Acl {
                 let end = format!("': {error}. ");
                 let parts = [start.as_bytes(), rule::text(rule), end.as_bytes()];
                 complaints.extend_from_slice(&parts.concat());
-            } else if !told {
-                // The others may come of this one only.
+            } else if !is_reported {
+                // Later errors may only follow from this one.
                 complaints.extend_from_slice(format!("{place}: {error}. ").as_bytes());
-                told = true;
+                is_reported = true;
             }
         }
         user
@@ -130,6 +130,7 @@ mod tests {
     fn a_line_is_a_user() {
         check("", DEFAULT);
         check("\n \t\r\n", DEFAULT);
+        check("# users\n  #user a on\n", DEFAULT);
         check(
             " user b on ~x +get\r\nuser a\n",
             &format!(
@@ -141,7 +142,7 @@ mod tests {
             "user z (+get  ~x) on",
             &format!("{DEFAULT}user z on resetchannels -@all (~x resetchannels -@all +get)\n"),
         );
-        // One blank parts two words, so this user has no name.
+        // Single blanks separate words, so the name of this user is empty.
         check(
             "user  on",
             &format!("user on off resetchannels -@all\n{DEFAULT}").replace(" on off", "  on"),
@@ -155,9 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_at_once() {
+    fn one_error_lists_all_mistakes() {
         const USER: &str = "should start with user keyword followed by the username.";
-        for text in ["# users", "user", "USER a on", "users a", "foo a on"] {
+        for text in ["user", "USER a on", "users a", "foo a on"] {
             check_error(text, &format!("users.acl:1 {USER}"));
         }
         check_error("\nuser a\tb on", "'users.acl:2: username 'a\tb' contains invalid characters.");

@@ -1,7 +1,7 @@
-//! Who was refused what: the newest entries of `ACL LOG`.
+//! Denied requests and failed logins: the entries of `ACL LOG`.
 //!
-//! The same refusal, again within a minute, counts in the entry that is there and makes it the
-//! newest. The time is the caller's, in milliseconds since 1970.
+//! A repetition within a minute increments its entry and moves it to the front. Callers pass the time
+//! in milliseconds since 1970.
 
 use std::collections::VecDeque;
 
@@ -12,21 +12,21 @@ pub(crate) struct AclLog {
     next_id: u64,
 }
 
-/// Something that was refused.
+/// A denied request or a failed login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Incident {
     pub(crate) reason: Reason,
     pub(crate) context: CallContext,
-    /// The command in full, the key or the channel; at a failed login the request's first word, as
-    /// it was sent.
+    /// The full command, the key or the channel. For a failed login it is the first word of the
+    /// request.
     pub(crate) object: Vec<u8>,
-    /// Who asked, or whom one tried to log in as.
+    /// The user of the client, or of the failed login.
     pub(crate) username: Vec<u8>,
-    /// The client, as a line of `CLIENT LIST`.
+    /// The client's line in `CLIENT LIST`.
     pub(crate) client_info: Vec<u8>,
 }
 
-/// What was in the way.
+/// The part of the request that was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Command,
@@ -35,7 +35,7 @@ pub(crate) enum Reason {
     Auth,
 }
 
-/// From where it was asked for.
+/// The origin of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallContext {
     TopLevel,
@@ -44,20 +44,21 @@ pub(crate) enum CallContext {
     Lua,
 }
 
-/// Incidents of one kind.
+/// Equal incidents within a minute.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) count: u64,
-    /// The last of them.
+    /// The last one.
     pub(crate) incident: Incident,
     pub(crate) created_ms: u64,
     pub(crate) updated_ms: u64,
 }
 
 impl AclLog {
-    /// Takes an incident down, and then keeps `entries_max` entries: `acllog-max-len`.
-    pub(crate) fn add(&mut self, incident: Incident, now_ms: u64, entries_max: usize) {
+    /// Adds an incident, and drops entries beyond `entries_max`: `acllog-max-len`.
+    pub(crate) fn add(&mut self, mut incident: Incident, now_ms: u64, entries_max: usize) {
+        incident.shorten();
         let newest = self.entries.iter().take(LOOKED_AT_MAX);
         let same = newest.enumerate().find(|(_, entry)| entry.is_like(&incident, now_ms));
         match same.map(|(at, _)| at).and_then(|at| self.entries.remove(at)) {
@@ -74,7 +75,7 @@ impl AclLog {
         }
     }
 
-    /// Returns the entries, the newest first.
+    /// Returns the entries, newest first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -92,8 +93,21 @@ impl AclLog {
     }
 }
 
+impl Incident {
+    /// Cuts the fields that a client chooses. Otherwise a user without permissions could fill memory.
+    fn shorten(&mut self) {
+        self.object.truncate(NAME_BYTES_MAX);
+        self.username.truncate(NAME_BYTES_MAX);
+        self.client_info.truncate(CLIENT_INFO_BYTES_MAX);
+        // Truncated bytes would stay allocated.
+        self.object.shrink_to_fit();
+        self.username.shrink_to_fit();
+        self.client_info.shrink_to_fit();
+    }
+}
+
 impl Entry {
-    /// Returns how long ago the last incident was.
+    /// Returns the time since the last incident.
     pub(crate) fn age_seconds(&self, now_ms: u64) -> f64 {
         let milliseconds = u32::try_from(now_ms.saturating_sub(self.updated_ms));
         f64::from(milliseconds.unwrap_or(u32::MAX)) / 1000.0
@@ -130,10 +144,15 @@ impl CallContext {
     }
 }
 
-/// Redis groups what is at most this far apart.
+/// Redis' limit for equal incidents in one entry.
 const GROUPED_MS_MAX: u64 = 60_000;
 
-/// Redis looks for the same incident in this many entries only.
+/// Bytes kept of a key, a channel, a command or a user's name.
+const NAME_BYTES_MAX: usize = 1024;
+/// Bytes kept of the line of `CLIENT LIST`, which holds the client's name.
+const CLIENT_INFO_BYTES_MAX: usize = 4096;
+
+/// Redis searches this many entries for an equal incident.
 const LOOKED_AT_MAX: usize = 10;
 
 #[cfg(test)]
@@ -158,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_within_a_minute_counts_and_becomes_the_newest() {
+    fn a_repetition_within_a_minute_counts_and_moves_to_the_front() {
         let mut log = AclLog::default();
         log.add(incident("get"), 0, 128);
         log.add(incident("set"), 1, 128);
@@ -172,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_later_or_of_another_kind_stands_alone() {
+    fn a_later_or_different_incident_has_its_own_entry() {
         let mut log = AclLog::default();
         log.add(incident("get"), 0, 128);
         log.add(incident("get"), 60_001, 128);
@@ -184,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_ten_newest_are_looked_at() {
+    fn only_the_ten_newest_entries_are_searched() {
         let mut log = AclLog::default();
         let objects: Vec<String> = (0..11).map(|number| number.to_string()).collect();
         objects.iter().for_each(|object| log.add(incident(object), 0, 128));
@@ -203,11 +222,22 @@ mod tests {
             log.add(incident(object), 0, 2);
         }
         assert_eq!(objects(&log), [("c".into(), 1), ("b".into(), 1)]);
-        // Counting adds none.
+        // Incrementing adds no entry.
         log.add(incident("c"), 0, 1);
         assert_eq!(log.entries().count(), 2);
         log.add(incident("d"), 0, 0);
         assert_eq!(log.entries().count(), 0);
+    }
+
+    #[test]
+    fn a_long_key_is_cut_and_still_counts_in_its_entry() {
+        let mut log = AclLog::default();
+        let key = "k".repeat(1_000_000);
+        log.add(incident(&key), 0, 128);
+        log.add(incident(&key), 1, 128);
+        let entry = log.entries().next().unwrap();
+        assert_eq!((entry.count, entry.incident.object.len()), (2, NAME_BYTES_MAX));
+        assert!(entry.incident.object.capacity() < 2 * NAME_BYTES_MAX);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Passwords: kept as SHA-256, compared in constant time, made from the system's randomness.
+//! Passwords: stored as SHA-256, compared in constant time, generated from the system's randomness.
 
 use std::fmt;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ impl PasswordHash {
         Self(Sha256::digest(password).into())
     }
 
-    /// Reads the 64 lower case digits that a rule gives.
+    /// Parses the 64 lower case digits of a rule.
     pub(super) fn parse(digits: &[u8]) -> Option<Self> {
         let mut hash = [0; 32];
         if digits.len() != 2 * hash.len() {
@@ -40,7 +40,7 @@ impl fmt::Display for PasswordHash {
     }
 }
 
-/// Shows nothing of it.
+/// Hides the hash.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(..)")
@@ -52,7 +52,7 @@ impl fmt::Debug for PasswordHash {
 ///
 /// # Errors
 ///
-/// The operating system has no randomness to give.
+/// The operating system provides no randomness.
 pub(crate) fn generate_password(bits: usize) -> Result<String, getrandom::Error> {
     let digits = bits.div_ceil(4);
     let mut bytes = vec![0; digits.div_ceil(2)];

@@ -1,24 +1,24 @@
-//! The words of rules: what is wrong with one, and which of them belong together.
+//! The words of rules: their errors, and the words that form one selector.
 //!
-//! What a rule does is said by the part of a user that it changes.
+//! Users and selectors apply the rules.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// Why rules are refused.
+/// The reason why rules are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AclError {
-    /// One of them cannot be applied.
+    /// A rule cannot be applied.
     Rule { rule: Vec<u8>, cause: RuleError },
-    /// A selector begins with this rule, and does not end.
+    /// A selector begins with this rule and has no end.
     Unmatched { rule: Vec<u8> },
-    /// Nobody may be called so.
+    /// The name is not allowed.
     Name,
 }
 
 impl AclError {
-    /// Returns what Redis answers to `ACL SETUSER`, behind `ERR `.
+    /// Returns Redis' reply to `ACL SETUSER`, without `ERR `.
     pub(crate) fn message(&self) -> Vec<u8> {
         match self {
             Self::Rule { rule, cause } => {
@@ -41,7 +41,7 @@ impl fmt::Display for AclError {
     }
 }
 
-/// What is wrong with one rule, in Redis' words.
+/// A mistake in one rule, with Redis' text.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum RuleError {
     #[error("Unknown command or category name in ACL")]
@@ -68,7 +68,7 @@ pub(crate) enum RuleError {
     DuplicateUser,
 }
 
-/// A rule that opens a parenthesis and is not followed by one that closes it; its place.
+/// The index of a rule that opens a parenthesis without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unmatched(pub(super) usize);
 
@@ -78,7 +78,7 @@ pub(super) fn join_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, Unmatched>
     let mut open: Option<(usize, Vec<u8>)> = None;
     for (at, &word) in words.iter().enumerate() {
         if word.starts_with(b"(") && !word.ends_with(b")") {
-            // Redis forgets a selector that is still open when another one opens.
+            // As in Redis, a selector that opens inside of another one replaces it.
             open = Some((at, word.to_vec()));
         } else if let Some((_, selector)) = &mut open {
             selector.push(b' ');
@@ -93,12 +93,12 @@ pub(super) fn join_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, Unmatched>
     open.map_or(Ok(rules), |(at, _)| Err(Unmatched(at)))
 }
 
-/// Returns the part of a rule before a NUL, which is what C sees of it.
+/// Returns the part of a rule before a NUL byte, where strings of C end.
 pub(super) fn text(rule: &[u8]) -> &[u8] {
     rule.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// Whether a name or a pattern has what it must not: blanks would split it where it is saved.
+/// Returns whether a name or a pattern has blanks or NUL bytes, which a file cannot hold.
 pub(super) fn has_blanks(text: &[u8]) -> bool {
     // C's `isspace` counts the vertical tab as well.
     text.iter().any(|&byte| byte.is_ascii_whitespace() || byte == 0x0b || byte == 0)

@@ -1,7 +1,7 @@
-//! One set of rights: commands, and the keys and channels to use them on.
+//! One set of permissions: commands, and the keys and channels that they may use.
 //!
-//! A user may do what any one of its selectors allows in full; rights of two selectors do not add
-//! up. Patterns are kept in the order they were given, each once.
+//! One selector must allow the whole request; permissions of two selectors are not combined. Patterns
+//! stay in the order of their rules, each once.
 
 use super::commands::Commands;
 use super::rule::{self, RuleError};
@@ -9,7 +9,7 @@ use super::{Access, ChannelUse, ChannelsDefault, KeyUse};
 use crate::glob;
 use crate::protocol::words;
 
-/// One set of rights.
+/// One set of permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selector {
     commands: Commands,
@@ -17,13 +17,14 @@ pub(super) struct Selector {
     channels: Patterns<Vec<u8>>,
 }
 
-/// What is in the way of a request. The later ones tell more: the rest was allowed.
+/// The part of a request that is denied. Later variants are preferred, since they imply that the
+/// parts before them are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Obstacle {
     Command,
-    /// The place of the key among those of the request.
+    /// The index of the key in the request.
     Key(usize),
-    /// The place of the channel among those of the request.
+    /// The index of the channel in the request.
     Channel(usize),
 }
 
@@ -40,7 +41,7 @@ struct KeyPattern {
 }
 
 impl Selector {
-    /// Allows nothing, but what channels a new user has.
+    /// Creates a selector that allows only the channels of a new user.
     pub(super) fn new(channels: ChannelsDefault) -> Self {
         let channels = match channels {
             ChannelsDefault::ResetChannels => Patterns::Some(Vec::new()),
@@ -49,22 +50,37 @@ impl Selector {
         Self { commands: Commands::none(), keys: Patterns::Some(Vec::new()), channels }
     }
 
-    /// Allows everything.
+    /// Creates a selector that allows everything.
     pub(super) fn unrestricted() -> Self {
         Self { commands: Commands::all(), keys: Patterns::All, channels: Patterns::All }
     }
 
-    /// Makes a selector of a rule such as `(+get ~a)`.
+    /// Creates a selector from a rule such as `(+get ~a)`.
+    ///
+    /// # Errors
+    ///
+    /// A word is no rule, or an ACL file cannot hold the selector: its quotes or parentheses would
+    /// come back as other rules.
     pub(super) fn parse(rule: &[u8], channels: ChannelsDefault) -> Result<Self, RuleError> {
+        let selector = Self::read(rule, channels)?;
+        let saved = [b"(", selector.describe().as_slice(), b")"].concat();
+        let words: Vec<&[u8]> = saved.split(|&byte| byte == b' ').collect();
+        let is_whole = rule::join_selectors(&words).is_ok_and(|rules| rules == [&*saved]);
+        let read = Self::read(&saved, ChannelsDefault::ResetChannels);
+        let is_same = read.is_ok_and(|read| read.describe() == selector.describe());
+        if is_whole && is_same { Ok(selector) } else { Err(RuleError::Syntax) }
+    }
+
+    fn read(rule: &[u8], channels: ChannelsDefault) -> Result<Self, RuleError> {
         let mut selector = Self::new(channels);
-        // Words with an open quote are no error in Redis: they grant nothing.
+        // As in Redis, words with an open quote are no error and grant nothing.
         for word in words::split(&rule[1..rule.len() - 1]).unwrap_or_default() {
             selector.apply(&word)?;
         }
         Ok(selector)
     }
 
-    /// Applies a rule about commands, keys or channels.
+    /// Applies a rule for commands, keys or channels.
     pub(super) fn apply(&mut self, rule: &[u8]) -> Result<(), RuleError> {
         let word = rule::text(rule);
         match word.to_ascii_lowercase().as_slice() {
@@ -116,7 +132,7 @@ impl Selector {
         }
     }
 
-    /// Returns the rules for commands, as Redis finds them.
+    /// Returns the rules for commands as Redis writes them.
     pub(super) fn commands(&self) -> Vec<u8> {
         self.commands.describe()
     }
@@ -142,7 +158,7 @@ impl Selector {
         }
     }
 
-    /// Returns the rules that make this selector.
+    /// Returns the rules of this selector.
     pub(super) fn describe(&self) -> Vec<u8> {
         let (keys, channels) = (self.keys(), self.channels());
         let reset: &[u8] = match &self.channels {
@@ -158,7 +174,7 @@ impl Selector {
         patterns.iter().any(|own| own.allowed.covers(used) && glob::matches(&own.pattern, key))
     }
 
-    /// `~pattern`, or `%R~pattern` with `R`, `W` or both.
+    /// Applies `~pattern`, or `%R~pattern` with `R`, `W` or both.
     fn add_key_pattern(&mut self, rule: &[u8]) -> Result<(), RuleError> {
         let Patterns::Some(patterns) = &mut self.keys else {
             return Err(RuleError::AfterAllKeys);
@@ -189,7 +205,7 @@ impl KeyPattern {
     fn parse(rule: &[u8]) -> Result<Self, RuleError> {
         let (allowed, pattern) = match rule {
             [b'%', rest @ ..] => {
-                // Without a `~` there is no pattern but the empty one.
+                // Without a `~` the pattern is empty.
                 let letters = rest.iter().take_while(|&&byte| byte != b'~').count();
                 let pattern = rest.get(letters + 1..).unwrap_or_default();
                 (KeyUse::parse(&rest[..letters])?, pattern)
@@ -213,7 +229,7 @@ impl KeyPattern {
 }
 
 impl KeyUse {
-    /// Reads the letters between `%` and `~`: each at most once, and one at least.
+    /// Parses the letters between `%` and `~`: at least one, each at most once.
     fn parse(letters: &[u8]) -> Result<Self, RuleError> {
         match letters.to_ascii_uppercase().as_slice() {
             b"R" => Ok(Self::READ),
@@ -326,7 +342,7 @@ mod tests {
         check_channel("&*s", ChannelUse::Pattern, b"news", false);
         check_channel("allchannels", ChannelUse::Pattern, b"*", true);
         check_channel("", ChannelUse::Literal, b"a", false);
-        // C compares up to a NUL.
+        // C compares up to a NUL byte.
         check_channel("&a", ChannelUse::Pattern, b"a\0b", true);
     }
 }

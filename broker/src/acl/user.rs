@@ -1,7 +1,7 @@
-//! One user: how it logs in, and what it may do.
+//! One user: its passwords and its permissions.
 //!
-//! A user does not change while anybody holds it: a change is made on a copy, which then stands in
-//! its place. Its first selector, the root, is the one that rules outside of parentheses change.
+//! A shared user does not change. A change is made on a copy, which then replaces it. Rules outside
+//! of parentheses change the first selector, the root.
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use super::rule::{self, RuleError};
 use super::selector::{Obstacle, Selector};
 use super::{Access, ChannelUse, ChannelsDefault, Denied};
 
-/// A user and its rights.
+/// A user and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     name: Vec<u8>,
     identity: Identity,
     enabled: bool,
     nopass: bool,
-    /// Whether it was said, and what: it is shown, and means nothing where nothing is restored.
+    /// The last `sanitize-payload` rule. It is shown only, since this server restores no keys.
     sanitize_payload: Option<bool>,
     passwords: Vec<PasswordHash>,
     root: Selector,
     others: Vec<Selector>,
 }
 
-/// Tells a user from a later one of the same name. Copies that are made to be changed keep it.
+/// Distinguishes a user from a later one of the same name. A changed copy keeps it.
 #[derive(Clone, Debug, Default)]
 struct Identity(Arc<()>);
 
-/// Users are equal when they may do the same.
+/// Makes users with the same permissions equal.
 impl PartialEq for Identity {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -37,7 +37,7 @@ impl PartialEq for Identity {
 
 impl Eq for Identity {}
 
-/// What `ACL GETUSER` shows of a user.
+/// The reply of `ACL GETUSER`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Description {
     pub(crate) flags: Vec<&'static str>,
@@ -47,7 +47,7 @@ pub(crate) struct Description {
     pub(crate) selectors: Vec<SelectorDescription>,
 }
 
-/// What `ACL GETUSER` shows of one selector.
+/// One selector in the reply of `ACL GETUSER`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SelectorDescription {
     pub(crate) commands: Vec<u8>,
@@ -56,7 +56,7 @@ pub(crate) struct SelectorDescription {
 }
 
 impl User {
-    /// A new user: disabled, and allowed nothing.
+    /// Creates a disabled user without permissions.
     pub(super) fn new(name: &[u8], channels: ChannelsDefault) -> Self {
         Self {
             name: name.to_vec(),
@@ -70,8 +70,7 @@ impl User {
         }
     }
 
-    /// Somebody who needs no password and may do everything, as the default user until it is
-    /// changed.
+    /// Creates a user without a password and with all permissions, as the default user at first.
     pub(super) fn unrestricted(name: &[u8]) -> Self {
         Self {
             enabled: true,
@@ -85,22 +84,22 @@ impl User {
         &self.name
     }
 
-    /// Whether `later` is this user, perhaps with other rules, and not one that was made anew.
+    /// Returns whether `later` is this user, perhaps changed, and not a new one of the same name.
     pub(crate) fn is_still(&self, later: &Self) -> bool {
         Arc::ptr_eq(&self.identity.0, &later.identity.0)
     }
 
-    /// Whether it can log in.
+    /// Returns whether it can log in.
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled
     }
 
-    /// Whether any password is right.
+    /// Returns whether any password is right.
     pub(crate) fn needs_no_password(&self) -> bool {
         self.nopass
     }
 
-    /// Whether a client may be this user without logging in, if it is the default one.
+    /// Returns whether a client is this user without logging in, provided it is the default user.
     pub(crate) fn is_open(&self) -> bool {
         self.enabled && self.nopass
     }
@@ -109,7 +108,7 @@ impl User {
         &self.passwords
     }
 
-    /// Whether every request is allowed.
+    /// Returns whether every request is allowed.
     pub(crate) fn may_do_everything(&self) -> bool {
         self.root.is_unrestricted()
     }
@@ -118,8 +117,8 @@ impl User {
     ///
     /// # Errors
     ///
-    /// Says what is in the way, as Redis tells it: the last key or channel that no selector allows,
-    /// or the command if none allows that.
+    /// The last key or channel that no selector allows, or the command if no selector allows it.
+    /// Redis reports the same.
     pub(crate) fn may(&self, access: &Access<'_>) -> Result<(), Denied> {
         if self.may_do_everything() {
             return Ok(());
@@ -138,15 +137,15 @@ impl User {
         })
     }
 
-    /// Whether it may have a subscription, whatever commands it may run.
+    /// Returns whether it may have a subscription, regardless of its commands.
     pub(crate) fn may_listen(&self, used: ChannelUse, channel: &[u8]) -> bool {
         self.selectors().any(|selector| selector.allows_channel(used, channel))
     }
 
-    /// Whether somebody may have to be closed when `self` becomes `next`.
+    /// Returns whether clients may have to be closed when `next` replaces `self`.
     ///
-    /// If not, Redis looks at no subscription; else it closes the clients of this user of which any
-    /// subscription fails [`User::may_listen`] of `next`.
+    /// If so, Redis closes each client of this user with a subscription that fails
+    /// [`User::may_listen`] of `next`. If not, it checks no subscription.
     pub(crate) fn loses_channels(&self, next: &Self) -> bool {
         if next.selectors().any(|selector| selector.channel_patterns().is_none()) {
             return false;
@@ -161,7 +160,7 @@ impl User {
         })
     }
 
-    /// Returns what `ACL GETUSER` shows.
+    /// Returns the data for `ACL GETUSER`.
     pub(crate) fn describe(&self) -> Description {
         Description {
             flags: self.flags(),
@@ -171,7 +170,7 @@ impl User {
         }
     }
 
-    /// Returns the rules that make this user, as in a line of `ACL LIST` behind the name.
+    /// Returns the rules of this user, as in a line of `ACL LIST`.
     pub(super) fn rules(&self) -> Vec<u8> {
         let flags = self.flags().into_iter().map(|flag| flag.as_bytes().to_vec());
         let passwords = self.passwords.iter().map(|hash| format!("#{hash}").into_bytes());
@@ -181,7 +180,7 @@ impl User {
         rules.collect::<Vec<_>>().join(&b' ')
     }
 
-    /// Applies one rule. After an error the user is of no use.
+    /// Applies one rule. After an error, drop the user.
     pub(super) fn apply(
         &mut self,
         rule: &[u8],
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_getuser_shows() {
+    fn getuser_shows_flags_passwords_and_selectors() {
         let shown = user("on;nopass;~a;%R~b;&c;&d;+get;(~x +set)").describe();
         assert_eq!(shown.flags, ["on", "nopass"]);
         assert_eq!(shown.root.keys, b"~a %R~b");
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_obstacle_is_told() {
+    fn the_last_obstacle_is_reported() {
         let channel = |channel: &str| Err(Denied::Channel(channel.into()));
         check_subscribe("+subscribe;&from;&t?", Ok(()));
         check_subscribe("&*", Err(Denied::Command));

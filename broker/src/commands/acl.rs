@@ -124,7 +124,7 @@ impl Session {
     pub(crate) fn acl_load(&self, context: &mut Context) -> Answer {
         self.server
             .users
-            .load(&context.config)
+            .load(context.config.channels_default())
             .map_err(|error| format!("ERR {error}").into_bytes())?;
         context.effects.push(Effect::CheckPermissions);
         Ok(Reply::ok())

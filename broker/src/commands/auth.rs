@@ -18,7 +18,7 @@ use crate::protocol::request::{self, Request};
 use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
-use crate::session::server_state::REDIS_VERSION;
+use crate::version::REDIS_VERSION;
 
 const WRONG_PASSWORD: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
 

@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering;
 use super::Answer;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use crate::acl::Acl;
-use crate::acl::users::channels_default;
+use crate::address::Port;
 use crate::config::Config;
-use crate::config::directive::{self, DIRECTIVES, Invalid};
+use crate::config::directive;
+use crate::config::ignored::{self, Change, IGNORED};
+use crate::config::parse::Invalid;
+use crate::config::promises;
 use crate::config::source::ConfigFile;
-use crate::config::unused::{self, Change, OTHERS};
 use crate::glob;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
@@ -45,8 +47,8 @@ pub(crate) fn get<'a>(
             add(wanted, value_of(server, config, wanted));
             continue;
         }
-        let own = DIRECTIVES.iter().map(|directive| directive.name);
-        let others = OTHERS.iter().map(|other| other.name);
+        let own = directive::all().map(|directive| directive.name);
+        let others = IGNORED.iter().map(|other| other.name);
         for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
             if glob::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
                 add(name.as_bytes(), value_of(server, config, name.as_bytes()));
@@ -74,8 +76,11 @@ fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8
     if let Some(directive) = directive::find(name) {
         return directive.is_shown.then(|| directive.show(config).join(&b' '));
     }
-    let other = unused::find(name)?;
-    let given = server.settings.other(&other.canonical()).map(|values| values.join(&b' '));
+    let other = ignored::find(name)?;
+    let canonical = other.canonical();
+    let given = server.settings.other(&canonical).map(|values| values.join(&b' '));
+    // A promise that is not kept is not in force either.
+    let given = given.filter(|value| promises::find(&canonical, value).is_none());
     given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
 }
 
@@ -109,7 +114,7 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
         match directive::find(name.as_bytes()).filter(|directive| directive.is_shown) {
             // They are all added below.
             None if name.eq_ignore_ascii_case("user") => {}
-            None => match unused::find(name.as_bytes()).filter(|other| other.default.is_some()) {
+            None => match ignored::find(name.as_bytes()).filter(|other| other.default.is_some()) {
                 None => lines.push(line.to_owned()),
                 Some(other) => {
                     let given = others_left.remove_entry(&other.canonical());
@@ -124,13 +129,12 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
         }
     }
     let is_new = |name| !written.contains(&name);
-    let changed = DIRECTIVES
-        .iter()
+    let changed = directive::all()
         .filter(|each| each.is_shown && is_new(each.name))
         .filter(|each| each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {
-        let default = unused::find(name.as_bytes()).and_then(|other| other.default);
+        let default = ignored::find(name.as_bytes()).and_then(|other| other.default);
         default.is_none_or(|default| values.join(&b' ') == default.as_bytes())
     };
     others_left.retain(|name, values| !is_default(name, values));
@@ -217,13 +221,13 @@ impl Session {
 
     /// Returns where the server listens, and where it is to listen.
     fn places(&self, old: &Config, new: &Config) -> (Endpoints, Endpoints) {
-        let bound = self.server.port.load(Ordering::Relaxed);
+        let bound = Port::bound(self.server.port.load(Ordering::Relaxed));
         let place = |config: &Config, port| Endpoints {
             names: config.bind.clone(),
             port,
             backlog: config.tcp_backlog,
         };
-        // A port that is not changed stays, whichever 0 stood for at the start.
+        // A port that is not changed stays, also one that the system chose.
         let port = if old.port == new.port { bound } else { new.port };
         (place(old, bound), place(new, port))
     }
@@ -263,7 +267,7 @@ impl Session {
             self.server.users.change(|acl| acl.set_password_of_default(password.as_deref()));
         }
         if channels {
-            let default = channels_default(&config);
+            let default = config.channels_default();
             self.server.users.change(|acl| acl.set_channels_default(default));
         }
         let moves = config.dir != context.config.dir;
@@ -308,9 +312,13 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
             if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
                 all.config.dir = Some(directory(&path).map_err(because)?);
             }
-        } else if let Some(other) = unused::find(setting.name) {
+        } else if let Some(other) = ignored::find(setting.name) {
             other.check(setting.value).map_err(because)?;
-            all.others.push((other.canonical(), other.normal(setting.value)));
+            let (name, value) = (other.canonical(), other.normal(setting.value));
+            if let Some(promise) = promises::find(&name, &value) {
+                return Err(failed(setting.name, promise.consequence));
+            }
+            all.others.push((name, value));
         }
     }
     Ok(all)
@@ -323,7 +331,7 @@ fn check<'a>(
     mut earlier: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(), CommandError> {
     let name = setting.name;
-    let change = match (directive::find(name), unused::find(name)) {
+    let change = match (directive::find(name), ignored::find(name)) {
         (Some(directive), _) if directive.is_shown => directive.change,
         (None, Some(other)) if other.default.is_some() => other.change,
         _ => {
@@ -387,14 +395,17 @@ mod tests {
     fn a_rewritten_file_keeps_what_it_does_not_know_and_says_what_is_in_force() {
         let text =
             "# mine\nport 7000\nappendonly yes\nslave-priority 9\nport 7001\nslave-priority 8\n";
-        let others =
-            [("appendonly", vec!["yes"]), ("replica-priority", vec!["7"]), ("save", vec![])];
+        let others = [
+            ("appendonly", vec!["yes"]),
+            ("replica-priority", vec!["7"]),
+            ("masteruser", vec!["x"]),
+        ];
         let bytes = |word: &str| word.as_bytes().to_vec();
         let others = others
             .map(|(name, values)| (name.to_owned(), values.into_iter().map(bytes).collect()))
             .into();
         let config = Config {
-            port: 7001,
+            port: Port::from(7001),
             requirepass: Some(b"a b".to_vec()),
             ..ConfigFile::default().config
         };
@@ -402,7 +413,7 @@ mod tests {
         assert_eq!(
             rewritten,
             "# mine\nport 7001\nappendonly yes\nreplica-priority 7\n\
-             # Generated by CONFIG REWRITE\nrequirepass \"a b\"\nsave \"\"\n"
+             # Generated by CONFIG REWRITE\nrequirepass \"a b\"\nmasteruser x\n"
         );
         assert_eq!(ConfigFile::from_text(&rewritten).unwrap().config, config);
     }

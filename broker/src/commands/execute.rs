@@ -410,6 +410,8 @@ fn is_shown(session: &Session, spec: &Spec) -> bool {
 /// Measures how long a command takes.
 struct Timer {
     start: Option<Instant>,
+    /// The number of calls that this one stands for.
+    calls: u32,
 }
 
 impl Timer {
@@ -419,18 +421,23 @@ impl Timer {
             session.flush_stats(context);
         }
         let config = &context.config;
-        let is_timed = !is_hot
+        let is_each_timed = !is_hot
             || config.slowlog_log_slower_than < UNTIMED_MICROS
-            || config.latency_monitor_threshold != 0
-            || context.local.tally.samples(spec.id);
-        Self { start: is_timed.then(Instant::now) }
+            || config.latency_monitor_threshold != 0;
+        let calls = match is_each_timed {
+            true => Some(1),
+            false => context.local.tally.samples(spec.id),
+        };
+        Self { start: calls.map(|_| Instant::now()), calls: calls.unwrap_or(0) }
     }
 
     fn stop(self, session: &Session, context: &mut Context, spec: &Spec, request: Request<'_>) {
         // As in Redis, a command does not see itself.
         context.local.tally.call(spec.id, &session.server.commands);
         if let Some(start) = self.start {
-            session.record_time(spec, request, start.elapsed(), &context.config);
+            let took = start.elapsed();
+            context.spent += took * self.calls;
+            session.record_time(spec, request, took, &context.config);
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::pubsub::order::OrderGuard;
 use crate::session::client_info::{ClientInfo, Flag};
-use crate::session::server_state::{REDIS_VERSION, ServerState, VERSION};
+use crate::session::server_state::ServerState;
+use crate::version::{REDIS_VERSION, VERSION};
 
 /// `INFO [section [section ...]]`
 pub(super) fn info(order: &mut OrderGuard<'_>) -> Outcome {

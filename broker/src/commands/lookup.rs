@@ -14,7 +14,7 @@ use crate::protocol::request::Request;
 
 /// Finds commands for one worker: by their names, which `rename-command` may have changed, and
 /// fastest by the name that came last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lookup {
     recent: Recent,
     renamed: Renamed,
@@ -37,7 +37,7 @@ pub(crate) enum Found {
 }
 
 /// The command of the last request, which nearly always is that of the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Recent {
     name: [u8; RECENT_BYTES_MAX],
     length: usize,
@@ -45,7 +45,7 @@ struct Recent {
 }
 
 /// Commands under other names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Renamed {
     /// From the new name to the old one.
     new: StdHashMap<Vec<u8>, &'static str>,
@@ -62,8 +62,13 @@ static IDS: LazyLock<HashMap<&'static [u8], CommandId, FixedState>> =
     LazyLock::new(|| SPECS.iter().map(|spec| (spec.name.as_bytes(), spec.id)).collect());
 
 impl Lookup {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { recent: Recent::default(), renamed: Renamed::new(config) }
+    /// Makes a look-up with the names of the settings.
+    ///
+    /// # Errors
+    ///
+    /// A new name of `rename-command` is the name of another command.
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        Ok(Self { recent: Recent::default(), renamed: Renamed::new(config)? })
     }
 
     /// Finds the command of a request.
@@ -121,17 +126,25 @@ impl Recent {
 }
 
 impl Renamed {
-    fn new(config: &Config) -> Self {
+    /// Resolves `rename-command`. Names that are no command of the broker are skipped: Redis has
+    /// more commands, and its files may rename them.
+    fn new(config: &Config) -> Result<Self, String> {
         let mut renamed = Self::default();
         for (old, new) in &config.rename_command {
-            if let Some(spec) = find_full(old.as_bytes()) {
-                renamed.old.push(spec.name);
-                if !new.is_empty() {
-                    renamed.new.insert(new.clone().into_bytes(), spec.name);
-                }
+            let Some(spec) = find_full(old.as_bytes()) else { continue };
+            let taken = find_full(new.as_bytes()).map(|spec| spec.name);
+            if taken.is_some_and(|taken| !renamed.old.contains(&taken)) {
+                return Err(format!(
+                    "cannot rename command '{old}' to '{new}': a command has this name; choose \
+                     another one in 'rename-command'"
+                ));
+            }
+            renamed.old.push(spec.name);
+            if !new.is_empty() {
+                renamed.new.insert(new.clone().into_bytes(), spec.name);
             }
         }
-        renamed
+        Ok(renamed)
     }
 
     /// Resolves a renamed command; returns `None` if the name is disabled.
@@ -225,11 +238,23 @@ mod tests {
     #[test]
     fn a_renamed_command_has_its_new_name_only() {
         let text = "rename-command flushdb badger\nrename-command config \"\"";
-        let renamed = Renamed::new(&ConfigFile::from_text(text).unwrap().config);
+        let renamed = Renamed::new(&ConfigFile::from_text(text).unwrap().config).unwrap();
         assert_eq!(renamed.own_name(b"BADGER"), Some(&b"flushdb"[..]));
         assert_eq!(renamed.own_name(b"FlushDB"), None);
         assert_eq!(renamed.own_name(b"config"), None);
         assert_eq!(renamed.own_name(b"ping"), Some(&b"ping"[..]));
+    }
+
+    #[test]
+    fn a_command_cannot_take_the_name_of_another() {
+        let renamed = |text| {
+            let config = ConfigFile::from_text(text).unwrap().config;
+            Renamed::new(&config).map(|renamed| renamed.new.len())
+        };
+        let error = renamed("rename-command get ping").unwrap_err();
+        assert!(error.starts_with("cannot rename command 'get' to 'ping'"), "{error}");
+        assert_eq!(renamed("rename-command ping pong\nrename-command get ping"), Ok(2));
+        assert_eq!(renamed("rename-command lpush ping"), Ok(0));
     }
 
     #[test]

@@ -577,9 +577,8 @@ mod lua {
 
         /// Leaves a script to itself, since the client is gone.
         pub(crate) fn abandon_script(&mut self) {
-            if self.executing.is_none() {
-                self.script = None;
-            }
+            self.script = None;
+            self.executing = None;
         }
     }
 }

@@ -51,11 +51,10 @@ struct Running {
 
 impl CommandClient {
     /// Makes the client, with an inbox of its own. The order must not be held.
-    pub(crate) fn new(server: Arc<ServerState>) -> Self {
+    pub(crate) fn new(server: Arc<ServerState>, lookup: Lookup) -> Self {
         let worker = server.broker.open_inbox();
         let settings = server.settings.generation();
         let config = server.settings.get();
-        let lookup = Lookup::new(&config);
         let context = Context::new(worker, config);
         let nowhere = Address::Unix("".into());
         let slot = ClientSlot { worker, slot: usize::MAX };

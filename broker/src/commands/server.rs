@@ -15,7 +15,7 @@ use super::help;
 use crate::observe::clock::since_1970;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::server_state::REDIS_VERSION;
+use crate::version::REDIS_VERSION;
 
 /// `HELP` of a container
 pub(crate) fn help(container: &[u8]) -> Reply {

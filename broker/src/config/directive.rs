@@ -1,26 +1,30 @@
-//! The directives of redis.conf that have a meaning here, one row each.
+//! The directives of redis.conf that are in force, one row each.
 //!
-//! A row knows how to read its values and how to show the setting in force. The words for what is
-//! wrong are Redis', since tools look for them; what was expected stands beside them in ours.
+//! A row reads its values and shows the setting in force. The tables are sorted into topics. Errors
+//! hold Redis' text, since tools search for it, and the expectation in our own words.
+
+mod data;
+mod memory;
+mod monitoring;
+mod network;
+mod process;
+mod security;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use thiserror::Error;
-
-use super::unused::Change;
-use super::{ClientMemory, Config, LogLevel, OutputLimit, ProtectedAction, ReplayRule};
-use crate::acl::users::{add_users, channels_default};
-use crate::acl::{Acl, AclError, RuleError};
-use crate::keyspace::EventClasses;
+use super::Config;
+use super::ignored::Change;
+use super::parse::{
+    Invalid, choice, flag, integer, memory_within, path_bytes, path_from, split_blanks,
+};
 
 /// One directive.
 pub(crate) struct Directive {
     pub(crate) name: &'static str,
-    /// What its values must be, to complete the sentence "expects …".
+    /// The values, to complete the sentence "expects …".
     pub(crate) expects: &'static str,
     pub(crate) change: Change,
-    /// Whether `CONFIG` knows it; Redis shows some directives in files only.
+    /// Whether `CONFIG` shows it. As in Redis, some directives exist in files only.
     pub(crate) is_shown: bool,
     kind: Kind,
 }
@@ -46,6 +50,11 @@ enum Kind {
         get: fn(&Config) -> usize,
         set: fn(&mut Config, usize),
     },
+    /// A path, or none if the value is empty.
+    Path {
+        at: fn(&mut Config) -> &mut Option<PathBuf>,
+        get: fn(&Config) -> Option<PathBuf>,
+    },
     Text {
         get: fn(&Config) -> Vec<u8>,
         set: fn(&mut Config, &[u8]) -> Result<(), Invalid>,
@@ -56,62 +65,23 @@ enum Kind {
     },
 }
 
-/// Why a value is refused, in Redis' words.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Invalid {
-    #[error("wrong number of arguments")]
-    ArgumentCount,
-    #[error("argument couldn't be parsed into an integer")]
-    NotAnInteger,
-    #[error("argument must be between {0} and {1} inclusive")]
-    OutOfRange(i64, i64),
-    #[error("argument must be a memory value")]
-    NotMemory,
-    #[error("argument must be 'yes' or 'no'")]
-    NotAFlag,
-    #[error("argument(s) must be one of the following: {0}")]
-    NotAChoice(String),
-    #[error("argument must be a memory or percent value")]
-    NotMemoryOrPercent,
-    #[error("percentage argument must be less or equal to 100")]
-    PercentTooHigh,
-    #[error("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")]
-    EventClass,
-    #[error("Invalid latency-tracking-info-percentiles parameters")]
-    NotPercentiles,
-    #[error("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")]
-    PercentileRange,
-    #[error("shutdown options SAVE and NOSAVE can't be used simultaneously")]
-    SaveAndNoSave,
-    #[error("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")]
-    Scores,
-    #[error("Invalid master port")]
-    MasterPort,
-    #[error("{0}")]
-    Directory(&'static str),
-    #[error("argument must be an octal value between 0 and 777 inclusive")]
-    NotOctal,
-    #[error("Invalid save parameters")]
-    SaveParameters,
-    #[error("Error in user declaration: {0}")]
-    User(String),
-    #[error("No such command in rename-command")]
-    NoSuchCommand,
-    #[error("Target command name already exists")]
-    NameTaken,
-    #[error("Too many bind addresses specified.")]
-    TooManyAddresses,
-    #[error("Wrong number of arguments in buffer limit configuration.")]
-    LimitCount,
-    #[error("Invalid client class specified in buffer limit configuration.")]
-    LimitClass,
-    #[error("Error in hard, soft or soft_seconds setting in buffer limit configuration.")]
-    LimitValue,
+/// Returns all directives in force, topic by topic.
+pub(crate) fn all() -> impl Iterator<Item = &'static Directive> {
+    [
+        network::DIRECTIVES,
+        security::DIRECTIVES,
+        memory::DIRECTIVES,
+        data::DIRECTIVES,
+        process::DIRECTIVES,
+        monitoring::DIRECTIVES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
-/// Finds a directive, in whatever case it is written.
+/// Finds a directive by its name in any case.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Directive> {
-    DIRECTIVES.iter().find(|directive| directive.name.as_bytes().eq_ignore_ascii_case(name))
+    all().find(|directive| directive.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 impl Directive {
@@ -130,13 +100,16 @@ impl Directive {
             Kind::Memory { min, set, .. } => set(config, memory_within(value, *min)?),
             Kind::Flag { at, .. } => *at(config) = flag(value)?,
             Kind::Choice { names, set, .. } => set(config, choice(value, names)?),
+            Kind::Path { at, .. } => {
+                *at(config) = (!value.is_empty()).then(|| path_from(value));
+            }
             Kind::Text { set, .. } => set(config, value)?,
             Kind::List { .. } => unreachable!("handled above"),
         }
         Ok(())
     }
 
-    /// Returns the values in force, as they would stand in a file, without quotes.
+    /// Returns the values in force as in a file, but without quotes.
     pub(crate) fn show(&self, config: &Config) -> Vec<Vec<u8>> {
         let text = |text: String| vec![text.into_bytes()];
         match &self.kind {
@@ -144,749 +117,20 @@ impl Directive {
             Kind::Memory { get, .. } => text(get(config).to_string()),
             Kind::Flag { get, .. } => text(if get(config) { "yes" } else { "no" }.to_owned()),
             Kind::Choice { names, get, .. } => text(names[get(config)].to_owned()),
+            Kind::Path { get, .. } => {
+                vec![get(config).map_or_else(Vec::new, |path| path_bytes(&path))]
+            }
             Kind::Text { get, .. } => vec![get(config)],
             Kind::List { get, .. } => get(config),
         }
     }
 }
 
-/// Every directive with a meaning here.
-pub(crate) const DIRECTIVES: &[Directive] = &[
-    Directive {
-        name: "bind",
-        change: Change::Free,
-        is_shown: true,
-        expects: "up to 16 addresses of this machine, a '-' in front of each that may be missing",
-        kind: Kind::List { get: |config| texts(&config.bind), set: set_bind },
-    },
-    Directive {
-        name: "port",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number from 0 to 65535",
-        kind: Kind::Integer {
-            min: 0,
-            max: 65_535,
-            get: |config| config.port.into(),
-            set: |config, port| config.port = u16::try_from(port).unwrap_or_default(),
-        },
-    },
-    Directive {
-        name: "requirepass",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a password, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.requirepass.clone().unwrap_or_default(),
-            set: |config, password| {
-                config.requirepass = (!password.is_empty()).then(|| password.to_vec());
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "io-threads",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "a number from 1 to 128",
-        kind: Kind::Integer {
-            min: 1,
-            max: 128,
-            get: |config| signed(config.io_threads),
-            set: |config, threads| config.io_threads = unsigned(threads),
-        },
-    },
-    Directive {
-        name: "maxclients",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number from 1 to 4294967295",
-        kind: Kind::Integer {
-            min: 1,
-            max: u32::MAX as i64,
-            get: |config| signed(config.maxclients),
-            set: |config, clients| config.maxclients = unsigned(clients),
-        },
-    },
-    Directive {
-        name: "timeout",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of seconds, 0 for never",
-        kind: Kind::Integer {
-            min: 0,
-            max: i32::MAX as i64,
-            get: |config| seconds_of(config.timeout),
-            set: |config, value| config.timeout = seconds(value),
-        },
-    },
-    Directive {
-        name: "tcp-keepalive",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of seconds, 0 for never",
-        kind: Kind::Integer {
-            min: 0,
-            max: i32::MAX as i64,
-            get: |config| seconds_of(config.tcp_keepalive),
-            set: |config, value| config.tcp_keepalive = seconds(value),
-        },
-    },
-    Directive {
-        name: "tcp-backlog",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "a number of connections",
-        kind: Kind::Integer {
-            min: 0,
-            max: i32::MAX as i64,
-            get: |config| config.tcp_backlog.into(),
-            set: |config, backlog| config.tcp_backlog = u32::try_from(backlog).unwrap_or(u32::MAX),
-        },
-    },
-    Directive {
-        name: "loglevel",
-        change: Change::Free,
-        is_shown: true,
-        expects: "debug, verbose, notice, warning or nothing",
-        kind: Kind::Choice {
-            names: LOG_LEVELS,
-            get: |config| config.loglevel as usize,
-            set: |config, index| {
-                config.loglevel = match index {
-                    0 => LogLevel::Debug,
-                    1 => LogLevel::Verbose,
-                    2 => LogLevel::Notice,
-                    3 => LogLevel::Warning,
-                    _ => LogLevel::Nothing,
-                }
-            },
-        },
-    },
-    Directive {
-        name: "logfile",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "the path of a file, or \"\" for standard output",
-        kind: Kind::Text {
-            get: |config| config.logfile.as_deref().map_or_else(Vec::new, path_bytes),
-            set: |config, path| {
-                config.logfile = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "protected-mode",
-        change: Change::Free,
-        is_shown: true,
-        expects: "yes or no",
-        kind: Kind::Flag {
-            at: |config| &mut config.protected_mode,
-            get: |config| config.protected_mode,
-        },
-    },
-    Directive {
-        name: "client-output-buffer-limit",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a class (normal, replica or pubsub), a hard limit, a soft limit and its seconds",
-        kind: Kind::List { get: show_output_limits, set: set_output_limits },
-    },
-    Directive {
-        name: "client-query-buffer-limit",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a memory value of 1mb or more",
-        kind: Kind::Memory {
-            min: 1024 * 1024,
-            get: |config| config.client_query_buffer_limit,
-            set: |config, bytes| config.client_query_buffer_limit = bytes,
-        },
-    },
-    Directive {
-        name: "proto-max-bulk-len",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a memory value of 1mb or more",
-        kind: Kind::Memory {
-            min: 1024 * 1024,
-            get: |config| config.proto_max_bulk_len,
-            set: |config, bytes| config.proto_max_bulk_len = bytes,
-        },
-    },
-    Directive {
-        name: "maxmemory",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a memory value",
-        kind: Kind::Memory {
-            min: 0,
-            get: |config| config.maxmemory,
-            set: |config, bytes| config.maxmemory = bytes,
-        },
-    },
-    Directive {
-        name: "tracking-table-max-keys",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number",
-        kind: Kind::Integer {
-            min: 0,
-            max: i64::MAX,
-            get: |config| i64::try_from(config.tracking_table_max_keys).unwrap_or(i64::MAX),
-            set: |config, count| {
-                config.tracking_table_max_keys = usize::try_from(count).unwrap_or(0);
-            },
-        },
-    },
-    Directive {
-        name: "maxmemory-clients",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a memory value, or a percentage of maxmemory",
-        kind: Kind::Text { get: show_client_memory, set: set_client_memory },
-    },
-    Directive {
-        name: "unixsocket",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "the path of a socket, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.unixsocket.as_deref().map_or_else(Vec::new, path_bytes),
-            set: |config, path| {
-                config.unixsocket = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "unixsocketperm",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "permissions such as 700",
-        kind: Kind::Text {
-            get: |config| format!("{:o}", config.unixsocketperm).into_bytes(),
-            set: |config, value| {
-                let text = std::str::from_utf8(value).map_err(|_| Invalid::NotOctal)?;
-                let mode = u32::from_str_radix(text, 8).map_err(|_| Invalid::NotOctal)?;
-                config.unixsocketperm =
-                    if mode <= 0o777 { mode } else { return Err(Invalid::NotOctal) };
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "databases",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "a number from 1 to 65535",
-        kind: Kind::Integer {
-            min: 1,
-            max: 65_535,
-            get: |config| config.databases.into(),
-            set: |config, count| config.databases = u16::try_from(count).unwrap_or(16),
-        },
-    },
-    Directive {
-        name: "counters-file",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "the path of a file, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.counters_file.as_deref().map_or_else(Vec::new, path_bytes),
-            set: |config, path| {
-                config.counters_file = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "notify-keyspace-events",
-        change: Change::Free,
-        is_shown: true,
-        expects: "letters of Ag$lshzxeKEtmdn",
-        kind: Kind::Text {
-            get: |config| config.notify_keyspace_events.letters(),
-            set: |config, letters| {
-                config.notify_keyspace_events =
-                    EventClasses::parse(letters).ok_or(Invalid::EventClass)?;
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "enable-debug-command",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "no, yes or local",
-        kind: Kind::Choice {
-            names: ProtectedAction::NAMES,
-            get: |config| config.enable_debug_command as usize,
-            set: |config, index| config.enable_debug_command = ProtectedAction::from(index),
-        },
-    },
-    Directive {
-        name: "enable-protected-configs",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "no, yes or local",
-        kind: Kind::Choice {
-            names: ProtectedAction::NAMES,
-            get: |config| config.enable_protected_configs as usize,
-            set: |config, index| config.enable_protected_configs = ProtectedAction::from(index),
-        },
-    },
-    Directive {
-        name: "daemonize",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "yes or no",
-        kind: Kind::Flag { at: |config| &mut config.daemonize, get: |config| config.daemonize },
-    },
-    Directive {
-        name: "pidfile",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "the path of a file, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.pidfile.as_deref().map_or_else(Vec::new, path_bytes),
-            set: |config, path| {
-                config.pidfile = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "dir",
-        change: Change::Protected,
-        is_shown: true,
-        expects: "the path of a directory",
-        kind: Kind::Text {
-            get: |config| {
-                let current = || std::env::current_dir().unwrap_or_default();
-                path_bytes(&config.dir.clone().unwrap_or_else(current))
-            },
-            set: |config, path| {
-                config.dir = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "always-show-logo",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "yes or no",
-        kind: Kind::Flag {
-            at: |config| &mut config.always_show_logo,
-            get: |config| config.always_show_logo,
-        },
-    },
-    Directive {
-        name: "aclfile",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "the path of a file with users, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.aclfile.as_deref().map_or_else(Vec::new, path_bytes),
-            set: |config, path| {
-                config.aclfile = (!path.is_empty()).then(|| path_from(path));
-                Ok(())
-            },
-        },
-    },
-    Directive {
-        name: "acl-pubsub-default",
-        change: Change::Free,
-        is_shown: true,
-        expects: "resetchannels or allchannels",
-        kind: Kind::Choice {
-            names: &["allchannels", "resetchannels"],
-            get: |config| usize::from(!config.acl_pubsub_default_allows),
-            set: |config, index| config.acl_pubsub_default_allows = index == 0,
-        },
-    },
-    Directive {
-        name: "acllog-max-len",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of entries",
-        kind: Kind::Integer {
-            min: 0,
-            max: i64::MAX,
-            get: |config| signed(config.acllog_max_len),
-            set: |config, entries| config.acllog_max_len = unsigned(entries),
-        },
-    },
-    Directive {
-        name: "slowlog-log-slower-than",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of microseconds, -1 for never",
-        kind: Kind::Integer {
-            min: -1,
-            max: i64::MAX,
-            get: |config| config.slowlog_log_slower_than,
-            set: |config, micros| config.slowlog_log_slower_than = micros,
-        },
-    },
-    Directive {
-        name: "busy-reply-threshold",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of milliseconds, 0 for no limit",
-        kind: BUSY_REPLY_THRESHOLD,
-    },
-    Directive {
-        name: "lua-time-limit",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of milliseconds, 0 for no limit",
-        kind: BUSY_REPLY_THRESHOLD,
-    },
-    Directive {
-        name: "slowlog-max-len",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of commands",
-        kind: Kind::Integer {
-            min: 0,
-            max: i64::MAX,
-            get: |config| signed(config.slowlog_max_len),
-            set: |config, count| config.slowlog_max_len = unsigned(count),
-        },
-    },
-    Directive {
-        name: "latency-monitor-threshold",
-        change: Change::Free,
-        is_shown: true,
-        expects: "a number of milliseconds",
-        kind: Kind::Integer {
-            min: 0,
-            max: i64::MAX,
-            get: |config| config.latency_monitor_threshold.cast_signed(),
-            set: |config, time| config.latency_monitor_threshold = time.cast_unsigned(),
-        },
-    },
-    Directive {
-        name: "latency-tracking",
-        change: Change::Free,
-        is_shown: true,
-        expects: "yes or no",
-        kind: Kind::Flag {
-            at: |config| &mut config.latency_tracking,
-            get: |config| config.latency_tracking,
-        },
-    },
-    Directive {
-        name: "latency-tracking-info-percentiles",
-        change: Change::Free,
-        is_shown: true,
-        expects: "numbers from 0 to 100",
-        kind: Kind::List {
-            get: |config| texts(&config.latency_tracking_info_percentiles),
-            set: set_percentiles,
-        },
-    },
-    Directive {
-        name: "user",
-        change: Change::Immutable,
-        is_shown: false,
-        expects: "a name and rules, such as: user ann on >secret ~* &news:* +@all",
-        kind: Kind::List { get: |_| Vec::new(), set: set_user },
-    },
-    Directive {
-        name: "pubsub-replay",
-        change: Change::Immutable,
-        is_shown: true,
-        expects: "a pattern, a number of messages, bytes such as 16mb, and seconds; or \"\" for none",
-        kind: Kind::List { get: show_replay, set: set_replay },
-    },
-    Directive {
-        name: "rename-command",
-        change: Change::Immutable,
-        is_shown: false,
-        expects: "a command and its new name, or \"\" to remove it",
-        kind: Kind::List { get: |_| Vec::new(), set: set_rename },
-    },
-];
-
-/// Has an older name as well.
-const BUSY_REPLY_THRESHOLD: Kind = Kind::Integer {
-    min: 0,
-    max: i64::MAX,
-    get: |config| i64::try_from(config.busy_reply_threshold.as_millis()).unwrap_or(i64::MAX),
-    set: |config, millis| {
-        config.busy_reply_threshold = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    },
-};
-
-const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
-
-/// Redis' `CONFIG_BINDADDR_MAX`.
-const BIND_ADDRESSES_MAX: usize = 16;
-
-/// Splits a value that holds several.
-fn split_blanks(value: &[u8]) -> Vec<Vec<u8>> {
-    value.split(|&byte| byte == b' ').map(<[u8]>::to_vec).collect()
-}
-
-fn set_percentiles(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    let percentile = |value: &Vec<u8>| {
-        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
-        match number {
-            None => Err(Invalid::NotPercentiles),
-            Some(number) if (0.0..=100.0).contains(&number) => {
-                // As Redis writes them: six places, without zeros at the end.
-                let text = format!("{number:.6}");
-                Ok(text.trim_end_matches('0').trim_end_matches('.').to_owned())
-            }
-            Some(_) => Err(Invalid::PercentileRange),
-        }
-    };
-    let is_none = matches!(values, [only] if only.is_empty());
-    let values = if is_none { &[] } else { values };
-    config.latency_tracking_info_percentiles =
-        values.iter().map(percentile).collect::<Result<_, _>>()?;
-    Ok(())
-}
-
-fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    if values.len() > BIND_ADDRESSES_MAX {
-        return Err(Invalid::TooManyAddresses);
-    }
-    if values.is_empty() {
-        return Err(Invalid::ArgumentCount);
-    }
-    let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
-    config.bind = addresses.filter(|address| !address.is_empty()).collect();
-    Ok(())
-}
-
-fn show_client_memory(config: &Config) -> Vec<u8> {
-    match config.maxmemory_clients {
-        ClientMemory::Bytes(bytes) => bytes.to_string(),
-        ClientMemory::Percent(percent) => format!("{percent}%"),
-    }
-    .into_bytes()
-}
-
-fn set_client_memory(config: &mut Config, value: &[u8]) -> Result<(), Invalid> {
-    config.maxmemory_clients = if let Some(digits) = value.strip_suffix(b"%") {
-        let percent = integer(digits, 0, i64::MAX).map_err(|_| Invalid::NotMemoryOrPercent)?;
-        let percent = u8::try_from(percent).ok().filter(|&percent| percent <= 100);
-        match percent.ok_or(Invalid::PercentTooHigh)? {
-            0 => ClientMemory::Bytes(0),
-            percent => ClientMemory::Percent(percent),
-        }
-    } else {
-        ClientMemory::Bytes(memory(value).ok_or(Invalid::NotMemoryOrPercent)?)
-    };
-    Ok(())
-}
-
-/// `user` adds up, line by line.
-fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    let mut users = config.users.clone();
-    // The default user is there without a line, but two lines are as wrong as for others.
-    if users.iter().any(|known| known.first() == values.first()) {
-        return Err(Invalid::User(RuleError::DuplicateUser.to_string()));
-    }
-    users.push(values.to_vec());
-    let mut acl = Acl::new(channels_default(config));
-    add_users(&mut acl, &users).map_err(|error| match error {
-        AclError::Rule { cause, .. } => Invalid::User(cause.to_string()),
-        error => Invalid::User(error.to_string()),
-    })?;
-    config.users = users;
-    Ok(())
-}
-
-/// `rename-command` adds up, line by line.
-fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    let [old, new] = values else { return Err(Invalid::ArgumentCount) };
-    let [old, new] = [old, new].map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
-    let known = crate::commands::table::SPECS.iter().any(|spec| spec.name == old);
-    let renamed = |name: &str| config.rename_command.iter().any(|(known, _)| known == name);
-    if renamed(&old) {
-        return Err(Invalid::NoSuchCommand);
-    }
-    if known && !new.is_empty() && crate::commands::table::SPECS.iter().any(|spec| spec.name == new)
-    {
-        return Err(Invalid::NameTaken);
-    }
-    // A command of Redis that the broker does not have needs no other name.
-    if known {
-        config.rename_command.push((old, new));
-    }
-    Ok(())
-}
-
-fn show_replay(config: &Config) -> Vec<Vec<u8>> {
-    let values = config.pubsub_replay.iter().flat_map(|rule| {
-        let numbers = [rule.messages_max as u64, rule.bytes_max as u64, rule.age_max.as_secs()];
-        let numbers = numbers.map(|number| number.to_string().into_bytes());
-        std::iter::once(rule.pattern.clone()).chain(numbers)
-    });
-    values.collect()
-}
-
-/// `pubsub-replay` adds up, line by line; an empty one takes the others back.
-fn set_replay(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    if values.iter().all(Vec::is_empty) {
-        config.pubsub_replay.clear();
-        return Ok(());
-    }
-    if !values.len().is_multiple_of(4) {
-        return Err(Invalid::ArgumentCount);
-    }
-    for rule in values.chunks(4) {
-        config.pubsub_replay.push(ReplayRule {
-            pattern: rule[0].clone(),
-            messages_max: integer(&rule[1], 1, i64::MAX)?.try_into().unwrap_or(usize::MAX),
-            bytes_max: memory_within(&rule[2], 1)?,
-            age_max: Duration::from_secs(integer(&rule[3], 1, i64::MAX)?.unsigned_abs()),
-        });
-    }
-    Ok(())
-}
-
-fn set_output_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-    if let [empty] = values
-        && empty.is_empty()
-    {
-        return Ok(());
-    }
-    if values.is_empty() || !values.len().is_multiple_of(4) {
-        return Err(Invalid::LimitCount);
-    }
-    let mut limits = config.client_output_buffer_limit;
-    for group in values.chunks_exact(4) {
-        let class = match &*group[0].to_ascii_lowercase() {
-            b"normal" => &mut limits.normal,
-            b"slave" | b"replica" => &mut limits.replica,
-            b"pubsub" => &mut limits.pubsub,
-            _ => return Err(Invalid::LimitClass),
-        };
-        let bytes = |value: &[u8]| memory(value).ok_or(Invalid::LimitValue);
-        let time = integer(&group[3], 0, i32::MAX.into()).map_err(|_| Invalid::LimitValue)?;
-        *class = OutputLimit {
-            hard_bytes: bytes(&group[1])?,
-            soft_bytes: bytes(&group[2])?,
-            soft_time: seconds(time),
-        };
-    }
-    config.client_output_buffer_limit = limits;
-    Ok(())
-}
-
-fn show_output_limits(config: &Config) -> Vec<Vec<u8>> {
-    let limits = &config.client_output_buffer_limit;
-    [("normal", limits.normal), ("slave", limits.replica), ("pubsub", limits.pubsub)]
-        .into_iter()
-        .flat_map(|(class, limit)| {
-            let OutputLimit { hard_bytes, soft_bytes, soft_time } = limit;
-            [
-                class.into(),
-                hard_bytes.to_string(),
-                soft_bytes.to_string(),
-                seconds_of(soft_time).to_string(),
-            ]
-        })
-        .map(String::into_bytes)
-        .collect()
-}
-
-pub(super) fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> {
-    let text = std::str::from_utf8(value).map_err(|_| Invalid::NotAnInteger)?;
-    let number: i64 = text.parse().map_err(|_| Invalid::NotAnInteger)?;
-    if (min..=max).contains(&number) { Ok(number) } else { Err(Invalid::OutOfRange(min, max)) }
-}
-
-fn memory_within(value: &[u8], min: i64) -> Result<usize, Invalid> {
-    let bytes = memory(value).ok_or(Invalid::NotMemory)?;
-    if signed(bytes) < min { Err(Invalid::OutOfRange(min, i64::MAX)) } else { Ok(bytes) }
-}
-
-/// Reads a number of bytes with a unit, as Redis does: `1kb` is 1024, `1k` is 1000.
-pub(crate) fn memory(value: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(value).ok()?;
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, unit) = text.split_at(digits);
-    let factor: usize = match &*unit.to_ascii_lowercase() {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1024,
-        "m" => 1_000_000,
-        "mb" => 1024 * 1024,
-        "g" => 1_000_000_000,
-        "gb" => 1024 * 1024 * 1024,
-        _ => return None,
-    };
-    digits.parse::<usize>().ok()?.checked_mul(factor)
-}
-
-pub(super) fn flag(value: &[u8]) -> Result<bool, Invalid> {
-    match &*value.to_ascii_lowercase() {
-        b"yes" => Ok(true),
-        b"no" => Ok(false),
-        _ => Err(Invalid::NotAFlag),
-    }
-}
-
-pub(super) fn choice(value: &[u8], names: &[&str]) -> Result<usize, Invalid> {
-    names
-        .iter()
-        .position(|name| name.as_bytes().eq_ignore_ascii_case(value))
-        .ok_or_else(|| Invalid::NotAChoice(names.join(", ")))
-}
-
-fn texts(list: &[String]) -> Vec<Vec<u8>> {
-    list.iter().map(|text| text.clone().into_bytes()).collect()
-}
-
-fn seconds(value: i64) -> Duration {
-    Duration::from_secs(u64::try_from(value).unwrap_or(0))
-}
-
-fn seconds_of(time: Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn signed(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> usize {
-    usize::try_from(value).unwrap_or(0)
-}
-
-#[cfg(unix)]
-pub(crate) fn path_from(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(unix)]
-fn path_bytes(path: &std::path::Path) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    path.as_os_str().as_bytes().to_vec()
-}
-
-#[cfg(not(unix))]
-pub(crate) fn path_from(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-}
-
-#[cfg(not(unix))]
-fn path_bytes(path: &std::path::Path) -> Vec<u8> {
-    path.to_string_lossy().into_owned().into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Port;
+    use crate::config::{LogLevel, OutputLimit};
 
     fn set(name: &str, values: &[&str]) -> Result<Config, Invalid> {
         let mut config = Config::default();
@@ -896,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_set() {
+    fn shown_values_can_be_set() {
         for directive in
-            DIRECTIVES.iter().filter(|each| !matches!(each.name, "rename-command" | "dir" | "user"))
+            all().filter(|each| !matches!(each.name, "rename-command" | "dir" | "user"))
         {
             let values = directive.show(&Config::default());
             let mut config = Config::default();
@@ -908,8 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn port_0_is_no_port_and_any_is_a_free_one() {
+        assert_eq!(set("port", &["0"]).unwrap().port, Port::None);
+        assert_eq!(set("port", &["ANY"]).unwrap().port, Port::Any);
+    }
+
+    #[test]
     fn names_and_values_are_read_in_any_case() {
-        assert_eq!(set("PORT", &["7000"]).unwrap().port, 7000);
+        assert_eq!(set("PORT", &["7000"]).unwrap().port, Port::from(7000));
         assert!(!set("Protected-Mode", &["NO"]).unwrap().protected_mode);
         assert_eq!(set("loglevel", &["Debug"]).unwrap().loglevel, LogLevel::Debug);
         assert_eq!(

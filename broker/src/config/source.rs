@@ -1,8 +1,7 @@
-//! Where settings come from: files, their includes, standard input and flags.
+//! Reads settings from files, their includes, standard input and flags.
 //!
-//! Lines are read as Redis reads them. A flag is a line as well: `--port 7000` is `port "7000"`,
-//! and comes after the file. What cannot be understood stops everything, and the error says where
-//! it stands, in Redis' form and in ours.
+//! Lines have Redis' syntax. A flag becomes a line after those of the file: `--port 7000` is
+//! `port "7000"`. The first mistake is an error with its place, in Redis' form and in ours.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,39 +10,42 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::directive::{self, DIRECTIVES, Invalid};
-use super::unused::Values;
-use super::{Config, unused};
+use super::directive;
+use super::ignored::Values;
+use super::parse::Invalid;
+use super::promises::{self, Promise, Verdict};
+use super::{Config, ignored};
 use crate::protocol::words;
+use crate::version::VERSION;
 
-/// Settings as they were given, and what was given without effect.
+/// Settings with their sources, and the directives without an effect.
 ///
 /// ```
-/// let loaded = broker::Loaded::from_text("port 7000\nappendonly yes\n").unwrap();
-/// assert_eq!(loaded.config.port, 7000);
-/// assert_eq!(loaded.without_meaning, ["appendonly"]);
+/// let loaded = broker::ConfigFile::from_text("port 7000\nhz 10\n").unwrap();
+/// assert_eq!(loaded.config.port.to_string(), "7000");
+/// assert_eq!(loaded.ignored_directives(), ["hz"]);
 /// ```
 ///
-/// Without any line it is what `redis-server` does without a file: unlike [`Config::default`], it
-/// listens on all addresses, where protected mode refuses clients from other machines as long as
-/// there is no password.
+/// Without any line it is the default of `redis-server` without a file. Unlike [`Config::default`],
+/// it listens on all addresses. Protected mode refuses clients from other machines while there is no
+/// password.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConfigFile {
     /// The settings.
     pub config: Config,
-    /// Directives of Redis or Valkey that have no meaning here, each once, in the order found.
-    pub ignored_directives: Vec<String>,
-    /// Their values, for those who ask with `CONFIG GET`.
+    /// Ignored directives, each once, in the order found.
+    ignored: Vec<Given>,
+    /// The values of ignored directives by their names of today, for `CONFIG GET`.
     pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
-    /// The file that was read first.
+    /// The first file, which `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Says which line of which file could not be understood, and what was expected.
+/// A mistake in the settings: its file and line, the expectation, and the value found.
 ///
 /// ```
-/// let error = broker::Loaded::from_text("prot 7000").unwrap_err();
+/// let error = broker::ConfigFile::from_text("prot 7000").unwrap_err();
 /// assert!(error.to_string().ends_with(
 ///     "text:1: unknown directive 'prot', did you mean 'port'?"
 /// ));
@@ -55,8 +57,15 @@ pub struct ConfigError {
     problem: Box<Problem>,
 }
 
-/// One line, and where it stands.
-#[derive(Clone, Debug)]
+/// An ignored directive, and the last line that gives it a value.
+#[derive(Clone, Debug, PartialEq)]
+struct Given {
+    name: &'static str,
+    place: Line,
+}
+
+/// One line and its place.
+#[derive(Clone, Debug, PartialEq)]
 struct Line {
     source: String,
     number: usize,
@@ -73,13 +82,15 @@ enum Problem {
     Invalid { name: &'static str, expects: &'static str, values: Vec<Vec<u8>>, invalid: Invalid },
     #[error("wrong number of arguments")]
     IncludeWithoutPath,
+    #[error("This setting is not supported")]
+    Refused { name: &'static str, consequence: &'static str },
     #[error("includes are nested too deeply")]
     TooDeep,
     #[error("Can't open config file '{path}': {error}")]
     Unreadable { path: String, error: io::Error },
 }
 
-/// Redis has no bound here, and a file that includes itself takes it down.
+/// Redis has no limit, so a file that includes itself crashes it.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
 impl Default for ConfigFile {
@@ -91,8 +102,8 @@ impl Default for ConfigFile {
 
 impl From<Config> for ConfigFile {
     fn from(config: Config) -> Self {
-        let (ignored_directives, others, file) = Default::default();
-        Self { config, ignored_directives, others, file }
+        let (ignored, others, file) = Default::default();
+        Self { config, ignored, others, file }
     }
 }
 
@@ -101,10 +112,10 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first line that cannot be understood.
+    /// [`ConfigError`] for the first line with a mistake.
     ///
     /// ```
-    /// let loaded = broker::Loaded::from_text("bind 127.0.0.1\nrequirepass \"a b\"").unwrap();
+    /// let loaded = broker::ConfigFile::from_text("bind 127.0.0.1\nrequirepass \"a b\"").unwrap();
     /// assert_eq!(loaded.config.requirepass.as_deref(), Some(&b"a b"[..]));
     /// ```
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
@@ -117,10 +128,10 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the file, or one that it includes, cannot be read or understood.
+    /// [`ConfigError`] if the file or an included file cannot be read or has a mistake.
     ///
     /// ```
-    /// let error = broker::Loaded::default().add_file("/no/such/file".as_ref()).unwrap_err();
+    /// let error = broker::ConfigFile::default().add_file("/no/such/file".as_ref()).unwrap_err();
     /// assert!(error.to_string().contains("Can't open config file '/no/such/file'"));
     /// ```
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
@@ -129,16 +140,16 @@ impl ConfigFile {
         self.add_file_at(path, &origin, 0)
     }
 
-    /// Adds the settings that `reader` gives, which messages call `name`.
+    /// Adds the settings of `reader`. Errors refer to it as `name`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it cannot be read or understood.
+    /// [`ConfigError`] if it cannot be read or has a mistake.
     ///
     /// ```
-    /// let mut loaded = broker::Loaded::default();
+    /// let mut loaded = broker::ConfigFile::default();
     /// loaded.add_reader("standard input", &b"port 7000"[..]).unwrap();
-    /// assert_eq!(loaded.config.port, 7000);
+    /// assert_eq!(loaded.config.port.to_string(), "7000");
     /// ```
     pub fn add_reader(&mut self, name: &str, mut reader: impl Read) -> Result<(), ConfigError> {
         let mut text = Vec::new();
@@ -149,22 +160,77 @@ impl ConfigFile {
         self.add_lines(name, &text, 0)
     }
 
-    /// Adds flags such as `--port 7000`, as `redis-server` reads them.
+    /// Adds flags such as `--port 7000`, with the syntax of `redis-server`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first flag that cannot be understood.
+    /// [`ConfigError`] for the first flag with a mistake.
     ///
     /// ```
-    /// let mut loaded = broker::Loaded::default();
+    /// let mut loaded = broker::ConfigFile::default();
     /// loaded.add_flags(["--port", "7000", "--requirepass", "secret"]).unwrap();
-    /// assert_eq!(loaded.config.port, 7000);
+    /// assert_eq!(loaded.config.port.to_string(), "7000");
     /// ```
     pub fn add_flags<T: AsRef<[u8]>>(
         &mut self,
         flags: impl IntoIterator<Item = T>,
     ) -> Result<(), ConfigError> {
         self.add_lines("command line", &lines_of(flags), 0)
+    }
+
+    /// Returns the directives of Redis and Valkey that are ignored without a consequence, each once,
+    /// in the order found.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("hz 10\nappendonly yes").unwrap();
+    /// assert_eq!(loaded.ignored_directives(), ["hz"]);
+    /// ```
+    pub fn ignored_directives(&self) -> Vec<&'static str> {
+        let harmless = self.ignored.iter().filter(|given| self.promise(given).is_none());
+        harmless.map(|given| given.name).collect()
+    }
+
+    /// Returns a line for each ignored setting that has a consequence, with that consequence.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("appendonly yes").unwrap();
+    /// assert!(loaded.warnings()[0].starts_with("text:1: 'appendonly yes' has no effect: "));
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let promises = self.ignored.iter().filter_map(|given| Some((given, self.promise(given)?)));
+        promises
+            .filter(|(_, promise)| promise.verdict == Verdict::Warn)
+            .map(|(Given { place, .. }, promise)| {
+                let Line { source, number, text } = place;
+                format!("{source}:{number}: '{text}' has no effect: {}", promise.consequence)
+            })
+            .collect()
+    }
+
+    /// Refuses settings that promise security or other servers, which the broker does not have.
+    /// [`Server::bind_loaded`](crate::Server::bind_loaded) does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first of these settings.
+    ///
+    /// ```
+    /// let loaded = broker::ConfigFile::from_text("tls-port 6380").unwrap();
+    /// assert!(loaded.check().unwrap_err().to_string().contains("there is no TLS"));
+    /// ```
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for given in &self.ignored {
+            if let Some(promise) = self.promise(given).filter(|it| it.verdict == Verdict::Refuse) {
+                let Promise { name, consequence, .. } = promise;
+                return Err(given.place.error(Problem::Refused { name, consequence }));
+            }
+        }
+        Ok(())
+    }
+
+    fn promise(&self, given: &Given) -> Option<&'static Promise> {
+        let name = ignored::find(given.name.as_bytes())?.canonical();
+        promises::find(&name, &self.others.get(&name)?.join(&b' '))
     }
 
     fn add_lines(&mut self, source: &str, text: &[u8], depth: usize) -> Result<(), ConfigError> {
@@ -187,7 +253,7 @@ impl ConfigFile {
             return self.include(values, place, depth);
         }
         let Some(directive) = directive::find(name) else {
-            return self.log_ignored_directives(name, values, place);
+            return self.ignore(name, values, place);
         };
         directive.set(&mut self.config, values).map_err(|invalid| {
             let (name, expects) = (directive.name, directive.expects);
@@ -195,21 +261,16 @@ impl ConfigFile {
         })
     }
 
-    fn log_ignored_directives(
-        &mut self,
-        name: &[u8],
-        values: &[Vec<u8>],
-        place: &Line,
-    ) -> Result<(), ConfigError> {
+    fn ignore(&mut self, name: &[u8], values: &[Vec<u8>], place: &Line) -> Result<(), ConfigError> {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let Some(other) = unused::find(name) else {
+        let Some(other) = ignored::find(name) else {
             let nearest = nearest(&lower);
             let name = String::from_utf8_lossy(name).into_owned();
             return Err(place.error(Problem::Unknown { name, nearest }));
         };
         let given = self.others.entry(other.canonical()).or_default();
         match other.values {
-            // Its lines add up, until `save ""` takes them all back.
+            // Lines accumulate until `save ""` removes them all.
             Values::Save if values != [b""] => given.extend_from_slice(values),
             Values::Save => given.clear(),
             Values::Words(_) | Values::Master => {
@@ -226,8 +287,10 @@ impl ConfigFile {
             }
             _ => *given = values.to_vec(),
         }
-        if !self.ignored_directives.contains(&lower) {
-            self.ignored_directives.push(lower);
+        let place = place.clone();
+        match self.ignored.iter_mut().find(|known| known.name == other.name) {
+            Some(known) => known.place = place,
+            None => self.ignored.push(Given { name: other.name, place }),
         }
         Ok(())
     }
@@ -246,7 +309,7 @@ impl ConfigFile {
         if !path.contains(['*', '?', '[']) {
             return self.add_file_at(Path::new(&*path), place, depth + 1);
         }
-        // As in Redis, a pattern that matches nothing is no error.
+        // As in Redis, a pattern without a match is no error.
         let matching = glob::glob(&path).map_err(|error| {
             let error = io::Error::new(io::ErrorKind::InvalidInput, error);
             place.error(Problem::Unreadable { path: path.clone().into_owned(), error })
@@ -262,8 +325,8 @@ impl ConfigFile {
     }
 }
 
-/// Turns flags into lines by Redis' rule: what follows a flag is its value, whatever it looks like;
-/// after that, what begins with `--` is a flag again.
+/// Converts flags into lines by Redis' rule. The word after a flag is its value, even if it begins
+/// with `--`. Later words are further values, up to the next word that begins with `--`.
 fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut has_value = true;
@@ -276,7 +339,7 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
                     lines.push(b'\n');
                 }
                 lines.extend_from_slice(name);
-                // A flag may hold its values itself, as in '--maxmemory 700mb'.
+                // A flag may contain its values, as in '--maxmemory 700mb'.
                 has_value = words::split(name).is_ok_and(|words| words.len() > 1);
                 // `--save` without a value means `save ""`.
                 let next = flags.peek().map(AsRef::as_ref);
@@ -297,12 +360,11 @@ fn lines_of<T: AsRef<[u8]>>(flags: impl IntoIterator<Item = T>) -> Vec<u8> {
     lines
 }
 
-/// Finds the directive that looks most like `name`, if one does.
+/// Finds the directive with the most similar name, if one is similar enough.
 fn nearest(name: &str) -> Option<&'static str> {
-    let known = DIRECTIVES
-        .iter()
+    let known = directive::all()
         .map(|directive| directive.name)
-        .chain(unused::OTHERS.iter().map(|other| other.name));
+        .chain(ignored::IGNORED.iter().map(|other| other.name));
     known
         .chain(["include"])
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
@@ -319,14 +381,28 @@ impl Line {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Line { source, number, text } = &*self.place;
-        let problem = &*self.problem;
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {version}) ***")?;
+        let Line { number, text, .. } = &*self.place;
+        let problem = &self.problem;
+        writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {VERSION}) ***")?;
         writeln!(f, "Reading the configuration file, at line {number}")?;
         writeln!(f, ">>> '{text}'")?;
         writeln!(f, "{problem}")?;
-        match problem {
+        self.fmt_cause(f)
+    }
+}
+
+impl ConfigError {
+    /// Returns the cause in one line, without Redis' block around it.
+    pub(crate) fn cause(&self) -> String {
+        fmt::from_fn(|f| self.fmt_cause(f)).to_string()
+    }
+
+    fn fmt_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line { source, number, .. } = &*self.place;
+        match &*self.problem {
+            Problem::Refused { name, consequence } => {
+                write!(f, "{source}:{number}: '{name}' is refused: {consequence}")
+            }
             Problem::Unknown { name, nearest: Some(nearest) } => {
                 write!(
                     f,
@@ -335,6 +411,10 @@ impl fmt::Display for ConfigError {
             }
             Problem::Unknown { name, nearest: None } => {
                 write!(f, "{source}:{number}: unknown directive '{name}'")
+            }
+            // The expectation would hide the cause.
+            Problem::Invalid { name, invalid: Invalid::User(cause), .. } => {
+                write!(f, "{source}:{number}: '{name}' is refused: {cause}")
             }
             Problem::Invalid { name, expects, values, .. } => {
                 let found = match &values[..] {
@@ -348,17 +428,14 @@ impl fmt::Display for ConfigError {
             Problem::UnbalancedQuotes => {
                 write!(
                     f,
-                    "{source}:{number}: expected a closing quote, with a blank or nothing behind it"
+                    "{source}:{number}: expected a closing quote followed by whitespace or end of line"
                 )
             }
             Problem::IncludeWithoutPath => {
                 write!(f, "{source}:{number}: 'include' expects one path")
             }
             Problem::TooDeep => {
-                write!(
-                    f,
-                    "{source}:{number}: expected at most {INCLUDE_DEPTH_MAX} files that include each other"
-                )
+                write!(f, "{source}:{number}: expected at most {INCLUDE_DEPTH_MAX} nested includes")
             }
             Problem::Unreadable { path, error } => {
                 write!(f, "{source}:{number}: cannot read '{path}': {error}")
@@ -380,28 +457,65 @@ mod tests {
     fn comments_blanks_and_quotes() {
         let text = "# comment\n\n  port 7000  \r\nrequirepass \"a\\x00b\"\nlogfile ''\nbind 127.0.0.1 -::1\n";
         let config = ConfigFile::from_text(text).unwrap().config;
-        assert_eq!(config.port, 7000);
+        assert_eq!(config.port, crate::address::Port::from(7000));
         assert_eq!(config.requirepass.as_deref(), Some(&b"a\0b"[..]));
         assert_eq!(config.logfile, None);
     }
 
     #[test]
-    fn what_has_no_meaning_is_listed_once() {
-        let loaded = ConfigFile::from_text("save 900 1\nsave 300 10\nAppendOnly yes").unwrap();
-        assert_eq!(loaded.ignored_directives, ["save", "appendonly"]);
+    fn ignored_directives_are_listed_once() {
+        let loaded = ConfigFile::from_text("hz 10\nhz 20\nAppendOnly no").unwrap();
+        assert_eq!(loaded.ignored_directives(), ["hz", "appendonly"]);
+        assert_eq!(loaded.warnings(), [""; 0]);
         assert_eq!(loaded.config, ConfigFile::default().config);
     }
 
     #[test]
-    fn errors_name_the_line_what_was_expected_and_the_nearest_name() {
+    fn a_setting_with_a_consequence_is_a_warning_until_it_is_taken_back() {
+        let mut loaded = ConfigFile::from_text("\nsave 900 1\nsave 300 10\nhz 10").unwrap();
+        let [warning] = &loaded.warnings()[..] else { panic!("one warning") };
+        assert!(warning.starts_with("text:3: 'save 300 10' has no effect: "), "{warning}");
+        assert_eq!(loaded.ignored_directives(), ["hz"]);
+        loaded.add_flags(["--save", ""]).unwrap();
+        assert_eq!(loaded.warnings(), [""; 0]);
+        assert_eq!(loaded.ignored_directives(), ["save", "hz"]);
+    }
+
+    #[test]
+    fn a_setting_that_promises_too_much_is_refused_until_it_is_taken_back() {
+        for (text, takes_back) in [
+            ("tls-port 6380", &["--tls-port", "0"][..]),
+            ("replicaof 127.0.0.1 6379", &["--replicaof", "no", "one"]),
+            ("slaveof 127.0.0.1 6379", &["--slaveof", "no", "one"]),
+            ("cluster-enabled yes", &["--cluster-enabled", "no"]),
+        ] {
+            let mut loaded = ConfigFile::from_text(text).unwrap();
+            let error = loaded.check().unwrap_err().cause();
+            assert!(error.starts_with("text:1: '") && error.contains("' is refused: "), "{error}");
+            loaded.add_flags(takes_back).unwrap();
+            assert!(loaded.check().is_ok(), "{text}");
+        }
+        assert!(ConfigFile::from_text("loadmodule /x.so").unwrap().check().is_err());
+    }
+
+    #[test]
+    fn errors_name_the_line_the_expectation_and_the_nearest_name() {
         for (text, expected) in [
-            ("\nport 64k", r#"text:2: 'port' expects a number from 0 to 65535, found "64k""#),
-            ("port", "text:1: 'port' expects a number from 0 to 65535, found nothing"),
+            (
+                "\nport 64k",
+                r#"text:2: 'port' expects a number from 0 to 65535, or 'any', found "64k""#,
+            ),
+            ("port", "text:1: 'port' expects a number from 0 to 65535, or 'any', found nothing"),
             ("prot 1", "text:1: unknown directive 'prot', did you mean 'port'?"),
             ("requirepas x", "text:1: unknown directive 'requirepas', did you mean 'requirepass'?"),
             ("qwertyuiopasdf x", "text:1: unknown directive 'qwertyuiopasdf'"),
-            ("port \"1", "text:1: expected a closing quote, with a blank or nothing behind it"),
+            ("port \"1", "text:1: expected a closing quote followed by whitespace or end of line"),
             ("include", "text:1: 'include' expects one path"),
+            (
+                "user a on\nuser a off",
+                "text:2: 'user' is refused: Duplicate user found. A user can only be defined once \
+                 in config files",
+            ),
         ] {
             assert_eq!(message(text), expected, "{text:?}");
         }
@@ -429,6 +543,6 @@ mod tests {
         std::fs::write(&path, format!("include {}\n", path.display())).unwrap();
         let error = ConfigFile::default().add_file(&path).unwrap_err().to_string();
         std::fs::remove_file(&path).unwrap();
-        assert!(error.contains("expected at most 16 files"), "{error}");
+        assert!(error.contains("expected at most 16 nested includes"), "{error}");
     }
 }

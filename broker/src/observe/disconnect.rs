@@ -1,8 +1,8 @@
-//! Why a receiving end ended.
+//! Reasons for the end of a connection or a subscriber.
 
 use thiserror::Error;
 
-/// Why a connection or an in-process subscriber ended.
+/// The reason why a connection or an in-process subscriber ended.
 ///
 /// ```
 /// assert_eq!(broker::Disconnect::SlowSubscriber.to_string(), "fell behind its output limit");
@@ -10,16 +10,16 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// It did not read fast enough and passed its limit. What it had not read is dropped.
+    /// It did not read fast enough and exceeded its limit. Its unread messages are dropped.
     #[error("fell behind its output limit")]
     SlowSubscriber,
-    /// The client closed the connection, or the network did.
+    /// The client or the network closed the connection.
     #[error("closed by the client")]
     Closed,
-    /// The client said `QUIT`.
+    /// The client sent `QUIT`.
     #[error("quit")]
     Quit,
-    /// The client sent something that is no request.
+    /// The client violated the protocol.
     #[error("protocol error")]
     Protocol,
     /// The client sent nothing for longer than `timeout`.
@@ -28,19 +28,16 @@ pub enum Disconnect {
     /// The client's request is larger than `client-query-buffer-limit`.
     #[error("request larger than the query buffer limit")]
     RequestTooBig,
-    /// Somebody closed it with `CLIENT KILL`, or took away its rights.
+    /// A client closed it with `CLIENT KILL`, or its permissions were revoked.
     #[error("closed by an operator")]
     Killed,
-    /// All clients together held more than `maxmemory-clients`, and this one the most.
-    #[error("held the most memory")]
-    Evicted,
     /// The server shuts down.
     #[error("the server shuts down")]
     Shutdown,
 }
 
 impl Disconnect {
-    /// Whether what is queued is still sent.
+    /// Returns whether queued bytes are still sent.
     pub(crate) fn sends_what_is_queued(self) -> bool {
         matches!(self, Self::Quit | Self::Protocol | Self::Shutdown | Self::Killed)
     }

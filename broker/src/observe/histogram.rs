@@ -1,7 +1,8 @@
-//! How long the calls of a command took, as a distribution.
+//! The distribution of the times of a command's calls.
 //!
-//! A time falls into one of 32 steps of its power of two, so that what is read is at most 3 % above
-//! what was noted. Threads add without a lock; a reader may miss what is noted meanwhile.
+//! Each power of two has 32 steps, so a result is at most 3 % above the recorded time. Threads add
+//! without a lock, and a reader may miss concurrent additions. Therefore the crate `hdrhistogram` does
+//! not fit: it records through `&mut`, and each worker would need a histogram for each command.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +14,7 @@ pub(crate) struct Histogram {
 
 /// Steps of each power of two.
 const STEPS: u64 = 32;
-/// As in Redis, what takes longer counts as a second.
+/// As in Redis, longer times count as a second.
 const NANOS_MAX: u64 = 1_000_000_000;
 
 impl Histogram {
@@ -21,17 +22,17 @@ impl Histogram {
         self.steps[step(nanos.clamp(1, NANOS_MAX))].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many times were noted.
+    /// Returns the number of recorded times.
     pub(crate) fn total(&self) -> u64 {
         self.counts().sum()
     }
 
-    /// Returns how many times were at most so many nanoseconds, to the step.
+    /// Returns the number of times up to this many nanoseconds, to the precision of a step.
     pub(crate) fn total_within(&self, nanos: u64) -> u64 {
         self.counts().take(step(nanos.clamp(1, NANOS_MAX)) + 1).sum()
     }
 
-    /// Returns the nanoseconds that so many percent of the times did not exceed.
+    /// Returns a percentile in nanoseconds.
     pub(crate) fn at_percentile(&self, percent: f64) -> u64 {
         let wanted = (percent / 100.0 * self.total() as f64).round().max(1.0);
         let mut seen = 0;
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_and_totals_are_of_what_was_added() {
+    fn percentiles_and_totals_count_all_times() {
         let histogram = Histogram::default();
         assert_eq!((histogram.total(), histogram.at_percentile(50.0)), (0, 0));
         for micros in 1..=100 {

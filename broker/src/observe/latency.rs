@@ -1,7 +1,6 @@
-//! What took longer than `latency-monitor-threshold`: the samples behind `LATENCY`.
+//! Commands that took longer than `latency-monitor-threshold`: the samples for `LATENCY`.
 //!
-//! Plain data in Redis' shape: 160 samples for each event, at most one a second. It has no clock, and
-//! is told what time it is.
+//! As in Redis, each event has up to 160 samples, at most one a second. Callers pass the time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -16,7 +15,7 @@ pub(crate) struct LatencyMonitor {
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     pub(crate) all: VecDeque<Sample>,
-    /// The longest of all times, in milliseconds.
+    /// The longest time ever, in milliseconds.
     pub(crate) longest: u64,
 }
 
@@ -28,7 +27,7 @@ pub(crate) struct Sample {
     pub(crate) milliseconds: u64,
 }
 
-/// As many as Redis keeps.
+/// Redis' limit for each event.
 const SAMPLES_MAX: usize = 160;
 
 impl LatencyMonitor {
@@ -53,17 +52,17 @@ impl LatencyMonitor {
         self.events.iter().map(|(event, samples)| (*event, samples))
     }
 
-    /// Forgets all events, and returns how many there were.
+    /// Removes all events and returns their number.
     pub(crate) fn reset_all(&mut self) -> usize {
         std::mem::take(&mut self.events).len()
     }
 
-    /// Forgets one event, and returns whether it was there.
+    /// Removes one event and returns whether it existed.
     pub(crate) fn reset(&mut self, event: &[u8]) -> bool {
         std::str::from_utf8(event).is_ok_and(|event| self.events.remove(event).is_some())
     }
 
-    /// Tells people what there is.
+    /// Returns the text of `LATENCY DOCTOR`.
     pub(crate) fn report(&self) -> String {
         let mut text = String::from(
             "Dave, I have observed latency spikes in this Redis instance. You don't mind talking \
@@ -93,7 +92,7 @@ impl LatencyMonitor {
 }
 
 impl Samples {
-    /// Draws the samples, as they are at `now`, in Redis' way.
+    /// Draws the samples as Redis does. Their ages count up to `now`.
     pub(crate) fn graph(&self, event: &str, now: u64) -> String {
         let times = || self.all.iter().map(|sample| sample.milliseconds);
         let (low, high) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
@@ -119,9 +118,9 @@ impl Samples {
     }
 }
 
-/// What stands in one column of a graph: the bar, a blank, and how long ago it was.
+/// Returns one column of a graph: the bar, a blank, and the age.
 fn column(sample: &Sample, low: u64, high: u64, now: u64) -> Vec<u8> {
-    /// From a low one to a high one.
+    /// From low to high.
     const BARS: &[u8] = b"_o#";
 
     let steps = BARS.len() * GRAPH_ROWS;
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_says_how_much_was_there() {
+    fn a_reset_returns_the_number_of_events() {
         let mut monitor = monitor(&[(1, 1)]);
         assert!(!monitor.reset(b"nosuch"));
         assert!(monitor.reset(b"command"));

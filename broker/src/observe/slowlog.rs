@@ -1,4 +1,4 @@
-//! Commands that took long, for `SLOWLOG`.
+//! Slow commands, for `SLOWLOG`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) struct SlowLog {
     next_id: u64,
 }
 
-/// One command that took long.
+/// One slow command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
@@ -24,20 +24,20 @@ pub(crate) struct Entry {
     pub(crate) name: Vec<u8>,
 }
 
-/// Redis keeps so many arguments of a command, the last of them a word about the rest,
+/// Redis' maximum of arguments shown of a command; the last one may count the rest.
 const ARGUMENTS_MAX: usize = 32;
-/// and so many bytes of each.
+/// Redis' maximum of bytes shown of each argument.
 const ARGUMENT_BYTES_MAX: usize = 128;
 
 impl SlowLog {
-    /// Adds a command, and forgets what is beyond `entries_max`.
+    /// Adds a command and drops entries beyond `entries_max`.
     pub(crate) fn add(&mut self, entry: Entry, entries_max: usize) {
         self.entries.push_front(Entry { id: self.next_id, ..entry });
         self.next_id += 1;
         self.entries.truncate(entries_max);
     }
 
-    /// Returns the newest first.
+    /// Returns the entries, newest first.
     pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -47,7 +47,7 @@ impl SlowLog {
     }
 }
 
-/// Returns what is kept of the arguments of a command. `is_secret` says which are hidden.
+/// Returns the arguments of a command, shortened. `is_secret` selects the arguments to hide.
 pub(crate) fn kept(request: Request<'_>, is_secret: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
     let count = request.len();
     let shown = if count > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { count };

@@ -1,6 +1,6 @@
-//! Counters, from which `INFO` is made.
+//! Counters for `INFO`.
 //!
-//! They are plain sums that any thread adds to; nothing is decided by them.
+//! All threads add to them. No decision depends on them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::ids::CommandId;
 use crate::observe::histogram::Histogram;
 
-/// What a broker and its servers have done so far.
+/// Counters of a broker and its servers.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) connections_received: Counter,
@@ -19,7 +19,7 @@ pub(crate) struct Stats {
     pub(crate) connected_clients: Counter,
     pub(crate) commands_processed: Counter,
     pub(crate) messages_published: Counter,
-    /// One for each receiver.
+    /// Counts each receiver.
     pub(crate) messages_delivered: Counter,
     pub(crate) input_bytes: Counter,
     pub(crate) output_bytes: Counter,
@@ -30,14 +30,14 @@ pub(crate) struct Stats {
     pub(crate) rates: Rates,
 }
 
-/// What one worker has counted and not told yet. Adding to a counter that all threads share costs as
-/// much as finding a subscriber, so a worker does it once for all requests of a read.
+/// Counts of one worker that are not yet in the shared counters. Adding to a shared counter costs as
+/// much as finding a subscriber, so a worker adds once for all requests of a read.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) published: u64,
     pub(crate) delivered: u64,
-    /// The number of a command, and how often it was called in a row.
+    /// The number of a command, and its consecutive calls.
     calls: (CommandId, u64),
 }
 
@@ -51,14 +51,20 @@ impl Tally {
         self.calls = (id, if last == id { count + 1 } else { 1 });
     }
 
-    /// Whether the next call of the command with this number is one of those that are timed, where
-    /// a clock for each would cost much of what they cost: the first of a row, and few of the rest.
-    pub(crate) fn samples(&self, id: CommandId) -> bool {
+    /// Returns whether to time the next call of the command with this number. Reading the clock for
+    /// each call of a fast command would be too slow. Timed are the first call of a run and every
+    /// 64th after it.
+    ///
+    /// The result is the number of calls that the measured one stands for.
+    pub(crate) fn samples(&self, id: CommandId) -> Option<u32> {
         let (last, count) = self.calls;
-        last != id || count % CALLS_PER_SAMPLE == 0
+        match last == id {
+            false => Some(1),
+            true => (count % u64::from(CALLS_PER_SAMPLE) == 0).then_some(CALLS_PER_SAMPLE),
+        }
     }
 
-    /// Adds all to the counters that everybody sees.
+    /// Adds the counts to the shared counters, and resets them.
     pub(crate) fn flush_stats(&mut self, stats: &Stats, all: &CommandStats) {
         let Self { commands, published, delivered, calls } = std::mem::take(self);
         for (counter, count) in [
@@ -80,7 +86,7 @@ impl Default for Tally {
     }
 }
 
-const CALLS_PER_SAMPLE: u64 = 64;
+const CALLS_PER_SAMPLE: u32 = 64;
 
 /// Rates of the last seconds, kept by one worker.
 #[derive(Debug, Default)]
@@ -91,41 +97,43 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Takes the new total, about a second after the last one.
+    /// Updates the rate from the new total. Call it about once a second.
     pub(crate) fn update(&self, total: u64) {
         let before = self.before.0.swap(total, Ordering::Relaxed);
         self.commands.0.store(total.saturating_sub(before), Ordering::Relaxed);
     }
 }
 
-/// A number that threads add to.
+/// A counter that threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
-/// What became of each command of the table, and of errors by their code.
+/// Counters of each command of the table, and of errors by their code.
 #[derive(Debug)]
 pub(crate) struct CommandStats {
     rows: Vec<CommandCounters>,
     errors: Mutex<BTreeMap<Vec<u8>, u64>>,
 }
 
-/// How often a command was run, refused, and failed.
+/// Counters of one command.
 #[derive(Debug, Default)]
 pub(crate) struct CommandCounters {
     pub(crate) calls: Counter,
-    /// Of the calls that were timed.
+    /// The time of the timed calls.
     pub(crate) micros: Counter,
     pub(crate) rejected: Counter,
     pub(crate) failed: Counter,
-    /// Of the calls that were timed, since the first.
+    /// The times of the timed calls; unset before the first.
     pub(crate) times: OnceLock<Histogram>,
 }
 
-/// Redis stops counting errors by code beyond this many codes.
+/// As in Redis, further codes are not counted.
 const ERROR_CODES_MAX: usize = 128;
+/// Redis' own codes have at most 11 bytes.
+const ERROR_CODE_BYTES_MAX: usize = 32;
 
 impl Stats {
-    /// `CONFIG RESETSTAT`. Who is connected stays so.
+    /// `CONFIG RESETSTAT`. The number of connected clients stays.
     pub(crate) fn reset(&self) {
         for counter in [
             &self.connections_received,
@@ -145,9 +153,9 @@ impl Stats {
 }
 
 impl CommandStats {
-    /// Makes counters for this number of commands.
+    /// Creates counters for this number of commands.
     pub(crate) fn new(rows: usize) -> Self {
-        let rows = std::iter::repeat_with(CommandCounters::default).take(rows).collect();
+        let rows = (0..rows).map(|_| CommandCounters::default()).collect();
         Self { rows, errors: Mutex::default() }
     }
 
@@ -155,16 +163,18 @@ impl CommandStats {
         &self.rows[id.index()]
     }
 
-    /// Counts an error by its code, which is the first word of `text`.
+    /// Counts an error by its code, the first word of `text`. Scripts choose codes, so a code ends
+    /// at [`ERROR_CODE_BYTES_MAX`] and before a byte that would break the lines of `INFO`.
     pub(crate) fn add_error(&self, text: &[u8]) {
-        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let printable = text.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+        let code = &text[..printable.min(ERROR_CODE_BYTES_MAX)];
         let mut errors = self.errors.lock();
         if errors.len() < ERROR_CODES_MAX || errors.contains_key(code) {
             *errors.entry(code.to_vec()).or_default() += 1;
         }
     }
 
-    /// Returns how many errors there were, by code.
+    /// Returns the number of errors by code.
     pub(crate) fn errors(&self) -> BTreeMap<Vec<u8>, u64> {
         self.errors.lock().clone()
     }
@@ -201,7 +211,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_what_was_counted() {
+    fn an_error_code_is_short_and_printable() {
+        let all = CommandStats::new(0);
+        let long = "X".repeat(10_000);
+        for text in ["ERR no", "E\r\nmaster_link_status:down\r\n x", "E\u{1b}[2J", &long] {
+            all.add_error(text.as_bytes());
+        }
+        let codes: Vec<Vec<u8>> = all.errors().into_keys().collect();
+        assert_eq!(codes, [&b"E"[..], b"ERR", &[b'X'; ERROR_CODE_BYTES_MAX]]);
+        (0..1000).for_each(|number| all.add_error(format!("CODE{number}").as_bytes()));
+        assert_eq!(all.errors().len(), ERROR_CODES_MAX);
+    }
+
+    #[test]
+    fn flushed_counts_are_exact() {
         let (stats, all, mut tally) = (Stats::default(), CommandStats::new(3), Tally::default());
         for number in [1, 1, 2, 1] {
             tally.commands += 1;

@@ -25,7 +25,7 @@ impl ReplayPosition {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let broker = broker::Broker::new();
     /// # let all = broker::ReplayRule { pattern: "*".into(), messages_max: 9, bytes_max: 999, age_max: std::time::Duration::MAX };
-    /// # let config = broker::Config { port: 0, pubsub_replay: vec![all], ..Default::default() };
+    /// # let config = broker::Config { port: broker::Port::Any, pubsub_replay: vec![all], ..Default::default() };
     /// # let server = broker::Server::bind(broker.clone(), &config).await?;
     /// let here = broker.replay_end("news").ok_or("it is not remembered")?;
     /// broker.publish("news", "hello");
@@ -62,7 +62,7 @@ impl Broker {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
     ///
-    /// use broker::{Broker, Config, ReplayRule, Server};
+    /// use broker::{Broker, Config, Port, ReplayRule, Server};
     ///
     /// let broker = Broker::new();
     /// let rule = ReplayRule {
@@ -71,7 +71,7 @@ impl Broker {
     ///     bytes_max: 1024 * 1024,
     ///     age_max: Duration::from_secs(60),
     /// };
-    /// let config = Config { port: 0, pubsub_replay: vec![rule], ..Config::default() };
+    /// let config = Config { port: Port::Any, pubsub_replay: vec![rule], ..Config::default() };
     /// let server = Server::bind(broker.clone(), &config).await?;
     ///
     /// let here = broker.replay_end("news").ok_or("it is not remembered")?;

@@ -9,7 +9,7 @@ pub(crate) use lua_sandbox::{
 
 use super::cache::Script;
 use crate::protocol::Protocol;
-use crate::session::server_state::REDIS_VERSION;
+use crate::version::REDIS_VERSION;
 
 /// Runs scripts, one at a time.
 pub(crate) struct Vm(lua_sandbox::Vm);

@@ -109,6 +109,9 @@ enum Ran {
 const SLICES_MAX: usize = 64;
 /// Bytes read in one go. More would only make one client's turn longer.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// The time that the requests of one client may take in one turn. The rest of them waits behind the
+/// requests of other clients.
+const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 /// A client without subscriptions that has so many bytes of replies unread is not read from until
 /// it reads: beyond what any pipeline of a sane client needs, and a bound on what one can take.
 const UNREAD_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -281,6 +284,25 @@ impl Connection {
         self.session.borrow_mut().end(context, order);
     }
 
+    /// Runs the rest of a transaction whose client is gone, as far as scripts are not late.
+    #[cfg_attr(not(feature = "lua"), expect(unused_variables, reason = "only scripts are late"))]
+    pub(crate) fn poll_transaction(
+        &self,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
+        cx: &task::Context<'_>,
+    ) -> Poll<()> {
+        #[cfg(feature = "lua")]
+        while self.session.borrow().executing.is_some() {
+            self.info.remember(cx.waker());
+            if !self.session.borrow().is_script_done() {
+                return Poll::Pending;
+            }
+            let _ = self.session.borrow_mut().resume_after_script(context, turn);
+        }
+        Poll::Ready(())
+    }
+
     /// Leaves a script of the client to itself.
     pub(crate) fn abandon_script(&self) {
         #[cfg(feature = "lua")]
@@ -388,6 +410,7 @@ impl Connection {
         context: &mut Context,
         turn: &mut Turn<'_>,
     ) {
+        context.spent = Duration::ZERO;
         while !input.is_empty() && self.output.disconnect().is_none() {
             let mut unfinished = self.unfinished.borrow_mut();
             if let Some(mut request) = unfinished.take() {
@@ -425,7 +448,8 @@ impl Connection {
                 }
             }
             let must_wait = self.waiting.borrow().is_some() || self.is_throttled();
-            if must_wait || !context.effects.is_empty() {
+            let is_over = context.spent >= TURN_TIME_MAX;
+            if must_wait || is_over || !context.effects.is_empty() {
                 self.held.borrow_mut().extend_from_slice(input);
                 break;
             }

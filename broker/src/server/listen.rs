@@ -1,5 +1,6 @@
 //! Listening: opens the addresses of the settings, and others while the server runs.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -7,42 +8,67 @@ use std::path::Path;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use thiserror::Error;
 use tracing::warn;
 
+use crate::address::Port;
 use crate::config::Config;
 use crate::session::moving::Endpoints;
 
-/// Says which address could not be listened on, and why.
+/// The reason why a server did not start: an address, a file, or settings that contradict.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
-/// use broker::{Broker, Config, Server};
+/// use broker::{Broker, Config, Port, Server};
 ///
 /// let bind = vec!["127.0.0.1".to_owned()];
-/// let config = Config { bind, port: 0, ..Config::default() };
+/// let config = Config { bind, port: Port::Any, ..Config::default() };
 /// let first = Server::bind(Broker::new(), &config).await?;
-/// let taken = Config { port: first.local_addr().port(), ..config };
+/// let taken = Config { port: first.local_addr().port().into(), ..config };
 /// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
 /// assert!(error.to_string().contains("address already in use"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Error)]
-#[error("cannot {action}: {}", Lower(source))]
+#[derive(Debug)]
 pub struct BindError {
-    action: String,
+    problem: Problem,
     is_about_address: bool,
-    source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("cannot {action}: {}", Lower(source))]
+    Failed { action: String, source: io::Error },
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
 }
 
 impl BindError {
     pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
-        Self { action: format!("listen on {address}"), is_about_address: true, source }
+        let action = format!("listen on {address}");
+        Self { problem: Problem::Failed { action, source }, is_about_address: true }
+    }
+
+    /// The settings contradict the commands or the users of the server.
+    pub(crate) fn of_settings(text: String) -> Self {
+        Self { problem: Problem::Settings(text), is_about_address: false }
     }
 
     /// The server cannot do without something else, as in "start the workers".
     pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
-        Self { action: action.into(), is_about_address: false, source }
+        let problem = Problem::Failed { action: action.into(), source };
+        Self { problem, is_about_address: false }
     }
 
     /// Whether it is an address that could not be listened on, and not a file or a thread that the
@@ -52,7 +78,7 @@ impl BindError {
     }
 }
 
-/// What connections are accepted on.
+/// A socket on which connections are accepted.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -62,32 +88,35 @@ pub(crate) enum Listener {
 
 /// Opens what the settings say, for a server that starts.
 pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-    // As in Redis, port 0 beside a socket file is no port at all.
-    if config.unixsocket.is_some() && (config.port == 0 || config.bind.is_empty()) {
-        return Ok(Vec::new());
-    }
     let endpoints =
         Endpoints { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
+    if endpoints.is_empty() && config.unixsocket.is_none() {
+        return Err(BindError::of_settings(
+            "configured to listen nowhere; set 'port' and 'bind', or 'unixsocket'".to_owned(),
+        ));
+    }
     endpoints.open()
 }
 
 impl Endpoints {
-    /// Opens it for a server that runs, where port 0 is no port at all.
-    pub(crate) fn reopen(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-        if self.port == 0 || self.names.is_empty() { Ok(Vec::new()) } else { self.open() }
+    fn is_empty(&self) -> bool {
+        self.port == Port::None || self.names.is_empty()
     }
 
     /// Whether all names that must be there have an address.
     pub(crate) fn is_known(&self) -> bool {
         let mut needed = self.names.iter().filter(|name| !name.starts_with('-'));
-        needed.all(|name| address_of(name, self.port).is_ok())
+        needed.all(|name| address_of(name, self.port.number()).is_ok())
     }
 
-    /// Opens a listener for each address.
-    fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    /// Opens a listener for each address; none without a port or a name.
+    pub(crate) fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
-        // Port 0 is any free one, but the same for all addresses.
-        let mut port = self.port;
+        if self.is_empty() {
+            return Ok(listeners);
+        }
+        // A free port is the same for all addresses.
+        let mut port = self.port.number();
         for entry in &self.names {
             let (optional, name) = match entry.strip_prefix('-') {
                 Some(name) => (true, name),
@@ -98,7 +127,7 @@ impl Endpoints {
                     port = listener.1.port();
                     listeners.push(listener);
                 }
-                Err(error) if optional && is_missing(&error, self.port == 0) => {}
+                Err(error) if optional && is_missing(&error, self.port == Port::Any) => {}
                 Err(source) => {
                     let host =
                         if name.contains(':') { format!("[{name}]") } else { name.to_owned() };

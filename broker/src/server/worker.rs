@@ -110,6 +110,7 @@ impl WorkerHandle {
     /// Starts a worker's thread. The receiver hears when the thread has ended.
     pub(crate) fn start(
         server: Arc<ServerState>,
+        lookup: Lookup,
         index: usize,
         stop: Arc<Notify>,
     ) -> io::Result<(Self, oneshot::Receiver<()>)> {
@@ -122,7 +123,7 @@ impl WorkerHandle {
             match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
-                    runtime.block_on(Worker::new(server, connections, stop).run(queue));
+                    runtime.block_on(Worker::new(server, lookup, connections, stop).run(queue));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
@@ -168,17 +169,21 @@ impl WorkerHandle {
 }
 
 impl Worker {
-    fn new(server: Arc<ServerState>, count: Arc<AtomicUsize>, stop: Arc<Notify>) -> Rc<Self> {
+    fn new(
+        server: Arc<ServerState>,
+        lookup: Lookup,
+        count: Arc<AtomicUsize>,
+        stop: Arc<Notify>,
+    ) -> Rc<Self> {
         let id = server.broker.open_inbox();
         let gate = RefCell::new(server.broker.gate(id));
         let generation = Cell::new(server.settings.generation());
         let config = server.settings.get();
-        let lookup = Lookup::new(&config);
         #[cfg_attr(not(feature = "lua"), expect(unused_mut, reason = "only scripts change it"))]
         let mut context = Context::new(id, config);
         #[cfg(feature = "lua")]
         let scripts = {
-            let client = CommandClient::new(server.clone());
+            let client = CommandClient::new(server.clone(), lookup.clone());
             let scripts = client.worker();
             let engine = Engine::new(server.broker.clone(), server.scripts.clone(), client);
             context.scripts = Some(Rc::new(engine));
@@ -262,14 +267,16 @@ impl Worker {
         wanted.end(has_worked);
     }
 
-    async fn open(self: &Rc<Self>, place: Endpoints) -> bool {
-        let port = place.port;
-        let opened = spawn_blocking(move || place.reopen()).await;
+    async fn open(self: &Rc<Self>, endpoints: Endpoints) -> bool {
+        let asked = endpoints.port.number();
+        let opened = spawn_blocking(move || endpoints.open()).await;
         if self.shutting_down.get() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
+                // Without an address the port stays, for the next address.
+                let port = listeners.first().map_or(asked, |(_, address)| address.port());
                 self.server.port.store(port, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
                 for (listener, address) in listeners {
@@ -595,6 +602,18 @@ impl Serving {
             });
             context.local.after_release.run();
             polled
+        })
+        .await;
+        // A transaction that has begun runs to its end, with or without its client.
+        poll_fn(|cx| {
+            let mut context = worker.context.borrow_mut();
+            let ended = worker.with_turn(|turn| {
+                let ended = connection.poll_transaction(&mut context, turn, cx);
+                worker.apply_effects(&mut context, turn);
+                ended
+            });
+            context.local.after_release.run();
+            ended
         })
         .await;
         let stats = worker.server.broker.stats();

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::effect::Effect;
 #[cfg(feature = "lua")]
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     /// The settings in force since the start of the turn.
     pub(crate) config: Arc<Config>,
     pub(crate) effects: Vec<Effect>,
+    /// The time that the commands of one client have taken in this turn, by estimate.
+    pub(crate) spent: Duration,
     /// Watched keys of clients that stopped watching while a late script had the order.
     pub(crate) cleanup: Vec<Box<Watch>>,
     /// Runs the scripts of this worker; `None` for commands that a script calls.
@@ -34,6 +37,7 @@ impl Context {
             local: Local::new(Subscribers::new(worker, subscriber_limit)),
             config,
             effects: Vec::new(),
+            spent: Duration::ZERO,
             cleanup: Vec::new(),
             #[cfg(feature = "lua")]
             scripts: None,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::client_info::ClientInfo;
+use crate::address::Port;
 use crate::config::Config;
 
 /// Addresses on which the server listens for TCP connections. Without a name or a port, it listens
@@ -10,7 +11,7 @@ use crate::config::Config;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoints {
     pub(crate) names: Vec<String>,
-    pub(crate) port: u16,
+    pub(crate) port: Port,
     pub(crate) backlog: u32,
 }
 

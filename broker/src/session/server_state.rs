@@ -20,15 +20,6 @@ use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::pause::Pause;
 use crate::session::settings::Settings;
 
-/// The Redis that clients take the broker for, so that they use what a server of that age can do.
-///
-/// ```
-/// assert!(broker::REDIS_VERSION.starts_with("7."));
-/// ```
-pub const REDIS_VERSION: &str = "7.2.4";
-/// Our own version.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// One server's surroundings, the same for all its sessions.
 #[derive(Debug)]
 pub(crate) struct ServerState {
@@ -55,7 +46,7 @@ pub(crate) struct ServerState {
 impl ServerState {
     /// # Errors
     ///
-    /// Says what is wrong with the users, in Redis' words.
+    /// The mistake in the users.
     pub(crate) fn new(
         broker: Broker,
         loaded: ConfigFile,
@@ -65,7 +56,7 @@ impl ServerState {
         let ConfigFile { config, others, file, .. } = loaded;
         broker.remember(&config.pubsub_replay);
         Ok(Self {
-            users: Users::new(&config)?,
+            users: Users::new(config.user_sources())?,
             broker: broker.view(),
             settings: Settings::new(config, others, file),
             clients: ClientRegistry::default(),

@@ -1,6 +1,6 @@
-//! The rows of the catalogue: every command of Redis 7.0, and those that 7.2 added.
+//! The rows of the catalogue: the commands of Redis 7.0 and the additions of 7.2.
 //!
-//! Facts only, in the order of the names, so that a command stands right before its subcommands.
+//! The rows are sorted by name, so each command stands directly before its subcommands.
 
 use super::Row;
 
@@ -34,11 +34,11 @@ const CONNECTION: u32 = 1 << 18;
 const TRANSACTION: u32 = 1 << 19;
 const SCRIPTING: u32 = 1 << 20;
 
-/// Came with Redis 7.2, and so has no part in how 7.0 describes rights.
+/// Added by Redis 7.2, so it does not count when permissions are described as in 7.0.
 pub(super) const LATER: u32 = 1 << 30;
-/// Redis never had it, so its tools are not shown it.
+/// Redis lacks it, so lists of commands omit it.
 pub(super) const OURS: u32 = 1 << 29;
-/// Everybody may run it, whatever the rules say.
+/// Every user may run it regardless of the rules.
 pub(super) const UNCHECKED: u32 = 1 << 31;
 
 #[rustfmt::skip]

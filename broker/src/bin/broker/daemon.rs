@@ -1,62 +1,33 @@
-//! Running in the background, and telling others that the process is there: the file with its
-//! number, and systemd.
+//! Signs of life for other programs: the file with the process id, and the states that systemd reads.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
 
 use broker::Config;
+use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Tells the process in the background what it is.
-const MARK: &str = "BROKER_DAEMON";
 /// Redis' default for a process in the background.
 const PID_FILE: &str = "/var/run/redis.pid";
 
-/// Whether this process was started by [`start`].
-pub(crate) fn is_daemon() -> bool {
-    std::env::var_os(MARK).is_some()
-}
-
-/// Starts the same program in the background. Forking would not do, since threads are not forked.
-///
-/// # Errors
-///
-/// When the program cannot be started.
-pub(crate) fn start(words: &[OsString], input: Option<&[u8]>) -> io::Result<()> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(words)
-        .env(MARK, "1")
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
-        stdin.write_all(text)?;
-    }
-    Ok(())
-}
-
-/// The file with the number of the process, which goes with it.
+/// The file with the process id, which is removed at the end.
 #[derive(Debug)]
 pub(crate) struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Writes the file, if the settings want one.
-    pub(crate) fn create(config: &Config) -> Option<Self> {
-        if is_daemon() {
-            // A session of its own, so that the terminal's end is not ours.
-            #[cfg(unix)]
-            let _ = rustix::process::setsid();
-        }
-        let default = || is_daemon().then(|| PathBuf::from(PID_FILE));
+    /// Writes the file if the settings name one, or if the process runs in the background. Call it
+    /// when the server listens, so that a failed start leaves the file of a running server alone.
+    pub(crate) fn create(config: &Config, is_in_background: bool) -> Option<Self> {
+        let default = || is_in_background.then(|| PathBuf::from(PID_FILE));
         let path = config.pidfile.clone().or_else(default)?;
-        match fs::write(&path, format!("{}\n", std::process::id())) {
+        // CONFIG SET dir must not change the file that is removed.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        match fs::write(&path, format!("{}\n", process::id())) {
             Ok(()) => Some(Self(path)),
             Err(error) => {
-                warn!(path = %path.display(), %error, "cannot write the pid file");
+                warn!(path = %path.display(), "Failed to write PID file: {}", reason(&error));
                 None
             }
         }
@@ -65,15 +36,55 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        if holds_own_id(&self.0) {
+            let _ = fs::remove_file(&self.0);
+        }
     }
 }
 
-/// Tells systemd that clients may connect, if it wants to know.
+/// Returns whether no other process has overwritten the file.
+fn holds_own_id(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| text.trim().parse() == Ok(process::id()))
+}
+
+/// Returns the text of an error without its number, as Redis shows it.
+fn reason(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Reports to systemd that clients may connect.
 pub(crate) fn notify_ready() {
+    notify(&[NotifyState::Ready, NotifyState::Status("Ready to accept connections")]);
+}
+
+/// Reports to systemd that the server shuts down.
+pub(crate) fn notify_stopping() {
+    notify(&[NotifyState::Stopping, NotifyState::Status("Shutting down")]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
     if std::env::var_os("NOTIFY_SOCKET").is_some()
-        && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready])
+        && let Err(error) = sd_notify::notify(states)
     {
-        warn!(%error, "cannot tell systemd that the server is ready");
+        warn!(%error, "cannot notify systemd");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_of_another_process_stays() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("pid");
+        let config = Config { pidfile: Some(path.clone()), ..Config::default() };
+        drop(PidFile::create(&config, false).expect("it is written"));
+        assert!(!path.exists());
+
+        let own = PidFile::create(&config, false);
+        fs::write(&path, "1\n").expect("it can be written");
+        drop(own);
+        assert!(path.exists());
     }
 }

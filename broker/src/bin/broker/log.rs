@@ -1,11 +1,15 @@
 //! The log, in Redis' line format: process, role, time, level, text, fields.
 //!
-//! Tools wait for some of these lines, so the form is Redis': `1234:M 23 Nov 2026 10:00:00.000 *
-//! Ready to accept connections`.
+//! Tools wait for some of these lines: `1234:M 23 Nov 2026 10:00:00.000 * Ready to accept
+//! connections`.
+//!
+//! The log file is opened again as soon as its path leads to another file or to none, so that
+//! `logrotate` needs no signal.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use broker::{Config, LogLevel};
@@ -15,11 +19,11 @@ use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Starts logging as `config` says.
+/// Starts logging with the level and file of `config`.
 ///
 /// # Errors
 ///
-/// When the log file cannot be opened.
+/// The log file cannot be opened.
 pub(crate) fn start(config: &Config) -> io::Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_ansi(false)
@@ -28,17 +32,71 @@ pub(crate) fn start(config: &Config) -> io::Result<()> {
     match &config.logfile {
         None => builder.init(),
         Some(path) => {
-            let file =
-                OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("cannot open log file '{}': {error}", path.display()),
-                    )
-                })?;
+            let file = LogFile::open(path).map_err(|error| {
+                let text = format!("cannot open log file '{}': {error}", path.display());
+                io::Error::new(error.kind(), text)
+            })?;
             builder.with_writer(Mutex::new(file)).init();
         }
     }
     Ok(())
+}
+
+/// A file that follows its path.
+struct LogFile {
+    /// Absolute, since `CONFIG SET dir` moves the process.
+    path: PathBuf,
+    file: File,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        let file = append_to(&path)?;
+        Ok(Self { path, file })
+    }
+
+    /// Opens the path again if it leads elsewhere. If that fails, lines go on into the open file.
+    fn follow(&mut self) {
+        if !is_at(&self.file, &self.path)
+            && let Ok(file) = append_to(&self.path)
+        {
+            self.file = file;
+        }
+    }
+}
+
+impl Write for LogFile {
+    /// Receives a whole line at a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.follow();
+        self.file.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Returns whether the path leads to this file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let id = |data: std::fs::Metadata| (data.dev(), data.ino());
+    match (file.metadata(), path.metadata()) {
+        (Ok(own), Ok(found)) => id(own) == id(found),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -50,7 +108,7 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Formats events as Redis formats its lines.
+/// Formats events as lines of Redis' log.
 struct RedisLines;
 
 impl<S, N> FormatEvent<S, N> for RedisLines
@@ -74,5 +132,27 @@ where
         write!(writer, "{}:M {time} {level} ", std::process::id())?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_renamed_or_removed_file_is_created_again() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (path, old) = (dir.path().join("log"), dir.path().join("log.1"));
+        let mut log = LogFile::open(&path).expect("it can be made");
+        log.write_all(b"one\n").expect("it is written");
+        fs::rename(&path, &old).expect("it is there");
+        log.write_all(b"two\n").expect("it is written");
+        assert_eq!(fs::read(&old).expect("the old file"), b"one\n");
+        assert_eq!(fs::read(&path).expect("the new file"), b"two\n");
+        fs::remove_file(&path).expect("it is there");
+        log.write_all(b"three\n").expect("it is written");
+        assert_eq!(fs::read(&path).expect("the new file"), b"three\n");
     }
 }

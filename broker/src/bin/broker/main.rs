@@ -1,9 +1,11 @@
-//! The process: flags and file to settings, logging, signals, exit codes.
+//! The process: reads flags and files, starts the log and the server, handles signals.
 //!
-//! The command line is `redis-server`'s, so that the binary can stand where it stood.
+//! The command line is that of `redis-server`, so that the binary can replace it.
 
 mod daemon;
 mod log;
+#[cfg(unix)]
+mod relaunch;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -15,10 +17,13 @@ use broker::{Broker, Config, ConfigFile, REDIS_VERSION, Server};
 use clap::{CommandFactory, Parser};
 use tracing::{error, info, warn};
 
+#[cfg(unix)]
+use crate::relaunch::Launch;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A Redis-compatible pub/sub broker, started as redis-server is.
+/// A Redis-compatible pub/sub broker with the command line of redis-server.
 #[derive(Debug, Parser)]
 #[command(
     name = "broker",
@@ -43,9 +48,16 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   -h, --help       this text
   -v, --version    the version
 
-redis.conf.example tells what each directive means.";
+redis.conf.example explains each directive.";
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    if relaunch::is_relaunched() {
+        let launch = relaunch::received().map_err(Into::into);
+        return finish(
+            launch.and_then(|Launch { words, input }| load(&words, input)).and_then(run),
+        );
+    }
     let words = Arguments::parse().words;
     match words.first().map(|word| word.to_string_lossy().into_owned()).as_deref() {
         Some("-h" | "--help") if words.len() == 1 => {
@@ -53,20 +65,36 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("-v" | "--version") if words.len() == 1 => {
-            let bits = usize::BITS;
-            println!(
-                "broker {} (Redis server v={REDIS_VERSION} bits={bits})",
-                env!("CARGO_PKG_VERSION")
-            );
+            println!("{}", version());
             ExitCode::SUCCESS
         }
-        _ => start(&words),
+        _ => finish(load(&words, None).and_then(|given| launch(given, words))),
     }
 }
 
-/// Reads the settings, and serves until a signal comes.
-fn start(words: &[OsString]) -> ExitCode {
-    match load(words).and_then(|settings| run(settings, words)) {
+/// Returns the line of `redis-server --version`, which tools parse, with our own version behind it.
+fn version() -> String {
+    /// Identifies the build by its version; Redis' is a hash as well.
+    const BUILD: u64 = {
+        // FNV-1a.
+        let (text, mut hash, mut at) =
+            (env!("CARGO_PKG_VERSION").as_bytes(), 0xcbf2_9ce4_8422_2325, 0);
+        while at < text.len() {
+            hash = (hash ^ text[at] as u64).wrapping_mul(0x0100_0000_01b3);
+            at += 1;
+        }
+        hash
+    };
+    let (bits, own) = (usize::BITS, env!("CARGO_PKG_VERSION"));
+    format!(
+        "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={bits} \
+         build={BUILD:016x} (broker {own})"
+    )
+}
+
+/// Turns the outcome into an exit code, and shows an error.
+fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -82,21 +110,60 @@ struct Given {
     input: Option<Vec<u8>>,
 }
 
-fn run(Given { loaded, input }: Given, words: &[OsString]) -> Result<(), Box<dyn Error>> {
-    if loaded.config.daemonize && !daemon::is_daemon() {
-        return Ok(daemon::start(words, input.as_deref())?);
+/// Starts the program again in the background or under a title, or serves in this process.
+#[cfg(unix)]
+fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
+    let Given { loaded, input } = given;
+    let launch = Launch { words, input };
+    let title = relaunch::title(&loaded.config);
+    if loaded.config.daemonize {
+        return Ok(relaunch::start_in_background(&launch, &title)?);
+    }
+    if loaded.config.set_proc_title {
+        let error = relaunch::execute_under_title(&launch, &title);
+        eprintln!("cannot set the title of the process, so its flags stay visible: {error}");
+    }
+    run(Given { loaded, input: launch.input })
+}
+
+#[cfg(not(unix))]
+fn launch(given: Given, _: Vec<OsString>) -> Result<(), Box<dyn Error>> {
+    if given.loaded.config.daemonize {
+        return Err(
+            "'daemonize yes' is not supported on this system; run the broker as a service".into()
+        );
+    }
+    run(given)
+}
+
+/// Serves until a signal or a client ends the server.
+fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
+    if is_in_background() {
+        // A closed terminal must not end the process.
+        #[cfg(unix)]
+        let _ = rustix::process::setsid();
     }
     if let Some(dir) = &loaded.config.dir {
         std::env::set_current_dir(dir)
-            .map_err(|error| format!("cannot work in directory '{}': {error}", dir.display()))?;
+            .map_err(|error| format!("cannot change to directory '{}': {error}", dir.display()))?;
     }
     log::start(&loaded.config)?;
-    let _file = daemon::PidFile::create(&loaded.config);
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
 }
 
-/// The first word is a file unless it is a flag; `-` at either end is standard input.
-fn load(words: &[OsString]) -> Result<Given, Box<dyn Error>> {
+#[cfg(unix)]
+fn is_in_background() -> bool {
+    relaunch::is_in_background()
+}
+
+#[cfg(not(unix))]
+fn is_in_background() -> bool {
+    false
+}
+
+/// Reads the settings. The first word is a file unless it is a flag; `-` at either end is standard
+/// input, which `input` replaces.
+fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Error>> {
     let mut loaded = ConfigFile::default();
     let mut flags = words;
     let mut from_input = false;
@@ -115,29 +182,37 @@ fn load(words: &[OsString]) -> Result<Given, Box<dyn Error>> {
         flags = rest;
         from_input = true;
     }
-    let mut input = None;
-    if from_input {
-        let mut text = Vec::new();
-        io::stdin().read_to_end(&mut text)?;
+    let input = match input {
+        None if from_input => {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text)?;
+            Some(text)
+        }
+        input => input,
+    };
+    if let Some(text) = &input {
         loaded.add_reader("standard input", &text[..])?;
-        input = Some(text);
     }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
+    loaded.check()?;
     Ok(Given { loaded, input })
 }
 
 async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
-    if !loaded.ignored_directives.is_empty() {
-        info!("directives without a meaning here: {}", loaded.ignored_directives.join(" "));
+    let ignored = loaded.ignored_directives();
+    if !ignored.is_empty() {
+        info!("ignored directives: {}", ignored.join(" "));
     }
+    loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
     fit_maxclients(&mut loaded.config);
     let mut signals = Signals::new()?;
     let port = loaded.config.port;
     let socket = loaded.config.unixsocket.clone();
+    let config = loaded.config.clone();
     let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
         if error.is_about_address() {
-            // The words that tools look for.
+            // Tools search for this text.
             warn!("Failed listening on port {port} (TCP), aborting.");
         }
     })?;
@@ -148,23 +223,25 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     if let Some(path) = socket {
         info!("listening on {}", path.display());
     }
+    let _pid_file = daemon::PidFile::create(&config, is_in_background());
     info!("Ready to accept connections");
     daemon::notify_ready();
     tokio::select! {
         signal = signals.next() => info!("Received {signal} scheduling shutdown..."),
         () = server.stop_requested() => info!("User requested shutdown..."),
     }
+    daemon::notify_stopping();
     server.shutdown().await;
     info!("broker is now ready to exit, bye bye...");
     Ok(())
 }
 
-/// Each client needs a file descriptor. Asks for enough, or serves fewer clients.
+/// Raises the limit of file descriptors to `maxclients`, or lowers `maxclients` to the limit.
 #[cfg(unix)]
 fn fit_maxclients(config: &mut Config) {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
-    /// What the process needs for itself, as Redis counts it.
+    /// Descriptors of the process itself, as in Redis.
     const OWN: u64 = 32;
 
     let needed = config.maxclients as u64 + OWN;
@@ -180,7 +257,7 @@ fn fit_maxclients(config: &mut Config) {
         warn!(
             files,
             wanted = config.maxclients,
-            "maxclients lowered to {maxclients}: too few open files allowed"
+            "maxclients lowered to {maxclients}: the limit of open files is too low"
         );
         config.maxclients = maxclients;
     }
@@ -189,8 +266,10 @@ fn fit_maxclients(config: &mut Config) {
 #[cfg(not(unix))]
 fn fit_maxclients(_: &mut Config) {}
 
-/// What ends the process gracefully.
+/// The signals that the process handles.
 struct Signals {
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -202,16 +281,22 @@ impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
+    /// Returns the name of the signal that ends the process.
     #[cfg(unix)]
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                // Writing this line opens a log file that was renamed.
+                _ = self.hang_up.recv() => info!("Received SIGHUP, reopened the log file"),
+            }
         }
     }
 

@@ -1,0 +1,105 @@
+//! The process: threads, files, the log and commands for operators.
+
+use super::{Directive, Kind};
+use crate::config::ignored::Change;
+use crate::config::parse::{signed, unsigned};
+use crate::config::{LogLevel, ProtectedAction};
+
+pub(super) const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "io-threads",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "a number from 1 to 128",
+        kind: Kind::Integer {
+            min: 1,
+            max: 128,
+            get: |config| signed(config.io_threads),
+            set: |config, threads| config.io_threads = unsigned(threads),
+        },
+    },
+    Directive {
+        name: "loglevel",
+        change: Change::Free,
+        is_shown: true,
+        expects: "debug, verbose, notice, warning or nothing",
+        kind: Kind::Choice {
+            names: LOG_LEVELS,
+            get: |config| config.loglevel as usize,
+            set: |config, index| {
+                config.loglevel = match index {
+                    0 => LogLevel::Debug,
+                    1 => LogLevel::Verbose,
+                    2 => LogLevel::Notice,
+                    3 => LogLevel::Warning,
+                    _ => LogLevel::Nothing,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "logfile",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file, or \"\" for standard output",
+        kind: Kind::Path { at: |config| &mut config.logfile, get: |config| config.logfile.clone() },
+    },
+    Directive {
+        name: "daemonize",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag { at: |config| &mut config.daemonize, get: |config| config.daemonize },
+    },
+    Directive {
+        name: "set-proc-title",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag {
+            at: |config| &mut config.set_proc_title,
+            get: |config| config.set_proc_title,
+        },
+    },
+    Directive {
+        name: "pidfile",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file, or \"\" for none",
+        kind: Kind::Path { at: |config| &mut config.pidfile, get: |config| config.pidfile.clone() },
+    },
+    Directive {
+        name: "dir",
+        change: Change::Protected,
+        is_shown: true,
+        expects: "the path of a directory",
+        kind: Kind::Path {
+            at: |config| &mut config.dir,
+            get: |config| config.dir.clone().or_else(|| std::env::current_dir().ok()),
+        },
+    },
+    Directive {
+        name: "enable-debug-command",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "no, yes or local",
+        kind: Kind::Choice {
+            names: ProtectedAction::NAMES,
+            get: |config| config.enable_debug_command as usize,
+            set: |config, index| config.enable_debug_command = ProtectedAction::from(index),
+        },
+    },
+    Directive {
+        name: "enable-protected-configs",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "no, yes or local",
+        kind: Kind::Choice {
+            names: ProtectedAction::NAMES,
+            get: |config| config.enable_protected_configs as usize,
+            set: |config, index| config.enable_protected_configs = ProtectedAction::from(index),
+        },
+    },
+];
+
+const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];

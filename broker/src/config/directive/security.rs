@@ -1,0 +1,100 @@
+//! Users, passwords and renamed commands.
+
+use super::{Directive, Kind};
+use crate::acl::users::add_users;
+use crate::acl::{Acl, AclError, RuleError};
+use crate::config::Config;
+use crate::config::ignored::Change;
+use crate::config::parse::{Invalid, signed, unsigned};
+
+pub(super) const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "requirepass",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a password, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.requirepass.clone().unwrap_or_default(),
+            set: |config, password| {
+                config.requirepass = (!password.is_empty()).then(|| password.to_vec());
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "aclfile",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file with users, or \"\" for none",
+        kind: Kind::Path { at: |config| &mut config.aclfile, get: |config| config.aclfile.clone() },
+    },
+    Directive {
+        name: "acl-pubsub-default",
+        change: Change::Free,
+        is_shown: true,
+        expects: "resetchannels or allchannels",
+        kind: Kind::Choice {
+            names: &["allchannels", "resetchannels"],
+            get: |config| usize::from(!config.acl_pubsub_default_allows),
+            set: |config, index| config.acl_pubsub_default_allows = index == 0,
+        },
+    },
+    Directive {
+        name: "acllog-max-len",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of entries",
+        kind: Kind::Integer {
+            min: 0,
+            max: i64::MAX,
+            get: |config| signed(config.acllog_max_len),
+            set: |config, entries| config.acllog_max_len = unsigned(entries),
+        },
+    },
+    Directive {
+        name: "user",
+        change: Change::Immutable,
+        is_shown: false,
+        expects: "a name and rules, such as: user ann on >secret ~* &news:* +@all",
+        kind: Kind::List { get: |_| Vec::new(), set: set_user },
+    },
+    Directive {
+        name: "rename-command",
+        change: Change::Immutable,
+        is_shown: false,
+        expects: "a command and its new name, or \"\" to remove it",
+        kind: Kind::List { get: |_| Vec::new(), set: set_rename },
+    },
+];
+
+/// Adds a line of `user`.
+fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    let mut users = config.users.clone();
+    // The default user exists without a line, but two lines for it are a mistake as well.
+    if users.iter().any(|known| known.first() == values.first()) {
+        return Err(Invalid::User(RuleError::DuplicateUser.to_string()));
+    }
+    users.push(values.to_vec());
+    let mut acl = Acl::new(config.channels_default());
+    add_users(&mut acl, &users).map_err(|error| match error {
+        AclError::Rule { cause, .. } => Invalid::User(cause.to_string()),
+        error => Invalid::User(error.to_string()),
+    })?;
+    config.users = users;
+    Ok(())
+}
+
+/// Adds a line of `rename-command`. The server compares the names with its commands when it binds.
+fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    let [old, new] = values else { return Err(Invalid::ArgumentCount) };
+    let [old, new] = [old, new].map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
+    let mut earlier = config.rename_command.iter();
+    if earlier.clone().any(|(known, _)| *known == old) {
+        return Err(Invalid::NoSuchCommand);
+    }
+    if !new.is_empty() && earlier.any(|(_, taken)| *taken == new) {
+        return Err(Invalid::NameTaken);
+    }
+    config.rename_command.push((old, new));
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Where the process stands in for `redis-server`: start scripts, log rotation, signals, systemd.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{DEADLINE, Finished, Process, Server, broker_bin, eventually, free_port};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Runs the broker to its end.
+async fn ended(arguments: &[&str]) -> Finished {
+    Process::run(Command::new(broker_bin()).args(arguments), DEADLINE).await
+}
+
+async fn refused(arguments: &[&str], expected: &[&str]) {
+    let Finished { code, stdout, stderr } = ended(arguments).await;
+    assert_eq!(code, Some(1), "{arguments:?}: {stdout}{stderr}");
+    for text in expected {
+        assert!(stderr.contains(text), "{arguments:?}: {text:?} is not in\n{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_read_as_redis_servers() {
+    let line = ended(&["--version"]).await.stdout;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[..5], ["Redis", "server", "v=7.2.4", "sha=00000000:0", "malloc=mimalloc"]);
+    assert!(words[5].starts_with("bits=") && words[6].starts_with("build="), "{line}");
+    assert!(
+        line.trim_end().ends_with(&format!("(broker {})", env!("CARGO_PKG_VERSION"))),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_renamed_log_is_created_again_and_a_hang_up_does_not_end_the_server() {
+    let mut server = Server::ours(&["--logfile", "log"]).await;
+    let (log, old) = (server.dir().join("log"), server.dir().join("log.1"));
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    eventually(async || text(&log).contains("Ready to accept connections")).await;
+    fs::rename(&log, &old).expect("the log is there");
+
+    let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw).expect("it has an id");
+    kill_process(pid, Signal::HUP).expect("it runs");
+    eventually(async || text(&log).contains("Received SIGHUP")).await;
+    assert_eq!(server.client().await.command(&["PING"]).await, harness::simple("PONG"));
+    assert_eq!(server.stop(DEADLINE).await, 0);
+    assert!(text(&log).contains("bye bye"), "{}", text(&log));
+    assert!(!text(&old).contains("bye bye"), "{}", text(&old));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn flags_with_a_password_are_not_in_the_list_of_processes() {
+    let server = Server::ours(&["--requirepass", "topsecret"]).await;
+    let command_line = fs::read(format!("/proc/{}/cmdline", server.pid())).expect("it runs");
+    let shown = String::from_utf8_lossy(&command_line);
+    assert!(!shown.contains("topsecret"), "{shown}");
+    assert!(shown.contains(&format!(":{}", server.port())), "{shown}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_in_the_background_keeps_the_name_it_was_started_by() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let link = dir.path().join("redis-server");
+    std::os::unix::fs::symlink(broker_bin(), &link).expect("a link");
+    let [pid_file, socket] = ["pid", "sock"].map(|name| dir.path().join(name));
+    let mut command = Command::new(&link);
+    command.args(["--port", "0", "--daemonize", "yes", "--requirepass", "topsecret"]);
+    command.arg("--pidfile").arg(&pid_file).arg("--unixsocket").arg(&socket);
+    assert_eq!(Process::run(&mut command, DEADLINE).await.code, Some(0));
+
+    let mut pid = None;
+    eventually(async || {
+        pid = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse::<i32>().ok());
+        pid.is_some()
+    })
+    .await;
+    let pid = pid.expect("it is written");
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).expect("it runs");
+    let command_line = fs::read(format!("/proc/{pid}/cmdline")).expect("it runs");
+    kill_process(Pid::from_raw(pid).expect("it has an id"), Signal::TERM).expect("it runs");
+    eventually(async || !pid_file.exists()).await;
+    assert_eq!(name, "redis-server\n");
+    let title = format!("{} unixsocket:{}", link.display(), socket.display());
+    assert_eq!(String::from_utf8_lossy(&command_line).trim_end_matches('\0'), title);
+}
+
+#[tokio::test]
+async fn a_second_start_that_fails_leaves_the_files_of_the_first_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("pid");
+    let shown = path.display().to_string();
+    let mut first = Server::ours(&["--pidfile", &shown]).await;
+    let own = format!("{}\n", first.pid());
+    eventually(async || fs::read_to_string(&path).is_ok_and(|text| text == own)).await;
+
+    let port = first.port().to_string();
+    refused(&["--port", &port, "--pidfile", &shown], &["in use"]).await;
+    assert_eq!(fs::read_to_string(&path).expect("it is left"), own);
+    assert_eq!(first.stop(DEADLINE).await, 0);
+    assert!(!path.exists(), "the server leaves its own file");
+}
+
+#[tokio::test]
+async fn systemd_is_notified_of_start_and_stop() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    let next = || {
+        let mut text = [0; 200];
+        let length = socket.recv(&mut text).expect("a notification");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let port = free_port().to_string();
+    let mut command = Command::new(broker_bin());
+    command.args(["--port", &port]).env("NOTIFY_SOCKET", &path);
+    let mut process = Process::start(&mut command);
+    let ready = next();
+    assert!(ready.contains("READY=1") && ready.contains("STATUS=Ready"), "{ready}");
+    process.terminate();
+    let stopping = next();
+    assert!(stopping.contains("STOPPING=1") && stopping.contains("STATUS="), "{stopping}");
+    assert_eq!(process.exited(DEADLINE).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
+    for (arguments, expected) in [
+        (&["--tls-port", "6380", "--port", "0"][..], "'tls-port' is refused: there is no TLS"),
+        (&["--replicaof", "127.0.0.1", "6379"], "'replicaof' is refused: there is no replication"),
+        (&["--cluster-enabled", "yes"], "'cluster-enabled' is refused: there is no cluster"),
+        (&["--loadmodule", "/x.so"], "'loadmodule' is refused: modules cannot be loaded"),
+    ] {
+        refused(arguments, &["FATAL CONFIG FILE ERROR", expected]).await;
+    }
+    refused(&["--port", "0"], &["configured to listen nowhere"]).await;
+}
+
+#[tokio::test]
+async fn a_promise_that_is_not_kept_is_a_warning_and_an_error_of_config_set() {
+    let mut server = Server::ours(&["--appendonly", "yes", "--loglevel", "warning"]).await;
+    let mut client = server.client().await;
+    let warned = |text: &str| text.contains("'appendonly").then(|| text.to_owned());
+    let log = server.process().stdout_with(Duration::from_secs(10), warned).await;
+    assert!(log.contains("keys are lost at a restart"), "{log}");
+
+    for name in ["save", "appendonly"] {
+        let value = client.command(&["CONFIG", "GET", name]).await;
+        let expected = if name == "save" { "" } else { "no" };
+        assert_eq!(value, harness::array![name, expected]);
+    }
+    let reply = client.command(&["CONFIG", "SET", "appendonly", "yes"]).await;
+    assert!(reply.is_error() && format!("{reply:?}").contains("nothing is written to disk"));
+}
+
+#[tokio::test]
+async fn an_error_in_the_users_is_shown_as_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("users.acl");
+    fs::write(&file, "# comment\nuser ann on\nuser ann off\n").expect("a file");
+    let Finished { code, stderr, .. } =
+        ended(&["--port", "any", "--aclfile", &file.display().to_string()]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("WARNING: Duplicate user 'ann' found on line 3."), "{stderr}");
+}
