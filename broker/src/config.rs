@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod compatibility;
 pub(crate) mod directive;
+mod flags;
 pub(crate) mod ignored;
 pub(crate) mod parse;
 pub(crate) mod promises;

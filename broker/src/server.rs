@@ -8,7 +8,6 @@ pub(crate) mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -21,7 +20,7 @@ use crate::commands::table::SPECS;
 use crate::config::Config;
 use crate::config::source::ConfigFile;
 use crate::pubsub::Broker;
-use crate::server::listen::{BindError, Listener, listen, open_socket_file};
+use crate::server::listen::{BindError, Listener, SocketFile, listen, open_socket_file};
 use crate::server::worker::WorkerHandle;
 use crate::session::server_state::ServerState;
 
@@ -48,8 +47,8 @@ pub struct Server {
     workers: Arc<[WorkerHandle]>,
     ended: Vec<oneshot::Receiver<()>>,
     stop: Arc<Notify>,
-    /// Removed at the end.
-    unix_path: Option<PathBuf>,
+    /// Removes the file when the server ends.
+    _socket_file: Option<SocketFile>,
     counters: Option<Counters>,
 }
 
@@ -112,6 +111,7 @@ impl Server {
         let listeners = listen(&config)?;
         // All are open before any of them is served: who reaches one may count on the others.
         let file = open_socket_file(&config)?;
+        let socket_file = config.unixsocket.as_deref().map(SocketFile::opened);
         // After binding, so that a second start on the same port leaves the file alone.
         if let Some(path) = &config.counters_file {
             broker
@@ -144,8 +144,7 @@ impl Server {
         let counters = config.counters_file.is_some().then(|| Counters::tend(broker)).transpose();
         let counters = counters
             .map_err(|source| BindError::of("start the thread of the counters file", source))?;
-        let unix_path = config.unixsocket;
-        Ok(Self { addresses, workers, ended, stop, unix_path, counters })
+        Ok(Self { addresses, workers, ended, stop, _socket_file: socket_file, counters })
     }
 
     /// Returns when a client has asked for the end with `SHUTDOWN`; the caller then calls
@@ -222,9 +221,6 @@ impl Server {
         }
         if let Some(Counters { broker, .. }) = &self.counters {
             broker.close_counters();
-        }
-        if let Some(path) = self.unix_path.take() {
-            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -106,6 +106,19 @@ async fn a_second_start_that_fails_leaves_the_files_of_the_first_alone() {
 }
 
 #[tokio::test]
+async fn a_server_leaves_the_socket_file_of_its_successor() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("sock");
+    let shown = path.display().to_string();
+    let mut first = Server::ours(&["--unixsocket", &shown]).await;
+    let mut second = Server::ours(&["--unixsocket", &shown]).await;
+    assert_eq!(first.stop(DEADLINE).await, 0);
+    assert!(path.exists(), "the first server removed the file of the second");
+    assert_eq!(second.stop(DEADLINE).await, 0);
+    assert!(!path.exists(), "the socket file is left");
+}
+
+#[tokio::test]
 async fn systemd_is_notified_of_start_and_stop() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("notify");

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -187,6 +187,44 @@ pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, Bind
 #[cfg(not(unix))]
 pub(crate) fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError> {
     Ok(None)
+}
+
+/// The socket file of a server, which is removed with this value unless another server has replaced
+/// it.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    /// Absolute, since `CONFIG SET dir` moves the process.
+    path: PathBuf,
+    id: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// Returns the file that has just been opened at `path`.
+    pub(crate) fn opened(path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { id: file_id(&path), path }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.id.is_some() && self.id == file_id(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Returns the device and the inode of a file.
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+
+    path.symlink_metadata().ok().map(|data| (data.dev(), data.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 /// Opens a socket file. Whatever stood in its place is removed, as Redis does.
