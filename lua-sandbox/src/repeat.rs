@@ -23,7 +23,11 @@ fn repeated(lua: &Lua, given: &Arguments<'_>) -> Result<LuaString> {
     let mut out = Buffer::new(lua);
     let room = out.room(length)?;
     if length > 0 {
-        (0..count).for_each(|_| room.extend_from_slice(&text));
+        room.extend_from_slice(&text);
+    }
+    while room.len() < length {
+        let copied = room.len().min(length - room.len());
+        room.extend_from_within(..copied);
     }
     out.into_string()
 }
