@@ -1,4 +1,4 @@
-//! `table`: versions of its functions that know [`Fronts`] and that a script's end can interrupt.
+//! `table`: versions of its functions that respect [`Fronts`] and that a script's end can interrupt.
 //!
 //! Lua's own `insert`, `remove` and `sort` move items in C, where no hook runs. A short move still
 //! runs in C. A long one runs in `tables.lua`. All other functions see a front as an empty list.
