@@ -105,6 +105,7 @@ impl Session {
         let user = server.users.default_user();
         info.names.lock().user = user.name().to_vec();
         let authenticated = user.is_open();
+        info.set(Flag::Stranger, !authenticated && !server.users.is_open());
         Self {
             server,
             output,

@@ -121,7 +121,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("debug", "object k"),
     ("debug", "populate 3"),
     ("debug", "protocol attrib"),
-    ("debug", "protocol push"),
+    // Not `protocol push`: as in Redis, its sample of a push stands within the reply of EXEC.
     ("debug", "protocol string"),
     ("debug", "reload"),
     ("debug", "set-active-expire 1"),

@@ -135,6 +135,7 @@ impl Session {
         self.set_protocol(Protocol::Resp2);
         self.become_user(self.server.users.default_user());
         self.authenticated = self.server.users.is_open();
+        self.info.set(Flag::Stranger, self.must_log_in());
         Reply::Simple("RESET".into()).into()
     }
 
@@ -184,6 +185,7 @@ impl Session {
             Some(user) => {
                 self.become_user(user);
                 self.authenticated = true;
+                self.info.set(Flag::Stranger, false);
                 Ok(())
             }
             None => {

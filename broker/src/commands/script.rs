@@ -544,7 +544,8 @@ mod lua {
             outcome: ScriptOutcome,
             defers: bool,
         ) -> StopTheWorld {
-            let ScriptOutcome { answered, effects, mut world, after_release } = outcome;
+            let ScriptOutcome { answered, effects, mut world, lagging, after_release } = outcome;
+            context.local.lagging = lagging.or(context.local.lagging);
             context.local.after_release.append(after_release);
             context.effects.extend(effects);
             world.guard().catch_up(&mut context.local);

@@ -156,8 +156,10 @@ impl ScriptClient for CommandClient {
         let Some(Running { world, outcome, .. }) = self.running.take() else { return };
         self.session.flush_stats(&mut self.context);
         let effects = std::mem::take(&mut self.context.effects);
+        let lagging = self.context.local.lagging.take();
         let after_release = std::mem::take(&mut self.context.local.after_release);
-        *outcome.borrow_mut() = Some(ScriptOutcome { answered, effects, world, after_release });
+        *outcome.borrow_mut() =
+            Some(ScriptOutcome { answered, effects, world, lagging, after_release });
         // If no client waits any more, the outcome goes with its place, and other scripts may run.
         drop(outcome);
         if let Some(caller) = self.session.script_caller.take() {

@@ -193,6 +193,12 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Adds one if the result is at most `most`, and returns whether it did.
+    pub(crate) fn add_below(&self, most: u64) -> bool {
+        let add = |count| (count < most).then_some(count + 1);
+        self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
     pub(crate) fn subtract(&self, count: u64) {
         self.0.fetch_sub(count, Ordering::Relaxed);
     }

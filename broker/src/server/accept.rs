@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -16,6 +17,8 @@ use crate::config::Config;
 use crate::server::listen::Listener;
 use crate::server::stream::Stream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
+use crate::session::client_info::{Flag, Signal};
+use crate::session::server_state::ServerState;
 
 /// Pauses after a failed accept grow from the first to the second: the usual cause is that there
 /// are no file descriptors left, and only time helps.
@@ -38,10 +41,25 @@ accepting connections from the outside.\r\n";
 
 /// A connection on its way to another worker.
 #[derive(Debug)]
-pub(crate) enum Accepted {
+pub(crate) struct Accepted {
+    socket: Socket,
+    pub(crate) admission: Admission,
+}
+
+/// A socket that belongs to no runtime.
+#[derive(Debug)]
+enum Socket {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream, Arc<str>),
+}
+
+/// A place among `maxclients` and among the connections of one worker. It is taken before the
+/// connection is handed over, and given back when the connection is gone.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    server: Arc<ServerState>,
+    worker: Arc<AtomicUsize>,
 }
 
 /// A listener in its worker's runtime.
@@ -103,7 +121,14 @@ impl Listening {
 
 impl Accepted {
     /// Brings the connection into the worker's runtime.
-    pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address)> {
+    pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address, Admission)> {
+        let (stream, peer, local) = self.socket.into_stream()?;
+        Ok((stream, peer, local, self.admission))
+    }
+}
+
+impl Socket {
+    fn into_stream(self) -> io::Result<(Stream, Address, Address)> {
         match self {
             Self::Tcp(stream) => {
                 let stream = TcpStream::from_std(stream)?;
@@ -129,25 +154,61 @@ fn admit(
 ) -> io::Result<()> {
     let server = &worker.server;
     let config = server.settings.get();
-    if server.broker.stats().connected_clients.get() >= config.maxclients as u64 {
+    let index = least_busy(workers);
+    let Some(admission) = Admission::take(server, &workers[index], config.maxclients) else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
-    }
+    };
     if config.protected_mode && server.users.is_open() && !peer.is_local() {
         return refuse(worker, &stream, PROTECTED);
     }
     if let Stream::Tcp(stream) = &stream {
-        tune(stream, &config)?;
-    }
-    match (least_busy(workers), stream) {
-        (0, stream) => worker.serve(stream, peer, local),
-        (other, Stream::Tcp(stream)) => workers[other].serve(Accepted::Tcp(stream.into_std()?)),
-        #[cfg(unix)]
-        (other, Stream::Unix(stream)) => {
-            let path = if let Address::Unix(path) = local { path } else { "".into() };
-            workers[other].serve(Accepted::Unix(stream.into_std()?, path));
+        // The client is served without these options as well.
+        if let Err(error) = tune(stream, &config) {
+            debug!(client.addr = %peer, %error, "cannot set socket options");
         }
     }
+    let socket = match (index, stream) {
+        (0, stream) => {
+            worker.serve(stream, peer, local, admission);
+            return Ok(());
+        }
+        (_, Stream::Tcp(stream)) => Socket::Tcp(stream.into_std()?),
+        #[cfg(unix)]
+        (_, Stream::Unix(stream)) => {
+            let path = if let Address::Unix(path) = local { path } else { "".into() };
+            Socket::Unix(stream.into_std()?, path)
+        }
+    };
+    workers[index].serve(Accepted { socket, admission });
     Ok(())
+}
+
+impl Admission {
+    /// Takes a place; `None` if all are taken. If a password is required, the oldest client that has
+    /// not logged in gives its place to the new one.
+    fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
+        let clients = &server.broker.stats().connected_clients;
+        if !clients.add_below(clients_max as u64) {
+            let strangers = server
+                .clients
+                .all()
+                .into_iter()
+                .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
+            let oldest = strangers.min_by_key(|info| info.connected)?;
+            debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+            oldest.ask(Signal::Close);
+            clients.add(1);
+        }
+        let worker = worker.take_place();
+        Some(Self { server: server.clone(), worker })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.server.broker.stats().connected_clients.subtract(1);
+        self.worker.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {

@@ -27,6 +27,7 @@ use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::outbox::Pool;
 use crate::pubsub::script_barrier::Turn;
+use crate::server::accept::Admission;
 use crate::server::stream::Stream;
 use crate::session::client_info::{ClientInfo, Signal};
 use crate::session::context::Context;
@@ -39,6 +40,8 @@ pub(crate) struct Connection {
     pub(crate) output: Rc<ClientOutput>,
     pub(crate) info: Arc<ClientInfo>,
     session: RefCell<Session>,
+    /// Given back when the connection is gone.
+    _admission: Admission,
     stream: RefCell<Stream>,
     unfinished: RefCell<Option<Box<Unfinished>>>,
     /// Bytes that were read and whose turn has not come.
@@ -48,6 +51,10 @@ pub(crate) struct Connection {
     blocked: Cell<bool>,
     /// Whether it is not read from, since too many replies are unread.
     throttled: Cell<bool>,
+    /// Whether the socket has failed, so that nothing more can be sent.
+    failed: Cell<bool>,
+    /// When the client last took a byte, since it is to be closed after its queue is sent.
+    draining_since: Cell<Option<Instant>>,
     over_soft_limit_since: Cell<Option<Instant>>,
     /// A worker that is to catch up first, with what the client has published.
     ahead_of: Cell<Option<WorkerId>>,
@@ -112,6 +119,8 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// The time that the requests of one client may take in one turn. The rest of them waits behind the
 /// requests of other clients.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
+/// A client that is to be closed may take this long without reading a byte of its queue.
+const DRAINING_TIME_MAX: Duration = Duration::from_secs(10);
 /// A client without subscriptions that has so many bytes of replies unread is not read from until
 /// it reads: beyond what any pipeline of a sane client needs, and a bound on what one can take.
 const UNREAD_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -122,17 +131,21 @@ impl Connection {
         info: Arc<ClientInfo>,
         output: Rc<ClientOutput>,
         session: Session,
+        admission: Admission,
     ) -> Self {
         Self {
             output,
             info,
             session: RefCell::new(session),
+            _admission: admission,
             stream: RefCell::new(stream),
             unfinished: RefCell::default(),
             held: RefCell::default(),
             waiting: RefCell::default(),
             blocked: Cell::default(),
             throttled: Cell::default(),
+            failed: Cell::default(),
+            draining_since: Cell::default(),
             over_soft_limit_since: Cell::default(),
             ahead_of: Cell::default(),
         }
@@ -160,8 +173,7 @@ impl Connection {
             }
         }
         if let Some(reason) = self.output.disconnect() {
-            let done = !reason.sends_what_is_queued() || self.output.outbox().is_empty();
-            return if done { Poll::Ready(reason) } else { Poll::Pending };
+            return self.poll_drain(reason, context, turn);
         }
         if self.still_waits(context, turn, cx) {
             let bytes_max = context.config.client_query_buffer_limit;
@@ -185,6 +197,11 @@ impl Connection {
         let held = std::mem::take(&mut *self.held.borrow_mut());
         self.run_requests(&held, decoder, lookup, context, turn);
         server.flush_stats(&mut context.local.tally);
+        if let Some(worker) = context.local.lagging.take() {
+            self.ahead_of.set(Some(worker));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         while self.may_read(cx) {
             let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
             let read = match read {
@@ -208,6 +225,28 @@ impl Connection {
             if read == bytes.len() {
                 cx.waker().wake_by_ref();
                 break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Sends the rest of the queue before the connection ends. A socket that fails, or that takes no
+    /// byte for [`DRAINING_TIME_MAX`], ends it at once.
+    fn poll_drain(
+        &self,
+        reason: Disconnect,
+        context: &mut Context,
+        turn: &mut Turn<'_>,
+    ) -> Poll<Disconnect> {
+        let is_done = !reason.sends_what_is_queued() || self.output.outbox().is_empty();
+        if is_done || self.failed.get() {
+            return Poll::Ready(reason);
+        }
+        if self.draining_since.get().is_none() {
+            self.draining_since.set(Some(Instant::now()));
+            // From now on no publisher counts the client.
+            if let Some(mut lock) = turn.lock() {
+                self.end(context, &mut lock.guard());
             }
         }
         Poll::Pending
@@ -267,7 +306,11 @@ impl Connection {
         self.info.counts.output_bytes.store(left, Ordering::Relaxed);
         self.session.borrow().evict_at(left, context);
         if written.is_err() {
+            self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
+        }
+        if left < before && self.draining_since.get().is_some() {
+            self.draining_since.set(Some(Instant::now()));
         }
         if self.blocked.get() {
             // From now on, not from when it is looked at again.
@@ -326,6 +369,11 @@ impl Connection {
         if is_idle && !self.info.is_blocked() && !session.is_subscribed() {
             context.flush_queue().disconnect(&self.output, Disconnect::Idle);
         }
+        let is_stuck = |since: Instant| now.saturating_duration_since(since) > DRAINING_TIME_MAX;
+        if self.draining_since.get().is_some_and(is_stuck) {
+            self.failed.set(true);
+            self.info.wake();
+        }
         if self.is_behind(limit, now) {
             context.flush_queue().disconnect(&self.output, Disconnect::SlowSubscriber);
         }
@@ -365,8 +413,12 @@ impl Connection {
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
             Some(Waiting::ForOrder) => {
-                let idle = self.session.borrow().server.broker.poll_idle(cx).is_ready();
-                idle && !turn.is_busy()
+                let is_idle = self.session.borrow().server.broker.poll_idle(cx).is_ready();
+                if is_idle && turn.is_busy() {
+                    // The script has ended since this turn began.
+                    cx.waker().wake_by_ref();
+                }
+                is_idle && !turn.is_busy()
             }
         };
         if !is_over {
@@ -383,7 +435,9 @@ impl Connection {
             Some(Waiting::ForMove) => {
                 let Some(mut lock) = turn.lock() else {
                     *waiting = Some(Waiting::ForMove);
-                    let _ = self.session.borrow().server.broker.poll_idle(cx);
+                    if self.session.borrow().server.broker.poll_idle(cx).is_ready() {
+                        cx.waker().wake_by_ref();
+                    }
                     return true;
                 };
                 self.session.borrow_mut().end_move(context, &mut lock.guard());

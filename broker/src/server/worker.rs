@@ -36,7 +36,7 @@ use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
 #[cfg(feature = "lua")]
 use crate::script::engine::Engine;
-use crate::server::accept::{Accepted, accept};
+use crate::server::accept::{Accepted, Admission, accept};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
 use crate::server::stream::Stream;
@@ -79,7 +79,6 @@ pub(crate) struct Worker {
     context: RefCell<Context>,
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
-    count: Arc<AtomicUsize>,
     listeners: RefCell<Vec<Accepting>>,
     /// Held while the server moves to other addresses.
     moving: tokio::sync::Mutex<()>,
@@ -117,13 +116,13 @@ impl WorkerHandle {
         let (tasks, queue) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
         let connections = Arc::new(AtomicUsize::new(0));
-        let handle = Self { tasks, connections: connections.clone() };
+        let handle = Self { tasks, connections };
         let (report, started) = std::sync::mpsc::channel();
         thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
-                    runtime.block_on(Worker::new(server, lookup, connections, stop).run(queue));
+                    runtime.block_on(Worker::new(server, lookup, stop).run(queue));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
@@ -163,18 +162,19 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Move(wanted));
     }
 
+    /// Counts a connection that is given to the worker; the caller counts it down at its end.
+    pub(crate) fn take_place(&self) -> Arc<AtomicUsize> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections.clone()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }
 
 impl Worker {
-    fn new(
-        server: Arc<ServerState>,
-        lookup: Lookup,
-        count: Arc<AtomicUsize>,
-        stop: Arc<Notify>,
-    ) -> Rc<Self> {
+    fn new(server: Arc<ServerState>, lookup: Lookup, stop: Arc<Notify>) -> Rc<Self> {
         let id = server.broker.open_inbox();
         let gate = RefCell::new(server.broker.gate(id));
         let generation = Cell::new(server.settings.generation());
@@ -197,7 +197,6 @@ impl Worker {
             context: RefCell::new(context),
             scratch: RefCell::new(Scratch::new(lookup)),
             connections: RefCell::default(),
-            count,
             listeners: RefCell::default(),
             moving: tokio::sync::Mutex::default(),
             shutting_down: Cell::new(false),
@@ -217,7 +216,9 @@ impl Worker {
         while let Some(task) = queue.recv().await {
             match task {
                 Task::Serve(accepted) => match accepted.into_stream() {
-                    Ok((stream, peer, local)) => self.serve(stream, peer, local),
+                    Ok((stream, peer, local, admission)) => {
+                        self.serve(stream, peer, local, admission);
+                    }
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
                 Task::Know(all) => *self.all.borrow_mut() = all,
@@ -293,10 +294,15 @@ impl Worker {
     }
 
     /// Takes a connection in.
-    pub(crate) fn serve(self: &Rc<Self>, stream: Stream, peer: Address, local: Address) {
+    pub(crate) fn serve(
+        self: &Rc<Self>,
+        stream: Stream,
+        peer: Address,
+        local: Address,
+        admission: Admission,
+    ) {
         let stats = self.server.broker.stats();
         stats.connections_received.add(1);
-        stats.connected_clients.add(1);
         let id = self.server.broker.next_client_id();
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
@@ -306,9 +312,8 @@ impl Worker {
         let output = Rc::new(ClientOutput::new(id, home.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
         let session = Session::new(self.server.clone(), output.clone(), info.clone());
-        let connection = Rc::new(Connection::new(stream, info, output, session));
+        let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
-        self.count.store(connections.len(), Ordering::Relaxed);
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
         if self.shutting_down.get() {
             self.context
@@ -572,8 +577,6 @@ impl Worker {
         self.server.clients.remove(connection.info.id);
         let mut connections = self.connections.borrow_mut();
         connections.remove(connection.output.slot);
-        self.count.store(connections.len(), Ordering::Relaxed);
-        self.server.broker.stats().connected_clients.subtract(1);
         if connections.is_empty() {
             self.empty.notify_one();
         }

@@ -92,6 +92,8 @@ pub(crate) enum Flag {
     Broadcast = 32,
     /// Is told of what others cache.
     Recipient = 64,
+    /// Has not logged in, though a password is required.
+    Stranger = 128,
 }
 
 /// What others want of the owner.

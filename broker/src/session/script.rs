@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::client_info::ClientInfo;
 use super::effect::Effect;
 use crate::acl::User;
-use crate::ids::CommandId;
+use crate::ids::{CommandId, WorkerId};
 use crate::protocol::Protocol;
 use crate::pubsub::order::AfterRelease;
 use crate::pubsub::script_barrier::StopTheWorld;
@@ -68,6 +68,8 @@ pub(crate) struct ScriptOutcome {
     pub(crate) answered: Answered,
     pub(crate) effects: Vec<Effect>,
     pub(crate) world: StopTheWorld,
+    /// A worker whose inbox the script has filled.
+    pub(crate) lagging: Option<WorkerId>,
     // Declared behind the world: performed after the release of the order.
     pub(crate) after_release: AfterRelease,
 }
