@@ -14,7 +14,7 @@ use crate::options::Options;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
-/// # let config = broker::Config { port: 0, ..Default::default() };
+/// # let config = broker::Config { port: broker::Port::Any, ..Default::default() };
 /// # let server = broker::Server::bind(broker::Broker::new(), &config).await.unwrap();
 /// # let url = format!("redis://127.0.0.1:{}", server.local_addr().port());
 /// use std::time::Duration;
@@ -72,7 +72,7 @@ impl Backplane {
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config = broker::Config { port: 0, ..Default::default() };
+    /// # let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
     /// # let port = server.local_addr().port();
     /// use backplane::Backplane;

@@ -16,6 +16,7 @@ mod tracking;
 mod value;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -269,7 +270,7 @@ impl Keyspace {
     }
 
     /// Removes a watcher from the keys that it watches.
-    pub(crate) fn unwatch(&mut self, watched: &[(u16, Box<[u8]>)], watcher: &Arc<Watcher>) {
+    pub(crate) fn unwatch(&mut self, watched: &BTreeSet<(u16, Box<[u8]>)>, watcher: &Arc<Watcher>) {
         for (database, key) in watched {
             self.watchers.remove(*database, key, watcher);
         }
@@ -311,7 +312,7 @@ impl Keyspace {
     /// Returns whether one of the keys expired after the start of the watch.
     pub(crate) fn has_expired_watched(
         &self,
-        watched: &[(u16, Box<[u8]>)],
+        watched: &BTreeSet<(u16, Box<[u8]>)>,
         watcher: &Arc<Watcher>,
         now: u64,
     ) -> bool {

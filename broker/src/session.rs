@@ -38,7 +38,7 @@ use self::watch::Watch;
 use crate::acl::User;
 use crate::config::{Config, OutputLimit};
 use crate::observe::disconnect::Disconnect;
-use crate::protocol::reply::Reply;
+use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::{Limits, ProtocolError};
 use crate::pubsub::View;
 use crate::pubsub::client_output::ClientOutput;
@@ -185,12 +185,29 @@ impl Session {
     /// Queues a reply.
     pub(crate) fn reply(&self, context: &mut Context, reply: &Reply) {
         let limit = self.output_limit(&context.config);
-        if let Reply::Shared(bytes) = reply {
-            return context.flush_queue().reply_shared(&self.output, limit, bytes);
+        match reply {
+            Reply::Shared(bytes) => {
+                context.flush_queue().reply_shared(&self.output, limit, bytes);
+            }
+            // Queued item by item, so that a client over its limit is closed before the whole reply
+            // takes memory.
+            Reply::Array(items) if items.len() > 1 => {
+                let header = |out: &mut Vec<u8>| reply::array_header(out, items.len());
+                context.flush_queue().reply(&self.output, limit, header);
+                let mut left = items.iter();
+                while self.output.disconnect().is_none()
+                    && let Some(item) = left.next()
+                {
+                    self.reply(context, item);
+                }
+            }
+            reply => {
+                let mut bytes = BytesMut::new();
+                reply.encode(self.output.protocol.get(), &mut bytes);
+                let queue = context.flush_queue();
+                queue.reply(&self.output, limit, |out| out.extend_from_slice(&bytes));
+            }
         }
-        let mut bytes = BytesMut::new();
-        reply.encode(self.output.protocol.get(), &mut bytes);
-        context.flush_queue().reply(&self.output, limit, |out| out.extend_from_slice(&bytes));
     }
 
     /// Queues an error reply and counts it.

@@ -29,6 +29,7 @@ mod repeat;
 mod sandbox;
 mod tables;
 mod unpack;
+mod uses;
 mod write;
 
 use std::cell::RefCell;
@@ -40,6 +41,7 @@ use resp::Protocol;
 
 use self::convert::{Protocols, Returned};
 use self::sandbox::Sandbox;
+use self::uses::Uses;
 
 pub use self::commands::{Commands, Level};
 
@@ -50,6 +52,8 @@ pub struct Vm {
     /// Compiled functions by the SHA1 of their scripts. A table holds them because mlua can hold
     /// some thousand values only.
     compiled: Table,
+    /// The scripts in `compiled`.
+    uses: Uses,
     /// Number of scripts run.
     ran: u32,
 }
@@ -122,7 +126,7 @@ impl Vm {
     ) -> Result<Self, Unavailable> {
         let sandbox = Sandbox::new(&server, redis_version)?;
         let compiled = sandbox.lua.create_table()?;
-        Ok(Self { sandbox, server, compiled, ran: 0 })
+        Ok(Self { sandbox, server, compiled, uses: Uses::default(), ran: 0 })
     }
 
     /// Compiles a script and keeps the function for [`run`](Self::run).
@@ -141,10 +145,17 @@ impl Vm {
         let unkept = |error| failed(failure::message(&error).into_bytes());
         let name = self.sandbox.lua.create_string(script.sha).map_err(unkept)?;
         if let Some(function) = self.compiled.raw_get(&name).map_err(unkept)? {
+            self.uses.record(script);
             return Ok(function);
+        }
+        // Compiled functions share their memory with running scripts, so few are kept.
+        while let Some(oldest) = self.uses.oldest_beyond(script.code.len()) {
+            let oldest = self.sandbox.lua.create_string(&*oldest).map_err(unkept)?;
+            self.compiled.raw_set(oldest, mlua::Nil).map_err(unkept)?;
         }
         let function = self.sandbox.compile(script.code).map_err(failed)?;
         self.compiled.raw_set(name, &function).map_err(unkept)?;
+        self.uses.record(script);
         Ok(function)
     }
 

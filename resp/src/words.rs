@@ -21,7 +21,7 @@ pub struct UnbalancedQuotes;
 /// ```
 pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
     let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
+    let mut rest = skip_blank(line);
     // A NUL ends the line, as it does in C.
     while !rest.is_empty() && rest[0] != 0 {
         let (word, after) = word(rest)?;
@@ -61,6 +61,11 @@ fn skip_blank(text: &[u8]) -> &[u8] {
     &text[blank..]
 }
 
+/// Redis ends a word without quotes at these bytes only.
+fn ends_word(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0)
+}
+
 /// C's `isspace`, which includes the vertical tab.
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
@@ -71,8 +76,7 @@ fn word(text: &[u8]) -> Result<(Vec<u8>, &[u8]), UnbalancedQuotes> {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         match byte {
-            0 => break,
-            _ if is_blank(byte) => break,
+            _ if ends_word(byte) => break,
             b'"' => {
                 at = double_quoted(text, at + 1, &mut word)?;
                 return closed(text, at, word);

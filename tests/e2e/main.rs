@@ -10,6 +10,7 @@
 //! | `configuration`     | the command line, files, and the errors of mistakes              |
 //! | `counters`          | counters that continue after any end of the process              |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
+//! | `endings`           | nothing stays behind, whatever ends a connection                 |
 //! | `half_closed`       | clients that shut down their write half                          |
 //! | `keys`              | expiry, notifications, and atomic commands                       |
 //! | `late_scripts`      | every command in every client state while a script is late       |
@@ -38,6 +39,7 @@ mod command_catalogue;
 mod configuration;
 mod counters;
 mod drop_in;
+mod endings;
 mod half_closed;
 mod keys;
 mod late_scripts;

@@ -422,7 +422,7 @@ impl Timer {
         }
         let config = &context.config;
         let is_each_timed = !is_hot
-            || config.slowlog_log_slower_than < UNTIMED_MICROS
+            || (0..UNTIMED_MICROS).contains(&config.slowlog_log_slower_than)
             || config.latency_monitor_threshold != 0;
         let calls = match is_each_timed {
             true => Some(1),

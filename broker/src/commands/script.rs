@@ -185,7 +185,9 @@ impl Session {
 
     /// `SCRIPT LOAD script`
     pub(crate) fn script_load(&self, request: Request<'_>, context: &Context) -> Answer {
-        self.load(request.argument(2), context).map(|script| Reply::bulk(script.sha.as_bytes()))
+        let script = self.load(request.argument(2), context)?;
+        self.server.scripts.keep(script.clone());
+        Ok(Reply::bulk(script.sha.as_bytes()))
     }
 
     /// `SCRIPT EXISTS sha1 [sha1 ...]`

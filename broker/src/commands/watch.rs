@@ -1,5 +1,7 @@
 //! `WATCH` and `UNWATCH`.
 
+use std::collections::BTreeSet;
+
 use super::Answer;
 use super::spec::Outcome;
 use crate::protocol::reply::Reply;
@@ -27,17 +29,12 @@ impl Session {
         if watch.watcher.has_changed() {
             return Ok(Reply::ok());
         }
-        let is_new = |key: &&[u8]| {
-            !watch.keys.iter().any(|(at, known)| *at == view.database && **known == **key)
-        };
-        let mut new: Vec<Box<[u8]>> =
-            request.arguments_from(1).filter(is_new).map(Box::from).collect();
-        new.sort_unstable();
-        new.dedup();
+        let all = request.arguments_from(1).map(|key| (view.database, Box::from(key)));
+        let new: BTreeSet<(u16, Box<[u8]>)> = all.filter(|key| !watch.keys.contains(key)).collect();
         let mut keys = order.keys(view, &context.config);
-        new.iter().for_each(|key| keys.watch(key, &watch.watcher));
-        watch.bytes += new.iter().map(|key| key.len() + NAME_BYTES).sum::<usize>();
-        watch.keys.extend(new.into_iter().map(|key| (view.database, key)));
+        new.iter().for_each(|(_, key)| keys.watch(key, &watch.watcher));
+        watch.bytes += new.iter().map(|(_, key)| key.len() + NAME_BYTES).sum::<usize>();
+        watch.keys.extend(new);
         self.record_state_bytes();
         Ok(Reply::ok())
     }

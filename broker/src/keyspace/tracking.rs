@@ -4,10 +4,10 @@
 //! broadcasting mode it receives one for every changed key with one of its prefixes. As in Redis,
 //! keys with the same name in different databases count as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use indexmap::IndexMap;
 use smallvec::SmallVec;
 
 use crate::ids::WorkerId;
@@ -18,8 +18,14 @@ use crate::protocol::invalidation::InvalidatedKeys;
 pub(super) struct Trackers {
     clients: BTreeMap<u64, Tracker>,
     /// The clients that have read a key, in ascending order.
-    readers: HashMap<Box<[u8]>, Readers, RandomState>,
+    readers: IndexMap<Box<[u8]>, Readers, RandomState>,
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
+    /// The number of prefixes of each length.
+    prefix_lengths: BTreeMap<usize, usize>,
+    /// Prefixes with changed keys.
+    changed: BTreeSet<Box<[u8]>>,
+    /// The index of the key that was evicted last.
+    next_evicted: usize,
     /// Number of readers of all keys.
     reads: usize,
 }
@@ -62,7 +68,7 @@ pub(crate) struct Invalidation {
 /// The clients that track one prefix.
 #[derive(Debug, Default)]
 struct Prefix {
-    clients: Vec<u64>,
+    clients: BTreeSet<u64>,
     /// Changed keys, with the client that changed them last.
     changed: BTreeMap<Box<[u8]>, u64>,
 }
@@ -75,11 +81,18 @@ pub(crate) struct Tracked {
     pub(crate) prefixes: usize,
 }
 
+/// Keys that are evicted in one go, since other clients wait meanwhile: some hundred microseconds.
+const EVICTED_AT_ONCE_MAX: usize = 1000;
+
 impl Trackers {
     pub(super) fn add(&mut self, client: u64, tracker: Tracker) {
         self.remove(client);
         for prefix in tracker.prefixes.iter().flatten() {
-            self.prefixes.entry(prefix.clone()).or_default().clients.push(client);
+            let known = self.prefixes.entry(prefix.clone()).or_insert_with(|| {
+                *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
+                Prefix::default()
+            });
+            known.clients.insert(client);
         }
         self.clients.insert(client, tracker);
     }
@@ -88,10 +101,21 @@ impl Trackers {
         let Some(tracker) = self.clients.remove(&client) else { return };
         for prefix in tracker.prefixes.iter().flatten() {
             if let Some(known) = self.prefixes.get_mut(prefix) {
-                known.clients.retain(|other| *other != client);
+                known.clients.remove(&client);
                 if known.clients.is_empty() {
                     self.prefixes.remove(prefix);
+                    self.changed.remove(prefix);
+                    self.forget_length(prefix.len());
                 }
+            }
+        }
+    }
+
+    fn forget_length(&mut self, length: usize) {
+        if let Some(count) = self.prefix_lengths.get_mut(&length) {
+            *count -= 1;
+            if *count == 0 {
+                self.prefix_lengths.remove(&length);
             }
         }
     }
@@ -130,12 +154,19 @@ impl Trackers {
         self.limit(keys_max)
     }
 
-    /// Drops keys beyond the limit; 0 means no limit. Returns their invalidations.
+    /// Drops keys beyond the limit, a bounded number at once; 0 means no limit. Returns their
+    /// invalidations.
     pub(super) fn limit(&mut self, keys_max: usize) -> Vec<Invalidation> {
         let mut stale = Vec::new();
-        while keys_max > 0 && self.readers.len() > keys_max {
-            let Some(any) = self.readers.keys().next().cloned() else { break };
-            stale.extend(self.tell_readers(&any, 0));
+        for _ in 0..EVICTED_AT_ONCE_MAX {
+            if keys_max == 0 || self.readers.len() <= keys_max {
+                break;
+            }
+            // Any place will do; going round them spares keys that were read just now.
+            self.next_evicted = (self.next_evicted + 1) % self.readers.len();
+            let Some((key, _)) = self.readers.get_index(self.next_evicted) else { break };
+            let key = key.clone();
+            stale.extend(self.invalidate_readers(&key, 0));
         }
         stale
     }
@@ -146,15 +177,20 @@ impl Trackers {
         if self.clients.is_empty() {
             return Vec::new();
         }
-        for (_, prefix) in self.prefixes.iter_mut().filter(|(prefix, _)| key.starts_with(prefix)) {
-            prefix.changed.insert(key.into(), changer);
+        for (&length, _) in self.prefix_lengths.range(..=key.len()) {
+            if let Some(prefix) = self.prefixes.get_mut(&key[..length]) {
+                if prefix.changed.is_empty() {
+                    self.changed.insert(key[..length].into());
+                }
+                prefix.changed.insert(key.into(), changer);
+            }
         }
-        self.tell_readers(key, changer)
+        self.invalidate_readers(key, changer)
     }
 
     /// Returns the invalidations for all clients when a database is flushed.
     pub(super) fn flush(&mut self) -> Vec<Invalidation> {
-        self.readers = HashMap::default();
+        self.readers = IndexMap::default();
         self.reads = 0;
         let clients = self.clients.values();
         clients.map(|tracker| tracker.invalidation(InvalidatedKeys::All)).collect()
@@ -162,19 +198,20 @@ impl Trackers {
 
     /// Returns whether keys with a tracked prefix have changed.
     pub(super) fn has_broadcasts(&self) -> bool {
-        self.prefixes.values().any(|prefix| !prefix.changed.is_empty())
+        !self.changed.is_empty()
     }
 
     /// Returns the invalidations for prefixes.
     pub(super) fn take_broadcasts(&mut self) -> Vec<Invalidation> {
         let mut stale = Vec::new();
-        for prefix in self.prefixes.values_mut() {
+        for name in std::mem::take(&mut self.changed) {
+            let Some(prefix) = self.prefixes.get_mut(&name) else { continue };
             let changed = std::mem::take(&mut prefix.changed);
             for (client, tracker) in
                 prefix.clients.iter().filter_map(|id| Some((id, self.clients.get(id)?)))
             {
-                let is_told = |changer: &u64| !tracker.no_loop || changer != client;
-                let keys = changed.iter().filter(|(_, changer)| is_told(changer));
+                let is_affected = |changer: &u64| !tracker.no_loop || changer != client;
+                let keys = changed.iter().filter(|(_, changer)| is_affected(changer));
                 let keys: Vec<Box<[u8]>> = keys.map(|(key, _)| key.clone()).collect();
                 if !keys.is_empty() {
                     stale.push(tracker.invalidation(InvalidatedKeys::Keys(keys)));
@@ -184,15 +221,15 @@ impl Trackers {
         stale
     }
 
-    fn tell_readers(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
-        let Some((key, readers)) = self.readers.remove_entry(key) else { return Vec::new() };
+    fn invalidate_readers(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
+        let Some((key, readers)) = self.readers.swap_remove_entry(key) else { return Vec::new() };
         self.reads -= readers.len();
         let trackers = readers.iter().filter_map(|id| Some((*id, self.clients.get(id)?)));
-        let is_told = |client: u64, tracker: &Tracker| {
+        let is_affected = |client: u64, tracker: &Tracker| {
             tracker.prefixes.is_none() && !(tracker.no_loop && client == changer)
         };
         trackers
-            .filter(|(client, tracker)| is_told(*client, tracker))
+            .filter(|(client, tracker)| is_affected(*client, tracker))
             .map(|(_, tracker)| tracker.invalidation(InvalidatedKeys::Keys(vec![key.clone()])))
             .collect()
     }

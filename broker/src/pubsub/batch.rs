@@ -109,14 +109,14 @@ impl FlushQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::OutputLimit;
+    use crate::config::{OutputLimit, OutputLimits};
     use crate::ids::WorkerId;
     use crate::pubsub::message::Content;
     use crate::pubsub::message::Name;
     use crate::pubsub::subscribers::{Listeners, Subscribers};
 
     fn subscribers() -> Subscribers {
-        Subscribers::new(WorkerId(0), OutputLimit::default())
+        Subscribers::new(WorkerId(0), &OutputLimits::default())
     }
 
     fn output(subscribers: &mut Subscribers, id: u64, channel: &str) -> Rc<ClientOutput> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::client_output::ClientOutput;
 use super::outbox::Pool;
-use crate::config::OutputLimit;
+use crate::config::{OutputLimit, OutputLimits};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::{Protocol, reply};
 
@@ -22,13 +22,23 @@ pub(crate) struct FlushQueue {
     pub(super) queued: u64,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
+    /// The limit of other clients, such as those in MONITOR.
+    pub(crate) normal_limit: OutputLimit,
     /// Wakes the worker's flush.
     pub(super) flush: Option<Waker>,
 }
 
 impl FlushQueue {
-    pub(super) fn new(subscriber_limit: OutputLimit) -> Self {
-        Self { subscriber_limit, ..Self::default() }
+    pub(super) fn new(limits: &OutputLimits) -> Self {
+        let mut queue = Self::default();
+        queue.set_limits(limits);
+        queue
+    }
+
+    /// Puts changed limits in force.
+    pub(crate) fn set_limits(&mut self, limits: &OutputLimits) {
+        self.subscriber_limit = limits.pubsub;
+        self.normal_limit = limits.normal;
     }
 
     /// Queues a message for a subscriber, which may be its last.
@@ -41,10 +51,11 @@ impl FlushQueue {
             return;
         }
         if let Some(deferred) = &mut *output.deferred.borrow_mut() {
-            return write(deferred);
+            write(deferred);
+            return self.deferred(output, deferred);
         }
         let bytes = output.outbox.borrow_mut().push_with(&mut self.pool, write);
-        self.queued(output, bytes, self.subscriber_limit);
+        self.queued(output, bytes, self.limit_of(output));
     }
 
     pub(super) fn deliver_shared(&mut self, output: &Rc<ClientOutput>, frame: Bytes) {
@@ -52,10 +63,11 @@ impl FlushQueue {
             return;
         }
         if let Some(deferred) = &mut *output.deferred.borrow_mut() {
-            return deferred.extend_from_slice(&frame);
+            deferred.extend_from_slice(&frame);
+            return self.deferred(output, deferred);
         }
         let bytes = output.outbox.borrow_mut().push_shared(frame);
-        self.queued(output, bytes, self.subscriber_limit);
+        self.queued(output, bytes, self.limit_of(output));
     }
 
     /// Queues a message that is encoded once for each protocol version and shared.
@@ -188,6 +200,20 @@ impl FlushQueue {
             self.disconnect(output, Disconnect::SlowSubscriber);
         }
         self.mark(output);
+    }
+
+    /// Closes a client whose deferred messages exceed its limit, and drops them.
+    fn deferred(&mut self, output: &Rc<ClientOutput>, deferred: &mut Vec<u8>) {
+        let bytes = output.outbox.borrow().bytes() + deferred.len();
+        if self.limit_of(output).is_hard_beyond(bytes) {
+            *deferred = Vec::new();
+            self.disconnect(output, Disconnect::SlowSubscriber);
+        }
+    }
+
+    /// Returns the limit for messages to a client.
+    fn limit_of(&self, output: &ClientOutput) -> OutputLimit {
+        if output.listens.get() { self.subscriber_limit } else { self.normal_limit }
     }
 
     pub(super) fn mark(&mut self, output: &Rc<ClientOutput>) {

@@ -62,6 +62,8 @@ impl OrderGuard<'_> {
     pub(crate) fn expire_keys(&mut self, local: &mut Local, config: &Config) -> bool {
         let scope = self.scope(View::default(), config);
         let removed = self.order.keyspace.expire(scope, EXPIRED_AT_ONCE_MAX);
+        // A lowered limit of the table of tracked keys is worked off in steps.
+        self.order.keyspace.limit_tracked(config.tracking_table_max_keys);
         self.end_command(local, config.notify_keyspace_events);
         removed == EXPIRED_AT_ONCE_MAX
     }

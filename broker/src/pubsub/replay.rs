@@ -42,6 +42,9 @@ struct Kept {
     bytes: usize,
     message_count: usize,
     last_number: u64,
+    /// The epoch of channels without messages. Another one follows when a channel is forgotten, so
+    /// that no channel has the same epoch twice.
+    unused: Epoch,
 }
 
 /// One channel's memory.
@@ -114,8 +117,10 @@ impl Replay {
         count: usize,
     ) -> Option<Remembered> {
         let kept = self.kept(channel)?;
-        let name = kept.use_channel(channel);
-        let memory = &kept.channels[&name];
+        // A question creates and refreshes nothing, so it cannot displace a channel.
+        let Some(memory) = kept.channels.get(channel) else {
+            return Some(Remembered { epoch: kept.unused, offset: 0, messages: Vec::new() });
+        };
         let Channel { epoch, offset, .. } = *memory;
         let first = offset - memory.messages.len() as u64 + 1;
         let known = after.filter(|(known, _)| *known == epoch).map_or(0, |(_, offset)| offset);
@@ -152,6 +157,7 @@ impl Kept {
             bytes: 0,
             message_count: 0,
             last_number: 0,
+            unused: Epoch::random(),
         }
     }
 
@@ -188,7 +194,7 @@ impl Kept {
                     self.forget_channel();
                 }
                 let name = Name::from(name);
-                self.channels.insert(name.clone(), Channel::new());
+                self.channels.insert(name.clone(), Channel::new(self.unused));
                 name
             }
         };
@@ -244,6 +250,7 @@ impl Kept {
 
     /// Forgets the channel that was not used for longest, and with it its epoch.
     fn forget_channel(&mut self) {
+        self.unused = Epoch::random();
         while let Some((number, name)) = self.uses.0.pop_front() {
             if self.channels.get(&name).is_some_and(|channel| channel.last_use == number) {
                 let channel = self.channels.remove(&name).expect("it was just there");
@@ -256,8 +263,8 @@ impl Kept {
 }
 
 impl Channel {
-    fn new() -> Self {
-        Self { epoch: Epoch::random(), offset: 0, messages: VecDeque::new(), last_use: 0 }
+    fn new(epoch: Epoch) -> Self {
+        Self { epoch, offset: 0, messages: VecDeque::new(), last_use: 0 }
     }
 }
 

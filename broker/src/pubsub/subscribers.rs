@@ -17,7 +17,7 @@ use super::client_output::ClientOutput;
 use super::flush_queue::FlushQueue;
 use super::id_set::IdSet;
 use super::message::{ChannelKind, Content, Name, SHARED_BYTES_MIN};
-use crate::config::OutputLimit;
+use crate::config::OutputLimits;
 use crate::ids::WorkerId;
 use crate::keyspace::Invalidation;
 use crate::protocol::{self, Protocol, reply};
@@ -50,7 +50,7 @@ pub(crate) struct Listeners {
 struct Frames([Vec<u8>; 2]);
 
 impl Subscribers {
-    pub(crate) fn new(worker: WorkerId, subscriber_limit: OutputLimit) -> Self {
+    pub(crate) fn new(worker: WorkerId, limits: &OutputLimits) -> Self {
         let subscriptions = || HashMap::with_hasher(RandomState::default());
         Self {
             worker,
@@ -58,7 +58,7 @@ impl Subscribers {
             patterns: subscriptions(),
             outputs: Vec::new(),
             frames: Frames::default(),
-            flush_queue: FlushQueue::new(subscriber_limit),
+            flush_queue: FlushQueue::new(limits),
         }
     }
 

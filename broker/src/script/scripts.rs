@@ -38,8 +38,14 @@ impl Scripts {
         self.cache.lock().by_text(text)
     }
 
+    /// Adds a script that came with `EVAL`.
     pub(crate) fn add(&self, script: Arc<Script>) {
         self.cache.lock().add(script);
+    }
+
+    /// Adds a script of `SCRIPT LOAD`.
+    pub(crate) fn keep(&self, script: Arc<Script>) {
+        self.cache.lock().keep(script);
     }
 
     pub(crate) fn allow_everything(&self, allows: bool) {

@@ -32,9 +32,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(worker: WorkerId, config: Arc<Config>) -> Self {
-        let subscriber_limit = config.client_output_buffer_limit.pubsub;
+        let subscribers = Subscribers::new(worker, &config.client_output_buffer_limit);
         Self {
-            local: Local::new(Subscribers::new(worker, subscriber_limit)),
+            local: Local::new(subscribers),
             config,
             effects: Vec::new(),
             spent: Duration::ZERO,
@@ -46,7 +46,7 @@ impl Context {
 
     /// Puts changed settings in force on this worker.
     pub(crate) fn set_config(&mut self, config: Arc<Config>) {
-        self.flush_queue().subscriber_limit = config.client_output_buffer_limit.pubsub;
+        self.flush_queue().set_limits(&config.client_output_buffer_limit);
         self.config = config;
     }
 

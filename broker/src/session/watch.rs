@@ -1,5 +1,6 @@
 //! The watched keys of a client.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::keyspace::Watcher;
@@ -9,7 +10,7 @@ use crate::pubsub::order::OrderGuard;
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     /// With the numbers of their databases.
-    pub(crate) keys: Vec<(u16, Box<[u8]>)>,
+    pub(crate) keys: BTreeSet<(u16, Box<[u8]>)>,
     pub(crate) watcher: Arc<Watcher>,
     /// What the keys take, here and in the keyspace.
     pub(crate) bytes: usize,

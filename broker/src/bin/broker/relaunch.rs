@@ -71,8 +71,17 @@ fn again(launch: &Launch, title: &OsStr, stage: &str) -> io::Result<Command> {
     words.rewind()?;
     let mut command = Command::new(own_path()?);
     command.arg0(title).env(STAGE, stage).stdin(words);
+    for (name, value) in ALLOCATOR {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
     Ok(command)
 }
+
+/// Options of the allocator, which it reads when a process starts: memory of a burst goes back to
+/// the system at once, and huge pages do not make the process take megabytes that it does not use.
+const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
 
 /// Creates a file in memory that no other process can open.
 #[cfg(target_os = "linux")]
