@@ -1,4 +1,4 @@
-//! What a subscriber missed while it was away, on channels that are remembered (`pubsub-replay`).
+//! `PUBSUB OFFSET` and `PUBSUB REPLAY`: missed messages of channels with a `pubsub-replay` rule.
 
 use super::Answer;
 use super::errors::{NOT_AN_INTEGER, SYNTAX_ERROR};
@@ -11,7 +11,7 @@ use crate::session::context::Context;
 const NOT_REMEMBERED: &[u8] = b"ERR no pubsub-replay for this channel";
 const NO_EPOCH: &[u8] = b"ERR an epoch is 16 hexadecimal digits, as PUBSUB OFFSET gives it";
 
-/// `PUBSUB OFFSET channel`: the epoch, and the offset of the last message.
+/// `PUBSUB OFFSET channel`: returns the epoch, and the offset of the last message.
 pub(super) fn offset(
     request: Request<'_>,
     context: &mut Context,
@@ -22,9 +22,9 @@ pub(super) fn offset(
     Ok(Reply::Array(vec![Reply::bulk(now.epoch.to_string()), number(now.offset)]))
 }
 
-/// `PUBSUB REPLAY channel epoch offset [COUNT count]`: the epoch, the offset of the last
-/// message, and the messages after `offset` that are remembered, each behind its offset. All of
-/// them when the epoch is over.
+/// `PUBSUB REPLAY channel epoch offset [COUNT count]`: returns the epoch, the offset of the last
+/// message, and the kept messages after `offset`, each with its offset. If the epoch differs, it
+/// returns all kept messages.
 pub(super) fn replay(
     request: Request<'_>,
     context: &mut Context,
