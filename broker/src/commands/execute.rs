@@ -402,7 +402,7 @@ pub(super) fn fail(session: &Session, context: &mut Context, spec: &Spec, error:
     session.reply_error(context, error);
 }
 
-/// Returns whether to show a command to monitors after its run. Scripts are shown before theirs.
+/// Returns whether to show a command to monitors after its run. `EVAL` is shown before its run.
 fn is_shown(session: &Session, spec: &Spec) -> bool {
     session.server.has_monitors() && spec.is_monitored() && !spec.runs_script()
 }

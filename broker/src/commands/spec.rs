@@ -51,7 +51,7 @@ pub(crate) enum Value {
 pub(crate) enum Run {
     /// Uses only the state of its client, settings and statistics.
     Local(fn(&mut Session, &mut Context, Request<'_>) -> Answer),
-    /// Like `Local`, for commands whose outcome may be other than one reply.
+    /// Like `Local`, for commands with outcomes other than one reply.
     Control(fn(&mut Session, &mut Context, Request<'_>) -> Outcome),
     /// Reads or changes keys of one database.
     Keys(fn(&mut Keys<'_>, Request<'_>) -> Answer),

@@ -36,6 +36,8 @@ pub(crate) struct Cache {
 struct ByText(Arc<Script>);
 
 impl Script {
+    /// Parses the first line of a script.
+    ///
     /// # Errors
     ///
     /// Returns the text of Redis' error reply if the first line is invalid.
