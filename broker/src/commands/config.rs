@@ -275,7 +275,7 @@ impl Session {
         if let Some(path) = config.dir.as_deref().filter(|_| moves)
             && let Err(error) = std::env::set_current_dir(path)
         {
-            tracing::warn!(%error, path = %path.display(), "cannot go to the directory");
+            tracing::warn!(%error, path = %path.display(), "cannot change the working directory");
         }
         let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
         if maxmemory_clients != context.config.maxmemory_clients {

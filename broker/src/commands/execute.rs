@@ -183,7 +183,7 @@ fn reject(
     let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
     if is(b"host:") || is(b"post") {
         // A web page may make a browser send a form with commands in it.
-        tracing::warn!(client.addr = %session.info.peer, "client closed: it speaks HTTP");
+        tracing::warn!(client.addr = %session.info.peer, "client closed: it sent an HTTP request");
         return context.flush_queue().disconnect(&session.output, Disconnect::Closed);
     }
     if found.command().is_some_and(|spec| matches!(spec.run, Run::Exec)) {

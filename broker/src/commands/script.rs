@@ -502,12 +502,8 @@ mod lua {
             if let Some(outcome) = outcome.take() {
                 return Some(self.answer_script(context, spec, outcome, defers));
             }
-            let millis = run.elapsed().as_millis();
-            let sha = asked.script.sha;
-            warn!(
-                "slow script detected: still in execution after {millis} milliseconds; it can be \
-                 ended with SCRIPT KILL; its name is {sha:?}"
-            );
+            let (elapsed, script) = (run.elapsed(), asked.script.sha);
+            warn!(?elapsed, ?script, "slow script detected: SCRIPT KILL ends it");
             context.effects.push(Effect::ResumeScript);
             self.script = Some(Box::new(PendingScript { outcome, command: spec.id, defers }));
             None
