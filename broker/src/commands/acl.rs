@@ -173,7 +173,7 @@ pub(crate) fn genpass(request: Request<'_>) -> Answer {
     };
     generate_password(bits)
         .map(Reply::bulk)
-        .map_err(|error| format!("ERR no randomness: {error}").into_bytes())
+        .map_err(|error| format!("ERR cannot generate a password: {error}").into_bytes())
 }
 
 fn selector(described: &SelectorDescription) -> [(Reply, Reply); 3] {

@@ -153,7 +153,7 @@ pub(crate) fn script_debug(request: Request<'_>) -> Answer {
 
 /// `MEMORY DOCTOR`
 pub(crate) fn memory_doctor() -> Reply {
-    Reply::Verbatim("Memory is what keys and clients need; nothing else takes much.\n".to_owned())
+    Reply::Verbatim("Keys and clients use most of the memory.\n".to_owned())
 }
 
 /// `MEMORY MALLOC-STATS`
