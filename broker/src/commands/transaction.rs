@@ -1,8 +1,8 @@
 //! `MULTI`, `EXEC` and `DISCARD`.
 //!
 //! `EXEC` holds the order while its requests run, so no message of another client comes between
-//! theirs. If one of them is a script in Lua, the transaction stops the world instead. A transaction
-//! that has begun runs to its end, even if its client disconnects.
+//! theirs. If one of them runs a script, the transaction stops the world instead. A transaction that
+//! has begun runs to its end, even if its client disconnects.
 
 use std::collections::VecDeque;
 
