@@ -1,7 +1,7 @@
 //! The commands: a table of rows, the look-up, the checks, and one file for each topic.
 //!
-//! [`execute`](execute::execute) is the way of every request. The functions of the topics take the
-//! session of the client, the context of its worker and, if they need it, the order.
+//! Every request passes through [`execute`](execute::execute). [`Run`](spec::Run) lists the kinds of
+//! functions that execute a command, with the state that each kind takes.
 
 mod about;
 mod acl;
@@ -42,7 +42,7 @@ mod watch;
 use self::errors::CommandError;
 use crate::protocol::reply::Reply;
 
-/// The one value that a command answers, or its error.
+/// The reply of a command, or its error.
 pub(crate) type Answer = Result<Reply, CommandError>;
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     use super::table::SPECS;
     use crate::acl::categories_of;
 
-    /// The page that lists the commands for users.
+    /// Returns `COMPATIBILITY.md` as the tables describe it.
     fn page() -> String {
         let mut text = String::from(include_str!("commands/compatibility.md"));
         let group = |spec: &Spec| spec.doc("group");

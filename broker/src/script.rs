@@ -1,4 +1,4 @@
-//! Scripts: native code for those of SignalR 2, Lua for all others.
+//! Scripts: native code for the scripts of SignalR 2, Lua for all others.
 
 pub(crate) mod cache;
 #[cfg(feature = "lua")]

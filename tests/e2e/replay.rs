@@ -115,12 +115,13 @@ async fn a_restart_begins_a_new_epoch() {
 async fn replay_of_other_or_forbidden_channels_is_an_error() {
     let server = with_replay("1").await;
     let mut client = server.client().await;
+    let not_enabled = "ERR replay is not enabled for this channel; add a 'pubsub-replay' rule";
     for (request, expected) in [
-        (&["OFFSET", "other"][..], "ERR no pubsub-replay for this channel"),
-        (&["REPLAY", "other", "0123456789abcdef", "0"], "ERR no pubsub-replay for this channel"),
+        (&["OFFSET", "other"][..], not_enabled),
+        (&["REPLAY", "other", "0123456789abcdef", "0"], not_enabled),
         (
             &["REPLAY", "app", "x", "0"],
-            "ERR an epoch is 16 hexadecimal digits, as PUBSUB OFFSET gives it",
+            "ERR invalid epoch: expected the 16 hexadecimal digits of PUBSUB OFFSET",
         ),
         (
             &["REPLAY", "app", "0123456789abcdef", "-1"],

@@ -1,4 +1,4 @@
-//! `ACL`: users and what they may do.
+//! `ACL`: users and their permissions.
 
 use super::Answer;
 use super::errors::{NOT_AN_INTEGER, help_wanted, shown, wrong_number_of_arguments};
@@ -98,7 +98,7 @@ impl Session {
 
     /// `ACL LOG [count | RESET]`
     pub(crate) fn acl_log(&self, request: Request<'_>) -> Answer {
-        /// As many as Redis shows when nothing is said.
+        /// Redis' default.
         const SHOWN: i64 = 10;
 
         if request.len() > 3 {
@@ -173,7 +173,7 @@ pub(crate) fn genpass(request: Request<'_>) -> Answer {
     };
     generate_password(bits)
         .map(Reply::bulk)
-        .map_err(|error| format!("ERR no randomness: {error}").into_bytes())
+        .map_err(|error| format!("ERR cannot generate a password: {error}").into_bytes())
 }
 
 fn selector(described: &SelectorDescription) -> [(Reply, Reply); 3] {
@@ -182,7 +182,7 @@ fn selector(described: &SelectorDescription) -> [(Reply, Reply); 3] {
         .map(|(name, rules)| (Reply::bulk(name), Reply::bulk(rules)))
 }
 
-/// One entry of the log, with the fields of Redis 7.2.
+/// Returns an entry of the log, with the fields of Redis 7.2.
 fn log_entry(entry: &LogEntry, now_ms: u64) -> Reply {
     let incident = &entry.incident;
     let number = |number: u64| Reply::Integer(number.cast_signed());

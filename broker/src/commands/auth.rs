@@ -1,4 +1,4 @@
-//! Who the client is: authentication, protocol version, and beginning anew.
+//! Commands on the state of a connection: `AUTH`, `HELLO`, `RESET`, `QUIT`, `PING` and `SELECT`.
 
 use super::permissions::record_refusal;
 use super::spec::Outcome;
@@ -60,7 +60,7 @@ impl Session {
         Ok(self.hello_reply(protocol))
     }
 
-    /// Does what the options say, one after the other, up to the first that is wrong.
+    /// Applies the options in their order, up to the first invalid one.
     fn hello_options(
         &mut self,
         request: Request<'_>,
@@ -103,7 +103,8 @@ impl Session {
         Reply::Map(pairs.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
     }
 
-    /// `RESET` of a client that no other thread knows of.
+    /// `RESET` without the order. Returns `None` if the client needs the order: it has
+    /// subscriptions, watches keys, tracks keys or monitors commands.
     pub(super) fn reset_without_order(&mut self, context: &mut Context) -> Option<Outcome> {
         let needs_order = self.is_subscribed()
             || self.info.is(Flag::Monitor)
@@ -153,7 +154,7 @@ impl Session {
             _ if request.len() > 2 => {
                 Err(b"ERR wrong number of arguments for 'ping' command".to_vec())
             }
-            // A RESP2 subscriber tells replies from messages by their shape.
+            // RESP2 has no type for messages, so a subscriber receives the reply as an array.
             message if self.is_subscribed() && self.output.protocol.get() == Protocol::Resp2 => {
                 let message = message.unwrap_or_default();
                 Ok(Reply::Array(vec![Reply::bulk("pong"), Reply::bulk(message)]))

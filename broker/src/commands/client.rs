@@ -1,4 +1,4 @@
-//! `CLIENT`: what a client says of itself, and how it is treated.
+//! `CLIENT`: names, replies, pauses and unblocking. `client_list` and `tracking` have the rest.
 
 use super::errors::NOT_AN_INTEGER;
 use super::spec::Outcome;
@@ -20,8 +20,8 @@ const BAD_NAME: &[u8] = b"ERR Client names cannot contain spaces, newlines or sp
 impl Session {
     /// `CLIENT GETNAME`
     pub(crate) fn client_getname(&self) -> Reply {
-        let words = self.info.names.lock();
-        if words.name.is_empty() { Reply::Null } else { Reply::bulk(&words.name) }
+        let names = self.info.names.lock();
+        if names.name.is_empty() { Reply::Null } else { Reply::bulk(&names.name) }
     }
 
     /// `CLIENT ID`
@@ -41,10 +41,10 @@ impl Session {
     /// `CLIENT SETINFO LIB-NAME libname | LIB-VER libver`
     pub(crate) fn client_setinfo(&self, request: Request<'_>) -> Answer {
         let (option, value) = (request.argument(2), request.argument(3));
-        let mut words = self.info.names.lock();
+        let mut names = self.info.names.lock();
         let (field, shown) = match &*option.to_ascii_lowercase() {
-            b"lib-name" => (&mut words.library_name, "lib-name"),
-            b"lib-ver" => (&mut words.library_version, "lib-ver"),
+            b"lib-name" => (&mut names.library_name, "lib-name"),
+            b"lib-ver" => (&mut names.library_version, "lib-ver"),
             _ => return Err([b"ERR Unrecognized option '", option, b"'"].concat()),
         };
         if !is_one_word(value) {
@@ -128,7 +128,7 @@ impl Session {
     }
 }
 
-/// Reads a time in milliseconds.
+/// Parses a time in milliseconds.
 pub(crate) fn timeout(value: &[u8]) -> Result<Duration, Vec<u8>> {
     match request::integer(value).map(u64::try_from) {
         Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
@@ -145,7 +145,7 @@ pub(crate) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
     }
 }
 
-/// Whether `text` fits into a line of `CLIENT LIST` without being taken for two fields.
+/// Returns whether `text` is one field in a line of `CLIENT LIST`.
 fn is_one_word(text: &[u8]) -> bool {
     text.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

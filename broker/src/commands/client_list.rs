@@ -1,4 +1,4 @@
-//! `CLIENT LIST`, `INFO` and `KILL`: clients as others see them.
+//! `CLIENT LIST`, `CLIENT INFO` and `CLIENT KILL`.
 
 use super::spec::Outcome;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use crate::session::client_info::{ClientInfo, Flag};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 
-/// Kinds of clients that `TYPE` tells apart.
+/// A kind of clients, for the option `TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Normal,
@@ -27,7 +27,7 @@ enum Kind {
     Replication,
 }
 
-/// Which clients `CLIENT KILL` means.
+/// The clients that `CLIENT KILL` closes: those that match every field.
 #[derive(Debug, Default)]
 struct Filter {
     id: Option<u64>,
@@ -60,20 +60,20 @@ impl Session {
                     .filter(|info| Kind::of(info) == kind)
                     .collect()
             }
-            Some(b"id") => self.cards_by_id(request)?,
+            Some(b"id") => self.clients_by_id(request)?,
             _ => return Err(SYNTAX_ERROR.to_vec()),
         };
         let mut text = String::new();
         let now = Instant::now();
         for info in &clients {
-            // The request that is being answered is still in its client's buffer.
+            // The buffer of this client still holds the current request.
             let answering = if info.id == self.info.id { request.wire_bytes() } else { 0 };
             describe(info, now, answering, &mut text);
         }
         Ok(Reply::Verbatim(text))
     }
 
-    fn cards_by_id(&self, request: Request<'_>) -> Result<Vec<Arc<ClientInfo>>, CommandError> {
+    fn clients_by_id(&self, request: Request<'_>) -> Result<Vec<Arc<ClientInfo>>, CommandError> {
         let mut clients = Vec::new();
         for id in request.arguments_from(3) {
             let id = request::integer(id).ok_or(b"ERR Invalid client ID")?;
@@ -104,7 +104,7 @@ impl Session {
             (true, _) => self.reply(context, &Reply::ok()),
             (false, count) => self.reply(context, &Reply::integer(count)),
         }
-        // Who kills itself gets its reply first.
+        // A client that kills itself receives its reply first.
         if let Some(own) = ids.iter().position(|&id| id == self.info.id) {
             ids.swap_remove(own);
             context.flush_queue().disconnect(&self.output, Disconnect::Killed);
@@ -186,15 +186,16 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// Writes the line of one client, with the fields of Redis 7.2. It is `answering` so many bytes.
+/// Writes the line of one client, with the fields of Redis 7.2. `answering` is the size of the
+/// client's current request, as a part of `qbuf`.
 pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: &mut String) {
     let counts = &info.counts;
-    let words = info.names.lock();
+    let names = info.names.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = info.last_command().map(|id| super::lookup::spec(id).name);
     let input = counts.input_bytes.load(Ordering::Relaxed) + answering;
     let output = counts.output_bytes.load(Ordering::Relaxed);
-    // Redis has a buffer for the first replies, and a list for the rest, which limits look at.
+    // Redis keeps the first replies in a buffer and the rest in a list. Its limits count the list.
     let beyond_first = output.saturating_sub(OutputLimit::FREE_BYTES);
     let _ = writeln!(
         text,
@@ -205,7 +206,7 @@ pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: 
         info.peer,
         info.local,
         info.descriptor,
-        read(&words.name),
+        read(&names.name),
         now.saturating_duration_since(info.connected).as_secs(),
         info.idle(now).as_secs(),
         flags(info),
@@ -220,15 +221,15 @@ pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: 
         info.bytes(),
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
-        read(&words.user),
+        read(&names.user),
         counts.redirect.load(Ordering::Relaxed),
         counts.protocol.load(Ordering::Relaxed),
-        read(&words.library_name),
-        read(&words.library_version),
+        read(&names.library_name),
+        read(&names.library_version),
     );
 }
 
-/// Redis' letters for what is true of a client.
+/// Returns Redis' letters for the state of a client.
 fn flags(info: &ClientInfo) -> String {
     let mut flags = String::new();
     let is = |mark| info.is(mark);

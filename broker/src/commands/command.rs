@@ -78,7 +78,7 @@ pub(crate) fn getkeys_and_flags(request: Request<'_>) -> Answer {
     Ok(Reply::Array(pairs.collect()))
 }
 
-/// Finds the keys in the request that is given as arguments.
+/// Finds the keys of the request in the arguments.
 fn keys_of(request: Request<'_>) -> Result<Vec<Key<'_>>, Vec<u8>> {
     let request = request.tail(2);
     let subcommand = (request.len() > 1).then(|| request.argument(1));
@@ -94,14 +94,14 @@ fn keys_of(request: Request<'_>) -> Result<Vec<Key<'_>>, Vec<u8>> {
     Ok(keys(spec, request))
 }
 
-/// Whether a command has keys. What `SSUBSCRIBE` has in their place are channels, which only matter
-/// for the slot of a cluster.
+/// Returns whether a command has keys. `SSUBSCRIBE` and its kin have channels in their place: Redis
+/// lists these for the slots of a cluster.
 fn has_keys(spec: &Spec) -> bool {
     let are_channels = matches!(spec.name, "spublish" | "ssubscribe" | "sunsubscribe");
     !spec.about.key_specs.is_empty() && !are_channels
 }
 
-/// A key in a request, and what is done with it, in the words of the command table.
+/// A key in a request, and its use, as flags of the key specification.
 #[derive(Clone, Debug)]
 pub(crate) struct Key<'a> {
     pub(crate) name: &'a [u8],
@@ -129,7 +129,7 @@ pub(crate) fn keys<'a>(spec: &Spec, request: Request<'a>) -> Vec<Key<'a>> {
     keys
 }
 
-/// Returns the keys that one specification tells of: those from one place to another, in steps.
+/// Returns the keys of one key specification: a range of arguments with a step.
 fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
     let flags: Vec<&str> = match field(spec, "flags") {
         Some(Value::List(flags)) => flags.iter().filter_map(word).collect(),
@@ -147,7 +147,7 @@ fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
     if field(range, "keynumidx").is_some() {
         return counted_keys(request, first, place(range, "firstkey"), &flags);
     }
-    // A negative last key counts from the end, another from the first.
+    // A negative last key counts from the end, others from the first key.
     let last = match place(range, "lastkey") {
         last @ 0.. => first + last,
         last => i64::try_from(request.len()).unwrap_or(i64::MAX) + last,
@@ -158,7 +158,8 @@ fn keys_by<'a>(spec: &Value, request: Request<'a>) -> Vec<Key<'a>> {
     names.map(|name| Key { name, flags: flags.clone() }).collect()
 }
 
-/// Returns the keys of a request that says at `place` how many there are.
+/// Returns the keys of a request with their number at `place`. The first key follows `first`
+/// arguments later.
 fn counted_keys<'a>(
     request: Request<'a>,
     place: i64,
@@ -176,7 +177,7 @@ fn counted_keys<'a>(
     }
 }
 
-/// Returns the value behind a name in a list of names and values.
+/// Returns the value after `name` in a list of names and values.
 fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let Value::List(items) = value else { return None };
     let pairs = items.chunks_exact(2);
@@ -191,7 +192,7 @@ fn is_in_category(spec: &Spec, category: &[u8]) -> bool {
     categories_of(spec.name).any(|own| own.as_bytes().eq_ignore_ascii_case(category))
 }
 
-/// The ten fields of `COMMAND INFO`.
+/// Returns the ten fields of `COMMAND INFO`.
 fn described(spec: &Spec) -> Reply {
     let category = |name| Reply::Simple(format!("@{name}").into());
     let KeyPositions { first, last, step } = spec.keys;
@@ -205,7 +206,7 @@ fn described(spec: &Spec) -> Reply {
         Reply::Set(categories_of(spec.name).map(category).collect()),
         Reply::Set(spec.about.tips.iter().map(Reply::bulk).collect()),
         Reply::Set(spec.about.key_specs.iter().map(key_spec).collect()),
-        // Redis sends an empty set where there are none.
+        // Without subcommands, Redis sends an empty set.
         match spec.subcommands() {
             [] => Reply::Set(Vec::new()),
             rows => Reply::Array(shown(rows).map(described).collect()),
@@ -218,7 +219,7 @@ fn containers() -> impl Iterator<Item = &'static Spec> {
     SPECS.iter().filter(|spec| spec.container().is_none())
 }
 
-/// Without those of our own.
+/// Leaves out the commands that Redis lacks.
 fn shown(rows: &'static [Spec]) -> impl Iterator<Item = &'static Spec> {
     rows.iter().filter(|spec| !is_ours(spec.name))
 }
@@ -234,7 +235,7 @@ fn documented(spec: &Spec) -> Reply {
     Reply::Map(fields)
 }
 
-/// A value of the documentation. What is a map or a set in RESP3 is told by the name it has.
+/// Returns a value of the documentation. Its name decides whether a list is an array or a set.
 fn doc(name: &str, value: &Value) -> Reply {
     match value {
         Value::Int(number) => Reply::Integer(*number),
@@ -267,7 +268,7 @@ fn flag(value: &Value) -> Reply {
     }
 }
 
-/// Reads a list as names and values in turn.
+/// Returns a list of names and values as a map.
 fn pairs(value: &Value, show: impl Fn(&str, &Value) -> Reply) -> Reply {
     let Value::List(items) = value else { return doc("", value) };
     let pairs = items.chunks_exact(2).map(|pair| {

@@ -1,4 +1,4 @@
-//! `CONFIG`: the settings in force, and changing them.
+//! `CONFIG`: shows, changes and writes the settings in force.
 
 use super::spec::Outcome;
 use crate::pubsub::order::OrderGuard;
@@ -42,7 +42,7 @@ pub(crate) fn get<'a>(
         }
     };
     for wanted in wanted {
-        // Without a glob it is a name, which is shown as it was asked for.
+        // A name without a glob is returned in the client's spelling.
         if !wanted.iter().any(|byte| b"*?[".contains(byte)) {
             add(wanted, value_of(server, config, wanted));
             continue;
@@ -60,7 +60,8 @@ pub(crate) fn get<'a>(
     )
 }
 
-/// As in Redis, they are shown to those who ask for them by name. So are those that Redis never had.
+/// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
+/// this broker has.
 const HIDDEN: [&str; 7] = [
     "counters-file",
     "key-load-delay",
@@ -71,7 +72,7 @@ const HIDDEN: [&str; 7] = [
     "watchdog-period",
 ];
 
-/// Returns the value in force of a directive, if `CONFIG` shows it.
+/// Returns the value of a directive that is in force, if `CONFIG GET` shows it.
 fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8>> {
     if let Some(directive) = directive::find(name) {
         return directive.is_shown.then(|| directive.show(config).join(&b' '));
@@ -79,14 +80,14 @@ fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8
     let other = ignored::find(name)?;
     let canonical = other.canonical();
     let given = server.settings.other(&canonical).map(|values| values.join(&b' '));
-    // A promise that is not kept is not in force either.
+    // A promise that the broker does not keep is not in force.
     let given = given.filter(|value| promises::find(&canonical, value).is_none());
     given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
 }
 
 /// `CONFIG REWRITE`
 pub(crate) fn rewrite(server: &ServerState, config: &Config) -> Answer {
-    // Users of a file of their own are that file's business.
+    // With an `aclfile`, users stand there. `ACL SAVE` writes it.
     let users = if server.users.file.is_some() { Vec::new() } else { server.users.with(Acl::list) };
     let Some(path) = &server.settings.file else {
         return Err(b"ERR The server is running without a config file".to_vec());
@@ -102,8 +103,8 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config) -> Answer {
     }
 }
 
-/// Returns the lines of a file with the settings in force in place of those that it had. Settings
-/// that it did not have are added when they are not the default.
+/// Returns the text of a configuration file with the settings in force. Keeps the order of its
+/// lines, and adds further settings that differ from the default.
 fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) -> String {
     let default = ConfigFile::default().config;
     let mut written: Vec<&str> = Vec::new();
@@ -112,7 +113,7 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
     for line in text.lines() {
         let name = line.split_ascii_whitespace().next().unwrap_or_default();
         match directive::find(name.as_bytes()).filter(|directive| directive.is_shown) {
-            // They are all added below.
+            // All users are added below.
             None if name.eq_ignore_ascii_case("user") => {}
             None => match ignored::find(name.as_bytes()).filter(|other| other.default.is_some()) {
                 None => lines.push(line.to_owned()),
@@ -151,10 +152,10 @@ fn rewritten(text: &str, config: &Config, others: &Others, users: &[Vec<u8>]) ->
     lines.join("\n") + "\n"
 }
 
-/// Values of directives without a meaning here, by their names of today.
+/// Values of ignored directives, by their current names.
 type Others = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// Returns the line of a file that gives a directive these values.
+/// Returns the configuration line of a directive with these values.
 fn line_of(name: &str, values: &[Vec<u8>]) -> String {
     let values: Vec<_> = match values {
         [] => vec![quoted(b"")],
@@ -163,18 +164,18 @@ fn line_of(name: &str, values: &[Vec<u8>]) -> String {
     format!("{name} {}", values.join(" "))
 }
 
-/// The default user as it is without any rule.
+/// The default user without any rule.
 const OPEN_USER: &str = "user default on nopass ~* &* +@all";
 
-/// One directive that is to be changed.
+/// A change of one directive.
 struct Setting<'a> {
     name: &'a [u8],
     value: &'a [u8],
 }
 
 impl Session {
-    /// `CONFIG SET parameter value [parameter value ...]`: all of them, or none. Tells whether they
-    /// are in force; if not, the server has to listen elsewhere first.
+    /// `CONFIG SET parameter value [parameter value ...]`: applies all changes or none. Returns
+    /// [`Outcome::WaitForMove`] if the server has to listen on other addresses first.
     pub(crate) fn config_set(
         &mut self,
         request: Request<'_>,
@@ -219,7 +220,7 @@ impl Session {
         Ok(Outcome::WaitForMove)
     }
 
-    /// Returns where the server listens, and where it is to listen.
+    /// Returns the endpoints of the server, and those of the new settings.
     fn places(&self, old: &Config, new: &Config) -> (Endpoints, Endpoints) {
         let bound = Port::bound(self.server.port.load(Ordering::Relaxed));
         let place = |config: &Config, port| Endpoints {
@@ -227,17 +228,17 @@ impl Session {
             port,
             backlog: config.tcp_backlog,
         };
-        // A port that is not changed stays, also one that the system chose.
+        // An unchanged port stays, even if the system chose it.
         let port = if old.port == new.port { bound } else { new.port };
         (place(old, bound), place(new, port))
     }
 
-    /// Whether the server listens where it was told to, or has failed to.
+    /// Returns whether the move of the server has ended, with or without success.
     pub(crate) fn has_moved(&self) -> bool {
         self.moving.as_ref().is_none_or(|moving| moving.wanted.outcome().is_some())
     }
 
-    /// Goes on after [`Flow::WaitForMove`](crate::session::Flow::WaitForMove).
+    /// Ends [`Flow::WaitForMove`](super::execute::Flow::WaitForMove).
     pub(crate) fn end_move(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         let Some(moving) = self.moving.take() else { return };
         let Moving { wanted, changes, name } = *moving;
@@ -274,7 +275,7 @@ impl Session {
         if let Some(path) = config.dir.as_deref().filter(|_| moves)
             && let Err(error) = std::env::set_current_dir(path)
         {
-            tracing::warn!(%error, path = %path.display(), "cannot go to the directory");
+            tracing::warn!(%error, path = %path.display(), "cannot change the working directory");
         }
         let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
         if maxmemory_clients != context.config.maxmemory_clients {
@@ -294,7 +295,7 @@ impl Session {
     }
 }
 
-/// Checks all settings of a `CONFIG SET`.
+/// Parses all changes of a `CONFIG SET`.
 fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, CommandError> {
     let changes =
         |name: &[u8]| settings.iter().any(|setting| setting.name.eq_ignore_ascii_case(name));
@@ -324,7 +325,7 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
     Ok(all)
 }
 
-/// Whether a directive may be changed at all.
+/// Checks whether a directive may be changed, and occurs once.
 fn check<'a>(
     setting: &Setting<'_>,
     may_change_protected: bool,
@@ -353,7 +354,7 @@ fn check<'a>(
     }
 }
 
-/// Returns the whole path of a directory.
+/// Returns the absolute path of a directory.
 fn directory(path: &Path) -> Result<PathBuf, Invalid> {
     let missing = Invalid::Directory("No such file or directory");
     let path = path.canonicalize().map_err(|_| missing)?;
@@ -366,11 +367,11 @@ fn failed(name: &[u8], why: &str) -> CommandError {
 }
 
 impl directive::Directive {
-    /// Returns the lines of a file that set what is in force.
+    /// Returns the configuration lines for the values in force.
     fn lines(&self, config: &Config) -> Vec<String> {
         let values = self.show(config);
         let line = |values: &[Vec<u8>]| line_of(self.name, values);
-        // One class of clients a line.
+        // One line for each class of clients.
         match self.name {
             "client-output-buffer-limit" => values.chunks(4).map(line).collect(),
             _ => vec![line(&values)],
@@ -378,7 +379,7 @@ impl directive::Directive {
     }
 }
 
-/// Quotes a value where it needs quotes.
+/// Quotes a value if it needs quotes.
 fn quoted(value: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
     match std::str::from_utf8(value) {
@@ -392,7 +393,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rewritten_file_keeps_what_it_does_not_know_and_says_what_is_in_force() {
+    fn a_rewritten_file_keeps_comments_and_has_the_settings_in_force() {
         let text =
             "# mine\nport 7000\nappendonly yes\nslave-priority 9\nport 7001\nslave-priority 8\n";
         let others = [

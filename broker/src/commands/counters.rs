@@ -1,4 +1,4 @@
-//! Commands on the numbers that keys hold.
+//! Commands on numbers in keys: `INCR` and its kin.
 
 use super::Answer;
 use super::errors::NOT_AN_INTEGER;
@@ -64,7 +64,7 @@ fn add(keys: &mut Keys<'_>, key: &[u8], increment: i64) -> Answer {
     Ok(Reply::Integer(keys.add_number(key, increment).map_err(words)?))
 }
 
-/// Returns Redis' words for a number that cannot be changed so.
+/// Returns Redis' error for a failed addition.
 pub(crate) fn words(error: AddError) -> &'static [u8] {
     match error {
         AddError::NotAnInteger => NOT_AN_INTEGER,

@@ -22,7 +22,7 @@ pub(super) fn flush(
     let flushed = order.keyspace().flush(database, now);
     let is_async = request.len() == 2 && request.argument(1).eq_ignore_ascii_case(b"async");
     if is_async {
-        // If there is no thread, the keys are freed here, as for SYNC.
+        // If no thread can be started, this one frees the keys, as for SYNC.
         let freeing = std::thread::Builder::new().name("free".to_owned());
         let _ = freeing.spawn(move || drop(flushed));
     }

@@ -1,4 +1,4 @@
-//! `DEBUG`: subcommands by which test suites set a state.
+//! `DEBUG`: subcommands for test suites.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-
 set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
 the configuration file, and then restart the server.";
 
-/// Whether the client may use `DEBUG`.
+/// Checks `enable-debug-command` for a client.
 pub(crate) fn check_allowed(config: &Config, peer: &Address) -> Result<(), CommandError> {
     match config.enable_debug_command.allows(peer) {
         true => Ok(()),
@@ -75,7 +75,7 @@ fn needs_keys(request: Request<'_>) -> Option<fn(&mut Keys<'_>, Request<'_>) -> 
 /// `DEBUG OBJECT key`
 fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let now = keys.scope.now / 1000;
-    // As it stands, though its time may be over.
+    // An expired key is shown as well.
     let entry = keys.database().get(request.argument(2)).ok_or(super::keys::NO_SUCH_KEY)?;
     let (encoding, length) = (entry.value.encoding(), entry.value.len());
     let idle = now.saturating_sub(entry.used.into());
@@ -118,7 +118,7 @@ fn sdslen(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     if matches!(entry.value, Value::Integer(_)) {
         return Err(b"ERR Not an sds encoded string.".to_vec());
     }
-    // Nothing is allocated beyond what is there.
+    // Strings are shown without spare memory.
     let (key, value) = (key.len(), entry.value.len());
     let text = format!(
         "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key}, \
@@ -140,7 +140,7 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
             let seconds =
                 std::str::from_utf8(request.argument(2)).ok().and_then(|text| text.parse().ok());
             let time = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
-            // The worker stands still, as Redis does.
+            // Blocks the worker, as Redis blocks its thread.
             std::thread::sleep(time.unwrap_or_default().min(SLEEP_TIME_MAX));
             Ok(Reply::ok())
         }
@@ -174,27 +174,27 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
     }
 }
 
-/// The sample that Redis shows.
-#[allow(clippy::approx_constant, reason = "it is what Redis answers")]
+/// Redis' sample of a floating point number.
+#[allow(clippy::approx_constant, reason = "Redis replies with this number")]
 const DOUBLE: f64 = 3.141;
 const OUT_OF_RANGE: &[u8] = b"ERR value is out of range, must be positive";
-/// All keys are made in one go, and nobody is served meanwhile.
+/// Bounds the time in which the other clients wait: all keys are created under one lock.
 const POPULATED_MAX: usize = 10_000_000;
-/// Nobody needs a broker that stands still for longer.
+/// Bounds the time in which `DEBUG SLEEP` blocks a worker.
 const SLEEP_TIME_MAX: Duration = Duration::from_secs(60);
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DIGEST",
-    "    Answer the digest of no keys at all.",
+    "    Return the digest of an empty keyspace.",
     "DIGEST-VALUE <key> [<key> ...]",
-    "    The same for each key.",
+    "    Return this digest for each key.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
     "FLUSHALL",
     "    Remove all keys.",
     "LISTPACK <key>",
-    "    Say that <key> holds no listpack.",
+    "    Return an error, since no key holds a listpack.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "OBJECT <key>",
@@ -219,7 +219,7 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
-/// The digest of nothing.
+/// The digest of an empty keyspace.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000";
 
 /// `DEBUG RELOAD [NOSAVE] [MERGE] [NOFLUSH]`: there is nothing to save or load.

@@ -12,7 +12,7 @@ pub(crate) const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of
 pub(crate) const BUSY: &[u8] = b"BUSY Redis is busy running a script. You can only call SCRIPT \
 KILL or SHUTDOWN NOSAVE.";
 
-/// Redis shows 128 bytes of the name, and arguments until 128 bytes are shown in all.
+/// The bytes of the name that Redis shows. It adds arguments until they take as many.
 const SHOWN_BYTES_MAX: usize = 128;
 
 pub(super) fn unknown_command(request: Request<'_>) -> CommandError {
@@ -42,7 +42,7 @@ pub(super) fn unknown_subcommand(container: &Spec, subcommand: &[u8]) -> Command
     [b"ERR unknown subcommand '", subcommand, b"'. Try ", container.as_bytes(), b" HELP."].concat()
 }
 
-/// Redis' reply to a known subcommand with arguments that it does not take.
+/// Returns Redis' error for a known subcommand with a wrong number of arguments.
 pub(super) fn help_wanted(container: &str, subcommand: &[u8]) -> CommandError {
     let start = b"ERR unknown subcommand or wrong number of arguments for '";
     [start, shown(subcommand, SHOWN_BYTES_MAX), b"'. Try ", container.as_bytes(), b" HELP."]

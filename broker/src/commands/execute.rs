@@ -1,10 +1,11 @@
-//! The way of a request: paused? permitted? queued by `MULTI`? run, account.
+//! Executes requests: holds them back during a pause, checks them, queues them after `MULTI`, runs
+//! them and records statistics.
 //!
-//! Checks come in Redis' order: does the command exist, is the number of arguments right, may it
-//! run before authentication, may it run while subscribed, is a transaction open.
+//! The checks have Redis' order: existence, number of arguments, login, `MULTI`, permissions, memory,
+//! subscriptions, a late script.
 //!
-//! On behalf of a request, only this file and `transaction` acquire the order: through the turn
-//! that the worker passes in.
+//! Only this file, `script` and `transaction` acquire the order for a request: through the turn that
+//! the worker passes in.
 
 use std::time::{Duration, Instant};
 
@@ -28,26 +29,26 @@ use crate::pubsub::script_barrier::Turn;
 use crate::session::Session;
 use crate::session::context::Context;
 
-/// What a connection does after a request.
+/// The next step of a connection after a request.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Goes on with the next request.
+    /// Runs the next request.
     Continue,
-    /// Keeps the request until then (`CLIENT PAUSE`).
+    /// Keeps the request until this instant (`CLIENT PAUSE`).
     Paused(Instant),
     /// Keeps the request until the late script ends.
     WaitForOrder,
-    /// Waits this long, and then calls [`end_wait`].
+    /// Waits this long, then calls [`end_wait`].
     Wait(Duration),
-    /// Waits until the server listens elsewhere, and then calls `end_move`.
+    /// Waits until the server has moved to other addresses, then calls `end_move`.
     WaitForMove,
-    /// Waits until the script of the client ends, and then calls `resume_after_script`.
+    /// Waits until the client's script ends, then calls `resume_after_script`.
     #[cfg(feature = "lua")]
     WaitForScript,
 }
 
-/// From this `slowlog-log-slower-than` on, only a sample of frequent commands is timed.
+/// Below this `slowlog-log-slower-than`, all calls of frequent commands are timed, else a sample.
 const UNTIMED_MICROS: i64 = 10_000;
 
 /// Runs one request, and queues its reply.
@@ -92,7 +93,7 @@ pub(crate) fn end_wait(session: &Session, context: &mut Context, with_error: boo
     session.reply(context, &reply);
 }
 
-/// Returns until when `CLIENT PAUSE` holds back a request. Requests that would be refused are not
+/// Returns the end of the pause that holds back a request. Requests that would be refused are not
 /// held back.
 fn paused_until(session: &Session, Parsed { found, request }: Parsed<'_>) -> Option<Instant> {
     let spec = found.command();
@@ -171,7 +172,7 @@ fn check(
     Ok(())
 }
 
-/// Answers a request that must not run.
+/// Replies with the error of a request that must not run.
 fn reject(
     session: &mut Session,
     context: &mut Context,
@@ -181,8 +182,8 @@ fn reject(
 ) {
     let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
     if is(b"host:") || is(b"post") {
-        // A browser that was made to send a form to us, commands and all.
-        tracing::warn!(client.addr = %session.info.peer, "client closed: it speaks HTTP");
+        // A web page may make a browser send a form with commands in it.
+        tracing::warn!(client.addr = %session.info.peer, "client closed: it sent an HTTP request");
         return context.flush_queue().disconnect(&session.output, Disconnect::Closed);
     }
     if found.command().is_some_and(|spec| matches!(spec.run, Run::Exec)) {
@@ -199,7 +200,7 @@ fn reject(
     session.reply_error(context, error);
 }
 
-/// Runs a command that was sent now.
+/// Runs a command that was not queued.
 fn run(
     session: &mut Session,
     context: &mut Context,
@@ -269,8 +270,7 @@ fn run(
     flow
 }
 
-/// Runs a command under an order that is held already: for `EXEC` and for scripts. Queues exactly
-/// one reply.
+/// Runs a command while its caller holds the order, for `EXEC` and for scripts. Queues the reply.
 pub(super) fn run_held(
     session: &mut Session,
     context: &mut Context,
@@ -309,7 +309,7 @@ pub(super) fn run_held(
             let reply = reply(session, context, &report, request);
             session.reply(context, &reply);
         }
-        // As Redis does where a command must not block.
+        // Within `EXEC` and scripts, `WAIT` must not block, as in Redis.
         Outcome::Wait(_) => session.reply(context, &Reply::Integer(0)),
         Outcome::WaitForMove => unreachable!("a move is refused within a transaction"),
     }
@@ -351,7 +351,7 @@ fn content(kind: ChannelKind, request: Request<'_>) -> Content<'_> {
     Content { kind, channel: request.argument(1), payload: request.argument(2), shared: None }
 }
 
-/// Delivers a message on this worker, and answers its publisher.
+/// Delivers a message on this worker, and queues the reply for its publisher.
 fn published(session: &Session, context: &mut Context, content: Content<'_>, fanout: Fanout) {
     let receivers = context.local.deliver_own(content, fanout);
     let limit = session.output_limit(&context.config);
@@ -402,7 +402,7 @@ pub(super) fn fail(session: &Session, context: &mut Context, spec: &Spec, error:
     session.reply_error(context, error);
 }
 
-/// Returns whether monitors are to see a command after it has run.
+/// Returns whether to show a command to monitors after its run. `EVAL` is shown before its run.
 fn is_shown(session: &Session, spec: &Spec) -> bool {
     session.server.has_monitors() && spec.is_monitored() && !spec.runs_script()
 }
@@ -410,7 +410,7 @@ fn is_shown(session: &Session, spec: &Spec) -> bool {
 /// Measures how long a command takes.
 struct Timer {
     start: Option<Instant>,
-    /// The number of calls that this one stands for.
+    /// The number of calls that this one represents.
     calls: u32,
 }
 
@@ -432,7 +432,7 @@ impl Timer {
     }
 
     fn stop(self, session: &Session, context: &mut Context, spec: &Spec, request: Request<'_>) {
-        // As in Redis, a command does not see itself.
+        // Counted after the run: as in Redis, `INFO` does not include its own call.
         context.local.tally.call(spec.id, &session.server.commands);
         if let Some(start) = self.start {
             let took = start.elapsed();
@@ -443,7 +443,7 @@ impl Timer {
 }
 
 impl Session {
-    /// Ends watching, or leaves that to the worker while a late script has the order.
+    /// Stops watching keys. While a late script holds the order, the worker does it later.
     pub(crate) fn stop_watching(&mut self, context: &mut Context, turn: &mut Turn<'_>) {
         match turn.lock() {
             Some(mut lock) => {
@@ -454,7 +454,8 @@ impl Session {
         self.record_state_bytes();
     }
 
-    /// Ends all that other threads know of the client.
+    /// Removes the client from the state that all threads share: subscriptions, monitors, watched
+    /// keys and tracking.
     pub(crate) fn end(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         self.leave_all(context, order);
         self.stop_monitoring(context, order);

@@ -1,4 +1,4 @@
-//! When keys expire.
+//! Deadlines of keys: `EXPIRE`, `PERSIST`, `TTL` and their kin.
 
 use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, shown};
@@ -6,23 +6,23 @@ use crate::keyspace::{AccessMode, Class, Entry, Keys};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 
-/// What a number stands for.
+/// The unit of a time in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Seconds,
     Milliseconds,
 }
 
-/// A time as it was given with a value.
+/// A time in a request, not parsed yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Given<'a> {
     pub(crate) unit: Unit,
-    /// Whether it counts from 1970 and not from now.
+    /// Counted from 1970 if true, else from now.
     pub(crate) is_moment: bool,
     pub(crate) text: &'a [u8],
 }
 
-/// Which changes of a deadline `EXPIRE` is to make.
+/// The conditions `NX`, `XX`, `GT` and `LT` of `EXPIRE`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Conditions {
     none: bool,
@@ -32,7 +32,7 @@ struct Conditions {
 }
 
 impl Given<'_> {
-    /// Returns the milliseconds since 1970.
+    /// Returns the deadline in milliseconds since 1970.
     pub(crate) fn deadline(self, command: &str, now: u64) -> Result<u64, CommandError> {
         let number = request::integer(self.text).ok_or(NOT_AN_INTEGER)?;
         let time = if number > 0 { self.unit.milliseconds(number) } else { None };
@@ -143,7 +143,7 @@ pub(crate) fn pexpiretime(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Ok(time_of(keys, request, 0, Unit::Milliseconds))
 }
 
-/// Returns the deadline of a key as counted from `base`: -1 without one, -2 without the key.
+/// Returns the time from `base` to the deadline of a key: -1 without a deadline, -2 without the key.
 fn time_of(keys: &mut Keys<'_>, request: Request<'_>, base: u64, unit: Unit) -> Reply {
     let Some(entry) = keys.get(request.argument(1), AccessMode::Inspect) else {
         return Reply::Integer(-2);
@@ -177,7 +177,7 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether a deadline may take the place of another. None is later than all.
+    /// Returns whether `new` may replace `old`. A missing deadline counts as the latest.
     fn allow(self, old: Option<u64>, new: i64) -> bool {
         let old = old.map(u64::cast_signed);
         !(self.none && old.is_some()

@@ -1,4 +1,4 @@
-//! What the `HELP` subcommands answer, without the first and the last lines that all share.
+//! The lines of the `HELP` subcommands, without the first and last lines that all have in common.
 
 /// Returns the lines of a container's help.
 pub(crate) fn lines(container: &str) -> &'static [&'static str] {

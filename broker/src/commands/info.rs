@@ -1,4 +1,5 @@
-//! `INFO`: what the server is and has done, under Redis' section and field names.
+//! `INFO` and `MEMORY STATS`: state and statistics of the server, with Redis' names of sections and
+//! fields.
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
@@ -47,7 +48,7 @@ fn describe<'a>(
     let subject = Subject { server, config, keys };
     let mut text = String::new();
     for (name, fields) in SECTIONS {
-        // Redis shows these only when they are asked for.
+        // As in Redis, only a request that names them includes them.
         let is_default = !matches!(*name, "Commandstats" | "Latencystats");
         let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let is_wanted = wanted.len() == 0 && is_default
@@ -86,14 +87,15 @@ fn describe_memory(server: &ServerState, keys: &Report) -> Reply {
     Reply::Map(fields.into_iter().map(pair).collect())
 }
 
-/// What the fields are about.
+/// The sources of the fields.
 struct Subject<'a> {
     server: &'a ServerState,
     config: &'a Config,
     keys: &'a Report,
 }
 
-/// The values of one section that differ from what is said where there is nothing to say.
+/// Values of one section, by field. They replace the defaults of [`SECTIONS`]; fields that Redis
+/// lacks follow.
 type Values = Vec<(&'static str, String)>;
 
 impl Subject<'_> {
@@ -235,7 +237,8 @@ impl Subject<'_> {
         ]
     }
 
-    /// Of commands that are sent all day some calls are timed, and stand for the others.
+    /// Writes the statistics of commands. Frequent commands are timed by sample, so their time is
+    /// scaled to all calls.
     fn commandstats(&self, text: &mut String) {
         let server = self.server;
         for spec in &SPECS {
@@ -307,11 +310,11 @@ fn client_bytes(server: &ServerState) -> u64 {
 
 #[cfg(unix)]
 fn cpu_seconds() -> (f64, f64) {
-    /// What `/proc/self/stat` counts in, on every Linux.
+    /// The unit of times in `/proc/self/stat`, on every Linux.
     const TICKS_A_SECOND: f64 = 100.0;
 
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name may hold blanks, so fields are counted from its closing parenthesis.
+    // The program's name may contain blanks, so fields are counted from its closing parenthesis.
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let seconds = |index: usize| {
@@ -326,7 +329,7 @@ fn cpu_seconds() -> (f64, f64) {
     (0.0, 0.0)
 }
 
-/// Writes a number of bytes for people, as Redis does.
+/// Returns a number of bytes in a readable form, as Redis does.
 fn human(bytes: u64) -> String {
     const UNITS: [(f64, &str); 3] =
         [(1024.0 * 1024.0 * 1024.0, "G"), (1024.0 * 1024.0, "M"), (1024.0, "K")];
@@ -342,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_written_for_people() {
+    fn sizes_are_readable() {
         assert_eq!(human(512), "512B");
         assert_eq!(human(941_704), "919.63K");
         assert_eq!(human(25_276_502_016), "23.54G");

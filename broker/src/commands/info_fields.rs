@@ -1,4 +1,4 @@
-//! The fields of `INFO` in Redis' order, each with what it says where there is nothing to say.
+//! The fields of `INFO` in Redis' order, each with its default value.
 
 #[rustfmt::skip]
 pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[

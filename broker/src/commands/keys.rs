@@ -1,4 +1,4 @@
-//! Commands on keys: how they are run, and those that are about keys whatever they hold.
+//! Commands on keys of any type, such as `DEL`, `RENAME` and `COPY`.
 
 use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
@@ -11,7 +11,7 @@ const SAME_OBJECT: &[u8] = b"ERR source and destination objects are the same";
 const NO_FREQUENCY: &[u8] = b"ERR An LFU maxmemory policy is not selected, access frequency not \
 tracked. Please note that when switching between policies at runtime LRU and LFU data will take some \
 time to adjust.";
-/// Redis keeps these numbers once and for all.
+/// Numbers that all keys of a Redis server share.
 const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 /// `DEL key [key ...]` and `UNLINK key [key ...]`
@@ -144,7 +144,7 @@ pub(super) fn move_key(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Ok(Reply::Integer(1))
 }
 
-/// Reads the number of a database.
+/// Parses the number of a database.
 fn database(text: &[u8], keys: &Keys<'_>) -> Result<u16, CommandError> {
     let index = small_integer(text)?;
     match u16::try_from(index) {
@@ -153,7 +153,7 @@ fn database(text: &[u8], keys: &Keys<'_>) -> Result<u16, CommandError> {
     }
 }
 
-/// Reads an integer of 32 bits.
+/// Parses an integer of 32 bits.
 pub(crate) fn small_integer(text: &[u8]) -> Result<i32, CommandError> {
     let integer = request::integer(text).ok_or(NOT_AN_INTEGER)?;
     i32::try_from(integer).map_err(|_| {
@@ -202,7 +202,7 @@ fn idle_seconds(entry: &Entry, now: u64) -> i64 {
     i64::try_from((now / 1000).saturating_sub(entry.used.into())).unwrap_or(i64::MAX)
 }
 
-/// What Redis answers: it keeps small numbers once for all keys.
+/// Returns the reference count that Redis reports. Its keys share small numbers.
 fn references(entry: &Entry) -> i64 {
     let is_shared = |number| SHARED_INTEGERS.contains(&number);
     match entry.value {

@@ -1,4 +1,4 @@
-//! `LATENCY`: what was slow, and how long commands take.
+//! `LATENCY`: slow events, and histograms of commands.
 
 use super::Answer;
 use super::errors::shown;
@@ -85,7 +85,7 @@ impl Session {
         })
     }
 
-    /// Returns how the times of a command are distributed, if it was called.
+    /// Returns the histogram of a command, if it was called.
     fn times(&self, spec: &Spec) -> Option<Reply> {
         /// The highest bound, 2^30 nanoseconds, is the first beyond a second.
         const POWERS: std::ops::RangeInclusive<u32> = 10..=30;
@@ -97,7 +97,7 @@ impl Session {
             let bound = 1_u64 << power;
             let within = timed.scaled(histogram.total_within(bound));
             let is_new = std::mem::replace(&mut before, within) < within;
-            // Redis names the end of the step that the bound falls into.
+            // Redis reports the end of the histogram bucket that contains the bound.
             let micros = (bound + bound / 128 - 1) / 1000;
             is_new.then(|| (number(micros), number(within)))
         });
@@ -109,7 +109,7 @@ impl Session {
     }
 }
 
-/// How many of a command's calls were timed.
+/// The calls of a command, and the timed ones among them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimedCalls {
     calls: u64,
@@ -117,7 +117,7 @@ pub(crate) struct TimedCalls {
 }
 
 impl TimedCalls {
-    /// Returns what a number that was counted of the timed calls is of all.
+    /// Scales a count of timed calls to all calls.
     pub(crate) fn scaled(self, count: u64) -> u64 {
         match self.calls == self.timed {
             true => count,
@@ -126,8 +126,8 @@ impl TimedCalls {
     }
 }
 
-/// Returns how many calls of a command were timed, if any. All are, but for those that are sent all
-/// day: of these, a sample.
+/// Returns the numbers of calls of a command, if any was timed. Frequent commands are timed by
+/// sample.
 pub(crate) fn timed_calls(server: &ServerState, spec: &Spec) -> Option<TimedCalls> {
     let counters = server.commands.of(spec.id);
     let timed = counters.times.get()?.total();

@@ -12,8 +12,7 @@ use crate::config::Config;
 use crate::ids::CommandId;
 use crate::protocol::request::Request;
 
-/// Finds commands for one worker: by their names, which `rename-command` may have changed, and
-/// fastest by the name that came last.
+/// Finds commands for one worker. Applies `rename-command`, and caches the last command.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup {
     recent: Recent,
@@ -27,7 +26,7 @@ pub(crate) struct Parsed<'r> {
     pub(crate) request: Request<'r>,
 }
 
-/// The command that a name stands for.
+/// The outcome of a look-up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found {
     Command(&'static Spec),
@@ -36,7 +35,7 @@ pub(crate) enum Found {
     UnknownSubcommand(&'static Spec),
 }
 
-/// The command of the last request, which nearly always is that of the next.
+/// The command of the last request, which is nearly always the command of the next one.
 #[derive(Clone, Debug, Default)]
 struct Recent {
     name: [u8; RECENT_BYTES_MAX],
@@ -44,25 +43,25 @@ struct Recent {
     spec: Option<&'static Spec>,
 }
 
-/// Commands under other names.
+/// Renamed and disabled commands.
 #[derive(Clone, Debug, Default)]
 struct Renamed {
     /// From the new name to the old one.
     new: StdHashMap<Vec<u8>, &'static str>,
-    /// Names without a meaning.
+    /// The old names, which are unknown now.
     old: Vec<&'static str>,
 }
 
-/// The names of frequent commands are not longer.
+/// The longest name that the cache holds. Frequent commands have no longer names.
 const RECENT_BYTES_MAX: usize = 8;
-/// No name is longer.
+/// The longest full name of a command.
 const NAME_BYTES_MAX: usize = 32;
 
 static IDS: LazyLock<HashMap<&'static [u8], CommandId, FixedState>> =
     LazyLock::new(|| SPECS.iter().map(|spec| (spec.name.as_bytes(), spec.id)).collect());
 
 impl Lookup {
-    /// Makes a look-up with the names of the settings.
+    /// Creates a look-up with the renamed commands of the settings.
     ///
     /// # Errors
     ///
@@ -84,7 +83,7 @@ impl Lookup {
         Parsed { found, request }
     }
 
-    /// Finds the command of a request, without remembering it.
+    /// Finds the command of a request without the cache.
     pub(crate) fn find(&self, request: Request<'_>) -> Found {
         let Some(name) = self.renamed.own_name(request.argument(0)) else { return Found::Unknown };
         find(name, (request.len() > 1).then(|| request.argument(1)))
@@ -100,19 +99,19 @@ impl Found {
         }
     }
 
-    /// Returns the number of the command, or [`CommandId::UNKNOWN`].
+    /// Returns the id of the command, or [`CommandId::UNKNOWN`].
     pub(crate) fn id(self) -> CommandId {
         self.command().map_or(CommandId::UNKNOWN, |spec| spec.id)
     }
 }
 
 impl Recent {
-    /// Returns the command, if `name` is spelled as the last one.
+    /// Returns the last command if `name` has its exact spelling.
     fn find(&self, name: &[u8]) -> Option<&'static Spec> {
         self.spec.filter(|_| name == &self.name[..self.length])
     }
 
-    /// Remembers the meaning of `name`, unless that depends on the next argument.
+    /// Caches the command of `name`, unless it depends on the next argument.
     fn remember(&mut self, name: &[u8], spec: &'static Spec) {
         let depends = spec.container().is_some() || spec.is_container();
         if let Some(to) = self.name.get_mut(..name.len())
@@ -126,8 +125,8 @@ impl Recent {
 }
 
 impl Renamed {
-    /// Resolves `rename-command`. Names that are no command of the broker are skipped: Redis has
-    /// more commands, and its files may rename them.
+    /// Applies `rename-command`. Skips commands that only Redis has, since files written for Redis
+    /// may rename them.
     fn new(config: &Config) -> Result<Self, String> {
         let mut renamed = Self::default();
         for (old, new) in &config.rename_command {
@@ -192,7 +191,7 @@ pub(crate) fn find_full(name: &[u8]) -> Option<&'static Spec> {
     Some(&SPECS[id.index()])
 }
 
-/// Returns the row with this number.
+/// Returns the row with this id.
 pub(crate) fn spec(id: CommandId) -> &'static Spec {
     &SPECS[id.index()]
 }

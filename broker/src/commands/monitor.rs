@@ -1,6 +1,6 @@
-//! `MONITOR`: shows every command that runs, to whoever asks.
+//! `MONITOR`: sends each executed command to all monitors, except for administrative commands.
 //!
-//! A line travels like a message, in a space of its own. Passwords are hidden.
+//! A line is a message on the only channel of [`ChannelKind::Monitor`]. Passwords are hidden.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
 
-/// The one channel of the space.
+/// The only channel of its kind.
 const CHANNEL: &[u8] = b"";
 
 impl Session {
@@ -41,7 +41,7 @@ impl Session {
     }
 }
 
-/// Shows a command to all monitors.
+/// Publishes a command to all monitors.
 pub(super) fn show(
     session: &Session,
     context: &mut Context,

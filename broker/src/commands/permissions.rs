@@ -29,7 +29,7 @@ pub(super) fn check_permission(
     Err(refused(spec, &denied))
 }
 
-/// Adds to the ACL log.
+/// Records a refusal in the ACL log. For a script, the entry describes its caller.
 pub(super) fn record_refusal(
     session: &Session,
     context: &Context,
@@ -51,7 +51,7 @@ pub(super) fn record_refusal(
     session.server.users.record(incident, context.config.acllog_max_len);
 }
 
-/// What the ACL log says of a refusal.
+/// Returns the reason and the object of a refusal, for the ACL log.
 pub(super) fn incident(spec: &Spec, denied: &Denied) -> (Reason, Vec<u8>) {
     match denied {
         Denied::Command => (Reason::Command, spec.name.as_bytes().to_vec()),
@@ -60,7 +60,7 @@ pub(super) fn incident(spec: &Spec, denied: &Denied) -> (Reason, Vec<u8>) {
     }
 }
 
-/// Whether a user may run a request.
+/// Checks whether a user may run a request.
 pub(super) fn permission(user: &User, spec: &Spec, request: Request<'_>) -> Result<(), Denied> {
     let keys: Vec<(KeyUse, &[u8])> =
         command::keys(spec, request).into_iter().map(|key| (key.used(), key.name)).collect();
@@ -89,7 +89,7 @@ fn refused(spec: &Spec, denied: &Denied) -> CommandError {
     format!("NOPERM this user has no permissions to {what}").into_bytes()
 }
 
-/// What `ACL DRYRUN` says of the same.
+/// Returns the reply of `ACL DRYRUN` to a refused request.
 pub(super) fn refused_in_full(spec: &Spec, denied: &Denied) -> Vec<u8> {
     let start = b"This user has no permissions to ";
     match denied {

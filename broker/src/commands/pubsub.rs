@@ -1,4 +1,4 @@
-//! Publishing, subscribing, and asking who listens.
+//! `SUBSCRIBE`, `UNSUBSCRIBE` and their kin, and the counts of `PUBSUB`. `execute` publishes.
 
 use super::Answer;
 use super::errors::help_wanted;
@@ -10,7 +10,7 @@ use crate::pubsub::order::OrderGuard;
 use crate::session::context::Context;
 use crate::session::{NAME_BYTES, Names, Session};
 
-/// What a client subscribes to.
+/// The kind of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscriptionKind {
     Channel,
@@ -19,7 +19,7 @@ pub(crate) enum SubscriptionKind {
 }
 
 impl SubscriptionKind {
-    /// The first word of the confirmation.
+    /// Returns the first word of the confirmation of a subscription.
     fn subscribed(self) -> &'static str {
         match self {
             Self::Channel => "subscribe",
@@ -28,7 +28,7 @@ impl SubscriptionKind {
         }
     }
 
-    /// The first word of the confirmation that it is over.
+    /// Returns the first word of the confirmation of its end.
     fn unsubscribed(self) -> &'static str {
         match self {
             Self::Channel => "unsubscribe",
@@ -89,7 +89,7 @@ impl Session {
         if self.names(kind).is_empty() {
             self.confirm(context, kind, kind.unsubscribed(), None);
         }
-        // Listed first: looking for the first of a set that empties takes longer each time.
+        // Copied first: in a hash set that shrinks, finding the first entry takes longer each time.
         let names: Vec<Name> = self.names(kind).iter().cloned().collect();
         for name in names {
             self.names(kind).remove(&name);
@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Ends all subscriptions, and tells nobody.
+    /// Ends all subscriptions without a confirmation.
     pub(crate) fn leave_all(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         for kind in [SubscriptionKind::Channel, SubscriptionKind::Shard, SubscriptionKind::Pattern]
         {
@@ -176,7 +176,8 @@ impl Session {
         Reply::Array(pairs.collect())
     }
 
-    /// Confirms a change. Channels and patterns count together, shard channels by themselves.
+    /// Queues a confirmation with the number of subscriptions. Channels and patterns count together,
+    /// shard channels separately.
     fn confirm(
         &self,
         context: &mut Context,

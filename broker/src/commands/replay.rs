@@ -1,4 +1,4 @@
-//! What a subscriber missed while it was away, on channels that are remembered (`pubsub-replay`).
+//! `PUBSUB OFFSET` and `PUBSUB REPLAY`: missed messages of channels with a `pubsub-replay` rule.
 
 use super::Answer;
 use super::errors::{NOT_AN_INTEGER, SYNTAX_ERROR};
@@ -8,30 +8,32 @@ use crate::pubsub::order::OrderGuard;
 use crate::pubsub::replay::Epoch;
 use crate::session::context::Context;
 
-const NOT_REMEMBERED: &[u8] = b"ERR no pubsub-replay for this channel";
-const NO_EPOCH: &[u8] = b"ERR an epoch is 16 hexadecimal digits, as PUBSUB OFFSET gives it";
+const NOT_ENABLED: &[u8] =
+    b"ERR replay is not enabled for this channel; add a 'pubsub-replay' rule";
+const INVALID_EPOCH: &[u8] =
+    b"ERR invalid epoch: expected the 16 hexadecimal digits of PUBSUB OFFSET";
 
-/// `PUBSUB OFFSET channel`: the epoch, and the offset of the last message.
+/// `PUBSUB OFFSET channel`: returns the epoch, and the offset of the last message.
 pub(super) fn offset(
     request: Request<'_>,
     context: &mut Context,
     order: &mut OrderGuard<'_>,
 ) -> Answer {
     order.catch_up(&mut context.local);
-    let now = order.replay(request.argument(2), None, 0).ok_or(NOT_REMEMBERED)?;
+    let now = order.replay(request.argument(2), None, 0).ok_or(NOT_ENABLED)?;
     Ok(Reply::Array(vec![Reply::bulk(now.epoch.to_string()), number(now.offset)]))
 }
 
-/// `PUBSUB REPLAY channel epoch offset [COUNT count]`: the epoch, the offset of the last
-/// message, and the messages after `offset` that are remembered, each behind its offset. All of
-/// them when the epoch is over.
+/// `PUBSUB REPLAY channel epoch offset [COUNT count]`: returns the epoch, the offset of the last
+/// message, and the kept messages after `offset`, each with its offset. If the epoch differs, it
+/// returns all kept messages.
 pub(super) fn replay(
     request: Request<'_>,
     context: &mut Context,
     order: &mut OrderGuard<'_>,
 ) -> Answer {
     let argument = |index| integer(request.argument(index)).and_then(|n| u64::try_from(n).ok());
-    let epoch = Epoch::parse(request.argument(3)).ok_or(NO_EPOCH)?;
+    let epoch = Epoch::parse(request.argument(3)).ok_or(INVALID_EPOCH)?;
     let after = argument(4).ok_or(NOT_AN_INTEGER)?;
     let count = match request.len() {
         5 => u64::MAX,
@@ -44,7 +46,7 @@ pub(super) fn replay(
     let channel = request.argument(2);
     let after = Some((epoch, after));
     order.catch_up(&mut context.local);
-    let remembered = order.replay(channel, after, count).ok_or(NOT_REMEMBERED)?;
+    let remembered = order.replay(channel, after, count).ok_or(NOT_ENABLED)?;
     let message = |(offset, payload)| Reply::Array(vec![number(offset), Reply::bulk(payload)]);
     Ok(Reply::Array(vec![
         Reply::bulk(remembered.epoch.to_string()),

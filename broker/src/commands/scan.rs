@@ -7,7 +7,7 @@ use crate::keyspace::{AccessMode, Keys};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 
-/// What `SCAN` is to return.
+/// The options of `SCAN`.
 #[derive(Debug)]
 struct Wanted<'a> {
     count: usize,
@@ -15,7 +15,7 @@ struct Wanted<'a> {
     kind: Option<&'a [u8]>,
 }
 
-/// As in Redis, a call looks at no more buckets for each key that it is to return.
+/// The most buckets that a call visits for each requested key, as in Redis.
 const BUCKETS_PER_KEY_MAX: usize = 10;
 
 /// `KEYS pattern`
@@ -44,7 +44,7 @@ pub(crate) fn scan(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         }
     }
     met.retain(|key| {
-        // To see the type is to look the key up, which counts, and may miss.
+        // As in Redis, `TYPE` looks the key up, which counts as a hit or a miss.
         let is_there = |keys: &mut Keys<'_>| match wanted.kind {
             Some(_) => keys.get(key, AccessMode::Inspect).is_some(),
             None => keys.exists(key),
@@ -55,7 +55,7 @@ pub(crate) fn scan(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Ok(Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(found)]))
 }
 
-/// Reads a cursor as C's strtoul does, which takes a sign, and an empty word for 0.
+/// Parses a cursor like C's strtoul, which accepts a sign, and an empty word as 0.
 fn cursor(text: &[u8]) -> Option<u64> {
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -1,7 +1,7 @@
 //! `EVAL` and its family, and `SCRIPT`.
 //!
-//! The scripts of SignalR 2 run natively, under the order alone. All others run in Lua, on a stack
-//! of their own, so that the worker can serve other clients while a script is late.
+//! The scripts of SignalR 2 run natively and need only the order. All others run in Lua, on a stack
+//! of their own, so the worker can serve other clients while a script is late.
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ const NOT_HERE: &[u8] = b"ERR This Redis command is not allowed from script";
 #[cfg(not(feature = "lua"))]
 const NOT_HERE: &[u8] = NO_LUA;
 
-/// The digits of the highest number, and a sign.
+/// The digits of the highest id, and a sign.
 const ID_BYTES_MAX: usize = 20;
 
-/// Which of the four commands that run scripts is called.
+/// One of the four commands that run a script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScriptCall {
-    /// The script is named by its SHA-1.
+    /// Whether the request has the SHA1 of the script in place of its text.
     by_name: bool,
     is_read_only: bool,
 }
@@ -53,7 +53,7 @@ impl ScriptCall {
 /// A script that is to run.
 struct Asked {
     script: Arc<Script>,
-    /// How many of the arguments are keys.
+    /// The number of keys among the arguments.
     keys: usize,
     is_read_only: bool,
     /// Whether the keys exceed `maxmemory`.
@@ -61,8 +61,8 @@ struct Asked {
 }
 
 impl Session {
-    /// `EVAL script numkeys [key [key ...]] [arg [arg ...]]`, with a name in place of the script
-    /// for `EVALSHA`, and without writing for `EVAL_RO` and `EVALSHA_RO`
+    /// `EVAL script numkeys [key [key ...]] [arg [arg ...]]`, `EVALSHA` with the SHA1 of the script,
+    /// and their read-only forms `EVAL_RO` and `EVALSHA_RO`
     pub(super) fn eval(
         &mut self,
         context: &mut Context,
@@ -74,7 +74,7 @@ impl Session {
         if self.server.has_monitors()
             && let Some(mut lock) = turn.lock()
         {
-            // Before the commands of the script.
+            // Shown before the commands of the script.
             monitor::show(self, context, &mut lock.guard(), spec, request);
         }
         let asked = match self.asked(call, request, context) {
@@ -99,7 +99,7 @@ impl Session {
         self.eval_in_lua(context, turn, asked, spec, request)
     }
 
-    /// Finds the script, or compiles a new one.
+    /// Parses a request. Finds its script, or compiles a new one.
     fn asked(
         &self,
         call: ScriptCall,
@@ -137,18 +137,18 @@ impl Session {
         Ok(Asked { script, keys, is_read_only, lacks_memory })
     }
 
-    /// Whether a request runs a script that says it may add to the keys.
+    /// Returns whether a request runs a script with flags that permit it to add to the keys.
     pub(crate) fn script_may_grow(&self, spec: &Spec, request: Request<'_>) -> bool {
         self.script_flags(spec, request).is_some_and(Flags::needs_memory)
     }
 
-    /// Whether a request waits while writes are paused: a script that says it does not write may run.
+    /// Returns whether a request waits while writes are paused. A script with `no-writes` does not.
     pub(crate) fn pauses_with_writes(&self, spec: &Spec, request: Request<'_>) -> bool {
         spec.pauses_with_writes()
             && !self.script_flags(spec, request).is_some_and(|flags| flags.no_writes)
     }
 
-    /// Returns what the script of a request says of itself.
+    /// Returns the flags of the script of a request, if it runs one.
     fn script_flags(&self, spec: &Spec, request: Request<'_>) -> Option<Flags> {
         let super::spec::Run::Script(call) = spec.run else { return None };
         if !spec.accepts(request.len()) {
@@ -162,7 +162,7 @@ impl Session {
         script.map(|script| script.flags)
     }
 
-    /// Takes a script in, unless it is known.
+    /// Compiles a script and adds it to the cache, unless the cache has it.
     fn load(&self, text: &[u8], context: &Context) -> Result<Arc<Script>, CommandError> {
         if let Some(script) = self.server.scripts.find_text(text) {
             return Ok(script);
@@ -204,7 +204,7 @@ impl Session {
         server::check_flush(request)?;
         if request.argument(0).eq_ignore_ascii_case(b"script") {
             self.server.scripts.flush();
-            // Other workers do so when they run a script.
+            // Other workers reset theirs before their next script.
             #[cfg(feature = "lua")]
             if let Some(scripts) = &context.scripts {
                 scripts.reset();
@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Runs a script within a transaction or a script, where only a native one may run.
+    /// Runs a script while the caller holds the order. Only a native script may run then.
     pub(super) fn eval_held(
         &mut self,
         context: &mut Context,
@@ -253,20 +253,20 @@ impl Session {
         }
     }
 
-    /// Returns how to run a script natively, if that makes no difference.
+    /// Returns the native code of a script, if it behaves like Lua for this request.
     fn native(&self, asked: &Asked, request: Request<'_>) -> Option<Native> {
         let native = asked.script.native?;
         let fits = !asked.is_read_only
             && !asked.lacks_memory
             && asked.keys > 0
             && request.len() >= asked.keys + 4;
-        // In Lua, each command of the script is checked and shown to monitors.
+        // Only Lua checks permissions for each command, and shows each command to monitors.
         let needs_lua = !self.user.may_do_everything() || self.server.has_monitors();
         (fits && !(needs_lua && cfg!(feature = "lua"))).then_some(native)
     }
 
-    /// Runs a script of SignalR 2 and queues its reply. Returns false if only Lua can tell what it
-    /// does; nothing has changed then.
+    /// Runs a script of SignalR 2 and queues its reply. Returns false, without any change, if the
+    /// script must run in Lua.
     fn run_native(
         &mut self,
         native: Native,
@@ -298,7 +298,7 @@ impl Session {
         is_done
     }
 
-    /// Increments, publishes, and answers.
+    /// Increments the counter, publishes the message and queues the reply.
     fn native_send(
         &mut self,
         native: Native,
@@ -335,7 +335,7 @@ impl Session {
         Ok(())
     }
 
-    /// Raises the count; `None` if only Lua can tell what would happen.
+    /// Raises the counter. Returns `None` if the script must run in Lua.
     fn native_restore(
         &mut self,
         native: Native,
@@ -373,7 +373,7 @@ impl Session {
     }
 }
 
-/// Reads a count as Lua does; nothing if it is not plainly one.
+/// Parses a counter like Lua. Returns `None` for other forms of numbers than plain digits.
 fn number(text: &[u8]) -> Option<f64> {
     let is_plain = (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
@@ -396,7 +396,7 @@ impl Session {
 
 #[cfg(feature = "lua")]
 mod lua {
-    //! Scripts in Lua, and clients that wait for them.
+    //! Runs scripts in Lua, and keeps the clients of late ones waiting.
 
     use std::rc::Rc;
     use std::sync::atomic::Ordering;
@@ -504,12 +504,8 @@ mod lua {
             if let Some(outcome) = outcome.take() {
                 return Some(self.answer_script(context, spec, outcome, defers));
             }
-            let millis = run.elapsed().as_millis();
-            let sha = asked.script.sha;
-            warn!(
-                "slow script detected: still in execution after {millis} milliseconds; it can be \
-                 ended with SCRIPT KILL; its name is {sha:?}"
-            );
+            let (elapsed, script) = (run.elapsed(), asked.script.sha);
+            warn!(?elapsed, ?script, "slow script detected: SCRIPT KILL ends it");
             context.effects.push(Effect::ResumeScript);
             self.script = Some(Box::new(PendingScript { outcome, command: spec.id, defers }));
             None
@@ -538,7 +534,7 @@ mod lua {
             Flow::Continue
         }
 
-        /// Queues the reply of a script, behind all messages that the script has published.
+        /// Queues the reply of a script, after all messages that the script has published.
         fn answer_script(
             &mut self,
             context: &mut Context,
@@ -578,7 +574,7 @@ mod lua {
             context.local.deliver_taken();
         }
 
-        /// Leaves a script to itself, since the client is gone.
+        /// Forgets the script of a client that has disconnected. It runs to its end.
         pub(crate) fn abandon_script(&mut self) {
             self.script = None;
             self.executing = None;

@@ -1,7 +1,7 @@
-//! The client as which a script calls commands.
+//! The client that calls the commands of scripts.
 //!
-//! It has the user and the database of its caller, and neither a login nor an output limit nor a
-//! disconnect: each reply is taken from its output at once and counts for the script's memory.
+//! It has the user and the database of the script's caller. It needs no login and no output limit,
+//! and it never disconnects: the script takes each reply immediately, into its own memory.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::session::script::{
 use crate::session::server_state::ServerState;
 use crate::session::{Caller, Session};
 
-/// The client of all scripts of a worker.
+/// Calls the commands of all scripts of a worker.
 pub(crate) struct CommandClient {
     session: Session,
     context: Context,
@@ -50,7 +50,7 @@ struct Running {
 }
 
 impl CommandClient {
-    /// Makes the client, with an inbox of its own. The order must not be held.
+    /// Creates the client with an inbox of its own. The caller must not hold the order.
     pub(crate) fn new(server: Arc<ServerState>, lookup: Lookup) -> Self {
         let worker = server.broker.open_inbox();
         let settings = server.settings.generation();
@@ -63,7 +63,7 @@ impl CommandClient {
         Self { session, context, lookup, settings, running: None }
     }
 
-    /// Returns the number of the client's inbox.
+    /// Returns the id of the client's inbox.
     pub(crate) fn worker(&self) -> WorkerId {
         self.context.worker()
     }
@@ -160,7 +160,7 @@ impl ScriptClient for CommandClient {
         let after_release = std::mem::take(&mut self.context.local.after_release);
         *outcome.borrow_mut() =
             Some(ScriptOutcome { answered, effects, world, lagging, after_release });
-        // If no client waits any more, the outcome goes with its place, and other scripts may run.
+        // If the caller has disconnected, this drops the outcome, and other scripts may run.
         drop(outcome);
         if let Some(caller) = self.session.script_caller.take() {
             caller.info.wake();

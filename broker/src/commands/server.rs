@@ -1,5 +1,5 @@
-//! Commands about the server as a whole. Many mean little where there are no replicas and no disk;
-//! those answer what a Redis without any answers.
+//! Commands on the whole server. Commands on replicas and on the disk reply like a Redis that has
+//! neither.
 
 use super::errors::BUSY;
 use super::spec::Outcome;
@@ -17,7 +17,7 @@ use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::version::REDIS_VERSION;
 
-/// `HELP` of a container
+/// `HELP` of a container.
 pub(crate) fn help(container: &[u8]) -> Reply {
     let name = String::from_utf8_lossy(container).to_ascii_lowercase();
     let upper = name.to_ascii_uppercase();
@@ -45,7 +45,7 @@ pub(super) fn cluster() -> Answer {
     Err(b"ERR This instance has cluster support disabled".to_vec())
 }
 
-/// `REPLICAOF NO ONE`: a broker is nobody's replica.
+/// `REPLICAOF NO ONE`: the broker is never a replica.
 pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     let (host, port) = (request.argument(1), request.argument(2));
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
@@ -57,8 +57,8 @@ pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     }
 }
 
-/// `WAIT numreplicas timeout`: there are no replicas, so whoever wants one waits in vain, for ever
-/// with a timeout of zero.
+/// `WAIT numreplicas timeout`: there are no replicas, so a client that requires one waits for the
+/// whole timeout. A timeout of zero has no end.
 pub(crate) fn wait(request: Request<'_>) -> Outcome {
     match replicas_and_time(request) {
         Ok((1.., time)) => Outcome::Wait(if time.is_zero() { Duration::MAX } else { time }),
@@ -153,7 +153,7 @@ pub(crate) fn script_debug(request: Request<'_>) -> Answer {
 
 /// `MEMORY DOCTOR`
 pub(crate) fn memory_doctor() -> Reply {
-    Reply::Verbatim("Memory is what keys and clients need; nothing else takes much.\n".to_owned())
+    Reply::Verbatim("Keys and clients use most of the memory.\n".to_owned())
 }
 
 /// `MEMORY MALLOC-STATS`

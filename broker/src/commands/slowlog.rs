@@ -18,7 +18,7 @@ use crate::session::Session;
 impl Session {
     /// `SLOWLOG GET [count]`
     pub(crate) fn slowlog_get(&self, request: Request<'_>) -> Answer {
-        /// As many as Redis shows when nothing is said.
+        /// Redis' default.
         const SHOWN: usize = 10;
 
         if request.len() > 3 {
@@ -45,7 +45,8 @@ impl Session {
         Reply::ok()
     }
 
-    /// Counts the time that a command took, and notes it if that was long.
+    /// Records the duration of a command: in its statistics, and if it was long in the slow log and
+    /// the latency monitor.
     pub(crate) fn record_time(
         &self,
         spec: &Spec,
@@ -53,7 +54,7 @@ impl Session {
         took: Duration,
         config: &Config,
     ) {
-        // Numbers of 128 bits would take as long as a small command.
+        // Arithmetic on 128 bits would cost as much as a small command.
         let nanos = took.as_secs().saturating_mul(1_000_000_000);
         let nanos = nanos.saturating_add(u64::from(took.subsec_nanos()));
         let micros = nanos / 1000;

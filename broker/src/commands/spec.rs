@@ -20,7 +20,7 @@ pub(crate) struct Spec {
     pub(crate) name: &'static str,
     /// The index of the row.
     pub(crate) id: CommandId,
-    /// Number of arguments with the name; negative for "at least". Subcommands count both names.
+    /// The number of arguments with the name; negative for a minimum. Subcommands count both names.
     pub(crate) arity: i32,
     pub(crate) flags: Flags,
     pub(crate) keys: KeyPositions,
@@ -49,13 +49,13 @@ pub(crate) enum Value {
 /// How a command is executed.
 #[derive(Debug)]
 pub(crate) enum Run {
-    /// Uses state of its client, settings and statistics only.
+    /// Uses only the state of its client, settings and statistics.
     Local(fn(&mut Session, &mut Context, Request<'_>) -> Answer),
-    /// The same, with an outcome other than one value.
+    /// Like `Local`, for commands with outcomes other than one reply.
     Control(fn(&mut Session, &mut Context, Request<'_>) -> Outcome),
     /// Reads or changes keys of one database.
     Keys(fn(&mut Keys<'_>, Request<'_>) -> Answer),
-    /// Reads or changes other state under the order. `early` is tried first.
+    /// Reads or changes other state under the order. `early` runs first, without the order.
     Ordered { early: Option<Early>, run: Ordered },
     /// `PUBLISH` and `SPUBLISH`.
     Publish(ChannelKind),
@@ -67,26 +67,26 @@ pub(crate) enum Run {
     Container,
 }
 
-/// Answers a command if that needs no order, or returns `None`.
+/// Runs a command without the order, or returns `None` if it needs the order.
 pub(crate) type Early = fn(&mut Session, &mut Context, Request<'_>) -> Option<Outcome>;
 
 /// Runs a command under the order.
 pub(crate) type Ordered =
     fn(&mut Session, &mut Context, &mut OrderGuard<'_>, Request<'_>) -> Outcome;
 
-/// What became of a command.
+/// The outcome of a command.
 #[must_use = "each command of a transaction needs exactly one reply"]
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The command has queued its replies.
     Replied,
-    /// The one value that the command answers.
+    /// The reply, not queued yet.
     Answered(Answer),
-    /// The reply is made of this report once the order is released.
+    /// A report, from which the function makes the reply after the release of the order.
     Reported(Box<Report>, fn(&Session, &Context, &Report, Request<'_>) -> Reply),
-    /// `WAIT` for this long, or for ever; within a transaction or a script it answers 0 at once.
+    /// `WAIT` for this long. Within a transaction or a script it returns 0 immediately.
     Wait(Duration),
-    /// `CONFIG SET` that waits until the server listens elsewhere; refused within a transaction.
+    /// `CONFIG SET` that waits until the server has moved. It is refused within a transaction.
     WaitForMove,
 }
 
@@ -105,7 +105,7 @@ impl From<Reply> for Outcome {
 /// A property of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flag {
-    // Redis' own, in the order in which they are declared there.
+    // Redis' flags, in the order of its source.
     Write,
     Readonly,
     Denyoom,
@@ -123,7 +123,7 @@ pub(crate) enum Flag {
     Movablekeys,
     AllowBusy,
     NoMandatoryKeys,
-    // Ours, which Redis implies.
+    // Our own. Redis has these rules in its code.
     /// So frequent that only a sample of its calls is timed.
     Hot,
     /// Allowed to a RESP2 client with subscriptions.
@@ -175,7 +175,7 @@ pub(crate) enum Secrets {
     Settings,
 }
 
-/// Makes a row. Its number is set by the table.
+/// Creates a row. The table sets its id.
 pub(super) const fn row(
     name: &'static str,
     arity: i32,
@@ -212,7 +212,7 @@ impl Spec {
         self
     }
 
-    /// Returns whether a request of `arguments` parts, its name included, has the right number.
+    /// Returns whether a request may have this number of arguments, the name included.
     pub(crate) fn accepts(&self, arguments: usize) -> bool {
         let arguments = i32::try_from(arguments).unwrap_or(i32::MAX);
         if self.arity < 0 { arguments >= -self.arity } else { arguments == self.arity }
@@ -246,7 +246,7 @@ impl Spec {
         !self.subcommands().is_empty()
     }
 
-    /// Returns the rows of the subcommands, which follow that of their container.
+    /// Returns the rows of the subcommands, which follow the row of their container.
     pub(crate) fn subcommands(&self) -> &'static [Self] {
         let rows = &super::table::SPECS[self.id.index() + 1..];
         if self.container().is_some() {
@@ -256,7 +256,7 @@ impl Spec {
         &rows[..count]
     }
 
-    /// Returns a field of the documentation that is a text, or "".
+    /// Returns a text of the documentation, or "" if there is none.
     #[cfg(test)]
     pub(crate) fn doc(&self, field: &str) -> &'static str {
         match self.about.docs.iter().find(|(known, _)| *known == field) {

@@ -1,4 +1,4 @@
-//! Commands on the strings that keys hold.
+//! Commands on strings: `GET`, `SET`, `APPEND` and their kin.
 
 use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
@@ -10,7 +10,7 @@ use crate::pubsub::message::SHARED_BYTES_MIN;
 
 const TOO_LONG: &[u8] = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
-/// What `SET` and `GETEX` are told beside the key and the value.
+/// The options of `SET` and `GETEX`.
 #[derive(Debug, Default)]
 struct Options<'a> {
     only_new: bool,
@@ -21,7 +21,7 @@ struct Options<'a> {
     expiry: Option<Given<'a>>,
 }
 
-/// Whose options are read.
+/// The command of the options: `SET` or `GETEX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Set,
@@ -209,7 +209,7 @@ pub(crate) fn setrange(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Ok(Reply::integer(length.unwrap_or(0).max(offset + text.len())))
 }
 
-/// Refuses what would make a string longer than one may be.
+/// Checks the length of a string of `length` bytes after an extension by `text`.
 fn check_length(keys: &Keys<'_>, length: usize, text: &[u8]) -> Result<(), CommandError> {
     let total = length.saturating_add(text.len());
     if total > keys.scope.value_bytes_max { Err(TOO_LONG.to_vec()) } else { Ok(()) }
@@ -269,7 +269,7 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    /// Takes one option, and returns whether it is one that goes with the others.
+    /// Applies one option. Returns false if it is unknown or conflicts with an earlier one.
     fn apply(
         &mut self,
         verb: Verb,

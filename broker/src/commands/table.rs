@@ -1,7 +1,7 @@
-//! The command table: one row a command, with the function that runs it.
+//! The command table: one row for each command, with the function that runs it.
 //!
-//! A container such as `CLIENT` is followed by the rows of its subcommands. The commands that
-//! clients send most stand first. In the functions, `s` is the session, `c` the context, `g` the
+//! The rows of subcommands follow the row of their container, such as `CLIENT`. The commands that
+//! clients send most often come first. In the functions, `s` is the session, `c` the context, `g` the
 //! order and `r` the request.
 
 use super::about;
@@ -22,7 +22,7 @@ use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::session::client_info::Flag;
 
-/// Every command of the broker.
+/// All commands of the broker, indexed by [`CommandId`].
 pub(crate) static SPECS: [Spec; COUNT] = numbered([
     row(
         "publish",
@@ -1100,7 +1100,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 /// The number of rows.
 const COUNT: usize = 200;
 
-/// Gives each row its number.
+/// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
     let mut at = 0;
     while at < COUNT {

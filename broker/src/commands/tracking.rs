@@ -38,7 +38,8 @@ impl Session {
         Ok(Reply::ok())
     }
 
-    /// Returns what the keyspace must know.
+    /// Returns the record of this client for the keyspace. Marks the client that receives redirected
+    /// invalidations.
     fn tracker(&self, tracking: &Tracking) -> Tracker {
         let other = self.server.clients.get(tracking.redirect);
         if let Some(info) = &other {
@@ -61,7 +62,7 @@ impl Session {
         self.record_tracking();
     }
 
-    /// Ends what others have to do with the client's tracking, since it leaves.
+    /// Stops tracking for a client that disconnects, and redirections to it.
     pub(crate) fn leave_tracking(&mut self, order: &mut OrderGuard<'_>) {
         self.stop_tracking(order);
         if self.info.is(Flag::Recipient) {
@@ -69,7 +70,8 @@ impl Session {
         }
     }
 
-    /// Ends what `CLIENT CACHING` said of the next command, unless that was about the client as well.
+    /// Ends the effect of `CLIENT CACHING` after the next command. `CLIENT` commands and queued
+    /// commands do not end it.
     pub(crate) fn end_caching(&mut self, spec: &Spec) {
         if let Some(tracking) = &mut self.tracking
             && self.transaction.is_none()
@@ -141,7 +143,7 @@ impl Session {
         self.check_prefixes(&wanted.prefixes)
     }
 
-    /// No prefix may be the beginning of another, since both would be told of the same key.
+    /// Refuses a prefix that is the beginning of another one: both would match the same keys.
     fn check_prefixes(&self, wanted: &[Vec<u8>]) -> Result<(), CommandError> {
         let known = self.tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
         for (index, prefix) in wanted.iter().enumerate() {

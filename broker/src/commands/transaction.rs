@@ -1,8 +1,8 @@
 //! `MULTI`, `EXEC` and `DISCARD`.
 //!
-//! `EXEC` holds the order while its requests run, so no message of other clients comes between
-//! theirs. Each request yields exactly one item of the reply. A transaction that has begun runs to
-//! its end, whether its client is still there or not.
+//! `EXEC` holds the order while its requests run, so no message of another client comes between
+//! theirs. If one of them runs a script, the transaction stops the world instead. A transaction that
+//! has begun runs to its end, even if its client disconnects.
 
 use std::collections::VecDeque;
 
@@ -54,7 +54,7 @@ impl Session {
         Ok(Reply::ok())
     }
 
-    /// `DISCARD` of a client that watches no key.
+    /// `DISCARD` without the order. Returns `None` if the client watches keys.
     pub(super) fn discard_without_order(&mut self) -> Option<Outcome> {
         match (&self.transaction, &self.watch) {
             (None, _) => Some(Err(b"ERR DISCARD without MULTI".to_vec()).into()),
@@ -75,13 +75,13 @@ impl Session {
         Reply::ok()
     }
 
-    /// Returns whether a command must not run, or not be queued, since the keys exceed `maxmemory`.
+    /// Returns whether `maxmemory` forbids to run or to queue a command.
     pub(super) fn lacks_memory(&self, spec: &Spec, context: &Context) -> bool {
         let maximum = context.config.maxmemory;
         let may_grow = match (&spec.run, &self.transaction) {
             (Run::Exec, Some(transaction)) => transaction.may_grow,
             _ if matches!(spec.name, "discard" | "exec" | "quit" | "reset") => false,
-            // Queuing takes memory as well.
+            // A queued request needs memory as well.
             (_, Some(_)) => true,
             (_, None) => spec.has(Flag::Denyoom),
         };
@@ -121,7 +121,7 @@ fn exec_under_lock(
     transaction: Transaction,
 ) -> Flow {
     let Some(mut lock) = turn.lock() else {
-        // Refused before it was taken apart, since a late script keeps `EXEC` from running.
+        // Not reached: `check` has refused `EXEC` in a turn without a permit.
         return busy(session, context, turn, exec);
     };
     let mut order = lock.guard();
@@ -135,7 +135,7 @@ fn exec_under_lock(
     Flow::Continue
 }
 
-/// Checks a transaction, and returns the requests that are to run.
+/// Checks a transaction and returns its requests. Returns `None` after a reply with an error or nil.
 fn begin(
     session: &mut Session,
     context: &mut Context,
@@ -158,17 +158,17 @@ fn begin(
     Some(transaction.queued.into())
 }
 
-/// Begins the reply. Returns whether messages of the client to itself are held until its end.
+/// Begins the reply. Returns whether messages of the client to itself wait until its end.
 fn begin_reply(session: &mut Session, context: &mut Context, count: usize) -> bool {
     let limit = session.output_limit(&context.config);
     context.flush_queue().reply(&session.output, limit, |out| reply::array_header(out, count));
     session.runs_transaction = true;
-    // A push must not stand inside a reply.
+    // A push message must not interrupt a reply.
     let defers = session.output.protocol.get() == Protocol::Resp3;
     defers && session.output.begin_deferring()
 }
 
-/// Runs one queued request, which yields one item of the reply.
+/// Runs one queued request, or queues the reason why it must not run.
 fn run_queued(
     session: &mut Session,
     context: &mut Context,
@@ -189,7 +189,7 @@ fn refusal(
     spec: &'static Spec,
     request: Request<'_>,
 ) -> Option<CommandError> {
-    // Permissions may have changed since it was queued.
+    // Permissions may have changed after `QUEUED`.
     if let Err(error) = check_permission(session, context, spec, request, true) {
         return Some(no_longer(&error));
     }
@@ -208,7 +208,7 @@ fn end(session: &mut Session, context: &mut Context, order: &mut OrderGuard<'_>,
     }
 }
 
-/// Discards a transaction, since a late script keeps it from running.
+/// Discards a transaction because of a late script.
 fn busy(
     session: &mut Session,
     context: &mut Context,
@@ -247,15 +247,13 @@ fn exec_with_scripts(
     }
 }
 
-/// Runs the rest of a transaction with scripts, up to a script that is late.
+/// Runs the rest of a transaction with scripts. Stops at a script that is late.
 #[cfg(feature = "lua")]
 pub(super) fn go_on(session: &mut Session, context: &mut Context, turn: &mut Turn<'_>) -> Flow {
     while let Some(executing) = &mut session.executing {
         let Some((id, request)) = executing.left.pop_front() else { break };
         let Some(mut world) = executing.world.take() else {
-            unreachable!(
-                "a transaction with scripts has the right to run them between two requests"
-            );
+            unreachable!("a transaction with scripts has the stopped world between two requests");
         };
         let (spec, request) = (spec(id), request.borrow());
         let Run::Script(call) = spec.run else {
@@ -285,7 +283,7 @@ pub(super) fn go_on(session: &mut Session, context: &mut Context, turn: &mut Tur
     Flow::Continue
 }
 
-/// Gives the right to run scripts back to the transaction.
+/// Stores the stopped world until the next request of the transaction.
 #[cfg(feature = "lua")]
 pub(super) fn keep(session: &mut Session, world: crate::pubsub::script_barrier::StopTheWorld) {
     if let Some(executing) = &mut session.executing {
@@ -293,7 +291,7 @@ pub(super) fn keep(session: &mut Session, world: crate::pubsub::script_barrier::
     }
 }
 
-/// Returns Redis' words for a request that was permitted when it was queued.
+/// Returns Redis' error for a request that lost its permission after `QUEUED`.
 fn no_longer(error: &[u8]) -> Vec<u8> {
     let reason: &[u8] = match error {
         error if error.ends_with(b"command") => {

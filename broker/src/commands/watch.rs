@@ -11,7 +11,7 @@ use crate::session::context::Context;
 use crate::session::{NAME_BYTES, Session};
 
 impl Session {
-    /// `WATCH` where it is refused.
+    /// `WATCH` without the order: refuses it inside `MULTI`, else returns `None`.
     pub(super) fn watch_without_order(&self) -> Option<Outcome> {
         let error = b"ERR WATCH inside MULTI is not allowed";
         self.transaction.is_some().then(|| Err(error.to_vec()).into())
@@ -39,7 +39,7 @@ impl Session {
         Ok(Reply::ok())
     }
 
-    /// `UNWATCH` of a client that watches no key.
+    /// `UNWATCH` without the order. Returns `None` if the client watches keys.
     pub(super) fn unwatch_without_order(&self) -> Option<Outcome> {
         self.watch.is_none().then(|| Reply::ok().into())
     }

@@ -43,6 +43,8 @@ const EVALUATED_MAX: usize = 500;
 struct ByText(Arc<Script>);
 
 impl Script {
+    /// Parses the first line of a script.
+    ///
     /// # Errors
     ///
     /// Returns the text of Redis' error reply if the first line is invalid.

@@ -1,10 +1,10 @@
 //! Runs the scripts of one worker.
 //!
-//! A script has a stack of its own, a coroutine on the worker's thread. It runs as fast as any other
-//! command, and can yield when it is late: then it runs on a piece at a time, between the other
-//! tasks of the worker.
+//! Scripts run in a coroutine on the worker's thread, with a stack of its own. A script that is late
+//! yields, so that it runs in pieces between the other tasks of the worker.
 //!
-//! The engine knows neither sessions nor commands. It starts its coroutine with the first script.
+//! The engine depends neither on sessions nor on commands. It starts its coroutine with the first
+//! script.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -22,15 +22,15 @@ use super::lua::{Answered, Commands, Given, STACK_BYTES, Vm};
 use crate::protocol::Protocol;
 use crate::pubsub::BrokerView;
 
-/// The client as which the scripts of an engine call commands.
+/// Calls the commands of an engine's scripts.
 pub(crate) trait ScriptClient: Commands + 'static {
-    /// The caller of a script, with the rights that the script gets from it.
+    /// The caller of a script, with the permissions that the script gets from it.
     type Caller;
 
     /// Prepares for a script.
     fn begin(&mut self, caller: Self::Caller);
 
-    /// Ends a script, and hands its outcome to the caller.
+    /// Ends a script, and passes its outcome to the caller.
     fn end(&mut self, answered: Answered);
 }
 
@@ -51,20 +51,20 @@ scoped_thread_local!(static YIELDER: Yielder<(), Step>);
 enum Job<C: ScriptClient> {
     Compile(Arc<Script>),
     Run(Box<ScriptJob<C>>),
-    /// Forget all compiled scripts.
+    /// Drop all compiled scripts.
     Reset,
     End,
 }
 
-/// What the coroutine has done when it yields.
+/// The reason why the coroutine yields.
 enum Step {
     Done,
     Compiled(Result<(), Vec<u8>>),
-    /// The script is late and not at its end.
+    /// The script is late and has not ended.
     Late,
 }
 
-/// A script that is to run.
+/// A script to run.
 pub(crate) struct ScriptJob<C: ScriptClient> {
     pub(crate) script: Arc<Script>,
     pub(crate) given: Given,
@@ -73,7 +73,7 @@ pub(crate) struct ScriptJob<C: ScriptClient> {
     pub(crate) caller: C::Caller,
 }
 
-/// The reply where our own code failed.
+/// The reply after a failure of the engine itself.
 const FAILED: &[u8] = b"ERR the script could not be run";
 
 /// Lets the other tasks of the worker run. Called by a late script.
@@ -117,8 +117,8 @@ impl<C: ScriptClient> Engine<C> {
         }
     }
 
-    /// Runs a script to its end, or until it is late: then [`Engine::resume_script`] must be called
-    /// until it returns true.
+    /// Runs a script until it ends or is late. For a late script, the caller must call
+    /// [`Engine::resume_script`] until it returns true.
     pub(crate) fn run(&self, job: ScriptJob<C>) {
         if let Err(error) = self.start() {
             let mut client = self.client.borrow_mut();
@@ -128,12 +128,12 @@ impl<C: ScriptClient> Engine<C> {
         self.step(Job::Run(Box::new(job)));
     }
 
-    /// Runs a late script for a while, and returns whether it has ended.
+    /// Runs one piece of a late script. Returns whether the script has ended.
     pub(crate) fn resume_script(&self) -> bool {
         !matches!(self.resume(), Some(Step::Late))
     }
 
-    /// Forgets all compiled scripts.
+    /// Drops all compiled scripts.
     pub(crate) fn reset(&self) {
         if self.routine.borrow().is_some() {
             self.step(Job::Reset);
@@ -154,7 +154,7 @@ impl<C: ScriptClient> Engine<C> {
 }
 
 impl<C: ScriptClient> Drop for Engine<C> {
-    /// Ends the script that runs, since its stack must not be freed under it.
+    /// Ends a running script before its stack is freed.
     fn drop(&mut self) {
         let Some(routine) = self.routine.get_mut() else { return };
         *self.job.borrow_mut() = Some(Job::End);
@@ -179,9 +179,9 @@ struct Runner<C: ScriptClient> {
     client: Rc<RefCell<C>>,
     job: Rc<RefCell<Option<Job<C>>>>,
     vm: Option<Vm>,
-    /// The count of `SCRIPT FLUSH` when the virtual machine was made.
+    /// The number of `SCRIPT FLUSH` calls up to the creation of the virtual machine.
     flushes: u64,
-    /// Memory of Lua when it was last measured.
+    /// The memory of Lua at its last measurement.
     used_bytes: usize,
 }
 
@@ -210,7 +210,7 @@ impl<C: ScriptClient> Runner<C> {
                     self.run_script(*job);
                     Step::Done
                 }
-                // The next job sees that the scripts were flushed.
+                // This iteration has dropped the virtual machine already if scripts were flushed.
                 Some(Job::Reset) | None => Step::Done,
                 Some(Job::End) => break,
             };

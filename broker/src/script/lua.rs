@@ -19,7 +19,7 @@ impl Vm {
         lua_sandbox::Vm::new(server, REDIS_VERSION).map(Self)
     }
 
-    /// Compiles a script unless that is done.
+    /// Compiles a script, unless it is compiled already.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@
 
 use super::sha::hex;
 
-/// One of these scripts.
+/// A script of SignalR 2 with native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Native {
     /// Increments the counter, and publishes it with the message. Returns counter, message and
@@ -37,7 +37,7 @@ const KNOWN: [(&str, Native); 5] = [
 ];
 
 impl Native {
-    /// Recognises a script.
+    /// Returns the native code for a script, if there is any.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_text_is_not() {
+    fn other_texts_are_not_recognized() {
         assert_eq!(Native::of(b"return 1"), None);
         assert_eq!(Native::of(SEND.replace("INCR", "incr").as_bytes()), None);
         assert_eq!(Native::of(&[b' '; 100_000]), None);
