@@ -16,7 +16,7 @@ use crate::options::Options;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
 /// # let config = broker::Config { port: broker::Port::Any, ..Default::default() };
 /// # let server = broker::Server::bind(broker::Broker::new(), &config).await.unwrap();
-/// # let url = format!("redis://127.0.0.1:{}", server.local_addr().port());
+/// # let url = format!("redis://127.0.0.1:{}", server.local_addr().unwrap().port());
 /// use std::time::Duration;
 ///
 /// let backplane = backplane::Backplane::builder("ChatApp")
@@ -74,7 +74,7 @@ impl Backplane {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// # let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// # let port = server.local_addr().port();
+    /// # let port = server.local_addr().unwrap().port();
     /// use backplane::Backplane;
     ///
     /// let backplane = Backplane::use_redis("127.0.0.1", port, "", "ChatApp").await?;

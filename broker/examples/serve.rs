@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker.clone(), &config).await?;
-    let port = server.local_addr().port();
+    let port = server.local_addr().ok_or("no TCP port")?.port();
     println!("redis-cli -p {port} PUBLISH news hello");
     println!("redis-cli -p {port} PUBLISH news bye    (ends this)");
 

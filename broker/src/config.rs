@@ -132,6 +132,7 @@ pub struct ReplayRule {
 
 /// The clients that may run a dangerous action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProtectedAction {
     /// No client.
     #[default]
@@ -168,6 +169,7 @@ impl From<usize> for ProtectedAction {
 
 /// The maximum memory of all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientMemory {
     /// This many bytes; 0 is no limit.
     Bytes(usize),
@@ -230,6 +232,7 @@ impl OutputLimit {
 
 /// The lowest level of events in the log, with the names of Redis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogLevel {
     /// All events, with one line for each connection.
     Debug,

@@ -12,7 +12,7 @@
 //! // The same broker for any Redis client.
 //! let config = Config { port: Port::Any, ..Config::default() };
 //! let server = Server::bind(broker.clone(), &config).await?;
-//! println!("listening on {}", server.local_addr());
+//! println!("listening on {:?}", server.local_addrs());
 //! server.shutdown().await;
 //! # Ok(()) }
 //! ```

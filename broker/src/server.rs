@@ -36,7 +36,9 @@ use crate::session::server_state::ServerState;
 /// let broker = Broker::new();
 /// let config = Config { port: Port::Any, ..Config::default() };
 /// let server = Server::bind(broker.clone(), &config).await?;
-/// println!("redis-cli -p {} SUBSCRIBE news", server.local_addr().port());
+/// if let Some(address) = server.local_addr() {
+///     println!("redis-cli -p {} SUBSCRIBE news", address.port());
+/// }
 /// broker.publish("news", "hello");
 /// server.shutdown().await;
 /// # Ok(()) }
@@ -79,7 +81,7 @@ impl Server {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
     /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// assert_ne!(server.local_addr().port(), 0);
+    /// assert!(server.local_addr().is_some_and(|address| address.port() != 0));
     /// # Ok(()) }
     /// ```
     pub async fn bind(broker: Broker, config: &Config) -> Result<Self, BindError> {
@@ -101,7 +103,7 @@ impl Server {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let loaded = broker::ConfigFile::from_text("port any\nappendonly no")?;
     /// let server = broker::Server::bind_loaded(broker::Broker::new(), loaded).await?;
-    /// assert_ne!(server.local_addr().port(), 0);
+    /// assert!(server.local_addr().is_some_and(|address| address.port() != 0));
     /// # Ok(()) }
     /// ```
     #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
@@ -160,7 +162,7 @@ impl Server {
     ///
     /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// std::net::TcpStream::connect(server.local_addr())?.write_all(b"SHUTDOWN\r\n")?;
+    /// std::net::TcpStream::connect(server.local_addrs())?.write_all(b"SHUTDOWN\r\n")?;
     /// server.stop_requested().await;
     /// server.shutdown().await;
     /// # Ok(()) }
@@ -169,21 +171,18 @@ impl Server {
         self.stop.notified().await;
     }
 
-    /// Returns the first address that the server listens on since its start.
+    /// Returns the first address that the server listens on since its start; `None` if it listens on
+    /// a socket file only.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
     /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// assert!(server.local_addr().ip().is_loopback());
+    /// assert!(server.local_addr().is_some_and(|address| address.ip().is_loopback()));
     /// # Ok(()) }
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// When the server listens on a socket file only.
-    pub fn local_addr(&self) -> SocketAddr {
-        *self.addresses.first().expect("the server listens on a socket file only")
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.first().copied()
     }
 
     /// Returns all addresses that the server listens on since its start. Clients can have others
@@ -193,7 +192,7 @@ impl Server {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
     /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
     /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
-    /// assert!(server.local_addrs().contains(&server.local_addr()));
+    /// assert_eq!(server.local_addrs().first().copied(), server.local_addr());
     /// # Ok(()) }
     /// ```
     pub fn local_addrs(&self) -> &[SocketAddr] {

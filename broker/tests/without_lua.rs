@@ -37,7 +37,7 @@ async fn signalrs_scripts_run_and_others_are_refused() {
     let mut app = broker.subscribe("app");
     let config = Config { port: Port::Any, ..Config::default() };
     let server = Server::bind(broker, &config).await.expect("a port is free");
-    let address = server.local_addr();
+    let address = server.local_addr().expect("it has a TCP port");
     let mut client = TcpStream::connect(address).await.expect("it listens");
     let name = "edeb7a3b4fb872b8a76ae281cc47bd2c4d2da9b0";
     asked(&mut client, &["SCRIPT", "LOAD", SEND], &format!("$40\r\n{name}\r\n")).await;

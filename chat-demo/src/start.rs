@@ -37,7 +37,8 @@ impl Running {
             Some(address) => (None, address),
             None => {
                 let server = embed(options).await?;
-                let address = options.broker_here(server.local_addr().port());
+                let own = server.local_addr().expect("the embedded broker has a TCP port");
+                let address = options.broker_here(own.port());
                 (Some(server), address)
             }
         };

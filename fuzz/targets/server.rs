@@ -180,7 +180,8 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         fuzz::runtime().block_on(async {
             let loaded = ConfigFile::from_text(CONFIGURATION).expect("it is valid");
             let server = Server::bind_loaded(Broker::new(), loaded).await.expect("a free port");
-            started.send(server.local_addr()).expect("the caller waits");
+            let address = server.local_addr().expect("it has a TCP port");
+            started.send(address).expect("the caller waits");
             server.stop_requested().await;
             panic!("no input stops a server");
         });

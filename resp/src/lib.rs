@@ -1,6 +1,7 @@
-//! The Redis protocol (RESP2 and RESP3) on the side of a server: decodes requests, encodes replies.
+//! The Redis protocol (RESP2 and RESP3): decodes and encodes requests and replies.
 //!
-//! The crate works on bytes. It has no sockets, no sessions and no commands.
+//! A server uses [`request`] and [`reply`]. A client uses [`request::encode`] and [`value`]. The crate
+//! works on bytes. It has no sockets, no sessions and no commands.
 //!
 //! ```
 //! use resp::reply;
@@ -23,6 +24,7 @@
 
 pub mod reply;
 pub mod request;
+pub mod value;
 pub mod words;
 
 /// The protocol version of a client, which `HELLO` selects.

@@ -1,4 +1,4 @@
-//! Encodes replies and messages.
+//! Encodes replies and messages. The module `value` decodes them.
 //!
 //! Frequent ones (messages, confirmations, integers) have a function that writes straight into the
 //! output buffer. All others are a [`Reply`], which has one form in RESP2 and another in RESP3.

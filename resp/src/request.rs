@@ -1,4 +1,4 @@
-//! Decodes requests: flat arrays of bulk strings, or inline commands of one line.
+//! Decodes and encodes requests: flat arrays of bulk strings, or inline commands of one line.
 //!
 //! The decoder keeps its position, so it reads each byte once. It allocates nothing by a length that
 //! a client announced. Its limits and error texts are those of Redis.
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::words;
+use crate::{reply, words};
 
 /// The largest request that a client may send.
 #[derive(Clone, Copy, Debug)]
@@ -423,6 +423,18 @@ fn bulk_length(
         }
         _ => Err(ProtocolError::Length),
     }
+}
+
+/// Appends a request, as clients send it. The first argument is the name of the command.
+///
+/// ```
+/// let mut out = Vec::new();
+/// resp::request::encode(&mut out, &["GET", "key"]);
+/// assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n");
+/// ```
+pub fn encode<A: AsRef<[u8]>>(out: &mut Vec<u8>, arguments: &[A]) {
+    reply::array_header(out, arguments.len());
+    arguments.iter().for_each(|argument| reply::bulk(out, argument.as_ref()));
 }
 
 /// Parses a decimal integer in its canonical form: no `+`, no leading zero, no blank.

@@ -129,6 +129,6 @@ fn config() -> Config {
 /// Starts a listener for clients on the broker.
 async fn listen(broker: &Broker, config: Config) -> (Server, Client) {
     let server = Server::bind(broker.clone(), &config).await.expect("it listens");
-    let client = Client::connect(server.local_addr().port()).await;
+    let client = Client::connect(server.local_addr().expect("it has a TCP port").port()).await;
     (server, client)
 }

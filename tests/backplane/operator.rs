@@ -231,7 +231,7 @@ async fn an_embedded_broker_is_logged_alike() {
     let broker = Broker::new();
     let config = Config { port: Port::Any, ..Config::default() };
     let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
-    let mut client = Client::connect(server.local_addr().port()).await;
+    let mut client = Client::connect(server.local_addr().expect("it has a TCP port").port()).await;
     let one = builder(APP).embedded(&broker);
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;

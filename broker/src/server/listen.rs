@@ -23,7 +23,8 @@ use crate::session::moving::Endpoints;
 /// let bind = vec!["127.0.0.1".to_owned()];
 /// let config = Config { bind, port: Port::Any, ..Config::default() };
 /// let first = Server::bind(Broker::new(), &config).await?;
-/// let taken = Config { port: first.local_addr().port().into(), ..config };
+/// let port = first.local_addr().expect("it has a TCP port").port();
+/// let taken = Config { port: port.into(), ..config };
 /// let error = Server::bind(Broker::new(), &taken).await.unwrap_err();
 /// assert!(error.to_string().contains("address already in use"));
 /// # Ok(()) }

@@ -102,9 +102,10 @@ fn is_at(_: &File, _: &Path) -> bool {
 fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Debug | LogLevel::Verbose => LevelFilter::DEBUG,
-        LogLevel::Notice => LevelFilter::INFO,
         LogLevel::Warning => LevelFilter::WARN,
         LogLevel::Nothing => LevelFilter::OFF,
+        // `Notice`, which is also the default of Redis.
+        _ => LevelFilter::INFO,
     }
 }
 
