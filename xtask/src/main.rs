@@ -2,6 +2,7 @@
 //!
 //! | module         | task                                                            |
 //! |----------------|-----------------------------------------------------------------|
+//! | `commands`     | writes the facts of commands into the broker's source            |
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
 //! | `instructions` | counts the instructions of a publish and compares them          |
 //! | `layers`       | checks that modules use lower modules only                      |
@@ -10,6 +11,7 @@
 //! | `source`       | reads the tokens and comments of Rust files                     |
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
+mod commands;
 mod fuzz;
 mod instructions;
 mod layers;
@@ -52,6 +54,12 @@ enum Task {
         #[arg(long)]
         accept: bool,
     },
+    /// Writes the facts of commands from `broker/commands.json` into the broker's source
+    Commands {
+        /// First replaces the facts of Redis 7.0 with those of an installed redis-server 7.0
+        #[arg(long)]
+        from_redis: bool,
+    },
     /// Runs the fuzz targets and keeps each input that shows a fault
     Fuzz {
         /// The targets to run; by default all in turn
@@ -85,6 +93,8 @@ fn main() -> ExitCode {
             true => instructions::accept(),
             false => instructions::check(),
         }),
+        Task::Commands { from_redis: false } => commands::write(),
+        Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
@@ -105,6 +115,7 @@ fn test() -> Result<(), Failure> {
     Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
     layers::check()?;
     prose::check(10)?;
+    commands::check()?;
     if setup::has_cargo_deny() {
         deny()?;
     } else {

@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     NotStarted { step: &'static str, source: io::Error },
     /// A file or a folder of the repository cannot be read.
     Unreadable { path: PathBuf, source: io::Error },
+    /// A file of the repository cannot be written.
+    Unwritable { path: PathBuf, source: io::Error },
     /// The result of a step is not the expected one.
     Unexpected { step: &'static str, reason: String },
     /// Requirements are missing that we may not install. `line` is the command that installs them.
@@ -113,6 +115,9 @@ impl fmt::Display for Failure {
             Self::NotStarted { step, source } => write!(f, "{step} could not be started: {source}"),
             Self::Unreadable { path, source } => {
                 write!(f, "cannot read {}: {source}", path.display())
+            }
+            Self::Unwritable { path, source } => {
+                write!(f, "cannot write {}: {source}", path.display())
             }
             Self::Unexpected { step, reason } => write!(f, "{step}: {reason}"),
             Self::Missing { names, line } => write!(f, "missing: {names}; run\n\n    {line}\n"),

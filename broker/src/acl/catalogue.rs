@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use self::rows::{CATEGORIES, LATER, OURS, ROWS, UNCHECKED};
+use self::rows::{CATEGORIES, ROWS};
 
 /// A command, or a subcommand such as `client|id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +129,19 @@ struct Row {
     /// A bit for each category, and [`LATER`], [`OURS`] and [`UNCHECKED`].
     categories: u32,
 }
+
+impl Row {
+    const fn new(name: &'static str, categories: u32) -> Self {
+        Self { name, categories }
+    }
+}
+
+/// Added by Redis 7.2, so it does not count when permissions are described as in 7.0.
+const LATER: u32 = 1 << 30;
+/// Redis lacks it, so lists of commands omit it.
+const OURS: u32 = 1 << 29;
+/// Every user may run it regardless of the rules.
+const UNCHECKED: u32 = 1 << 31;
 
 #[cfg(test)]
 mod tests {

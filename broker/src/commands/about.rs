@@ -1,6 +1,6 @@
 //! Redis' documentation of each command, as `COMMAND DOCS` and `COMMAND INFO` report it.
 //!
-//! Taken from Redis 7.0, with the additions of 7.2 that clients use.
+//! `cargo xtask commands` writes this file from `broker/commands.json`.
 
 use super::spec::About;
 use super::spec::Value::{Int, List, Text};
