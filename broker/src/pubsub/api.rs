@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn after_unsubscribing_nothing_arrives_but_what_was_queued() {
+    fn after_unsubscribing_only_queued_messages_arrive() {
         let broker = Broker::new();
         let mut subscriber = broker.subscribe("news");
         broker.publish("news", "before");
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_behind() {
+    fn a_dropped_subscriber_leaves_no_entries() {
         let broker = Broker::new();
         let mut subscriber = broker.subscribe("news");
         subscriber.psubscribe("n*");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscriber_that_falls_behind_is_told_so_and_not_counted() {
+    async fn a_slow_subscriber_is_closed_and_no_longer_counted() {
         let broker = Broker::new();
         let mut slow = broker.subscribe("news");
         let mut reader = broker.subscribe("news");

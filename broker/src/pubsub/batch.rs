@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn each_gets_all_in_its_own_protocol() {
+    fn every_subscriber_gets_all_messages_in_its_protocol() {
         let mut subscribers = subscribers();
         let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
         bob.protocol.set(Protocol::Resp3);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_between_stands_between() {
+    fn a_reply_stays_between_two_messages() {
         let mut subscribers = subscribers();
         let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
         ["1", "2", "3"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_or_comes_in_the_middle_gets_its_part() {
+    fn a_subscriber_gets_the_messages_between_joining_and_leaving() {
         let mut subscribers = subscribers();
         let ann = output(&mut subscribers, 1, "a");
         let bob = output(&mut subscribers, 2, "a");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_quits_gets_what_came_before() {
+    fn a_client_that_quits_gets_the_messages_before() {
         use crate::observe::disconnect::Disconnect;
 
         let mut subscribers = subscribers();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_read_is_closed_at_its_limit() {
+    fn a_subscriber_that_does_not_read_is_closed_at_its_limit() {
         let mut subscribers = subscribers();
         let ann = output(&mut subscribers, 1, "a");
         let bytes_max = 4 * BATCH_BYTES_MAX;

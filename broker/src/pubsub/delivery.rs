@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn all_come_out_in_the_order_in_which_they_came() {
+    fn deliveries_are_drained_in_the_order_of_their_pushes() {
         let mut deliveries = Deliveries::default();
         let (a, b) = (Name::from(&b"a"[..]), Name::from(&b"b"[..]));
         for _ in 0..2 {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_those_who_joined_and_did_not_leave() {
+    fn the_set_holds_the_inserted_ids_without_the_removed() {
         let mut members = IdSet::One(0);
         let mut expected = BTreeSet::from([0]);
         for id in 1..100 {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_leaves_nobody_out() {
+    fn removing_an_unknown_id_changes_nothing() {
         let mut members = IdSet::One(1);
         assert!(!members.remove(2));
         members.insert(2);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pushed_is_read_in_order_however_it_is_cut() {
+    fn bytes_are_read_in_order_in_steps_of_any_size() {
         for step in 1..20 {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
             outbox.push_with(&mut pool, |tail| tail.extend_from_slice(b"one "));

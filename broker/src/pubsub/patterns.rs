@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn those_match_that_match_one_by_one(
+        fn the_index_finds_the_same_patterns_as_a_full_scan(
             added in prop::collection::vec(texts(), 0..20),
             removed in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
             channels in prop::collection::vec(texts(), 1..5),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_behind() {
+    fn removed_patterns_leave_no_entries() {
         let mut patterns = Patterns::default();
         let names = [&b"a*"[..], b"a*", b"ab?", b"*"].map(|text| patterns.add(text, PLACE));
         assert_eq!(matching(&mut patterns, b"abc").len(), 3);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_cache_of_matches_is_bounded() {
         let mut patterns = Patterns::default();
         patterns.add(b"*", PLACE);
         for index in 0..3 * FOUND_MAX {

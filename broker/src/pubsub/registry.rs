@@ -89,7 +89,7 @@ mod tests {
     const SECOND: Place = Place::Worker(WorkerId(1));
 
     #[test]
-    fn a_channel_without_a_listener_has_no_entry() {
+    fn a_channel_without_a_subscription_has_no_entry() {
         let registry = Registry::default();
         let name = registry.add(b"news", FIRST);
         registry.add(b"news", FIRST);

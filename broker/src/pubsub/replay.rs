@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_is_told_exactly() {
+    fn exactly_the_missed_messages_are_returned() {
         let mut replay = replay(100, 1 << 20);
         let Remembered { epoch, offset, .. } = all(&mut replay, "app");
         assert_eq!(offset, 0);
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_whatever_is_published() {
+    fn memory_stays_bounded_for_any_sequence_of_messages() {
         let mut replay = replay(2, 1 << 20);
         let first = all(&mut replay, "app:0").epoch;
         for round in 0..3 * CHANNELS_MAX {
