@@ -12,17 +12,17 @@ use crate::config::OutputLimit;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::{Protocol, reply};
 
-/// What is to be written at the end of the turn.
+/// Outputs to write at the end of the turn.
 #[derive(Debug, Default)]
 pub(crate) struct FlushQueue {
     pub(super) dirty: Vec<Rc<ClientOutput>>,
     pub(super) pool: Pool,
     pub(super) batch: Batch,
-    /// How often something was queued.
+    /// Counts replies and messages that were queued, for comparison only.
     pub(super) queued: u64,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
-    /// Wakes the worker's flush.
+    /// Wakes the worker's flush task.
     pub(super) flush: Option<Waker>,
 }
 
@@ -31,7 +31,7 @@ impl FlushQueue {
         Self { subscriber_limit, ..Self::default() }
     }
 
-    /// Queues a message for a subscriber, which may be its last.
+    /// Queues a message for a client. Closes the client if the message exceeds its limit.
     pub(super) fn deliver_with(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -47,6 +47,7 @@ impl FlushQueue {
         self.queued(output, bytes, self.subscriber_limit);
     }
 
+    /// Queues a message whose frame is shared.
     pub(super) fn deliver_shared(&mut self, output: &Rc<ClientOutput>, frame: Bytes) {
         if output.disconnect.get().is_some() {
             return;
@@ -58,7 +59,7 @@ impl FlushQueue {
         self.queued(output, bytes, self.subscriber_limit);
     }
 
-    /// Queues a message that is encoded once for each protocol version and shared.
+    /// Queues a large message, encoded once for each protocol version and shared.
     pub(super) fn deliver_large(
         &mut self,
         outputs: &[Rc<ClientOutput>],
@@ -76,7 +77,7 @@ impl FlushQueue {
         }
     }
 
-    /// Queues a reply, which `write` writes at its final place.
+    /// Queues a reply, which `write` appends directly to the outbox.
     pub(crate) fn reply(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -104,7 +105,7 @@ impl FlushQueue {
         self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
-    /// Queues what a client gets even if it wants no replies.
+    /// Queues a frame that the client gets even with `CLIENT REPLY OFF`.
     pub(crate) fn push(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -120,7 +121,7 @@ impl FlushQueue {
         }
     }
 
-    /// Queues what the member has published to itself since [`ClientOutput::begin_deferring`].
+    /// Queues the messages deferred since [`ClientOutput::begin_deferring`].
     pub(crate) fn end_deferring(&mut self, output: &Rc<ClientOutput>) {
         let deferred = output.deferred.borrow_mut().take();
         if let Some(frames) = deferred.filter(|frames| !frames.is_empty()) {
@@ -128,7 +129,7 @@ impl FlushQueue {
         }
     }
 
-    /// Ends a member. The worker sees to it at the end of the turn.
+    /// Marks a client for disconnection, which its connection performs after the flush.
     pub(crate) fn disconnect(&mut self, output: &Rc<ClientOutput>, reason: Disconnect) {
         if output.waits_for_batch.get() {
             self.end_batch();
@@ -142,8 +143,9 @@ impl FlushQueue {
         }
     }
 
-    /// Returns those with something to write, last in first out: who published is answered before
-    /// those who listen get the message, so its next command is under way while these are written.
+    /// Moves the outputs with unwritten bytes to `dirty`, last in first out. So a publisher gets
+    /// its reply before subscribers get the message, and its next request is under way while
+    /// those are written.
     pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
         self.end_batch();
         dirty.clear();
@@ -152,7 +154,7 @@ impl FlushQueue {
         dirty.iter().for_each(|output| output.dirty.set(false));
     }
 
-    /// Returns those with something to write that have no subscription, in the same order.
+    /// Moves the outputs of clients without subscriptions to `dirty`, in the same order.
     pub(crate) fn take_dirty_without_subscription(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
         dirty.clear();
         dirty.extend(self.dirty.extract_if(.., |output| !output.listens.get()));
@@ -160,12 +162,12 @@ impl FlushQueue {
         dirty.iter().for_each(|output| output.dirty.set(false));
     }
 
-    /// Returns how many have something to write.
+    /// Returns the number of outputs with unwritten bytes.
     pub(crate) fn dirty_count(&self) -> usize {
         self.dirty.len()
     }
 
-    /// Returns a number that changes with everything that is queued.
+    /// Returns a number that changes whenever something is queued.
     pub(crate) fn queued_count(&self) -> u64 {
         self.queued
     }
@@ -182,7 +184,7 @@ impl FlushQueue {
         &mut self.pool
     }
 
-    /// Sees to a member whose outbox holds so many bytes now.
+    /// Marks an output whose outbox now holds `bytes`, and closes the client beyond its hard limit.
     fn queued(&mut self, output: &Rc<ClientOutput>, bytes: usize, limit: OutputLimit) {
         if limit.is_hard_beyond(bytes) {
             self.disconnect(output, Disconnect::SlowSubscriber);
@@ -190,6 +192,7 @@ impl FlushQueue {
         self.mark(output);
     }
 
+    /// Adds an output to the list, and wakes the flush task for the first one.
     pub(super) fn mark(&mut self, output: &Rc<ClientOutput>) {
         self.queued = self.queued.wrapping_add(1);
         if !output.dirty.replace(true) {
