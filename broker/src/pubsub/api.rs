@@ -53,9 +53,10 @@ impl Broker {
         Self { shared: Arc::default() }
     }
 
-    /// Publishes `payload` to `channel`, and returns the number of receivers: one for each
-    /// subscription that matched, so a subscriber of the channel and of two matching patterns
-    /// counts three times.
+    /// Publishes `payload` to `channel`, and returns the number of receivers.
+    ///
+    /// Each matching subscription counts. So a subscriber of the channel and of two matching
+    /// patterns counts three times.
     ///
     /// Never waits for a subscriber. May be called from any thread, in a runtime or not. Messages
     /// of one thread arrive in the order in which it published them.

@@ -53,9 +53,9 @@ struct Others {
 const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 
 impl OrderGuard<'_> {
-    /// Publishes a message of a worker to all other threads, takes the worker's own inbox, and
-    /// adds the message to the replay buffer where one is configured. The caller delivers the
-    /// message on the worker itself, by [`Local::deliver_own`].
+    /// Publishes a message of a worker to all other threads, and takes the worker's own inbox. Adds
+    /// the message to the replay buffer if a rule matches. The caller delivers the message on the
+    /// worker itself, by [`Local::deliver_own`].
     pub(crate) fn publish(&mut self, local: &mut Local, content: Content<'_>) -> Fanout {
         let Content { kind, channel, payload, .. } = content;
         let copy = || Bytes::copy_from_slice(payload);

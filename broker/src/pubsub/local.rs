@@ -1,5 +1,5 @@
-//! One worker's side of publish and subscribe: its subscribers, the messages it has taken from its
-//! inbox, and the work it performs after the release of the order.
+//! One worker's side of publish and subscribe: its subscribers, the messages taken from its inbox,
+//! and the work left for the release of the order.
 
 use super::delivery::{Deliveries, Item};
 use super::fan_out::Fanout;

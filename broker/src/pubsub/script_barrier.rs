@@ -1,10 +1,11 @@
 //! Stop-the-world barrier for scripts.
 //!
-//! Each worker has a [`Gate`], which it enters once for all requests of a read. To run a script, a
-//! worker leaves its own gate, closes all gates and acquires the order: [`StopTheWorld`]. The other
-//! workers then wait before they begin a turn, never within one. They wait for
-//! `busy-reply-threshold`. After that the script is *late* and they begin turns without a permit:
-//! they serve requests that need no order; the others get `BUSY` or wait, by the command's flags.
+//! Each worker has a [`Gate`], which it enters once for each poll of a connection, not for each
+//! request. To run a script, a worker leaves its own gate, closes all gates and acquires the order:
+//! [`StopTheWorld`]. The other workers then wait before they begin a turn, never within one. They
+//! wait for `busy-reply-threshold`. After that the script is *late* and they begin turns without a
+//! permit. They then serve requests that need no order. Other requests get `BUSY` or wait, by the
+//! flags of the command.
 //!
 //! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
 //! closes gates in worker order, so two scripts cannot deadlock.
@@ -51,7 +52,8 @@ pub(crate) struct Gate {
     worker: WorkerId,
 }
 
-/// A turn of a worker, through which alone it acquires the order.
+/// A pass through a gate, for one poll of a connection or one piece of housekeeping. A worker
+/// acquires the order only through it.
 pub(crate) struct Turn<'g> {
     gate: &'g mut Gate,
     /// `None` while a script is late.

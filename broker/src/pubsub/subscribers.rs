@@ -1,8 +1,8 @@
 //! The subscribers of one worker, and the delivery of messages to them.
 //!
-//! This state belongs to one thread and needs no lock. Nothing is written to a socket here: an
-//! output with new bytes joins the flush queue once, and the worker writes each queued output at
-//! the end of its turn.
+//! This state belongs to one thread and needs no lock. Nothing is written to a socket here. An
+//! output with new bytes joins the flush queue once. The worker writes each queued output at the
+//! end of its turn.
 //!
 //! Invariant: clients join and leave through [`OrderGuard`](super::order::OrderGuard) only, which
 //! keeps the registry equal to these tables.
