@@ -137,7 +137,7 @@ impl Server {
             ended.push(end);
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
-        workers.iter().for_each(|worker| worker.know(workers.to_vec()));
+        workers.iter().for_each(|worker| worker.set_workers(workers.to_vec()));
         for listener in
             listeners.into_iter().map(|(listener, _)| Listener::Tcp(listener)).chain(file)
         {

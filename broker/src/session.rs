@@ -1,7 +1,7 @@
 //! One client's state, apart from its socket: user, subscriptions, transaction, watched keys,
 //! tracking.
 //!
-//! The layer of commands changes it. A session knows no socket and no task. Actions beyond its own
+//! The layer of commands changes it. A session has no socket and no task. Actions beyond its own
 //! client, such as closing others, are left to the worker as [`Effect`](effect::Effect)s.
 
 pub(crate) mod client_info;

@@ -26,7 +26,7 @@ pub(crate) struct Fanout {
     pub(super) here: Listeners,
     /// The message in shared form, if other threads need it.
     pub(super) published: Option<Arc<Published>>,
-    /// A worker whose inbox is full.
+    /// A worker with a full inbox.
     pub(super) lagging: Option<WorkerId>,
 }
 

@@ -47,7 +47,7 @@ impl FlushQueue {
         self.queued(output, bytes, self.subscriber_limit);
     }
 
-    /// Queues a message whose frame is shared.
+    /// Queues a message as a shared frame.
     pub(super) fn deliver_shared(&mut self, output: &Rc<ClientOutput>, frame: Bytes) {
         if output.disconnect.get().is_some() {
             return;
@@ -184,7 +184,7 @@ impl FlushQueue {
         &mut self.pool
     }
 
-    /// Marks an output whose outbox now holds `bytes`, and closes the client beyond its hard limit.
+    /// Marks an output as dirty, and closes its client if `bytes` in the outbox exceed the limit.
     fn queued(&mut self, output: &Rc<ClientOutput>, bytes: usize, limit: OutputLimit) {
         if limit.is_hard_beyond(bytes) {
             self.disconnect(output, Disconnect::SlowSubscriber);

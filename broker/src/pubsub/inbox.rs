@@ -46,7 +46,7 @@ impl OrderGuard<'_> {
         WorkerId(u16::try_from(index).expect("io-threads is at most 128"))
     }
 
-    /// Closes the inbox of a worker whose clients have left.
+    /// Closes the inbox of a worker. All its clients must have left.
     pub(crate) fn close_inbox(&mut self, local: &mut Local) {
         self.close_inbox_of(local.worker(), local);
     }

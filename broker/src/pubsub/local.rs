@@ -16,7 +16,7 @@ pub(crate) struct Local {
     pub(super) taken: Deliveries,
     pub(crate) after_release: AfterRelease,
     pub(crate) tally: Tally,
-    /// A worker whose inbox the current request has filled.
+    /// A worker with an inbox that the current request has filled.
     pub(crate) lagging: Option<WorkerId>,
 }
 
@@ -58,7 +58,7 @@ impl Local {
         if fanout.lagging.is_some() {
             self.lagging = fanout.lagging;
         }
-        if !fanout.here.is_nobody() {
+        if !fanout.here.is_empty() {
             let shared = fanout.published.as_deref();
             self.subscribers.deliver(Content { shared, ..content }, &fanout.here);
         }

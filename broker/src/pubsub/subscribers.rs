@@ -218,7 +218,7 @@ impl Listeners {
         }
     }
 
-    pub(crate) fn is_nobody(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.channel && self.patterns.is_empty()
     }
 }

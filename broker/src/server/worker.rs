@@ -61,7 +61,7 @@ enum Task {
     /// Accept connections for all these workers, the first of which is this one.
     Listen(Listener, Arc<[WorkerHandle]>),
     /// These are all workers of the server.
-    Know(Vec<WorkerHandle>),
+    SetWorkers(Vec<WorkerHandle>),
     /// Check again whether clients have the permissions that their subscriptions need.
     CheckPermissions,
     /// Listen on other addresses; only for the worker that has the listeners.
@@ -149,9 +149,9 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Serve(accepted));
     }
 
-    /// Tells the worker who the others are.
-    pub(crate) fn know(&self, all: Vec<Self>) {
-        let _ = self.tasks.send(Task::Know(all));
+    /// Sends the worker the handles of all workers.
+    pub(crate) fn set_workers(&self, all: Vec<Self>) {
+        let _ = self.tasks.send(Task::SetWorkers(all));
     }
 
     fn check_permissions(&self) {
@@ -220,7 +220,7 @@ impl Worker {
                     Ok((stream, peer, local)) => self.serve(stream, peer, local),
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
-                Task::Know(all) => *self.all.borrow_mut() = all,
+                Task::SetWorkers(all) => *self.all.borrow_mut() = all,
                 Task::CheckPermissions => self.check_permissions(),
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
