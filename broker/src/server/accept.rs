@@ -63,7 +63,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<
             Ok((stream, peer, local)) => {
                 pause = PAUSES.0;
                 if let Err(error) = admit(&worker, stream, peer, local, &workers) {
-                    debug!(%error, "client was gone before it was served");
+                    debug!(%error, "client disconnected before it was served");
                 }
             }
             Err(error) => {

@@ -138,7 +138,7 @@ impl Endpoints {
         if listeners.is_empty() {
             let source = io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
-                "none of the addresses exists here",
+                "none of these addresses exists on this machine",
             );
             return Err(BindError::new(self.names.join(" "), source));
         }
@@ -261,7 +261,7 @@ fn warn_of_short_backlog(backlog: u32) {
     if let Ok(limit) = text.trim().parse::<u32>()
         && limit < backlog
     {
-        warn!(backlog, limit, "the kernel allows a shorter backlog only, see net.core.somaxconn");
+        warn!(backlog, limit, "tcp-backlog exceeds the kernel's limit, see net.core.somaxconn");
     }
 }
 

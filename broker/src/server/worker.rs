@@ -131,7 +131,9 @@ impl WorkerHandle {
             }
             let _ = ended.send(());
         })?;
-        started.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended as it started")))?;
+        started
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("its thread ended during the start")))?;
         Ok((handle, end))
     }
 
@@ -250,7 +252,7 @@ impl Worker {
         let to = wanted.to.clone();
         // Names may have to be resolved, and a failure can take seconds.
         if !spawn_blocking(move || to.is_known()).await.unwrap_or(false) {
-            warn!("cannot listen elsewhere: an address to bind is not known");
+            warn!("cannot listen on other addresses: a name in 'bind' does not resolve");
             return wanted.end(false);
         }
         // Closed first, since some of the new addresses may be old ones.
@@ -286,7 +288,7 @@ impl Worker {
                 true
             }
             Err(error) => {
-                warn!("{error}");
+                warn!(%error, "cannot listen on other addresses");
                 false
             }
         }
@@ -543,7 +545,7 @@ impl Worker {
         };
         if timeout(SHUTDOWN_TIME_MAX, all_gone).await.is_err() {
             let left = self.connections.borrow().len();
-            warn!(clients = left, "clients did not read in time what was queued for them");
+            warn!(clients = left, "closed clients with unread output at shutdown");
         }
     }
 
@@ -623,11 +625,11 @@ impl Serving {
         match reason {
             Disconnect::SlowSubscriber => {
                 stats.output_limit_disconnections.add(1);
-                warn!(client.id = id, client.addr = %peer, "client closed: it {reason}");
+                warn!(client.id = id, client.addr = %peer, %reason, "client closed");
             }
             Disconnect::RequestTooBig => {
                 stats.query_limit_disconnections.add(1);
-                warn!(client.id = id, client.addr = %peer, "client closed: {reason}");
+                warn!(client.id = id, client.addr = %peer, %reason, "client closed");
             }
             _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),
         }
