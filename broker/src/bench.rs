@@ -1,7 +1,7 @@
-//! The parts that benches measure alone: what lies between a read and a write.
+//! Entry points for benches: the path of a request between the read and the write of a socket.
 //!
-//! This is no part of the public interface. It adds nothing to what `connection` and `worker` do,
-//! and leaves sockets and tasks out.
+//! This module is not part of the public interface. It performs the steps of `server::connection`
+//! and `server::worker` without sockets and tasks.
 
 #![allow(missing_docs, reason = "only for benches")]
 
@@ -77,7 +77,7 @@ impl Sessions {
         number
     }
 
-    /// Runs all requests of a client that came in one read.
+    /// Runs the requests of one read of a client.
     pub fn run(&mut self, client: usize, mut requests: &[u8]) {
         let session = &mut self.clients[client];
         let mut turn = self.gate.enter();
@@ -92,7 +92,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the turn as if a socket had taken all that is queued, and returns its bytes.
+    /// Ends the turn as if sockets had taken all queued bytes, and returns their number.
     pub fn flush(&mut self) -> usize {
         let mut bytes = 0;
         self.context.flush_queue().take_dirty(&mut self.dirty);
@@ -110,7 +110,7 @@ impl Sessions {
     }
 }
 
-/// Returns how many requests stand in these bytes, and how many arguments these have.
+/// Returns the number of requests in `bytes`, and the number of their arguments.
 pub fn decode(decoder: &mut Requests, mut bytes: &[u8]) -> (usize, usize) {
     let (mut requests, mut arguments) = (0, 0);
     while let Ok(Decoded::Request(used)) = decoder.0.decode(bytes, LIMITS) {
@@ -122,16 +122,16 @@ pub fn decode(decoder: &mut Requests, mut bytes: &[u8]) -> (usize, usize) {
     (requests, arguments)
 }
 
-/// What [`decode`] keeps from one request to the next.
+/// The state of [`decode`] between requests.
 #[derive(Default)]
 pub struct Requests(Decoder);
 
-/// Appends what a subscriber of a channel gets.
+/// Appends the frame of a message for a subscriber of the channel.
 pub fn encode(out: &mut Vec<u8>, channel: &[u8], payload: &[u8]) {
     reply::message(out, MessageStart::MESSAGE[0], channel, payload);
 }
 
-/// Whether a pattern matches a channel.
+/// Returns whether a pattern matches a channel.
 pub fn matches(pattern: &[u8], channel: &[u8]) -> bool {
     glob::matches(pattern, channel)
 }

@@ -17,21 +17,27 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! - All subscribers of a channel see its messages in one order, and what one publisher sends
-//!   arrives in the order sent, across channels.
-//! - From the confirmation of a subscription on no message is missed, and none comes after that of
-//!   its end. Each subscription gets each message exactly once, as long as its connection lives.
-//! - Publishing never waits for a subscriber. One that cannot keep up is closed at its limit and
-//!   told why; messages are never skipped silently.
-//! - Nothing is kept for those who are not there, unless [`Config::pubsub_replay`] says so.
+//! - All subscribers of a channel see its messages in the same order. Messages of one publisher
+//!   arrive in the order sent, across channels.
+//! - A subscriber misses no message after the confirmation of its subscription, and gets none after
+//!   the confirmation of its end. Each subscription gets each message exactly once, as long as its
+//!   connection lives.
+//! - Publishing never waits for a subscriber to read. A subscriber that exceeds its limit is
+//!   closed; messages are never skipped silently.
+//! - Messages are not kept for absent subscribers, unless [`Config::pubsub_replay`] has a rule for
+//!   the channel.
 //!
 //! # Reading the code
 //!
-//! From the wire to the message: `server` listens, `accept` gives each connection to a `worker`,
-//! `connection` reads, `resp::request` finds requests, `session` runs them, `broker` publishes
-//! through `registry` and `context`, `outbox` holds what is still to be written.
+//! The modules form layers, which `broker/layers.txt` lists. A request passes them downwards:
+//!
+//! - `server::accept` passes each connection to a `server::worker`.
+//! - `server::connection` reads bytes, and crate `resp` decodes requests.
+//! - `commands::lookup` finds the command, and `commands::execute` runs it.
+//! - `pubsub::fan_out` finds the receivers of a message.
+//! - `pubsub::outbox` holds bytes until the flush of the worker writes them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,10 +1,10 @@
-//! Publish and subscribe: who listens to which channel, and how each message reaches them.
+//! Publish and subscribe: the subscriptions, and the way of a message to its subscribers.
 //!
 //! The order ([`order`]) serializes publishes, changes of subscriptions and commands on keys. While
-//! a publisher holds it, it puts the message into the inbox of each other worker with a listener
+//! a publisher holds it, it puts the message into the inbox of each other worker with a subscriber
 //! and takes its own worker's inbox. After the release, it delivers the taken messages, then its
-//! own. So all workers see one order, and a client that joins or leaves does so between the same
-//! two messages for every worker.
+//! own. So all workers see one order: a client subscribes or unsubscribes between the same two
+//! messages for every worker.
 
 mod api;
 pub(crate) mod batch;

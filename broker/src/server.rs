@@ -1,4 +1,4 @@
-//! Listeners and workers: serves a broker to Redis clients.
+//! Listeners and workers: serves Redis clients from a broker.
 
 pub(crate) mod accept;
 pub(crate) mod connection;
@@ -26,8 +26,8 @@ use crate::session::server_state::ServerState;
 
 /// Serves a [`Broker`] to Redis clients.
 ///
-/// The threads are the server's own; it needs a runtime of the caller's only to wait for
-/// [`shutdown`](Self::shutdown). Dropping it ends it as well, without waiting.
+/// The server has its own threads. A runtime of the caller is needed only to await its functions.
+/// Dropping the server also ends it, without waiting.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -54,15 +54,15 @@ pub struct Server {
     counters: Option<Counters>,
 }
 
-/// The thread that sees to the counters file, which ends with this.
+/// The thread that maintains the counters file. Dropping this value ends the thread.
 #[derive(Debug)]
 struct Counters {
     broker: Broker,
-    /// Never used: the thread hears when it is dropped.
+    /// Dropping it ends the thread.
     _running: mpsc::Sender<()>,
 }
 
-/// How often the disk is asked to hold the counters.
+/// Interval between syncs of the counters file.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Server {
@@ -70,8 +70,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`BindError`] when an address cannot be listened on; one with a `-` in front that this
-    /// machine does not have is left out. Nothing is left running.
+    /// [`BindError`] if the server cannot listen on an address. An address with a leading `-` is
+    /// skipped if the machine does not have it. After an error nothing is left running.
     ///
     /// # Cancel safety
     ///
@@ -88,12 +88,13 @@ impl Server {
         Self::bind_loaded(broker, ConfigFile::from(config.clone())).await
     }
 
-    /// Does the same with settings that come from files and flags, so that `CONFIG GET` answers
-    /// what was given and `CONFIG REWRITE` knows the file.
+    /// Listens and starts workers like [`bind`](Self::bind), with settings from files and flags.
+    /// `CONFIG GET` then returns ignored directives as well, and `CONFIG REWRITE` writes the file.
     ///
     /// # Errors
     ///
-    /// [`BindError`] when an address cannot be listened on.
+    /// [`BindError`] if the server cannot listen on an address, or if the settings contradict each
+    /// other.
     ///
     /// # Cancel safety
     ///
@@ -111,7 +112,8 @@ impl Server {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
         let listeners = listen(&config)?;
-        // All are open before any of them is served: who reaches one may count on the others.
+        // All listeners are open before one is served: a client that reaches one may use the
+        // others.
         let file = open_socket_file(&config)?;
         let socket_file = config.unixsocket.as_deref().map(SocketFile::opened);
         // After binding, so that a second start on the same port leaves the file alone.
@@ -137,7 +139,7 @@ impl Server {
             ended.push(end);
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
-        workers.iter().for_each(|worker| worker.know(workers.to_vec()));
+        workers.iter().for_each(|worker| worker.set_workers(workers.to_vec()));
         for listener in
             listeners.into_iter().map(|(listener, _)| Listener::Tcp(listener)).chain(file)
         {
@@ -149,12 +151,12 @@ impl Server {
         Ok(Self { addresses, workers, ended, stop, _socket_file: socket_file, counters })
     }
 
-    /// Returns when a client has asked for the end with `SHUTDOWN`; the caller then calls
+    /// Returns when a client has sent `SHUTDOWN`. The caller then calls
     /// [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a request that came meanwhile is found by the next call.
+    /// Cancel safe: the next call returns a request that arrived in between.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -171,8 +173,8 @@ impl Server {
         self.stop.notified().await;
     }
 
-    /// Returns the first address that the server listens on since its start; `None` if it listens on
-    /// a socket file only.
+    /// Returns the first address that the server has listened on since its start; `None` if it
+    /// listens on a Unix socket only.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -185,8 +187,8 @@ impl Server {
         self.addresses.first().copied()
     }
 
-    /// Returns all addresses that the server listens on since its start. Clients can have others
-    /// opened in their place, by `CONFIG SET port` and `CONFIG SET bind`.
+    /// Returns all TCP addresses that the server opened at its start. `CONFIG SET port` and
+    /// `CONFIG SET bind` open others in their place, which this function does not return.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -199,12 +201,13 @@ impl Server {
         &self.addresses
     }
 
-    /// Stops accepting, sends what is queued, closes all connections, and returns when that is
-    /// done: after two seconds at the most, even if a client does not read.
+    /// Stops accepting connections, sends queued replies and messages, and closes all connections.
+    /// Waits at most two seconds for clients to read.
     ///
     /// # Cancel safety
     ///
-    /// Once begun it goes on, whether the future is polled or not.
+    /// Once begun, the shutdown completes even if the future is dropped. The exact counters are
+    /// then not written.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {

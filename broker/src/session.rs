@@ -1,7 +1,7 @@
 //! One client's state, apart from its socket: user, subscriptions, transaction, watched keys,
 //! tracking.
 //!
-//! The layer of commands changes it. A session knows no socket and no task. Actions beyond its own
+//! The layer of commands changes it. A session has no socket and no task. Actions beyond its own
 //! client, such as closing others, are left to the worker as [`Effect`](effect::Effect)s.
 
 pub(crate) mod client_info;
@@ -57,7 +57,7 @@ pub(crate) struct Session {
     pub(crate) subscription_bytes: usize,
     /// The user of the client; the default user until it logs in.
     pub(crate) user: Arc<User>,
-    /// The generation of all users that `user` is from.
+    /// The generation of the server's users at the time `user` was read.
     pub(crate) users_seen: u64,
     pub(crate) authenticated: bool,
     pub(crate) transaction: Option<Box<Transaction>>,
@@ -71,7 +71,7 @@ pub(crate) struct Session {
     pub(crate) script: Option<Box<script::PendingScript>>,
     /// The transaction that is being executed.
     pub(crate) executing: Option<Box<Executing>>,
-    /// Whether commands of a transaction run now, which must not wait.
+    /// Whether commands of a transaction run now. They must not wait.
     pub(crate) runs_transaction: bool,
     /// The caller of the script whose commands this session runs.
     pub(crate) script_caller: Option<Caller>,
@@ -91,7 +91,7 @@ pub(crate) type Names = HashSet<Name, RandomState>;
 /// Smaller requests skip the client memory check.
 pub(crate) const EVICTED_BYTES_MIN: usize = 32 * 1024;
 
-/// The approximate cost of a name that a client holds, beside its letters.
+/// The approximate memory of a name that a client holds, without its bytes.
 pub(crate) const NAME_BYTES: usize = 64;
 
 impl Session {
@@ -135,7 +135,7 @@ impl Session {
         Limits { bulk_bytes_max: config.proto_max_bulk_len, authenticated: !self.must_log_in() }
     }
 
-    /// Returns whether the client has a subscription, which makes it one of another class.
+    /// Returns whether the client has a subscription. It then has the output limit of subscribers.
     pub(crate) fn is_subscribed(&self) -> bool {
         !self.channels.is_empty() || !self.patterns.is_empty() || !self.shards.is_empty()
     }
@@ -153,9 +153,9 @@ impl Session {
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Closes a client that exceeds `maxmemory-clients` by itself, after one of its counts has
-    /// changed to `bytes`. Returns whether it did. Clients that exceed it together are found within
-    /// a second.
+    /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. Call it
+    /// after one of its counts has changed to `bytes`. A check once a second closes clients that
+    /// exceed the limit only together.
     pub(crate) fn evict_at(&self, bytes: usize, context: &mut Context) -> bool {
         let Config { maxmemory_clients, maxmemory, .. } = *context.config;
         let is_evicted = bytes >= EVICTED_BYTES_MIN
@@ -176,7 +176,7 @@ impl Session {
         self.server.pause.is_active()
     }
 
-    /// Answers bytes that are no request, and ends the session.
+    /// Replies with a protocol error, and ends the session.
     pub(crate) fn refuse(&self, error: ProtocolError, context: &mut Context) {
         self.reply(context, &Reply::error(error.message()));
         context.flush_queue().disconnect(&self.output, Disconnect::Protocol);
@@ -223,7 +223,7 @@ impl Session {
         context.flush_queue().end_batch();
     }
 
-    /// Returns how the client sees the keys.
+    /// Returns the database and the client for commands on keys.
     pub(crate) fn view(&self) -> View {
         let database = self.info.counts.database.load(Ordering::Relaxed);
         // A script acts for its caller.

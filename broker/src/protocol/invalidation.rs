@@ -2,7 +2,7 @@
 
 use super::{Protocol, reply};
 
-/// The keys of which a client has stale copies.
+/// Keys that a client must remove from its cache.
 #[derive(Clone, Debug)]
 pub(crate) enum InvalidatedKeys {
     Keys(Vec<Box<[u8]>>),

@@ -24,7 +24,7 @@ use crate::config::ReplayRule;
 use crate::keyspace::Queue;
 use crate::keyspace::counters_file::CountersFile;
 
-/// Knows who is subscribed to what, and hands every message to them.
+/// Holds subscriptions, and delivers each message to the subscribers of its channel.
 ///
 /// A broker needs no socket; bind a [`Server`](crate::Server) to it to serve Redis clients as well.
 /// Cloning gives another handle to the same broker.
@@ -44,7 +44,7 @@ pub struct Broker {
 const MAILBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 impl Broker {
-    /// Returns a new broker, which nobody listens to.
+    /// Returns a new broker without subscriptions.
     ///
     /// ```
     /// assert_eq!(broker::Broker::new().publish("news", "hello"), 0);
@@ -53,12 +53,13 @@ impl Broker {
         Self { shared: Arc::default() }
     }
 
-    /// Publishes `payload` to `channel`, and returns the number of receivers: one for each
-    /// subscription that matched, so a subscriber of the channel and of two matching patterns
-    /// counts three times.
+    /// Publishes `payload` to `channel`, and returns the number of receivers.
     ///
-    /// Never waits for a subscriber. May be called from any thread, in a runtime or not; what one
-    /// thread publishes arrives in that order.
+    /// Each matching subscription counts. So a subscriber of the channel and of two matching
+    /// patterns counts three times.
+    ///
+    /// Never waits for a subscriber. May be called from any thread, in a runtime or not. Messages
+    /// of one thread arrive in the order in which it published them.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -110,7 +111,7 @@ impl Broker {
         subscriber
     }
 
-    /// Returns the number of subscriptions of a channel; those by pattern do not count.
+    /// Returns the number of subscriptions of a channel, without those of patterns.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -181,7 +182,7 @@ impl Broker {
         BrokerView { shared: self.shared.clone() }
     }
 
-    /// Keeps messages of the channels of these rules for replay, from now on.
+    /// Keeps further messages for replay, on the channels that match `rules`.
     pub(crate) fn remember(&self, rules: &[ReplayRule]) {
         if !rules.is_empty() {
             let replay = Replay::new(rules);
@@ -191,11 +192,11 @@ impl Broker {
         }
     }
 
-    /// Loads the counters of a file, and keeps the file up to date from now on.
+    /// Loads the counters of a file, and writes further changes to it.
     ///
     /// # Errors
     ///
-    /// When the file is no counters file, or cannot be written.
+    /// The file is not a counters file or cannot be written, or the broker has another one.
     pub(crate) fn keep_counters(&self, path: PathBuf) -> io::Result<()> {
         if self.shared.counters.get().is_some_and(|file| file.path() == path) {
             return Ok(());
@@ -215,11 +216,11 @@ impl Broker {
         Ok(())
     }
 
-    /// Asks the disk to hold the counters, and replaces their file when it has grown.
+    /// Syncs the counters file to the disk, and rewrites it when it has grown.
     pub(crate) fn tend_counters(&self) {
         let Some(file) = self.shared.counters.get() else { return };
         file.sync();
-        // A late script has the order, and may hold it for long.
+        // A script holds the order, possibly for long.
         if file.is_overgrown() && self.shared.barrier.running().is_none() {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
@@ -227,8 +228,9 @@ impl Broker {
         }
     }
 
-    /// Writes the exact numbers of all counters, since no client counts any more. With a script
-    /// that does not end, the file stays as after a crash, which is safe.
+    /// Writes the exact values of all counters. For the end of a server, when no client counts any
+    /// more. While a script runs, it writes nothing: the file then stays as after a crash, which
+    /// is safe.
     pub(crate) fn close_counters(&self) {
         if self.shared.barrier.running().is_some() {
             return;
@@ -248,8 +250,8 @@ impl OrderGuard<'_> {
         payload: &Bytes,
         after: &mut AfterRelease,
     ) -> usize {
-        // Copied: bytes of the program may run its code when they are dropped, which would be
-        // while the order is held.
+        // Copied: dropping bytes of the program may run its code, and the replay buffer drops
+        // messages while the order is held.
         self.order.replay.add(content.channel, || Bytes::copy_from_slice(payload));
         let fanout = self.fan_out(None, content, after, || payload.clone());
         let receivers = fanout.receivers();
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn after_unsubscribing_nothing_arrives_but_what_was_queued() {
+    fn after_unsubscribing_only_queued_messages_arrive() {
         let broker = Broker::new();
         let mut subscriber = broker.subscribe("news");
         broker.publish("news", "before");
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_behind() {
+    fn a_dropped_subscriber_leaves_no_entries() {
         let broker = Broker::new();
         let mut subscriber = broker.subscribe("news");
         subscriber.psubscribe("n*");
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscriber_that_falls_behind_is_told_so_and_not_counted() {
+    async fn a_slow_subscriber_is_closed_and_no_longer_counted() {
         let broker = Broker::new();
         let mut slow = broker.subscribe("news");
         let mut reader = broker.subscribe("news");

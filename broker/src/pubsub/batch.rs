@@ -1,12 +1,12 @@
-//! Messages that follow each other on one channel, encoded into one buffer for all who get them.
+//! Consecutive messages on one channel, encoded into one buffer for all its subscribers.
 //!
-//! The first message on a channel is queued for each member at once. When the next one is for the
-//! same channel, a run begins: its messages are only added to the run's buffer, and when the run
-//! ends every member gets all of them in one piece. So a message of a run costs the same, however
-//! many listen.
+//! The first message on a channel is queued for each subscriber at once. If the next message is on
+//! the same channel, a batch begins: its messages are only appended to the buffer of the batch.
+//! When the batch ends, every subscriber gets all of them in one piece. So a message of a batch
+//! costs the same for any number of subscribers.
 //!
-//! Invariant: nothing else is queued for a member while it waits for a run. Whoever wants to ends
-//! the run first, and so does whoever changes who listens.
+//! Invariant: nothing else is queued for a client while it waits for a batch. Code that queues
+//! something for it, or that changes subscriptions, ends the batch first.
 
 use std::rc::Rc;
 
@@ -22,16 +22,16 @@ use crate::pubsub::message::{ChannelKind, SHARED_BYTES_MIN};
 pub(super) struct Batch {
     kind: Option<ChannelKind>,
     channel: Vec<u8>,
-    /// Those who wait for the run, by protocol version. Nobody waits before it has begun.
+    /// Clients that wait for the batch, by protocol version. Empty until a batch begins.
     outputs: [Vec<Rc<ClientOutput>>; 2],
     frames: [Vec<u8>; 2],
 }
 
-/// A run ends at this size, so that a member's limit is exceeded by no more.
+/// A batch ends at this size, so that a client exceeds its limit by no more than that.
 const BATCH_BYTES_MAX: usize = 16 * 1024;
 
 impl Batch {
-    /// Whether the last message was on this channel.
+    /// Returns whether the last message was on this channel.
     pub(super) fn is_on(&self, kind: ChannelKind, channel: &[u8]) -> bool {
         self.kind == Some(kind) && self.channel == channel
     }
@@ -46,14 +46,14 @@ impl Batch {
 }
 
 impl FlushQueue {
-    /// Says on which channel the last message was, now that its members have it.
+    /// Records the channel of the last message, which is queued for its subscribers.
     pub(super) fn record_channel(&mut self, kind: ChannelKind, channel: &[u8]) {
         self.batch.kind = Some(kind);
         self.batch.channel.clear();
         self.batch.channel.extend_from_slice(channel);
     }
 
-    /// Begins a run for `outputs`, unless one of them must get its messages at another time.
+    /// Begins a batch for `outputs`, unless messages to one of them are deferred.
     pub(super) fn begin_batch(&mut self, outputs: &[Rc<ClientOutput>]) {
         if outputs.iter().any(|output| output.deferred.borrow().is_some()) {
             return;
@@ -65,7 +65,7 @@ impl FlushQueue {
         }
     }
 
-    /// Adds a message to the run that has begun.
+    /// Adds a message to the current batch.
     pub(super) fn add_to_batch(&mut self, write: impl Fn(&mut Vec<u8>, Protocol)) {
         self.queued = self.queued.wrapping_add(1);
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
@@ -78,7 +78,7 @@ impl FlushQueue {
         }
     }
 
-    /// Queues the run's messages for all who wait for them. The next message begins anew.
+    /// Queues the messages of the batch for all clients that wait for it, and forgets the channel.
     pub(crate) fn end_batch(&mut self) {
         self.batch.kind = None;
         if !self.batch.has_begun() {
@@ -98,7 +98,7 @@ impl FlushQueue {
                 }
                 frame.clear();
             }
-            // Kept for the next run.
+            // Kept for the next batch.
             outputs.clear();
             self.batch.outputs[protocol as usize] = outputs;
             self.batch.frames[protocol as usize] = frame;
@@ -131,7 +131,7 @@ mod tests {
         subscribers.deliver(content, &Listeners { channel: true, ..Listeners::default() });
     }
 
-    /// What the member would read, without line ends.
+    /// Returns the bytes that the client would read, with a space for each line end.
     fn read(subscribers: &mut Subscribers, output: &ClientOutput) -> String {
         subscribers.flush_queue().take_dirty(&mut Vec::new());
         let mut slices = [std::io::IoSlice::new(&[]); 16];
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn each_gets_all_in_its_own_protocol() {
+    fn every_subscriber_gets_all_messages_in_its_protocol() {
         let mut subscribers = subscribers();
         let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
         bob.protocol.set(Protocol::Resp3);
-        // More than a run holds, so that it ends and begins again.
+        // More than a batch holds, so that it ends and begins again.
         let long = "x".repeat(SHARED_BYTES_MIN / 2);
         let payloads: Vec<&str> = (0..100).map(|_| long.as_str()).collect();
         payloads.iter().for_each(|payload| publish(&mut subscribers, "a", payload));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_between_stands_between() {
+    fn a_reply_stays_between_two_messages() {
         let mut subscribers = subscribers();
         let (ann, bob) = (output(&mut subscribers, 1, "a"), output(&mut subscribers, 2, "a"));
         ["1", "2", "3"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
@@ -169,7 +169,7 @@ mod tests {
             .flush_queue()
             .reply(&ann, OutputLimit::default(), |out| out.extend_from_slice(b"+OK\r\n"));
         ["4", "5", "6"].iter().for_each(|payload| publish(&mut subscribers, "a", payload));
-        publish(&mut subscribers, "b", "nobody");
+        publish(&mut subscribers, "b", "no subscriber");
         publish(&mut subscribers, "a", "7");
         let (before, after) = (["1", "2", "3"], ["4", "5", "6", "7"]);
         let expected = [&messages('*', &before), "+OK ", &messages('*', &after)].concat();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_or_comes_in_the_middle_gets_its_part() {
+    fn a_subscriber_gets_the_messages_between_joining_and_leaving() {
         let mut subscribers = subscribers();
         let ann = output(&mut subscribers, 1, "a");
         let bob = output(&mut subscribers, 2, "a");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_quits_gets_what_came_before() {
+    fn a_client_that_quits_gets_the_messages_before() {
         use crate::observe::disconnect::Disconnect;
 
         let mut subscribers = subscribers();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_does_not_read_is_closed_at_its_limit() {
+    fn a_subscriber_that_does_not_read_is_closed_at_its_limit() {
         let mut subscribers = subscribers();
         let ann = output(&mut subscribers, 1, "a");
         let bytes_max = 4 * BATCH_BYTES_MAX;

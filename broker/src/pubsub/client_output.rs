@@ -8,15 +8,16 @@ use super::outbox::Outbox;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
 
-/// One client, as messages and replies see it.
+/// The output of one client: its protocol, its flags and its outbox.
 #[derive(Debug)]
 pub(crate) struct ClientOutput {
     pub(super) id: u64,
     /// The index of its connection on the worker.
     pub(crate) slot: usize,
     pub(crate) protocol: Cell<Protocol>,
-    /// Set once; from then on nothing is queued.
+    /// Set once. After that nothing is queued.
     pub(super) disconnect: Cell<Option<Disconnect>>,
+    /// Whether the flush queue lists this output.
     pub(super) dirty: Cell<bool>,
     /// Whether the client has a subscription.
     pub(crate) listens: Cell<bool>,
@@ -53,8 +54,8 @@ impl ClientOutput {
         self.disconnect.get()
     }
 
-    /// Holds messages to this client until [`FlushQueue::end_deferring`]. Returns whether
-    /// they were not held already.
+    /// Defers messages to this client until [`FlushQueue::end_deferring`]. Returns false if they
+    /// are deferred already.
     pub(crate) fn begin_deferring(&self) -> bool {
         let mut deferred = self.deferred.borrow_mut();
         let is_first = deferred.is_none();

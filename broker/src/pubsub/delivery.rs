@@ -1,8 +1,8 @@
-//! What one worker gets from others, in order.
+//! The content of an inbox: messages and invalidations from other threads, in order.
 //!
-//! The payloads of small messages lie one after the other in one buffer, and messages that follow
-//! each other on one channel name it once. So one that crosses from thread to thread costs a copy
-//! of its payload, and neither an allocation nor a count that two threads write.
+//! The payloads of small messages lie one after the other in one buffer, and consecutive messages
+//! on one channel name it once. So a small message that crosses threads costs a copy of its
+//! payload. It needs neither an allocation nor a reference count that two threads write.
 
 use std::sync::Arc;
 
@@ -11,46 +11,39 @@ use super::subscribers::Listeners;
 use crate::keyspace::Invalidation;
 use crate::pubsub::message::{ChannelKind, Name, Published};
 
-/// Deliveries that no thread but one at a time touches.
+/// Deliveries for one worker. One thread at a time uses them.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
     list: Vec<Delivery>,
-    /// Those of the small messages.
+    /// Payloads of the small messages.
     payloads: Vec<u8>,
     /// Bytes of all payloads.
     bytes: usize,
-    /// Where the small message stands that named the channel, while only such have followed it.
+    /// The index of the small message that named the channel; `None` after another delivery.
     named: Option<usize>,
 }
 
 #[derive(Debug)]
 enum Delivery {
-    /// For those who listen to the channel itself.
-    Small {
-        kind: ChannelKind,
-        channel: Name,
-        payload_bytes: usize,
-    },
-    /// The same on the same channel.
-    Next {
-        payload_bytes: usize,
-    },
-    Shared {
-        published: Arc<Published>,
-        to: Listeners,
-    },
+    /// A message for subscribers of the channel itself.
+    Small { kind: ChannelKind, channel: Name, payload_bytes: usize },
+    /// Another small message on the channel of the one before.
+    Next { payload_bytes: usize },
+    /// A message that other threads have as well.
+    Shared { published: Arc<Published>, to: Listeners },
     /// A client's copy of a key is stale.
     Invalidation(Invalidation),
 }
 
-/// One of them, as it is read.
+/// One delivery, as it is read.
 pub(super) enum Item<'a> {
     Message(Content<'a>, &'a Listeners),
     Invalidation(&'a Invalidation),
 }
 
-/// Room that is kept for the next deliveries.
+/// Capacity of the payload buffer that is kept for the next deliveries.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Capacity of the list that is kept for the next deliveries.
 const KEPT_MAX: usize = 1024;
 
 impl Deliveries {
@@ -63,7 +56,7 @@ impl Deliveries {
         self.bytes
     }
 
-    /// Adds a message for those who listen to the channel itself.
+    /// Adds a message for subscribers of the channel itself.
     pub(crate) fn push_small(&mut self, kind: ChannelKind, channel: &Name, payload: &[u8]) {
         let payload_bytes = payload.len();
         self.bytes += payload_bytes;
@@ -79,7 +72,7 @@ impl Deliveries {
         }
     }
 
-    /// Adds a message that others have as well.
+    /// Adds a message that other threads have as well.
     pub(crate) fn push_shared(&mut self, published: Arc<Published>, to: Listeners) {
         self.bytes += published.payload.len();
         self.named = None;
@@ -91,7 +84,8 @@ impl Deliveries {
         self.list.push(Delivery::Invalidation(invalidation));
     }
 
-    /// Hands all of them out in order, and keeps some room for the next.
+    /// Calls `see` with each delivery in order, and moves shared messages to `used`. Some capacity
+    /// is kept for the next deliveries.
     pub(super) fn drain(&mut self, used: &mut Vec<Arc<Published>>, mut see: impl FnMut(Item<'_>)) {
         let mut payloads = self.payloads.as_slice();
         let mut last: Option<(ChannelKind, Name)> = None;
@@ -101,7 +95,7 @@ impl Deliveries {
                 Delivery::Invalidation(invalidation) => see(Item::Invalidation(&invalidation)),
                 Delivery::Shared { published, to } => {
                     see(Item::Message(published.content(), &to));
-                    // Its payload may run code of the program around the broker when dropped.
+                    // Dropping its payload may run code of the program around the broker.
                     used.push(published);
                 }
                 Delivery::Small { kind, channel, payload_bytes } => {
@@ -150,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_come_out_in_the_order_in_which_they_came() {
+    fn deliveries_are_drained_in_the_order_of_their_pushes() {
         let mut deliveries = Deliveries::default();
         let (a, b) = (Name::from(&b"a"[..]), Name::from(&b"b"[..]));
         for _ in 0..2 {

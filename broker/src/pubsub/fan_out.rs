@@ -1,6 +1,7 @@
-//! Finds the receivers of a message, and hands it to those on other threads.
+//! Finds the receivers of a message, and puts it into the inboxes of other workers and the
+//! mailboxes of in-process subscribers.
 //!
-//! All of it happens while the order is held, so it moves references and small payloads only.
+//! The caller holds the order, so this code moves references and small payloads only.
 
 use std::sync::Arc;
 
@@ -18,42 +19,43 @@ use crate::ids::WorkerId;
 
 /// The receivers of a message.
 #[derive(Default)]
-#[must_use = "listeners on the publisher's own worker are still to be served"]
+#[must_use = "subscribers on the publisher's own worker are still to be served"]
 pub(crate) struct Fanout {
     pub(super) receivers: usize,
-    /// Listeners on the publisher's own worker.
+    /// Subscribers on the publisher's own worker.
     pub(super) here: Listeners,
-    /// The message in shared form, if other threads have it as well.
+    /// The message in shared form, if other threads need it.
     pub(super) published: Option<Arc<Published>>,
-    /// A worker whose inbox is full.
+    /// A worker with a full inbox.
     pub(super) lagging: Option<WorkerId>,
 }
 
-/// The receivers of a worker's last message, if all of them listen to its channel on workers: most
-/// often the next message is for the same channel. Cleared by every change of subscriptions.
+/// The receivers of a worker's last message, since the next one is most often for the same channel.
+/// Holds a route only if all receivers are clients that subscribe to the channel itself. Every
+/// change of subscriptions clears it.
 #[derive(Default)]
 pub(super) struct RoutingCache {
     kind: Option<ChannelKind>,
     channel: Vec<u8>,
     receivers: usize,
-    /// Whether some of them are on the worker itself.
+    /// Whether some of the receivers are on the worker itself.
     is_here: bool,
     others: Option<Others>,
 }
 
-/// Other workers with listeners of a channel.
+/// Other workers with subscribers of a channel.
 struct Others {
     channel: Name,
     workers: SmallVec<[WorkerId; 4]>,
 }
 
-/// Longer channels are looked up each time.
+/// Routes of longer channels are not cached.
 const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 
 impl OrderGuard<'_> {
-    /// Publishes a message of a worker to all other threads, takes the worker's own inbox, and
-    /// adds the message to the replay buffer where one is configured. The caller delivers the
-    /// message on the worker itself, by [`Local::deliver_own`].
+    /// Publishes a message of a worker to all other threads, and takes the worker's own inbox. Adds
+    /// the message to the replay buffer if a rule matches. The caller delivers the message on the
+    /// worker itself, by [`Local::deliver_own`].
     pub(crate) fn publish(&mut self, local: &mut Local, content: Content<'_>) -> Fanout {
         let Content { kind, channel, payload, .. } = content;
         let copy = || Bytes::copy_from_slice(payload);
@@ -69,7 +71,8 @@ impl OrderGuard<'_> {
         fanout
     }
 
-    /// Finds the receivers of a message, and hands it to all but those on the worker `own`.
+    /// Finds the receivers of a message, and hands it to all of them except those on the worker
+    /// `own`.
     pub(super) fn fan_out(
         &mut self,
         own: Option<WorkerId>,
@@ -108,7 +111,8 @@ impl OrderGuard<'_> {
 }
 
 impl Order {
-    /// Hands a message to the receivers of the last one, if they are the same.
+    /// Hands a message to the receivers in the routing cache. Returns `None` if the cache does not
+    /// apply, and then has handed it to none.
     fn follow_route(
         &mut self,
         own: WorkerId,
@@ -145,7 +149,7 @@ impl Fanout {
         self.receivers
     }
 
-    /// Records that a worker got the message.
+    /// Records that the message is in a worker's inbox.
     fn record(&mut self, worker: WorkerId, inbox: &mut Inbox, after: &mut AfterRelease) {
         if inbox.is_full() {
             self.lagging = Some(worker);
@@ -179,13 +183,13 @@ struct FanoutBuilder<'a, P> {
     own: Option<WorkerId>,
     payload: Option<P>,
     published: Option<Arc<Published>>,
-    /// The name that all tables share, if another worker has listeners of the channel.
+    /// The name that all tables share, if another worker has subscribers of the channel.
     channel: Option<Name>,
     waiting: SmallVec<[(WorkerId, Listeners); 4]>,
 }
 
 impl<P: FnOnce() -> Bytes> FanoutBuilder<'_, P> {
-    /// Adds the listeners of the channel itself, or of `pattern`.
+    /// Adds the subscribers of the channel itself, or of `pattern`.
     fn add(
         &mut self,
         interest: &Interest,

@@ -12,19 +12,19 @@ use crate::config::{OutputLimit, OutputLimits};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::{Protocol, reply};
 
-/// What is to be written at the end of the turn.
+/// Outputs to write at the end of the turn.
 #[derive(Debug, Default)]
 pub(crate) struct FlushQueue {
     pub(super) dirty: Vec<Rc<ClientOutput>>,
     pub(super) pool: Pool,
     pub(super) batch: Batch,
-    /// How often something was queued.
+    /// Counts replies and messages that were queued, for comparison only.
     pub(super) queued: u64,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
     /// The limit of other clients, such as those in MONITOR.
     pub(crate) normal_limit: OutputLimit,
-    /// Wakes the worker's flush.
+    /// Wakes the worker's flush task.
     pub(super) flush: Option<Waker>,
 }
 
@@ -41,7 +41,7 @@ impl FlushQueue {
         self.normal_limit = limits.normal;
     }
 
-    /// Queues a message for a subscriber, which may be its last.
+    /// Queues a message for a client. Closes the client if the message exceeds its limit.
     pub(super) fn deliver_with(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -58,6 +58,7 @@ impl FlushQueue {
         self.queued(output, bytes, self.limit_of(output));
     }
 
+    /// Queues a message as a shared frame.
     pub(super) fn deliver_shared(&mut self, output: &Rc<ClientOutput>, frame: Bytes) {
         if output.disconnect.get().is_some() {
             return;
@@ -70,7 +71,7 @@ impl FlushQueue {
         self.queued(output, bytes, self.limit_of(output));
     }
 
-    /// Queues a message that is encoded once for each protocol version and shared.
+    /// Queues a large message, encoded once for each protocol version and shared.
     pub(super) fn deliver_large(
         &mut self,
         outputs: &[Rc<ClientOutput>],
@@ -88,7 +89,7 @@ impl FlushQueue {
         }
     }
 
-    /// Queues a reply, which `write` writes at its final place.
+    /// Queues a reply, which `write` appends directly to the outbox.
     pub(crate) fn reply(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -116,7 +117,7 @@ impl FlushQueue {
         self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
-    /// Queues what a client gets even if it wants no replies.
+    /// Queues a frame that the client gets even with `CLIENT REPLY OFF`.
     pub(crate) fn push(
         &mut self,
         output: &Rc<ClientOutput>,
@@ -132,7 +133,7 @@ impl FlushQueue {
         }
     }
 
-    /// Queues what the member has published to itself since [`ClientOutput::begin_deferring`].
+    /// Queues the messages deferred since [`ClientOutput::begin_deferring`].
     pub(crate) fn end_deferring(&mut self, output: &Rc<ClientOutput>) {
         let deferred = output.deferred.borrow_mut().take();
         if let Some(frames) = deferred.filter(|frames| !frames.is_empty()) {
@@ -140,7 +141,7 @@ impl FlushQueue {
         }
     }
 
-    /// Ends a member. The worker sees to it at the end of the turn.
+    /// Marks a client for disconnection, which its connection performs after the flush.
     pub(crate) fn disconnect(&mut self, output: &Rc<ClientOutput>, reason: Disconnect) {
         if output.waits_for_batch.get() {
             self.end_batch();
@@ -154,8 +155,9 @@ impl FlushQueue {
         }
     }
 
-    /// Returns those with something to write, last in first out: who published is answered before
-    /// those who listen get the message, so its next command is under way while these are written.
+    /// Moves the outputs with unwritten bytes to `dirty`, last in first out. So a publisher gets
+    /// its reply before subscribers get the message, and its next request is under way while
+    /// those are written.
     pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
         self.end_batch();
         dirty.clear();
@@ -164,7 +166,7 @@ impl FlushQueue {
         dirty.iter().for_each(|output| output.dirty.set(false));
     }
 
-    /// Returns those with something to write that have no subscription, in the same order.
+    /// Moves the outputs of clients without subscriptions to `dirty`, in the same order.
     pub(crate) fn take_dirty_without_subscription(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
         dirty.clear();
         dirty.extend(self.dirty.extract_if(.., |output| !output.listens.get()));
@@ -172,12 +174,12 @@ impl FlushQueue {
         dirty.iter().for_each(|output| output.dirty.set(false));
     }
 
-    /// Returns how many have something to write.
+    /// Returns the number of outputs with unwritten bytes.
     pub(crate) fn dirty_count(&self) -> usize {
         self.dirty.len()
     }
 
-    /// Returns a number that changes with everything that is queued.
+    /// Returns a number that changes whenever something is queued.
     pub(crate) fn queued_count(&self) -> u64 {
         self.queued
     }
@@ -194,7 +196,7 @@ impl FlushQueue {
         &mut self.pool
     }
 
-    /// Sees to a member whose outbox holds so many bytes now.
+    /// Marks an output as dirty, and closes its client if `bytes` in the outbox exceed the limit.
     fn queued(&mut self, output: &Rc<ClientOutput>, bytes: usize, limit: OutputLimit) {
         if limit.is_hard_beyond(bytes) {
             self.disconnect(output, Disconnect::SlowSubscriber);
@@ -216,6 +218,7 @@ impl FlushQueue {
         if output.listens.get() { self.subscriber_limit } else { self.normal_limit }
     }
 
+    /// Adds an output to the list, and wakes the flush task for the first one.
     pub(super) fn mark(&mut self, output: &Rc<ClientOutput>) {
         self.queued = self.queued.wrapping_add(1);
         if !output.dirty.replace(true) {

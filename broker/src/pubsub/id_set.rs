@@ -1,17 +1,17 @@
-//! Those who listen to one channel or pattern in one place.
+//! The subscribers of one channel or pattern, as a set of values with ids.
 //!
-//! Most channels have one member, so one costs no allocation. Joining and leaving stay flat in
-//! cost however many there are; the order among members means nothing.
+//! Most channels have one subscriber, so a set of one needs no allocation. Inserting and removing
+//! take constant time for any size. The order within the set has no meaning.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// Something that can be told apart from others of its kind.
+/// A value with an id that is unique in its set.
 pub(crate) trait Identified {
     fn id(&self) -> u64;
 }
 
-/// A set that is walked far more often than changed.
+/// A set that is iterated far more often than changed.
 #[derive(Debug)]
 pub(crate) enum IdSet<T> {
     One(T),
@@ -21,11 +21,11 @@ pub(crate) enum IdSet<T> {
 #[derive(Debug)]
 pub(crate) struct Many<T> {
     list: Vec<T>,
-    /// Where each one stands in the list. Empty while the list is short enough to be searched.
+    /// Indexes into the list by id. Empty while the list is short enough to be searched.
     places: HashMap<u64, usize, FixedState>,
 }
 
-/// A list that is not longer is searched faster than a map.
+/// Lists up to this length are searched without a map, which is faster.
 const SEARCHED_MAX: usize = 16;
 
 impl<T: Identified> IdSet<T> {
@@ -36,7 +36,7 @@ impl<T: Identified> IdSet<T> {
         }
     }
 
-    /// Adds one that is not a member yet.
+    /// Adds a value that is not in the set yet.
     pub(crate) fn insert(&mut self, member: T) {
         if let Self::Many(many) = self {
             many.insert(member);
@@ -49,7 +49,8 @@ impl<T: Identified> IdSet<T> {
         }
     }
 
-    /// Removes one, and returns whether nobody is left.
+    /// Removes the value with this id, and returns whether the set is now empty. A set of one stays
+    /// as it is: the caller drops it.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         match self {
             Self::One(member) => member.id() == id,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_those_who_joined_and_did_not_leave() {
+    fn the_set_holds_the_inserted_ids_without_the_removed() {
         let mut members = IdSet::One(0);
         let mut expected = BTreeSet::from([0]);
         for id in 1..100 {
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_leaves_nobody_out() {
+    fn removing_an_unknown_id_changes_nothing() {
         let mut members = IdSet::One(1);
         assert!(!members.remove(2));
         members.insert(2);

@@ -1,4 +1,4 @@
-//! Messages of other threads for one worker. Inboxes are part of the order.
+//! Messages from other threads for one worker. Inboxes are part of the order.
 
 use std::task::{self, Poll, Waker};
 
@@ -14,14 +14,14 @@ pub(super) struct Inbox {
     pub(super) deliveries: Deliveries,
     /// Publishers that wait until there is room.
     waiting: Vec<Waker>,
-    /// The worker, if it waits for deliveries.
+    /// The task of the worker that waits for deliveries.
     pub(super) worker: Option<Waker>,
     /// Whether a worker owns this inbox.
     is_taken: bool,
 }
 
-/// Bytes of unread messages in an inbox from which on publishers wait. Beyond that, messages have
-/// left the processor's caches before they are written, and only take memory.
+/// From this many bytes in an inbox on, publishers wait. Beyond it, messages leave the processor's
+/// caches before they are written, and only take memory.
 const INBOX_BYTES_MAX: usize = 256 * 1024;
 
 impl Inbox {
@@ -31,7 +31,7 @@ impl Inbox {
 }
 
 impl OrderGuard<'_> {
-    /// Gives a worker, or its script engine, a number and an inbox.
+    /// Opens an inbox for a worker or its script engine, and returns its number.
     pub(crate) fn open_inbox(&mut self) -> WorkerId {
         let order = &mut *self.order;
         let index = match order.inboxes.iter().position(|inbox| !inbox.is_taken) {
@@ -46,7 +46,7 @@ impl OrderGuard<'_> {
         WorkerId(u16::try_from(index).expect("io-threads is at most 128"))
     }
 
-    /// Closes the inbox of a worker whose clients have left.
+    /// Closes the inbox of a worker. All its clients must have left.
     pub(crate) fn close_inbox(&mut self, local: &mut Local) {
         self.close_inbox_of(local.worker(), local);
     }

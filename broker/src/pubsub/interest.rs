@@ -1,5 +1,5 @@
-//! Counts of the listeners of one channel or pattern, by worker, with the mailboxes of in-process
-//! subscribers.
+//! The subscriptions of one channel or pattern as a publisher needs them: a count per worker, and
+//! the mailboxes of in-process subscribers.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use crate::ids::WorkerId;
 use crate::pubsub::id_set::IdSet;
 use crate::pubsub::mailbox::Mailbox;
 
-/// One listening place: a worker, for one of its clients, or an in-process subscriber.
+/// The target of one subscription: the worker of a client, or an in-process subscriber.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Worker(WorkerId),
     Mailbox(Arc<Mailbox>),
 }
 
-/// The listeners of one channel or pattern.
+/// The subscriptions of one channel or pattern.
 #[derive(Debug)]
 pub(crate) enum Interest {
-    /// Clients of one worker, which is what nearly all channels have.
+    /// Clients of one worker. Nearly all channels have only those.
     One {
         worker: WorkerId,
         clients: u32,
@@ -25,7 +25,7 @@ pub(crate) enum Interest {
     Many(Box<Places>),
 }
 
-/// Listeners in more than one place.
+/// Subscriptions of several workers, or of in-process subscribers.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     workers: Vec<(WorkerId, u32)>,
@@ -58,7 +58,7 @@ impl Interest {
         }
     }
 
-    /// Removes one, and returns whether nobody is left.
+    /// Removes one subscription, and returns whether none is left.
     pub(crate) fn remove(&mut self, place: &Place) -> bool {
         match (self, place) {
             (Self::One { worker, clients }, Place::Worker(other)) if worker == other => {
@@ -75,7 +75,7 @@ impl Interest {
         self.workers().map(|(_, clients)| clients as usize).sum::<usize>() + self.mailboxes().len()
     }
 
-    /// Returns the workers with listening clients, and how many.
+    /// Returns the workers with subscribed clients, each with their number.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, u32)> + '_ {
         let (one, many) = match self {
             Self::One { worker, clients } => (Some((*worker, *clients)), &[][..]),

@@ -1,5 +1,5 @@
-//! Keys under the order: a command on them and the notifications of its changes take one place in
-//! the order.
+//! Keys under the order. A command on keys publishes the notifications of its changes before the
+//! order is released.
 
 use std::sync::atomic::Ordering;
 
@@ -9,18 +9,18 @@ use super::order::OrderGuard;
 use crate::config::Config;
 use crate::keyspace::{AddError, Event, EventClasses, Keys, Keyspace, Notification, Scope};
 
-/// How a client sees the keys.
+/// The database and the client that a command on keys runs for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct View {
     /// The number of the database.
     pub(crate) database: u16,
     /// Whether a command counts as a use of the keys.
     pub(crate) touches: bool,
-    /// The client that runs it; 0 for none.
+    /// The client that runs the command; 0 for none.
     pub(crate) client: u64,
 }
 
-/// Keys that expire while the order is held once: about a hundred microseconds, with all events.
+/// Keys removed per acquisition of the order: about a hundred microseconds, with all events.
 const EXPIRED_AT_ONCE_MAX: usize = 64;
 
 impl OrderGuard<'_> {
@@ -48,7 +48,7 @@ impl OrderGuard<'_> {
         }
     }
 
-    /// Adds one to the number that a key holds, and returns it.
+    /// Increments the number that a key holds, and returns it.
     pub(crate) fn increment(
         &mut self,
         view: View,
@@ -58,7 +58,7 @@ impl OrderGuard<'_> {
         self.keys(view, config).add_number(key, 1)
     }
 
-    /// Removes some of the expired keys. Returns whether there may be more.
+    /// Removes up to [`EXPIRED_AT_ONCE_MAX`] expired keys. Returns whether there may be more.
     pub(crate) fn expire_keys(&mut self, local: &mut Local, config: &Config) -> bool {
         let scope = self.scope(View::default(), config);
         let removed = self.order.keyspace.expire(scope, EXPIRED_AT_ONCE_MAX);
@@ -68,7 +68,7 @@ impl OrderGuard<'_> {
         removed == EXPIRED_AT_ONCE_MAX
     }
 
-    /// Ends a command or a transaction: publishes all notifications that it has caused.
+    /// Ends a command or a transaction, and publishes all notifications that it has caused.
     pub(crate) fn end_command(&mut self, local: &mut Local, events: EventClasses) {
         self.order.keyspace.end_command();
         self.publish_notifications(local, events);

@@ -1,4 +1,5 @@
-//! One worker's side of publish and subscribe: its subscribers, and what it does around the order.
+//! One worker's side of publish and subscribe: its subscribers, the messages taken from its inbox,
+//! and the work left for the release of the order.
 
 use super::delivery::{Deliveries, Item};
 use super::fan_out::Fanout;
@@ -11,12 +12,11 @@ use crate::observe::stats::Tally;
 /// The state of one worker that publishing changes. It belongs to one thread and needs no lock.
 pub(crate) struct Local {
     pub(crate) subscribers: Subscribers,
-    /// Messages that the worker took from its inbox; empty but for the moment between that and
-    /// [`Local::deliver_taken`].
+    /// Messages that the worker took from its inbox; empty after [`Local::deliver_taken`].
     pub(super) taken: Deliveries,
     pub(crate) after_release: AfterRelease,
     pub(crate) tally: Tally,
-    /// A worker whose inbox the current request has filled.
+    /// A worker with an inbox that the current request has filled.
     pub(crate) lagging: Option<WorkerId>,
 }
 
@@ -35,7 +35,7 @@ impl Local {
         self.subscribers.worker()
     }
 
-    /// Queues the messages that were taken from the inbox; most often there are none.
+    /// Queues the messages taken from the inbox. Most often there are none.
     pub(crate) fn deliver_taken(&mut self) {
         if self.taken.is_empty() {
             return;
@@ -47,8 +47,8 @@ impl Local {
         });
     }
 
-    /// Queues a message of this worker for its listeners here, after all that came before it in the
-    /// order. Returns the number of its receivers on all threads.
+    /// Queues a message of this worker for its subscribers on this worker, after all messages that
+    /// precede it in the order. Returns the number of its receivers on all threads.
     pub(crate) fn deliver_own(&mut self, content: Content<'_>, fanout: Fanout) -> usize {
         self.deliver_taken();
         if content.kind != ChannelKind::Monitor {
@@ -58,7 +58,7 @@ impl Local {
         if fanout.lagging.is_some() {
             self.lagging = fanout.lagging;
         }
-        if !fanout.here.is_nobody() {
+        if !fanout.here.is_empty() {
             let shared = fanout.published.as_deref();
             self.subscribers.deliver(Content { shared, ..content }, &fanout.here);
         }

@@ -10,7 +10,7 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::id_set::Identified;
 use crate::pubsub::message::Message;
 
-/// What one in-process subscriber has still to read.
+/// Messages that one in-process subscriber has not read yet.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     number: u64,

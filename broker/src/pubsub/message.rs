@@ -1,7 +1,7 @@
-//! One message, shared by all who get it.
+//! One message, shared by its receivers.
 //!
-//! A large one is encoded at most once per protocol version, on whichever worker needs it first.
-//! Small ones are encoded by each worker, since a copy is cheaper than a shared one.
+//! A large message is encoded at most once per protocol version, by the worker that needs it first.
+//! Each worker encodes small messages for itself, since a copy is cheaper than a shared frame.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,25 +11,25 @@ use bytes::Bytes;
 use crate::protocol::Protocol;
 use crate::protocol::reply::{self, MessageStart};
 
-/// The name of a channel or pattern, shared by all tables that know it.
+/// The name of a channel or pattern, shared by all tables that hold it.
 pub(crate) type Name = Arc<[u8]>;
 
-/// Which space of channels a name belongs to. They do not hear each other.
+/// The kind of a channel. Equal names of different kinds are different channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     /// `PUBLISH`, `SUBSCRIBE`, and patterns.
     Channels,
     /// `SPUBLISH` and `SSUBSCRIBE`.
     Shards,
-    /// What `MONITOR` shows, on a channel without a name.
+    /// The requests that `MONITOR` shows, on a channel without a name.
     Monitor,
 }
 
 impl ChannelKind {
-    /// How many there are.
+    /// The number of kinds.
     pub(crate) const COUNT: usize = 3;
 
-    /// Writes what a subscriber of the channel gets.
+    /// Writes the frame for a subscriber of the channel.
     pub(crate) fn write(
         self,
         out: &mut Vec<u8>,
@@ -46,11 +46,11 @@ impl ChannelKind {
     }
 }
 
-/// Frames of this size or more are shared, smaller ones copied. A copy of 1 KB costs about as much
-/// as counting a reference from two threads.
+/// Frames of this size or more are shared, smaller ones are copied. Copying 1 KB costs about as
+/// much as a reference count that two threads write.
 pub(crate) const SHARED_BYTES_MIN: usize = 1024;
 
-/// What is delivered: borrowed from a request, or shared with other workers.
+/// A message to deliver, borrowed from a request or shared with other workers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Content<'a> {
     pub(crate) kind: ChannelKind,
@@ -60,13 +60,13 @@ pub(crate) struct Content<'a> {
 }
 
 impl Content<'_> {
-    /// Whether its frame is shared rather than copied.
+    /// Returns whether its frame is shared rather than copied.
     pub(crate) fn is_large(&self) -> bool {
         self.channel.len() + self.payload.len() >= SHARED_BYTES_MIN
     }
 }
 
-/// One thing published, as it travels between workers.
+/// A message in the form that threads share.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) kind: ChannelKind,
@@ -91,7 +91,7 @@ impl Published {
         Self { kind, channel, payload, frames: [OnceLock::new(), OnceLock::new()] }
     }
 
-    /// Returns what a subscriber of the channel gets.
+    /// Returns the frame for a subscriber of the channel, which is encoded on first use.
     pub(crate) fn frame(&self, protocol: Protocol) -> &Bytes {
         self.frames[protocol as usize].get_or_init(|| {
             let mut frame = Vec::new();
@@ -101,7 +101,7 @@ impl Published {
     }
 }
 
-/// One message, as an in-process subscriber gets it.
+/// One message, as an in-process subscriber receives it.
 ///
 /// Cheap to clone: the payload is shared.
 ///
@@ -151,7 +151,7 @@ impl Message {
         &self.published.payload
     }
 
-    /// Returns the pattern that matched, if the message came by one.
+    /// Returns the pattern that matched, if the message came by a pattern subscription.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -163,7 +163,7 @@ impl Message {
         self.pattern.as_deref()
     }
 
-    /// The bytes that it counts for in a mailbox: those of the frame that a client would get.
+    /// Returns the bytes that count for the limit of a mailbox: channel, payload and pattern.
     pub(crate) fn bytes(&self) -> usize {
         self.channel().len() + self.payload().len() + self.pattern().map_or(0, <[u8]>::len)
     }

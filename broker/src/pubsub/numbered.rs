@@ -1,5 +1,5 @@
-//! Messages with numbers. The counter is a key with the name of the channel, so programs in this
-//! process and clients, which use a script for it, draw from one counter.
+//! Messages with numbers. The counter is a key with the name of the channel. Programs in this
+//! process and clients, which use a script, share that counter.
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use super::message::{ChannelKind, Content};
 use super::order::{AfterRelease, OrderGuard};
 use crate::keyspace::{AccessMode, EventClasses, Notification, Scope};
 
-/// Says that the key with the name of the channel cannot be counted up.
+/// The key with the name of the channel cannot be incremented.
 ///
 /// ```
 /// let error = broker::NumberError;
@@ -21,12 +21,14 @@ pub struct NumberError;
 
 impl Broker {
     /// Publishes `before`, the channel's next number and `after` as one message, and returns the
-    /// number. It is the key of the channel's name in database 0, incremented by one. Every subscriber gets the numbers
-    /// of a channel in order and without a hole.
+    /// number.
+    ///
+    /// The number is the value of the key with the channel's name in database 0, incremented by
+    /// one. Every subscriber gets the numbers of a channel in order and without a gap.
     ///
     /// # Errors
     ///
-    /// When the key holds something else than a number from 0; nothing is published then.
+    /// The key holds something other than a number from 0. Nothing is published then.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -61,13 +63,13 @@ impl Broker {
         number
     }
 
-    /// Sees to it that the next message of a channel has a later number than this. Does nothing
-    /// when the channel has come as far already. For whoever knows a number that was given out, when
-    /// somebody has removed the key or set it back.
+    /// Raises the counter of a channel to `number`, so that the next message has a later number.
+    /// Does nothing if the counter is as high already. Restores a counter whose key was removed or
+    /// set back.
     ///
     /// # Errors
     ///
-    /// When the key holds something else than a number from 0, or the number is not below 2^63.
+    /// The key holds something other than a number from 0, or `number` is not below 2^63.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -86,7 +88,7 @@ impl Broker {
 }
 
 impl OrderGuard<'_> {
-    /// Adds `increment`, computed from the present number of a channel, and returns the sum.
+    /// Adds `increment`, computed from the current number of a channel, and returns the sum.
     fn raise(
         &mut self,
         channel: &[u8],
@@ -120,7 +122,7 @@ impl OrderGuard<'_> {
     }
 }
 
-/// A command of no client, on the first database.
+/// Returns the scope of a command without a client, on the first database.
 fn scope(now: u64) -> Scope {
     Scope {
         database: 0,

@@ -24,11 +24,11 @@ use crate::observe::clock::since_1970;
 use crate::pubsub::patterns::Patterns;
 use crate::pubsub::replay::Replay;
 
-/// State that one thread at a time may use.
+/// The state behind the order: one thread at a time may use it.
 #[derive(Default)]
 pub(super) struct Order {
     pub(super) patterns: Patterns,
-    /// Indexed by worker, as are the routing caches.
+    /// Indexed by worker, like the routing caches.
     pub(super) inboxes: Vec<Inbox>,
     pub(super) routes: Vec<RoutingCache>,
     pub(super) replay: Replay,
@@ -47,10 +47,10 @@ pub(crate) struct OrderLock<'t> {
     shared: &'t Shared,
 }
 
-/// The order, acquired for a script, which may move it between its coroutine and its worker.
+/// The order, acquired for a script and passed between its coroutine and its worker.
 pub(super) type OwnedOrder = Held<ArcMutexGuard<RawMutex, Order>>;
 
-/// The right to use the order: what code that needs it takes as an argument.
+/// Access to the order, which code that needs it takes as an argument.
 pub(crate) struct OrderGuard<'a> {
     pub(super) order: &'a mut Order,
     pub(super) shared: &'a Shared,
@@ -92,7 +92,7 @@ impl OrderLock<'_> {
 
 impl OrderGuard<'_> {
     /// Returns milliseconds since 1970. Time stands still while the order is held, so that all
-    /// commands of a transaction or a script see the same.
+    /// commands of a transaction or a script see the same time.
     pub(crate) fn now(&mut self) -> u64 {
         *self.order.now.get_or_insert_with(unix_millis)
     }
@@ -150,7 +150,7 @@ use self::mark::Mark;
 #[cfg(debug_assertions)]
 mod mark {
     //! Marks the thread that holds the order, so that a second acquisition panics instead of
-    //! waiting for itself for ever.
+    //! waiting for itself forever.
 
     use std::cell::Cell;
 

@@ -1,9 +1,9 @@
-//! What one client has still to read.
+//! The bytes that one client's socket has not taken yet.
 //!
-//! Small frames are copied into the tail, which is one cheap copy; large ones are shared and kept
-//! beside it. An empty outbox holds no memory: its tail goes back to the worker's [`Pool`].
+//! Small frames are copied into the tail; large frames are shared and kept beside it. An empty
+//! outbox holds no memory: its tail goes back to the worker's [`Pool`].
 //!
-//! It knows nothing about sockets. Bytes leave the count when the reader says they are written.
+//! An outbox uses no socket. Bytes count until the caller of [`Outbox::advance`] has written them.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 /// Bytes in order, up to a limit that its owner enforces.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// What stands before the tail.
+    /// Closed tails and shared frames, before the tail.
     chunks: VecDeque<Chunk>,
     tail: Vec<u8>,
     /// Bytes of the first chunk (or of the tail) that are written already.
@@ -34,10 +34,10 @@ pub(crate) struct Pool {
     tails: Vec<Vec<u8>>,
 }
 
-/// A tail that has grown beyond this is closed and another begun, so that growth never copies
-/// much, and one `writev` takes several.
+/// A tail of this size is closed and a new one begun, so that growth copies little. One `writev`
+/// takes several tails.
 const TAIL_BYTES_MAX: usize = 16 * 1024;
-/// Enough for the busiest turns; more would be memory that idles.
+/// Enough for the busiest turns. More would be idle memory.
 const POOLED_TAILS_MAX: usize = 256;
 
 impl Outbox {
@@ -50,7 +50,7 @@ impl Outbox {
         self.bytes == 0
     }
 
-    /// Appends what `write` writes, at its final place, and returns the bytes not written yet.
+    /// Appends a frame, which `write` writes into the tail. Returns the bytes not written yet.
     pub(crate) fn push_with(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let tail = self.tail(pool);
         let before = tail.len();
@@ -68,14 +68,14 @@ impl Outbox {
         self.bytes
     }
 
-    /// Returns a copy of all that is queued.
+    /// Returns a copy of all queued bytes.
     #[cfg(feature = "lua")]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         let parts = self.chunks.iter().map(Chunk::as_slice).chain([self.tail.as_slice()]);
         parts.flatten().copied().skip(self.written).collect()
     }
 
-    /// Fills `slices` with what comes next, and returns how many it filled.
+    /// Fills `slices` with the next bytes, and returns the number of slices filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = self.written;
         let mut filled = 0;
@@ -88,7 +88,7 @@ impl Outbox {
         filled
     }
 
-    /// Forgets the next `count` bytes, since they are written.
+    /// Removes the next `count` bytes, which the caller has written.
     pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
         self.bytes -= count;
         self.written += count;
@@ -107,7 +107,7 @@ impl Outbox {
         }
     }
 
-    /// Drops everything, and the memory with it.
+    /// Removes all bytes and releases their memory.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.bytes = 0;
         self.written = 0;
@@ -115,7 +115,7 @@ impl Outbox {
         pool.give(std::mem::take(&mut self.tail));
     }
 
-    /// The tail that is written to now.
+    /// Returns the tail to append to.
     fn tail(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
         if self.tail.len() >= TAIL_BYTES_MAX {
             self.close_tail();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pushed_is_read_in_order_however_it_is_cut() {
+    fn bytes_are_read_in_order_in_steps_of_any_size() {
         for step in 1..20 {
             let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
             outbox.push_with(&mut pool, |tail| tail.extend_from_slice(b"one "));

@@ -1,8 +1,8 @@
-//! Patterns and who listens by them, found without trying each on every channel.
+//! Patterns and their subscriptions, with an index that avoids matching each pattern.
 //!
-//! Patterns are kept by the literal text that they begin with, so that only those are tried whose
-//! beginning is the channel's. What was found for a channel is remembered until the patterns
-//! change, since messages come on the same channels again and again.
+//! The index holds patterns by their literal prefix, so that a channel is matched only against
+//! patterns whose prefix it starts with. The matches of recent channels are cached until the set of
+//! patterns changes.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -12,31 +12,32 @@ use crate::glob;
 use crate::pubsub::interest::{Interest, Place};
 use crate::pubsub::message::Name;
 
-/// All patterns with a listener.
+/// All patterns with a subscription.
 #[derive(Default)]
 pub(crate) struct Patterns {
     entries: Slab<Entry>,
     by_name: HashMap<Name, usize, RandomState>,
-    /// Places in `entries`, by the literal text that their patterns begin with.
+    /// Keys of `entries`, by the literal prefix of their patterns.
     by_start: HashMap<Box<[u8]>, Vec<usize>, RandomState>,
-    /// How many patterns begin with a literal text of each length.
+    /// The number of patterns by the length of their literal prefix.
     lengths: [usize; START_BYTES_MAX + 1],
-    /// What matches the channels of the last messages.
+    /// Keys of the entries that match recent channels.
     found: HashMap<Box<[u8]>, Box<[usize]>, RandomState>,
 }
 
 struct Entry {
     name: Name,
     interest: Interest,
-    /// Where it stands among those with the same start.
+    /// The index in the list of patterns with the same prefix.
     index: usize,
 }
 
-/// More of the beginning hardly tells patterns apart, and each length costs a look-up.
+/// Longer prefixes hardly distinguish patterns, and each length costs a look-up.
 const START_BYTES_MAX: usize = 24;
-/// Channels whose patterns are remembered, and the longest of them: a bound on memory, a few
-/// hundred kilobytes.
+/// Channels whose matches are cached. With the next constant, it bounds the cache to a few hundred
+/// kilobytes.
 const FOUND_MAX: usize = 1024;
+/// Matches of longer channels are not cached.
 const FOUND_CHANNEL_BYTES_MAX: usize = 256;
 
 impl Patterns {
@@ -123,7 +124,7 @@ impl Patterns {
     }
 }
 
-/// Returns the literal text that a pattern begins with, or as much of it as is looked at.
+/// Returns the literal prefix of a pattern, cut to [`START_BYTES_MAX`].
 fn start(pattern: &[u8]) -> &[u8] {
     let end = pattern.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(pattern.len());
     &pattern[..end.min(START_BYTES_MAX)]
@@ -145,7 +146,7 @@ mod tests {
         found
     }
 
-    /// Short texts of few letters, so that many match, and some beyond what is looked at.
+    /// Short texts of few letters, so that many match, and some longer than the indexed prefix.
     fn texts() -> impl Strategy<Value = Vec<u8>> {
         let short = prop::collection::vec(prop::sample::select(b"ab*?[]^\\-".to_vec()), 0..6);
         prop_oneof![
@@ -156,14 +157,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn those_match_that_match_one_by_one(
+        fn the_index_finds_the_same_patterns_as_a_full_scan(
             added in prop::collection::vec(texts(), 0..20),
             removed in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
             channels in prop::collection::vec(texts(), 1..5),
         ) {
             let mut patterns = Patterns::default();
             let mut names: Vec<Name> = added.iter().map(|text| patterns.add(text, PLACE)).collect();
-            // Asked before as well, so that a memory that is not forgotten shows.
+            // Fills the cache first, so that a stale entry fails the test.
             channels.iter().for_each(|channel| drop(matching(&mut patterns, channel)));
             for index in removed {
                 if !names.is_empty() {
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_behind() {
+    fn removed_patterns_leave_no_entries() {
         let mut patterns = Patterns::default();
         let names = [&b"a*"[..], b"a*", b"ab?", b"*"].map(|text| patterns.add(text, PLACE));
         assert_eq!(matching(&mut patterns, b"abc").len(), 3);
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_cache_of_matches_is_bounded() {
         let mut patterns = Patterns::default();
         patterns.add(b"*", PLACE);
         for index in 0..3 * FOUND_MAX {

@@ -1,11 +1,12 @@
-//! Who listens to what, as far as a publisher needs to know.
+//! The subscriptions of all channels, as far as a publisher needs them.
 //!
-//! For each channel it counts subscriptions per worker, and holds the mailboxes of in-process
-//! subscribers; who exactly listens on a worker is that worker's business ([`Subscribers`](crate::pubsub::subscribers::Subscribers)).
-//! A name without a listener has no entry.
+//! For each channel the registry counts subscriptions per worker, and holds the mailboxes of
+//! in-process subscribers. Each worker lists its own clients in
+//! [`Subscribers`](crate::pubsub::subscribers::Subscribers). A channel without a subscription has
+//! no entry.
 //!
-//! Entries change only while the broker's order is locked. Reading takes no lock but the map's
-//! own, and no guard is held while another key is touched.
+//! Entries change only while the order is held. Readers need no order: they take the map's own
+//! lock, and hold no guard of the map while they use another key.
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -14,7 +15,7 @@ use foldhash::fast::RandomState;
 use crate::pubsub::interest::{Interest, Place};
 use crate::pubsub::message::Name;
 
-/// Channels, and their listeners.
+/// Channels and their subscriptions.
 #[derive(Debug)]
 pub(crate) struct Registry {
     channels: DashMap<Name, Interest, RandomState>,
@@ -29,7 +30,7 @@ impl Default for Registry {
 impl Registry {
     /// Adds one subscription, and returns the name that all tables share.
     pub(crate) fn add(&self, channel: &[u8], place: Place) -> Name {
-        // Looked up by reference first: a name that is known needs no allocation.
+        // Looked up by reference first: an existing entry needs no allocation.
         if let Some(mut entry) = self.channels.get_mut(channel) {
             entry.add(place);
             return entry.key().clone();
@@ -48,7 +49,7 @@ impl Registry {
         }
     }
 
-    /// Calls `see` with the listeners of `channel`, if it has any.
+    /// Calls `see` with the subscriptions of `channel`, if it has any.
     pub(crate) fn with<R>(
         &self,
         channel: &[u8],
@@ -71,7 +72,7 @@ impl Registry {
             .collect()
     }
 
-    /// Returns the number of channels with a listener.
+    /// Returns the number of channels with a subscription.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()
     }
@@ -89,7 +90,7 @@ mod tests {
     const SECOND: Place = Place::Worker(WorkerId(1));
 
     #[test]
-    fn a_channel_without_a_listener_has_no_entry() {
+    fn a_channel_without_a_subscription_has_no_entry() {
         let registry = Registry::default();
         let name = registry.add(b"news", FIRST);
         registry.add(b"news", FIRST);

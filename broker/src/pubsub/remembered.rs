@@ -1,4 +1,4 @@
-//! What is remembered of a channel, for programs in this process; clients ask with `PUBSUB REPLAY`.
+//! The replay buffer for programs in this process. Clients use `PUBSUB REPLAY`.
 
 use bytes::Bytes;
 
@@ -6,20 +6,20 @@ use super::Broker;
 use super::order::OrderGuard;
 use crate::pubsub::replay::{Epoch, Remembered};
 
-/// A place in what is remembered of a channel: behind one of its messages.
+/// A position in the replay buffer of a channel: directly after one of its messages.
 ///
-/// The next message of the channel stands one further. A place that was lost with the memory stands
-/// before all that is remembered now.
+/// Each message advances it by one. A position from an older epoch, such as before a restart,
+/// counts as before all messages that are kept now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayPosition {
-    /// Which life of the channel's memory.
+    /// The epoch of the channel's buffer.
     epoch: Epoch,
-    /// The number of the message in it.
+    /// The number of the message in this epoch.
     offset: u64,
 }
 
 impl ReplayPosition {
-    /// Returns the place behind the next message.
+    /// Returns the position after the next message.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@ impl ReplayPosition {
     /// # let all = broker::ReplayRule { pattern: "*".into(), messages_max: 9, bytes_max: 999, age_max: std::time::Duration::MAX };
     /// # let config = broker::Config { port: broker::Port::Any, pubsub_replay: vec![all], ..Default::default() };
     /// # let server = broker::Server::bind(broker.clone(), &config).await?;
-    /// let here = broker.replay_end("news").ok_or("it is not remembered")?;
+    /// let here = broker.replay_end("news").ok_or("no rule matches")?;
     /// broker.publish("news", "hello");
     /// assert_eq!(broker.replay_end("news"), Some(here.next()));
     /// # Ok(()) }
@@ -39,10 +39,11 @@ impl ReplayPosition {
 }
 
 impl Broker {
-    /// Returns the place behind the last message of a channel; `None` if the channel is not
-    /// remembered, see [`Config::pubsub_replay`](crate::Config).
+    /// Returns the position after the last message of a channel; `None` if no rule of
+    /// [`Config::pubsub_replay`](crate::Config) matches the channel.
     ///
-    /// Asked for before a subscription, it is no later than what the subscriber gets first.
+    /// A position obtained before a subscription precedes the first message that the subscriber
+    /// gets.
     ///
     /// ```
     /// assert!(broker::Broker::new().replay_end("news").is_none());
@@ -52,11 +53,11 @@ impl Broker {
         Some(ReplayPosition { epoch: end.epoch, offset: end.offset })
     }
 
-    /// Returns up to `count` messages of a channel after a place, as far as they are remembered,
-    /// each with the place behind it; `None` if the channel is not remembered.
+    /// Returns up to `count` kept messages of a channel after `position`, each with the position
+    /// after it; `None` if no rule matches the channel.
     ///
-    /// A subscriber that was away subscribes again and then asks for what it missed. What was
-    /// published in between it gets twice.
+    /// A subscriber that was away subscribes again and then calls this for the messages it missed.
+    /// Messages published between the two calls arrive twice.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -74,13 +75,13 @@ impl Broker {
     /// let config = Config { port: Port::Any, pubsub_replay: vec![rule], ..Config::default() };
     /// let server = Server::bind(broker.clone(), &config).await?;
     ///
-    /// let here = broker.replay_end("news").ok_or("it is not remembered")?;
+    /// let here = broker.replay_end("news").ok_or("no rule matches")?;
     /// broker.publish("news", "one");
     /// broker.publish("news", "two");
     /// let missed = broker.replay_after("news", here, 1).unwrap_or_default();
-    /// let (place, payload) = &missed[0];
+    /// let (position, payload) = &missed[0];
     /// assert_eq!(payload, "one");
-    /// let missed = broker.replay_after("news", *place, 100).unwrap_or_default();
+    /// let missed = broker.replay_after("news", *position, 100).unwrap_or_default();
     /// assert_eq!(missed[0].1, "two");
     /// # Ok(()) }
     /// ```
@@ -100,7 +101,7 @@ impl Broker {
 }
 
 impl OrderGuard<'_> {
-    /// Returns messages of a remembered channel, see [`Replay::after`](super::replay::Replay::after).
+    /// Returns kept messages of a channel, see [`Replay::after`](super::replay::Replay::after).
     pub(crate) fn replay(
         &mut self,
         channel: &[u8],

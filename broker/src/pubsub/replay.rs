@@ -1,14 +1,13 @@
-//! What was published lately on channels that are to be remembered (`pubsub-replay`), so that a
-//! subscriber that was away can ask for what it missed.
+//! The replay buffer (`pubsub-replay`): recent messages, for subscribers that were away.
 //!
-//! Each message of such a channel has an **offset**, one more than the last one's. A channel's
-//! offsets hold for one **epoch**: when the memory of the channel is lost, in a restart or because
-//! too many channels came after it, the next message begins another one. So whoever knows the epoch
-//! and the offset of the last message that it got can tell exactly what it missed.
+//! Each message of a channel has an **offset**, one more than that of the message before. Offsets
+//! are valid for one **epoch** of the channel. A channel that loses its buffer, by a restart or
+//! because too many other channels were used since, begins a new epoch. So the epoch and the offset
+//! of the last received message determine the missed messages.
 //!
-//! There is no clock here: the time is told by [`Replay::expire`], about once a second.
+//! This module reads no clock: [`Replay::expire`] sets the time, about once a second.
 //!
-//! Invariant: a rule holds at most its bytes, and [`CHANNELS_MAX`] channels.
+//! Invariant: a rule holds at most its bytes and [`CHANNELS_MAX`] channels.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,22 +22,23 @@ use crate::config::ReplayRule;
 use crate::glob;
 use crate::pubsub::message::Name;
 
-/// The memory of all rules.
+/// The messages of all rules.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     rules: Vec<Kept>,
     now: Duration,
 }
 
-/// What is kept by one rule.
+/// The messages of one rule.
 #[derive(Debug)]
 struct Kept {
     rule: ReplayRule,
     channels: HashMap<Name, Channel, RandomState>,
-    /// Messages by age, and channels by when they were last used.
+    /// Messages by age.
     messages: Line,
+    /// Channels by last use.
     uses: Line,
-    /// What the messages take.
+    /// Bytes that the messages take.
     bytes: usize,
     message_count: usize,
     last_number: u64,
@@ -47,7 +47,7 @@ struct Kept {
     unused: Epoch,
 }
 
-/// One channel's memory.
+/// The messages of one channel.
 #[derive(Debug)]
 struct Channel {
     epoch: Epoch,
@@ -59,48 +59,48 @@ struct Channel {
 
 #[derive(Debug)]
 struct Stored {
-    /// Its place in the line of all messages.
+    /// Its number in the list of all messages of the rule.
     number: u64,
     payload: Bytes,
     at: Duration,
 }
 
-/// Things in the order of their numbers, each with its channel. Those that left from the middle
-/// stay until they are met or are as many as those that did not.
+/// Numbers in ascending order, each with a channel. A number whose message or use is gone stays
+/// until it comes to the front, or until [`Line::tidy`] removes it.
 #[derive(Debug, Default)]
 struct Line(VecDeque<(u64, Name)>);
 
-/// What tells one life of a channel's memory from another.
+/// Identifies one lifetime of a channel's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Epoch(u64);
 
-/// A part of what is remembered of a channel.
+/// Some of the kept messages of a channel.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Remembered {
     pub(crate) epoch: Epoch,
     /// The offset of the channel's last message.
     pub(crate) offset: u64,
-    /// Messages with their offsets, which follow each other.
+    /// Messages with their consecutive offsets.
     pub(crate) messages: Vec<(u64, Bytes)>,
 }
 
-/// Messages that are forgotten for their age in one go, since publishers wait meanwhile.
+/// Messages that one call evicts for their age. Publishers wait during the call.
 const EXPIRED_MAX: usize = 10_000;
-/// Channels that a rule remembers; the one that was silent longest gives way to another.
+/// Channels that a rule keeps. A new channel evicts the least recently used one.
 const CHANNELS_MAX: usize = 10_000;
 
 impl Replay {
-    /// Returns an empty memory for these rules.
+    /// Returns an empty buffer for these rules.
     pub(crate) fn new(rules: &[ReplayRule]) -> Self {
         Self { rules: rules.iter().cloned().map(Kept::new).collect(), now: Duration::ZERO }
     }
 
-    /// Whether nothing is to be remembered.
+    /// Returns whether there are no rules.
     pub(crate) fn is_off(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Remembers a message, if its channel is one of those to be remembered.
+    /// Keeps a message, if a rule matches its channel.
     pub(crate) fn add(&mut self, channel: &[u8], payload: impl FnOnce() -> Bytes) {
         let now = self.now;
         if let Some(kept) = self.kept(channel) {
@@ -108,8 +108,8 @@ impl Replay {
         }
     }
 
-    /// Returns the messages of a channel after `offset` of `epoch`, or all that are kept if the
-    /// epoch is another one, but no more than `count`. `None` if the channel is not remembered.
+    /// Returns the messages of a channel after an offset, at most `count`. If the epoch is not the
+    /// current one, they begin with the oldest kept message. `None` if no rule matches the channel.
     pub(crate) fn after(
         &mut self,
         channel: &[u8],
@@ -136,7 +136,7 @@ impl Replay {
         Some(Remembered { epoch, offset, messages })
     }
 
-    /// Says what time it is, since whenever, and forgets what is too old.
+    /// Advances the clock (monotonic, arbitrary origin) and evicts expired messages.
     pub(crate) fn expire(&mut self, now: Duration) {
         self.now = now;
         self.rules.iter_mut().for_each(|kept| kept.expire(now));
@@ -183,7 +183,7 @@ impl Kept {
         });
     }
 
-    /// Notes that a channel is used, and returns its name. Its memory begins when it is first used.
+    /// Records a use of a channel, and returns its name. The first use begins its epoch.
     fn use_channel(&mut self, name: &[u8]) -> Name {
         self.last_number += 1;
         let number = self.last_number;
@@ -219,7 +219,7 @@ impl Kept {
         }
     }
 
-    /// The oldest message of all.
+    /// Returns the oldest message of all channels.
     fn oldest(&mut self) -> Option<&Stored> {
         while let Some((number, name)) = self.messages.0.front() {
             let first = self.channels.get(name).and_then(|channel| channel.messages.front());
@@ -248,7 +248,7 @@ impl Kept {
         }
     }
 
-    /// Forgets the channel that was not used for longest, and with it its epoch.
+    /// Evicts the least recently used channel and ends its epoch.
     fn forget_channel(&mut self) {
         self.unused = Epoch::random();
         while let Some((number, name)) = self.uses.0.pop_front() {
@@ -269,7 +269,7 @@ impl Channel {
 }
 
 impl Stored {
-    /// What it takes.
+    /// Returns the bytes that the message takes, with its list entries.
     fn bytes(&self) -> usize {
         self.payload.len() + size_of::<Self>() + size_of::<(u64, Name)>()
     }
@@ -280,7 +280,8 @@ impl Line {
         self.0.push_back((number, name.clone()));
     }
 
-    /// Drops those that are not `there` any more, once they are more than the `count` that are.
+    /// Removes the entries that are not `there` any more, once the list is more than twice as long
+    /// as the `count` of those that are.
     fn tidy(&mut self, count: usize, there: impl Fn(u64, &Name) -> bool) {
         if self.0.len() > 2 * count + 64 {
             self.0.retain(|(number, name)| there(*number, name));
@@ -291,14 +292,14 @@ impl Line {
 impl Epoch {
     fn random() -> Self {
         let mut bytes = [0; 8];
-        // Without randomness of the system, the hasher's own is as good as any.
+        // Without the system's randomness, the seed of the hasher must do.
         match getrandom::fill(&mut bytes) {
             Ok(()) => Self(u64::from_le_bytes(bytes)),
             Err(_) => Self(RandomState::default().hash_one(0)),
         }
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote.
+    /// Parses the text that [`Display`](fmt::Display) writes.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok().filter(|text| {
             text.len() == EPOCH_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -333,13 +334,13 @@ mod tests {
         replay.after(channel.as_bytes(), None, usize::MAX).unwrap()
     }
 
-    /// The offsets of what is kept.
+    /// Returns the offsets of the kept messages.
     fn offsets(replay: &mut Replay, channel: &str) -> Vec<u64> {
         all(replay, channel).messages.iter().map(|(offset, _)| *offset).collect()
     }
 
     #[test]
-    fn what_was_missed_is_told_exactly() {
+    fn exactly_the_missed_messages_are_returned() {
         let mut replay = replay(100, 1 << 20);
         let Remembered { epoch, offset, .. } = all(&mut replay, "app");
         assert_eq!(offset, 0);
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_whatever_is_published() {
+    fn memory_stays_bounded_for_any_sequence_of_messages() {
         let mut replay = replay(2, 1 << 20);
         let first = all(&mut replay, "app:0").epoch;
         for round in 0..3 * CHANNELS_MAX {

@@ -1,10 +1,11 @@
 //! Stop-the-world barrier for scripts.
 //!
-//! Each worker has a [`Gate`], which it enters once for all requests of a read. To run a script, a
-//! worker leaves its own gate, closes all gates and acquires the order: [`StopTheWorld`]. The other
-//! workers then wait before they begin a turn, never within one. They wait for
-//! `busy-reply-threshold`; after that the script is *late*, and they go on without a permit: they
-//! answer requests that need no order, and refuse the rest with `BUSY`.
+//! Each worker has a [`Gate`], which it enters once for each poll of a connection, not for each
+//! request. To run a script, a worker leaves its own gate, closes all gates and acquires the order:
+//! [`StopTheWorld`]. The other workers then wait before they begin a turn, never within one. They
+//! wait for `busy-reply-threshold`. After that the script is *late* and they begin turns without a
+//! permit. They then serve requests that need no order. Other requests get `BUSY` or wait, by the
+//! flags of the command.
 //!
 //! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
 //! closes gates in worker order, so two scripts cannot deadlock.
@@ -38,7 +39,7 @@ pub(super) struct ScriptBarrier {
 #[derive(Debug)]
 pub(crate) struct ScriptRun {
     since: Instant,
-    /// How long others wait before they report the server as busy; `None` is for ever.
+    /// How long other workers wait before they report the server as busy; `None` is forever.
     patience: Option<Duration>,
     killed: AtomicBool,
     wrote: AtomicBool,
@@ -51,14 +52,15 @@ pub(crate) struct Gate {
     worker: WorkerId,
 }
 
-/// A turn of a worker: the only way to the order.
+/// A pass through a gate, for one poll of a connection or one piece of housekeeping. A worker
+/// acquires the order only through it.
 pub(crate) struct Turn<'g> {
     gate: &'g mut Gate,
     /// `None` while a script is late.
     permit: Option<Permit>,
 }
 
-/// The right to run a script: all gates are closed and the order is held.
+/// Permission to run a script: all gates are closed and the order is held.
 pub(crate) struct StopTheWorld {
     // Declared first: the order is released before the gates open.
     order: OwnedOrder,
@@ -88,7 +90,7 @@ impl ScriptRun {
         }
     }
 
-    /// Returns until when others wait.
+    /// Returns the time until which other workers wait.
     fn deadline(&self) -> Option<Instant> {
         self.patience.and_then(|patience| self.since.checked_add(patience))
     }
@@ -98,7 +100,7 @@ impl ScriptRun {
         self.since.elapsed()
     }
 
-    /// Returns whether others have stopped waiting.
+    /// Returns whether other workers have stopped waiting.
     pub(crate) fn is_late(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
@@ -133,9 +135,9 @@ impl ScriptBarrier {
         gates[worker.index()].clone()
     }
 
-    /// Waits for a gate, unless a script has closed it for too long.
+    /// Waits for a gate. Returns `None` if a late script has closed it.
     fn pass(&self, gate: &GateMutex) -> Option<Permit> {
-        /// Another worker is about to begin a script, or to end one.
+        /// The wait if no script is registered: another worker is about to begin or end one.
         const SOON: Duration = Duration::from_millis(1);
 
         loop {
@@ -224,7 +226,7 @@ impl Turn<'_> {
         Ok(StopTheWorld { order, shared: shared.clone(), worker: self.gate.worker, gates })
     }
 
-    /// Ends a script: releases the order, opens the gates of others, and keeps the own permit.
+    /// Ends a script: releases the order, opens the other gates, and keeps the own permit.
     pub(crate) fn resume(&mut self, world: StopTheWorld) {
         let StopTheWorld { order, worker, mut gates, .. } = world;
         debug_assert_eq!(worker, self.gate.worker, "a script ends on the worker that began it");

@@ -1,8 +1,8 @@
-//! An in-process receiving end.
+//! In-process subscribers.
 //!
-//! The same as a client, with a mailbox in place of a socket: it gets every message once per
-//! subscription, in order, and is closed rather than skipped when it falls behind. A mailbox is
-//! filled by publishers on any thread and emptied by one reader.
+//! A subscriber is like a client with a mailbox in place of a socket. It gets every message once
+//! per subscription, in order. If it falls behind, it is closed; no message is skipped. Publishers
+//! on any thread fill the mailbox, and one reader empties it.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -13,10 +13,10 @@ use crate::pubsub::Broker;
 use crate::pubsub::mailbox::Mailbox;
 use crate::pubsub::message::{Message, Name};
 
-/// A receiving end inside this process. Dropping it ends its subscriptions.
+/// A subscriber inside this process. Dropping it ends its subscriptions.
 ///
-/// It holds what it has not read yet, up to 32 MiB (Redis' default for subscribers); then it is
-/// closed, and [`recv`](Self::recv) says so.
+/// It holds unread messages up to 32 MiB (Redis' default for subscribers). Beyond that it is
+/// closed, and [`recv`](Self::recv) returns an error.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::Disconnect> {
@@ -40,7 +40,7 @@ impl Subscriber {
         Self { broker, mailbox, channels: BTreeMap::new(), patterns: BTreeMap::new() }
     }
 
-    /// Subscribes to one more channel. What is published from now on arrives.
+    /// Subscribes to one more channel. All messages published after the call arrive.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -56,7 +56,7 @@ impl Subscriber {
         }
     }
 
-    /// Ends the subscription to a channel. What was published before still arrives.
+    /// Ends the subscription to a channel. Messages published before the call still arrive.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -86,7 +86,7 @@ impl Subscriber {
         }
     }
 
-    /// Ends the subscription to a pattern. What was published before still arrives.
+    /// Ends the subscription to a pattern. Messages published before the call still arrive.
     ///
     /// ```
     /// let broker = broker::Broker::new();
@@ -100,12 +100,12 @@ impl Subscriber {
         }
     }
 
-    /// Returns the next message, and waits for one if there is none.
+    /// Returns the next message. Waits if there is none.
     ///
     /// # Errors
     ///
-    /// [`Disconnect::SlowSubscriber`] once the subscriber has fallen behind its limit. What it had
-    /// not read by then is dropped, and it gets nothing more.
+    /// [`Disconnect::SlowSubscriber`] once the unread messages exceeded the limit. They are
+    /// dropped, and the subscriber gets no further messages.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +123,7 @@ impl Subscriber {
         poll_fn(|cx| self.mailbox.poll_take(cx)).await
     }
 
-    /// Returns the next message if one is there.
+    /// Returns the next message, or `None` if there is none.
     ///
     /// ```
     /// let broker = broker::Broker::new();

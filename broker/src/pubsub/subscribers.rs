@@ -1,8 +1,8 @@
-//! The subscribers of one worker, and how messages reach them.
+//! The subscribers of one worker, and the delivery of messages to them.
 //!
-//! All of it belongs to one thread and needs no lock. Nothing is written to a socket here: an
-//! output that got something joins the flush queue once, and the worker writes each queued output
-//! at the end of its turn.
+//! This state belongs to one thread and needs no lock. Nothing is written to a socket here. An
+//! output with new bytes joins the flush queue once. The worker writes each queued output at the
+//! end of its turn.
 //!
 //! Invariant: clients join and leave through [`OrderGuard`](super::order::OrderGuard) only, which
 //! keeps the registry equal to these tables.
@@ -36,16 +36,16 @@ pub(crate) struct Subscribers {
 
 type Subscriptions = HashMap<Name, IdSet<Rc<ClientOutput>>, RandomState>;
 
-/// Which of a worker's members get a message.
+/// The groups of a worker's clients that get a message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listeners {
-    /// Those of the channel itself.
+    /// Subscribers of the channel itself.
     pub(crate) channel: bool,
-    /// Those of these patterns.
+    /// Subscribers of these patterns.
     pub(crate) patterns: SmallVec<[Name; 2]>,
 }
 
-/// Room for the frames of one message, one per protocol version.
+/// Buffers for the frames of one message, one per protocol version.
 #[derive(Debug, Default)]
 struct Frames([Vec<u8>; 2]);
 
@@ -90,7 +90,7 @@ impl Subscribers {
         leave(&mut self.patterns, pattern, output);
     }
 
-    /// Queues a message for everyone on this worker who listens.
+    /// Queues a message for the subscribers of this worker that `to` selects.
     pub(super) fn deliver(&mut self, content: Content<'_>, to: &Listeners) {
         let Content { kind, channel, payload, shared } = content;
         let write = |out: &mut Vec<u8>, protocol| kind.write(out, protocol, channel, payload);
@@ -136,7 +136,8 @@ impl Subscribers {
         }
     }
 
-    /// Queues an invalidation for a client of this worker, if it is there and its protocol allows it.
+    /// Queues an invalidation for a client of this worker. Does nothing if the client is gone or
+    /// its protocol has no such message.
     pub(super) fn invalidate(&mut self, invalidation: &Invalidation) {
         let found = self.outputs.get(invalidation.to.slot).and_then(Option::as_ref);
         let Some(output) = found.filter(|output| output.id == invalidation.to.client) else {
@@ -185,8 +186,8 @@ fn leave(subscriptions: &mut Subscriptions, name: &Name, output: &ClientOutput) 
 }
 
 impl Frames {
-    /// Encodes a message for those protocol versions that are needed, and queues a copy of it for
-    /// each of `outputs`.
+    /// Encodes a message once for each protocol version in use, and queues a copy for each of
+    /// `outputs`.
     fn each(
         &mut self,
         outputs: &[Rc<ClientOutput>],
@@ -209,7 +210,7 @@ impl Frames {
 }
 
 impl Listeners {
-    /// Adds those of the channel itself, or those of a pattern.
+    /// Adds the subscribers of the channel itself, or those of a pattern.
     pub(crate) fn add(&mut self, pattern: Option<&Name>) {
         match pattern {
             Some(pattern) => self.patterns.push(pattern.clone()),
@@ -217,7 +218,7 @@ impl Listeners {
         }
     }
 
-    pub(crate) fn is_nobody(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.channel && self.patterns.is_empty()
     }
 }

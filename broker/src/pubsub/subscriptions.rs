@@ -1,7 +1,7 @@
-//! Joining and leaving channels and patterns, under the order.
+//! Subscribing to channels and patterns and unsubscribing, under the order.
 //!
-//! A worker delivers its inbox before it changes its tables, so a client gets all messages that
-//! were published before it left, and none from before it joined.
+//! A worker delivers its inbox before it changes its tables. So a client gets all messages
+//! published before it unsubscribes, and none published before it subscribes.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;

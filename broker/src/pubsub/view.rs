@@ -1,4 +1,4 @@
-//! Facts of a broker that need no order: counts, names, statistics.
+//! The parts of a broker that need no order: counts, names, statistics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::glob;
 use crate::ids::WorkerId;
 use crate::observe::stats::Stats;
 
-/// A handle for workers and their sessions, which cannot acquire the order by it.
+/// A handle for workers and their sessions. It offers no way to acquire the order during a turn.
 #[derive(Clone)]
 pub(crate) struct BrokerView {
     pub(super) shared: Arc<Shared>,
 }
 
 impl BrokerView {
-    /// Gives a worker, or its script engine, a number and an inbox. For the start of a worker's
-    /// thread, before it has a turn.
+    /// Opens an inbox for a worker or its script engine, and returns its number. For the start of
+    /// a worker's thread, before its first turn.
     pub(crate) fn open_inbox(&self) -> WorkerId {
         self.shared.lock().guard().open_inbox()
     }
@@ -30,7 +30,7 @@ impl BrokerView {
         Gate::new(self.shared.clone(), worker)
     }
 
-    /// Returns the channels that match `pattern`, or all.
+    /// Returns the channels that match `pattern`, or all without a pattern.
     pub(crate) fn names(&self, kind: ChannelKind, pattern: Option<&[u8]>) -> Vec<Name> {
         let wanted = |name: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name));
         self.shared.registry(kind).names(wanted)

@@ -1,4 +1,4 @@
-//! Accepts connections, and gives each to the worker with the fewest.
+//! Accepts connections, and passes each to the worker with the fewest connections.
 
 use std::io;
 use std::rc::Rc;
@@ -20,8 +20,8 @@ use crate::server::worker::{Worker, WorkerHandle, least_busy};
 use crate::session::client_info::{Flag, Signal};
 use crate::session::server_state::ServerState;
 
-/// Pauses after a failed accept grow from the first to the second: the usual cause is that there
-/// are no file descriptors left, and only time helps.
+/// The shortest and the longest pause after a failed accept. The usual cause is a lack of file
+/// descriptors, and only time helps.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
@@ -81,7 +81,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<
             Ok((stream, peer, local)) => {
                 pause = PAUSES.0;
                 if let Err(error) = admit(&worker, stream, peer, local, &workers) {
-                    debug!(%error, "client was gone before it was served");
+                    debug!(%error, "client disconnected before it was served");
                 }
             }
             Err(error) => {
@@ -120,7 +120,7 @@ impl Listening {
 }
 
 impl Accepted {
-    /// Brings the connection into the worker's runtime.
+    /// Registers the connection with the worker's runtime.
     pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address, Admission)> {
         let (stream, peer, local) = self.socket.into_stream()?;
         Ok((stream, peer, local, self.admission))
@@ -144,7 +144,7 @@ impl Socket {
     }
 }
 
-/// Gives a connection to the least busy worker, unless it must be refused.
+/// Passes a connection to the least busy worker, unless it must be refused.
 fn admit(
     worker: &Rc<Worker>,
     stream: Stream,
@@ -213,7 +213,7 @@ impl Drop for Admission {
 
 fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
     worker.server.broker.stats().connections_rejected.add(1);
-    // A new socket has room for a line; a client that is gone needs none.
+    // The buffer of a new socket has room for a line. A client that is gone needs none.
     match stream {
         Stream::Tcp(stream) => SockRef::from(stream).send(text),
         #[cfg(unix)]

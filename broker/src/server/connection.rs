@@ -1,9 +1,9 @@
 //! A socket around a session.
 //!
-//! A connection reads into its worker's one scratch buffer and keeps bytes of its own only for a
-//! request that is not complete yet. It never writes while requests are executed: the worker
-//! writes what is queued at the end of the turn, and the connection only sees to what did not fit
-//! into the socket.
+//! A connection reads into the scratch buffer of its worker. It keeps bytes of its own only for
+//! requests that are incomplete or must wait. It never writes while requests run: the flush of the
+//! worker writes the outbox at the end of the turn. The connection's own task writes only the rest
+//! that the socket did not take.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -44,37 +44,37 @@ pub(crate) struct Connection {
     _admission: Admission,
     stream: RefCell<Stream>,
     unfinished: RefCell<Option<Box<Unfinished>>>,
-    /// Bytes that were read and whose turn has not come.
+    /// Bytes that were read but not executed yet.
     held: RefCell<Vec<u8>>,
     waiting: RefCell<Option<Waiting>>,
     /// Whether the socket took less than was queued.
     blocked: Cell<bool>,
-    /// Whether it is not read from, since too many replies are unread.
+    /// Whether reading is suspended, since too many replies are unread.
     throttled: Cell<bool>,
     /// Whether the socket has failed, so that nothing more can be sent.
     failed: Cell<bool>,
     /// When the client last took a byte, since it is to be closed after its queue is sent.
     draining_since: Cell<Option<Instant>>,
     over_soft_limit_since: Cell<Option<Instant>>,
-    /// A worker that is to catch up first, with what the client has published.
+    /// A worker that must take its full inbox before this client is read from again.
     ahead_of: Cell<Option<WorkerId>>,
 }
 
-/// A request whose end has not come yet.
+/// An incomplete request.
 #[derive(Debug)]
 struct Unfinished {
     bytes: Vec<u8>,
     decoder: Decoder,
 }
 
-/// What keeps a connection from its next request.
+/// The reason why a connection does not run its next request.
 #[derive(Debug)]
 enum Waiting {
     /// `CLIENT PAUSE`.
     Paused(Pin<Box<Sleep>>),
-    /// A command that answers later; without a time it waits for ever.
+    /// A command that replies later; without a time it waits forever.
     ForTime(Option<Pin<Box<Sleep>>>),
-    /// A `CONFIG SET` that has the server listen elsewhere.
+    /// A `CONFIG SET` that moves the server to other addresses.
     ForMove,
     /// A script of this client.
     #[cfg(feature = "lua")]
@@ -93,7 +93,7 @@ impl Waiting {
     }
 }
 
-/// What a worker lends to whichever connection reads.
+/// Buffers that a worker lends to the connection that reads.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     bytes: Box<[u8]>,
@@ -101,28 +101,29 @@ pub(crate) struct Scratch {
     lookup: Lookup,
 }
 
-/// What became of a request.
+/// The result of one step through the input.
 enum Ran {
-    /// It took so many bytes.
+    /// A request of this many bytes has run.
     Done(usize),
-    /// It took so many bytes, and the connection has to wait.
+    /// A request of this many bytes has run, and the connection must wait.
     Waits(usize, Waiting),
-    /// It must not run before that.
+    /// The request has not run: it must wait.
     HeldBack(Waiting),
+    /// The input ends within a request.
     Incomplete,
 }
 
-/// What one `writev` takes at the most.
+/// Maximum slices per `writev`.
 const SLICES_MAX: usize = 64;
-/// Bytes read in one go. More would only make one client's turn longer.
+/// Bytes per read. More would only prolong the turn of one client.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// The time that the requests of one client may take in one turn. The rest of them waits behind the
-/// requests of other clients.
+/// The time that the requests of one client may take in one turn. The rest waits until other
+/// clients have been served.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 /// A client that is to be closed may take this long without reading a byte of its queue.
 const DRAINING_TIME_MAX: Duration = Duration::from_secs(10);
-/// A client without subscriptions that has so many bytes of replies unread is not read from until
-/// it reads: beyond what any pipeline of a sane client needs, and a bound on what one can take.
+/// A client without subscriptions and with this many unread reply bytes is not read from until it
+/// reads. No reasonable pipeline needs more, and it bounds the memory of one client.
 const UNREAD_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Connection {
@@ -151,8 +152,8 @@ impl Connection {
         }
     }
 
-    /// Serves the client until it goes, and returns why it went. The requests of one read are run
-    /// without a break, unless one of them leaves an effect: then the caller sees to that first.
+    /// Serves the client until it disconnects, and returns the reason. Runs the requests of one
+    /// read without a break, unless one of them leaves an effect: the caller performs it first.
     pub(crate) fn poll(
         &self,
         server: &ServerState,
@@ -184,7 +185,7 @@ impl Connection {
         }
         if let Some(worker) = self.ahead_of.get() {
             let Some(mut lock) = turn.lock() else {
-                // A late script has the order. Once it ends, this task gets a turn with a permit.
+                // A script is late. Once it ends, this task gets a turn with a permit.
                 ready!(server.broker.poll_idle(cx));
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -252,7 +253,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Reads what comes while the connection has to wait, so that a client that goes is noticed.
+    /// Reads and keeps input while the connection waits, to notice a client that disconnects.
     fn poll_while_waiting(
         &self,
         bytes: &mut [u8],
@@ -272,21 +273,22 @@ impl Connection {
         }
     }
 
-    /// Whether the connection is ready for more. If not, something will wake it.
+    /// Returns whether the connection may read more. If not, the task is certain to be woken.
     fn may_read(&self, cx: &task::Context<'_>) -> bool {
         if self.output.disconnect().is_some() || self.is_throttled() {
-            // The flush of this turn wakes us.
+            // The flush of this turn wakes the task.
             return false;
         }
         if self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
-            // Polled once more, to wait for what it waits for or to go on after an effect.
+            // Polled once more, to register the wait or to continue after an effect.
             cx.waker().wake_by_ref();
             return false;
         }
         true
     }
 
-    /// Whether too many replies are unread to run more requests. Then whoever writes next wakes us.
+    /// Returns whether too many replies are unread to run more requests. The next flush then wakes
+    /// the task.
     fn is_throttled(&self) -> bool {
         let is_throttled = self.output.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX
             && !self.session.borrow().is_subscribed();
@@ -294,10 +296,11 @@ impl Connection {
         is_throttled
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes queued bytes, as many as the socket takes.
     pub(crate) fn flush(&self, server: &ServerState, context: &mut Context) {
         self.blocked.set(false);
-        // Whatever thread it comes from, no number leaves before the counters file has it.
+        // A queued message may contain a counter of any thread. The counters file must have it
+        // first.
         server.broker.write_counters();
         let before = self.output.outbox().bytes();
         let written = self.write_queued(context.flush_queue().pool());
@@ -313,7 +316,7 @@ impl Connection {
             self.draining_since.set(Some(Instant::now()));
         }
         if self.blocked.get() {
-            // From now on, not from when it is looked at again.
+            // The soft limit counts from now, not from the next check.
             let limit = self.session.borrow().output_limit(&context.config);
             self.is_behind(limit, Instant::now());
         }
@@ -322,12 +325,12 @@ impl Connection {
         }
     }
 
-    /// Ends the session's subscriptions.
+    /// Ends the session: its subscriptions, watched keys, tracking and monitoring.
     pub(crate) fn end(&self, context: &mut Context, order: &mut OrderGuard<'_>) {
         self.session.borrow_mut().end(context, order);
     }
 
-    /// Runs the rest of a transaction whose client is gone, as far as scripts are not late.
+    /// Runs the rest of a transaction whose client is gone. Pending while a script of it is late.
     #[cfg_attr(not(feature = "lua"), expect(unused_variables, reason = "only scripts are late"))]
     pub(crate) fn poll_transaction(
         &self,
@@ -346,7 +349,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Leaves a script of the client to itself.
+    /// Detaches a late script from the client, and drops the rest of its transaction.
     pub(crate) fn abandon_script(&self) {
         #[cfg(feature = "lua")]
         self.session.borrow_mut().abandon_script();
@@ -361,7 +364,8 @@ impl Connection {
         }
     }
 
-    /// Looks whether the client was silent or behind for too long; called about once a second.
+    /// Disconnects the client if it was idle or over its soft limit for too long. Called about once
+    /// a second.
     pub(crate) fn check_time(&self, now: Instant, context: &mut Context) {
         let session = self.session.borrow();
         let (timeout, limit) = (context.config.timeout, session.output_limit(&context.config));
@@ -379,7 +383,7 @@ impl Connection {
         }
     }
 
-    /// Whether the client has been over its soft limit for too long.
+    /// Returns whether the client has been over its soft limit for too long.
     fn is_behind(&self, limit: OutputLimit, now: Instant) -> bool {
         if !limit.is_soft_beyond(self.output.outbox().bytes()) {
             self.over_soft_limit_since.set(None);
@@ -390,7 +394,7 @@ impl Connection {
         now.saturating_duration_since(since) > limit.soft_time.max(Duration::from_millis(1))
     }
 
-    /// Whether the connection still waits for time to pass or for a word from others.
+    /// Returns whether the connection still waits. Performs the end of a wait that is over.
     fn still_waits(
         &self,
         context: &mut Context,
@@ -455,7 +459,7 @@ impl Connection {
         false
     }
 
-    /// Runs all requests that end in `input`, until one has to wait or leaves an effect.
+    /// Runs the complete requests in `input`, until one must wait or leaves an effect.
     fn run_requests(
         &self,
         mut input: &[u8],
@@ -552,12 +556,12 @@ impl Connection {
         ran
     }
 
-    /// Whether the client is closed for the size of its request.
+    /// Closes the client if its request exceeds `maxmemory-clients`. Returns whether it did.
     fn is_too_big(&self, session: &Session, bytes: usize, context: &mut Context) -> bool {
         if bytes < EVICTED_BYTES_MIN {
             return false;
         }
-        // What is kept of it from earlier reads is part of it.
+        // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
         let is_too_big = session.evict_at(bytes, context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
@@ -565,7 +569,7 @@ impl Connection {
     }
 
     fn wait(&self, waiting: Waiting) {
-        // Others can end a wait for time only.
+        // Other clients can end a wait for time only.
         let is_blocked = matches!(waiting, Waiting::ForTime(_));
         self.info.blocked.store(is_blocked, Ordering::Relaxed);
         let is_paused = matches!(waiting, Waiting::Paused(_));
@@ -601,7 +605,7 @@ impl Connection {
 }
 
 impl Unfinished {
-    /// Takes what belongs to the request, and returns the rest.
+    /// Takes the bytes that belong to the request, and returns the rest.
     fn add<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let wanted = self.decoder.wanted(self.bytes.len(), input);
         let (own, rest) = input.split_at(wanted);

@@ -1,4 +1,4 @@
-//! Listening: opens the addresses of the settings, and others while the server runs.
+//! Listeners: opens the addresses of the settings, at the start and for `CONFIG SET`.
 
 use std::error::Error;
 use std::fmt;
@@ -61,19 +61,19 @@ impl BindError {
         Self { problem: Problem::Failed { action, source }, is_about_address: true }
     }
 
-    /// The settings contradict the commands or the users of the server.
+    /// Returns the error for settings that contradict each other, the commands or the users.
     pub(crate) fn of_settings(text: String) -> Self {
         Self { problem: Problem::Settings(text), is_about_address: false }
     }
 
-    /// The server cannot do without something else, as in "start the workers".
+    /// Returns the error for another action that failed, such as "start worker 0".
     pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
         let problem = Problem::Failed { action: action.into(), source };
         Self { problem, is_about_address: false }
     }
 
-    /// Whether it is an address that could not be listened on, and not a file or a thread that the
-    /// server needs as well.
+    /// Returns whether the server could not listen on an address. Otherwise a file, a thread or the
+    /// settings caused the error.
     pub fn is_about_address(&self) -> bool {
         self.is_about_address
     }
@@ -87,7 +87,7 @@ pub(crate) enum Listener {
     Unix(std::os::unix::net::UnixListener, Arc<str>),
 }
 
-/// Opens what the settings say, for a server that starts.
+/// Opens the TCP listeners of the settings, for a server that starts.
 pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
     let endpoints =
         Endpoints { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
@@ -104,19 +104,19 @@ impl Endpoints {
         self.port == Port::None || self.names.is_empty()
     }
 
-    /// Whether all names that must be there have an address.
+    /// Returns whether all names without a leading `-` resolve to an address.
     pub(crate) fn is_known(&self) -> bool {
         let mut needed = self.names.iter().filter(|name| !name.starts_with('-'));
         needed.all(|name| address_of(name, self.port.number()).is_ok())
     }
 
-    /// Opens a listener for each address; none without a port or a name.
+    /// Opens a listener for each name. Opens none without a port or a name.
     pub(crate) fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
         if self.is_empty() {
             return Ok(listeners);
         }
-        // A free port is the same for all addresses.
+        // With port `any`, the port of the first listener serves for all addresses.
         let mut port = self.port.number();
         for entry in &self.names {
             let (optional, name) = match entry.strip_prefix('-') {
@@ -139,7 +139,7 @@ impl Endpoints {
         if listeners.is_empty() {
             let source = io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
-                "none of the addresses exists here",
+                "none of these addresses exists on this machine",
             );
             return Err(BindError::new(self.names.join(" "), source));
         }
@@ -174,7 +174,7 @@ fn listen_on(name: &str, port: u16, backlog: u32) -> io::Result<(TcpListener, So
     Ok((listener, address))
 }
 
-/// Opens the socket file, if there is to be one.
+/// Opens the socket file, if the settings name one.
 #[cfg(unix)]
 pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, BindError> {
     let Some(path) = &config.unixsocket else { return Ok(None) };
@@ -190,8 +190,8 @@ pub(crate) fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError
     Ok(None)
 }
 
-/// The socket file of a server, which is removed with this value unless another server has replaced
-/// it.
+/// The socket file of a server. Dropping this value removes the file, unless another server has
+/// replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Absolute, since `CONFIG SET dir` moves the process.
@@ -228,7 +228,7 @@ fn file_id(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
-/// Opens a socket file. Whatever stood in its place is removed, as Redis does.
+/// Opens a socket file. Removes an existing file at the path, as Redis does.
 #[cfg(unix)]
 fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::PermissionsExt;
@@ -237,7 +237,7 @@ fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::Unix
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     if mode != 0 {
-        // Before anybody can connect (CVE-2023-45145).
+        // Before a client can connect (CVE-2023-45145).
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     socket.set_nonblocking(true)?;
@@ -245,28 +245,28 @@ fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::Unix
     Ok(socket.into())
 }
 
-/// Whether the machine does not have such an address. With any port, one that is taken on the
-/// second address only is as good as missing.
+/// Returns whether the machine lacks the address. With port `any`, an address on which the chosen
+/// port is in use also counts as missing.
 fn is_missing(error: &io::Error, any_port: bool) -> bool {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
-    // The kernel says "address family not supported" where IPv6 is off.
+    // The kernel's error "address family not supported", where IPv6 is off.
     const EAFNOSUPPORT: i32 = 97;
     matches!(error.kind(), AddrNotAvailable | Unsupported)
         || error.raw_os_error() == Some(EAFNOSUPPORT)
         || (any_port && error.kind() == AddrInUse)
 }
 
-/// The kernel silently cuts the backlog to a limit of its own.
+/// Warns if the kernel cuts the backlog to its own limit, which it does silently.
 fn warn_of_short_backlog(backlog: u32) {
     let Ok(text) = std::fs::read_to_string("/proc/sys/net/core/somaxconn") else { return };
     if let Ok(limit) = text.trim().parse::<u32>()
         && limit < backlog
     {
-        warn!(backlog, limit, "the kernel allows a shorter backlog only, see net.core.somaxconn");
+        warn!(backlog, limit, "tcp-backlog exceeds the kernel's limit, see net.core.somaxconn");
     }
 }
 
-/// An error of the system as we write errors: lower case, without its number.
+/// An error of the system in the form of our errors: lower case, without its number.
 struct Lower<'a>(&'a io::Error);
 
 impl fmt::Display for Lower<'_> {

@@ -1,4 +1,4 @@
-//! A client's socket, of whatever kind.
+//! A client's socket: TCP or Unix.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Reads what is there, and returns the number of bytes; zero is the end.
+    /// Reads available bytes and returns their number. Zero is the end of the stream.
     pub(crate) fn poll_read(
         &mut self,
         bytes: &mut [u8],

@@ -1,9 +1,9 @@
 //! One thread with its connections.
 //!
-//! A connection lives and dies on one worker, so what belongs to it needs no lock. A **turn** is
-//! all tasks that were ready in one poll; at its end one flush writes every outbox that got
-//! something, with one write each. The flush is a task that is woken by the first thing queued,
-//! and thus runs after all others that were ready then.
+//! A connection stays on one worker for its lifetime, so its state needs no lock. A **turn** is one
+//! round of the tasks that are ready. At its end one flush writes every outbox with new bytes,
+//! usually with one write each. The flush is a task that the first queued bytes wake, and thus runs
+//! after all tasks that were ready at that time.
 
 mod flush;
 
@@ -47,29 +47,29 @@ use crate::session::effect::Effect;
 use crate::session::moving::{Endpoints, Move};
 use crate::session::server_state::ServerState;
 
-/// How others reach a worker.
+/// A handle by which other threads send tasks to a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerHandle {
     tasks: mpsc::UnboundedSender<Task>,
     connections: Arc<AtomicUsize>,
 }
 
-/// What a worker is told to do.
+/// A task for a worker.
 #[derive(Debug)]
 enum Task {
     Serve(Accepted),
     /// Accept connections for all these workers, the first of which is this one.
     Listen(Listener, Arc<[WorkerHandle]>),
     /// These are all workers of the server.
-    Know(Vec<WorkerHandle>),
-    /// Look again whether clients may listen to what they listen to.
+    SetWorkers(Vec<WorkerHandle>),
+    /// Check again whether clients have the permissions that their subscriptions need.
     CheckPermissions,
-    /// Listen elsewhere; only for the worker that listens.
+    /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
     ShutDown,
 }
 
-/// One thread's connections, and who among them listens to what.
+/// One thread's connections and their subscriptions.
 pub(crate) struct Worker {
     pub(crate) server: Arc<ServerState>,
     gate: RefCell<Gate>,
@@ -83,13 +83,13 @@ pub(crate) struct Worker {
     /// Held while the server moves to other addresses.
     moving: tokio::sync::Mutex<()>,
     shutting_down: Cell<bool>,
-    /// Told when the last connection is gone.
+    /// Notified when the last connection is gone.
     empty: Notify,
     /// All workers of the server.
     all: RefCell<Vec<WorkerHandle>>,
-    /// Told when a client wants the server to stop.
+    /// Notified when a client sends `SHUTDOWN`.
     stop: Arc<Notify>,
-    /// The state of the settings that the audience has.
+    /// The generation of the settings in `context`.
     generation: Cell<u64>,
 }
 
@@ -99,14 +99,14 @@ struct Accepting {
     task: JoinHandle<()>,
 }
 
-/// How long clients may take to read what is queued when the server shuts down.
+/// Time that clients have to read queued bytes when the server shuts down.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How often keys are looked for whose time is over, as in Redis with its default of `hz`.
+/// Interval of the search for expired keys, as in Redis with its default of `hz`.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl WorkerHandle {
-    /// Starts a worker's thread. The receiver hears when the thread has ended.
+    /// Starts a worker's thread. The receiver gets a value when the thread has ended.
     pub(crate) fn start(
         server: Arc<ServerState>,
         lookup: Lookup,
@@ -130,7 +130,9 @@ impl WorkerHandle {
             }
             let _ = ended.send(());
         })?;
-        started.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended as it started")))?;
+        started
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("its thread ended during the start")))?;
         Ok((handle, end))
     }
 
@@ -139,7 +141,7 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Listen(listener, workers));
     }
 
-    /// Asks the worker to send what is queued, close its connections, and end.
+    /// Asks the worker to send queued bytes, close its connections, and end.
     pub(crate) fn shut_down(&self) {
         let _ = self.tasks.send(Task::ShutDown);
     }
@@ -148,16 +150,16 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Serve(accepted));
     }
 
-    /// Tells the worker who the others are.
-    pub(crate) fn know(&self, all: Vec<Self>) {
-        let _ = self.tasks.send(Task::Know(all));
+    /// Sends the worker the handles of all workers.
+    pub(crate) fn set_workers(&self, all: Vec<Self>) {
+        let _ = self.tasks.send(Task::SetWorkers(all));
     }
 
     fn check_permissions(&self) {
         let _ = self.tasks.send(Task::CheckPermissions);
     }
 
-    /// Asks the worker that listens to do so elsewhere.
+    /// Asks the worker that has the listeners to listen on other addresses.
     fn listen_elsewhere(&self, wanted: Arc<Move>) {
         let _ = self.tasks.send(Task::Move(wanted));
     }
@@ -207,7 +209,7 @@ impl Worker {
         })
     }
 
-    /// Works until it is told to shut down, or nobody is left who could tell.
+    /// Performs tasks until it receives [`Task::ShutDown`], or until all handles are dropped.
     async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
@@ -221,7 +223,7 @@ impl Worker {
                     }
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
-                Task::Know(all) => *self.all.borrow_mut() = all,
+                Task::SetWorkers(all) => *self.all.borrow_mut() = all,
                 Task::CheckPermissions => self.check_permissions(),
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
@@ -245,16 +247,16 @@ impl Worker {
         self.listeners.borrow_mut().push(Accepting { is_tcp, task });
     }
 
-    /// Listens at another place, or at the same as before if that fails.
+    /// Listens on other addresses, or on the former ones if that fails.
     async fn listen_elsewhere(self: Rc<Self>, wanted: Arc<Move>) {
         let _one_at_a_time = self.moving.lock().await;
         let to = wanted.to.clone();
-        // Names may have to be looked up, which takes seconds where that fails.
+        // Names may have to be resolved, and a failure can take seconds.
         if !spawn_blocking(move || to.is_known()).await.unwrap_or(false) {
-            warn!("cannot listen elsewhere: an address to bind is not known");
+            warn!("cannot listen on other addresses: a name in 'bind' does not resolve");
             return wanted.end(false);
         }
-        // First, since the new addresses may be the old ones in part.
+        // Closed first, since some of the new addresses may be old ones.
         let old: Vec<Accepting> =
             self.listeners.borrow_mut().extract_if(.., |accepting| accepting.is_tcp).collect();
         for accepting in old {
@@ -276,7 +278,7 @@ impl Worker {
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
-                // Without an address the port stays, for the next address.
+                // Without an address, the configured port stays for the next `CONFIG SET bind`.
                 let port = listeners.first().map_or(asked, |(_, address)| address.port());
                 self.server.port.store(port, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
@@ -287,13 +289,13 @@ impl Worker {
                 true
             }
             Err(error) => {
-                warn!("{error}");
+                warn!(%error, "cannot listen on other addresses");
                 false
             }
         }
     }
 
-    /// Takes a connection in.
+    /// Serves a new connection.
     pub(crate) fn serve(
         self: &Rc<Self>,
         stream: Stream,
@@ -324,7 +326,7 @@ impl Worker {
         spawn_local(Serving { worker: self.clone(), connection }.run());
     }
 
-    /// Delivers messages of other threads.
+    /// Delivers messages from other threads.
     async fn take_inbox(self: Rc<Self>) {
         loop {
             poll_fn(|cx| {
@@ -342,7 +344,8 @@ impl Worker {
         }
     }
 
-    /// Closes, about once a second, those who were silent or behind for too long.
+    /// Closes clients that were idle or over their soft limit for too long, about once a second.
+    /// The first worker also performs the housekeeping of the whole server.
     async fn watch_time(self: Rc<Self>) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -352,7 +355,7 @@ impl Worker {
             for (_, connection) in self.connections.borrow().iter() {
                 connection.check_time(now, &mut self.context.borrow_mut());
             }
-            // What concerns the whole server is one worker's business.
+            // Housekeeping of the whole server, by one worker.
             if self.context.borrow().worker() == WorkerId(0) {
                 let stats = self.server.broker.stats();
                 stats.rates.update(stats.commands_processed.get());
@@ -364,9 +367,9 @@ impl Worker {
         }
     }
 
-    /// Removes keys whose time is over, also when nobody asks for them.
+    /// Removes expired keys that no client accesses.
     async fn expire_keys(self: Rc<Self>) {
-        // What concerns the whole server is one worker's business.
+        // One worker does this for the whole server.
         if self.context.borrow().worker() != WorkerId(0) {
             return;
         }
@@ -409,7 +412,7 @@ impl Worker {
         result
     }
 
-    /// Does what was left to do while a script was late.
+    /// Performs the clean-up that waited while a script was late.
     fn clean_up(context: &mut Context, turn: &mut Turn<'_>) {
         if !context.cleanup.is_empty()
             && let Some(mut lock) = turn.lock()
@@ -444,7 +447,7 @@ impl Worker {
         }
     }
 
-    /// Closes the clients that hold most, until all hold less than `maxmemory-clients`.
+    /// Closes the largest clients, until the others together take no more than `maxmemory-clients`.
     fn evict(&self, config: &Config) {
         let Some(bytes_max) = config.maxmemory_clients.bytes(config.maxmemory) else { return };
         let mut clients = self.server.clients.all();
@@ -461,7 +464,7 @@ impl Worker {
         }
     }
 
-    /// Does what sessions want done that they cannot do themselves.
+    /// Performs the effects that sessions have left.
     fn apply_effects(&self, context: &mut Context, turn: &mut Turn<'_>) {
         let effects = std::mem::take(&mut context.effects);
         for effect in effects {
@@ -469,7 +472,7 @@ impl Worker {
                 Effect::Close(ids) => self.close(&ids, context, turn),
                 Effect::Resume => self.server.clients.all().iter().for_each(|info| info.wake()),
                 Effect::CheckPermissions => {
-                    // Those of this worker before anything else happens, others soon.
+                    // Clients of this worker are checked before the next request, others soon.
                     for (_, connection) in self.connections.borrow().iter() {
                         connection.check_permissions(context, turn);
                     }
@@ -487,7 +490,7 @@ impl Worker {
                     let Some(scripts) = context.scripts.clone() else { continue };
                     spawn_local(async move {
                         while !scripts.resume() {
-                            // Others have their turn in between.
+                            // Other tasks run in between.
                             tokio::task::yield_now().await;
                         }
                     });
@@ -497,7 +500,7 @@ impl Worker {
         }
     }
 
-    /// Closes clients: those of this worker before anything else happens, others soon.
+    /// Closes clients: those of this worker before the next request, others soon.
     fn close(&self, ids: &[u64], context: &mut Context, turn: &mut Turn<'_>) {
         for info in ids.iter().filter_map(|&id| self.server.clients.get(id)) {
             info.ask(Signal::Close);
@@ -522,11 +525,12 @@ impl Worker {
         context.local.after_release.run();
     }
 
-    /// Stops accepting, sends what is queued, and waits for the clients to take it, within a bound.
+    /// Stops accepting connections, sends queued bytes, and waits up to [`SHUTDOWN_TIME_MAX`] for
+    /// clients to read them.
     async fn shut_down(&self) {
         self.shutting_down.set(true);
         self.listeners.borrow_mut().drain(..).for_each(|listener| listener.task.abort());
-        // Messages that were published before are part of the queues.
+        // Messages published before the shutdown are delivered.
         let caught_up = self.with_order(|context, order| order.catch_up(&mut context.local));
         if caught_up.is_none()
             && let Some(run) = self.server.broker.running_script()
@@ -546,7 +550,7 @@ impl Worker {
         };
         if timeout(SHUTDOWN_TIME_MAX, all_gone).await.is_err() {
             let left = self.connections.borrow().len();
-            warn!(clients = left, "clients did not read in time what was queued for them");
+            warn!(clients = left, "closed clients with unread output at shutdown");
         }
     }
 
@@ -555,7 +559,7 @@ impl Worker {
         connections.get(output.slot).filter(|found| found.output.id() == output.id()).cloned()
     }
 
-    /// Cleans up after a connection; as far as that needs the order, once no script is late.
+    /// Cleans up after a connection. While a script is late, the clean-up waits for its end.
     fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
         connection.abandon_script();
         if self.with_order(|context, order| connection.end(context, order)).is_some()
@@ -583,8 +587,8 @@ impl Worker {
     }
 }
 
-/// A connection that is being served. What it leaves behind is cleaned up however it ends, even
-/// by a panic, which ends no other connection.
+/// A connection that is being served. Dropping it cleans up, even after a panic. A panic ends no
+/// other connection.
 struct Serving {
     worker: Rc<Worker>,
     connection: Rc<Connection>,
@@ -607,7 +611,7 @@ impl Serving {
             polled
         })
         .await;
-        // A transaction that has begun runs to its end, with or without its client.
+        // A transaction that has begun runs to its end, even without its client.
         poll_fn(|cx| {
             let mut context = worker.context.borrow_mut();
             let ended = worker.with_turn(|turn| {
@@ -624,11 +628,11 @@ impl Serving {
         match reason {
             Disconnect::SlowSubscriber => {
                 stats.output_limit_disconnections.add(1);
-                warn!(client.id = id, client.addr = %peer, "client closed: it {reason}");
+                warn!(client.id = id, client.addr = %peer, %reason, "client closed");
             }
             Disconnect::RequestTooBig => {
                 stats.query_limit_disconnections.add(1);
-                warn!(client.id = id, client.addr = %peer, "client closed: {reason}");
+                warn!(client.id = id, client.addr = %peer, %reason, "client closed");
             }
             _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),
         }

@@ -1,8 +1,7 @@
-//! What others may know of a client, and how they reach it.
+//! The part of a client that all workers share, for `CLIENT LIST`, `CLIENT KILL` and the like.
 //!
-//! A connection belongs to one worker; its card is what all workers share, for `CLIENT LIST`,
-//! `CLIENT KILL` and the like. The owner keeps it up to date and is the only one to touch the
-//! socket: others leave a word here and wake it.
+//! A connection belongs to one worker. That worker updates the information here, and it alone uses
+//! the socket. Other workers set a [`Signal`] and wake the connection's task.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::address::Address;
 use crate::ids::{CommandId, WorkerId};
 use crate::keyspace::Recipient;
 
-/// One client, as others see it.
+/// One client, as other threads see it.
 #[derive(Debug)]
 pub(crate) struct ClientInfo {
     pub(crate) id: u64,
@@ -28,7 +27,7 @@ pub(crate) struct ClientInfo {
     /// The socket's number in the process.
     pub(crate) descriptor: i32,
     pub(crate) connected: Instant,
-    /// Changes rarely, and is read by few.
+    /// Rarely changed and rarely read.
     pub(crate) names: Mutex<ClientNames>,
     pub(crate) counts: Counts,
     /// Seconds from the connection to the last request.
@@ -44,15 +43,15 @@ pub(crate) struct ClientInfo {
     pub(crate) paused: AtomicBool,
 }
 
-/// Where a client is served.
+/// The worker and slot of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientSlot {
     pub(crate) worker: WorkerId,
-    /// Where the worker keeps it.
+    /// The index of the connection on the worker.
     pub(crate) slot: usize,
 }
 
-/// What a client calls itself.
+/// The names that a client has set, and the name of its user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientNames {
     pub(crate) name: Vec<u8>,
@@ -61,7 +60,7 @@ pub(crate) struct ClientNames {
     pub(crate) user: Vec<u8>,
 }
 
-/// Figures that the owner keeps.
+/// Figures that the owning worker updates.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) channels: AtomicU32,
@@ -71,17 +70,18 @@ pub(crate) struct Counts {
     pub(crate) queued: AtomicI32,
     pub(crate) database: AtomicU16,
     pub(crate) protocol: AtomicU8,
-    /// Who gets this client's invalidations: -1 without tracking, 0 for itself.
+    /// The id of the client that gets this client's invalidations: 0 for itself, -1 without
+    /// tracking.
     pub(crate) redirect: AtomicI64,
     /// Bytes of a request that is not complete.
     pub(crate) input_bytes: AtomicUsize,
-    /// Bytes that the client has still to read.
+    /// Bytes that the client has not read yet.
     pub(crate) output_bytes: AtomicUsize,
-    /// Of subscriptions, watched keys, queued requests and prefixes.
+    /// Bytes of subscriptions, watched keys, queued requests and prefixes.
     pub(crate) state_bytes: AtomicUsize,
 }
 
-/// What is true of a client or not.
+/// A boolean property of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flag {
     Monitor = 1,
@@ -90,13 +90,13 @@ pub(crate) enum Flag {
     NoTouch = 8,
     Tracking = 16,
     Broadcast = 32,
-    /// Is told of what others cache.
+    /// Is or was the target of another client's `REDIRECT`.
     Recipient = 64,
     /// Has not logged in, though a password is required.
     Stranger = 128,
 }
 
-/// What others want of the owner.
+/// A request of another client to the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// Close the connection.
@@ -152,19 +152,19 @@ impl ClientInfo {
         }
     }
 
-    /// Where the client is told of what it caches.
+    /// Returns the recipient of the client's invalidations.
     pub(crate) fn recipient(&self) -> Recipient {
         let ClientSlot { worker, slot } = self.home;
         Recipient { client: self.id, worker, slot }
     }
 
-    /// Notes that something was read.
+    /// Records the time of a read.
     pub(crate) fn touch(&self, now: Instant) {
         let seconds = now.saturating_duration_since(self.connected).as_secs();
         self.last_request.store(u32::try_from(seconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Returns the time since something was read, in whole seconds.
+    /// Returns the time since the last read, with the last read rounded down to whole seconds.
     pub(crate) fn idle(&self, now: Instant) -> Duration {
         let last = Duration::from_secs(self.last_request.load(Ordering::Relaxed).into());
         now.saturating_duration_since(self.connected + last)
@@ -179,19 +179,19 @@ impl ClientInfo {
         Some(id).filter(|&id| id != CommandId::UNKNOWN)
     }
 
-    pub(crate) fn set(&self, mark: Flag, is: bool) {
+    pub(crate) fn set(&self, flag: Flag, is: bool) {
         if is {
-            self.flags.fetch_or(mark as u8, Ordering::Relaxed);
+            self.flags.fetch_or(flag as u8, Ordering::Relaxed);
         } else {
-            self.flags.fetch_and(!(mark as u8), Ordering::Relaxed);
+            self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn is(&self, mark: Flag) -> bool {
-        self.flags.load(Ordering::Relaxed) & mark as u8 != 0
+    pub(crate) fn is(&self, flag: Flag) -> bool {
+        self.flags.load(Ordering::Relaxed) & flag as u8 != 0
     }
 
-    /// Returns the memory that the client takes, as far as it is known.
+    /// Returns the memory that the client takes, as far as it is counted.
     pub(crate) fn bytes(&self) -> usize {
         let Counts { input_bytes, output_bytes, state_bytes, .. } = &self.counts;
         size_of::<Self>()
@@ -200,7 +200,7 @@ impl ClientInfo {
             + state_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether a request of the client waits, as Redis counts it.
+    /// Returns whether a request of the client waits, as Redis counts blocked clients.
     pub(crate) fn is_blocked(&self) -> bool {
         [&self.blocked, &self.paused].iter().any(|waits| waits.load(Ordering::Relaxed))
     }
@@ -210,18 +210,18 @@ impl ClientInfo {
         [channels, patterns, shards].iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    /// Leaves a word for the owner, and wakes it.
+    /// Sets a signal and wakes the connection's task.
     pub(crate) fn ask(&self, signal: Signal) {
         self.signal.fetch_or(signal as u8, Ordering::Release);
         self.wake();
     }
 
-    /// Whether somebody wants this.
+    /// Returns whether a signal is set.
     pub(crate) fn is_asked(&self, signal: Signal) -> bool {
         self.signal.load(Ordering::Acquire) & signal as u8 != 0
     }
 
-    /// Takes back a wish that was fulfilled.
+    /// Clears a signal.
     pub(crate) fn clear(&self, signal: Signal) {
         self.signal.fetch_and(!(signal as u8), Ordering::Relaxed);
     }
@@ -233,7 +233,7 @@ impl ClientInfo {
         }
     }
 
-    /// Remembers whom to wake.
+    /// Sets the task that [`wake`](Self::wake) wakes.
     pub(crate) fn remember(&self, waker: &Waker) {
         let mut task = self.task.lock();
         if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -255,7 +255,7 @@ impl ClientRegistry {
         self.by_id.lock().get(&id).cloned()
     }
 
-    /// Returns all, the oldest first.
+    /// Returns all clients, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         self.by_id.lock().values().cloned().collect()
     }

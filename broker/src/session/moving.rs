@@ -30,13 +30,13 @@ impl Move {
         Self { from, to, info, outcome: OnceLock::new() }
     }
 
-    /// Records whether it succeeded, and wakes the client that waits.
+    /// Records whether the move succeeded, and wakes the client that waits.
     pub(crate) fn end(&self, has_succeeded: bool) {
         let _ = self.outcome.set(has_succeeded);
         self.info.wake();
     }
 
-    /// Returns whether it succeeded, once that is known.
+    /// Returns whether the move succeeded; `None` before its end.
     pub(crate) fn outcome(&self) -> Option<bool> {
         self.outcome.get().copied()
     }

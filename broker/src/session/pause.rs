@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// `CLIENT PAUSE`: requests that are held back for a time.
+/// The pause of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     is_active: AtomicBool,
     until: Mutex<Paused>,
 }
 
-/// Until when requests are held back.
+/// The times until which requests are held back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paused {
     pub(crate) all: Option<Instant>,
@@ -38,7 +38,7 @@ impl Pause {
         self.is_active.load(Ordering::Acquire)
     }
 
-    /// Returns until when such a request has to wait.
+    /// Returns the time until which a request must wait; `None` if it may run.
     pub(crate) fn holds_back(&self, is_write: bool) -> Option<Instant> {
         if !self.is_active() {
             return None;

@@ -1,4 +1,4 @@
-//! What the client may do: its user, and what is refused.
+//! The user of a client, and the end of clients that lose a permission.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use crate::acl::{ChannelUse, User};
 use crate::observe::disconnect::Disconnect;
 
 impl Session {
-    /// Whether the client has to log in first.
+    /// Returns whether the client must authenticate before other commands.
     pub(crate) fn must_log_in(&self) -> bool {
         !self.authenticated && !self.server.users.is_open()
     }
 
-    /// Becomes another user.
+    /// Changes the user of the client.
     pub(crate) fn become_user(&mut self, user: Arc<User>) {
         self.info.names.lock().user = user.name().to_vec();
         self.user = user;
         self.users_seen = self.server.users.generation();
     }
 
-    /// Takes over what changed of the user, and ends the client if its user is gone or may no
-    /// longer listen to what the client listens to. Returns whether it goes on.
+    /// Reads the user again if users have changed. Disconnects the client if its user is gone or
+    /// has lost access to a subscribed channel. Returns whether the session goes on.
     pub(crate) fn refresh_user(&mut self, context: &mut Context) -> bool {
         if self.users_seen == self.server.users.generation() {
             return true;
@@ -33,8 +33,8 @@ impl Session {
                 self.become_user(user);
                 !before.loses_channels(&self.user) || self.may_listen_to_all()
             }
-            // It came from the file again. Redis closes all clients of the users before, but keeps
-            // those of the default user, and whatever they listen to.
+            // The default user was loaded from the ACL file again. Redis then closes the clients of
+            // all other users, but keeps those of the default user with their subscriptions.
             Some(user) if is_default(user.name()) => {
                 self.become_user(user);
                 true

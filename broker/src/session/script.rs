@@ -1,4 +1,4 @@
-//! Scripts, as sessions see them: who calls them, and what came of them.
+//! Scripts, as sessions see them: the caller, the runner and the outcome.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,23 +14,24 @@ use crate::pubsub::script_barrier::StopTheWorld;
 use crate::script::cache::Script;
 use crate::script::lua::{Answered, Given};
 
-/// Runs the scripts of one worker. The layer of commands implements it, since scripts call commands.
+/// Runs the scripts of one worker. The layer of commands implements it, since scripts call
+/// commands.
 pub(crate) trait ScriptRunner {
     /// Compiles a script. Needs no order.
     ///
     /// # Errors
     ///
-    /// Describes the mistake in Redis' words.
+    /// The error in the script, in Redis' words.
     fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>>;
 
-    /// Runs a script to its end, or until it is late: then [`resume`](Self::resume) must be called
+    /// Runs a script to its end, or until it is late. After that, call [`resume`](Self::resume)
     /// until it returns true.
     fn run(&self, job: ScriptJob);
 
     /// Runs a late script for a while, and returns whether it has ended.
     fn resume(&self) -> bool;
 
-    /// Forgets all compiled scripts.
+    /// Drops all compiled scripts.
     fn reset(&self);
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct ScriptJob {
     pub(crate) caller: ScriptCaller,
 }
 
-/// The caller of a script, with the rights that the script has from it.
+/// The caller of a script, with the permissions that the script has from it.
 pub(crate) struct ScriptCaller {
     pub(crate) user: Arc<User>,
     pub(crate) info: Arc<ClientInfo>,
@@ -62,7 +63,7 @@ pub(crate) struct ScriptCaller {
 /// Where a session finds the outcome of its script.
 pub(crate) type PendingOutcome = RefCell<Option<ScriptOutcome>>;
 
-/// What came of a script.
+/// The outcome of a script.
 #[derive(Debug)]
 pub(crate) struct ScriptOutcome {
     pub(crate) answered: Answered,
@@ -70,7 +71,7 @@ pub(crate) struct ScriptOutcome {
     pub(crate) world: StopTheWorld,
     /// A worker whose inbox the script has filled.
     pub(crate) lagging: Option<WorkerId>,
-    // Declared behind the world: performed after the release of the order.
+    // Declared after `world`, so that it is dropped, and runs, after the order is released.
     pub(crate) after_release: AfterRelease,
 }
 

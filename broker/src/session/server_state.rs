@@ -1,5 +1,4 @@
-//! What all sessions of a server share: the broker, the settings, the clients, and who the server
-//! is.
+//! The state that all sessions of a server share: broker, settings, clients, users and logs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
@@ -20,7 +19,7 @@ use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::pause::Pause;
 use crate::session::settings::Settings;
 
-/// One server's surroundings, the same for all its sessions.
+/// The state of one server. All its workers and sessions share it.
 #[derive(Debug)]
 pub(crate) struct ServerState {
     pub(crate) broker: BrokerView,
@@ -32,21 +31,23 @@ pub(crate) struct ServerState {
     pub(crate) slowlog: Mutex<SlowLog>,
     pub(crate) latency: Mutex<LatencyMonitor>,
     pub(crate) scripts: Arc<Scripts>,
-    /// Clients that said `MONITOR`.
+    /// The number of clients in `MONITOR` mode.
     pub(crate) monitors: AtomicUsize,
-    /// The port that is bound, which differs from the setting when that was 0 at the start.
+    /// The bound port. It differs from the setting if the system chose a free port.
     pub(crate) port: AtomicU16,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
-    /// What the process took before there were clients or keys.
+    /// Memory of the process at the start, before clients and keys.
     base_bytes: usize,
     started: Instant,
 }
 
 impl ServerState {
+    /// Creates the state from the settings.
+    ///
     /// # Errors
     ///
-    /// The mistake in the users.
+    /// A description of the error in the users of the settings.
     pub(crate) fn new(
         broker: Broker,
         loaded: ConfigFile,
@@ -77,12 +78,13 @@ impl ServerState {
         self.started.elapsed()
     }
 
-    /// Returns what `maxmemory` bounds: keys, and what the process took without any.
+    /// Returns the bytes that `maxmemory` limits: those of the keys and of the process at its
+    /// start.
     pub(crate) fn used_bytes(&self) -> usize {
         self.base_bytes + self.broker.key_bytes()
     }
 
-    /// Adds what a worker has counted to what everybody sees.
+    /// Adds the counts of a worker to the shared statistics.
     pub(crate) fn flush_stats(&self, tally: &mut Tally) {
         tally.flush_stats(self.broker.stats(), &self.commands);
     }
@@ -91,7 +93,7 @@ impl ServerState {
         self.monitors.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts and tells that a client is closed for `maxmemory-clients`.
+    /// Counts and logs that a client is closed for `maxmemory-clients`.
     pub(crate) fn record_eviction(&self, info: &ClientInfo) {
         self.broker.stats().evicted_clients.add(1);
         warn!(client.id = info.id, client.addr = %info.peer, "client evicted");

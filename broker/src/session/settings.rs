@@ -1,7 +1,7 @@
 //! The settings in force, which `CONFIG SET` changes while the server runs.
 //!
-//! Workers keep a copy and look once a turn whether it is still the newest, so that reading a
-//! setting costs nothing.
+//! Each worker keeps a reference to the current settings and compares its generation in each turn.
+//! So reading a setting takes no lock.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Settings {
     current: RwLock<Arc<Config>>,
-    /// Values of directives without a meaning here, as they were given.
+    /// Values of ignored directives, as they were given.
     others: RwLock<BTreeMap<String, Vec<Vec<u8>>>>,
     /// The file that `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl Settings {
         self.current.read().clone()
     }
 
-    /// Returns a number that is another after each change.
+    /// Returns a number that differs after each change.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -52,12 +52,12 @@ impl Settings {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Returns the value that was given for a directive without a meaning here.
+    /// Returns the value that was given for an ignored directive.
     pub(crate) fn other(&self, name: &str) -> Option<Vec<Vec<u8>>> {
         self.others.read().get(name).cloned()
     }
 
-    /// Returns all that was given for directives without a meaning here.
+    /// Returns all ignored directives with their values.
     pub(crate) fn others(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
         self.others.read().clone()
     }

@@ -1,18 +1,18 @@
-//! `CLIENT REPLY`: which replies a client gets.
+//! `CLIENT REPLY`: the replies that a client gets.
 
 use crate::pubsub::client_output::ClientOutput;
 
-/// Which replies a client wants.
+/// The replies that a client does not get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Silence {
-    /// All of them.
+    /// The client gets all replies.
     #[default]
     None,
-    /// None of them.
+    /// The client gets no replies (`OFF`).
     All,
-    /// Not that of the next command.
+    /// The client does not get the reply of the next command (`SKIP`).
     Next,
-    /// Not that of the command that runs.
+    /// The client does not get the reply of the running command.
     This,
 }
 

@@ -1,11 +1,11 @@
-//! Client-side caching: the wishes of a client that keeps copies of keys.
+//! Client-side caching: the tracking options of a client.
 
 use std::sync::atomic::Ordering;
 
 use super::client_info::Flag;
 use super::{NAME_BYTES, Session};
 
-/// What a client asked for.
+/// The options of `CLIENT TRACKING`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tracking {
     pub(crate) redirect: u64,
@@ -14,12 +14,12 @@ pub(crate) struct Tracking {
     pub(crate) opt_in: bool,
     pub(crate) opt_out: bool,
     pub(crate) no_loop: bool,
-    /// The answer to `CLIENT CACHING`, for the next command.
+    /// The argument of `CLIENT CACHING`, for the next command.
     pub(crate) caching: Option<bool>,
 }
 
 impl Session {
-    /// Whether the client is to be told when what it reads now is stale.
+    /// Returns whether the client is to get invalidations of the keys that it reads now.
     pub(crate) fn caches_what_it_reads(&self) -> bool {
         if let Some(caller) = &self.script_caller {
             return caller.caches_what_it_reads;
@@ -31,19 +31,19 @@ impl Session {
         })
     }
 
-    /// Makes what the client is told of its own changes wait until it is answered. Returns whether
-    /// it has to be let go then.
+    /// Defers messages to a tracking client until its reply is queued, so that invalidations of its
+    /// own changes follow the reply. Returns whether this call began the deferral.
     pub(crate) fn begin_answer(&self) -> bool {
         self.tracking.is_some() && self.output.begin_deferring()
     }
 
-    /// Returns what the prefixes take, here and in the keyspace.
+    /// Returns the bytes that the prefixes take, in the session and in the keyspace.
     pub(crate) fn prefix_bytes(&self) -> usize {
         let prefixes = self.tracking.iter().flat_map(|tracking| &tracking.prefixes);
         prefixes.map(|prefix| 2 * prefix.len() + NAME_BYTES).sum()
     }
 
-    /// Keeps what others see.
+    /// Updates the tracking state that other threads see.
     pub(crate) fn record_tracking(&self) {
         self.record_state_bytes();
         let is_broadcast = self.tracking.as_ref().is_some_and(|tracking| tracking.broadcast);

@@ -27,7 +27,7 @@ pub(crate) struct Executing {
     pub(crate) left: VecDeque<(CommandId, OwnedRequest)>,
     /// Whether messages of the client to itself are held until the end.
     pub(crate) defers: bool,
-    /// The right to run scripts, if the transaction has any; `None` while a script has it.
+    /// The stopped world, if the transaction runs scripts; `None` while a script has it.
     #[cfg(feature = "lua")]
     pub(crate) world: Option<StopTheWorld>,
 }

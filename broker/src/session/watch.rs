@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::keyspace::Watcher;
 use crate::pubsub::order::OrderGuard;
 
-/// The keys whose change makes `EXEC` fail.
+/// Watched keys. `EXEC` fails if one of them has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// With the numbers of their databases.
+    /// Each with the number of its database.
     pub(crate) keys: BTreeSet<(u16, Box<[u8]>)>,
     pub(crate) watcher: Arc<Watcher>,
-    /// What the keys take, here and in the keyspace.
+    /// Bytes that the keys take, in the session and in the keyspace.
     pub(crate) bytes: usize,
 }
 

@@ -1,9 +1,10 @@
-//! The end of a turn: every outbox that got something is written.
+//! The end of a turn: writes every outbox with new bytes.
 //!
-//! Under load a flush of many outboxes first waits a little for more, since two messages in one
-//! write cost little more than one. It answers whoever publishes, so that their next messages are
-//! under way, and takes in what comes within a part of the time that the flush will take. When
-//! nothing comes it goes without for some turns, so a quiet server delays nobody much.
+//! Under load, a flush of many outboxes first waits briefly for more messages, since two messages
+//! in one write cost little more than one. It writes to clients without subscriptions at once:
+//! publishers get their replies, and their next messages are under way. Then it waits for a
+//! fraction of its expected duration. If no message arrives, the next flushes do not wait, so a
+//! quiet server delays messages little.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -16,17 +17,17 @@ use super::Worker;
 use crate::pubsub::client_output::ClientOutput;
 use crate::session::context::Context;
 
-/// A flush of fewer outboxes takes less time than it takes others to send more.
+/// Flushes of fewer outboxes do not wait: they take less time than clients need to send more.
 const GATHERED_MIN: usize = 64;
-/// What part of the time that the last such flush took, outbox by outbox, a message waits for others.
+/// Divisor for the extra wait: a flush waits at most this fraction of its expected duration.
 const GATHERED_PART: u32 = 4;
-/// The longest time that a message waits for others.
+/// Maximum of the extra wait.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
-/// Flushes that do not wait after one that waited in vain.
+/// Number of flushes that do not wait, after one that waited in vain.
 const HASTY_FLUSHES: u32 = 3;
 
 impl Worker {
-    /// Writes, at the end of each turn, every outbox that got something.
+    /// Writes every outbox with new bytes, at the end of each turn.
     pub(super) async fn flush(self: Rc<Self>) {
         let mut dirty = Vec::new();
         let mut hasty = 0;
@@ -64,7 +65,7 @@ impl Worker {
         .await;
     }
 
-    /// Takes in more for a time, and returns whether there was more.
+    /// Lets other tasks run for a time, and returns whether they queued more.
     async fn gather(&self, time: Duration, dirty: &mut Vec<Rc<ClientOutput>>) -> bool {
         let end = Instant::now() + time;
         let before = self.context.borrow_mut().flush_queue().queued_count();
@@ -77,7 +78,7 @@ impl Worker {
             if self.shutting_down.get() || Instant::now() >= end {
                 return self.context.borrow_mut().flush_queue().queued_count() != before;
             }
-            // What is ready by now runs, and then we go on.
+            // All tasks that are ready run before this one continues.
             yield_now().await;
         }
     }
@@ -91,7 +92,7 @@ impl Worker {
     }
 }
 
-/// Returns how long a flush of so many outboxes waits for more.
+/// Returns the extra wait of a flush of `count` outboxes.
 fn time(each: Duration, count: usize) -> Duration {
     let flush = each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
     (flush / GATHERED_PART).min(GATHERING_MAX)
