@@ -70,8 +70,8 @@ impl Sessions {
         let number = self.clients.len();
         let id = self.server.broker.next_client_id();
         let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let home = ClientSlot { worker: self.context.worker(), slot: number };
-        let info = Arc::new(ClientInfo::new(id, home, address.clone(), address, 0));
+        let slot = ClientSlot { worker: self.context.worker(), slot: number };
+        let info = Arc::new(ClientInfo::new(id, slot, address.clone(), address, 0));
         let output = Rc::new(ClientOutput::new(id, number));
         self.clients.push(Session::new(self.server.clone(), output, info));
         number

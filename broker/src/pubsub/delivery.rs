@@ -61,7 +61,7 @@ impl Deliveries {
         let payload_bytes = payload.len();
         self.bytes += payload_bytes;
         self.payloads.extend_from_slice(payload);
-        let follows = self.named.and_then(|place| self.list.get(place)).is_some_and(|named| {
+        let follows = self.named.and_then(|index| self.list.get(index)).is_some_and(|named| {
             matches!(named, Delivery::Small { kind: s, channel: c, .. } if *s == kind && c == channel)
         });
         if follows {

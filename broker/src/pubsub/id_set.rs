@@ -22,7 +22,7 @@ pub(crate) enum IdSet<T> {
 pub(crate) struct Many<T> {
     list: Vec<T>,
     /// Indexes into the list by id. Empty while the list is short enough to be searched.
-    places: HashMap<u64, usize, FixedState>,
+    positions: HashMap<u64, usize, FixedState>,
 }
 
 /// Lists up to this length are searched without a map, which is faster.
@@ -31,21 +31,22 @@ const SEARCHED_MAX: usize = 16;
 impl<T: Identified> IdSet<T> {
     pub(crate) fn as_slice(&self) -> &[T] {
         match self {
-            Self::One(member) => std::slice::from_ref(member),
+            Self::One(value) => std::slice::from_ref(value),
             Self::Many(many) => &many.list,
         }
     }
 
     /// Adds a value that is not in the set yet.
-    pub(crate) fn insert(&mut self, member: T) {
+    pub(crate) fn insert(&mut self, value: T) {
         if let Self::Many(many) = self {
-            many.insert(member);
+            many.insert(value);
             return;
         }
-        let empty = Many { list: Vec::new(), places: HashMap::with_hasher(FixedState::default()) };
+        let empty =
+            Many { list: Vec::new(), positions: HashMap::with_hasher(FixedState::default()) };
         if let Self::One(first) = std::mem::replace(self, Self::Many(Box::new(empty))) {
             self.insert(first);
-            self.insert(member);
+            self.insert(value);
         }
     }
 
@@ -53,7 +54,7 @@ impl<T: Identified> IdSet<T> {
     /// as it is: the caller drops it.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         match self {
-            Self::One(member) => member.id() == id,
+            Self::One(value) => value.id() == id,
             Self::Many(many) => {
                 many.remove(id);
                 many.list.is_empty()
@@ -63,29 +64,33 @@ impl<T: Identified> IdSet<T> {
 }
 
 impl<T: Identified> Many<T> {
-    fn insert(&mut self, member: T) {
-        if !self.places.is_empty() {
-            self.places.insert(member.id(), self.list.len());
+    fn insert(&mut self, value: T) {
+        if !self.positions.is_empty() {
+            self.positions.insert(value.id(), self.list.len());
         }
-        self.list.push(member);
-        if self.places.is_empty() && self.list.len() > SEARCHED_MAX {
-            self.places =
-                self.list.iter().enumerate().map(|(place, member)| (member.id(), place)).collect();
+        self.list.push(value);
+        if self.positions.is_empty() && self.list.len() > SEARCHED_MAX {
+            self.positions = self
+                .list
+                .iter()
+                .enumerate()
+                .map(|(position, value)| (value.id(), position))
+                .collect();
         }
     }
 
     fn remove(&mut self, id: u64) {
-        let place = match self.places.is_empty() {
-            true => self.list.iter().position(|member| member.id() == id),
-            false => self.places.remove(&id),
+        let position = match self.positions.is_empty() {
+            true => self.list.iter().position(|value| value.id() == id),
+            false => self.positions.remove(&id),
         };
-        let Some(place) = place else { return };
-        self.list.swap_remove(place);
-        if let (Some(moved), false) = (self.list.get(place), self.places.is_empty()) {
-            self.places.insert(moved.id(), place);
+        let Some(position) = position else { return };
+        self.list.swap_remove(position);
+        if let (Some(moved), false) = (self.list.get(position), self.positions.is_empty()) {
+            self.positions.insert(moved.id(), position);
         }
         if self.list.len() <= SEARCHED_MAX / 2 {
-            self.places = HashMap::with_hasher(FixedState::default());
+            self.positions = HashMap::with_hasher(FixedState::default());
             self.list.shrink_to(SEARCHED_MAX);
         }
     }
@@ -105,25 +110,25 @@ mod tests {
 
     #[test]
     fn the_set_holds_the_inserted_ids_without_the_removed() {
-        let mut members = IdSet::One(0);
+        let mut set = IdSet::One(0);
         let mut expected = BTreeSet::from([0]);
         for id in 1..100 {
-            members.insert(id);
+            set.insert(id);
             expected.insert(id);
         }
         for id in (0..100).map(|step| step * 37 % 100) {
-            assert_eq!(members.as_slice().iter().copied().collect::<BTreeSet<_>>(), expected);
+            assert_eq!(set.as_slice().iter().copied().collect::<BTreeSet<_>>(), expected);
             expected.remove(&id);
-            assert_eq!(members.remove(id), expected.is_empty(), "without {id}");
+            assert_eq!(set.remove(id), expected.is_empty(), "without {id}");
         }
     }
 
     #[test]
     fn removing_an_unknown_id_changes_nothing() {
-        let mut members = IdSet::One(1);
-        assert!(!members.remove(2));
-        members.insert(2);
-        assert!(!members.remove(3));
-        assert_eq!(members.as_slice(), [1, 2]);
+        let mut set = IdSet::One(1);
+        assert!(!set.remove(2));
+        set.insert(2);
+        assert!(!set.remove(3));
+        assert_eq!(set.as_slice(), [1, 2]);
     }
 }

@@ -90,37 +90,37 @@ impl Patterns {
         if self.entries.is_empty() {
             return;
         }
-        let mut see = |places: &[usize]| {
-            for &at in places {
+        let mut see = |keys: &[usize]| {
+            for &at in keys {
                 let entry = &self.entries[at];
                 see(&entry.name, &entry.interest);
             }
         };
-        if let Some(places) = self.found.get(channel) {
-            return see(places);
+        if let Some(keys) = self.found.get(channel) {
+            return see(keys);
         }
-        let places = self.find(channel);
-        see(&places);
+        let keys = self.find(channel);
+        see(&keys);
         if channel.len() <= FOUND_CHANNEL_BYTES_MAX {
             if self.found.len() >= FOUND_MAX {
                 self.found.clear();
             }
-            self.found.insert(channel.into(), places.into());
+            self.found.insert(channel.into(), keys.into());
         }
     }
 
     fn find(&self, channel: &[u8]) -> Vec<usize> {
-        let mut places = Vec::new();
+        let mut keys = Vec::new();
         for length in 0..=START_BYTES_MAX.min(channel.len()) {
             if self.lengths[length] == 0 {
                 continue;
             }
             let candidates = self.by_start.get(&channel[..length]).into_iter().flatten();
-            places.extend(
+            keys.extend(
                 candidates.filter(|&&at| glob::matches(&self.entries[at].name, channel)).copied(),
             );
         }
-        places
+        keys
     }
 }
 

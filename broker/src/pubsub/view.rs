@@ -12,7 +12,7 @@ use crate::glob;
 use crate::ids::WorkerId;
 use crate::observe::stats::Stats;
 
-/// A handle for workers and their sessions. It offers no way to acquire the order during a turn.
+/// A handle for workers and their sessions. It acquires the order only to open an inbox.
 #[derive(Clone)]
 pub(crate) struct BrokerView {
     pub(super) shared: Arc<Shared>,

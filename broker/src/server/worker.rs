@@ -308,10 +308,10 @@ impl Worker {
         let id = self.server.broker.next_client_id();
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
-        let home = ClientSlot { worker: self.context.borrow().worker(), slot: entry.key() };
-        let info = Arc::new(ClientInfo::new(id, home, peer, local, stream.descriptor()));
+        let slot = ClientSlot { worker: self.context.borrow().worker(), slot: entry.key() };
+        let info = Arc::new(ClientInfo::new(id, slot, peer, local, stream.descriptor()));
         self.server.clients.add(info.clone());
-        let output = Rc::new(ClientOutput::new(id, home.slot));
+        let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
         let session = Session::new(self.server.clone(), output.clone(), info.clone());
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));

@@ -21,7 +21,7 @@ use crate::keyspace::Recipient;
 #[derive(Debug)]
 pub(crate) struct ClientInfo {
     pub(crate) id: u64,
-    pub(crate) home: ClientSlot,
+    pub(crate) slot: ClientSlot,
     pub(crate) peer: Address,
     pub(crate) local: Address,
     /// The socket's number in the process.
@@ -116,7 +116,7 @@ pub(crate) struct ClientRegistry {
 impl ClientInfo {
     pub(crate) fn new(
         id: u64,
-        home: ClientSlot,
+        slot: ClientSlot,
         peer: Address,
         local: Address,
         descriptor: i32,
@@ -135,7 +135,7 @@ impl ClientInfo {
         };
         Self {
             id,
-            home,
+            slot,
             peer,
             local,
             descriptor,
@@ -154,7 +154,7 @@ impl ClientInfo {
 
     /// Returns the recipient of the client's invalidations.
     pub(crate) fn recipient(&self) -> Recipient {
-        let ClientSlot { worker, slot } = self.home;
+        let ClientSlot { worker, slot } = self.slot;
         Recipient { client: self.id, worker, slot }
     }
 

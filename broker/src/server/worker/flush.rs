@@ -1,9 +1,9 @@
 //! The end of a turn: writes every outbox with new bytes.
 //!
-//! Under load, a flush of many outboxes first waits briefly for more messages, since two messages
-//! in one write cost little more than one. It writes to clients without subscriptions at once:
-//! publishers get their replies, and their next messages are under way. Then it waits for a
-//! fraction of its expected duration. If no message arrives, the next flushes do not wait, so a
+//! Under load, a flush of many outboxes first waits for more messages, since two messages in one
+//! write cost little more than one. The wait is a fraction of the expected duration of the flush.
+//! Meanwhile the flush writes to clients without subscriptions: publishers get their replies, and
+//! their next messages are under way. If no message arrives, the next flushes do not wait, so a
 //! quiet server delays messages little.
 
 use std::future::poll_fn;
