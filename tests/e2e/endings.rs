@@ -75,7 +75,8 @@ async fn end(
     assert_eq!(operator.command(&user).await, ok(), "{case}");
     let before = descriptors(server);
     let mut client = TcpStream::connect(("127.0.0.1", server.port())).expect("the server listens");
-    let login = b"AUTH guest secret\r\nSUBSCRIBE news\r\n";
+    // In RESP3 a subscriber may send any command.
+    let login = b"AUTH guest secret\r\nHELLO 3\r\nSUBSCRIBE news\r\n";
     client.write_all(login).expect("the connection is open");
     eventually(async || receivers(operator).await == 1).await;
     if queued > 0 {

@@ -456,8 +456,11 @@ impl Worker {
         while bytes > bytes_max
             && let Some(info) = clients.pop()
         {
-            if !info.is(Flag::NoEvict) {
-                bytes -= info.bytes();
+            if info.is(Flag::NoEvict) {
+                continue;
+            }
+            bytes -= info.bytes();
+            if !info.is_asked(Signal::Close) {
                 self.server.record_eviction(&info);
                 info.ask(Signal::Close);
             }
