@@ -186,7 +186,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             panic!("no input stops a server");
         });
     });
-    let address = address.recv().expect("the server starts");
+    let address = address.recv_timeout(DEADLINE).expect("the server starts");
     Place { address, commands: commands(address) }
 });
 
