@@ -49,11 +49,9 @@ fn measure(mut part: impl FnMut()) {
 }
 
 fn request(arguments: &[&str]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", arguments.len());
-    for argument in arguments {
-        out.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-    }
-    out.into_bytes()
+    let mut out = Vec::new();
+    resp::request::encode(&mut out, arguments);
+    out
 }
 
 fn batch() -> Vec<u8> {

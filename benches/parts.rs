@@ -13,9 +13,9 @@ const PIPELINE: usize = 64;
 const CHANNEL: &[u8] = b"news:of:today";
 
 fn publish(payload_bytes: usize) -> Vec<u8> {
-    let payload = "x".repeat(payload_bytes);
-    let head = "*3\r\n$7\r\nPUBLISH\r\n$13\r\nnews:of:today\r\n";
-    format!("{head}${payload_bytes}\r\n{payload}\r\n").into_bytes()
+    let (payload, mut out) = (vec![b'x'; payload_bytes], Vec::new());
+    resp::request::encode(&mut out, &[b"PUBLISH", CHANNEL, &payload]);
+    out
 }
 
 fn decoding(criterion: &mut Criterion) {
@@ -73,8 +73,9 @@ fn turns(criterion: &mut Criterion) {
                 let mut sessions = Sessions::default();
                 for _ in 0..receivers {
                     let subscriber = sessions.connect();
-                    let request = b"*2\r\n$9\r\nSUBSCRIBE\r\n$13\r\nnews:of:today\r\n";
-                    sessions.run(subscriber, request);
+                    let mut request = Vec::new();
+                    resp::request::encode(&mut request, &[b"SUBSCRIBE", CHANNEL]);
+                    sessions.run(subscriber, &request);
                 }
                 let publisher = sessions.connect();
                 let requests = publish(64).repeat(PIPELINE);

@@ -2,6 +2,12 @@
 //!
 //! Channels are `c0000` to `c9999`, so all requests of a scenario have one length, and all messages.
 //! The baseline relay therefore need not parse them.
+//!
+//! Crate `resp` encodes them. The load compares received bytes with these, also those of Redis, so a
+//! mistake of the encoder stops the measurement.
+
+use resp::reply::{self, MessageStart};
+use resp::{Protocol, request};
 
 /// Returns the name of a channel.
 pub(crate) fn channel(index: usize) -> String {
@@ -10,25 +16,25 @@ pub(crate) fn channel(index: usize) -> String {
 
 /// Returns a request of these arguments.
 pub(crate) fn request(arguments: &[&str]) -> Vec<u8> {
-    let mut out = format!("*{}\r\n", arguments.len());
-    for argument in arguments {
-        out.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-    }
-    out.into_bytes()
+    let mut out = Vec::new();
+    request::encode(&mut out, arguments);
+    out
 }
 
 /// Returns the confirmation of a `SUBSCRIBE` or a similar command, with the client's number of
 /// subscriptions.
 pub(crate) fn confirmation(kind: &str, channel: &str, count: usize) -> Vec<u8> {
-    let (kind_length, channel_length) = (kind.len(), channel.len());
-    format!("*3\r\n${kind_length}\r\n{kind}\r\n${channel_length}\r\n{channel}\r\n:{count}\r\n")
-        .into_bytes()
+    let mut out = Vec::new();
+    reply::confirmation(&mut out, Protocol::Resp2, kind, Some(channel.as_bytes()), count);
+    out
 }
 
 /// Returns a `PUBLISH`.
 pub(crate) fn publish(channel_index: usize, payload: &[u8]) -> Vec<u8> {
-    let start = b"*3\r\n$7\r\nPUBLISH\r\n".to_vec();
-    with_channel_and_payload(start, channel_index, payload)
+    let mut out = Vec::new();
+    let channel = channel(channel_index);
+    request::encode(&mut out, &[b"PUBLISH", channel.as_bytes(), payload]);
+    out
 }
 
 /// The offset of the channel's length in a `PUBLISH`. From there on a message has the same bytes.
@@ -40,20 +46,17 @@ pub(crate) const MESSAGE_START: &[u8] = b"*3\r\n$7\r\nmessage\r\n";
 
 /// Returns a message to a subscriber of a channel.
 pub(crate) fn message(channel_index: usize, payload: &[u8]) -> Vec<u8> {
-    with_channel_and_payload(MESSAGE_START.to_vec(), channel_index, payload)
+    let mut out = Vec::new();
+    let channel = channel(channel_index);
+    reply::message(&mut out, MessageStart::MESSAGE[0], channel.as_bytes(), payload);
+    out
 }
 
 /// Returns a message to a subscriber of a pattern.
 pub(crate) fn pattern_message(pattern: &str, channel_index: usize, payload: &[u8]) -> Vec<u8> {
-    let start = format!("*4\r\n$8\r\npmessage\r\n${}\r\n{pattern}\r\n", pattern.len());
-    with_channel_and_payload(start.into_bytes(), channel_index, payload)
-}
-
-fn with_channel_and_payload(mut out: Vec<u8>, channel_index: usize, payload: &[u8]) -> Vec<u8> {
-    let channel = channel(channel_index);
-    out.extend_from_slice(format!("$5\r\n{channel}\r\n${}\r\n", payload.len()).as_bytes());
-    out.extend_from_slice(payload);
-    out.extend_from_slice(b"\r\n");
+    let (mut out, channel) = (Vec::new(), channel(channel_index));
+    let (pattern, channel) = (pattern.as_bytes(), channel.as_bytes());
+    reply::pattern_message(&mut out, Protocol::Resp2, pattern, channel, payload);
     out
 }
 
@@ -78,8 +81,10 @@ pub(crate) const ID_BEFORE: u64 = 10_u64.pow(ID_BYTES as u32 - 1);
 
 /// Returns a call of the script with a payload without an id.
 pub(crate) fn send_by_script(sha: &str, channel_index: usize, payload: &[u8]) -> Vec<u8> {
-    let start = format!("*5\r\n$7\r\nEVALSHA\r\n${}\r\n{sha}\r\n$1\r\n1\r\n", sha.len());
-    with_channel_and_payload(start.into_bytes(), channel_index, payload)
+    let mut out = Vec::new();
+    let channel = channel(channel_index);
+    request::encode(&mut out, &[b"EVALSHA", sha.as_bytes(), b"1", channel.as_bytes(), payload]);
+    out
 }
 
 /// Returns a payload with its id.
@@ -89,12 +94,11 @@ pub(crate) fn numbered(id: u64, payload: &[u8]) -> Vec<u8> {
 
 /// Returns the reply of the script.
 pub(crate) fn sent_by_script(id: u64, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!("*3\r\n:{id}\r\n").into_bytes();
-    for part in [payload, &numbered(id, payload)] {
-        out.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-        out.extend_from_slice(part);
-        out.extend_from_slice(b"\r\n");
-    }
+    let mut out = Vec::new();
+    reply::array_header(&mut out, 3);
+    out.extend_from_slice(format!(":{id}\r\n").as_bytes());
+    reply::bulk(&mut out, payload);
+    reply::bulk(&mut out, &numbered(id, payload));
     out
 }
 

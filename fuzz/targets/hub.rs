@@ -10,7 +10,7 @@ use std::thread;
 use arbitrary::{Arbitrary, Unstructured};
 use backplane::Backplane;
 use broker::Broker;
-use fuzz::Client;
+use fuzz::{Client, DEADLINE};
 use libfuzzer_sys::fuzz_target;
 use signalr::{Caller, Hub, HubError};
 use tokio::net::TcpListener;
@@ -64,7 +64,7 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
             axum::serve(listener, hub.router("/chatHub")).await
         })
     });
-    address.recv().expect("the server starts")
+    address.recv_timeout(DEADLINE).expect("the server starts")
 });
 
 fuzz_target!(|data: &[u8]| {

@@ -186,7 +186,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             panic!("no input stops a server");
         });
     });
-    let address = address.recv().expect("the server starts");
+    let address = address.recv_timeout(DEADLINE).expect("the server starts");
     Place { address, commands: commands(address) }
 });
 
@@ -259,11 +259,7 @@ fn arguments(input: &mut Unstructured<'_>, words: &mut Vec<Vec<u8>>) -> arbitrar
 }
 
 fn request(words: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
-    }
+    let mut bytes = Vec::new();
+    resp::request::encode(&mut bytes, words);
     bytes
 }

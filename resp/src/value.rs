@@ -153,6 +153,8 @@ pub struct Decoder {
     position: usize,
     /// Missing items of each aggregate around the position, outermost first.
     open: Vec<Missing>,
+    /// The first error. All later calls return it, since the bytes after it have no known meaning.
+    invalid: Option<InvalidReply>,
 }
 
 /// The items of an aggregate that have not arrived.
@@ -249,8 +251,15 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Returns the violation of the protocol or of the limits. The connection cannot recover.
+    /// Returns the violation of the protocol or of the limits. All further calls return it, too.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, InvalidReply> {
+        match self.invalid {
+            Some(invalid) => Err(invalid),
+            None => self.decode_next(buffer).inspect_err(|invalid| self.invalid = Some(*invalid)),
+        }
+    }
+
+    fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, InvalidReply> {
         if !self.is_complete(buffer)? {
             return Ok(None);
         }

@@ -157,10 +157,10 @@ async fn servers_that_reconnect_in_time_report_no_reset() {
         }
     }
     for one in farm {
-        one.shutdown().await;
+        within(SLOW_DEADLINE, one.shutdown()).await;
     }
     for events in events {
-        let gaps = events.await.expect("it does not panic").into_iter();
+        let gaps = within(SLOW_DEADLINE, events).await.expect("it does not panic").into_iter();
         // A probe may have been accepted and lost.
         let restarts = gaps.filter(|event| matches!(event, Event::Restarted { .. })).count();
         assert_eq!(restarts, 0, "the counter went back");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backplane::{Invocation, State, Target};
 use broker::{Broker, Config, Port, ReplayRule, Server};
-use harness::{Client, SLOW_DEADLINE, eventually_within};
+use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
 use crate::observer::Observer;
@@ -37,7 +37,7 @@ async fn a_restarted_listener_does_not_affect_embedded_servers() {
         let (server, mut client) = listen(&broker, config()).await;
         client.subscribe(&[APP]).await;
         soak.run(0, 50).await;
-        server.shutdown().await;
+        within(SLOW_DEADLINE, server.shutdown()).await;
         soak.run(1, 50).await;
     }
     assert!(soak.backplanes().all(|backplane| backplane.state() == State::Connected));

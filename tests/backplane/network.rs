@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backplane::{Backplane, State, Target};
-use harness::{Fault, SLOW_DEADLINE, eventually_within};
+use harness::{Fault, SLOW_DEADLINE, eventually_within, within};
 use tokio::time::timeout;
 
 use super::site;
@@ -104,7 +104,7 @@ async fn a_subscription_recovers_from_a_long_network_outage() {
     is_ready(&one).await;
     // The backplane was ready shortly before, and only the next message reveals the gap.
     eventually_within(SLOW_DEADLINE, async || one.health().lost >= 10).await;
-    one.shutdown().await;
-    let events = events.await.expect("it does not panic");
+    within(SLOW_DEADLINE, one.shutdown()).await;
+    let events = within(SLOW_DEADLINE, events).await.expect("it does not panic");
     assert_eq!(events.len(), 1, "one gap is one event: {events:?}");
 }

@@ -116,7 +116,10 @@ async fn connections_closed_for_falling_behind_are_logged() {
     let line = first(&log, CLOSED, "at once").await;
     assert_eq!((line.level, line.field("connection")), (Level::WARN, "at once"));
     receive(&mut at_once, 1024).await;
-    assert_eq!(at_once.recv().await.expect_err("slow"), Disconnect::SlowConnection);
+    assert_eq!(
+        within(SLOW_DEADLINE, at_once.recv()).await.expect_err("slow"),
+        Disconnect::SlowConnection
+    );
 
     // The connection's messages are deferred to the store, which evicts them.
     network.set(Fault::Closed);
@@ -126,7 +129,10 @@ async fn connections_closed_for_falling_behind_are_logged() {
     network.set(Fault::None);
     eventually_within(SLOW_DEADLINE, async || one.health().recovered >= 2000).await;
     receive(&mut later, 1024).await;
-    assert_eq!(later.recv().await.expect_err("slow"), Disconnect::SlowConnection);
+    assert_eq!(
+        within(SLOW_DEADLINE, later.recv()).await.expect_err("slow"),
+        Disconnect::SlowConnection
+    );
     let line = first(&log, CLOSED, "later").await;
     assert_eq!((line.field("app"), line.field("server")), (APP, &*address), "{line:?}");
 }

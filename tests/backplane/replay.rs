@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, State};
-use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within};
+use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 
 use crate::farm::{builder, events, join_many, receive};
 use crate::observer::{Observer, kill_clients};
@@ -218,8 +218,8 @@ async fn messages_evicted_from_the_replay_buffer_are_a_gap() {
     assert_eq!(receive(&mut listener.connection, 5).await, [17, 18, 19, 20, 21]);
     let health = listener.backplane.health();
     assert_eq!((health.lost, health.recovered), (15, 5));
-    listener.backplane.shutdown().await;
-    let events = events.await.expect("it does not panic");
+    within(SLOW_DEADLINE, listener.backplane.shutdown()).await;
+    let events = within(SLOW_DEADLINE, events).await.expect("it does not panic");
     let [Event::Gap(gap)] = events[..] else { panic!("one gap is one event: {events:?}") };
     assert_eq!(gap.count(), 15);
 }

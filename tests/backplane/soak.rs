@@ -127,7 +127,7 @@ impl Soak {
         let mut missing = 0;
         for ((backplane, events), receive_log) in ended.into_iter().zip(&receive_logs) {
             missing += backplane.health().lost;
-            backplane.shutdown().await;
+            within(SLOW_DEADLINE, backplane.shutdown()).await;
             let events = within(SLOW_DEADLINE, events).await.expect("it does not panic");
             report_the_same_gaps(receive_log, &events);
         }

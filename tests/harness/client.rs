@@ -2,7 +2,11 @@
 //! sends.
 //!
 //! It does not interpret commands, subscriptions or errors; a pushed message is a reply like any
-//! other. The decoder is not our code, so it can check our encoder. Every read has a deadline.
+//! other. Every read has a deadline.
+//!
+//! It decodes replies with `redis-protocol` on purpose: crate `resp` encodes the broker's replies, and
+//! a decoder of the same crate would not find its mistakes. Crate `resp` encodes the requests, which
+//! `redis-server` accepts in the parity tests.
 
 use bytes::{Bytes, BytesMut};
 use redis_protocol::{resp2, resp3};
@@ -267,13 +271,8 @@ impl Client {
 
 /// Encodes a command as the array of bulk strings that clients send.
 pub fn request<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
-    for argument in arguments {
-        let argument = argument.as_ref();
-        bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-        bytes.extend_from_slice(argument);
-        bytes.extend_from_slice(b"\r\n");
-    }
+    let mut bytes = Vec::new();
+    resp::request::encode(&mut bytes, arguments);
     bytes
 }
 

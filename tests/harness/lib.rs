@@ -5,7 +5,8 @@
 //! Every wait has a deadline ([`within`], [`eventually`]). After it, the harness panics with the
 //! output received so far, so a failing test explains itself without a second run.
 //!
-//! The harness does not use our code. It sees sockets, exit codes and text, as a user does.
+//! The harness sees sockets, exit codes and text, as a user does. Of our code it uses only the encoder
+//! of requests, from crate `resp`.
 
 mod chat;
 mod client;

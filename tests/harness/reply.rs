@@ -1,5 +1,7 @@
 //! The reply of a server: its decoded value, and the bytes as received.
 //!
+//! `redis-protocol` decodes it, an independent check of our encoder; see [`Client`](crate::Client).
+//!
 //! RESP2 and RESP3 share one [`Value`], so one assertion holds for both. A text of a test converts
 //! to a bulk string and a number to an integer. The functions [`simple`], [`error`], [`ok`] and
 //! [`null`] make the other values, and [`array!`](crate::array) combines them.

@@ -3,6 +3,11 @@
 //! Rendering a frame returns the bytes it was parsed from, so comparing rendered frames compares
 //! bytes. Masks change the leaves, and rendering computes the lengths again. A frame keeps its type
 //! byte and has no protocol version. Bytes with an unknown type do not parse.
+//!
+//! `resp::value::Part` is the parser. A mistake of it does not hide a difference, since both servers'
+//! bytes pass through the same parser and return unchanged.
+
+use resp::value::{Limits, Part};
 
 /// A reply, a push, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,20 +27,35 @@ impl Frame {
     ///
     /// When the bytes are not RESP, or rendering would not return the same bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, String> {
-        let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
-        let (kind, text, body) = match bytes[..end].split_first() {
-            Some((kind, text)) => (*kind, text, end + 2),
-            None => return Err("an empty line".into()),
-        };
-        match (kind, text) {
-            (b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(', _) | (b'$' | b'*', b"-1") => {
-                Ok(Some((Self::Line(kind, text.to_vec()), body)))
+        // The aggregates that miss items, and their number of items.
+        let mut open: Vec<(u8, Vec<Self>, usize)> = Vec::new();
+        let mut end = 0;
+        while let Some((part, length)) =
+            Part::decode(&bytes[end..], &Limits::default()).map_err(|error| error.to_string())?
+        {
+            end += length;
+            let mut frame = match part {
+                Part::Line { kind, text } => Self::Line(kind, text.to_vec()),
+                Part::Bulk { kind, data } => Self::Bulk(kind, data.to_vec()),
+                Part::Header { kind, items: 0 } => Self::Items(kind, Vec::new()),
+                Part::Header { kind, items } => {
+                    open.push((kind, Vec::new(), items));
+                    continue;
+                }
+            };
+            loop {
+                let Some((_, items, count)) = open.last_mut() else {
+                    return Ok(Some((frame, end)));
+                };
+                items.push(frame);
+                if items.len() < *count {
+                    break;
+                }
+                let Some((kind, items, _)) = open.pop() else { break };
+                frame = Self::Items(kind, items);
             }
-            (b'$' | b'=' | b'!', _) => Ok(bulk(bytes, kind, length(text)?, body)),
-            (b'*' | b'~' | b'>', _) => items(bytes, kind, length(text)?, body),
-            (b'%' | b'|', _) => items(bytes, kind, 2 * length(text)?, body),
-            _ => Err(format!("a line that starts with {:?}", char::from(kind))),
         }
+        Ok(None)
     }
 
     /// Returns the bytes of the frame.
@@ -63,58 +83,14 @@ impl Frame {
 
     fn render_to(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Line(kind, text) => {
-                bytes.push(*kind);
-                bytes.extend_from_slice(text);
-            }
-            Self::Bulk(kind, text) => {
-                bytes.push(*kind);
-                bytes.extend_from_slice(text.len().to_string().as_bytes());
-                bytes.extend_from_slice(b"\r\n");
-                bytes.extend_from_slice(text);
-            }
+            Self::Line(kind, text) => Part::Line { kind: *kind, text }.encode(bytes),
+            Self::Bulk(kind, data) => Part::Bulk { kind: *kind, data }.encode(bytes),
             Self::Items(kind, items) => {
-                let is_pairs = matches!(kind, b'%' | b'|');
-                let count = if is_pairs { items.len() / 2 } else { items.len() };
-                bytes.push(*kind);
-                bytes.extend_from_slice(count.to_string().as_bytes());
-                bytes.extend_from_slice(b"\r\n");
+                Part::Header { kind: *kind, items: items.len() }.encode(bytes);
                 items.iter().for_each(|item| item.render_to(bytes));
-                return;
             }
         }
-        bytes.extend_from_slice(b"\r\n");
     }
-}
-
-fn bulk(bytes: &[u8], kind: u8, length: usize, body: usize) -> Option<(Frame, usize)> {
-    let end = body + length;
-    let text = bytes.get(body..end)?;
-    bytes.get(end..end + 2)?;
-    Some((Frame::Bulk(kind, text.to_vec()), end + 2))
-}
-
-fn items(
-    bytes: &[u8],
-    kind: u8,
-    count: usize,
-    body: usize,
-) -> Result<Option<(Frame, usize)>, String> {
-    let mut items = Vec::new();
-    let mut end = body;
-    for _ in 0..count {
-        let Some((item, length)) = Frame::parse(&bytes[end..])? else { return Ok(None) };
-        items.push(item);
-        end += length;
-    }
-    Ok(Some((Frame::Items(kind, items), end)))
-}
-
-fn length(text: &[u8]) -> Result<usize, String> {
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<usize>().ok());
-    number
-        .filter(|number| number.to_string().as_bytes() == text)
-        .ok_or_else(|| format!("a length of \"{}\"", text.escape_ascii()))
 }
 
 #[cfg(test)]

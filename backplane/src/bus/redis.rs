@@ -10,7 +10,6 @@ mod connector;
 mod failure;
 mod queue;
 mod replay;
-mod resp;
 mod resp_connection;
 mod script;
 mod status;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use bytes::BytesMut;
 use futures_util::future::try_join_all;
+use resp::value::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -123,26 +125,31 @@ impl Client {
         Ok(found)
     }
 
-    /// Sends a request and returns its reply, a bulk string.
+    /// Sends a request and returns its reply, a string.
     pub(super) async fn ask_for_text(&mut self, arguments: &[&str]) -> Result<String, Failure> {
         self.send(&wire::request(arguments)).await?;
-        let mut header = Vec::new();
-        while !header.ends_with(b"\r\n") {
-            header.push(within("a reply", self.stream.read_u8()).await?);
-        }
-        let header = String::from_utf8_lossy(&header).into_owned();
-        let length: Option<usize> = header.strip_prefix('$').and_then(|n| n.trim().parse().ok());
-        let Some(length) = length else {
-            return Err(Failure::Wrong { expected: b"$".to_vec(), found: header.into() });
+        let (mut decoder, mut received) = (Decoder::default(), BytesMut::new());
+        let reply = loop {
+            match decoder.decode(&mut received) {
+                Ok(Some(reply)) => break reply,
+                Ok(None) => {}
+                Err(_) => return Err(no_text(received.to_vec())),
+            }
+            if within("a reply", self.stream.read_buf(&mut received)).await? == 0 {
+                return Err(no_text(received.to_vec()));
+            }
         };
-        let mut text = self.read(length + b"\r\n".len()).await?;
-        text.truncate(length);
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        // The connection waits for this reply only, so no bytes of another one are left.
+        reply.text().map(str::to_owned).ok_or_else(|| no_text(format!("{reply:?}").into()))
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
+}
+
+fn no_text(found: Vec<u8>) -> Failure {
+    Failure::Wrong { expected: b"$".to_vec(), found }
 }
 
 /// Compares bytes. The error shows them from the first difference on.

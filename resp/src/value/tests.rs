@@ -106,6 +106,14 @@ fn other_protocols_are_rejected() {
 }
 
 #[test]
+fn no_value_follows_an_error() {
+    let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::from(":x\r\n+OK\r\n"));
+    for _ in 0..2 {
+        assert_eq!(decoder.decode(&mut buffer), Err(InvalidReply::Text(b':')));
+    }
+}
+
+#[test]
 fn limits_are_exact() {
     let limits = Limits { depth_max: 2, items_max: 2, bulk_bytes_max: 2, line_bytes_max: 4 };
     let decode = |bytes: &str| Decoder::new(limits).decode(&mut BytesMut::from(bytes));

@@ -99,7 +99,7 @@ impl TestServer {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        match client_async(request, ours).await {
+        match within(client_async(request, ours)).await {
             Ok((socket, _)) => Ok(Client { socket, unread: Vec::new() }),
             Err(tungstenite::Error::Http(response)) => Err(*response),
             Err(error) => panic!("{error}"),
@@ -141,12 +141,12 @@ impl Client {
     }
 
     pub(crate) async fn send_frame(&mut self, message: Message) {
-        self.socket.send(message).await.unwrap();
+        within(self.socket.send(message)).await.unwrap();
     }
 
     /// Sends bytes below the WebSocket.
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
-        self.socket.get_mut().write_all(bytes).await.unwrap();
+        within(self.socket.get_mut().write_all(bytes)).await.unwrap();
     }
 
     /// Calls a method and returns its Completion without `type` and `invocationId`.

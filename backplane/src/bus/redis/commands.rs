@@ -21,6 +21,7 @@ use ::redis::{
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
+use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
@@ -31,7 +32,6 @@ use super::backoff::Backoff;
 use super::connector::Connector;
 use super::failure::Failure;
 use super::queue::{Item, Queue};
-use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::script;
 use super::status::{ConnectionRole, Status};

@@ -9,11 +9,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use resp::value::Value;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::failure::Failure;
-use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::stream::{connect, connect_unix};
 use super::timeouts::bounded;

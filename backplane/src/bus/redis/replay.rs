@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use resp::value::Value;
 
 use super::connector::Connector;
 use super::failure::Failure;
-use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::timeouts::bounded;
 use crate::bus::sink::Sink;

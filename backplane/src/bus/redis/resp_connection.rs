@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use resp::request;
+use resp::value::{Decoder, Limits, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::failure::Failure;
-use super::resp::{self, Value};
 use super::stream::Stream;
 use super::timeouts::bounded;
 use crate::address::{Address, Login};
@@ -18,14 +19,23 @@ use crate::address::{Address, Login};
 pub(super) struct RespConnection {
     stream: Box<dyn Stream>,
     buffer: BytesMut,
+    decoder: Decoder,
 }
 
+/// Replies to our requests are flat or nested a few times.
+const LIMITS: Limits = Limits {
+    depth_max: 8,
+    items_max: 1024 * 1024,
+    bulk_bytes_max: 512 * 1024 * 1024,
+    line_bytes_max: 64 * 1024,
+};
+const INVALID: &str = "the server does not use Redis' protocol";
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl RespConnection {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), decoder: Decoder::new(LIMITS) }
     }
 
     /// Authenticates, if there is a password or a user.
@@ -64,7 +74,7 @@ impl RespConnection {
     /// Writes several requests at once.
     pub(super) async fn write(&mut self, requests: &[&[&[u8]]]) -> Result<(), Failure> {
         let mut bytes = Vec::new();
-        requests.iter().for_each(|words| resp::request(&mut bytes, words));
+        requests.iter().for_each(|words| request::encode(&mut bytes, words));
         self.stream.write_all(&bytes).await?;
         self.stream.flush().await?;
         Ok(())
@@ -110,7 +120,7 @@ impl RespConnection {
 
     /// Returns the next value, if it is complete.
     pub(super) fn take(&mut self) -> Result<Option<Value>, Failure> {
-        resp::take(&mut self.buffer).map_err(|malformed| Failure::Lost(malformed.to_string()))
+        self.decoder.decode(&mut self.buffer).map_err(|_| Failure::Lost(INVALID.to_owned()))
     }
 
     /// Returns the stream. All requests have replies, so the buffer is empty.

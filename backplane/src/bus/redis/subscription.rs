@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -21,7 +22,6 @@ use super::backoff::Backoff;
 use super::connector::Connector;
 use super::failure::Failure;
 use super::replay::{ReplayPosition, offset, replay};
-use super::resp::Value;
 use super::resp_connection::RespConnection;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
