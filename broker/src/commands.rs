@@ -24,6 +24,7 @@ mod latency;
 pub(crate) mod lookup;
 mod monitor;
 mod permissions;
+mod persistence;
 mod pubsub;
 mod replay;
 mod scan;

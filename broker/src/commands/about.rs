@@ -755,6 +755,34 @@ pub(super) static TIME: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static LASTSAVE: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Get the UNIX time stamp of the last successful save to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static SAVE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Synchronously save the dataset to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(N) where N is the total number of keys in all databases"))],
+};
+
+#[rustfmt::skip]
+pub(super) static BGSAVE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Asynchronously save the dataset to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("history", List(&[List(&[Text("3.2.2"), Text("Added the `SCHEDULE` option.")])])), ("arguments", List(&[List(&[Text("name"), Text("schedule"), Text("type"), Text("pure-token"), Text("token"), Text("SCHEDULE"), Text("since"), Text("3.2.2"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static BGREWRITEAOF: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Asynchronously rewrite the append-only file")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
 pub(super) static DBSIZE: About = About {
     tips: &["request_policy:all_shards", "response_policy:agg_sum"],
     key_specs: &[],

@@ -15,7 +15,8 @@ use super::spec::Flag::{
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
-    acl, command, config, counters, database, expiry, info, keys, replay, scan, server, strings,
+    acl, command, config, counters, database, expiry, info, keys, persistence, replay, scan,
+    server, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -547,6 +548,34 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Ordered { early: None, run: |s, c, g, _| s.monitor(c, g) },
     ),
     row("time", 1, &[Loading, Stale, Fast], &about::TIME, Run::Local(|_, _, _| Ok(server::time()))),
+    row(
+        "lastsave",
+        1,
+        &[Loading, Stale, Fast],
+        &about::LASTSAVE,
+        Run::Local(|s, _, _| Ok(persistence::lastsave(s))),
+    ),
+    row(
+        "save",
+        1,
+        &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        &about::SAVE,
+        Run::Local(|s, _, _| persistence::save(s)),
+    ),
+    row(
+        "bgsave",
+        -1,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::BGSAVE,
+        Run::Local(|s, _, r| persistence::bgsave(s, r)),
+    ),
+    row(
+        "bgrewriteaof",
+        1,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::BGREWRITEAOF,
+        Run::Local(|_, _, _| persistence::bgrewriteaof()),
+    ),
     row("dbsize", 1, &[Readonly, Fast], &about::DBSIZE, Run::Keys(keys::dbsize)),
     row(
         "role",
@@ -1098,7 +1127,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 200;
+const COUNT: usize = 204;
 
 /// Gives each row its number.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
