@@ -22,6 +22,7 @@ mod info_fields;
 mod keys;
 mod latency;
 pub(crate) mod lookup;
+mod module;
 mod monitor;
 mod permissions;
 mod persistence;

@@ -818,6 +818,48 @@ pub(super) static WAIT: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static MODULE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("A container for module commands")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("Depends on subcommand."))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_HELP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Show helpful text about the different subcommands")), ("since", Text("5.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LIST: About = About {
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[],
+    docs: &[("summary", Text("List all modules loaded by the server")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(N) where N is the number of loaded modules."))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LOAD: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Load a module")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("path"), Text("type"), Text("string")]), List(&[Text("name"), Text("arg"), Text("type"), Text("string"), Text("flags"), List(&[Text("optional"), Text("multiple")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LOADEX: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Load a module with extended parameters")), ("since", Text("7.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("path"), Text("type"), Text("string")]), List(&[Text("name"), Text("configs"), Text("type"), Text("block"), Text("token"), Text("CONFIG"), Text("flags"), List(&[Text("optional"), Text("multiple"), Text("multiple_token")]), Text("arguments"), List(&[List(&[Text("name"), Text("name"), Text("type"), Text("string")]), List(&[Text("name"), Text("value"), Text("type"), Text("string")])])]), List(&[Text("name"), Text("args"), Text("type"), Text("block"), Text("token"), Text("ARGS"), Text("flags"), List(&[Text("optional"), Text("multiple")]), Text("arguments"), List(&[List(&[Text("name"), Text("arg"), Text("type"), Text("string")])])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_UNLOAD: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Unload a module")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("name"), Text("type"), Text("string")])]))],
+};
+
+#[rustfmt::skip]
 pub(super) static LATENCY: About = About {
     tips: &[],
     key_specs: &[],

@@ -9,6 +9,7 @@ pub(crate) fn lines(container: &str) -> &'static [&'static str] {
         "config" => CONFIG,
         "latency" => LATENCY,
         "memory" => MEMORY,
+        "module" => MODULE,
         "object" => OBJECT,
         "pubsub" => PUBSUB,
         "script" => SCRIPT,
@@ -167,6 +168,18 @@ const MEMORY: &[&str] = &[
     "USAGE <key> [SAMPLES <count>]",
     "    Return memory in bytes used by <key> and its value. Nested values are",
     "    sampled up to <count> times (default: 5, 0 means sample all).",
+];
+
+#[rustfmt::skip]
+const MODULE: &[&str] = &[
+    "LIST",
+    "    Return a list of loaded modules.",
+    "LOAD <path> [<arg> ...]",
+    "    Load a module library from <path>, passing to it any optional arguments.",
+    "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+    "    Load a module library from <path>, while passing it module configurations and optional arguments.",
+    "UNLOAD <name>",
+    "    Unload a module.",
 ];
 
 #[rustfmt::skip]

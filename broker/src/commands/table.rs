@@ -15,8 +15,8 @@ use super::spec::Flag::{
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
-    acl, command, config, counters, database, expiry, info, keys, persistence, replay, scan,
-    server, strings,
+    acl, command, config, counters, database, expiry, info, keys, module, persistence, replay,
+    scan, server, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -599,6 +599,42 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|_, _, r| server::replicaof(r)),
     ),
     row("wait", 3, &[Noscript], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
+    row("module", -2, &[], &about::MODULE, Run::Container),
+    row(
+        "module|help",
+        2,
+        &[Loading, Stale],
+        &about::MODULE_HELP,
+        Run::Local(|_, _, r| Ok(server::help(r.argument(0)))),
+    ),
+    row(
+        "module|list",
+        2,
+        &[Admin, Noscript],
+        &about::MODULE_LIST,
+        Run::Local(|_, _, _| Ok(module::list())),
+    ),
+    row(
+        "module|load",
+        -3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_LOAD,
+        Run::Local(|_, _, _| module::refused()),
+    ),
+    row(
+        "module|loadex",
+        -3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_LOADEX,
+        Run::Local(|_, _, _| module::refused()),
+    ),
+    row(
+        "module|unload",
+        3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_UNLOAD,
+        Run::Local(|_, _, _| module::refused()),
+    ),
     row("latency", -2, &[], &about::LATENCY, Run::Container),
     row(
         "latency|doctor",
@@ -1127,7 +1163,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 204;
+const COUNT: usize = 210;
 
 /// Gives each row its number.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
