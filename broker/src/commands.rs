@@ -16,6 +16,7 @@ mod debug;
 mod errors;
 pub(crate) mod execute;
 mod expiry;
+mod function;
 mod help;
 mod info;
 mod info_fields;

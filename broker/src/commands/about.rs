@@ -1469,8 +1469,43 @@ pub(super) static FUNCTION: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static FUNCTION_DUMP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Dump all functions into a serialized binary payload")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions"))],
+};
+
+#[rustfmt::skip]
 pub(super) static FUNCTION_FLUSH: About = About {
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Deleting all functions")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions deleted")), ("arguments", List(&[List(&[Text("name"), Text("async"), Text("type"), Text("oneof"), Text("flags"), List(&[Text("optional")]), Text("arguments"), List(&[List(&[Text("name"), Text("async"), Text("type"), Text("pure-token"), Text("token"), Text("ASYNC")]), List(&[Text("name"), Text("sync"), Text("type"), Text("pure-token"), Text("token"), Text("SYNC")])])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_HELP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Show helpful text about the different subcommands")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_KILL: About = About {
+    tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+    key_specs: &[],
+    docs: &[("summary", Text("Kill the function currently in execution.")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_LIST: About = About {
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[],
+    docs: &[("summary", Text("List information about all the functions")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions")), ("arguments", List(&[List(&[Text("name"), Text("library-name-pattern"), Text("type"), Text("string"), Text("token"), Text("LIBRARYNAME"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("withcode"), Text("type"), Text("pure-token"), Text("token"), Text("WITHCODE"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_STATS: About = About {
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    key_specs: &[],
+    docs: &[("summary", Text("Return information about the function currently running (name, description, duration)")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
 };

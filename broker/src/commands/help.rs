@@ -7,6 +7,7 @@ pub(crate) fn lines(container: &str) -> &'static [&'static str] {
         "client" => CLIENT,
         "command" => COMMAND,
         "config" => CONFIG,
+        "function" => FUNCTION,
         "latency" => LATENCY,
         "memory" => MEMORY,
         "module" => MODULE,
@@ -135,6 +136,36 @@ const CONFIG: &[&str] = &[
     "    Reset statistics reported by the INFO command.",
     "REWRITE",
     "    Rewrite the configuration file.",
+];
+
+/// Without the subcommands that need stored functions: `LOAD`, `DELETE` and `RESTORE`.
+#[rustfmt::skip]
+const FUNCTION: &[&str] = &[
+    "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
+    "    Return general information on all the libraries:",
+    "    * Library name",
+    "    * The engine used to run the Library",
+    "    * Library description",
+    "    * Functions list",
+    "    * Library code (if WITHCODE is given)",
+    "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",
+    "STATS",
+    "    Return information about the current function running:",
+    "    * Function name",
+    "    * Command used to run the function",
+    "    * Duration in MS that the function is running",
+    "    If no function is running, return nil",
+    "    In addition, returns a list of available engines.",
+    "KILL",
+    "    Kill the current running function.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Delete all the libraries.",
+    "    When called without the optional mode argument, the behavior is determined by the",
+    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+    "    * ASYNC: Asynchronously flush the libraries.",
+    "    * SYNC: Synchronously flush the libraries.",
+    "DUMP",
+    "    Return a serialized payload representing the current libraries, can be restored using FUNCTION RESTORE command",
 ];
 
 #[rustfmt::skip]

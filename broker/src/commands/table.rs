@@ -15,8 +15,8 @@ use super::spec::Flag::{
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
-    acl, command, config, counters, database, expiry, info, keys, module, persistence, replay,
-    scan, server, strings,
+    acl, command, config, counters, database, expiry, function, info, keys, module, persistence,
+    replay, scan, server, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -1154,16 +1154,51 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
     ),
     row("function", -2, &[], &about::FUNCTION, Run::Container),
     row(
+        "function|dump",
+        2,
+        &[Noscript],
+        &about::FUNCTION_DUMP,
+        Run::Local(|_, _, _| Ok(function::dump())),
+    ),
+    row(
         "function|flush",
         -2,
         &[Write, Noscript],
         &about::FUNCTION_FLUSH,
         Run::Local(|s, c, r| s.script_flush(r, c)),
     ),
+    row(
+        "function|help",
+        2,
+        &[Loading, Stale],
+        &about::FUNCTION_HELP,
+        Run::Local(|_, _, r| Ok(server::help(r.argument(0)))),
+    ),
+    row(
+        "function|kill",
+        2,
+        &[Noscript, AllowBusy],
+        &about::FUNCTION_KILL,
+        Run::Local(|s, _, _| function::kill(s)),
+    ),
+    row(
+        "function|list",
+        -2,
+        &[Noscript],
+        &about::FUNCTION_LIST,
+        Run::Local(|_, _, r| function::list(r)),
+    ),
+    row(
+        "function|stats",
+        2,
+        &[Noscript, AllowBusy],
+        &about::FUNCTION_STATS,
+        Run::Local(|s, _, _| function::stats(s)),
+    ),
 ]);
 
 /// The number of rows.
-const COUNT: usize = 210;
+const COUNT: usize = 215;
 
 /// Gives each row its number.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
