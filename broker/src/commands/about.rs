@@ -818,6 +818,13 @@ pub(super) static WAIT: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static WAITAOF: About = About {
+    tips: &["request_policy:all_shards", "response_policy:agg_min"],
+    key_specs: &[],
+    docs: &[("summary", Text("Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.")), ("since", Text("7.2.0")), ("group", Text("generic")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("numlocal"), Text("type"), Text("integer"), Text("display_text"), Text("numlocal")]), List(&[Text("name"), Text("numreplicas"), Text("type"), Text("integer"), Text("display_text"), Text("numreplicas")]), List(&[Text("name"), Text("timeout"), Text("type"), Text("integer"), Text("display_text"), Text("timeout")])]))],
+};
+
+#[rustfmt::skip]
 pub(super) static MODULE: About = About {
     tips: &[],
     key_specs: &[],
@@ -1193,6 +1200,13 @@ pub(super) static CLUSTER_MYID: About = About {
     tips: &[],
     key_specs: &[],
     docs: &[("summary", Text("Return the node id")), ("since", Text("3.0.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static CLUSTER_MYSHARDID: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Returns the shard ID of a node.")), ("since", Text("7.2.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
 };
 
 #[rustfmt::skip]

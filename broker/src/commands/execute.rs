@@ -14,7 +14,7 @@ use super::errors::{
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
-use super::spec::{Early, Flag, Outcome, Run, Spec};
+use super::spec::{Awaited, Early, Flag, Outcome, Run, Spec};
 use super::{Answer, debug, monitor, transaction};
 use crate::keyspace::Keys;
 use crate::observe::disconnect::Disconnect;
@@ -39,7 +39,7 @@ pub(crate) enum Flow {
     /// Keeps the request until the late script ends.
     WaitForOrder,
     /// Waits this long, and then calls [`end_wait`].
-    Wait(Duration),
+    Wait(Duration, Awaited),
     /// Waits until the server listens elsewhere, and then calls `end_move`.
     WaitForMove,
     /// Waits until the script of the client ends, and then calls `resume_after_script`.
@@ -84,10 +84,15 @@ pub(crate) fn execute(
 }
 
 /// Ends [`Flow::Wait`].
-pub(crate) fn end_wait(session: &Session, context: &mut Context, with_error: bool) {
+pub(crate) fn end_wait(
+    session: &Session,
+    context: &mut Context,
+    awaited: Awaited,
+    with_error: bool,
+) {
     let reply = match with_error {
         true => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-        false => Reply::Integer(0),
+        false => awaited.reply(),
     };
     session.reply(context, &reply);
 }
@@ -310,7 +315,7 @@ pub(super) fn run_held(
             session.reply(context, &reply);
         }
         // As Redis does where a command must not block.
-        Outcome::Wait(_) => session.reply(context, &Reply::Integer(0)),
+        Outcome::Wait(_, awaited) => session.reply(context, &awaited.reply()),
         Outcome::WaitForMove => unreachable!("a move is refused within a transaction"),
     }
     timer.stop(session, context, spec, request);
@@ -388,7 +393,7 @@ fn finish(
             session.reply(context, &reply);
             Flow::Continue
         }
-        Outcome::Wait(time) => Flow::Wait(time),
+        Outcome::Wait(time, awaited) => Flow::Wait(time, awaited),
         Outcome::WaitForMove => Flow::WaitForMove,
     };
     context.flush_queue().end_deferring(&session.output);

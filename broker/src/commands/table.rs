@@ -9,9 +9,9 @@ use super::pubsub::SubscriptionKind;
 use super::script::ScriptCall;
 use super::spec::ChannelPositions::{At, From, Patterns};
 use super::spec::Flag::{
-    Admin, AllowBusy, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued, NoAsyncLoading,
-    NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub, Readonly,
-    SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
+    Admin, AllowBusy, Blocking, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued,
+    NoAsyncLoading, NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub,
+    Readonly, SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
@@ -599,6 +599,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|_, _, r| server::replicaof(r)),
     ),
     row("wait", 3, &[Noscript], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
+    row("waitaof", 4, &[Blocking], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
     row("module", -2, &[], &about::MODULE, Run::Container),
     row(
         "module|help",
@@ -894,6 +895,13 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|_, _, _| server::cluster()),
     ),
     row("cluster|myid", 2, &[Stale], &about::CLUSTER_MYID, Run::Local(|_, _, _| server::cluster())),
+    row(
+        "cluster|myshardid",
+        2,
+        &[Stale],
+        &about::CLUSTER_MYSHARDID,
+        Run::Local(|_, _, _| server::cluster()),
+    ),
     row(
         "cluster|nodes",
         2,
@@ -1198,7 +1206,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 215;
+const COUNT: usize = 217;
 
 /// Gives each row its number.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
