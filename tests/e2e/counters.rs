@@ -218,6 +218,18 @@ async fn a_damaged_file_is_refused_and_left_unchanged() {
     assert_eq!(std::fs::read(&path).expect("it is there"), b"damaged\n");
 }
 
+#[tokio::test]
+async fn save_and_bgsave_write_the_file() {
+    let server = server(FILE).await;
+    let mut client = server.client().await;
+    client.command(&["SET", "id", "41"]).await;
+    assert_eq!(client.command(&["SAVE"]).await, ok());
+    assert!(std::fs::read_to_string(file(&server)).expect("a file").contains(" 41 "));
+    let saved = client.command(&["LASTSAVE"]).await.integer();
+    assert_eq!(client.command(&["BGSAVE"]).await, "Background saving started");
+    assert!(client.command(&["LASTSAVE"]).await.integer() >= saved);
+}
+
 fn path_text(path: &std::path::Path) -> String {
     path.to_str().expect("temporary directories have plain names").to_owned()
 }

@@ -755,6 +755,34 @@ pub(super) static TIME: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static LASTSAVE: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Get the UNIX time stamp of the last successful save to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static SAVE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Synchronously save the dataset to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(N) where N is the total number of keys in all databases"))],
+};
+
+#[rustfmt::skip]
+pub(super) static BGSAVE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Asynchronously save the dataset to disk")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("history", List(&[List(&[Text("3.2.2"), Text("Added the `SCHEDULE` option.")])])), ("arguments", List(&[List(&[Text("name"), Text("schedule"), Text("type"), Text("pure-token"), Text("token"), Text("SCHEDULE"), Text("since"), Text("3.2.2"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static BGREWRITEAOF: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Asynchronously rewrite the append-only file")), ("since", Text("1.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
 pub(super) static DBSIZE: About = About {
     tips: &["request_policy:all_shards", "response_policy:agg_sum"],
     key_specs: &[],
@@ -787,6 +815,55 @@ pub(super) static WAIT: About = About {
     tips: &["request_policy:all_shards", "response_policy:agg_min"],
     key_specs: &[],
     docs: &[("summary", Text("Wait for the synchronous replication of all the write commands sent in the context of the current connection")), ("since", Text("3.0.0")), ("group", Text("generic")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("numreplicas"), Text("type"), Text("integer")]), List(&[Text("name"), Text("timeout"), Text("type"), Text("integer")])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static WAITAOF: About = About {
+    tips: &["request_policy:all_shards", "response_policy:agg_min"],
+    key_specs: &[],
+    docs: &[("summary", Text("Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.")), ("since", Text("7.2.0")), ("group", Text("generic")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("numlocal"), Text("type"), Text("integer"), Text("display_text"), Text("numlocal")]), List(&[Text("name"), Text("numreplicas"), Text("type"), Text("integer"), Text("display_text"), Text("numreplicas")]), List(&[Text("name"), Text("timeout"), Text("type"), Text("integer"), Text("display_text"), Text("timeout")])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("A container for module commands")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("Depends on subcommand."))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_HELP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Show helpful text about the different subcommands")), ("since", Text("5.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LIST: About = About {
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[],
+    docs: &[("summary", Text("List all modules loaded by the server")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(N) where N is the number of loaded modules."))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LOAD: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Load a module")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("path"), Text("type"), Text("string")]), List(&[Text("name"), Text("arg"), Text("type"), Text("string"), Text("flags"), List(&[Text("optional"), Text("multiple")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_LOADEX: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Load a module with extended parameters")), ("since", Text("7.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("path"), Text("type"), Text("string")]), List(&[Text("name"), Text("configs"), Text("type"), Text("block"), Text("token"), Text("CONFIG"), Text("flags"), List(&[Text("optional"), Text("multiple"), Text("multiple_token")]), Text("arguments"), List(&[List(&[Text("name"), Text("name"), Text("type"), Text("string")]), List(&[Text("name"), Text("value"), Text("type"), Text("string")])])]), List(&[Text("name"), Text("args"), Text("type"), Text("block"), Text("token"), Text("ARGS"), Text("flags"), List(&[Text("optional"), Text("multiple")]), Text("arguments"), List(&[List(&[Text("name"), Text("arg"), Text("type"), Text("string")])])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static MODULE_UNLOAD: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Unload a module")), ("since", Text("4.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("name"), Text("type"), Text("string")])]))],
 };
 
 #[rustfmt::skip]
@@ -1126,6 +1203,13 @@ pub(super) static CLUSTER_MYID: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static CLUSTER_MYSHARDID: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Returns the shard ID of a node.")), ("since", Text("7.2.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
 pub(super) static CLUSTER_NODES: About = About {
     tips: &["nondeterministic_output"],
     key_specs: &[],
@@ -1399,8 +1483,43 @@ pub(super) static FUNCTION: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static FUNCTION_DUMP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Dump all functions into a serialized binary payload")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions"))],
+};
+
+#[rustfmt::skip]
 pub(super) static FUNCTION_FLUSH: About = About {
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Deleting all functions")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions deleted")), ("arguments", List(&[List(&[Text("name"), Text("async"), Text("type"), Text("oneof"), Text("flags"), List(&[Text("optional")]), Text("arguments"), List(&[List(&[Text("name"), Text("async"), Text("type"), Text("pure-token"), Text("token"), Text("ASYNC")]), List(&[Text("name"), Text("sync"), Text("type"), Text("pure-token"), Text("token"), Text("SYNC")])])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_HELP: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Show helpful text about the different subcommands")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_KILL: About = About {
+    tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+    key_specs: &[],
+    docs: &[("summary", Text("Kill the function currently in execution.")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_LIST: About = About {
+    tips: &["nondeterministic_output_order"],
+    key_specs: &[],
+    docs: &[("summary", Text("List information about all the functions")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(N) where N is the number of functions")), ("arguments", List(&[List(&[Text("name"), Text("library-name-pattern"), Text("type"), Text("string"), Text("token"), Text("LIBRARYNAME"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("withcode"), Text("type"), Text("pure-token"), Text("token"), Text("WITHCODE"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static FUNCTION_STATS: About = About {
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    key_specs: &[],
+    docs: &[("summary", Text("Return information about the function currently running (name, description, duration)")), ("since", Text("7.0.0")), ("group", Text("scripting")), ("complexity", Text("O(1)"))],
 };

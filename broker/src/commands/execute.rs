@@ -15,7 +15,7 @@ use super::errors::{
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
-use super::spec::{Early, Flag, Outcome, Run, Spec};
+use super::spec::{Awaited, Early, Flag, Outcome, Run, Spec};
 use super::{Answer, debug, monitor, transaction};
 use crate::keyspace::Keys;
 use crate::observe::disconnect::Disconnect;
@@ -40,7 +40,7 @@ pub(crate) enum Flow {
     /// Keeps the request until the late script ends.
     WaitForOrder,
     /// Waits this long, then calls [`end_wait`].
-    Wait(Duration),
+    Wait(Duration, Awaited),
     /// Waits until the server has moved to other addresses, then calls `end_move`.
     WaitForMove,
     /// Waits until the client's script ends, then calls `resume_after_script`.
@@ -85,10 +85,15 @@ pub(crate) fn execute(
 }
 
 /// Ends [`Flow::Wait`].
-pub(crate) fn end_wait(session: &Session, context: &mut Context, with_error: bool) {
+pub(crate) fn end_wait(
+    session: &Session,
+    context: &mut Context,
+    awaited: Awaited,
+    with_error: bool,
+) {
     let reply = match with_error {
         true => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-        false => Reply::Integer(0),
+        false => awaited.reply(),
     };
     session.reply(context, &reply);
 }
@@ -309,8 +314,8 @@ pub(super) fn run_held(
             let reply = reply(session, context, &report, request);
             session.reply(context, &reply);
         }
-        // Within `EXEC` and scripts, `WAIT` must not block, as in Redis.
-        Outcome::Wait(_) => session.reply(context, &Reply::Integer(0)),
+        // Within `EXEC` and scripts, a command must not block, as in Redis.
+        Outcome::Wait(_, awaited) => session.reply(context, &awaited.reply()),
         Outcome::WaitForMove => unreachable!("a move is refused within a transaction"),
     }
     timer.stop(session, context, spec, request);
@@ -388,7 +393,7 @@ fn finish(
             session.reply(context, &reply);
             Flow::Continue
         }
-        Outcome::Wait(time) => Flow::Wait(time),
+        Outcome::Wait(time, awaited) => Flow::Wait(time, awaited),
         Outcome::WaitForMove => Flow::WaitForMove,
     };
     context.flush_queue().end_deferring(&session.output);

@@ -7,8 +7,10 @@ pub(crate) fn lines(container: &str) -> &'static [&'static str] {
         "client" => CLIENT,
         "command" => COMMAND,
         "config" => CONFIG,
+        "function" => FUNCTION,
         "latency" => LATENCY,
         "memory" => MEMORY,
+        "module" => MODULE,
         "object" => OBJECT,
         "pubsub" => PUBSUB,
         "script" => SCRIPT,
@@ -136,6 +138,36 @@ const CONFIG: &[&str] = &[
     "    Rewrite the configuration file.",
 ];
 
+/// Without the subcommands that need stored functions: `LOAD`, `DELETE` and `RESTORE`.
+#[rustfmt::skip]
+const FUNCTION: &[&str] = &[
+    "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
+    "    Return general information on all the libraries:",
+    "    * Library name",
+    "    * The engine used to run the Library",
+    "    * Library description",
+    "    * Functions list",
+    "    * Library code (if WITHCODE is given)",
+    "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",
+    "STATS",
+    "    Return information about the current function running:",
+    "    * Function name",
+    "    * Command used to run the function",
+    "    * Duration in MS that the function is running",
+    "    If no function is running, return nil",
+    "    In addition, returns a list of available engines.",
+    "KILL",
+    "    Kill the current running function.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Delete all the libraries.",
+    "    When called without the optional mode argument, the behavior is determined by the",
+    "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+    "    * ASYNC: Asynchronously flush the libraries.",
+    "    * SYNC: Synchronously flush the libraries.",
+    "DUMP",
+    "    Return a serialized payload representing the current libraries, can be restored using FUNCTION RESTORE command",
+];
+
 #[rustfmt::skip]
 const LATENCY: &[&str] = &[
     "DOCTOR",
@@ -167,6 +199,18 @@ const MEMORY: &[&str] = &[
     "USAGE <key> [SAMPLES <count>]",
     "    Return memory in bytes used by <key> and its value. Nested values are",
     "    sampled up to <count> times (default: 5, 0 means sample all).",
+];
+
+#[rustfmt::skip]
+const MODULE: &[&str] = &[
+    "LIST",
+    "    Return a list of loaded modules.",
+    "LOAD <path> [<arg> ...]",
+    "    Load a module library from <path>, passing to it any optional arguments.",
+    "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+    "    Load a module library from <path>, while passing it module configurations and optional arguments.",
+    "UNLOAD <name>",
+    "    Unload a module.",
 ];
 
 #[rustfmt::skip]

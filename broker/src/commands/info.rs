@@ -105,6 +105,9 @@ impl Subject<'_> {
             "Server" => self.server(),
             "Clients" => self.clients(),
             "Memory" => self.memory(),
+            "Persistence" => {
+                vec![("rdb_last_save_time", self.server.last_save().as_secs().to_string())]
+            }
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.server.run_id.clone())],
             "CPU" => cpu(),

@@ -2,7 +2,7 @@
 //! neither.
 
 use super::errors::BUSY;
-use super::spec::Outcome;
+use super::spec::{Awaited, Outcome};
 use crate::session::Session;
 use crate::session::context::Context;
 use crate::session::effect::Effect;
@@ -61,10 +61,44 @@ pub(crate) fn replicaof(request: Request<'_>) -> Answer {
 /// whole timeout. A timeout of zero has no end.
 pub(crate) fn wait(request: Request<'_>) -> Outcome {
     match replicas_and_time(request) {
-        Ok((1.., time)) => Outcome::Wait(if time.is_zero() { Duration::MAX } else { time }),
+        Ok((1.., time)) => Outcome::Wait(or_without_end(time), Awaited::Replicas),
         Ok(_) => Reply::Integer(0).into(),
         Err(error) => Err(error).into(),
     }
+}
+
+/// `WAITAOF numlocal numreplicas timeout`
+///
+/// There is no append-only file, neither here nor on a replica.
+pub(crate) fn waitaof(request: Request<'_>) -> Outcome {
+    match append_only_files_and_time(request) {
+        Ok((0, _)) => Awaited::AppendOnlyFiles.reply().into(),
+        Ok((_, time)) => Outcome::Wait(or_without_end(time), Awaited::AppendOnlyFiles),
+        Err(error) => Err(error).into(),
+    }
+}
+
+/// Returns the wanted number of replicas and the timeout of `WAITAOF`.
+fn append_only_files_and_time(request: Request<'_>) -> Result<(i64, Duration), CommandError> {
+    let local = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
+    if !(0..=1).contains(&local) {
+        return Err(b"ERR value is out of range, value must between 0 and 1".to_vec());
+    }
+    let Some(replicas @ 0..) = request::integer(request.argument(2)) else {
+        return Err(b"ERR value is out of range, must be positive".to_vec());
+    };
+    let time = timeout(request.argument(3))?;
+    if local > 0 {
+        return Err(
+            b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.".to_vec()
+        );
+    }
+    Ok((replicas, time))
+}
+
+/// Returns the time to wait. A timeout of zero means without end.
+fn or_without_end(timeout: Duration) -> Duration {
+    if timeout.is_zero() { Duration::MAX } else { timeout }
 }
 
 fn replicas_and_time(request: Request<'_>) -> Result<(i64, Duration), CommandError> {

@@ -84,10 +84,28 @@ pub(crate) enum Outcome {
     Answered(Answer),
     /// A report, from which the function makes the reply after the release of the order.
     Reported(Box<Report>, fn(&Session, &Context, &Report, Request<'_>) -> Reply),
-    /// `WAIT` for this long. Within a transaction or a script it returns 0 immediately.
-    Wait(Duration),
+    /// `WAIT` or `WAITAOF` for this long, or without end if it is [`Duration::MAX`]. Within a
+    /// transaction or a script the command returns immediately.
+    Wait(Duration, Awaited),
     /// `CONFIG SET` that waits until the server has moved. It is refused within a transaction.
     WaitForMove,
+}
+
+/// The copies of the data that `WAIT` or `WAITAOF` waits for. There are never any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    Replicas,
+    AppendOnlyFiles,
+}
+
+impl Awaited {
+    /// Returns the reply of a command that has waited: the number of copies.
+    pub(crate) fn reply(self) -> Reply {
+        match self {
+            Self::Replicas => Reply::Integer(0),
+            Self::AppendOnlyFiles => Reply::Array(vec![Reply::Integer(0), Reply::Integer(0)]),
+        }
+    }
 }
 
 impl From<Answer> for Outcome {
@@ -112,6 +130,7 @@ pub(crate) enum Flag {
     Admin,
     Pubsub,
     Noscript,
+    Blocking,
     Loading,
     Stale,
     SkipMonitor,
@@ -292,6 +311,7 @@ impl Flag {
             Self::Admin => "admin",
             Self::Pubsub => "pubsub",
             Self::Noscript => "noscript",
+            Self::Blocking => "blocking",
             Self::Loading => "loading",
             Self::Stale => "stale",
             Self::SkipMonitor => "skip_monitor",

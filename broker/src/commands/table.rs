@@ -9,13 +9,14 @@ use super::pubsub::SubscriptionKind;
 use super::script::ScriptCall;
 use super::spec::ChannelPositions::{At, From, Patterns};
 use super::spec::Flag::{
-    Admin, AllowBusy, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued, NoAsyncLoading,
-    NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub, Readonly,
-    SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
+    Admin, AllowBusy, Blocking, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued,
+    NoAsyncLoading, NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub,
+    Readonly, SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
-    acl, command, config, counters, database, expiry, info, keys, replay, scan, server, strings,
+    acl, command, config, counters, database, expiry, function, info, keys, module, persistence,
+    replay, scan, server, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -547,6 +548,34 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Ordered { early: None, run: |s, c, g, _| s.monitor(c, g) },
     ),
     row("time", 1, &[Loading, Stale, Fast], &about::TIME, Run::Local(|_, _, _| Ok(server::time()))),
+    row(
+        "lastsave",
+        1,
+        &[Loading, Stale, Fast],
+        &about::LASTSAVE,
+        Run::Local(|s, _, _| Ok(persistence::lastsave(s))),
+    ),
+    row(
+        "save",
+        1,
+        &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        &about::SAVE,
+        Run::Local(|s, _, _| persistence::save(s)),
+    ),
+    row(
+        "bgsave",
+        -1,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::BGSAVE,
+        Run::Local(|s, _, r| persistence::bgsave(s, r)),
+    ),
+    row(
+        "bgrewriteaof",
+        1,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::BGREWRITEAOF,
+        Run::Local(|_, _, _| persistence::bgrewriteaof()),
+    ),
     row("dbsize", 1, &[Readonly, Fast], &about::DBSIZE, Run::Keys(keys::dbsize)),
     row(
         "role",
@@ -570,6 +599,43 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|_, _, r| server::replicaof(r)),
     ),
     row("wait", 3, &[Noscript], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
+    row("waitaof", 4, &[Blocking], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
+    row("module", -2, &[], &about::MODULE, Run::Container),
+    row(
+        "module|help",
+        2,
+        &[Loading, Stale],
+        &about::MODULE_HELP,
+        Run::Local(|_, _, r| Ok(server::help(r.argument(0)))),
+    ),
+    row(
+        "module|list",
+        2,
+        &[Admin, Noscript],
+        &about::MODULE_LIST,
+        Run::Local(|_, _, _| Ok(module::list())),
+    ),
+    row(
+        "module|load",
+        -3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_LOAD,
+        Run::Local(|_, _, _| module::refused()),
+    ),
+    row(
+        "module|loadex",
+        -3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_LOADEX,
+        Run::Local(|_, _, _| module::refused()),
+    ),
+    row(
+        "module|unload",
+        3,
+        &[Admin, Noscript, NoAsyncLoading],
+        &about::MODULE_UNLOAD,
+        Run::Local(|_, _, _| module::refused()),
+    ),
     row("latency", -2, &[], &about::LATENCY, Run::Container),
     row(
         "latency|doctor",
@@ -830,6 +896,13 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
     ),
     row("cluster|myid", 2, &[Stale], &about::CLUSTER_MYID, Run::Local(|_, _, _| server::cluster())),
     row(
+        "cluster|myshardid",
+        2,
+        &[Stale],
+        &about::CLUSTER_MYSHARDID,
+        Run::Local(|_, _, _| server::cluster()),
+    ),
+    row(
         "cluster|nodes",
         2,
         &[Stale],
@@ -1089,16 +1162,51 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
     ),
     row("function", -2, &[], &about::FUNCTION, Run::Container),
     row(
+        "function|dump",
+        2,
+        &[Noscript],
+        &about::FUNCTION_DUMP,
+        Run::Local(|_, _, _| Ok(function::dump())),
+    ),
+    row(
         "function|flush",
         -2,
         &[Write, Noscript],
         &about::FUNCTION_FLUSH,
         Run::Local(|s, c, r| s.script_flush(r, c)),
     ),
+    row(
+        "function|help",
+        2,
+        &[Loading, Stale],
+        &about::FUNCTION_HELP,
+        Run::Local(|_, _, r| Ok(server::help(r.argument(0)))),
+    ),
+    row(
+        "function|kill",
+        2,
+        &[Noscript, AllowBusy],
+        &about::FUNCTION_KILL,
+        Run::Local(|s, _, _| function::kill(s)),
+    ),
+    row(
+        "function|list",
+        -2,
+        &[Noscript],
+        &about::FUNCTION_LIST,
+        Run::Local(|_, _, r| function::list(r)),
+    ),
+    row(
+        "function|stats",
+        2,
+        &[Noscript, AllowBusy],
+        &about::FUNCTION_STATS,
+        Run::Local(|s, _, _| function::stats(s)),
+    ),
 ]);
 
 /// The number of rows.
-const COUNT: usize = 200;
+const COUNT: usize = 217;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {

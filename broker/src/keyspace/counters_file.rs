@@ -128,6 +128,19 @@ impl CountersFile {
         }
     }
 
+    /// Writes all records queued before the call and returns when the disk has them.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        self.write_queued();
+        let file = {
+            let mut open = self.open.lock();
+            // Lines that the last attempt could not write are still there.
+            open.write()?;
+            open.is_synced = true;
+            open.file.try_clone()?
+        };
+        file.sync_data()
+    }
+
     /// Returns whether the file is due for a rewrite.
     pub(crate) fn is_overgrown(&self) -> bool {
         let open = self.open.lock();

@@ -1,6 +1,7 @@
 //! The parts of a broker that need no order: counts, names, statistics.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
@@ -10,6 +11,7 @@ use super::script_barrier::{Gate, ScriptRun};
 use super::shared::Shared;
 use crate::glob;
 use crate::ids::WorkerId;
+use crate::keyspace::counters_file::CountersFile;
 use crate::observe::stats::Stats;
 
 /// A handle for workers and their sessions. It acquires the order only to open an inbox.
@@ -76,6 +78,17 @@ impl BrokerView {
     /// Writes queued changes of counters to their file. The order must not be held.
     pub(crate) fn write_counters(&self) {
         self.shared.write_counters();
+    }
+
+    /// Returns whether there is a counters file.
+    pub(crate) fn keeps_counters(&self) -> bool {
+        self.shared.counters.get().is_some()
+    }
+
+    /// Writes queued changes of counters to their file and returns when the disk has them. The
+    /// order must not be held.
+    pub(crate) fn save_counters(&self) -> io::Result<()> {
+        self.shared.counters.get().map_or(Ok(()), CountersFile::save)
     }
 }
 

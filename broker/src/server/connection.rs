@@ -19,6 +19,7 @@ use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::commands::execute::{self, Flow};
 use crate::commands::lookup::Lookup;
+use crate::commands::spec::Awaited;
 use crate::config::OutputLimit;
 use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
@@ -73,7 +74,7 @@ enum Waiting {
     /// `CLIENT PAUSE`.
     Paused(Pin<Box<Sleep>>),
     /// A command that replies later; without a time it waits forever.
-    ForTime(Option<Pin<Box<Sleep>>>),
+    ForTime(Option<Pin<Box<Sleep>>>, Awaited),
     /// A `CONFIG SET` that moves the server to other addresses.
     ForMove,
     /// A script of this client.
@@ -88,8 +89,9 @@ impl Waiting {
         Self::Paused(Box::pin(sleep_until(until.into())))
     }
 
-    fn for_time(time: Duration) -> Self {
-        Self::ForTime((time != Duration::MAX).then(|| Box::pin(sleep(time))))
+    fn for_time(time: Duration, awaited: Awaited) -> Self {
+        let sleep = (time != Duration::MAX).then(|| Box::pin(sleep(time)));
+        Self::ForTime(sleep, awaited)
     }
 }
 
@@ -408,7 +410,7 @@ impl Connection {
             Some(Waiting::Paused(sleep)) => {
                 !self.session.borrow().is_paused() || sleep.as_mut().poll(cx).is_ready()
             }
-            Some(Waiting::ForTime(sleep)) => {
+            Some(Waiting::ForTime(sleep, _)) => {
                 with_error
                     || self.info.is_asked(Signal::Unblock)
                     || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
@@ -430,11 +432,11 @@ impl Connection {
         }
         self.info.paused.store(false, Ordering::Relaxed);
         match waiting.take() {
-            Some(Waiting::ForTime(_)) => {
+            Some(Waiting::ForTime(_, awaited)) => {
                 self.info.blocked.store(false, Ordering::Relaxed);
                 self.info.clear(Signal::Unblock);
                 self.info.clear(Signal::UnblockWithError);
-                execute::end_wait(&self.session.borrow(), context, with_error);
+                execute::end_wait(&self.session.borrow(), context, awaited, with_error);
             }
             Some(Waiting::ForMove) => {
                 let Some(mut lock) = turn.lock() else {
@@ -541,7 +543,7 @@ impl Connection {
                     Flow::Continue => Ran::Done(used),
                     Flow::Paused(until) => Ran::HeldBack(Waiting::paused(until)),
                     Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
-                    Flow::Wait(time) => Ran::Waits(used, Waiting::for_time(time)),
+                    Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),
                     Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
                     #[cfg(feature = "lua")]
                     Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
@@ -570,7 +572,7 @@ impl Connection {
 
     fn wait(&self, waiting: Waiting) {
         // Other clients can end a wait for time only.
-        let is_blocked = matches!(waiting, Waiting::ForTime(_));
+        let is_blocked = matches!(waiting, Waiting::ForTime(..));
         self.info.blocked.store(is_blocked, Ordering::Relaxed);
         let is_paused = matches!(waiting, Waiting::Paused(_));
         self.info.paused.store(is_paused, Ordering::Relaxed);

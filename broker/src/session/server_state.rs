@@ -1,7 +1,8 @@
 //! The state that all sessions of a server share: broker, settings, clients, users and logs.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use tracing::warn;
 
 use crate::acl::users::Users;
 use crate::config::source::ConfigFile;
+use crate::observe::clock::since_1970;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::memory::resident_bytes;
 use crate::observe::slowlog::SlowLog;
@@ -40,6 +42,9 @@ pub(crate) struct ServerState {
     /// Memory of the process at the start, before clients and keys.
     base_bytes: usize,
     started: Instant,
+    /// Seconds since 1970 of the last save, or of the start.
+    last_save: AtomicU64,
+    is_saving: AtomicBool,
 }
 
 impl ServerState {
@@ -71,11 +76,38 @@ impl ServerState {
             run_id: run_id(),
             base_bytes: usize::try_from(resident_bytes()).unwrap_or(0),
             started: Instant::now(),
+            last_save: AtomicU64::new(since_1970().as_secs()),
+            is_saving: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns the time since 1970 of the last save. Without one, it is the start, as in Redis.
+    pub(crate) fn last_save(&self) -> Duration {
+        Duration::from_secs(self.last_save.load(Ordering::Relaxed))
+    }
+
+    /// Begins a save. Returns false if another one runs.
+    pub(crate) fn begin_save(&self) -> bool {
+        !self.is_saving.swap(true, Ordering::Relaxed)
+    }
+
+    /// Saves the counters and ends the save. The order must not be held.
+    pub(crate) fn end_save(&self) -> io::Result<()> {
+        let result = self.broker.save_counters();
+        if result.is_ok() {
+            self.last_save.store(since_1970().as_secs(), Ordering::Relaxed);
+        }
+        self.cancel_save();
+        result
+    }
+
+    /// Ends a save that did not happen.
+    pub(crate) fn cancel_save(&self) {
+        self.is_saving.store(false, Ordering::Relaxed);
     }
 
     /// Returns the bytes that `maxmemory` limits: those of the keys and of the process at its
