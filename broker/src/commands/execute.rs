@@ -454,7 +454,7 @@ impl Session {
             Some(mut lock) => {
                 self.unwatch(&mut lock.guard());
             }
-            None => context.cleanup.extend(self.watch.take()),
+            None => context.cleanup.extend(self.watch.take().map(|watch| *watch)),
         }
         self.record_state_bytes();
     }

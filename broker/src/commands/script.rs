@@ -169,10 +169,10 @@ impl Session {
         }
         let script = Arc::new(Script::new(text)?);
         #[cfg(feature = "lua")]
-        if script.native.is_none() {
-            if let Some(scripts) = &context.scripts {
-                scripts.compile(script.clone())?;
-            }
+        if script.native.is_none()
+            && let Some(scripts) = &context.scripts
+        {
+            scripts.compile(script.clone())?;
         }
         #[cfg(not(feature = "lua"))]
         if script.native.is_none() {

@@ -24,7 +24,7 @@ pub(crate) struct Context {
     /// The time that the commands of one client have taken in this turn, by estimate.
     pub(crate) spent: Duration,
     /// Watched keys of clients that stopped watching while a late script had the order.
-    pub(crate) cleanup: Vec<Box<Watch>>,
+    pub(crate) cleanup: Vec<Watch>,
     /// Runs the scripts of this worker; `None` for commands that a script calls.
     #[cfg(feature = "lua")]
     pub(crate) scripts: Option<Rc<dyn ScriptRunner>>,
