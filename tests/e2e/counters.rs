@@ -220,7 +220,7 @@ async fn save_and_bgsave_write_the_file() {
     let mut client = server.client().await;
     client.command(&["SET", "id", "41"]).await;
     assert_eq!(client.command(&["SAVE"]).await, ok());
-    assert!(std::fs::read_to_string(file(&server)).expect("a file").contains(" 41 "));
+    assert!(std::fs::read_to_string(file(&server)).expect("a file").contains("\"id\" 41\n"));
     let saved = client.command(&["LASTSAVE"]).await.integer();
     assert_eq!(client.command(&["BGSAVE"]).await, "Background saving started");
     assert!(client.command(&["LASTSAVE"]).await.integer() >= saved);
