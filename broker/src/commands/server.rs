@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::client::timeout;
-use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, help_wanted};
 use super::help;
 use crate::observe::clock::since_1970;
 use crate::protocol::reply::Reply;
@@ -172,6 +172,7 @@ pub(crate) fn check_flush(request: Request<'_>) -> Answer {
         _ if container == "SCRIPT" => {
             Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
         }
+        4.. => Err(help_wanted("FUNCTION", request.argument(1))),
         _ => Err(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option".to_vec()),
     }
 }
