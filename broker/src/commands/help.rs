@@ -1,4 +1,4 @@
-//! What the `HELP` subcommands answer, without the first and the last lines that all share.
+//! Lines of the `HELP` subcommands, without the first and the last lines, which all share.
 
 /// Returns the lines of a container's help.
 pub(crate) fn lines(container: &str) -> &'static [&'static str] {

@@ -1,5 +1,5 @@
-//! Commands about the server as a whole. Many mean little where there are no replicas and no disk;
-//! those answer what a Redis without any answers.
+//! Commands about the server as a whole. Many concern replicas or the disk. Their replies are those
+//! of a Redis without replicas and without saved data.
 
 use super::errors::BUSY;
 use super::spec::{Awaited, Outcome};
@@ -45,7 +45,7 @@ pub(super) fn cluster() -> Answer {
     Err(b"ERR This instance has cluster support disabled".to_vec())
 }
 
-/// `REPLICAOF NO ONE`: a broker is nobody's replica.
+/// `REPLICAOF host port` and `REPLICAOF NO ONE`. A broker cannot be a replica.
 pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     let (host, port) = (request.argument(1), request.argument(2));
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
@@ -57,8 +57,10 @@ pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     }
 }
 
-/// `WAIT numreplicas timeout`: there are no replicas, so whoever wants one waits in vain, for ever
-/// with a timeout of zero.
+/// `WAIT numreplicas timeout`
+///
+/// There are no replicas, so a client that wants one waits for the timeout. A timeout of zero means
+/// without end.
 pub(crate) fn wait(request: Request<'_>) -> Outcome {
     match replicas_and_time(request) {
         Ok((1.., time)) => Outcome::Wait(or_without_end(time), Awaited::Replicas),
@@ -177,7 +179,7 @@ pub(crate) fn check_flush(request: Request<'_>) -> Answer {
     }
 }
 
-/// `SCRIPT DEBUG YES | SYNC | NO`: there is no debugger.
+/// `SCRIPT DEBUG YES | SYNC | NO`. There is no debugger.
 pub(crate) fn script_debug(request: Request<'_>) -> Answer {
     match &*request.argument(2).to_ascii_lowercase() {
         b"no" => Ok(Reply::ok()),

@@ -74,7 +74,7 @@ pub(crate) type Early = fn(&mut Session, &mut Context, Request<'_>) -> Option<Ou
 pub(crate) type Ordered =
     fn(&mut Session, &mut Context, &mut OrderGuard<'_>, Request<'_>) -> Outcome;
 
-/// What became of a command.
+/// The result of a command.
 #[must_use = "each command of a transaction needs exactly one reply"]
 #[derive(Debug)]
 pub(crate) enum Outcome {
