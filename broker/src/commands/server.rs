@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::client::timeout;
-use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
+use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, help_wanted};
 use super::help;
 use crate::observe::clock::since_1970;
 use crate::protocol::reply::Reply;
@@ -172,11 +172,12 @@ pub(crate) fn check_flush(request: Request<'_>) -> Answer {
         _ if container == "SCRIPT" => {
             Err(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option".to_vec())
         }
+        4.. => Err(help_wanted("FUNCTION", request.argument(1))),
         _ => Err(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option".to_vec()),
     }
 }
 
-/// `SCRIPT DEBUG YES | SYNC | NO`: there is no debugger.
+/// `SCRIPT DEBUG YES | SYNC | NO`. There is no debugger.
 pub(crate) fn script_debug(request: Request<'_>) -> Answer {
     match &*request.argument(2).to_ascii_lowercase() {
         b"no" => Ok(Reply::ok()),

@@ -121,6 +121,7 @@ mod tests {
 
     fn output(subscribers: &mut Subscribers, id: u64, channel: &str) -> Rc<ClientOutput> {
         let output = Rc::new(ClientOutput::new(id, 0));
+        output.listens.set(true);
         subscribers.join(ChannelKind::Channels, Name::from(channel.as_bytes()), &output);
         output
     }

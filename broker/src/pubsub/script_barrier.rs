@@ -4,8 +4,8 @@
 //! request. To run a script, a worker leaves its own gate, closes all gates and acquires the order:
 //! [`StopTheWorld`]. The other workers then wait before they begin a turn, never within one. They
 //! wait for `busy-reply-threshold`. After that the script is *late* and they begin turns without a
-//! permit. They then serve requests that need no order. Other requests get `BUSY` or wait, by the
-//! flags of the command.
+//! permit. They then run commands with the flag `AllowBusy`, or let them wait if they need the
+//! order. All others get `BUSY`.
 //!
 //! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
 //! closes gates in worker order, so two scripts cannot deadlock.

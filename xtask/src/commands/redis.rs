@@ -13,7 +13,7 @@ use super::value::Value;
 use super::{STEP, parse};
 use crate::step::{Failure, Step};
 
-/// The field of `INFO` with the release whose facts the broker states.
+/// The field of `INFO` that names the release. The broker states the facts of Redis 7.0.
 const RELEASE: &str = "redis_version:7.0.";
 
 /// Returns an entry for each command and subcommand of Redis 7.0.
