@@ -204,6 +204,7 @@ impl Keyspace {
 
     pub(crate) fn untrack(&mut self, client: u64) {
         self.trackers.remove(client);
+        self.trackers.forget_unused();
     }
 
     /// Marks redirections to a client as broken.

@@ -166,3 +166,28 @@ async fn a_pipeline_of_slow_commands_does_not_keep_others_waiting() {
     hog.send_raw(&b"COMMAND DOCS\r\n".repeat(4_000)).await;
     assert_eq!(other.command(&["PING"]).await.text(), "PONG");
 }
+
+#[tokio::test]
+async fn a_client_that_is_closed_does_not_keep_its_late_script_from_ending() {
+    let server = server(&["--busy-reply-threshold", "100"]).await;
+    let mut operator = server.client().await;
+    operator.command(&["SET", "big", &"x".repeat(5_000_000)]).await;
+    let mut client = server.client().await;
+    let id = client.command(&["CLIENT", "ID"]).await.integer();
+    // More replies than a socket takes, so that the client drains for long.
+    client.send_raw(&b"GET big\r\n".repeat(12)).await;
+    let kill = format!("CLIENT KILL ID {id} SKIPME no");
+    let requests = format!("MULTI\r\n{kill}\r\nEVAL \"while true do end\" 0\r\nEXEC\r\n");
+    client.send_raw(requests.as_bytes()).await;
+    eventually(async || operator.command(&["PING"]).await.text().starts_with("BUSY")).await;
+    assert_eq!(operator.command(&["SCRIPT", "KILL"]).await, ok());
+    eventually(async || operator.command(&["PING"]).await.text() == "PONG").await;
+}
+
+#[tokio::test]
+async fn a_skipped_reply_stays_skipped_when_its_command_waits() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    client.send_raw(b"CLIENT REPLY SKIP\r\nWAIT 1 50\r\nECHO marker\r\n").await;
+    assert_eq!(client.read_reply().await.text(), "marker");
+}

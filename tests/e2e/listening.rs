@@ -35,6 +35,21 @@ async fn a_server_moves_to_another_port_and_keeps_its_clients() {
 }
 
 #[tokio::test]
+async fn a_move_keeps_settings_that_change_meanwhile() {
+    let server = server(&[]).await;
+    let (mut one, mut two) = (server.client().await, server.client().await);
+    for length in 200..210 {
+        let length = length.to_string();
+        one.send(&["CONFIG", "SET", "port", &free_port().to_string()]).await;
+        two.send(&["CONFIG", "SET", "slowlog-max-len", &length]).await;
+        assert_eq!(two.read_reply().await, ok());
+        assert_eq!(one.read_reply().await, ok());
+        let shown = two.command(&["CONFIG", "GET", "slowlog-max-len"]).await;
+        assert_eq!(shown, harness::array!["slowlog-max-len", length.as_str()]);
+    }
+}
+
+#[tokio::test]
 async fn a_port_or_address_that_is_not_available_changes_no_setting() {
     let server = server(&[]).await;
     let mut client = server.client().await;

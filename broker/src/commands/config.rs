@@ -202,11 +202,13 @@ impl Session {
             let earlier = settings[..index].iter();
             check(setting, may_change_protected, earlier.map(|earlier| earlier.name))?;
         }
-        let changes = changes(&settings, &context.config)?;
+        // The newest settings: another worker may have changed them in this turn.
+        let current = self.server.settings.get();
+        let changes = changes(&settings, &current)?;
         let is_place = |setting: &&Setting<'_>| {
             [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
         };
-        let (from, to) = self.places(&context.config, &changes.config);
+        let (from, to) = self.places(&current, &changes.config);
         let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
             self.put_in_force(changes, context, order);
             return Ok(Reply::ok().into());
@@ -216,7 +218,10 @@ impl Session {
         }
         let wanted = Arc::new(Move::new(from, to, self.info.clone()));
         context.effects.push(Effect::Move(wanted.clone()));
-        self.moving = Some(Box::new(Moving { wanted, changes, name: named.name.to_vec() }));
+        let name = named.name.to_vec();
+        let own = |setting: &Setting<'_>| (setting.name.to_vec(), setting.value.to_vec());
+        let settings = settings.iter().map(own).collect();
+        self.moving = Some(Box::new(Moving { wanted, settings, name }));
         Ok(Outcome::WaitForMove)
     }
 
@@ -241,10 +246,18 @@ impl Session {
     /// Ends [`Flow::WaitForMove`](super::execute::Flow::WaitForMove).
     pub(crate) fn end_move(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         let Some(moving) = self.moving.take() else { return };
-        let Moving { wanted, changes, name } = *moving;
+        let Moving { wanted, settings, name } = *moving;
         if wanted.outcome() == Some(true) {
-            self.put_in_force(changes, context, order);
-            return self.reply(context, &Reply::ok());
+            let settings: Vec<Setting<'_>> =
+                settings.iter().map(|(name, value)| Setting { name, value }).collect();
+            // Applied to the settings of now, which other clients may have changed meanwhile.
+            return match changes(&settings, &self.server.settings.get()) {
+                Ok(changes) => {
+                    self.put_in_force(changes, context, order);
+                    self.reply(context, &Reply::ok());
+                }
+                Err(error) => self.reply_error(context, error),
+            };
         }
         let why = match name.eq_ignore_ascii_case(b"port") {
             true => "Unable to listen on this port. Check server logs.",

@@ -79,7 +79,10 @@ pub(crate) fn execute(
     };
     if flow != Flow::WaitForOrder {
         context.local.tally.commands += 1;
-        session.silence.after_command(&session.output);
+    }
+    // A request that waits ends with its reply.
+    if flow == Flow::Continue {
+        session.end_request();
     }
     flow
 }
@@ -448,6 +451,11 @@ impl Timer {
 }
 
 impl Session {
+    /// Ends a request whose reply is queued: prepares `CLIENT REPLY` for the next one.
+    pub(crate) fn end_request(&mut self) {
+        self.silence.after_command(&self.output);
+    }
+
     /// Stops watching keys. While a late script holds the order, the worker does it later.
     pub(crate) fn stop_watching(&mut self, context: &mut Context, turn: &mut Turn<'_>) {
         match turn.lock() {

@@ -1,5 +1,7 @@
 //! `CLIENT TRACKING` and `CLIENT CACHING`: client-side caching.
 
+use std::collections::BTreeSet;
+
 use super::Answer;
 use super::client::on_or_off;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
@@ -23,7 +25,9 @@ impl Session {
         if on_or_off(request.argument(2))? {
             self.check_tracking(&wanted)?;
             let mut prefixes = self.tracking.take().map_or_else(Vec::new, |known| known.prefixes);
-            prefixes.extend(wanted.prefixes.iter().filter(|new| !new.is_empty()).cloned());
+            let mut known: BTreeSet<Vec<u8>> = prefixes.iter().cloned().collect();
+            let new = wanted.prefixes.iter().filter(|prefix| !prefix.is_empty());
+            prefixes.extend(new.filter(|prefix| known.insert((*prefix).clone())).cloned());
             if wanted.broadcast && prefixes.is_empty() {
                 prefixes.push(Vec::new());
             }

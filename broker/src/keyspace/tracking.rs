@@ -111,6 +111,14 @@ impl Trackers {
         }
     }
 
+    /// Frees the table of readers when no client tracks keys any more.
+    pub(super) fn forget_unused(&mut self) {
+        if self.clients.is_empty() {
+            self.readers = IndexMap::default();
+            self.reads = 0;
+        }
+    }
+
     fn forget_length(&mut self, length: usize) {
         if let Some(count) = self.prefix_lengths.get_mut(&length) {
             *count -= 1;

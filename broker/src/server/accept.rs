@@ -189,6 +189,9 @@ impl Admission {
     fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
+            if server.users.is_open() {
+                return None;
+            }
             let strangers = server
                 .clients
                 .all()

@@ -122,6 +122,8 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// The time that the requests of one client may take in one turn. The rest waits until other
 /// clients have been served.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
+/// Input that is kept of a client before its login, while it waits.
+const HELD_BYTES_BEFORE_LOGIN_MAX: usize = 1024 * 1024;
 /// A client that is to be closed may take this long without reading a byte of its queue.
 const DRAINING_TIME_MAX: Duration = Duration::from_secs(10);
 /// A client without subscriptions and with this many unread reply bytes is not read from until it
@@ -175,12 +177,13 @@ impl Connection {
                 Poll::Pending => {}
             }
         }
+        context.spent = Duration::ZERO;
         if let Some(reason) = self.output.disconnect() {
+            self.take_outcome(context, turn);
             return self.poll_drain(reason, context, turn);
         }
         if self.still_waits(context, turn, cx) {
-            let bytes_max = context.config.client_query_buffer_limit;
-            return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, bytes_max, cx);
+            return self.poll_while_waiting(&mut scratch.borrow_mut().bytes, context, cx);
         }
         if self.is_throttled() {
             return Poll::Pending;
@@ -225,12 +228,23 @@ impl Connection {
                 cx.waker().wake_by_ref();
                 break;
             }
-            if read == bytes.len() {
+            let is_over = context.spent >= TURN_TIME_MAX || !context.effects.is_empty();
+            if is_over || read == bytes.len() {
                 cx.waker().wake_by_ref();
                 break;
             }
         }
         Poll::Pending
+    }
+
+    /// Takes the outcome of a script that has ended: it holds the order and all gates, also if its
+    /// client is about to be closed.
+    #[cfg_attr(not(feature = "lua"), expect(unused_variables, reason = "only scripts are late"))]
+    fn take_outcome(&self, context: &mut Context, turn: &mut Turn<'_>) {
+        #[cfg(feature = "lua")]
+        while self.session.borrow().script.is_some() && self.session.borrow().is_script_done() {
+            let _ = self.session.borrow_mut().resume_after_script(context, turn);
+        }
     }
 
     /// Sends the rest of the queue before the connection ends. A socket that fails, or that takes no
@@ -259,7 +273,7 @@ impl Connection {
     fn poll_while_waiting(
         &self,
         bytes: &mut [u8],
-        bytes_max: usize,
+        context: &mut Context,
         cx: &mut task::Context<'_>,
     ) -> Poll<Disconnect> {
         loop {
@@ -269,8 +283,18 @@ impl Connection {
             };
             let mut held = self.held.borrow_mut();
             held.extend_from_slice(&bytes[..read]);
+            let session = self.session.borrow();
+            let bytes_max = match session.must_log_in() {
+                true => HELD_BYTES_BEFORE_LOGIN_MAX,
+                false => context.config.client_query_buffer_limit,
+            };
             if held.len() > bytes_max {
                 return Poll::Ready(Disconnect::RequestTooBig);
+            }
+            self.info.counts.input_bytes.store(held.len(), Ordering::Relaxed);
+            if session.evict_at(held.len(), context) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }
@@ -437,6 +461,7 @@ impl Connection {
                 self.info.clear(Signal::Unblock);
                 self.info.clear(Signal::UnblockWithError);
                 execute::end_wait(&self.session.borrow(), context, awaited, with_error);
+                self.session.borrow_mut().end_request();
             }
             Some(Waiting::ForMove) => {
                 let Some(mut lock) = turn.lock() else {
@@ -447,6 +472,7 @@ impl Connection {
                     return true;
                 };
                 self.session.borrow_mut().end_move(context, &mut lock.guard());
+                self.session.borrow_mut().end_request();
             }
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => {
@@ -455,6 +481,7 @@ impl Connection {
                     *waiting = Some(Waiting::ForScript);
                     return true;
                 }
+                self.session.borrow_mut().end_request();
             }
             Some(Waiting::Paused(_) | Waiting::ForOrder) | None => {}
         }
@@ -470,7 +497,6 @@ impl Connection {
         context: &mut Context,
         turn: &mut Turn<'_>,
     ) {
-        context.spent = Duration::ZERO;
         while !input.is_empty() && self.output.disconnect().is_none() {
             let mut unfinished = self.unfinished.borrow_mut();
             if let Some(mut request) = unfinished.take() {

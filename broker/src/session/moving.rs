@@ -56,7 +56,8 @@ pub(crate) struct Changes {
 #[derive(Debug)]
 pub(crate) struct Moving {
     pub(crate) wanted: Arc<Move>,
-    pub(crate) changes: Changes,
+    /// Names and values of the settings.
+    pub(crate) settings: Vec<(Vec<u8>, Vec<u8>)>,
     /// The directive as the client spelled it, for the error.
     pub(crate) name: Vec<u8>,
 }

@@ -43,10 +43,13 @@ impl Pause {
         if !self.is_active() {
             return None;
         }
-        let paused = *self.until.lock();
+        let mut until = self.until.lock();
+        let paused = *until;
         let now = Instant::now();
         if paused.all.max(paused.writes).is_none_or(|end| end <= now) {
-            self.end();
+            // Under the lock, so that a pause that begins now is not lost.
+            *until = Paused::default();
+            self.is_active.store(false, Ordering::Release);
             return None;
         }
         let end = if is_write { paused.all.max(paused.writes) } else { paused.all };
