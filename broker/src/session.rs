@@ -70,6 +70,7 @@ pub(crate) struct Session {
     #[cfg(feature = "lua")]
     pub(crate) script: Option<Box<script::PendingScript>>,
     /// The transaction that is being executed.
+    #[cfg_attr(not(feature = "lua"), expect(dead_code, reason = "only scripts interrupt one"))]
     pub(crate) executing: Option<Box<Executing>>,
     /// Whether commands of a transaction run now. They must not wait.
     pub(crate) runs_transaction: bool,

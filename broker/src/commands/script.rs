@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::errors::{BUSY, CommandError, NOT_AN_INTEGER, OUT_OF_MEMORY};
+#[cfg(feature = "lua")]
+use super::errors::BUSY;
+use super::errors::{CommandError, NOT_AN_INTEGER, OUT_OF_MEMORY};
 use super::execute::{Flow, fail};
 use super::spec::{Outcome, Spec};
 use super::{Answer, counters, monitor, server};

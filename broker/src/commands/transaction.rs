@@ -21,7 +21,9 @@ use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::Turn;
 use crate::session::Session;
 use crate::session::context::Context;
-use crate::session::transaction::{Executing, Transaction};
+#[cfg(feature = "lua")]
+use crate::session::transaction::Executing;
+use crate::session::transaction::Transaction;
 
 impl Session {
     /// Queues a request for `EXEC`.

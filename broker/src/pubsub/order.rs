@@ -9,6 +9,8 @@
 //! Invariant: no foreign code runs while the order is held. Wakers run and payloads are dropped
 //! after the release, from [`AfterRelease`].
 
+#![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
+
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::Waker;

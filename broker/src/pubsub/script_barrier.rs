@@ -10,6 +10,8 @@
 //! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
 //! closes gates in worker order, so two scripts cannot deadlock.
 
+#![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! The state that all handles of a broker and all its workers share.
 
+#![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
+
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 

@@ -1,6 +1,7 @@
 //! The state of a worker that command handlers may use: settings, effects, and its side of publish
 //! and subscribe.
 
+#[cfg(feature = "lua")]
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;

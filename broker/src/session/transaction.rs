@@ -1,5 +1,7 @@
 //! The transaction of a client: requests queued between `MULTI` and `EXEC`.
 
+#![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
+
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
