@@ -15,6 +15,12 @@ KILL or SHUTDOWN NOSAVE.";
 /// The bytes of the name that Redis shows. It adds arguments until they take as many.
 const SHOWN_BYTES_MAX: usize = 128;
 
+/// Returns the error of an `EXEC` that is refused because of `error`.
+pub(super) fn discarded_because(error: &[u8]) -> CommandError {
+    let reason = error.strip_prefix(b"ERR ").unwrap_or(error);
+    [b"EXECABORT Transaction discarded because of: ", reason].concat()
+}
+
 pub(super) fn unknown_command(request: Request<'_>) -> CommandError {
     let mut arguments = Vec::new();
     for argument in request.arguments_from(1) {

@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use super::errors::{
-    BUSY, CommandError, OUT_OF_MEMORY, not_while_subscribed, unknown_command, unknown_subcommand,
-    wrong_number_of_arguments,
+    BUSY, CommandError, OUT_OF_MEMORY, discarded_because, not_while_subscribed, unknown_command,
+    unknown_subcommand, wrong_number_of_arguments,
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
@@ -198,9 +198,7 @@ fn reject(
         session.transaction = None;
         session.record_transaction();
         session.stop_watching(context, turn);
-        let reason = error.strip_prefix(b"ERR ").unwrap_or(&error);
-        let start = b"EXECABORT Transaction discarded because of: ";
-        return session.reply_error(context, [&start[..], reason].concat());
+        return session.reply_error(context, discarded_because(&error));
     }
     if let Some(transaction) = &mut session.transaction {
         transaction.fail();
@@ -307,19 +305,12 @@ pub(super) fn run_held(
             Outcome::Answered(Err(format!("ERR '{name}' is not allowed here").into_bytes()))
         }
     };
-    let events = context.config.notify_keyspace_events;
-    order.publish_notifications(&mut context.local, events);
-    match outcome {
-        Outcome::Replied => {}
-        Outcome::Answered(Ok(reply)) => session.reply(context, &reply),
-        Outcome::Answered(Err(error)) => fail(session, context, spec, error),
-        Outcome::Reported(report, reply) => {
-            let reply = reply(session, context, &report, request);
-            session.reply(context, &reply);
-        }
+    notify(context, order);
+    match answer(session, context, spec, request, outcome) {
         // Within `EXEC` and scripts, a command must not block, as in Redis.
-        Outcome::Wait(_, awaited) => session.reply(context, &awaited.reply()),
-        Outcome::WaitForMove => unreachable!("a move is refused within a transaction"),
+        Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
+        Flow::WaitForMove => unreachable!("a move is refused within a transaction"),
+        _ => {}
     }
     timer.stop(session, context, spec, request);
     if is_shown(session, spec) {
@@ -366,10 +357,16 @@ fn published(session: &Session, context: &mut Context, content: Content<'_>, fan
     context.flush_queue().reply(&session.output, limit, |out| reply::integer(out, receivers));
 }
 
-/// Publishes the notifications of a command.
-fn end_command(context: &mut Context, order: &mut OrderGuard<'_>) {
+/// Ends a command or a transaction, and publishes its notifications.
+pub(super) fn end_command(context: &mut Context, order: &mut OrderGuard<'_>) {
     let events = context.config.notify_keyspace_events;
     order.end_command(&mut context.local, events);
+}
+
+/// Publishes the notifications so far, within a transaction or a script.
+pub(super) fn notify(context: &mut Context, order: &mut OrderGuard<'_>) {
+    let events = context.config.notify_keyspace_events;
+    order.publish_notifications(&mut context.local, events);
 }
 
 /// Queues the reply of a command after the release of the order.
@@ -381,27 +378,32 @@ fn finish(
     outcome: Outcome,
 ) -> Flow {
     context.local.deliver_taken();
-    let flow = match outcome {
-        Outcome::Replied => Flow::Continue,
-        Outcome::Answered(Ok(reply)) => {
-            session.reply(context, &reply);
-            Flow::Continue
-        }
-        Outcome::Answered(Err(error)) => {
-            fail(session, context, spec, error);
-            Flow::Continue
-        }
-        Outcome::Reported(report, reply) => {
-            let reply = reply(session, context, &report, request);
-            session.reply(context, &reply);
-            Flow::Continue
-        }
-        Outcome::Wait(time, awaited) => Flow::Wait(time, awaited),
-        Outcome::WaitForMove => Flow::WaitForMove,
-    };
+    let flow = answer(session, context, spec, request, outcome);
     context.flush_queue().end_deferring(&session.output);
     session.end_caching(spec);
     flow
+}
+
+/// Queues the reply of a command, unless the client waits for it.
+fn answer(
+    session: &mut Session,
+    context: &mut Context,
+    spec: &Spec,
+    request: Request<'_>,
+    outcome: Outcome,
+) -> Flow {
+    match outcome {
+        Outcome::Replied => {}
+        Outcome::Answered(Ok(reply)) => session.reply(context, &reply),
+        Outcome::Answered(Err(error)) => fail(session, context, spec, error),
+        Outcome::Reported(report, reply) => {
+            let reply = reply(session, context, &report, request);
+            session.reply(context, &reply);
+        }
+        Outcome::Wait(time, awaited) => return Flow::Wait(time, awaited),
+        Outcome::WaitForMove => return Flow::WaitForMove,
+    }
+    Flow::Continue
 }
 
 /// Queues the error of a command and counts it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[cfg(feature = "lua")]
 use super::errors::BUSY;
 use super::errors::{CommandError, NOT_AN_INTEGER, OUT_OF_MEMORY};
-use super::execute::{Flow, fail};
+use super::execute::{Flow, end_command, fail, notify};
 use super::spec::{Outcome, Spec};
 use super::{Answer, counters, monitor, server};
 use crate::keyspace::AccessMode;
@@ -90,8 +90,7 @@ impl Session {
             let Some(mut lock) = turn.lock() else { return Flow::WaitForOrder };
             let mut order = lock.guard();
             let is_done = self.run_native(native, &asked, spec, request, context, &mut order);
-            let events = context.config.notify_keyspace_events;
-            order.end_command(&mut context.local, events);
+            end_command(context, &mut order);
             drop(lock);
             if is_done {
                 self.end_caching(spec);
@@ -310,8 +309,7 @@ impl Session {
         order: &mut OrderGuard<'_>,
     ) -> Result<(), CommandError> {
         let number = order.increment(self.view(), &context.config, key).map_err(counters::words)?;
-        let events = context.config.notify_keyspace_events;
-        order.publish_notifications(&mut context.local, events);
+        notify(context, order);
         let mut id = itoa::Buffer::new();
         let digits = id.format(number);
         let mut payload = Vec::with_capacity(message.len() + ID_BYTES_MAX + 1);
@@ -458,8 +456,7 @@ mod lua {
                     if let Some(native) = self.native(&asked, request) {
                         let mut order = world.guard();
                         if self.run_native(native, &asked, spec, request, context, &mut order) {
-                            let events = context.config.notify_keyspace_events;
-                            order.publish_notifications(&mut context.local, events);
+                            notify(context, &mut order);
                             return Some(world);
                         }
                     }
@@ -570,8 +567,7 @@ mod lua {
             turn: &mut Turn<'_>,
             mut world: StopTheWorld,
         ) {
-            let events = context.config.notify_keyspace_events;
-            world.guard().end_command(&mut context.local, events);
+            end_command(context, &mut world.guard());
             turn.resume(world);
             context.local.deliver_taken();
         }

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use super::Answer;
-use super::errors::{BUSY, CommandError};
-use super::execute::{Flow, fail, run_held};
+use super::errors::{BUSY, CommandError, discarded_because};
+use super::execute::{Flow, end_command, fail, run_held};
 use super::lookup::spec;
 use super::permissions::check_permission;
 use super::spec::{Flag, Outcome, Run, Spec};
@@ -202,8 +202,7 @@ fn refusal(
 }
 
 fn end(session: &mut Session, context: &mut Context, order: &mut OrderGuard<'_>, defers: bool) {
-    let events = context.config.notify_keyspace_events;
-    order.end_command(&mut context.local, events);
+    end_command(context, order);
     session.runs_transaction = false;
     if defers {
         context.flush_queue().end_deferring(&session.output);
@@ -218,8 +217,7 @@ fn busy(
     exec: &'static Spec,
 ) -> Flow {
     session.stop_watching(context, turn);
-    let error = [b"EXECABORT Transaction discarded because of: ", BUSY].concat();
-    fail(session, context, exec, error);
+    fail(session, context, exec, discarded_because(BUSY));
     Flow::Continue
 }
 
