@@ -102,6 +102,14 @@ impl<'a> Format<'a> {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
+    /// Changes the bytes of a number from little endian to the order of the format, or back.
+    fn ordered<const N: usize>(&self, mut bytes: [u8; N]) -> [u8; N] {
+        if !self.is_little {
+            bytes.reverse();
+        }
+        bytes
+    }
+
     /// Applies an option without a value.
     fn control(&mut self, option: u8) -> Result<()> {
         match option {
@@ -144,20 +152,12 @@ fn pack(lua: &Lua, mut given: Arguments<'_>) -> Result<mlua::LuaString> {
             b'x' => out.push(0)?,
             b'f' => {
                 let value = given.number(next)? as f32;
-                out.extend(&if format.is_little {
-                    value.to_le_bytes()
-                } else {
-                    value.to_be_bytes()
-                })?;
+                out.extend(&format.ordered(value.to_le_bytes()))?;
                 next += 1;
             }
             b'd' => {
                 let value = given.number(next)?;
-                out.extend(&if format.is_little {
-                    value.to_le_bytes()
-                } else {
-                    value.to_be_bytes()
-                })?;
+                out.extend(&format.ordered(value.to_le_bytes()))?;
                 next += 1;
             }
             b'c' | b's' => {
@@ -216,18 +216,12 @@ fn unpack(lua: &Lua, given: Arguments<'_>) -> Result<MultiValue> {
                 values.push(Value::Number(value));
             }
             b'f' => {
-                let mut bytes: [u8; 4] = data[at..at + 4].try_into().unwrap_or_default();
-                if !format.is_little {
-                    bytes.reverse();
-                }
-                values.push(Value::Number(f32::from_le_bytes(bytes).into()));
+                let bytes = data[at..at + 4].try_into().unwrap_or_default();
+                values.push(Value::Number(f32::from_le_bytes(format.ordered(bytes)).into()));
             }
             b'd' => {
-                let mut bytes: [u8; 8] = data[at..at + 8].try_into().unwrap_or_default();
-                if !format.is_little {
-                    bytes.reverse();
-                }
-                values.push(Value::Number(f64::from_le_bytes(bytes)));
+                let bytes = data[at..at + 8].try_into().unwrap_or_default();
+                values.push(Value::Number(f64::from_le_bytes(format.ordered(bytes))));
             }
             b'x' => {}
             b'c' => {
