@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
+mod held;
 pub(crate) mod listen;
 pub(crate) mod stream;
 pub(crate) mod worker;

@@ -29,6 +29,7 @@ use crate::pubsub::order::OrderGuard;
 use crate::pubsub::outbox::Pool;
 use crate::pubsub::script_barrier::Turn;
 use crate::server::accept::Admission;
+use crate::server::held::Held;
 use crate::server::stream::Stream;
 use crate::session::client_info::{ClientInfo, Signal};
 use crate::session::context::Context;
@@ -45,8 +46,7 @@ pub(crate) struct Connection {
     _admission: Admission,
     stream: RefCell<Stream>,
     unfinished: RefCell<Option<Box<Unfinished>>>,
-    /// Bytes that were read but not executed yet.
-    held: RefCell<Vec<u8>>,
+    held: RefCell<Held>,
     waiting: RefCell<Option<Waiting>>,
     /// Whether the socket took less than was queued.
     blocked: Cell<bool>,
@@ -200,14 +200,13 @@ impl Connection {
         }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder, lookup } = &mut *scratch;
-        let held = std::mem::take(&mut *self.held.borrow_mut());
-        self.run_requests(&held, decoder, lookup, context, turn);
-        server.flush_stats(&mut context.local.tally);
-        if let Some(worker) = context.local.lagging.take() {
-            self.ahead_of.set(Some(worker));
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        let mut held = std::mem::take(&mut *self.held.borrow_mut());
+        let used = self.run_requests(held.bytes(), decoder, lookup, context, turn);
+        held.use_up(used);
+        if !held.is_empty() {
+            *self.held.borrow_mut() = held;
         }
+        self.end_requests(server, context);
         while self.may_read(cx) {
             let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
             let read = match read {
@@ -221,13 +220,9 @@ impl Connection {
             };
             self.info.touch(Instant::now());
             server.broker.stats().input_bytes.add(read as u64);
-            self.run_requests(&bytes[..read], decoder, lookup, context, turn);
-            server.flush_stats(&mut context.local.tally);
-            if let Some(worker) = context.local.lagging.take() {
-                self.ahead_of.set(Some(worker));
-                cx.waker().wake_by_ref();
-                break;
-            }
+            let used = self.run_requests(&bytes[..read], decoder, lookup, context, turn);
+            self.held.borrow_mut().add(&bytes[used..read]);
+            self.end_requests(server, context);
             let is_over = context.spent >= TURN_TIME_MAX || !context.effects.is_empty();
             if is_over || read == bytes.len() {
                 cx.waker().wake_by_ref();
@@ -282,7 +277,7 @@ impl Connection {
                 Ok(read) => read,
             };
             let mut held = self.held.borrow_mut();
-            held.extend_from_slice(&bytes[..read]);
+            held.add(&bytes[..read]);
             let session = self.session.borrow();
             let bytes_max = match session.must_log_in() {
                 true => HELD_BYTES_BEFORE_LOGIN_MAX,
@@ -305,7 +300,8 @@ impl Connection {
             // The flush of this turn wakes the task.
             return false;
         }
-        if self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
+        let is_ahead = self.ahead_of.get().is_some();
+        if is_ahead || self.waiting.borrow().is_some() || !self.held.borrow().is_empty() {
             // Polled once more, to register the wait or to continue after an effect.
             cx.waker().wake_by_ref();
             return false;
@@ -488,7 +484,8 @@ impl Connection {
         false
     }
 
-    /// Runs the complete requests in `input`, until one must wait or leaves an effect.
+    /// Runs the complete requests in `input`, until one must wait or leaves an effect. Returns how
+    /// many bytes are used up or kept.
     fn run_requests(
         &self,
         mut input: &[u8],
@@ -496,7 +493,8 @@ impl Connection {
         lookup: &mut Lookup,
         context: &mut Context,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> usize {
+        let given = input.len();
         while !input.is_empty() && self.output.disconnect().is_none() {
             let mut unfinished = self.unfinished.borrow_mut();
             if let Some(mut request) = unfinished.take() {
@@ -511,7 +509,10 @@ impl Connection {
                         *unfinished = Some(request);
                     }
                     Ran::HeldBack(waiting) => {
-                        self.held.borrow_mut().extend_from_slice(&request.bytes);
+                        // The rest must stay behind it.
+                        let mut held = self.held.borrow_mut();
+                        held.add(&request.bytes);
+                        held.add(std::mem::take(&mut input));
                         self.wait(waiting);
                     }
                     Ran::Done(_) => {}
@@ -536,14 +537,22 @@ impl Connection {
             let must_wait = self.waiting.borrow().is_some() || self.is_throttled();
             let is_over = context.spent >= TURN_TIME_MAX;
             if must_wait || is_over || !context.effects.is_empty() {
-                self.held.borrow_mut().extend_from_slice(input);
-                break;
+                return given - input.len();
             }
         }
+        // A client that is to be closed needs no more of its input.
+        given
+    }
+
+    /// Ends the requests of one piece of input: records what is kept of it, and whether a worker
+    /// must catch up first.
+    fn end_requests(&self, server: &ServerState, context: &mut Context) {
         let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
         let input_bytes = kept + self.held.borrow().len();
         self.info.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
         self.session.borrow().evict_at(input_bytes, context);
+        server.flush_stats(&mut context.local.tally);
+        self.ahead_of.set(context.local.lagging.take());
     }
 
     /// Runs the request at the start of `bytes`.
