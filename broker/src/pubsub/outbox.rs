@@ -32,13 +32,16 @@ enum Chunk {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     tails: Vec<Vec<u8>>,
+    /// The number of tails that nobody has needed since the last [`Pool::trim`].
+    spare: usize,
 }
 
 /// A tail of this size is closed and a new one begun, so that growth copies little. One `writev`
 /// takes several tails.
 const TAIL_BYTES_MAX: usize = 16 * 1024;
-/// Enough for the busiest turns. More would be idle memory.
-const POOLED_TAILS_MAX: usize = 256;
+/// Enough for a turn with messages to thousands of clients. The allocator gives a freed tail back to
+/// the system at once, and a new one costs more time than the bytes in it.
+const POOLED_TAILS_MAX: usize = 4096;
 
 impl Outbox {
     /// Returns the number of bytes that are not written yet.
@@ -144,7 +147,15 @@ impl Chunk {
 
 impl Pool {
     fn take(&mut self) -> Vec<u8> {
-        self.tails.pop().unwrap_or_default()
+        let tail = self.tails.pop().unwrap_or_default();
+        self.spare = self.spare.min(self.tails.len());
+        tail
+    }
+
+    /// Frees the tails that nobody has needed since the last call.
+    pub(crate) fn trim(&mut self) {
+        self.tails.truncate(self.tails.len() - self.spare);
+        self.spare = self.tails.len();
     }
 
     fn give(&mut self, mut tail: Vec<u8>) {
@@ -198,6 +209,25 @@ mod tests {
         }
         assert_eq!((outbox.tail.capacity(), outbox.chunks.capacity()), (0, 0));
         assert_eq!(pool.tails.len(), 1);
+    }
+
+    #[test]
+    fn a_pool_keeps_what_is_in_use_and_frees_the_rest() {
+        let mut pool = Pool::default();
+        let use_at_once = |pool: &mut Pool, count: usize| {
+            let tails: Vec<_> = (0..count).map(|_| pool.take()).collect();
+            tails.into_iter().for_each(|_| pool.give(vec![0; 100]));
+        };
+        use_at_once(&mut pool, 50);
+        pool.trim();
+        assert_eq!(pool.tails.len(), 50, "all were needed");
+        for _ in 0..3 {
+            use_at_once(&mut pool, 10);
+            pool.trim();
+            assert_eq!(pool.tails.len(), 10, "40 were not needed");
+        }
+        pool.trim();
+        assert_eq!(pool.tails.len(), 0, "none was needed");
     }
 
     #[test]
