@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::commands::execute::{Flow, execute};
 use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
-use crate::commands::script_client::CommandClient;
+use crate::commands::script_client::CommandRunner;
 use crate::commands::table::SPECS;
 use crate::config::source::ConfigFile;
 use crate::glob;
@@ -23,8 +23,6 @@ use crate::protocol::request::{Decoded, Decoder, Limits};
 use crate::pubsub::Broker;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::script_barrier::Gate;
-#[cfg(feature = "lua")]
-use crate::script::engine::Engine;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot};
 use crate::session::context::Context;
@@ -55,9 +53,8 @@ impl Default for Sessions {
         let mut context = Context::new(worker, config);
         #[cfg(feature = "lua")]
         {
-            let client = CommandClient::new(server.clone(), lookup.clone());
-            let (broker, scripts) = (server.broker.clone(), server.scripts.clone());
-            context.scripts = Some(Rc::new(Engine::new(broker, scripts, client)));
+            let runner = CommandRunner::new(server.clone(), lookup.clone(), worker);
+            context.scripts = Some(Rc::new(runner));
         }
         let (decoder, dirty, clients) = (Decoder::default(), Vec::new(), Vec::new());
         Self { server, gate, lookup, context, decoder, dirty, clients }

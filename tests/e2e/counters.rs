@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use harness::{Client, Process, Server, Value};
-use harness::{DEADLINE, broker_bin, null, ok, request, simple};
+use harness::{DEADLINE, broker_bin, free_port, null, ok, request, simple, within};
 
 use super::server;
 
@@ -216,6 +216,56 @@ async fn a_damaged_file_is_refused_and_left_unchanged() {
     assert!(!finished.stdout.contains("Failed listening"), "{finished:?}");
     assert!(!finished.stderr.contains("Failed listening"), "{finished:?}");
     assert_eq!(std::fs::read(&path).expect("it is there"), b"damaged\n");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_no_number_is_given_out_that_the_file_does_not_have() {
+    for threads in ["1", "4"] {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let (port, path) = (free_port(), path_text(&dir.path().join("counters")));
+        let arguments = ["--port", &port.to_string(), "--counters-file", &path];
+        // A limit on the size of files stands in for the disk: 20 blocks of 512 or 1024 bytes.
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg("trap '' XFSZ; ulimit -f 20; exec \"$@\"").arg("sh");
+        limited.arg(broker_bin()).args(arguments).args(["--io-threads", threads]);
+        let mut process = Process::start(&mut limited);
+        within(DEADLINE, process.stdout_with(DEADLINE, |out| out.find("Ready to accept"))).await;
+
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(Client::connect(port).await);
+        }
+        // Beyond the reserved numbers, so each is written.
+        let step = request(&["INCRBY", "id", "10000000"]).repeat(500);
+        let (mut highest, mut refused) = (0, 0);
+        for client in &mut clients {
+            client.send_raw(&step).await;
+        }
+        for client in &mut clients {
+            for _ in 0..500 {
+                let reply = client.read_reply().await;
+                match reply.is_error() {
+                    true => {
+                        assert!(reply.text().starts_with("MISCONF "), "{reply:?}");
+                        refused += 1;
+                    }
+                    false => highest = reply.integer().max(highest),
+                }
+            }
+        }
+        assert!(highest > 0 && refused > 0, "{highest}, {refused} refused");
+        let client = &mut clients[0];
+        for words in [&["SET", "x", "1"][..], &["EVAL", "return redis.call('incr', 'x')", "0"]] {
+            let reply = client.command(words).await;
+            assert!(reply.is_error() && reply.text().contains("MISCONF"), "{words:?}: {reply:?}");
+        }
+        assert_eq!(client.publish("news", "still here").await, 0);
+        process.kill();
+
+        let server = Server::ours(&["--counters-file", &path]).await;
+        let kept = server.client().await.command(&["INCR", "id"]).await.integer();
+        assert!(kept > highest, "{threads} threads: {kept} after {highest}");
+    }
 }
 
 #[tokio::test]

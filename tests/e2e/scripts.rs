@@ -1,6 +1,6 @@
 //! Scripts are atomic, and a script that takes long does not block other clients.
 
-use harness::{Client, DEADLINE, Reply, Server};
+use harness::{Client, DEADLINE, Protocol, Reply, Server};
 use harness::{eventually, ok};
 
 use super::server;
@@ -49,6 +49,65 @@ async fn a_script_that_does_not_end_is_killed() {
         eventually(async || operator.publish("news", "after").await == 1).await;
         subscriber.expect_message("news", "after").await;
     }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn messages_of_a_script_count_for_the_limits_of_their_subscribers() {
+    const SCRIPT: &str = "local payload = string.rep('x', 1048576) \
+        for i = 1, tonumber(ARGV[1]) do redis.call('PUBLISH', 'news', payload) end return 'done'";
+
+    let server = server(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]).await;
+    for transaction in [false, true] {
+        let mut runner = server.client().await;
+        runner.decode_as(Protocol::Resp3);
+        runner.command(&["HELLO", "3"]).await;
+        runner.command(&["CLIENT", "TRACKING", "ON"]).await;
+        runner.subscribe(&["news"]).await;
+        let mut other = server.client().await;
+        other.subscribe(&["news"]).await;
+        if transaction {
+            assert_eq!(runner.command(&["MULTI"]).await, ok());
+        }
+        runner.send(&["EVAL", SCRIPT, "0", "200"]).await;
+        if transaction {
+            runner.send(&["EXEC"]).await;
+        }
+        other.expect_closed().await;
+        runner.read_to_close().await;
+        let peak = peak_bytes(&server);
+        assert!(peak < 64 << 20, "in a transaction: {transaction}: {peak} B");
+    }
+}
+
+/// Other threads deliver nothing before the script ends.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_script_whose_messages_wait_for_other_threads_must_not_publish_without_limit() {
+    const SCRIPT: &str = "local payload = string.rep('x', 1048576) \
+        for i = 1, 600 do redis.call('PUBLISH', 'news', payload) end return 'done'";
+
+    let server = server(&["--io-threads", "4", "--busy-reply-threshold", "0"]).await;
+    let mut subscribers = Vec::new();
+    for _ in 0..8 {
+        let mut subscriber = server.client().await;
+        subscriber.subscribe(&["news"]).await;
+        subscribers.push(subscriber);
+    }
+    let reply = server.client().await.command(&["EVAL", SCRIPT, "0"]).await;
+    assert!(reply.is_error() && reply.text().contains("more than 256 MB"), "{reply:?}");
+    let peak = peak_bytes(&server);
+    assert!(peak < 600 << 20, "{peak} B");
+}
+
+/// Returns the largest resident memory that the server has had.
+#[cfg(target_os = "linux")]
+fn peak_bytes(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let status = status.expect("the server runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.expect("a number of kB") * 1024
 }
 
 #[tokio::test]

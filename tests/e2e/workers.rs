@@ -42,6 +42,43 @@ async fn no_other_message_comes_between_the_messages_of_a_transaction() {
 }
 
 #[tokio::test]
+async fn monitors_see_the_commands_of_all_threads_in_the_order_of_their_effects() {
+    const ROUNDS: usize = 500;
+
+    let server = server(&["--io-threads", "4"]).await;
+    let mut monitors = clients(&server, 4).await;
+    for monitor in &mut monitors {
+        assert_eq!(monitor.command(&["MONITOR"]).await, ok());
+    }
+    let tasks = clients(&server, 4).await.into_iter().enumerate().map(|(index, mut writer)| {
+        tokio::spawn(async move {
+            let push = format!("APPEND log {index}\r\n");
+            let transaction = format!("MULTI\r\n{push}{push}EXEC\r\n");
+            let bytes = format!("{push}{transaction}").repeat(ROUNDS);
+            writer.pipeline(bytes.as_bytes(), ROUNDS * 5).await;
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("the writer ends");
+    }
+    let log = server.client().await.command(&["GET", "log"]).await;
+    for monitor in &mut monitors {
+        let (mut seen, mut last) = (String::new(), String::new());
+        while seen.len() < log.text().len() {
+            let line = monitor.read_reply().await.text().to_owned();
+            let words: Vec<&str> = line.split('"').collect();
+            if words[1] == "APPEND" {
+                seen.push_str(words[5]);
+                last = words[0].split_once(' ').expect("a time").1.to_owned();
+            } else if words[1] == "EXEC" {
+                assert!(words[0].ends_with(&last), "EXEC of {} after {last}", words[0]);
+            }
+        }
+        assert_eq!(seen, log.text());
+    }
+}
+
+#[tokio::test]
 async fn a_client_killed_from_another_worker_is_closed_and_no_longer_counted() {
     let server = server(&["--io-threads", "4"]).await;
     let mut subscribers = clients(&server, CLIENTS).await;

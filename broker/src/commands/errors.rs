@@ -15,6 +15,10 @@ KILL or SHUTDOWN NOSAVE.";
 /// The bytes of the name that Redis shows. It adds arguments until they take as many.
 const SHOWN_BYTES_MAX: usize = 128;
 
+pub(super) const LOST_COUNTERS: &[u8] =
+    b"MISCONF Errors writing to the counters file: the log has the cause. Changes are refused \
+until it can be written again.";
+
 /// Returns the error of an `EXEC` that is refused because of `error`.
 pub(super) fn discarded_because(error: &[u8]) -> CommandError {
     let reason = error.strip_prefix(b"ERR ").unwrap_or(error);

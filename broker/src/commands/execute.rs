@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use super::errors::{
-    BUSY, CommandError, OUT_OF_MEMORY, discarded_because, not_while_subscribed, unknown_command,
-    unknown_subcommand, wrong_number_of_arguments,
+    BUSY, CommandError, LOST_COUNTERS, OUT_OF_MEMORY, discarded_because, not_while_subscribed,
+    unknown_command, unknown_subcommand, wrong_number_of_arguments,
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
@@ -24,7 +24,7 @@ use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::Request;
 use crate::pubsub::Fanout;
 use crate::pubsub::message::{ChannelKind, Content};
-use crate::pubsub::order::OrderGuard;
+use crate::pubsub::order::{OrderGuard, OrderLock};
 use crate::pubsub::script_barrier::Turn;
 use crate::session::Session;
 use crate::session::context::Context;
@@ -168,6 +168,13 @@ fn check(
     if (spec.has(Flag::Denyoom) || in_transaction) && session.lacks_memory(spec, context) {
         return Err(OUT_OF_MEMORY.to_vec());
     }
+    let is_change = match (&spec.run, &session.transaction) {
+        (Run::Exec, Some(transaction)) => transaction.has_writes(),
+        _ => spec.has(Flag::Write),
+    };
+    if is_change && session.server.broker.has_lost_counters() {
+        return Err(LOST_COUNTERS.to_vec());
+    }
     if session.output.protocol.get() == Protocol::Resp2
         && session.is_subscribed()
         && !spec.has(Flag::WhileSubscribed)
@@ -215,13 +222,19 @@ fn run(
     request: Request<'_>,
 ) -> Flow {
     let timer = Timer::start(session, context, spec);
+    // Whether monitors are still to get the request, since no branch shows it under the order.
+    let mut is_to_show = false;
     let flow = match &spec.run {
         Run::Publish(kind) => match turn.lock() {
             Some(mut lock) => {
                 let content = content(*kind, request);
                 let fanout = lock.guard().publish(&mut context.local, content);
-                drop(lock);
+                // The order is released here, unless monitors must see the command in its place.
+                let kept = is_shown(session, spec).then_some(lock);
                 published(session, context, content, fanout);
+                if let Some(mut lock) = kept {
+                    monitor::show(session, context, &mut lock.guard(), spec, request);
+                }
                 Flow::Continue
             }
             None => return Flow::WaitForOrder,
@@ -232,48 +245,62 @@ fn run(
                 session.begin_answer();
                 let answer = on_keys(session, context, &mut order, *run, spec, request);
                 end_command(context, &mut order);
-                drop(lock);
-                finish(session, context, spec, request, answer.into())
+                finish_under_lock(session, context, lock, spec, request, answer.into())
             }
             None => return Flow::WaitForOrder,
         },
-        Run::Ordered { early, run } => {
-            let outcome = match early_outcome(session, context, *early, request) {
-                Some(outcome) => outcome,
-                None => match turn.lock() {
-                    Some(mut lock) => {
-                        let mut order = lock.guard();
-                        session.begin_answer();
-                        let outcome = run(session, context, &mut order, request);
-                        end_command(context, &mut order);
-                        outcome
-                    }
-                    None => return Flow::WaitForOrder,
-                },
-            };
-            finish(session, context, spec, request, outcome)
-        }
+        Run::Ordered { early, run } => match early_outcome(session, context, *early, request) {
+            Some(outcome) => {
+                is_to_show = true;
+                finish(session, context, spec, request, outcome)
+            }
+            None => match turn.lock() {
+                Some(mut lock) => {
+                    let mut order = lock.guard();
+                    session.begin_answer();
+                    let outcome = run(session, context, &mut order, request);
+                    end_command(context, &mut order);
+                    finish_under_lock(session, context, lock, spec, request, outcome)
+                }
+                None => return Flow::WaitForOrder,
+            },
+        },
         Run::Local(run) => {
+            is_to_show = true;
             session.begin_answer();
             let outcome = run(session, context, request).into();
             finish(session, context, spec, request, outcome)
         }
         Run::Control(run) => {
+            is_to_show = true;
             let outcome = run(session, context, request);
             finish(session, context, spec, request, outcome)
         }
         Run::Script(call) => session.eval(context, turn, *call, spec, request),
-        Run::Exec => transaction::exec(session, context, turn, spec),
+        Run::Exec => transaction::exec(session, context, turn, spec, request),
         Run::Container => unreachable!("a container alone has the wrong number of arguments"),
     };
     timer.stop(session, context, spec, request);
+    if is_to_show {
+        show(session, context, turn, spec, request);
+    }
+    context.local.deliver_taken();
+    flow
+}
+
+/// Shows a command that has run without the order to monitors.
+pub(super) fn show(
+    session: &Session,
+    context: &mut Context,
+    turn: &mut Turn<'_>,
+    spec: &Spec,
+    request: Request<'_>,
+) {
     if is_shown(session, spec)
         && let Some(mut lock) = turn.lock()
     {
         monitor::show(session, context, &mut lock.guard(), spec, request);
     }
-    context.local.deliver_taken();
-    flow
 }
 
 /// Runs a command while its caller holds the order, for `EXEC` and for scripts. Queues the reply.
@@ -285,6 +312,7 @@ pub(super) fn run_held(
     request: Request<'_>,
 ) {
     let timer = Timer::start(session, context, spec);
+    session.mark_unwritten(spec);
     let outcome = match &spec.run {
         Run::Publish(kind) => {
             let content = content(*kind, request);
@@ -369,7 +397,43 @@ pub(super) fn notify(context: &mut Context, order: &mut OrderGuard<'_>) {
     order.publish_notifications(&mut context.local, events);
 }
 
-/// Queues the reply of a command after the release of the order.
+/// Queues the reply of a command after the release of the order. With monitors, it is queued
+/// before, since they must see the commands in their order, and a monitor gets its own reply before
+/// its own line.
+fn finish_under_lock(
+    session: &mut Session,
+    context: &mut Context,
+    mut lock: OrderLock<'_>,
+    spec: &Spec,
+    request: Request<'_>,
+    outcome: Outcome,
+) -> Flow {
+    if !is_shown(session, spec) {
+        drop(lock);
+        let outcome = match is_kept(session, spec) {
+            true => outcome,
+            false => Err(LOST_COUNTERS.to_vec()).into(),
+        };
+        return finish(session, context, spec, request, outcome);
+    }
+    session.mark_unwritten(spec);
+    let flow = finish(session, context, spec, request, outcome);
+    monitor::show(session, context, &mut lock.guard(), spec, request);
+    flow
+}
+
+/// Writes queued changes of counters to their file. Returns whether the file has all numbers that
+/// the reply of a command may contain.
+fn is_kept(session: &Session, spec: &Spec) -> bool {
+    let broker = &session.server.broker;
+    match &spec.run {
+        _ if spec.has(Flag::Write) => broker.write_counters() && !broker.has_lost_counters(),
+        Run::Keys(_) => broker.write_counters(),
+        _ => true,
+    }
+}
+
+/// Queues the reply of a command.
 fn finish(
     session: &mut Session,
     context: &mut Context,
@@ -413,7 +477,7 @@ pub(super) fn fail(session: &Session, context: &mut Context, spec: &Spec, error:
 }
 
 /// Returns whether to show a command to monitors after its run. `EVAL` is shown before its run.
-fn is_shown(session: &Session, spec: &Spec) -> bool {
+pub(super) fn is_shown(session: &Session, spec: &Spec) -> bool {
     session.server.has_monitors() && spec.is_monitored() && !spec.runs_script()
 }
 
@@ -456,6 +520,13 @@ impl Session {
     /// Ends a request whose reply is queued: prepares `CLIENT REPLY` for the next one.
     pub(crate) fn end_request(&mut self) {
         self.silence.after_command(&self.output);
+    }
+
+    /// Marks the output if it is to get the reply of a change before that is in the counters file.
+    fn mark_unwritten(&self, spec: &Spec) {
+        if spec.has(Flag::Write) {
+            self.output.is_unwritten.set(true);
+        }
     }
 
     /// Stops watching keys. While a late script holds the order, the worker does it later.

@@ -259,6 +259,7 @@ impl Session {
         let native = asked.script.native?;
         let fits = !asked.is_read_only
             && !asked.lacks_memory
+            && !self.server.broker.has_lost_counters()
             && asked.keys > 0
             && request.len() >= asked.keys + 4;
         // Only Lua checks permissions for each command, and shows each command to monitors.
@@ -279,6 +280,7 @@ impl Session {
     ) -> bool {
         let (key, argument) = (request.argument(3), request.argument(3 + asked.keys));
         let defers = self.begin_answer();
+        self.output.is_unwritten.set(true);
         let done = match native {
             Native::Send | Native::SendOnly => {
                 Some(self.native_send(native, key, argument, context, order))
@@ -485,7 +487,7 @@ mod lua {
             let mut all = request.arguments_from(3).map(<[u8]>::to_vec);
             let keys = all.by_ref().take(asked.keys).collect();
             let defers = self.begin_answer();
-            scripts.run(ScriptJob {
+            let job = ScriptJob {
                 given: Given { keys, arguments: all.collect() },
                 protocol: self.output.protocol.get(),
                 caller: ScriptCaller {
@@ -499,7 +501,8 @@ mod lua {
                     outcome: outcome.clone(),
                 },
                 script: asked.script.clone(),
-            });
+            };
+            scripts.run(job, &mut context.local);
             if let Some(outcome) = outcome.take() {
                 return Some(self.answer_script(context, spec, outcome, defers));
             }
@@ -551,6 +554,10 @@ mod lua {
             }
             if let Some(error) = &answered.error {
                 self.server.commands.add_error(error);
+            }
+            if world.run().has_written() {
+                // A late script may have queued its changes in an earlier turn.
+                self.output.is_unwritten.set(true);
             }
             let limit = self.output_limit(&context.config);
             let reply = &answered.reply;

@@ -3,13 +3,14 @@
 //! It has the user and the database of the script's caller. It needs no login and no output limit,
 //! and it never disconnects: the script takes each reply immediately, into its own memory.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
-use super::errors::OUT_OF_MEMORY;
+use super::errors::{LOST_COUNTERS, OUT_OF_MEMORY};
 use super::execute::run_held;
 use super::lookup::{Lookup, Parsed};
 use super::permissions::{incident, permission, record_refusal};
@@ -20,6 +21,7 @@ use crate::ids::WorkerId;
 use crate::protocol::Protocol;
 use crate::protocol::request::Request;
 use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::local::Local;
 use crate::pubsub::script_barrier::StopTheWorld;
 use crate::script::cache::Script;
 use crate::script::engine::{self, Engine, ScriptClient};
@@ -32,6 +34,14 @@ use crate::session::script::{
 use crate::session::server_state::ServerState;
 use crate::session::{Caller, Session};
 
+/// Runs the scripts of a worker, and delivers their messages to clients of that worker.
+pub(crate) struct CommandRunner {
+    engine: Engine<CommandClient>,
+    /// The id of the client's inbox.
+    inbox: WorkerId,
+    lent: Rc<Lent>,
+}
+
 /// Calls the commands of all scripts of a worker.
 pub(crate) struct CommandClient {
     session: Session,
@@ -39,7 +49,19 @@ pub(crate) struct CommandClient {
     lookup: Lookup,
     settings: u64,
     running: Option<Running>,
+    /// The worker that runs the scripts.
+    home: WorkerId,
+    lent: Rc<Lent>,
 }
+
+/// Where a script leaves its state while the worker delivers messages for it.
+type Lent = RefCell<Option<Running>>;
+
+/// The bytes of a script's messages that other threads have not delivered. They cannot before the
+/// script ends, so a script with more of them must not publish.
+const UNDELIVERED_BYTES_MAX: usize = 256 * 1024 * 1024;
+const TOO_MUCH_UNDELIVERED: &[u8] =
+    b"ERR the messages of this script to clients of other threads take more than 256 MB";
 
 /// The script that runs.
 struct Running {
@@ -51,7 +73,7 @@ struct Running {
 
 impl CommandClient {
     /// Creates the client with an inbox of its own. The caller must not hold the order.
-    pub(crate) fn new(server: Arc<ServerState>, lookup: Lookup) -> Self {
+    fn new(server: Arc<ServerState>, lookup: Lookup, home: WorkerId, lent: Rc<Lent>) -> Self {
         let worker = server.broker.open_inbox();
         let settings = server.settings.generation();
         let config = server.settings.get();
@@ -60,12 +82,32 @@ impl CommandClient {
         let slot = ClientSlot { worker, slot: usize::MAX };
         let info = Arc::new(ClientInfo::new(0, slot, nowhere.clone(), nowhere, -1));
         let session = Session::new(server, Rc::new(ClientOutput::new(0, usize::MAX)), info);
-        Self { session, context, lookup, settings, running: None }
+        Self { session, context, lookup, settings, running: None, home, lent }
     }
 
-    /// Returns the id of the client's inbox.
-    pub(crate) fn worker(&self) -> WorkerId {
-        self.context.worker()
+    /// Waits until the worker has delivered the messages to its own clients, if there are many.
+    /// Messages to clients of other workers stay.
+    fn make_room(&mut self) {
+        // These are messages of this script, with payloads that belong to no other code.
+        self.context.local.after_release.drop_payloads(0);
+        if self.context.local.lagging.is_none() {
+            return;
+        }
+        let Some(running) = &mut self.running else { return };
+        if running.world.guard().is_full(self.home) {
+            *self.lent.borrow_mut() = self.running.take();
+            engine::yield_now();
+            self.running = self.lent.borrow_mut().take();
+            self.context.local.lagging.take_if(|lagging| *lagging == self.home);
+        }
+    }
+
+    /// Returns whether the clients of another worker have too many messages to wait for.
+    fn leaves_too_much(&mut self) -> bool {
+        let (Some(worker), Some(running)) = (self.context.local.lagging, &mut self.running) else {
+            return false;
+        };
+        running.world.guard().inbox_bytes(worker) > UNDELIVERED_BYTES_MAX
     }
 
     /// Returns the command of a request if the script may call it, in Redis' order of checks.
@@ -94,6 +136,9 @@ impl CommandClient {
         let Some(running) = &self.running else { return Ok(()) };
         if running.is_read_only && spec.pauses_with_writes() {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
+        }
+        if spec.has(Flag::Write) && self.session.server.broker.has_lost_counters() {
+            return Err(LOST_COUNTERS.to_vec());
         }
         let has_written = running.world.run().has_written();
         if running.lacks_memory && spec.has(Flag::Denyoom) && !has_written {
@@ -173,6 +218,9 @@ impl Commands for CommandClient {
         let spec = self.permitted(request).inspect_err(|error| {
             self.session.server.commands.add_error(error);
         })?;
+        if self.leaves_too_much() && (spec.has(Flag::Write) || spec.pauses_with_writes()) {
+            return Err(TOO_MUCH_UNDELIVERED.to_vec());
+        }
         let Some(running) = &mut self.running else {
             return Err(b"ERR no script runs".to_vec());
         };
@@ -181,7 +229,9 @@ impl Commands for CommandClient {
         }
         let mut order = running.world.guard();
         run_held(&mut self.session, &mut self.context, &mut order, spec, request);
-        Ok(self.take_reply())
+        let reply = self.take_reply();
+        self.make_room();
+        Ok(reply)
     }
 
     fn may_run(&self, request: Request<'_>) -> Option<bool> {
@@ -218,21 +268,53 @@ impl Commands for CommandClient {
     }
 }
 
-impl ScriptRunner for Engine<CommandClient> {
+impl CommandRunner {
+    /// Creates the runner of the worker `home`. The caller must not hold the order.
+    pub(crate) fn new(server: Arc<ServerState>, lookup: Lookup, home: WorkerId) -> Self {
+        let lent = Rc::new(Lent::default());
+        let (broker, scripts) = (server.broker.clone(), server.scripts.clone());
+        let client = CommandClient::new(server, lookup, home, lent.clone());
+        let inbox = client.context.worker();
+        Self { engine: Engine::new(broker, scripts, client), inbox, lent }
+    }
+
+    /// Returns the id of the inbox that the scripts have.
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.inbox
+    }
+
+    /// Delivers messages while a script waits for that. Returns whether the script has ended.
+    fn deliver(&self, local: &mut Local, mut has_ended: bool) -> bool {
+        loop {
+            let Some(mut running) = self.lent.borrow_mut().take() else { return has_ended };
+            let before = local.after_release.payload_count();
+            running.world.guard().catch_up(local);
+            // These are messages of the script, with payloads that belong to no other code.
+            local.after_release.drop_payloads(before);
+            *self.lent.borrow_mut() = Some(running);
+            has_ended = self.engine.resume_script();
+        }
+    }
+}
+
+impl ScriptRunner for CommandRunner {
     fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>> {
-        self.compile(script)
+        self.engine.compile(script)
     }
 
-    fn run(&self, job: ScriptJob) {
-        let ScriptJob { script, given, protocol, caller } = job;
-        self.run(engine::ScriptJob { script, given, protocol, caller });
+    fn run(&self, job: ScriptJob, local: &mut Local) {
+        let ScriptJob { script, given, protocol, mut caller } = job;
+        caller.world.guard().catch_up(local);
+        self.engine.run(engine::ScriptJob { script, given, protocol, caller });
+        self.deliver(local, true);
     }
 
-    fn resume(&self) -> bool {
-        self.resume_script()
+    fn resume(&self, local: &mut Local) -> bool {
+        let has_ended = self.engine.resume_script();
+        self.deliver(local, has_ended)
     }
 
     fn reset(&self) {
-        self.reset();
+        self.engine.reset();
     }
 }

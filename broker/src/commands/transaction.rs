@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 
-use super::Answer;
 use super::errors::{BUSY, CommandError, discarded_because};
-use super::execute::{Flow, end_command, fail, run_held};
+use super::execute::{Flow, end_command, fail, is_shown, run_held, show};
 use super::lookup::spec;
 use super::permissions::check_permission;
 use super::spec::{Flag, Outcome, Run, Spec};
+use super::{Answer, monitor};
 use crate::ids::CommandId;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
@@ -97,19 +97,21 @@ pub(super) fn exec(
     context: &mut Context,
     turn: &mut Turn<'_>,
     exec: &'static Spec,
+    request: Request<'_>,
 ) -> Flow {
     let Some(transaction) = session.transaction.take() else {
         fail(session, context, exec, b"ERR EXEC without MULTI".to_vec());
+        show(session, context, turn, exec, request);
         return Flow::Continue;
     };
     session.record_transaction();
     let runs_script = transaction.queued.iter().any(|(id, _)| spec(*id).runs_script());
     let flow = match runs_script && !transaction.has_failed() {
-        false => exec_under_lock(session, context, turn, exec, *transaction),
+        false => exec_under_lock(session, context, turn, exec, request, *transaction),
         #[cfg(feature = "lua")]
-        true => exec_with_scripts(session, context, turn, exec, *transaction),
+        true => exec_with_scripts(session, context, turn, exec, request, *transaction),
         #[cfg(not(feature = "lua"))]
-        true => exec_under_lock(session, context, turn, exec, *transaction),
+        true => exec_under_lock(session, context, turn, exec, request, *transaction),
     };
     session.end_caching(exec);
     flow
@@ -120,6 +122,7 @@ fn exec_under_lock(
     context: &mut Context,
     turn: &mut Turn<'_>,
     exec: &'static Spec,
+    request: Request<'_>,
     transaction: Transaction,
 ) -> Flow {
     let Some(mut lock) = turn.lock() else {
@@ -134,7 +137,21 @@ fn exec_under_lock(
         }
         end(session, context, &mut order, defers);
     }
+    show_held(session, context, &mut order, exec, request);
     Flow::Continue
+}
+
+/// Shows `EXEC` to monitors, immediately after its requests.
+fn show_held(
+    session: &Session,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+    exec: &Spec,
+    request: Request<'_>,
+) {
+    if is_shown(session, exec) {
+        monitor::show(session, context, order, exec, request);
+    }
 }
 
 /// Checks a transaction and returns its requests. Returns `None` after a reply with an error or nil.
@@ -227,6 +244,7 @@ fn exec_with_scripts(
     context: &mut Context,
     turn: &mut Turn<'_>,
     exec: &'static Spec,
+    request: Request<'_>,
     transaction: Transaction,
 ) -> Flow {
     session.flush_stats(context);
@@ -236,11 +254,12 @@ fn exec_with_scripts(
     match begin(session, context, &mut world.guard(), exec, transaction) {
         Some(left) => {
             let defers = begin_reply(session, context, left.len());
-            let world = Some(world);
-            session.executing = Some(Box::new(Executing { left, defers, world }));
+            let (world, exec) = (Some(world), (exec.id, request.to_owned()));
+            session.executing = Some(Box::new(Executing { exec, left, defers, world }));
             go_on(session, context, turn)
         }
         None => {
+            show_held(session, context, &mut world.guard(), exec, request);
             turn.resume(world);
             Flow::Continue
         }
@@ -277,6 +296,8 @@ pub(super) fn go_on(session: &mut Session, context: &mut Context, turn: &mut Tur
         && let Some(mut world) = executing.world
     {
         end(session, context, &mut world.guard(), executing.defers);
+        let (id, request) = executing.exec;
+        show_held(session, context, &mut world.guard(), spec(id), request.borrow());
         turn.resume(world);
         context.local.deliver_taken();
     }

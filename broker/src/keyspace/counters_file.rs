@@ -13,11 +13,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tracing::error;
+use tracing::{error, info};
 
 use crate::keyspace::{Counter, Queue, Record};
 use crate::protocol::words;
@@ -29,6 +30,7 @@ pub(crate) struct CountersFile {
     path: PathBuf,
     queue: Arc<Queue>,
     open: Mutex<Open>,
+    has_failed: AtomicBool,
 }
 
 /// The open file.
@@ -41,6 +43,8 @@ struct Open {
     is_synced: bool,
     /// Lines that are not written yet.
     unwritten: Vec<u8>,
+    /// Whether the file may end with a part of a line.
+    is_torn: bool,
 }
 
 /// The reason why a file is refused.
@@ -77,30 +81,56 @@ impl CountersFile {
         queue: Arc<Queue>,
     ) -> io::Result<Self> {
         let open = Open::create(&path, counters)?;
-        Ok(Self { path, queue, open: Mutex::new(open) })
+        Ok(Self { path, queue, open: Mutex::new(open), has_failed: AtomicBool::new(false) })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes all records queued before the call.
-    pub(crate) fn write_queued(&self) {
-        if self.queue.is_written() {
-            return;
+    /// Returns whether records could not be written. Further changes must be refused then, or a
+    /// crash would take back numbers that clients have.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Writes all records queued before the call, and returns whether that has worked. Lines that
+    /// cannot be written wait for [`write_again`](Self::write_again).
+    pub(crate) fn write_queued(&self) -> bool {
+        self.queue.is_written() || self.write(&mut self.open.lock())
+    }
+
+    /// Tries to write the lines that could not be written before.
+    pub(crate) fn write_again(&self) {
+        if self.has_failed() {
+            self.write(&mut self.open.lock());
         }
-        let mut open = self.open.lock();
+    }
+
+    fn write(&self, open: &mut Open) -> bool {
         // The file is locked first, so that lines are in the order of the changes.
         for record in self.queue.take() {
             match record {
-                Record::Snapshot(counters) => self.replace(&mut open, &counters),
+                Record::Snapshot(counters) => self.replace(open, &counters),
                 record => open.unwritten.extend_from_slice(line(&record.words()).as_bytes()),
             }
         }
-        if let Err(error) = open.write() {
-            error!(path = %self.path.display(), %error, "cannot write the counters file");
+        let path = self.path.display();
+        let written = open.write();
+        match &written {
+            Ok(()) => {
+                if self.has_failed.swap(false, Ordering::Release) {
+                    info!(%path, "the counters file can be written again");
+                }
+            }
+            Err(error) => {
+                if !self.has_failed.swap(true, Ordering::Release) {
+                    error!(%path, %error, "cannot write the counters file: changes are refused");
+                }
+            }
         }
         self.queue.record_written();
+        written.is_ok()
     }
 
     /// Replaces the file by one that begins with `counters`. If that fails, the old file stays in use.
@@ -130,10 +160,10 @@ impl CountersFile {
 
     /// Writes all records queued before the call and returns when the disk has them.
     pub(crate) fn save(&self) -> io::Result<()> {
-        self.write_queued();
         let file = {
             let mut open = self.open.lock();
-            // Lines that the last attempt could not write are still there.
+            self.write(&mut open);
+            // Lines that the attempt could not write are still there.
             open.write()?;
             open.is_synced = true;
             open.file.try_clone()?
@@ -154,14 +184,28 @@ impl Open {
         replace_file(path, text.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path)?;
         let bytes = text.len() as u64;
-        Ok(Self { file, bytes, bytes_at_first: bytes, is_synced: true, unwritten: Vec::new() })
+        Ok(Self {
+            file,
+            bytes,
+            bytes_at_first: bytes,
+            is_synced: true,
+            unwritten: Vec::new(),
+            is_torn: false,
+        })
     }
 
     fn write(&mut self) -> io::Result<()> {
         let Self { file, unwritten, .. } = self;
-        if let Err(error) = file.write_all(unwritten) {
-            // Removes a part of a line, which would make the file a damaged one.
+        if unwritten.is_empty() {
+            return Ok(());
+        }
+        if self.is_torn {
             file.set_len(self.bytes)?;
+            self.is_torn = false;
+        }
+        if let Err(error) = file.write_all(unwritten) {
+            // A part of a line would make the file a damaged one.
+            self.is_torn = file.set_len(self.bytes).is_err();
             return Err(error);
         }
         self.bytes += unwritten.len() as u64;

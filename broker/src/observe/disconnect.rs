@@ -31,6 +31,9 @@ pub enum Disconnect {
     /// A client closed it with `CLIENT KILL`, or its permissions were revoked.
     #[error("closed by an operator")]
     Killed,
+    /// A change of the client could not be written to the counters file, so it gets no reply.
+    #[error("its change could not be written to the counters file")]
+    Unwritten,
     /// The server shuts down.
     #[error("the server shuts down")]
     Shutdown,

@@ -12,6 +12,18 @@ pub(crate) enum InvalidatedKeys {
     Unknown(u64),
 }
 
+impl InvalidatedKeys {
+    /// Returns the bytes that the message takes, by estimate.
+    pub(crate) fn bytes(&self) -> usize {
+        const FRAME_BYTES: usize = 32;
+
+        match self {
+            Self::Keys(keys) => keys.iter().map(|key| key.len() + FRAME_BYTES).sum(),
+            Self::All | Self::Unknown(_) => FRAME_BYTES,
+        }
+    }
+}
+
 /// Appends the message that invalidates a client's copies of `keys`.
 pub(crate) fn append(out: &mut Vec<u8>, protocol: Protocol, keys: &InvalidatedKeys) {
     let is_push = protocol == Protocol::Resp3;

@@ -219,12 +219,13 @@ impl Broker {
     /// Syncs the counters file to the disk, and rewrites it when it has grown.
     pub(crate) fn tend_counters(&self) {
         let Some(file) = self.shared.counters.get() else { return };
+        file.write_again();
         file.sync();
         // A script holds the order, possibly for long.
         if file.is_overgrown() && self.shared.barrier.running().is_none() {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
-            file.write_queued();
+            let _ = file.write_queued();
         }
     }
 
@@ -237,7 +238,7 @@ impl Broker {
         }
         if let Some(file) = self.shared.counters.get() {
             self.with_order(|order, _| order.keyspace().queue_exact_counters());
-            file.write_queued();
+            let _ = file.write_queued();
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct ClientOutput {
     pub(super) waits_for_batch: Cell<bool>,
     /// Replies are dropped, messages are not (`CLIENT REPLY`).
     pub(crate) silent: Cell<bool>,
+    /// Whether a queued reply may have a number that is not in the counters file yet: the reply of
+    /// a transaction or a script.
+    pub(crate) is_unwritten: Cell<bool>,
     /// Messages that the client publishes to itself, held until its reply is queued.
     pub(super) deferred: RefCell<Option<Vec<u8>>>,
     pub(super) outbox: RefCell<Outbox>,
@@ -41,6 +44,7 @@ impl ClientOutput {
             listens: Cell::default(),
             waits_for_batch: Cell::default(),
             silent: Cell::default(),
+            is_unwritten: Cell::default(),
             deferred: RefCell::default(),
             outbox: RefCell::default(),
         }

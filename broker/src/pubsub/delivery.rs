@@ -17,7 +17,7 @@ pub(crate) struct Deliveries {
     list: Vec<Delivery>,
     /// Payloads of the small messages.
     payloads: Vec<u8>,
-    /// Bytes of all payloads.
+    /// Bytes of all payloads and invalidated keys.
     bytes: usize,
     /// The index of the small message that named the channel; `None` after another delivery.
     named: Option<usize>,
@@ -51,7 +51,7 @@ impl Deliveries {
         self.list.is_empty()
     }
 
-    /// Returns the bytes of all payloads.
+    /// Returns the bytes of all payloads and invalidated keys.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -80,6 +80,7 @@ impl Deliveries {
     }
 
     pub(crate) fn push_invalidation(&mut self, invalidation: Invalidation) {
+        self.bytes += invalidation.keys.bytes();
         self.named = None;
         self.list.push(Delivery::Invalidation(invalidation));
     }

@@ -79,6 +79,18 @@ impl OrderGuard<'_> {
         Poll::Ready(())
     }
 
+    /// Returns whether the inbox of a worker has no room.
+    #[cfg(feature = "lua")]
+    pub(crate) fn is_full(&self, worker: WorkerId) -> bool {
+        self.order.inboxes[worker.index()].is_full()
+    }
+
+    /// Returns the bytes in the inbox of a worker.
+    #[cfg(feature = "lua")]
+    pub(crate) fn inbox_bytes(&self, worker: WorkerId) -> usize {
+        self.order.inboxes[worker.index()].deliveries.bytes()
+    }
+
     /// Returns ready once the inbox of a worker has room again.
     pub(crate) fn poll_room(&mut self, worker: WorkerId, cx: &task::Context<'_>) -> Poll<()> {
         let inbox = &mut self.order.inboxes[worker.index()];

@@ -90,8 +90,12 @@ impl OrderGuard<'_> {
                     local.subscribers.invalidate(&invalidation);
                 }
                 Notification::Invalidation(invalidation) => {
-                    let inbox = &mut self.order.inboxes[invalidation.to.worker.index()];
+                    let worker = invalidation.to.worker;
+                    let inbox = &mut self.order.inboxes[worker.index()];
                     inbox.deliveries.push_invalidation(invalidation);
+                    if inbox.is_full() {
+                        local.lagging = Some(worker);
+                    }
                     local.after_release.wakers.extend(inbox.worker.take());
                 }
             }

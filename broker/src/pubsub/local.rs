@@ -36,10 +36,14 @@ impl Local {
     }
 
     /// Queues the messages taken from the inbox. Most often there are none.
+    #[inline]
     pub(crate) fn deliver_taken(&mut self) {
-        if self.taken.is_empty() {
-            return;
+        if !self.taken.is_empty() {
+            self.drain_taken();
         }
+    }
+
+    fn drain_taken(&mut self) {
         let Self { subscribers, taken, after_release, .. } = self;
         taken.drain(&mut after_release.payloads, |item| match item {
             Item::Message(content, to) => subscribers.deliver(content, to),

@@ -108,6 +108,19 @@ impl AfterRelease {
         self.payloads.append(&mut other.payloads);
     }
 
+    /// Returns the number of payloads to drop.
+    #[cfg(feature = "lua")]
+    pub(crate) fn payload_count(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Drops the payloads after the first `kept` ones. They must belong to no other code than the
+    /// broker's.
+    #[cfg(feature = "lua")]
+    pub(crate) fn drop_payloads(&mut self, kept: usize) {
+        self.payloads.truncate(kept);
+    }
+
     /// Wakes tasks and drops payloads. The order must not be held.
     pub(crate) fn run(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);

@@ -44,10 +44,9 @@ impl Shared {
         &self.channels[kind as usize]
     }
 
-    /// Writes queued changes of counters to their file. The order must not be held.
-    pub(super) fn write_counters(&self) {
-        if let Some(file) = self.counters.get() {
-            file.write_queued();
-        }
+    /// Writes queued changes of counters to their file, and returns whether that has worked. The
+    /// order must not be held.
+    pub(super) fn write_counters(&self) -> bool {
+        self.counters.get().is_none_or(CountersFile::write_queued)
     }
 }

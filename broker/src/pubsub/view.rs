@@ -75,9 +75,15 @@ impl BrokerView {
         self.shared.barrier.poll_idle(cx)
     }
 
-    /// Writes queued changes of counters to their file. The order must not be held.
-    pub(crate) fn write_counters(&self) {
-        self.shared.write_counters();
+    /// Writes queued changes of counters to their file, and returns whether that has worked. The
+    /// order must not be held.
+    pub(crate) fn write_counters(&self) -> bool {
+        self.shared.write_counters()
+    }
+
+    /// Returns whether the counters file cannot be written, so that changes must be refused.
+    pub(crate) fn has_lost_counters(&self) -> bool {
+        self.shared.counters.get().is_some_and(CountersFile::has_failed)
     }
 
     /// Returns whether there is a counters file.

@@ -60,8 +60,8 @@ enum Job<C: ScriptClient> {
 enum Step {
     Done,
     Compiled(Result<(), Vec<u8>>),
-    /// The script is late and has not ended.
-    Late,
+    /// The script has not ended. It is late, or waits for a delivery.
+    Unfinished,
 }
 
 /// A script to run.
@@ -76,10 +76,10 @@ pub(crate) struct ScriptJob<C: ScriptClient> {
 /// The reply after a failure of the engine itself.
 const FAILED: &[u8] = b"ERR the script could not be run";
 
-/// Lets the other tasks of the worker run. Called by a late script.
+/// Lets the worker go on. Called by a script that is late or waits for a delivery.
 pub(crate) fn yield_now() {
     if YIELDER.is_set() {
-        YIELDER.with(|yielder| yielder.suspend(Step::Late));
+        YIELDER.with(|yielder| yielder.suspend(Step::Unfinished));
     }
 }
 
@@ -130,7 +130,7 @@ impl<C: ScriptClient> Engine<C> {
 
     /// Runs one piece of a late script. Returns whether the script has ended.
     pub(crate) fn resume_script(&self) -> bool {
-        !matches!(self.resume(), Some(Step::Late))
+        !matches!(self.resume(), Some(Step::Unfinished))
     }
 
     /// Drops all compiled scripts.
@@ -159,7 +159,7 @@ impl<C: ScriptClient> Drop for Engine<C> {
         let Some(routine) = self.routine.get_mut() else { return };
         *self.job.borrow_mut() = Some(Job::End);
         while let CoroutineResult::Yield(step) = routine.resume(()) {
-            if matches!(step, Step::Late) {
+            if matches!(step, Step::Unfinished) {
                 // Only one script runs at a time.
                 self.broker.running_script().inspect(|run| run.kill());
             }

@@ -323,7 +323,10 @@ impl Connection {
         self.blocked.set(false);
         // A queued message may contain a counter of any thread. The counters file must have it
         // first.
-        server.broker.write_counters();
+        let _ = server.broker.write_counters();
+        if self.output.is_unwritten.take() && server.broker.has_lost_counters() {
+            context.flush_queue().disconnect(&self.output, Disconnect::Unwritten);
+        }
         let before = self.output.outbox().bytes();
         let written = self.write_queued(context.flush_queue().pool());
         let left = self.output.outbox().bytes();

@@ -27,15 +27,13 @@ use tracing::{debug, info, warn};
 use crate::address::Address;
 use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
-use crate::commands::script_client::CommandClient;
+use crate::commands::script_client::CommandRunner;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
-#[cfg(feature = "lua")]
-use crate::script::engine::Engine;
 use crate::server::accept::{Accepted, Admission, accept};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
@@ -185,10 +183,9 @@ impl Worker {
         let mut context = Context::new(id, config);
         #[cfg(feature = "lua")]
         let scripts = {
-            let client = CommandClient::new(server.clone(), lookup.clone());
-            let scripts = client.worker();
-            let engine = Engine::new(server.broker.clone(), server.scripts.clone(), client);
-            context.scripts = Some(Rc::new(engine));
+            let runner = CommandRunner::new(server.clone(), lookup.clone(), id);
+            let scripts = runner.worker();
+            context.scripts = Some(Rc::new(runner));
             scripts
         };
         Rc::new(Self {
@@ -344,8 +341,8 @@ impl Worker {
         }
     }
 
-    /// Closes clients that were idle or over their soft limit for too long, about once a second.
-    /// The first worker also performs the housekeeping of the whole server.
+    /// Closes clients that were idle or over their soft limit for too long, and frees spare memory,
+    /// about once a second. The first worker also performs the housekeeping of the whole server.
     async fn watch_time(self: Rc<Self>) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -355,6 +352,7 @@ impl Worker {
             for (_, connection) in self.connections.borrow().iter() {
                 connection.check_time(now, &mut self.context.borrow_mut());
             }
+            self.context.borrow_mut().flush_queue().pool().trim();
             // Housekeeping of the whole server, by one worker.
             if self.context.borrow().worker() == WorkerId(0) {
                 let stats = self.server.broker.stats();
@@ -468,7 +466,7 @@ impl Worker {
     }
 
     /// Performs the effects that sessions have left.
-    fn apply_effects(&self, context: &mut Context, turn: &mut Turn<'_>) {
+    fn apply_effects(self: &Rc<Self>, context: &mut Context, turn: &mut Turn<'_>) {
         let effects = std::mem::take(&mut context.effects);
         for effect in effects {
             match effect {
@@ -491,8 +489,9 @@ impl Worker {
                 #[cfg(feature = "lua")]
                 Effect::ResumeScript => {
                     let Some(scripts) = context.scripts.clone() else { continue };
+                    let worker = self.clone();
                     spawn_local(async move {
-                        while !scripts.resume() {
+                        while !scripts.resume(&mut worker.context.borrow_mut().local) {
                             // Other tasks run in between.
                             tokio::task::yield_now().await;
                         }

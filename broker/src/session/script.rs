@@ -9,6 +9,7 @@ use super::effect::Effect;
 use crate::acl::User;
 use crate::ids::{CommandId, WorkerId};
 use crate::protocol::Protocol;
+use crate::pubsub::local::Local;
 use crate::pubsub::order::AfterRelease;
 use crate::pubsub::script_barrier::StopTheWorld;
 use crate::script::cache::Script;
@@ -25,11 +26,12 @@ pub(crate) trait ScriptRunner {
     fn compile(&self, script: Arc<Script>) -> Result<(), Vec<u8>>;
 
     /// Runs a script to its end, or until it is late. After that, call [`resume`](Self::resume)
-    /// until it returns true.
-    fn run(&self, job: ScriptJob);
+    /// until it returns true. Messages to clients of the worker `local` are delivered meanwhile, so
+    /// that they count for the limits of these clients.
+    fn run(&self, job: ScriptJob, local: &mut Local);
 
     /// Runs a late script for a while, and returns whether it has ended.
-    fn resume(&self) -> bool;
+    fn resume(&self, local: &mut Local) -> bool;
 
     /// Drops all compiled scripts.
     fn reset(&self);

@@ -26,6 +26,8 @@ pub(crate) struct Transaction {
 /// A transaction that is being executed.
 #[derive(Debug)]
 pub(crate) struct Executing {
+    /// The `EXEC` itself.
+    pub(crate) exec: (CommandId, OwnedRequest),
     pub(crate) left: VecDeque<(CommandId, OwnedRequest)>,
     /// Whether messages of the client to itself are held until the end.
     pub(crate) defers: bool,
