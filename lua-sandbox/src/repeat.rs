@@ -1,4 +1,5 @@
-//! `string.rep` with a limit. The original loops as often as its argument asks, even for an empty
+//! `string.rep` with a limit, and the functions that copy a whole text. Lua's own ones run in C,
+//! where no hook runs; the original `rep` loops as often as its argument asks, even for an empty
 //! text.
 
 use mlua::{Lua, LuaString, Result, Table};
@@ -7,9 +8,24 @@ use super::account::{Buffer, MEMORY_BYTES_MAX, out_of_memory};
 use super::arguments::{Arguments, function};
 use super::limits::Patience;
 
-/// Replaces the function.
+/// Replaces the functions.
 pub(super) fn library(lua: &Lua, string: &Table) -> Result<()> {
-    function(lua, string, "rep", |lua, given| repeated(lua, &given))
+    function(lua, string, "rep", |lua, given| repeated(lua, &given))?;
+    function(lua, string, "lower", |lua, given| copied(lua, &given, <[u8]>::make_ascii_lowercase))?;
+    function(lua, string, "upper", |lua, given| copied(lua, &given, <[u8]>::make_ascii_uppercase))?;
+    function(lua, string, "reverse", |lua, given| copied(lua, &given, <[u8]>::reverse))
+}
+
+/// Returns a changed copy of a text.
+fn copied(lua: &Lua, given: &Arguments<'_>, change: fn(&mut [u8])) -> Result<LuaString> {
+    let text = given.string(1)?;
+    let text = text.as_bytes();
+    Patience::default().steps(lua, text.len())?;
+    let mut out = Buffer::new(lua);
+    let room = out.room(text.len())?;
+    room.extend_from_slice(&text);
+    change(room);
+    out.into_string()
 }
 
 /// `string.rep(text, count)`

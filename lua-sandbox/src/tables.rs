@@ -1,7 +1,8 @@
 //! `table`: versions of its functions that respect [`Fronts`] and that a script's end can interrupt.
 //!
 //! Lua's own `insert`, `remove` and `sort` move items in C, where no hook runs. A short move still
-//! runs in C. A long one runs in `tables.lua`. All other functions see a front as an empty list.
+//! runs in C. A long one runs in `tables.lua`. `concat` and `maxn` run in C as a whole, and check the
+//! script first. All other functions see a front as an empty list.
 
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 
@@ -27,6 +28,8 @@ struct Prelude {
 pub(super) fn library(lua: &Lua, table: Table, original: &Table, fronts: &Fronts) -> Result<Table> {
     let raw = |name: &str| table.raw_get::<Function>(name);
     let (insert_short, remove_short) = (raw("insert")?, raw("remove")?);
+    let (concat_all, maxn_of) = (raw("concat")?, raw("maxn")?);
+    let pcall = original.raw_get::<Function>("pcall")?;
     let Prelude { foreach, raise, lower, sort } = prelude(lua, &table, original, fronts)?;
     table.raw_set("foreach", foreach)?;
     table.raw_set("sort", sort)?;
@@ -35,6 +38,8 @@ pub(super) fn library(lua: &Lua, table: Table, original: &Table, fronts: &Fronts
         insert(lua, given, &known, &insert_short, &raise)
     })?;
     function(lua, &table, "remove", move |lua, given| remove(lua, given, &remove_short, &lower))?;
+    function(lua, &table, "concat", move |lua, given| concat(lua, given, &concat_all, &pcall))?;
+    function(lua, &table, "maxn", move |lua, given| maxn(lua, &given, &maxn_of))?;
     Ok(table)
 }
 
@@ -105,6 +110,33 @@ fn remove(
     lower.call::<()>((&table, position + 1, length))?;
     table.raw_set(length, Value::Nil)?;
     Ok(MultiValue::from_iter([removed]))
+}
+
+/// `table.concat(table [, separator [, first [, last]]])`
+fn concat(lua: &Lua, given: Arguments<'_>, all: &Function, pcall: &Function) -> Result<Value> {
+    // Checked in the order of Lua's own function.
+    if !given.is_nil(2) {
+        given.string(2)?;
+    }
+    let table = given.table(1)?;
+    let first = if given.is_nil(3) { 1 } else { given.int(3)?.into() };
+    let last = if given.is_nil(4) { length(&table) } else { given.int(4)?.into() };
+    count(lua, (last - first).max(0))?;
+    let mut call = MultiValue::from_vec(given.into_values());
+    call.push_front(Value::Function(all.clone()));
+    match pcall.call::<(bool, Value)>(call)? {
+        (true, text) => Ok(text),
+        (false, Value::String(text)) => Err(error(lua, text.as_bytes())),
+        (false, Value::Error(error)) => Err(*error),
+        (false, other) => Err(Thrown::Value(other).into()),
+    }
+}
+
+/// `table.maxn(table)`
+fn maxn(lua: &Lua, given: &Arguments<'_>, raw: &Function) -> Result<Value> {
+    let table = given.table(1)?;
+    count(lua, length(&table))?;
+    raw.call(table)
 }
 
 /// Returns the arguments of `table.sort(table [, compare])`, and whether its comparisons need a

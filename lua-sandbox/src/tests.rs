@@ -243,6 +243,11 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
         "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.remove(t, 1)",
         "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.sort(t)",
         "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') table.sort(t, rawequal)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') return table.concat(t)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') return table.maxn(t)",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return string.upper(s)",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return s:lower()",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return s:reverse()",
         "redis.call('KILL') while true do collectgarbage() end",
         "redis.call('KILL') return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
     ] {
