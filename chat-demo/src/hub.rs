@@ -6,12 +6,13 @@
 
 use backplane::Backplane;
 use serde::Serialize;
-use signalr::{Caller, Hub, HubError, Recipients};
+use signalr::{Caller, Hub, HubError, Options, Recipients};
 use tracing::warn;
 
 /// Creates the hub of one server.
-pub(crate) fn chat(backplane: Backplane) -> Hub {
+pub(crate) fn chat(backplane: Backplane, options: Options) -> Hub {
     Hub::new(backplane)
+        .with_options(options)
         .method("Send", send)
         .method("JoinRoom", join_room)
         .method("LeaveRoom", leave_room)

@@ -1,9 +1,10 @@
 //! The command line, with the address and password of the broker.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use backplane::{Address, AddressError};
 use clap::Parser;
+use signalr::OriginError;
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -20,6 +21,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
     pub(crate) listen: Vec<SocketAddr>,
 
+    /// Origin of another site whose pages may connect, such as https://chat.example.com; repeat the
+    /// option for more origins
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+
+    /// Seconds over which a shutdown spreads the closes of its clients, at most 3600
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(..=3600)
+    )]
+    drain: u64,
+
     /// Name of the app and of its channel on the broker
     #[arg(long, value_name = "NAME", default_value = "ChatApp")]
     pub(crate) app_name: String,
@@ -34,6 +49,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Returns the options of the hub.
+    ///
+    /// # Errors
+    ///
+    /// If a value of `--allow-origin` is not an origin.
+    pub(crate) fn hub(&self) -> Result<signalr::Options, OriginError> {
+        let mut options = signalr::Options::default();
+        options.close_window = Duration::from_secs(self.drain);
+        self.allow_origin.iter().try_fold(options, |options, origin| options.allow_origin(origin))
+    }
+
     /// Returns the password of the embedded broker.
     pub(crate) fn requirepass(&self) -> Option<Vec<u8>> {
         (!self.password.is_empty()).then(|| self.password.clone().into_bytes())
@@ -82,6 +108,22 @@ mod tests {
         assert_eq!((options.app_name.as_str(), options.broker_port), ("ChatApp", 6379));
         assert_eq!(options.requirepass(), None);
         assert_eq!(options.broker_elsewhere(), Ok(None));
+        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn allowed_origins_repeat_and_the_drain_is_in_seconds() {
+        let options = parse("--allow-origin https://a.test --allow-origin http://b.test:8080");
+        let options = options.unwrap();
+        assert_eq!(options.allow_origin, ["https://a.test", "http://b.test:8080"]);
+        assert!(options.hub().is_ok());
+        let error = parse("--allow-origin a.test").unwrap().hub().unwrap_err();
+        assert!(error.to_string().ends_with("found \"a.test\""), "{error}");
+
+        let options = parse("--drain 20").unwrap();
+        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(20));
+        assert!(parse("--drain 3601").is_err());
+        assert!(parse("--drain -1").is_err());
     }
 
     #[test]

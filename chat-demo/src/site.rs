@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::map_response};
 use backplane::Backplane;
-use signalr::Hub;
+use signalr::{Hub, Options};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -28,9 +28,13 @@ impl Site {
     /// # Errors
     ///
     /// Returns an error if the listener has no local address.
-    pub(crate) fn start(listener: TcpListener, backplane: Backplane) -> io::Result<Self> {
+    pub(crate) fn start(
+        listener: TcpListener,
+        backplane: Backplane,
+        options: Options,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let hub = hub::chat(backplane.clone());
+        let hub = hub::chat(backplane.clone(), options);
         let app = app(address, &hub, &backplane);
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, app, stopping.clone()));
@@ -76,7 +80,8 @@ mod tests {
     #[tokio::test]
     async fn every_response_is_protected_and_keeps_its_own_caching() {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let app = app(([127, 0, 0, 1], 1).into(), &hub::chat(backplane.clone()), &backplane);
+        let hub = hub::chat(backplane.clone(), Options::default());
+        let app = app(([127, 0, 0, 1], 1).into(), &hub, &backplane);
         for (request, caching) in [
             (Request::get("/"), "no-cache"),
             (Request::get("/nowhere"), "no-cache"),

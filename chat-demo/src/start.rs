@@ -6,6 +6,7 @@ use std::{fmt::Write, io, net::SocketAddr};
 
 use backplane::{Address, Backplane, ConnectError};
 use broker::{BindError, Broker, Config, Server};
+use signalr::OriginError;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -32,6 +33,7 @@ impl Running {
     ///
     /// Returns an error if an address is taken or an option is invalid.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
+        let hub_options = options.hub()?;
         let listeners = listen(&options.listen).await?;
         let (broker, address) = match options.broker_elsewhere()? {
             Some(address) => (None, address),
@@ -46,7 +48,7 @@ impl Running {
         let mut sites = Vec::new();
         for listener in listeners {
             let backplane = Backplane::builder(&app_name).hub(HUB).connect_lazy(address.clone())?;
-            sites.push(Site::start(listener, backplane)?);
+            sites.push(Site::start(listener, backplane, hub_options.clone())?);
         }
         Ok(Self { broker, address, app_name, sites })
     }
@@ -113,6 +115,8 @@ pub(crate) enum StartError {
     Broker(#[from] BindError),
     #[error("{0}")]
     Redis(#[from] RedisOptionError),
+    #[error("--allow-origin: {0}")]
+    Origin(#[from] OriginError),
     #[error("--redis: {0}")]
     Connect(#[from] ConnectError),
     #[error("{0}")]

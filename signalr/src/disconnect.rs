@@ -1,9 +1,10 @@
 //! The reason for the end of a connection, and the Close message for it.
 //!
 //! Clients with automatic reconnect come back if the Close message allows it. As with a real hub,
-//! the application's own decisions (abort, refusal) forbid it; a shutdown, a timeout or a protocol
-//! error allows it.
+//! the application's own decisions (abort, refusal) forbid it; a shutdown, a timeout, a gap or a
+//! protocol error allows it.
 
+use backplane::Gap;
 use bytes::Bytes;
 
 use crate::{
@@ -28,6 +29,8 @@ pub(crate) enum Disconnect {
     WriteTimeout,
     #[error("the client reads too slowly")]
     SlowConnection,
+    #[error("messages for the client may be lost: {0}")]
+    Gap(Gap),
     #[error("server shutdown")]
     Shutdown,
     #[error("aborted by the application")]
@@ -56,6 +59,7 @@ impl Disconnect {
             Self::Shutdown => Some(json::close(None, true)),
             Self::Client | Self::Aborted => Some(json::close(None, false)),
             Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
+            Self::Gap(_) => failed(MESSAGES_LOST, true),
             Self::Protocol(error) => failed(&format!("InvalidDataException: {error}"), true),
             Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply()),
@@ -103,3 +107,4 @@ impl From<backplane::Disconnect> for Disconnect {
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 const CLIENT_TIMEOUT: &str = "OperationCanceledException: Client hasn't sent a message/ping within \
                               the configured ClientTimeoutInterval.";
+const MESSAGES_LOST: &str = "Messages for this client may be lost.";

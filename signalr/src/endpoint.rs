@@ -16,7 +16,7 @@ use crate::{
     negotiated::{Claim, ClaimError},
     origin,
     query::query,
-    refusal::refusal,
+    refusal::{foreign_page, refusal},
     session::{self, Peer},
     transport::websocket,
 };
@@ -24,10 +24,11 @@ use crate::{
 /// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
+    if !origin::is_allowed(&parts, &hub.options().origins, hub.options().trust_forwarded_host) {
+        return foreign_page(&parts);
     }
-    let token = query(&parts, "id");
+    // As in ASP.NET Core, an empty id is no id.
+    let token = query(&parts, "id").filter(|id| !id.is_empty());
     if is_websocket(&parts) {
         return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
             Ok(upgrade) => accept(hub, &parts, token.as_deref(), upgrade),

@@ -3,7 +3,7 @@
 //! All clones of a hub share this state. The look-up of a method ignores case, since clients in
 //! other languages follow other conventions.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc};
 
 use axum::http::request::Parts;
 use backplane::Backplane;
@@ -287,8 +287,9 @@ impl Hub {
     /// Closes all connections and waits until they have ended. Clients may reconnect to another
     /// server.
     ///
-    /// New connections are closed at once. The wait is at most [`Options::write_timeout`] plus
-    /// [`Options::close_timeout`].
+    /// Each connection closes at a random time within [`Options::close_window`]. New connections
+    /// are closed at once, and negotiation is refused with status 503. The wait is at most the
+    /// window plus [`Options::write_timeout`] plus [`Options::close_timeout`].
     ///
     /// # Cancel safety
     ///
@@ -313,7 +314,8 @@ impl Hub {
     pub async fn shutdown(&self) {
         self.stopping.cancel();
         self.sessions.close();
-        let bound: Duration = self.options.write_timeout + self.options.close_timeout;
+        let Options { close_window, write_timeout, close_timeout, .. } = self.options;
+        let bound = close_window.saturating_add(write_timeout + close_timeout);
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
             tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }

@@ -14,7 +14,13 @@ use axum::{
 use serde::Serialize;
 use tokio::time;
 
-use crate::{hub::Hub, negotiated::random_id, origin, query::query, refusal::refusal};
+use crate::{
+    hub::Hub,
+    negotiated::random_id,
+    origin,
+    query::query,
+    refusal::{foreign_page, refusal},
+};
 
 /// Serves any request on `<hub>/negotiate`.
 pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> Response {
@@ -22,8 +28,13 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
     if parts.method != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
     }
-    if !origin::is_allowed(&parts, &hub.options().origins) {
-        return refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed");
+    if !origin::is_allowed(&parts, &hub.options().origins, hub.options().trust_forwarded_host) {
+        return foreign_page(&parts);
+    }
+    if hub.stopping().is_cancelled() {
+        let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        let shutdown = refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
+        return (retry, shutdown).into_response();
     }
     let version = match version(query(&parts, "negotiateVersion").as_deref()) {
         Ok(version) => version,

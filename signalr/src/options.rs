@@ -1,4 +1,4 @@
-//! Options of a hub: times, limits and allowed origins.
+//! Options of a hub: times, limits, and the pages that may connect.
 //!
 //! The defaults are ASP.NET Core's, since clients depend on them. A client disconnects after 30 s
 //! without a message, so a server that pings every 15 s may lose one ping.
@@ -33,12 +33,21 @@ pub struct Options {
     pub write_timeout: Duration,
     /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
     pub close_timeout: Duration,
+    /// Time over which closes of all connections are spread, so that clients do not all reconnect
+    /// at once. It applies to a shutdown and to messages lost on the backplane. Default: 1 s.
+    pub close_window: Duration,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
+    /// Maximum size of a WebSocket message from a client, which may hold many hub messages. A value
+    /// below `message_bytes_max` has no effect. Default: 1 MiB.
+    pub frame_bytes_max: usize,
     /// Maximum number of negotiated connections without a transport. Default: 10,000.
     pub negotiated_max: usize,
     /// Whether error texts for clients include the cause. For development only. Default: false.
     pub detailed_errors: bool,
+    /// Whether `X-Forwarded-Host` replaces `Host` in the check of a page's origin. Set it only
+    /// behind a proxy that sets this header itself. Default: false.
+    pub trust_forwarded_host: bool,
     pub(crate) origins: Vec<Origin>,
 }
 
@@ -46,7 +55,7 @@ impl Options {
     /// Allows pages of another origin (`scheme://host[:port]`) to connect.
     ///
     /// Pages of the server's own origin may always connect. Origins are compared as a whole,
-    /// without suffixes or wildcards.
+    /// without suffixes or wildcards. A page of a listed origin may send any request header.
     ///
     /// # Errors
     ///
@@ -79,9 +88,12 @@ impl Default for Options {
             disconnect_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
+            frame_bytes_max: 1024 * 1024,
             negotiated_max: 10_000,
             detailed_errors: false,
+            trust_forwarded_host: false,
             origins: Vec::new(),
         }
     }

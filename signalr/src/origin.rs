@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 use axum::http::{HeaderValue, Method, Uri, header, request::Parts, uri::Authority};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// The origin of a web page: `scheme://host[:port]` in lower case, without the scheme's default
 /// port.
@@ -20,9 +20,16 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Returns whether `host`, from the request, serves the pages of this origin.
+    ///
+    /// A proxy may drop the port from `Host`, as nginx does with `$host`. A browser drops a default
+    /// port only. So a host without a port is compared by name.
     fn is_served_by(&self, host: &str) -> bool {
         let is_web = matches!(&*self.scheme, "http" | "https");
-        is_web && self.authority == without_default_port(&self.scheme, host)
+        // Read before a default port is removed: `chat.test:80` has a port.
+        let has_port = without_port(host) != host;
+        let host = without_default_port(&self.scheme, host);
+        let is_same_name = !has_port && without_port(&self.authority) == host;
+        is_web && (self.authority == host || is_same_name)
     }
 
     fn header_value(&self) -> Option<HeaderValue> {
@@ -73,33 +80,52 @@ pub struct OriginError {
 }
 
 /// Returns whether the page that sent a request may connect.
-pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin]) -> bool {
+///
+/// If `trusts_proxy` is set, `X-Forwarded-Host` replaces `Host`.
+pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin], trusts_proxy: bool) -> bool {
     let Some(origin) = parts.headers.get(header::ORIGIN) else { return true };
     let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else {
         return false;
     };
-    host(parts).is_some_and(|host| origin.is_served_by(host)) || allowed.contains(&origin)
+    let is_own = host(parts, trusts_proxy).is_some_and(|host| origin.is_served_by(host));
+    is_own || allowed.contains(&origin)
 }
 
-/// Returns the CORS headers for pages of the listed origins: exact origin and credentials.
+/// Returns the CORS headers for pages of the listed origins: exact origin, credentials, and any
+/// request header.
+///
+/// A browser ignores the list of request headers unless the origin is allowed.
 pub(crate) fn cors(allowed: &[Origin]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(allowed.iter().filter_map(Origin::header_value)))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([
-            header::HeaderName::from_static("x-requested-with"),
-            header::HeaderName::from_static("x-signalr-user-agent"),
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-        ])
-        .vary([header::ORIGIN])
+        .allow_headers(AllowHeaders::mirror_request())
+        .vary([header::ORIGIN, header::ACCESS_CONTROL_REQUEST_HEADERS])
 }
 
-/// Returns the requested host: `Host`, or the authority of an HTTP/2 request.
-fn host(parts: &Parts) -> Option<&str> {
-    let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    header.or_else(|| parts.uri.authority().map(Authority::as_str))
+/// Returns the requested host: the one that a trusted proxy forwards, else `Host`, else the
+/// authority of an HTTP/2 request.
+fn host(parts: &Parts, trusts_proxy: bool) -> Option<&str> {
+    // Each proxy of a chain appends a value. The first one is the host that the browser requested.
+    let forwarded = text(parts, FORWARDED_HOST)
+        .filter(|_| trusts_proxy)
+        .and_then(|hosts| hosts.split(',').next())
+        .map(str::trim);
+    forwarded
+        .or_else(|| text(parts, header::HOST.as_str()))
+        .or_else(|| parts.uri.authority().map(Authority::as_str))
+}
+
+fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name)?.to_str().ok()
+}
+
+/// Returns an authority without its port.
+fn without_port(authority: &str) -> &str {
+    // The last colon of `[::1]` begins no port.
+    let split = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+    split.map_or(authority, |(name, _)| name)
 }
 
 fn without_default_port(scheme: &str, authority: &str) -> String {
@@ -111,6 +137,9 @@ fn without_default_port(scheme: &str, authority: &str) -> String {
     };
     authority.strip_suffix(port).map_or_else(|| authority.clone(), str::to_owned)
 }
+
+/// The host that the browser requested, as a proxy forwards it.
+pub(crate) const FORWARDED_HOST: &str = "x-forwarded-host";
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +154,35 @@ mod tests {
         check("http://[::1]:5001", "[::1]:5001", true);
         check("http://127.0.0.1:5002", "127.0.0.1:5001", false);
         check("http://localhost:5001", "127.0.0.1:5001", false);
+    }
+
+    #[test]
+    fn a_host_without_a_port_is_compared_by_name() {
+        check("http://chat.test:8080", "chat.test", true);
+        check("https://chat.test:8443", "CHAT.test", true);
+        check("http://[::1]:5001", "[::1]", true);
+        check("http://chat.test:8080", "chat.test:80", false);
+        check("http://chat.test:8080", "chat.test:443", false);
+        check("http://evil.test:8080", "chat.test", false);
+        check("http://[::2]:5001", "[::1]", false);
+    }
+
+    #[test]
+    fn a_trusted_proxy_forwards_the_host() {
+        for (trusts_proxy, origin, expected) in [
+            (true, "https://chat.test:8443", true),
+            (true, "https://chat.test", false),
+            (true, "http://inner:5001", false),
+            (false, "https://chat.test:8443", false),
+            (false, "http://inner:5001", true),
+        ] {
+            let request = Request::get("/chatHub")
+                .header("origin", origin)
+                .header("host", "inner:5001")
+                .header("x-forwarded-host", "chat.test:8443, second.test");
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(is_allowed(&parts, &[], trusts_proxy), expected, "{origin} {trusts_proxy}");
+        }
     }
 
     #[test]
@@ -149,7 +207,7 @@ mod tests {
     #[test]
     fn a_request_without_origin_may_connect() {
         let (parts, ()) = Request::get("/chatHub").body(()).unwrap().into_parts();
-        assert!(is_allowed(&parts, &[]));
+        assert!(is_allowed(&parts, &[], false));
     }
 
     #[test]
@@ -164,6 +222,6 @@ mod tests {
         let request = Request::get("/chatHub").header("origin", origin).header("host", host);
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let allowed = ["https://friend.example.com".parse().unwrap()];
-        assert_eq!(is_allowed(&parts, &allowed), expected, "{origin} at {host}");
+        assert_eq!(is_allowed(&parts, &allowed, false), expected, "{origin} at {host}");
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Two loops run concurrently. The reader runs the application's methods one at a time, in the
 //! order of the calls. The writer sends results, messages of the backplane, and pings. A slow
-//! method therefore delays only the reads of its own client.
+//! method therefore delays only the reads of its own client. Ready messages share a frame.
 //!
 //! A running method is never cancelled. A connection that ends waits for it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, mem, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use backplane::Received;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::{
     select,
@@ -97,7 +98,7 @@ async fn converse(
     let Peer { connection_id, user } = peer;
     // Attached before the handshake reply: a connected client misses no message.
     let connection = hub.backplane().attach(&connection_id, user.as_deref());
-    let close_handle = Arc::new(CloseHandle::new(hub.stopping()));
+    let close_handle = Arc::new(CloseHandle::default());
     let caller =
         Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&close_handle));
 
@@ -111,12 +112,35 @@ async fn converse(
         disconnect
     };
     let writing = async {
-        if let Err(disconnect) = writer.run().await {
-            close_handle.close(disconnect);
+        let Err(disconnect) = writer.run().await else { return };
+        if matches!(disconnect, Disconnect::Gap(_)) {
+            // All clients of this server have the same gap. Meanwhile results are dropped, since
+            // the reader must not wait for the writer.
+            let dropping = async { while writer.to_write.recv().await.is_some() {} };
+            select! {
+                () = part_of_close_window(hub.options()) => {}
+                () = dropping => {}
+            }
         }
+        close_handle.close(disconnect);
+        // Ends the wait of the reader for room for a result.
+        writer.to_write.close();
     };
-    let (disconnect, ()) = tokio::join!(reading, writing);
-    disconnect
+    let shutdown = async {
+        hub.stopping().cancelled().await;
+        part_of_close_window(hub.options()).await;
+        close_handle.close(Disconnect::Shutdown);
+    };
+    let mut conversation = pin!(async { tokio::join!(reading, writing).0 });
+    select! {
+        disconnect = &mut conversation => disconnect,
+        () = shutdown => conversation.await,
+    }
+}
+
+/// Waits for a random part of the close window, so that clients do not all reconnect at once.
+async fn part_of_close_window(options: &Options) {
+    time::sleep(options.close_window.mul_f64(rand::random())).await;
 }
 
 /// Sends the Close message, closes the transport and waits until the client has closed it.
@@ -159,8 +183,8 @@ impl<I: Incoming> Reader<'_, I> {
         let mut has_pinged = false;
         loop {
             while let Some(message) = self.frames.next()? {
-                if self.close_handle.is_closing() {
-                    return Err(self.close_handle.reason());
+                if let Some(disconnect) = self.close_handle.reason() {
+                    return Err(disconnect);
                 }
                 let message = ClientMessage::parse(&message)?;
                 has_pinged |= matches!(message, ClientMessage::Ping);
@@ -182,7 +206,7 @@ impl<I: Incoming> Reader<'_, I> {
         let timeout = self.hub.options().client_timeout;
         select! {
             biased;
-            () = self.close_handle.closing() => Err(self.close_handle.reason()),
+            disconnect = self.close_handle.closing() => Err(disconnect),
             bytes = self.incoming.read() => bytes,
             () = time::sleep(timeout), if has_pinged => Err(Disconnect::ClientTimeout),
         }
@@ -200,41 +224,118 @@ struct Writer<'a, O> {
 impl<O: Outgoing> Writer<'_, O> {
     /// Writes until the reader has ended and its last result is written.
     ///
-    /// The handshake reply comes first, since clients refuse any other message before it.
+    /// The handshake reply comes first, in a frame of its own, since clients refuse any other
+    /// message before it.
     async fn run(&mut self) -> Result<(), Disconnect> {
-        let mut next = handshake::ACCEPTED;
+        let write_timeout = self.options.write_timeout;
+        let accept = async {
+            self.outgoing.queue(handshake::ACCEPTED).await?;
+            self.outgoing.flush().await
+        };
+        in_time(write_timeout, accept).await?;
         loop {
-            time::timeout(self.options.write_timeout, self.write(next))
-                .await
-                .map_err(|_| Disconnect::WriteTimeout)??;
             let next_ping = Instant::now() + self.options.keep_alive;
-            next = select! {
+            let next = select! {
                 answer = self.to_write.recv() => match answer {
                     Some(answer) => answer,
                     None => return Ok(()),
                 },
-                invocation = self.connection.recv() => invocation?.encoded(json::invocation),
+                message = next_invocation(&mut self.connection) => message?,
                 () = time::sleep_until(next_ping) => json::PING,
             };
+            in_time(write_timeout, self.write(next)).await?;
         }
     }
 
-    /// Writes one message and all other ready messages, with one flush.
+    /// Writes one message and all other ready messages, in few frames and with one flush.
+    ///
+    /// Messages before the end of the connection are still written.
     async fn write(&mut self, first: Bytes) -> Result<(), Disconnect> {
-        self.outgoing.queue(first).await?;
+        let mut frame = Gathered::One(first);
+        let mut end = Ok(());
         for _ in 1..BATCH_MAX {
-            let Some(next) = self.ready()? else { break };
-            self.outgoing.queue(next).await?;
+            let next = match self.ready() {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                Err(disconnect) => {
+                    end = Err(disconnect);
+                    break;
+                }
+            };
+            if let Some(full) = frame.add(next) {
+                self.outgoing.queue(full).await?;
+            }
         }
-        self.outgoing.flush().await
+        self.outgoing.queue(frame.into_bytes()).await?;
+        self.outgoing.flush().await?;
+        end
     }
 
     fn ready(&mut self) -> Result<Option<Bytes>, Disconnect> {
         if let Ok(answer) = self.to_write.try_recv() {
             return Ok(Some(answer));
         }
-        let invocation = self.connection.recv().now_or_never().transpose()?;
-        Ok(invocation.map(|invocation| invocation.encoded(json::invocation)))
+        next_invocation(&mut self.connection).now_or_never().transpose()
+    }
+}
+
+/// Waits for the next invocation, as a message for the client. Cancel safe.
+///
+/// # Errors
+///
+/// Returns an error after the end of the connection, and for a gap: SignalR has no message that
+/// reports lost messages to a client.
+async fn next_invocation(connection: &mut backplane::Connection) -> Result<Bytes, Disconnect> {
+    loop {
+        match connection.recv_or_gap().await? {
+            Received::Invocation(invocation) => return Ok(invocation.encoded(json::invocation)),
+            Received::Gap(gap) => return Err(Disconnect::Gap(gap)),
+            _ => {}
+        }
+    }
+}
+
+/// Waits for a write, at most for the write timeout.
+async fn in_time(
+    write_timeout: Duration,
+    write: impl Future<Output = Result<(), Disconnect>>,
+) -> Result<(), Disconnect> {
+    time::timeout(write_timeout, write).await.map_err(|_| Disconnect::WriteTimeout)?
+}
+
+/// Messages for one frame. A single message is not copied.
+enum Gathered {
+    One(Bytes),
+    Several(BytesMut),
+}
+
+impl Gathered {
+    /// Adds a message. If it does not fit, it begins the next frame, and the full one is returned.
+    fn add(&mut self, next: Bytes) -> Option<Bytes> {
+        let bytes = match self {
+            Self::One(one) => one.len(),
+            Self::Several(several) => several.len(),
+        };
+        if bytes + next.len() > FRAME_BYTES_MAX {
+            return Some(mem::replace(self, Self::One(next)).into_bytes());
+        }
+        match self {
+            Self::One(one) => {
+                let mut several = BytesMut::with_capacity(FRAME_BYTES_MAX);
+                several.extend_from_slice(one);
+                several.extend_from_slice(&next);
+                *self = Self::Several(several);
+            }
+            Self::Several(several) => several.extend_from_slice(&next),
+        }
+        None
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::One(one) => one,
+            Self::Several(several) => several.freeze(),
+        }
     }
 }
 
@@ -242,3 +343,5 @@ impl<O: Outgoing> Writer<'_, O> {
 const ANSWERS_MAX: usize = 4;
 /// Maximum number of messages for one flush, since all of them share one write timeout.
 const BATCH_MAX: usize = 64;
+/// Maximum size of a frame with several messages. Two of them fit the buffer of the WebSocket.
+const FRAME_BYTES_MAX: usize = 8 * 1024;

@@ -82,6 +82,8 @@ async fn invalid_and_conflicting_options_are_refused() {
         (&["--redis", "redis://:x@127.0.0.1", "--password", "y"], "--password"),
         (&["--redis", "redis://127.0.0.1", "--broker-port", "7000"], "--broker-port"),
         (&["--listen", "nowhere"], "--listen"),
+        (&["--allow-origin", "nowhere"], "--allow-origin: expected an origin"),
+        (&["--drain", "soon"], "--drain"),
         (&["--port", "7000"], "--port"),
     ] {
         let finished = run(options).await;

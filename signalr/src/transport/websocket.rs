@@ -22,13 +22,16 @@ use crate::{
 
 /// Sets the buffers and limits of a new WebSocket.
 pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
-    // A frame may hold several messages that a client has queued. Each message has its own limit.
-    let frame_bytes_max = options.message_bytes_max.saturating_add(QUEUED_BYTES_MAX);
+    // A WebSocket message may hold several hub messages that a client has queued. Each of them has
+    // its own limit.
+    let frame_bytes_max = options.frame_bytes_max.max(options.message_bytes_max);
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_frame_size(frame_bytes_max)
         .max_message_size(frame_bytes_max)
+        // ASP.NET Core accepts frames without a mask, too.
+        .accept_unmasked_frames(true)
 }
 
 /// Returns the two halves of an open WebSocket.
@@ -125,5 +128,3 @@ fn lost(error: axum::Error) -> Disconnect {
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes that are gathered before a write without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Maximum bytes that the .NET client gathers into one frame while it sends another.
-const QUEUED_BYTES_MAX: usize = 64 * 1024;

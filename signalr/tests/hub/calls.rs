@@ -52,6 +52,17 @@ async fn messages_may_span_frames_and_share_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_frame_may_hold_many_small_messages() {
+    let server = TestServer::start(methods);
+    let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
+    client.handshake().await;
+    let call = "{\"type\":1,\"invocationId\":\"a\",\"target\":\"Add\",\"arguments\":[1,2]}\u{1e}";
+    let pings = "{\"type\":6}\u{1e}".repeat(20_000);
+    client.send_frame(Message::text(pings + call)).await;
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "a", "result": 3}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_have_the_texts_of_asp_net_core() {
     let mut client = TestServer::start(methods).connect().await;
     for (method, arguments, error) in [

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use backplane::GroupError;
+use backplane::{Backplane, GroupError};
+use broker::Broker;
 use serde_json::json;
 use signalr::{Hub, HubError};
-use tokio::{sync::mpsc, time};
+use tokio::{sync::mpsc, task::JoinSet, time};
 use tokio_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -147,6 +148,17 @@ async fn an_invalid_frame_is_closed_with_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_without_a_mask_is_read() {
+    let server =
+        TestServer::start(|hub| hub.method("Echo", |_, (x,): (i32,)| async move { Ok(x) }));
+    let mut client = server.connect().await;
+    let call = "{\"type\":1,\"invocationId\":\"7\",\"target\":\"Echo\",\"arguments\":[5]}\u{1e}";
+    let length = u8::try_from(call.len()).unwrap();
+    client.send_bytes(&[&[0x81, length][..], call.as_bytes()].concat()).await;
+    assert_eq!(client.receive().await, json!({"type": 3, "invocationId": "7", "result": 5}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn invalid_messages_are_closed_with_an_error() {
     for (message, error) in [
         ("{}", "Missing required property 'type'."),
@@ -159,7 +171,7 @@ async fn invalid_messages_are_closed_with_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_over_the_limit_is_closed_with_the_limit() {
-    for bytes in [32 * 1024, 1024 * 1024] {
+    for bytes in [32 * 1024, 2 * 1024 * 1024] {
         check_invalid(
             &"x".repeat(bytes),
             "The maximum message size of 32768B was exceeded. \
@@ -191,7 +203,7 @@ async fn the_close_message_for_an_unreadable_frame_arrives() {
     let server = TestServer::start(|hub| hub);
     let mut client = server.open_through(4 * 1024 * 1024, "", &[]).await.unwrap();
     client.handshake().await;
-    client.send("x".repeat(1024 * 1024)).await;
+    client.send("x".repeat(2 * 1024 * 1024)).await;
     assert_eq!(client.receive().await["type"], 7);
     // An earlier close, with bytes unread, could drop the Close message on its way.
     let (held, ()) = duration(client.wait_for_end()).await;
@@ -209,6 +221,42 @@ async fn a_shutdown_sends_clients_to_another_server() {
         client.wait_for_end().await;
     });
     assert_eq!(news.next().await, Some("disconnected"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_spreads_the_closes_over_its_window() {
+    let window = Duration::from_secs(10);
+    let server = TestServer::with_options(|options| options.close_window = window, |hub| hub);
+    let mut closes = JoinSet::new();
+    for _ in 0..100 {
+        let mut client = server.connect().await;
+        closes.spawn(async move {
+            let (waited, close) = duration(client.receive()).await;
+            assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
+            waited.as_secs()
+        });
+    }
+    let ((), mut waited) = tokio::join!(server.hub.shutdown(), closes.join_all());
+    waited.sort_unstable();
+    assert!(waited[0] < 3 && (7..=10).contains(&waited[99]), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_learns_of_lost_messages() {
+    let broker = Broker::new();
+    let backplane = Backplane::embedded(&broker, "ChatApp");
+    let server = TestServer::serve(Hub::new(backplane.clone()), backplane);
+    let mut client = server.connect().await;
+    server.hub.clients().all().invoke("one", ()).await.unwrap();
+    assert_eq!(client.receive().await["target"], "one");
+    // The next id leaves a gap.
+    broker.raise_number("ChatApp", 100).unwrap();
+    server.hub.clients().all().invoke("two", ()).await.unwrap();
+    let (waited, close) = duration(client.receive()).await;
+    let error = "Connection closed with an error.";
+    assert_eq!(close, json!({"type": 7, "error": error, "allowReconnect": true}));
+    assert!(waited <= Duration::from_secs(1), "{waited:?}");
+    assert_eq!(client.receive_close().await, 1000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,6 +327,17 @@ async fn a_client_that_does_not_read_is_closed_and_others_are_not() {
     assert_eq!(news.next().await, Some("disconnected"));
     server.hub.clients().all().invoke("more", ()).await.unwrap();
     assert_eq!(reader.receive_past_pings().await["target"], "more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_calls_and_does_not_read_is_closed() {
+    let (server, mut news) = watched();
+    let mut client = server.open_through(4 * 1024, "", &[]).await.unwrap();
+    client.handshake().await;
+    assert_eq!(news.next().await, Some("connected"));
+    let call = "{\"type\":1,\"invocationId\":\"7\",\"target\":\"Id\",\"arguments\":[]}\u{1e}";
+    client.send_frame(Message::text(call.repeat(300))).await;
+    assert_eq!(news.next().await, Some("disconnected"));
 }
 
 /// Starts a server that reports each connect and disconnect.

@@ -87,6 +87,25 @@ async fn the_handshake_reply_comes_before_an_early_message() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn ready_messages_share_a_frame() {
+    let server = TestServer::start(chat);
+    let mut client = server.connect().await;
+    for number in 0..10 {
+        server.hub.clients().all().invoke("count", (number,)).await.unwrap();
+    }
+    assert_eq!(client.receive_frame().await.matches('\u{1e}').count(), 10);
+
+    // Two of them do not fit one frame.
+    for letter in ["a", "b"] {
+        server.hub.clients().all().invoke("large", (letter.repeat(5000),)).await.unwrap();
+    }
+    for letter in ["aaa", "bbb"] {
+        let frame = client.receive_frame().await;
+        assert!(frame.contains(letter) && frame.matches('\u{1e}').count() == 1, "{frame}");
+    }
+}
+
 fn chat(hub: Hub) -> Hub {
     hub.user_id(|parts: &Parts| Some(parts.headers.get("x-user")?.to_str().ok()?.to_owned()))
         .method("Send", |caller: Caller, (name, text): (String, String)| async move {
@@ -101,6 +120,7 @@ fn chat(hub: Hub) -> Hub {
             caller.groups().remove(&room).await?;
             Ok(())
         })
+        .method("Id", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
         .method("WhoAmI", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) })
         .method("Wave", |caller: Caller, ()| async move {
             caller.clients().caller().invoke("you", ()).await?;

@@ -134,6 +134,38 @@ async fn the_number_of_connections_without_a_transport_is_limited() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_id_is_no_id() {
+    let server = TestServer::start(|hub| hub);
+    let mut client = server.open("?id=", &[]).await.unwrap();
+    client.handshake().await;
+    let (status, _, text) = server.request(Request::get("/hub?id=")).await;
+    assert_eq!((status.as_u16(), text.as_str()), (400, "Connection ID required"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_shuts_down_refuses_negotiation() {
+    let server = TestServer::start(|hub| hub);
+    let client = server.connect().await;
+    let ((), ()) = tokio::join!(server.hub.shutdown(), async {
+        let (status, headers, _) = server.request(Request::post("/hub/negotiate")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(headers["retry-after"], "1");
+        drop(client);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trusted_proxy_forwards_the_host_of_a_page() {
+    let page = [("origin", "https://chat.example"), ("x-forwarded-host", "chat.example")];
+    let server = TestServer::start(|hub| hub);
+    let refusal = server.open("", &page).await.err().unwrap();
+    assert_eq!(refusal.status(), StatusCode::FORBIDDEN);
+
+    let server = TestServer::with_options(|options| options.trust_forwarded_host = true, |hub| hub);
+    server.open("", &page).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_foreign_page_may_neither_negotiate_nor_connect() {
     let server = TestServer::start(|hub| hub);
     let foreign = [("origin", "http://evil.example")];
@@ -155,14 +187,12 @@ async fn a_listed_page_may_connect_and_gets_cors_headers() {
     let server = TestServer::start(|hub| hub.with_options(options));
     let preflight = Request::options("/hub/negotiate")
         .header("origin", "https://friend.example")
-        .header("access-control-request-method", "POST");
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "x-trace,authorization");
     let (status, headers, _) = server.request(preflight).await;
     assert!(status.is_success());
     assert_eq!(headers["access-control-allow-methods"], "GET,POST,DELETE");
-    assert_eq!(
-        headers["access-control-allow-headers"],
-        "x-requested-with,x-signalr-user-agent,authorization,content-type"
-    );
+    assert_eq!(headers["access-control-allow-headers"], "x-trace,authorization");
 
     let negotiate = Request::post("/hub/negotiate").header("origin", "https://friend.example");
     let (status, headers, _) = server.request(negotiate).await;

@@ -172,6 +172,15 @@ impl Client {
         self.unread.remove(0)
     }
 
+    /// Waits for the next frame of hub messages.
+    pub(crate) async fn receive_frame(&mut self) -> String {
+        assert_eq!(self.unread, [] as [Value; 0]);
+        match self.next().await {
+            Some(Message::Text(text)) => text.to_string(),
+            other => panic!("expected hub messages, found {other:?}"),
+        }
+    }
+
     /// Waits for the next hub message, except pings.
     pub(crate) async fn receive_past_pings(&mut self) -> Value {
         within(async {
