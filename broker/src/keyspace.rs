@@ -109,6 +109,8 @@ pub(crate) struct Scope {
     pub(crate) touches: bool,
     /// The client that runs the command; 0 if there is none.
     pub(crate) client: u64,
+    /// Whether expired keys stay. No command finds them.
+    pub(crate) keeps_expired: bool,
     /// Number of databases.
     pub(crate) databases: u16,
     /// Maximum length of a value.
@@ -336,11 +338,14 @@ impl Keyspace {
 impl Keys<'_> {
     /// Returns the entry of a key.
     pub(crate) fn get(&mut self, key: &[u8], mode: AccessMode) -> Option<&Entry> {
-        self.expire_if_over(key);
+        let is_over = self.expire_if_over(key);
         let Scope { database, now, touches, events, .. } = self.scope;
         let Keyspace { databases, counts, notifications, .. } = &mut *self.keyspace;
         let touches = touches && matches!(mode, AccessMode::Read | AccessMode::Write);
-        let found = databases[usize::from(database)].find(key, touches.then(|| seconds(now)));
+        let found = match is_over {
+            true => None,
+            false => databases[usize::from(database)].find(key, touches.then(|| seconds(now))),
+        };
         if mode != AccessMode::Write {
             if found.is_some() { counts.hits += 1 } else { counts.misses += 1 }
         }
@@ -357,8 +362,7 @@ impl Keys<'_> {
 
     /// Returns whether a key exists. Removes it if it is expired, and has no other effect.
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
-        self.expire_if_over(key);
-        self.database().get(key).is_some()
+        !self.expire_if_over(key) && self.database().get(key).is_some()
     }
 
     /// Sets the value and the deadline of a key.
@@ -483,14 +487,18 @@ impl Keys<'_> {
 
     /// Returns a random key.
     pub(crate) fn choose(&mut self) -> Option<Box<[u8]>> {
-        loop {
+        /// As in Redis, an expired key is returned at last if expired keys stay.
+        const TRIES_MAX: usize = 100;
+
+        for tries in 1.. {
             self.keyspace.choices += 1;
             let chance = self.keyspace.hasher.hash_one(self.keyspace.choices);
             let key: Box<[u8]> = self.database().choose(chance)?.into();
-            if self.exists(&key) {
+            if self.exists(&key) || self.scope.keeps_expired && tries == TRIES_MAX {
                 return Some(key);
             }
         }
+        None
     }
 
     /// Returns the database.
@@ -498,13 +506,16 @@ impl Keys<'_> {
         &self.keyspace.databases[usize::from(self.scope.database)]
     }
 
-    /// Removes a key if it is expired.
-    fn expire_if_over(&mut self, key: &[u8]) {
+    /// Removes a key if it is expired, unless expired keys stay. Returns whether it is expired.
+    fn expire_if_over(&mut self, key: &[u8]) -> bool {
         let now = self.scope.now;
         let database = self.database();
-        if database.expiring() > 0 && database.get(key).is_some_and(|entry| entry.is_expired(now)) {
+        let is_over =
+            database.expiring() > 0 && database.get(key).is_some_and(|entry| entry.is_expired(now));
+        if is_over && !self.scope.keeps_expired {
             self.expire(key);
         }
+        is_over
     }
 
     fn expire(&mut self, key: &[u8]) {

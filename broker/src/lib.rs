@@ -48,6 +48,7 @@ mod address;
 pub mod bench;
 mod commands;
 mod config;
+mod descriptors;
 mod glob;
 mod ids;
 mod keyspace;
@@ -66,6 +67,7 @@ pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::{
     ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
 };
+pub use crate::descriptors::fit_clients;
 pub use crate::keyspace::EventClasses;
 pub use crate::observe::disconnect::Disconnect;
 pub use crate::pubsub::message::Message;

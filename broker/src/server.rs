@@ -113,22 +113,23 @@ impl Server {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
         let listeners = listen(&config)?;
-        // All listeners are open before one is served: a client that reaches one may use the
-        // others.
-        let file = open_socket_file(&config)?;
-        let socket_file = config.unixsocket.as_deref().map(SocketFile::opened);
-        // After binding, so that a second start on the same port leaves the file alone.
-        if let Some(path) = &config.counters_file {
-            broker
-                .keep_counters(path.clone())
-                .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
-        }
         let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         let port = addresses.first().map_or(config.port.number(), SocketAddr::port);
         let lookup = Lookup::new(&config).map_err(BindError::of_settings)?;
         let server = ServerState::new(broker.clone(), loaded, port, SPECS.len())
             .map_err(BindError::of_settings)?;
         let server = Arc::new(server);
+        // Files that a running server may use come last, so that a start that fails leaves them
+        // alone.
+        if let Some(path) = &config.counters_file {
+            broker
+                .keep_counters(path.clone())
+                .map_err(|source| BindError::of(format!("use {}", path.display()), source))?;
+        }
+        // All listeners are open before one is served: a client that reaches one may use the
+        // others.
+        let file = open_socket_file(&config)?;
+        let socket_file = config.unixsocket.as_deref().map(SocketFile::opened);
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();

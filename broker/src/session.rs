@@ -229,7 +229,8 @@ impl Session {
         let database = self.info.counts.database.load(Ordering::Relaxed);
         // A script acts for its caller.
         let info = self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info);
-        View { database, touches: !info.is(Flag::NoTouch), client: info.id }
+        let keeps_expired = self.server.pause.holds_back(true).is_some();
+        View { database, touches: !info.is(Flag::NoTouch), client: info.id, keeps_expired }
     }
 
     /// Updates the figures of subscriptions that other threads see.

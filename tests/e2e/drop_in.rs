@@ -1,12 +1,13 @@
 //! Where the process stands in for `redis-server`: start scripts, log rotation, signals, systemd.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{DEADLINE, Finished, Process, Server, broker_bin, eventually, free_port};
+use harness::{DEADLINE, Finished, Process, Server, broker_bin, eventually, free_port, ok};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Runs the broker to its end.
@@ -103,6 +104,33 @@ async fn a_second_start_that_fails_leaves_the_files_of_the_first_alone() {
     assert_eq!(fs::read_to_string(&path).expect("it is left"), own);
     assert_eq!(first.stop(DEADLINE).await, 0);
     assert!(!path.exists(), "the server leaves its own file");
+}
+
+#[tokio::test]
+async fn a_second_start_on_another_port_leaves_counters_and_socket_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (counters, socket, damaged) = (path("counters"), path("sock"), path("damaged"));
+    fs::write(&damaged, "damaged\n").expect("a file");
+    let first = ["--counters-file", &counters, "--unixsocket", &socket];
+    let mut server = Server::ours(&first).await;
+    assert_eq!(server.client().await.command(&["SET", "id", "5"]).await, ok());
+    let id = |path: &str| fs::metadata(path).expect("it is left").ino();
+    let before = (id(&counters), id(&socket));
+
+    let same = ["--port", "any", "--counters-file", &counters];
+    refused(&same, &["another server uses this counters file"]).await;
+    let no_users = [&same[..], &["--aclfile", "/nowhere"]].concat();
+    refused(&no_users, &["opening file"]).await;
+    let other = ["--port", "any", "--unixsocket", &socket, "--counters-file", &damaged];
+    refused(&other, &["expected a counters file"]).await;
+
+    assert_eq!((id(&counters), id(&socket)), before);
+    for _ in 0..3 {
+        server.client().await.command(&["INCR", "id"]).await;
+    }
+    server.restart().await;
+    assert!(server.client().await.command(&["INCR", "id"]).await.integer() > 8);
 }
 
 #[tokio::test]

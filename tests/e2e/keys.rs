@@ -8,6 +8,23 @@ use harness::{array, error, eventually, null, ok, within};
 use super::server;
 
 #[tokio::test]
+async fn keys_expire_after_a_pause_of_writes_not_during_it() {
+    for threads in ["1", "4"] {
+        let server = server(&["--io-threads", threads]).await;
+        let mut client = server.client().await;
+        let mut other = server.client().await;
+        client.command(&["SET", "k", "v", "PX", "20"]).await;
+        assert_eq!(other.command(&["CLIENT", "PAUSE", "100000", "WRITE"]).await, ok());
+        eventually(async || client.command(&["GET", "k"]).await == null()).await;
+        assert_eq!(client.command(&["EXISTS", "k"]).await, 0);
+        assert_eq!(client.command(&["RANDOMKEY"]).await, "k");
+        assert_eq!(client.command(&["DBSIZE"]).await, 1);
+        assert_eq!(other.command(&["CLIENT", "UNPAUSE"]).await, ok());
+        eventually(async || client.command(&["DBSIZE"]).await == 0).await;
+    }
+}
+
+#[tokio::test]
 async fn an_unused_key_expires_and_subscribers_receive_the_event() {
     let server = server(&["--notify-keyspace-events", "Ex"]).await;
     let mut subscriber = server.client().await;

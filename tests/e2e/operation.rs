@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use harness::{DEADLINE, Process, array, broker_bin, eventually, ok, request, within};
+use harness::{Client, DEADLINE, Process};
+use harness::{array, broker_bin, eventually, free_port, ok, request, simple, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -52,6 +53,82 @@ async fn the_file_of_config_rewrite_starts_a_server_with_the_same_settings() {
     assert_eq!(client.command(&["AUTH", "a b"]).await, ok());
     let get = ["CONFIG", "GET", "maxclients"];
     assert_eq!(client.command(&get).await, array!["maxclients", "50"]);
+}
+
+#[tokio::test]
+async fn config_rewrite_keeps_users_and_comments_byte_by_byte() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("broker.conf");
+    std::fs::write(&path, b"# caf\xe9\n").expect("a file");
+    let file = path.display().to_string();
+    let first = server(&[&file]).await;
+    let mut client = first.client().await;
+    let users: [&[&[u8]]; 4] = [
+        &[b"u\xff", b"~k\xff", b"&c\xff"],
+        &[b"q\"uote", b"on"],
+        &[b"it's", b"~a\"b"],
+        &[b"", b"on"],
+    ];
+    for user in users {
+        let words = [&[&b"ACL"[..], b"SETUSER"], user].concat();
+        assert_eq!(client.command(&words).await, ok());
+    }
+    assert_eq!(client.command(&["CONFIG", "REWRITE"]).await, ok());
+    let before = client.command(&["ACL", "LIST"]).await;
+    drop(first);
+
+    assert!(std::fs::read(&path).expect("the file").starts_with(b"# caf\xe9\n"));
+    let second = server(&[&file]).await;
+    assert_eq!(second.client().await.command(&["ACL", "LIST"]).await, before);
+}
+
+#[tokio::test]
+async fn config_rewrite_refuses_a_file_that_includes_others() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (path, included) = (dir.path().join("broker.conf"), dir.path().join("users.conf"));
+    std::fs::write(&included, "user ann on nopass +@all\n").expect("a file");
+    let text = format!("include {}\n", included.display());
+    std::fs::write(&path, &text).expect("a file");
+    let server = server(&[&path.display().to_string()]).await;
+    let reply = server.client().await.command(&["CONFIG", "REWRITE"]).await;
+    assert!(reply.is_error() && reply.text().contains("includes other files"), "{reply:?}");
+    assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn without_descriptors_clients_are_refused_and_not_left_waiting() {
+    let port = free_port();
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg("ulimit -n 60; exec \"$@\"").arg("sh").arg(broker_bin());
+    let process = Process::start(limited.args(["--port", &port.to_string()]));
+    process.stdout_with(DEADLINE, |out| out.find("Ready to accept")).await;
+    let mut operator = Client::connect(port).await;
+    let reply = operator.command(&["CONFIG", "SET", "maxclients", "1000"]).await;
+    let expected = "not able to handle the specified number of clients, try with 28";
+    assert!(reply.is_error() && reply.text().contains(expected), "{reply:?}");
+
+    // More than the limit allows, since the process needs fewer than it reserves.
+    assert_eq!(operator.command(&["CONFIG", "SET", "maxclients", "28"]).await, ok());
+    let mut clients = Vec::new();
+    for _ in 0..80 {
+        clients.push(Client::connect(port).await);
+    }
+    let mut refused = 0;
+    for client in &mut clients {
+        client.send(&["PING"]).await;
+        let reply = client.read_bytes(6).await;
+        assert!(reply == "+PONG\r" || reply == "-ERR m", "{reply:?}");
+        refused += usize::from(reply == "-ERR m");
+    }
+    assert!(refused >= 80 - 27, "{refused}");
+    drop(clients);
+    eventually(async || {
+        let mut client = Client::connect(port).await;
+        client.send(&["PING"]).await;
+        client.next_reply().await.is_some_and(|reply| reply == simple("PONG"))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -111,6 +111,26 @@ fn peak_bytes(server: &Server) -> u64 {
 }
 
 #[tokio::test]
+async fn time_stands_still_in_scripts_and_transactions() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let script = "local first = redis.call('TIME') for i = 1, 100000 do end \
+                  local last = redis.call('TIME') return first[1] == last[1] and first[2] == last[2]";
+    assert_eq!(client.command(&["EVAL", script, "0"]).await, 1);
+    client
+        .send_raw(
+            b"MULTI\r\nTIME\r\nDEBUG SLEEP 0\r\nTIME\r\nEXEC\r\nMULTI\r\nTIME\r\nTIME\r\nEXEC\r\n",
+        )
+        .await;
+    let mut last = client.read_reply().await;
+    for _ in 1..9 {
+        last = client.read_reply().await;
+    }
+    let [one, two] = last.items() else { panic!("{last:?}") };
+    assert_eq!(one, two);
+}
+
+#[tokio::test]
 async fn a_script_that_has_written_ends_only_with_the_server() {
     let mut server = server(&[]).await;
     let script = "redis.call('set', 'k', 'v') while true do end";

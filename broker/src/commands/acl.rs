@@ -92,7 +92,7 @@ impl Session {
         }
         Ok(match permission(&user, spec, inner) {
             Ok(()) => Reply::ok(),
-            Err(denied) => Reply::bulk(refused_in_full(spec, &denied)),
+            Err(denied) => Reply::bulk(refused_in_full(&user, spec, &denied)),
         })
     }
 

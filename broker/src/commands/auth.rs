@@ -8,6 +8,7 @@ use crate::session::silence::Silence;
 use std::sync::atomic::Ordering;
 
 use super::Answer;
+use super::client::check_client_name;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use super::keys::small_integer;
 use crate::acl::{CallContext, DEFAULT_USER, Reason};
@@ -47,7 +48,7 @@ impl Session {
                 return Err(b"ERR Protocol version is not an integer or out of range".to_vec());
             }
         };
-        self.hello_options(request, context)?;
+        let name = self.hello_options(request, context)?;
         if self.must_log_in() {
             return Err(
                 b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
@@ -56,33 +57,41 @@ impl Session {
                     .to_vec(),
             );
         }
+        if let Some(name) = name {
+            self.client_setname(name)?;
+        }
         self.set_protocol(protocol);
         Ok(self.hello_reply(protocol))
     }
 
-    /// Applies the options in their order, up to the first invalid one.
-    fn hello_options(
+    /// Checks all options, then logs in. Returns the name of the client. As in Redis 7.2, the last
+    /// `AUTH` and the last `SETNAME` count.
+    fn hello_options<'r>(
         &mut self,
-        request: Request<'_>,
+        request: Request<'r>,
         context: &Context,
-    ) -> Result<(), CommandError> {
-        let mut at = 2;
+    ) -> Result<Option<&'r [u8]>, CommandError> {
+        let (mut login, mut client_name, mut at) = (None, None, 2);
         while at < request.len() {
             let option = request.argument(at);
             let left = request.len() - at - 1;
             if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
-                let (name, password) = (request.argument(at + 1), request.argument(at + 2));
-                self.authenticate(name, password, "HELLO", context)?;
+                login = Some((request.argument(at + 1), request.argument(at + 2)));
                 at += 3;
             } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
-                self.client_setname(request.argument(at + 1))?;
+                let name = request.argument(at + 1);
+                check_client_name(name)?;
+                client_name = Some(name);
                 at += 2;
             } else {
                 let option = shown(option, usize::MAX);
                 return Err([b"ERR Syntax error in HELLO option '", option, b"'"].concat());
             }
         }
-        Ok(())
+        if let Some((name, password)) = login {
+            self.authenticate(name, password, "HELLO", context)?;
+        }
+        Ok(client_name)
     }
 
     fn set_protocol(&self, protocol: Protocol) {

@@ -1,6 +1,6 @@
 //! `CLIENT`: names, replies, pauses and unblocking. `client_list` and `tracking` have the rest.
 
-use super::errors::NOT_AN_INTEGER;
+use super::errors::{CommandError, NOT_AN_INTEGER};
 use super::spec::Outcome;
 use crate::session::silence::Silence;
 use std::sync::atomic::Ordering;
@@ -31,9 +31,7 @@ impl Session {
 
     /// `CLIENT SETNAME connection-name`
     pub(crate) fn client_setname(&self, name: &[u8]) -> Answer {
-        if !is_one_word(name) {
-            return Err(BAD_NAME.to_vec());
-        }
+        check_client_name(name)?;
         self.info.names.lock().name = name.to_vec();
         Ok(Reply::ok())
     }
@@ -146,6 +144,11 @@ pub(crate) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
 }
 
 /// Returns whether `text` is one field in a line of `CLIENT LIST`.
+/// Checks the name of a client.
+pub(super) fn check_client_name(name: &[u8]) -> Result<(), CommandError> {
+    if is_one_word(name) { Ok(()) } else { Err(BAD_NAME.to_vec()) }
+}
+
 fn is_one_word(text: &[u8]) -> bool {
     text.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

@@ -8,7 +8,7 @@ use super::table::SPECS;
 use crate::acl::{KeyUse, categories_of, is_ours};
 use crate::glob;
 use crate::protocol::reply::Reply;
-use crate::protocol::request::{self, Request};
+use crate::protocol::request::Request;
 
 /// `COMMAND`
 pub(crate) fn all() -> Reply {
@@ -167,7 +167,7 @@ fn counted_keys<'a>(
     flags: &[&'static str],
 ) -> Vec<Key<'a>> {
     let at = |place: i64| usize::try_from(place).unwrap_or(usize::MAX);
-    let count = request.arguments_from(at(place)).next().and_then(request::integer);
+    let count = request.arguments_from(at(place)).next().and_then(leading_number);
     let names = request.arguments_from(at(place.saturating_add(first)));
     match count.and_then(|count| usize::try_from(count).ok()) {
         Some(count) if count <= names.len() => {
@@ -175,6 +175,16 @@ fn counted_keys<'a>(
         }
         _ => Vec::new(),
     }
+}
+
+/// Parses like C's `atoi`, as Redis does here: blanks, a sign and digits. The rest is ignored.
+fn leading_number(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii_start();
+    let signed = text.strip_prefix(b"+").unwrap_or(text);
+    let digits = signed.strip_prefix(b"-").unwrap_or(signed);
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let length = signed.len() - digits.len() + end;
+    std::str::from_utf8(&signed[..length]).ok()?.parse().ok()
 }
 
 /// Returns the value after `name` in a list of names and values.

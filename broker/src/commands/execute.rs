@@ -77,9 +77,6 @@ pub(crate) fn execute(
             Flow::Continue
         }
     };
-    if flow != Flow::WaitForOrder {
-        context.local.tally.commands += 1;
-    }
     // A request that waits ends with its reply.
     if flow == Flow::Continue {
         session.end_request();
@@ -228,10 +225,14 @@ fn run(
         Run::Publish(kind) => match turn.lock() {
             Some(mut lock) => {
                 let content = content(*kind, request);
+                let defers = session.begin_answer(context, &mut lock.guard());
                 let fanout = lock.guard().publish(&mut context.local, content);
                 // The order is released here, unless monitors must see the command in its place.
                 let kept = is_shown(session, spec).then_some(lock);
                 published(session, context, content, fanout);
+                if defers {
+                    context.flush_queue().end_deferring(&session.output);
+                }
                 if let Some(mut lock) = kept {
                     monitor::show(session, context, &mut lock.guard(), spec, request);
                 }
@@ -242,7 +243,7 @@ fn run(
         Run::Keys(run) => match turn.lock() {
             Some(mut lock) => {
                 let mut order = lock.guard();
-                session.begin_answer();
+                session.begin_answer(context, &mut order);
                 let answer = on_keys(session, context, &mut order, *run, spec, request);
                 end_command(context, &mut order);
                 finish_under_lock(session, context, lock, spec, request, answer.into())
@@ -257,7 +258,7 @@ fn run(
             None => match turn.lock() {
                 Some(mut lock) => {
                     let mut order = lock.guard();
-                    session.begin_answer();
+                    session.begin_answer(context, &mut order);
                     let outcome = run(session, context, &mut order, request);
                     end_command(context, &mut order);
                     finish_under_lock(session, context, lock, spec, request, outcome)
@@ -267,7 +268,7 @@ fn run(
         },
         Run::Local(run) => {
             is_to_show = true;
-            session.begin_answer();
+            session.begin_answer_without_order(context);
             let outcome = run(session, context, request).into();
             finish(session, context, spec, request, outcome)
         }
@@ -507,6 +508,7 @@ impl Timer {
 
     fn stop(self, session: &Session, context: &mut Context, spec: &Spec, request: Request<'_>) {
         // Counted after the run: as in Redis, `INFO` does not include its own call.
+        context.local.tally.commands += 1;
         context.local.tally.call(spec.id, &session.server.commands);
         if let Some(start) = self.start {
             let took = start.elapsed();

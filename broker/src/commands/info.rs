@@ -11,7 +11,7 @@ use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
-use crate::observe::memory::{peak_bytes, resident_bytes};
+use crate::observe::memory::{peak_bytes, resident_bytes, system_bytes};
 use crate::observe::stats::Counter;
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
@@ -174,7 +174,7 @@ impl Subject<'_> {
     }
 
     fn memory(&self) -> Values {
-        let (resident, peak) = (resident_bytes(), peak_bytes());
+        let (resident, peak, system) = (resident_bytes(), peak_bytes(), system_bytes());
         let used = self.server.used_bytes() as u64;
         let maximum = self.config.maxmemory as u64;
         let scripts = self.server.scripts.figures();
@@ -188,8 +188,13 @@ impl Subject<'_> {
             ("used_memory_rss", resident.to_string()),
             ("used_memory_rss_human", human(resident)),
             ("used_memory_dataset", self.keys.bytes.to_string()),
+            ("used_memory_overhead", used.saturating_sub(self.keys.bytes as u64).to_string()),
+            ("used_memory_startup", self.server.base_bytes.to_string()),
             ("used_memory_peak", peak.to_string()),
             ("used_memory_peak_human", human(peak)),
+            ("used_memory_peak_perc", format!("{:.2}%", 100.0 * used as f64 / peak.max(1) as f64)),
+            ("total_system_memory", system.to_string()),
+            ("total_system_memory_human", human(system)),
             ("used_memory_lua", lua_bytes.to_string()),
             ("used_memory_vm_eval", lua_bytes.to_string()),
             ("used_memory_lua_human", human(lua_bytes)),
@@ -212,9 +217,13 @@ impl Subject<'_> {
         vec![
             ("total_connections_received", stats.connections_received.get().to_string()),
             ("total_commands_processed", stats.commands_processed.get().to_string()),
-            ("instantaneous_ops_per_sec", stats.rates.commands.get().to_string()),
+            ("instantaneous_ops_per_sec", stats.rates.commands.a_second.get().to_string()),
             ("total_net_input_bytes", stats.input_bytes.get().to_string()),
             ("total_net_output_bytes", stats.output_bytes.get().to_string()),
+            ("instantaneous_input_kbps", format!("{:.2}", stats.rates.input.kilo())),
+            ("instantaneous_output_kbps", format!("{:.2}", stats.rates.output.kilo())),
+            ("total_reads_processed", stats.reads.get().to_string()),
+            ("total_writes_processed", stats.writes.get().to_string()),
             ("rejected_connections", stats.connections_rejected.get().to_string()),
             ("evicted_clients", stats.evicted_clients.get().to_string()),
             ("expired_keys", self.keys.counts.expired.to_string()),

@@ -87,6 +87,11 @@ pub(super) fn is_secret(spec: &Spec, request: Request<'_>, index: usize) -> bool
     }
 }
 
-/// Directives that hold passwords.
-const PASSWORDS: [&[u8]; 4] =
-    [b"requirepass", b"masterauth", b"tls-key-file-pass", b"tls-client-key-file-pass"];
+/// Directives that Redis hides: passwords, and the user name for replication.
+const PASSWORDS: [&[u8]; 5] = [
+    b"requirepass",
+    b"masterauth",
+    b"masteruser",
+    b"tls-key-file-pass",
+    b"tls-client-key-file-pass",
+];

@@ -26,7 +26,7 @@ pub(super) fn check_permission(
     let origin = if in_transaction { CallContext::Multi } else { CallContext::TopLevel };
     let (reason, object) = incident(spec, &denied);
     record_refusal(session, context, reason, object, session.user.name(), origin);
-    Err(refused(spec, &denied))
+    Err([b"NOPERM ", &refused(&session.user, spec, &denied)[..]].concat())
 }
 
 /// Records a refusal in the ACL log. For a script, the entry describes its caller.
@@ -80,21 +80,26 @@ pub(super) fn permission(user: &User, spec: &Spec, request: Request<'_>) -> Resu
     user.may(&access)
 }
 
-fn refused(spec: &Spec, denied: &Denied) -> CommandError {
-    let what = match denied {
-        Denied::Command => format!("run the '{}' command", spec.name),
-        Denied::Key(_) => "access one of the keys used as arguments".to_owned(),
-        Denied::Channel(_) => "access one of the channels used as arguments".to_owned(),
-    };
-    format!("NOPERM this user has no permissions to {what}").into_bytes()
+/// Returns the reason of a refusal in the words of Redis 7.2. It names no key and no channel, since
+/// the log of a program may show it.
+pub(super) fn refused(user: &User, spec: &Spec, denied: &Denied) -> Vec<u8> {
+    match denied {
+        Denied::Command => refused_in_full(user, spec, denied),
+        Denied::Key(_) => NO_KEY.to_vec(),
+        Denied::Channel(_) => NO_CHANNEL.to_vec(),
+    }
 }
 
+pub(super) const NO_KEY: &[u8] = b"No permissions to access a key";
+pub(super) const NO_CHANNEL: &[u8] = b"No permissions to access a channel";
+
 /// Returns the reply of `ACL DRYRUN` to a refused request.
-pub(super) fn refused_in_full(spec: &Spec, denied: &Denied) -> Vec<u8> {
-    let start = b"This user has no permissions to ";
-    match denied {
-        Denied::Command => [start, &b"run the '"[..], spec.name.as_bytes(), b"' command"].concat(),
-        Denied::Key(key) => [start, &b"access the '"[..], key, b"' key"].concat(),
-        Denied::Channel(channel) => [start, &b"access the '"[..], channel, b"' channel"].concat(),
-    }
+pub(super) fn refused_in_full(user: &User, spec: &Spec, denied: &Denied) -> Vec<u8> {
+    let (what, name, kind) = match denied {
+        Denied::Command => ("run", spec.name.as_bytes(), "command"),
+        Denied::Key(key) => ("access", &key[..], "key"),
+        Denied::Channel(channel) => ("access", &channel[..], "channel"),
+    };
+    let start = [b"User ", user.name(), b" has no permissions to "].concat();
+    [&start[..], what.as_bytes(), b" the '", name, b"' ", kind.as_bytes()].concat()
 }

@@ -279,7 +279,7 @@ impl Session {
         order: &mut OrderGuard<'_>,
     ) -> bool {
         let (key, argument) = (request.argument(3), request.argument(3 + asked.keys));
-        let defers = self.begin_answer();
+        let defers = self.begin_answer(context, order);
         self.output.is_unwritten.set(true);
         let done = match native {
             Native::Send | Native::SendOnly => {
@@ -474,7 +474,7 @@ mod lua {
         fn run_in_world(
             &mut self,
             context: &mut Context,
-            world: StopTheWorld,
+            mut world: StopTheWorld,
             asked: Asked,
             spec: &'static Spec,
             request: Request<'_>,
@@ -486,7 +486,7 @@ mod lua {
             let outcome = Rc::new(PendingOutcome::default());
             let mut all = request.arguments_from(3).map(<[u8]>::to_vec);
             let keys = all.by_ref().take(asked.keys).collect();
-            let defers = self.begin_answer();
+            let defers = self.begin_answer(context, &mut world.guard());
             let job = ScriptJob {
                 given: Given { keys, arguments: all.collect() },
                 protocol: self.output.protocol.get(),

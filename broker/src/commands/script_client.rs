@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::errors::{LOST_COUNTERS, OUT_OF_MEMORY};
 use super::execute::run_held;
 use super::lookup::{Lookup, Parsed};
-use super::permissions::{incident, permission, record_refusal};
+use super::permissions::{self, incident, permission, record_refusal};
 use super::spec::{Flag, Spec};
 use crate::acl::{CallContext, Denied};
 use crate::address::Address;
@@ -151,14 +151,8 @@ impl CommandClient {
         let (reason, object) = incident(spec, denied);
         let user = self.session.user.name();
         record_refusal(&self.session, &self.context, reason, object, user, CallContext::Lua);
-        let what: &[u8] = match denied {
-            Denied::Command => b"can't run this command or subcommand",
-            Denied::Key(_) => {
-                b"can't access at least one of the keys mentioned in the command arguments"
-            }
-            Denied::Channel(_) => b"can't publish to the channel mentioned in the command",
-        };
-        [b"ERR The user executing the script ", what].concat()
+        let reason = permissions::refused(&self.session.user, spec, denied);
+        [b"ERR ACL failure in script: ", &reason[..]].concat()
     }
 
     /// Takes the reply of a command.

@@ -29,10 +29,15 @@ pub(crate) fn help(container: &[u8]) -> Reply {
 }
 
 /// `TIME`
-pub(crate) fn time() -> Reply {
-    let now = since_1970();
+pub(super) fn time(now: Duration) -> Reply {
     let parts = [now.as_secs().to_string(), now.subsec_micros().to_string()];
     Reply::Array(parts.iter().map(Reply::bulk).collect())
+}
+
+/// `TIME` without the order. Returns `None` within a transaction or a script, which see one time.
+pub(super) fn time_without_order(session: &Session) -> Option<Outcome> {
+    let sees_one_time = session.script_caller.is_some() || session.runs_transaction;
+    (!sees_one_time).then(|| time(since_1970()).into())
 }
 
 /// `ROLE`

@@ -547,7 +547,16 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &about::MONITOR,
         Run::Ordered { early: None, run: |s, c, g, _| s.monitor(c, g) },
     ),
-    row("time", 1, &[Loading, Stale, Fast], &about::TIME, Run::Local(|_, _, _| Ok(server::time()))),
+    row(
+        "time",
+        1,
+        &[Loading, Stale, Fast],
+        &about::TIME,
+        Run::Ordered {
+            early: Some(|session, _, _| server::time_without_order(session)),
+            run: |_, _, order, _| server::time(order.time()).into(),
+        },
+    ),
     row(
         "lastsave",
         1,
@@ -598,7 +607,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &about::SLAVEOF,
         Run::Local(|_, _, r| server::replicaof(r)),
     ),
-    row("wait", 3, &[Noscript], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
+    row("wait", 3, &[Blocking], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
     row("waitaof", 4, &[Blocking], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
     row("module", -2, &[], &about::MODULE, Run::Container),
     row(

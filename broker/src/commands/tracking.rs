@@ -150,6 +150,14 @@ impl Session {
     /// Refuses a prefix that is the beginning of another one: both would match the same keys.
     fn check_prefixes(&self, wanted: &[Vec<u8>]) -> Result<(), CommandError> {
         let known = self.tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
+        // In sorted order, a prefix comes immediately before one that it is the beginning of, so
+        // many prefixes are checked fast. The search below finds the words of the error.
+        let all: BTreeSet<&[u8]> = known.iter().chain(wanted).map(Vec::as_slice).collect();
+        let is_repeated = wanted.iter().collect::<BTreeSet<_>>().len() < wanted.len();
+        let overlaps = all.iter().zip(all.iter().skip(1)).any(|(one, next)| next.starts_with(one));
+        if !is_repeated && !overlaps {
+            return Ok(());
+        }
         for (index, prefix) in wanted.iter().enumerate() {
             let overlaps =
                 |other: &&Vec<u8>| other.starts_with(prefix) || prefix.starts_with(other);

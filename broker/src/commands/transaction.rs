@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::errors::{BUSY, CommandError, discarded_because};
 use super::execute::{Flow, end_command, fail, is_shown, run_held, show};
 use super::lookup::spec;
-use super::permissions::check_permission;
+use super::permissions::{NO_CHANNEL, NO_KEY, check_permission};
 use super::spec::{Flag, Outcome, Run, Spec};
 use super::{Answer, monitor};
 use crate::ids::CommandId;
@@ -184,7 +184,7 @@ fn begin_reply(session: &mut Session, context: &mut Context, count: usize) -> bo
     session.runs_transaction = true;
     // A push message must not interrupt a reply.
     let defers = session.output.protocol.get() == Protocol::Resp3;
-    defers && session.output.begin_deferring()
+    defers && context.flush_queue().begin_deferring(&session.output)
 }
 
 /// Runs one queued request, or queues the reason why it must not run.
@@ -315,13 +315,11 @@ pub(super) fn keep(session: &mut Session, world: crate::pubsub::script_barrier::
 /// Returns Redis' error for a request that lost its permission after `QUEUED`.
 fn no_longer(error: &[u8]) -> Vec<u8> {
     let reason: &[u8] = match error {
-        error if error.ends_with(b"command") => {
-            b"no permission to execute the command or subcommand"
+        error if error.ends_with(NO_KEY) => b"no permission to touch the specified keys",
+        error if error.ends_with(NO_CHANNEL) => {
+            b"no permission to access one of the channels used as arguments"
         }
-        error if error.ends_with(b"keys used as arguments") => {
-            b"no permission to touch the specified keys"
-        }
-        _ => b"no permission to access one of the channels used as arguments",
+        _ => b"no permission to execute the command or subcommand",
     };
     let start =
         b"NOPERM ACLs rules changed between the moment the transaction was accumulated and \

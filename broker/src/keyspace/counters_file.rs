@@ -9,7 +9,7 @@
 //! follows about once a second.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +80,13 @@ impl CountersFile {
         counters: &[Counter],
         queue: Arc<Queue>,
     ) -> io::Result<Self> {
+        // Two servers that write the same file would take back each other's numbers.
+        let old = match File::open(&path) {
+            Ok(old) => Some(old),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        old.as_ref().map_or(Ok(()), lock)?;
         let open = Open::create(&path, counters)?;
         Ok(Self { path, queue, open: Mutex::new(open), has_failed: AtomicBool::new(false) })
     }
@@ -183,6 +190,7 @@ impl Open {
         let text = snapshot(counters);
         replace_file(path, text.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path)?;
+        lock(&file)?;
         let bytes = text.len() as u64;
         Ok(Self {
             file,
@@ -212,6 +220,16 @@ impl Open {
         unwritten.clear();
         self.is_synced = false;
         Ok(())
+    }
+}
+
+/// Locks a file until it is closed. Systems that cannot lock files go without.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::other("another server uses this counters file"))
+        }
+        _ => Ok(()),
     }
 }
 

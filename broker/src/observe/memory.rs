@@ -10,9 +10,18 @@ pub(crate) fn peak_bytes() -> u64 {
     status_kilobytes("VmHWM:") * 1024
 }
 
-/// Reads a figure from `/proc/self/status`; 0 on systems without it.
+/// Returns the memory of the machine.
+pub(crate) fn system_bytes() -> u64 {
+    kilobytes("/proc/meminfo", "MemTotal:") * 1024
+}
+
 fn status_kilobytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    kilobytes("/proc/self/status", name)
+}
+
+/// Reads a figure from a file of the kernel; 0 on systems without it.
+fn kilobytes(path: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

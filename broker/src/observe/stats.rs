@@ -22,6 +22,10 @@ pub(crate) struct Stats {
     /// Counts each receiver.
     pub(crate) messages_delivered: Counter,
     pub(crate) input_bytes: Counter,
+    /// Reads from sockets.
+    pub(crate) reads: Counter,
+    /// Flushes of outboxes to sockets.
+    pub(crate) writes: Counter,
     pub(crate) output_bytes: Counter,
     /// Clients closed at their output limit.
     pub(crate) output_limit_disconnections: Counter,
@@ -88,19 +92,33 @@ impl Default for Tally {
 
 const CALLS_PER_SAMPLE: u32 = 64;
 
-/// Rates of the last seconds, kept by one worker.
+/// Rates of the last second, kept by one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    /// Commands a second.
-    pub(crate) commands: Counter,
+    pub(crate) commands: Rate,
+    /// Bytes read from clients.
+    pub(crate) input: Rate,
+    /// Bytes written to clients.
+    pub(crate) output: Rate,
+}
+
+/// The growth of a total in the last second.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    pub(crate) a_second: Counter,
     before: Counter,
 }
 
-impl Rates {
+impl Rate {
     /// Updates the rate from the new total. Call it about once a second.
     pub(crate) fn update(&self, total: u64) {
         let before = self.before.0.swap(total, Ordering::Relaxed);
-        self.commands.0.store(total.saturating_sub(before), Ordering::Relaxed);
+        self.a_second.0.store(total.saturating_sub(before), Ordering::Relaxed);
+    }
+
+    /// Returns the rate in units of 1024.
+    pub(crate) fn kilo(&self) -> f64 {
+        self.a_second.get() as f64 / 1024.0
     }
 }
 

@@ -58,15 +58,6 @@ impl ClientOutput {
         self.disconnect.get()
     }
 
-    /// Defers messages to this client until [`FlushQueue::end_deferring`]. Returns false if they
-    /// are deferred already.
-    pub(crate) fn begin_deferring(&self) -> bool {
-        let mut deferred = self.deferred.borrow_mut();
-        let is_first = deferred.is_none();
-        deferred.get_or_insert_default();
-        is_first
-    }
-
     pub(crate) fn outbox(&self) -> RefMut<'_, Outbox> {
         self.outbox.borrow_mut()
     }

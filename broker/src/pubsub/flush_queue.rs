@@ -133,7 +133,20 @@ impl FlushQueue {
         }
     }
 
-    /// Queues the messages deferred since [`ClientOutput::begin_deferring`].
+    /// Defers further messages to a client until [`end_deferring`](Self::end_deferring). Returns
+    /// false if they are deferred already.
+    pub(crate) fn begin_deferring(&mut self, output: &ClientOutput) -> bool {
+        if output.waits_for_batch.get() {
+            // Its messages came before.
+            self.end_batch();
+        }
+        let mut deferred = output.deferred.borrow_mut();
+        let is_first = deferred.is_none();
+        deferred.get_or_insert_default();
+        is_first
+    }
+
+    /// Queues the messages deferred since [`begin_deferring`](Self::begin_deferring).
     pub(crate) fn end_deferring(&mut self, output: &Rc<ClientOutput>) {
         let deferred = output.deferred.borrow_mut().take();
         if let Some(frames) = deferred.filter(|frames| !frames.is_empty()) {

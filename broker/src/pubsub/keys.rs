@@ -18,6 +18,8 @@ pub(crate) struct View {
     pub(crate) touches: bool,
     /// The client that runs the command; 0 for none.
     pub(crate) client: u64,
+    /// Whether expired keys stay, since `CLIENT PAUSE` holds back writes. No command finds them.
+    pub(crate) keeps_expired: bool,
 }
 
 /// Keys removed per acquisition of the order: about a hundred microseconds, with all events.
@@ -36,13 +38,14 @@ impl OrderGuard<'_> {
     }
 
     fn scope(&mut self, view: View, config: &Config) -> Scope {
-        let View { database, touches, client } = view;
+        let View { database, touches, client, keeps_expired } = view;
         Scope {
             database,
             now: self.now(),
             events: config.notify_keyspace_events,
             touches,
             client,
+            keeps_expired,
             databases: config.databases,
             value_bytes_max: config.proto_max_bulk_len,
         }

@@ -130,6 +130,7 @@ fn scope(now: u64) -> Scope {
         events: EventClasses::default(),
         touches: true,
         client: 0,
+        keeps_expired: false,
         databases: 1,
         value_bytes_max: usize::MAX,
     }

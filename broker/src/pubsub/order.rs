@@ -14,6 +14,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 
@@ -35,8 +36,8 @@ pub(super) struct Order {
     pub(super) routes: Vec<RoutingCache>,
     pub(super) replay: Replay,
     pub(super) keyspace: Keyspace,
-    /// Milliseconds since 1970, read once for each acquisition; `None` until it is needed.
-    now: Option<u64>,
+    /// The time since 1970, read once for each acquisition; `None` until it is needed.
+    now: Option<Duration>,
 }
 
 /// The mutex around [`Order`].
@@ -93,10 +94,15 @@ impl OrderLock<'_> {
 }
 
 impl OrderGuard<'_> {
-    /// Returns milliseconds since 1970. Time stands still while the order is held, so that all
-    /// commands of a transaction or a script see the same time.
+    /// Returns the time since 1970. It stands still while the order is held, so that all commands
+    /// of a transaction or a script see the same time.
+    pub(crate) fn time(&mut self) -> Duration {
+        *self.order.now.get_or_insert_with(since_1970)
+    }
+
+    /// Returns the milliseconds of [`time`](Self::time).
     pub(crate) fn now(&mut self) -> u64 {
-        *self.order.now.get_or_insert_with(unix_millis)
+        u64::try_from(self.time().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -133,11 +139,6 @@ impl Drop for AfterRelease {
     fn drop(&mut self) {
         self.run();
     }
-}
-
-/// Returns milliseconds since 1970.
-fn unix_millis() -> u64 {
-    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A lock guard that marks its thread in debug builds.

@@ -1,5 +1,6 @@
 //! Accepts connections, and passes each to the worker with the fewest connections.
 
+use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::address::Address;
@@ -76,6 +78,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<
         Err(error) => return warn!(%error, "cannot accept connections"),
     };
     let mut pause = PAUSES.0;
+    // Without a descriptor for a client, this one serves to accept it and to say so.
+    let mut reserved = reserve();
     loop {
         match listener.accept().await {
             Ok((stream, peer, local)) => {
@@ -85,12 +89,33 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<
                 }
             }
             Err(error) => {
+                if lacks_descriptors(&error) && reserved.take().is_some() {
+                    debug!(%error, "client refused");
+                    // The client may be gone by now.
+                    if let Ok(Ok((stream, ..))) = timeout(PAUSES.0, listener.accept()).await {
+                        let _ = refuse(&worker, &stream, TOO_MANY_CLIENTS);
+                        drop(stream);
+                    }
+                    reserved = reserve();
+                    continue;
+                }
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
         }
     }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Returns whether the process or the system has no descriptor left.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 impl Listening {

@@ -219,7 +219,9 @@ impl Connection {
                 Ok(read) => read,
             };
             self.info.touch(Instant::now());
-            server.broker.stats().input_bytes.add(read as u64);
+            let stats = server.broker.stats();
+            stats.input_bytes.add(read as u64);
+            stats.reads.add(1);
             let used = self.run_requests(&bytes[..read], decoder, lookup, context, turn);
             self.held.borrow_mut().add(&bytes[used..read]);
             self.end_requests(server, context);
@@ -330,7 +332,9 @@ impl Connection {
         let before = self.output.outbox().bytes();
         let written = self.write_queued(context.flush_queue().pool());
         let left = self.output.outbox().bytes();
-        server.broker.stats().output_bytes.add((before - left) as u64);
+        let stats = server.broker.stats();
+        stats.output_bytes.add((before - left) as u64);
+        stats.writes.add(1);
         self.info.counts.output_bytes.store(left, Ordering::Relaxed);
         self.session.borrow().evict_at(left, context);
         if written.is_err() {

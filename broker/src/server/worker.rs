@@ -356,7 +356,9 @@ impl Worker {
             // Housekeeping of the whole server, by one worker.
             if self.context.borrow().worker() == WorkerId(0) {
                 let stats = self.server.broker.stats();
-                stats.rates.update(stats.commands_processed.get());
+                stats.rates.commands.update(stats.commands_processed.get());
+                stats.rates.input.update(stats.input_bytes.get());
+                stats.rates.output.update(stats.output_bytes.get());
                 let config = self.context.borrow().config.clone();
                 self.evict(&config);
                 let now = self.server.uptime();
@@ -376,6 +378,10 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.take_settings();
+            // As in Redis, no key expires while writes are held back.
+            if self.server.pause.holds_back(true).is_some() {
+                continue;
+            }
             loop {
                 self.idle().await;
                 let may_be_more = self.with_order(|context, order| {

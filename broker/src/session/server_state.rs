@@ -40,7 +40,7 @@ pub(crate) struct ServerState {
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
     /// Memory of the process at the start, before clients and keys.
-    base_bytes: usize,
+    pub(crate) base_bytes: usize,
     started: Instant,
     /// Seconds since 1970 of the last save, or of the start.
     last_save: AtomicU64,

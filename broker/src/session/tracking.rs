@@ -3,7 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::client_info::Flag;
+use super::context::Context;
 use super::{NAME_BYTES, Session};
+use crate::protocol::Protocol;
+use crate::pubsub::order::OrderGuard;
 
 /// The options of `CLIENT TRACKING`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +34,31 @@ impl Session {
         })
     }
 
-    /// Defers messages to a tracking client until its reply is queued, so that invalidations of its
-    /// own changes follow the reply. Returns whether this call began the deferral.
-    pub(crate) fn begin_answer(&self) -> bool {
-        self.tracking.is_some() && self.output.begin_deferring()
+    /// Defers messages to the client until its reply is queued, so that invalidations of its own
+    /// changes and messages that it publishes to itself follow the reply, as in Redis 7.2. With
+    /// RESP2 a subscriber cannot publish. Returns whether this call began the deferral.
+    ///
+    /// Messages that precede the command in the order are delivered first.
+    #[inline]
+    pub(crate) fn begin_answer(&self, context: &mut Context, order: &mut OrderGuard<'_>) -> bool {
+        self.defers_messages() && self.defer(context, order)
+    }
+
+    #[inline(never)]
+    fn defer(&self, context: &mut Context, order: &mut OrderGuard<'_>) -> bool {
+        order.catch_up(&mut context.local);
+        context.flush_queue().begin_deferring(&self.output)
+    }
+
+    /// Like [`begin_answer`](Self::begin_answer), for a command without the order.
+    pub(crate) fn begin_answer_without_order(&self, context: &mut Context) -> bool {
+        self.defers_messages() && context.flush_queue().begin_deferring(&self.output)
+    }
+
+    #[inline]
+    fn defers_messages(&self) -> bool {
+        let is_own = self.output.listens.get() && self.output.protocol.get() == Protocol::Resp3;
+        is_own || self.tracking.is_some()
     }
 
     /// Returns the bytes that the prefixes take, in the session and in the keyspace.

@@ -236,35 +236,17 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Raises the limit of file descriptors to `maxclients`, or lowers `maxclients` to the limit.
-#[cfg(unix)]
+/// Raises the limit of open files to `maxclients`, or lowers `maxclients` to the limit.
 fn fit_maxclients(config: &mut Config) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    /// Descriptors of the process itself, as in Redis.
-    const OWN: u64 = 32;
-
-    let needed = config.maxclients as u64 + OWN;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return;
-    }
-    limit.current = Some(limit.maximum.map_or(needed, |maximum| maximum.min(needed)));
-    let _ = setrlimit(Resource::Nofile, limit);
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if files < needed {
-        let maxclients = usize::try_from(files.saturating_sub(OWN).max(1)).unwrap_or(1);
+    let fitting = broker::fit_clients(config.maxclients);
+    if fitting < config.maxclients {
         warn!(
-            files,
             wanted = config.maxclients,
-            "maxclients lowered to {maxclients}: the limit of open files is too low"
+            "maxclients lowered to {fitting}: the limit of open files is too low"
         );
-        config.maxclients = maxclients;
+        config.maxclients = fitting;
     }
 }
-
-#[cfg(not(unix))]
-fn fit_maxclients(_: &mut Config) {}
 
 /// The signals that the process handles.
 struct Signals {
