@@ -45,7 +45,7 @@ fn accept(
     token: Option<&str>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let claim = match token.map(|token| hub.negotiated().claim(token)) {
+    let claim = match token.map(|token| hub.negotiated().claim(token, hub.options().disconnect_timeout)) {
         None => Claim::unnegotiated(),
         Some(Ok(claim)) => claim,
         Some(Err(ClaimError::Unknown)) => return unknown_id(),
@@ -72,7 +72,7 @@ fn refuse(hub: &Hub, parts: &Parts, token: Option<&str>) -> Response {
     let Some(token) = token else {
         return refusal(StatusCode::BAD_REQUEST, "Connection ID required");
     };
-    if !hub.negotiated().contains(token) {
+    if !hub.negotiated().contains(token, hub.options().disconnect_timeout) {
         return unknown_id();
     }
     match parts.method {

@@ -12,11 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tokio::time;
 
 use crate::{
     hub::Hub,
-    negotiated::random_id,
+    negotiated::Issued,
     origin,
     query::query,
     refusal::{foreign_page, refusal},
@@ -40,38 +39,18 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
         Ok(version) => version,
         Err(error) => return Json(Refused { error }).into_response(),
     };
-    let Some(answer) = add_connection(&hub, version) else {
-        return refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many negotiated connections have no transport; try again later",
-        );
-    };
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (no_store, Json(answer)).into_response()
-}
-
-/// Creates a connection. It expires if the client does not open a transport in time.
-fn add_connection(hub: &Hub, version: u8) -> Option<Negotiation> {
-    let connection_id = random_id();
-    let connection_token = (version > 0).then(random_id);
-    let secret = connection_token.clone().unwrap_or_else(|| connection_id.clone());
-
-    let options = hub.options();
-    hub.negotiated().add(secret.clone(), connection_id.as_str().into(), options.negotiated_max)?;
-    let (negotiated, timeout) = (hub.negotiated().clone(), options.disconnect_timeout);
-    tokio::spawn(async move {
-        time::sleep(timeout).await;
-        negotiated.expire(&secret);
-    });
-    Some(Negotiation {
+    let Issued { connection_id, token } = hub.negotiated().issue(version);
+    let answer = Negotiation {
         negotiate_version: version,
         connection_id,
-        connection_token,
+        connection_token: (version > 0).then_some(token),
         available_transports: [Transport {
             transport: "WebSockets",
             transfer_formats: &["Text", "Binary"],
         }],
-    })
+    };
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (no_store, Json(answer)).into_response()
 }
 
 /// Returns the version to use for the version that the client requests.

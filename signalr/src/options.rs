@@ -41,8 +41,6 @@ pub struct Options {
     /// Maximum size of a WebSocket message from a client, which may hold many hub messages. A value
     /// below `message_bytes_max` has no effect. Default: 1 MiB.
     pub frame_bytes_max: usize,
-    /// Maximum number of negotiated connections without a transport. Default: 10,000.
-    pub negotiated_max: usize,
     /// Whether error texts for clients include the cause. For development only. Default: false.
     pub detailed_errors: bool,
     /// Whether `X-Forwarded-Host` replaces `Host` in the check of a page's origin. Set it only
@@ -91,7 +89,6 @@ impl Default for Options {
             close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,
-            negotiated_max: 10_000,
             detailed_errors: false,
             trust_forwarded_host: false,
             origins: Vec::new(),
