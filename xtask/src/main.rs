@@ -3,6 +3,7 @@
 //! | module         | task                                                            |
 //! |----------------|-----------------------------------------------------------------|
 //! | `commands`     | writes the facts of commands into the broker's source            |
+//! | `faults`       | runs reproductions of faults against the release build          |
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
 //! | `instructions` | counts the instructions of a publish and compares them          |
 //! | `layers`       | checks that modules use lower modules only                      |
@@ -12,6 +13,7 @@
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
 mod commands;
+mod faults;
 mod fuzz;
 mod instructions;
 mod layers;
@@ -69,6 +71,12 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Runs reproductions of faults against the release build
+    Faults {
+        /// The folder with the reproductions, relative to the top of the repository
+        #[arg(default_value = "../shared/faults")]
+        dir: PathBuf,
+    },
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
     /// Measures the English of comments and documents
@@ -96,6 +104,7 @@ fn main() -> ExitCode {
         Task::Commands { from_redis: false } => commands::write(),
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Task::Faults { dir } => faults::run(&dir),
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),

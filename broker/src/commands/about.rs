@@ -811,6 +811,27 @@ pub(super) static SLAVEOF: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static SYNC: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Internal command used for replication")), ("since", Text("1.0.0")), ("group", Text("server"))],
+};
+
+#[rustfmt::skip]
+pub(super) static PSYNC: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Internal command used for replication")), ("since", Text("2.8.0")), ("group", Text("server")), ("arguments", List(&[List(&[Text("name"), Text("replicationid"), Text("type"), Text("string")]), List(&[Text("name"), Text("offset"), Text("type"), Text("integer")])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static REPLCONF: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("An internal command for configuring the replication stream")), ("since", Text("3.0.0")), ("group", Text("server")), ("complexity", Text("O(1)")), ("doc_flags", List(&[Text("syscmd")]))],
+};
+
+#[rustfmt::skip]
 pub(super) static WAIT: About = About {
     tips: &["request_policy:all_shards", "response_policy:agg_min"],
     key_specs: &[],

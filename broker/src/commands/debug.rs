@@ -77,14 +77,32 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     let now = keys.scope.now / 1000;
     // An expired key is shown as well.
     let entry = keys.database().get(request.argument(2)).ok_or(super::keys::NO_SUCH_KEY)?;
-    let (encoding, length) = (entry.value.encoding(), entry.value.len());
+    let (encoding, length) = (entry.value.encoding(), stored_length(&entry.value));
+    let references = super::keys::references(entry);
+    // Of 24 bits, as in Redis.
+    let lru = entry.used & 0xff_ffff;
     let idle = now.saturating_sub(entry.used.into());
     let text = format!(
-        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{} \
-         lru_seconds_idle:{idle}",
-        entry.used
+        "Value at:0x0 refcount:{references} encoding:{encoding} serializedlength:{length} \
+         lru:{lru} lru_seconds_idle:{idle}"
     );
     Ok(Reply::Simple(text.into()))
+}
+
+/// Returns the bytes that a value would take in an RDB file without compression.
+fn stored_length(value: &Value) -> usize {
+    let length = value.len();
+    let header = match length {
+        0..64 => 1,
+        64..16_384 => 2,
+        _ => 5,
+    };
+    match value {
+        Value::Integer(-128..=127) => 2,
+        Value::Integer(-32_768..=32_767) => 3,
+        Value::Integer(-2_147_483_648..=2_147_483_647) => 5,
+        _ => header + length,
+    }
 }
 
 /// `DEBUG POPULATE count [prefix] [size]`

@@ -203,7 +203,7 @@ fn idle_seconds(entry: &Entry, now: u64) -> i64 {
 }
 
 /// Returns the reference count that Redis reports. Its keys share small numbers.
-fn references(entry: &Entry) -> i64 {
+pub(super) fn references(entry: &Entry) -> i64 {
     let is_shared = |number| SHARED_INTEGERS.contains(&number);
     match entry.value {
         crate::keyspace::Value::Integer(number) if is_shared(number) => i32::MAX.into(),

@@ -607,6 +607,27 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &about::SLAVEOF,
         Run::Local(|_, _, r| server::replicaof(r)),
     ),
+    row(
+        "sync",
+        1,
+        &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        &about::SYNC,
+        Run::Local(|_, _, _| server::no_replication()),
+    ),
+    row(
+        "psync",
+        -3,
+        &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        &about::PSYNC,
+        Run::Local(|_, _, _| server::no_replication()),
+    ),
+    row(
+        "replconf",
+        -1,
+        &[Admin, Noscript, Loading, Stale, AllowBusy],
+        &about::REPLCONF,
+        Run::Local(|_, _, _| server::no_replication()),
+    ),
     row("wait", 3, &[Blocking], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
     row("waitaof", 4, &[Blocking], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
     row("module", -2, &[], &about::MODULE, Run::Container),
@@ -1215,7 +1236,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 217;
+const COUNT: usize = 220;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {

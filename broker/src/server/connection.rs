@@ -508,7 +508,7 @@ impl Connection {
                 input = request.add(input);
                 match self.run(&mut request.decoder, &request.bytes, lookup, context, turn) {
                     Ran::Incomplete => {
-                        if request.bytes.len() > context.config.client_query_buffer_limit {
+                        if request.memory() > context.config.client_query_buffer_limit {
                             context
                                 .flush_queue()
                                 .disconnect(&self.output, Disconnect::RequestTooBig);
@@ -554,7 +554,7 @@ impl Connection {
     /// Ends the requests of one piece of input: records what is kept of it, and whether a worker
     /// must catch up first.
     fn end_requests(&self, server: &ServerState, context: &mut Context) {
-        let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.bytes.len());
+        let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.memory());
         let input_bytes = kept + self.held.borrow().len();
         self.info.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
         self.session.borrow().evict_at(input_bytes, context);
@@ -649,6 +649,11 @@ impl Connection {
 }
 
 impl Unfinished {
+    /// Returns the memory that it takes.
+    fn memory(&self) -> usize {
+        self.bytes.len() + self.decoder.argument_bytes()
+    }
+
     /// Takes the bytes that belong to the request, and returns the rest.
     fn add<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let wanted = self.decoder.wanted(self.bytes.len(), input);

@@ -122,6 +122,8 @@ fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
     if loaded.config.set_proc_title {
         let error = relaunch::execute_under_title(&launch, &title);
         eprintln!("cannot set the title of the process, so its flags stay visible: {error}");
+    } else if let Err(error) = relaunch::execute_untitled(&launch) {
+        eprintln!("cannot set the options of the allocator, so it takes more memory: {error}");
     }
     run(Given { loaded, input: launch.input })
 }

@@ -26,15 +26,20 @@ pub(crate) struct Launch {
 const STAGE: &str = "BROKER_STAGE";
 const TITLED: &str = "titled";
 const BACKGROUND: &str = "background";
+const UNTITLED: &str = "untitled";
 
-/// Returns whether this process has been started again.
+/// Returns whether this process has been started again, with its words on standard input.
 pub(crate) fn is_relaunched() -> bool {
-    std::env::var_os(STAGE).is_some()
+    is_in(TITLED) || is_in(BACKGROUND)
 }
 
 /// Returns whether this process was started by [`start_in_background`].
 pub(crate) fn is_in_background() -> bool {
-    std::env::var_os(STAGE).is_some_and(|stage| stage == BACKGROUND)
+    is_in(BACKGROUND)
+}
+
+fn is_in(stage: &str) -> bool {
+    std::env::var_os(STAGE).is_some_and(|found| found == stage)
 }
 
 /// Reads the words that the first process passed on.
@@ -65,17 +70,34 @@ pub(crate) fn execute_under_title(launch: &Launch, title: &OsStr) -> io::Error {
     again(launch, title, TITLED).map_or_else(|error| error, |mut command| command.exec())
 }
 
+/// Executes the program with its own words and the options of the allocator, unless that was done
+/// or standard input has been read. Returns only if it is not executed.
+pub(crate) fn execute_untitled(launch: &Launch) -> io::Result<()> {
+    if launch.input.is_some() || is_in(UNTITLED) {
+        return Ok(());
+    }
+    let mut command = Command::new(own_path()?);
+    command.arg0(own_name()).args(&launch.words).env(STAGE, UNTITLED);
+    tune(&mut command);
+    Err(command.exec())
+}
+
+/// Sets the options of the allocator that the environment does not set.
+fn tune(command: &mut Command) {
+    for (name, value) in ALLOCATOR {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+}
+
 fn again(launch: &Launch, title: &OsStr, stage: &str) -> io::Result<Command> {
     let mut words = secret_file()?;
     words.write_all(&launch.encode())?;
     words.rewind()?;
     let mut command = Command::new(own_path()?);
     command.arg0(title).env(STAGE, stage).stdin(words);
-    for (name, value) in ALLOCATOR {
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
-    }
+    tune(&mut command);
     Ok(command)
 }
 
