@@ -16,7 +16,7 @@ use crate::bus::{Bus, ConnectError, SendError};
 use crate::connection::Connection;
 use crate::connections::{Attachment, Disconnect};
 use crate::cursor::Cursor;
-use crate::dialect::Change;
+use crate::dialect::{Change, Signalr2};
 use crate::event::Events;
 use crate::group::GroupError;
 use crate::guid::guid;
@@ -46,6 +46,8 @@ use crate::target::Target;
 #[derive(Clone, Debug)]
 pub struct Backplane {
     inner: Arc<Inner>,
+    /// The dialect of the hub that this handle is for.
+    dialect: Signalr2,
 }
 
 /// The default limit of Redis for one value, `proto-max-bulk-len`.
@@ -76,6 +78,7 @@ impl Backplane {
         tasks.spawn(send_outgoing(bus.clone(), outgoing).instrument(span.clone()));
         let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
+        let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name,
             receiver,
@@ -85,7 +88,7 @@ impl Backplane {
             span,
             _tasks: tasks,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), dialect }
     }
 
     /// Waits for the outcome of the first attempt to connect.
@@ -111,6 +114,30 @@ impl Backplane {
     /// ```
     pub fn app_name(&self) -> &str {
         &self.inner.app_name
+    }
+
+    /// Returns a handle for another hub on the same link to the broker.
+    ///
+    /// Different hubs have separate groups, users and messages. Connections of all hubs need
+    /// different ids, since a connection is changed or ended by its id only. The hubs share the
+    /// limits of the history, see
+    /// [`Builder::history_messages_max`](crate::Builder::history_messages_max). A shutdown applies
+    /// to all hubs. As with SignalR's class names, a name has no dot.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "App");
+    /// let (chat, stock) = (backplane.hub("ChatHub"), backplane.hub("StockHub"));
+    /// let mut ann = chat.attach("c1", None);
+    /// stock.send(Target::all(), Invocation::new("price", [7])?).await?;
+    /// chat.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// assert_eq!(ann.recv().await?.method(), "say");
+    /// # Ok(()) }
+    /// ```
+    pub fn hub(&self, name: &str) -> Self {
+        Self { inner: self.inner.clone(), dialect: self.dialect.of_hub(name) }
     }
 
     /// Attaches a connection to this server. Ids are unique among all servers of the app. If this
@@ -173,9 +200,9 @@ impl Backplane {
         groups: &[&str],
         cursor: Option<Cursor>,
     ) -> Connection {
-        let Receiver { dialect, connections, .. } = &*self.inner.receiver;
-        let mut signals = dialect.signals(id, user);
-        signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
+        let mut signals = self.dialect.signals(id, user);
+        signals.extend(groups.iter().map(|group| self.dialect.group_signal(group)));
+        let connections = &self.inner.receiver.connections;
         Connection::attach(connections, Attachment { id, user, signals, cursor })
     }
 
@@ -209,6 +236,37 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn send(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
+        self.send_placed(target, invocation).await.map(drop)
+    }
+
+    /// Sends an invocation like [`send`](Self::send), and returns its place in the message stream.
+    ///
+    /// With [`Connection::mark_after`], a connection can find out when it has received all messages
+    /// up to that place. The place of a list of targets is that of its last message.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: if the future is dropped, the message may or may not be sent.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let first = backplane.send_placed(Target::all(), Invocation::new("say", ["one"])?).await?;
+    /// let second = backplane.send_placed(Target::all(), Invocation::new("say", ["two"])?).await?;
+    /// assert!(first < second);
+    /// # Ok(()) }
+    /// ```
+    pub async fn send_placed(
+        &self,
+        target: Target,
+        invocation: Invocation,
+    ) -> Result<Cursor, SendError> {
         let sent = self.send_to(target, invocation).await;
         if let Err(error) = &sent {
             self.inner.span.in_scope(|| debug!(%error, "an invocation was not sent"));
@@ -216,7 +274,7 @@ impl Backplane {
         sent
     }
 
-    async fn send_to(&self, target: Target, invocation: Invocation) -> Result<(), SendError> {
+    async fn send_to(&self, target: Target, invocation: Invocation) -> Result<Cursor, SendError> {
         let Inner { receiver, bus, .. } = &*self.inner;
         let bytes = invocation.arguments().get().len();
         if bytes > ARGUMENTS_BYTES_MAX {
@@ -225,18 +283,22 @@ impl Backplane {
         let is_down = *bus.state_changes().borrow() != State::Connected;
         let bodies = match self.inner.local_delivery_when_down && is_down {
             true => {
-                let bodies = receiver.dialect.invocation(guid, &target, &invocation);
+                let bodies = self.dialect.invocation(guid, &target, &invocation);
                 receiver.deliver(&bodies);
                 bodies
             }
             false => {
                 let source = || receiver.source.clone();
-                receiver.dialect.invocation(source, &target, &invocation)
+                self.dialect.invocation(source, &target, &invocation)
             }
         };
         // All sends start in this order, and none waits for another.
         let sends = bodies.into_iter().map(|body| bus.send(body));
-        futures_util::future::join_all(sends).await.into_iter().try_for_each(|sent| sent.map(drop))
+        let mut last: Option<u64> = None;
+        for sent in futures_util::future::join_all(sends).await {
+            last = last.max(Some(sent?));
+        }
+        Ok(Cursor::at(last))
     }
 
     /// Adds a connection of any server to a group. The change is effective when this returns.
@@ -261,7 +323,7 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn join(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        let signal = self.inner.receiver.dialect.group_signal(group);
+        let signal = self.dialect.group_signal(group);
         self.change(connection_id, Change::Join { signal }).await
     }
 
@@ -284,7 +346,7 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn leave(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        let signal = self.inner.receiver.dialect.group_signal(group);
+        let signal = self.dialect.group_signal(group);
         self.change(connection_id, Change::Leave { signal }).await
     }
 
@@ -451,6 +513,7 @@ mod tests {
     use broker::Broker;
 
     use super::*;
+    use crate::connection::Received;
 
     async fn next(connection: &mut Connection) -> String {
         let received = timeout(Duration::from_secs(10), connection.recv()).await;
@@ -470,6 +533,25 @@ mod tests {
         for number in 0..10 {
             assert_eq!(next(&mut ann).await, format!("[{number}]"));
             assert_eq!(next(&mut bob).await, format!("[{number}]"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mark_follows_the_messages_up_to_its_place() {
+        let broker = Broker::new();
+        let (here, there) =
+            (Backplane::embedded(&broker, "App"), Backplane::embedded(&broker, "App"));
+        let mut ann = there.attach("a", None);
+        for number in 0..10 {
+            let invocation = || Invocation::new("m", [number]).unwrap();
+            here.send_placed(Target::connection("b"), invocation()).await.unwrap();
+            let place =
+                here.send_placed(Target::connections(["b", "a"]), invocation()).await.unwrap();
+            ann.mark_after(place);
+            assert_eq!(next(&mut ann).await, format!("[{number}]"));
+            let mark = timeout(Duration::from_secs(10), ann.recv_or_gap()).await;
+            let mark = mark.expect("a mark in time").unwrap();
+            assert!(matches!(mark, Received::Mark(reached) if reached == place), "{mark:?}");
         }
     }
 

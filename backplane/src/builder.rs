@@ -112,6 +112,7 @@ impl Backplane {
 impl Builder {
     /// Sets the hub that the connections belong to: for servers of SignalR 2, the name of its
     /// class. All servers of an app must use the same. The default is `Hub`.
+    /// [`Backplane::hub`] adds further hubs.
     ///
     /// ```
     /// let builder = backplane::Backplane::builder("ChatApp").hub("ChatHub");

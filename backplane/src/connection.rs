@@ -27,7 +27,7 @@ pub struct Connection {
     connections: Arc<Connections>,
 }
 
-/// An invocation, or a gap before the next invocation.
+/// An invocation, a gap before the next invocation, or a requested mark.
 ///
 /// ```
 /// let received = backplane::Received::Gap(backplane::Gap { from: 7, to: 9 });
@@ -40,6 +40,8 @@ pub enum Received {
     Invocation(Arc<Invocation>),
     /// Messages are missing. Some of them may have been for this connection.
     Gap(Gap),
+    /// All messages up to this place were returned before. See [`Connection::mark_after`].
+    Mark(Cursor),
 }
 
 impl Connection {
@@ -103,8 +105,8 @@ impl Connection {
         Cursor::at(position)
     }
 
-    /// Waits for the next invocation. Gaps are skipped; [`recv_or_gap`](Self::recv_or_gap) returns
-    /// them.
+    /// Waits for the next invocation. Gaps and marks are skipped;
+    /// [`recv_or_gap`](Self::recv_or_gap) returns them.
     ///
     /// # Errors
     ///
@@ -132,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the next invocation, or for a gap before it.
+    /// Waits for the next invocation, for a gap before it, or for a requested mark.
     ///
     /// # Errors
     ///
@@ -140,7 +142,7 @@ impl Connection {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no invocation or gap is lost.
+    /// Cancel safe: no invocation, gap or mark is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -173,9 +175,37 @@ impl Connection {
                     self.state.position = Some(at);
                     return Ok(Received::Gap(gap));
                 }
+                Queued::Mark(at) => {
+                    self.state.position = self.state.position.max(at);
+                    return Ok(Received::Mark(Cursor::at(at)));
+                }
                 Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
+    }
+
+    /// Requests a mark behind all messages up to `place`, which
+    /// [`Backplane::send_placed`](crate::Backplane::send_placed) returns.
+    ///
+    /// [`recv_or_gap`](Self::recv_or_gap) returns the mark as [`Received::Mark`] after these
+    /// messages, also if none of them is for this connection. If the message at `place` is lost,
+    /// the mark comes with the next message of the app. After a counter reset, the mark may come
+    /// too early.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Received, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut ann = backplane.attach("c1", None);
+    /// let place = backplane.send_placed(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// ann.mark_after(place);
+    /// assert!(matches!(ann.recv_or_gap().await?, Received::Invocation(_)));
+    /// assert!(matches!(ann.recv_or_gap().await?, Received::Mark(reached) if reached == place));
+    /// # Ok(()) }
+    /// ```
+    pub fn mark_after(&self, place: Cursor) {
+        self.connections.mark(&self.state.mailbox, place.id());
     }
 }
 

@@ -111,6 +111,13 @@ impl Connections {
         self.with_table(|table| table.refill(mailbox));
     }
 
+    /// Queues a mark behind all messages up to an id, once that id or a later one has arrived.
+    pub(crate) fn mark(&self, mailbox: &Arc<Mailbox>, at: Option<u64>) {
+        let mut to_wake = Vec::new();
+        self.with_table(|table| table.mark(mailbox, at, &mut to_wake));
+        to_wake.into_iter().for_each(Waker::wake);
+    }
+
     /// Ends a connection. Returns false if it is not attached here.
     pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
         self.table.lock().remove(id, reason)
@@ -152,6 +159,7 @@ impl Connections {
                     receivers += table.take(message, delivered_to, source, &mut to_wake);
                 }
             }
+            table.release_marks(&mut to_wake);
             arrival
         });
         to_wake.into_iter().for_each(Waker::wake);

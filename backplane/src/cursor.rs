@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A position in the message stream of an app.
+/// A position in the message stream of an app. Positions compare in the order of the stream.
 ///
 /// A client that sends the text of its cursor can continue on any server, see
 /// [`Backplane::attach_at`](crate::Backplane::attach_at).
@@ -18,7 +18,7 @@ use thiserror::Error;
 /// assert_eq!(cursor.to_string(), "s-0,4AC5");
 /// # Ok::<(), backplane::CursorError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// `None` is before the first message that a server received.
     id: Option<u64>,

@@ -14,9 +14,6 @@ use crate::{
     site::Site,
 };
 
-/// The name of the tutorial's hub class. SignalR 2 servers in the same app address the hub by it.
-const HUB: &str = "ChatHub";
-
 /// The running demo.
 pub(crate) struct Running {
     /// `None` if `--redis` names another broker.
@@ -47,7 +44,7 @@ impl Running {
         let app_name = options.app_name.clone();
         let mut sites = Vec::new();
         for listener in listeners {
-            let backplane = Backplane::builder(&app_name).hub(HUB).connect_lazy(address.clone())?;
+            let backplane = Backplane::builder(&app_name).connect_lazy(address.clone())?;
             sites.push(Site::start(listener, backplane, hub_options.clone())?);
         }
         Ok(Self { broker, address, app_name, sites })

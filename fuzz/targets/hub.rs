@@ -52,7 +52,7 @@ static ADDRESS: LazyLock<SocketAddr> = LazyLock::new(|| {
     let (started, address) = mpsc::channel();
     thread::spawn(move || {
         fuzz::runtime().block_on(async {
-            let hub = Hub::new(Backplane::embedded(&Broker::new(), "ChatApp")).method(
+            let hub = Hub::new("Hub", Backplane::embedded(&Broker::new(), "ChatApp")).method(
                 "Send",
                 |caller: Caller, (text,): (String,)| async move {
                     caller.clients().all().invoke("broadcastMessage", (text,)).await?;

@@ -5,9 +5,13 @@
 
 use std::sync::Arc;
 
-use backplane::{Backplane, GroupError};
+use backplane::{Backplane, Cursor, GroupError};
 
-use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disconnect};
+use crate::{
+    clients::{CallerClients, LastSent},
+    close_handle::CloseHandle,
+    disconnect::Disconnect,
+};
 
 /// The connection that a hub method runs for.
 ///
@@ -20,9 +24,10 @@ use crate::{clients::CallerClients, close_handle::CloseHandle, disconnect::Disco
 /// use signalr::{Caller, Hub};
 ///
 /// # let backplane = backplane();
-/// let hub = Hub::new(backplane.clone()).method("Greet", |caller: Caller, ()| async move {
-///     Ok(format!("hello {}", caller.connection_id()))
-/// });
+/// let hub = Hub::new("ChatHub", backplane.clone())
+///     .method("Greet", |caller: Caller, ()| async move {
+///         Ok(format!("hello {}", caller.connection_id()))
+///     });
 /// # let mut client = TestServer::serve(hub, backplane).connect().await;
 /// # let greeting = client.call("Greet", json!([])).await;
 /// # assert!(greeting["result"].as_str().unwrap().starts_with("hello "));
@@ -34,6 +39,7 @@ pub struct Caller {
     user: Option<Arc<str>>,
     backplane: Backplane,
     close_handle: Arc<CloseHandle>,
+    last_sent: Arc<LastSent>,
 }
 
 impl Caller {
@@ -43,7 +49,12 @@ impl Caller {
         backplane: Backplane,
         close_handle: Arc<CloseHandle>,
     ) -> Self {
-        Self { connection_id, user, backplane, close_handle }
+        Self { connection_id, user, backplane, close_handle, last_sent: Arc::default() }
+    }
+
+    /// Returns the place of the last invocation that the caller's methods have sent.
+    pub(crate) fn last_sent(&self) -> Option<Cursor> {
+        self.last_sent.get()
     }
 
     /// Returns the id of the connection, which other clients may see.
@@ -57,9 +68,10 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("Id", |caller: Caller, ()| async move {
-    ///     Ok(caller.connection_id().to_owned())
-    /// });
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .method("Id", |caller: Caller, ()| async move {
+    ///         Ok(caller.connection_id().to_owned())
+    ///     });
     /// # let id = TestServer::serve(hub, backplane).connect().await.call("Id", json!([])).await;
     /// # assert_eq!(id["result"].as_str().unwrap().len(), 22);
     /// # Ok(()) }
@@ -80,7 +92,7 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
     ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
     /// # let server = TestServer::serve(hub, backplane);
@@ -95,6 +107,10 @@ impl Caller {
 
     /// Returns the clients of the hub, from the caller's point of view.
     ///
+    /// The result of a method reaches the caller after the invocations that the method sent here.
+    /// [`Hub::clients`](crate::Hub::clients) has no caller, so results do not wait for its
+    /// invocations.
+    ///
     /// # Examples
     ///
     /// ```
@@ -104,7 +120,7 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .method("Echo", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().caller().invoke("echo", (text,)).await?;
     ///         Ok(())
@@ -116,7 +132,8 @@ impl Caller {
     /// ```
     #[must_use]
     pub fn clients(&self) -> CallerClients {
-        CallerClients::new(self.backplane.clone(), Arc::clone(&self.connection_id))
+        let connection_id = Arc::clone(&self.connection_id);
+        CallerClients::new(self.backplane.clone(), connection_id, Arc::clone(&self.last_sent))
     }
 
     /// Returns the groups that the connection can join and leave.
@@ -130,7 +147,7 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .method("Join", |caller: Caller, (room,): (String,)| async move {
     ///         caller.groups().add(&room).await?;
     ///         Ok(())
@@ -144,7 +161,8 @@ impl Caller {
         Groups { caller: self }
     }
 
-    /// Ends the connection after the running method. Clients do not reconnect by themselves.
+    /// Ends the connection after the running method and the invocations that it has sent to the
+    /// caller. Clients do not reconnect by themselves.
     ///
     /// # Examples
     ///
@@ -155,10 +173,11 @@ impl Caller {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("LogOut", |caller: Caller, ()| async move {
-    ///     caller.abort();
-    ///     Ok(())
-    /// });
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .method("LogOut", |caller: Caller, ()| async move {
+    ///         caller.abort();
+    ///         Ok(())
+    ///     });
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # client.send(r#"{"type":1,"target":"LogOut","arguments":[]}"#).await;
     /// # assert_eq!(client.receive().await, json!({"type": 7}));
@@ -180,7 +199,7 @@ impl Caller {
 /// use signalr::{Caller, Hub};
 ///
 /// # let backplane = backplane();
-/// let hub = Hub::new(backplane.clone()).method(
+/// let hub = Hub::new("ChatHub", backplane.clone()).method(
 ///     "Move",
 ///     |caller: Caller, (from, to): (String, String)| async move {
 ///         let groups = caller.groups();
@@ -214,7 +233,7 @@ impl Groups<'_> {
     /// use signalr::Hub;
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller| async move {
     ///     caller.groups().add("lobby").await?;
     ///     Ok(())
     /// });
@@ -244,7 +263,7 @@ impl Groups<'_> {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .method("Leave", |caller: Caller, (room,): (String,)| async move {
     ///         caller.groups().remove(&room).await?;
     ///         Ok(())

@@ -5,7 +5,8 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
+use backplane::{Backplane, Cursor, Invocation, InvocationError, SendError, Target};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 /// The clients of a hub, on all servers.
@@ -39,11 +40,13 @@ use serde::Serialize;
 #[derive(Clone, Debug)]
 pub struct Clients {
     backplane: Backplane,
+    /// Records the invocations that the results of a caller follow.
+    last_sent: Option<Arc<LastSent>>,
 }
 
 impl Clients {
     pub(crate) fn new(backplane: Backplane) -> Self {
-        Self { backplane }
+        Self { backplane, last_sent: None }
     }
 
     /// Returns all clients.
@@ -182,7 +185,8 @@ impl Clients {
     }
 
     fn recipients(&self, target: Target) -> Recipients {
-        Recipients { backplane: self.backplane.clone(), target }
+        let (backplane, last_sent) = (self.backplane.clone(), self.last_sent.clone());
+        Recipients { backplane, target, last_sent }
     }
 }
 
@@ -197,7 +201,7 @@ impl Clients {
 /// use signalr::{Caller, Hub};
 ///
 /// # let backplane = backplane();
-/// let hub = Hub::new(backplane.clone())
+/// let hub = Hub::new("ChatHub", backplane.clone())
 ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
 ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
 ///         caller.clients().others().invoke("message", (text,)).await?;
@@ -219,8 +223,12 @@ pub struct CallerClients {
 }
 
 impl CallerClients {
-    pub(crate) fn new(backplane: Backplane, connection_id: Arc<str>) -> Self {
-        Self { clients: Clients::new(backplane), connection_id }
+    pub(crate) fn new(
+        backplane: Backplane,
+        connection_id: Arc<str>,
+        last_sent: Arc<LastSent>,
+    ) -> Self {
+        Self { clients: Clients { backplane, last_sent: Some(last_sent) }, connection_id }
     }
 
     /// Returns the caller.
@@ -234,7 +242,7 @@ impl CallerClients {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().caller().invoke("sent", (text,)).await?;
@@ -262,7 +270,7 @@ impl CallerClients {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().others().invoke("message", (text,)).await?;
@@ -276,7 +284,7 @@ impl CallerClients {
     /// # Ok(()) }
     /// ```
     pub fn others(&self) -> Recipients {
-        self.all_except([&*self.connection_id])
+        self.unrecorded().all_except([&*self.connection_id])
     }
 
     /// Returns all connections in a group except the caller.
@@ -290,7 +298,7 @@ impl CallerClients {
     /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().others_in_group("lobby").invoke("message", (text,)).await?;
@@ -304,7 +312,13 @@ impl CallerClients {
     /// # Ok(()) }
     /// ```
     pub fn others_in_group(&self, group: impl Into<String>) -> Recipients {
-        self.group_except(group, [&*self.connection_id])
+        self.unrecorded().group_except(group, [&*self.connection_id])
+    }
+
+    /// Returns the clients for an invocation that does not reach the caller. Results need not wait
+    /// for it.
+    fn unrecorded(&self) -> Clients {
+        Clients::new(self.clients.backplane.clone())
     }
 }
 
@@ -340,6 +354,7 @@ impl Deref for CallerClients {
 pub struct Recipients {
     backplane: Backplane,
     target: Target,
+    last_sent: Option<Arc<LastSent>>,
 }
 
 impl Recipients {
@@ -372,7 +387,26 @@ impl Recipients {
         arguments: impl Serialize,
     ) -> Result<(), InvokeError> {
         let invocation = Invocation::new(method, arguments)?;
-        Ok(self.backplane.send(self.target, invocation).await?)
+        let place = self.backplane.send_placed(self.target, invocation).await?;
+        if let Some(last_sent) = &self.last_sent {
+            last_sent.raise(place);
+        }
+        Ok(())
+    }
+}
+
+/// The place of the last invocation that the methods of one connection have sent.
+#[derive(Debug, Default)]
+pub(crate) struct LastSent(Mutex<Option<Cursor>>);
+
+impl LastSent {
+    pub(crate) fn get(&self) -> Option<Cursor> {
+        *self.0.lock()
+    }
+
+    fn raise(&self, place: Cursor) {
+        let mut last = self.0.lock();
+        *last = (*last).max(Some(place));
     }
 }
 

@@ -45,12 +45,13 @@ fn accept(
     token: Option<&str>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let claim = match token.map(|token| hub.negotiated().claim(token, hub.options().disconnect_timeout)) {
-        None => Claim::unnegotiated(),
-        Some(Ok(claim)) => claim,
-        Some(Err(ClaimError::Unknown)) => return unknown_id(),
-        Some(Err(ClaimError::Active)) => return StatusCode::CONFLICT.into_response(),
-    };
+    let claim =
+        match token.map(|token| hub.negotiated().claim(token, hub.options().disconnect_timeout)) {
+            None => Claim::unnegotiated(),
+            Some(Ok(claim)) => claim,
+            Some(Err(ClaimError::Unknown)) => return unknown_id(),
+            Some(Err(ClaimError::Active)) => return StatusCode::CONFLICT.into_response(),
+        };
     let user = hub.user_of(parts);
     let span = debug_span!("connection", connection.id = %claim.connection_id);
     websocket::configure(upgrade, hub.options()).on_upgrade(move |socket| {

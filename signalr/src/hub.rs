@@ -33,7 +33,7 @@ use crate::{
 /// use signalr::{Caller, Hub};
 ///
 /// # let backplane = backplane();
-/// let hub = Hub::new(backplane.clone()).method(
+/// let hub = Hub::new("ChatHub", backplane.clone()).method(
 ///     "Send",
 ///     |caller: Caller, (name, message): (String, String)| async move {
 ///         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
@@ -63,6 +63,10 @@ pub struct Hub {
 impl Hub {
     /// Creates a hub without methods.
     ///
+    /// Hubs with different names on one backplane are separate: each has its own clients, groups
+    /// and users. Servers of one app serve the same hub under the same name. For servers of
+    /// SignalR 2, that is the name of its class. A name has no dot.
+    ///
     /// # Examples
     ///
     /// ```
@@ -72,14 +76,14 @@ impl Hub {
     /// use signalr::Hub;
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone());
+    /// let hub = Hub::new("ChatHub", backplane.clone());
     /// # TestServer::serve(hub, backplane).connect().await;
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn new(backplane: Backplane) -> Self {
+    pub fn new(name: &str, backplane: Backplane) -> Self {
         Self {
-            backplane,
+            backplane: backplane.hub(name),
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
@@ -92,6 +96,9 @@ impl Hub {
     }
 
     /// Adds a method. Its return value is the result of `invoke` at the client.
+    ///
+    /// The client receives the result after the invocations that the method sent to it through
+    /// [`Caller::clients`].
     ///
     /// The methods of one connection run one at a time, in the order of the calls. A running method
     /// is never cancelled.
@@ -113,7 +120,7 @@ impl Hub {
     /// }
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).method("Divide", divide);
+    /// let hub = Hub::new("ChatHub", backplane.clone()).method("Divide", divide);
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # assert_eq!(client.call("Divide", json!([6, 2])).await, json!({"result": 3}));
     /// # assert!(client.call("Divide", json!([6, 0])).await["error"].is_string());
@@ -148,7 +155,7 @@ impl Hub {
     /// use signalr::{Hub, HubError};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).on_connected(|caller| async move {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller| async move {
     ///     let user = caller.user().ok_or_else(|| HubError::new("log in first"))?;
     ///     caller.groups().add(&format!("friends of {user}")).await?;
     ///     Ok(())
@@ -180,7 +187,7 @@ impl Hub {
     ///
     /// let (left, mut leaving) = mpsc::unbounded_channel();
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).on_disconnected(move |caller| {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_disconnected(move |caller| {
     ///     let left = left.clone();
     ///     async move {
     ///         let _ = left.send(caller.connection_id().to_owned());
@@ -220,7 +227,7 @@ impl Hub {
     /// }
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone())
+    /// let hub = Hub::new("ChatHub", backplane.clone())
     ///     .user_id(user_of)
     ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
     /// # let server = TestServer::serve(hub, backplane);
@@ -252,7 +259,7 @@ impl Hub {
     /// let mut options = Options::default();
     /// options.keep_alive = Duration::from_millis(10);
     /// # let backplane = backplane();
-    /// let hub = Hub::new(backplane.clone()).with_options(options);
+    /// let hub = Hub::new("ChatHub", backplane.clone()).with_options(options);
     /// # let mut client = TestServer::serve(hub, backplane).connect().await;
     /// # assert_eq!(client.receive().await, json!({"type": 6}));
     /// # Ok(()) }

@@ -11,7 +11,7 @@
 //! use signalr::{Caller, Hub, HubError};
 //!
 //! let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-//! let hub = Hub::new(backplane)
+//! let hub = Hub::new("ChatHub", backplane)
 //!     .method("Send", |caller: Caller, (name, message): (String, String)| async move {
 //!         if message.is_empty() {
 //!             return Err(HubError::new("the message is empty"));

@@ -29,7 +29,8 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// Maximum time from the negotiation to the transport. Default: 15 s.
     pub disconnect_timeout: Duration,
-    /// Maximum time of one write, if the client does not read. Default: 10 s.
+    /// Maximum time of one write, if the client does not read. A result waits at most as long for
+    /// the messages of its method. Default: 10 s.
     pub write_timeout: Duration,
     /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
     pub close_timeout: Duration,

@@ -32,7 +32,7 @@ impl Hub {
     /// use signalr::Hub;
     ///
     /// # let backplane = backplane();
-    /// # let hub = Hub::new(backplane.clone());
+    /// # let hub = Hub::new("ChatHub", backplane.clone());
     /// let app: Router = Router::new()
     ///     .route("/", routing::get(|| async { "the page" }))
     ///     .merge(hub.router("/chatHub"));
@@ -68,7 +68,7 @@ impl Hub {
     /// use axum::{Router, routing};
     /// use signalr::Hub;
     ///
-    /// # let hub = Hub::new(backplane());
+    /// # let hub = Hub::new("ChatHub", backplane());
     /// let app = Router::new().route("/", routing::get(|| async { "the page" }));
     /// let app: Router = hub.mount(app, "/chatHub");
     /// # let request = Request::post("/CHATHUB/negotiate/").body(Body::empty())?;

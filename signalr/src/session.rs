@@ -4,11 +4,14 @@
 //! order of the calls. The writer sends results, messages of the backplane, and pings. A slow
 //! method therefore delays only the reads of its own client. Ready messages share a frame.
 //!
+//! A result does not overtake the messages of its method. The writer holds it until the backplane
+//! returns a mark behind the last of them.
+//!
 //! A running method is never cancelled. A connection that ends waits for it.
 
-use std::{convert::Infallible, mem, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, mem, pin::pin, sync::Arc, time::Duration};
 
-use backplane::Received;
+use backplane::{Cursor, Received};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::{
@@ -103,8 +106,16 @@ async fn converse(
         Caller::new(connection_id, user, hub.backplane().clone(), Arc::clone(&close_handle));
 
     let (answers, to_write) = mpsc::channel(ANSWERS_MAX);
-    let mut reader = Reader { hub, caller, frames, incoming, answers, close_handle: &close_handle };
-    let mut writer = Writer { options: hub.options(), connection, to_write, outgoing };
+    let mut reader = Reader {
+        hub,
+        caller,
+        frames,
+        incoming,
+        answers,
+        answered: None,
+        close_handle: &close_handle,
+    };
+    let mut writer = Writer::new(hub.options(), connection, to_write, outgoing);
 
     let reading = async move {
         let disconnect = reader.run().await;
@@ -159,13 +170,25 @@ async fn send_close(
     }
 }
 
+/// The result of a method, on its way to the writer.
+struct Answer {
+    /// Empty if the client expects no result. The end of the connection still waits for the
+    /// messages of the method.
+    result: Bytes,
+    /// The last message that the connection's methods had sent when this one returned.
+    after: Option<Cursor>,
+    returned: Instant,
+}
+
 /// The loop that reads messages and runs methods.
 struct Reader<'a, I> {
     hub: &'a Hub,
     caller: Caller,
     frames: Frames,
     incoming: &'a mut I,
-    answers: mpsc::Sender<Bytes>,
+    answers: mpsc::Sender<Answer>,
+    /// The message that the last answer follows.
+    answered: Option<Cursor>,
     close_handle: &'a CloseHandle,
 }
 
@@ -188,14 +211,23 @@ impl<I: Incoming> Reader<'_, I> {
                 }
                 let message = ClientMessage::parse(&message)?;
                 has_pinged |= matches!(message, ClientMessage::Ping);
-                if let Some(answer) = dispatch::message(self.hub, &self.caller, message).await? {
-                    // Fails if the writer has ended. It has closed the connection then.
-                    let _ = self.answers.send(answer).await;
-                }
+                let result = dispatch::message(self.hub, &self.caller, message).await?;
+                self.answer(result.unwrap_or_default()).await;
             }
             let bytes = self.more(has_pinged).await?;
             self.frames.push(&bytes);
         }
+    }
+
+    /// Sends a result to the writer, behind the messages that were sent before.
+    async fn answer(&mut self, result: Bytes) {
+        let after = self.caller.last_sent();
+        if result.is_empty() && after == self.answered {
+            return;
+        }
+        self.answered = after;
+        // Fails if the writer has ended. It has closed the connection then.
+        let _ = self.answers.send(Answer { result, after, returned: Instant::now() }).await;
     }
 
     /// Waits for more bytes, at most for the client timeout.
@@ -217,12 +249,39 @@ impl<I: Incoming> Reader<'_, I> {
 struct Writer<'a, O> {
     options: &'a Options,
     connection: backplane::Connection,
-    to_write: mpsc::Receiver<Bytes>,
+    to_write: mpsc::Receiver<Answer>,
+    /// Whether the reader has ended and no further answer comes.
+    is_ending: bool,
+    /// Answers that wait for messages of their methods, in order.
+    held: VecDeque<Answer>,
+    /// The place of the last requested mark.
+    marked: Option<Cursor>,
+    /// Answers after messages up to this place are due.
+    reached: Option<Cursor>,
     outgoing: &'a mut O,
 }
 
-impl<O: Outgoing> Writer<'_, O> {
-    /// Writes until the reader has ended and its last result is written.
+impl<'a, O: Outgoing> Writer<'a, O> {
+    fn new(
+        options: &'a Options,
+        connection: backplane::Connection,
+        to_write: mpsc::Receiver<Answer>,
+        outgoing: &'a mut O,
+    ) -> Self {
+        Self {
+            options,
+            connection,
+            to_write,
+            is_ending: false,
+            held: VecDeque::new(),
+            marked: None,
+            reached: None,
+            outgoing,
+        }
+    }
+
+    /// Writes until the reader has ended and its last result is written, with all messages before
+    /// it. A message that the broker does not return delays a result by the write timeout at most.
     ///
     /// The handshake reply comes first, in a frame of its own, since clients refuse any other
     /// message before it.
@@ -233,17 +292,36 @@ impl<O: Outgoing> Writer<'_, O> {
             self.outgoing.flush().await
         };
         in_time(write_timeout, accept).await?;
+        let mut next_ping = Instant::now() + self.options.keep_alive;
         loop {
-            let next_ping = Instant::now() + self.options.keep_alive;
+            if self.is_ending && self.held.is_empty() {
+                return Ok(());
+            }
+            let overdue = self.held.front().map_or(next_ping, |held| held.returned + write_timeout);
             let next = select! {
-                answer = self.to_write.recv() => match answer {
-                    Some(answer) => answer,
-                    None => return Ok(()),
-                },
-                message = next_invocation(&mut self.connection) => message?,
-                () = time::sleep_until(next_ping) => json::PING,
+                // A result becomes overdue only if no message is ready.
+                biased;
+                answer = self.to_write.recv(), if self.has_room() => {
+                    match answer {
+                        Some(answer) => self.hold(answer),
+                        None => self.is_ending = true,
+                    }
+                    self.due()
+                }
+                received = self.connection.recv_or_gap() => {
+                    self.message(received?)?.or_else(|| self.due())
+                }
+                () = time::sleep_until(next_ping) => Some(json::PING),
+                () = time::sleep_until(overdue), if !self.held.is_empty() => {
+                    debug!("a message of a method did not return in time");
+                    self.reached = self.held.front().and_then(|held| held.after);
+                    self.due()
+                }
             };
-            in_time(write_timeout, self.write(next)).await?;
+            if let Some(next) = next {
+                in_time(write_timeout, self.write(next)).await?;
+                next_ping = Instant::now() + self.options.keep_alive;
+            }
         }
     }
 
@@ -271,26 +349,68 @@ impl<O: Outgoing> Writer<'_, O> {
         end
     }
 
+    /// Returns a message that is ready now.
     fn ready(&mut self) -> Result<Option<Bytes>, Disconnect> {
-        if let Ok(answer) = self.to_write.try_recv() {
-            return Ok(Some(answer));
+        loop {
+            if let Some(result) = self.due() {
+                return Ok(Some(result));
+            }
+            if self.has_room()
+                && let Ok(answer) = self.to_write.try_recv()
+            {
+                self.hold(answer);
+                continue;
+            }
+            let Some(received) = self.connection.recv_or_gap().now_or_never() else {
+                return Ok(None);
+            };
+            if let Some(message) = self.message(received?)? {
+                return Ok(Some(message));
+            }
         }
-        next_invocation(&mut self.connection).now_or_never().transpose()
     }
-}
 
-/// Waits for the next invocation, as a message for the client. Cancel safe.
-///
-/// # Errors
-///
-/// Returns an error after the end of the connection, and for a gap: SignalR has no message that
-/// reports lost messages to a client.
-async fn next_invocation(connection: &mut backplane::Connection) -> Result<Bytes, Disconnect> {
-    loop {
-        match connection.recv_or_gap().await? {
-            Received::Invocation(invocation) => return Ok(invocation.encoded(json::invocation)),
-            Received::Gap(gap) => return Err(Disconnect::Gap(gap)),
-            _ => {}
+    /// Returns whether another answer can be held.
+    fn has_room(&self) -> bool {
+        !self.is_ending && self.held.len() < HELD_MAX
+    }
+
+    /// Holds an answer until the connection has received the messages before it.
+    fn hold(&mut self, answer: Answer) {
+        if answer.after > self.marked
+            && let Some(place) = answer.after
+        {
+            self.connection.mark_after(place);
+            self.marked = answer.after;
+        }
+        self.held.push_back(answer);
+    }
+
+    /// Returns the next result, if the messages before it have been received.
+    fn due(&mut self) -> Option<Bytes> {
+        let reached = self.reached;
+        while let Some(answer) = self.held.pop_front_if(|answer| answer.after <= reached) {
+            if !answer.result.is_empty() {
+                return Some(answer.result);
+            }
+        }
+        None
+    }
+
+    /// Returns the message for the client, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a gap: SignalR has no message that reports lost messages to a client.
+    fn message(&mut self, received: Received) -> Result<Option<Bytes>, Disconnect> {
+        match received {
+            Received::Invocation(invocation) => Ok(Some(invocation.encoded(json::invocation))),
+            Received::Gap(gap) => Err(Disconnect::Gap(gap)),
+            Received::Mark(place) => {
+                self.reached = self.reached.max(Some(place));
+                Ok(None)
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -341,6 +461,8 @@ impl Gathered {
 
 /// Maximum number of queued results. Methods run one at a time, so the queue is short.
 const ANSWERS_MAX: usize = 4;
+/// Maximum number of results that wait for messages of their methods.
+const HELD_MAX: usize = 64;
 /// Maximum number of messages for one flush, since all of them share one write timeout.
 const BATCH_MAX: usize = 64;
 /// Maximum size of a frame with several messages. Two of them fit the buffer of the WebSocket.

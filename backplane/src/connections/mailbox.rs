@@ -32,6 +32,10 @@ pub(crate) struct Mailbox {
 struct State {
     items: VecDeque<Queued>,
     items_max: usize,
+    /// Number of marks in `items`. They do not count towards the limit.
+    marks: usize,
+    /// Marks behind the deferred messages.
+    deferred_marks: Vec<Option<u64>>,
     /// Whether an item was taken since the last call of `capacity`.
     is_read: bool,
     rest: Option<Rest>,
@@ -80,8 +84,16 @@ impl Mailbox {
     /// The items in `missed` do not count towards the limit.
     pub(super) fn new(id: Arc<str>, number: u64, missed: VecDeque<Queued>) -> Self {
         let items_max = INVOCATIONS_MAX + missed.len();
-        let state =
-            State { items: missed, items_max, is_read: false, rest: None, end: None, reader: None };
+        let state = State {
+            items: missed,
+            items_max,
+            marks: 0,
+            deferred_marks: Vec::new(),
+            is_read: false,
+            rest: None,
+            end: None,
+            reader: None,
+        };
         Self { id, number, state: Mutex::new(state) }
     }
 
@@ -95,7 +107,7 @@ impl Mailbox {
                 rest.live += usize::from(!is_late);
                 rest.live <= INVOCATIONS_MAX
             }
-            None => state.items.len() < state.items_max,
+            None => state.counted() < state.items_max,
         };
         let item = match stored {
             Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
@@ -110,6 +122,17 @@ impl Mailbox {
         Ok(state.reader.take())
     }
 
+    /// Queues a mark behind all messages, also behind deferred ones, and returns the waker of the
+    /// reader. The limit does not apply, since the reader has requested the mark.
+    pub(super) fn push_mark(&self, at: Option<u64>) -> Option<Waker> {
+        let mut state = self.state.lock();
+        state.deferred_marks.push(at);
+        if state.rest.is_none() {
+            state.queue_marks();
+        }
+        state.reader.take()
+    }
+
     /// Returns the index in the store of the first deferred message.
     pub(super) fn rest(&self) -> Option<u64> {
         self.state.lock().rest.map(|rest| rest.place)
@@ -122,11 +145,14 @@ impl Mailbox {
         // They do not count towards the limit, like the messages missed before the connection was
         // attached.
         let is_late = items.len().saturating_sub(rest.live);
-        state.items_max = INVOCATIONS_MAX.max(state.items.len()) + is_late;
+        state.items_max = INVOCATIONS_MAX.max(state.counted()) + is_late;
         state.items.extend(items);
-        if let Some(place) = place {
-            state.rest = Some(Rest { place, live: 0 });
-            state.items.push_back(Queued::Rest);
+        match place {
+            Some(place) => {
+                state.rest = Some(Rest { place, live: 0 });
+                state.items.push_back(Queued::Rest);
+            }
+            None => state.queue_marks(),
         }
     }
 
@@ -145,7 +171,7 @@ impl Mailbox {
         let is_read = std::mem::take(&mut state.is_read);
         match &state.rest {
             _ if state.end.is_some() => Capacity::Enough,
-            None if state.items.len() + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
+            None if state.counted() + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
             _ if is_read => Capacity::Draining,
             Some(_) => Capacity::Deferred,
             None => Capacity::Full,
@@ -181,9 +207,20 @@ impl Mailbox {
 }
 
 impl State {
+    /// Returns the number of items that count towards the limit.
+    fn counted(&self) -> usize {
+        self.items.len() - self.marks
+    }
+
+    fn queue_marks(&mut self) {
+        self.marks += self.deferred_marks.len();
+        self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
+    }
+
     fn take(&mut self) -> Option<Queued> {
         let item = self.items.pop_front()?;
         self.is_read = true;
+        self.marks -= usize::from(matches!(item, Queued::Mark(_)));
         if self.items.is_empty() {
             // Release the memory of a burst.
             self.items.shrink_to(ITEMS_KEPT);
@@ -261,6 +298,20 @@ mod tests {
             assert!(mailbox.push(item(number), None).is_ok());
         }
         assert!(mailbox.push(item(0), None).is_err());
+    }
+
+    #[test]
+    fn marks_do_not_count_towards_the_limit() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
+        for number in 0..INVOCATIONS_MAX as u64 {
+            mailbox.push_mark(Some(number));
+            assert!(mailbox.push(item(number), None).is_ok());
+        }
+        assert!(mailbox.push(item(0), None).is_err());
+        assert!(matches!(mailbox.try_take(), Some(Queued::Mark(Some(0)))));
+        assert!(mailbox.push(item(0), None).is_err(), "the mark had no share of the limit");
+        assert!(matches!(mailbox.try_take(), Some(Queued::Gap(..))));
+        assert!(mailbox.push(item(0), None).is_ok());
     }
 
     #[test]

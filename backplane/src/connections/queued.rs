@@ -11,6 +11,8 @@ pub(crate) enum Queued {
     /// With its id, or `None` if it was delivered locally.
     Invocation(Option<u64>, Arc<Invocation>),
     Gap(Gap, u64),
+    /// All messages up to this id were queued before. `None` precedes the first message.
+    Mark(Option<u64>),
     /// The next items are in the store.
     Rest,
 }

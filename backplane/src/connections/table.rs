@@ -1,7 +1,7 @@
 //! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -24,6 +24,8 @@ pub(super) struct Table {
     listeners: Index,
     /// Connections with a later cursor than this server's last id.
     ahead: HashSet<Arc<str>>,
+    /// The mailboxes that wait for a mark, by an id that has not arrived.
+    marks: BTreeMap<u64, Vec<Arc<Mailbox>>>,
     last_number: u64,
     /// Connections that were closed for falling behind, to be logged.
     slow: Vec<Arc<str>>,
@@ -93,6 +95,7 @@ impl Table {
             attached: HashMap::new(),
             listeners: Index::default(),
             ahead: HashSet::new(),
+            marks: BTreeMap::new(),
             last_number: 0,
             slow: Vec::new(),
             closed: None,
@@ -181,6 +184,35 @@ impl Table {
         if let Some(attached) = self.attached.get(id) {
             let mailbox = attached.mailbox.clone();
             self.refill_with(&mailbox, usize::MAX);
+        }
+    }
+
+    /// Queues a mark behind all messages up to an id, once that id or a later one has arrived.
+    pub(super) fn mark(
+        &mut self,
+        mailbox: &Arc<Mailbox>,
+        at: Option<u64>,
+        to_wake: &mut Vec<Waker>,
+    ) {
+        if self.of(mailbox).is_none() {
+            return;
+        }
+        match at {
+            Some(id) if self.store.last().is_none_or(|last| id > last) => {
+                self.marks.entry(id).or_default().push(mailbox.clone());
+            }
+            _ => to_wake.extend(mailbox.push_mark(at)),
+        }
+    }
+
+    /// Queues the marks whose ids have arrived. An id that is lost counts as arrived with the next
+    /// one, so no mark waits for good.
+    pub(super) fn release_marks(&mut self, to_wake: &mut Vec<Waker>) {
+        let Some(last) = self.store.last() else { return };
+        while self.marks.first_key_value().is_some_and(|(id, _)| *id <= last)
+            && let Some((id, mailboxes)) = self.marks.pop_first()
+        {
+            to_wake.extend(mailboxes.iter().filter_map(|mailbox| mailbox.push_mark(Some(id))));
         }
     }
 
@@ -385,6 +417,7 @@ impl Table {
         }
         self.attached.clear();
         self.ahead.clear();
+        self.marks.clear();
         self.listeners = Index::default();
         self.closed = Some(reason);
     }
@@ -502,6 +535,9 @@ fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> boo
 #[cfg(test)]
 impl Table {
     pub(super) fn is_empty(&self) -> bool {
-        self.attached.is_empty() && self.listeners.0.is_empty() && self.ahead.is_empty()
+        self.attached.is_empty()
+            && self.listeners.0.is_empty()
+            && self.ahead.is_empty()
+            && self.marks.is_empty()
     }
 }

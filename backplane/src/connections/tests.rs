@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 
 use super::queued::INVOCATIONS_MAX;
 use super::*;
-use crate::connection::Connection;
+use crate::connection::{Connection, Received};
 use crate::cursor::Cursor;
 use crate::invocation::Invocation;
 
@@ -62,6 +62,7 @@ fn waiting(connection: &mut Connection) -> String {
             None => invocation.method().to_owned(),
         },
         Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
+        Queued::Mark(at) => format!("|{}", at.unwrap_or_default()),
         Queued::Rest => unreachable!("it is not given to anybody"),
     });
     texts.collect::<Vec<_>>().join(" ")
@@ -203,6 +204,81 @@ fn a_cursor_follows_the_received_messages() {
     assert_eq!(connection.cursor().id(), None, "it has taken nothing yet");
     waiting(&mut connection);
     assert_eq!(connection.cursor().id(), Some(6));
+}
+
+fn mark_after(connection: &Connection, id: u64) {
+    connection.mark_after(Cursor::at(Some(id)));
+}
+
+#[test]
+fn a_mark_follows_all_messages_up_to_its_id() {
+    let table = table();
+    let (mut one, mut two) = (attach(&table, "one", &[]), attach(&table, "two", &[]));
+    mark_after(&one, 2);
+    mark_after(&two, 2);
+    arrive(&table, 1, "all");
+    assert_eq!(waiting(&mut one), "1:all", "the id has not arrived");
+    arrive(&table, 2, "c-two");
+    arrive(&table, 3, "all");
+    assert_eq!(waiting(&mut one), "|2 3:all");
+    assert_eq!(waiting(&mut two), "1:all 2:c-two |2 3:all");
+    mark_after(&one, 1);
+    arrive(&table, 4, "all");
+    assert_eq!(waiting(&mut one), "|1 4:all", "the id has arrived before");
+}
+
+#[test]
+fn a_mark_before_all_messages_comes_at_once() {
+    let mut connection = attach(&table(), "a", &[]);
+    connection.mark_after(Cursor::at(None));
+    assert_eq!(waiting(&mut connection), "|0");
+}
+
+#[test]
+fn a_mark_for_a_lost_id_follows_the_next_one() {
+    let table = table();
+    let mut connection = attach(&table, "a", &[]);
+    arrive(&table, 5, "all");
+    mark_after(&connection, 6);
+    mark_after(&connection, 7);
+    arrive(&table, 8, "all");
+    assert_eq!(waiting(&mut connection), "5:all (6-7) 8:all |6 |7");
+}
+
+#[test]
+fn a_mark_follows_deferred_messages() {
+    let (table, mut connection) = after_many(10_000, 3000);
+    mark_after(&connection, 3000);
+    arrive(&table, 3001, "all");
+    assert!(waiting(&mut connection).ends_with(" 3000:all 3001:all |3000"));
+    mark_after(&connection, 3001);
+    assert_eq!(waiting(&mut connection), "|3001");
+}
+
+#[test]
+fn a_connection_that_has_ended_gets_no_mark() {
+    let table = table();
+    let mut connection = attach(&table, "a", &[]);
+    table.end("a", Disconnect::Aborted);
+    mark_after(&connection, 1);
+    arrive(&table, 1, "all");
+    assert_eq!(waiting(&mut connection), "");
+    assert!(table.table.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_mark_wakes_the_reader_and_advances_the_cursor() {
+    let table = table();
+    let mut connection = attach(&table, "a", &[]);
+    mark_after(&connection, 5);
+    let reader = tokio::spawn(async move { (connection.recv_or_gap().await, connection) });
+    tokio::task::yield_now().await;
+    arrive(&table, 5, "other");
+    let (received, connection) =
+        tokio::time::timeout(Duration::from_secs(10), reader).await.expect("in time").unwrap();
+    let place = Cursor::at(Some(5));
+    assert!(matches!(received, Ok(Received::Mark(reached)) if reached == place), "{received:?}");
+    assert_eq!(connection.cursor(), place);
 }
 
 #[tokio::test]

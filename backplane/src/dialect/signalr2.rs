@@ -14,16 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 
 use self::scaleout::Message;
 use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};
 
-/// Encodes and decodes the messages of one hub.
+/// Encodes the messages of one hub, and decodes those of all hubs of its backplane.
 #[derive(Clone, Debug)]
 pub(crate) struct Signalr2 {
-    hub: String,
+    hub: Arc<str>,
+    /// The hubs of the backplane. Messages for other hubs are foreign.
+    hubs: Arc<RwLock<Vec<Arc<str>>>>,
 }
 
 /// The key of acknowledgements, for all servers.
@@ -33,7 +36,19 @@ const ATTACHED_KEY: &str = "__BACKPLANE__ATTACHED__";
 
 impl Signalr2 {
     pub(crate) fn new(hub: &str) -> Self {
-        Self { hub: hub.to_owned() }
+        let hub: Arc<str> = hub.into();
+        Self { hubs: Arc::new(RwLock::new(vec![hub.clone()])), hub }
+    }
+
+    /// Returns the dialect of another hub on the same backplane.
+    pub(crate) fn of_hub(&self, hub: &str) -> Self {
+        let hub: Arc<str> = hub.into();
+        let mut hubs = self.hubs.write();
+        if !hubs.contains(&hub) {
+            hubs.push(hub.clone());
+        }
+        drop(hubs);
+        Self { hub, hubs: self.hubs.clone() }
     }
 
     /// Returns the signals of a connection before it joins any group.
@@ -175,14 +190,14 @@ impl Signalr2 {
         }
     }
 
-    /// Returns whether a key addresses connections of this hub.
+    /// Returns whether a key addresses connections of a hub of the backplane.
     fn is_ours(&self, key: &str) -> bool {
         let Some((kind, name)) = key.split_once('-') else { return false };
-        match (kind, name.strip_prefix(&self.hub)) {
+        self.hubs.read().iter().any(|hub| match (kind, name.strip_prefix(&**hub)) {
             ("h", Some(rest)) => rest.is_empty(),
             ("hg" | "hu" | "hc", Some(rest)) => rest.starts_with('.'),
             _ => false,
-        }
+        })
     }
 }
 
@@ -313,6 +328,20 @@ mod tests {
             let item = read(&scaleout::body(&message, 0));
             assert!(matches!(item, Item::Foreign), "{key}: {item:?}");
         }
+    }
+
+    #[test]
+    fn messages_for_all_hubs_of_the_backplane_are_read() {
+        let (chat, invocation) = (dialect(), Invocation::new("say", ["hi"]).unwrap());
+        let stock = Signalr2::new("StockHub");
+        let bodies = stock.invocation(|| SOURCE.into(), &Target::group("room"), &invocation);
+        let read = || chat.read(&Signalr2::payload(5, &bodies[0])).unwrap().items.pop();
+        assert!(matches!(read(), Some(Ok(Item::Foreign))));
+        for _ in 0..2 {
+            assert_eq!(chat.of_hub("StockHub").group_signal("room"), "hg-StockHub.room");
+            assert!(matches!(read(), Some(Ok(Item::Invocation(_)))));
+        }
+        assert_eq!(chat.hubs.read().len(), 2);
     }
 
     #[test]

@@ -245,7 +245,7 @@ async fn a_shutdown_spreads_the_closes_over_its_window() {
 async fn a_client_learns_of_lost_messages() {
     let broker = Broker::new();
     let backplane = Backplane::embedded(&broker, "ChatApp");
-    let server = TestServer::serve(Hub::new(backplane.clone()), backplane);
+    let server = TestServer::serve(Hub::new("Hub", backplane.clone()), backplane);
     let mut client = server.connect().await;
     server.hub.clients().all().invoke("one", ()).await.unwrap();
     assert_eq!(client.receive().await["target"], "one");

@@ -5,6 +5,7 @@ use backplane::{Invocation, Target};
 use serde_json::json;
 use signalr::{Caller, Hub};
 use tokio::{runtime::Handle, task};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::server::{TestServer, backplane, within};
 
@@ -68,7 +69,7 @@ async fn a_caller_can_address_itself_and_the_others() {
 async fn the_handshake_reply_comes_before_an_early_message() {
     let backplane = backplane();
     let sender = backplane.clone();
-    let hub = Hub::new(backplane.clone()).on_connected(move |_| {
+    let hub = Hub::new("Hub", backplane.clone()).on_connected(move |_| {
         // Blocks the task of the connection until the message is queued for it.
         task::block_in_place(|| {
             Handle::current().block_on(async {
@@ -84,6 +85,31 @@ async fn the_handshake_reply_comes_before_an_early_message() {
     for _ in 0..32 {
         let mut client = server.connect().await;
         assert_eq!(client.receive().await["target"], "early");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hubs_on_one_backplane_are_separate() {
+    let backplane = backplane();
+    let (chat, stock) = (Hub::new("Chat", backplane.clone()), Hub::new("Stock", backplane.clone()));
+    let chat = TestServer::serve(self::chat(chat), backplane.clone());
+    let stock = TestServer::serve(self::chat(stock), backplane);
+    let mut ann = chat.connect_with(&[("x-user", "ann")]).await;
+    let mut other_ann = stock.connect_with(&[("x-user", "ann")]).await;
+    for client in [&mut ann, &mut other_ann] {
+        assert_eq!(client.call("Join", json!(["room"])).await, json!({"result": null}));
+    }
+    for (server, name) in [(&chat, "chat"), (&stock, "stock")] {
+        let clients = server.hub.clients();
+        for recipients in [clients.all(), clients.group("room"), clients.user("ann")] {
+            recipients.invoke(name, ()).await.unwrap();
+        }
+    }
+    for (client, name) in [(&mut ann, "chat"), (&mut other_ann, "stock")] {
+        for _ in 0..3 {
+            assert_eq!(client.receive().await["target"], name);
+        }
+        assert_eq!(client.call("WhoAmI", json!([])).await, json!({"result": "ann"}));
     }
 }
 
@@ -106,6 +132,56 @@ async fn ready_messages_share_a_frame() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_follows_the_messages_of_its_method() {
+    let server = TestServer::start(chat);
+    let mut client = server.connect().await;
+    for number in 0..1000 {
+        let arguments = json!(["ann", number.to_string()]);
+        client
+            .send(json!({"type": 1, "invocationId": "7", "target": "Send", "arguments": arguments}))
+            .await;
+        assert_eq!(client.receive().await["arguments"], arguments);
+        assert_eq!(client.receive().await["invocationId"], "7");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_many_calls_follow_their_messages_in_order() {
+    let server = TestServer::start(chat);
+    let mut client = server.connect().await;
+    let calls = (0..200).map(|number| {
+        let id = number.to_string();
+        json!({"type": 1, "invocationId": id, "target": "Send", "arguments": ["ann", id]})
+    });
+    let calls: String = calls.map(|call| format!("{call}\u{1e}")).collect();
+    client.send_frame(Message::text(calls)).await;
+    let (mut messages, mut results) = (0, 0);
+    while results < 200 {
+        let received = client.receive().await;
+        if received["type"] == 1 {
+            assert_eq!(received["arguments"][1], messages.to_string());
+            messages += 1;
+        } else {
+            assert_eq!(received["invocationId"], results.to_string());
+            results += 1;
+        }
+        assert!(results <= messages, "{received}");
+    }
+    assert_eq!(messages, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_follows_the_messages_of_the_last_method() {
+    let server = TestServer::start(chat);
+    for _ in 0..100 {
+        let mut client = server.connect().await;
+        client.send(json!({"type": 1, "target": "Kick", "arguments": []})).await;
+        assert_eq!(client.receive().await["target"], "kicked");
+        assert_eq!(client.receive().await, json!({"type": 7}));
+    }
+}
+
 fn chat(hub: Hub) -> Hub {
     hub.user_id(|parts: &Parts| Some(parts.headers.get("x-user")?.to_str().ok()?.to_owned()))
         .method("Send", |caller: Caller, (name, text): (String, String)| async move {
@@ -122,6 +198,11 @@ fn chat(hub: Hub) -> Hub {
         })
         .method("Id", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
         .method("WhoAmI", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) })
+        .method("Kick", |caller: Caller, ()| async move {
+            caller.clients().caller().invoke("kicked", ()).await?;
+            caller.abort();
+            Ok(())
+        })
         .method("Wave", |caller: Caller, ()| async move {
             caller.clients().caller().invoke("you", ()).await?;
             caller.clients().others().invoke("others", ()).await?;

@@ -32,7 +32,7 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mounted_hub_ignores_case_and_a_slash_at_the_end() {
-    let hub = Hub::new(backplane());
+    let hub = Hub::new("Hub", backplane());
     let app = Router::new().fallback(|| async { "the app" });
     for (app, path) in [(hub.mount(app.clone(), "/chatHub"), "/chathub"), (hub.mount(app, "/"), "")]
     {

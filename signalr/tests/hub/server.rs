@@ -38,7 +38,7 @@ pub(crate) struct TestServer {
 impl TestServer {
     pub(crate) fn start(build: impl FnOnce(Hub) -> Hub) -> Self {
         let backplane = backplane();
-        Self::serve(build(Hub::new(backplane.clone())), backplane)
+        Self::serve(build(Hub::new("Hub", backplane.clone())), backplane)
     }
 
     /// Serves a hub on its backplane.
