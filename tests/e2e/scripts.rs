@@ -75,59 +75,9 @@ async fn messages_of_a_script_count_for_the_limits_of_their_subscribers() {
         }
         other.expect_closed().await;
         runner.read_to_close().await;
-        let peak = peak_bytes(&server);
+        let peak = server.peak_bytes();
         assert!(peak < 64 << 20, "in a transaction: {transaction}: {peak} B");
     }
-}
-
-/// Other threads deliver nothing before the script ends.
-#[tokio::test]
-#[cfg(target_os = "linux")]
-async fn a_script_whose_messages_wait_for_other_threads_must_not_publish_without_limit() {
-    const SCRIPT: &str = "local payload = string.rep('x', 1048576) \
-        for i = 1, 600 do redis.call('PUBLISH', 'news', payload) end return 'done'";
-
-    let server = server(&["--io-threads", "4", "--busy-reply-threshold", "0"]).await;
-    let mut subscribers = Vec::new();
-    for _ in 0..8 {
-        let mut subscriber = server.client().await;
-        subscriber.subscribe(&["news"]).await;
-        subscribers.push(subscriber);
-    }
-    let reply = server.client().await.command(&["EVAL", SCRIPT, "0"]).await;
-    assert!(reply.is_error() && reply.text().contains("more than 256 MB"), "{reply:?}");
-    let peak = peak_bytes(&server);
-    assert!(peak < 600 << 20, "{peak} B");
-}
-
-/// Returns the largest resident memory that the server has had.
-#[cfg(target_os = "linux")]
-fn peak_bytes(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
-    let status = status.expect("the server runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.expect("a number of kB") * 1024
-}
-
-#[tokio::test]
-async fn time_stands_still_in_scripts_and_transactions() {
-    let server = server(&[]).await;
-    let mut client = server.client().await;
-    let script = "local first = redis.call('TIME') for i = 1, 100000 do end \
-                  local last = redis.call('TIME') return first[1] == last[1] and first[2] == last[2]";
-    assert_eq!(client.command(&["EVAL", script, "0"]).await, 1);
-    client
-        .send_raw(
-            b"MULTI\r\nTIME\r\nDEBUG SLEEP 0\r\nTIME\r\nEXEC\r\nMULTI\r\nTIME\r\nTIME\r\nEXEC\r\n",
-        )
-        .await;
-    let mut last = client.read_reply().await;
-    for _ in 1..9 {
-        last = client.read_reply().await;
-    }
-    let [one, two] = last.items() else { panic!("{last:?}") };
-    assert_eq!(one, two);
 }
 
 #[tokio::test]

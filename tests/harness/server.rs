@@ -94,6 +94,20 @@ impl Server {
         self.process.pid()
     }
 
+    /// Returns the largest resident memory that it has had, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended, or the system is not Linux.
+    #[cfg(target_os = "linux")]
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the server runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes.expect("a number of kB") * 1024
+    }
+
     /// Returns its working directory, which is empty at first and is removed with the server.
     pub fn dir(&self) -> &Path {
         self.dir.path()
