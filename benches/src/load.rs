@@ -9,6 +9,7 @@
 //! | `cluster`       | messages with and without backplanes                                |
 //! | `connections`   | connections that open, wait and close                               |
 //! | `listeners`     | the subscribers of a measurement, and their count of messages       |
+//! | `neighbours`    | busy processes that compete with the server                         |
 //! | `open_loop`     | messages sent at a fixed rate                                       |
 //! | `ping_pong`     | one message at a time                                               |
 //! | `scripts`       | messages sent by a script that numbers them                         |
@@ -20,6 +21,7 @@ mod client;
 mod cluster;
 mod connections;
 mod listeners;
+mod neighbours;
 mod open_loop;
 mod ping_pong;
 mod scripts;
@@ -29,6 +31,7 @@ mod subscriptions;
 
 use std::time::Duration;
 
+use self::neighbours::Neighbours;
 use crate::Failure;
 use crate::sample::Sample;
 use crate::scenario::Load;
@@ -47,6 +50,10 @@ pub(crate) async fn run(
         Load::Stream(stream) => stream::run(stream, server, time).await,
         Load::Scripts { stream, script } => scripts::run(stream, script, server, time).await,
         Load::OpenLoop { stream, rate, .. } => open_loop::run(stream, rate, server, time).await,
+        Load::AtRate { stream, rate, neighbours } => {
+            let _neighbours = Neighbours::start(neighbours)?;
+            open_loop::run(stream, rate, server, time).await
+        }
         Load::Stalled { stream, rate } => stalled::run(stream, rate, server, time).await,
         Load::PingPong => ping_pong::run(server, time).await,
         Load::Idle { connections, rest } => connections::idle(server, connections, rest).await,

@@ -35,6 +35,9 @@ pub(crate) enum Load {
         /// Messages a second; 0 until the highest rate is measured.
         rate: f64,
     },
+    /// Messages at a fixed rate, while `neighbours` busy processes compete for the processor of the
+    /// server.
+    AtRate { stream: Stream, rate: f64, neighbours: usize },
     /// Messages at a fixed rate. One of the subscribers stops reading for a third of the time.
     Stalled { stream: Stream, rate: f64 },
     /// One message at a time, from a publisher to a subscriber.
@@ -112,6 +115,7 @@ impl Load {
             Self::Stream(stream)
             | Self::Scripts { stream, .. }
             | Self::OpenLoop { stream, .. }
+            | Self::AtRate { stream, .. }
             | Self::Stalled { stream, .. } => stream.payload_bytes,
             _ => PAYLOAD_BYTES,
         }
@@ -122,9 +126,11 @@ impl Load {
     pub(crate) fn suits_baseline(self) -> bool {
         match self {
             Self::Stream(stream) => stream.patterns + stream.idle_patterns == 0,
-            Self::OpenLoop { .. } | Self::Stalled { .. } | Self::PingPong | Self::Churn { .. } => {
-                true
-            }
+            Self::OpenLoop { .. }
+            | Self::AtRate { .. }
+            | Self::Stalled { .. }
+            | Self::PingPong
+            | Self::Churn { .. } => true,
             Self::Scripts { .. }
             | Self::Idle { .. }
             | Self::Memory { .. }
@@ -138,7 +144,7 @@ impl Load {
 
     /// Returns whether messages are sent at a fixed rate.
     pub(crate) fn has_fixed_rate(self) -> bool {
-        matches!(self, Self::OpenLoop { .. } | Self::Stalled { .. })
+        matches!(self, Self::OpenLoop { .. } | Self::AtRate { .. } | Self::Stalled { .. })
     }
 
     /// Returns whether the load needs a processor that no server uses.
@@ -159,6 +165,7 @@ impl Load {
             Self::Stream(stream)
             | Self::Scripts { stream, .. }
             | Self::OpenLoop { stream, .. }
+            | Self::AtRate { stream, .. }
             | Self::Stalled { stream, .. } => {
                 stream.publishers + stream.subscribers + stream.patterns + 1
             }

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
     pub(crate) listen: Vec<SocketAddr>,
 
-    /// Origin of another site whose pages may connect, such as https://chat.example.com; repeat the
+    /// Origin of another site whose pages may connect, such as `https://chat.example.com`; repeat the
     /// option for more origins
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,

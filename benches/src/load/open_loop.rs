@@ -3,12 +3,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::{spawn_blocking, spawn_local, yield_now};
 
 use super::client::Client;
 use super::listeners::{Listeners, nanos};
@@ -35,9 +36,9 @@ impl Clock {
         self.start + Duration::from_secs_f64(message as f64 / self.rate)
     }
 
-    /// Returns the number of messages due before `now`.
+    /// Returns the number of messages due until `now`. The first is due at the start.
     fn count(self, now: Instant) -> u64 {
-        (now.saturating_duration_since(self.start).as_secs_f64() * self.rate) as u64
+        (now.saturating_duration_since(self.start).as_secs_f64() * self.rate) as u64 + 1
     }
 }
 
@@ -80,6 +81,8 @@ pub(super) struct Publisher {
     load: Stream,
 }
 
+/// The time before a message is due that the publisher does not sleep.
+const SPUN: Duration = Duration::from_micros(100);
 /// The most messages in one write.
 const BATCH: u64 = 256;
 
@@ -100,8 +103,12 @@ impl Publisher {
         while sent < count {
             let due = clock.count(Instant::now()).min(count).min(sent + BATCH);
             if due == sent {
-                // A timer is too coarse for these rates.
-                yield_now().await;
+                let left = clock.due(sent).saturating_duration_since(Instant::now());
+                match left.checked_sub(SPUN) {
+                    // The runtime's timer is too coarse. A thread sleeps, so that the listeners run.
+                    Some(left) => spawn_blocking(move || thread::sleep(left)).await?,
+                    None => yield_now().await,
+                }
                 continue;
             }
             batch.clear();

@@ -126,6 +126,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     open_loop("open-20", "messages at 20 % of the highest rate, 10 subscribers", 0.2),
     open_loop("open-50", "messages at 50 % of the highest rate, 10 subscribers", 0.5),
     open_loop("open-80", "messages at 80 % of the highest rate, 10 subscribers", 0.8),
+    at_rate("rate-200", "200 messages a second, 100 subscribers", 200.0, 0),
+    at_rate("rate-1000", "1,000 messages a second, 100 subscribers", 1_000.0, 0),
+    at_rate("rate-3000", "3,000 messages a second, 100 subscribers", 3_000.0, 0),
+    at_rate("busy-200", "the same at 200 a second beside a busy process", 200.0, 1),
+    at_rate("busy-1000", "the same at 1,000 a second beside a busy process", 1_000.0, 1),
+    at_rate("busy-3000", "the same at 3,000 a second beside a busy process", 3_000.0, 1),
     Scenario {
         name: "stalled",
         title: "1,000 messages a second of 4 KiB to 100 subscribers, one of which stops reading",
@@ -217,6 +223,17 @@ pub(crate) const OPEN_LOOP: Stream = Stream { subscribers: 10, ..STREAM };
 
 const fn open_loop(name: &'static str, title: &'static str, part: f64) -> Scenario {
     let load = Load::OpenLoop { stream: OPEN_LOOP, part, rate: 0.0 };
+    let figure = Figure::Latency(Phase::Whole, Quantile::P99);
+    Scenario { name, title, load, figure, is_extra: true }
+}
+
+const fn at_rate(
+    name: &'static str,
+    title: &'static str,
+    rate: f64,
+    neighbours: usize,
+) -> Scenario {
+    let load = Load::AtRate { stream: Stream { subscribers: 100, ..STREAM }, rate, neighbours };
     let figure = Figure::Latency(Phase::Whole, Quantile::P99);
     Scenario { name, title, load, figure, is_extra: true }
 }
