@@ -490,7 +490,9 @@ impl Keys<'_> {
         /// As in Redis, an expired key is returned at last if expired keys stay.
         const TRIES_MAX: usize = 100;
 
-        for tries in 1.. {
+        let mut tries = 0;
+        loop {
+            tries += 1;
             self.keyspace.choices += 1;
             let chance = self.keyspace.hasher.hash_one(self.keyspace.choices);
             let key: Box<[u8]> = self.database().choose(chance)?.into();
@@ -498,7 +500,6 @@ impl Keys<'_> {
                 return Some(key);
             }
         }
-        None
     }
 
     /// Returns the database.

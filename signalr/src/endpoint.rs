@@ -14,7 +14,6 @@ use tracing::{Instrument, debug_span};
 use crate::{
     hub::Hub,
     negotiated::{Claim, ClaimError},
-    origin,
     query::query,
     refusal::{foreign_page, refusal},
     session::{self, Peer},
@@ -24,7 +23,7 @@ use crate::{
 /// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    if !origin::is_allowed(&parts, &hub.options().origins, hub.options().trust_forwarded_host) {
+    if !hub.options().allow_page(&parts) {
         return foreign_page(&parts);
     }
     // As in ASP.NET Core, an empty id is no id.

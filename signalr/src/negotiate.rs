@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::{
     hub::Hub,
     negotiated::Issued,
-    origin,
     query::query,
     refusal::{foreign_page, refusal},
 };
@@ -27,7 +26,7 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
     if parts.method != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
     }
-    if !origin::is_allowed(&parts, &hub.options().origins, hub.options().trust_forwarded_host) {
+    if !hub.options().allow_page(&parts) {
         return foreign_page(&parts);
     }
     if hub.stopping().is_cancelled() {

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::origin::{Origin, OriginError};
+use axum::http::request::Parts;
+
+use crate::origin::{self, Origin, OriginError};
 
 /// Times and limits of a hub.
 ///
@@ -75,6 +77,11 @@ impl Options {
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
         self.origins.push(origin.parse()?);
         Ok(self)
+    }
+
+    /// Returns whether the page that sent a request may connect.
+    pub(crate) fn allow_page(&self, parts: &Parts) -> bool {
+        origin::is_allowed(parts, &self.origins, self.trust_forwarded_host)
     }
 }
 

@@ -143,12 +143,12 @@ pub(crate) fn on_or_off(value: &[u8]) -> Result<bool, Vec<u8>> {
     }
 }
 
-/// Returns whether `text` is one field in a line of `CLIENT LIST`.
 /// Checks the name of a client.
 pub(super) fn check_client_name(name: &[u8]) -> Result<(), CommandError> {
     if is_one_word(name) { Ok(()) } else { Err(BAD_NAME.to_vec()) }
 }
 
+/// Returns whether `text` is one field in a line of `CLIENT LIST`.
 fn is_one_word(text: &[u8]) -> bool {
     text.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

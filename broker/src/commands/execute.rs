@@ -342,6 +342,17 @@ pub(super) fn run_held(
         _ => {}
     }
     timer.stop(session, context, spec, request);
+    show_held(session, context, order, spec, request);
+}
+
+/// Shows a command to monitors while the caller holds the order.
+pub(super) fn show_held(
+    session: &Session,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+    spec: &Spec,
+    request: Request<'_>,
+) {
     if is_shown(session, spec) {
         monitor::show(session, context, order, spec, request);
     }
@@ -478,7 +489,7 @@ pub(super) fn fail(session: &Session, context: &mut Context, spec: &Spec, error:
 }
 
 /// Returns whether to show a command to monitors after its run. `EVAL` is shown before its run.
-pub(super) fn is_shown(session: &Session, spec: &Spec) -> bool {
+fn is_shown(session: &Session, spec: &Spec) -> bool {
     session.server.has_monitors() && spec.is_monitored() && !spec.runs_script()
 }
 

@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 
+use super::Answer;
 use super::errors::{BUSY, CommandError, discarded_because};
-use super::execute::{Flow, end_command, fail, is_shown, run_held, show};
+use super::execute::{Flow, end_command, fail, run_held, show, show_held};
 use super::lookup::spec;
 use super::permissions::{NO_CHANNEL, NO_KEY, check_permission};
 use super::spec::{Flag, Outcome, Run, Spec};
-use super::{Answer, monitor};
 use crate::ids::CommandId;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
@@ -139,19 +139,6 @@ fn exec_under_lock(
     }
     show_held(session, context, &mut order, exec, request);
     Flow::Continue
-}
-
-/// Shows `EXEC` to monitors, immediately after its requests.
-fn show_held(
-    session: &Session,
-    context: &mut Context,
-    order: &mut OrderGuard<'_>,
-    exec: &Spec,
-    request: Request<'_>,
-) {
-    if is_shown(session, exec) {
-        monitor::show(session, context, order, exec, request);
-    }
 }
 
 /// Checks a transaction and returns its requests. Returns `None` after a reply with an error or nil.

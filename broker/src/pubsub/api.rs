@@ -225,7 +225,7 @@ impl Broker {
         if file.is_overgrown() && self.shared.barrier.running().is_none() {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
-            let _ = file.write_queued();
+            file.write_queued();
         }
     }
 
@@ -238,7 +238,7 @@ impl Broker {
         }
         if let Some(file) = self.shared.counters.get() {
             self.with_order(|order, _| order.keyspace().queue_exact_counters());
-            let _ = file.write_queued();
+            file.write_queued();
         }
     }
 }

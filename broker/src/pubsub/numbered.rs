@@ -59,7 +59,7 @@ impl Broker {
             order.shared.stats.messages_delivered.add(receivers as u64);
             Ok(number)
         });
-        let _ = self.shared.write_counters();
+        self.shared.write_counters();
         number
     }
 
@@ -82,7 +82,7 @@ impl Broker {
         let number = i64::try_from(number).map_err(|_| NumberError)?;
         let missing = |old: i64| number.saturating_sub(old).max(0);
         self.with_order(|order, after| order.raise(channel.as_ref(), missing, after))?;
-        let _ = self.shared.write_counters();
+        self.shared.write_counters();
         Ok(())
     }
 }

@@ -325,7 +325,7 @@ impl Connection {
         self.blocked.set(false);
         // A queued message may contain a counter of any thread. The counters file must have it
         // first.
-        let _ = server.broker.write_counters();
+        server.broker.write_counters();
         if self.output.is_unwritten.take() && server.broker.has_lost_counters() {
             context.flush_queue().disconnect(&self.output, Disconnect::Unwritten);
         }
