@@ -34,10 +34,10 @@ pub(super) fn time(now: Duration) -> Reply {
     Reply::Array(parts.iter().map(Reply::bulk).collect())
 }
 
-/// `TIME` without the order. Returns `None` within a transaction or a script, which see one time.
+/// `TIME` without the order. Returns `None` within a transaction, which sees one time. In a script
+/// the time moves, as in Redis 7.0, since scripts that wait for it would never end.
 pub(super) fn time_without_order(session: &Session) -> Option<Outcome> {
-    let sees_one_time = session.script_caller.is_some() || session.runs_transaction;
-    (!sees_one_time).then(|| time(since_1970()).into())
+    (!session.runs_transaction).then(|| time(since_1970()).into())
 }
 
 /// `ROLE`
