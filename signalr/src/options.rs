@@ -34,8 +34,17 @@ pub struct Options {
     /// Maximum time of one write, if the client does not read. A result waits at most as long for
     /// the messages of its method. Default: 10 s.
     pub write_timeout: Duration,
-    /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
+    /// Maximum time for the Close message and the close frames of both sides. A connection that
+    /// ends waits at most as long for its running methods. Default: 5 s.
     pub close_timeout: Duration,
+    /// Maximum time that a client may take to return a result. Default: 30 s.
+    pub result_timeout: Duration,
+    /// Number of methods of one connection that may run at the same time. Further calls wait.
+    /// Streams do not count. 0 has the effect of 1. Default: 1.
+    pub parallel_calls_max: usize,
+    /// Number of items of a client's stream that may wait for the method. While they wait, the
+    /// server reads nothing more from the client. 0 has the effect of 1. Default: 10.
+    pub upload_items_max: usize,
     /// Time over which closes of all connections are spread, so that clients do not all reconnect
     /// at once. It applies to a shutdown and to messages lost on the backplane. Default: 1 s.
     pub close_window: Duration,
@@ -94,6 +103,9 @@ impl Default for Options {
             disconnect_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            result_timeout: Duration::from_secs(30),
+            parallel_calls_max: 1,
+            upload_items_max: 10,
             close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,

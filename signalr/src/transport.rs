@@ -17,6 +17,12 @@ pub(crate) trait Incoming: Send {
 
 /// The half that sends to the client.
 pub(crate) trait Outgoing: Send {
+    /// Whether the transport can carry binary messages.
+    fn carries_binary(&self) -> bool;
+
+    /// Sets whether the messages from now on are binary.
+    fn set_binary(&mut self, is_binary: bool);
+
     /// Queues one or more whole hub messages, at most until the next flush.
     fn queue(&mut self, messages: Bytes) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
