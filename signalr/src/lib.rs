@@ -31,6 +31,9 @@
 //! Supported are negotiation (versions 0 and 1), the WebSockets transport and the JSON hub
 //! protocol. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod router;
 
 mod endpoint;
@@ -50,6 +53,7 @@ mod handshake;
 mod protocol;
 
 mod arguments;
+mod blob;
 mod error;
 mod negotiated;
 mod options;
@@ -59,6 +63,7 @@ mod refusal;
 
 pub use crate::{
     arguments::{Arguments, BindError},
+    blob::Blob,
     caller::{Caller, Groups},
     clients::{CallerClients, Clients, InvokeError, Recipients},
     error::HubError,
