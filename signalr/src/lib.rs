@@ -31,6 +31,9 @@
 //! Supported are negotiation (versions 0 and 1), the WebSockets transport, and the hub protocol in
 //! JSON and MessagePack with streams in both directions, cancellation and results of clients. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod router;
 
 mod endpoint;

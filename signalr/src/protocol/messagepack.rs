@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     ProtocolError, length_prefix,
-    message::{Call, ClientMessage, Raw},
+    message::{Call, ClientMessage},
 };
 
 /// Parses one message without its length prefix.

@@ -356,10 +356,10 @@ enum Kind {
 impl Kind {
     fn write_head(self, length: usize, bytes: &mut ByteBuf) -> Result<(), Error> {
         let length = u32::try_from(length).map_err(|_| out_of_range())?;
-        let Ok(_) = (match self {
+        let Ok(_) = match self {
             Self::Array => encode::write_array_len(bytes, length),
             Self::Map => encode::write_map_len(bytes, length),
-        });
+        };
         Ok(())
     }
 }
