@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::json;
 
 /// Checks a client's handshake request, without its separator.
-pub(crate) fn check(request: &[u8]) -> Result<(), HandshakeError> {
+pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<(), HandshakeError> {
     let request: Request = json::object(request).ok_or(HandshakeError::Unreadable)?;
+    if !carries_binary && request.protocol.eq_ignore_ascii_case("messagepack") {
+        return Err(HandshakeError::TextOnly(request.protocol));
+    }
     if !request.protocol.eq_ignore_ascii_case("json") {
         return Err(HandshakeError::UnknownProtocol(request.protocol));
     }
@@ -34,6 +37,11 @@ struct Request {
 pub(crate) enum HandshakeError {
     #[error("The protocol '{0}' is not supported.")]
     UnknownProtocol(String),
+    #[error(
+        "Cannot use the '{0}' protocol on the current transport. \
+         The transport does not support 'Binary' transfer format."
+    )]
+    TextOnly(String),
     #[error("The server does not support version {version} of the '{protocol}' protocol.")]
     UnknownVersion { protocol: String, version: i32 },
     #[error("Handshake was canceled.")]
@@ -66,7 +74,7 @@ mod tests {
         for text in
             [r#"{"protocol":"json","version":1}"#, r#"{"version":2,"protocol":"JSON","extra":[]}"#]
         {
-            assert_eq!(super::check(text.as_bytes()), Ok(()), "{text}");
+            assert_eq!(super::check(text.as_bytes(), false), Ok(()), "{text}");
         }
     }
 
@@ -75,6 +83,13 @@ mod tests {
         check(
             r#"{"protocol":"messagepack","version":1}"#,
             "The protocol 'messagepack' is not supported.",
+        );
+        let binary = br#"{"protocol":"messagepack","version":1}"#;
+        let error = super::check(binary, false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Cannot use the 'messagepack' protocol on the current transport. \
+             The transport does not support 'Binary' transfer format."
         );
         check(
             r#"{"protocol":"json","version":3}"#,
@@ -87,7 +102,7 @@ mod tests {
     }
 
     fn check(request: &str, expected: &str) {
-        let error = super::check(request.as_bytes()).unwrap_err();
+        let error = super::check(request.as_bytes(), true).unwrap_err();
         assert_eq!(error.reply(), format!("{{\"error\":\"{expected}\"}}\u{1e}"), "{request}");
     }
 }

@@ -28,8 +28,9 @@
 //! # }
 //! ```
 //!
-//! Supported are negotiation (versions 0 and 1), the WebSockets transport and the JSON hub
-//! protocol. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
+//! Supported are negotiation (versions 0 and 1), the transports WebSockets, Server-Sent Events and
+//! long polling, and the JSON hub protocol. A page of another origin can connect if
+//! [`Options::allow_origin`] lists its origin.
 
 mod router;
 
@@ -45,17 +46,22 @@ mod clients;
 mod close_handle;
 mod hub;
 
+mod byte_queue;
+mod connections;
+mod http_connection;
+mod negotiated;
+
 mod disconnect;
 mod handshake;
 mod protocol;
 
 mod arguments;
 mod error;
-mod negotiated;
 mod options;
 mod origin;
 mod query;
 mod refusal;
+mod transport_kind;
 
 pub use crate::{
     arguments::{Arguments, BindError},
@@ -65,4 +71,5 @@ pub use crate::{
     hub::Hub,
     options::Options,
     origin::OriginError,
+    transport_kind::TransportKind,
 };

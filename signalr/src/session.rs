@@ -50,7 +50,8 @@ where
     O: Outgoing,
 {
     let mut frames = Frames::new(hub.options().message_bytes_max);
-    let disconnect = match handshake(hub, &mut frames, &mut incoming).await {
+    let carries_binary = outgoing.carries_binary();
+    let disconnect = match handshake(hub, &mut frames, &mut incoming, carries_binary).await {
         Ok(()) => converse(hub, peer, frames, &mut incoming, &mut outgoing).await,
         Err(disconnect) => disconnect,
     };
@@ -66,6 +67,7 @@ async fn handshake(
     hub: &Hub,
     frames: &mut Frames,
     incoming: &mut impl Incoming,
+    carries_binary: bool,
 ) -> Result<(), Disconnect> {
     let request = async {
         loop {
@@ -85,7 +87,7 @@ async fn handshake(
                 Disconnect::Protocol(_) => HandshakeError::Unreadable.into(),
                 other => other,
             })?;
-            Ok(handshake::check(&request)?)
+            Ok(handshake::check(&request, carries_binary)?)
         }
     }
 }
@@ -311,7 +313,7 @@ impl<'a, O: Outgoing> Writer<'a, O> {
                 received = self.connection.recv_or_gap() => {
                     self.message(received?)?.or_else(|| self.due())
                 }
-                () = time::sleep_until(next_ping) => Some(json::PING),
+                () = time::sleep_until(next_ping), if self.outgoing.needs_pings() => Some(json::PING),
                 () = time::sleep_until(overdue), if !self.held.is_empty() => {
                     debug!("a message of a method did not return in time");
                     self.reached = self.held.front().and_then(|held| held.after);

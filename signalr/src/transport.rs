@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::disconnect::{Disconnect, TransportError};
 
+pub(crate) mod long_polling;
+pub(crate) mod posts;
+pub(crate) mod sse;
 pub(crate) mod websocket;
 
 /// The half that receives from the client.
@@ -17,6 +20,17 @@ pub(crate) trait Incoming: Send {
 
 /// The half that sends to the client.
 pub(crate) trait Outgoing: Send {
+    /// Returns whether the transport carries binary hub protocols.
+    fn carries_binary(&self) -> bool {
+        true
+    }
+
+    /// Returns whether the session pings the client. A transport with requests of its own needs no
+    /// pings.
+    fn needs_pings(&self) -> bool {
+        true
+    }
+
     /// Queues one or more whole hub messages, at most until the next flush.
     fn queue(&mut self, messages: Bytes) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
