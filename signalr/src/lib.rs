@@ -28,8 +28,10 @@
 //! # }
 //! ```
 //!
-//! Supported are negotiation (versions 0 and 1), the WebSockets transport, and the hub protocol in
-//! JSON and MessagePack with streams in both directions, cancellation and results of clients. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
+//! Supported are negotiation (versions 0 and 1), the transports WebSockets, Server-Sent Events and
+//! long polling, and the hub protocol in JSON and MessagePack with streams in both directions,
+//! cancellation and results of clients. A page of another origin can connect if
+//! [`Options::allow_origin`] lists its origin.
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -56,6 +58,11 @@ mod results;
 
 mod answers;
 
+mod byte_queue;
+mod connections;
+mod http_connection;
+mod negotiated;
+
 mod disconnect;
 mod handshake;
 mod protocol;
@@ -63,11 +70,11 @@ mod protocol;
 mod arguments;
 mod blob;
 mod error;
-mod negotiated;
 mod options;
 mod origin;
 mod query;
 mod refusal;
+mod transport_kind;
 
 pub use crate::{
     arguments::{Arguments, BindError, RawArguments},
@@ -80,5 +87,6 @@ pub use crate::{
     hub::Hub,
     options::Options,
     origin::OriginError,
+    transport_kind::TransportKind,
     upload::Upload,
 };

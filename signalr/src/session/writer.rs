@@ -92,7 +92,9 @@ impl<'a, O: Outgoing> Writer<'a, O> {
                 received = self.connection.recv_or_gap() => {
                     self.message(received?)?.or_else(|| self.due())
                 }
-                () = time::sleep_until(next_ping) => Some(self.encoding.ping()),
+                () = time::sleep_until(next_ping), if self.outgoing.needs_pings() => {
+                    Some(self.encoding.ping())
+                }
                 () = time::sleep_until(overdue), if !self.held.is_empty() => {
                     debug!("a message of a method did not return in time");
                     self.reached = self.held.front().and_then(|held| held.after);

@@ -96,10 +96,6 @@ pub(crate) struct Writer {
 }
 
 impl Outgoing for Writer {
-    fn carries_binary(&self) -> bool {
-        true
-    }
-
     fn set_binary(&mut self, is_binary: bool) {
         self.is_binary = is_binary;
     }
