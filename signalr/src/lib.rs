@@ -60,6 +60,7 @@ mod answers;
 
 mod byte_queue;
 mod connections;
+mod handoff;
 mod http_connection;
 mod negotiated;
 

@@ -105,6 +105,22 @@ impl Encoding {
         }
     }
 
+    /// Writes the confirmation of all messages up to a number.
+    pub(crate) fn ack(self, number: u64) -> Bytes {
+        match self {
+            Self::Json => json::ack(number),
+            Self::MessagePack => messagepack::ack(number),
+        }
+    }
+
+    /// Writes the number of the first message on a new transport.
+    pub(crate) fn sequence(self, number: u64) -> Bytes {
+        match self {
+            Self::Json => json::sequence(number),
+            Self::MessagePack => messagepack::sequence(number),
+        }
+    }
+
     /// Writes a Close message.
     pub(crate) fn close(self, error: Option<&str>, allow_reconnect: bool) -> Bytes {
         match self {
