@@ -48,7 +48,10 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Hub {
+    name: Arc<str>,
     backplane: Backplane,
+    /// The names of the methods as they were registered.
+    method_names: Vec<String>,
     /// By name in lower case.
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
@@ -83,7 +86,9 @@ impl Hub {
     #[must_use]
     pub fn new(name: &str, backplane: Backplane) -> Self {
         Self {
+            name: name.into(),
             backplane: backplane.hub(name),
+            method_names: Vec::new(),
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
@@ -140,6 +145,7 @@ impl Hub {
         });
         let previous = self.methods.insert(name.to_lowercase(), method);
         assert!(previous.is_none(), "the hub already has a method named {name:?}");
+        self.method_names.push(name.to_owned());
         self
     }
 
@@ -326,6 +332,14 @@ impl Hub {
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
             tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn method_names(&self) -> &[String] {
+        &self.method_names
     }
 
     pub(crate) fn backplane(&self) -> &Backplane {

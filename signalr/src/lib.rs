@@ -31,6 +31,7 @@
 //! Supported are negotiation (versions 0 and 1), the WebSockets transport and the JSON hub
 //! protocol. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
 
+mod classic;
 mod router;
 
 mod endpoint;
@@ -51,6 +52,7 @@ mod protocol;
 
 mod arguments;
 mod error;
+mod hub_state;
 mod negotiated;
 mod options;
 mod origin;
@@ -60,9 +62,11 @@ mod refusal;
 pub use crate::{
     arguments::{Arguments, BindError},
     caller::{Caller, Groups},
+    classic::Classic,
     clients::{CallerClients, Clients, InvokeError, Recipients},
     error::HubError,
     hub::Hub,
+    hub_state::HubState,
     options::Options,
     origin::OriginError,
 };

@@ -1,8 +1,9 @@
 //! The hub protocol: the messages between clients and server, over any transport.
 //!
-//! `frames` splits bytes into messages. `json` parses and writes the messages. Neither uses sockets
-//! or methods.
+//! `frames` splits bytes into messages. `json` parses and writes the messages. `classic` does so for
+//! clients of SignalR 2. None of them uses sockets or methods.
 
+pub(crate) mod classic;
 pub(crate) mod frames;
 pub(crate) mod json;
 

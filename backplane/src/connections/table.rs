@@ -240,7 +240,8 @@ impl Table {
 
     /// Returns the signals of a connection, in no order.
     pub(super) fn signals(&self, mailbox: &Mailbox) -> Vec<Arc<str>> {
-        self.of(mailbox).map_or_else(Vec::new, |attached| attached.signals.iter().cloned().collect())
+        self.of(mailbox)
+            .map_or_else(Vec::new, |attached| attached.signals.iter().cloned().collect())
     }
 
     /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
