@@ -131,6 +131,8 @@ impl<'a> Connection<'a> {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let now = Instant::now();
+        let groups = attached.groups();
+        let groups_token = place.service.tokens.groups(&place.id, &groups);
         Self {
             place,
             service: &place.service,
@@ -143,7 +145,7 @@ impl<'a> Connection<'a> {
             is_behind: false,
             owes_init: false,
             owes_groups: false,
-            groups_token: None,
+            groups_token: (!groups.is_empty()).then_some(groups_token),
             held: VecDeque::new(),
             reached: None,
             is_closing: false,
@@ -287,7 +289,8 @@ impl<'a> Connection<'a> {
         if self.is_behind || is_elsewhere {
             self.attach_at(cursor.unwrap_or(self.sent));
         }
-        self.owes_groups |= groups_token.is_some() && groups_token != self.groups_token;
+        let is_known = groups_token.is_none() || groups_token == self.groups_token;
+        self.owes_groups |= !is_known && self.groups_token.is_some();
     }
 
     fn attach_at(&mut self, cursor: Cursor) {

@@ -58,10 +58,16 @@ impl ClassicRequest {
         Ok(())
     }
 
-    /// Returns the path that the client requested, also within a nested router.
-    pub(super) fn path(&self) -> &str {
+    /// Returns the path that the client requested, also within a nested router. As with SignalR 2,
+    /// the path of this server has its own spelling.
+    pub(super) fn path(&self) -> String {
+        let path = self.parts.uri.path();
         let original = self.parts.extensions.get::<OriginalUri>();
-        original.map_or(self.parts.uri.path(), |OriginalUri(uri)| uri.path())
+        let outer = original.map_or("", |OriginalUri(uri)| {
+            let uri = uri.path();
+            uri.len().checked_sub(path.len()).and_then(|length| uri.get(..length)).unwrap_or("")
+        });
+        format!("{outer}{path}")
     }
 
     /// Returns the names of the hubs that the client subscribes to.

@@ -10,8 +10,8 @@ use super::{calls, reply, request::ClassicRequest, service::Service};
 
 /// Serves the script.
 pub(super) fn script(service: &Service, request: &ClassicRequest) -> Response {
-    let path = request.path().trim_end_matches('/');
-    let url = path.rsplit_once('/').map_or("", |(url, _)| url);
+    let path = request.path();
+    let url = path.trim_end_matches('/').rsplit_once('/').map_or("", |(url, _)| url);
     let mut hubs: Vec<(&str, Vec<&str>)> = service
         .hubs()
         .iter()
