@@ -1,9 +1,9 @@
 //! The deliberate differences, one row each, and the rows that are still needed.
 //!
 //! A row names conversations and steps, with `*` for any text. It either lists additions of our
-//! replies (`drop`, `drop-pair`), which are removed before the comparison, or gives both replies
-//! (`ours`, `redis`, again with `*`). A row that no conversation needs fails the test, so it must
-//! be deleted.
+//! replies (`drop`, `drop-pair`), which are removed before the comparison, or parts that are removed
+//! from both replies (`ignore`, `ignore-item`), or gives both replies (`ours`, `redis`, again with
+//! `*`). A row that no conversation needs fails the test, so it must be deleted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +22,10 @@ pub(crate) struct Row {
     drop: Vec<String>,
     /// Names of pairs that only our maps contain.
     drop_pair: Vec<String>,
+    /// Texts that are removed from the lines and bulk strings of both.
+    ignore: Vec<String>,
+    /// Items that are removed from the arrays and sets of both.
+    ignore_item: Vec<String>,
     reason: String,
     shows: AtomicBool,
 }
@@ -59,9 +63,9 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
             "step" => row.step = value.into(),
             "ours" => row.ours = Some(value.into()),
             "redis" => row.redis = Some(value.into()),
-            "drop" => {
-                row.drop.push(value.replace("\\r", "\r").replace("\\n", "\n").replace("\\s", " "))
-            }
+            "drop" => row.drop.push(unescaped(value)),
+            "ignore" => row.ignore.push(unescaped(value)),
+            "ignore-item" => row.ignore_item.push(value.into()),
             "drop-pair" => row.drop_pair.push(value.into()),
             "reason" => row.reason = value.into(),
             _ => return Err(wrong()),
@@ -77,20 +81,23 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
 pub(crate) fn unnamed<'a>(rows: &[Row], at: Difference<'a>) -> Option<Difference<'a>> {
     let about =
         |row: &&Row| matches(&row.conversation, at.conversation) && matches(&row.step, at.step);
-    let mut ours = at.ours.clone();
+    let (mut ours, mut redis) = (at.ours.clone(), at.redis.clone());
     let mut needed: Vec<&Row> = Vec::new();
     for row in rows.iter().filter(about) {
         let before = ours.clone();
         ours.frames.iter_mut().for_each(|frame| row.drop_from(frame));
+        for frame in ours.frames.iter_mut().chain(&mut redis.frames) {
+            row.ignore_in(frame);
+        }
         if ours != before {
             needed.push(row);
         }
     }
-    if ours != at.redis {
-        let (ours_text, redis_text) = (ours.to_string(), at.redis.to_string());
+    if ours != redis {
+        let (ours_text, redis_text) = (ours.to_string(), redis.to_string());
         match rows.iter().filter(about).find(|row| row.covers(&ours_text, &redis_text)) {
             Some(row) => needed.push(row),
-            None => return Some(Difference { ours, ..at }),
+            None => return Some(Difference { ours, redis, ..at }),
         }
     }
     needed.iter().for_each(|row| row.shows.store(true, Ordering::Relaxed));
@@ -105,7 +112,8 @@ pub(crate) fn idle(rows: &[Row]) -> Vec<&Row> {
 impl Row {
     fn is_complete(&self) -> bool {
         let replaces = self.ours.is_some() && self.redis.is_some();
-        let drops = !self.drop.is_empty() || !self.drop_pair.is_empty();
+        let lists = [&self.drop, &self.drop_pair, &self.ignore, &self.ignore_item];
+        let drops = lists.iter().any(|list| !list.is_empty());
         let is_about = !self.conversation.is_empty() && !self.step.is_empty();
         is_about && !self.reason.is_empty() && (replaces || drops)
     }
@@ -131,14 +139,36 @@ impl Row {
                 }
                 items.iter_mut().for_each(|item| self.drop_from(item));
             }
-            Frame::Line(_, text) | Frame::Bulk(_, text) => {
-                if let Ok(whole) = std::str::from_utf8(text) {
-                    let dropped = |whole: String, part: &String| whole.replace(part, "");
-                    *text = self.drop.iter().fold(whole.to_owned(), dropped).into_bytes();
-                }
-            }
+            Frame::Line(_, text) | Frame::Bulk(_, text) => remove(&self.drop, text),
         }
     }
+
+    fn ignore_in(&self, frame: &mut Frame) {
+        match frame {
+            Frame::Items(_, items) => {
+                items.retain(|item| match item {
+                    Frame::Bulk(_, text) => {
+                        !self.ignore_item.iter().any(|ignored| ignored.as_bytes() == text)
+                    }
+                    _ => true,
+                });
+                items.iter_mut().for_each(|item| self.ignore_in(item));
+            }
+            Frame::Line(_, text) | Frame::Bulk(_, text) => remove(&self.ignore, text),
+        }
+    }
+}
+
+fn remove(parts: &[String], text: &mut Vec<u8>) {
+    if let Ok(whole) = std::str::from_utf8(text) {
+        let without = |whole: String, part: &String| whole.replace(part, "");
+        *text = parts.iter().fold(whole.to_owned(), without).into_bytes();
+    }
+}
+
+/// Returns the text of a part, in which `\s` stands for a blank.
+fn unescaped(value: &str) -> String {
+    value.replace("\\r", "\r").replace("\\n", "\n").replace("\\s", " ")
 }
 
 /// `*` matches any text, all other characters match themselves.
@@ -195,5 +225,20 @@ mod tests {
         check(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n", b"*2\r\n$1\r\nb\r\n:2\r\n", true);
         check(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n", b"*2\r\n$1\r\nb\r\n:3\r\n", false);
         check(b"$3\r\na z\r\n", b"$1\r\na\r\n", true);
+    }
+
+    #[test]
+    fn an_ignored_part_may_be_in_either_reply() {
+        let text = "== x\nconversation: *\nstep: *\nignore: a\\s\nignore-item: z\nreason: r\n";
+        let rows = read(text).unwrap();
+        let check = |ours: &[u8], redis: &[u8], named| {
+            let (ours, redis) = (shown(ours), shown(redis));
+            let at = Difference { conversation: "", step: "", ours, redis };
+            assert_eq!(unnamed(&rows, at).is_none(), named);
+        };
+        check(b"$3\r\na b\r\n", b"$1\r\nb\r\n", true);
+        check(b"$1\r\nb\r\n", b"$3\r\na b\r\n", true);
+        check(b"*2\r\n$1\r\nb\r\n$1\r\nz\r\n", b"*1\r\n$1\r\nb\r\n", true);
+        check(b"*2\r\n$1\r\nb\r\n$1\r\nz\r\n", b"*1\r\n$1\r\nc\r\n", false);
     }
 }
