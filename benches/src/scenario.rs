@@ -142,6 +142,27 @@ impl Load {
         }
     }
 
+    /// Returns whether NATS can run this load. It has no scripts and no backplanes, and no request that
+    /// shows when the server has processed the end of its clients.
+    pub(crate) fn suits_nats(self) -> bool {
+        match self {
+            Self::Stream(_)
+            | Self::OpenLoop { .. }
+            | Self::AtRate { .. }
+            | Self::Stalled { .. }
+            | Self::PingPong
+            | Self::Churn { .. }
+            | Self::Idle { .. }
+            | Self::Memory { .. }
+            | Self::Storm { .. } => true,
+            Self::Scripts { .. }
+            | Self::Subscriptions(_)
+            | Self::Cluster(_)
+            | Self::FanOut { .. }
+            | Self::Outage { .. } => false,
+        }
+    }
+
     /// Returns whether messages are sent at a fixed rate.
     pub(crate) fn has_fixed_rate(self) -> bool {
         matches!(self, Self::OpenLoop { .. } | Self::AtRate { .. } | Self::Stalled { .. })

@@ -13,6 +13,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
+use crate::protocol::Protocol;
 use crate::systems::SystemUnderTest;
 use crate::{Failure, machine};
 
@@ -109,6 +110,11 @@ impl Server {
             pin(Pid::from_raw(task), cpus)?;
         }
         Ok(())
+    }
+
+    /// Returns the protocol of its clients.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.system.protocol
     }
 
     fn failure(&self, reason: String) -> Failure {

@@ -22,7 +22,7 @@ const TIMES_MAX: usize = 20;
 pub(super) async fn memory(server: &Server, channels: usize) -> Result<Sample, Failure> {
     let mut client = Client::connect(server).await?;
     let before = server.rss()?;
-    client.subscribe("SUBSCRIBE", (0..channels).map(|index| format!("channel:{index:06}"))).await?;
+    client.subscribe((0..channels).map(|index| format!("channel:{index:06}"))).await?;
     let after = server.rss()?;
     let each = after.saturating_sub(before) as f64 / channels as f64;
     Ok(Sample::of(Figure::BytesEach, each).and(Figure::Memory, after as f64))
@@ -45,9 +45,8 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
         let sampler = Sampler::start(server)?;
         let mut numbered: Vec<(usize, &mut Client)> = clients.iter_mut().enumerate().collect();
         for some in numbered.chunks_mut(AT_A_TIME) {
-            let all = some
-                .iter_mut()
-                .map(|(number, client)| client.subscribe("SUBSCRIBE", crowd.channels(*number)));
+            let all =
+                some.iter_mut().map(|(number, client)| client.subscribe(crowd.channels(*number)));
             try_join_all(all).await?;
         }
         subscribe += sampler.nanos()?;
