@@ -142,8 +142,7 @@ impl Load {
         }
     }
 
-    /// Returns whether NATS can run this load. It has no scripts and no backplanes, and no request that
-    /// shows when the server has processed the end of its clients.
+    /// Returns whether NATS can run this load. It has no scripts and no backplanes.
     pub(crate) fn suits_nats(self) -> bool {
         match self {
             Self::Stream(_)
@@ -154,12 +153,11 @@ impl Load {
             | Self::Churn { .. }
             | Self::Idle { .. }
             | Self::Memory { .. }
-            | Self::Storm { .. } => true,
-            Self::Scripts { .. }
-            | Self::Subscriptions(_)
-            | Self::Cluster(_)
-            | Self::FanOut { .. }
-            | Self::Outage { .. } => false,
+            | Self::Storm { .. }
+            | Self::Subscriptions(_) => true,
+            Self::Scripts { .. } | Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. } => {
+                false
+            }
         }
     }
 

@@ -143,6 +143,13 @@ impl Server {
         Ok(usage)
     }
 
+    /// Returns the number of its open sockets, one of which listens.
+    pub(crate) fn sockets(&self) -> io::Result<usize> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+    }
+
     /// Returns the resident memory in bytes.
     pub(crate) fn rss(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

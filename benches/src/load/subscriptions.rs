@@ -8,6 +8,7 @@ use super::PATIENCE;
 use super::client::{AT_A_TIME, Client};
 use crate::Failure;
 use crate::figure::Figure;
+use crate::protocol::Protocol;
 use crate::sample::Sample;
 use crate::sampler::Sampler;
 use crate::scenario::Crowd;
@@ -40,7 +41,7 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
             let some = (clients.len()..crowd.clients).take(AT_A_TIME);
             clients.extend(try_join_all(some.map(|_| Client::connect(server))).await?);
         }
-        await_clients(&mut control, crowd.clients + 1).await?;
+        await_clients(&mut control, server, crowd.clients + 1).await?;
 
         let sampler = Sampler::start(server)?;
         let mut numbered: Vec<(usize, &mut Client)> = clients.iter_mut().enumerate().collect();
@@ -67,25 +68,43 @@ pub(super) async fn run(crowd: Crowd, server: &Server) -> Result<Sample, Failure
 
         let sampler = Sampler::start(server)?;
         drop(clients);
-        await_clients(&mut control, 1).await?;
+        await_clients(&mut control, server, 1).await?;
         close += sampler.nanos()?;
     }
     let count = (crowd.subscriptions() * times) as f64;
-    Ok(Sample::of(Figure::CpuPerSubscribe, subscribe / count)
-        .and(Figure::CpuPerUnsubscribe, unsubscribe / (count / 2.0))
-        .and(Figure::CpuPerClose, close / (count / 2.0))
-        .and(Figure::Memory, rss as f64))
+    let sample = Sample::of(Figure::CpuPerSubscribe, subscribe / count)
+        .and(Figure::CpuPerUnsubscribe, unsubscribe / (count / 2.0));
+    let sample = match server.protocol() {
+        Protocol::Redis => sample.and(Figure::CpuPerClose, close / (count / 2.0)),
+        // NATS closes the socket first, so the end of the work is unknown.
+        Protocol::Nats => sample,
+    };
+    Ok(sample.and(Figure::Memory, rss as f64))
 }
 
-/// Waits until the server has `count` clients.
-pub(super) async fn await_clients(control: &mut Client, count: usize) -> Result<(), Failure> {
+/// Waits until the server has `count` clients. NATS has no request for their number, so its sockets
+/// are counted.
+pub(super) async fn await_clients(
+    control: &mut Client,
+    server: &Server,
+    count: usize,
+) -> Result<(), Failure> {
     let line = format!("connected_clients:{count}\r\n");
     let deadline = Instant::now() + PATIENCE;
-    while !control.ask_for_text(&["INFO", "clients"]).await?.contains(&line) {
+    loop {
+        let is_reached = match server.protocol() {
+            Protocol::Redis => control.ask_for_text(&["INFO", "clients"]).await?.contains(&line),
+            Protocol::Nats => server.sockets()? == count + LISTENING,
+        };
+        if is_reached {
+            return Ok(());
+        }
         if Instant::now() > deadline {
             return Err(Failure::Late("the end of all clients"));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    Ok(())
 }
+
+/// Sockets of a server that belong to no client.
+const LISTENING: usize = 1;
