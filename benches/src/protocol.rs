@@ -1,7 +1,7 @@
 //! The protocol of a server: the requests of the load, and the replies and messages that it expects.
 //!
-//! Everything else is the same for all servers: who subscribes, who publishes, and the figures.
-//! Scripts and backplanes exist in Redis' protocol only, so they use `wire` directly.
+//! Subscribers, publishers and figures are the same for all servers. Scripts and backplanes exist in
+//! Redis' protocol only, so they use `wire` directly.
 
 use crate::frames::Frames;
 use crate::{nats, wire};
