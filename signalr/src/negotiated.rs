@@ -237,8 +237,7 @@ mod tests {
         let negotiated = Negotiated::default();
         let Issued { connection_id, token } = negotiated.issue(1);
         let user: Option<Arc<str>> = Some("ann".into());
-        let (connection, held) =
-            negotiated.create_http(&token, AGE_MAX, user.clone()).unwrap();
+        let (connection, held) = negotiated.create_http(&token, AGE_MAX, user.clone()).unwrap();
         assert_eq!((&*connection.connection_id, &connection.user), (&*connection_id, &user));
         let Found::Http(found) = negotiated.find(&token, AGE_MAX) else { panic!("not found") };
         assert!(Arc::ptr_eq(&found, &connection));

@@ -22,8 +22,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    pub(crate) const ALL: [Self; 3] =
-        [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+    pub(crate) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
 
     /// Returns the name in negotiations and refusals.
     pub(crate) fn name(self) -> &'static str {

@@ -93,7 +93,9 @@ fn find(
         (Found::WebSocket | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
         (Found::WebSocket, Purpose::Send) => Err(no_posts()),
         (Found::WebSocket, Purpose::Events | Purpose::Poll) => Err(other_transport()),
-        (Found::Fresh, Purpose::Send) if hub.options().transports == [TransportKind::WebSockets] => {
+        (Found::Fresh, Purpose::Send)
+            if hub.options().transports == [TransportKind::WebSockets] =>
+        {
             Err(no_posts())
         }
         _ => create(hub, parts, token),
