@@ -138,7 +138,9 @@ async fn a_body_over_the_limit_is_refused() {
     assert_eq!(client.receive().await.status, 400);
 
     // Nothing of both has reached the session.
-    requests.send_messages(&[json!({"type": 1, "invocationId": "1", "target": "x"})]).await;
+    requests
+        .send_messages(&[json!({"type": 1, "invocationId": "1", "target": "x", "arguments": []})])
+        .await;
     assert!(requests.poll_messages().await.contains("\"invocationId\":\"1\""));
 }
 
