@@ -1,7 +1,7 @@
 //! Long polling.
 
 use serde_json::{Value, json};
-use signalr::Hub;
+use signalr::{Hub, Options};
 use tokio::{
     sync::mpsc,
     time::{self, Duration, Instant},
@@ -273,6 +273,25 @@ async fn each_request_of_a_foreign_page_is_refused() {
     assert_eq!(requests.request("DELETE").await.status, 403);
     requests.headers = vec![("origin", "http://server")];
     assert_eq!(requests.request("DELETE").await.status, 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_of_a_listed_page_gets_cors_headers() {
+    let options = Options::default().allow_origin("https://friend.example").unwrap();
+    let server = TestServer::start(|hub| hub.with_options(options));
+    let mut requests = Requests::negotiate(&server).await;
+    requests.headers = vec![("origin", "https://friend.example")];
+    let replies = [
+        requests.poll().await,
+        requests.post(HANDSHAKE).await,
+        requests.poll().await,
+        requests.request("DELETE").await,
+        requests.poll().await,
+    ];
+    for reply in replies {
+        let header = "access-control-allow-origin: https://friend.example".to_owned();
+        assert!(reply.headers.contains(&header), "{reply:?}");
+    }
 }
 
 /// Starts a server with the method `Echo`, which reports the id of each connection that ends.
