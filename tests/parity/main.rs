@@ -93,8 +93,10 @@ impl Report {
         for led in results {
             let all = led.differences();
             let any = !all.is_empty();
-            let unnamed: Vec<_> =
-                all.into_iter().filter_map(|at| difference::named(rows, at).err()).collect();
+            let unnamed: Vec<_> = all
+                .into_iter()
+                .filter_map(|at| difference::named(rows, at).err().map(|at| *at))
+                .collect();
             match (any, unnamed.is_empty()) {
                 (false, _) => report.equal += 1,
                 (true, true) => report.named += 1,
