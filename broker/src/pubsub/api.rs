@@ -226,6 +226,7 @@ impl Broker {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
             file.write_queued();
+            file.rewrite();
         }
     }
 
@@ -239,6 +240,7 @@ impl Broker {
         if let Some(file) = self.shared.counters.get() {
             self.with_order(|order, _| order.keyspace().queue_exact_counters());
             file.write_queued();
+            file.rewrite();
         }
     }
 }
