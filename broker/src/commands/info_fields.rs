@@ -174,6 +174,11 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         ("io_threaded_writes_processed", "0"),
         ("reply_buffer_shrinks", "0"),
         ("reply_buffer_expands", "0"),
+        ("eventloop_cycles", "0"),
+        ("eventloop_duration_sum", "0"),
+        ("eventloop_duration_cmd_sum", "0"),
+        ("instantaneous_eventloop_cycles_per_sec", "0"),
+        ("instantaneous_eventloop_duration_usec", "0"),
     ]),
     ("Replication", &[
         ("role", "master"),

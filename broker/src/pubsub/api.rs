@@ -210,8 +210,7 @@ impl Broker {
         self.with_order(|order, _| {
             let now = order.now();
             order.keyspace().keep_counters(&counters, queue, now);
-            let bytes = order.keyspace().bytes();
-            order.shared.key_bytes.store(bytes, Ordering::Relaxed);
+            order.record_keys();
         });
         Ok(())
     }
