@@ -224,11 +224,15 @@ impl Session {
         context.flush_queue().end_batch();
     }
 
+    /// Returns the client that the commands belong to: a script acts for its caller.
+    pub(crate) fn caller(&self) -> &ClientInfo {
+        self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info)
+    }
+
     /// Returns the database and the client for commands on keys.
     pub(crate) fn view(&self) -> View {
         let database = self.info.counts.database.load(Ordering::Relaxed);
-        // A script acts for its caller.
-        let info = self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info);
+        let info = self.caller();
         let keeps_expired = self.server.pause.holds_back(true).is_some();
         View { database, touches: !info.is(Flag::NoTouch), client: info.id, keeps_expired }
     }
@@ -251,6 +255,7 @@ impl Session {
     pub(crate) fn record_state_bytes(&self) {
         let watched = self.watch.as_ref().map_or(0, |watch| watch.bytes);
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        self.info.counts.queued_bytes.store(queued, Ordering::Relaxed);
         let bytes = self.subscription_bytes + watched + queued + self.prefix_bytes();
         self.info.counts.state_bytes.store(bytes, Ordering::Relaxed);
     }

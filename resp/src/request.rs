@@ -230,6 +230,19 @@ impl Decoder {
         self.arguments.len() * size_of::<Range<usize>>()
     }
 
+    /// Returns the number of complete arguments so far, and the bytes of those from `index` on.
+    #[must_use]
+    pub fn complete_from(&self, index: usize) -> (usize, usize) {
+        let new = self.arguments.iter().skip(index).map(ExactSizeIterator::len);
+        (self.arguments.len(), new.sum())
+    }
+
+    /// Returns the index of the next byte to decode.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// Prepares the decoder for the next request. Keeps memory for up to 64 arguments.
     #[inline]
     pub fn reset(&mut self) {

@@ -126,18 +126,6 @@ fn descriptors(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn a_client_with_the_password_gets_the_place_of_one_without() {
-    let server = server(&["--requirepass", "secret", "--maxclients", "5"]).await;
-    let mut strangers = Vec::new();
-    for _ in 0..8 {
-        strangers.push(TcpStream::connect(("127.0.0.1", server.port())).expect("it listens"));
-    }
-    let mut client = server.client().await;
-    assert_eq!(client.command(&["AUTH", "secret"]).await, ok());
-    assert_eq!(client.command(&["PING"]).await.text(), "PONG");
-}
-
-#[tokio::test]
 async fn maxclients_holds_for_connections_that_come_at_once() {
     for threads in ["1", "4"] {
         let server = server(&["--maxclients", "20", "--io-threads", threads]).await;

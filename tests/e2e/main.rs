@@ -11,6 +11,7 @@
 //! | `counters`          | counters that continue after any end of the process              |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
 //! | `endings`           | nothing stays behind, whatever ends a connection                 |
+//! | `figures`           | figures of INFO and CLIENT LIST that are our own                 |
 //! | `half_closed`       | clients that shut down their write half                          |
 //! | `keys`              | expiry, notifications, and atomic commands                       |
 //! | `late_scripts`      | every command in every client state while a script is late       |
@@ -40,6 +41,7 @@ mod configuration;
 mod counters;
 mod drop_in;
 mod endings;
+mod figures;
 mod half_closed;
 mod keys;
 mod late_scripts;

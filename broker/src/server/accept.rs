@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,12 +19,15 @@ use crate::config::Config;
 use crate::server::listen::Listener;
 use crate::server::stream::Stream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
-use crate::session::client_info::{Flag, Signal};
+use crate::session::client_info::{ClientInfo, Flag, Signal};
 use crate::session::server_state::ServerState;
 
 /// The shortest and the longest pause after a failed accept. The usual cause is a lack of file
 /// descriptors, and only time helps.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// The time that a client has for its login when other clients need its place.
+const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
@@ -197,6 +200,7 @@ fn admit(
             worker.serve(stream, peer, local, admission);
             return Ok(());
         }
+        (_, Stream::Closed) => return Ok(()),
         (_, Stream::Tcp(stream)) => Socket::Tcp(stream.into_std()?),
         #[cfg(unix)]
         (_, Stream::Unix(stream)) => {
@@ -209,21 +213,28 @@ fn admit(
 }
 
 impl Admission {
-    /// Takes a place; `None` if all are taken. If a password is required, the oldest client that has
-    /// not logged in gives its place to the new one.
+    /// Takes a place; `None` if all are taken. If a password is required, the client that has waited
+    /// longest without a login gives its place to the new one, after [`LOGIN_TIME`].
     fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
             if server.users.is_open() {
                 return None;
             }
-            let strangers = server
-                .clients
-                .all()
-                .into_iter()
-                .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
+            let now = Instant::now();
+            let waits_long = |info: &ClientInfo| {
+                now.saturating_duration_since(info.connected) >= LOGIN_TIME
+                    && info.is(Flag::Stranger)
+                    && !info.is_asked(Signal::Close)
+            };
+            let strangers = server.clients.all().into_iter().filter(|info| waits_long(info));
             let oldest = strangers.min_by_key(|info| info.connected)?;
-            debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+            let (id, peer) = (oldest.id, &oldest.peer);
+            warn!(
+                client.id = id,
+                client.addr = %peer,
+                "client closed: it has not logged in, and maxclients is reached"
+            );
             oldest.ask(Signal::Close);
             clients.add(1);
         }
@@ -246,6 +257,7 @@ fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
         Stream::Tcp(stream) => SockRef::from(stream).send(text),
         #[cfg(unix)]
         Stream::Unix(stream) => SockRef::from(stream).send(text),
+        Stream::Closed => return Ok(()),
     }
     .map(|_| ())
 }

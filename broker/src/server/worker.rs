@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -99,6 +99,9 @@ struct Accepting {
 
 /// Time that clients have to read queued bytes when the server shuts down.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Seconds for which `CLIENT LIST` shows the largest output of a client, as in Redis.
+const PEAK_SECONDS: u64 = 5;
 
 /// Interval of the search for expired keys, as in Redis with its default of `hz`.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -208,6 +211,7 @@ impl Worker {
 
     /// Performs tasks until it receives [`Task::ShutDown`], or until all handles are dropped.
     async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
+        self.server.loops.add(Handle::current().metrics());
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
         let clock = spawn_local(self.clone().watch_time());
@@ -346,11 +350,14 @@ impl Worker {
     async fn watch_time(self: Rc<Self>) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for tick in 1_u64.. {
             let now = ticks.tick().await.into_std();
             self.take_settings();
             for (_, connection) in self.connections.borrow().iter() {
                 connection.check_time(now, &mut self.context.borrow_mut());
+                if tick.is_multiple_of(PEAK_SECONDS) {
+                    connection.forget_peak();
+                }
             }
             self.context.borrow_mut().flush_queue().pool().trim();
             // Housekeeping of the whole server, by one worker.
@@ -359,6 +366,13 @@ impl Worker {
                 stats.rates.commands.update(stats.commands_processed.get());
                 stats.rates.input.update(stats.input_bytes.get());
                 stats.rates.output.update(stats.output_bytes.get());
+                let turns = self.server.loops.turns();
+                stats.rates.turns.update(turns.count);
+                let micros = u64::try_from(turns.time.as_micros()).unwrap_or(u64::MAX);
+                stats.rates.turn_micros.update(micros);
+                stats.buffers.input.advance();
+                let _ = self.server.peak_bytes();
+                stats.buffers.output.advance();
                 let config = self.context.borrow().config.clone();
                 self.evict(&config);
                 let now = self.server.uptime();
@@ -619,6 +633,7 @@ impl Serving {
             polled
         })
         .await;
+        connection.close_socket();
         // A transaction that has begun runs to its end, even without its client.
         poll_fn(|cx| {
             let mut context = worker.context.borrow_mut();

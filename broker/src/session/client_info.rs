@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering,
 };
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -73,12 +74,50 @@ pub(crate) struct Counts {
     /// The id of the client that gets this client's invalidations: 0 for itself, -1 without
     /// tracking.
     pub(crate) redirect: AtomicI64,
-    /// Bytes of a request that is not complete.
+    /// Memory of input that has not run: an incomplete request, or requests that wait.
     pub(crate) input_bytes: AtomicUsize,
+    /// Bytes of this input that are not parsed.
+    pub(crate) unparsed_bytes: AtomicUsize,
+    /// Bytes for which the memory of the unparsed input has room.
+    pub(crate) unparsed_room: AtomicUsize,
+    /// Bytes of the complete arguments of an incomplete request.
+    pub(crate) argument_bytes: AtomicUsize,
     /// Bytes that the client has not read yet.
     pub(crate) output_bytes: AtomicUsize,
+    /// The most bytes that a flush has found queued in the last seconds.
+    pub(crate) output_peak: AtomicUsize,
+    /// Memory of the buffers that hold unread bytes of this client alone.
+    pub(crate) reply_buffer: AtomicUsize,
+    /// Blocks of unread bytes beyond the first, as Redis counts them.
+    pub(crate) reply_blocks: AtomicUsize,
+    /// Memory of these blocks.
+    pub(crate) block_bytes: AtomicUsize,
+    /// Unread bytes in these blocks.
+    pub(crate) block_unwritten: AtomicUsize,
+    /// Bytes of queued requests of a transaction.
+    pub(crate) queued_bytes: AtomicUsize,
+    /// Bytes read from the client since it connected.
+    pub(crate) bytes_read: Total,
+    /// Bytes written to the client since it connected.
+    pub(crate) bytes_written: Total,
+    /// Commands that have run for the client, those of its transactions and scripts included.
+    pub(crate) commands: Total,
     /// Bytes of subscriptions, watched keys, queued requests and prefixes.
     pub(crate) state_bytes: AtomicUsize,
+}
+
+/// A sum to which only one thread adds. So an addition costs no more than one without sharing.
+#[derive(Debug, Default)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.get().wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A boolean property of a client.
@@ -113,6 +152,10 @@ pub(crate) struct ClientRegistry {
     by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
 }
 
+/// Bytes per read, and the size of the buffer that a worker lends to the client that it reads from.
+/// More would only prolong the turn of one client.
+pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
+
 impl ClientInfo {
     pub(crate) fn new(
         id: u64,
@@ -131,6 +174,18 @@ impl ClientInfo {
             redirect: AtomicI64::new(-1),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            unparsed_bytes: AtomicUsize::new(0),
+            unparsed_room: AtomicUsize::new(0),
+            argument_bytes: AtomicUsize::new(0),
+            output_peak: AtomicUsize::new(0),
+            reply_buffer: AtomicUsize::new(0),
+            reply_blocks: AtomicUsize::new(0),
+            block_bytes: AtomicUsize::new(0),
+            block_unwritten: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            bytes_read: Total::default(),
+            bytes_written: Total::default(),
+            commands: Total::default(),
             state_bytes: AtomicUsize::new(0),
         };
         Self {
