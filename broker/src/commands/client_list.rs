@@ -190,6 +190,7 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
 /// client's current request, as a part of `qbuf`.
 pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: &mut String) {
     let counts = &info.counts;
+    let memory = info.bytes();
     let names = info.names.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = info.last_command().map(|id| super::lookup::spec(id).name);
@@ -218,7 +219,7 @@ pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: 
         output - beyond_first,
         usize::from(beyond_first > 0),
         beyond_first,
-        info.bytes(),
+        memory,
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         read(&names.user),

@@ -62,6 +62,8 @@ enum Socket {
 pub(crate) struct Admission {
     server: Arc<ServerState>,
     worker: Arc<AtomicUsize>,
+    /// Whether the connection is on its way to another worker.
+    is_in_transit: bool,
 }
 
 /// A listener in its worker's runtime.
@@ -180,7 +182,7 @@ fn admit(
     let server = &worker.server;
     let config = server.settings.get();
     let index = least_busy(workers);
-    let Some(admission) = Admission::take(server, &workers[index], config.maxclients) else {
+    let Some(mut admission) = Admission::take(server, &workers[index], config.maxclients) else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     };
     if config.protected_mode && server.users.is_open() && !peer.is_local() {
@@ -204,6 +206,7 @@ fn admit(
             Socket::Unix(stream.into_std()?, path)
         }
     };
+    admission.depart();
     workers[index].serve(Accepted { socket, admission });
     Ok(())
 }
@@ -222,18 +225,37 @@ impl Admission {
                 .all()
                 .into_iter()
                 .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
-            let oldest = strangers.min_by_key(|info| info.connected)?;
-            debug!(client.id = oldest.id, "client closed: its place goes to a new one");
-            oldest.ask(Signal::Close);
+            match strangers.min_by_key(|info| info.connected) {
+                Some(oldest) => {
+                    debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+                    oldest.ask(Signal::Close);
+                }
+                // A client on its way to another worker has not logged in either.
+                None if server.clients.in_transit.lock().give_up_one() => {}
+                None => return None,
+            }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Some(Self { server: server.clone(), worker })
+        Some(Self { server: server.clone(), worker, is_in_transit: false })
+    }
+
+    /// Notes that the connection is on its way to another worker.
+    fn depart(&mut self) {
+        self.server.clients.in_transit.lock().clients += 1;
+        self.is_in_transit = true;
+    }
+
+    /// Notes that the connection is with its worker, and registered. Returns whether it must give its
+    /// place to a new client.
+    pub(crate) fn arrive(&mut self) -> bool {
+        std::mem::take(&mut self.is_in_transit) && self.server.clients.in_transit.lock().arrive()
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.arrive();
         self.server.broker.stats().connected_clients.subtract(1);
         self.worker.fetch_sub(1, Ordering::Relaxed);
     }

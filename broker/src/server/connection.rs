@@ -289,7 +289,7 @@ impl Connection {
                 return Poll::Ready(Disconnect::RequestTooBig);
             }
             self.info.counts.input_bytes.store(held.len(), Ordering::Relaxed);
-            if session.evict_at(held.len(), context) {
+            if session.evict(context) || !context.effects.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -336,7 +336,7 @@ impl Connection {
         stats.output_bytes.add((before - left) as u64);
         stats.writes.add(1);
         self.info.counts.output_bytes.store(left, Ordering::Relaxed);
-        self.session.borrow().evict_at(left, context);
+        self.session.borrow().evict(context);
         if written.is_err() {
             self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
@@ -557,7 +557,7 @@ impl Connection {
         let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.memory());
         let input_bytes = kept + self.held.borrow().len();
         self.info.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
-        self.session.borrow().evict_at(input_bytes, context);
+        self.session.borrow().evict(context);
         server.flush_stats(&mut context.local.tally);
         self.ahead_of.set(context.local.lagging.take());
     }
@@ -607,7 +607,7 @@ impl Connection {
         }
         // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
-        let is_too_big = session.evict_at(bytes, context);
+        let is_too_big = session.evict(context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
         is_too_big
     }
