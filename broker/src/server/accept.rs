@@ -62,8 +62,8 @@ enum Socket {
 pub(crate) struct Admission {
     server: Arc<ServerState>,
     worker: Arc<AtomicUsize>,
-    /// Whether the connection is on its way to another worker.
-    is_in_transit: bool,
+    /// The number of the connection while it is on its way to another worker.
+    in_transit: Option<u64>,
 }
 
 /// A listener in its worker's runtime.
@@ -231,25 +231,25 @@ impl Admission {
                     oldest.ask(Signal::Close);
                 }
                 // A client on its way to another worker has not logged in either.
-                None if server.clients.in_transit.lock().give_up_one() => {}
+                None if server.clients.in_transit.lock().give_up_oldest() => {}
                 None => return None,
             }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Some(Self { server: server.clone(), worker, is_in_transit: false })
+        Some(Self { server: server.clone(), worker, in_transit: None })
     }
 
     /// Notes that the connection is on its way to another worker.
     fn depart(&mut self) {
-        self.server.clients.in_transit.lock().clients += 1;
-        self.is_in_transit = true;
+        self.in_transit = Some(self.server.clients.in_transit.lock().depart());
     }
 
     /// Notes that the connection is with its worker, and registered. Returns whether it must give its
     /// place to a new client.
     pub(crate) fn arrive(&mut self) -> bool {
-        std::mem::take(&mut self.is_in_transit) && self.server.clients.in_transit.lock().arrive()
+        let number = self.in_transit.take();
+        number.is_some_and(|number| self.server.clients.in_transit.lock().arrive(number))
     }
 }
 

@@ -126,28 +126,31 @@ pub(crate) struct ClientRegistry {
     pub(crate) in_transit: Mutex<InTransit>,
 }
 
-/// The clients on their way to another worker. None of them has logged in.
+/// The clients on their way to another worker, the oldest first. None of them has logged in.
 #[derive(Debug, Default)]
 pub(crate) struct InTransit {
-    pub(crate) clients: usize,
-    /// How many of them give their places to new clients when they arrive.
-    given_up: usize,
+    next: u64,
+    /// Whether each gives its place to a new client when it arrives.
+    clients: BTreeMap<u64, bool>,
 }
 
 impl InTransit {
-    /// Makes one of the clients give its place to a new one. Returns false if there is none.
-    pub(crate) fn give_up_one(&mut self) -> bool {
-        let is_left = self.given_up < self.clients;
-        self.given_up += usize::from(is_left);
-        is_left
+    /// Adds a client, and returns its number.
+    pub(crate) fn depart(&mut self) -> u64 {
+        self.next += 1;
+        self.clients.insert(self.next, false);
+        self.next
+    }
+
+    /// Makes the oldest client give its place to a new one. Returns false if there is none.
+    pub(crate) fn give_up_oldest(&mut self) -> bool {
+        let oldest = self.clients.values_mut().find(|gives_up| !**gives_up);
+        oldest.map(|gives_up| *gives_up = true).is_some()
     }
 
     /// Removes a client that has arrived. Returns whether it gives up its place.
-    pub(crate) fn arrive(&mut self) -> bool {
-        self.clients -= 1;
-        let gives_up = self.given_up > 0;
-        self.given_up -= usize::from(gives_up);
-        gives_up
+    pub(crate) fn arrive(&mut self, client: u64) -> bool {
+        self.clients.remove(&client).unwrap_or(false)
     }
 }
 
@@ -332,12 +335,12 @@ mod tests {
     #[test]
     fn a_client_gives_up_its_place_only_while_it_is_on_its_way() {
         let mut transit = InTransit::default();
-        assert!(!transit.give_up_one());
-        transit.clients = 2;
-        assert!(transit.give_up_one() && transit.give_up_one() && !transit.give_up_one());
-        assert!(transit.arrive() && transit.arrive());
-        transit.clients = 1;
-        assert!(!transit.arrive());
+        assert!(!transit.give_up_oldest());
+        let (first, second) = (transit.depart(), transit.depart());
+        assert!(transit.give_up_oldest());
+        let third = transit.depart();
+        assert!(!transit.arrive(third) && transit.arrive(first) && !transit.arrive(second));
+        assert!(!transit.give_up_oldest());
     }
 
     #[test]
