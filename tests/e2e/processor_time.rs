@@ -82,8 +82,8 @@ async fn time_per_item(server: &Server, command: &str, count: usize) -> Duration
     }
     at_rest(server, std::slice::from_mut(&mut client), QUIET).await;
     let took = processor_time(server) - start;
-    let mut operator = server.client().await;
-    operator.command(&["FLUSHALL"]).await;
+    client.send(b"RESET\r\nFLUSHALL\r\n").await;
+    at_rest(server, std::slice::from_mut(&mut client), QUIET).await;
     took / u32::try_from(times * count).expect("a small number")
 }
 
@@ -98,12 +98,12 @@ const GROWTH_MAX: u32 = 4;
 const NEGLIGIBLE: Duration = Duration::from_nanos(500);
 const QUIET: Duration = Duration::from_millis(40);
 
-/// Commands that end the connection or the server.
-const SKIPPED: &[&str] = &["quit", "shutdown", "failover", "sync", "psync"];
+/// Commands that end the connection or the server, and one that looks for each pattern among the
+/// former ones, as in Redis. Only operators may run it.
+const SKIPPED: &[&str] = &["quit", "shutdown", "failover", "sync", "psync", "acl|setuser"];
 
 /// Rows for commands that refuse many words: the words before the items, and an item.
 const ITEMS: &[(&str, &str, &str)] = &[
-    ("acl|setuser", "ann", "~word{n}"),
     ("client|kill", "", "ID 99{n}"),
     ("client|list", "ID", "99{n}"),
     ("client|tracking", "ON BCAST", "PREFIX {n}:"),
