@@ -29,6 +29,7 @@ use hashbrown::HashSet;
 
 use self::client_info::{ClientInfo, Flag, Signal};
 use self::context::Context;
+use self::effect::Effect;
 use self::moving::Moving;
 use self::server_state::ServerState;
 use self::silence::Silence;
@@ -154,15 +155,19 @@ impl Session {
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. Call it
-    /// after one of its counts has changed to `bytes`. A check once a second closes clients that
-    /// exceed the limit only together.
-    pub(crate) fn evict_at(&self, bytes: usize, context: &mut Context) -> bool {
+    /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. If all
+    /// clients together exceed it, leaves an effect that closes the largest ones. Call it after one
+    /// of the client's counts has changed. A check once a second finds small changes.
+    pub(crate) fn evict(&self, context: &mut Context) -> bool {
         let Config { maxmemory_clients, maxmemory, .. } = *context.config;
-        let is_evicted = bytes >= EVICTED_BYTES_MIN
-            && maxmemory_clients.bytes(maxmemory).is_some_and(|most| self.info.bytes() > most)
+        let Some(bytes_max) = maxmemory_clients.bytes(maxmemory) else { return false };
+        let sum = self.server.clients.sum_bytes(&self.info);
+        let is_evicted = self.info.bytes() > bytes_max
             && !self.info.is(Flag::NoEvict)
             && self.output.disconnect().is_none();
+        if !is_evicted && sum.is_some_and(|bytes| bytes > bytes_max) {
+            context.effects.push(Effect::Evict);
+        }
         if is_evicted {
             self.server.record_eviction(&self.info);
             // Its unread replies are the reason to close it, so they are not sent.

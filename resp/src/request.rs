@@ -66,7 +66,7 @@ impl OwnedRequest {
     /// Returns the memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
+        size_of::<Self>() + self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
     }
 }
 

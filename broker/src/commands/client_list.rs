@@ -199,6 +199,7 @@ pub(crate) fn describe(
     text: &mut String,
 ) {
     let counts = &info.counts;
+    let memory = info.bytes();
     let names = info.names.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = info.last_command().map(|id| super::lookup::spec(id).name);
@@ -241,7 +242,7 @@ pub(crate) fn describe(
         output.saturating_sub(get(&counts.block_unwritten)),
         get(&counts.reply_blocks),
         get(&counts.block_bytes),
-        info.bytes() + lent,
+        memory + lent,
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         read(&names.user),

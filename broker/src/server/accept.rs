@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,15 +19,12 @@ use crate::config::Config;
 use crate::server::listen::Listener;
 use crate::server::stream::Stream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
-use crate::session::client_info::{ClientInfo, Flag, Signal};
+use crate::session::client_info::{Flag, Signal};
 use crate::session::server_state::ServerState;
 
 /// The shortest and the longest pause after a failed accept. The usual cause is a lack of file
 /// descriptors, and only time helps.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-
-/// The time that a client has for its login when other clients need its place.
-const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
@@ -65,6 +62,8 @@ enum Socket {
 pub(crate) struct Admission {
     server: Arc<ServerState>,
     worker: Arc<AtomicUsize>,
+    /// The number of the connection while it is on its way to another worker.
+    in_transit: Option<u64>,
 }
 
 /// A listener in its worker's runtime.
@@ -183,7 +182,7 @@ fn admit(
     let server = &worker.server;
     let config = server.settings.get();
     let index = least_busy(workers);
-    let Some(admission) = Admission::take(server, &workers[index], config.maxclients) else {
+    let Some(mut admission) = Admission::take(server, &workers[index], config.maxclients) else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     };
     if config.protected_mode && server.users.is_open() && !peer.is_local() {
@@ -208,43 +207,56 @@ fn admit(
             Socket::Unix(stream.into_std()?, path)
         }
     };
+    admission.depart();
     workers[index].serve(Accepted { socket, admission });
     Ok(())
 }
 
 impl Admission {
     /// Takes a place; `None` if all are taken. If a password is required, the client that has waited
-    /// longest without a login gives its place to the new one, after [`LOGIN_TIME`].
+    /// longest without a login gives its place to the new one.
     fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
             if server.users.is_open() {
                 return None;
             }
-            let now = Instant::now();
-            let waits_long = |info: &ClientInfo| {
-                now.saturating_duration_since(info.connected) >= LOGIN_TIME
-                    && info.is(Flag::Stranger)
-                    && !info.is_asked(Signal::Close)
-            };
-            let strangers = server.clients.all().into_iter().filter(|info| waits_long(info));
-            let oldest = strangers.min_by_key(|info| info.connected)?;
-            let (id, peer) = (oldest.id, &oldest.peer);
-            warn!(
-                client.id = id,
-                client.addr = %peer,
-                "client closed: it has not logged in, and maxclients is reached"
-            );
-            oldest.ask(Signal::Close);
+            let strangers = server
+                .clients
+                .all()
+                .into_iter()
+                .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
+            match strangers.min_by_key(|info| info.connected) {
+                Some(oldest) => {
+                    debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+                    oldest.ask(Signal::Close);
+                }
+                // A client on its way to another worker has not logged in either.
+                None if server.clients.in_transit.lock().give_up_oldest() => {}
+                None => return None,
+            }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Some(Self { server: server.clone(), worker })
+        Some(Self { server: server.clone(), worker, in_transit: None })
+    }
+
+    /// Notes that the connection is on its way to another worker.
+    fn depart(&mut self) {
+        self.in_transit = Some(self.server.clients.in_transit.lock().depart());
+    }
+
+    /// Notes that the connection is with its worker, and registered. Returns whether it must give its
+    /// place to a new client.
+    pub(crate) fn arrive(&mut self) -> bool {
+        let number = self.in_transit.take();
+        number.is_some_and(|number| self.server.clients.in_transit.lock().arrive(number))
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.arrive();
         self.server.broker.stats().connected_clients.subtract(1);
         self.worker.fetch_sub(1, Ordering::Relaxed);
     }

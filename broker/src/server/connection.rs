@@ -299,7 +299,7 @@ impl Connection {
                 return Poll::Ready(Disconnect::RequestTooBig);
             }
             self.record_input(&held, None, &session.server);
-            if session.evict_at(held.len(), context) {
+            if session.evict(context) || !context.effects.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -346,7 +346,7 @@ impl Connection {
         stats.output_bytes.add((before - left) as u64);
         stats.writes.add(1);
         self.record_output(before, left, stats);
-        self.session.borrow().evict_at(left, context);
+        self.session.borrow().evict(context);
         if written.is_err() {
             self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
@@ -565,12 +565,8 @@ impl Connection {
     /// Ends the requests of one piece of input: records what is kept of it, and whether a worker
     /// must catch up first.
     fn end_requests(&self, server: &ServerState, context: &mut Context) {
-        let input_bytes = self.record_input(
-            &self.held.borrow(),
-            self.unfinished.borrow_mut().as_deref_mut(),
-            server,
-        );
-        self.session.borrow().evict_at(input_bytes, context);
+        self.record_input(&self.held.borrow(), self.unfinished.borrow_mut().as_deref_mut(), server);
+        self.session.borrow().evict(context);
         server.flush_stats(&mut context.local.tally);
         self.ahead_of.set(context.local.lagging.take());
     }
@@ -689,7 +685,7 @@ impl Connection {
         }
         // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
-        let is_too_big = session.evict_at(bytes, context);
+        let is_too_big = session.evict(context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
         is_too_big
     }

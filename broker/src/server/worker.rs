@@ -302,7 +302,7 @@ impl Worker {
         stream: Stream,
         peer: Address,
         local: Address,
-        admission: Admission,
+        mut admission: Admission,
     ) {
         let stats = self.server.broker.stats();
         stats.connections_received.add(1);
@@ -315,6 +315,10 @@ impl Worker {
         let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
         let session = Session::new(self.server.clone(), output.clone(), info.clone());
+        if admission.arrive() {
+            debug!(client.id = id, "client closed: its place goes to a new one");
+            info.ask(Signal::Close);
+        }
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
@@ -331,6 +335,8 @@ impl Worker {
     async fn take_inbox(self: Rc<Self>) {
         loop {
             poll_fn(|cx| {
+                // A limit that was changed before a message holds for its delivery.
+                self.take_settings();
                 let mut context = self.context.borrow_mut();
                 let taken = self.with_turn(|turn| match turn.lock() {
                     Some(mut lock) => lock.guard().poll_inbox(&mut context.local, cx),
@@ -468,16 +474,18 @@ impl Worker {
     /// Closes the largest clients, until the others together take no more than `maxmemory-clients`.
     fn evict(&self, config: &Config) {
         let Some(bytes_max) = config.maxmemory_clients.bytes(config.maxmemory) else { return };
-        let mut clients = self.server.clients.all();
-        let mut bytes: usize = clients.iter().map(|info| info.bytes()).sum();
-        clients.sort_by_key(|info| info.bytes());
+        // Other workers change the figures meanwhile, and sorting needs figures that stand still.
+        let clients = self.server.clients.all().into_iter().map(|info| (info.bytes(), info));
+        let mut clients: Vec<_> = clients.collect();
+        let mut bytes: usize = clients.iter().map(|(bytes, _)| bytes).sum();
+        clients.sort_by_key(|(bytes, _)| *bytes);
         while bytes > bytes_max
-            && let Some(info) = clients.pop()
+            && let Some((of_client, info)) = clients.pop()
         {
             if info.is(Flag::NoEvict) {
                 continue;
             }
-            bytes -= info.bytes();
+            bytes -= of_client;
             if !info.is_asked(Signal::Close) {
                 self.server.record_eviction(&info);
                 info.ask(Signal::Close);
