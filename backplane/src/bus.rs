@@ -62,7 +62,7 @@ impl Bus {
     /// Sends a body, and returns its id.
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         match self {
-            Self::Embedded(bus) => bus.send(&body),
+            Self::Embedded(bus) => bus.send(&body).await,
             Self::Redis(bus) => bus.send(body).await,
         }
     }

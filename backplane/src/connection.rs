@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Queued};
+use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued};
 use crate::cursor::Cursor;
 use crate::dialect::{Attached, Signalr2};
 use crate::event::Gap;
@@ -226,6 +226,11 @@ impl Connection {
         groups
     }
 
+    /// Returns the room in the connection's queue. See [`Room`].
+    pub fn room(&self) -> Room {
+        Room(self.state.mailbox.clone())
+    }
+
     /// Requests a mark behind all messages up to `place`, which
     /// [`Backplane::send_placed`](crate::Backplane::send_placed) returns.
     ///
@@ -248,6 +253,32 @@ impl Connection {
     /// ```
     pub fn mark_after(&self, place: Cursor) {
         self.connections.mark(&self.state.mailbox, place.id());
+    }
+}
+
+/// The room in the queue of a connection, for those who send to it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use backplane::Backplane;
+///
+/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let connection = backplane.attach("c1", None);
+/// let room = connection.room();
+/// room.wait().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Mailbox>);
+
+impl Room {
+    /// Waits until at most half of the queue's limits is in use, or the connection has ended.
+    ///
+    /// A message that is sent without room may end the connection as too slow.
+    ///
+    /// Cancel safe.
+    pub async fn wait(&self) {
+        self.0.has_room().await;
     }
 }
 

@@ -25,7 +25,7 @@ use tracing::{Span, warn};
 
 pub use self::disconnect::Disconnect;
 pub(crate) use self::mailbox::Capacity;
-use self::mailbox::Mailbox;
+pub(crate) use self::mailbox::Mailbox;
 pub(crate) use self::queued::Queued;
 use self::table::Table;
 pub(crate) use self::table::{Attachment, ConnectionState, Source};

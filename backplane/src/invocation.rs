@@ -150,6 +150,11 @@ impl Invocation {
         &self.arguments
     }
 
+    /// Returns the size of the name and the arguments.
+    pub(crate) fn bytes(&self) -> usize {
+        self.method.len() + self.arguments.get().len()
+    }
+
     /// Number of forms that [`encoded`](Self::encoded) caches.
     pub const FORMS: usize = 3;
 

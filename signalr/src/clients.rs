@@ -52,6 +52,7 @@ pub(crate) struct Links {
     pub(crate) backplane: Backplane,
     pub(crate) askers: Arc<Askers>,
     pub(crate) result_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) groups_max: usize,
 }
 
@@ -437,6 +438,9 @@ pub struct Recipient {
 impl Recipient {
     /// Invokes a method of the client, as [`Recipients::invoke`].
     ///
+    /// If the client is connected to this server and reads too slowly, waits until it has read
+    /// some messages, at most for [`Options::write_timeout`](crate::Options::write_timeout).
+    ///
     /// # Errors
     ///
     /// As [`Recipients::invoke`].
@@ -449,6 +453,9 @@ impl Recipient {
         method: impl Into<String>,
         arguments: impl Serialize,
     ) -> Result<(), InvokeError> {
+        if let Some(asker) = self.recipients.links.askers.find(&self.connection_id) {
+            asker.has_room(self.recipients.links.write_timeout).await;
+        }
         self.recipients.invoke(method, arguments).await
     }
 

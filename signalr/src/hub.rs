@@ -440,6 +440,7 @@ impl Hub {
             backplane: self.backplane.clone(),
             askers: Arc::clone(&self.askers),
             result_timeout: self.options.result_timeout,
+            write_timeout: self.options.write_timeout,
             groups_max: self.options.groups_max,
         }
     }

@@ -1,11 +1,12 @@
-//! Results of clients: an invocation of one client's method that waits for its Completion.
+//! Results of clients: an invocation of one client's method that waits for its Completion. Also the
+//! room that a client has for messages to it alone.
 //!
 //! The invocation goes through the queue of the connection, so it follows the messages that the
 //! method sent before. Each connection of this server has an entry in the table of its hub.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use backplane::{Cursor, Invocation};
+use backplane::{Cursor, Invocation, Room};
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time};
 
@@ -29,8 +30,9 @@ impl Askers {
         connection_id: Arc<str>,
         encoding: Encoding,
         answers: Answers,
+        room: Room,
     ) -> Entry {
-        let asker = Arc::new(Asker { encoding, answers, waiting: Mutex::default() });
+        let asker = Arc::new(Asker { encoding, answers, room, waiting: Mutex::default() });
         self.0.lock().insert(Arc::clone(&connection_id), Arc::clone(&asker));
         Entry { askers: Arc::clone(self), connection_id, asker }
     }
@@ -75,6 +77,7 @@ impl Drop for Entry {
 pub(crate) struct Asker {
     encoding: Encoding,
     answers: Answers,
+    room: Room,
     waiting: Mutex<Waiting>,
 }
 
@@ -95,6 +98,12 @@ impl Waiting {
 }
 
 impl Asker {
+    /// Waits until the client has read enough of its messages, at most for `timeout`. Cancel safe.
+    pub(crate) async fn has_room(&self, timeout: Duration) {
+        // A client that still reads nothing is closed as too slow.
+        let _ = time::timeout(timeout, self.room.wait()).await;
+    }
+
     /// Invokes a method of the client and waits for its result.
     pub(crate) async fn ask(
         &self,

@@ -107,7 +107,7 @@ async fn converse(
     let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
     let close_handle = Arc::new(CloseHandle::default());
     let (answers, to_write) = Answers::channel();
-    let entry = hub.askers().enter(connection_id, encoding, answers.clone());
+    let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
     let caller = Caller::new(peer, hub.links(), Arc::clone(&close_handle));
 
     let conversation = Conversation { hub, encoding, sequence, close_handle: &close_handle };

@@ -5,12 +5,13 @@
 //! there is one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{Broker, Disconnect, ReplayPosition, Subscriber};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tracing::{Instrument, info, warn};
 
 use super::error::{NOT_RESTORED, SHUT_DOWN, SendError};
@@ -25,7 +26,12 @@ pub(crate) struct EmbeddedBus {
     state: watch::Sender<State>,
     reconnect: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Size of the messages sent since a send last let the subscription run.
+    sent_bytes: AtomicUsize,
 }
+
+/// Size of messages after which a send lets the subscription run.
+const YIELD_BYTES: usize = 64 * 1024;
 
 impl EmbeddedBus {
     pub(crate) fn new(broker: &Broker, channel: &str) -> Self {
@@ -35,6 +41,7 @@ impl EmbeddedBus {
             state: watch::Sender::new(State::Connecting),
             reconnect: Arc::default(),
             task: Mutex::default(),
+            sent_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -77,12 +84,20 @@ impl EmbeddedBus {
         self.state.send_replace(State::Disconnected { reason: SHUT_DOWN.to_owned() });
     }
 
-    pub(crate) fn send(&self, body: &Bytes) -> Result<u64, SendError> {
+    /// Sends a body, and returns its id.
+    ///
+    /// From time to time it lets the subscription run. Otherwise a task that never waits for
+    /// anything else could send more than the subscription holds.
+    pub(crate) async fn send(&self, body: &Bytes) -> Result<u64, SendError> {
         if self.task.lock().as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
         }
         let after = Signalr2::behind_id(body);
         let sent = self.broker.publish_numbered(&self.channel, "", after);
+        if self.sent_bytes.fetch_add(body.len(), Ordering::Relaxed) >= YIELD_BYTES {
+            self.sent_bytes.store(0, Ordering::Relaxed);
+            yield_now().await;
+        }
         sent.map_err(|error| SendError::Failed { reason: error.to_string() })
     }
 

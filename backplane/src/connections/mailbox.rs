@@ -10,14 +10,16 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::coop::poll_proceed;
 
 use super::disconnect::Disconnect;
-use super::queued::{INVOCATIONS_MAX, Queued};
+use super::queued::{INVOCATION_BYTES_MAX, INVOCATIONS_MAX, Queued};
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -26,12 +28,18 @@ pub(crate) struct Mailbox {
     /// Distinguishes connections that have used the same id.
     pub(crate) number: u64,
     state: Mutex<State>,
+    /// Wakes senders that wait for room.
+    room: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     items: VecDeque<Queued>,
     items_max: usize,
+    /// Size of the invocations in `items`.
+    bytes: usize,
+    /// Whether a sender waits for room.
+    awaits_room: bool,
     /// Number of marks in `items`. They do not count towards the limit.
     marks: usize,
     /// Marks behind the deferred messages.
@@ -89,8 +97,10 @@ impl Mailbox {
     pub(super) fn new(id: Arc<str>, number: u64, missed: VecDeque<Queued>) -> Self {
         let items_max = INVOCATIONS_MAX + missed.len();
         let state = State {
+            bytes: missed.iter().map(Queued::bytes).sum(),
             items: missed,
             items_max,
+            awaits_room: false,
             marks: 0,
             deferred_marks: Vec::new(),
             is_read: false,
@@ -100,7 +110,7 @@ impl Mailbox {
             end: None,
             reader: None,
         };
-        Self { id, number, state: Mutex::new(state) }
+        Self { id, number, state: Mutex::new(state), room: Notify::new() }
     }
 
     /// Queues an item, and returns the waker of the reader. If messages are deferred, an item that
@@ -113,7 +123,7 @@ impl Mailbox {
                 rest.live += usize::from(!is_late);
                 rest.live <= INVOCATIONS_MAX
             }
-            None => state.counted() < state.items_max,
+            None => state.counted() < state.items_max && state.bytes < INVOCATION_BYTES_MAX,
         };
         let item = match stored {
             Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
@@ -124,6 +134,7 @@ impl Mailbox {
             }
             _ => return Err(Full { id: self.id.clone() }),
         };
+        state.bytes += item.bytes();
         state.items.push_back(item);
         Ok(state.reader.take())
     }
@@ -168,6 +179,7 @@ impl Mailbox {
         // attached.
         let is_late = items.len().saturating_sub(rest.live);
         state.items_max = INVOCATIONS_MAX.max(state.counted()) + is_late;
+        state.bytes += items.iter().map(Queued::bytes).sum::<usize>();
         state.items.extend(items);
         match place {
             Some(place) => {
@@ -184,6 +196,7 @@ impl Mailbox {
         state.end.get_or_insert(reason);
         let reader = state.reader.take();
         drop(state);
+        self.room.notify_waiters();
         reader.into_iter().for_each(Waker::wake);
     }
 
@@ -211,11 +224,33 @@ impl Mailbox {
         poll_fn(|cx| self.poll_take(cx)).await
     }
 
+    /// Waits until at most half of the limits is in use, or the connection has ended. Cancel safe.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let mut notified = pin!(self.room.notified());
+            // Registered before the check, so no wake-up is missed.
+            notified.as_mut().enable();
+            {
+                let mut state = self.state.lock();
+                if state.has_room() {
+                    return;
+                }
+                state.awaits_room = true;
+            }
+            notified.await;
+        }
+    }
+
     fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Result<Queued, Disconnect>> {
         // A connection that always has an item would starve the other tasks of its thread.
         let budget = ready!(poll_proceed(cx));
         let mut state = self.state.lock();
-        let taken = match (state.take(), state.end) {
+        let item = state.take();
+        if state.awaits_room && state.has_room() {
+            state.awaits_room = false;
+            self.room.notify_waiters();
+        }
+        let taken = match (item, state.end) {
             (Some(item), _) => Ok(item),
             (None, Some(reason)) => Err(reason),
             (None, None) => {
@@ -234,6 +269,11 @@ impl State {
         self.items.len() - self.marks
     }
 
+    fn has_room(&self) -> bool {
+        let is_short = self.counted() <= INVOCATIONS_MAX / 2;
+        self.end.is_some() || (is_short && self.bytes <= INVOCATION_BYTES_MAX / 2)
+    }
+
     fn queue_marks(&mut self) {
         self.marks += self.deferred_marks.len();
         self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
@@ -245,6 +285,7 @@ impl State {
         }
         let item = self.items.pop_front()?;
         self.is_read = true;
+        self.bytes -= item.bytes();
         self.marks -= usize::from(matches!(item, Queued::Mark(_)));
         if self.items.is_empty() {
             // Release the memory of a burst.
@@ -270,6 +311,7 @@ mod tests {
 
     use super::*;
     use crate::event::Gap;
+    use crate::invocation::Invocation;
 
     const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -323,6 +365,37 @@ mod tests {
             assert!(mailbox.push(item(number), None).is_ok());
         }
         assert!(mailbox.push(item(0), None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_sender_waits_until_half_of_the_limit_is_free() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
+        for number in 0..=INVOCATIONS_MAX as u64 / 2 {
+            assert!(mailbox.has_room().now_or_never().is_some());
+            assert!(mailbox.push(item(number), None).is_ok());
+        }
+        let mut room = pin!(mailbox.has_room());
+        assert!(room.as_mut().now_or_never().is_none());
+        next(&mailbox).await.unwrap();
+        assert!(room.as_mut().now_or_never().is_some());
+
+        mailbox.push(item(0), None).unwrap();
+        let mut room = pin!(mailbox.has_room());
+        assert!(room.as_mut().now_or_never().is_none());
+        mailbox.close(Disconnect::Shutdown);
+        assert!(room.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_queue_is_limited_in_bytes() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
+        let large = Arc::new(Invocation::new("say", ["x".repeat(1024 * 1024)]).unwrap());
+        let accepted = (0..INVOCATIONS_MAX)
+            .take_while(|_| mailbox.push(Queued::Invocation(None, large.clone()), None).is_ok())
+            .count();
+        assert_eq!(accepted, INVOCATION_BYTES_MAX / (1024 * 1024));
+        assert!(mailbox.try_take().is_some());
+        assert!(mailbox.push(Queued::Invocation(None, large), None).is_ok());
     }
 
     #[test]

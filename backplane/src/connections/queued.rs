@@ -19,5 +19,17 @@ pub(crate) enum Queued {
     Groups,
 }
 
+impl Queued {
+    /// Returns the size of the invocation, which may be shared with other connections.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Invocation(_, invocation) => invocation.bytes(),
+            _ => 0,
+        }
+    }
+}
+
 /// Maximum live invocations in the queue of one connection.
 pub(crate) const INVOCATIONS_MAX: usize = 1024;
+/// Size of queued invocations, above which the queue of one connection accepts no more.
+pub(crate) const INVOCATION_BYTES_MAX: usize = 32 * 1024 * 1024;

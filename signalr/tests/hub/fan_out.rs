@@ -212,3 +212,41 @@ fn chat(hub: Hub) -> Hub {
             Ok(())
         })
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_method_waits_for_the_room_of_its_caller() {
+    let server = TestServer::start(|hub| {
+        hub.method("Flood", |caller: Caller, (count,): (u32,)| async move {
+            for number in 0..count {
+                caller.clients().caller().invoke("item", (number, "x".repeat(20_000))).await?;
+            }
+            Ok(())
+        })
+    });
+    let mut client = server.connect().await;
+    client
+        .send(json!({"type": 1, "invocationId": "1", "target": "Flood", "arguments": [3000]}))
+        .await;
+    for number in 0..3000 {
+        assert_eq!(client.receive().await["arguments"][0], number);
+    }
+    assert_eq!(client.receive().await["type"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_only_sends_lets_its_messages_arrive() {
+    let server = TestServer::start(|hub| {
+        hub.method("Flood", |caller: Caller, (): ()| async move {
+            for number in 0..300 {
+                caller.clients().all().invoke("item", (number, "x".repeat(100_000))).await?;
+            }
+            Ok(())
+        })
+    });
+    let mut client = server.connect().await;
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Flood", "arguments": []})).await;
+    for number in 0..300 {
+        assert_eq!(client.receive().await["arguments"][0], number);
+    }
+    assert_eq!(client.receive().await["type"], 3);
+}
