@@ -391,7 +391,9 @@ impl<'a> Connection<'a> {
         let is_init = mem::take(&mut self.owes_init);
         let owes_groups = mem::take(&mut self.owes_groups);
         let groups = self.groups_token.as_deref().filter(|_| owes_groups);
-        let frame = Frame { cursor, is_init, is_reconnect, groups, entries };
+        let delay = self.transport.as_ref().filter(|transport| transport.is_poll());
+        let delay = delay.and_then(|_| self.service.settings.poll_delay());
+        let frame = Frame { cursor, is_init, is_reconnect, groups, delay, entries };
         self.sent = cursor;
         let json = frame.write();
         self.formed(json)
@@ -433,7 +435,7 @@ impl<'a> Connection<'a> {
     fn deadline(&self) -> Instant {
         let Times { created, changed, written, stalled } = self.times;
         let mut deadline = match &self.transport {
-            None => changed + times::DISCONNECT,
+            None => changed + self.absence_max(),
             Some(transport) => {
                 let poll = transport.is_poll().then_some(changed + times::POLL);
                 let next = written + times::KEEP_ALIVE;
@@ -465,7 +467,7 @@ impl<'a> Connection<'a> {
             return Some(Disconnect::ClientTimeout);
         }
         let Some(transport) = &self.transport else {
-            return (now >= changed + times::DISCONNECT).then_some(Disconnect::ClientTimeout);
+            return (now >= changed + self.absence_max()).then_some(Disconnect::ClientTimeout);
         };
         if stalled.is_some_and(|since| now >= since + write_timeout) {
             debug!("the client does not read");
@@ -480,6 +482,14 @@ impl<'a> Connection<'a> {
             self.times.written = now;
         }
         None
+    }
+
+    /// Returns the maximum time without a transport.
+    fn absence_max(&self) -> Duration {
+        match self.place.is_started() {
+            true => times::DISCONNECT + self.service.settings.long_poll_delay,
+            false => times::UNSTARTED,
+        }
     }
 
     fn write_timeout(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! The hubs of one path, and what their requests share.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
 use tokio::sync::Semaphore;
@@ -22,8 +22,18 @@ pub(super) struct Service {
 pub(super) struct Settings {
     /// Maximum size of a call.
     pub(super) message_bytes_max: usize,
+    /// Time between two polls of a client.
+    pub(super) long_poll_delay: Duration,
     pub(super) has_script: bool,
     pub(super) allows_jsonp: bool,
+}
+
+impl Settings {
+    /// Returns the milliseconds between two polls, if there is a delay.
+    pub(super) fn poll_delay(&self) -> Option<u64> {
+        let millis = u64::try_from(self.long_poll_delay.as_millis()).unwrap_or(u64::MAX);
+        (millis > 0).then_some(millis)
+    }
 }
 
 /// The users of one request, one for each hub.

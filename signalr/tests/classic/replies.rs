@@ -71,7 +71,7 @@ async fn requests_are_refused_with_the_texts_of_signalr_2() {
             "Protocol error: Missing connection token.",
         ),
         (
-            format!("connect?transport=serverSentEvents&connectionToken=abcd"),
+            "connect?transport=serverSentEvents&connectionToken=abcd".to_owned(),
             400,
             "The ConnectionId is in the incorrect format.",
         ),
