@@ -106,10 +106,8 @@ async fn read(
             Ok(Replied { text, after }) => {
                 place.answer(Answer { to: Recipient::WebSocket(text), after }).await;
             }
-            Err(error) => {
-                debug!(%error, "a call is malformed");
-                return true;
-            }
+            // As with SignalR 2, the client gets no answer and stays connected.
+            Err(error) => debug!(%error, "a call is malformed"),
         }
     }
 }
