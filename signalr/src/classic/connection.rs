@@ -69,17 +69,18 @@ pub(super) async fn run(
     attached: Option<backplane::Connection>,
     commands: mpsc::Receiver<Command>,
 ) {
-    let Some(attached) = attached else { return place.service.places.leave(&place) };
+    let Some(attached) = attached else { return place.leave() };
     // A shutdown of a hub waits for its connections.
     let tokens: Vec<_> = place.service.hubs().iter().map(|hub| hub.sessions().token()).collect();
     let mut connection = Connection::new(&place, users, attached, commands);
     let reason = connection.serve().await;
     debug!(%reason, "client disconnected");
-    place.service.places.leave(&place);
     connection.finish(&reason).await;
     // Still attached, so that the hooks can change groups.
     place.end().await;
-    drop((connection, tokens));
+    drop(connection);
+    place.leave();
+    drop(tokens);
 }
 
 struct Connection<'a> {
@@ -307,7 +308,7 @@ impl<'a> Connection<'a> {
     /// Takes a message of the backplane.
     fn take(&mut self, received: Received) -> Result<(), Disconnect> {
         match received {
-            Received::Invocation(invocation) => self.queue(classic::invocation(&invocation)),
+            Received::Invocation(invocation) => self.queue(invocation.signalr2()),
             Received::Gap(gap) => {
                 for &hub in &self.place.hubs {
                     self.queue(classic::missed(self.service.hubs()[hub].name(), gap));

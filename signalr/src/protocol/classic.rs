@@ -3,7 +3,7 @@
 //! The order of the properties is SignalR 2's. Values stay text: arguments are bound by the method,
 //! and messages of the backplane are copied into a frame.
 
-use backplane::{Cursor, Gap, Invocation};
+use backplane::{Cursor, Gap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -121,32 +121,19 @@ pub(crate) fn reply(
     })
 }
 
-/// Writes the entry of a frame that invokes a method of the client.
-pub(crate) fn invocation(invocation: &Invocation) -> Bytes {
-    write(&Entry {
-        hub: invocation.hub().unwrap_or_default(),
-        method: invocation.method(),
-        arguments: invocation.arguments(),
-        state: invocation.state(),
-    })
-}
-
 /// Writes the entry of a frame that reports lost messages: the client method `missed`, with the
 /// first and the last id. Clients ignore a method that they do not have.
 pub(crate) fn missed(hub: &str, gap: Gap) -> Bytes {
-    write(&Entry { hub, method: "missed", arguments: (gap.from, gap.to), state: None })
-}
-
-#[derive(Serialize)]
-struct Entry<'a, A> {
-    #[serde(rename = "H")]
-    hub: &'a str,
-    #[serde(rename = "M")]
-    method: &'a str,
-    #[serde(rename = "A")]
-    arguments: A,
-    #[serde(rename = "S", skip_serializing_if = "Option::is_none")]
-    state: Option<&'a RawValue>,
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        #[serde(rename = "H")]
+        hub: &'a str,
+        #[serde(rename = "M")]
+        method: &'a str,
+        #[serde(rename = "A")]
+        arguments: (u64, u64),
+    }
+    write(&Entry { hub, method: "missed", arguments: (gap.from, gap.to) })
 }
 
 /// Writes the entry of a frame that reports the progress of a call.
