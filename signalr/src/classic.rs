@@ -4,6 +4,7 @@
 //! gets a `place`, whose `connection` carries messages to one of four transports. `calls` is the
 //! only way to the methods of a hub.
 
+mod attachment;
 mod calls;
 mod connection;
 mod endpoint;

@@ -7,11 +7,11 @@
 //!
 //! One task owns it all. It waits for nothing else than its next event, except at its end.
 
-use std::{collections::VecDeque, future, mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
-use backplane::{Cursor, HubPlace, Received};
+use backplane::{Cursor, Received};
 use bytes::Bytes;
-use futures_util::{FutureExt, future::select_all};
+use futures_util::FutureExt;
 use tokio::{
     select,
     sync::mpsc,
@@ -20,47 +20,17 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    attachment::attach,
     outbox::{Item, Outbox},
     place::{Answer, Command, Opening, Place, Recipient, Resume},
     service::{Service, Users},
     times,
-    transport::Transport,
+    transport::{self, Transport},
 };
 use crate::{
     disconnect::Disconnect,
     protocol::classic::{self, Frame},
 };
-
-/// Attaches a new client to its hubs.
-pub(super) fn attach(
-    place: &Place,
-    users: &Users,
-    groups: &[String],
-    cursor: Option<Cursor>,
-) -> Option<backplane::Connection> {
-    let Place { service, id, hubs, .. } = place;
-    // A hub's groups are written as `ChatHub.room`. The name of a hub has no dot.
-    let groups_of = |hub: &usize| {
-        let prefix = format!("{}.", service.hubs()[*hub].name());
-        groups.iter().filter_map(|group| group.strip_prefix(&*prefix)).map(str::to_owned).collect()
-    };
-    let groups: Vec<Vec<String>> = hubs.iter().map(groups_of).collect();
-    let groups: Vec<Vec<&str>> =
-        groups.iter().map(|groups| groups.iter().map(String::as_str).collect()).collect();
-    let hub_places: Vec<_> = hubs
-        .iter()
-        .zip(&groups)
-        .map(|(&hub, groups)| HubPlace {
-            hub: service.hubs()[hub].name(),
-            user: users.of(hub).map(|user| &**user),
-            groups,
-        })
-        .collect();
-    let backplane = service.hubs().first()?.backplane();
-    let connection = backplane.attach_hubs(id, &hub_places, cursor);
-    connection.report_groups();
-    Some(connection)
-}
 
 /// Runs the connection of a place until it ends.
 pub(super) async fn run(
@@ -157,7 +127,7 @@ impl<'a> Connection<'a> {
     /// Serves the client until its connection ends, and returns the reason.
     async fn serve(&mut self) -> Disconnect {
         let (place, service) = (self.place, self.service);
-        let mut stopping = Box::pin(stopping(service));
+        let mut stopping = Box::pin(service.stopping());
         loop {
             if let Some(reason) = self.settle() {
                 return reason;
@@ -177,7 +147,7 @@ impl<'a> Connection<'a> {
                 },
                 () = &mut stopping => return Disconnect::Shutdown,
                 Some(command) = self.commands.recv() => self.obey(command),
-                permit = room(frames.as_ref()), if has_news => match permit {
+                permit = transport::room(frames.as_ref()), if has_news => match permit {
                     Some(permit) => {
                         let text = self.next_frame();
                         permit.send(text);
@@ -185,7 +155,7 @@ impl<'a> Connection<'a> {
                     }
                     None => self.park(),
                 },
-                () = closed(frames.as_ref()) => self.park(),
+                () = transport::closed(frames.as_ref()) => self.park(),
                 received = self.attached.recv_or_gap(), if takes_messages => {
                     if let Err(reason) = received.map_err(Into::into).and_then(|it| self.take(it)) {
                         return reason;
@@ -518,30 +488,6 @@ impl<'a> Connection<'a> {
             _ => self.end_transport(false),
         }
     }
-}
-
-/// Waits for room in the queue of a transport. Returns `None` if the transport has ended.
-async fn room(frames: Option<&mpsc::Sender<Bytes>>) -> Option<mpsc::Permit<'_, Bytes>> {
-    match frames {
-        Some(frames) => frames.reserve().await.ok(),
-        None => future::pending().await,
-    }
-}
-
-/// Waits until the task of a transport has ended.
-async fn closed(frames: Option<&mpsc::Sender<Bytes>>) {
-    match frames {
-        Some(frames) => frames.closed().await,
-        None => future::pending().await,
-    }
-}
-
-/// Waits until one of the hubs shuts down, and then for a random part of its close window.
-async fn stopping(service: &Service) {
-    let hubs = service.hubs();
-    let stopped = hubs.iter().map(|hub| Box::pin(hub.stopping().cancelled()));
-    let ((), hub, _) = select_all(stopped).await;
-    time::sleep(hubs[hub].options().close_window.mul_f64(rand::random())).await;
 }
 
 /// The error of clients that the application has sent away.

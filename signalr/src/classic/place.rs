@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    connection,
+    attachment, connection,
     service::{Service, Users},
     transport::Transport,
 };
@@ -122,7 +122,7 @@ impl Places {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let place = Arc::new(Place::new(service, visitor, commands));
         // Attached before the reply: a client misses no message.
-        let attached = connection::attach(&place, &visitor.users, groups, cursor);
+        let attached = attachment::attach(&place, &visitor.users, groups, cursor);
         places.insert(Arc::clone(&visitor.id), Arc::clone(&place));
         drop(places);
         let span = place.span.clone();

@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
-use tokio::sync::Semaphore;
+use futures_util::future::select_all;
+use tokio::{sync::Semaphore, time};
 
 use super::{place::Places, reply::Refusal, token::Tokens};
 use crate::{hub::Hub, origin};
@@ -83,6 +84,13 @@ impl Service {
 
     pub(super) fn users(&self, parts: &Parts) -> Users {
         Users(self.hubs.iter().map(|hub| hub.user_of(parts)).collect())
+    }
+
+    /// Waits until one of the hubs shuts down, and then for a random part of its close window.
+    pub(super) async fn stopping(&self) {
+        let stopped = self.hubs.iter().map(|hub| Box::pin(hub.stopping().cancelled()));
+        let ((), hub, _) = select_all(stopped).await;
+        time::sleep(self.hubs[hub].options().close_window.mul_f64(rand::random())).await;
     }
 
     /// Returns whether one of the hubs shuts down.
