@@ -39,7 +39,10 @@ async fn exchange(kind: Kind, transport: &str) {
     let result = result_of(&Process::run(&mut script, 2 * SLOW_DEADLINE).await);
 
     let mut expected: Vec<Value> = (0..MESSAGES)
-        .map(|number| json!([["ann", "bob"][number % 2], format!("message {number}")]))
+        .map(|number| {
+            let name = if number % 2 == 0 { "ann" } else { "bob" };
+            json!([name, format!("message {number}")])
+        })
         .collect();
     expected.push(json!(["core", "end"]));
     assert_eq!(result["received"], json!([expected, expected, expected]));

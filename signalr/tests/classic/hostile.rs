@@ -81,6 +81,48 @@ async fn wrong_messages_are_ignored_and_large_ones_end_a_web_socket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn any_requests_leave_the_server_working() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    let pieces = [
+        "transport=webSockets&",
+        "transport=serverSentEvents&",
+        "transport=longPolling&",
+        "transport=foreverFrame&frameId=1&",
+        "connectionToken=TOKEN&",
+        "connectionData=%5B%7B%22name%22%3A%22chathub%22%7D%5D&",
+        "connectionData=%5B&",
+        "clientProtocol=1.3&",
+        "clientProtocol=2.1&",
+        "messageId=s-0%2C1&",
+        "messageId=s-0%2CFFFFFFFFFFFFFFFF&",
+        "messageId=x&",
+        "groupsToken=abcd&",
+        "tid=%FF&",
+        "=&",
+    ];
+    let endpoints =
+        ["connect", "reconnect", "poll", "start", "send", "abort", "negotiate", "ping", "hubs", ""];
+    let mut random = 1_u32;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(random >> 8).unwrap() % below
+    };
+    for _ in 0..2000 {
+        let endpoint = endpoints[next(endpoints.len())];
+        let query: String = (0..next(8)).map(|_| pieces[next(pieces.len())]).collect();
+        let query = query.replace("TOKEN", &client.token);
+        let body = ["", "data=%7B%7D", "data=%7B%22H%22%3A%22chathub%22%2C%22M%22%3A%22Add%22%7D"];
+        let path = format!("/signalr/{endpoint}?{query}");
+        let response = server.request("POST", &path, body[next(body.len())]).await;
+        assert!(matches!(response.status, 200 | 400 | 403 | 500), "{path}: {}", response.status);
+    }
+    let (_client, mut socket) = server.connect().await;
+    let (_, reply) = socket.call("Add", json!([1, 2])).await;
+    assert_eq!(reply["R"], 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_parked_and_then_closed() {
     let mut server = TestServer::start();
     let (client, socket) = server.connect().await;
