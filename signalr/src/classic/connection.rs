@@ -36,13 +36,14 @@ use crate::{
 pub(super) async fn run(
     place: Arc<Place>,
     users: Users,
+    cursor: Option<Cursor>,
     attached: Option<backplane::Connection>,
     commands: mpsc::Receiver<Command>,
 ) {
     let Some(attached) = attached else { return place.leave() };
     // A shutdown of a hub waits for its connections.
     let tokens: Vec<_> = place.service.hubs().iter().map(|hub| hub.sessions().token()).collect();
-    let mut connection = Connection::new(&place, users, attached, commands);
+    let mut connection = Connection::new(&place, users, cursor, attached, commands);
     let reason = connection.serve().await;
     debug!(%reason, "client disconnected");
     connection.finish(&reason).await;
@@ -98,6 +99,7 @@ impl<'a> Connection<'a> {
     fn new(
         place: &'a Place,
         users: Users,
+        cursor: Option<Cursor>,
         attached: backplane::Connection,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
@@ -108,7 +110,7 @@ impl<'a> Connection<'a> {
             place,
             service: &place.service,
             users,
-            sent: attached.cursor(),
+            sent: cursor.unwrap_or_else(|| attached.cursor()),
             attached,
             commands,
             transport: None,
@@ -138,6 +140,8 @@ impl<'a> Connection<'a> {
             }
             let frames = self.transport.as_ref().map(|transport| transport.frames.clone());
             let deadline = self.deadline();
+            // A client that calls and does not read has to wait with its next call.
+            let takes_commands = self.held.len() + self.outbox.others() < ANSWERS_MAX;
             let takes_messages = frames.is_none() || self.outbox.has_room();
             select! {
                 biased;
@@ -146,7 +150,7 @@ impl<'a> Connection<'a> {
                     other => self.close(other).await,
                 },
                 () = &mut stopping => return Disconnect::Shutdown,
-                Some(command) = self.commands.recv() => self.obey(command),
+                Some(command) = self.commands.recv(), if takes_commands => self.obey(command),
                 permit = transport::room(frames.as_ref()), if has_news => match permit {
                     Some(permit) => {
                         let text = self.next_frame();
@@ -492,6 +496,8 @@ impl<'a> Connection<'a> {
 
 /// The error of clients that the application has sent away.
 const STOPPED: &str = "The server has ended the connection.";
+/// Maximum results that wait for their messages or for the client.
+const ANSWERS_MAX: usize = 64;
 /// Maximum messages in a frame, as with SignalR 2.
 const ENTRIES_MAX: usize = 10;
 const POLL_ENTRIES_MAX: usize = 1000;

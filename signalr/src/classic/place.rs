@@ -126,8 +126,8 @@ impl Places {
         places.insert(Arc::clone(&visitor.id), Arc::clone(&place));
         drop(places);
         let span = place.span.clone();
-        let running =
-            connection::run(Arc::clone(&place), visitor.users.clone(), attached, received);
+        let (users, runs) = (visitor.users.clone(), Arc::clone(&place));
+        let running = connection::run(runs, users, cursor, attached, received);
         tokio::spawn(running.instrument(span));
         (place, true)
     }

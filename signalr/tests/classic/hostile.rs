@@ -1,5 +1,10 @@
 //! Input that no client sends. It is an error for its sender alone.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
@@ -120,6 +125,33 @@ async fn any_requests_leave_the_server_working() {
     let (_client, mut socket) = server.connect().await;
     let (_, reply) = socket.call("Add", json!([1, 2])).await;
     assert_eq!(reply["R"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_calls_and_does_not_read_has_to_wait() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut server = TestServer::with_hooks(|hub| {
+        hub.method("Large", move |_, ()| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Ok("x".repeat(60_000)) }
+        })
+    });
+    let (client, mut socket) = server.connect().await;
+    let id = client.id.clone();
+    let sending = tokio::spawn(async move {
+        for _ in 0..2000 {
+            socket.send(r#"{"H":"chathub","M":"Large","A":[],"I":0}"#).await;
+        }
+        socket
+    });
+    assert_eq!(server.event().await, format!("connected {id}"));
+    let (waited, event) = duration(server.event()).await;
+    assert_eq!(event, format!("disconnected {id}"));
+    assert!(waited.as_secs() <= 60, "{waited:?}");
+    // Those that the network, the queues and the limit hold.
+    assert!(calls.load(Ordering::Relaxed) < 200, "{calls:?}");
+    sending.abort();
 }
 
 #[tokio::test(start_paused = true)]
