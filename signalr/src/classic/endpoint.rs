@@ -60,6 +60,7 @@ async fn answer(
         _ => {}
     }
     let kind = request.parameter("transport").and_then(Kind::parse);
+    let kind = kind.filter(|_| request.endpoint != Endpoint::Unknown);
     let kind = kind.ok_or(Refusal::bad_request("Protocol error: Unknown transport."))?;
     let visitor = visitor(service, &request, hubs)?;
     let here = service.places.find(&visitor.id);

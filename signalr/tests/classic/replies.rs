@@ -62,6 +62,11 @@ async fn requests_are_refused_with_the_texts_of_signalr_2() {
         ("nothing".to_owned(), 400, "Protocol error: Unknown transport."),
         (String::new(), 400, "Protocol error: Unknown transport."),
         (
+            format!("nothing?transport=longPolling&connectionToken={token}"),
+            400,
+            "Protocol error: Unknown transport.",
+        ),
+        (
             format!("connect?connectionToken={token}&connectionData={data}"),
             400,
             "Protocol error: Unknown transport.",
