@@ -40,7 +40,9 @@ pub(super) async fn run(
     attached: Option<backplane::Connection>,
     commands: mpsc::Receiver<Command>,
 ) {
-    let Some(attached) = attached else { return place.leave() };
+    // In every case, so that the client can get a new place.
+    let leaving = Leaving(&place);
+    let Some(attached) = attached else { return };
     // A shutdown of a hub waits for its connections.
     let tokens: Vec<_> = place.service.hubs().iter().map(|hub| hub.sessions().token()).collect();
     let mut connection = Connection::new(&place, users, cursor, attached, commands);
@@ -50,8 +52,17 @@ pub(super) async fn run(
     // Still attached, so that the hooks can change groups.
     place.end().await;
     drop(connection);
-    place.leave();
+    drop(leaving);
     drop(tokens);
+}
+
+/// Leaves a place when it is dropped.
+struct Leaving<'a>(&'a Place);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 struct Connection<'a> {
