@@ -27,6 +27,21 @@ pub struct Invocation {
     /// The state of the caller that a server of SignalR 2 sends along.
     state: Option<Box<RawValue>>,
     encoded: [OnceLock<Bytes>; Self::FORMS],
+    /// In the form of SignalR 2.
+    signalr2: OnceLock<Bytes>,
+}
+
+/// An invocation as SignalR 2 writes it, in its order.
+#[derive(Serialize)]
+struct HubInvocation<'a> {
+    #[serde(rename = "H")]
+    hub: &'a str,
+    #[serde(rename = "M")]
+    method: &'a str,
+    #[serde(rename = "A")]
+    arguments: &'a RawValue,
+    #[serde(rename = "S", skip_serializing_if = "Option::is_none")]
+    state: Option<&'a RawValue>,
 }
 
 /// The error for arguments that cannot be sent.
@@ -90,7 +105,8 @@ impl Invocation {
             }
             _ => return Err(InvocationError::NoArray(method)),
         };
-        Ok(Self { method, arguments, hub: None, state: None, encoded: Default::default() })
+        let (encoded, signalr2) = (Default::default(), OnceLock::new());
+        Ok(Self { method, arguments, hub: None, state: None, encoded, signalr2 })
     }
 
     /// Adds the hub and the state of a received invocation.
@@ -116,16 +132,31 @@ impl Invocation {
         self.hub.as_deref()
     }
 
-    /// Returns the state that a server of SignalR 2 sent to its caller, a JSON object. Invocations
-    /// of this crate have none.
+    /// Returns a received invocation as SignalR 2 writes it: hub, method, arguments, and the state
+    /// of the caller, if a server of SignalR 2 has sent one. It is encoded once for all receivers.
     ///
     /// ```
-    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
-    /// assert!(invocation.state().is_none());
-    /// # Ok::<(), backplane::InvocationError>(())
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let chat = Backplane::embedded(&broker::Broker::new(), "ChatApp").hub("ChatHub");
+    /// let mut connection = chat.attach("c1", None);
+    /// chat.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// let invocation = connection.recv().await?;
+    /// assert_eq!(invocation.signalr2(), r#"{"H":"ChatHub","M":"say","A":["hi"]}"#);
+    /// # Ok(()) }
     /// ```
-    pub fn state(&self) -> Option<&RawValue> {
-        self.state.as_deref()
+    pub fn signalr2(&self) -> Bytes {
+        let encode = || {
+            let value = HubInvocation {
+                hub: self.hub.as_deref().unwrap_or_default(),
+                method: &self.method,
+                arguments: &self.arguments,
+                state: self.state.as_deref(),
+            };
+            serde_json::to_vec(&value).expect("strings and raw JSON can be written").into()
+        };
+        self.signalr2.get_or_init(encode).clone()
     }
 
     /// Returns the name of the method.
@@ -156,7 +187,7 @@ impl Invocation {
     }
 
     /// Number of forms that [`encoded`](Self::encoded) caches.
-    pub const FORMS: usize = 3;
+    pub const FORMS: usize = 2;
 
     /// Returns the frame that `encode` makes of the invocation in one form, such as JSON. The frame
     /// is cached, so `encode` runs once a form for all receivers.

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::map_response};
 use backplane::Backplane;
-use signalr::{Hub, Options};
+use signalr::{Classic, Hub, Options};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -63,7 +63,8 @@ fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
     let app = Router::new()
         .merge(page::router())
         .merge(status::router(address.to_string(), backplane.clone()));
-    hub.mount(app, "/chatHub").layer(map_response(page::protect))
+    let app = hub.mount(app, "/chatHub");
+    Classic::new().hub(hub).mount(app, "/signalr").layer(map_response(page::protect))
 }
 
 /// Maximum wait of a shutdown for the requests in progress.
@@ -87,6 +88,7 @@ mod tests {
             (Request::get("/nowhere"), "no-cache"),
             (Request::get("/status"), "no-store"),
             (Request::post("/chatHub/negotiate"), "no-store"),
+            (Request::get("/signalr/negotiate"), "no-store"),
         ] {
             let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(response.headers()["x-content-type-options"], "nosniff");

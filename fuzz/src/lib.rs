@@ -2,6 +2,7 @@
 //!
 //! | target          | input                                      | claim                                |
 //! |-----------------|--------------------------------------------|--------------------------------------|
+//! | `classic`       | requests and frames of a SignalR 2 client  | another client can call a method     |
 //! | `configuration` | a `redis.conf` and flags                   | the result is settings or an error   |
 //! | `hub`           | the frames of a SignalR client             | another client can call a method     |
 //! | `messagepack`   | bytes of a SignalR client in MessagePack   | each value is whole, or an error     |

@@ -4,6 +4,7 @@
 //! gets a `place`, whose `connection` carries messages to one of four transports. `calls` is the
 //! only way to the methods of a hub.
 
+mod attachment;
 mod calls;
 mod connection;
 mod endpoint;
@@ -20,7 +21,7 @@ mod token;
 mod transport;
 mod websocket;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, routing};
 use tower::ServiceExt;
@@ -33,7 +34,17 @@ use crate::{hub::Hub, origin};
 /// It has the transports WebSockets, Server-Sent Events, forever frame and long polling, and the
 /// script `hubs` with a proxy for each hub. Messages of ASP.NET Core's clients and of these clients
 /// reach each other. Origins, users, detailed errors and the times of writes and of a shutdown are
-/// those of the hubs.
+/// those of the hubs. A page may connect if all hubs allow it. The shutdown of one hub ends the
+/// connections of all hubs of the path.
+///
+/// A connection token is for one user. So the hubs' [`user_id`](Hub::user_id) must find the same
+/// user in each request of a client, for example by a cookie.
+///
+/// The methods of one client run one at a time. `on_connected` runs when the client has started, or
+/// before its first call. A client that returns after more than 30 s is a new connection.
+///
+/// Tokens are signed with a key of this process. Behind a load balancer, the requests of a client
+/// must therefore reach one server.
 ///
 /// If messages for a client may be lost on the backplane, its client method `missed` is invoked
 /// with the first and the last id of the gap. Clients without this method ignore it.
@@ -85,6 +96,7 @@ impl Classic {
     pub fn new() -> Self {
         let settings = Settings {
             message_bytes_max: MESSAGE_BYTES_MAX,
+            long_poll_delay: Duration::ZERO,
             has_script: true,
             allows_jsonp: false,
         };
@@ -146,6 +158,21 @@ impl Classic {
     /// ```
     pub fn message_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.message_bytes_max = bytes;
+        self
+    }
+
+    /// Sets the time that clients wait between two polls. Default: none. It reduces the number of
+    /// requests and delays messages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let delay = std::time::Duration::from_millis(500);
+    /// let app: axum::Router = signalr::Classic::new().long_poll_delay(delay).router("/signalr");
+    /// # drop(app);
+    /// ```
+    pub fn long_poll_delay(mut self, delay: Duration) -> Self {
+        self.settings.long_poll_delay = delay;
         self
     }
 

@@ -28,9 +28,32 @@
 //! # }
 //! ```
 //!
-//! Supported are negotiation (versions 0 and 1), the transports WebSockets, Server-Sent Events and
-//! long polling, and the hub protocol in JSON and MessagePack with streams in both directions,
-//! cancellation and results of clients. A page of another origin can connect if
+//! [`Classic`] serves clients of SignalR 2, such as `jquery.signalR`, on the same hubs. Messages of
+//! both kinds of clients reach each other:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use backplane::Backplane;
+//! use broker::Broker;
+//! use signalr::{Classic, Hub};
+//!
+//! let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+//! let chat = Hub::new("ChatHub", backplane.clone());
+//! let stock = Hub::new("StockHub", backplane);
+//! let app: axum::Router = axum::Router::new()
+//!     .merge(chat.router("/chatHub"))
+//!     .merge(stock.router("/stockHub"))
+//!     .merge(Classic::new().hub(&chat).hub(&stock).router("/signalr"));
+//! # drop(app);
+//! # }
+//! ```
+//!
+//! A page of SignalR 2 loads jQuery, `jquery.signalR` and the script `/signalr/hubs`. The example
+//! `classic` is such a server: `cargo run -p signalr --example classic`.
+//!
+//! For clients of ASP.NET Core, supported are negotiation (versions 0 and 1), the transports
+//! WebSockets, Server-Sent Events and long polling, and the hub protocol in JSON and MessagePack
+//! with streams in both directions, cancellation and results of clients. A page of another origin can connect if
 //! [`Options::allow_origin`] lists its origin.
 
 mod classic;

@@ -3,6 +3,7 @@
 //! | module           | subject                                                 | needs                  |
 //! |------------------|---------------------------------------------------------|------------------------|
 //! | `browsers`       | the chat in two pages, one on each server               | Chromium, Node.js      |
+//! | `classic_client` | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
 //! | `clients`        | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`    | the configuration file of Debian's package              | redis-server's package |
 //! | `oracle`         | modules of `e2e`, run against Redis                     | redis-server           |
@@ -13,6 +14,7 @@
 //! `cargo xtask test` installs missing programs.
 
 mod browsers;
+mod classic_client;
 mod clients;
 mod debian_conf;
 mod oracle;

@@ -7,11 +7,11 @@
 //!
 //! One task owns it all. It waits for nothing else than its next event, except at its end.
 
-use std::{collections::VecDeque, future, mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
-use backplane::{Cursor, HubPlace, Received};
+use backplane::{Cursor, Received};
 use bytes::Bytes;
-use futures_util::{FutureExt, future::select_all};
+use futures_util::FutureExt;
 use tokio::{
     select,
     sync::mpsc,
@@ -20,66 +20,49 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
+    attachment::attach,
     outbox::{Item, Outbox},
     place::{Answer, Command, Opening, Place, Recipient, Resume},
     service::{Service, Users},
     times,
-    transport::Transport,
+    transport::{self, Transport},
 };
 use crate::{
     disconnect::Disconnect,
     protocol::classic::{self, Frame},
 };
 
-/// Attaches a new client to its hubs.
-pub(super) fn attach(
-    place: &Place,
-    users: &Users,
-    groups: &[String],
-    cursor: Option<Cursor>,
-) -> Option<backplane::Connection> {
-    let Place { service, id, hubs, .. } = place;
-    // A hub's groups are written as `ChatHub.room`. The name of a hub has no dot.
-    let groups_of = |hub: &usize| {
-        let prefix = format!("{}.", service.hubs()[*hub].name());
-        groups.iter().filter_map(|group| group.strip_prefix(&*prefix)).map(str::to_owned).collect()
-    };
-    let groups: Vec<Vec<String>> = hubs.iter().map(groups_of).collect();
-    let groups: Vec<Vec<&str>> =
-        groups.iter().map(|groups| groups.iter().map(String::as_str).collect()).collect();
-    let hub_places: Vec<_> = hubs
-        .iter()
-        .zip(&groups)
-        .map(|(&hub, groups)| HubPlace {
-            hub: service.hubs()[hub].name(),
-            user: users.of(hub).map(|user| &**user),
-            groups,
-        })
-        .collect();
-    let backplane = service.hubs().first()?.backplane();
-    let connection = backplane.attach_hubs(id, &hub_places, cursor);
-    connection.report_groups();
-    Some(connection)
-}
-
 /// Runs the connection of a place until it ends.
 pub(super) async fn run(
     place: Arc<Place>,
     users: Users,
+    cursor: Option<Cursor>,
     attached: Option<backplane::Connection>,
     commands: mpsc::Receiver<Command>,
 ) {
-    let Some(attached) = attached else { return place.service.places.leave(&place) };
+    // In every case, so that the client can get a new place.
+    let leaving = Leaving(&place);
+    let Some(attached) = attached else { return };
     // A shutdown of a hub waits for its connections.
     let tokens: Vec<_> = place.service.hubs().iter().map(|hub| hub.sessions().token()).collect();
-    let mut connection = Connection::new(&place, users, attached, commands);
+    let mut connection = Connection::new(&place, users, cursor, attached, commands);
     let reason = connection.serve().await;
     debug!(%reason, "client disconnected");
-    place.service.places.leave(&place);
     connection.finish(&reason).await;
     // Still attached, so that the hooks can change groups.
     place.end().await;
-    drop((connection, tokens));
+    drop(connection);
+    drop(leaving);
+    drop(tokens);
+}
+
+/// Leaves a place when it is dropped.
+struct Leaving<'a>(&'a Place);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 struct Connection<'a> {
@@ -127,6 +110,7 @@ impl<'a> Connection<'a> {
     fn new(
         place: &'a Place,
         users: Users,
+        cursor: Option<Cursor>,
         attached: backplane::Connection,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
@@ -137,7 +121,7 @@ impl<'a> Connection<'a> {
             place,
             service: &place.service,
             users,
-            sent: attached.cursor(),
+            sent: cursor.unwrap_or_else(|| attached.cursor()),
             attached,
             commands,
             transport: None,
@@ -156,7 +140,7 @@ impl<'a> Connection<'a> {
     /// Serves the client until its connection ends, and returns the reason.
     async fn serve(&mut self) -> Disconnect {
         let (place, service) = (self.place, self.service);
-        let mut stopping = Box::pin(stopping(service));
+        let mut stopping = Box::pin(service.stopping());
         loop {
             if let Some(reason) = self.settle() {
                 return reason;
@@ -167,6 +151,8 @@ impl<'a> Connection<'a> {
             }
             let frames = self.transport.as_ref().map(|transport| transport.frames.clone());
             let deadline = self.deadline();
+            // A client that calls and does not read has to wait with its next call.
+            let takes_commands = self.held.len() + self.outbox.others() < ANSWERS_MAX;
             let takes_messages = frames.is_none() || self.outbox.has_room();
             select! {
                 biased;
@@ -175,8 +161,8 @@ impl<'a> Connection<'a> {
                     other => self.close(other).await,
                 },
                 () = &mut stopping => return Disconnect::Shutdown,
-                Some(command) = self.commands.recv() => self.obey(command),
-                permit = room(frames.as_ref()), if has_news => match permit {
+                Some(command) = self.commands.recv(), if takes_commands => self.obey(command),
+                permit = transport::room(frames.as_ref()), if has_news => match permit {
                     Some(permit) => {
                         let text = self.next_frame();
                         permit.send(text);
@@ -184,7 +170,7 @@ impl<'a> Connection<'a> {
                     }
                     None => self.park(),
                 },
-                () = closed(frames.as_ref()) => self.park(),
+                () = transport::closed(frames.as_ref()) => self.park(),
                 received = self.attached.recv_or_gap(), if takes_messages => {
                     if let Err(reason) = received.map_err(Into::into).and_then(|it| self.take(it)) {
                         return reason;
@@ -307,7 +293,7 @@ impl<'a> Connection<'a> {
     /// Takes a message of the backplane.
     fn take(&mut self, received: Received) -> Result<(), Disconnect> {
         match received {
-            Received::Invocation(invocation) => self.queue(classic::invocation(&invocation)),
+            Received::Invocation(invocation) => self.queue(invocation.signalr2()),
             Received::Gap(gap) => {
                 for &hub in &self.place.hubs {
                     self.queue(classic::missed(self.service.hubs()[hub].name(), gap));
@@ -391,7 +377,9 @@ impl<'a> Connection<'a> {
         let is_init = mem::take(&mut self.owes_init);
         let owes_groups = mem::take(&mut self.owes_groups);
         let groups = self.groups_token.as_deref().filter(|_| owes_groups);
-        let frame = Frame { cursor, is_init, is_reconnect, groups, entries };
+        let delay = self.transport.as_ref().filter(|transport| transport.is_poll());
+        let delay = delay.and_then(|_| self.service.settings.poll_delay());
+        let frame = Frame { cursor, is_init, is_reconnect, groups, delay, entries };
         self.sent = cursor;
         let json = frame.write();
         self.formed(json)
@@ -433,7 +421,7 @@ impl<'a> Connection<'a> {
     fn deadline(&self) -> Instant {
         let Times { created, changed, written, stalled } = self.times;
         let mut deadline = match &self.transport {
-            None => changed + times::DISCONNECT,
+            None => changed + self.absence_max(),
             Some(transport) => {
                 let poll = transport.is_poll().then_some(changed + times::POLL);
                 let next = written + times::KEEP_ALIVE;
@@ -465,7 +453,7 @@ impl<'a> Connection<'a> {
             return Some(Disconnect::ClientTimeout);
         }
         let Some(transport) = &self.transport else {
-            return (now >= changed + times::DISCONNECT).then_some(Disconnect::ClientTimeout);
+            return (now >= changed + self.absence_max()).then_some(Disconnect::ClientTimeout);
         };
         if stalled.is_some_and(|since| now >= since + write_timeout) {
             debug!("the client does not read");
@@ -480,6 +468,14 @@ impl<'a> Connection<'a> {
             self.times.written = now;
         }
         None
+    }
+
+    /// Returns the maximum time without a transport.
+    fn absence_max(&self) -> Duration {
+        match self.place.is_started() {
+            true => times::DISCONNECT + self.service.settings.long_poll_delay,
+            false => times::UNSTARTED,
+        }
     }
 
     fn write_timeout(&self) -> Duration {
@@ -509,32 +505,10 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Waits for room in the queue of a transport. Returns `None` if the transport has ended.
-async fn room(frames: Option<&mpsc::Sender<Bytes>>) -> Option<mpsc::Permit<'_, Bytes>> {
-    match frames {
-        Some(frames) => frames.reserve().await.ok(),
-        None => future::pending().await,
-    }
-}
-
-/// Waits until the task of a transport has ended.
-async fn closed(frames: Option<&mpsc::Sender<Bytes>>) {
-    match frames {
-        Some(frames) => frames.closed().await,
-        None => future::pending().await,
-    }
-}
-
-/// Waits until one of the hubs shuts down, and then for a random part of its close window.
-async fn stopping(service: &Service) {
-    let hubs = service.hubs();
-    let stopped = hubs.iter().map(|hub| Box::pin(hub.stopping().cancelled()));
-    let ((), hub, _) = select_all(stopped).await;
-    time::sleep(hubs[hub].options().close_window.mul_f64(rand::random())).await;
-}
-
 /// The error of clients that the application has sent away.
 const STOPPED: &str = "The server has ended the connection.";
+/// Maximum results that wait for their messages or for the client.
+const ANSWERS_MAX: usize = 64;
 /// Maximum messages in a frame, as with SignalR 2.
 const ENTRIES_MAX: usize = 10;
 const POLL_ENTRIES_MAX: usize = 1000;

@@ -60,6 +60,7 @@ async fn answer(
         _ => {}
     }
     let kind = request.parameter("transport").and_then(Kind::parse);
+    let kind = kind.filter(|_| request.endpoint != Endpoint::Unknown);
     let kind = kind.ok_or(Refusal::bad_request("Protocol error: Unknown transport."))?;
     let visitor = visitor(service, &request, hubs)?;
     let here = service.places.find(&visitor.id);
@@ -148,6 +149,12 @@ async fn open(
     let cursor = resume.as_ref().and_then(|resume| resume.cursor);
     // A connection that ends between the two steps is replaced by a new one.
     for _ in 0..ATTEMPTS_MAX {
+        let here = service.places.find(&visitor.id);
+        if let Some(ending) = here.as_ref().filter(|place| place.is_ending()) {
+            ending.is_over().await;
+        } else if here.is_none() && service.is_stopping() {
+            break;
+        }
         let (place, is_new) = Places::enter(service, &visitor, &groups, cursor);
         // A client that returns to no connection is a new one for the application.
         let starts = if is_connect { !request.version().has_start() } else { is_new };
@@ -162,7 +169,7 @@ async fn open(
             return Ok(stream(&form, to_write));
         }
     }
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The connection is ending."))
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."))
 }
 
 /// Returns the form of the frames.

@@ -38,7 +38,7 @@ pub(super) fn negotiate(
         try_web_sockets: true,
         protocol_version: &request.version().agreed(),
         transport_connect_timeout: times::TRANSPORT_CONNECT.as_secs_f64(),
-        long_poll_delay: 0.0,
+        long_poll_delay: service.settings.long_poll_delay.as_secs_f64(),
     };
     let text = serde_json::to_vec(&negotiation).expect("texts and numbers always serialise");
     reply::uncached(reply::json(text, callback))

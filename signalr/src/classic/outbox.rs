@@ -81,6 +81,11 @@ impl Outbox {
         self.items.front()
     }
 
+    /// Returns the number of items that are no messages.
+    pub(super) fn others(&self) -> usize {
+        self.items.len() - self.messages
+    }
+
     pub(super) fn has_messages(&self) -> bool {
         self.messages > 0
     }

@@ -3,6 +3,7 @@
 //! A place begins with a valid token and ends with its connection. `on_connected` of a hub runs at
 //! most once for a place, before the first method of that hub. `on_disconnected` runs once at the
 //! end, for each hub that has accepted the client. Both run under one lock, so they cannot overlap.
+//! A client gets a new place only after the hooks of the old one.
 
 use std::{
     collections::HashMap,
@@ -17,10 +18,11 @@ use backplane::Cursor;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    connection,
+    attachment, connection,
     service::{Service, Users},
     transport::Transport,
 };
@@ -50,6 +52,8 @@ pub(super) struct Place {
     /// One permit: the methods of a client run one at a time.
     pub(super) calls: Arc<Semaphore>,
     is_started: AtomicBool,
+    /// Cancelled when the client may get a new place.
+    over: CancellationToken,
     lifecycle: tokio::sync::Mutex<Lifecycle>,
     span: Span,
 }
@@ -125,22 +129,14 @@ impl Places {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let place = Arc::new(Place::new(service, visitor, commands));
         // Attached before the reply: a client misses no message.
-        let attached = connection::attach(&place, &visitor.users, groups, cursor);
+        let attached = attachment::attach(&place, &visitor.users, groups, cursor);
         places.insert(Arc::clone(&visitor.id), Arc::clone(&place));
         drop(places);
         let span = place.span.clone();
-        let running =
-            connection::run(Arc::clone(&place), visitor.users.clone(), attached, received);
+        let (users, runs) = (visitor.users.clone(), Arc::clone(&place));
+        let running = connection::run(runs, users, cursor, attached, received);
         tokio::spawn(running.instrument(span));
         (place, true)
-    }
-
-    /// Forgets a place. A client that comes back gets a new one.
-    pub(super) fn leave(&self, place: &Arc<Place>) {
-        let mut places = self.0.lock();
-        if places.get(&place.id).is_some_and(|known| Arc::ptr_eq(known, place)) {
-            places.remove(&place.id);
-        }
     }
 }
 
@@ -162,6 +158,7 @@ impl Place {
             close_handle,
             calls: Arc::new(Semaphore::new(1)),
             is_started: AtomicBool::new(false),
+            over: CancellationToken::new(),
             lifecycle: tokio::sync::Mutex::new(Lifecycle {
                 accepted: vec![None; service.hubs().len()],
                 has_ended: false,
@@ -177,6 +174,22 @@ impl Place {
     /// Returns the last message that the client's methods have sent.
     pub(super) fn last_sent(&self) -> Option<Cursor> {
         self.callers.iter().map(Caller::last_sent).max().flatten()
+    }
+
+    /// Forgets the place after all hooks. A client that comes back then gets a new one.
+    pub(super) fn leave(&self) {
+        self.service.places.0.lock().remove(&self.id);
+        self.over.cancel();
+    }
+
+    /// Waits until the client may get a new place.
+    pub(super) async fn is_over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Returns whether the connection takes no further transport.
+    pub(super) fn is_ending(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Opens a transport. Fails if the connection has ended.

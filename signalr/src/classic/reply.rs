@@ -64,7 +64,7 @@ fn with_type(content_type: &'static str, mut response: Response) -> Response {
 /// Adds the headers that keep proxies from holding or storing a reply.
 pub(super) fn uncached(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
 }

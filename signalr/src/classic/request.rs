@@ -34,7 +34,7 @@ pub(super) enum Endpoint {
     Start,
     Send,
     Abort,
-    /// SignalR 2 handles it like a request for a transport.
+    /// Refused as SignalR 2 refuses a request without a transport.
     Unknown,
 }
 

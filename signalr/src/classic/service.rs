@@ -1,9 +1,10 @@
 //! The hubs of one path, and what their requests share.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
-use tokio::sync::Semaphore;
+use futures_util::future::select_all;
+use tokio::{sync::Semaphore, time};
 
 use super::{place::Places, reply::Refusal, token::Tokens};
 use crate::{hub::Hub, origin};
@@ -22,8 +23,18 @@ pub(super) struct Service {
 pub(super) struct Settings {
     /// Maximum size of a call.
     pub(super) message_bytes_max: usize,
+    /// Time between two polls of a client.
+    pub(super) long_poll_delay: Duration,
     pub(super) has_script: bool,
     pub(super) allows_jsonp: bool,
+}
+
+impl Settings {
+    /// Returns the milliseconds between two polls, if there is a delay.
+    pub(super) fn poll_delay(&self) -> Option<u64> {
+        let millis = u64::try_from(self.long_poll_delay.as_millis()).unwrap_or(u64::MAX);
+        (millis > 0).then_some(millis)
+    }
 }
 
 /// The users of one request, one for each hub.
@@ -73,6 +84,13 @@ impl Service {
 
     pub(super) fn users(&self, parts: &Parts) -> Users {
         Users(self.hubs.iter().map(|hub| hub.visitor(parts).user_id).collect())
+    }
+
+    /// Waits until one of the hubs shuts down, and then for a random part of its close window.
+    pub(super) async fn stopping(&self) {
+        let stopped = self.hubs.iter().map(|hub| Box::pin(hub.stopping().cancelled()));
+        let ((), hub, _) = select_all(stopped).await;
+        time::sleep(self.hubs[hub].options().close_window.mul_f64(rand::random())).await;
     }
 
     /// Returns whether one of the hubs shuts down.

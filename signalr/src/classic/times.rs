@@ -6,6 +6,9 @@ use std::time::Duration;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Maximum time without a transport, and from the first transport to the start.
 pub(super) const DISCONNECT: Duration = Duration::from_secs(30);
+/// Maximum time without a transport before the start. Clients start at once, and strangers could
+/// otherwise fill the memory with connections by single requests.
+pub(super) const UNSTARTED: Duration = Duration::from_secs(10);
 /// Maximum time of one poll.
 pub(super) const POLL: Duration = Duration::from_secs(110);
 /// Time after which a client tries its next transport.

@@ -4,6 +4,8 @@
 //! writes them. Either side ends the transport: the connection drops its end of the queue, or the
 //! task does.
 
+use std::future;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -100,6 +102,22 @@ impl Form {
             Self::Poll { .. } => Bytes::from_static(b" "),
             _ => self.frame(KEEP_ALIVE),
         }
+    }
+}
+
+/// Waits for room in the queue of a transport. Returns `None` if the transport has ended.
+pub(super) async fn room(frames: Option<&mpsc::Sender<Bytes>>) -> Option<mpsc::Permit<'_, Bytes>> {
+    match frames {
+        Some(frames) => frames.reserve().await.ok(),
+        None => future::pending().await,
+    }
+}
+
+/// Waits until the task of a transport has ended.
+pub(super) async fn closed(frames: Option<&mpsc::Sender<Bytes>>) {
+    match frames {
+        Some(frames) => frames.closed().await,
+        None => future::pending().await,
     }
 }
 

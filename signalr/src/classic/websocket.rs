@@ -26,6 +26,7 @@ use super::{
     send::{self, Replied, Sender},
     transport::{Form, Transport},
 };
+use crate::hub::Hub;
 
 /// Accepts a WebSocket for a client.
 pub(super) fn accept(
@@ -50,7 +51,7 @@ pub(super) fn accept(
 
 /// Serves a WebSocket until either side ends it.
 async fn serve(place: &Arc<Place>, socket: WebSocket, to_write: mpsc::Receiver<Bytes>) {
-    let options = place.service.hubs().first().map(|hub| hub.options());
+    let options = place.service.hubs().first().map(Hub::options);
     let (write_timeout, close_timeout) =
         options.map_or((Duration::ZERO, Duration::ZERO), |it| (it.write_timeout, it.close_timeout));
     let (mut sink, mut stream) = socket.split();
@@ -105,10 +106,8 @@ async fn read(
             Ok(Replied { text, after }) => {
                 place.answer(Answer { to: Recipient::WebSocket(text), after }).await;
             }
-            Err(error) => {
-                debug!(%error, "a call is malformed");
-                return true;
-            }
+            // As with SignalR 2, the client gets no answer and stays connected.
+            Err(error) => debug!(%error, "a call is malformed"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The order of the properties is SignalR 2's. Values stay text: arguments are bound by the method,
 //! and messages of the backplane are copied into a frame.
 
-use backplane::{Cursor, Gap, Invocation};
+use backplane::{Cursor, Gap};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -121,32 +121,19 @@ pub(crate) fn reply(
     })
 }
 
-/// Writes the entry of a frame that invokes a method of the client.
-pub(crate) fn invocation(invocation: &Invocation) -> Bytes {
-    write(&Entry {
-        hub: invocation.hub().unwrap_or_default(),
-        method: invocation.method(),
-        arguments: invocation.arguments(),
-        state: invocation.state(),
-    })
-}
-
 /// Writes the entry of a frame that reports lost messages: the client method `missed`, with the
 /// first and the last id. Clients ignore a method that they do not have.
 pub(crate) fn missed(hub: &str, gap: Gap) -> Bytes {
-    write(&Entry { hub, method: "missed", arguments: (gap.from, gap.to), state: None })
-}
-
-#[derive(Serialize)]
-struct Entry<'a, A> {
-    #[serde(rename = "H")]
-    hub: &'a str,
-    #[serde(rename = "M")]
-    method: &'a str,
-    #[serde(rename = "A")]
-    arguments: A,
-    #[serde(rename = "S", skip_serializing_if = "Option::is_none")]
-    state: Option<&'a RawValue>,
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        #[serde(rename = "H")]
+        hub: &'a str,
+        #[serde(rename = "M")]
+        method: &'a str,
+        #[serde(rename = "A")]
+        arguments: (u64, u64),
+    }
+    write(&Entry { hub, method: "missed", arguments: (gap.from, gap.to) })
 }
 
 /// Writes the entry of a frame that reports the progress of a call.
@@ -180,6 +167,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) is_reconnect: bool,
     /// The token of the groups, if they have changed.
     pub(crate) groups: Option<&'a str>,
+    /// Milliseconds until the next poll.
+    pub(crate) delay: Option<u64>,
     pub(crate) entries: &'a [Bytes],
 }
 
@@ -197,6 +186,9 @@ impl Frame<'_> {
             text.extend_from_slice(b",\"G\":\"");
             text.extend_from_slice(groups.as_bytes());
             text.push(b'"');
+        }
+        if let Some(delay) = self.delay {
+            text.extend_from_slice(format!(",\"L\":{delay}").as_bytes());
         }
         text.extend_from_slice(b",\"M\":[");
         for (index, entry) in self.entries.iter().enumerate() {
@@ -269,7 +261,7 @@ mod tests {
         check(&format!(r#"{{"H":"h","M":"m","I":"{}"}}"#, "x".repeat(256)), CallError::Id);
         check(r#"{"H":"h","M":"m","S":[]}"#, CallError::State);
         let state = |length: usize| format!(r#"{{"a":"{}"}}"#, "é".repeat(length - 8));
-        let call = |length| format!(r#"{{"H":"h","M":"m","S":{}}}"#, state(length));
+        let call = |length: usize| format!(r#"{{"H":"h","M":"m","S":{}}}"#, state(length));
         assert!(Call::parse(&call(4096)).is_ok());
         check(&call(4097), CallError::State);
         check(&format!(r#"{{"H":"h","M":"m","S":{}"#, "[".repeat(3000)), CallError::Json);
@@ -295,11 +287,14 @@ mod tests {
     fn frames_are_written_as_by_signalr_2() {
         let cursor: Cursor = "s-0,4AC5".parse().unwrap();
         let frame = |is_init, is_reconnect, groups, entries| {
-            Frame { cursor, is_init, is_reconnect, groups, entries }.write()
+            Frame { cursor, is_init, is_reconnect, groups, delay: None, entries }.write()
         };
         assert_eq!(frame(true, false, None, &[]), r#"{"C":"s-0,4AC5","S":1,"M":[]}"#);
         assert_eq!(frame(false, true, None, &[]), r#"{"C":"s-0,4AC5","T":1,"M":[]}"#);
         assert_eq!(frame(false, false, Some("x"), &[]), r#"{"C":"s-0,4AC5","G":"x","M":[]}"#);
+        let (groups, delay) = (Some("x"), Some(500));
+        let all = Frame { cursor, is_init: true, is_reconnect: true, groups, delay, entries: &[] };
+        assert_eq!(all.write(), r#"{"C":"s-0,4AC5","S":1,"T":1,"G":"x","L":500,"M":[]}"#);
         let entries = [Bytes::from("{\"A\":\n[]}"), missed("Chat", Gap { from: 7, to: 9 })];
         assert_eq!(
             frame(false, false, None, &entries),

@@ -100,6 +100,8 @@ async fn a_shutdown_sends_clients_to_another_server() {
     assert!(frame.contains("\"T\":1,\"M\":[]"), "{frame}");
     let refused = server.get("/signalr/negotiate").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    let resumed = polling.poll("reconnect", "").await;
+    assert_eq!((resumed.status, &*resumed.text().await), (503, "The server is shutting down."));
     let mut events = Vec::new();
     let (ws, lp) = (client.id.clone(), polling.id.clone());
     for _ in 0..4 {
@@ -128,6 +130,28 @@ async fn a_running_method_ends_before_the_disconnect() {
     assert_eq!(server.event().await, format!("connected {id}"));
     let (waited, event) = duration(server.event()).await;
     assert_eq!((waited.as_secs(), event), (99, format!("disconnected {id}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_returns_waits_for_the_hooks_of_its_end() {
+    let mut server = TestServer::with_hooks(|hub| {
+        hub.method("Slow", |(): ()| async {
+            time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })
+    });
+    let (client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Slow", "A": [], "I": 0})).await;
+    time::sleep(Duration::from_secs(1)).await; // on the paused clock
+    client.abort().await.text().await;
+    let (waited, mut events) = duration(client.events("reconnect", "")).await;
+    assert_eq!(waited.as_secs(), 99);
+    server.hub.clients().all().invoke("one", ()).await.unwrap();
+    assert_eq!(events.frame().await["M"][0]["M"], "one");
+    let id = client.id.clone();
+    for text in ["connected", "disconnected", "connected"] {
+        assert_eq!(server.event().await, format!("{text} {id}"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

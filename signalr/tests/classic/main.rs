@@ -9,6 +9,7 @@ mod calls;
 mod endings;
 mod groups;
 mod hostile;
+mod net_client;
 mod polling;
 mod replies;
 mod server;

@@ -53,6 +53,17 @@ async fn a_poll_ends_after_110_seconds_with_an_empty_frame() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delay_between_polls_is_in_the_negotiation_and_in_each_frame() {
+    let delay = Duration::from_millis(1500);
+    let server = TestServer::with(|hub| hub, |classic| classic.long_poll_delay(delay));
+    let negotiated = server.get("/signalr/negotiate").await.text().await;
+    assert!(negotiated.ends_with("\"LongPollDelay\":1.5}"), "{negotiated}");
+    let client = server.negotiate().await;
+    let init = client.poll("connect", "").await.text().await;
+    assert!(init.ends_with("\"S\":1,\"L\":1500,\"M\":[]}"), "{init}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unreadable_cursor_or_groups_token_is_none() {
     let server = TestServer::start();
     let client = server.negotiate().await;

@@ -1,5 +1,11 @@
 //! Replies to requests by hand.
 
+use axum::{Router, body::Body, http::Request};
+use backplane::Backplane;
+use broker::Broker;
+use signalr::{Classic, Hub, Options};
+use tower::ServiceExt;
+
 use crate::server::{TestServer, encode};
 
 #[tokio::test(start_paused = true)]
@@ -56,6 +62,11 @@ async fn requests_are_refused_with_the_texts_of_signalr_2() {
         ("nothing".to_owned(), 400, "Protocol error: Unknown transport."),
         (String::new(), 400, "Protocol error: Unknown transport."),
         (
+            format!("nothing?transport=longPolling&connectionToken={token}"),
+            400,
+            "Protocol error: Unknown transport.",
+        ),
+        (
             format!("connect?connectionToken={token}&connectionData={data}"),
             400,
             "Protocol error: Unknown transport.",
@@ -71,7 +82,7 @@ async fn requests_are_refused_with_the_texts_of_signalr_2() {
             "Protocol error: Missing connection token.",
         ),
         (
-            format!("connect?transport=serverSentEvents&connectionToken=abcd"),
+            "connect?transport=serverSentEvents&connectionToken=abcd".to_owned(),
             400,
             "The ConnectionId is in the incorrect format.",
         ),
@@ -133,7 +144,7 @@ async fn a_token_is_for_one_user() {
 
 #[tokio::test(start_paused = true)]
 async fn jsonp_calls_the_function_if_it_is_allowed() {
-    let server = TestServer::with(|hub| hub, signalr::Classic::allow_jsonp);
+    let server = TestServer::with(|hub| hub, Classic::allow_jsonp);
     let response = server.get("/signalr/ping?callback=a.b1").await;
     assert_eq!(response.header("content-type"), "application/javascript; charset=UTF-8");
     assert_eq!(response.text().await, "a.b1({ \"Response\": \"pong\" });");
@@ -148,25 +159,48 @@ async fn jsonp_calls_the_function_if_it_is_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_of_other_origins_are_refused_unless_listed() {
-    let server = TestServer::with_hooks(|hub| {
-        let options = signalr::Options::default().allow_origin("https://friend.test").unwrap();
-        hub.with_options(options)
-    });
-    for (origin, expected) in
-        [("https://evil.test", None), ("http://server", None), ("https://friend.test", None)]
+async fn pages_of_other_origins_are_refused_unless_all_hubs_list_them() {
+    let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+    let hub = |name: &str, origins: &[&str]| {
+        let allow = |options: Options, origin: &&str| options.allow_origin(origin).unwrap();
+        let options = origins.iter().fold(Options::default(), allow);
+        Hub::new(name, backplane.clone()).with_options(options)
+    };
+    let chat = hub("ChatHub", &["https://friend.test", "https://chat.test"]);
+    let stock = hub("StockHub", &["https://friend.test"]);
+    let router = Classic::new().hub(&chat).hub(&stock).router("/signalr");
+    for (method, origin, status) in [
+        ("GET", "https://friend.test", 200),
+        ("GET", "https://chat.test", 403),
+        ("GET", "https://evil.test", 403),
+        ("GET", "http://server", 200),
+        ("OPTIONS", "https://friend.test", 200),
+    ] {
+        let request = Request::builder().method(method).uri("/signalr/negotiate");
+        let request = request.header("host", "server").header("origin", origin);
+        let request = request.header("access-control-request-method", "GET");
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{method} {origin}");
+        if origin == "https://friend.test" {
+            let headers = response.headers();
+            assert_eq!(headers["access-control-allow-origin"], origin);
+            assert_eq!(headers["access-control-allow-credentials"], "true");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_router_names_its_whole_path() {
+    let hub = Hub::new("ChatHub", Backplane::embedded(&Broker::new(), "ChatApp"));
+    let app = Router::new().nest("/api", Classic::new().hub(&hub).router("/signalr"));
+    for (endpoint, expected) in
+        [("negotiate", "{\"Url\":\"/api/signalr\","), ("hubs", "$.hubConnection(\"/api/signalr\",")]
     {
-        let response = server
-            .request_with("GET", "/signalr/negotiate", &format!("Origin: {origin}\r\n"), "")
-            .await;
-        // The second hub lists no origin, so only its own page may connect.
-        let is_own = origin == "http://server";
-        assert_eq!(
-            response.status,
-            if is_own { 200 } else { 403 },
-            "{origin} {expected:?}",
-            expected = expected.unwrap_or("")
-        );
+        let request = Request::get(format!("/api/signalr/{endpoint}")).body(Body::empty()).unwrap();
+        let body = app.clone().oneshot(request).await.unwrap().into_body();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains(expected), "{text}");
     }
 }
 
@@ -182,6 +216,6 @@ async fn the_script_has_a_proxy_for_each_hub() {
         assert!(script.contains("addProxy(this, proxies, \"otherHub\", { \"ping\": \"Ping\" });"));
         assert!(script.contains("$.hubConnection(\"/signalr\", { useDefaultPath: false })"));
     }
-    let server = TestServer::with(|hub| hub, signalr::Classic::without_script);
+    let server = TestServer::with(|hub| hub, Classic::without_script);
     assert_eq!(server.get("/signalr/hubs").await.status, 404);
 }

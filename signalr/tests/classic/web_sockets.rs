@@ -141,6 +141,35 @@ async fn a_long_absence_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_of_a_signalr_2_server_is_passed_on_as_it_is() {
+    let server = TestServer::start();
+    let (_client, mut socket) = server.connect().await;
+    // As recorded, with the state of the caller, which only such servers send.
+    let value = r#"{"H":"ChatHub","M":"broadcastMessage","A":["ann",1,2.5,"3",null,{"Five":5}],"S":{"colour":"green"}}"#;
+    let source = "0b6ff2a4-2f4b-4c33-9d0a-5e6b9e8f7a10";
+    let message = [
+        &[1, 0, 0, 0, 36][..],
+        source.as_bytes(),
+        b"\th-ChatHub",
+        &u32::try_from(value.len()).unwrap().to_le_bytes(),
+        value.as_bytes(),
+        &[0, 0, 0, 0],
+        &638_397_614_450_000_000_u64.to_le_bytes(),
+    ]
+    .concat();
+    let length = u32::try_from(message.len()).unwrap().to_le_bytes();
+    server.broker.raise_number("ChatApp", 1000).unwrap();
+    server.broker.publish("ChatApp", [b"1000 ", &length[..], &message].concat());
+    loop {
+        let frame = socket.text().await.unwrap();
+        if frame.contains("broadcastMessage") {
+            assert!(frame.contains(value), "{frame}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_is_reported_to_the_client() {
     let server = TestServer::start();
     let (_client, mut socket) = server.connect().await;

@@ -120,9 +120,10 @@ mod tests {
             invocation(br#"{"H":"ChatHub","M":"say","A":[ 1 ],"S":{"name":"ann"}}"#).unwrap();
         assert_eq!(read.arguments().get(), "[ 1 ]");
         assert_eq!(read.hub(), Some("ChatHub"));
-        assert_eq!(read.state().map(RawValue::get), Some(r#"{"name":"ann"}"#));
+        let expected = r#"{"H":"ChatHub","M":"say","A":[ 1 ],"S":{"name":"ann"}}"#;
+        assert_eq!(read.signalr2(), expected);
         let read = invocation(br#"{"M":"say","A":[]}"#).unwrap();
-        assert!(read.hub().is_none() && read.state().is_none());
+        assert_eq!(read.hub(), None);
         for value in [&b""[..], b"{}", b"[]", br#"{"M":"say"}"#, br#"{"M":"say","A":1}"#] {
             assert!(invocation(value).is_err(), "{value:?}");
         }
