@@ -1,0 +1,84 @@
+//! The spelling of bytes in the files: of bytes to send and of received ones.
+//!
+//! The record separator of hub messages is written as `␞`. `<x*9>` stands for nine times `x`.
+//! Ids that a server makes up are masked.
+
+/// Reads text with `␞` and repetitions.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, repetition)) = rest.split_once('<') {
+        let Some((body, after)) = repetition.split_once('>') else { break };
+        let Some((unit, count)) = body.split_once('*') else { break };
+        bytes.extend_from_slice(before.as_bytes());
+        bytes.extend(unit.repeat(count.parse().unwrap()).into_bytes());
+        rest = after;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).unwrap().replace(SEPARATOR, "\u{1e}").into_bytes()
+}
+
+/// Reads bytes in hexadecimal. `00*9` stands for nine times `00`.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    text.split_whitespace()
+        .flat_map(|word| {
+            let (digits, count) = word.split_once('*').unwrap_or((word, "1"));
+            let unit: Vec<u8> = (0..digits.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+                .collect();
+            unit.repeat(count.parse().unwrap())
+        })
+        .collect()
+}
+
+/// Shows received text.
+pub(crate) fn escape(text: &str) -> String {
+    let text = text.replace('\u{1e}', SEPARATOR).replace('\r', r"\r").replace('\n', r"\n");
+    without_runs(&masked(&text))
+}
+
+/// Shows received bytes: as text if they are text, else in hexadecimal.
+pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => escape(text),
+        Err(_) => hex(bytes),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Replaces connection ids and tokens. Both have at least 22 characters in quotation marks.
+fn masked(text: &str) -> String {
+    let is_id = |part: &&str| {
+        let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        part.len() >= ID_CHARS_MIN && part.bytes().all(is_of_id)
+    };
+    let parts: Vec<&str> = text.split('"').collect();
+    let parts = parts.iter().map(|part| if is_id(&part) { "ID" } else { part });
+    parts.collect::<Vec<_>>().join("\"")
+}
+
+/// Shortens long runs of the letter that fills big messages.
+fn without_runs(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(FILLER) {
+        let count = rest[start..].bytes().take_while(|byte| *byte == b'x').count();
+        shown.push_str(&rest[..start]);
+        match count >= RUN_MIN {
+            true => shown.push_str(&format!("<x*{count}>")),
+            false => shown.push_str(&rest[start..start + count]),
+        }
+        rest = &rest[start + count..];
+    }
+    shown + rest
+}
+
+const SEPARATOR: &str = "␞";
+const ID_CHARS_MIN: usize = 22;
+const FILLER: char = 'x';
+/// The shortest run that is shortened.
+const RUN_MIN: usize = 20;

@@ -1,0 +1,59 @@
+//! Our server with the hubs of the recorded one.
+
+use std::io;
+
+use axum::{Router, serve::Listener};
+use backplane::Backplane;
+use broker::Broker;
+use signalr::Hub;
+use tokio::{io::DuplexStream, sync::mpsc};
+
+use crate::{hubs, pipe::Pipe};
+
+pub(crate) struct Server {
+    hubs: Vec<Hub>,
+    dial: mpsc::UnboundedSender<DuplexStream>,
+}
+
+impl Server {
+    pub(crate) fn start(detailed_errors: bool) -> Self {
+        let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
+        let hubs = hubs::all(&backplane, detailed_errors);
+        let routers = hubs.iter().map(|(path, hub)| hub.router(path));
+        let app = routers.fold(Router::new(), Router::merge);
+        let (dial, calls) = mpsc::unbounded_channel();
+        tokio::spawn(axum::serve(Pipes(calls), app).into_future());
+        Self { hubs: hubs.into_iter().map(|(_, hub)| hub).collect(), dial }
+    }
+
+    pub(crate) fn connect(&self) -> Pipe {
+        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+        self.dial.send(theirs).unwrap();
+        Pipe::new(ours)
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        for hub in &self.hubs {
+            hub.shutdown().await;
+        }
+    }
+}
+
+/// The server's end of each pipe that a client opens.
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(pipe) => (pipe, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
