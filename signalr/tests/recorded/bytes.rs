@@ -57,7 +57,7 @@ fn masked(text: &str) -> String {
         part.len() >= ID_CHARS_MIN && part.bytes().all(is_of_id)
     };
     let parts: Vec<&str> = text.split('"').collect();
-    let parts = parts.iter().map(|part| if is_id(&part) { "ID" } else { part });
+    let parts = parts.iter().map(|part| if is_id(part) { "ID" } else { part });
     parts.collect::<Vec<_>>().join("\"")
 }
 

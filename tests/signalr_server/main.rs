@@ -1,0 +1,51 @@
+//! A server with the hubs that the tests of SignalR clients call.
+//!
+//! It has the hubs and pages that the functional tests of ASP.NET Core's JavaScript client expect,
+//! so that these tests can run against it. Errors have the names of .NET's, since those tests
+//! compare them.
+//!
+//! It prints `ready URL` when it accepts connections.
+
+mod authorization;
+mod hubs;
+mod pages;
+mod requests;
+
+use axum::{Router, middleware};
+use backplane::Backplane;
+use broker::Broker;
+use signalr::{Hub, Options};
+use tokio::net::TcpListener;
+
+use crate::requests::Requests;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let port = std::env::args().nth(1).unwrap_or_else(|| "0".into());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("ready http://{}", listener.local_addr()?);
+    axum::serve(listener, app()).await
+}
+
+fn app() -> Router {
+    let backplane = Backplane::embedded(&Broker::new(), "ClientTests");
+    let requests = Requests::default();
+    let hub = |name| Hub::new(name, backplane.clone()).with_options(options());
+    let test_hub = hubs::test_hub(hub("TestHub"), &requests);
+    let app = pages::router(test_hub.clone())
+        .merge(hubs::uncreatable(hub("UncreatableHub")).router("/uncreatable"))
+        .merge(authorization::protect(
+            hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"),
+        ));
+    // Redirected clients write the path in another case.
+    test_hub
+        .mount(app, "/testhub")
+        .layer(middleware::from_fn_with_state(requests, requests::remember))
+        .layer(middleware::from_fn(pages::set_cookies))
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.detailed_errors = true;
+    options
+}
