@@ -22,7 +22,7 @@ use thiserror::Error;
 pub struct Invocation {
     method: String,
     arguments: Box<RawValue>,
-    encoded: OnceLock<Bytes>,
+    encoded: [OnceLock<Bytes>; Self::FORMS],
 }
 
 /// The error for arguments that cannot be sent.
@@ -86,7 +86,7 @@ impl Invocation {
             }
             _ => return Err(InvocationError::NoArray(method)),
         };
-        Ok(Self { method, arguments, encoded: OnceLock::new() })
+        Ok(Self { method, arguments, encoded: Default::default() })
     }
 
     /// Returns the name of the method.
@@ -111,16 +111,23 @@ impl Invocation {
         &self.arguments
     }
 
-    /// Returns the frame that `encode` makes of the invocation. The frame is cached, so `encode`
-    /// runs once for all receivers.
+    /// Number of forms that [`encoded`](Self::encoded) caches.
+    pub const FORMS: usize = 3;
+
+    /// Returns the frame that `encode` makes of the invocation in one form, such as JSON. The frame
+    /// is cached, so `encode` runs once a form for all receivers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `form` is not below [`FORMS`](Self::FORMS).
     ///
     /// ```
     /// let invocation = backplane::Invocation::new("say", ["hi"])?;
-    /// let frame = invocation.encoded(|invocation| invocation.method().to_owned().into());
-    /// assert_eq!(invocation.encoded(|_| unreachable!("it is encoded already")), frame);
+    /// let frame = invocation.encoded(0, |invocation| invocation.method().to_owned().into());
+    /// assert_eq!(invocation.encoded(0, |_| unreachable!("it is encoded already")), frame);
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
-    pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.encoded.get_or_init(|| encode(self)).clone()
+    pub fn encoded(&self, form: usize, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.encoded[form].get_or_init(|| encode(self)).clone()
     }
 }

@@ -4,6 +4,7 @@
 //! |-----------------|--------------------------------------------|--------------------------------------|
 //! | `configuration` | a `redis.conf` and flags                   | the result is settings or an error   |
 //! | `hub`           | the frames of a SignalR client             | another client can call a method     |
+//! | `messagepack`   | bytes of a SignalR client in MessagePack   | each value is whole, or an error     |
 //! | `server`        | bytes and commands of three broker clients | another client gets its reply        |
 //! | `stream`        | a payload on the channel of a backplane    | the next message arrives             |
 

@@ -1,9 +1,69 @@
-//! Binds the JSON array of an invocation to the parameters of a method.
+//! Binds the array of an invocation to the parameters of a method.
 //!
 //! Each parameter reads one element. Errors have ASP.NET Core's texts, which clients may display.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+use crate::protocol::message::Raw;
+
+/// The arguments of a call, in the encoding of the client.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::value::RawValue;
+/// use signalr::{Arguments, RawArguments};
+///
+/// let json = RawValue::from_string(r#"["ann"]"#.to_owned())?;
+/// let messagepack = b"\x91\xa3ann";
+/// for arguments in [RawArguments::json(&json), RawArguments::messagepack(messagepack)] {
+///     let (name,): (String,) = Arguments::bind(arguments)?;
+///     assert_eq!(name, "ann");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RawArguments<'a>(Raw<'a>);
+
+impl<'a> RawArguments<'a> {
+    /// Takes a JSON array.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use serde_json::value::RawValue;
+    /// use signalr::{Arguments, RawArguments};
+    ///
+    /// let json = RawValue::from_string("[1, 2]".to_owned())?;
+    /// assert_eq!(<(u8, u8)>::bind(RawArguments::json(&json))?, (1, 2));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn json(array: &'a RawValue) -> Self {
+        Self(Raw::Json(array))
+    }
+
+    /// Takes a MessagePack array.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use signalr::{Arguments, RawArguments};
+    ///
+    /// assert_eq!(<(u8, u8)>::bind(RawArguments::messagepack(&[0x92, 1, 2])), Ok((1, 2)));
+    /// ```
+    #[must_use]
+    pub fn messagepack(array: &'a [u8]) -> Self {
+        Self(Raw::MessagePack(array))
+    }
+
+    pub(crate) fn new(raw: Raw<'a>) -> Self {
+        Self(raw)
+    }
+}
 
 /// The parameters of a hub method: a tuple of up to eight values, one for each argument.
 ///
@@ -14,15 +74,15 @@ use serde_json::value::RawValue;
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use serde_json::value::RawValue;
-/// use signalr::Arguments;
+/// use signalr::{Arguments, RawArguments};
 ///
 /// let json = RawValue::from_string(r#"["ann", 7]"#.to_owned())?;
-/// let (name, age): (String, u8) = Arguments::bind(&json)?;
+/// let (name, age): (String, u8) = Arguments::bind(RawArguments::json(&json))?;
 /// assert_eq!((name.as_str(), age), ("ann", 7));
 /// # Ok(()) }
 /// ```
 pub trait Arguments: Sized + Send {
-    /// Reads the arguments from a JSON array.
+    /// Reads the arguments from an array.
     ///
     /// # Errors
     ///
@@ -31,16 +91,13 @@ pub trait Arguments: Sized + Send {
     /// # Examples
     ///
     /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use serde_json::value::RawValue;
-    /// use signalr::Arguments;
+    /// use signalr::{Arguments, RawArguments};
     ///
-    /// let json = RawValue::from_string("[true]".to_owned())?;
-    /// let (is_on,) = <(bool,)>::bind(&json)?;
+    /// let (is_on,) = <(bool,)>::bind(RawArguments::messagepack(&[0x91, 0xc3]))?;
     /// assert!(is_on);
-    /// # Ok(()) }
+    /// # Ok::<_, signalr::BindError>(())
     /// ```
-    fn bind(arguments: &RawValue) -> Result<Self, BindError>;
+    fn bind(arguments: RawArguments<'_>) -> Result<Self, BindError>;
 }
 
 /// The arguments of a call do not fit the method. The texts are ASP.NET Core's.
@@ -50,11 +107,12 @@ pub trait Arguments: Sized + Send {
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use serde_json::value::RawValue;
-/// use signalr::{Arguments, BindError};
+/// use signalr::{Arguments, BindError, RawArguments};
 ///
 /// let json = RawValue::from_string("[1]".to_owned())?;
-/// assert_eq!(<(u8, u8)>::bind(&json), Err(BindError::Count { found: 1, expected: 2 }));
-/// assert_eq!(<(String,)>::bind(&json), Err(BindError::Type));
+/// let json = RawArguments::json(&json);
+/// assert_eq!(<(u8, u8)>::bind(json), Err(BindError::Count { found: 1, expected: 2 }));
+/// assert_eq!(<(String,)>::bind(json), Err(BindError::Type));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,10 +134,9 @@ pub enum BindError {
     Type,
 }
 
-/// Splits a JSON array into exactly `N` elements.
-fn split<const N: usize>(arguments: &RawValue) -> Result<[&RawValue; N], BindError> {
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(arguments.get()).map_err(|_| BindError::Type)?;
+/// Splits an array into exactly `N` elements.
+fn split<'a, const N: usize>(arguments: &'a RawArguments<'_>) -> Result<[Raw<'a>; N], BindError> {
+    let elements = arguments.0.elements().ok_or(BindError::Type)?;
     elements
         .try_into()
         .map_err(|elements: Vec<_>| BindError::Count { found: elements.len(), expected: N })
@@ -89,9 +146,9 @@ macro_rules! tuples {
     ($($name:ident),*) => {
         impl<$($name: DeserializeOwned + Send),*> Arguments for ($($name,)*) {
             #[allow(non_snake_case, reason = "each type parameter also names its element")]
-            fn bind(arguments: &RawValue) -> Result<Self, BindError> {
-                let [$($name),*] = split(arguments)?;
-                Ok(($(serde_json::from_str($name.get()).map_err(|_| BindError::Type)?,)*))
+            fn bind(arguments: RawArguments<'_>) -> Result<Self, BindError> {
+                let [$($name),*] = split(&arguments)?;
+                Ok(($($name.read().ok_or(BindError::Type)?,)*))
             }
         }
     };
@@ -140,6 +197,6 @@ mod tests {
     }
 
     fn bind<A: Arguments>(json: &str) -> Result<A, BindError> {
-        A::bind(&RawValue::from_string(json.to_owned()).unwrap())
+        A::bind(RawArguments::json(&RawValue::from_string(json.to_owned()).unwrap()))
     }
 }

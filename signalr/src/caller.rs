@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use backplane::{Backplane, Cursor, GroupError};
+use backplane::{Cursor, GroupError};
 
 use crate::{
-    clients::{CallerClients, LastSent},
+    clients::{CallerClients, LastSent, Links},
     close_handle::CloseHandle,
     disconnect::Disconnect,
 };
@@ -37,7 +37,7 @@ use crate::{
 pub struct Caller {
     connection_id: Arc<str>,
     user: Option<Arc<str>>,
-    backplane: Backplane,
+    links: Links,
     close_handle: Arc<CloseHandle>,
     last_sent: Arc<LastSent>,
 }
@@ -46,10 +46,10 @@ impl Caller {
     pub(crate) fn new(
         connection_id: Arc<str>,
         user: Option<Arc<str>>,
-        backplane: Backplane,
+        links: Links,
         close_handle: Arc<CloseHandle>,
     ) -> Self {
-        Self { connection_id, user, backplane, close_handle, last_sent: Arc::default() }
+        Self { connection_id, user, links, close_handle, last_sent: Arc::default() }
     }
 
     /// Returns the place of the last invocation that the caller's methods have sent.
@@ -133,7 +133,7 @@ impl Caller {
     #[must_use]
     pub fn clients(&self) -> CallerClients {
         let connection_id = Arc::clone(&self.connection_id);
-        CallerClients::new(self.backplane.clone(), connection_id, Arc::clone(&self.last_sent))
+        CallerClients::new(self.links.clone(), connection_id, Arc::clone(&self.last_sent))
     }
 
     /// Returns the groups that the connection can join and leave.
@@ -245,7 +245,7 @@ impl Groups<'_> {
     /// # Ok(()) }
     /// ```
     pub async fn add(&self, group: &str) -> Result<(), GroupError> {
-        self.caller.backplane.join(&self.caller.connection_id, group).await
+        self.caller.links.backplane.join(&self.caller.connection_id, group).await
     }
 
     /// Removes the connection from a group.
@@ -273,6 +273,6 @@ impl Groups<'_> {
     /// # Ok(()) }
     /// ```
     pub async fn remove(&self, group: &str) -> Result<(), GroupError> {
-        self.caller.backplane.leave(&self.caller.connection_id, group).await
+        self.caller.links.backplane.leave(&self.caller.connection_id, group).await
     }
 }

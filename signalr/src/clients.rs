@@ -3,11 +3,13 @@
 //! Each invocation goes through the backplane. It reaches the clients of all servers, and all of
 //! them receive invocations in the same order.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use backplane::{Backplane, Cursor, Invocation, InvocationError, SendError, Target};
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::results::{AskError, Askers};
 
 /// The clients of a hub, on all servers.
 ///
@@ -39,14 +41,22 @@ use serde::Serialize;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Clients {
-    backplane: Backplane,
+    links: Links,
     /// Records the invocations that the results of a caller follow.
     last_sent: Option<Arc<LastSent>>,
 }
 
+/// What reaches the clients of a hub: all of them, and those of this server.
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    pub(crate) backplane: Backplane,
+    pub(crate) askers: Arc<Askers>,
+    pub(crate) result_timeout: Duration,
+}
+
 impl Clients {
-    pub(crate) fn new(backplane: Backplane) -> Self {
-        Self { backplane, last_sent: None }
+    pub(crate) fn new(links: Links) -> Self {
+        Self { links, last_sent: None }
     }
 
     /// Returns all clients.
@@ -78,7 +88,7 @@ impl Clients {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
     /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
-    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
     /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
@@ -101,7 +111,7 @@ impl Clients {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
     /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
-    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
     /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
@@ -124,7 +134,7 @@ impl Clients {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
     /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
-    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
     /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
@@ -171,7 +181,7 @@ impl Clients {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
     /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
-    /// #         .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
     /// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
@@ -180,13 +190,13 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn connection(&self, connection_id: impl Into<String>) -> Recipients {
-        self.recipients(Target::connection(connection_id))
+    pub fn connection(&self, connection_id: impl Into<String>) -> Recipient {
+        let connection_id = connection_id.into();
+        Recipient { recipients: self.recipients(Target::connection(&connection_id)), connection_id }
     }
 
     fn recipients(&self, target: Target) -> Recipients {
-        let (backplane, last_sent) = (self.backplane.clone(), self.last_sent.clone());
-        Recipients { backplane, target, last_sent }
+        Recipients { links: self.links.clone(), target, last_sent: self.last_sent.clone() }
     }
 }
 
@@ -223,12 +233,8 @@ pub struct CallerClients {
 }
 
 impl CallerClients {
-    pub(crate) fn new(
-        backplane: Backplane,
-        connection_id: Arc<str>,
-        last_sent: Arc<LastSent>,
-    ) -> Self {
-        Self { clients: Clients { backplane, last_sent: Some(last_sent) }, connection_id }
+    pub(crate) fn new(links: Links, connection_id: Arc<str>, last_sent: Arc<LastSent>) -> Self {
+        Self { clients: Clients { links, last_sent: Some(last_sent) }, connection_id }
     }
 
     /// Returns the caller.
@@ -255,7 +261,7 @@ impl CallerClients {
     /// # assert_eq!(ann.receive().await["target"], "sent");
     /// # Ok(()) }
     /// ```
-    pub fn caller(&self) -> Recipients {
+    pub fn caller(&self) -> Recipient {
         self.connection(&*self.connection_id)
     }
 
@@ -318,7 +324,7 @@ impl CallerClients {
     /// Returns the clients for an invocation that does not reach the caller. Results need not wait
     /// for it.
     fn unrecorded(&self) -> Clients {
-        Clients::new(self.clients.backplane.clone())
+        Clients::new(self.clients.links.clone())
     }
 }
 
@@ -352,7 +358,7 @@ impl Deref for CallerClients {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before invoke"]
 pub struct Recipients {
-    backplane: Backplane,
+    links: Links,
     target: Target,
     last_sent: Option<Arc<LastSent>>,
 }
@@ -387,11 +393,102 @@ impl Recipients {
         arguments: impl Serialize,
     ) -> Result<(), InvokeError> {
         let invocation = Invocation::new(method, arguments)?;
-        let place = self.backplane.send_placed(self.target, invocation).await?;
+        let place = self.links.backplane.send_placed(self.target, invocation).await?;
         if let Some(last_sent) = &self.last_sent {
             last_sent.raise(place);
         }
         Ok(())
+    }
+}
+
+/// One client, which can also return a result.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub};
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new("ChatHub", backplane.clone()).method("Delete", |caller: Caller, ()| async move {
+///     let is_sure: bool =
+///         caller.clients().caller().invoke_with_result("confirm", ("Really?",)).await?;
+///     Ok(if is_sure { "deleted" } else { "kept" })
+/// });
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # client.send(r#"{"type":1,"invocationId":"1","target":"Delete","arguments":[]}"#).await;
+/// # let question = client.receive().await;
+/// # assert_eq!(question["arguments"], json!(["Really?"]));
+/// # let id = &question["invocationId"];
+/// # client.send(json!({"type": 3, "invocationId": id, "result": true}).to_string()).await;
+/// # assert_eq!(client.receive().await["result"], "deleted");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before invoke"]
+pub struct Recipient {
+    recipients: Recipients,
+    connection_id: String,
+}
+
+impl Recipient {
+    /// Invokes a method of the client, as [`Recipients::invoke`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Recipients::invoke`].
+    ///
+    /// # Examples
+    ///
+    /// See [`Clients::connection`].
+    pub async fn invoke(
+        self,
+        method: impl Into<String>,
+        arguments: impl Serialize,
+    ) -> Result<(), InvokeError> {
+        self.recipients.invoke(method, arguments).await
+    }
+
+    /// Invokes a method of the client and waits for its result.
+    ///
+    /// The client must be connected to this server. The wait is at most
+    /// [`Options::result_timeout`](crate::Options::result_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the client is not connected to this server, leaves, does not answer in
+    /// time, answers with an error, or returns a value of another type.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the client may still run its method. Its result is ignored.
+    ///
+    /// # Examples
+    ///
+    /// See [`Recipient`].
+    pub async fn invoke_with_result<R: DeserializeOwned>(
+        self,
+        method: impl Into<String>,
+        arguments: impl Serialize,
+    ) -> Result<R, InvokeError> {
+        let Recipients { links, last_sent, .. } = self.recipients;
+        let invocation = Invocation::new(method, arguments)?;
+        let asker = links.askers.find(&self.connection_id).ok_or(InvokeError::NotConnected)?;
+        let after = last_sent.and_then(|last_sent| last_sent.get());
+        let result = match asker.ask(&invocation, after, links.result_timeout).await {
+            Ok(result) => result,
+            Err(AskError::Ended) => return Err(InvokeError::NotConnected),
+            Err(AskError::TimedOut) => return Err(InvokeError::NoResult),
+            Err(AskError::Client(error)) => return Err(InvokeError::Client(error)),
+        };
+        match result {
+            Some(result) => result.as_raw().read(),
+            // A client's method without a result returns null.
+            None => serde_json::from_str("null").ok(),
+        }
+        .ok_or(InvokeError::ResultType)
     }
 }
 
@@ -437,4 +534,16 @@ pub enum InvokeError {
     /// The backplane did not accept the invocation.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The client that was asked for a result is not connected to this server, or left.
+    #[error("the client is not connected to this server")]
+    NotConnected,
+    /// The client did not return a result in time.
+    #[error("the client returned no result in time")]
+    NoResult,
+    /// The client returned an error.
+    #[error("{0}")]
+    Client(String),
+    /// The client's result has another type.
+    #[error("the client's result has another type")]
+    ResultType,
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     handshake::HandshakeError,
-    protocol::{ProtocolError, json},
+    protocol::{Encoding, ProtocolError},
 };
 
 /// The reason for the end of a connection.
@@ -47,22 +47,22 @@ impl Disconnect {
     /// Returns the last hub message to the client, or `None` if the transport cannot carry it.
     ///
     /// The message includes the cause of an error if `detailed` is set.
-    pub(crate) fn close_message(&self, detailed: bool) -> Option<Bytes> {
+    pub(crate) fn close_message(&self, encoding: Encoding, detailed: bool) -> Option<Bytes> {
         let failed = |details: &str, allow_reconnect| {
             let text = match detailed {
                 true => &format!("{CLOSED_WITH_ERROR} {details}"),
                 false => CLOSED_WITH_ERROR,
             };
-            Some(json::close(Some(text), allow_reconnect))
+            Some(encoding.close(Some(text), allow_reconnect))
         };
         match self {
-            Self::Shutdown => Some(json::close(None, true)),
-            Self::Client | Self::Aborted => Some(json::close(None, false)),
+            Self::Shutdown => Some(encoding.close(None, true)),
+            Self::Client | Self::Aborted => Some(encoding.close(None, false)),
             Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
             Self::Gap(_) => failed(MESSAGES_LOST, true),
-            Self::Protocol(error) => failed(&format!("InvalidDataException: {error}"), true),
+            Self::Protocol(error) => failed(&format!("{}: {error}", error.exception()), true),
             Self::Refused(error) => failed(error, false),
-            Self::Handshake(error) => Some(error.reply()),
+            Self::Handshake(error) => Some(error.reply(detailed)),
             Self::TransportClosed
             | Self::Transport(_)
             | Self::Lost(_)

@@ -1,49 +1,81 @@
-//! Runs the application's methods and hooks for the messages of a client.
+//! Starts the application's methods and hooks, and names their failures.
 //!
 //! A client learns that a method failed. It learns the cause only if the method returned a
 //! `HubError::new`, or if detailed errors are on. The texts are ASP.NET Core's.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{self, AssertUnwindSafe};
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use serde_json::value::RawValue;
+use futures_util::{FutureExt, Stream, StreamExt};
 use tracing::{debug, error};
 
 use crate::{
-    arguments::BindError,
+    arguments::RawArguments,
+    call::{CallContext, CallError},
     caller::Caller,
-    disconnect::Disconnect,
     error::HubError,
+    handler::{Items, Run, Running},
     hub::Hub,
-    protocol::json::{self, Call, ClientMessage},
+    protocol::{
+        Encoding,
+        message::{Call, Payload},
+    },
 };
 
-/// Handles one message and returns the reply, if there is one.
+/// A method that has begun.
+pub(crate) enum Started {
+    Call(Running<Result<Payload, HubError>>),
+    Stream(RunningStream),
+}
+
+pub(crate) type RunningStream = Running<Result<Items, HubError>>;
+
+/// Finds the method of a call, reads its parameters and starts it.
+///
+/// `is_stream` tells whether the client expects a stream.
 ///
 /// # Errors
 ///
-/// Returns an error if the message ends the connection.
-pub(crate) async fn message(
+/// Returns the reason why the method does not run.
+pub(crate) fn start(
     hub: &Hub,
-    caller: &Caller,
-    message: ClientMessage<'_>,
-) -> Result<Option<Bytes>, Disconnect> {
-    match message {
-        ClientMessage::Invocation(call) => {
-            let outcome = invoke(hub, caller, &call).await;
-            Ok(answer(hub, &call, outcome.as_deref()))
+    mut context: CallContext,
+    call: &Call<'_>,
+    is_stream: bool,
+    encoding: Encoding,
+) -> Result<Started, Failure> {
+    let method = hub.find(&call.target).ok_or(Failure::UnknownMethod)?;
+    context.method = method.name.clone();
+    let arguments = RawArguments::new(call.arguments);
+    // A panic fails one call only. The connection goes on, so `on_disconnected` still runs.
+    let start = || match (&method.run, is_stream) {
+        (Run::Call(start), false) => Ok(Started::Call(start(&mut context, arguments, encoding)?)),
+        (Run::Stream(start), true) => {
+            Ok(Started::Stream(start(&mut context, arguments, encoding)?))
         }
-        ClientMessage::StreamInvocation(call) => {
-            let failure = match hub.find(&call.target) {
-                Some(_) => Failure::NotStreaming,
-                None => Failure::UnknownMethod,
-            };
-            Ok(answer(hub, &call, Err(&failure)))
-        }
-        ClientMessage::Close => Err(Disconnect::Client),
-        ClientMessage::Ping | ClientMessage::Other => Ok(None),
+        (Run::Call(_), true) => Err(Failure::NotStreaming),
+        (Run::Stream(_), false) => Err(Failure::Streaming),
+    };
+    panic::catch_unwind(AssertUnwindSafe(start)).unwrap_or(Err(Failure::Panicked))
+}
+
+/// Waits for a method that has begun.
+///
+/// # Errors
+///
+/// Returns an error if the method failed or panicked.
+pub(crate) async fn finish<T>(running: Running<Result<T, HubError>>) -> Result<T, Failure> {
+    match AssertUnwindSafe(running).catch_unwind().await {
+        Ok(result) => result.map_err(Failure::Hub),
+        Err(_) => Err(Failure::Panicked),
     }
+}
+
+/// Returns the items of a stream. A panic is its last item.
+pub(crate) fn guarded(items: Items) -> impl Stream<Item = Result<Payload, Failure>> + Unpin + Send {
+    AssertUnwindSafe(items).catch_unwind().map(|item| match item {
+        Ok(item) => item.map_err(Failure::Hub),
+        Err(_) => Err(Failure::Panicked),
+    })
 }
 
 /// Runs the application's `on_connected`.
@@ -70,44 +102,20 @@ pub(crate) async fn disconnected(hub: &Hub, caller: Caller) {
     }
 }
 
-async fn invoke(hub: &Hub, caller: &Caller, call: &Call<'_>) -> Result<Box<RawValue>, Failure> {
-    let method = hub.find(&call.target).ok_or(Failure::UnknownMethod)?;
-    if call.stream_count > 0 {
-        return Err(Failure::UnexpectedStreams(call.stream_count));
-    }
-    let run = async { method(caller.clone(), call.arguments)?.await.map_err(Failure::Hub) };
-    // A panic fails one invocation only. The connection goes on, so `on_disconnected` still runs.
-    AssertUnwindSafe(run).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
-}
-
-fn answer(hub: &Hub, call: &Call<'_>, outcome: Result<&RawValue, &Failure>) -> Option<Bytes> {
-    if let Err(failure) = outcome {
-        failure.log(&call.target);
-    }
-    let id = call.id.as_deref()?;
-    Some(match outcome {
-        Ok(result) => json::completion(id, Ok(result)),
-        Err(failure) => {
-            let text = failure.text(&call.target, hub.options().detailed_errors);
-            json::completion(id, Err(&text))
-        }
-    })
-}
-
-/// The reason why an invocation has no result.
+/// The reason why a call has no result.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     UnknownMethod,
     NotStreaming,
-    UnexpectedStreams(usize),
-    Binding(BindError),
+    Streaming,
+    Parameters(CallError),
     Hub(HubError),
     Panicked,
 }
 
 impl Failure {
     /// Returns the error text for the client.
-    fn text(&self, target: &str, detailed: bool) -> String {
+    pub(crate) fn text(&self, target: &str, detailed: bool) -> String {
         let not_invoked = format!("Failed to invoke '{target}' due to an error on the server.");
         let failed = format!("An unexpected error occurred invoking '{target}' on the server.");
         match self {
@@ -116,25 +124,42 @@ impl Failure {
                 "The client attempted to invoke the non-streaming '{target}' method with a \
                  streaming invocation."
             ),
-            Self::UnexpectedStreams(count) => format!(
-                "{failed} HubException: Client sent {count} stream(s), Hub method expects 0."
+            Self::Streaming => format!(
+                "The client attempted to invoke the streaming '{target}' method with a \
+                 non-streaming invocation."
             ),
-            Self::Binding(error) if detailed => {
+            Self::Parameters(CallError::Streams { found, expected }) => format!(
+                "{failed} HubException: Client sent {found} stream(s), Hub method expects \
+                 {expected}."
+            ),
+            Self::Parameters(CallError::Unauthorized) => {
+                format!("Failed to invoke '{target}' because user is unauthorized")
+            }
+            Self::Parameters(CallError::Binding(error)) if detailed => {
                 format!("{not_invoked} InvalidDataException: {error}")
             }
-            Self::Binding(_) => not_invoked,
-            Self::Hub(error) => match error.message() {
-                Some(message) => format!("{failed} HubException: {message}"),
-                None if detailed => format!("{failed} {}", error.details()),
-                None => failed,
-            },
+            Self::Parameters(CallError::Binding(_)) => not_invoked,
+            Self::Hub(error) | Self::Parameters(CallError::Hub(error)) => {
+                with_cause(&failed, error, detailed)
+            }
             Self::Panicked => failed,
         }
     }
 
-    fn log(&self, target: &str) {
+    /// Returns the error text for a stream that has begun.
+    pub(crate) fn text_in_stream(&self, detailed: bool) -> String {
+        let failed = "An error occurred on the server while streaming results.";
         match self {
-            Self::Hub(error) if error.message().is_none() => {
+            Self::Hub(error) => with_cause(failed, error, detailed),
+            _ => failed.to_owned(),
+        }
+    }
+
+    pub(crate) fn log(&self, target: &str) {
+        match self {
+            Self::Hub(error) | Self::Parameters(CallError::Hub(error))
+                if error.message().is_none() =>
+            {
                 error!(method = target, error = error.details(), "hub method failed");
             }
             Self::Panicked => error!(method = target, "hub method panicked"),
@@ -145,8 +170,16 @@ impl Failure {
     }
 }
 
-impl From<BindError> for Failure {
-    fn from(error: BindError) -> Self {
-        Self::Binding(error)
+fn with_cause(text: &str, error: &HubError, detailed: bool) -> String {
+    match error.message() {
+        Some(message) => format!("{text} HubException: {message}"),
+        None if detailed => format!("{text} {}", error.details()),
+        None => text.to_owned(),
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Parameters(error)
     }
 }

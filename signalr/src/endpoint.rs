@@ -1,6 +1,9 @@
-//! Serves `<hub>` itself: opens the transport of a connection.
+//! Serves `<hub>` itself: opens the transport of a connection, and serves its later requests.
 //!
-//! WebSockets is the only transport. All other requests are refused with ASP.NET Core's texts.
+//! Refusals have ASP.NET Core's status codes and texts. The origin of a page is checked on each
+//! request.
+
+mod http;
 
 use std::sync::Arc;
 
@@ -13,44 +16,103 @@ use tracing::{Instrument, debug_span};
 
 use crate::{
     hub::Hub,
-    negotiated::{Claim, ClaimError},
+    negotiated::{Claim, ClaimError, Found},
     query::query,
     refusal::{foreign_page, refusal},
     session::{self, Peer},
-    transport::websocket,
+    transport::{long_polling, websocket},
+    transport_kind::TransportKind,
 };
 
 /// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
-    let (mut parts, _) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if !hub.options().allow_page(&parts) {
         return foreign_page(&parts);
     }
     // As in ASP.NET Core, an empty id is no id.
     let token = query(&parts, "id").filter(|id| !id.is_empty());
     if is_websocket(&parts) {
+        let claim = match claim(&hub, &parts, token.as_deref()) {
+            Ok(claim) => claim,
+            Err(refusal) => return refusal,
+        };
         return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-            Ok(upgrade) => accept(hub, &parts, token.as_deref(), upgrade),
+            Ok(upgrade) => accept(hub, &parts, claim, upgrade),
             Err(rejection) => rejection.into_response(),
         };
     }
-    refuse(&hub, &parts, token.as_deref())
+    let Some(purpose) = Purpose::of(&parts) else {
+        return refusal(StatusCode::METHOD_NOT_ALLOWED, "the hub expects GET, POST or DELETE");
+    };
+    let response = match token {
+        Some(token) => http::serve(&hub, &parts, purpose, &token, body).await,
+        None => refusal(StatusCode::BAD_REQUEST, "Connection ID required"),
+    };
+    match purpose {
+        Purpose::Poll => long_polling::uncached(response),
+        Purpose::Send | Purpose::Terminate | Purpose::Events => response,
+    }
 }
 
-/// Opens a WebSocket for a negotiated connection, or for a new one if the client skips negotiation.
-fn accept(
-    hub: Arc<Hub>,
-    parts: &Parts,
-    token: Option<&str>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let claim =
-        match token.map(|token| hub.negotiated().claim(token, hub.options().disconnect_timeout)) {
-            None => Claim::unnegotiated(),
-            Some(Ok(claim)) => claim,
-            Some(Err(ClaimError::Unknown)) => return unknown_id(),
-            Some(Err(ClaimError::Active)) => return StatusCode::CONFLICT.into_response(),
-        };
+/// The purpose of a request that is not a WebSocket.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// Sends hub messages.
+    Send,
+    /// Ends a connection of long polling.
+    Terminate,
+    /// Opens Server-Sent Events.
+    Events,
+    Poll,
+}
+
+impl Purpose {
+    fn of(parts: &Parts) -> Option<Self> {
+        match parts.method {
+            Method::POST => Some(Self::Send),
+            Method::DELETE => Some(Self::Terminate),
+            Method::GET if accepts_events(parts) => Some(Self::Events),
+            Method::GET => Some(Self::Poll),
+            _ => None,
+        }
+    }
+
+    /// Returns the transport that the request opens or continues.
+    fn transport(self) -> Option<TransportKind> {
+        match self {
+            Self::Send | Self::Terminate => None,
+            Self::Events => Some(TransportKind::ServerSentEvents),
+            Self::Poll => Some(TransportKind::LongPolling),
+        }
+    }
+}
+
+/// Claims a negotiated connection for a WebSocket, or a new one if the client skips negotiation.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn claim(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Claim, Response> {
+    let age_max = hub.options().disconnect_timeout;
+    let found = token.map(|token| hub.negotiated().find(token, age_max));
+    if matches!(found, Some(Found::Unknown)) {
+        return Err(unknown_id());
+    }
+    check_supported(hub, TransportKind::WebSockets)?;
+    match (token, found) {
+        (Some(_), Some(Found::Http(connection))) => {
+            Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
+        }
+        (Some(token), Some(_)) => {
+            hub.negotiated().claim(token, age_max).map_err(|error| match error {
+                ClaimError::Unknown => unknown_id(),
+                ClaimError::Active => active(),
+            })
+        }
+        _ => Ok(Claim::unnegotiated()),
+    }
+}
+
+/// Opens a WebSocket.
+fn accept(hub: Arc<Hub>, parts: &Parts, claim: Claim, upgrade: WebSocketUpgrade) -> Response {
     let user = hub.user_of(parts);
     let span = debug_span!("connection", connection.id = %claim.connection_id);
     websocket::configure(upgrade, hub.options()).on_upgrade(move |socket| {
@@ -64,38 +126,26 @@ fn accept(
     })
 }
 
-/// Refuses a request that is not a WebSocket.
-fn refuse(hub: &Hub, parts: &Parts, token: Option<&str>) -> Response {
-    if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
-        return refusal(StatusCode::METHOD_NOT_ALLOWED, "the hub expects GET, POST or DELETE");
+/// Refuses a transport that the hub does not offer.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn check_supported(hub: &Hub, kind: TransportKind) -> Result<(), Response> {
+    if hub.options().transports.contains(&kind) {
+        return Ok(());
     }
-    let Some(token) = token else {
-        return refusal(StatusCode::BAD_REQUEST, "Connection ID required");
-    };
-    if !hub.negotiated().contains(token, hub.options().disconnect_timeout) {
-        return unknown_id();
-    }
-    match parts.method {
-        Method::POST => refusal(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "POST requests are not allowed for WebSocket connections.",
-        ),
-        Method::DELETE => refusal(
-            StatusCode::BAD_REQUEST,
-            "Cannot terminate this connection using the DELETE endpoint.",
-        ),
-        _ if accepts_events(parts) => unsupported("ServerSentEvents"),
-        _ => unsupported("LongPolling"),
-    }
+    let text = format!("{} transport not supported by this end point type", kind.name());
+    Err(refusal(StatusCode::NOT_FOUND, text))
 }
 
 fn unknown_id() -> Response {
     refusal(StatusCode::NOT_FOUND, "No Connection with that ID")
 }
 
-fn unsupported(transport: &str) -> Response {
-    let text = format!("{transport} transport not supported by this end point type");
-    refusal(StatusCode::NOT_FOUND, text)
+fn active() -> Response {
+    refusal(StatusCode::CONFLICT, "")
+}
+
+fn other_transport() -> Response {
+    refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
 }
 
 fn is_websocket(parts: &Parts) -> bool {

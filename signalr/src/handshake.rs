@@ -6,27 +6,35 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::json;
+use crate::protocol::{Encoding, ProtocolError, json};
 
-/// Checks a client's handshake request, without its separator.
-pub(crate) fn check(request: &[u8]) -> Result<(), HandshakeError> {
-    let request: Request = json::object(request).ok_or(HandshakeError::Unreadable)?;
-    if !request.protocol.eq_ignore_ascii_case("json") {
-        return Err(HandshakeError::UnknownProtocol(request.protocol));
+/// Checks a client's handshake request, without its separator, and returns the encoding.
+///
+/// `carries_binary` tells whether the transport can carry binary messages.
+pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Encoding, HandshakeError> {
+    let Request { protocol, version } = json::object(request).ok_or(HandshakeError::NoObject)?;
+    let missing = |property| HandshakeError::Missing {
+        property,
+        request: String::from_utf8_lossy(request).into_owned(),
+    };
+    let protocol = protocol.ok_or_else(|| missing("protocol"))?;
+    let version = version.ok_or_else(|| missing("version"))?;
+    let Some(encoding) = Encoding::named(&protocol) else {
+        return Err(HandshakeError::UnknownProtocol(protocol));
+    };
+    if version > VERSION_MAX {
+        return Err(HandshakeError::UnknownVersion { protocol, version });
     }
-    if request.version > VERSION_MAX {
-        return Err(HandshakeError::UnknownVersion {
-            protocol: request.protocol,
-            version: request.version,
-        });
+    if encoding.is_binary() && !carries_binary {
+        return Err(HandshakeError::TextOnly(protocol));
     }
-    Ok(())
+    Ok(encoding)
 }
 
 #[derive(Deserialize)]
 struct Request {
-    protocol: String,
-    version: i32,
+    protocol: Option<String>,
+    version: Option<i32>,
 }
 
 /// The reason why a handshake failed. The texts are ASP.NET Core's.
@@ -36,22 +44,42 @@ pub(crate) enum HandshakeError {
     UnknownProtocol(String),
     #[error("The server does not support version {version} of the '{protocol}' protocol.")]
     UnknownVersion { protocol: String, version: i32 },
+    #[error(
+        "Cannot use the '{0}' protocol on the current transport. The transport does not support \
+         'Binary' transfer format."
+    )]
+    TextOnly(String),
     #[error("Handshake was canceled.")]
     TimedOut,
-    #[error("An unexpected error occurred during connection handshake.")]
-    Unreadable,
+    #[error(
+        "InvalidDataException: Missing required property '{property}'. Message content: {request}"
+    )]
+    Missing { property: &'static str, request: String },
+    #[error("InvalidDataException: The handshake request is not a JSON object.")]
+    NoObject,
+    #[error("{0}")]
+    Unreadable(ProtocolError),
 }
 
 impl HandshakeError {
-    /// Returns the reply to the failed request.
-    pub(crate) fn reply(&self) -> Bytes {
+    /// Returns the reply to the failed request. Without `detailed` it does not quote the request.
+    pub(crate) fn reply(&self, detailed: bool) -> Bytes {
         #[derive(Serialize)]
         struct Reply {
             error: String,
         }
-        json::frame(&Reply { error: self.to_string() })
+        let error = match self {
+            Self::Missing { .. } | Self::NoObject | Self::Unreadable(_) if detailed => {
+                format!("{UNEXPECTED} {self}")
+            }
+            Self::Missing { .. } | Self::NoObject | Self::Unreadable(_) => UNEXPECTED.to_owned(),
+            expected => expected.to_string(),
+        };
+        json::frame(&Reply { error })
     }
 }
+
+const UNEXPECTED: &str = "An unexpected error occurred during connection handshake.";
 
 /// The reply to a valid request.
 pub(crate) const ACCEPTED: Bytes = Bytes::from_static(b"{}\x1e");
@@ -61,33 +89,51 @@ const VERSION_MAX: i32 = 2;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn a_known_protocol_is_accepted() {
-        for text in
-            [r#"{"protocol":"json","version":1}"#, r#"{"version":2,"protocol":"JSON","extra":[]}"#]
-        {
-            assert_eq!(super::check(text.as_bytes()), Ok(()), "{text}");
+        for (text, encoding) in [
+            (r#"{"protocol":"json","version":1}"#, Encoding::Json),
+            (r#"{"version":2,"protocol":"JSON","extra":[]}"#, Encoding::Json),
+            (r#"{"protocol":"messagepack","version":1}"#, Encoding::MessagePack),
+        ] {
+            assert_eq!(check(text.as_bytes(), true), Ok(encoding), "{text}");
         }
     }
 
     #[test]
     fn the_reply_to_an_invalid_request_names_the_error() {
-        check(
-            r#"{"protocol":"messagepack","version":1}"#,
-            "The protocol 'messagepack' is not supported.",
-        );
-        check(
+        refused(r#"{"protocol":"x","version":1}"#, "The protocol 'x' is not supported.");
+        refused(
             r#"{"protocol":"json","version":3}"#,
             "The server does not support version 3 of the 'json' protocol.",
         );
+        refused(
+            r#"{"protocol":"messagepack","version":1}"#,
+            "Cannot use the 'messagepack' protocol on the current transport. The transport does \
+             not support 'Binary' transfer format.",
+        );
         for text in ["", "{}", "hello", r#"{"protocol":"json"}"#, r#"{"type":6}"#, r#"["json",1]"#]
         {
-            check(text, "An unexpected error occurred during connection handshake.");
+            refused(text, UNEXPECTED);
         }
     }
 
-    fn check(request: &str, expected: &str) {
-        let error = super::check(request.as_bytes()).unwrap_err();
-        assert_eq!(error.reply(), format!("{{\"error\":\"{expected}\"}}\u{1e}"), "{request}");
+    #[test]
+    fn the_detailed_reply_quotes_the_request() {
+        let error = check(br#"{"type":6}"#, true).unwrap_err();
+        assert_eq!(
+            error.reply(true),
+            format!(
+                "{{\"error\":\"{UNEXPECTED} InvalidDataException: Missing required property \
+                 'protocol'. Message content: {{\\\"type\\\":6}}\"}}\u{1e}"
+            )
+        );
+    }
+
+    fn refused(request: &str, expected: &str) {
+        let error = check(request.as_bytes(), false).unwrap_err();
+        assert_eq!(error.reply(false), format!("{{\"error\":\"{expected}\"}}\u{1e}"), "{request}");
     }
 }

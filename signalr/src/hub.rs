@@ -3,22 +3,23 @@
 //! All clones of a hub share this state. The look-up of a method ignores case, since clients in
 //! other languages follow other conventions.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::http::request::Parts;
 use backplane::Backplane;
+use futures_util::Stream;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    arguments::{Arguments, BindError},
     caller::Caller,
-    clients::Clients,
+    clients::{Clients, Links},
     error::HubError,
+    handler::{Handler, Method, Running},
     negotiated::Negotiated,
     options::Options,
+    results::Askers,
 };
 
 /// The methods that clients call, on one backplane. Clones serve the same connections.
@@ -56,6 +57,7 @@ pub struct Hub {
     user_id: Option<UserId>,
     options: Options,
     negotiated: Negotiated,
+    askers: Arc<Askers>,
     stopping: CancellationToken,
     sessions: TaskTracker,
 }
@@ -90,6 +92,7 @@ impl Hub {
             user_id: None,
             options: Options::default(),
             negotiated: Negotiated::default(),
+            askers: Arc::default(),
             stopping: CancellationToken::new(),
             sessions: TaskTracker::new(),
         }
@@ -97,11 +100,16 @@ impl Hub {
 
     /// Adds a method. Its return value is the result of `invoke` at the client.
     ///
+    /// The last parameter of the method is the tuple of the client's arguments. Parameters before
+    /// it, such as [`Caller`], implement [`FromCall`](crate::FromCall).
+    ///
     /// The client receives the result after the invocations that the method sent to it through
     /// [`Caller::clients`].
     ///
-    /// The methods of one connection run one at a time, in the order of the calls. A running method
-    /// is never cancelled.
+    /// The methods of one connection run one at a time, in the order of the calls, unless
+    /// [`Options::parallel_calls_max`] allows more. A method that takes an
+    /// [`Upload`](crate::Upload) delays no other. A running method is never dropped. If the
+    /// connection ends, [`Cancelled`](crate::Cancelled) tells it.
     ///
     /// # Panics
     ///
@@ -127,17 +135,54 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn method<F, Fut, A, R>(mut self, name: &str, method: F) -> Self
+    pub fn method<M, H>(self, name: &str, method: H) -> Self
     where
-        F: Fn(Caller, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, HubError>> + Send + 'static,
-        A: Arguments + 'static,
-        R: Serialize,
+        H: Handler<M>,
+        H::Output: Serialize + 'static,
     {
-        let method: Method = Arc::new(move |caller, arguments| {
-            let running = method(caller, A::bind(arguments)?);
-            Ok(Box::pin(async move { Ok(to_raw_value(&running.await?)?) }))
-        });
+        self.with_method(Method::call(name, method))
+    }
+
+    /// Adds a method that returns a stream. Clients read it with `stream`.
+    ///
+    /// The stream ends early if the client cancels it or leaves. An error ends it as well, and
+    /// the client receives it. While the client reads too slowly, no item is taken from the stream.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the hub already has a method with this name, ignoring case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .stream("Count", |_: Caller, (end,): (u32,)| async move { Ok(stream::iter((0..end).map(Ok))) });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # client.send(r#"{"type":4,"invocationId":"1","target":"Count","arguments":[2]}"#).await;
+    /// # assert_eq!(client.receive().await["item"], 0);
+    /// # assert_eq!(client.receive().await["item"], 1);
+    /// # assert_eq!(client.receive().await["type"], 3);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stream<M, H, T>(self, name: &str, method: H) -> Self
+    where
+        H: Handler<M>,
+        H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
+        T: Serialize + 'static,
+    {
+        self.with_method(Method::stream(name, method))
+    }
+
+    fn with_method(mut self, method: Method) -> Self {
+        let name = method.name.clone();
         let previous = self.methods.insert(name.to_lowercase(), method);
         assert!(previous.is_none(), "the hub already has a method named {name:?}");
         self
@@ -288,7 +333,7 @@ impl Hub {
     /// ```
     #[must_use]
     pub fn clients(&self) -> Clients {
-        Clients::new(self.backplane.clone())
+        Clients::new(self.links())
     }
 
     /// Closes all connections and waits until they have ended. Clients may reconnect to another
@@ -332,6 +377,19 @@ impl Hub {
         &self.backplane
     }
 
+    /// Returns what reaches the hub's clients.
+    pub(crate) fn links(&self) -> Links {
+        Links {
+            backplane: self.backplane.clone(),
+            askers: Arc::clone(&self.askers),
+            result_timeout: self.options.result_timeout,
+        }
+    }
+
+    pub(crate) fn askers(&self) -> &Arc<Askers> {
+        &self.askers
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
@@ -365,13 +423,6 @@ impl Hub {
     }
 }
 
-type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// Binds the arguments and returns the running method.
-pub(crate) type Method = Arc<
-    dyn Fn(Caller, &RawValue) -> Result<Running<Result<Box<RawValue>, HubError>>, BindError>
-        + Send
-        + Sync,
->;
 pub(crate) type OnConnected = Arc<dyn Fn(Caller) -> Running<Result<(), HubError>> + Send + Sync>;
 pub(crate) type OnDisconnected = Arc<dyn Fn(Caller) -> Running<()> + Send + Sync>;
 type UserId = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;

@@ -28,9 +28,14 @@
 //! # }
 //! ```
 //!
-//! Supported are negotiation (versions 0 and 1), the WebSockets transport and the JSON hub
-//! protocol. A page of another origin can connect if [`Options::allow_origin`] lists its origin.
+//! Supported are negotiation (versions 0 and 1), the transports WebSockets, Server-Sent Events and
+//! long polling, and the hub protocol in JSON and MessagePack with streams in both directions,
+//! cancellation and results of clients. A page of another origin can connect if
+//! [`Options::allow_origin`] lists its origin.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod router;
 
 mod endpoint;
@@ -40,29 +45,48 @@ mod dispatch;
 mod session;
 mod transport;
 
+mod hub;
+
+mod handler;
+mod upload;
+
+mod call;
 mod caller;
 mod clients;
 mod close_handle;
-mod hub;
+mod results;
+
+mod answers;
+
+mod byte_queue;
+mod connections;
+mod http_connection;
+mod negotiated;
 
 mod disconnect;
 mod handshake;
 mod protocol;
 
 mod arguments;
+mod blob;
 mod error;
-mod negotiated;
 mod options;
 mod origin;
 mod query;
 mod refusal;
+mod transport_kind;
 
 pub use crate::{
-    arguments::{Arguments, BindError},
+    arguments::{Arguments, BindError, RawArguments},
+    blob::Blob,
+    call::{CallContext, CallError, Cancelled, FromCall},
     caller::{Caller, Groups},
-    clients::{CallerClients, Clients, InvokeError, Recipients},
+    clients::{CallerClients, Clients, InvokeError, Recipient, Recipients},
     error::HubError,
+    handler::Handler,
     hub::Hub,
     options::Options,
     origin::OriginError,
+    transport_kind::TransportKind,
+    upload::Upload,
 };

@@ -18,6 +18,7 @@ use crate::{
     negotiated::Issued,
     query::query,
     refusal::{foreign_page, refusal},
+    transport_kind::TransportKind,
 };
 
 /// Serves any request on `<hub>/negotiate`.
@@ -43,10 +44,7 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
         negotiate_version: version,
         connection_id,
         connection_token: (version > 0).then_some(token),
-        available_transports: [Transport {
-            transport: "WebSockets",
-            transfer_formats: &["Text", "Binary"],
-        }],
+        available_transports: hub.options().transports.iter().map(Transport::from).collect(),
     };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (no_store, Json(answer)).into_response()
@@ -72,7 +70,7 @@ struct Negotiation {
     connection_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token: Option<String>,
-    available_transports: [Transport; 1],
+    available_transports: Vec<Transport>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +78,12 @@ struct Negotiation {
 struct Transport {
     transport: &'static str,
     transfer_formats: &'static [&'static str],
+}
+
+impl From<&TransportKind> for Transport {
+    fn from(kind: &TransportKind) -> Self {
+        Self { transport: kind.name(), transfer_formats: kind.formats() }
+    }
 }
 
 #[derive(Serialize)]

@@ -4,14 +4,9 @@
 //! signature of the hub, so a negotiation stores nothing, and no number of them keeps others out.
 //! Other clients may see the connection id, which opens no transport.
 //!
-//! Only tokens that have opened a transport are stored, since each may open one only. They are
-//! forgotten when they are too old to open another.
+//! A fresh token opens one connection. Afterwards `connections` knows it.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,22 +14,18 @@ use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::time::{Duration, Instant};
 
+use crate::{
+    connections::{Connections, Place},
+    http_connection::HttpConnection,
+};
+
 /// Issues and checks the tokens of a hub on this server.
 #[derive(Clone)]
 pub(crate) struct Negotiated {
     key: [u8; 32],
     /// The start of the times in tokens.
     start: Instant,
-    opened: Arc<Mutex<Opened>>,
-}
-
-/// Tokens that have opened a transport.
-#[derive(Debug, Default)]
-struct Opened {
-    /// Whether the transport is still open, by token.
-    tokens: HashMap<Arc<str>, bool>,
-    /// Tokens with a closed transport, by the time of its end.
-    ended: VecDeque<(Instant, Arc<str>)>,
+    connections: Arc<Mutex<Connections>>,
 }
 
 /// The ids of a new connection.
@@ -59,27 +50,73 @@ impl Negotiated {
         Issued { connection_id, token }
     }
 
-    /// Returns whether a token may open a transport or has one open.
-    pub(crate) fn contains(&self, token: &str, age_max: Duration) -> bool {
-        match self.opened.lock().tokens.get(token) {
-            Some(is_open) => *is_open,
-            None => self.connection_id(token, age_max).is_some(),
+    /// Returns the state of a token.
+    pub(crate) fn find(&self, token: &str, age_max: Duration) -> Found {
+        let place = self.connections.lock().get(token).cloned();
+        match place {
+            Some(Place::WebSocket) => Found::WebSocket,
+            Some(Place::Http(connection)) => Found::Http(connection),
+            Some(Place::Ended) => Found::Unknown,
+            None if self.connection_id(token, age_max).is_some() => Found::Fresh,
+            None => Found::Unknown,
         }
     }
 
-    /// Claims the connection of a token for its only transport.
+    /// Claims the connection of a fresh token for a WebSocket.
     pub(crate) fn claim(&self, token: &str, age_max: Duration) -> Result<Claim, ClaimError> {
-        let mut opened = self.opened.lock();
-        opened.forget(age_max);
-        match opened.tokens.get(token) {
-            Some(true) => return Err(ClaimError::Active),
-            Some(false) => return Err(ClaimError::Unknown),
+        let connection_id = self.enter(token, age_max, |_| Place::WebSocket)?;
+        Ok(Claim { connection_id, held: Some(self.held(token, age_max)) })
+    }
+
+    /// Makes the token of a connection unknown. Its session may still end.
+    pub(crate) fn end(&self, token: &str, age_max: Duration) {
+        let is_fresh = self.connection_id(token, age_max).is_some();
+        self.connections.lock().end(token.into(), is_fresh);
+    }
+
+    /// Creates the connection of a fresh token for several HTTP requests.
+    pub(crate) fn create_http(
+        &self,
+        token: &str,
+        age_max: Duration,
+        user: Option<Arc<str>>,
+    ) -> Result<(Arc<HttpConnection>, Held), ClaimError> {
+        let mut created = None;
+        self.enter(token, age_max, |connection_id| {
+            let connection = Arc::new(HttpConnection::new(Arc::clone(connection_id), user));
+            created = Some(Arc::clone(&connection));
+            Place::Http(connection)
+        })?;
+        let connection = created.expect("`enter` has called the function");
+        Ok((connection, self.held(token, age_max)))
+    }
+
+    fn held(&self, token: &str, age_max: Duration) -> Held {
+        Held { negotiated: self.clone(), token: token.into(), age_max }
+    }
+
+    /// Enters the connection of a fresh token, and returns its id.
+    fn enter(
+        &self,
+        token: &str,
+        age_max: Duration,
+        place: impl FnOnce(&Arc<str>) -> Place,
+    ) -> Result<Arc<str>, ClaimError> {
+        let mut connections = self.connections.lock();
+        match connections.get(token) {
+            Some(Place::WebSocket | Place::Http(_)) => return Err(ClaimError::Active),
+            Some(Place::Ended) => return Err(ClaimError::Unknown),
             None => {}
         }
         let connection_id = self.connection_id(token, age_max).ok_or(ClaimError::Unknown)?;
-        let token: Arc<str> = token.into();
-        opened.tokens.insert(Arc::clone(&token), true);
-        Ok(Claim { connection_id, held: Some((self.clone(), token)) })
+        connections.insert(token.into(), place(&connection_id), age_max);
+        Ok(connection_id)
+    }
+
+    /// Returns the number of connections, and of tokens that have ended and are kept.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        self.connections.lock().counts()
     }
 
     /// Returns the connection id of a token of this hub that is younger than `age_max`.
@@ -102,7 +139,7 @@ impl Negotiated {
 
 impl Default for Negotiated {
     fn default() -> Self {
-        Self { key: rand::random(), start: Instant::now(), opened: Arc::default() }
+        Self { key: rand::random(), start: Instant::now(), connections: Arc::default() }
     }
 }
 
@@ -112,20 +149,22 @@ impl fmt::Debug for Negotiated {
     }
 }
 
-impl Opened {
-    /// Forgets closed tokens that are too old to open a transport again.
-    fn forget(&mut self, age_max: Duration) {
-        while let Some((_, token)) = self.ended.pop_front_if(|(end, _)| end.elapsed() >= age_max) {
-            self.tokens.remove(&token);
-        }
-    }
+/// The state of a token.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It has opened nothing, and may open a connection.
+    Fresh,
+    WebSocket,
+    Http(Arc<HttpConnection>),
+    Unknown,
 }
 
-/// A connection with a transport. Dropping it ends the connection.
+/// A connection with a WebSocket. Dropping it ends the connection.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) connection_id: Arc<str>,
-    held: Option<(Negotiated, Arc<str>)>,
+    #[expect(dead_code, reason = "its drop ends the connection")]
+    held: Option<Held>,
 }
 
 impl Claim {
@@ -135,13 +174,17 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+/// The token of a connection. Dropping it makes the token unknown.
+#[derive(Debug)]
+pub(crate) struct Held {
+    negotiated: Negotiated,
+    token: Arc<str>,
+    age_max: Duration,
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some((negotiated, token)) = self.held.take() {
-            let mut opened = negotiated.opened.lock();
-            opened.tokens.insert(Arc::clone(&token), false);
-            opened.ended.push_back((Instant::now(), token));
-        }
+        self.negotiated.end(&self.token, self.age_max);
     }
 }
 
@@ -170,15 +213,37 @@ mod tests {
         let claim = negotiated.claim(&token, AGE_MAX).unwrap();
         assert_eq!(*claim.connection_id, connection_id);
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);
-        assert!(negotiated.contains(&token, AGE_MAX));
+        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::WebSocket));
+        assert_eq!(negotiated.counts(), (1, 0));
         drop(claim);
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        assert!(!negotiated.contains(&token, AGE_MAX));
+        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::Unknown));
+        assert_eq!(negotiated.counts(), (0, 1));
 
-        // Then it is too old, and nothing is left of it.
+        // Then it is too old, and the next connection forgets it.
         tokio::time::advance(AGE_MAX).await;
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        assert!(negotiated.opened.lock().tokens.is_empty());
+        let next = negotiated.claim(&negotiated.issue(1).token, AGE_MAX).unwrap();
+        assert_eq!(negotiated.counts(), (1, 0));
+
+        // A connection that lives longer than its token leaves nothing.
+        tokio::time::advance(AGE_MAX).await;
+        drop(next);
+        assert_eq!(negotiated.counts(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_of_several_requests_has_one_entry() {
+        let negotiated = Negotiated::default();
+        let Issued { connection_id, token } = negotiated.issue(1);
+        let user: Option<Arc<str>> = Some("ann".into());
+        let (connection, held) = negotiated.create_http(&token, AGE_MAX, user.clone()).unwrap();
+        assert_eq!((&*connection.connection_id, &connection.user), (&*connection_id, &user));
+        let Found::Http(found) = negotiated.find(&token, AGE_MAX) else { panic!("not found") };
+        assert!(Arc::ptr_eq(&found, &connection));
+        assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);
+        drop(held);
+        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::Unknown));
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,7 +254,7 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'E' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert!(!negotiated.contains(&changed, AGE_MAX), "{at}");
+            assert!(matches!(negotiated.find(&changed, AGE_MAX), Found::Unknown), "{at}");
         }
         let other = Negotiated::default().issue(1).token;
         for unknown in [&*connection_id, &other, "", "x", &token[..20], &token.repeat(2)] {

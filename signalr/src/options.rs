@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 
-use crate::origin::{self, Origin, OriginError};
+use crate::{
+    origin::{self, Origin, OriginError},
+    transport_kind::TransportKind,
+};
 
 /// Times and limits of a hub.
 ///
@@ -29,13 +32,26 @@ pub struct Options {
     pub client_timeout: Duration,
     /// Maximum time from the open transport to the whole handshake request. Default: 15 s.
     pub handshake_timeout: Duration,
-    /// Maximum time from the negotiation to the transport. Default: 15 s.
+    /// Maximum time from the negotiation to the transport, and between two polls of long polling.
+    /// Then the connection ends. Default: 15 s.
     pub disconnect_timeout: Duration,
+    /// Maximum time of a long poll without messages: the client then gets an empty response and
+    /// polls again. A POST that the server cannot take within this time fails. Default: 90 s.
+    pub poll_timeout: Duration,
     /// Maximum time of one write, if the client does not read. A result waits at most as long for
     /// the messages of its method. Default: 10 s.
     pub write_timeout: Duration,
-    /// Maximum time for the Close message and the close frames of both sides. Default: 5 s.
+    /// Maximum time for the Close message and the close frames of both sides. A connection that
+    /// ends waits at most as long for its running methods. Default: 5 s.
     pub close_timeout: Duration,
+    /// Maximum time that a client may take to return a result. Default: 30 s.
+    pub result_timeout: Duration,
+    /// Number of methods of one connection that may run at the same time. Further calls wait.
+    /// Streams do not count. 0 has the effect of 1. Default: 1.
+    pub parallel_calls_max: usize,
+    /// Number of items of a client's stream that may wait for the method. While they wait, the
+    /// server reads nothing more from the client. 0 has the effect of 1. Default: 10.
+    pub upload_items_max: usize,
     /// Time over which closes of all connections are spread, so that clients do not all reconnect
     /// at once. It applies to a shutdown and to messages lost on the backplane. Default: 1 s.
     pub close_window: Duration,
@@ -44,6 +60,11 @@ pub struct Options {
     /// Maximum size of a WebSocket message from a client, which may hold many hub messages. A value
     /// below `message_bytes_max` has no effect. Default: 1 MiB.
     pub frame_bytes_max: usize,
+    /// Maximum size of the body of a POST, which may hold many hub messages. Default: 30,000,000
+    /// bytes.
+    pub post_bytes_max: usize,
+    /// The transports that clients may choose, in the order that negotiations list. Default: all.
+    pub transports: Vec<TransportKind>,
     /// Whether error texts for clients include the cause. For development only. Default: false.
     pub detailed_errors: bool,
     /// Whether `X-Forwarded-Host` replaces `Host` in the check of a page's origin. Set it only
@@ -92,11 +113,18 @@ impl Default for Options {
             client_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(15),
             disconnect_timeout: Duration::from_secs(15),
+            poll_timeout: Duration::from_secs(90),
             write_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            result_timeout: Duration::from_secs(30),
+            parallel_calls_max: 1,
+            upload_items_max: 10,
             close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,
+            // Kestrel's limit.
+            post_bytes_max: 30_000_000,
+            transports: TransportKind::ALL.into(),
             detailed_errors: false,
             trust_forwarded_host: false,
             origins: Vec::new(),

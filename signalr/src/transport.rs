@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::disconnect::{Disconnect, TransportError};
 
+pub(crate) mod long_polling;
+pub(crate) mod posts;
+pub(crate) mod sse;
 pub(crate) mod websocket;
 
 /// The half that receives from the client.
@@ -17,6 +20,20 @@ pub(crate) trait Incoming: Send {
 
 /// The half that sends to the client.
 pub(crate) trait Outgoing: Send {
+    /// Returns whether the transport carries binary messages.
+    fn carries_binary(&self) -> bool {
+        true
+    }
+
+    /// Sets whether the messages from now on are binary. Most transports carry bytes of any kind.
+    fn set_binary(&mut self, _is_binary: bool) {}
+
+    /// Returns whether the session pings the client. A transport with requests of its own needs no
+    /// pings.
+    fn needs_pings(&self) -> bool {
+        true
+    }
+
     /// Queues one or more whole hub messages, at most until the next flush.
     fn queue(&mut self, messages: Bytes) -> impl Future<Output = Result<(), Disconnect>> + Send;
 

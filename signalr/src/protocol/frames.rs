@@ -1,4 +1,7 @@
-//! Splits a byte stream into messages that each end in ␞ (0x1E).
+//! Splits a byte stream into messages.
+//!
+//! JSON messages, and the handshake with every encoding, end in ␞ (0x1E). MessagePack messages have
+//! their length in front.
 //!
 //! Messages are independent of the pieces in which the stream arrives. One piece may hold several
 //! messages, and one message may span several pieces. The bytes kept between two pieces stay below
@@ -6,7 +9,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::ProtocolError;
+use super::{Encoding, ProtocolError, length_prefix};
 
 /// The unread bytes of one client.
 #[derive(Debug)]
@@ -28,13 +31,38 @@ impl Frames {
         self.unread.extend_from_slice(bytes);
     }
 
-    /// Returns the next whole message without its separator.
+    /// Number of bytes that wait for the rest of their message, or for a later call of `next`.
+    pub(crate) fn len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Returns the next whole message without its separator or length.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error once the message exceeds the limit, even if it is incomplete, and for an
+    /// invalid length.
+    pub(crate) fn next(&mut self, encoding: Encoding) -> Result<Option<Bytes>, ProtocolError> {
+        match encoding {
+            Encoding::Json => self.next_text(),
+            Encoding::MessagePack => {
+                let Some(range) = length_prefix::split(&self.unread, self.limit)? else {
+                    return Ok(None);
+                };
+                let message = self.unread.split_to(range.end).freeze().slice(range.start..);
+                self.release();
+                Ok(Some(message))
+            }
+        }
+    }
+
+    /// Returns the next message that ends in the separator, which the handshake does, too.
     ///
     /// # Errors
     ///
     /// Returns [`ProtocolError::TooLarge`] once the message exceeds the limit, even if it is
     /// incomplete.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, ProtocolError> {
+    pub(crate) fn next_text(&mut self) -> Result<Option<Bytes>, ProtocolError> {
         let window = self.unread.len().min(self.limit);
         match memchr::memchr(SEPARATOR, &self.unread[self.searched..window]) {
             Some(at) => Ok(Some(self.take(self.searched + at))),
@@ -50,10 +78,14 @@ impl Frames {
         let message = self.unread.split_to(bytes).freeze();
         self.unread.advance(1);
         self.searched = 0;
+        self.release();
+        message
+    }
+
+    fn release(&mut self) {
         if self.unread.is_empty() {
             self.unread = BytesMut::new();
         }
-        message
     }
 }
 
@@ -91,7 +123,7 @@ mod tests {
         let mut messages = Vec::new();
         for piece in pieces {
             frames.push(piece.as_bytes());
-            while let Some(message) = frames.next()? {
+            while let Some(message) = frames.next(Encoding::Json)? {
                 messages.push(String::from_utf8(message.to_vec()).unwrap());
             }
         }

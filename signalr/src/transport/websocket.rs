@@ -1,7 +1,7 @@
 //! Hub messages over a WebSocket.
 //!
 //! Incoming opcodes are ignored, since clients send the handshake as text with every protocol.
-//! Outgoing frames are text and hold whole hub messages, as the JavaScript client requires.
+//! Outgoing frames hold whole hub messages, as the JavaScript client requires.
 
 use std::future;
 
@@ -38,7 +38,7 @@ pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSock
 pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
     let (sink, stream) = socket.split();
     let reader = Reader { stream, is_readable: true, message_bytes_max: options.message_bytes_max };
-    (reader, Writer { sink })
+    (reader, Writer { sink, is_binary: false })
 }
 
 /// The half that receives from the client.
@@ -92,12 +92,20 @@ impl Reader {
 /// The half that sends to the client.
 pub(crate) struct Writer {
     sink: SplitSink<WebSocket, Message>,
+    is_binary: bool,
 }
 
 impl Outgoing for Writer {
+    fn set_binary(&mut self, is_binary: bool) {
+        self.is_binary = is_binary;
+    }
+
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
-        let text = Utf8Bytes::try_from(messages).expect("JSON is UTF-8");
-        self.sink.feed(Message::Text(text)).await.map_err(lost)
+        let message = match self.is_binary {
+            true => Message::Binary(messages),
+            false => Message::Text(Utf8Bytes::try_from(messages).expect("JSON is UTF-8")),
+        };
+        self.sink.feed(message).await.map_err(lost)
     }
 
     async fn flush(&mut self) -> Result<(), Disconnect> {

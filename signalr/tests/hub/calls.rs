@@ -28,7 +28,7 @@ async fn the_look_up_of_a_method_ignores_case() {
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "the hub already has a method named \"add\"")]
 async fn two_methods_with_one_name_panic() {
-    TestServer::start(|hub| methods(hub).method("add", |_, ()| async { Ok(()) }));
+    TestServer::start(|hub| methods(hub).method("add", |_: Caller, (): ()| async { Ok(()) }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn streams_are_refused_with_an_error() {
              HubException: Method does not exist.",
         ),
         (
-            json!({"type": 1, "invocationId": "1", "target": "Add", "arguments": [1],
+            json!({"type": 1, "invocationId": "1", "target": "Add", "arguments": [1, 2],
                    "streamIds": ["2"]}),
             "An unexpected error occurred invoking 'Add' on the server. \
              HubException: Client sent 1 stream(s), Hub method expects 0.",
@@ -145,10 +145,11 @@ async fn streams_are_refused_with_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_of_unknown_types_are_ignored() {
+async fn messages_of_unknown_types_and_for_unknown_ids_are_ignored() {
     let mut client = TestServer::start(methods).connect().await;
     for kind in [2, 3, 5, 6, 8, 9, 77] {
-        client.send(json!({"type": kind, "invocationId": "x", "sequenceId": 1})).await;
+        let message = json!({"type": kind, "invocationId": "x", "sequenceId": 1, "item": 1});
+        client.send(message).await;
     }
     assert_eq!(client.call("Add", json!([1, 2])).await, json!({"result": 3}));
 }
@@ -158,7 +159,7 @@ async fn calls_run_one_at_a_time_and_broadcasts_do_not_wait_for_them() {
     let gate = Arc::new(Notify::new());
     let opened = Arc::clone(&gate);
     let server = TestServer::start(|hub| {
-        methods(hub).method("Wait", move |_, ()| {
+        methods(hub).method("Wait", move |_: Caller, (): ()| {
             let gate = Arc::clone(&opened);
             async move {
                 gate.notified().await;
@@ -177,19 +178,19 @@ async fn calls_run_one_at_a_time_and_broadcasts_do_not_wait_for_them() {
 }
 
 fn methods(hub: Hub) -> Hub {
-    hub.method("Add", |_, (a, b): (i32, i32)| async move { Ok(a + b) })
-        .method("Nothing", |_, ()| async { Ok(()) })
-        .method("Refuse", |_: Caller, ()| async { Err::<(), _>(HubError::new("no")) })
-        .method("Fail", |_, ()| async { Ok("x".parse::<i32>()?) })
-        .method("Panic", |_, ()| async {
+    hub.method("Add", |_: Caller, (a, b): (i32, i32)| async move { Ok(a + b) })
+        .method("Nothing", |_: Caller, (): ()| async { Ok(()) })
+        .method("Refuse", |_: Caller, (): ()| async { Err::<(), _>(HubError::new("no")) })
+        .method("Fail", |_: Caller, (): ()| async { Ok("x".parse::<i32>()?) })
+        .method("Panic", |_: Caller, (): ()| async {
             panic_on_purpose();
             Ok(())
         })
-        .method("PanicEarly", |_, ()| {
+        .method("PanicEarly", |_: Caller, (): ()| {
             panic_on_purpose();
             async { Ok(()) }
         })
-        .method("PanicRead", |_, (_,): (Unreadable,)| async { Ok(()) })
+        .method("PanicRead", |_: Caller, (_,): (Unreadable,)| async { Ok(()) })
 }
 
 fn panic_on_purpose() {

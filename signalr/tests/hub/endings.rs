@@ -5,7 +5,7 @@ use std::time::Duration;
 use backplane::{Backplane, GroupError};
 use broker::Broker;
 use serde_json::json;
-use signalr::{Hub, HubError};
+use signalr::{Caller, Hub, HubError};
 use tokio::{sync::mpsc, task::JoinSet, time};
 use tokio_tungstenite::tungstenite::{
     Message,
@@ -75,7 +75,7 @@ async fn a_client_that_never_pings_stays_connected() {
 #[tokio::test(start_paused = true)]
 async fn the_client_timeout_does_not_run_during_a_method() {
     let server = TestServer::start(|hub| {
-        hub.method("Slow", |_, ()| async {
+        hub.method("Slow", |_: Caller, (): ()| async {
             time::sleep(Duration::from_secs(100)).await;
             Ok(())
         })
@@ -150,7 +150,7 @@ async fn an_invalid_frame_is_closed_with_its_code() {
 #[tokio::test(start_paused = true)]
 async fn a_frame_without_a_mask_is_read() {
     let server =
-        TestServer::start(|hub| hub.method("Echo", |_, (x,): (i32,)| async move { Ok(x) }));
+        TestServer::start(|hub| hub.method("Echo", |_: Caller, (x,): (i32,)| async move { Ok(x) }));
     let mut client = server.connect().await;
     let call = "{\"type\":1,\"invocationId\":\"7\",\"target\":\"Echo\",\"arguments\":[5]}\u{1e}";
     let length = u8::try_from(call.len()).unwrap();
@@ -262,7 +262,7 @@ async fn a_client_learns_of_lost_messages() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_a_running_method_answer() {
     let server = TestServer::start(|hub| {
-        hub.method("Slow", |_, ()| async {
+        hub.method("Slow", |_: Caller, (): ()| async {
             time::sleep(Duration::from_secs(3)).await;
             Ok("done")
         })
@@ -280,7 +280,7 @@ async fn a_shutdown_lets_a_running_method_answer() {
 #[tokio::test(start_paused = true)]
 async fn an_aborted_client_may_not_reconnect() {
     let server = TestServer::start(|hub| {
-        hub.method("Abort", |caller, ()| async move {
+        hub.method("Abort", |caller: Caller, (): ()| async move {
             caller.abort();
             Ok(())
         })
@@ -353,7 +353,7 @@ fn watched() -> (TestServer, News) {
             let _ = second_sender.send("disconnected");
             async {}
         })
-        .method("Id", |caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+        .method("Id", |caller: Caller, (): ()| async move { Ok(caller.connection_id().to_owned()) })
     });
     (server, News(news))
 }

@@ -196,14 +196,17 @@ fn chat(hub: Hub) -> Hub {
             caller.groups().remove(&room).await?;
             Ok(())
         })
-        .method("Id", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
-        .method("WhoAmI", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) })
-        .method("Kick", |caller: Caller, ()| async move {
+        .method("Id", |caller: Caller, (): ()| async move { Ok(caller.connection_id().to_owned()) })
+        .method(
+            "WhoAmI",
+            |caller: Caller, (): ()| async move { Ok(caller.user().map(str::to_owned)) },
+        )
+        .method("Kick", |caller: Caller, (): ()| async move {
             caller.clients().caller().invoke("kicked", ()).await?;
             caller.abort();
             Ok(())
         })
-        .method("Wave", |caller: Caller, ()| async move {
+        .method("Wave", |caller: Caller, (): ()| async move {
             caller.clients().caller().invoke("you", ()).await?;
             caller.clients().others().invoke("others", ()).await?;
             Ok(())

@@ -10,3 +10,4 @@ mod endings;
 mod fan_out;
 mod negotiation;
 mod server;
+mod streams;

@@ -220,10 +220,7 @@ async fn an_invalid_handshake_gets_an_error_and_a_close() {
     let server = TestServer::start(|hub| hub);
     let long = " ".repeat(32 * 1024);
     for (request, error) in [
-        (
-            r#"{"protocol":"messagepack","version":1}"#,
-            "The protocol 'messagepack' is not supported.",
-        ),
+        (r#"{"protocol":"xml","version":1}"#, "The protocol 'xml' is not supported."),
         (
             r#"{"protocol":"json","version":9}"#,
             "The server does not support version 9 of the 'json' protocol.",

@@ -1,0 +1,227 @@
+//! Serves the requests of connections over Server-Sent Events and long polling.
+//!
+//! The first request of a fresh token creates the connection with its task. The task owns the
+//! place in the table, serves the session, and ends with the connection.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{StatusCode, request::Parts},
+    response::Response,
+};
+use tokio::select;
+use tracing::{Instrument, debug_span};
+
+use super::{Purpose, active, check_supported, other_transport, unknown_id};
+use crate::{
+    disconnect::Disconnect,
+    http_connection::{HttpConnection, OpenError, Polled},
+    hub::Hub,
+    negotiated::{Found, Held},
+    refusal::refusal,
+    session::{self, Peer},
+    transport::{
+        Outgoing, long_polling,
+        posts::{self, PostError},
+        sse,
+    },
+    transport_kind::TransportKind,
+};
+
+/// Serves a request with a token.
+pub(super) async fn serve(
+    hub: &Arc<Hub>,
+    parts: &Parts,
+    purpose: Purpose,
+    token: &str,
+    body: Body,
+) -> Response {
+    let connection = match find(hub, parts, purpose, token) {
+        Ok(connection) => connection,
+        Err(refusal) => return refusal,
+    };
+    match purpose {
+        Purpose::Send => send(hub, &connection, body).await,
+        Purpose::Terminate => terminate(hub, &connection, token),
+        Purpose::Events => match connection.open(TransportKind::ServerSentEvents) {
+            Ok(()) => sse::response(connection),
+            Err(error) => refuse(error),
+        },
+        Purpose::Poll => match connection.open(TransportKind::LongPolling) {
+            Ok(()) => long_polling::opened(),
+            Err(OpenError::Active) => poll(hub, &connection, token).await,
+            Err(error) => refuse(error),
+        },
+    }
+}
+
+/// Refuses a request of another user than the first request of its connection.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+pub(super) fn check_user(
+    hub: &Hub,
+    parts: &Parts,
+    connection: &HttpConnection,
+) -> Result<(), Response> {
+    if hub.user_of(parts) == connection.user {
+        return Ok(());
+    }
+    Err(refusal(StatusCode::FORBIDDEN, "the connection belongs to another user"))
+}
+
+/// Returns the connection of a token. If the token is fresh, the connection is created.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn find(
+    hub: &Arc<Hub>,
+    parts: &Parts,
+    purpose: Purpose,
+    token: &str,
+) -> Result<Arc<HttpConnection>, Response> {
+    let age_max = hub.options().disconnect_timeout;
+    let found = hub.negotiated().find(token, age_max);
+    if matches!(found, Found::Unknown) {
+        return Err(unknown_id());
+    }
+    if let Some(kind) = purpose.transport() {
+        check_supported(hub, kind)?;
+    }
+    match (found, purpose) {
+        (Found::Http(connection), _) => {
+            check_user(hub, parts, &connection)?;
+            Ok(connection)
+        }
+        (Found::WebSocket | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
+        (Found::WebSocket, Purpose::Send) => Err(no_posts()),
+        (Found::WebSocket, Purpose::Events | Purpose::Poll) => Err(other_transport()),
+        (Found::Fresh, Purpose::Send)
+            if hub.options().transports == [TransportKind::WebSockets] =>
+        {
+            Err(no_posts())
+        }
+        _ => create(hub, parts, token),
+    }
+}
+
+/// Creates the connection of a fresh token, and starts its task.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnection>, Response> {
+    let age_max = hub.options().disconnect_timeout;
+    match hub.negotiated().create_http(token, age_max, hub.user_of(parts)) {
+        Ok((connection, held)) => {
+            let span = debug_span!("connection", connection.id = %connection.connection_id);
+            let task = run(Arc::clone(hub), Arc::clone(&connection), held);
+            tokio::spawn(task.instrument(span));
+            Ok(connection)
+        }
+        // Another request has just used the token.
+        Err(_) => match hub.negotiated().find(token, age_max) {
+            Found::Http(connection) => check_user(hub, parts, &connection).map(|()| connection),
+            Found::WebSocket => Err(other_transport()),
+            Found::Fresh | Found::Unknown => Err(unknown_id()),
+        },
+    }
+}
+
+/// The task of a connection.
+async fn run(hub: Arc<Hub>, connection: Arc<HttpConnection>, held: Held) {
+    let ending = Ending { connection: Arc::clone(&connection), held };
+    let writer = Arc::clone(&connection);
+    match connection.opened(hub.options().disconnect_timeout).await {
+        Some(TransportKind::ServerSentEvents) => {
+            run_session(&hub, &connection, sse::Writer::new(writer)).await;
+        }
+        Some(_) => {
+            run_session(&hub, &connection, long_polling::Writer::new(writer)).await;
+            // The client has still to poll the last messages.
+            select! {
+                () = connection.ended() => {}
+                () = connection.inactive(hub.options().disconnect_timeout) => {}
+            }
+        }
+        None => {}
+    }
+    drop(ending);
+}
+
+/// Serves the session of a connection, which ends if the client polls no more.
+async fn run_session(hub: &Arc<Hub>, connection: &Arc<HttpConnection>, outgoing: impl Outgoing) {
+    let peer = Peer {
+        connection_id: Arc::clone(&connection.connection_id),
+        user: connection.user.clone(),
+    };
+    let incoming = posts::Reader::new(Arc::clone(connection));
+    let session = async {
+        let mut session = std::pin::pin!(session::serve(hub, peer, (incoming, outgoing)));
+        select! {
+            () = &mut session => return,
+            () = connection.inactive(hub.options().disconnect_timeout) => {}
+        }
+        connection.end(Disconnect::Lost("no poll within the disconnect timeout".to_owned()));
+        session.await;
+    };
+    hub.sessions().track_future(session).await;
+    connection.close();
+}
+
+/// Ends a connection and its place in the table, also if its task panics.
+struct Ending {
+    connection: Arc<HttpConnection>,
+    #[expect(dead_code, reason = "its drop ends the place in the table")]
+    held: Held,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.connection.end(Disconnect::TransportClosed);
+    }
+}
+
+async fn send(hub: &Hub, connection: &HttpConnection, body: Body) -> Response {
+    let limits = posts::Limits {
+        bytes_max: hub.options().post_bytes_max,
+        timeout: hub.options().poll_timeout,
+    };
+    match posts::receive(connection, body, limits).await {
+        Ok(()) => refusal(StatusCode::OK, ""),
+        Err(PostError::TooLarge | PostError::Broken) => refusal(StatusCode::BAD_REQUEST, ""),
+        Err(PostError::TimedOut) => refusal(StatusCode::REQUEST_TIMEOUT, ""),
+        Err(PostError::Ended) => unknown_id(),
+    }
+}
+
+async fn poll(hub: &Hub, connection: &HttpConnection, token: &str) -> Response {
+    let polled = connection.poll(hub.options().poll_timeout).await;
+    if polled == Polled::Ended {
+        connection.end(Disconnect::TransportClosed);
+        hub.negotiated().end(token, hub.options().disconnect_timeout);
+    }
+    long_polling::response(polled)
+}
+
+fn terminate(hub: &Hub, connection: &HttpConnection, token: &str) -> Response {
+    if connection.transport() != Some(TransportKind::LongPolling) {
+        return not_terminable();
+    }
+    // The token is unknown at once. The session may still wait for a method.
+    hub.negotiated().end(token, hub.options().disconnect_timeout);
+    connection.end(Disconnect::TransportClosed);
+    refusal(StatusCode::ACCEPTED, "")
+}
+
+fn refuse(error: OpenError) -> Response {
+    match error {
+        OpenError::Active => active(),
+        OpenError::Other => other_transport(),
+        OpenError::Expired => unknown_id(),
+    }
+}
+
+fn not_terminable() -> Response {
+    let text = "Cannot terminate this connection using the DELETE endpoint.";
+    refusal(StatusCode::BAD_REQUEST, text)
+}
+
+fn no_posts() -> Response {
+    let text = "POST requests are not allowed for WebSocket connections.";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, text)
+}

@@ -1,0 +1,159 @@
+//! Async functions as hub methods.
+//!
+//! The last parameter of a function is the tuple of the client's arguments. All parameters before
+//! it are read by [`FromCall`].
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+
+use crate::{
+    arguments::{Arguments, RawArguments},
+    call::{CallContext, CallError, FromCall},
+    error::HubError,
+    protocol::{Encoding, message::Payload},
+};
+
+/// An async function that a hub can run, with up to six parameters before the client's arguments.
+///
+/// `M` lists the types of the parameters. The compiler finds it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() {
+/// use signalr::{Caller, Cancelled, Handler, HubError};
+///
+/// async fn add(caller: Caller, cancelled: Cancelled, (a, b): (u32, u32)) -> Result<u32, HubError> {
+///     Ok(a + b)
+/// }
+///
+/// fn check<M>(handler: impl Handler<M, Output = u32>) {}
+/// check(add);
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no hub method",
+    note = "a hub method is an async function whose last parameter is a tuple of arguments, whose \
+            other parameters implement `FromCall`, and which returns `Result<_, HubError>`"
+)]
+pub trait Handler<M>: Send + Sync + 'static {
+    /// The type of the result.
+    type Output;
+
+    /// Number of streams that the method takes from the client.
+    #[doc(hidden)]
+    const STREAMS: usize;
+
+    /// Reads the parameters and starts the function.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a parameter cannot be read.
+    fn start(
+        &self,
+        call: &mut CallContext,
+        arguments: RawArguments<'_>,
+    ) -> Result<impl Future<Output = Result<Self::Output, HubError>> + Send + 'static, CallError>;
+}
+
+macro_rules! handlers {
+    ($($name:ident),*) => {
+        impl<F, Fut, R, $($name,)* A> Handler<($($name,)* A,)> for F
+        where
+            F: Fn($($name,)* A) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R, HubError>> + Send + 'static,
+            $($name: FromCall,)*
+            A: Arguments + 'static,
+        {
+            type Output = R;
+
+            const STREAMS: usize = 0 $(+ $name::STREAMS)*;
+
+            #[allow(non_snake_case, reason = "each type parameter also names its value")]
+            fn start(
+                &self,
+                call: &mut CallContext,
+                arguments: RawArguments<'_>,
+            ) -> Result<impl Future<Output = Result<R, HubError>> + Send + 'static, CallError> {
+                // As in ASP.NET Core, the arguments come first.
+                let bound = A::bind(arguments)?;
+                let found = call.uploads.len();
+                if found != Self::STREAMS {
+                    return Err(CallError::Streams { found, expected: Self::STREAMS });
+                }
+                $(let $name = $name::from_call(call)?;)*
+                Ok(self($($name,)* bound))
+            }
+        }
+    };
+}
+
+handlers!();
+handlers!(E1);
+handlers!(E1, E2);
+handlers!(E1, E2, E3);
+handlers!(E1, E2, E3, E4);
+handlers!(E1, E2, E3, E4, E5);
+handlers!(E1, E2, E3, E4, E5, E6);
+
+/// A method of a hub.
+#[derive(Clone)]
+pub(crate) struct Method {
+    /// The name as registered.
+    pub(crate) name: Arc<str>,
+    pub(crate) run: Run,
+}
+
+/// How a method runs.
+#[derive(Clone)]
+pub(crate) enum Run {
+    Call(Arc<Start<Payload>>),
+    Stream(Arc<Start<Items>>),
+}
+
+/// Reads the parameters and returns the running method.
+pub(crate) type Start<T> = dyn Fn(
+        &mut CallContext,
+        RawArguments<'_>,
+        Encoding,
+    ) -> Result<Running<Result<T, HubError>>, CallError>
+    + Send
+    + Sync;
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// The encoded items of a stream.
+pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<Payload, HubError>> + Send>>;
+
+impl Method {
+    /// Returns a method with one result.
+    pub(crate) fn call<M, H>(name: &str, handler: H) -> Self
+    where
+        H: Handler<M>,
+        H::Output: Serialize + 'static,
+    {
+        let run: Arc<Start<Payload>> = Arc::new(move |call, arguments, encoding| {
+            let running = handler.start(call, arguments)?;
+            Ok(Box::pin(async move { Ok(encoding.payload(&running.await?)?) }))
+        });
+        Self { name: name.into(), run: Run::Call(run) }
+    }
+
+    /// Returns a method with a stream of results.
+    pub(crate) fn stream<M, H, T>(name: &str, handler: H) -> Self
+    where
+        H: Handler<M>,
+        H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
+        T: Serialize + 'static,
+    {
+        let run: Arc<Start<Items>> = Arc::new(move |call, arguments, encoding| {
+            let running = handler.start(call, arguments)?;
+            Ok(Box::pin(async move {
+                let items = running.await?;
+                let items = items.map(move |item| Ok(encoding.payload(&item?)?));
+                Ok(Box::pin(items) as Items)
+            }))
+        });
+        Self { name: name.into(), run: Run::Stream(run) }
+    }
+}

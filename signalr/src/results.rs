@@ -1,0 +1,151 @@
+//! Results of clients: an invocation of one client's method that waits for its Completion.
+//!
+//! The invocation goes through the queue of the connection, so it follows the messages that the
+//! method sent before. Each connection of this server has an entry in the table of its hub.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use backplane::{Cursor, Invocation};
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, time};
+
+use crate::{
+    answers::Answers,
+    protocol::{Encoding, message::Payload},
+};
+
+/// The connections of one hub on this server that can be asked for a result.
+#[derive(Debug, Default)]
+pub(crate) struct Askers(Mutex<HashMap<Arc<str>, Arc<Asker>>>);
+
+impl Askers {
+    pub(crate) fn find(&self, connection_id: &str) -> Option<Arc<Asker>> {
+        self.0.lock().get(connection_id).cloned()
+    }
+
+    /// Adds a connection until the guard is dropped.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        connection_id: Arc<str>,
+        encoding: Encoding,
+        answers: Answers,
+    ) -> Entry {
+        let asker = Arc::new(Asker { encoding, answers, waiting: Mutex::default() });
+        self.0.lock().insert(Arc::clone(&connection_id), Arc::clone(&asker));
+        Entry { askers: Arc::clone(self), connection_id, asker }
+    }
+}
+
+/// The entry of an open connection.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    askers: Arc<Askers>,
+    connection_id: Arc<str>,
+    asker: Arc<Asker>,
+}
+
+impl Entry {
+    /// Takes a Completion of the client. Returns false if nobody waits for it.
+    pub(crate) fn complete(&self, id: &str, result: impl FnOnce() -> ClientResult) -> bool {
+        match self.asker.waiting.lock().results.remove(id) {
+            // Fails if the caller has just stopped waiting.
+            Some(sender) => {
+                let _ = sender.send(result());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Fails all that wait for a result.
+    pub(crate) fn end(&self) {
+        self.asker.waiting.lock().end();
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.askers.0.lock().remove(&self.connection_id);
+        self.end();
+    }
+}
+
+/// Asks one client for results.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    encoding: Encoding,
+    answers: Answers,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    last_id: u64,
+    has_ended: bool,
+    results: HashMap<String, oneshot::Sender<ClientResult>>,
+}
+
+pub(crate) type ClientResult = Result<Option<Payload>, String>;
+
+impl Waiting {
+    fn end(&mut self) {
+        self.has_ended = true;
+        self.results.clear();
+    }
+}
+
+impl Asker {
+    /// Invokes a method of the client and waits for its result.
+    pub(crate) async fn ask(
+        &self,
+        invocation: &Invocation,
+        after: Option<Cursor>,
+        timeout: Duration,
+    ) -> Result<Option<Payload>, AskError> {
+        let (sender, result) = oneshot::channel();
+        let id = {
+            let mut waiting = self.waiting.lock();
+            if waiting.has_ended {
+                return Err(AskError::Ended);
+            }
+            waiting.last_id += 1;
+            // Clients number their own calls, so a prefix keeps the ids apart in logs.
+            let id = format!("s{}", waiting.last_id);
+            waiting.results.insert(id.clone(), sender);
+            id
+        };
+        let forget = Forget { asker: self, id: &id };
+        let (method, arguments) = (invocation.method(), invocation.arguments());
+        let message = self.encoding.call(Some(&id), method, arguments);
+        let asked = async {
+            if !self.answers.send(message, after).await {
+                return Err(AskError::Ended);
+            }
+            result.await.map_err(|_| AskError::Ended)?.map_err(AskError::Client)
+        };
+        let result = time::timeout(timeout, asked).await.unwrap_or(Err(AskError::TimedOut));
+        drop(forget);
+        result
+    }
+}
+
+/// Forgets a result for which nobody waits any more.
+struct Forget<'a> {
+    asker: &'a Asker,
+    id: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.asker.waiting.lock().results.remove(self.id);
+    }
+}
+
+/// The reason why a client gave no result.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    Ended,
+    TimedOut,
+    /// The error of the client.
+    Client(String),
+}

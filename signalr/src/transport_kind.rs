@@ -1,0 +1,43 @@
+//! The transports that clients can choose after the negotiation.
+
+/// A transport between a client and its server.
+///
+/// # Examples
+///
+/// ```
+/// use signalr::{Options, TransportKind};
+///
+/// let mut options = Options::default();
+/// options.transports = vec![TransportKind::WebSockets, TransportKind::LongPolling];
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// One WebSocket carries both directions.
+    WebSockets,
+    /// One response without an end carries messages to the client, as Server-Sent Events. Each
+    /// POST carries messages to the server. Text only.
+    ServerSentEvents,
+    /// Each poll carries messages to the client, and each POST carries messages to the server.
+    LongPolling,
+}
+
+impl TransportKind {
+    pub(crate) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+
+    /// Returns the name in negotiations and refusals.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::WebSockets => "WebSockets",
+            Self::ServerSentEvents => "ServerSentEvents",
+            Self::LongPolling => "LongPolling",
+        }
+    }
+
+    /// Returns the formats of hub protocols that the transport carries.
+    pub(crate) fn formats(self) -> &'static [&'static str] {
+        match self {
+            Self::WebSockets | Self::LongPolling => &["Text", "Binary"],
+            Self::ServerSentEvents => &["Text"],
+        }
+    }
+}
