@@ -53,6 +53,22 @@ pub struct Backplane {
 /// The default limit of Redis for one value, `proto-max-bulk-len`.
 const ARGUMENTS_BYTES_MAX: usize = 512 * 1024 * 1024;
 
+/// One of the hubs that a connection belongs to. See [`Backplane::attach_hubs`].
+///
+/// ```
+/// let place = backplane::HubPlace { hub: "ChatHub", user: Some("ann"), groups: &["lobby"] };
+/// assert_eq!(place.hub, "ChatHub");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HubPlace<'a> {
+    /// The name of the hub.
+    pub hub: &'a str,
+    /// The user of the connection in this hub.
+    pub user: Option<&'a str>,
+    /// The groups that it joins.
+    pub groups: &'a [&'a str],
+}
+
 #[derive(Debug)]
 struct Inner {
     app_name: String,
@@ -191,6 +207,62 @@ impl Backplane {
         let connection = self.attached(connection_id, user, groups, Some(cursor));
         self.inner.receiver.announce(&connection.place());
         connection
+    }
+
+    /// Attaches one connection to several hubs of this backplane, as clients of SignalR 2 do. It has
+    /// one queue for the messages of all of them.
+    ///
+    /// With a cursor, it continues as [`attach_at`](Self::attach_at) does. Without one, it receives
+    /// later messages only.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, HubPlace, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let chat = HubPlace { hub: "ChatHub", user: Some("ann"), groups: &["lobby"] };
+    /// let stock = HubPlace { hub: "StockHub", user: None, groups: &[] };
+    /// let mut ann = backplane.attach_hubs("c1", &[chat, stock], None);
+    ///
+    /// let hub = backplane.hub("ChatHub");
+    /// hub.send(Target::group("lobby"), Invocation::new("say", ["hi"])?).await?;
+    /// backplane.hub("StockHub").send(Target::all(), Invocation::new("price", [7])?).await?;
+    /// assert_eq!(ann.recv().await?.hub(), Some("ChatHub"));
+    /// assert_eq!(ann.recv().await?.hub(), Some("StockHub"));
+    /// # Ok(()) }
+    /// ```
+    pub fn attach_hubs(
+        &self,
+        connection_id: &str,
+        hubs: &[HubPlace<'_>],
+        cursor: Option<Cursor>,
+    ) -> Connection {
+        // Without any hub, the connection still receives commands.
+        let mut signals = Signalr2::command_signals(connection_id);
+        for HubPlace { hub, user, groups } in hubs {
+            let dialect = self.dialect.of_hub(hub);
+            signals.extend(dialect.signals(connection_id, *user));
+            signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
+        }
+        let user = hubs.iter().find_map(|place| place.user);
+        let attachment = Attachment { id: connection_id, user, signals, cursor };
+        let connection = Connection::attach(&self.inner.receiver.connections, attachment);
+        if cursor.is_some() {
+            self.inner.receiver.announce(&connection.place());
+        }
+        connection
+    }
+
+    /// Returns whether two handles, of any hubs, have one connection to the broker.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// assert!(backplane.hub("ChatHub").is_same(&backplane.hub("StockHub")));
+    /// # }
+    /// ```
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     fn attached(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Queued};
 use crate::cursor::Cursor;
-use crate::dialect::Attached;
+use crate::dialect::{Attached, Signalr2};
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
@@ -42,6 +42,8 @@ pub enum Received {
     Gap(Gap),
     /// All messages up to this place were returned before. See [`Connection::mark_after`].
     Mark(Cursor),
+    /// The groups have changed. See [`Connection::report_groups`].
+    Groups,
 }
 
 impl Connection {
@@ -179,9 +181,49 @@ impl Connection {
                     self.state.position = self.state.position.max(at);
                     return Ok(Received::Mark(Cursor::at(at)));
                 }
+                Queued::Groups => return Ok(Received::Groups),
                 Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
+    }
+
+    /// Reports each change of the groups as [`Received::Groups`] from now on. Several changes may
+    /// have one report.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Received};
+    ///
+    /// let chat = Backplane::embedded(&broker::Broker::new(), "ChatApp").hub("ChatHub");
+    /// let mut ann = chat.attach("c1", None);
+    /// ann.report_groups();
+    /// chat.join("c1", "lobby").await?;
+    /// assert!(matches!(ann.recv_or_gap().await?, Received::Groups));
+    /// assert_eq!(ann.groups(), ["ChatHub.lobby"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn report_groups(&self) {
+        self.state.mailbox.report_groups();
+    }
+
+    /// Returns the groups of the connection, each as the name of the hub, a dot and the name of the
+    /// group, in alphabetical order. An ended connection has none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let chat = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp").hub("ChatHub");
+    /// let ann = chat.attach("c1", None);
+    /// chat.join("c1", "lobby").await?;
+    /// chat.join("c1", "garden").await?;
+    /// assert_eq!(ann.groups(), ["ChatHub.garden", "ChatHub.lobby"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn groups(&self) -> Vec<String> {
+        let signals = self.connections.signals(&self.state.mailbox);
+        let groups = signals.iter().filter_map(|signal| Signalr2::group_of(signal));
+        let mut groups: Vec<_> = groups.map(str::to_owned).collect();
+        groups.sort_unstable();
+        groups
     }
 
     /// Requests a mark behind all messages up to `place`, which

@@ -5,8 +5,8 @@
 //!
 //! One lock protects the connections and the store. So a reconnecting connection receives the
 //! missed messages and then the new ones, without gaps or duplicates. Foreign code (wakers and log
-//! subscribers) runs after the release of the lock, except wakers for gaps and ends, which are
-//! rare.
+//! subscribers) runs after the release of the lock, except wakers for gaps, changes of groups and
+//! ends, which are rare.
 
 mod disconnect;
 mod mailbox;
@@ -104,6 +104,11 @@ impl Connections {
     /// Removes a connection from a signal. Returns false if the connection is not attached here.
     pub(crate) fn leave(&self, id: &str, signal: &str) -> bool {
         self.with_table(|table| table.leave(id, signal))
+    }
+
+    /// Returns the signals of a connection that is still attached.
+    pub(crate) fn signals(&self, mailbox: &Mailbox) -> Vec<Arc<str>> {
+        self.table.lock().signals(mailbox)
     }
 
     /// Queues the next messages of a connection whose messages are deferred to the store.

@@ -22,6 +22,10 @@ use thiserror::Error;
 pub struct Invocation {
     method: String,
     arguments: Box<RawValue>,
+    /// The hub that a received invocation names.
+    hub: Option<Box<str>>,
+    /// The state of the caller that a server of SignalR 2 sends along.
+    state: Option<Box<RawValue>>,
     encoded: [OnceLock<Bytes>; Self::FORMS],
 }
 
@@ -86,7 +90,42 @@ impl Invocation {
             }
             _ => return Err(InvocationError::NoArray(method)),
         };
-        Ok(Self { method, arguments, encoded: Default::default() })
+        Ok(Self { method, arguments, hub: None, state: None, encoded: Default::default() })
+    }
+
+    /// Adds the hub and the state of a received invocation.
+    pub(crate) fn received(mut self, hub: Option<Box<str>>, state: Option<Box<RawValue>>) -> Self {
+        (self.hub, self.state) = (hub, state);
+        self
+    }
+
+    /// Returns the name of the hub whose clients receive the invocation, or `None` for an
+    /// invocation that was not received from the backplane.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let chat = Backplane::embedded(&broker::Broker::new(), "ChatApp").hub("ChatHub");
+    /// let mut connection = chat.attach("c1", None);
+    /// chat.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// assert_eq!(connection.recv().await?.hub(), Some("ChatHub"));
+    /// # Ok(()) }
+    /// ```
+    pub fn hub(&self) -> Option<&str> {
+        self.hub.as_deref()
+    }
+
+    /// Returns the state that a server of SignalR 2 sent to its caller, a JSON object. Invocations
+    /// of this crate have none.
+    ///
+    /// ```
+    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
+    /// assert!(invocation.state().is_none());
+    /// # Ok::<(), backplane::InvocationError>(())
+    /// ```
+    pub fn state(&self) -> Option<&RawValue> {
+        self.state.as_deref()
     }
 
     /// Returns the name of the method.

@@ -109,7 +109,7 @@ mod target;
 
 // The public interface.
 pub use crate::address::{Address, AddressError};
-pub use crate::backplane::Backplane;
+pub use crate::backplane::{Backplane, HubPlace};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received};

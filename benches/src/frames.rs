@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Failure;
+use crate::nats::Pings;
 use crate::wire::ID_BYTES;
 
 /// Checks frames that arrive in pieces of any size.
@@ -25,6 +26,8 @@ pub(crate) struct Frames {
     id: Option<Hole<ID_BYTES>>,
     /// The id of the next message; `None` before the first.
     next_id: Option<u64>,
+    /// Present if the server may send a `PING` between two frames.
+    pings: Option<Pings>,
 }
 
 /// A range of a frame that differs in each message.
@@ -66,7 +69,7 @@ impl Frames {
         let template = template.into();
         let tag_at = template.len() - payload_bytes.max(TAG_BYTES) - b"\r\n".len();
         let (tag, next) = (Hole::at(tag_at), vec![0; publishers]);
-        Self { template, at: 0, tag, next, id: None, next_id: None }
+        Self { template, at: 0, tag, next, id: None, next_id: None, pings: None }
     }
 
     /// Expects an id and a space before each payload. Ids rise by one.
@@ -75,11 +78,24 @@ impl Frames {
         self
     }
 
+    /// Skips each `PING` of a NATS server between two frames.
+    pub(crate) fn with_pings(mut self) -> Self {
+        self.pings = Some(Pings::default());
+        self
+    }
+
     /// Checks received bytes and returns the number of frames completed by them.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<u64, Failure> {
         let mut rest = bytes;
         let mut ended = 0;
         while !rest.is_empty() {
+            if self.at == 0
+                && let Some(pings) = &mut self.pings
+            {
+                let wrong =
+                    || Failure::Wrong { expected: self.template.to_vec(), found: rest.into() };
+                rest = pings.skip(rest).ok_or_else(wrong)?;
+            }
             let (piece, after) = rest.split_at(rest.len().min(self.template.len() - self.at));
             self.compare(piece)?;
             self.at += piece.len();
@@ -157,7 +173,7 @@ pub(crate) fn number(digits: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire;
+    use crate::{nats, wire};
 
     fn frame(publisher: usize, number: u64) -> Vec<u8> {
         wire::message(3, &tagged(publisher, number))
@@ -202,6 +218,20 @@ mod tests {
             let wrong = [message(first, 0), message(wrong, 1)].concat();
             assert!(frames.clone().take(&wrong).is_err());
         }
+    }
+
+    #[test]
+    fn a_ping_between_two_messages_is_skipped() {
+        let message = |number| nats::message("c0003", "c0003", &tagged(0, number));
+        let frames = Frames::new(message(0), 20, 1).with_pings();
+        let bytes = [&message(0), nats::PING, &message(1), nats::PING].concat();
+        for cut in 1..bytes.len() {
+            let mut frames = frames.clone();
+            let ended: u64 = bytes.chunks(cut).map(|piece| frames.take(piece).expect("fine")).sum();
+            assert_eq!(ended, 2, "cut into {cut}");
+        }
+        let within = [&message(0)[..9], nats::PING, &message(0)[9..]].concat();
+        assert!(frames.clone().take(&within).is_err());
     }
 
     #[test]

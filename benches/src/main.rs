@@ -1,4 +1,5 @@
-//! Measures the broker beside a real Redis and beside a relay that only makes the system calls.
+//! Measures the broker beside Redis, Valkey and NATS, and beside a relay that only makes the system
+//! calls.
 //!
 //! | module     | content                                                          |
 //! |------------|------------------------------------------------------------------|
@@ -10,7 +11,9 @@
 //! | `load`     | publishers and subscribers, and their measurements               |
 //! | `machine`  | the machine, the versions and the command of a run               |
 //! | `measure`  | runs one scenario on all servers, round by round                 |
+//! | `nats`     | the bytes that the load exchanges with a NATS server             |
 //! | `plot`     | draws the results                                                |
+//! | `protocol` | the protocol of a server                                         |
 //! | `report`   | writes the results as tables and as CSV                          |
 //! | `sample`   | the figures of one measurement                                   |
 //! | `sampler`  | the cost of a server between two points in time                  |
@@ -27,7 +30,9 @@ mod frames;
 mod load;
 mod machine;
 mod measure;
+mod nats;
 mod plot;
+mod protocol;
 mod report;
 mod sample;
 mod sampler;
@@ -47,7 +52,7 @@ use failure::Failure;
 use measure::Measure;
 use scenario::{SCENARIOS, Scenario};
 use server::LOAD_CPU;
-use systems::SystemUnderTest;
+use systems::{Choice, SystemUnderTest};
 
 /// Loads several servers in turn on this machine and prints the median of each figure.
 ///
@@ -63,6 +68,12 @@ struct Arguments {
     /// Runs only scenarios with this text in their names; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
+    /// Measures Redis 8.2, Valkey 9.1 and NATS as well, which `--full` and `--only` always do
+    #[arg(long)]
+    peers: bool,
+    /// The folder with the programs of these servers; by default that of `cargo xtask peers`
+    #[arg(long, value_name = "DIR")]
+    peers_dir: Option<PathBuf>,
     /// Adds a server; `{port}` in the command is replaced by the port to listen on
     #[arg(long, value_name = "NAME=COMMAND", value_parser = systems::parse)]
     server: Vec<SystemUnderTest>,
@@ -75,7 +86,7 @@ struct Arguments {
     /// Duration of each measurement, in seconds
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
-    /// Lets every server use all processors; by default all but ours-2 use one, and the load another
+    /// Lets every server use all processors; by default all but ours-2 and valkey-2 use one
     #[arg(long)]
     unpinned: bool,
     /// The broker program to measure; by default the one in the folder of this program
@@ -172,8 +183,13 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
 /// Returns the systems under test with the durations and rounds of the measurements.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
-    let mut systems: Vec<SystemUnderTest> =
-        systems::all(arguments.broker.as_deref(), arguments.full)?;
+    let has_peers = arguments.peers || arguments.full || !arguments.only.is_empty();
+    let peers = arguments.peers_dir.clone().unwrap_or_else(systems::peers_dir);
+    let mut systems: Vec<SystemUnderTest> = systems::all(&Choice {
+        broker: arguments.broker.as_deref(),
+        peers: has_peers.then_some(&peers),
+        full: arguments.full,
+    })?;
     systems.extend(arguments.server.iter().cloned());
     if arguments.unpinned {
         systems.iter_mut().for_each(|system| system.is_pinned = false);

@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::figure::Figure;
 use crate::load;
 use crate::machine;
+use crate::protocol::Protocol;
 use crate::report::{Row, Table};
 use crate::sample::{self, Sample};
 use crate::scenario::{Load, OPEN_LOOP, Scenario};
@@ -42,11 +43,13 @@ impl Measure {
         }
         // Such a load must not share its processor with an unpinned server.
         let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
-        let is_fit = |each: &&SystemUnderTest| match each.is_baseline {
-            true => scenario.load.suits_baseline(),
-            false => each.is_pinned || !is_crowded,
+        let is_fit = |each: &&SystemUnderTest| match (each.is_baseline, each.protocol) {
+            (true, _) => scenario.load.suits_baseline(),
+            (false, Protocol::Nats) => scenario.load.suits_nats(),
+            (false, Protocol::Redis) => each.is_pinned || !is_crowded,
         };
-        let fit: Vec<&SystemUnderTest> = self.systems.iter().filter(is_fit).collect();
+        let (fit, skipped): (Vec<&SystemUnderTest>, Vec<_>) = self.systems.iter().partition(is_fit);
+        let skipped = skipped.into_iter().map(|system| system.name.clone()).collect();
         let mut samples = vec![Vec::new(); fit.len()];
         for round in 0..self.rounds {
             if round > 0 && until.is_some_and(|until| Instant::now() > until) {
@@ -71,7 +74,7 @@ impl Measure {
             median: sample::median(&samples),
             samples,
         });
-        Ok(Table { scenario, rows: rows.collect() })
+        Ok(Table { scenario, rows: rows.collect(), skipped })
     }
 
     async fn once(&self, scenario: &Scenario, system: &SystemUnderTest) -> Result<Sample, Failure> {

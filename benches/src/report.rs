@@ -1,4 +1,6 @@
-//! Writes the results as tables and as CSV.
+//! Writes the results as tables and as CSV. `peers` compares the broker with other servers.
+
+mod peers;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,16 +25,27 @@ pub(crate) struct Row {
 pub(crate) struct Table {
     pub(crate) scenario: Scenario,
     pub(crate) rows: Vec<Row>,
+    /// The servers that cannot run the scenario.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl Table {
     /// Returns the rows as text, one line for each server.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.scenario.name, self.scenario.title);
+        let first = self.rows.first().and_then(|row| row.median.get(self.scenario.figure));
+        if let Some(first) = first {
+            self.add_rows(&mut text, first);
+        }
+        if !self.skipped.is_empty() {
+            let _ = writeln!(text, "  skipped: {}", self.skipped.join(", "));
+        }
+        text
+    }
+
+    /// Appends a line for each server. `first` is the main figure of the first one.
+    fn add_rows(&self, text: &mut String, first: f64) {
         let main = self.scenario.figure;
-        let Some(first) = self.rows.first().and_then(|row| row.median.get(main)) else {
-            return text;
-        };
         let baseline = self.rows.iter().find(|row| row.is_baseline);
         let is_of_cpu = |_: &&Row| main == Figure::CpuPerDelivery;
         let baseline = baseline.filter(is_of_cpu).and_then(|row| row.median.get(main));
@@ -60,7 +73,6 @@ impl Table {
             }
             text.push('\n');
         }
-        text
     }
 }
 
@@ -83,9 +95,13 @@ Ratios compare each server with the first one. Each figure is the median of all 
   separate round. There the server is slower, so each read returns more bytes.
 - **Latencies** of messages at a fixed rate count from the time at which a message was due.
 
-Each server is pinned to one processor and the load to another. Only ours-2 may use both, so it waits
-more often and handles fewer messages per wake-up. The cost of its second thread alone is that of
-ours-2-pinned, which has two threads on one processor.
+Each server is pinned to one processor and the load to another. Only ours-2 and valkey-2 may use both,
+so they wait more often and handle fewer messages per wake-up. The cost of our second thread alone is
+that of ours-2-pinned, which has two threads on one processor.
+
+A scenario skips servers that cannot run it: the baseline parses nothing, NATS has no scripts and no
+backplanes, and latencies need a processor for the load alone. NATS replies to a batch of messages
+and not to each; its patterns are subjects with a wildcard.
 
 The load checks every message. A lost, repeated or changed one ends the measurement.
 ";
@@ -123,8 +139,9 @@ pub(crate) fn write(dir: &Path, heading: &str, tables: &[Table]) -> Result<(), F
         }
     }
     raw.flush()?;
+    let peers = peers::text(tables);
     let tables: Vec<String> = tables.iter().map(Table::text).collect();
-    let summary = format!("{heading}\n{LEGEND}\n```text\n{}```\n", tables.join("\n"));
+    let summary = format!("{heading}\n{LEGEND}\n{peers}```text\n{}```\n", tables.join("\n"));
     fs::write(dir.join("summary.md"), summary)?;
     Ok(())
 }

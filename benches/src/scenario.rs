@@ -142,6 +142,25 @@ impl Load {
         }
     }
 
+    /// Returns whether NATS can run this load. It has no scripts and no backplanes.
+    pub(crate) fn suits_nats(self) -> bool {
+        match self {
+            Self::Stream(_)
+            | Self::OpenLoop { .. }
+            | Self::AtRate { .. }
+            | Self::Stalled { .. }
+            | Self::PingPong
+            | Self::Churn { .. }
+            | Self::Idle { .. }
+            | Self::Memory { .. }
+            | Self::Storm { .. }
+            | Self::Subscriptions(_) => true,
+            Self::Scripts { .. } | Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. } => {
+                false
+            }
+        }
+    }
+
     /// Returns whether messages are sent at a fixed rate.
     pub(crate) fn has_fixed_rate(self) -> bool {
         matches!(self, Self::OpenLoop { .. } | Self::AtRate { .. } | Self::Stalled { .. })

@@ -13,6 +13,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
+use crate::protocol::Protocol;
 use crate::systems::SystemUnderTest;
 use crate::{Failure, machine};
 
@@ -111,6 +112,11 @@ impl Server {
         Ok(())
     }
 
+    /// Returns the protocol of its clients.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.system.protocol
+    }
+
     fn failure(&self, reason: String) -> Failure {
         Failure::Server { name: self.system.name.clone(), reason }
     }
@@ -135,6 +141,13 @@ impl Server {
             usage.context_switches += switches.filter_map(number).sum::<u64>();
         }
         Ok(usage)
+    }
+
+    /// Returns the number of its open sockets, one of which listens.
+    pub(crate) fn sockets(&self) -> io::Result<usize> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
     }
 
     /// Returns the resident memory in bytes.

@@ -1,7 +1,10 @@
 //! The systems under test: the servers that are measured.
 
+use std::env;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::protocol::Protocol;
 
 /// A server that the tool can start.
 #[derive(Clone, Debug)]
@@ -9,68 +12,115 @@ pub(crate) struct SystemUnderTest {
     pub(crate) name: String,
     /// The words of the command; `{port}` and `{payload}` are replaced.
     pub(crate) command: Vec<String>,
+    pub(crate) protocol: Protocol,
     /// Whether this is the relay that parses nothing.
     pub(crate) is_baseline: bool,
     /// Whether its threads are pinned to one processor.
     pub(crate) is_pinned: bool,
 }
 
-/// Returns the servers, first the one that the others are compared with. `broker` is the path of
-/// our program.
+/// The servers to measure.
+pub(crate) struct Choice<'a> {
+    /// The path of our program.
+    pub(crate) broker: Option<&'a Path>,
+    /// The folder with the programs of other servers; `None` leaves them out.
+    pub(crate) peers: Option<&'a Path>,
+    /// Whether our server with two threads also runs on one processor.
+    pub(crate) full: bool,
+}
+
+/// Returns the servers, first the one that the others are compared with. Other servers than these
+/// are left out if their programs are missing.
 ///
 /// A server with two threads on two processors has more processor time, so it waits more often and
 /// handles fewer messages per wake-up. The `full` measurement therefore adds the same server on one
 /// processor, which shows the cost of the second thread alone.
-pub(crate) fn all(broker: Option<&Path>, full: bool) -> io::Result<Vec<SystemUnderTest>> {
-    let own = std::env::current_exe()?;
+pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
+    let &Choice { broker, peers, full } = choice;
+    let own = env::current_exe()?;
     let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
-    // Output limits and client limits would end some scenarios early.
-    let limits = ["--client-output-buffer-limit", "pubsub 0 0 0", "--maxclients", "20000"];
     let ours = |threads: &str| {
         let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
-        words.into_iter().chain(limits).map(str::to_owned).collect()
+        words.into_iter().chain(LIMITS).map(str::to_owned).collect()
     };
-    let redis = ["redis-server", "--port", "{port}", "--save", "", "--appendonly", "no"];
+    let redis = |program: &str| {
+        let words = [program, "--port", "{port}", "--save", "", "--appendonly", "no"];
+        words.into_iter().chain(LIMITS).map(str::to_owned).collect::<Vec<_>>()
+    };
     let baseline = [&own, "--baseline-port", "{port}", "--baseline-payload", "{payload}"];
-    let system = |name: &str, command: Vec<String>| SystemUnderTest {
+    let mut all = vec![system("redis", redis("redis-server"))];
+    if let Some(dir) = peers {
+        if let Some(program) = program(dir, "redis-server-8.2", None) {
+            all.push(system("redis-8", redis(&program)));
+        }
+        if let Some(program) = program(dir, "valkey-server-9.1", Some("valkey-server")) {
+            let threads = ["--io-threads", "2"].map(str::to_owned);
+            let two = [redis(&program), threads.to_vec()].concat();
+            all.push(system("valkey", redis(&program)));
+            all.push(SystemUnderTest { is_pinned: false, ..system("valkey-2", two) });
+        }
+        if let Some(program) = program(dir, "nats-server-2.15", Some("nats-server")) {
+            let words = [&program, "-a", "127.0.0.1", "-p", "{port}"];
+            all.push(system("nats", words.map(str::to_owned).to_vec()));
+        }
+    }
+    all.push(system("ours", ours("1")));
+    if full {
+        all.push(system("ours-2-pinned", ours("2")));
+    }
+    all.push(SystemUnderTest { is_pinned: false, ..system("ours-2", ours("2")) });
+    all.push(SystemUnderTest {
+        is_baseline: true,
+        ..system("baseline", baseline.map(str::to_owned).to_vec())
+    });
+    Ok(all)
+}
+
+/// Settings of all servers with Redis' directives. Limits of output and clients would end some
+/// scenarios early.
+const LIMITS: [&str; 4] = ["--client-output-buffer-limit", "pubsub 0 0 0", "--maxclients", "20000"];
+
+/// Returns a pinned server. The name decides about its protocol.
+fn system(name: &str, command: Vec<String>) -> SystemUnderTest {
+    let protocol = if name.starts_with("nats") { Protocol::Nats } else { Protocol::Redis };
+    SystemUnderTest {
         name: name.to_owned(),
         command,
+        protocol,
         is_baseline: false,
         is_pinned: true,
-    };
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    let mut all = vec![
-        system("redis", words(&[&redis[..], &limits].concat())),
-        system("ours", ours("1")),
-        SystemUnderTest { is_pinned: false, ..system("ours-2", ours("2")) },
-        SystemUnderTest {
-            is_baseline: true,
-            ..system("baseline", baseline.map(str::to_owned).to_vec())
-        },
-    ];
-    if full {
-        all.insert(2, system("ours-2-pinned", ours("2")));
     }
-    Ok(all)
+}
+
+/// Returns a program of the folder, or else one that is installed on the machine, or `None`.
+fn program(dir: &Path, name: &str, installed: Option<&'static str>) -> Option<String> {
+    let fetched = dir.join(name);
+    if fetched.is_file() {
+        return Some(fetched.display().to_string());
+    }
+    let path = env::var_os("PATH")?;
+    let is_installed = |name: &&str| env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    installed.filter(is_installed).map(str::to_owned)
+}
+
+/// Returns the folder into which `cargo xtask peers` fetches other servers.
+pub(crate) fn peers_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("peers/bin")
 }
 
 /// Returns the process of web servers whose backplanes use the server on this port. The tool starts
 /// and measures it like a server.
 pub(crate) fn cluster(server_port: u16) -> io::Result<SystemUnderTest> {
-    let own = std::env::current_exe()?.display().to_string();
+    let own = env::current_exe()?.display().to_string();
     let url = format!("redis://127.0.0.1:{server_port}");
     let command =
         [&own, "--cluster-port", "{port}", "--cluster-url", &url].map(str::to_owned).to_vec();
-    Ok(SystemUnderTest {
-        name: "cluster".to_owned(),
-        command,
-        is_baseline: false,
-        is_pinned: false,
-    })
+    Ok(SystemUnderTest { is_pinned: false, ..system("cluster", command) })
 }
 
-/// Parses the value of `--server`, `NAME=COMMAND`.
+/// Parses the value of `--server`, `NAME=COMMAND`. A name that begins with `nats` is that of a NATS
+/// server.
 pub(crate) fn parse(text: &str) -> Result<SystemUnderTest, String> {
     let Some((name, command)) = text.split_once('=') else {
         return Err("expects NAME=COMMAND, as in valkey='valkey-server --port {port}'".to_owned());
@@ -79,5 +129,5 @@ pub(crate) fn parse(text: &str) -> Result<SystemUnderTest, String> {
     if !command.iter().any(|word| word.contains("{port}")) {
         return Err("expects {port} where the command takes the port to listen on".to_owned());
     }
-    Ok(SystemUnderTest { name: name.to_owned(), command, is_baseline: false, is_pinned: true })
+    Ok(system(name, command))
 }

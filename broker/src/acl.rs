@@ -8,6 +8,8 @@
 
 mod catalogue;
 mod commands;
+#[cfg(test)]
+mod described;
 mod file;
 mod log;
 mod password;
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_fresh_server_has_a_user_with_all_permissions() {
-        assert_eq!(list(&acl()), ["user default on nopass ~* &* +@all"]);
+        assert_eq!(list(&acl()), ["user default on nopass sanitize-payload ~* &* +@all"]);
         assert!(acl().default_user().is_open());
         let access = Access { command: "shutdown", argument: None, keys: &[], channels: &[] };
         assert_eq!(acl().default_user().may(&access), Ok(()));
@@ -250,9 +252,9 @@ mod tests {
         assert_eq!(
             list(&acl),
             [
-                "user a off resetchannels -@all",
-                "user b on ~y resetchannels -@all +get (~x resetchannels -@all +set)",
-                "user default on nopass ~* &* +@all",
+                "user a off sanitize-payload resetchannels -@all",
+                "user b on sanitize-payload ~y resetchannels -@all +get (~x resetchannels -@all +set)",
+                "user default on nopass sanitize-payload ~* &* +@all",
             ]
         );
         assert!(acl.delete_user(b"b"));
@@ -314,7 +316,7 @@ mod tests {
         assert_eq!(
             list(&acl)[..2],
             [
-                "user a on resetchannels -@all (&* -@all +get)",
+                "user a on sanitize-payload resetchannels -@all (&* -@all +get)",
                 "user b off sanitize-payload &* -@all"
             ]
         );
@@ -328,7 +330,7 @@ mod tests {
         assert_eq!(
             list(&acl),
             [
-                "user a on resetchannels -@all +get",
+                "user a on sanitize-payload resetchannels -@all +get",
                 "user default on nopass sanitize-payload resetchannels -@all"
             ]
         );
@@ -379,7 +381,7 @@ mod tests {
         acl.set_password_of_default(Some(b""));
         assert!(acl.default_user().is_open());
         acl.set_password_of_default(None);
-        assert_eq!(list(&acl), ["user default on nopass ~* &* +@all"]);
+        assert_eq!(list(&acl), ["user default on nopass sanitize-payload ~* &* +@all"]);
     }
 
     #[test]
@@ -414,7 +416,7 @@ mod tests {
             1 => "&[a-c]".prop_map(|rule| rule),
             1 => "[+](get|select|debug)[|][a-c]".prop_map(|rule| rule),
             1 => selector,
-            1 => prop::sample::select(vec!["on", "nopass", ">p", "sanitize-payload"])
+            1 => prop::sample::select(vec!["on", "nopass", ">p", "skip-sanitize-payload"])
                 .prop_map(str::to_owned),
         ]
     }

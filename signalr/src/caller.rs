@@ -11,6 +11,7 @@ use crate::{
     clients::{CallerClients, LastSent, Links},
     close_handle::CloseHandle,
     disconnect::Disconnect,
+    hub_state::HubState,
 };
 
 /// The connection that a hub method runs for.
@@ -40,6 +41,7 @@ pub struct Caller {
     links: Links,
     close_handle: Arc<CloseHandle>,
     last_sent: Arc<LastSent>,
+    state: HubState,
 }
 
 impl Caller {
@@ -49,7 +51,13 @@ impl Caller {
         links: Links,
         close_handle: Arc<CloseHandle>,
     ) -> Self {
-        Self { connection_id, user, links, close_handle, last_sent: Arc::default() }
+        let (last_sent, state) = (Arc::default(), HubState::default());
+        Self { connection_id, user, links, close_handle, last_sent, state }
+    }
+
+    /// Returns the caller of one call, which has a state of its own.
+    pub(crate) fn with_state(&self, state: HubState) -> Self {
+        Self { state, ..self.clone() }
     }
 
     /// Returns the place of the last invocation that the caller's methods have sent.
@@ -159,6 +167,30 @@ impl Caller {
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
         Groups { caller: self }
+    }
+
+    /// Returns the state that a client of SignalR 2 sent with the call. Other clients send none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .method("Name", |caller: Caller, ()| async move {
+    ///         Ok(caller.state().get::<String>("name"))
+    ///     });
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Name", json!([])).await, json!({"result": null}));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> &HubState {
+        &self.state
     }
 
     /// Ends the connection after the running method and the invocations that it has sent to the

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Duration, Instant};
 
-use crate::http_connection::HttpConnection;
+use crate::{handoff::Handoff, http_connection::HttpConnection};
 
 /// All tokens that have opened a connection.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Connections {
 /// The state of a token that has opened a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    WebSocket,
+    WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
     Ended,
 }
@@ -43,7 +43,7 @@ impl Connections {
     pub(crate) fn end(&mut self, token: Arc<str>, is_fresh: bool) {
         if !is_fresh {
             self.tokens.remove(&token);
-        } else if let Some(place @ (Place::WebSocket | Place::Http(_))) =
+        } else if let Some(place @ (Place::WebSocket(_) | Place::Http(_))) =
             self.tokens.get_mut(&token)
         {
             *place = Place::Ended;

@@ -33,6 +33,8 @@ pub(crate) enum Disconnect {
     Gap(Gap),
     #[error("server shutdown")]
     Shutdown,
+    #[error("the client skipped messages")]
+    Sequence,
     #[error("aborted by the application")]
     Aborted,
     #[error("refused by the application: {0}")]
@@ -65,6 +67,7 @@ impl Disconnect {
             Self::Handshake(error) => Some(error.reply(detailed)),
             Self::TransportClosed
             | Self::Transport(_)
+            | Self::Sequence
             | Self::Lost(_)
             | Self::WriteTimeout
             | Self::SlowConnection => None,

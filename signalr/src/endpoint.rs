@@ -8,10 +8,11 @@ mod http;
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade, ws::WebSocket},
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use tokio::sync::mpsc::OwnedPermit;
 use tracing::{Instrument, debug_span};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     query::query,
     refusal::{foreign_page, refusal},
     session::{self, Peer},
-    transport::{long_polling, websocket},
+    transport::{long_polling, resumable, websocket},
     transport_kind::TransportKind,
 };
 
@@ -33,13 +34,19 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     // As in ASP.NET Core, an empty id is no id.
     let token = query(&parts, "id").filter(|id| !id.is_empty());
     if is_websocket(&parts) {
-        let claim = match claim(&hub, &parts, token.as_deref()) {
-            Ok(claim) => claim,
+        let opened = match open(&hub, &parts, token.as_deref()) {
+            Ok(opened) => opened,
             Err(refusal) => return refusal,
         };
-        return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-            Ok(upgrade) => accept(hub, &parts, claim, upgrade),
-            Err(rejection) => rejection.into_response(),
+        let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => websocket::configure(upgrade, hub.options()),
+            Err(rejection) => return rejection.into_response(),
+        };
+        return match opened {
+            Opened::New(claim) => accept(hub, &parts, claim, upgrade),
+            Opened::Resumed(permit) => upgrade.on_upgrade(|socket| async {
+                permit.send(socket);
+            }),
         };
     }
     let Some(purpose) = Purpose::of(&parts) else {
@@ -90,7 +97,7 @@ impl Purpose {
 
 /// Claims a negotiated connection for a WebSocket, or a new one if the client skips negotiation.
 #[expect(clippy::result_large_err, reason = "the error is the response")]
-fn claim(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Claim, Response> {
+fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Response> {
     let age_max = hub.options().disconnect_timeout;
     let found = token.map(|token| hub.negotiated().find(token, age_max));
     if matches!(found, Some(Found::Unknown)) {
@@ -101,25 +108,44 @@ fn claim(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Claim, Respons
         (Some(_), Some(Found::Http(connection))) => {
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
+        (Some(_), Some(Found::WebSocket(Some(handoff)))) => {
+            handoff.reserve().map(Opened::Resumed).ok_or_else(active)
+        }
         (Some(token), Some(_)) => {
-            hub.negotiated().claim(token, age_max).map_err(|error| match error {
+            let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {
                 ClaimError::Unknown => unknown_id(),
                 ClaimError::Active => active(),
-            })
+            })?;
+            Ok(Opened::New(claim))
         }
-        _ => Ok(Claim::unnegotiated()),
+        _ => Ok(Opened::New(Claim::unnegotiated())),
     }
 }
 
+/// What a new WebSocket is for.
+enum Opened {
+    New(Claim),
+    /// The session of a stateful client takes it in place of its old one.
+    Resumed(OwnedPermit<WebSocket>),
+}
+
 /// Opens a WebSocket.
-fn accept(hub: Arc<Hub>, parts: &Parts, claim: Claim, upgrade: WebSocketUpgrade) -> Response {
+fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgrade) -> Response {
     let user = hub.user_of(parts);
     let span = debug_span!("connection", connection.id = %claim.connection_id);
-    websocket::configure(upgrade, hub.options()).on_upgrade(move |socket| {
+    upgrade.on_upgrade(move |socket| {
         let sessions = hub.sessions().clone();
         let session = async move {
             let peer = Peer { connection_id: Arc::clone(&claim.connection_id), user };
-            session::serve(&hub, peer, websocket::halves(socket, hub.options())).await;
+            match claim.resume.take() {
+                Some((handoff, sockets)) => {
+                    let halves = resumable::halves(socket, hub.options(), handoff, sockets);
+                    session::serve(&hub, peer, halves).await;
+                }
+                None => {
+                    session::serve(&hub, peer, websocket::halves(socket, hub.options())).await;
+                }
+            }
             drop(claim);
         };
         sessions.track_future(session.instrument(span))

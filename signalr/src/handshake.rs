@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Encoding, ProtocolError, json};
 
-/// Checks a client's handshake request, without its separator, and returns the encoding.
+/// Checks a client's handshake request, without its separator.
 ///
 /// `carries_binary` tells whether the transport can carry binary messages.
-pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Encoding, HandshakeError> {
+pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Agreed, HandshakeError> {
     let Request { protocol, version } = json::object(request).ok_or(HandshakeError::NoObject)?;
     let missing = |property| HandshakeError::Missing {
         property,
@@ -28,7 +28,15 @@ pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Encoding, Ha
     if encoding.is_binary() && !carries_binary {
         return Err(HandshakeError::TextOnly(protocol));
     }
-    Ok(encoding)
+    Ok(Agreed { encoding, is_stateful: version == VERSION_MAX })
+}
+
+/// What client and server have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(crate) encoding: Encoding,
+    /// Whether the client numbers its messages, if the negotiation allowed it.
+    pub(crate) is_stateful: bool,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +106,8 @@ mod tests {
             (r#"{"version":2,"protocol":"JSON","extra":[]}"#, Encoding::Json),
             (r#"{"protocol":"messagepack","version":1}"#, Encoding::MessagePack),
         ] {
-            assert_eq!(check(text.as_bytes(), true), Ok(encoding), "{text}");
+            let agreed = check(text.as_bytes(), true).unwrap();
+            assert_eq!((agreed.encoding, agreed.is_stateful), (encoding, text.contains('2')));
         }
     }
 

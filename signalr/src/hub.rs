@@ -49,7 +49,10 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Hub {
+    name: Arc<str>,
     backplane: Backplane,
+    /// The names of the methods as they were registered.
+    method_names: Vec<String>,
     /// By name in lower case.
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
@@ -85,7 +88,9 @@ impl Hub {
     #[must_use]
     pub fn new(name: &str, backplane: Backplane) -> Self {
         Self {
+            name: name.into(),
             backplane: backplane.hub(name),
+            method_names: Vec::new(),
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
@@ -185,6 +190,7 @@ impl Hub {
         let name = method.name.clone();
         let previous = self.methods.insert(name.to_lowercase(), method);
         assert!(previous.is_none(), "the hub already has a method named {name:?}");
+        self.method_names.push(name.to_string());
         self
     }
 
@@ -371,6 +377,14 @@ impl Hub {
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
             tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn method_names(&self) -> &[String] {
+        &self.method_names
     }
 
     pub(crate) fn backplane(&self) -> &Backplane {

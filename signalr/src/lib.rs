@@ -33,6 +33,7 @@
 //! cancellation and results of clients. A page of another origin can connect if
 //! [`Options::allow_origin`] lists its origin.
 
+mod classic;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -60,6 +61,7 @@ mod answers;
 
 mod byte_queue;
 mod connections;
+mod handoff;
 mod http_connection;
 mod negotiated;
 
@@ -70,6 +72,7 @@ mod protocol;
 mod arguments;
 mod blob;
 mod error;
+mod hub_state;
 mod options;
 mod origin;
 mod query;
@@ -81,10 +84,12 @@ pub use crate::{
     blob::Blob,
     call::{CallContext, CallError, Cancelled, FromCall},
     caller::{Caller, Groups},
+    classic::Classic,
     clients::{CallerClients, Clients, InvokeError, Recipient, Recipients},
     error::HubError,
     handler::Handler,
     hub::Hub,
+    hub_state::HubState,
     options::Options,
     origin::OriginError,
     transport_kind::TransportKind,

@@ -39,8 +39,13 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
         Ok(version) => version,
         Err(error) => return Json(Refused { error }).into_response(),
     };
-    let Issued { connection_id, token } = hub.negotiated().issue(version);
+    let asks = query(&parts, "useStatefulReconnect");
+    let is_stateful = hub.options().stateful_reconnect
+        && version > 0
+        && asks.is_some_and(|asks| asks.eq_ignore_ascii_case("true"));
+    let Issued { connection_id, token } = hub.negotiated().issue(version, is_stateful);
     let answer = Negotiation {
+        use_stateful_reconnect: is_stateful.then_some(true),
         negotiate_version: version,
         connection_id,
         connection_token: (version > 0).then_some(token),
@@ -66,6 +71,8 @@ fn version(asked: Option<&str>) -> Result<u8, String> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Negotiation {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    use_stateful_reconnect: Option<bool>,
     negotiate_version: u8,
     connection_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,14 +8,19 @@
 
 use std::{fmt, sync::Arc};
 
+use axum::extract::ws::WebSocket;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::time::{Duration, Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     connections::{Connections, Place},
+    handoff::Handoff,
     http_connection::HttpConnection,
 };
 
@@ -37,13 +42,16 @@ pub(crate) struct Issued {
 /// The version of the negotiation, the connection id and the milliseconds since the start.
 const SIGNED_BYTES: usize = 1 + ID_BYTES + 8;
 const ID_BYTES: usize = 16;
+/// Set in the version of a client that may continue its connection.
+const STATEFUL: u8 = 0x80;
 
 impl Negotiated {
     /// Returns the ids of a new connection. In version 0 both are the token.
-    pub(crate) fn issue(&self, version: u8) -> Issued {
+    pub(crate) fn issue(&self, version: u8, is_stateful: bool) -> Issued {
         let id: [u8; ID_BYTES] = rand::random();
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let signed = [&[version][..], &id, &millis.to_be_bytes()].concat();
+        let kind = version | if is_stateful { STATEFUL } else { 0 };
+        let signed = [&[kind][..], &id, &millis.to_be_bytes()].concat();
         let signature = self.mac(&signed).finalize().into_bytes();
         let token = encode(&[&signed[..], &signature].concat());
         let connection_id = if version == 0 { token.clone() } else { encode(&id) };
@@ -54,7 +62,7 @@ impl Negotiated {
     pub(crate) fn find(&self, token: &str, age_max: Duration) -> Found {
         let place = self.connections.lock().get(token).cloned();
         match place {
-            Some(Place::WebSocket) => Found::WebSocket,
+            Some(Place::WebSocket(handoff)) => Found::WebSocket(handoff),
             Some(Place::Http(connection)) => Found::Http(connection),
             Some(Place::Ended) => Found::Unknown,
             None if self.connection_id(token, age_max).is_some() => Found::Fresh,
@@ -64,8 +72,12 @@ impl Negotiated {
 
     /// Claims the connection of a fresh token for a WebSocket.
     pub(crate) fn claim(&self, token: &str, age_max: Duration) -> Result<Claim, ClaimError> {
-        let connection_id = self.enter(token, age_max, |_| Place::WebSocket)?;
-        Ok(Claim { connection_id, held: Some(self.held(token, age_max)) })
+        let (handoff, sockets) = Handoff::channel();
+        let handoff = is_stateful(token).then(|| Arc::new(handoff));
+        let place = Place::WebSocket(handoff.clone());
+        let connection_id = self.enter(token, age_max, |_| place)?;
+        let held = Some(self.held(token, age_max));
+        Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, sockets)), held })
     }
 
     /// Makes the token of a connection unknown. Its session may still end.
@@ -104,7 +116,7 @@ impl Negotiated {
     ) -> Result<Arc<str>, ClaimError> {
         let mut connections = self.connections.lock();
         match connections.get(token) {
-            Some(Place::WebSocket | Place::Http(_)) => return Err(ClaimError::Active),
+            Some(Place::WebSocket(_) | Place::Http(_)) => return Err(ClaimError::Active),
             Some(Place::Ended) => return Err(ClaimError::Unknown),
             None => {}
         }
@@ -124,7 +136,7 @@ impl Negotiated {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let (signed, signature) = bytes.split_at_checked(SIGNED_BYTES)?;
         self.mac(signed).verify_slice(signature).ok()?;
-        let (version, id) = (signed[0], &signed[1..=ID_BYTES]);
+        let (version, id) = (signed[0] & !STATEFUL, &signed[1..=ID_BYTES]);
         let millis = u64::from_be_bytes(signed[1 + ID_BYTES..].try_into().ok()?);
         let age = self.start.elapsed().saturating_sub(Duration::from_millis(millis));
         let id = if version == 0 { token.into() } else { encode(id).into() };
@@ -154,7 +166,7 @@ impl fmt::Debug for Negotiated {
 pub(crate) enum Found {
     /// It has opened nothing, and may open a connection.
     Fresh,
-    WebSocket,
+    WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
     Unknown,
 }
@@ -163,6 +175,8 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) connection_id: Arc<str>,
+    /// Set for a stateful client: the ends of its handoff.
+    pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<WebSocket>)>,
     #[expect(dead_code, reason = "its drop ends the connection")]
     held: Option<Held>,
 }
@@ -170,7 +184,8 @@ pub(crate) struct Claim {
 impl Claim {
     /// Returns a connection without a negotiation.
     pub(crate) fn unnegotiated() -> Self {
-        Self { connection_id: encode(&rand::random::<[u8; ID_BYTES]>()).into(), held: None }
+        let connection_id = encode(&rand::random::<[u8; ID_BYTES]>()).into();
+        Self { connection_id, resume: None, held: None }
     }
 }
 
@@ -196,6 +211,12 @@ pub(crate) enum ClaimError {
 }
 
 /// Encodes bytes as text that needs no escape in a URL.
+/// Returns whether a token, which has been checked, is one of a stateful client.
+fn is_stateful(token: &str) -> bool {
+    let kind = BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| bytes.first().copied());
+    kind.is_some_and(|kind| kind & STATEFUL != 0)
+}
+
 fn encode(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -209,11 +230,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_has_one_transport_and_ends_with_it() {
         let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1);
+        let Issued { connection_id, token } = negotiated.issue(1, false);
         let claim = negotiated.claim(&token, AGE_MAX).unwrap();
         assert_eq!(*claim.connection_id, connection_id);
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);
-        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::WebSocket));
+        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::WebSocket(None)));
         assert_eq!(negotiated.counts(), (1, 0));
         drop(claim);
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
@@ -223,7 +244,7 @@ mod tests {
         // Then it is too old, and the next connection forgets it.
         tokio::time::advance(AGE_MAX).await;
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        let next = negotiated.claim(&negotiated.issue(1).token, AGE_MAX).unwrap();
+        let next = negotiated.claim(&negotiated.issue(1, false).token, AGE_MAX).unwrap();
         assert_eq!(negotiated.counts(), (1, 0));
 
         // A connection that lives longer than its token leaves nothing.
@@ -235,7 +256,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_of_several_requests_has_one_entry() {
         let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1);
+        let Issued { connection_id, token } = negotiated.issue(1, false);
         let user: Option<Arc<str>> = Some("ann".into());
         let (connection, held) = negotiated.create_http(&token, AGE_MAX, user.clone()).unwrap();
         assert_eq!((&*connection.connection_id, &connection.user), (&*connection_id, &user));
@@ -249,18 +270,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_an_unchanged_token_of_this_hub_opens_a_transport() {
         let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1);
+        let Issued { connection_id, token } = negotiated.issue(1, false);
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'E' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
             assert!(matches!(negotiated.find(&changed, AGE_MAX), Found::Unknown), "{at}");
         }
-        let other = Negotiated::default().issue(1).token;
+        let other = Negotiated::default().issue(1, false).token;
         for unknown in [&*connection_id, &other, "", "x", &token[..20], &token.repeat(2)] {
             assert_eq!(negotiated.claim(unknown, AGE_MAX).unwrap_err(), ClaimError::Unknown);
         }
-        let Issued { connection_id, token } = negotiated.issue(0);
+        let Issued { connection_id, token } = negotiated.issue(0, false);
         assert_eq!(connection_id, token);
         assert!(negotiated.claim(&token, AGE_MAX).is_ok());
     }
@@ -268,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn ids_have_22_characters_and_differ() {
         let negotiated = Negotiated::default();
-        let (a, b) = (negotiated.issue(1), negotiated.issue(1));
+        let (a, b) = (negotiated.issue(1, false), negotiated.issue(1, false));
         assert_eq!((a.connection_id.len(), a.token.len()), (22, 76));
         assert_ne!(a.connection_id, b.connection_id);
         assert_ne!(a.token, b.token);

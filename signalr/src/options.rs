@@ -55,6 +55,12 @@ pub struct Options {
     /// Time over which closes of all connections are spread, so that clients do not all reconnect
     /// at once. It applies to a shutdown and to messages lost on the backplane. Default: 1 s.
     pub close_window: Duration,
+    /// Whether clients may continue their connection over another WebSocket on this server, without
+    /// loss, within [`disconnect_timeout`](Self::disconnect_timeout). Default: true.
+    pub stateful_reconnect: bool,
+    /// Size of the messages that a stateful client has not confirmed, after which the server sends
+    /// no more of them. Default: 100,000 B.
+    pub resume_bytes_max: usize,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
     /// Maximum size of a WebSocket message from a client, which may hold many hub messages. A value
@@ -119,6 +125,8 @@ impl Default for Options {
             result_timeout: Duration::from_secs(30),
             parallel_calls_max: 1,
             upload_items_max: 10,
+            stateful_reconnect: true,
+            resume_bytes_max: 100_000,
             close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,

@@ -1,7 +1,8 @@
 //! The hub protocol: the messages between clients and server, over any transport.
 //!
 //! `frames` splits bytes into messages. `json` and `messagepack` parse and write the messages in
-//! one encoding each. [`Encoding`] selects between them. Nothing here uses sockets or methods.
+//! one encoding each. [`Encoding`] selects between them. `classic` writes for clients of SignalR 2.
+//! Nothing here uses sockets or methods.
 
 use backplane::Invocation;
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 
 use message::{ClientMessage, Payload};
 
+pub(crate) mod classic;
 pub(crate) mod frames;
 pub(crate) mod json;
 pub(crate) mod length_prefix;
@@ -102,6 +104,22 @@ impl Encoding {
         match self {
             Self::Json => json::PING,
             Self::MessagePack => messagepack::PING,
+        }
+    }
+
+    /// Writes the confirmation of all messages up to a number.
+    pub(crate) fn ack(self, number: u64) -> Bytes {
+        match self {
+            Self::Json => json::ack(number),
+            Self::MessagePack => messagepack::ack(number),
+        }
+    }
+
+    /// Writes the number of the first message on a new transport.
+    pub(crate) fn sequence(self, number: u64) -> Bytes {
+        match self {
+            Self::Json => json::sequence(number),
+            Self::MessagePack => messagepack::sequence(number),
         }
     }
 

@@ -104,7 +104,8 @@ fn is_spelling(path: &str, own: &str) -> bool {
     without_slash(path).eq_ignore_ascii_case(&without_slash(own))
 }
 
-fn with_path(uri: &Uri, path: &str) -> Uri {
+/// Replaces the path of a URI.
+pub(crate) fn with_path(uri: &Uri, path: &str) -> Uri {
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),

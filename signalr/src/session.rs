@@ -14,18 +14,20 @@ use crate::{
     caller::Caller,
     close_handle::CloseHandle,
     disconnect::Disconnect,
-    handshake::{self, HandshakeError},
+    handshake::{self, Agreed, HandshakeError},
     hub::Hub,
     options::Options,
     protocol::{Encoding, frames::Frames},
-    transport::{Incoming, Outgoing},
+    transport::{Incoming, Input, Outgoing},
 };
 
 use reader::Reader;
+use sequence::Sequence;
 use writer::Writer;
 
 mod calls;
 mod reader;
+mod sequence;
 mod writer;
 
 /// The ids of a connection and of its user.
@@ -46,8 +48,11 @@ where
     let carries_binary = outgoing.carries_binary();
     let disconnect = match handshake(hub, &mut frames, &mut incoming, carries_binary).await {
         Ok(agreed) => {
-            encoding = agreed;
-            converse(hub, peer, encoding, frames, &mut incoming, &mut outgoing).await
+            encoding = agreed.encoding;
+            let sequence = (agreed.is_stateful && incoming.agree_to_resume())
+                .then(|| Sequence::new(hub.options().resume_bytes_max));
+            let agreed = (encoding, sequence.as_ref());
+            converse(hub, peer, agreed, frames, &mut incoming, &mut outgoing).await
         }
         Err(disconnect) => disconnect,
     };
@@ -59,19 +64,21 @@ where
     }
 }
 
-/// Waits for the handshake request, checks it, and returns the encoding.
+/// Waits for the handshake request and checks it.
 async fn handshake(
     hub: &Hub,
     frames: &mut Frames,
     incoming: &mut impl Incoming,
     carries_binary: bool,
-) -> Result<Encoding, Disconnect> {
+) -> Result<Agreed, Disconnect> {
     let request = async {
         loop {
             if let Some(request) = frames.next_text()? {
                 return Ok(request);
             }
-            frames.push(&incoming.read().await?);
+            if let Input::Bytes(bytes) = incoming.read().await? {
+                frames.push(&bytes);
+            }
         }
     };
     select! {
@@ -93,7 +100,7 @@ async fn handshake(
 async fn converse(
     hub: &Arc<Hub>,
     peer: Peer,
-    encoding: Encoding,
+    (encoding, sequence): (Encoding, Option<&Sequence>),
     frames: Frames,
     incoming: &mut impl Incoming,
     outgoing: &mut impl Outgoing,
@@ -106,9 +113,9 @@ async fn converse(
     let entry = hub.askers().enter(Arc::clone(&connection_id), encoding, answers.clone());
     let caller = Caller::new(connection_id, user, hub.links(), Arc::clone(&close_handle));
 
-    let reader =
-        Reader::new(hub, caller, encoding, frames, incoming, answers, &close_handle, entry);
-    let mut writer = Writer::new(hub.options(), encoding, connection, to_write, outgoing);
+    let conversation = Conversation { hub, encoding, sequence, close_handle: &close_handle };
+    let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
+    let mut writer = Writer::new(conversation, connection, to_write, outgoing);
 
     let writing = async {
         let Err(disconnect) = writer.run().await else { return };
@@ -130,11 +137,21 @@ async fn converse(
         part_of_close_window(hub.options()).await;
         close_handle.close(Disconnect::Shutdown);
     };
-    let mut conversation = pin!(async { tokio::join!(reader.run(), writing).0 });
+    let mut both = pin!(async { tokio::join!(reader.run(), writing).0 });
     select! {
-        disconnect = &mut conversation => disconnect,
-        () = shutdown => conversation.await,
+        disconnect = &mut both => disconnect,
+        () = shutdown => both.await,
     }
+}
+
+/// What the reader and the writer of a client share.
+#[derive(Clone, Copy)]
+struct Conversation<'a> {
+    hub: &'a Arc<Hub>,
+    encoding: Encoding,
+    /// Set for a stateful client.
+    sequence: Option<&'a Sequence>,
+    close_handle: &'a CloseHandle,
 }
 
 /// Waits for a random part of the close window, so that clients do not all reconnect at once.

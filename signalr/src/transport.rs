@@ -3,19 +3,37 @@
 //! A session uses the two halves concurrently. Incoming bytes are a stream, in pieces that are
 //! independent of messages. Outgoing bytes are whole hub messages.
 
+use std::future;
+
 use bytes::Bytes;
 
 use crate::disconnect::{Disconnect, TransportError};
 
 pub(crate) mod long_polling;
 pub(crate) mod posts;
+pub(crate) mod resumable;
 pub(crate) mod sse;
 pub(crate) mod websocket;
 
+/// What a transport receives.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Bytes(Bytes),
+    /// The transport is lost, and the client may open another one.
+    Lost,
+    /// The client has opened another transport. The rest of an incomplete message does not follow.
+    Resumed,
+}
+
 /// The half that receives from the client.
 pub(crate) trait Incoming: Send {
-    /// Waits for more bytes. Cancel safe.
-    fn read(&mut self) -> impl Future<Output = Result<Bytes, Disconnect>> + Send;
+    /// Allows the client to open another transport, and returns whether that is possible.
+    fn agree_to_resume(&mut self) -> bool {
+        false
+    }
+
+    /// Waits for more input. Cancel safe.
+    fn read(&mut self) -> impl Future<Output = Result<Input, Disconnect>> + Send;
 }
 
 /// The half that sends to the client.
@@ -32,6 +50,12 @@ pub(crate) trait Outgoing: Send {
     /// pings.
     fn needs_pings(&self) -> bool {
         true
+    }
+
+    /// Waits until the client has opened another transport, and sends there from now on. Cancel
+    /// safe.
+    fn replaced(&mut self) -> impl Future<Output = ()> + Send {
+        future::pending()
     }
 
     /// Queues one or more whole hub messages, at most until the next flush.

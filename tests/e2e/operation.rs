@@ -63,11 +63,12 @@ async fn config_rewrite_keeps_users_and_comments_byte_by_byte() {
     let file = path.display().to_string();
     let first = server(&[&file]).await;
     let mut client = first.client().await;
-    let users: [&[&[u8]]; 4] = [
+    let users: [&[&[u8]]; 5] = [
         &[b"u\xff", b"~k\xff", b"&c\xff"],
         &[b"q\"uote", b"on"],
         &[b"it's", b"~a\"b"],
         &[b"", b"on"],
+        &[b"ann", b"skip-sanitize-payload", b"+@all", b"+client|id", b"-get"],
     ];
     for user in users {
         let words = [&[&b"ACL"[..], b"SETUSER"], user].concat();
@@ -219,4 +220,36 @@ async fn subscriptions_watched_keys_and_prefixes_count_as_memory_of_a_client() {
     let mut client = server.client().await;
     let info = client.command(&["INFO", "stats"]).await;
     assert!(info.text().contains("evicted_clients:5\r\n"), "{info:?}");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_their_reason() {
+    let server = server(&[]).await;
+    let mut operator = server.client().await;
+    let rules = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "-echo", "~k", "&c"];
+    assert_eq!(operator.command(&rules).await, ok());
+    let mut ann = server.client().await;
+    assert!(ann.command(&["AUTH", "nobody", "x"]).await.is_error());
+    assert!(ann.command(&["HELLO", "2", "AUTH", "nobody", "x"]).await.is_error());
+    assert_eq!(ann.command(&["AUTH", "ann", "x"]).await, ok());
+    for refused in [
+        ["ECHO", "x"].as_slice(),
+        &["EVAL", "return redis.pcall('echo', 'x')", "0"],
+        &["GET", "other"],
+        &["PUBLISH", "other", "x"],
+        &["PSUBSCRIBE", "c*"],
+        &["SUBSCRIBE", "c", "other"],
+    ] {
+        assert!(ann.command(refused).await.is_error(), "{refused:?}");
+    }
+    assert_eq!(ann.command(&["MULTI"]).await, ok());
+    assert!(ann.command(&["ECHO", "x"]).await.is_error());
+
+    // A dry run refuses nothing, and Redis' CONFIG RESETSTAT keeps these counts.
+    operator.command(&["ACL", "DRYRUN", "ann", "ECHO", "x"]).await;
+    assert_eq!(operator.command(&["CONFIG", "RESETSTAT"]).await, ok());
+    let info = operator.command(&["INFO", "stats"]).await;
+    for line in ["auth:2", "cmd:3", "key:1", "channel:3"] {
+        assert!(info.text().contains(&format!("acl_access_denied_{line}\r\n")), "{info:?}");
+    }
 }

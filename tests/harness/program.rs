@@ -39,6 +39,12 @@ pub fn bench_bin() -> &'static Path {
     built(&PATH, "bench", "BENCH_BIN")
 }
 
+/// Returns the path of redis-server 8.2, or `None` unless `cargo xtask peers` has fetched it.
+pub fn redis_8_bin() -> Option<PathBuf> {
+    let path = workspace_dir().join("target/peers/bin/redis-server-8.2");
+    path.is_file().then_some(path)
+}
+
 /// Returns the top directory of the workspace.
 pub fn workspace_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::client::Client;
 use crate::port::free_port;
 use crate::process::{Process, command};
-use crate::program::broker_bin;
+use crate::program::{broker_bin, redis_8_bin};
 use crate::wait::{SLOW_DEADLINE, eventually_within};
 
 /// A server process, listening on a port of its own.
@@ -34,6 +34,8 @@ pub enum Kind {
     Ours,
     /// The `redis-server` that is installed on the machine.
     Redis,
+    /// The redis-server 8.2 that `cargo xtask peers` has fetched.
+    Redis8,
 }
 
 impl Server {
@@ -68,7 +70,7 @@ impl Server {
         if option(&arguments, "--port").is_none() {
             arguments.extend(["--port".into(), port.to_string()]);
         }
-        if kind == Kind::Redis {
+        if kind != Kind::Ours {
             // One argument each: two empty ones would be two flags without a value.
             arguments.extend(["--save", "", "--appendonly", "no"].map(String::from));
         }
@@ -208,8 +210,9 @@ impl Server {
 
 fn spawn(kind: Kind, arguments: &[String], dir: &Path) -> Process {
     let program = match kind {
-        Kind::Ours => broker_bin(),
-        Kind::Redis => Path::new("redis-server"),
+        Kind::Ours => broker_bin().to_owned(),
+        Kind::Redis => "redis-server".into(),
+        Kind::Redis8 => redis_8_bin().expect("`cargo xtask peers` fetches redis-server 8.2"),
     };
     Process::start(command(program, arguments).current_dir(dir))
 }

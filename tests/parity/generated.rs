@@ -30,7 +30,7 @@ fn random_conversations_have_the_same_replies_from_two_redis_servers() {
 
 fn check(ours: Kind, cases: u32, conversations: &impl Strategy<Value = Conversation>) {
     let runtime = Runtime::new().expect("a runtime can be made");
-    let pair = runtime.block_on(Pair::start(ours, &[]));
+    let pair = runtime.block_on(Pair::start((ours, Kind::Redis), &[]));
     let pair = tokio::sync::Mutex::new(pair);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(config.rng_algorithm);

@@ -5,7 +5,7 @@
 //!
 //! The conversations are in `conversations/*.txt`, the deliberate differences in `differences.txt`.
 //! No expected reply is stored: each run gets them from Redis. [`generated`] adds random
-//! conversations.
+//! conversations. [`later`] compares replies that follow Redis 7.2 with those of redis-server 8.2.
 //!
 //! Two environment variables help to analyze a failure. `PARITY_ONLY` selects the conversations
 //! with this text in their names. `PARITY_REPORT` names a file for the report.
@@ -14,6 +14,7 @@ mod conversation;
 mod difference;
 mod frame;
 mod generated;
+mod later;
 mod mask;
 mod pair;
 mod transcript;
@@ -37,16 +38,17 @@ use transcript::Transcript;
 async fn our_broker_replies_as_redis_does() {
     let rows = difference::read(&text_of(&directory().join("differences.txt")));
     let rows = rows.unwrap_or_else(|error| panic!("{error}"));
-    let results = lead_all(Kind::Ours, conversations()).await;
+    let results = lead_all((Kind::Ours, Kind::Redis), conversations()).await;
     let report = Report::of(&results, &rows);
     println!("parity: {} conversations equal, {} differ as listed", report.equal, report.named);
     report.finish(&rows);
+    later::check(&results, &rows).await;
 }
 
 /// A conversation must have the same replies from two Redis servers, or it cannot test ours.
 #[tokio::test]
 async fn redis_replies_alike_to_each_conversation_twice() {
-    let results = lead_all(Kind::Redis, conversations()).await;
+    let results = lead_all((Kind::Redis, Kind::Redis), conversations()).await;
     let stalled = results.iter().filter(|led| led.redis.is_stalled());
     let stalled: Vec<&str> = stalled.map(|led| led.conversation.name.as_str()).collect();
     let report = Report::of(&results, &[]);
@@ -92,7 +94,7 @@ impl Report {
             let all = led.differences();
             let any = !all.is_empty();
             let unnamed: Vec<_> =
-                all.into_iter().filter_map(|at| difference::unnamed(rows, at)).collect();
+                all.into_iter().filter_map(|at| difference::named(rows, at).err()).collect();
             match (any, unnamed.is_empty()) {
                 (false, _) => report.equal += 1,
                 (true, true) => report.named += 1,
@@ -108,12 +110,7 @@ impl Report {
     fn add(&mut self, led: &Led, differences: &[Difference<'_>]) {
         let flags = led.conversation.flags.join(" ");
         let _ = writeln!(self.text, "== {} {flags}", led.conversation.name);
-        for Difference { step, ours, redis, .. } in differences {
-            let (ours, redis) = (ours.to_string(), redis.to_string());
-            let common = common(&ours, &redis);
-            let (ours, redis) = (cut(&ours, common), cut(&redis, common));
-            let _ = writeln!(self.text, "  {step}\n    ours:  {ours}\n    redis: {redis}");
-        }
+        differences.iter().for_each(|each| self.text.push_str(&shown(each)));
     }
 
     /// Fails once, with all differences.
@@ -137,9 +134,11 @@ impl Led {
         let rest = [("the end", ours.rest.clone(), redis.rest.clone())];
         steps
             .chain(rest)
-            .filter(|(_, ours, redis)| ours != redis)
-            .map(|(step, ours, redis)| Difference {
+            .enumerate()
+            .filter(|(_, (_, ours, redis))| ours != redis)
+            .map(|(index, (step, ours, redis))| Difference {
                 conversation: &self.conversation.name,
+                index,
                 step,
                 ours,
                 redis,
@@ -150,7 +149,7 @@ impl Led {
 
 /// Holds all conversations. Those that leave no trace share a pair of servers for each set of
 /// flags, one after the other. The others get a pair of their own.
-async fn lead_all(ours: Kind, conversations: Vec<Conversation>) -> Vec<Led> {
+async fn lead_all(kinds: (Kind, Kind), conversations: Vec<Conversation>) -> Vec<Led> {
     let mut groups: BTreeMap<(Vec<String>, Option<usize>, usize), Vec<_>> = BTreeMap::new();
     for (index, conversation) in conversations.into_iter().enumerate() {
         let alone = conversation.fresh.then_some(index);
@@ -160,7 +159,7 @@ async fn lead_all(ours: Kind, conversations: Vec<Conversation>) -> Vec<Led> {
     let permits = &Semaphore::new(PAIRS_MAX);
     let groups = groups.into_iter().map(async |((flags, ..), conversations)| {
         let _permit = permits.acquire().await.expect("the semaphore stays open");
-        let mut pair = Pair::start(ours, &flags).await;
+        let mut pair = Pair::start(kinds, &flags).await;
         let mut results = Vec::with_capacity(conversations.len());
         for conversation in conversations {
             let (ours, redis) = pair.lead(&conversation).await;
@@ -200,6 +199,14 @@ fn directory() -> PathBuf {
 
 fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns a step with both replies, for a report.
+fn shown(difference: &Difference<'_>) -> String {
+    let (ours, redis) = (difference.ours.to_string(), difference.redis.to_string());
+    let common = common(&ours, &redis);
+    let (ours, redis) = (cut(&ours, common), cut(&redis, common));
+    format!("  {}\n    ours:  {ours}\n    redis: {redis}\n", difference.step)
 }
 
 /// Returns the length of the common start. A length before a bulk string's text is skipped, since

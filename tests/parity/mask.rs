@@ -112,7 +112,9 @@ impl Mask {
             Self::Info => frame.each_leaf(&mut |_, text| *text = info(text)),
             Self::Monitor => frame.each_leaf(&mut |_, text| *text = monitor(text)),
             Self::AclLog => each_item(frame, |entry| {
-                hide_values(entry, |name| name == b"age-seconds");
+                hide_values(entry, |name| {
+                    name == b"age-seconds" || name.starts_with(b"timestamp-")
+                });
                 entry.each_leaf(&mut |_, text| *text = client_list(text));
             }),
             Self::Subcommands => each_item(frame, |entry| {

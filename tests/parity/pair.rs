@@ -18,18 +18,18 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Starts both with the same flags.
-    pub(crate) async fn start(ours: Kind, flags: &[String]) -> Self {
+    /// Starts both with the same flags, first the server under test, then its reference.
+    pub(crate) async fn start((ours, redis): (Kind, Kind), flags: &[String]) -> Self {
         let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/files");
         let files = files.to_str().expect("the path of the tests is text");
         let flags: Vec<String> = flags.iter().map(|flag| flag.replace("{files}", files)).collect();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let ours_flags = match ours {
             Kind::Ours => [flags.as_slice(), WITHOUT_FILES].concat(),
-            Kind::Redis => flags.clone(),
+            Kind::Redis | Kind::Redis8 => flags.clone(),
         };
         let ours = AssertUnwindSafe(Server::start(ours, &ours_flags)).catch_unwind();
-        let (ours, redis) = tokio::join!(ours, Server::redis(&flags));
+        let (ours, redis) = tokio::join!(ours, Server::start(redis, &flags));
         Self { ours: ours.ok(), redis }
     }
 

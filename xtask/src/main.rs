@@ -7,6 +7,7 @@
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
 //! | `instructions` | counts the instructions of a publish and compares them          |
 //! | `layers`       | checks that modules use lower modules only                      |
+//! | `peers`        | fetches other servers for comparisons                           |
 //! | `prose`        | measures the English of comments and documents                  |
 //! | `setup`        | installs missing programs and packages for the tests            |
 //! | `source`       | reads the tokens and comments of Rust files                     |
@@ -17,6 +18,7 @@ mod faults;
 mod fuzz;
 mod instructions;
 mod layers;
+mod peers;
 mod prose;
 mod setup;
 mod source;
@@ -44,7 +46,9 @@ enum Task {
     Ci,
     /// Installs missing requirements: redis-server, redis-cli, Chromium, Node.js, Python, their packages
     Setup,
-    /// Measures our broker, redis-server and a baseline in turn; `-- --help` lists the options
+    /// Fetches Redis 8.2, Valkey 9.1 and NATS 2.15 into `target/peers`, to compare the broker with them
+    Peers,
+    /// Measures our broker, other servers and a baseline in turn; `-- --help` lists the options
     Bench {
         /// Options of the benchmark
         #[arg(last = true)]
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test | Task::Ci => test(),
         Task::Setup => setup::run(),
+        Task::Peers => peers::fetch(),
         Task::Bench { arguments } => bench(&arguments),
         Task::Instructions { accept } => setup::run().and_then(|()| match accept {
             true => instructions::accept(),
@@ -121,6 +126,7 @@ fn main() -> ExitCode {
 /// Runs all checks and tests, the fastest first.
 fn test() -> Result<(), Failure> {
     setup::run()?;
+    peers::fetch_if_possible();
     Step::cargo("format").args(["fmt", "--all", "--check"]).run()?;
     layers::check()?;
     prose::check(10)?;
@@ -169,6 +175,7 @@ fn beside_us(program: &str) -> Result<PathBuf, Failure> {
 /// Builds broker and benchmark in release mode and measures. Results go to `benches/results`.
 fn bench(arguments: &[String]) -> Result<(), Failure> {
     setup::run()?;
+    peers::fetch_if_possible();
     Step::cargo("release builds")
         .args(["build", "--locked", "--release"])
         .args(["-p", "broker", "-p", "benches"])

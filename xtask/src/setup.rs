@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     debian_conf()?;
     crates()?;
     node_packages()?;
-    python_packages()
+    python().map(|_| ())
 }
 
 /// Programs that the tests run, and their packages in Debian.
@@ -178,8 +178,12 @@ fn node_packages() -> Result<(), Failure> {
 }
 
 /// Installs the listed test clients into an environment of their own, unless they were installed from
-/// the same list.
-fn python_packages() -> Result<(), Failure> {
+/// the same list. Returns the Python of this environment, which has pip.
+///
+/// # Errors
+///
+/// When Python is missing, or the clients cannot be installed.
+pub(crate) fn python() -> Result<PathBuf, Failure> {
     const STEP: &str = "test clients for Python";
     let dir = workspace_dir().join("tests/clients/python");
     let stamp = dir.join(".venv/.installed-from");
@@ -187,7 +191,7 @@ fn python_packages() -> Result<(), Failure> {
     let list = fs::read_to_string(dir.join("requirements.txt")).unwrap_or_default();
     let installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == list);
     if installed && python.exists() {
-        return Ok(());
+        return Ok(python);
     }
     Step::program("environment for Python", "python3")
         .args(["-m", "venv", "--clear", ".venv"])
@@ -198,7 +202,8 @@ fn python_packages() -> Result<(), Failure> {
         .args(["--requirement", "requirements.txt"])
         .dir(&dir)
         .run()?;
-    fs::write(&stamp, list).map_err(|source| Failure::NotStarted { step: STEP, source })
+    fs::write(&stamp, list).map_err(|source| Failure::NotStarted { step: STEP, source })?;
+    Ok(python)
 }
 
 /// The version of cargo-deny that reads our `deny.toml`.

@@ -39,6 +39,10 @@ struct State {
     /// Whether an item was taken since the last call of `capacity`.
     is_read: bool,
     rest: Option<Rest>,
+    /// Whether the reader wants to know of changes of its groups.
+    reports_groups: bool,
+    /// Whether the groups have changed since the last report. One report stands for all changes.
+    has_new_groups: bool,
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
@@ -91,6 +95,8 @@ impl Mailbox {
             deferred_marks: Vec::new(),
             is_read: false,
             rest: None,
+            reports_groups: false,
+            has_new_groups: false,
             end: None,
             reader: None,
         };
@@ -130,6 +136,22 @@ impl Mailbox {
         if state.rest.is_none() {
             state.queue_marks();
         }
+        state.reader.take()
+    }
+
+    /// Reports changes of the groups from now on.
+    pub(crate) fn report_groups(&self) {
+        self.state.lock().reports_groups = true;
+    }
+
+    /// Records a change of the groups, and returns the waker of a reader that wants to know of it.
+    /// The report precedes all queued messages.
+    pub(super) fn groups_changed(&self) -> Option<Waker> {
+        let mut state = self.state.lock();
+        if !state.reports_groups {
+            return None;
+        }
+        state.has_new_groups = true;
         state.reader.take()
     }
 
@@ -218,6 +240,9 @@ impl State {
     }
 
     fn take(&mut self) -> Option<Queued> {
+        if std::mem::take(&mut self.has_new_groups) {
+            return Some(Queued::Groups);
+        }
         let item = self.items.pop_front()?;
         self.is_read = true;
         self.marks -= usize::from(matches!(item, Queued::Mark(_)));

@@ -15,6 +15,8 @@ pub(crate) enum Queued {
     Mark(Option<u64>),
     /// The next items are in the store.
     Rest,
+    /// The groups of the connection have changed.
+    Groups,
 }
 
 /// Maximum live invocations in the queue of one connection.

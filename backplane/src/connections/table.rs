@@ -221,16 +221,27 @@ impl Table {
         let Some(attached) = self.attached.get_mut(id) else { return false };
         let signal: Arc<str> = signal.into();
         self.listeners.add(&signal, &attached.mailbox);
-        attached.signals.insert(signal);
+        if attached.signals.insert(signal) {
+            attached.report_groups();
+        }
         true
     }
 
     pub(super) fn leave(&mut self, id: &str, signal: &str) -> bool {
         self.settle(id);
         let Some(attached) = self.attached.get_mut(id) else { return false };
-        attached.signals.remove(signal);
+        let was_joined = attached.signals.remove(signal);
         self.listeners.remove(signal, &attached.mailbox);
+        if was_joined {
+            attached.report_groups();
+        }
         true
+    }
+
+    /// Returns the signals of a connection, in no order.
+    pub(super) fn signals(&self, mailbox: &Mailbox) -> Vec<Arc<str>> {
+        self.of(mailbox)
+            .map_or_else(Vec::new, |attached| attached.signals.iter().cloned().collect())
     }
 
     /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
@@ -484,6 +495,11 @@ impl Attached {
     fn place(&self) -> Place {
         let Mailbox { id, number, .. } = &*self.mailbox;
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
+    }
+
+    /// Wakes the reader at once, under the lock, like `push_gap`.
+    fn report_groups(&self) {
+        self.mailbox.groups_changed().into_iter().for_each(Waker::wake);
     }
 
     /// Wakes the reader at once, under the lock: gaps are rare.

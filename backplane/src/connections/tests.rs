@@ -63,6 +63,7 @@ fn waiting(connection: &mut Connection) -> String {
         },
         Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         Queued::Mark(at) => format!("|{}", at.unwrap_or_default()),
+        Queued::Groups => "groups".to_owned(),
         Queued::Rest => unreachable!("it is not given to anybody"),
     });
     texts.collect::<Vec<_>>().join(" ")

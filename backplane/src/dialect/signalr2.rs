@@ -63,8 +63,19 @@ impl Signalr2 {
         signals
     }
 
+    /// Returns the signals of a connection that belongs to no hub.
+    pub(crate) fn command_signals(connection_id: &str) -> Vec<String> {
+        vec![command_signal(connection_id)]
+    }
+
     pub(crate) fn group_signal(&self, group: &str) -> String {
         format!("hg-{}.{group}", self.hub)
+    }
+
+    /// Returns the group of a signal as SignalR 2 writes it in groups tokens, such as
+    /// `ChatHub.room`.
+    pub(crate) fn group_of(signal: &str) -> Option<&str> {
+        signal.strip_prefix("hg-")
     }
 
     /// Encodes an invocation, once for each target.

@@ -5,17 +5,18 @@ use std::ops::Range;
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
 use resp::value::Decoder;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::within;
-use crate::Failure;
+use crate::protocol::{Batch, Change, Protocol};
 use crate::server::Server;
-use crate::wire;
+use crate::{Failure, nats, wire};
 
 /// A client that checks its replies.
 pub(super) struct Client {
     stream: TcpStream,
+    protocol: Protocol,
     /// The number of subscriptions, which each confirmation holds.
     count: usize,
 }
@@ -30,7 +31,22 @@ impl Client {
     pub(super) async fn connect(server: &Server) -> Result<Self, Failure> {
         let stream = within("a connection", TcpStream::connect(("127.0.0.1", server.port))).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, count: 0 })
+        let mut client = Self { stream, protocol: server.protocol(), count: 0 };
+        if client.protocol == Protocol::Nats {
+            client.greet().await?;
+        }
+        Ok(client)
+    }
+
+    /// Reads the line that a NATS server sends first, and sends the request that must come first.
+    async fn greet(&mut self) -> Result<(), Failure> {
+        let mut line = Vec::new();
+        while !line.ends_with(nats::END_OF_LINE) {
+            if within("the first line", self.stream.read_buf(&mut line)).await? == 0 {
+                return Err(Failure::Closed);
+            }
+        }
+        self.send(nats::CONNECT).await
     }
 
     /// Connects many clients, some at a time, and subscribes each to the channel of its number.
@@ -51,7 +67,7 @@ impl Client {
     /// Connects and subscribes to one channel.
     pub(super) async fn subscriber(server: &Server, channel: usize) -> Result<Self, Failure> {
         let mut client = Self::connect(server).await?;
-        client.subscribe("SUBSCRIBE", [wire::channel(channel)]).await?;
+        client.subscribe([wire::channel(channel)]).await?;
         Ok(client)
     }
 
@@ -61,17 +77,16 @@ impl Client {
         patterns: impl IntoIterator<Item = String>,
     ) -> Result<Self, Failure> {
         let mut client = Self::connect(server).await?;
-        client.subscribe("PSUBSCRIBE", patterns).await?;
+        client.change(Change::PatternSubscribe, patterns).await?;
         Ok(client)
     }
 
-    /// Subscribes with one request each, many in one write.
+    /// Subscribes to channels with one request each, many in one write.
     pub(super) async fn subscribe(
         &mut self,
-        command: &str,
         names: impl IntoIterator<Item = String>,
     ) -> Result<(), Failure> {
-        self.change(command, names, |count| count + 1).await
+        self.change(Change::Subscribe, names).await
     }
 
     /// Unsubscribes with one request each, many in one write.
@@ -79,25 +94,26 @@ impl Client {
         &mut self,
         names: impl IntoIterator<Item = String>,
     ) -> Result<(), Failure> {
-        self.change("UNSUBSCRIBE", names, |count| count - 1).await
+        self.change(Change::Unsubscribe, names).await
     }
 
     async fn change(
         &mut self,
-        command: &str,
+        change: Change,
         names: impl IntoIterator<Item = String>,
-        next: impl Fn(usize) -> usize,
     ) -> Result<(), Failure> {
-        let kind = command.to_ascii_lowercase();
         let mut names = names.into_iter().peekable();
         while names.peek().is_some() {
-            let (mut requests, mut confirmations) = (Vec::new(), Vec::new());
+            let mut batch = Batch::new(self.protocol);
             for name in names.by_ref().take(BATCH) {
-                self.count = next(self.count);
-                requests.extend(wire::request(&[command, &name]));
-                confirmations.extend(wire::confirmation(&kind, &name, self.count));
+                match change {
+                    Change::Unsubscribe => self.count -= 1,
+                    Change::Subscribe | Change::PatternSubscribe => self.count += 1,
+                }
+                batch.change(change, &name, self.count);
             }
-            self.ask(&requests, &confirmations).await?;
+            batch.end();
+            self.ask(&batch.requests, &batch.replies).await?;
         }
         Ok(())
     }
@@ -114,8 +130,7 @@ impl Client {
 
     /// Reads exactly these bytes.
     pub(super) async fn expect(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let found = self.read(bytes.len()).await?;
-        same(bytes, &found)
+        within("a reply", expect(&mut self.stream, self.protocol, bytes)).await
     }
 
     /// Reads `count` bytes.
@@ -146,6 +161,24 @@ impl Client {
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
+}
+
+/// Reads exactly these bytes. From a NATS server they are at most one line or message, with any number
+/// of its `PING`s before.
+pub(super) async fn expect(
+    stream: &mut (impl AsyncRead + Unpin),
+    protocol: Protocol,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let mut found = vec![0; bytes.len()];
+    stream.read_exact(&mut found).await?;
+    while protocol == Protocol::Nats && found.starts_with(nats::PING) {
+        found.drain(..nats::PING.len());
+        let read = found.len();
+        found.resize(bytes.len(), 0);
+        stream.read_exact(&mut found[read..]).await?;
+    }
+    same(bytes, &found)
 }
 
 fn no_text(found: Vec<u8>) -> Failure {

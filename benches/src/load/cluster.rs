@@ -31,7 +31,7 @@ use crate::{Failure, cluster, systems};
 /// Measures the cost of a delivery in all three ways.
 pub(super) async fn run(load: Cluster, server: &Server, time: Duration) -> Result<Sample, Failure> {
     let alone = stream::run(load.alone(), server, time).await?;
-    await_clients(&mut Client::connect(server).await?, 1).await?;
+    await_clients(&mut Client::connect(server).await?, server, 1).await?;
     let subscribers = process(load, Kind::Subscribers, server, time).await?;
     let cluster = process(load, Kind::Backplanes, server, time).await?;
 

@@ -53,7 +53,7 @@ pub(super) async fn storm(
         let mut client = Client::connect(server).await?;
         clients.spawn_local(async move {
             let names = (0..channels).map(|index| format!("{number:05}:{index:04}"));
-            client.subscribe("SUBSCRIBE", names).await?;
+            client.subscribe(names).await?;
             Ok::<_, Failure>(client)
         });
     }

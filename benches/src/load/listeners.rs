@@ -17,7 +17,6 @@ use crate::Failure;
 use crate::frames::{self, Frames};
 use crate::scenario::Stream;
 use crate::server::Server;
-use crate::wire;
 
 /// The subscribers of a stream.
 pub(super) struct Listeners {
@@ -58,18 +57,19 @@ impl Listeners {
     /// Connects all subscribers of a stream.
     pub(super) async fn connect(&mut self, load: Stream, server: &Server) -> Result<(), Failure> {
         let payload = frames::payload(load.payload_bytes);
-        let expect = |frame| Frames::new(frame, load.payload_bytes, load.publishers);
+        let protocol = server.protocol();
+        let expect = |frame| protocol.frames(frame, load.payload_bytes, load.publishers);
         let channel = |number| number % load.channels;
         let clients = Client::subscribers(server, 0..load.subscribers, channel).await?;
         for (number, client) in clients.into_iter().enumerate() {
-            self.add(client, expect(wire::message(channel(number), &payload)));
+            self.add(client, expect(protocol.message(channel(number), &payload)));
         }
         // One client for each pattern: servers do not define the order of messages to a client with
         // several matching patterns.
         for index in 0..load.patterns {
             let pattern = format!("c{}", "*".repeat(index + 1));
             let client = Client::pattern_subscriber(server, [pattern.clone()]).await?;
-            self.add(client, expect(wire::pattern_message(&pattern, 0, &payload)));
+            self.add(client, expect(protocol.pattern_message(&pattern, 0, &payload)));
         }
         Ok(())
     }

@@ -11,17 +11,17 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::{spawn_blocking, spawn_local, yield_now};
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::listeners::{Listeners, nanos};
 use super::{PATIENCE, within};
-use crate::Failure;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
+use crate::protocol::Protocol;
 use crate::sample::{Sample, histogram};
 use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
-use crate::wire;
+use crate::{Failure, nats};
 
 /// The times at which messages are due.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,7 @@ pub(super) async fn run(
 /// A client that sends at a fixed rate and does not wait for replies.
 pub(super) struct Publisher {
     stream: TcpStream,
+    protocol: Protocol,
     load: Stream,
 }
 
@@ -88,15 +89,22 @@ const BATCH: u64 = 256;
 
 impl Publisher {
     pub(super) async fn connect(load: Stream, server: &Server) -> Result<Self, Failure> {
-        Ok(Self { stream: Client::connect(server).await?.into_stream(), load })
+        let stream = Client::connect(server).await?.into_stream();
+        Ok(Self { stream, protocol: server.protocol(), load })
     }
 
     /// Sends `count` messages and waits for all replies. Returns the number of messages.
     pub(super) async fn publish(self, clock: Clock, count: u64) -> Result<u64, Failure> {
-        let (read, mut write) = self.stream.into_split();
-        let reply = format!(":{}\r\n", self.load.receivers(0));
-        let replies = spawn_local(expect_replies(read, reply.into_bytes(), count));
-        let mut request = wire::publish(0, &frames::payload(self.load.payload_bytes));
+        let (mut read, mut write) = self.stream.into_split();
+        let protocol = self.protocol;
+        let reply = protocol.publish_reply(self.load.receivers(0));
+        let replies = spawn_local(async move {
+            match protocol {
+                Protocol::Redis => expect_replies(read, reply, count).await,
+                Protocol::Nats => client::expect(&mut read, protocol, nats::PONG).await,
+            }
+        });
+        let mut request = protocol.publish(0, &frames::payload(self.load.payload_bytes));
         let tag_at = request.len() - b"\r\n".len() - self.load.payload_bytes.max(TAG_BYTES);
         let mut batch = Vec::new();
         let mut sent = 0;
@@ -119,6 +127,7 @@ impl Publisher {
             within("a write", write.write_all(&batch)).await?;
             sent = due;
         }
+        within("a write", write.write_all(protocol.end())).await?;
         within("replies to PUBLISH", async { replies.await? }).await?;
         Ok(sent)
     }

@@ -15,12 +15,11 @@ use super::listeners::{Listeners, Stall, nanos};
 use super::open_loop::{Clock, Publisher};
 use crate::Failure;
 use crate::figure::{Figure, Phase};
-use crate::frames::{self, Frames};
+use crate::frames;
 use crate::sample::{Sample, histogram};
 use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
-use crate::wire;
 
 const PHASES: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
 
@@ -48,8 +47,8 @@ pub(super) async fn run(
     let others = Stream { subscribers: load.subscribers - 1, ..load };
     listeners.connect(others, server).await?;
     let stall = Rc::new(Stall::default());
-    let frame = wire::message(0, &frames::payload(load.payload_bytes));
-    let frames = Frames::new(frame, load.payload_bytes, 1);
+    let frame = server.protocol().message(0, &frames::payload(load.payload_bytes));
+    let frames = server.protocol().frames(frame, load.payload_bytes, 1);
     listeners.add_stalling(Client::subscriber(server, 0).await?, frames, stall.clone());
     let publisher = Publisher::connect(load, server).await?;
     let sampler = Sampler::start(server)?;

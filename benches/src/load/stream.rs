@@ -10,11 +10,11 @@ use super::listeners::Listeners;
 use crate::Failure;
 use crate::figure::Figure;
 use crate::frames::{self, TAG_BYTES};
+use crate::protocol::{Batch, Protocol};
 use crate::sample::Sample;
 use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
-use crate::wire;
 
 /// Publishes during `time` and waits for all messages.
 pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result<Sample, Failure> {
@@ -26,7 +26,7 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
     for _ in 0..load.publishers {
         clients.push(Client::connect(server).await?);
     }
-    let requests = Rc::new(Requests::new(load));
+    let requests = Rc::new(Requests::new(load, server.protocol()));
     let sampler = Sampler::start(server)?;
     let until = Instant::now() + time;
     let mut publishers = JoinSet::new();
@@ -44,16 +44,20 @@ pub(super) async fn run(load: Stream, server: &Server, time: Duration) -> Result
 /// The requests of a stream, one for each channel, with the numbers in their replies.
 struct Requests {
     load: Stream,
+    protocol: Protocol,
     publish: Vec<Vec<u8>>,
     receivers: Vec<u64>,
 }
 
 impl Requests {
-    fn new(load: Stream) -> Self {
+    fn new(load: Stream, protocol: Protocol) -> Self {
         let payload = frames::payload(load.payload_bytes);
         Self {
             load,
-            publish: (0..load.channels).map(|channel| wire::publish(channel, &payload)).collect(),
+            protocol,
+            publish: (0..load.channels)
+                .map(|channel| protocol.publish(channel, &payload))
+                .collect(),
             receivers: (0..load.channels).map(|channel| load.receivers(channel)).collect(),
         }
     }
@@ -79,19 +83,19 @@ async fn publish(
     let mut channel = number * load.channels / load.publishers;
     let mut sent = vec![0; load.channels];
     let mut deliveries = 0;
-    let (mut batch, mut replies) = (Vec::new(), Vec::new());
+    let mut batch = Batch::new(requests.protocol);
     while Instant::now() < until {
         batch.clear();
-        replies.clear();
         for _ in 0..load.pipeline {
             channel = (channel + 1) % load.channels;
-            requests.push(&mut batch, channel, frames::tag(number, sent[channel]));
+            requests.push(&mut batch.requests, channel, frames::tag(number, sent[channel]));
             sent[channel] += 1;
             let receivers = requests.receivers[channel];
-            replies.extend_from_slice(format!(":{receivers}\r\n").as_bytes());
+            batch.publish_reply(receivers);
             deliveries += receivers;
         }
-        client.ask(&batch, &replies).await?;
+        batch.end();
+        client.ask(&batch.requests, &batch.replies).await?;
     }
     Ok(deliveries)
 }

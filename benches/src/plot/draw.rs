@@ -17,6 +17,9 @@ const INK: RGBColor = RGBColor(34, 34, 34);
 const PALE_INK: RGBColor = RGBColor(110, 110, 110);
 const GRID: RGBColor = RGBColor(226, 226, 226);
 
+/// The length of the stroke in front of a server's name.
+const LEGEND_STROKE: u32 = 28;
+
 /// A canvas.
 type Area<B> = DrawingArea<B, Shift>;
 /// The result of drawing on a canvas.
@@ -43,7 +46,8 @@ pub(crate) fn draw<B: DrawingBackend>(
     let looks = servers.map(|server| (server, style::of(server, &mut others))).collect();
     let drawing = Drawing { picture, shown, looks, scale };
     area.fill(&WHITE)?;
-    let (head, rest) = area.split_vertically(drawing.length(98));
+    let lines = drawing.legend(area)?.last().map_or(0, |(_, (_, line))| *line);
+    let (head, rest) = area.split_vertically(drawing.length(98) + lines * drawing.legend_line());
     let (panels, foot) = rest.split_vertically(rest.dim_in_pixel().1 as i32 - drawing.length(28));
     drawing.head(&head)?;
     let count = shown.panels.len();
@@ -76,20 +80,39 @@ impl Drawing<'_> {
         area.draw(&Text::new(self.picture.title, (left, self.length(16)), self.bold(20)))?;
         let place = (left, self.length(46));
         area.draw(&Text::new(self.picture.subtitle, place, self.text(13, PALE_INK)))?;
-        let mut x = left;
-        let y = self.length(80);
-        for (server, look) in &self.looks {
-            let end = x + self.length(28);
+        for ((server, look), (x, line)) in self.legend(area)? {
+            let y = self.length(80) + line * self.legend_line();
+            let end = x + self.length(LEGEND_STROKE);
             area.draw(&PathElement::new([(x, y), (end, y)], self.stroke(look.colour)))?;
             self.mark(area, ((x + end) / 2, y), *look)?;
-            let title = style::title(server);
             let text = self.text(13, INK).pos(Pos::new(HPos::Left, VPos::Center));
-            let (width, _) = area.estimate_text_size(title, &text)?;
-            x = end + self.length(8);
-            area.draw(&Text::new(title, (x, y), text))?;
-            x += width.cast_signed() + self.length(24);
+            area.draw(&Text::new(style::title(server), (end + self.length(8), y), text))?;
         }
         Ok(())
+    }
+
+    /// Returns the entries of the legend with their places: a horizontal offset and a line, from 0.
+    fn legend<B: DrawingBackend>(
+        &self,
+        area: &Area<B>,
+    ) -> Result<Vec<(&(&str, Style), (i32, i32))>, DrawingAreaErrorKind<B::ErrorType>> {
+        let (left, right) = (self.length(20), area.dim_in_pixel().0.cast_signed());
+        let (mut x, mut line) = (left, 0);
+        let mut entries = Vec::new();
+        for look in &self.looks {
+            let (width, _) = area.estimate_text_size(style::title(look.0), &self.text(13, INK))?;
+            let width = self.length(LEGEND_STROKE + 8) + width.cast_signed();
+            if x > left && x + width > right {
+                (x, line) = (left, line + 1);
+            }
+            entries.push((look, (x, line)));
+            x += width + self.length(24);
+        }
+        Ok(entries)
+    }
+
+    fn legend_line(&self) -> i32 {
+        self.length(20)
     }
 
     /// Draws one diagram.
@@ -197,6 +220,12 @@ impl Drawing<'_> {
         match look.mark {
             Mark::Circle => area.draw(&Circle::new(place, size, colour)),
             Mark::Triangle => area.draw(&TriangleMarker::new(place, size + self.length(1), colour)),
+            Mark::Diamond => {
+                let half = size + self.length(1);
+                let (x, y) = place;
+                let corners = [(x - half, y), (x, y - half), (x + half, y), (x, y + half)];
+                area.draw(&Polygon::new(corners, colour))
+            }
             Mark::Cross => {
                 let stroke = look.colour.stroke_width(self.scale * 2);
                 area.draw(&Cross::new(place, size, stroke))

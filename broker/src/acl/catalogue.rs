@@ -46,11 +46,6 @@ impl CommandId {
         self.row().categories >> category.0 & 1 == 1
     }
 
-    /// Returns whether Redis 7.0 lacks it.
-    pub(super) fn is_later(self) -> bool {
-        self.row().categories & LATER != 0
-    }
-
     /// Returns whether Redis lacks it.
     fn is_ours(self) -> bool {
         self.row().categories & OURS != 0
@@ -126,7 +121,7 @@ pub(crate) fn categories_of(command: &str) -> impl Iterator<Item = &'static str>
 #[derive(Debug)]
 struct Row {
     name: &'static str,
-    /// A bit for each category, and [`LATER`], [`OURS`] and [`UNCHECKED`].
+    /// A bit for each category, and [`OURS`] and [`UNCHECKED`].
     categories: u32,
 }
 
@@ -136,10 +131,8 @@ impl Row {
     }
 }
 
-/// Added by Redis 7.2, so it does not count when permissions are described as in 7.0.
-const LATER: u32 = 1 << 30;
 /// Redis lacks it, so lists of commands omit it.
-const OURS: u32 = 1 << 29;
+const OURS: u32 = 1 << 30;
 /// Every user may run it regardless of the rules.
 const UNCHECKED: u32 = 1 << 31;
 
@@ -165,7 +158,7 @@ mod tests {
 
     #[test]
     fn all_commands_of_redis_are_known() {
-        assert_eq!(CommandId::all().filter(|id| !id.is_later()).count(), 366);
+        assert_eq!(CommandId::all().filter(|id| !id.is_ours()).count(), 370);
         for name in ["hset", "client|setinfo", "publish", "waitaof", "cluster|myshardid"] {
             assert_eq!(named(name).name(), name);
         }

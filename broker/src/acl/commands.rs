@@ -2,8 +2,9 @@
 //!
 //! A rule for a container command, or for its category, changes the subcommands as well. Therefore
 //! the order of rules matters.
+//!
+//! **Invariant.** The rules, applied in order after `+@all` or `-@all`, result in the same set.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::catalogue::{Category, CommandId};
@@ -19,6 +20,16 @@ pub(super) struct Commands {
     future: bool,
     /// For commands that are otherwise denied: the first arguments with which they are allowed.
     first_arguments: BTreeMap<CommandId, Vec<Vec<u8>>>,
+    /// The rules since `+@all` or `-@all`, without those that a later rule replaced.
+    rules: Vec<Rule>,
+}
+
+/// A rule in the form of descriptions, such as `+client|id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    change: Change,
+    /// In lower case: `get`, `client|id`, `select|0` or `@pubsub`.
+    name: Vec<u8>,
 }
 
 const WORDS: usize = CommandId::COUNT.div_ceil(64);
@@ -37,6 +48,7 @@ impl Commands {
             everything: false,
             future: false,
             first_arguments: BTreeMap::new(),
+            rules: Vec::new(),
         }
     }
 
@@ -60,83 +72,46 @@ impl Commands {
 
     /// Applies a rule that begins with `+` or `-`.
     pub(super) fn apply(&mut self, rule: &[u8]) -> Result<(), RuleError> {
-        match rule {
-            [b'+', b'@', category @ ..] => self.set_named(category, Change::Grant)?,
-            [b'-', b'@', category @ ..] => self.set_named(category, Change::Revoke)?,
-            [b'+', command @ ..] => match command.iter().rposition(|&byte| byte == b'|') {
-                Some(bar) => self.grant_part(command, bar)?,
-                None => self.set(find(command)?, Change::Grant),
-            },
-            [b'-', command @ ..] => self.set(find(command)?, Change::Revoke),
+        let (change, name) = match rule {
+            [b'+', name @ ..] => (Change::Grant, name),
+            [b'-', name @ ..] => (Change::Revoke, name),
             _ => return Err(RuleError::Syntax),
+        };
+        if name.eq_ignore_ascii_case(b"@all") {
+            *self = match change {
+                Change::Grant => Self::all(),
+                Change::Revoke => Self::none(),
+            };
+            return Ok(());
         }
+        match (change, name, name.iter().rposition(|&byte| byte == b'|')) {
+            (_, [b'@', category @ ..], _) => {
+                self.set_category(Category::find(category).ok_or(RuleError::Unknown)?, change);
+            }
+            (Change::Grant, _, Some(bar)) => self.grant_part(name, bar)?,
+            _ => self.set(find(name)?, change),
+        }
+        self.keep_rule(change, name);
         Ok(())
     }
 
-    /// Returns rules for this set as Redis 7.0 does: first the categories that fit best, then the
-    /// remaining commands by name.
+    /// Returns rules for this set as Redis 7.2 does: `+@all` or `-@all`, then the rules in their
+    /// order.
     pub(super) fn describe(&self) -> Vec<u8> {
-        let (mut described, change) = match self.future {
-            true => (Self::all(), Change::Revoke),
-            false => (Self::none(), Change::Grant),
-        };
-        let mut words = vec![match change {
-            Change::Revoke => "+@all".to_owned(),
-            Change::Grant => "-@all".to_owned(),
-        }];
-        for category in self.fitting_categories(change) {
-            described.set_category(category, change);
-            words.push(format!("{}@{}", change.sign(), category.name()));
-        }
-        let mut text = words.join(" ").into_bytes();
-        for id in CommandId::all() {
-            self.describe_command(id, &mut described, &mut text);
+        let mut text = if self.future { b"+@all".to_vec() } else { b"-@all".to_vec() };
+        for Rule { change, name } in &self.rules {
+            text.extend_from_slice(&[b' ', change.sign()]);
+            text.extend_from_slice(name);
         }
         text
     }
 
-    /// Appends the rules for one command that `described` lacks.
-    fn describe_command(&self, id: CommandId, described: &mut Self, text: &mut Vec<u8>) {
-        if self.contains(id) != described.contains(id) {
-            let change = if self.contains(id) { Change::Grant } else { Change::Revoke };
-            described.set(id, change);
-            text.extend_from_slice(format!(" {}{}", change.sign(), id.name()).as_bytes());
-        }
-        if self.contains(id) {
-            return;
-        }
-        for argument in self.first_arguments.get(&id).into_iter().flatten() {
-            text.extend_from_slice(format!(" +{}|", id.name()).as_bytes());
-            text.extend_from_slice(argument);
-        }
-    }
-
-    /// Chooses categories one by one. In each of them, most commands need this change.
-    fn fitting_categories(&self, change: Change) -> Vec<Category> {
-        let mut left = self.clone();
-        let mut chosen = Vec::new();
-        loop {
-            let best = Category::all()
-                .filter(|category| !chosen.contains(category))
-                .map(|category| (category, left.fit(category, change)))
-                .filter(|(_, fit)| fit.same > fit.different)
-                .min_by_key(|(_, fit)| (fit.different, Reverse(fit.same)));
-            let Some((category, _)) = best else { return chosen };
-            left.set_category(category, change.inverse());
-            chosen.push(category);
-        }
-    }
-
-    fn fit(&self, category: Category, change: Change) -> Fit {
-        let mut fit = Fit { same: 0, different: 0 };
-        // Later commands must not change the description of permissions from 7.0.
-        for id in CommandId::all().filter(|id| id.is_in(category) && !id.is_later()) {
-            match self.contains(id) == (change == Change::Grant) {
-                true => fit.same += 1,
-                false => fit.different += 1,
-            }
-        }
-        fit
+    /// Adds a rule to the description. It replaces rules for the same name, and for the subcommands
+    /// and first arguments of a command.
+    fn keep_rule(&mut self, change: Change, name: &[u8]) {
+        let name = name.to_ascii_lowercase();
+        self.rules.retain(|own| !own.is_part_of(&name));
+        self.rules.push(Rule { change, name });
     }
 
     /// Applies `+container|subcommand`, or `+command|argument` if the command has no subcommands.
@@ -156,18 +131,6 @@ impl Commands {
         let arguments = self.first_arguments.entry(id).or_default();
         if !arguments.iter().any(|argument| argument.eq_ignore_ascii_case(part)) {
             arguments.push(part.to_vec());
-        }
-        Ok(())
-    }
-
-    fn set_named(&mut self, name: &[u8], change: Change) -> Result<(), RuleError> {
-        if name.eq_ignore_ascii_case(b"all") {
-            *self = match change {
-                Change::Grant => Self::all(),
-                Change::Revoke => Self::none(),
-            };
-        } else {
-            self.set_category(Category::find(name).ok_or(RuleError::Unknown)?, change);
         }
         Ok(())
     }
@@ -211,26 +174,19 @@ impl Commands {
 }
 
 impl Change {
-    fn inverse(self) -> Self {
+    fn sign(self) -> u8 {
         match self {
-            Self::Grant => Self::Revoke,
-            Self::Revoke => Self::Grant,
-        }
-    }
-
-    fn sign(self) -> char {
-        match self {
-            Self::Grant => '+',
-            Self::Revoke => '-',
+            Self::Grant => b'+',
+            Self::Revoke => b'-',
         }
     }
 }
 
-/// Counts of the commands in a category that need the change, and of the others.
-#[derive(Clone, Copy, Debug)]
-struct Fit {
-    same: usize,
-    different: usize,
+impl Rule {
+    /// Returns whether a rule for `name` decides about all that this rule is for.
+    fn is_part_of(&self, name: &[u8]) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| matches!(rest, [] | [b'|', ..]))
+    }
 }
 
 /// Finds the command of a rule. The name may have any case.
@@ -255,66 +211,45 @@ mod tests {
     fn check_described(rules: &str, expected: &str) {
         let text = String::from_utf8(commands(rules).describe()).unwrap();
         assert_eq!(text, expected, "{rules}");
-        assert_eq!(commands(&text).describe(), text.into_bytes(), "{rules}, read back");
+        assert_eq!(commands(&text).bits, commands(rules).bits, "{rules}, read back");
     }
 
     #[test]
-    fn permissions_are_described_by_the_categories_that_fit_best() {
+    fn rules_are_described_in_their_order() {
         check_described("", "-@all");
         check_described("-@all +@pubsub -publish", "-@all +@pubsub -publish");
-        check_described("+@all -@dangerous", "+@all -@dangerous");
-        check_described("+@ALL -@Admin", "+@all -@admin");
-        check_described("+get +set +@geo -georadius", "-@all +@geo -georadius +get +set");
-        check_described("+@read +@write", "-@all +@write +@read");
-        check_described("+@connection -@connection", "-@all");
-        check_described("+@fast -@fast", "-@all");
-        check_described("+@transaction +@blocking", "-@all +@blocking +@transaction");
-        check_described("+@pubsub -@slow", "-@all +publish +spublish");
-        check_described(
-            "+@all -@dangerous +info",
-            "+@all -@admin -flushall -flushdb -keys -migrate -restore -restore-asking -sort -sort_ro -swapdb",
-        );
-        check_described(
-            "+@keyspace +@read +@write +@set +@sortedset +@list +@hash +@string",
-            "-@all +@write +@read +object|help",
-        );
+        check_described("+get +set +@geo -georadius", "-@all +get +set +@geo -georadius");
+        check_described("+@ALL -@Admin +GET", "+@all -@admin +get");
+        check_described("+@all +client|id", "+@all +client|id");
+        check_described("+@all -@all +get", "-@all +get");
     }
 
     #[test]
-    fn everything_is_complete_after_a_revoked_command_is_granted() {
-        check_described("+@all -get +get", "+@all");
-        check_described("+@all -@all +get", "-@all +get");
-        check_described("+@all -@connection", "+@all -@connection");
+    fn a_rule_replaces_earlier_rules_for_the_same_commands() {
+        check_described("+get +set +get", "-@all +set +get");
+        check_described("+@all -get +get", "+@all +get");
+        check_described("+@connection -@connection", "-@all -@connection");
+        check_described("+@read +get", "-@all +@read +get");
+        check_described("+get +@read", "-@all +get +@read");
+        check_described("+get +getex -get", "-@all +getex -get");
     }
 
     #[test]
     fn a_command_has_its_subcommands() {
-        check_described("+client", "-@all +client");
         check_described("+client -client|kill", "-@all +client -client|kill");
-        check_described("+client|id +client", "-@all +client");
+        check_described("+client|id -client|kill +client", "-@all +client");
         check_described("+CLIENT|id +client|List", "-@all +client|id +client|list");
-        check_described("+config|get +config -config", "-@all");
-        check_described("+@all -client +client|id", "+@all -client +client|id");
-        check_described("+@all -client|kill -config", "+@all -client|kill -config");
-        check_described("+@all -@admin +client|kill", "+@all -@admin +client|kill");
-    }
-
-    #[test]
-    fn commands_of_later_versions_are_described_only_where_they_differ() {
-        check_described("+@connection", "-@all +@connection");
-        check_described("+@connection -client|setinfo", "-@all +@connection -client|setinfo");
-        check_described("+waitaof", "-@all +waitaof");
+        check_described("+config|get +config -config", "-@all -config");
     }
 
     #[test]
     fn first_arguments_last_until_the_command_changes() {
-        check_described("+select|0 +select|1 +SELECT|0", "-@all +select|0 +select|1");
-        check_described("+DEBUG|Object", "-@all +debug|Object");
+        check_described("+select|0 +select|1 +SELECT|0", "-@all +select|1 +select|0");
+        check_described("+DEBUG|Object", "-@all +debug|object");
         check_described("+select|0 +select", "-@all +select");
-        check_described("+select|0 -select", "-@all");
-        check_described("+select|0 +@connection -select", "-@all +@connection -select");
-        check_described("+@all -select +select|0", "+@all -select +select|0");
-        check_described("+@all +select|0", "+@all");
+        check_described("+select|0 -select", "-@all -select");
+        check_described("+select|0 +@connection", "-@all +select|0 +@connection");
+        check_described("+@all +select|0", "+@all +select|0");
     }
 
     #[track_caller]

@@ -1,7 +1,8 @@
 //! The ACL file: a line `user NAME RULE...` for each user.
 //!
-//! Single blanks separate the words, without quotes. Lines that begin with `#` are comments. A file is
-//! accepted as a whole or not at all, and one error lists all its mistakes.
+//! Single blanks separate the words, without quotes. Lines that begin with `#` are comments, as in
+//! Redis 8.8; a saved file has none. A file is accepted as a whole or not at all, and one error lists
+//! all its mistakes.
 
 use super::rule::{self, RuleError};
 use super::user::User;
@@ -113,7 +114,7 @@ const DUPLICATE_USER: &[u8] = b"WARNING: Duplicate user '";
 mod tests {
     use super::*;
 
-    const DEFAULT: &str = "user default on nopass ~* &* +@all\n";
+    const DEFAULT: &str = "user default on nopass sanitize-payload ~* &* +@all\n";
 
     fn load(text: &str) -> Result<Acl, String> {
         Acl::load(text.as_bytes(), "users.acl", ChannelsDefault::ResetChannels)
@@ -132,21 +133,20 @@ mod tests {
         check("\n \t\r\n", DEFAULT);
         check("# users\n  #user a on\n", DEFAULT);
         check(
-            " user b on ~x +get\r\nuser a\n",
+            " user b on sanitize-payload ~x +get\r\nuser a\n",
             &format!(
-                "user a off resetchannels -@all\nuser b on ~x resetchannels -@all +get\n{DEFAULT}"
+                "user a off sanitize-payload resetchannels -@all\nuser b on sanitize-payload ~x resetchannels -@all +get\n{DEFAULT}"
             ),
         );
-        check("user default off\n", "user default off resetchannels -@all\n");
+        check("user default off\n", "user default off sanitize-payload resetchannels -@all\n");
         check(
             "user z (+get  ~x) on",
-            &format!("{DEFAULT}user z on resetchannels -@all (~x resetchannels -@all +get)\n"),
+            &format!(
+                "{DEFAULT}user z on sanitize-payload resetchannels -@all (~x resetchannels -@all +get)\n"
+            ),
         );
         // Single blanks separate words, so the name of this user is empty.
-        check(
-            "user  on",
-            &format!("user on off resetchannels -@all\n{DEFAULT}").replace(" on off", "  on"),
-        );
+        check("user  on", &format!("user  on sanitize-payload resetchannels -@all\n{DEFAULT}"));
     }
 
     #[track_caller]
@@ -164,6 +164,15 @@ mod tests {
         check_error("\nuser a\tb on", "'users.acl:2: username 'a\tb' contains invalid characters.");
         check_error("user a on\nuser a off", "WARNING: Duplicate user 'a' found on line 2.");
         check_error("user a \"on\"", "users.acl:1: Syntax error.");
+        check_error(
+            "user a on # comment",
+            "users.acl:1: The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters.",
+        );
+        check_error("user a (+get (~x &a)", "users.acl:1: Syntax error.");
+        check_error(
+            "user a +get)",
+            "users.acl:1: Error in applying operation '+get)': Unknown command or category name in ACL.",
+        );
         check_error(
             "user a on <p",
             "users.acl:1: The password you are trying to remove from the user does not exist.",

@@ -77,15 +77,15 @@ pub(super) fn join_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, Unmatched>
     let mut rules: Vec<Vec<u8>> = Vec::with_capacity(words.len());
     let mut open: Option<(usize, Vec<u8>)> = None;
     for (at, &word) in words.iter().enumerate() {
-        if word.starts_with(b"(") && !word.ends_with(b")") {
-            // As in Redis, a selector that opens inside of another one replaces it.
-            open = Some((at, word.to_vec()));
-        } else if let Some((_, selector)) = &mut open {
+        if let Some((_, selector)) = &mut open {
+            // A selector inside of it is part of the rule, which is then refused.
             selector.push(b' ');
             selector.extend_from_slice(text(word));
             if word.ends_with(b")") {
                 rules.extend(open.take().map(|(_, selector)| selector));
             }
+        } else if word.starts_with(b"(") && !word.ends_with(b")") {
+            open = Some((at, word.to_vec()));
         } else {
             rules.push(word.to_vec());
         }
@@ -122,9 +122,9 @@ mod tests {
         check(&["on", "(+get", "~a)", ">p"], Ok(&["on", "(+get ~a)", ">p"]));
         check(&["(+get ~a)", "(+set", "", ")", "on"], Ok(&["(+get ~a)", "(+set  )", "on"]));
         check(&["(+get", "(~x)", "on"], Ok(&["(+get (~x)", "on"]));
+        check(&["(+get", "(~x", "&a)", "on"], Ok(&["(+get (~x &a)", "on"]));
         check(&["+get)", "()"], Ok(&["+get)", "()"]));
-        check(&["on", "(+get", "(~x", "&a)"], Ok(&["on", "(~x &a)"]));
-        check(&["on", "(+get", "(~x"], Err(Unmatched(2)));
+        check(&["on", "(+get", "(~x"], Err(Unmatched(1)));
         check(&["("], Err(Unmatched(0)));
         check(&[], Ok(&[]));
     }

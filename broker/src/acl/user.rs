@@ -17,8 +17,8 @@ pub(crate) struct User {
     identity: Identity,
     enabled: bool,
     nopass: bool,
-    /// The last `sanitize-payload` rule. It is shown only, since this server restores no keys.
-    sanitize_payload: Option<bool>,
+    /// `skip-sanitize-payload`. It is shown only, since this server restores no keys.
+    skip_sanitize: bool,
     passwords: Vec<PasswordHash>,
     root: Selector,
     others: Vec<Selector>,
@@ -63,7 +63,7 @@ impl User {
             identity: Identity::default(),
             enabled: false,
             nopass: false,
-            sanitize_payload: None,
+            skip_sanitize: false,
             passwords: Vec::new(),
             root: Selector::new(channels),
             others: Vec::new(),
@@ -204,8 +204,8 @@ impl User {
             b"off" => self.enabled = false,
             b"nopass" => self.set_nopass(),
             b"resetpass" => self.reset_passwords(),
-            b"sanitize-payload" => self.sanitize_payload = Some(true),
-            b"skip-sanitize-payload" => self.sanitize_payload = Some(false),
+            b"sanitize-payload" => self.skip_sanitize = false,
+            b"skip-sanitize-payload" => self.skip_sanitize = true,
             b"clearselectors" => self.others.clear(),
             b"reset" => self.reset(channels),
             _ => return self.root.apply(rule),
@@ -216,7 +216,7 @@ impl User {
     pub(super) fn reset(&mut self, channels: ChannelsDefault) {
         let name = std::mem::take(&mut self.name);
         let identity = self.identity.clone();
-        *self = Self { identity, sanitize_payload: Some(true), ..Self::new(&name, channels) };
+        *self = Self { identity, ..Self::new(&name, channels) };
     }
 
     pub(super) fn set_nopass(&mut self) {
@@ -251,11 +251,7 @@ impl User {
         if self.nopass {
             flags.push("nopass");
         }
-        match self.sanitize_payload {
-            Some(true) => flags.push("sanitize-payload"),
-            Some(false) => flags.push("skip-sanitize-payload"),
-            None => {}
-        }
+        flags.push(if self.skip_sanitize { "skip-sanitize-payload" } else { "sanitize-payload" });
         flags
     }
 }
@@ -291,26 +287,29 @@ mod tests {
 
     #[test]
     fn flags() {
-        check("", "off resetchannels -@all");
-        check("ON;off;on", "on resetchannels -@all");
+        check("", "off sanitize-payload resetchannels -@all");
+        check("ON;off;on", "on sanitize-payload resetchannels -@all");
         check(
             "nopass;skip-sanitize-payload;on",
             "on nopass skip-sanitize-payload resetchannels -@all",
         );
         check("skip-sanitize-payload;sanitize-payload", "off sanitize-payload resetchannels -@all");
-        check("on;nopass;~a;&a;+get;(+set);reset", "off sanitize-payload resetchannels -@all");
+        check(
+            "on;nopass;skip-sanitize-payload;~a;&a;+get;(+set);reset",
+            "off sanitize-payload resetchannels -@all",
+        );
     }
 
     #[test]
     fn passwords() {
         const A: &str = "#ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
         const B: &str = "#3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d";
-        check(">a;>b;>a", &format!("off {A} {B} resetchannels -@all"));
-        check(&format!(">a;{B};<a"), &format!("off {B} resetchannels -@all"));
-        check(&format!(">a;!{}", &A[1..]), "off resetchannels -@all");
-        check("nopass;>a", &format!("off {A} resetchannels -@all"));
-        check(">a;nopass", "off nopass resetchannels -@all");
-        check(">a;nopass;resetpass", "off resetchannels -@all");
+        check(">a;>b;>a", &format!("off sanitize-payload {A} {B} resetchannels -@all"));
+        check(&format!(">a;{B};<a"), &format!("off sanitize-payload {B} resetchannels -@all"));
+        check(&format!(">a;!{}", &A[1..]), "off sanitize-payload resetchannels -@all");
+        check("nopass;>a", &format!("off sanitize-payload {A} resetchannels -@all"));
+        check(">a;nopass", "off nopass sanitize-payload resetchannels -@all");
+        check(">a;nopass;resetpass", "off sanitize-payload resetchannels -@all");
         for (rule, expected) in [
             ("<a".to_owned(), RuleError::NoSuchPassword),
             (format!("!{}", &A[1..]), RuleError::NoSuchPassword),
@@ -327,15 +326,18 @@ mod tests {
     fn selectors_stand_behind_the_root() {
         check(
             "(+get ~x);+set;()",
-            "off resetchannels -@all +set (~x resetchannels -@all +get) (resetchannels -@all)",
+            "off sanitize-payload resetchannels -@all +set (~x resetchannels -@all +get) (resetchannels -@all)",
         );
-        check("(+get ~x);clearselectors;(&a)", "off resetchannels -@all (resetchannels &a -@all)");
+        check(
+            "(+get ~x);clearselectors;(&a)",
+            "off sanitize-payload resetchannels -@all (resetchannels &a -@all)",
+        );
     }
 
     #[test]
     fn getuser_shows_flags_passwords_and_selectors() {
         let shown = user("on;nopass;~a;%R~b;&c;&d;+get;(~x +set)").describe();
-        assert_eq!(shown.flags, ["on", "nopass"]);
+        assert_eq!(shown.flags, ["on", "nopass", "sanitize-payload"]);
         assert_eq!(shown.root.keys, b"~a %R~b");
         assert_eq!(shown.root.channels, b"&c &d");
         assert_eq!(shown.root.commands, b"-@all +get");

@@ -1,7 +1,9 @@
 //! `ACL`: users and their permissions.
 
 use super::Answer;
-use super::errors::{NOT_AN_INTEGER, help_wanted, shown, wrong_number_of_arguments};
+use super::errors::{
+    NOT_AN_INTEGER, SHOWN_BYTES_MAX, help_wanted, shown, wrong_number_of_arguments,
+};
 use super::lookup::{Found, find, find_full};
 use super::permissions::{permission, refused_in_full};
 use crate::acl::users::{is_default, now_ms};
@@ -147,8 +149,8 @@ pub(crate) fn cat(request: Request<'_>) -> Answer {
                 Ok(Reply::Array(own.map(Reply::bulk).collect()))
             }
             None => {
-                Err([b"ERR Unknown category '", shown(request.argument(2), usize::MAX), b"'"]
-                    .concat())
+                let name = shown(request.argument(2), SHOWN_BYTES_MAX);
+                Err([b"ERR Unknown category '", name, b"'"].concat())
             }
         },
         _ => Err(help_wanted("ACL", request.argument(1))),

@@ -30,8 +30,8 @@ impl Session {
             2 if self.server.users.default_user().needs_no_password() => Err(b"ERR AUTH <password> called without any \
                 password configured for the default user. Are you sure your configuration is correct?"
                 .to_vec()),
-            2 => self.authenticate(DEFAULT_USER, request.argument(1), "AUTH", context),
-            3 => self.authenticate(request.argument(1), request.argument(2), "AUTH", context),
+            2 => self.authenticate(DEFAULT_USER, request.argument(1), request, context),
+            3 => self.authenticate(request.argument(1), request.argument(2), request, context),
             _ => Err(SYNTAX_ERROR.to_vec()),
         }
         .map(|()| Reply::ok())
@@ -89,7 +89,7 @@ impl Session {
             }
         }
         if let Some((name, password)) = login {
-            self.authenticate(name, password, "HELLO", context)?;
+            self.authenticate(name, password, request, context)?;
         }
         Ok(client_name)
     }
@@ -188,7 +188,7 @@ impl Session {
         &mut self,
         name: &[u8],
         password: &[u8],
-        command: &str,
+        request: Request<'_>,
         context: &Context,
     ) -> Result<(), CommandError> {
         match self.server.users.authenticate(name, password) {
@@ -199,7 +199,7 @@ impl Session {
                 Ok(())
             }
             None => {
-                let object = command.as_bytes().to_vec();
+                let object = request.argument(0).to_vec();
                 let origin = if self.transaction.is_some() {
                     CallContext::Multi
                 } else {

@@ -187,7 +187,7 @@ fn line_of(name: &str, values: &[Vec<u8>]) -> String {
 }
 
 /// The default user without any rule.
-const OPEN_USER: &str = "user default on nopass ~* &* +@all";
+const OPEN_USER: &str = "user default on nopass sanitize-payload ~* &* +@all";
 
 /// A change of one directive.
 struct Setting<'a> {

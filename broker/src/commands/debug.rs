@@ -234,7 +234,7 @@ const HELP: &[&str] = &[
     "CHANGE-REPL-ID, LOADAOF, PAUSE-CRON, QUICKLIST-PACKED-THRESHOLD, RELOAD, REPLYBUFFER",
     "    Do nothing.",
     "HELP",
-    "    Prints this help.",
+    "    Print this help.",
 ];
 
 /// The digest of an empty keyspace.

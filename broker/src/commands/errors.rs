@@ -13,7 +13,7 @@ pub(crate) const BUSY: &[u8] = b"BUSY Redis is busy running a script. You can on
 KILL or SHUTDOWN NOSAVE.";
 
 /// The bytes of the name that Redis shows. It adds arguments until they take as many.
-const SHOWN_BYTES_MAX: usize = 128;
+pub(super) const SHOWN_BYTES_MAX: usize = 128;
 
 pub(super) const LOST_COUNTERS: &[u8] =
     b"MISCONF Errors writing to the counters file: the log has the cause. Changes are refused \

@@ -236,6 +236,10 @@ impl Subject<'_> {
             ("pubsub_patterns", broker.pattern_count().to_string()),
             ("pubsubshard_channels", broker.channel_count(ChannelKind::Shards).to_string()),
             ("total_error_replies", errors.to_string()),
+            ("acl_access_denied_auth", stats.denied.logins.get().to_string()),
+            ("acl_access_denied_cmd", stats.denied.commands.get().to_string()),
+            ("acl_access_denied_key", stats.denied.keys.get().to_string()),
+            ("acl_access_denied_channel", stats.denied.channels.get().to_string()),
             ("pubsub_messages_published", stats.messages_published.get().to_string()),
             ("pubsub_messages_delivered", stats.messages_delivered.get().to_string()),
             (

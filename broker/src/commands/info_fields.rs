@@ -174,6 +174,10 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         ("io_threaded_writes_processed", "0"),
         ("reply_buffer_shrinks", "0"),
         ("reply_buffer_expands", "0"),
+        ("acl_access_denied_auth", "0"),
+        ("acl_access_denied_cmd", "0"),
+        ("acl_access_denied_key", "0"),
+        ("acl_access_denied_channel", "0"),
     ]),
     ("Replication", &[
         ("role", "master"),

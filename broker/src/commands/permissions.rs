@@ -7,6 +7,7 @@ use super::command;
 use super::errors::CommandError;
 use super::spec::{ChannelPositions, Flag, Spec};
 use crate::acl::{Access, CallContext, ChannelUse, Denied, Incident, KeyUse, Reason, User};
+use crate::observe::stats;
 use crate::protocol::request::Request;
 use crate::session::Session;
 use crate::session::context::Context;
@@ -29,7 +30,7 @@ pub(super) fn check_permission(
     Err([b"NOPERM ", &refused(&session.user, spec, &denied)[..]].concat())
 }
 
-/// Records a refusal in the ACL log. For a script, the entry describes its caller.
+/// Counts a refusal, and records it in the ACL log. For a script, the entry describes its caller.
 pub(super) fn record_refusal(
     session: &Session,
     context: &Context,
@@ -38,6 +39,7 @@ pub(super) fn record_refusal(
     username: &[u8],
     origin: CallContext,
 ) {
+    count_refusal(&session.server.broker.stats().denied, reason);
     let info = session.script_caller.as_ref().map_or(&session.info, |caller| &caller.info);
     let mut client_info = String::new();
     client_list::describe(info, Instant::now(), 0, &mut client_info);
@@ -49,6 +51,16 @@ pub(super) fn record_refusal(
         client_info: client_info.trim_end().as_bytes().to_vec(),
     };
     session.server.users.record(incident, context.config.acllog_max_len);
+}
+
+fn count_refusal(counters: &stats::Denied, reason: Reason) {
+    let counter = match reason {
+        Reason::Command => &counters.commands,
+        Reason::Key => &counters.keys,
+        Reason::Channel => &counters.channels,
+        Reason::Auth => &counters.logins,
+    };
+    counter.add(1);
 }
 
 /// Returns the reason and the object of a refusal, for the ACL log.

@@ -24,7 +24,7 @@ pub(crate) fn help(container: &[u8]) -> Reply {
     let first = format!("{upper} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     let mut lines = vec![Reply::Simple(first.into())];
     lines.extend(help::lines(&name).iter().map(|line| Reply::Simple((*line).into())));
-    lines.extend(["HELP", "    Prints this help."].map(|line| Reply::Simple(line.into())));
+    lines.extend(["HELP", "    Print this help."].map(|line| Reply::Simple(line.into())));
     Reply::Array(lines)
 }
 

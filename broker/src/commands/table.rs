@@ -9,9 +9,9 @@ use super::pubsub::SubscriptionKind;
 use super::script::ScriptCall;
 use super::spec::ChannelPositions::{At, From, Patterns};
 use super::spec::Flag::{
-    Admin, AllowBusy, Blocking, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued,
-    NoAsyncLoading, NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub,
-    Readonly, SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
+    Admin, AllowBusy, Denyoom, Fast, Hot, Loading, Movablekeys, NeverQueued, NoAsyncLoading,
+    NoAuth, NoMandatoryKeys, NoMulti, Noscript, NotInExec, PausedAsWrite, Pubsub, Readonly,
+    SkipMonitor, SkipSlowlog, Stale, WhileSubscribed, Write,
 };
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
@@ -628,8 +628,8 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &about::REPLCONF,
         Run::Local(|_, _, _| server::no_replication()),
     ),
-    row("wait", 3, &[Blocking], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
-    row("waitaof", 4, &[Blocking], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
+    row("wait", 3, &[], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
+    row("waitaof", 4, &[Noscript], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
     row("module", -2, &[], &about::MODULE, Run::Container),
     row(
         "module|help",

@@ -179,6 +179,18 @@ mod tests {
             ("proto-max-bulk-len", &["1x"], "argument must be a memory value"),
             ("maxmemory-clients", &["1x%"], "argument must be a memory or percent value"),
             ("maxmemory-clients", &["101%"], "percentage argument must be less or equal to 100"),
+            ("user", &[], "wrong number of arguments"),
+            ("user", &["ann", "(+get", "(~x", "&a)"], "Error in user declaration: Syntax error"),
+            (
+                "user",
+                &["ann", "+get)"],
+                "Error in user declaration: Unknown command or category name in ACL",
+            ),
+            (
+                "user",
+                &["ann", "on", "(+get"],
+                "Error in user declaration: Unmatched parenthesis in acl selector starting at '(+get'.",
+            ),
             (
                 "client-output-buffer-limit",
                 &["pubsub"],

@@ -31,7 +31,17 @@ pub(crate) struct Stats {
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,
     pub(crate) evicted_clients: Counter,
+    pub(crate) denied: Denied,
     pub(crate) rates: Rates,
+}
+
+/// Refused requests and failed logins, whether or not the ACL log has an entry of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Denied {
+    pub(crate) logins: Counter,
+    pub(crate) commands: Counter,
+    pub(crate) keys: Counter,
+    pub(crate) channels: Counter,
 }
 
 /// Counts of one worker that are not yet in the shared counters. Adding to a shared counter costs as
@@ -151,7 +161,8 @@ const ERROR_CODES_MAX: usize = 128;
 const ERROR_CODE_BYTES_MAX: usize = 32;
 
 impl Stats {
-    /// `CONFIG RESETSTAT`. The number of connected clients stays.
+    /// `CONFIG RESETSTAT`. The number of connected clients stays and, as in Redis, the numbers of
+    /// refusals do.
     pub(crate) fn reset(&self) {
         for counter in [
             &self.connections_received,

@@ -90,9 +90,9 @@ fn find(
             check_user(hub, parts, &connection)?;
             Ok(connection)
         }
-        (Found::WebSocket | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
-        (Found::WebSocket, Purpose::Send) => Err(no_posts()),
-        (Found::WebSocket, Purpose::Events | Purpose::Poll) => Err(other_transport()),
+        (Found::WebSocket(_) | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
+        (Found::WebSocket(_), Purpose::Send) => Err(no_posts()),
+        (Found::WebSocket(_), Purpose::Events | Purpose::Poll) => Err(other_transport()),
         (Found::Fresh, Purpose::Send)
             if hub.options().transports == [TransportKind::WebSockets] =>
         {
@@ -116,7 +116,7 @@ fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnecti
         // Another request has just used the token.
         Err(_) => match hub.negotiated().find(token, age_max) {
             Found::Http(connection) => check_user(hub, parts, &connection).map(|()| connection),
-            Found::WebSocket => Err(other_transport()),
+            Found::WebSocket(_) => Err(other_transport()),
             Found::Fresh | Found::Unknown => Err(unknown_id()),
         },
     }

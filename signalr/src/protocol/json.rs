@@ -291,6 +291,26 @@ pub(crate) fn close(error: Option<&str>, allow_reconnect: bool) -> Bytes {
     frame(&Message { r#type: CLOSE, error, allow_reconnect: allow_reconnect.then_some(true) })
 }
 
+/// Writes the confirmation of all messages up to a number.
+pub(crate) fn ack(number: u64) -> Bytes {
+    numbered(ACK, number)
+}
+
+/// Writes the number of the first message on a new transport.
+pub(crate) fn sequence(number: u64) -> Bytes {
+    numbered(SEQUENCE, number)
+}
+
+fn numbered(kind: u64, number: u64) -> Bytes {
+    #[derive(Serialize)]
+    struct Message {
+        r#type: u64,
+        #[serde(rename = "sequenceId")]
+        number: u64,
+    }
+    frame(&Message { r#type: kind, number })
+}
+
 /// Writes any message with its separator.
 pub(crate) fn frame(message: &impl Serialize) -> Bytes {
     let mut bytes = serde_json::to_vec(message).expect("strings and raw JSON always serialise");

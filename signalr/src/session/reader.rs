@@ -5,7 +5,7 @@
 //! as a call while another runs, stops the handling of messages. Bytes are still read then, up to
 //! the maximum size of a message, so the end of the connection is noticed.
 
-use std::{borrow::Cow, convert::Infallible, future::poll_fn, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, future::poll_fn};
 
 use bytes::Bytes;
 use tokio::{
@@ -14,29 +14,25 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::calls::Calls;
+use super::{Conversation, calls::Calls};
 use crate::{
     answers::Answers,
     call::Part,
     caller::Caller,
-    close_handle::CloseHandle,
     disconnect::Disconnect,
     dispatch,
-    hub::Hub,
     protocol::{
-        Encoding,
         frames::Frames,
         message::{ClientMessage, Raw},
     },
     results::Entry,
-    transport::Incoming,
+    transport::{Incoming, Input},
 };
 
 /// The loop that reads messages and runs methods.
 pub(super) struct Reader<'a, I> {
-    hub: &'a Arc<Hub>,
+    conversation: Conversation<'a>,
     caller: Caller,
-    encoding: Encoding,
     frames: Frames,
     incoming: &'a mut I,
     answers: Answers,
@@ -44,7 +40,8 @@ pub(super) struct Reader<'a, I> {
     waiting: Option<Waiting>,
     has_pinged: bool,
     heard: Instant,
-    close_handle: &'a CloseHandle,
+    /// Whether a stateful client has no transport.
+    is_lost: bool,
     entry: Entry,
 }
 
@@ -63,29 +60,26 @@ enum Room {
 }
 
 impl<'a, I: Incoming> Reader<'a, I> {
-    #[expect(clippy::too_many_arguments, reason = "the parts of one session, built in one place")]
     pub(super) fn new(
-        hub: &'a Arc<Hub>,
+        conversation: Conversation<'a>,
         caller: Caller,
-        encoding: Encoding,
         frames: Frames,
         incoming: &'a mut I,
         answers: Answers,
-        close_handle: &'a CloseHandle,
         entry: Entry,
     ) -> Self {
+        let Conversation { hub, encoding, .. } = conversation;
         Self {
-            hub,
+            conversation,
             calls: Calls::new(hub, caller.clone(), answers.clone(), encoding),
             caller,
-            encoding,
             frames,
             incoming,
             answers,
             waiting: None,
             has_pinged: false,
             heard: Instant::now(),
-            close_handle,
+            is_lost: false,
             entry,
         }
     }
@@ -97,7 +91,7 @@ impl<'a, I: Incoming> Reader<'a, I> {
         self.entry.end();
         self.calls.end().await;
         if !matches!(disconnect, Disconnect::Refused(_)) {
-            dispatch::disconnected(self.hub, self.caller.clone()).await;
+            dispatch::disconnected(self.conversation.hub, self.caller.clone()).await;
         }
         self.answers.end().await;
         disconnect
@@ -106,16 +100,17 @@ impl<'a, I: Incoming> Reader<'a, I> {
     async fn read(&mut self) -> Result<Infallible, Disconnect> {
         loop {
             self.handle_all()?;
-            let timeout = self.heard + self.hub.options().client_timeout;
+            let options = self.conversation.hub.options();
+            let timeout = self.heard + options.client_timeout;
             let is_waiting = self.waiting.is_some();
-            let has_space = self.frames.len() < self.hub.options().message_bytes_max;
+            let has_space = self.frames.len() < options.message_bytes_max;
             let full_upload = match &self.waiting {
                 Some(Waiting { room: Room::Upload(upload), .. }) => Some(upload.clone()),
                 _ => None,
             };
             select! {
                 biased;
-                disconnect = self.close_handle.closing() => return Err(disconnect),
+                disconnect = self.conversation.close_handle.closing() => return Err(disconnect),
                 finished = poll_fn(|cx| self.calls.poll_finished(cx)) => {
                     if let Some(refused) = finished.refused {
                         return Err(Disconnect::Refused(refused));
@@ -124,37 +119,47 @@ impl<'a, I: Incoming> Reader<'a, I> {
                         self.calls.open_slots();
                     }
                 }
-                bytes = self.incoming.read(), if !is_waiting || has_space => {
-                    self.frames.push(&bytes?);
-                    self.heard = Instant::now();
-                }
+                input = self.incoming.read(), if !is_waiting || has_space => self.take(input?),
                 () = room(full_upload.as_ref()), if full_upload.is_some() => {}
                 // Some clients send no pings. While a message waits, pings behind it wait as well.
-                () = time::sleep_until(timeout), if self.has_pinged && !is_waiting => {
+                () = time::sleep_until(timeout), if self.has_pinged && !is_waiting && !self.is_lost => {
                     return Err(Disconnect::ClientTimeout);
                 }
             }
         }
     }
 
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Bytes(bytes) => self.frames.push(&bytes),
+            Input::Lost => self.is_lost = true,
+            Input::Resumed => {
+                self.is_lost = false;
+                self.frames = Frames::new(self.conversation.hub.options().message_bytes_max);
+                self.conversation.sequence.inspect(|sequence| sequence.resumed());
+            }
+        }
+        self.heard = Instant::now();
+    }
+
     /// Handles messages until all are handled or one has no room.
     fn handle_all(&mut self) -> Result<(), Disconnect> {
         loop {
-            let message = match self.waiting.take() {
+            let (message, is_new) = match self.waiting.take() {
                 Some(Waiting { room: Room::Call, message }) if !self.calls.has_room() => {
                     self.waiting = Some(Waiting { room: Room::Call, message });
                     return Ok(());
                 }
-                Some(Waiting { message, .. }) => message,
-                None => match self.frames.next(self.encoding)? {
-                    Some(message) => message,
+                Some(Waiting { message, .. }) => (message, false),
+                None => match self.frames.next(self.conversation.encoding)? {
+                    Some(message) => (message, true),
                     None => return Ok(()),
                 },
             };
-            if let Some(disconnect) = self.close_handle.reason() {
+            if let Some(disconnect) = self.conversation.close_handle.reason() {
                 return Err(disconnect);
             }
-            if let Some(room) = self.handle(&message)? {
+            if let Some(room) = self.handle(&message, is_new)? {
                 self.waiting = Some(Waiting { message, room });
                 return Ok(());
             }
@@ -162,8 +167,15 @@ impl<'a, I: Incoming> Reader<'a, I> {
     }
 
     /// Handles a message, or returns what it must wait for.
-    fn handle(&mut self, message: &[u8]) -> Result<Option<Room>, Disconnect> {
-        match self.encoding.parse(message)? {
+    fn handle(&mut self, message: &[u8], is_new: bool) -> Result<Option<Room>, Disconnect> {
+        let message = self.conversation.encoding.parse(message)?;
+        if is_new
+            && let Some(sequence) = self.conversation.sequence
+            && !sequence.admit(&message)?
+        {
+            return Ok(None);
+        }
+        match message {
             ClientMessage::Invocation(call) if self.calls.has_room() => {
                 self.calls.start(&call, false);
             }
@@ -189,7 +201,7 @@ impl<'a, I: Incoming> Reader<'a, I> {
             ClientMessage::CancelInvocation { id } => self.calls.cancel(&id),
             ClientMessage::Ping => self.has_pinged = true,
             ClientMessage::Close => return Err(Disconnect::Client),
-            // The first two belong to the stateful reconnect, which the handshake did not agree on.
+            // Without the stateful reconnect, the first two have no meaning.
             ClientMessage::Ack(_) | ClientMessage::Sequence(_) | ClientMessage::Other => {}
         }
         Ok(None)

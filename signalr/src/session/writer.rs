@@ -4,7 +4,7 @@
 //! frame. An answer does not overtake the messages that its method sent before. The writer holds it
 //! until the backplane returns a mark behind the last of them.
 
-use std::{collections::VecDeque, mem, time::Duration};
+use std::{collections::VecDeque, future, mem, time::Duration};
 
 use backplane::{Cursor, Received};
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,7 @@ use tokio::{
 };
 use tracing::debug;
 
+use super::{Conversation, sequence::Sequence};
 use crate::{
     answers::{Answer, ToWrite},
     disconnect::Disconnect,
@@ -29,6 +30,14 @@ use crate::{
 pub(super) struct Writer<'a, O> {
     options: &'a Options,
     encoding: Encoding,
+    /// Set for a stateful client.
+    sequence: Option<&'a Sequence>,
+    /// Whether a stateful client has no transport. Messages are kept until it has one.
+    is_lost: bool,
+    /// Messages to send again, before all others.
+    repeated: VecDeque<Bytes>,
+    /// The reason for the end of the connection, behind messages that are still written.
+    end: Option<Disconnect>,
     connection: backplane::Connection,
     pub(super) to_write: mpsc::Receiver<ToWrite>,
     /// Whether the reader has ended and no further answer comes.
@@ -44,15 +53,18 @@ pub(super) struct Writer<'a, O> {
 
 impl<'a, O: Outgoing> Writer<'a, O> {
     pub(super) fn new(
-        options: &'a Options,
-        encoding: Encoding,
+        Conversation { hub, encoding, sequence, .. }: Conversation<'a>,
         connection: backplane::Connection,
         to_write: mpsc::Receiver<ToWrite>,
         outgoing: &'a mut O,
     ) -> Self {
         Self {
-            options,
+            options: hub.options(),
             encoding,
+            sequence,
+            is_lost: false,
+            repeated: VecDeque::new(),
+            end: None,
             connection,
             to_write,
             is_ending: false,
@@ -78,65 +90,110 @@ impl<'a, O: Outgoing> Writer<'a, O> {
         in_time(write_timeout, accept).await?;
         let mut next_ping = Instant::now() + self.options.keep_alive;
         loop {
+            if let Some(end) = self.end.take() {
+                return Err(end);
+            }
             if self.is_ending && self.held.is_empty() {
                 return Ok(());
             }
+            let may_send = self.may_send();
             let overdue = self.held.front().map_or(next_ping, |held| held.queued + write_timeout);
+            let confirmation = self.sequence.and_then(Sequence::confirmation);
             let next = select! {
                 // A result becomes overdue only if no message is ready.
                 biased;
-                next = self.to_write.recv(), if self.has_room() => {
+                () = self.outgoing.replaced() => {
+                    self.repeat();
+                    None
+                }
+                next = self.to_write.recv(), if may_send && self.has_room() => {
                     self.take(next.unwrap_or(ToWrite::End));
                     self.due()
                 }
-                received = self.connection.recv_or_gap() => {
+                received = self.connection.recv_or_gap(), if may_send => {
                     self.message(received?)?.or_else(|| self.due())
                 }
+                () = changed(self.sequence) => None,
+                () = time::sleep_until(confirmation.unwrap_or(next_ping)),
+                    if confirmation.is_some() => self.confirm(),
                 () = time::sleep_until(next_ping), if self.outgoing.needs_pings() => {
-                    Some(self.encoding.ping())
+                    Some(Next::Plain(self.encoding.ping()))
                 }
-                () = time::sleep_until(overdue), if !self.held.is_empty() => {
+                () = time::sleep_until(overdue), if may_send && !self.held.is_empty() => {
                     debug!("a message of a method did not return in time");
                     self.reached = self.held.front().and_then(|held| held.after);
                     self.due()
                 }
             };
+            let next = next.or_else(|| self.repeated.pop_front().map(Next::Plain));
             if let Some(next) = next {
-                in_time(write_timeout, self.write(next)).await?;
+                match in_time(write_timeout, self.write(next)).await {
+                    Err(Disconnect::Lost(_) | Disconnect::WriteTimeout)
+                        if self.sequence.is_some() =>
+                    {
+                        self.is_lost = true;
+                    }
+                    written => written?,
+                }
                 next_ping = Instant::now() + self.options.keep_alive;
             }
         }
     }
 
     /// Writes one message and all other ready messages, in few frames and with one flush.
-    ///
-    /// Messages before the end of the connection are still written.
-    async fn write(&mut self, first: Bytes) -> Result<(), Disconnect> {
-        let mut frame = Gathered::One(first);
-        let mut end = Ok(());
+    async fn write(&mut self, first: Next) -> Result<(), Disconnect> {
+        let mut frame = Gathered::One(self.note(first));
         for _ in 1..BATCH_MAX {
-            let next = match self.ready() {
-                Ok(Some(next)) => next,
-                Ok(None) => break,
-                Err(disconnect) => {
-                    end = Err(disconnect);
-                    break;
-                }
-            };
-            if let Some(full) = frame.add(next) {
+            let Some(next) = self.ready() else { break };
+            let message = self.note(next);
+            if let Some(full) = frame.add(message)
+                && !self.is_lost
+            {
                 self.outgoing.queue(full).await?;
             }
         }
+        if self.is_lost {
+            return Ok(());
+        }
         self.outgoing.queue(frame.into_bytes()).await?;
-        self.outgoing.flush().await?;
-        end
+        self.outgoing.flush().await
+    }
+
+    /// Takes note of a message that the client confirms, before it is sent.
+    fn note(&self, next: Next) -> Bytes {
+        match (next, self.sequence) {
+            (Next::Numbered(message), Some(sequence)) => {
+                sequence.sent(message.clone());
+                message
+            }
+            (Next::Numbered(message) | Next::Plain(message), _) => message,
+        }
+    }
+
+    /// Sends all that the client has not confirmed again, on a new transport.
+    fn repeat(&mut self) {
+        let Some(sequence) = self.sequence else { return };
+        let (number, messages) = sequence.to_repeat();
+        self.is_lost = false;
+        self.repeated = VecDeque::from(messages);
+        self.repeated.push_front(self.encoding.sequence(number));
+    }
+
+    fn confirm(&self) -> Option<Next> {
+        let number = self.sequence?.confirm();
+        Some(Next::Plain(self.encoding.ack(number)))
     }
 
     /// Returns a message that is ready now.
-    fn ready(&mut self) -> Result<Option<Bytes>, Disconnect> {
-        loop {
+    ///
+    /// The reason for the end of the connection is kept, and the messages before it are written.
+    fn ready(&mut self) -> Option<Next> {
+        if let Some(message) = self.repeated.pop_front() {
+            return Some(Next::Plain(message));
+        }
+        while self.end.is_none() && self.may_send() {
             if let Some(result) = self.due() {
-                return Ok(Some(result));
+                return Some(result);
             }
             if self.has_room()
                 && let Ok(next) = self.to_write.try_recv()
@@ -144,13 +201,21 @@ impl<'a, O: Outgoing> Writer<'a, O> {
                 self.take(next);
                 continue;
             }
-            let Some(received) = self.connection.recv_or_gap().now_or_never() else {
-                return Ok(None);
-            };
-            if let Some(message) = self.message(received?)? {
-                return Ok(Some(message));
+            match self.connection.recv_or_gap().now_or_never()?.map_err(Into::into) {
+                Ok(received) => match self.message(received) {
+                    Ok(Some(message)) => return Some(message),
+                    Ok(None) => {}
+                    Err(end) => self.end = Some(end),
+                },
+                Err(end) => self.end = Some(end),
             }
         }
+        None
+    }
+
+    /// Returns whether the client has confirmed enough for more messages.
+    fn may_send(&self) -> bool {
+        self.repeated.is_empty() && self.sequence.is_none_or(Sequence::has_room)
     }
 
     /// Returns whether another answer can be held.
@@ -177,11 +242,11 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     }
 
     /// Returns the next result, if the messages before it have been received.
-    fn due(&mut self) -> Option<Bytes> {
+    fn due(&mut self) -> Option<Next> {
         let reached = self.reached;
         while let Some(answer) = self.held.pop_front_if(|answer| answer.after <= reached) {
             if !answer.message.is_empty() {
-                return Some(answer.message);
+                return Some(Next::Numbered(answer.message));
             }
         }
         None
@@ -192,9 +257,11 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     /// # Errors
     ///
     /// Returns an error for a gap: SignalR has no message that reports lost messages to a client.
-    fn message(&mut self, received: Received) -> Result<Option<Bytes>, Disconnect> {
+    fn message(&mut self, received: Received) -> Result<Option<Next>, Disconnect> {
         match received {
-            Received::Invocation(invocation) => Ok(Some(self.encoding.invocation(&invocation))),
+            Received::Invocation(invocation) => {
+                Ok(Some(Next::Numbered(self.encoding.invocation(&invocation))))
+            }
             Received::Gap(gap) => Err(Disconnect::Gap(gap)),
             Received::Mark(place) => {
                 self.reached = self.reached.max(Some(place));
@@ -203,6 +270,21 @@ impl<'a, O: Outgoing> Writer<'a, O> {
             _ => Ok(None),
         }
     }
+}
+
+/// Waits for a change of the numbers, if there are any. Cancel safe.
+async fn changed(sequence: Option<&Sequence>) {
+    match sequence {
+        Some(sequence) => sequence.changed().await,
+        None => future::pending().await,
+    }
+}
+
+/// A message to write.
+enum Next {
+    /// A stateful client confirms it.
+    Numbered(Bytes),
+    Plain(Bytes),
 }
 
 /// Waits for a write, at most for the write timeout.

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::{select, sync::MutexGuard, time};
 
-use super::Incoming;
+use super::{Incoming, Input};
 use crate::{
     byte_queue::Closed,
     disconnect::Disconnect,
@@ -30,8 +30,8 @@ impl Reader {
 }
 
 impl Incoming for Reader {
-    async fn read(&mut self) -> Result<Bytes, Disconnect> {
-        self.connection.take_input().await
+    async fn read(&mut self) -> Result<Input, Disconnect> {
+        self.connection.take_input().await.map(Input::Bytes)
     }
 }
 

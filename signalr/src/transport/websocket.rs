@@ -13,7 +13,7 @@ use futures_util::{
 };
 use tokio_tungstenite::tungstenite;
 
-use super::{Incoming, Outgoing};
+use super::{Incoming, Input, Outgoing};
 use crate::{
     disconnect::{Disconnect, TransportError},
     options::Options,
@@ -36,8 +36,13 @@ pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSock
 
 /// Returns the two halves of an open WebSocket.
 pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
+    split(socket, options.message_bytes_max)
+}
+
+/// Returns the two halves of an open WebSocket. Errors name the limit.
+pub(crate) fn split(socket: WebSocket, message_bytes_max: usize) -> (Reader, Writer) {
     let (sink, stream) = socket.split();
-    let reader = Reader { stream, is_readable: true, message_bytes_max: options.message_bytes_max };
+    let reader = Reader { stream, is_readable: true, message_bytes_max };
     (reader, Writer { sink, is_binary: false })
 }
 
@@ -50,7 +55,7 @@ pub(crate) struct Reader {
 }
 
 impl Incoming for Reader {
-    async fn read(&mut self) -> Result<Bytes, Disconnect> {
+    async fn read(&mut self) -> Result<Input, Disconnect> {
         // Returns nothing until the close timeout. A close with unread bytes makes the network drop
         // the Close message, which names the error.
         if !self.is_readable {
@@ -59,7 +64,7 @@ impl Incoming for Reader {
         loop {
             match self.stream.next().await {
                 Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                    return Ok(message.into_data());
+                    return Ok(Input::Bytes(message.into_data()));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 // With any code, since browsers close without one.

@@ -9,5 +9,6 @@ mod calls;
 mod endings;
 mod fan_out;
 mod negotiation;
+mod resume;
 mod server;
 mod streams;

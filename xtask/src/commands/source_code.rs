@@ -45,7 +45,7 @@ const CATALOGUE_HEAD: &str = "\
 //! The rows are sorted by name, so each command stands directly before its subcommands.
 //! `cargo xtask commands` writes this file from `broker/commands.json`.
 
-use super::{LATER, OURS, Row, UNCHECKED};
+use super::{OURS, Row, UNCHECKED};
 
 /// The names of the categories, each at the place of its bit, in the order that Redis shows.
 #[rustfmt::skip]
@@ -108,9 +108,6 @@ fn bits(command: &Command) -> String {
     let is_in = |category: &&&str| command.categories.iter().any(|own| own == **category);
     let mut bits: Vec<String> =
         CATEGORIES.iter().filter(is_in).map(|name| constant(name)).collect();
-    if command.release.is_some() {
-        bits.push("LATER".to_owned());
-    }
     if command.release == Some(Release::Broker) {
         bits.push("OURS".to_owned());
     }

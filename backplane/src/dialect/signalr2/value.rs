@@ -16,14 +16,17 @@ struct HubInvocation<'a> {
     arguments: &'a RawValue,
 }
 
-/// Without the hub, which is in the key, and without the caller's state, which only SignalR 2's
-/// clients use.
+/// The caller's state is for clients of SignalR 2 only.
 #[derive(Deserialize)]
 struct ReadInvocation {
+    #[serde(rename = "H", default)]
+    hub: Option<Box<str>>,
     #[serde(rename = "M")]
     method: String,
     #[serde(rename = "A")]
     arguments: Box<RawValue>,
+    #[serde(rename = "S", default)]
+    state: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +63,7 @@ pub(super) fn of_invocation(hub: &str, invocation: &Invocation) -> Vec<u8> {
 pub(super) fn invocation(value: &[u8]) -> Result<Invocation, Malformed> {
     let read: ReadInvocation = serde_json::from_slice(value)
         .map_err(|source| Malformed::Json { expected: "an invocation", source })?;
-    Ok(Invocation::from_raw(read.method, read.arguments)?)
+    Ok(Invocation::from_raw(read.method, read.arguments)?.received(read.hub, read.state))
 }
 
 pub(super) fn of_command(id: &str, change: &Change) -> Vec<u8> {
@@ -112,10 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_caller_is_ignored() {
+    fn the_hub_and_the_state_of_a_caller_are_optional() {
         let read =
             invocation(br#"{"H":"ChatHub","M":"say","A":[ 1 ],"S":{"name":"ann"}}"#).unwrap();
         assert_eq!(read.arguments().get(), "[ 1 ]");
+        assert_eq!(read.hub(), Some("ChatHub"));
+        assert_eq!(read.state().map(RawValue::get), Some(r#"{"name":"ann"}"#));
+        let read = invocation(br#"{"M":"say","A":[]}"#).unwrap();
+        assert!(read.hub().is_none() && read.state().is_none());
         for value in [&b""[..], b"{}", b"[]", br#"{"M":"say"}"#, br#"{"M":"say","A":1}"#] {
             assert!(invocation(value).is_err(), "{value:?}");
         }

@@ -3,7 +3,7 @@
 //! The rows are sorted by name, so each command stands directly before its subcommands.
 //! `cargo xtask commands` writes this file from `broker/commands.json`.
 
-use super::{LATER, OURS, Row, UNCHECKED};
+use super::{OURS, Row, UNCHECKED};
 
 /// The names of the categories, each at the place of its bit, in the order that Redis shows.
 #[rustfmt::skip]
@@ -79,10 +79,10 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("client|kill", ADMIN | SLOW | DANGEROUS | CONNECTION),
     Row::new("client|list", ADMIN | SLOW | DANGEROUS | CONNECTION),
     Row::new("client|no-evict", ADMIN | SLOW | DANGEROUS | CONNECTION),
-    Row::new("client|no-touch", SLOW | CONNECTION | LATER),
+    Row::new("client|no-touch", SLOW | CONNECTION),
     Row::new("client|pause", ADMIN | SLOW | DANGEROUS | CONNECTION),
     Row::new("client|reply", SLOW | CONNECTION),
-    Row::new("client|setinfo", SLOW | CONNECTION | LATER),
+    Row::new("client|setinfo", SLOW | CONNECTION),
     Row::new("client|setname", SLOW | CONNECTION),
     Row::new("client|tracking", SLOW | CONNECTION),
     Row::new("client|trackinginfo", SLOW | CONNECTION),
@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("cluster|links", SLOW),
     Row::new("cluster|meet", ADMIN | SLOW | DANGEROUS),
     Row::new("cluster|myid", SLOW),
-    Row::new("cluster|myshardid", SLOW | LATER),
+    Row::new("cluster|myshardid", SLOW),
     Row::new("cluster|nodes", SLOW),
     Row::new("cluster|replicas", ADMIN | SLOW | DANGEROUS),
     Row::new("cluster|replicate", ADMIN | SLOW | DANGEROUS),
@@ -272,8 +272,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("pubsub|help", SLOW),
     Row::new("pubsub|numpat", PUBSUB | SLOW),
     Row::new("pubsub|numsub", PUBSUB | SLOW),
-    Row::new("pubsub|offset", PUBSUB | SLOW | LATER | OURS),
-    Row::new("pubsub|replay", PUBSUB | SLOW | LATER | OURS),
+    Row::new("pubsub|offset", PUBSUB | SLOW | OURS),
+    Row::new("pubsub|replay", PUBSUB | SLOW | OURS),
     Row::new("pubsub|shardchannels", PUBSUB | SLOW),
     Row::new("pubsub|shardnumsub", PUBSUB | SLOW),
     Row::new("punsubscribe", PUBSUB | SLOW),
@@ -350,7 +350,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("unsubscribe", PUBSUB | SLOW),
     Row::new("unwatch", FAST | TRANSACTION),
     Row::new("wait", SLOW | CONNECTION),
-    Row::new("waitaof", SLOW | BLOCKING | CONNECTION | LATER),
+    Row::new("waitaof", SLOW | CONNECTION),
     Row::new("watch", FAST | TRANSACTION),
     Row::new("xack", WRITE | STREAM | FAST),
     Row::new("xadd", WRITE | STREAM | FAST),

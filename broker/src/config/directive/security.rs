@@ -69,6 +69,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
 
 /// Adds a line of `user`.
 fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.is_empty() {
+        return Err(Invalid::ArgumentCount);
+    }
     let mut users = config.users.clone();
     // The default user exists without a line, but two lines for it are a mistake as well.
     if users.iter().any(|known| known.first() == values.first()) {

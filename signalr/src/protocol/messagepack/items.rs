@@ -45,7 +45,9 @@ impl<'a> Items<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<Option<Cow<'a, str>>, ProtocolError> {
-        self.head().and_then(optional_text).ok_or(ProtocolError::Field { field, expected: TEXT })
+        self.head()
+            .and_then(optional_text)
+            .ok_or(ProtocolError::Field { field, expected: "String" })
     }
 
     /// Reads text that is not empty.
@@ -63,7 +65,7 @@ impl<'a> Items<'a> {
     }
 
     /// Reads the headers of a message. Keys and values are not empty.
-    pub(super) fn headers(&mut self) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, ProtocolError> {
+    pub(super) fn headers(&mut self) -> Result<Headers<'a>, ProtocolError> {
         let error = ProtocolError::Field { field: "headers", expected: "Map" };
         let Some(Head::Map(entries)) = self.head() else { return Err(error) };
         let mut headers = Vec::new();
@@ -109,6 +111,9 @@ impl<'a> Items<'a> {
     }
 }
 
+/// Keys and values, in their order.
+type Headers<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 fn optional_text(head: Head<'_>) -> Option<Option<Cow<'_, str>>> {
     match head {
         Head::Text(text) => Some(Some(String::from_utf8_lossy(text))),
@@ -117,6 +122,5 @@ fn optional_text(head: Head<'_>) -> Option<Option<Cow<'_, str>>> {
     }
 }
 
-const TEXT: &str = "String";
 const ARRAY_16: u8 = 0xdc;
 const ARRAY_32: u8 = 0xdd;

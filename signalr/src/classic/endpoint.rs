@@ -1,0 +1,221 @@
+//! Serves the requests of one path.
+//!
+//! The order of the checks is SignalR 2's: the hubs, then the transport, then the token. No check
+//! stores anything. A place begins after the last of them.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use backplane::Cursor;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::{
+    negotiate,
+    place::{Opening, Place, Places, Resume, Visitor},
+    reply::{self, Refusal},
+    request::{ClassicRequest, Endpoint},
+    script,
+    send::{self, Sender},
+    service::{Service, Users},
+    token::Identity,
+    transport::{Form, Kind, Transport},
+    websocket,
+};
+use crate::{disconnect::Disconnect, refusal};
+
+/// Serves any request.
+pub(super) async fn serve(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if !service.allow_page(&parts) {
+        return refusal::foreign_page(&parts);
+    }
+    let request = ClassicRequest::new(parts);
+    answer(&service, request, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    mut request: ClassicRequest,
+    body: Body,
+) -> Result<Response, Refusal> {
+    if request.endpoint == Endpoint::Script {
+        return match service.settings.has_script {
+            true => Ok(script::script(service, &request)),
+            false => Err(Refusal::new(StatusCode::NOT_FOUND, "The script is turned off.")),
+        };
+    }
+    let callback = callback(service, &request)?;
+    let callback = callback.as_deref();
+    let hubs = service.find_all(&request.hub_names()?)?;
+    match request.endpoint {
+        Endpoint::Negotiate => return Ok(negotiate::negotiate(service, &request, callback)),
+        Endpoint::Ping => return Ok(reply::json(PONG, callback)),
+        _ => {}
+    }
+    let kind = request.parameter("transport").and_then(Kind::parse);
+    let kind = kind.ok_or(Refusal::bad_request("Protocol error: Unknown transport."))?;
+    let visitor = visitor(service, &request, hubs)?;
+    let here = service.places.find(&visitor.id);
+    match request.endpoint {
+        Endpoint::Start => start(here, callback).await,
+        Endpoint::Send => {
+            let sender = match here {
+                Some(place) => Sender::Here(place),
+                None => Sender::Stray(Arc::clone(service), visitor),
+            };
+            Ok(send::send(sender, body, callback).await)
+        }
+        Endpoint::Abort => {
+            if let Some(place) = here {
+                place.close_handle.close(Disconnect::Client);
+            }
+            Ok(reply::body("text/plain", Body::empty()))
+        }
+        endpoint => {
+            if kind == Kind::LongPolling {
+                request.read_form(body).await?;
+            }
+            open(service, request, visitor, kind, endpoint == Endpoint::Connect).await
+        }
+    }
+}
+
+/// Returns the name of the function that the client wants to be called with the reply.
+fn callback(service: &Service, request: &ClassicRequest) -> Result<Option<String>, Refusal> {
+    let Some(callback) = request.parameter("callback").filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if !service.settings.allows_jsonp {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "JSONP is disabled."));
+    }
+    match reply::is_callback(callback) {
+        true => Ok(Some(callback.to_owned())),
+        false => Err(Refusal::failed("The callback is no name of a function.")),
+    }
+}
+
+/// Returns the client that the connection token names.
+fn visitor(
+    service: &Service,
+    request: &ClassicRequest,
+    hubs: Vec<usize>,
+) -> Result<Visitor, Refusal> {
+    let token = request.parameter("connectionToken").filter(|token| !token.is_empty());
+    let token = token.ok_or(Refusal::bad_request("Protocol error: Missing connection token."))?;
+    let identity = service.tokens.read_connection(token);
+    let Identity { connection_id, user } =
+        identity.ok_or(Refusal::bad_request("The ConnectionId is in the incorrect format."))?;
+    let users: Users = service.users(&request.parts);
+    if users.identity() != user {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, OTHER_USER));
+    }
+    Ok(Visitor { id: connection_id.into(), users, hubs })
+}
+
+/// Serves `start`: the application accepts the client.
+async fn start(here: Option<Arc<Place>>, callback: Option<&str>) -> Result<Response, Refusal> {
+    let place = here.ok_or(Refusal::failed("The connection has no transport."))?;
+    match place.start().await {
+        true => Ok(reply::json(STARTED, callback)),
+        false => Err(Refusal::failed("The connection was refused.")),
+    }
+}
+
+/// Serves `connect`, `reconnect` and `poll`: a transport opens.
+async fn open(
+    service: &Arc<Service>,
+    mut request: ClassicRequest,
+    visitor: Visitor,
+    kind: Kind,
+    is_connect: bool,
+) -> Result<Response, Refusal> {
+    let form = form(&request, kind)?;
+    let upgrade = match kind {
+        Kind::WebSockets => Some(upgrade(&mut request).await?),
+        _ => None,
+    };
+    let resume = (!is_connect).then(|| resume(&request));
+    let groups_token = resume.as_ref().and_then(|resume| resume.groups_token.as_deref());
+    let groups = groups_token.and_then(|token| service.tokens.read_groups(token, &visitor.id));
+    let groups = groups.unwrap_or_default();
+    let cursor = resume.as_ref().and_then(|resume| resume.cursor);
+    // A connection that ends between the two steps is replaced by a new one.
+    for _ in 0..ATTEMPTS_MAX {
+        let (place, is_new) = Places::enter(service, &visitor, &groups, cursor);
+        // A client that returns to no connection is a new one for the application.
+        let starts = if is_connect { !request.version().has_start() } else { is_new };
+        if starts && !place.start().await {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "The connection was refused."));
+        }
+        if let Some(upgrade) = upgrade {
+            return Ok(websocket::accept(upgrade, place, resume));
+        }
+        let (transport, to_write) = Transport::new(form.clone());
+        if place.open(Opening { transport, resume: resume.clone() }).await.is_ok() {
+            return Ok(stream(&form, to_write));
+        }
+    }
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The connection is ending."))
+}
+
+/// Returns the form of the frames.
+fn form(request: &ClassicRequest, kind: Kind) -> Result<Form, Refusal> {
+    Ok(match kind {
+        Kind::WebSockets => Form::WebSocket,
+        Kind::ServerSentEvents => Form::Events,
+        Kind::ForeverFrame => {
+            let id = request.parameter("frameId").and_then(|id| id.parse().ok());
+            Form::ForeverFrame { id: id.ok_or(Refusal::failed("frameId is no number."))? }
+        }
+        Kind::LongPolling => {
+            let callback = request.parameter("callback").filter(|name| !name.is_empty());
+            Form::Poll { callback: callback.map(str::to_owned) }
+        }
+    })
+}
+
+async fn upgrade(request: &mut ClassicRequest) -> Result<WebSocketUpgrade, Refusal> {
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut request.parts, &()).await;
+    upgrade.map_err(|_| Refusal::bad_request("Not a valid web socket request."))
+}
+
+/// Returns where the client goes on. An unreadable cursor is none, as with SignalR 2.
+fn resume(request: &ClassicRequest) -> Resume {
+    let cursor = request.parameter("messageId").filter(|id| !id.starts_with(FOREIGN_CURSOR));
+    let groups_token = request.parameter("groupsToken").filter(|token| !token.is_empty());
+    Resume {
+        cursor: cursor.and_then(|id| id.parse::<Cursor>().ok()),
+        groups_token: groups_token.map(str::to_owned),
+    }
+}
+
+/// Returns a response whose body is the frames.
+fn stream(form: &Form, mut to_write: mpsc::Receiver<Bytes>) -> Response {
+    let content_type = match form {
+        Form::Events => "text/event-stream",
+        Form::ForeverFrame { .. } => "text/html; charset=UTF-8",
+        Form::Poll { callback: Some(_) } => reply::SCRIPT,
+        Form::Poll { callback: None } | Form::WebSocket => reply::JSON,
+    };
+    let frames = stream::poll_fn(move |cx| to_write.poll_recv(cx).map(|next| next.map(ok)));
+    reply::uncached(reply::body(content_type, Body::from_stream(frames)))
+}
+
+fn ok(frame: Bytes) -> Result<Bytes, Infallible> {
+    Ok(frame)
+}
+
+const PONG: &str = r#"{ "Response": "pong" }"#;
+const STARTED: &str = r#"{ "Response": "started" }"#;
+const OTHER_USER: &str = "Unrecognized user identity.  The user identity cannot change during an \
+                          active SignalR connection.";
+/// Cursors of servers without a backplane.
+const FOREIGN_CURSOR: &str = "d-";
+const ATTEMPTS_MAX: usize = 3;

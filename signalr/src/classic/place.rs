@@ -1,0 +1,259 @@
+//! The place of a client on this server: its callers, its hooks, and the way to its connection.
+//!
+//! A place begins with a valid token and ends with its connection. `on_connected` of a hub runs at
+//! most once for a place, before the first method of that hub. `on_disconnected` runs once at the
+//! end, for each hub that has accepted the client. Both run under one lock, so they cannot overlap.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use backplane::Cursor;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::{Instrument, Span};
+
+use super::{
+    connection,
+    service::{Service, Users},
+    transport::Transport,
+};
+use crate::{caller::Caller, close_handle::CloseHandle, disconnect::Disconnect, dispatch};
+
+/// The places of all clients, by connection id.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<HashMap<Arc<str>, Arc<Place>>>);
+
+/// The place of one client.
+pub(super) struct Place {
+    pub(super) service: Arc<Service>,
+    pub(super) id: Arc<str>,
+    /// The hubs that the client subscribes to, by index.
+    pub(super) hubs: Vec<usize>,
+    /// One for each hub of the service.
+    callers: Vec<Caller>,
+    commands: mpsc::Sender<Command>,
+    pub(super) close_handle: Arc<CloseHandle>,
+    /// One permit: the methods of a client run one at a time.
+    pub(super) calls: Arc<Semaphore>,
+    is_started: AtomicBool,
+    lifecycle: tokio::sync::Mutex<Lifecycle>,
+    span: Span,
+}
+
+/// Which hubs have accepted the client.
+#[derive(Debug)]
+struct Lifecycle {
+    accepted: Vec<Option<bool>>,
+    has_ended: bool,
+}
+
+/// A message to the connection of a place.
+#[derive(Debug)]
+pub(super) enum Command {
+    Open(Opening),
+    Answer(Answer),
+}
+
+/// A transport opens.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) transport: Transport,
+    pub(super) resume: Option<Resume>,
+}
+
+/// Where a client goes on. A first transport has none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resume {
+    /// The place of the last frame that the client has received.
+    pub(super) cursor: Option<Cursor>,
+    pub(super) groups_token: Option<String>,
+}
+
+/// The result of a call, or a request that waits for the messages of its method.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) to: Recipient,
+    /// The last message that the client's methods had sent when this one returned.
+    pub(super) after: Option<Cursor>,
+}
+
+#[derive(Debug)]
+pub(super) enum Recipient {
+    WebSocket(Bytes),
+    Request(oneshot::Sender<()>),
+}
+
+/// A client that has proved its identity.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    pub(super) id: Arc<str>,
+    pub(super) users: Users,
+    pub(super) hubs: Vec<usize>,
+}
+
+impl Places {
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Place>> {
+        self.0.lock().get(id).cloned()
+    }
+
+    /// Returns the place of a client, and whether it is new. A new one begins at `cursor` with
+    /// `groups`.
+    pub(super) fn enter(
+        service: &Arc<Service>,
+        visitor: &Visitor,
+        groups: &[String],
+        cursor: Option<Cursor>,
+    ) -> (Arc<Place>, bool) {
+        let mut places = service.places.0.lock();
+        if let Some(place) = places.get(&visitor.id) {
+            return (Arc::clone(place), false);
+        }
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let place = Arc::new(Place::new(service, visitor, commands));
+        // Attached before the reply: a client misses no message.
+        let attached = connection::attach(&place, &visitor.users, groups, cursor);
+        places.insert(Arc::clone(&visitor.id), Arc::clone(&place));
+        drop(places);
+        let span = place.span.clone();
+        let running =
+            connection::run(Arc::clone(&place), visitor.users.clone(), attached, received);
+        tokio::spawn(running.instrument(span));
+        (place, true)
+    }
+
+    /// Forgets a place. A client that comes back gets a new one.
+    pub(super) fn leave(&self, place: &Arc<Place>) {
+        let mut places = self.0.lock();
+        if places.get(&place.id).is_some_and(|known| Arc::ptr_eq(known, place)) {
+            places.remove(&place.id);
+        }
+    }
+}
+
+impl Place {
+    fn new(service: &Arc<Service>, visitor: &Visitor, commands: mpsc::Sender<Command>) -> Self {
+        let close_handle = Arc::new(CloseHandle::default());
+        let hubs = service.hubs().iter().enumerate();
+        let callers = hubs.map(|(index, hub)| {
+            let user = visitor.users.of(index).cloned();
+            let close_handle = Arc::clone(&close_handle);
+            Caller::new(Arc::clone(&visitor.id), user, hub.links(), close_handle)
+        });
+        Self {
+            service: Arc::clone(service),
+            id: Arc::clone(&visitor.id),
+            hubs: visitor.hubs.clone(),
+            callers: callers.collect(),
+            commands,
+            close_handle,
+            calls: Arc::new(Semaphore::new(1)),
+            is_started: AtomicBool::new(false),
+            lifecycle: tokio::sync::Mutex::new(Lifecycle {
+                accepted: vec![None; service.hubs().len()],
+                has_ended: false,
+            }),
+            span: tracing::debug_span!("connection", connection.id = %visitor.id),
+        }
+    }
+
+    pub(super) fn caller(&self, hub: usize) -> &Caller {
+        &self.callers[hub]
+    }
+
+    /// Returns the last message that the client's methods have sent.
+    pub(super) fn last_sent(&self) -> Option<Cursor> {
+        self.callers.iter().map(Caller::last_sent).max().flatten()
+    }
+
+    /// Opens a transport. Fails if the connection has ended.
+    pub(super) async fn open(&self, opening: Opening) -> Result<(), Opening> {
+        match self.commands.send(Command::Open(opening)).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendError(Command::Open(opening))) => Err(opening),
+            Err(_) => unreachable!("the command comes back"),
+        }
+    }
+
+    /// Passes an answer to the connection. An ended connection drops it.
+    pub(super) async fn answer(&self, answer: Answer) {
+        let _ = self.commands.send(Command::Answer(answer)).await;
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        self.is_started.load(Ordering::Acquire)
+    }
+
+    /// Runs `on_connected` of all hubs that the client subscribes to. Returns false if one of them
+    /// refuses it.
+    pub(super) async fn start(self: &Arc<Self>) -> bool {
+        let is_accepted = self.accept(self.hubs.clone()).await;
+        self.is_started.fetch_or(is_accepted, Ordering::Release);
+        is_accepted
+    }
+
+    /// Runs `on_connected` of these hubs, unless it has run. Returns false if one of them refuses
+    /// the client.
+    ///
+    /// The hooks run on even if the request that waits for them is dropped.
+    pub(super) async fn accept(self: &Arc<Self>, hubs: Vec<usize>) -> bool {
+        let place = Arc::clone(self);
+        let span = self.span.clone();
+        let accepting = async move { place.run_on_connected(&hubs).await };
+        tokio::spawn(accepting.instrument(span)).await.unwrap_or(false)
+    }
+
+    async fn run_on_connected(&self, hubs: &[usize]) -> bool {
+        let mut lifecycle = self.lifecycle.lock().await;
+        for &hub in hubs {
+            if lifecycle.has_ended {
+                return false;
+            }
+            if lifecycle.accepted[hub].is_none() {
+                let (hub_served, caller) = (&self.service.hubs()[hub], self.callers[hub].clone());
+                let outcome = dispatch::connected(hub_served, caller).await;
+                lifecycle.accepted[hub] = Some(outcome.is_ok());
+                if let Err(error) = outcome {
+                    self.close_handle.close(Disconnect::Refused(error));
+                }
+            }
+            if lifecycle.accepted[hub] == Some(false) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits for the running method, refuses later ones, and runs `on_disconnected`.
+    pub(super) async fn end(&self) {
+        let last = self.calls.acquire().await;
+        self.calls.close();
+        drop(last);
+        let mut lifecycle = self.lifecycle.lock().await;
+        lifecycle.has_ended = true;
+        for (hub, accepted) in lifecycle.accepted.iter().enumerate() {
+            if *accepted == Some(true) {
+                let (hub_served, caller) = (&self.service.hubs()[hub], self.callers[hub].clone());
+                dispatch::disconnected(hub_served, caller).await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("id", &self.id)
+            .field("hubs", &self.hubs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Maximum commands on their way to a connection. Senders wait for room.
+const COMMANDS_MAX: usize = 8;

@@ -1,0 +1,123 @@
+//! The hubs of one path, and what their requests share.
+
+use std::{fmt, sync::Arc};
+
+use axum::http::request::Parts;
+use tokio::sync::Semaphore;
+
+use super::{place::Places, reply::Refusal, token::Tokens};
+use crate::{hub::Hub, origin};
+
+/// Serves the requests of one path.
+pub(super) struct Service {
+    hubs: Vec<Hub>,
+    pub(super) settings: Settings,
+    pub(super) tokens: Tokens,
+    pub(super) places: Places,
+    /// Permits for calls of clients that have no connection on this server.
+    pub(super) stray_calls: Arc<Semaphore>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// Maximum size of a call.
+    pub(super) message_bytes_max: usize,
+    pub(super) has_script: bool,
+    pub(super) allows_jsonp: bool,
+}
+
+/// The users of one request, one for each hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Users(Vec<Option<Arc<str>>>);
+
+impl Service {
+    pub(super) fn new(hubs: Vec<Hub>, settings: Settings) -> Self {
+        let stray_calls = Arc::new(Semaphore::new(STRAY_CALLS_MAX));
+        Self { hubs, settings, tokens: Tokens::default(), places: Places::default(), stray_calls }
+    }
+
+    pub(super) fn hubs(&self) -> &[Hub] {
+        &self.hubs
+    }
+
+    /// Returns the index of a hub. The case of its name is ignored.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        let name = name.to_lowercase();
+        self.hubs.iter().position(|hub| hub.name().to_lowercase() == name)
+    }
+
+    /// Returns the indices of hubs.
+    pub(super) fn find_all(&self, names: &[String]) -> Result<Vec<usize>, Refusal> {
+        let mut found = Vec::new();
+        for name in names {
+            let Some(hub) = self.find(name) else {
+                return Err(Refusal::failed(format!("'{name}' Hub could not be resolved.")));
+            };
+            if found.contains(&hub) {
+                return Err(Refusal::failed("Duplicate Hub names found."));
+            }
+            found.push(hub);
+        }
+        Ok(found)
+    }
+
+    /// Returns whether all hubs allow the page that sent a request.
+    pub(super) fn allow_page(&self, parts: &Parts) -> bool {
+        self.hubs.iter().all(|hub| hub.options().allow_page(parts))
+    }
+
+    /// Returns the origins of all hubs.
+    pub(super) fn origins(&self) -> Vec<origin::Origin> {
+        self.hubs.iter().flat_map(|hub| hub.options().origins.clone()).collect()
+    }
+
+    pub(super) fn users(&self, parts: &Parts) -> Users {
+        Users(self.hubs.iter().map(|hub| hub.user_of(parts)).collect())
+    }
+
+    /// Returns whether one of the hubs shuts down.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.hubs.iter().any(|hub| hub.stopping().is_cancelled())
+    }
+}
+
+impl Users {
+    pub(super) fn of(&self, hub: usize) -> Option<&Arc<str>> {
+        self.0[hub].as_ref()
+    }
+
+    /// Returns one text for all users. Hubs usually find the same user.
+    pub(super) fn identity(&self) -> String {
+        let mut users: Vec<&str> =
+            self.0.iter().map(|user| user.as_deref().unwrap_or("")).collect();
+        users.dedup();
+        users.join("\n")
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+const STRAY_CALLS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_have_one_identity() {
+        check(&[None], "");
+        check(&[None, None], "");
+        check(&[Some("ann"), Some("ann")], "ann");
+        check(&[Some("ann"), None], "ann\n");
+        check(&[None, Some("ann")], "\nann");
+    }
+
+    fn check(users: &[Option<&str>], expected: &str) {
+        let users = Users(users.iter().map(|user| user.map(Into::into)).collect());
+        assert_eq!(users.identity(), expected);
+    }
+}

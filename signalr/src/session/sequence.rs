@@ -1,0 +1,196 @@
+//! The numbers of the messages of a stateful connection, in both directions.
+//!
+//! Each side numbers the messages that it sends and keeps them until the other side has confirmed
+//! them. On a new transport it names the number of the first message that it sends again.
+
+use std::{collections::VecDeque, mem};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant},
+};
+
+use crate::{disconnect::Disconnect, protocol::message::ClientMessage};
+
+/// The numbers of one connection, which its reader and its writer share.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    state: Mutex<State>,
+    /// Wakes the writer after each change by the reader.
+    changed: Notify,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Messages that the client has not confirmed, from number `confirmed` + 1.
+    unconfirmed: VecDeque<Bytes>,
+    unconfirmed_bytes: usize,
+    /// Number of messages that the client has confirmed.
+    confirmed: u64,
+    /// Number of messages that the session has handled.
+    handled: u64,
+    /// Number of the last message that the client has sent on the current transport.
+    current: u64,
+    /// Whether the client has still to name the number of its first message.
+    awaits_sequence: bool,
+    /// The time of the next confirmation.
+    confirmation: Option<Instant>,
+}
+
+impl Sequence {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), bytes_max }
+    }
+
+    /// Takes note of a message that is sent.
+    pub(super) fn sent(&self, message: Bytes) {
+        let mut state = self.state.lock();
+        state.unconfirmed_bytes += message.len();
+        state.unconfirmed.push_back(message);
+    }
+
+    /// Returns whether another message may be sent before the client confirms some.
+    pub(super) fn has_room(&self) -> bool {
+        self.state.lock().unconfirmed_bytes < self.bytes_max
+    }
+
+    /// Returns the number of the first message to send again, and all of them.
+    pub(super) fn to_repeat(&self) -> (u64, Vec<Bytes>) {
+        let state = self.state.lock();
+        (state.confirmed + 1, state.unconfirmed.iter().cloned().collect())
+    }
+
+    /// Returns the time at which the next confirmation is due.
+    pub(super) fn confirmation(&self) -> Option<Instant> {
+        self.state.lock().confirmation
+    }
+
+    /// Returns the number to confirm.
+    pub(super) fn confirm(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.confirmation = None;
+        state.handled
+    }
+
+    /// Waits for a change by the reader. Cancel safe.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Called when the client has opened another transport.
+    pub(super) fn resumed(&self) {
+        self.state.lock().awaits_sequence = true;
+    }
+
+    /// Takes note of a message of the client, and returns whether the session handles it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if messages of the client are missing.
+    pub(super) fn admit(&self, message: &ClientMessage<'_>) -> Result<bool, Disconnect> {
+        let mut state = self.state.lock();
+        let is_handled = match message {
+            ClientMessage::Ack(number) => {
+                state.confirm_up_to(*number);
+                false
+            }
+            ClientMessage::Sequence(number) => {
+                if *number > state.handled + 1 {
+                    return Err(Disconnect::Sequence);
+                }
+                state.current = number.saturating_sub(1);
+                state.awaits_sequence = false;
+                false
+            }
+            _ if state.awaits_sequence => return Ok(false),
+            ClientMessage::Ping | ClientMessage::Close | ClientMessage::Other => return Ok(true),
+            _ => {
+                state.current += 1;
+                let is_new = state.current > state.handled;
+                if is_new {
+                    state.handled = state.current;
+                }
+                if state.current == state.handled && state.confirmation.is_none() {
+                    state.confirmation = Some(Instant::now() + CONFIRMATION_DELAY);
+                }
+                is_new
+            }
+        };
+        drop(state);
+        self.changed.notify_one();
+        Ok(is_handled)
+    }
+}
+
+impl State {
+    fn confirm_up_to(&mut self, number: u64) {
+        while self.confirmed < number
+            && let Some(message) = self.unconfirmed.pop_front()
+        {
+            self.confirmed += 1;
+            self.unconfirmed_bytes -= message.len();
+        }
+        if self.unconfirmed.is_empty() {
+            mem::take(&mut self.unconfirmed);
+        }
+    }
+}
+
+/// Time from a message to its confirmation, which is for all messages up to then. As in ASP.NET
+/// Core.
+const CONFIRMATION_DELAY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeated_message_is_handled_once() {
+        let sequence = Sequence::new(100);
+        assert!(sequence.admit(&call()).unwrap());
+        assert!(sequence.admit(&call()).unwrap());
+        sequence.resumed();
+        assert!(!sequence.admit(&call()).unwrap(), "before the first number is known");
+        assert!(!sequence.admit(&ClientMessage::Sequence(2)).unwrap());
+        assert!(!sequence.admit(&call()).unwrap());
+        assert!(sequence.admit(&call()).unwrap());
+        assert_eq!(sequence.confirm(), 3);
+        assert!(matches!(sequence.admit(&ClientMessage::Sequence(5)), Err(Disconnect::Sequence)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_are_kept_until_they_are_confirmed() {
+        let sequence = Sequence::new(4);
+        for message in [&b"ab"[..], b"cd"] {
+            assert!(sequence.has_room());
+            sequence.sent(Bytes::from_static(message));
+        }
+        assert!(!sequence.has_room());
+        assert_eq!(sequence.to_repeat(), (1, vec!["ab".into(), "cd".into()]));
+        sequence.admit(&ClientMessage::Ack(1)).unwrap();
+        assert!(sequence.has_room());
+        assert_eq!(sequence.to_repeat(), (2, vec!["cd".into()]));
+        // Numbers that were never sent confirm nothing more.
+        sequence.admit(&ClientMessage::Ack(99)).unwrap();
+        assert_eq!(sequence.to_repeat(), (3, vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_confirmation_is_due_a_second_after_a_message() {
+        let sequence = Sequence::new(4);
+        sequence.admit(&ClientMessage::Ping).unwrap();
+        assert_eq!(sequence.confirmation(), None);
+        let start = Instant::now();
+        sequence.admit(&call()).unwrap();
+        assert_eq!(sequence.confirmation(), Some(start + CONFIRMATION_DELAY));
+        assert_eq!(sequence.confirm(), 1);
+        assert_eq!(sequence.confirmation(), None);
+    }
+
+    fn call() -> ClientMessage<'static> {
+        ClientMessage::CancelInvocation { id: "1".into() }
+    }
+}

@@ -1,0 +1,180 @@
+//! A WebSocket that a client may replace by another one, for the stateful reconnect.
+//!
+//! The reading half receives new sockets and passes their writing halves on. Before both sides have
+//! agreed on the stateful reconnect, it behaves as a plain WebSocket.
+
+use std::{future, sync::Arc, time::Duration};
+
+use axum::extract::ws::WebSocket;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::{
+    select,
+    sync::{Notify, mpsc},
+    time::{self, Instant},
+};
+
+use super::{Incoming, Input, Outgoing, websocket};
+use crate::{
+    disconnect::{Disconnect, TransportError},
+    handoff::Handoff,
+    options::Options,
+};
+
+/// Returns the two halves of an open WebSocket that may be replaced by those of `sockets`.
+pub(crate) fn halves(
+    socket: WebSocket,
+    options: &Options,
+    handoff: Arc<Handoff>,
+    sockets: mpsc::Receiver<WebSocket>,
+) -> (Reader, Writer) {
+    let (reader, writer) = websocket::halves(socket, options);
+    let replacement = Arc::new(Replacement::default());
+    let reader = Reader {
+        current: reader,
+        lost: None,
+        is_agreed: false,
+        handoff,
+        sockets,
+        replacement: Arc::clone(&replacement),
+        timeout: options.disconnect_timeout,
+        message_bytes_max: options.message_bytes_max,
+    };
+    (reader, Writer { current: writer, is_binary: false, replacement })
+}
+
+/// The half that receives from the client.
+pub(crate) struct Reader {
+    current: websocket::Reader,
+    /// Set while there is no transport: the reason, and the time up to which another may come.
+    lost: Option<(String, Instant)>,
+    is_agreed: bool,
+    handoff: Arc<Handoff>,
+    sockets: mpsc::Receiver<WebSocket>,
+    replacement: Arc<Replacement>,
+    timeout: Duration,
+    message_bytes_max: usize,
+}
+
+impl Incoming for Reader {
+    fn agree_to_resume(&mut self) -> bool {
+        self.is_agreed = true;
+        self.handoff.agree();
+        true
+    }
+
+    async fn read(&mut self) -> Result<Input, Disconnect> {
+        if !self.is_agreed {
+            return self.current.read().await;
+        }
+        if let Some((reason, until)) = &self.lost {
+            let Ok(Some(socket)) = time::timeout_at(*until, self.sockets.recv()).await else {
+                return Err(Disconnect::Lost(reason.clone()));
+            };
+            self.replace(socket);
+            return Ok(Input::Resumed);
+        }
+        select! {
+            biased;
+            socket = self.sockets.recv() => match socket {
+                Some(socket) => {
+                    self.replace(socket);
+                    Ok(Input::Resumed)
+                }
+                // The table forgets its end with the session only.
+                None => future::pending().await,
+            },
+            read = self.current.read() => match read {
+                Err(Disconnect::Lost(reason)) => {
+                    self.lost = Some((reason, Instant::now() + self.timeout));
+                    Ok(Input::Lost)
+                }
+                read => read,
+            },
+        }
+    }
+}
+
+impl Reader {
+    fn replace(&mut self, socket: WebSocket) {
+        let (reader, writer) = websocket::split(socket, self.message_bytes_max);
+        self.current = reader;
+        self.lost = None;
+        self.replacement.put(writer);
+    }
+}
+
+/// The half that sends to the client.
+pub(crate) struct Writer {
+    current: websocket::Writer,
+    is_binary: bool,
+    replacement: Arc<Replacement>,
+}
+
+impl Outgoing for Writer {
+    fn set_binary(&mut self, is_binary: bool) {
+        self.is_binary = is_binary;
+        self.current.set_binary(is_binary);
+    }
+
+    async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
+        // A socket that nobody reads any more does not delay the next one.
+        select! {
+            biased;
+            () = self.replacement.ready() => Err(replaced()),
+            queued = self.current.queue(messages) => queued,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Disconnect> {
+        select! {
+            biased;
+            () = self.replacement.ready() => Err(replaced()),
+            flushed = self.current.flush() => flushed,
+        }
+    }
+
+    async fn close(&mut self, error: Option<TransportError>) -> Result<(), Disconnect> {
+        self.current.close(error).await
+    }
+
+    async fn replaced(&mut self) {
+        self.current = self.replacement.take().await;
+        self.current.set_binary(self.is_binary);
+    }
+}
+
+fn replaced() -> Disconnect {
+    Disconnect::Lost("the client opened another transport".to_owned())
+}
+
+/// The writing half of a new socket, on its way to the writer.
+#[derive(Default)]
+struct Replacement {
+    writer: Mutex<Option<websocket::Writer>>,
+    filled: Notify,
+}
+
+impl Replacement {
+    fn put(&self, writer: websocket::Writer) {
+        *self.writer.lock() = Some(writer);
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is a new half. Cancel safe.
+    async fn ready(&self) {
+        while self.writer.lock().is_none() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Waits for a new half and takes it. Cancel safe.
+    async fn take(&self) -> websocket::Writer {
+        loop {
+            if let Some(writer) = self.writer.lock().take() {
+                return writer;
+            }
+            self.filled.notified().await;
+        }
+    }
+}

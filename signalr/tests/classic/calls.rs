@@ -1,0 +1,120 @@
+//! Calls of hub methods by `send`, with the recorded replies.
+
+use serde_json::json;
+
+use crate::server::TestServer;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_in_the_reply() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    let mut events = client.events("connect", "").await;
+    events.frame().await;
+    client.start("serverSentEvents").await;
+    let id = &client.id;
+    for (call, expected) in [
+        (r#"{"H":"chathub","M":"WhoAmI","A":[],"I":0}"#, format!(r#"{{"R":"{id}","I":"0"}}"#)),
+        (r#"{"H":"CHATHUB","M":"whoami","A":[],"I":1}"#, format!(r#"{{"R":"{id}","I":"1"}}"#)),
+        (r#"{"H":"chathub","M":"WhoAmI","I":4}"#, format!(r#"{{"R":"{id}","I":"4"}}"#)),
+        (r#"{"H":"chathub","M":"WhoAmI","A":[]}"#, format!(r#"{{"R":"{id}","I":null}}"#)),
+        (r#"{"H":"chathub","M":"WhoAmI","A":[],"I":"x"}"#, format!(r#"{{"R":"{id}","I":"x"}}"#)),
+        (
+            r#"{"H":"chathub","M":"WhoAmI","A":[],"I":7,"S":{"a":1}}"#,
+            format!(r#"{{"R":"{id}","I":"7"}}"#),
+        ),
+        (
+            r#"{"H":"chathub","M":"nope","A":[],"I":2}"#,
+            r#"{"I":"2","E":"'nope' method could not be resolved. No method found with that name."}"#
+                .to_owned(),
+        ),
+        (
+            r#"{"H":"chathub","M":"send","A":["ann"],"I":17}"#,
+            r#"{"I":"17","E":"'send' method could not be resolved. Potential candidates are: \nSend(2 argument(s))"}"#
+                .to_owned(),
+        ),
+        (r#"{"H":"chathub","M":"Send","A":["a","b"],"I":3}"#, r#"{"I":"3"}"#.to_owned()),
+        (
+            r#"{"H":"chathub","M":"Refuse","A":[],"I":5}"#,
+            r#"{"I":"5","H":true,"E":"no"}"#.to_owned(),
+        ),
+        (
+            r#"{"H":"nohub","M":"send","A":[],"I":6}"#,
+            r#"{"I":"6","E":"'nohub' Hub could not be resolved."}"#.to_owned(),
+        ),
+        (
+            r#"{"H":"chathub","M":"Count","A":[],"I":8,"S":{"count":4,"a":1}}"#,
+            r#"{"S":{"count":5},"R":5,"I":"8"}"#.to_owned(),
+        ),
+    ] {
+        let response = client.send(call).await;
+        assert_eq!((response.status, response.header("x-content-type-options")), (200, "nosniff"));
+        assert_eq!(response.header("content-type"), "application/json; charset=UTF-8");
+        assert_eq!(response.text().await, expected, "{call}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_details_does_not_read_causes() {
+    let server = TestServer::with_hooks(|hub| hub.with_options(signalr::Options::default()));
+    let client = server.negotiate().await;
+    client.connect_polling().await;
+    for method in ["Fail", "nope"] {
+        let error = format!("There was an error invoking Hub method 'ChatHub.{method}'.");
+        assert_eq!(client.call(method, json!([])).await, json!({"I": "0", "E": error}));
+    }
+    let refused = client.call("Refuse", json!([])).await;
+    assert_eq!(refused, json!({"I": "0", "H": true, "E": "no"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_no_call_is_an_error() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    client.connect_polling().await;
+    let state = format!(r#"{{"H":"chathub","M":"WhoAmI","S":{{"a":"{}"}}}}"#, "x".repeat(5000));
+    for call in ["nope", "[]", "", &state] {
+        assert_eq!(client.send(call).await.status, 500, "{call}");
+    }
+    let path = client.path("send", "serverSentEvents", "");
+    assert_eq!(server.request("POST", &path, "").await.status, 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_runs_only_after_on_connected() {
+    let mut server = TestServer::start();
+    let client = server.negotiate().await;
+    // Without a connection there is no end that would run `on_disconnected`.
+    let refused = client.call("WhoAmI", json!([])).await;
+    assert_eq!(refused, json!({"I": "0", "E": "The connection has ended."}));
+    client.poll("connect", "").await.text().await;
+    // A client that does not wait for its start is accepted by its first call.
+    assert_eq!(client.call("WhoAmI", json!([])).await["R"], client.id);
+    client.start("longPolling").await;
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    assert!(server.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_without_hooks_serves_a_client_after_its_end() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    let call = r#"{"H":"otherhub","M":"ping","A":[],"I":10}"#;
+    assert_eq!(client.send(call).await.text().await, r#"{"R":"other","I":"10"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_is_sent_away() {
+    let mut server = TestServer::with_hooks(|hub| {
+        hub.on_connected(|_| async { Err(signalr::HubError::new("log in first")) })
+    });
+    let client = server.negotiate().await;
+    let mut socket = client.open("connect", "").await;
+    socket.receive().await;
+    let refused = server.get(&client.path("start", "webSockets", "")).await;
+    assert_eq!((refused.status, &*refused.text().await), (500, "The connection was refused."));
+    let error = socket.receive().await;
+    assert_eq!(error, json!({"E": "The server has ended the connection."}));
+    assert_eq!(socket.text().await, None);
+    assert!(server.is_quiet());
+}

@@ -1,0 +1,144 @@
+//! The end of a connection.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time;
+
+use crate::server::{TestServer, duration};
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_client_is_disconnected_after_30_seconds_and_once() {
+    let mut server = TestServer::start();
+    let (client, socket) = server.connect().await;
+    let id = client.id.clone();
+    let token = client.token.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    drop(socket);
+    let (waited, event) = duration(server.event()).await;
+    assert_eq!((waited.as_secs(), event), (30, format!("disconnected {id}")));
+    let path = format!("/signalr/abort?transport=webSockets&connectionToken={token}");
+    assert_eq!(server.request("POST", &path, "").await.status, 200);
+    time::sleep(Duration::from_secs(100)).await; // on the paused clock
+    assert!(server.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_disconnects_at_once() {
+    let mut server = TestServer::start();
+    let (client, mut socket) = server.connect().await;
+    let response = client.abort().await;
+    assert_eq!((response.status, response.header("content-type")), (200, "text/plain"));
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert_eq!(response.text().await, "");
+    assert_eq!(socket.text().await, None);
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    let (waited, event) = duration(server.event()).await;
+    assert_eq!((waited.as_secs(), event), (0, format!("disconnected {id}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_starts_is_closed_without_hooks() {
+    let mut server = TestServer::start();
+    let client = server.negotiate().await;
+    let mut socket = client.open("connect", "").await;
+    socket.receive().await;
+    let (waited, ()) =
+        duration(async { while socket.text().await.is_some_and(|text| text == "{}") {} }).await;
+    assert_eq!(waited.as_secs(), 30);
+    assert!(server.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_client_gets_its_last_message_and_stops() {
+    let mut server = TestServer::start();
+    let (client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Kick", "A": [], "I": 0})).await;
+    assert_eq!(socket.receive().await["M"][0]["M"], "last");
+    let mut last = socket.receive().await;
+    if last == json!({"I": "0"}) {
+        last = socket.receive().await;
+    }
+    assert_eq!(last, json!({"E": "The server has ended the connection."}));
+    assert_eq!(socket.text().await, None);
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    assert_eq!(server.event().await, format!("disconnected {id}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_client_learns_of_it_by_its_next_poll() {
+    let mut server = TestServer::start();
+    let client = server.negotiate().await;
+    client.connect_polling().await;
+    client.call("Kick", json!([])).await;
+    let first = client.poll("poll", "").await.text().await;
+    assert!(first.contains("\"M\":\"last\""), "{first}");
+    let second = client.poll("poll", "").await.text().await;
+    assert_eq!(second, r#"{"E":"The server has ended the connection."}"#);
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    assert_eq!(server.event().await, format!("disconnected {id}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_sends_clients_to_another_server() {
+    let mut server = TestServer::start();
+    let hub = server.hub.clone();
+    let (client, mut socket) = server.connect().await;
+    let polling = server.negotiate().await;
+    polling.connect_polling().await;
+    let (frame, (), ()) = tokio::join!(
+        async { polling.poll("poll", "").await.text().await },
+        async { while socket.text().await.is_some() {} },
+        async {
+            time::sleep(Duration::from_millis(10)).await;
+            hub.shutdown().await;
+        }
+    );
+    assert!(frame.contains("\"T\":1,\"M\":[]"), "{frame}");
+    let refused = server.get("/signalr/negotiate").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    let mut events = Vec::new();
+    let (ws, lp) = (client.id.clone(), polling.id.clone());
+    for _ in 0..4 {
+        events.push(server.event().await);
+    }
+    events.sort();
+    let mut expected =
+        [&ws, &lp].map(|id| [format!("connected {id}"), format!("disconnected {id}")]).concat();
+    expected.sort();
+    assert_eq!(events, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_method_ends_before_the_disconnect() {
+    let mut server = TestServer::with_hooks(|hub| {
+        hub.method("Slow", |(): ()| async {
+            time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })
+    });
+    let (client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Slow", "A": [], "I": 0})).await;
+    time::sleep(Duration::from_secs(1)).await; // on the paused clock
+    client.abort().await.text().await;
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    let (waited, event) = duration(server.event()).await;
+    assert_eq!((waited.as_secs(), event), (99, format!("disconnected {id}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_an_old_version_has_no_start() {
+    let mut server = TestServer::start();
+    let client = server.negotiate().await;
+    let path = client
+        .path("connect", "longPolling", "")
+        .replace("clientProtocol=2.1", "clientProtocol=1.3");
+    let init = server.request("POST", &path, "").await.text().await;
+    assert!(init.contains("\"S\":1"), "{init}");
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+}

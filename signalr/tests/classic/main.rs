@@ -1,0 +1,16 @@
+//! Tests of hubs from the view of SignalR 2's clients, byte for byte.
+//!
+//! The network is a pipe in memory. The clock is tokio's, paused, so a timeout of 30 s takes no
+//! time. Expected replies were recorded from a real SignalR 2.4.3 server.
+
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+mod calls;
+mod endings;
+mod groups;
+mod hostile;
+mod polling;
+mod replies;
+mod server;
+mod streams;
+mod web_sockets;

@@ -1,0 +1,465 @@
+//! A server in memory, and its clients: requests by hand, and WebSockets.
+
+use std::{io, time::Duration};
+
+use axum::{Router, serve::Listener};
+use backplane::Backplane;
+use broker::Broker;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use signalr::{Caller, Classic, Hub, Options};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::mpsc,
+    time::{self, Instant},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+
+/// One server with its hubs at `/signalr`.
+pub(crate) struct TestServer {
+    pub(crate) hub: Hub,
+    pub(crate) broker: Broker,
+    dial: mpsc::UnboundedSender<DuplexStream>,
+    events: mpsc::UnboundedReceiver<String>,
+}
+
+impl TestServer {
+    /// Starts a server with the methods of the recorded one.
+    pub(crate) fn start() -> Self {
+        Self::with(|hub| hub, |classic| classic)
+    }
+
+    pub(crate) fn with(
+        build: impl FnOnce(Hub) -> Hub,
+        set: impl FnOnce(Classic) -> Classic,
+    ) -> Self {
+        let broker = Broker::new();
+        let backplane = Backplane::embedded(&broker, "ChatApp");
+        let (event, events) = mpsc::unbounded_channel();
+        let hub = build(chat(Hub::new("ChatHub", backplane.clone()), event));
+        let other =
+            Hub::new("OtherHub", backplane).method("Ping", |caller: Caller, ()| async move {
+                caller.clients().all().invoke("pong", ()).await?;
+                Ok("other")
+            });
+        let classic = set(Classic::new().hub(&hub).hub(&other));
+        let (dial, calls) = mpsc::unbounded_channel();
+        let app = classic.mount(Router::new(), "/signalr");
+        tokio::spawn(axum::serve(Pipes(calls), app).into_future());
+        Self { hub, broker, dial, events }
+    }
+
+    pub(crate) fn with_hooks(build: impl FnOnce(Hub) -> Hub) -> Self {
+        Self::with(build, |classic| classic)
+    }
+
+    /// Returns the next event of the hub's hooks.
+    pub(crate) async fn event(&mut self) -> String {
+        within(self.events.recv()).await.unwrap()
+    }
+
+    /// Returns whether no event is left.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.events.try_recv().is_err()
+    }
+
+    fn dial(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(1024 * 1024);
+        self.dial.send(theirs).unwrap();
+        ours
+    }
+
+    /// Sends a request and returns its response, whose body may be endless.
+    pub(crate) async fn request(&self, method: &str, path: &str, body: &str) -> Response {
+        self.request_with(method, path, "", body).await
+    }
+
+    /// Sends a request with further headers, each with its line break.
+    pub(crate) async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Response {
+        let mut socket = self.dial();
+        let length = match method {
+            "GET" => String::new(),
+            _ => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: server\r\n{headers}{length}\r\n");
+        within(socket.write_all(head.as_bytes())).await.unwrap();
+        // A server may refuse a body before its end.
+        let _ = within(socket.write_all(body.as_bytes())).await;
+        Response::read(socket).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request("GET", path, "").await
+    }
+
+    /// Sends raw bytes and leaves the connection open.
+    pub(crate) async fn raw(&self, bytes: &str) -> DuplexStream {
+        let mut socket = self.dial();
+        within(socket.write_all(bytes.as_bytes())).await.unwrap();
+        socket
+    }
+
+    /// Negotiates a connection.
+    pub(crate) async fn negotiate(&self) -> Client<'_> {
+        self.negotiate_for("[{\"name\":\"chathub\"}]", "").await
+    }
+
+    pub(crate) async fn negotiate_for(&self, data: &str, query: &str) -> Client<'_> {
+        let data = encode(data);
+        let path =
+            format!("/signalr/negotiate?clientProtocol=2.1{query}&connectionData={data}&_=1");
+        let body = self.get(&path).await.text().await;
+        let negotiated: Value = serde_json::from_str(&body).unwrap();
+        let text = |name: &str| negotiated[name].as_str().unwrap().to_owned();
+        let (token, id) = (text("ConnectionToken"), text("ConnectionId"));
+        let query =
+            format!("clientProtocol=2.1{query}&connectionToken={token}&connectionData={data}");
+        Client { server: self, token, id, query }
+    }
+
+    /// Starts a connection over a WebSocket.
+    pub(crate) async fn connect(&self) -> (Client<'_>, Socket) {
+        let client = self.negotiate().await;
+        let mut socket = client.open("connect", "").await;
+        let init = socket.receive().await;
+        assert_eq!((&init["S"], &init["M"]), (&json!(1), &json!([])), "{init}");
+        client.start("webSockets").await;
+        (client, socket)
+    }
+}
+
+/// A negotiated client.
+pub(crate) struct Client<'a> {
+    server: &'a TestServer,
+    pub(crate) token: String,
+    pub(crate) id: String,
+    query: String,
+}
+
+impl Client<'_> {
+    /// Returns the path of an endpoint with the parameters of the client.
+    pub(crate) fn path(&self, endpoint: &str, transport: &str, more: &str) -> String {
+        format!("/signalr/{endpoint}?transport={transport}&{}{more}", self.query)
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) async fn open(&self, endpoint: &str, more: &str) -> Socket {
+        let url = format!("ws://server{}", self.path(endpoint, "webSockets", more));
+        let request = url.into_client_request().unwrap();
+        let (socket, _) = within(client_async(request, self.server.dial())).await.unwrap();
+        Socket { socket }
+    }
+
+    pub(crate) async fn start(&self, transport: &str) {
+        let started = self.server.get(&self.path("start", transport, "")).await;
+        assert_eq!(started.text().await, "{ \"Response\": \"started\" }");
+    }
+
+    /// Opens Server-Sent Events.
+    pub(crate) async fn events(&self, endpoint: &str, more: &str) -> Response {
+        let path = self.path(endpoint, "serverSentEvents", more);
+        let mut events = self.server.get(&path).await;
+        assert_eq!(events.header("content-type"), "text/event-stream");
+        assert_eq!(events.event().await, "initialized");
+        events
+    }
+
+    pub(crate) async fn poll(&self, endpoint: &str, form: &str) -> Response {
+        let path = self.path(endpoint, "longPolling", "");
+        self.server.request("POST", &path, form).await
+    }
+
+    /// Starts a connection with long polling, and returns its first cursor.
+    pub(crate) async fn connect_polling(&self) -> String {
+        let init: Value =
+            serde_json::from_str(&self.poll("connect", "").await.text().await).unwrap();
+        assert_eq!((&init["S"], &init["M"]), (&json!(1), &json!([])), "{init}");
+        self.start("longPolling").await;
+        init["C"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a call, and returns the response.
+    pub(crate) async fn send(&self, call: &str) -> Response {
+        let path = self.path("send", "serverSentEvents", "");
+        self.server.request("POST", &path, &format!("data={}", encode(call))).await
+    }
+
+    /// Calls a method of the chat, and returns the reply.
+    pub(crate) async fn call(&self, method: &str, arguments: Value) -> Value {
+        let call = json!({"H": "chathub", "M": method, "A": arguments, "I": 0});
+        serde_json::from_str(&self.send(&call.to_string()).await.text().await).unwrap()
+    }
+
+    pub(crate) async fn abort(&self) -> Response {
+        self.server.request("POST", &self.path("abort", "webSockets", ""), "").await
+    }
+}
+
+/// A response, whose body is read in pieces.
+pub(crate) struct Response {
+    socket: DuplexStream,
+    pub(crate) status: u16,
+    head: String,
+    unread: Vec<u8>,
+    /// The body so far.
+    body: Vec<u8>,
+    left: Option<usize>,
+    is_over: bool,
+}
+
+impl Response {
+    async fn read(mut socket: DuplexStream) -> Self {
+        let mut unread = Vec::new();
+        let end = loop {
+            if let Some(end) = find(&unread, b"\r\n\r\n") {
+                break end;
+            }
+            assert!(more(&mut socket, &mut unread).await, "no response: {unread:?}");
+        };
+        let head = String::from_utf8(unread.drain(..end + 4).collect()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut response =
+            Self { socket, status, head, unread, body: Vec::new(), left: None, is_over: false };
+        let length = response.header("content-length");
+        response.left = (!length.is_empty()).then(|| length.parse().unwrap());
+        response
+    }
+
+    /// Returns a header, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |it| it.1)
+    }
+
+    /// Reads the next piece of the body. Returns false at its end.
+    async fn piece(&mut self) -> bool {
+        if self.is_over {
+            return false;
+        }
+        loop {
+            if let Some(left) = self.left {
+                let taken: Vec<u8> = self.unread.drain(..self.unread.len().min(left)).collect();
+                self.left = Some(left - taken.len());
+                self.is_over = left == taken.len();
+                self.body.extend(&taken);
+                if !taken.is_empty() || self.is_over {
+                    return true;
+                }
+            } else if let Some(end) = find(&self.unread, b"\r\n") {
+                let size = std::str::from_utf8(&self.unread[..end]).unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                if self.unread.len() >= end + 2 + size + 2 {
+                    let chunk: Vec<u8> = self.unread.drain(..end + 2 + size + 2).collect();
+                    self.body.extend(&chunk[end + 2..end + 2 + size]);
+                    self.is_over = size == 0;
+                    return !self.is_over;
+                }
+            }
+            if !more(&mut self.socket, &mut self.unread).await {
+                self.is_over = true;
+                return false;
+            }
+        }
+    }
+
+    /// Returns the rest of the body.
+    pub(crate) async fn text(mut self) -> String {
+        while self.piece().await {}
+        String::from_utf8(self.body).unwrap()
+    }
+
+    /// Returns the data of the next event.
+    pub(crate) async fn event(&mut self) -> String {
+        loop {
+            if let Some(end) = find(&self.body, b"\n\n") {
+                let event: Vec<u8> = self.body.drain(..end + 2).collect();
+                let event = String::from_utf8(event).unwrap();
+                return event.strip_prefix("data: ").unwrap().trim_end().to_owned();
+            }
+            assert!(self.piece().await, "the stream has ended");
+        }
+    }
+
+    /// Returns the next event that is no keep-alive, as JSON.
+    pub(crate) async fn frame(&mut self) -> Value {
+        loop {
+            let event = self.event().await;
+            if event != "{}" {
+                return serde_json::from_str(&event).unwrap();
+            }
+        }
+    }
+
+    /// Waits until the body has the text, and returns the body.
+    pub(crate) async fn wait_for(&mut self, text: &str) -> String {
+        while find(&self.body, text.as_bytes()).is_none() {
+            assert!(self.piece().await, "{}", String::from_utf8_lossy(&self.body));
+        }
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+}
+
+/// A client's WebSocket.
+pub(crate) struct Socket {
+    socket: WebSocketStream<DuplexStream>,
+}
+
+impl Socket {
+    pub(crate) async fn send(&mut self, text: impl ToString) {
+        within(self.socket.send(Message::text(text.to_string()))).await.unwrap();
+    }
+
+    /// Waits for the next text. Returns `None` at the end.
+    pub(crate) async fn text(&mut self) -> Option<String> {
+        match within(self.socket.next()).await {
+            Some(Ok(Message::Text(text))) => Some(text.to_string()),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => None,
+            other => panic!("expected a text, found {other:?}"),
+        }
+    }
+
+    /// Waits for the next frame, except keep-alives.
+    pub(crate) async fn receive(&mut self) -> Value {
+        loop {
+            let text = self.text().await.expect("a frame");
+            if text != "{}" {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// Calls a method of the chat, and returns the reply. Messages before it are returned as well.
+    pub(crate) async fn call(&mut self, method: &str, arguments: Value) -> (Vec<Value>, Value) {
+        self.send(json!({"H": "chathub", "M": method, "A": arguments, "I": 7})).await;
+        let mut messages = Vec::new();
+        loop {
+            let frame = self.receive().await;
+            if frame.get("I").is_some() {
+                return (messages, frame);
+            }
+            messages.extend(frame["M"].as_array().unwrap().iter().cloned());
+        }
+    }
+}
+
+/// The hub of the recorded server, with hooks that report to the test.
+fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
+    let (connected, disconnected) = (event.clone(), event);
+    let report = |event: &mpsc::UnboundedSender<String>, text: &str, caller: &Caller| {
+        let _ = event.send(format!("{text} {}", caller.connection_id()));
+    };
+    hub.user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+        .with_options({
+            let mut options = Options::default();
+            options.detailed_errors = true;
+            options
+        })
+        .on_connected(move |caller| {
+            report(&connected, "connected", &caller);
+            async { Ok(()) }
+        })
+        .on_disconnected(move |caller| {
+            report(&disconnected, "disconnected", &caller);
+            async {}
+        })
+        .method("Send", |caller: Caller, (name, message): (String, String)| async move {
+            Ok(caller.clients().all().invoke("broadcastMessage", (name, message)).await?)
+        })
+        .method("SendToOthers", |caller: Caller, (name, message): (String, String)| async move {
+            Ok(caller.clients().others().invoke("broadcastMessage", (name, message)).await?)
+        })
+        .method("JoinRoom", |caller: Caller, (room,): (String,)| async move {
+            Ok(caller.groups().add(&room).await?)
+        })
+        .method("LeaveRoom", |caller: Caller, (room,): (String,)| async move {
+            Ok(caller.groups().remove(&room).await?)
+        })
+        .method("SendToRoom", |caller: Caller, (room, name): (String, String)| async move {
+            Ok(caller.clients().group(&*room).invoke("roomMessage", (&room, name)).await?)
+        })
+        .method("SendToUser", |caller: Caller, (user, name): (String, String)| async move {
+            Ok(caller.clients().user(user).invoke("broadcastMessage", (name,)).await?)
+        })
+        .method("WhoAmI", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+        .method("Add", |_: Caller, (a, b): (i32, i32)| async move { Ok(a + b) })
+        .method("Fail", |(): ()| async { Ok("x".parse::<i32>()?) })
+        .method("Refuse", |(): ()| async { Err::<(), _>(signalr::HubError::new("no")) })
+        .method("Kick", |caller: Caller, ()| async move {
+            caller.clients().caller().invoke("last", ()).await?;
+            caller.abort();
+            Ok(())
+        })
+        .method("Count", |caller: Caller, ()| async move {
+            let count = caller.state().get::<u32>("count").unwrap_or_default() + 1;
+            caller.state().set("count", count)?;
+            Ok(count)
+        })
+}
+
+/// Encodes a text for a query or a form.
+pub(crate) fn encode(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let encoded = text.bytes().map(|byte| match is_plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
+/// Waits for a future, at most for a time that is longer than every timeout of the server.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    time::timeout(TIMEOUT, future).await.expect("the server does this in time")
+}
+
+/// Returns how long a future takes on tokio's clock.
+pub(crate) async fn duration<T>(of: impl Future<Output = T>) -> (Duration, T) {
+    let start = Instant::now();
+    let done = of.await;
+    (start.elapsed(), done)
+}
+
+async fn more(socket: &mut DuplexStream, unread: &mut Vec<u8>) -> bool {
+    let mut bytes = [0; 4096];
+    match within(socket.read(&mut bytes)).await {
+        Ok(0) | Err(_) => false,
+        Ok(count) => {
+            unread.extend_from_slice(&bytes[..count]);
+            true
+        }
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// The server's end of each pipe that a client opens.
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(pipe) => (pipe, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Most tests pause the clock.
+const TIMEOUT: Duration = Duration::from_secs(300);

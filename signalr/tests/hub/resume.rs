@@ -1,0 +1,181 @@
+//! The stateful reconnect: a client continues its connection over another WebSocket.
+
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+use signalr::{Caller, Hub, Options};
+use tokio::sync::mpsc;
+
+use crate::server::{Client, TestServer, duration};
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_confirmed_after_a_second() {
+    let server = TestServer::start(methods);
+    let (mut client, _) = start(&server).await;
+    client.call("Echo", json!(["a"])).await;
+    client.call("Echo", json!(["b"])).await;
+    let (waited, confirmation) = duration(client.receive()).await;
+    assert_eq!(confirmation, json!({"type": 8, "sequenceId": 2}));
+    assert_eq!(waited.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_transport_loses_and_repeats_nothing() {
+    let server = TestServer::start(methods);
+    let (mut client, token) = start(&server).await;
+    assert_eq!(client.call("Count", json!([])).await["result"], 1);
+    client.send(json!({"type": 8, "sequenceId": 1})).await;
+    // The client loses its transport before it receives the second result.
+    client.send(call("Count")).await;
+    client.receive().await;
+    drop(client);
+    server.hub.clients().all().invoke("news", ("while away",)).await.unwrap();
+
+    let mut client = server.open(&token, &[]).await.unwrap();
+    client.send(json!({"type": 9, "sequenceId": 2})).await;
+    client.send(call("Count")).await;
+    client.send(call("Count")).await;
+    assert_eq!(client.receive().await, json!({"type": 9, "sequenceId": 2}));
+    // The result again, once. The call that the client repeated has run before.
+    assert_eq!(client.receive().await["result"], 2);
+    assert_eq!(client.receive().await["arguments"], json!(["while away"]));
+    assert_eq!(client.receive().await["result"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_before_the_number_of_the_first_one_are_ignored() {
+    let server = TestServer::start(methods);
+    let (client, token) = start(&server).await;
+    drop(client);
+    let mut client = server.open(&token, &[]).await.unwrap();
+    client.send(call("Count")).await;
+    client.send(json!({"type": 9, "sequenceId": 1})).await;
+    client.send(call("Count")).await;
+    assert_eq!(client.receive().await, json!({"type": 9, "sequenceId": 1}));
+    assert_eq!(client.receive().await["result"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_transport_takes_over_from_an_open_one() {
+    let server = TestServer::start(methods);
+    let (mut first, token) = start(&server).await;
+    assert_eq!(first.call("Count", json!([])).await["result"], 1);
+    let mut second = server.open(&token, &[]).await.unwrap();
+    assert_eq!(second.receive().await, json!({"type": 9, "sequenceId": 1}));
+    assert_eq!(second.receive().await["result"], 1);
+    first.wait_for_end().await;
+    second.send(json!({"type": 9, "sequenceId": 2})).await;
+    second.send(call("Count")).await;
+    assert_eq!(second.receive().await["result"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_skips_messages_ends_the_transport_without_a_close_message() {
+    let server = TestServer::start(methods);
+    let (mut client, _) = start(&server).await;
+    client.send(json!({"type": 9, "sequenceId": 5})).await;
+    assert_eq!(client.receive_close().await, 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_back_has_left() {
+    let (sender, mut left) = mpsc::unbounded_channel();
+    let server = TestServer::start(|hub| {
+        methods(hub).on_disconnected(move |_| {
+            sender.send(()).unwrap();
+            async {}
+        })
+    });
+    let (client, token) = start(&server).await;
+    drop(client);
+    let (waited, _) = duration(left.recv()).await;
+    assert_eq!(waited.as_secs(), 15);
+    let refused = server.open(&token, &[]).await.err().unwrap();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_message_ends_a_stateful_connection_for_good() {
+    let server = TestServer::start(methods);
+    let (mut client, token) = start(&server).await;
+    client.send(json!({"type": 7})).await;
+    assert_eq!(client.receive().await, json!({"type": 7}));
+    assert_eq!(client.receive_close().await, 1000);
+    client.wait_for_end().await;
+    let refused = server.open(&token, &[]).await.err().unwrap();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_wait_until_the_client_confirms_earlier_ones() {
+    let mut options = Options::default();
+    options.resume_bytes_max = 1_000;
+    let server = TestServer::start(|hub| methods(hub).with_options(options));
+    let (mut client, _) = start(&server).await;
+    let text = "x".repeat(600);
+    for _ in 0..3 {
+        server.hub.clients().all().invoke("news", (&text,)).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(client.receive().await["target"], "news");
+    }
+    // Nothing but pings until the client confirms.
+    assert_eq!(client.receive().await, json!({"type": 6}));
+    client.send(json!({"type": 8, "sequenceId": 1})).await;
+    assert_eq!(client.receive_past_pings().await["target"], "news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_asked_for_it_has_a_stateful_connection() {
+    let server = TestServer::start(methods);
+    // Version 1 in the handshake.
+    let token = negotiate(&server).await;
+    let mut client = server.open(&token, &[]).await.unwrap();
+    client.handshake().await;
+    let refused = server.open(&token, &[]).await.err().unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    // Version 2 without a negotiation.
+    let mut client = server.open("", &[]).await.unwrap();
+    client.send(r#"{"protocol":"json","version":2}"#).await;
+    assert_eq!(client.receive().await, json!({}));
+    client.call("Count", json!([])).await;
+    assert_eq!(client.receive().await, json!({"type": 6}), "no confirmation");
+    // An application that does not offer it.
+    let mut options = Options::default();
+    options.stateful_reconnect = false;
+    let server = TestServer::start(|hub| hub.with_options(options));
+    let (_, _, body) = server.request(Request::post(NEGOTIATE)).await;
+    assert!(!body.contains("useStatefulReconnect"), "{body}");
+}
+
+fn methods(hub: Hub) -> Hub {
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    hub.method("Echo", |(text,): (String,)| async move { Ok(text) }).method(
+        "Count",
+        move |_: Caller, (): ()| {
+            let calls = calls.clone();
+            async move { Ok(calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1) }
+        },
+    )
+}
+
+/// Starts a stateful connection. Returns the client and the query with its token.
+async fn start(server: &TestServer) -> (Client, String) {
+    let token = negotiate(server).await;
+    let mut client = server.open(&token, &[]).await.unwrap();
+    client.send(r#"{"protocol":"json","version":2}"#).await;
+    assert_eq!(client.receive().await, json!({}));
+    (client, token)
+}
+
+async fn negotiate(server: &TestServer) -> String {
+    let (_, _, body) = server.request(Request::post(NEGOTIATE)).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["useStatefulReconnect"], true);
+    format!("?id={}", answer["connectionToken"].as_str().unwrap())
+}
+
+fn call(method: &str) -> Value {
+    json!({"type": 1, "invocationId": "7", "target": method, "arguments": []})
+}
+
+const NEGOTIATE: &str = "/hub/negotiate?negotiateVersion=1&useStatefulReconnect=true";
