@@ -9,9 +9,9 @@ use axum::{
 };
 use serde::Deserialize;
 
-/// Lets requests with the token pass only.
+/// Lets requests with the token pass only. It does not see requests for other paths.
 pub(crate) fn protect(router: Router) -> Router {
-    router.layer(middleware::from_fn(check))
+    router.route_layer(middleware::from_fn(check))
 }
 
 /// Returns the token, which is the same for all clients.

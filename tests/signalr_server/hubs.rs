@@ -1,15 +1,14 @@
 //! The hubs that clients call.
 
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use signalr::{Caller, Hub, HubError};
+use signalr::{Blob, Caller, Cancelled, Hub, HubError, Upload};
 
 use crate::requests::Requests;
 
 /// Adds the methods of the main hub.
 pub(crate) fn test_hub(hub: Hub, requests: &Requests) -> Hub {
-    let hub = messages(hub);
-    about_the_request(hub, requests)
+    about_the_request(streams(messages(hub)), requests)
 }
 
 fn messages(hub: Hub) -> Hub {
@@ -35,6 +34,34 @@ fn messages(hub: Hub) -> Hub {
             caller.abort();
             Ok(())
         })
+}
+
+fn streams(hub: Hub) -> Hub {
+    hub.stream("Stream", |(): ()| async move { Ok(texts(["a", "b", "c"])) })
+        .stream("EmptyStream", |(): ()| async move { Ok(texts([])) })
+        .stream("InfiniteStream", |caller: Caller, cancelled: Cancelled, (): ()| async move {
+            tokio::spawn(report_cancellation(caller, cancelled));
+            Ok(stream::pending::<Result<String, HubError>>())
+        })
+        .stream("StreamThrowException", |(message,): (String,)| async move {
+            let error = InvalidOperationException(message);
+            Err::<stream::Empty<Result<String, HubError>>, _>(error.into())
+        })
+        .method("StreamingConcat", |parts: Upload<String>, (): ()| async move {
+            parts.try_fold(String::new(), |all, part| async move { Ok(all + &part) }).await
+        })
+}
+
+fn texts<const N: usize>(
+    texts: [&'static str; N],
+) -> impl Stream<Item = Result<&'static str, HubError>> {
+    stream::iter(texts).map(Ok)
+}
+
+async fn report_cancellation(caller: Caller, Cancelled(token): Cancelled) {
+    token.cancelled().await;
+    // Fails if the client has left, and then does not matter.
+    let _ = caller.clients().caller().invoke("StreamCanceled", ()).await;
 }
 
 fn about_the_request(hub: Hub, requests: &Requests) -> Hub {
@@ -93,9 +120,9 @@ struct CustomObject {
 struct ComplexObject {
     string: String,
     int_array: Vec<i32>,
-    byte_array: Value,
+    byte_array: Blob,
     guid: String,
-    date_time: Value,
+    date_time: String,
 }
 
 impl ComplexObject {
@@ -103,9 +130,9 @@ impl ComplexObject {
         Self {
             string: "hello world".to_owned(),
             int_array: vec![1, 2, 3],
-            byte_array: json!("AQID"),
+            byte_array: vec![1, 2, 3].into(),
             guid: "00010203-0405-0607-0706-050403020100".to_owned(),
-            date_time: json!("2000-01-01T00:00:00Z"),
+            date_time: "2000-01-01T00:00:00Z".to_owned(),
         }
     }
 }

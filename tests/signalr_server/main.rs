@@ -14,7 +14,7 @@ mod requests;
 use axum::{Router, middleware};
 use backplane::Backplane;
 use broker::Broker;
-use signalr::{Hub, Options};
+use signalr::{Classic, Hub, Options, TransportKind};
 use tokio::net::TcpListener;
 
 use crate::requests::Requests;
@@ -31,8 +31,13 @@ fn app() -> Router {
     let backplane = Backplane::embedded(&Broker::new(), "ClientTests");
     let requests = Requests::default();
     let hub = |name| Hub::new(name, backplane.clone()).with_options(options());
+    let mut without_web_sockets = options();
+    without_web_sockets.transports.retain(|kind| *kind != TransportKind::WebSockets);
+    let other = hub("OtherTestHub").with_options(without_web_sockets);
     let test_hub = hubs::test_hub(hub("TestHub"), &requests);
     let app = pages::router(test_hub.clone())
+        .merge(hubs::test_hub(other, &requests).router("/testhub-nowebsockets"))
+        .merge(Classic::new().hub(&test_hub).router("/signalr"))
         .merge(hubs::uncreatable(hub("UncreatableHub")).router("/uncreatable"))
         .merge(authorization::protect(
             hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::{
     Json, Router,
-    extract::{Query, Request},
+    extract::{Path, Query, Request, State},
     http::{HeaderValue, StatusCode, header::SET_COOKIE},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -19,9 +19,18 @@ use crate::authorization;
 pub(crate) fn router(hub: Hub) -> Router {
     Router::new()
         .route("/generateJwtToken", routing::get(authorization::token))
+        .route("/clientresult/{id}", routing::get(client_result))
         .route("/redirect/negotiate", routing::post(redirect))
         .route("/bad-negotiate/negotiate", routing::post(refuse))
         .with_state(hub)
+}
+
+/// Asks a client for a number, and returns the number or the reason.
+async fn client_result(State(hub): State<Hub>, Path(id): Path<String>) -> String {
+    match hub.clients().connection(id).invoke_with_result::<i32>("Result", ()).await {
+        Ok(number) => number.to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,8 @@
 //! The record separator of hub messages is written as `␞`. `<x*9>` stands for nine times `x`.
 //! Ids that a server makes up are masked.
 
+use std::ops::RangeInclusive;
+
 /// Reads text with `␞` and repetitions.
 pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -50,11 +52,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Replaces connection ids and tokens. Both have at least 22 characters in quotation marks.
+/// Replaces connection ids and tokens. Both stand in quotation marks.
 fn masked(text: &str) -> String {
     let is_id = |part: &&str| {
         let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        part.len() >= ID_CHARS_MIN && part.bytes().all(is_of_id)
+        ID_CHARS.contains(&part.len()) && part.bytes().all(is_of_id)
     };
     let parts: Vec<&str> = text.split('"').collect();
     let parts = parts.iter().map(|part| if is_id(part) { "ID" } else { part });
@@ -78,7 +80,8 @@ fn without_runs(text: &str) -> String {
 }
 
 const SEPARATOR: &str = "␞";
-const ID_CHARS_MIN: usize = 22;
+/// The lengths of a connection id, and of tokens with a signature.
+const ID_CHARS: RangeInclusive<usize> = 22..=100;
 const FILLER: char = 'x';
 /// The shortest run that is shortened.
 const RUN_MIN: usize = 20;

@@ -23,11 +23,8 @@ pub(crate) struct Case {
 }
 
 pub(crate) async fn replay(list: &List, scenario: &Scenario) -> Vec<Case> {
-    let mut replay = Replay {
-        server: Server::start(list.detailed_errors),
-        connections: HashMap::new(),
-        token: String::new(),
-    };
+    let mut replay =
+        Replay { server: Server::start(list), connections: HashMap::new(), token: String::new() };
     let mut cases = Vec::new();
     for step in &scenario.steps {
         let ours = replay.take(step).await;

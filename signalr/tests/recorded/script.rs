@@ -7,6 +7,8 @@ use std::{fs, path::Path};
 pub(crate) struct List {
     pub(crate) name: String,
     pub(crate) detailed_errors: bool,
+    /// Whether `Echo` returns the text of its argument, also numbers that fit no type.
+    pub(crate) echoes_raw_json: bool,
     pub(crate) scenarios: Vec<Scenario>,
 }
 
@@ -51,6 +53,8 @@ pub(crate) fn read(path: &Path) -> Result<List, String> {
         }
         if let Some(setting) = line.strip_prefix("detailed errors ") {
             list.detailed_errors = setting == "on";
+        } else if line == "echo raw JSON" {
+            list.echoes_raw_json = true;
         } else if let Some(name) = line.strip_prefix("== ") {
             list.scenarios.push(Scenario { name: name.to_owned(), steps: Vec::new() });
         } else {

@@ -8,7 +8,7 @@ use broker::Broker;
 use signalr::Hub;
 use tokio::{io::DuplexStream, sync::mpsc};
 
-use crate::{hubs, pipe::Pipe};
+use crate::{hubs, pipe::Pipe, script::List};
 
 pub(crate) struct Server {
     hubs: Vec<Hub>,
@@ -16,9 +16,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(detailed_errors: bool) -> Self {
+    pub(crate) fn start(list: &List) -> Self {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hubs = hubs::all(&backplane, detailed_errors);
+        let hubs = hubs::all(&backplane, list);
         let routers = hubs.iter().map(|(path, hub)| hub.router(path));
         let app = routers.fold(Router::new(), Router::merge);
         let (dial, calls) = mpsc::unbounded_channel();
