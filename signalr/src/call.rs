@@ -2,10 +2,18 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use axum::http::Extensions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{arguments::BindError, caller::Caller, error::HubError, protocol::message::Payload};
+use crate::{
+    arguments::BindError,
+    caller::Caller,
+    connection_info::ConnectionInfo,
+    error::HubError,
+    protocol::message::Payload,
+    user::{Authenticated, User},
+};
 
 /// A call of a hub method, before its parameters are read.
 ///
@@ -30,11 +38,24 @@ pub struct CallContext {
     pub(crate) caller: Caller,
     pub(crate) method: Arc<str>,
     pub(crate) cancelled: CancellationToken,
+    /// The values of the application.
+    pub(crate) states: Extensions,
     /// The streams that the client sends, in order.
     pub(crate) uploads: VecDeque<Parts>,
 }
 
 impl CallContext {
+    /// Returns the context of a hook.
+    pub(crate) fn of_hook(caller: Caller, states: &Extensions) -> Self {
+        Self {
+            caller,
+            method: "".into(),
+            cancelled: CancellationToken::new(),
+            states: states.clone(),
+            uploads: VecDeque::new(),
+        }
+    }
+
     /// Returns the name of the method, as the application registered it.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -57,6 +78,9 @@ pub trait FromCall: Sized + Send + 'static {
     /// Number of streams that the parameter takes from the client.
     #[doc(hidden)]
     const STREAMS: usize = 0;
+    /// Whether the parameter reads the HTTP request that began the connection.
+    #[doc(hidden)]
+    const NEEDS_REQUEST: bool = false;
 
     /// Reads the parameter.
     ///
@@ -69,6 +93,29 @@ pub trait FromCall: Sized + Send + 'static {
 impl FromCall for Caller {
     fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
         Ok(call.caller.clone())
+    }
+}
+
+impl<T: Send + Sync + 'static> FromCall for User<T> {
+    fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
+        let user = call.caller.peer().user().ok_or(CallError::Unauthorized)?;
+        user.downcast().ok_or(CallError::Unauthorized)
+    }
+}
+
+impl<T: Send + Sync + 'static> FromCall for Option<User<T>> {
+    fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
+        Ok(call.caller.peer().user().and_then(Authenticated::downcast))
+    }
+}
+
+impl FromCall for ConnectionInfo {
+    const NEEDS_REQUEST: bool = true;
+
+    fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
+        let peer = call.caller.peer();
+        let request = peer.request.clone().ok_or(CallError::Missing("the HTTP request"))?;
+        Ok(Self::new(request, peer.transport))
     }
 }
 
@@ -132,9 +179,29 @@ pub enum CallError {
     },
     /// The user may not call the method.
     Unauthorized,
+    /// The application has given the hub no value of this type.
+    Missing(&'static str),
     /// Any other error.
     Hub(HubError),
 }
+
+impl CallError {
+    /// Returns the error for a hook, which has no arguments.
+    pub(crate) fn into_hub_error(self) -> HubError {
+        match self {
+            Self::Hub(error) => error,
+            Self::Missing(what) => Missing(what).into(),
+            Self::Unauthorized => HubError::new("the user is unauthorized"),
+            Self::Binding(error) => error.into(),
+            Self::Streams { .. } => HubError::new("a hook has no streams"),
+        }
+    }
+}
+
+/// The application provides no value for a parameter.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub has no {0}")]
+pub(crate) struct Missing(pub(crate) &'static str);
 
 impl From<BindError> for CallError {
     fn from(error: BindError) -> Self {

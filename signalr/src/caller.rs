@@ -12,6 +12,7 @@ use crate::{
     close_handle::CloseHandle,
     disconnect::Disconnect,
     hub_state::HubState,
+    peer::Peer,
 };
 
 /// The connection that a hub method runs for.
@@ -36,8 +37,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Caller {
-    connection_id: Arc<str>,
-    user: Option<Arc<str>>,
+    peer: Arc<Peer>,
     links: Links,
     close_handle: Arc<CloseHandle>,
     last_sent: Arc<LastSent>,
@@ -45,14 +45,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(
-        connection_id: Arc<str>,
-        user: Option<Arc<str>>,
-        links: Links,
-        close_handle: Arc<CloseHandle>,
-    ) -> Self {
+    pub(crate) fn new(peer: Arc<Peer>, links: Links, close_handle: Arc<CloseHandle>) -> Self {
         let (last_sent, state) = (Arc::default(), HubState::default());
-        Self { connection_id, user, links, close_handle, last_sent, state }
+        Self { peer, links, close_handle, last_sent, state }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Returns the caller of one call, which has a state of its own.
@@ -86,7 +85,7 @@ impl Caller {
     /// ```
     #[must_use]
     pub fn connection_id(&self) -> &str {
-        &self.connection_id
+        &self.peer.connection_id
     }
 
     /// Returns the user that the hub's [`user_id`](crate::Hub::user_id) gave the connection.
@@ -110,7 +109,7 @@ impl Caller {
     /// ```
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.peer.user_id.as_deref()
     }
 
     /// Returns the clients of the hub, from the caller's point of view.
@@ -140,7 +139,7 @@ impl Caller {
     /// ```
     #[must_use]
     pub fn clients(&self) -> CallerClients {
-        let connection_id = Arc::clone(&self.connection_id);
+        let connection_id = Arc::clone(&self.peer.connection_id);
         CallerClients::new(self.links.clone(), connection_id, Arc::clone(&self.last_sent))
     }
 
@@ -254,7 +253,8 @@ impl Groups<'_> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection has ended or the backplane does not confirm the change.
+    /// Returns an error if the connection has ended, the backplane does not confirm the change, or
+    /// the connection would have more groups than [`Options::groups_max`](crate::Options::groups_max).
     ///
     /// # Examples
     ///
@@ -265,7 +265,7 @@ impl Groups<'_> {
     /// use signalr::Hub;
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller| async move {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {
     ///     caller.groups().add("lobby").await?;
     ///     Ok(())
     /// });
@@ -276,8 +276,12 @@ impl Groups<'_> {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub async fn add(&self, group: &str) -> Result<(), GroupError> {
-        self.caller.links.backplane.join(&self.caller.connection_id, group).await
+    pub async fn add(&self, group: &str) -> Result<(), JoinError> {
+        let Caller { peer, links, .. } = self.caller;
+        if !peer.enter(group, links.groups_max) {
+            return Err(JoinError::TooManyGroups(links.groups_max));
+        }
+        Ok(links.backplane.join(&peer.connection_id, group).await?)
     }
 
     /// Removes the connection from a group.
@@ -305,6 +309,27 @@ impl Groups<'_> {
     /// # Ok(()) }
     /// ```
     pub async fn remove(&self, group: &str) -> Result<(), GroupError> {
-        self.caller.links.backplane.leave(&self.caller.connection_id, group).await
+        let Caller { peer, links, .. } = self.caller;
+        peer.leave(group);
+        links.backplane.leave(&peer.connection_id, group).await
     }
+}
+
+/// The reason why a connection is not in a group.
+///
+/// # Examples
+///
+/// ```
+/// let error = signalr::JoinError::TooManyGroups(1_000);
+/// assert_eq!(error.to_string(), "the connection is in 1000 groups already");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The connection has as many groups as it may have.
+    #[error("the connection is in {0} groups already")]
+    TooManyGroups(usize),
+    /// The backplane did not confirm the change.
+    #[error(transparent)]
+    Backplane(#[from] GroupError),
 }

@@ -52,6 +52,7 @@ pub(crate) struct Links {
     pub(crate) backplane: Backplane,
     pub(crate) askers: Arc<Askers>,
     pub(crate) result_timeout: Duration,
+    pub(crate) groups_max: usize,
 }
 
 impl Clients {
@@ -87,7 +88,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -110,7 +111,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -133,7 +134,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -180,7 +181,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -212,7 +213,7 @@ impl Clients {
 ///
 /// # let backplane = backplane();
 /// let hub = Hub::new("ChatHub", backplane.clone())
-///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+///     .on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
 ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
 ///         caller.clients().others().invoke("message", (text,)).await?;
 ///         caller.clients().caller().invoke("sent", ()).await?;
@@ -249,7 +250,7 @@ impl CallerClients {
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone())
-    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().caller().invoke("sent", (text,)).await?;
     ///         Ok(())
@@ -277,7 +278,7 @@ impl CallerClients {
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone())
-    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().others().invoke("message", (text,)).await?;
     ///         Ok(())
@@ -305,7 +306,7 @@ impl CallerClients {
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone())
-    ///     .on_connected(|caller| async move { Ok(caller.groups().add("lobby").await?) })
+    ///     .on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
     ///     .method("Send", |caller: Caller, (text,): (String,)| async move {
     ///         caller.clients().others_in_group("lobby").invoke("message", (text,)).await?;
     ///         Ok(())

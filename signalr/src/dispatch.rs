@@ -10,7 +10,7 @@ use tracing::{debug, error};
 
 use crate::{
     arguments::RawArguments,
-    call::{CallContext, CallError},
+    call::{CallContext, CallError, Missing},
     caller::Caller,
     error::HubError,
     handler::{Items, Run, Running},
@@ -85,7 +85,9 @@ pub(crate) fn guarded(items: Items) -> impl Stream<Item = Result<Payload, Failur
 /// Returns the cause, for clients with details, if the application refuses the connection.
 pub(crate) async fn connected(hub: &Hub, caller: Caller) -> Result<(), String> {
     let Some(hook) = hub.on_connected_hook() else { return Ok(()) };
-    let refused = match AssertUnwindSafe(async { hook(caller).await }).catch_unwind().await {
+    let mut context = CallContext::of_hook(caller, hub.states());
+    let run = async { hook(&mut context).map_err(CallError::into_hub_error)?.await };
+    let refused = match AssertUnwindSafe(run).catch_unwind().await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error.details(),
         Err(_) => "panicked".to_owned(),
@@ -97,7 +99,16 @@ pub(crate) async fn connected(hub: &Hub, caller: Caller) -> Result<(), String> {
 /// Runs the application's `on_disconnected`.
 pub(crate) async fn disconnected(hub: &Hub, caller: Caller) {
     let Some(hook) = hub.on_disconnected_hook() else { return };
-    if AssertUnwindSafe(async { hook(caller).await }).catch_unwind().await.is_err() {
+    let mut context = CallContext::of_hook(caller, hub.states());
+    let run = async {
+        match hook(&mut context) {
+            Ok(running) => running.await,
+            Err(error) => {
+                error!(error = error.into_hub_error().details(), "on_disconnected failed");
+            }
+        }
+    };
+    if AssertUnwindSafe(run).catch_unwind().await.is_err() {
         error!("on_disconnected panicked");
     }
 }
@@ -135,6 +146,9 @@ impl Failure {
             Self::Parameters(CallError::Unauthorized) => {
                 format!("Failed to invoke '{target}' because user is unauthorized")
             }
+            Self::Parameters(CallError::Missing(what)) => {
+                with_cause(&failed, &Missing(what).into(), detailed)
+            }
             Self::Parameters(CallError::Binding(error)) if detailed => {
                 format!("{not_invoked} InvalidDataException: {error}")
             }
@@ -163,6 +177,9 @@ impl Failure {
                 error!(method = target, error = error.details(), "hub method failed");
             }
             Self::Panicked => error!(method = target, "hub method panicked"),
+            Self::Parameters(CallError::Missing(what)) => {
+                error!(method = target, missing = what, "a parameter of a hub method is missing");
+            }
             client_at_fault => {
                 debug!(method = target, error = client_at_fault.text(target, true), "call failed");
             }

@@ -18,9 +18,10 @@ use tracing::{Instrument, debug_span};
 use crate::{
     hub::Hub,
     negotiated::{Claim, ClaimError, Found},
+    peer::Peer,
     query::query,
-    refusal::{foreign_page, refusal},
-    session::{self, Peer},
+    refusal::{foreign_page, refusal, unavailable},
+    session,
     transport::{long_polling, resumable, websocket},
     transport_kind::TransportKind,
 };
@@ -118,6 +119,7 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
             })?;
             Ok(Opened::New(claim))
         }
+        _ if hub.is_full() => Err(unavailable("the server has too many connections")),
         _ => Ok(Opened::New(Claim::unnegotiated())),
     }
 }
@@ -131,12 +133,13 @@ enum Opened {
 
 /// Opens a WebSocket.
 fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgrade) -> Response {
-    let user = hub.user_of(parts);
+    let visitor = hub.visitor(parts);
     let span = debug_span!("connection", connection.id = %claim.connection_id);
     upgrade.on_upgrade(move |socket| {
         let sessions = hub.sessions().clone();
         let session = async move {
-            let peer = Peer { connection_id: Arc::clone(&claim.connection_id), user };
+            let id = Arc::clone(&claim.connection_id);
+            let peer = Arc::new(Peer::new(id, visitor, TransportKind::WebSockets));
             match claim.resume.take() {
                 Some((handoff, sockets)) => {
                     let halves = resumable::halves(socket, hub.options(), handoff, sockets);

@@ -45,6 +45,9 @@ pub trait Handler<M>: Send + Sync + 'static {
     /// Number of streams that the method takes from the client.
     #[doc(hidden)]
     const STREAMS: usize;
+    /// Whether a parameter reads the HTTP request that began the connection.
+    #[doc(hidden)]
+    const NEEDS_REQUEST: bool;
 
     /// Reads the parameters and starts the function.
     ///
@@ -70,6 +73,7 @@ macro_rules! handlers {
             type Output = R;
 
             const STREAMS: usize = 0 $(+ $name::STREAMS)*;
+            const NEEDS_REQUEST: bool = false $(|| $name::NEEDS_REQUEST)*;
 
             #[allow(non_snake_case, reason = "each type parameter also names its value")]
             fn start(
@@ -97,6 +101,94 @@ handlers!(E1, E2, E3);
 handlers!(E1, E2, E3, E4);
 handlers!(E1, E2, E3, E4, E5);
 handlers!(E1, E2, E3, E4, E5, E6);
+
+/// An async function that a hub can run when a connection begins or ends, with up to six parameters
+/// that implement [`FromCall`].
+///
+/// `M` lists the types of the parameters. The compiler finds it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() {
+/// use signalr::{Caller, Hook, HubError, State};
+///
+/// async fn joined(caller: Caller, State(room): State<String>) -> Result<(), HubError> {
+///     caller.groups().add(&room).await?;
+///     Ok(())
+/// }
+///
+/// fn check<M>(hook: impl Hook<M, Output = Result<(), HubError>>) {}
+/// check(joined);
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no hook of a hub",
+    note = "a hook is an async function whose parameters implement `FromCall`"
+)]
+pub trait Hook<M>: Send + Sync + 'static {
+    /// The type of the result.
+    type Output;
+
+    /// Whether a parameter reads the HTTP request that began the connection.
+    #[doc(hidden)]
+    const NEEDS_REQUEST: bool;
+
+    /// Reads the parameters and starts the function.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a parameter cannot be read.
+    fn start(
+        &self,
+        call: &mut CallContext,
+    ) -> Result<impl Future<Output = Self::Output> + Send + 'static, CallError>;
+}
+
+macro_rules! hooks {
+    ($($name:ident),*) => {
+        impl<F, Fut, $($name),*> Hook<($($name,)*)> for F
+        where
+            F: Fn($($name),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            $($name: FromCall,)*
+        {
+            type Output = Fut::Output;
+
+            const NEEDS_REQUEST: bool = false $(|| $name::NEEDS_REQUEST)*;
+
+            #[allow(non_snake_case, reason = "each type parameter also names its value")]
+            #[allow(unused_variables, reason = "a hook may have no parameters")]
+            fn start(
+                &self,
+                call: &mut CallContext,
+            ) -> Result<impl Future<Output = Fut::Output> + Send + 'static, CallError> {
+                $(let $name = $name::from_call(call)?;)*
+                Ok(self($($name),*))
+            }
+        }
+    };
+}
+
+hooks!();
+hooks!(E1);
+hooks!(E1, E2);
+hooks!(E1, E2, E3);
+hooks!(E1, E2, E3, E4);
+hooks!(E1, E2, E3, E4, E5);
+hooks!(E1, E2, E3, E4, E5, E6);
+
+/// A hook of a hub.
+pub(crate) type StartHook<T> =
+    dyn Fn(&mut CallContext) -> Result<Running<T>, CallError> + Send + Sync;
+
+pub(crate) fn hook<M, H>(hook: H) -> Arc<StartHook<H::Output>>
+where
+    H: Hook<M>,
+    H::Output: 'static,
+{
+    Arc::new(move |call| Ok(Box::pin(hook.start(call)?)))
+}
 
 /// A method of a hub.
 #[derive(Clone)]

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     byte_queue::{ByteQueue, Closed},
     disconnect::Disconnect,
+    peer::Visitor,
     transport_kind::TransportKind,
 };
 
@@ -31,7 +32,7 @@ use crate::{
 pub(crate) struct HttpConnection {
     pub(crate) connection_id: Arc<str>,
     /// The user of the first request. All later ones must have the same.
-    pub(crate) user: Option<Arc<str>>,
+    pub(crate) visitor: Visitor,
     stage: watch::Sender<Stage>,
     input: ByteQueue,
     /// Held by the POST whose bytes enter `input`, so those of two POSTs do not mix.
@@ -84,10 +85,10 @@ pub(crate) enum OpenError {
 
 impl HttpConnection {
     /// Creates a connection without a transport.
-    pub(crate) fn new(connection_id: Arc<str>, user: Option<Arc<str>>) -> Self {
+    pub(crate) fn new(connection_id: Arc<str>, visitor: Visitor) -> Self {
         Self {
             connection_id,
-            user,
+            visitor,
             stage: watch::Sender::new(Stage::Unopened),
             input: ByteQueue::new(QUEUE_BYTES_MAX),
             posting: sync::Mutex::default(),
@@ -322,13 +323,13 @@ mod tests {
         assert_eq!(connection.open(TransportKind::ServerSentEvents), Err(OpenError::Other));
         assert_eq!(connection.opened(TIMEOUT).await, Some(TransportKind::LongPolling));
 
-        let unopened = HttpConnection::new("id".into(), None);
+        let unopened = HttpConnection::new("id".into(), Visitor::default());
         assert_eq!(unopened.opened(TIMEOUT).await, None);
         assert_eq!(unopened.open(TransportKind::LongPolling), Err(OpenError::Expired));
     }
 
     fn polling() -> HttpConnection {
-        let connection = HttpConnection::new("id".into(), None);
+        let connection = HttpConnection::new("id".into(), Visitor::default());
         connection.open(TransportKind::LongPolling).unwrap();
         connection
     }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::http::request::Parts;
+use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
 use futures_util::Stream;
 use serde::Serialize;
@@ -13,13 +13,15 @@ use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    caller::Caller,
     clients::{Clients, Links},
+    connection_info::FirstRequest,
     error::HubError,
-    handler::{Handler, Method, Running},
+    handler::{self, Handler, Hook, Method, StartHook},
     negotiated::Negotiated,
     options::Options,
+    peer::Visitor,
     results::Askers,
+    user::{self, AuthError, Authenticated, Authenticator, User},
 };
 
 /// The methods that clients call, on one backplane. Clones serve the same connections.
@@ -58,6 +60,10 @@ pub struct Hub {
     on_connected: Option<OnConnected>,
     on_disconnected: Option<OnDisconnected>,
     user_id: Option<UserId>,
+    authenticator: Option<Arc<Authenticator>>,
+    states: Extensions,
+    /// Whether methods read the HTTP requests that began their connections.
+    keeps_requests: bool,
     options: Options,
     negotiated: Negotiated,
     askers: Arc<Askers>,
@@ -95,6 +101,9 @@ impl Hub {
             on_connected: None,
             on_disconnected: None,
             user_id: None,
+            authenticator: None,
+            states: Extensions::new(),
+            keeps_requests: false,
             options: Options::default(),
             negotiated: Negotiated::default(),
             askers: Arc::default(),
@@ -145,7 +154,7 @@ impl Hub {
         H: Handler<M>,
         H::Output: Serialize + 'static,
     {
-        self.with_method(Method::call(name, method))
+        self.with_method(H::NEEDS_REQUEST, Method::call(name, method))
     }
 
     /// Adds a method that returns a stream. Clients read it with `stream`.
@@ -183,10 +192,11 @@ impl Hub {
         H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
         T: Serialize + 'static,
     {
-        self.with_method(Method::stream(name, method))
+        self.with_method(H::NEEDS_REQUEST, Method::stream(name, method))
     }
 
-    fn with_method(mut self, method: Method) -> Self {
+    fn with_method(mut self, needs_request: bool, method: Method) -> Self {
+        self.keeps_requests |= needs_request;
         let name = method.name.clone();
         let previous = self.methods.insert(name.to_lowercase(), method);
         assert!(previous.is_none(), "the hub already has a method named {name:?}");
@@ -206,7 +216,7 @@ impl Hub {
     /// use signalr::{Hub, HubError};
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller| async move {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {
     ///     let user = caller.user().ok_or_else(|| HubError::new("log in first"))?;
     ///     caller.groups().add(&format!("friends of {user}")).await?;
     ///     Ok(())
@@ -216,12 +226,12 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn on_connected<F, Fut>(mut self, hook: F) -> Self
+    pub fn on_connected<M, H>(mut self, hook: H) -> Self
     where
-        F: Fn(Caller) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), HubError>> + Send + 'static,
+        H: Hook<M, Output = Result<(), HubError>>,
     {
-        self.on_connected = Some(Arc::new(move |caller| Box::pin(hook(caller))));
+        self.keeps_requests |= H::NEEDS_REQUEST;
+        self.on_connected = Some(handler::hook(hook));
         self
     }
 
@@ -238,7 +248,7 @@ impl Hub {
     ///
     /// let (left, mut leaving) = mpsc::unbounded_channel();
     /// # let backplane = backplane();
-    /// let hub = Hub::new("ChatHub", backplane.clone()).on_disconnected(move |caller| {
+    /// let hub = Hub::new("ChatHub", backplane.clone()).on_disconnected(move |caller: Caller| {
     ///     let left = left.clone();
     ///     async move {
     ///         let _ = left.send(caller.connection_id().to_owned());
@@ -249,12 +259,12 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn on_disconnected<F, Fut>(mut self, hook: F) -> Self
+    pub fn on_disconnected<M, H>(mut self, hook: H) -> Self
     where
-        F: Fn(Caller) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        H: Hook<M, Output = ()>,
     {
-        self.on_disconnected = Some(Arc::new(move |caller| Box::pin(hook(caller))));
+        self.keeps_requests |= H::NEEDS_REQUEST;
+        self.on_disconnected = Some(handler::hook(hook));
         self
     }
 
@@ -269,7 +279,7 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use axum::http::request::Parts;
+    /// use axum::http::{Extensions, request::Parts};
     /// use signalr::{Caller, Hub};
     ///
     /// fn user_of(request: &Parts) -> Option<String> {
@@ -292,6 +302,38 @@ impl Hub {
         user_id: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.user_id = Some(Arc::new(user_id));
+        self
+    }
+
+    /// Sets how the user of a request is found. It replaces [`user_id`](Self::user_id).
+    ///
+    /// The function runs for each HTTP request of a client. If it returns an error, the request is
+    /// refused with status 401 or 403. A later request of a connection with another user is
+    /// refused with status 403.
+    ///
+    /// # Examples
+    ///
+    /// See [`User`](crate::User).
+    #[must_use]
+    pub fn authenticate<F, Fut, T>(mut self, find: F) -> Self
+    where
+        F: Fn(Parts) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<User<T>>, AuthError>> + Send + 'static,
+        T: Send + Sync + 'static,
+    {
+        self.authenticator = Some(user::authenticator(find));
+        self
+    }
+
+    /// Adds a value that methods read with [`State`](crate::State). A later value of the same type
+    /// replaces it.
+    ///
+    /// # Examples
+    ///
+    /// See [`State`](crate::State).
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
         self
     }
 
@@ -397,6 +439,7 @@ impl Hub {
             backplane: self.backplane.clone(),
             askers: Arc::clone(&self.askers),
             result_timeout: self.options.result_timeout,
+            groups_max: self.options.groups_max,
         }
     }
 
@@ -432,11 +475,32 @@ impl Hub {
         self.on_disconnected.as_ref()
     }
 
-    pub(crate) fn user_of(&self, parts: &Parts) -> Option<Arc<str>> {
-        self.user_id.as_ref().and_then(|user_id| user_id(parts)).map(Into::into)
+    pub(crate) fn authenticator(&self) -> Option<&Arc<Authenticator>> {
+        self.authenticator.as_ref()
+    }
+
+    /// Returns who sent a request, of which the authenticator has approved.
+    pub(crate) fn visitor(&self, parts: &Parts) -> Visitor {
+        let user = parts.extensions.get::<Authenticated>().cloned();
+        let user_id = match &user {
+            Some(user) => Some(Arc::clone(user.id())),
+            None => self.user_id.as_ref().and_then(|user_id| user_id(parts)).map(Into::into),
+        };
+        let request = self.keeps_requests.then(|| Arc::new(FirstRequest::new(parts)));
+        Visitor { user_id, user, request }
+    }
+
+    /// Returns the values of the application.
+    pub(crate) fn states(&self) -> &Extensions {
+        &self.states
+    }
+
+    /// Returns whether the hub takes no more connections.
+    pub(crate) fn is_full(&self) -> bool {
+        self.sessions.len() >= self.options.connections_max
     }
 }
 
-pub(crate) type OnConnected = Arc<dyn Fn(Caller) -> Running<Result<(), HubError>> + Send + Sync>;
-pub(crate) type OnDisconnected = Arc<dyn Fn(Caller) -> Running<()> + Send + Sync>;
+type OnConnected = Arc<StartHook<Result<(), HubError>>>;
+type OnDisconnected = Arc<StartHook<()>>;
 type UserId = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;

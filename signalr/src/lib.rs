@@ -19,7 +19,7 @@
 //!         caller.clients().all().invoke("broadcastMessage", (name, message)).await?;
 //!         Ok(())
 //!     })
-//!     .on_connected(|caller| async move {
+//!     .on_connected(|caller: Caller| async move {
 //!         caller.groups().add("lobby").await?;
 //!         Ok(())
 //!     });
@@ -39,6 +39,7 @@ mod classic;
 pub mod fuzzing;
 mod router;
 
+mod auth;
 mod endpoint;
 mod negotiate;
 
@@ -49,6 +50,7 @@ mod transport;
 mod hub;
 
 mod handler;
+mod state;
 mod upload;
 
 mod call;
@@ -56,6 +58,8 @@ mod caller;
 mod clients;
 mod close_handle;
 mod results;
+
+mod peer;
 
 mod answers;
 
@@ -71,6 +75,7 @@ mod protocol;
 
 mod arguments;
 mod blob;
+mod connection_info;
 mod error;
 mod hub_state;
 mod options;
@@ -78,20 +83,24 @@ mod origin;
 mod query;
 mod refusal;
 mod transport_kind;
+mod user;
 
 pub use crate::{
     arguments::{Arguments, BindError, RawArguments},
     blob::Blob,
     call::{CallContext, CallError, Cancelled, FromCall},
-    caller::{Caller, Groups},
+    caller::{Caller, Groups, JoinError},
     classic::Classic,
     clients::{CallerClients, Clients, InvokeError, Recipient, Recipients},
+    connection_info::ConnectionInfo,
     error::HubError,
-    handler::Handler,
+    handler::{Handler, Hook},
     hub::Hub,
     hub_state::HubState,
     options::Options,
     origin::OriginError,
+    state::{Extension, Local, State},
     transport_kind::TransportKind,
     upload::Upload,
+    user::{AuthError, User},
 };

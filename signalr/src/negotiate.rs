@@ -17,7 +17,7 @@ use crate::{
     hub::Hub,
     negotiated::Issued,
     query::query,
-    refusal::{foreign_page, refusal},
+    refusal::{foreign_page, refusal, unavailable},
     transport_kind::TransportKind,
 };
 
@@ -31,9 +31,10 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
         return foreign_page(&parts);
     }
     if hub.stopping().is_cancelled() {
-        let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
-        let shutdown = refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
-        return (retry, shutdown).into_response();
+        return unavailable("the server is shutting down");
+    }
+    if hub.is_full() {
+        return unavailable("the server has too many connections");
     }
     let version = match version(query(&parts, "negotiateVersion").as_deref()) {
         Ok(version) => version,

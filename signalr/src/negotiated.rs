@@ -22,6 +22,7 @@ use crate::{
     connections::{Connections, Place},
     handoff::Handoff,
     http_connection::HttpConnection,
+    peer::Visitor,
 };
 
 /// Issues and checks the tokens of a hub on this server.
@@ -91,11 +92,11 @@ impl Negotiated {
         &self,
         token: &str,
         age_max: Duration,
-        user: Option<Arc<str>>,
+        visitor: Visitor,
     ) -> Result<(Arc<HttpConnection>, Held), ClaimError> {
         let mut created = None;
         self.enter(token, age_max, |connection_id| {
-            let connection = Arc::new(HttpConnection::new(Arc::clone(connection_id), user));
+            let connection = Arc::new(HttpConnection::new(Arc::clone(connection_id), visitor));
             created = Some(Arc::clone(&connection));
             Place::Http(connection)
         })?;
@@ -257,9 +258,13 @@ mod tests {
     async fn a_connection_of_several_requests_has_one_entry() {
         let negotiated = Negotiated::default();
         let Issued { connection_id, token } = negotiated.issue(1, false);
-        let user: Option<Arc<str>> = Some("ann".into());
-        let (connection, held) = negotiated.create_http(&token, AGE_MAX, user.clone()).unwrap();
-        assert_eq!((&*connection.connection_id, &connection.user), (&*connection_id, &user));
+        let user_id: Option<Arc<str>> = Some("ann".into());
+        let visitor = Visitor { user_id: user_id.clone(), ..Visitor::default() };
+        let (connection, held) = negotiated.create_http(&token, AGE_MAX, visitor).unwrap();
+        assert_eq!(
+            (&*connection.connection_id, &connection.visitor.user_id),
+            (&*connection_id, &user_id)
+        );
         let Found::Http(found) = negotiated.find(&token, AGE_MAX) else { panic!("not found") };
         assert!(Arc::ptr_eq(&found, &connection));
         assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);

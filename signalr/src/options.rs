@@ -61,6 +61,16 @@ pub struct Options {
     /// Size of the messages that a stateful client has not confirmed, after which the server sends
     /// no more of them. Default: 100,000 B.
     pub resume_bytes_max: usize,
+    /// Maximum number of groups of one connection that its own methods add it to. Default: 1,000.
+    pub groups_max: usize,
+    /// Number of connections of this hub on this server, above which new ones are refused with
+    /// status 503. Default: no limit.
+    pub connections_max: usize,
+    /// Whether a connection ends when its [`User`](crate::User) expires. Default: false.
+    pub close_on_expiry: bool,
+    /// Whether clients may renew their user without a new connection, as those of .NET 11 do.
+    /// Default: false.
+    pub auth_refresh: bool,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
     /// Maximum size of a WebSocket message from a client, which may hold many hub messages. A value
@@ -127,6 +137,10 @@ impl Default for Options {
             upload_items_max: 10,
             stateful_reconnect: true,
             resume_bytes_max: 100_000,
+            groups_max: 1_000,
+            connections_max: usize::MAX,
+            close_on_expiry: false,
+            auth_refresh: false,
             close_window: Duration::from_secs(1),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,

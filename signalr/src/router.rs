@@ -6,11 +6,11 @@ use axum::{
     Router,
     extract::Request,
     http::{Uri, uri::PathAndQuery},
-    routing,
+    middleware, routing,
 };
 use tower::ServiceExt;
 
-use crate::{endpoint, hub::Hub, negotiate, origin};
+use crate::{auth, endpoint, hub::Hub, negotiate, origin};
 
 impl Hub {
     /// Returns a router that serves the hub at `path`, which begins with `/`.
@@ -42,11 +42,13 @@ impl Hub {
     /// ```
     pub fn router(&self, path: &str) -> Router {
         let [hub, negotiation] = paths(path);
+        let state = Arc::new(self.clone());
         Router::new()
             .route(&hub, routing::any(endpoint::connect))
             .route(&negotiation, routing::any(negotiate::negotiate))
+            .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::authenticate))
             .layer(origin::cors(&self.options().origins))
-            .with_state(Arc::new(self.clone()))
+            .with_state(state)
     }
 
     /// Returns an app with the hub at `path`, which begins with `/`.

@@ -17,6 +17,7 @@ use crate::{
     handshake::{self, Agreed, HandshakeError},
     hub::Hub,
     options::Options,
+    peer::Peer,
     protocol::{Encoding, frames::Frames},
     transport::{Incoming, Input, Outgoing},
 };
@@ -30,16 +31,12 @@ mod reader;
 mod sequence;
 mod writer;
 
-/// The ids of a connection and of its user.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) connection_id: Arc<str>,
-    pub(crate) user: Option<Arc<str>>,
-}
-
 /// Serves one client until its connection ends.
-pub(crate) async fn serve<I, O>(hub: &Arc<Hub>, peer: Peer, (mut incoming, mut outgoing): (I, O))
-where
+pub(crate) async fn serve<I, O>(
+    hub: &Arc<Hub>,
+    peer: Arc<Peer>,
+    (mut incoming, mut outgoing): (I, O),
+) where
     I: Incoming,
     O: Outgoing,
 {
@@ -99,19 +96,19 @@ async fn handshake(
 /// Runs both loops until the connection ends, and returns the reason.
 async fn converse(
     hub: &Arc<Hub>,
-    peer: Peer,
+    peer: Arc<Peer>,
     (encoding, sequence): (Encoding, Option<&Sequence>),
     frames: Frames,
     incoming: &mut impl Incoming,
     outgoing: &mut impl Outgoing,
 ) -> Disconnect {
-    let Peer { connection_id, user } = peer;
+    let connection_id = Arc::clone(&peer.connection_id);
     // Attached before the handshake reply: a connected client misses no message.
-    let connection = hub.backplane().attach(&connection_id, user.as_deref());
+    let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
     let close_handle = Arc::new(CloseHandle::default());
     let (answers, to_write) = Answers::channel();
-    let entry = hub.askers().enter(Arc::clone(&connection_id), encoding, answers.clone());
-    let caller = Caller::new(connection_id, user, hub.links(), Arc::clone(&close_handle));
+    let entry = hub.askers().enter(connection_id, encoding, answers.clone());
+    let caller = Caller::new(peer, hub.links(), Arc::clone(&close_handle));
 
     let conversation = Conversation { hub, encoding, sequence, close_handle: &close_handle };
     let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);

@@ -42,6 +42,7 @@ pub(super) async fn run(
             caller,
             method: method.name.clone(),
             cancelled: CancellationToken::new(),
+            states: hub.states().clone(),
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
@@ -78,6 +79,7 @@ fn unread(hub: &Hub, name: &str, error: CallError) -> Failure {
         CallError::Streams { .. } => {
             detail(hub, name, format!("'{name}' reads a stream, which SignalR 2 does not have."))
         }
+        error @ CallError::Missing(_) => of_method(hub, name, &error.into_hub_error()),
         CallError::Unauthorized => Failure {
             text: format!(
                 "Caller is not authorized to invoke the {name} method on {}.",

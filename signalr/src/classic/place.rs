@@ -24,7 +24,14 @@ use super::{
     service::{Service, Users},
     transport::Transport,
 };
-use crate::{caller::Caller, close_handle::CloseHandle, disconnect::Disconnect, dispatch};
+use crate::{
+    caller::Caller,
+    close_handle::CloseHandle,
+    disconnect::Disconnect,
+    dispatch,
+    peer::{self, Peer},
+    transport_kind::TransportKind,
+};
 
 /// The places of all clients, by connection id.
 #[derive(Debug, Default)]
@@ -144,7 +151,7 @@ impl Place {
         let callers = hubs.map(|(index, hub)| {
             let user = visitor.users.of(index).cloned();
             let close_handle = Arc::clone(&close_handle);
-            Caller::new(Arc::clone(&visitor.id), user, hub.links(), close_handle)
+            Caller::new(peer(&visitor.id, user), hub.links(), close_handle)
         });
         Self {
             service: Arc::clone(service),
@@ -257,3 +264,9 @@ impl fmt::Debug for Place {
 
 /// Maximum commands on their way to a connection. Senders wait for room.
 const COMMANDS_MAX: usize = 8;
+
+/// Returns a connection as the methods of one hub see it.
+pub(super) fn peer(id: &Arc<str>, user_id: Option<Arc<str>>) -> Arc<Peer> {
+    let visitor = peer::Visitor { user_id, ..peer::Visitor::default() };
+    Arc::new(Peer::new(Arc::clone(id), visitor, TransportKind::WebSockets))
+}

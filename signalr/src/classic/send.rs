@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::{
     calls,
-    place::{Answer, Place, Recipient, Visitor},
+    place::{self, Answer, Place, Recipient, Visitor},
     reply::{self, Refusal},
     request::{pairs, read_body},
     service::Service,
@@ -172,8 +172,8 @@ impl Sender {
             }
             Self::Stray(_, visitor) => {
                 let user = visitor.users.of(index).cloned();
-                let id = Arc::clone(&visitor.id);
-                Ok((index, Caller::new(id, user, served.links(), Arc::default())))
+                let peer = place::peer(&visitor.id, user);
+                Ok((index, Caller::new(peer, served.links(), Arc::default())))
             }
         }
     }

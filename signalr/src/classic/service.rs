@@ -72,7 +72,7 @@ impl Service {
     }
 
     pub(super) fn users(&self, parts: &Parts) -> Users {
-        Users(self.hubs.iter().map(|hub| hub.user_of(parts)).collect())
+        Users(self.hubs.iter().map(|hub| hub.visitor(parts).user_id).collect())
     }
 
     /// Returns whether one of the hubs shuts down.

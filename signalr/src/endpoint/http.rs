@@ -19,8 +19,9 @@ use crate::{
     http_connection::{HttpConnection, OpenError, Polled},
     hub::Hub,
     negotiated::{Found, Held},
+    peer::Peer,
     refusal::refusal,
-    session::{self, Peer},
+    session,
     transport::{
         Outgoing, long_polling,
         posts::{self, PostError},
@@ -63,7 +64,7 @@ pub(super) fn check_user(
     parts: &Parts,
     connection: &HttpConnection,
 ) -> Result<(), Response> {
-    if hub.user_of(parts) == connection.user {
+    if hub.visitor(parts).user_id == connection.visitor.user_id {
         return Ok(());
     }
     Err(refusal(StatusCode::FORBIDDEN, "the connection belongs to another user"))
@@ -106,7 +107,7 @@ fn find(
 #[expect(clippy::result_large_err, reason = "the error is the response")]
 fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnection>, Response> {
     let age_max = hub.options().disconnect_timeout;
-    match hub.negotiated().create_http(token, age_max, hub.user_of(parts)) {
+    match hub.negotiated().create_http(token, age_max, hub.visitor(parts)) {
         Ok((connection, held)) => {
             let span = debug_span!("connection", connection.id = %connection.connection_id);
             let task = run(Arc::clone(hub), Arc::clone(&connection), held);
@@ -145,10 +146,9 @@ async fn run(hub: Arc<Hub>, connection: Arc<HttpConnection>, held: Held) {
 
 /// Serves the session of a connection, which ends if the client polls no more.
 async fn run_session(hub: &Arc<Hub>, connection: &Arc<HttpConnection>, outgoing: impl Outgoing) {
-    let peer = Peer {
-        connection_id: Arc::clone(&connection.connection_id),
-        user: connection.user.clone(),
-    };
+    let Some(transport) = connection.transport() else { return };
+    let (id, visitor) = (Arc::clone(&connection.connection_id), connection.visitor.clone());
+    let peer = Arc::new(Peer::new(id, visitor, transport));
     let incoming = posts::Reader::new(Arc::clone(connection));
     let session = async {
         let mut session = std::pin::pin!(session::serve(hub, peer, (incoming, outgoing)));

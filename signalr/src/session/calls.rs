@@ -111,6 +111,7 @@ impl Calls {
             caller: self.shared.caller.clone(),
             method: "".into(),
             cancelled: cancelled.clone(),
+            states: self.shared.hub.states().clone(),
             uploads: parts,
         };
         let shared = self.shared.clone();

@@ -106,7 +106,7 @@ async fn a_hub_without_hooks_serves_a_client_after_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_is_sent_away() {
     let mut server = TestServer::with_hooks(|hub| {
-        hub.on_connected(|_| async { Err(signalr::HubError::new("log in first")) })
+        hub.on_connected(|| async { Err(signalr::HubError::new("log in first")) })
     });
     let client = server.negotiate().await;
     let mut socket = client.open("connect", "").await;

@@ -363,11 +363,11 @@ fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
             options.detailed_errors = true;
             options
         })
-        .on_connected(move |caller| {
+        .on_connected(move |caller: Caller| {
             report(&connected, "connected", &caller);
             async { Ok(()) }
         })
-        .on_disconnected(move |caller| {
+        .on_disconnected(move |caller: Caller| {
             report(&disconnected, "disconnected", &caller);
             async {}
         })

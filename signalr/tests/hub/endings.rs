@@ -304,7 +304,7 @@ async fn a_client_aborted_through_the_backplane_may_not_reconnect() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_client_is_closed_with_an_error() {
     let server =
-        TestServer::start(|hub| hub.on_connected(|_| async { Err(HubError::new("full")) }));
+        TestServer::start(|hub| hub.on_connected(|_: Caller| async { Err(HubError::new("full")) }));
     let mut client = server.connect().await;
     let close = json!({"type": 7, "error": "Connection closed with an error."});
     assert_eq!(client.receive().await, close);
@@ -345,11 +345,11 @@ fn watched() -> (TestServer, News) {
     let (sender, news) = mpsc::unbounded_channel();
     let second_sender = sender.clone();
     let server = TestServer::start(|hub: Hub| {
-        hub.on_connected(move |_| {
+        hub.on_connected(move |_: Caller| {
             let _ = sender.send("connected");
             async { Ok(()) }
         })
-        .on_disconnected(move |_| {
+        .on_disconnected(move |_: Caller| {
             let _ = second_sender.send("disconnected");
             async {}
         })

@@ -69,7 +69,7 @@ async fn a_caller_can_address_itself_and_the_others() {
 async fn the_handshake_reply_comes_before_an_early_message() {
     let backplane = backplane();
     let sender = backplane.clone();
-    let hub = Hub::new("Hub", backplane.clone()).on_connected(move |_| {
+    let hub = Hub::new("Hub", backplane.clone()).on_connected(move |_: Caller| {
         // Blocks the task of the connection until the message is queued for it.
         task::block_in_place(|| {
             Handle::current().block_on(async {

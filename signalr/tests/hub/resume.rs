@@ -80,7 +80,7 @@ async fn a_number_that_skips_messages_ends_the_transport_without_a_close_message
 async fn a_client_that_does_not_come_back_has_left() {
     let (sender, mut left) = mpsc::unbounded_channel();
     let server = TestServer::start(|hub| {
-        methods(hub).on_disconnected(move |_| {
+        methods(hub).on_disconnected(move |_: Caller| {
             sender.send(()).unwrap();
             async {}
         })

@@ -179,7 +179,7 @@ async fn a_method_that_never_returns_does_not_keep_its_connection() {
             std::future::pending::<()>().await;
             Ok(())
         })
-        .on_disconnected(move |caller| {
+        .on_disconnected(move |caller: Caller| {
             sender.send(caller.connection_id().to_owned()).unwrap();
             async {}
         })

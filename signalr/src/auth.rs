@@ -1,0 +1,35 @@
+//! Asks the application's authenticator about each request.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{hub::Hub, refusal::refusal, user::AuthError};
+
+/// Refuses a request that the authenticator does not allow. Otherwise adds its user.
+pub(crate) async fn authenticate(
+    State(hub): State<Arc<Hub>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(authenticator) = hub.authenticator() else { return next.run(request).await };
+    let (mut parts, body) = request.into_parts();
+    match authenticator(parts.clone()).await {
+        Ok(Some(user)) => {
+            parts.extensions.insert(user);
+        }
+        Ok(None) => {}
+        Err(AuthError::Missing) => {
+            return refusal(StatusCode::UNAUTHORIZED, "the credentials are missing or invalid");
+        }
+        Err(AuthError::Denied) => {
+            return refusal(StatusCode::FORBIDDEN, "the user may not connect");
+        }
+    }
+    next.run(Request::from_parts(parts, body)).await
+}

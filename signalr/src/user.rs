@@ -1,0 +1,176 @@
+//! Users and how they are found.
+//!
+//! An authenticator reads each HTTP request of a client. Its user's id addresses all connections of
+//! the user, and methods read the rest.
+
+use std::{any::Any, fmt, future::Future, ops::Deref, pin::Pin, sync::Arc, time::SystemTime};
+
+use axum::http::request::Parts;
+
+/// A user, as an authenticator found it, with the application's own data `T`.
+///
+/// As a parameter of a method, it refuses calls of connections without a user, and
+/// `Option<User<T>>` does not.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{AuthError, Hub, User};
+///
+/// #[derive(Debug)]
+/// struct Badge {
+///     color: String,
+/// }
+///
+/// # let backplane = backplane();
+/// let hub = Hub::new("ChatHub", backplane.clone())
+///     .authenticate(|parts| async move {
+///         let key = parts.headers.get("x-key").ok_or(AuthError::Missing)?;
+///         if key != "secret" {
+///             return Err(AuthError::Denied);
+///         }
+///         Ok(Some(User::new("ann", Badge { color: "red".to_owned() })))
+///     })
+///     .method("Color", |user: User<Badge>, (): ()| async move {
+///         Ok(format!("{} is {}", user.id(), user.color))
+///     });
+/// # let server = TestServer::serve(hub, backplane);
+/// # assert_eq!(server.open("", &[]).await.err().unwrap().status(), StatusCode::UNAUTHORIZED);
+/// # let denied = server.open("", &[("x-key", "x")]).await.err().unwrap();
+/// # assert_eq!(denied.status(), StatusCode::FORBIDDEN);
+/// # let mut client = server.connect_with(&[("x-key", "secret")]).await;
+/// # assert_eq!(client.call("Color", json!([])).await["result"], "ann is red");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct User<T> {
+    identity: Arc<Identity>,
+    data: Arc<T>,
+}
+
+/// What the hub itself knows of a user.
+#[derive(Clone, Debug)]
+struct Identity {
+    id: Arc<str>,
+    roles: Vec<String>,
+    expires: Option<SystemTime>,
+}
+
+impl<T> User<T> {
+    /// Returns a user without roles.
+    pub fn new(id: impl Into<String>, data: T) -> Self {
+        let identity = Identity { id: id.into().into(), roles: Vec::new(), expires: None };
+        Self { identity: Arc::new(identity), data: Arc::new(data) }
+    }
+
+    /// Adds a role.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.identity).roles.push(role.into());
+        self
+    }
+
+    /// Sets the time at which the user must authenticate again.
+    ///
+    /// With [`Options::close_on_expiry`](crate::Options::close_on_expiry), the connection ends then.
+    #[must_use]
+    pub fn with_expiry(mut self, expires: SystemTime) -> Self {
+        Arc::make_mut(&mut self.identity).expires = Some(expires);
+        self
+    }
+
+    /// Returns the id, which addresses all connections of the user.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.identity.id
+    }
+
+    /// Returns whether the user has a role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.identity.roles.iter().any(|own| own == role)
+    }
+
+    /// Returns the time at which the user must authenticate again.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.identity.expires
+    }
+}
+
+impl<T> Clone for User<T> {
+    fn clone(&self) -> Self {
+        Self { identity: Arc::clone(&self.identity), data: Arc::clone(&self.data) }
+    }
+}
+
+impl<T> Deref for User<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+/// The reason why an authenticator refuses a request.
+///
+/// # Examples
+///
+/// See [`User`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthError {
+    /// The request has no valid credentials. The client receives status 401.
+    Missing,
+    /// The user may not connect. The client receives status 403.
+    Denied,
+}
+
+/// A user whose data has any type.
+#[derive(Clone)]
+pub(crate) struct Authenticated {
+    identity: Arc<Identity>,
+    data: Arc<dyn Any + Send + Sync>,
+}
+
+impl Authenticated {
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.identity.id
+    }
+
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
+        self.identity.expires
+    }
+
+    pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Option<User<T>> {
+        Some(User { identity: self.identity, data: self.data.downcast().ok()? })
+    }
+}
+
+impl fmt::Debug for Authenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticated").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// An application's function that finds the user of a request.
+pub(crate) type Authenticator = dyn Fn(Parts) -> Authenticating + Send + Sync;
+pub(crate) type Authenticating =
+    Pin<Box<dyn Future<Output = Result<Option<Authenticated>, AuthError>> + Send>>;
+
+/// Erases the type of the users' data.
+pub(crate) fn authenticator<F, Fut, T>(find: F) -> Arc<Authenticator>
+where
+    F: Fn(Parts) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Option<User<T>>, AuthError>> + Send + 'static,
+    T: Send + Sync + 'static,
+{
+    Arc::new(move |parts| {
+        let user = find(parts);
+        Box::pin(async move {
+            Ok(user.await?.map(|User { identity, data }| Authenticated { identity, data }))
+        })
+    })
+}
