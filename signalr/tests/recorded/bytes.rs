@@ -37,7 +37,8 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 /// Shows received text.
 pub(crate) fn escape(text: &str) -> String {
     let text = text.replace('\u{1e}', SEPARATOR).replace('\r', r"\r").replace('\n', r"\n");
-    without_runs(&masked(&text))
+    let text = KEYS.iter().fold(masked(&text), |text, key| without_value(&text, key));
+    without_runs(&text)
 }
 
 /// Shows received bytes: as text if they are text, else in hexadecimal.
@@ -63,6 +64,16 @@ fn masked(text: &str) -> String {
     parts.collect::<Vec<_>>().join("\"")
 }
 
+/// Masks the values of one key: tokens and cursors of any length.
+fn without_value(text: &str, key: &str) -> String {
+    let mut parts = text.split(key);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| match part.split_once('"') {
+        Some((_, after)) => format!("{shown}{key}ID\"{after}"),
+        None => shown + key + part,
+    })
+}
+
 /// Shortens long runs of the letter that fills big messages.
 fn without_runs(text: &str) -> String {
     let mut shown = String::new();
@@ -79,6 +90,8 @@ fn without_runs(text: &str) -> String {
     shown + rest
 }
 
+/// Keys whose values a server of SignalR 2 makes up.
+const KEYS: [&str; 3] = [r#""ConnectionToken":""#, r#""C":""#, r#""G":""#];
 const SEPARATOR: &str = "␞";
 /// The lengths of a connection id, and of tokens with a signature.
 const ID_CHARS: RangeInclusive<usize> = 22..=100;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use backplane::Backplane;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 use signalr::{Blob, Caller, Cancelled, Hub, HubError, Options, Upload};
 use tokio::time;
 
-use crate::script::List;
+use crate::{chat::chat_hub, script::List};
 
 /// Returns the hubs with their paths.
 pub(crate) fn all(backplane: &Backplane, list: &List) -> Vec<(&'static str, Hub)> {
@@ -24,7 +25,13 @@ pub(crate) fn all(backplane: &Backplane, list: &List) -> Vec<(&'static str, Hub)
         }
     };
     let test_hub = streams(calls(test_hub));
-    vec![("/testhub", test_hub), ("/uncreatable", refusing(hub("RefusingHub")))]
+    let chat_hub = chat_hub(hub("ChatHub")).user_id(user_of);
+    vec![("/testhub", test_hub), ("/uncreatable", refusing(hub("RefusingHub"))), (CHAT, chat_hub)]
+}
+
+fn user_of(request: &Parts) -> Option<String> {
+    let mut pairs = request.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    Some(pairs.find(|(name, _)| *name == "user")?.1.to_owned())
 }
 
 fn calls(hub: Hub) -> Hub {
@@ -126,3 +133,6 @@ struct Map {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct InvalidOperationException(String);
+
+/// The path of the hub that clients of SignalR 2 call as well.
+pub(crate) const CHAT: &str = "/chathub";

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod bytes;
+mod chat;
 mod difference;
 mod hubs;
 mod pipe;

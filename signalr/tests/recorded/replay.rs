@@ -80,6 +80,7 @@ impl Replay {
             }
             "begin" => self.begin(name, rest, step),
             "head" | "show" => return self.response(name).await.show(),
+            "outline" => return self.response(name).await.outline(),
             "more" => return self.more(name).await,
             "end" => return self.end(name).await,
             method => {
@@ -91,14 +92,19 @@ impl Replay {
     }
 
     async fn negotiate(&mut self, query: &str) {
-        let query = if query.is_empty() { "negotiateVersion=1" } else { query };
+        let line = match query {
+            "" => "POST /testhub/negotiate?negotiateVersion=1".to_owned(),
+            path if path.starts_with('/') => format!("GET {path}"),
+            query => format!("POST /testhub/negotiate?{query}"),
+        };
         let pipe = self.server.connect();
-        pipe.send(request(&format!("POST /testhub/negotiate?{query}"), &[], b""));
+        pipe.send(request(&line, &[], b""));
         pause(SETTLING).await;
         let body = Response::parse(&pipe.received()).expect("the negotiation is answered").body;
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        let token = answer.get("connectionToken").unwrap_or(&answer["connectionId"]);
-        self.token = token.as_str().unwrap().to_owned();
+        let fields = ["connectionToken", "ConnectionToken", "connectionId"];
+        let token = fields.iter().find_map(|field| answer.get(field)?.as_str()).unwrap();
+        self.token = percent_encoded(token);
     }
 
     async fn open(&mut self, name: &str, path: &str) {
@@ -165,6 +171,11 @@ impl Replay {
         self.connections.remove(name);
         response.show()
     }
+}
+
+/// Encodes the characters of base64 that have a meaning in queries.
+fn percent_encoded(token: &str) -> String {
+    token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 
 fn request(line: &str, headers: &[String], body: &[u8]) -> Vec<u8> {

@@ -3,6 +3,8 @@
 //! Names of headers are in lower case and sorted. Headers of the framing, `Date` and `Server` are
 //! left out, and chunks are joined: none of these changes the meaning.
 
+use std::slice;
+
 use crate::{bytes, pipe::Received};
 
 #[derive(Debug, Default)]
@@ -35,9 +37,13 @@ impl Response {
         &self.status
     }
 
+    /// Shows the response without its body.
+    pub(crate) fn outline(&self) -> String {
+        [slice::from_ref(&self.status), &self.headers].concat().join(" | ")
+    }
+
     pub(crate) fn show(&self) -> String {
-        let mut parts = vec![self.status.clone()];
-        parts.extend_from_slice(&self.headers);
+        let mut parts = vec![self.outline()];
         if !self.body.is_empty() && !self.status.starts_with("101 ") {
             parts.push(show_body(&self.body));
         }

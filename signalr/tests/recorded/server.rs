@@ -5,7 +5,7 @@ use std::io;
 use axum::{Router, serve::Listener};
 use backplane::Backplane;
 use broker::Broker;
-use signalr::Hub;
+use signalr::{Classic, Hub};
 use tokio::{io::DuplexStream, sync::mpsc};
 
 use crate::{hubs, pipe::Pipe, script::List};
@@ -18,12 +18,14 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(list: &List) -> Self {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hubs = hubs::all(&backplane, list);
-        let routers = hubs.iter().map(|(path, hub)| hub.router(path));
-        let app = routers.fold(Router::new(), Router::merge);
+        let all = hubs::all(&backplane, list);
+        let routers = all.iter().map(|(path, hub)| hub.router(path));
+        let chat = all.iter().filter(|(path, _)| *path == hubs::CHAT);
+        let classic = chat.fold(Classic::new(), |classic, (_, hub)| classic.hub(hub));
+        let app = routers.fold(classic.router("/signalr"), Router::merge);
         let (dial, calls) = mpsc::unbounded_channel();
         tokio::spawn(axum::serve(Pipes(calls), app).into_future());
-        Self { hubs: hubs.into_iter().map(|(_, hub)| hub).collect(), dial }
+        Self { hubs: all.into_iter().map(|(_, hub)| hub).collect(), dial }
     }
 
     pub(crate) fn connect(&self) -> Pipe {
