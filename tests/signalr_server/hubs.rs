@@ -2,13 +2,13 @@
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use signalr::{Blob, Caller, Cancelled, Hub, HubError, Upload};
+use signalr::{Blob, Caller, Cancelled, ConnectionInfo, Hub, HubError, Upload};
 
-use crate::requests::Requests;
+use crate::authorization;
 
 /// Adds the methods of the main hub.
-pub(crate) fn test_hub(hub: Hub, requests: &Requests) -> Hub {
-    about_the_request(streams(messages(hub)), requests)
+pub(crate) fn test_hub(hub: Hub) -> Hub {
+    about_the_request(streams(messages(hub)))
 }
 
 fn messages(hub: Hub) -> Hub {
@@ -64,41 +64,38 @@ async fn report_cancellation(caller: Caller, Cancelled(token): Cancelled) {
     let _ = caller.clients().caller().invoke("StreamCanceled", ()).await;
 }
 
-fn about_the_request(hub: Hub, requests: &Requests) -> Hub {
-    let opened = |requests: &Requests| {
-        let requests = requests.clone();
-        move |caller: &Caller| requests.of(caller.connection_id())
-    };
-    let (redirects, transport) = (opened(requests), opened(requests));
-    let (header, cookie) = (opened(requests), opened(requests));
-    hub.method("GetNumRedirects", move |caller: Caller, ()| {
-        let count = redirects(&caller).query("numRedirects");
-        async move { Ok(count.and_then(|count| count.parse::<u32>().ok())) }
+fn about_the_request(hub: Hub) -> Hub {
+    hub.method("GetNumRedirects", |info: ConnectionInfo, (): ()| async move {
+        Ok(info.query("numRedirects").and_then(|count| count.parse::<u32>().ok()))
     })
-    .method("GetActiveTransportName", move |caller: Caller, ()| {
-        let name = transport(&caller).transport;
-        async move { Ok(name) }
+    .method("GetActiveTransportName", |info: ConnectionInfo, (): ()| async move {
+        Ok(format!("{:?}", info.transport()))
     })
-    .method("GetHeader", move |caller: Caller, (name,): (String,)| {
-        let value = header(&caller).header(&name);
-        async move { Ok(value) }
+    .method("GetHeader", |info: ConnectionInfo, (name,): (String,)| async move {
+        Ok(header_of(&info, &name))
     })
-    .method("GetCookie", move |caller: Caller, (name,): (String,)| {
-        let value = cookie(&caller).cookie(&name);
-        async move { Ok(value) }
+    .method("GetCookie", |info: ConnectionInfo, (name,): (String,)| async move {
+        let cookies = header_of(&info, "cookie").unwrap_or_default();
+        let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+        Ok(pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
     })
+}
+
+fn header_of(info: &ConnectionInfo, name: &str) -> Option<String> {
+    Some(info.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
 /// Adds the methods of the hub that requires a token.
 pub(crate) fn authorized(hub: Hub) -> Hub {
-    hub.method("Echo", |_: Caller, (message,): (String,)| async move { Ok(message) })
+    hub.authenticate(authorization::user_of)
+        .method("Echo", |_: Caller, (message,): (String,)| async move { Ok(message) })
 }
 
 /// Makes a hub that refuses each connection.
 pub(crate) fn uncreatable(hub: Hub) -> Hub {
     let reason = "Unable to resolve service for type 'System.Object' while attempting to activate \
                   'FunctionalTests.UncreatableHub'.";
-    hub.on_connected(move |_| async move {
+    hub.on_connected(move |_: Caller| async move {
         Err::<(), HubError>(InvalidOperationException(reason.to_owned()).into())
     })
 }

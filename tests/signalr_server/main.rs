@@ -9,15 +9,12 @@
 mod authorization;
 mod hubs;
 mod pages;
-mod requests;
 
 use axum::{Router, middleware};
 use backplane::Backplane;
 use broker::Broker;
 use signalr::{Classic, Hub, Options, TransportKind};
 use tokio::net::TcpListener;
-
-use crate::requests::Requests;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -29,24 +26,18 @@ async fn main() -> std::io::Result<()> {
 
 fn app() -> Router {
     let backplane = Backplane::embedded(&Broker::new(), "ClientTests");
-    let requests = Requests::default();
     let hub = |name| Hub::new(name, backplane.clone()).with_options(options());
     let mut without_web_sockets = options();
     without_web_sockets.transports.retain(|kind| *kind != TransportKind::WebSockets);
     let other = hub("OtherTestHub").with_options(without_web_sockets);
-    let test_hub = hubs::test_hub(hub("TestHub"), &requests);
+    let test_hub = hubs::test_hub(hub("TestHub"));
     let app = pages::router(test_hub.clone())
-        .merge(hubs::test_hub(other, &requests).router("/testhub-nowebsockets"))
+        .merge(hubs::test_hub(other).router("/testhub-nowebsockets"))
         .merge(Classic::new().hub(&test_hub).router("/signalr"))
         .merge(hubs::uncreatable(hub("UncreatableHub")).router("/uncreatable"))
-        .merge(authorization::protect(
-            hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"),
-        ));
+        .merge(hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"));
     // Redirected clients write the path in another case.
-    test_hub
-        .mount(app, "/testhub")
-        .layer(middleware::from_fn_with_state(requests, requests::remember))
-        .layer(middleware::from_fn(pages::set_cookies))
+    test_hub.mount(app, "/testhub").layer(middleware::from_fn(pages::set_cookies))
 }
 
 fn options() -> Options {

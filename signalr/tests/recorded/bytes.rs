@@ -53,15 +53,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Replaces connection ids and tokens. Both stand in quotation marks.
+/// Replaces connection ids and tokens. Both stand in quotation marks, and are no keys.
 fn masked(text: &str) -> String {
-    let is_id = |part: &&str| {
-        let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        ID_CHARS.contains(&part.len()) && part.bytes().all(is_of_id)
-    };
+    let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let parts: Vec<&str> = text.split('"').collect();
-    let parts = parts.iter().map(|part| if is_id(part) { "ID" } else { part });
-    parts.collect::<Vec<_>>().join("\"")
+    let shown = parts.iter().enumerate().map(|(index, part)| {
+        let is_key = parts.get(index + 1).is_none_or(|next| next.starts_with(':'));
+        let is_id = ID_CHARS.contains(&part.len()) && part.bytes().all(is_of_id);
+        if is_id && !is_key { "ID" } else { part }
+    });
+    shown.collect::<Vec<_>>().join("\"")
 }
 
 /// Masks the values of one key: tokens and cursors of any length.

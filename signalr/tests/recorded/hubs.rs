@@ -101,7 +101,7 @@ fn numbers(count: u32) -> impl Stream<Item = Result<u32, HubError>> {
 }
 
 fn refusing(hub: Hub) -> Hub {
-    hub.on_connected(|_| async { Err(InvalidOperationException("no".to_owned()).into()) })
+    hub.on_connected(|_: Caller| async { Err(InvalidOperationException("no".to_owned()).into()) })
 }
 
 /// Values whose form depends on the encoding.
