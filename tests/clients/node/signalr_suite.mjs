@@ -170,9 +170,7 @@ await goThrough(without.split(","), {
   },
 
   "without a token, a protected hub is closed": async () => {
-    await rejects(build({ path: "/authorizedhub" }).start(), {
-      message: "Failed to complete negotiation with the server: Error: Unauthorized: Status code '401'",
-    });
+    await rejects(build({ path: "/authorizedhub" }).start(), /^Error: Failed to complete negotiation with the server: .*'401'$/);
   },
 
   "a silent server is left": async () => {
