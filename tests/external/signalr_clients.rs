@@ -45,8 +45,6 @@ goes_through_its_steps_with! {
         python("signalrcore_client.py"), ["WebSockets", "messagepack"];
     signalrcore_on_events_in_json: python("signalrcore_client.py"), ["ServerSentEvents", "json"];
     signalrcore_on_long_polling_in_json: python("signalrcore_client.py"), ["LongPolling", "json"];
-    signalrcore_on_long_polling_in_messagepack:
-        python("signalrcore_client.py"), ["LongPolling", "messagepack"];
     aiosignalr_on_websockets_in_json: python("aiosignalr_client.py"), ["WebSockets", "json"];
     aiosignalr_on_websockets_in_messagepack:
         python("aiosignalr_client.py"), ["WebSockets", "messagepack"];

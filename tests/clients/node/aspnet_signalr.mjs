@@ -33,6 +33,8 @@ await goThrough([], {
   }),
 
   "a stream is cancelled": () => connected(async (hub) => {
+    // The MessagePack protocol of this version has no message for it.
+    if (encoding === "messagepack") return;
     const cancelled = promise();
     hub.on("StreamCanceled", cancelled.resolve);
     hub.stream("InfiniteStream").subscribe({ next() {}, error: cancelled.reject, complete() {} }).dispose();

@@ -27,6 +27,8 @@ globalThis.XMLHttpRequest = class {
   readyState = 0;
   status = 0;
   responseText = "";
+  // Without it, the client takes the page for one that cannot call other origins.
+  withCredentials = false;
 
   open(method, url) {
     Object.assign(this, { method, url });
