@@ -74,7 +74,7 @@ struct Arguments {
     /// The folder with the programs of these servers; by default that of `cargo xtask peers`
     #[arg(long, value_name = "DIR")]
     peers_dir: Option<PathBuf>,
-    /// Adds a server; `{port}` in the command is replaced by the port to listen on
+    /// Adds a server; `{port}` in the command is its port, and a name that begins with nats its protocol
     #[arg(long, value_name = "NAME=COMMAND", value_parser = systems::parse)]
     server: Vec<SystemUnderTest>,
     /// Runs only servers with this text in their names; may be repeated

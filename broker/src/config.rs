@@ -212,21 +212,19 @@ pub struct OutputLimit {
 }
 
 impl OutputLimit {
-    /// As in Redis, the first 16 KiB do not count.
-    pub(crate) const FREE_BYTES: usize = 16 * 1024;
-
     /// The limit of a client before its login, which receives short errors only.
     pub(crate) const BEFORE_LOGIN: Self =
         Self { hard_bytes: 1024, soft_bytes: 0, soft_time: Duration::ZERO };
 
-    /// Returns whether this many unread bytes close a client at once.
-    pub(crate) fn is_hard_beyond(&self, bytes: usize) -> bool {
-        self.hard_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.hard_bytes
+    /// Returns whether so many unread bytes, as Redis counts them, close a client at once.
+    pub(crate) fn is_hard_beyond(&self, counted: usize) -> bool {
+        self.hard_bytes != 0 && counted >= self.hard_bytes
     }
 
-    /// Returns whether this many unread bytes close a client after `soft_time`.
-    pub(crate) fn is_soft_beyond(&self, bytes: usize) -> bool {
-        self.soft_bytes != 0 && bytes.saturating_sub(Self::FREE_BYTES) > self.soft_bytes
+    /// Returns whether so many unread bytes, as Redis counts them, close a client after
+    /// `soft_time`.
+    pub(crate) fn is_soft_beyond(&self, counted: usize) -> bool {
+        self.soft_bytes != 0 && counted >= self.soft_bytes
     }
 }
 

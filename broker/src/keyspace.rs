@@ -47,6 +47,8 @@ pub(crate) struct Keyspace {
     /// Notifications to publish before the order is released.
     notifications: Vec<Notification>,
     counts: Counts,
+    /// Changes of keys since the start. Expired keys do not count, as in Redis.
+    changes: u64,
     /// The journal of the counters file, if there is one.
     journal: Option<Journal>,
     /// Number of keys chosen at random.
@@ -74,6 +76,8 @@ pub(crate) struct Counts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) counts: Counts,
+    /// Changes of keys since the start.
+    pub(crate) changes: u64,
     /// Memory of all keys and values.
     pub(crate) bytes: usize,
     pub(crate) tracked: Tracked,
@@ -230,6 +234,7 @@ impl Keyspace {
         let databases = (0..).zip(&self.databases).filter(|(_, database)| database.len() > 0);
         Report {
             counts: self.counts,
+            changes: self.changes,
             bytes: self.bytes(),
             tracked: self.trackers.tracked(),
             databases: databases.map(summary).collect(),
@@ -239,6 +244,11 @@ impl Keyspace {
     /// Returns the memory of all keys and values.
     pub(crate) fn bytes(&self) -> usize {
         self.databases.iter().map(Database::bytes).sum()
+    }
+
+    /// Returns the number of changes since the start.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Invalidates tracked keys beyond the limit.
@@ -286,6 +296,7 @@ impl Keyspace {
         let all = 0..u16::try_from(self.databases.len()).unwrap_or(u16::MAX);
         for number in all.filter(|number| database.is_none_or(|database| database == *number)) {
             let emptied = &mut self.databases[usize::from(number)];
+            self.changes += emptied.len() as u64;
             self.watchers.touch_all(number, emptied, None, now);
             flushed.push(std::mem::replace(emptied, Database::new(self.hasher.clone())));
         }
@@ -300,6 +311,7 @@ impl Keyspace {
     /// Exchanges the keys of two databases.
     pub(crate) fn swap(&mut self, one: u16, other: u16, now: u64) {
         self.open(one.max(other));
+        self.changes += 1;
         let (first, second) = (usize::from(one), usize::from(other));
         if first != second {
             let [old, new] = [first, second].map(|index| &self.databases[index]);
@@ -407,8 +419,15 @@ impl Keys<'_> {
         self.database_mut().set_deadline(key, deadline);
     }
 
-    /// Reports a change of a key to watchers, clients with copies and the journal.
+    /// Reports a change of a key, and counts it.
     pub(crate) fn changed(&mut self, key: &[u8]) {
+        self.keyspace.changes += 1;
+        self.touched(key);
+    }
+
+    /// Reports a change of a key to watchers, clients with copies and the journal. Does not count
+    /// it: it is a part of another change, or no command has caused it.
+    pub(crate) fn touched(&mut self, key: &[u8]) {
         self.tell_of(key);
         let Keyspace { databases, journal, .. } = &mut *self.keyspace;
         if let Some(journal) = journal {
@@ -438,6 +457,7 @@ impl Keys<'_> {
 
     /// Reports that a key was counted up to `number`.
     fn counted(&mut self, key: &[u8], number: i64) {
+        self.keyspace.changes += 1;
         self.tell_of(key);
         let Keyspace { databases, journal, .. } = &mut *self.keyspace;
         if let Some(journal) = journal {
@@ -523,7 +543,7 @@ impl Keys<'_> {
         self.database_mut().remove(key);
         self.keyspace.counts.expired += 1;
         self.notify(Class::Expired, "expired", key);
-        self.changed(key);
+        self.touched(key);
     }
 
     fn database_mut(&mut self) -> &mut Database {

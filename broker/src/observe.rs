@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod disconnect;
+pub(crate) mod event_loops;
 pub(crate) mod histogram;
 pub(crate) mod latency;
 pub(crate) mod memory;

@@ -26,6 +26,7 @@ mod patterns;
 mod registry;
 mod remembered;
 pub(crate) mod replay;
+pub(crate) mod reply_blocks;
 pub(crate) mod script_barrier;
 mod shared;
 pub(crate) mod subscriber;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
 use tracing::warn;
 
 /// Replaces the content of a file, or creates it for its owner only.
@@ -20,23 +21,56 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    // Its owner alone may read it, and dropping it removes it.
-    let mut new = tempfile::Builder::new().prefix(name).suffix(".tmp").tempfile_in(dir)?;
-    if let Ok(known) = fs::metadata(path) {
-        new.as_file().set_permissions(known.permissions())?;
-    }
-    new.write_all(content)?;
-    new.as_file().sync_all()?;
-    new.persist(path)?;
-    sync_directory(dir)
+    NewFile::create(path, content)?.replace(path)?;
+    sync_name(path)
 }
 
-/// Makes the new name of a file survive a power cut.
+/// A file beside the one that it is to replace. Dropping it removes it.
+pub(crate) struct NewFile(NamedTempFile);
+
+impl NewFile {
+    /// Writes `content` to a new file and to the disk.
+    pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let dir = directory(path);
+        // Its owner alone may read it.
+        let mut new = tempfile::Builder::new().prefix(name).suffix(".tmp").tempfile_in(dir)?;
+        if let Ok(known) = fs::metadata(path) {
+            new.as_file().set_permissions(known.permissions())?;
+        }
+        new.write_all(content)?;
+        new.as_file().sync_all()?;
+        Ok(Self(new))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Appends to the file, without a sync.
+    pub(crate) fn append(&mut self, content: &[u8]) -> io::Result<()> {
+        self.0.write_all(content)
+    }
+
+    /// Replaces the file at `path`. [`sync_name`] makes that survive a power cut.
+    pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
+        self.0.persist(path)?;
+        Ok(())
+    }
+}
+
+/// Makes the name of a replaced file survive a power cut.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    sync_directory(directory(path))
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
 #[cfg(unix)]
 fn sync_directory(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

@@ -29,6 +29,7 @@ use hashbrown::HashSet;
 
 use self::client_info::{ClientInfo, Flag, Signal};
 use self::context::Context;
+use self::effect::Effect;
 use self::moving::Moving;
 use self::server_state::ServerState;
 use self::silence::Silence;
@@ -154,15 +155,19 @@ impl Session {
         if self.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. Call it
-    /// after one of its counts has changed to `bytes`. A check once a second closes clients that
-    /// exceed the limit only together.
-    pub(crate) fn evict_at(&self, bytes: usize, context: &mut Context) -> bool {
+    /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. If all
+    /// clients together exceed it, leaves an effect that closes the largest ones. Call it after one
+    /// of the client's counts has changed. A check once a second finds small changes.
+    pub(crate) fn evict(&self, context: &mut Context) -> bool {
         let Config { maxmemory_clients, maxmemory, .. } = *context.config;
-        let is_evicted = bytes >= EVICTED_BYTES_MIN
-            && maxmemory_clients.bytes(maxmemory).is_some_and(|most| self.info.bytes() > most)
+        let Some(bytes_max) = maxmemory_clients.bytes(maxmemory) else { return false };
+        let sum = self.server.clients.sum_bytes(&self.info);
+        let is_evicted = self.info.bytes() > bytes_max
             && !self.info.is(Flag::NoEvict)
             && self.output.disconnect().is_none();
+        if !is_evicted && sum.is_some_and(|bytes| bytes > bytes_max) {
+            context.effects.push(Effect::Evict);
+        }
         if is_evicted {
             self.server.record_eviction(&self.info);
             // Its unread replies are the reason to close it, so they are not sent.
@@ -224,11 +229,15 @@ impl Session {
         context.flush_queue().end_batch();
     }
 
+    /// Returns the client that the commands belong to: a script acts for its caller.
+    pub(crate) fn caller(&self) -> &ClientInfo {
+        self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info)
+    }
+
     /// Returns the database and the client for commands on keys.
     pub(crate) fn view(&self) -> View {
         let database = self.info.counts.database.load(Ordering::Relaxed);
-        // A script acts for its caller.
-        let info = self.script_caller.as_ref().map_or(&self.info, |caller| &caller.info);
+        let info = self.caller();
         let keeps_expired = self.server.pause.holds_back(true).is_some();
         View { database, touches: !info.is(Flag::NoTouch), client: info.id, keeps_expired }
     }
@@ -251,6 +260,7 @@ impl Session {
     pub(crate) fn record_state_bytes(&self) {
         let watched = self.watch.as_ref().map_or(0, |watch| watch.bytes);
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        self.info.counts.queued_bytes.store(queued, Ordering::Relaxed);
         let bytes = self.subscription_bytes + watched + queued + self.prefix_bytes();
         self.info.counts.state_bytes.store(bytes, Ordering::Relaxed);
     }

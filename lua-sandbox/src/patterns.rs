@@ -12,7 +12,7 @@ use super::account::Buffer;
 use super::arguments::{Arguments, function};
 use super::commands::Server;
 use super::failure::{Thrown, argument_error, error, type_name};
-use super::limits;
+use super::limits::{self, Patience};
 
 const PATTERN_BYTES_MAX: usize = 10_000;
 /// Characters with a meaning in patterns.
@@ -70,6 +70,7 @@ fn find(lua: &Lua, given: &Arguments<'_>, patterns: &Patterns) -> Result<MultiVa
     let is_plain = !matches!(given.get(4), None | Some(Value::Nil | Value::Boolean(false)));
     let until_nul = &pattern[..memchr::memchr(0, pattern).unwrap_or(pattern.len())];
     if is_plain || !until_nul.iter().any(|byte| SPECIALS.contains(byte)) {
+        Patience::default().steps(lua, subject.len() - start)?;
         let found = memchr::memmem::find(&subject[start..], pattern);
         return Ok(found.map_or_else(nothing, |at| {
             let first = start + at;

@@ -9,7 +9,7 @@ use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 use super::arguments::{Arguments, anonymous, function};
 use super::failure::{Thrown, error, type_error};
 use super::fronts::Fronts;
-use super::limits::Patience;
+use super::limits::{Patience, check_script};
 
 /// Moves of up to this many items run in C.
 const SHORT: i64 = 10_000;
@@ -118,10 +118,14 @@ fn concat(lua: &Lua, given: Arguments<'_>, all: &Function, pcall: &Function) -> 
     if !given.is_nil(2) {
         given.string(2)?;
     }
-    let table = given.table(1)?;
-    let first = if given.is_nil(3) { 1 } else { given.int(3)?.into() };
-    let last = if given.is_nil(4) { length(&table) } else { given.int(4)?.into() };
-    count(lua, (last - first).max(0))?;
+    given.table(1)?;
+    for number in [3, 4] {
+        if !given.is_nil(number) {
+            given.int(number)?;
+        }
+    }
+    // Few items may be long.
+    check_script(lua)?;
     let mut call = MultiValue::from_vec(given.into_values());
     call.push_front(Value::Function(all.clone()));
     match pcall.call::<(bool, Value)>(call)? {

@@ -246,6 +246,8 @@ fn a_script_that_is_killed_ends_wherever_it_is() {
         "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') return table.concat(t)",
         "local t = {} for i = 1, 1e5 do t[i] = i end redis.call('KILL') return table.maxn(t)",
         "local s = string.rep('x', 1e5) redis.call('KILL') return string.upper(s)",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return s:find('y', 1, true)",
+        "local s = string.rep('x', 1e5) redis.call('KILL') return table.concat({s, s})",
         "local s = string.rep('x', 1e5) redis.call('KILL') return s:lower()",
         "local s = string.rep('x', 1e5) redis.call('KILL') return s:reverse()",
         "redis.call('KILL') while true do collectgarbage() end",

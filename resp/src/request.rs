@@ -66,7 +66,7 @@ impl OwnedRequest {
     /// Returns the memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
+        size_of::<Self>() + self.bytes.len() + self.arguments.len() * size_of::<Range<usize>>()
     }
 }
 
@@ -228,6 +228,19 @@ impl Decoder {
     /// of a request as well, since a short argument takes more memory than bytes.
     pub fn argument_bytes(&self) -> usize {
         self.arguments.len() * size_of::<Range<usize>>()
+    }
+
+    /// Returns the number of complete arguments so far, and the bytes of those from `index` on.
+    #[must_use]
+    pub fn complete_from(&self, index: usize) -> (usize, usize) {
+        let new = self.arguments.iter().skip(index).map(ExactSizeIterator::len);
+        (self.arguments.len(), new.sum())
+    }
+
+    /// Returns the index of the next byte to decode.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
     }
 
     /// Prepares the decoder for the next request. Keeps memory for up to 64 arguments.

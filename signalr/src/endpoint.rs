@@ -187,3 +187,6 @@ fn accepts_events(parts: &Parts) -> bool {
     let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,7 +271,8 @@ impl Hub {
     /// Sets the function that finds the user of a connection in the request that opens its
     /// transport.
     ///
-    /// Without it, connections have no user.
+    /// Without it, connections have no user. A later request of the same connection, such as a POST
+    /// or a long poll, must have the same user, or is refused with status 403.
     ///
     /// # Examples
     ///

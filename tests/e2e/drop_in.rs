@@ -200,6 +200,16 @@ async fn a_promise_that_is_not_kept_is_a_warning_and_an_error_of_config_set() {
 }
 
 #[tokio::test]
+async fn a_socket_file_that_cannot_be_opened_is_no_error_of_the_port() {
+    let arguments = ["--port", "any", "--unixsocket", "/nowhere/sock"];
+    let Finished { code, stdout, stderr } = ended(&arguments).await;
+    assert_eq!(code, Some(1));
+    let expected = "cannot listen on /nowhere/sock: no such file or directory";
+    assert!(stderr.contains(expected), "{stderr}");
+    assert!(!stdout.contains("Failed listening on port"), "{stdout}");
+}
+
+#[tokio::test]
 async fn an_error_in_the_users_is_shown_as_it_is() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("users.acl");

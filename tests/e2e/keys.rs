@@ -24,6 +24,59 @@ async fn keys_expire_after_a_pause_of_writes_not_during_it() {
 }
 
 #[tokio::test]
+async fn info_counts_the_changes_of_keys() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let mut last = 0;
+    for (request, changes) in [
+        ("SET a 1", 1),
+        ("INCR a", 1),
+        ("DECRBY a 3", 1),
+        ("DEL a", 1),
+        ("DEL a", 0),
+        ("MSET a 1 b 2 c 3", 3),
+        ("DEL a b c", 3),
+        ("SET a 1 EX 100", 1),
+        ("EXPIRE a 50", 1),
+        ("PERSIST a", 1),
+        ("PERSIST a", 0),
+        ("GETDEL a", 1),
+        ("SET a x", 1),
+        ("RENAME a b", 1),
+        ("COPY b c", 1),
+        ("APPEND c x", 1),
+        ("SETRANGE c 0 y", 1),
+        ("GETSET c 1", 1),
+        ("SETNX c 2", 0),
+        ("MSETNX d 1 e 2", 2),
+        ("SWAPDB 0 1", 1),
+        ("SWAPDB 1 0", 1),
+        ("GETEX c EX 10", 1),
+        ("GETEX c", 0),
+        ("MOVE c 3", 1),
+        ("INCRBYFLOAT f 1.5", 1),
+        ("FLUSHDB", 4),
+        ("FLUSHALL", 1),
+        ("FLUSHALL", 0),
+        ("SET a 1 PXAT 1", 1),
+    ] {
+        let words: Vec<&str> = request.split(' ').collect();
+        client.command(&words).await;
+        let info = client.command(&["INFO", "persistence"]).await;
+        let field = "rdb_changes_since_last_save:";
+        let line = info.text().lines().find_map(|line| line.strip_prefix(field));
+        let count: i64 = line.expect("a field").parse().expect("a number");
+        assert_eq!(count - last, changes, "{request}");
+        last = count;
+    }
+    client.command(&["SET", "b", "1", "PX", "1"]).await;
+    eventually(async || client.command(&["DBSIZE"]).await == 0).await;
+    let info = client.command(&["INFO", "persistence"]).await;
+    let expected = format!("rdb_changes_since_last_save:{}\r\n", last + 1);
+    assert!(info.text().contains(&expected), "an expired key does not count: {info:?}");
+}
+
+#[tokio::test]
 async fn an_unused_key_expires_and_subscribers_receive_the_event() {
     let server = server(&["--notify-keyspace-events", "Ex"]).await;
     let mut subscriber = server.client().await;

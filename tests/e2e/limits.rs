@@ -78,6 +78,48 @@ async fn a_subscriber_that_stops_reading_is_closed_at_its_limit_and_others_are_n
     reader.expect_message("news", "on").await;
 }
 
+/// Queues GETs of one value in a transaction, so that all replies are queued before one is written,
+/// and returns whether the client gets them.
+async fn are_read(server: &Server, gets: usize, bytes: usize) -> bool {
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["SET", "k", &"x".repeat(bytes)]).await, ok());
+    client.send(&["MULTI"]).await;
+    client.send_raw(&request(&["GET", "k"]).repeat(gets)).await;
+    for _ in 0..=gets {
+        client.read_reply().await;
+    }
+    client.send(&["EXEC"]).await;
+    client.next_reply().await.is_some()
+}
+
+#[tokio::test]
+async fn a_hard_limit_counts_replies_in_blocks() {
+    let server = server(&["--client-output-buffer-limit", "normal 100000 0 0"]).await;
+    // The replies to 97 GETs have 97,689 bytes: a buffer and four blocks. The next begins a fifth.
+    assert!(are_read(&server, 97, 1_000).await);
+    assert!(!are_read(&server, 98, 1_000).await);
+    // One large block is closer to its size.
+    assert!(are_read(&server, 1, 114_000).await);
+    assert!(!are_read(&server, 1, 115_000).await);
+    assert!(are_read(&server, 2, 57_000).await);
+    assert!(!are_read(&server, 3, 40_000).await);
+}
+
+#[tokio::test]
+async fn client_list_shows_how_much_of_a_request_is_parsed() {
+    let server = server(&[]).await;
+    let (mut ann, mut operator) = (server.client().await, server.client().await);
+    assert_eq!(ann.command(&["CLIENT", "SETNAME", "ann"]).await, ok());
+    ann.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n").await;
+    ann.send_raw(&[b'x'; 5_000]).await;
+    harness::eventually(async || {
+        let list = operator.command(&["CLIENT", "LIST"]).await;
+        let line = list.text().lines().find(|line| line.contains(" name=ann ")).expect("a line");
+        line.contains(" qbuf=5000 ") && line.contains(" argv-mem=4 ")
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_client_over_maxclients_gets_an_error_and_is_closed() {
     let server = server(&["--maxclients", "2"]).await;

@@ -10,7 +10,11 @@
 //! | `configuration`     | the command line, files, and the errors of mistakes              |
 //! | `counters`          | counters that continue after any end of the process              |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
-//! | `endings`           | nothing stays behind, whatever ends a connection                 |
+//! | `endings`           | places of clients, and requests that delay an end                |
+//! | `every_ending`      | every reason for an end, with every kind of peer                 |
+//! | `every_limit`       | every limit of memory, filled in every way                       |
+//! | `figures`           | figures of INFO and CLIENT LIST that are our own                 |
+//! | `filler`            | a helper: clients that send much                                 |
 //! | `half_closed`       | clients that shut down their write half                          |
 //! | `keys`              | expiry, notifications, and atomic commands                       |
 //! | `late_scripts`      | every command in every client state while a script is late       |
@@ -20,6 +24,7 @@
 //! | `native_scripts`    | SignalR's scripts without Lua, compared with Lua                 |
 //! | `operation`         | actions of operators on a running server and its process         |
 //! | `ordering`          | each message once and in one order, on one and several threads   |
+//! | `processor_time`    | the time of each command with more and more arguments            |
 //! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
 //! | `replay`            | replay of missed messages                                        |
 //! | `script_patterns`   | patterns of scripts that would match endlessly                   |
@@ -40,6 +45,10 @@ mod configuration;
 mod counters;
 mod drop_in;
 mod endings;
+mod every_ending;
+mod every_limit;
+mod figures;
+mod filler;
 mod half_closed;
 mod keys;
 mod late_scripts;
@@ -49,6 +58,7 @@ mod listening;
 mod native_scripts;
 mod operation;
 mod ordering;
+mod processor_time;
 mod pubsub;
 mod replay;
 mod script_patterns;

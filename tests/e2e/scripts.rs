@@ -57,7 +57,9 @@ async fn messages_of_a_script_count_for_the_limits_of_their_subscribers() {
     const SCRIPT: &str = "local payload = string.rep('x', 1048576) \
         for i = 1, tonumber(ARGV[1]) do redis.call('PUBLISH', 'news', payload) end return 'done'";
 
-    let server = server(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]).await;
+    // Messages for other threads wait until the script ends, and have a limit of their own.
+    let limits = ["--client-output-buffer-limit", "pubsub 1mb 0 0", "--io-threads", "1"];
+    let server = server(&limits).await;
     for transaction in [false, true] {
         let mut runner = server.client().await;
         runner.decode_as(Protocol::Resp3);

@@ -1,7 +1,7 @@
 //! Effects on other clients are the same on every worker thread.
 
 use harness::{Client, DEADLINE};
-use harness::{array, eventually, ok, within};
+use harness::{array, eventually, ok, simple, within};
 
 use super::server;
 
@@ -183,6 +183,27 @@ async fn a_pause_delays_publishers_of_every_worker_until_it_ends() {
     assert_eq!(operator.command(&["CLIENT", "UNPAUSE"]).await, ok());
     for publisher in &mut publishers {
         assert_eq!(within(DEADLINE, publisher.read_reply()).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_client_that_has_waited_longest_for_its_login_makes_room_for_a_new_one() {
+    for threads in ["1", "4"] {
+        let settings = ["--maxclients", "4", "--requirepass", "secret", "--io-threads", threads];
+        let server = server(&settings).await;
+        let mut user = server.stranger().await;
+        assert_eq!(user.command(&["AUTH", "secret"]).await, ok());
+        let mut strangers = Vec::new();
+        for _ in 0..3 {
+            let mut stranger = server.stranger().await;
+            assert!(stranger.command(&["PING"]).await.text().starts_with("NOAUTH"));
+            strangers.push(stranger);
+        }
+        let mut client = server.stranger().await;
+        assert_eq!(client.command(&["AUTH", "secret"]).await, ok());
+        strangers[0].expect_closed().await;
+        assert_eq!(user.command(&["PING"]).await, simple("PONG"));
+        assert!(strangers[2].command(&["PING"]).await.text().starts_with("NOAUTH"));
     }
 }
 

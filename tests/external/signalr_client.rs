@@ -9,19 +9,29 @@ const MESSAGES: usize = 50;
 
 #[tokio::test]
 async fn clients_of_two_servers_exchange_messages_over_our_broker() {
-    exchange(Kind::Ours).await;
+    exchange(Kind::Ours, "WebSockets").await;
 }
 
 #[tokio::test]
 async fn clients_of_two_servers_exchange_messages_over_redis_server() {
-    exchange(Kind::Redis).await;
+    exchange(Kind::Redis, "WebSockets").await;
 }
 
-async fn exchange(kind: Kind) {
+#[tokio::test]
+async fn clients_exchange_messages_by_server_sent_events() {
+    exchange(Kind::Ours, "ServerSentEvents").await;
+}
+
+#[tokio::test]
+async fn clients_exchange_messages_by_long_polling() {
+    exchange(Kind::Ours, "LongPolling").await;
+}
+
+async fn exchange(kind: Kind, transport: &str) {
     let server = Server::start(kind, &["--requirepass", "secret"]).await;
     let chat = Chat::at(&server.url()).await;
     let mut script = node("signalr.mjs");
-    script.args(chat.pages()).arg(MESSAGES.to_string());
+    script.args(chat.pages()).arg(MESSAGES.to_string()).arg(transport);
 
     let result = result_of(&Process::run(&mut script, 2 * SLOW_DEADLINE).await);
 

@@ -3,6 +3,9 @@
 //! Our broker and Debian's `redis-server` have one interface, so each test of a client's view can
 //! run against both. A server has its own port and directory. It is ready when its constructor
 //! returns, and dropping it kills it.
+//!
+//! `BROKER_IO_THREADS` in the environment sets the number of threads of our broker for a whole run of
+//! tests. Tests that choose the number themselves keep it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -73,6 +76,12 @@ impl Server {
         if kind != Kind::Ours {
             // One argument each: two empty ones would be two flags without a value.
             arguments.extend(["--save", "", "--appendonly", "no"].map(String::from));
+        }
+        if kind == Kind::Ours
+            && option(&arguments, "--io-threads").is_none()
+            && let Some(threads) = io_threads()
+        {
+            arguments.extend(["--io-threads".into(), threads]);
         }
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let process = spawn(kind, &arguments, dir.path());
@@ -225,8 +234,16 @@ async fn answers(port: u16) -> bool {
         && matches!(first, [b'+' | b'-'])
 }
 
+/// Returns the number of threads for servers of tests that do not choose it.
+fn io_threads() -> Option<String> {
+    std::env::var(IO_THREADS).ok().filter(|threads| !threads.is_empty())
+}
+
 /// Returns the value after the last occurrence of a flag.
 fn option<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
     let index = arguments.iter().rposition(|argument| argument == flag)?;
     arguments.get(index + 1).map(String::as_str)
 }
+
+/// The environment variable with the `io-threads` of our broker.
+const IO_THREADS: &str = "BROKER_IO_THREADS";

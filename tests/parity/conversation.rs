@@ -15,6 +15,8 @@ pub(crate) struct Conversation {
     pub(crate) flags: Vec<String>,
     /// It changes the server, so it gets a server of its own.
     pub(crate) fresh: bool,
+    /// Its clients do not affect each other.
+    pub(crate) independent: bool,
     /// Every client sends `HELLO 3` first.
     pub(crate) resp3: bool,
     /// Each client sends `CLIENT ID` when it connects, since a step contains an id.
@@ -161,6 +163,7 @@ impl Draft {
             name: if resp3 { format!("{} (RESP3)", self.name) } else { self.name.clone() },
             flags: flags.iter().map(|flag| String::from_utf8_lossy(flag).into_owned()).collect(),
             fresh: self.fresh,
+            independent: false,
             resp3,
             with_ids: self.steps.iter().any(|line| line.contains(".id}")),
             masks: masks(&self.masks).map_err(wrong)?,
@@ -185,6 +188,12 @@ impl Step {
     pub(crate) fn settle(client: char) -> Self {
         let text = format!("{client} settles");
         Self { text, client, action: Action::Settle, count: None, masks: Vec::new() }
+    }
+
+    /// `A leaves`
+    pub(crate) fn leave(client: char) -> Self {
+        let text = format!("{client} leaves");
+        Self { text, client, action: Action::Leave, count: None, masks: Vec::new() }
     }
 
     /// `CLIENT[(count)][[masks]]`, then the action.

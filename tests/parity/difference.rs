@@ -104,7 +104,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Row>, String> {
 pub(crate) fn named<'r, 'a>(
     rows: impl IntoIterator<Item = &'r Row>,
     at: Difference<'a>,
-) -> Result<Vec<&'r Row>, Difference<'a>> {
+) -> Result<Vec<&'r Row>, Box<Difference<'a>>> {
     let about =
         |row: &&Row| matches(&row.conversation, at.conversation) && matches(&row.step, at.step);
     let rows: Vec<&Row> = rows.into_iter().filter(about).collect();
@@ -122,7 +122,7 @@ pub(crate) fn named<'r, 'a>(
         let (ours_text, redis_text) = (ours.to_string(), redis.to_string());
         match rows.iter().find(|row| row.covers(&ours_text, &redis_text)) {
             Some(row) => needed.push(row),
-            None => return Err(Difference { ours, redis, ..at }),
+            None => return Err(Box::new(Difference { ours, redis, ..at })),
         }
     }
     needed.iter().for_each(|row| row.shows.store(true, Ordering::Relaxed));

@@ -1,10 +1,12 @@
 //! Random conversations: argument counts, odd arguments and subscriptions. Those of [`keys`] are
-//! about keys.
+//! about keys. [`bytes`] and [`boundaries`] are tables instead: every byte, and every limit.
 //!
-//! Each is a sequence of commands by up to three clients, in RESP2 or RESP3. After each command,
+//! Each random one is a sequence of commands by up to three clients, in RESP2 or RESP3. After each command,
 //! every client sends a PING and reads all replies up to the reply to it. The rest is read when the
 //! clients leave. So a transcript contains every byte that a server sent.
 
+mod boundaries;
+mod bytes;
 mod keys;
 
 use harness::Kind;
@@ -14,9 +16,10 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::conversation::{Conversation, Step};
+use crate::conversation::{Action, Conversation, Step};
 use crate::mask::Mask;
 use crate::pair::Pair;
+use crate::{Report, lead_all};
 
 #[test]
 fn random_conversations_have_the_same_replies() {
@@ -51,6 +54,30 @@ fn check(ours: Kind, cases: u32, conversations: &impl Strategy<Value = Conversat
     if let Err(TestError::Fail(reason, conversation)) = result {
         let lines: Vec<&str> = conversation.steps.iter().map(|step| step.text.as_str()).collect();
         panic!("resp3: {}\n{}\n{reason}", conversation.resp3, lines.join("\n"));
+    }
+}
+
+/// Leads conversations with both servers, and fails with all that differ.
+async fn compare(ours: Kind, conversations: Vec<Conversation>) {
+    let count = conversations.len();
+    let results = lead_all(ours, conversations).await;
+    let stalled = results.iter().filter(|led| led.redis.is_stalled());
+    let stalled: Vec<&str> = stalled.map(|led| led.conversation.name.as_str()).collect();
+    assert!(stalled.is_empty(), "Redis does not reply in {stalled:#?}");
+    let report = Report::of(&results, &[]);
+    println!("parity: {} of {count} generated conversations equal", report.equal);
+    report.finish(&[]);
+}
+
+/// Returns the step that sends these bytes. Its text shows the first of them.
+fn raw(client: char, bytes: &[u8]) -> Step {
+    let shown = bytes[..bytes.len().min(80)].escape_ascii();
+    Step {
+        text: format!("{client} raw: \"{shown}\" ({} bytes)", bytes.len()),
+        client,
+        action: Action::Raw(vec![bytes.to_vec()]),
+        count: Some(0),
+        masks: Vec::new(),
     }
 }
 
@@ -116,6 +143,10 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![Just(b"hi".to_vec()), Just(Vec::new()), vec(any::<u8>(), 0..40), name()]
 }
 
+/// The bytes that log a client in: none.
+const BEFORE_LOGIN: &[u8] = b"";
+/// The bytes that log a client in, for a server with the password `pw`.
+const AFTER_LOGIN: &[u8] = b"AUTH pw\r\n";
 const CASES: u32 = 1_000;
 const CLIENTS: &[char] = &['A', 'B', 'C'];
 const NAMES: &[&[u8]] = &[b"a", b"ab", b"b", b"a*", b"?", b"[a-c]b", b"\r\n", b"\x00\xff", b"{a}b"];

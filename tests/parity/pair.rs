@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use harness::{Kind, Server};
 
 use crate::conversation::Conversation;
+use crate::threads::Threads;
 use crate::transcript::{Transcript, lead};
 
 /// A server under test, with Redis beside it.
@@ -52,7 +53,8 @@ async fn lead_with(server: &mut Server, conversation: &Conversation) -> Transcri
     if server.process().is_over() {
         server.restart().await;
     }
-    lead(conversation, server.port()).await
+    let threads = Threads::of(server);
+    lead(conversation, server.port(), threads).await
 }
 
 /// Every `redis-server` under test gets these flags. Ours gets them as well, since CONFIG GET shows

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::conversation::{Action, Conversation, Step};
 use crate::frame::Frame;
 use crate::mask::Mask;
+use crate::threads::Threads;
 use crate::wire::{Came, PATIENCE, Wire};
 use crate::words::{self, Facts};
 
@@ -59,16 +60,26 @@ impl fmt::Display for Shown {
 struct Lead<'a> {
     conversation: &'a Conversation,
     port: u16,
+    threads: Option<Threads>,
     facts: Facts,
     wires: BTreeMap<char, Wire>,
 }
 
 /// Holds a conversation up to its end, or up to the step at which the server stops replying.
-pub(crate) async fn lead(conversation: &Conversation, port: u16) -> Transcript {
+pub(crate) async fn lead(
+    conversation: &Conversation,
+    port: u16,
+    threads: Option<Threads>,
+) -> Transcript {
     let facts = Facts::from([("port".into(), port.to_string())]);
-    let mut lead = Lead { conversation, port, facts, wires: BTreeMap::new() };
+    let mut lead = Lead { conversation, port, threads, facts, wires: BTreeMap::new() };
     let mut transcript = Transcript::default();
+    let mut last_client = None;
     for step in &conversation.steps {
+        // A client's own requests have their effects on it in order.
+        if last_client.replace(step.client).is_some_and(|last| last != step.client) {
+            lead.rest_of_threads().await;
+        }
         let came = lead.step(step).await;
         let is_over = matches!(came.last(), Some(Came::Silence(_) | Came::Noise(_)));
         let masks = [conversation.masks.as_slice(), &step.masks].concat();
@@ -77,12 +88,22 @@ pub(crate) async fn lead(conversation: &Conversation, port: u16) -> Transcript {
             break;
         }
     }
+    lead.rest_of_threads().await;
     transcript.rest = lead.rest().await;
     lead.tidy().await;
     transcript
 }
 
 impl Lead<'_> {
+    /// Waits until the effects of the last step on clients of other threads have arrived.
+    async fn rest_of_threads(&self) {
+        if let Some(threads) = &self.threads
+            && !self.conversation.independent
+        {
+            threads.rest().await;
+        }
+    }
+
     async fn step(&mut self, step: &Step) -> Vec<Came> {
         if let Some(refused) = self.connected(step.client).await {
             return vec![refused];

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use step::{Failure, Step};
+use step::{Failure, Step, workspace_dir};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -81,6 +81,8 @@ enum Task {
         #[arg(default_value = "../shared/faults")]
         dir: PathBuf,
     },
+    /// Runs the generated tests that take minutes against the release build
+    Long,
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
     /// Measures the English of comments and documents
@@ -96,6 +98,24 @@ enum Task {
 /// The packages to build and test: all, with the tests that need other programs.
 const TESTED: [&str; 4] = ["--locked", "--workspace", "--features", "e2e/external"];
 
+/// Tests that a second run with several threads would only repeat: those that set their number, those
+/// of other servers, and those without our broker.
+const WITHOUT_THREADS: [&str; 13] = [
+    "two_redis_servers",
+    "redis_replies_alike",
+    "with_redis_server",
+    "oracle::",
+    "browsers::",
+    "signalr_client::",
+    "chat_demo::",
+    "benchmark::",
+    "every_ending::",
+    "every_limit::",
+    "late_scripts::",
+    "ordering::",
+    "workers::",
+];
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test | Task::Ci => test(),
@@ -110,6 +130,7 @@ fn main() -> ExitCode {
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Faults { dir } => faults::run(&dir),
+        Task::Long => long(),
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
@@ -152,6 +173,18 @@ fn test() -> Result<(), Failure> {
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
         .run()?;
+    // Whatever depends on threads shows with several. Tests that set their number need no second run.
+    Step::cargo("tests with four threads")
+        .args(["test", "--test", "e2e", "--test", "external", "--test", "parity"])
+        .args(TESTED)
+        .args(["--"])
+        .args(WITHOUT_THREADS.iter().flat_map(|name| ["--skip", name]))
+        .env("RUST_TEST_THREADS", "4")
+        .env("BROKER_IO_THREADS", "4")
+        .env("BROKER_BIN", beside_us("broker")?)
+        .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
+        .env("BENCH_BIN", beside_us("bench")?)
+        .run()?;
     Step::cargo("documentation examples").args(["test", "--doc"]).args(TESTED).run()?;
     Step::cargo("scripts without Lua")
         .args(["test", "--locked", "-p", "broker", "--no-default-features"])
@@ -162,6 +195,17 @@ fn test() -> Result<(), Failure> {
     Step::cargo("documentation")
         .args(["doc", "--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+/// Runs the tests that take minutes, one at a time, since some of them measure.
+fn long() -> Result<(), Failure> {
+    Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    Step::cargo("long tests")
+        .args(["test", "--locked", "--release", "-p", "e2e", "--test", "e2e"])
+        .args(["--", "--ignored", "--nocapture"])
+        .env("RUST_TEST_THREADS", "1")
+        .env("BROKER_BIN", workspace_dir().join("target/release/broker"))
         .run()
 }
 

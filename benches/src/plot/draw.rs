@@ -23,7 +23,7 @@ const LEGEND_STROKE: u32 = 28;
 /// A canvas.
 type Area<B> = DrawingArea<B, Shift>;
 /// The result of drawing on a canvas.
-type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+type Drawn<B, T = ()> = Result<T, DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 /// A picture while it is drawn. Lengths are those of the SVG, times `scale`.
 struct Drawing<'a> {
@@ -31,6 +31,15 @@ struct Drawing<'a> {
     shown: &'a Shown,
     looks: Vec<(&'a str, Style)>,
     scale: u32,
+}
+
+/// A server in the legend.
+struct Entry<'a> {
+    title: &'a str,
+    look: Style,
+    x: i32,
+    /// The number of its line, from 0.
+    line: i32,
 }
 
 /// Draws a picture with `caption` below it.
@@ -46,7 +55,7 @@ pub(crate) fn draw<B: DrawingBackend>(
     let looks = servers.map(|server| (server, style::of(server, &mut others))).collect();
     let drawing = Drawing { picture, shown, looks, scale };
     area.fill(&WHITE)?;
-    let lines = drawing.legend(area)?.last().map_or(0, |(_, (_, line))| *line);
+    let lines = drawing.legend(area)?.last().map_or(0, |entry| entry.line);
     let (head, rest) = area.split_vertically(drawing.length(98) + lines * drawing.legend_line());
     let (panels, foot) = rest.split_vertically(rest.dim_in_pixel().1 as i32 - drawing.length(28));
     drawing.head(&head)?;
@@ -80,32 +89,30 @@ impl Drawing<'_> {
         area.draw(&Text::new(self.picture.title, (left, self.length(16)), self.bold(20)))?;
         let place = (left, self.length(46));
         area.draw(&Text::new(self.picture.subtitle, place, self.text(13, PALE_INK)))?;
-        for ((server, look), (x, line)) in self.legend(area)? {
+        for Entry { title, look, x, line } in self.legend(area)? {
             let y = self.length(80) + line * self.legend_line();
             let end = x + self.length(LEGEND_STROKE);
             area.draw(&PathElement::new([(x, y), (end, y)], self.stroke(look.colour)))?;
-            self.mark(area, ((x + end) / 2, y), *look)?;
+            self.mark(area, ((x + end) / 2, y), look)?;
             let text = self.text(13, INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(style::title(server), (end + self.length(8), y), text))?;
+            area.draw(&Text::new(title, (end + self.length(8), y), text))?;
         }
         Ok(())
     }
 
-    /// Returns the entries of the legend with their places: a horizontal offset and a line, from 0.
-    fn legend<B: DrawingBackend>(
-        &self,
-        area: &Area<B>,
-    ) -> Result<Vec<(&(&str, Style), (i32, i32))>, DrawingAreaErrorKind<B::ErrorType>> {
+    /// Returns the entries of the legend.
+    fn legend<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B, Vec<Entry<'_>>> {
         let (left, right) = (self.length(20), area.dim_in_pixel().0.cast_signed());
         let (mut x, mut line) = (left, 0);
         let mut entries = Vec::new();
-        for look in &self.looks {
-            let (width, _) = area.estimate_text_size(style::title(look.0), &self.text(13, INK))?;
+        for &(server, look) in &self.looks {
+            let title = style::title(server);
+            let (width, _) = area.estimate_text_size(title, &self.text(13, INK))?;
             let width = self.length(LEGEND_STROKE + 8) + width.cast_signed();
             if x > left && x + width > right {
                 (x, line) = (left, line + 1);
             }
-            entries.push((look, (x, line)));
+            entries.push(Entry { title, look, x, line });
             x += width + self.length(24);
         }
         Ok(entries)

@@ -52,8 +52,8 @@ impl Session {
         if self.must_log_in() {
             return Err(
                 b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
-                the HELLO AUTH <user> <pass> option can be used to authenticate the client and \
-                select the RESP protocol version at the same time"
+                the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the \
+                client and select the RESP protocol version at the same time"
                     .to_vec(),
             );
         }

@@ -3,18 +3,18 @@
 use super::spec::Outcome;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::Answer;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use crate::address::Address;
-use crate::config::OutputLimit;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
+use crate::pubsub::reply_blocks::BUFFER_BYTES;
 use crate::session::Session;
-use crate::session::client_info::{ClientInfo, Flag};
+use crate::session::client_info::{ClientInfo, Flag, READ_BYTES_MAX};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 
@@ -42,7 +42,7 @@ impl Session {
     /// `CLIENT INFO`
     pub(crate) fn client_info(&self, request: Request<'_>) -> Reply {
         let mut text = String::new();
-        describe(&self.info, Instant::now(), request.wire_bytes(), &mut text);
+        describe(&self.info, Instant::now(), Some(request), &mut text);
         Reply::Verbatim(text)
     }
 
@@ -67,7 +67,7 @@ impl Session {
         let now = Instant::now();
         for info in &clients {
             // The buffer of this client still holds the current request.
-            let answering = if info.id == self.info.id { request.wire_bytes() } else { 0 };
+            let answering = (info.id == self.info.id).then_some(request);
             describe(info, now, answering, &mut text);
         }
         Ok(Reply::Verbatim(text))
@@ -186,22 +186,43 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// Writes the line of one client, with the fields of Redis 7.2. `answering` is the size of the
-/// client's current request, as a part of `qbuf`.
-pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: &mut String) {
+/// Writes the line of one client, with the fields of Redis 7.2 and three of Redis 8. `answering` is
+/// the request that the client waits for.
+///
+/// The buffers are ours, so a client has them only while it needs them: `qbuf-free` is the room
+/// behind kept input, and `rbs` the memory of unread replies. The limits count blocks as Redis does,
+/// so `obl`, `oll` and `omem` are those of Redis.
+pub(crate) fn describe(
+    info: &ClientInfo,
+    now: Instant,
+    answering: Option<Request<'_>>,
+    text: &mut String,
+) {
     let counts = &info.counts;
+    let memory = info.bytes();
     let names = info.names.lock();
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = info.last_command().map(|id| super::lookup::spec(id).name);
-    let input = counts.input_bytes.load(Ordering::Relaxed) + answering;
-    let output = counts.output_bytes.load(Ordering::Relaxed);
-    // Redis keeps the first replies in a buffer and the rest in a list. Its limits count the list.
-    let beyond_first = output.saturating_sub(OutputLimit::FREE_BYTES);
+    let get = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let mut unparsed = get(&counts.unparsed_bytes);
+    let mut room = get(&counts.unparsed_room);
+    let mut arguments = get(&counts.argument_bytes);
+    let mut lent = 0;
+    if let Some(request) = answering {
+        // The worker has lent its buffer to this client, which holds the request.
+        let own = request.wire_bytes();
+        lent = READ_BYTES_MAX.max(own);
+        unparsed += own;
+        room += lent - own;
+        arguments += request.arguments_from(0).map(<[u8]>::len).sum::<usize>();
+    }
+    let output = get(&counts.output_bytes);
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
-         multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll={} \
-         omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
+         multi={} qbuf={unparsed} qbuf-free={room} argv-mem={arguments} multi-mem={} rbs={} rbp={} \
+         obl={} oll={} omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} \
+         lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
         info.id,
         info.peer,
         info.local,
@@ -215,10 +236,13 @@ pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: 
         counts.patterns.load(Ordering::Relaxed),
         counts.shards.load(Ordering::Relaxed),
         counts.queued.load(Ordering::Relaxed),
-        output - beyond_first,
-        usize::from(beyond_first > 0),
-        beyond_first,
-        info.bytes(),
+        get(&counts.queued_bytes),
+        get(&counts.reply_buffer),
+        get(&counts.output_peak).min(BUFFER_BYTES),
+        output.saturating_sub(get(&counts.block_unwritten)),
+        get(&counts.reply_blocks),
+        get(&counts.block_bytes),
+        memory + lent,
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
         read(&names.user),
@@ -226,6 +250,9 @@ pub(crate) fn describe(info: &ClientInfo, now: Instant, answering: usize, text: 
         counts.protocol.load(Ordering::Relaxed),
         read(&names.library_name),
         read(&names.library_version),
+        counts.bytes_read.get(),
+        counts.bytes_written.get(),
+        counts.commands.get(),
     );
 }
 

@@ -324,6 +324,7 @@ impl Session {
     /// `CONFIG RESETSTAT`
     pub(crate) fn config_resetstat(&self, order: &mut OrderGuard<'_>) -> Reply {
         self.server.broker.stats().reset();
+        self.server.loops.reset();
         order.keyspace().reset_counts();
         self.server.commands.reset();
         Reply::ok()

@@ -281,7 +281,8 @@ fn run(
         Run::Exec => transaction::exec(session, context, turn, spec, request),
         Run::Container => unreachable!("a container alone has the wrong number of arguments"),
     };
-    timer.stop(session, context, spec, request);
+    let took = timer.stop(session, context, spec, request);
+    context.local.tally.nanos += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     if is_to_show {
         show(session, context, turn, spec, request);
     }
@@ -517,15 +518,24 @@ impl Timer {
         Self { start: calls.map(|_| Instant::now()), calls: calls.unwrap_or(0) }
     }
 
-    fn stop(self, session: &Session, context: &mut Context, spec: &Spec, request: Request<'_>) {
+    /// Counts the call, and returns the time of the calls that it represents.
+    fn stop(
+        self,
+        session: &Session,
+        context: &mut Context,
+        spec: &Spec,
+        request: Request<'_>,
+    ) -> Duration {
         // Counted after the run: as in Redis, `INFO` does not include its own call.
         context.local.tally.commands += 1;
+        session.caller().counts.commands.add(1);
         context.local.tally.call(spec.id, &session.server.commands);
-        if let Some(start) = self.start {
-            let took = start.elapsed();
-            context.spent += took * self.calls;
-            session.record_time(spec, request, took, &context.config);
-        }
+        let Some(start) = self.start else { return Duration::ZERO };
+        let took = start.elapsed();
+        session.record_time(spec, request, took, &context.config);
+        let all = took * self.calls;
+        context.spent += all;
+        all
     }
 }
 

@@ -11,8 +11,8 @@ use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
-use crate::observe::memory::{peak_bytes, resident_bytes, system_bytes};
-use crate::observe::stats::Counter;
+use crate::observe::memory::{resident_bytes, system_bytes};
+use crate::observe::stats::{Counter, RecentMaximum};
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::pubsub::order::OrderGuard;
@@ -74,8 +74,8 @@ fn describe_memory(server: &ServerState, keys: &Report) -> Reply {
     let count = keys.databases.iter().map(|summary| summary.keys).sum::<usize>() as u64;
     let bytes = keys.bytes as u64;
     let fields = [
-        ("peak.allocated", peak_bytes()),
-        ("total.allocated", resident),
+        ("peak.allocated", server.peak_bytes() as u64),
+        ("total.allocated", server.used_bytes() as u64),
         ("clients.normal", client_bytes(server)),
         ("keys.count", count),
         ("keys.bytes-per-key", bytes.checked_div(count).unwrap_or(0)),
@@ -106,7 +106,12 @@ impl Subject<'_> {
             "Clients" => self.clients(),
             "Memory" => self.memory(),
             "Persistence" => {
-                vec![("rdb_last_save_time", self.server.last_save().as_secs().to_string())]
+                let changes = self.server.unsaved(self.keys.changes);
+                let last_save = self.server.last_save().as_secs();
+                vec![
+                    ("rdb_changes_since_last_save", changes.to_string()),
+                    ("rdb_last_save_time", last_save.to_string()),
+                ]
             }
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.server.run_id.clone())],
@@ -157,16 +162,18 @@ impl Subject<'_> {
         let count = |is: &dyn Fn(&ClientInfo) -> bool| {
             clients.iter().filter(|info| is(info)).count().to_string()
         };
-        let longest = |bytes: &dyn Fn(&ClientInfo) -> usize| {
-            clients.iter().map(|info| bytes(info)).max().unwrap_or(0).to_string()
+        let buffers = &self.server.broker.stats().buffers;
+        let longest = |recent: &RecentMaximum, bytes: &dyn Fn(&ClientInfo) -> usize| {
+            let now = clients.iter().map(|info| bytes(info)).max().unwrap_or(0);
+            recent.get().max(now).to_string()
         };
         let input = |info: &ClientInfo| info.counts.input_bytes.load(Ordering::Relaxed);
         let output = |info: &ClientInfo| info.counts.output_bytes.load(Ordering::Relaxed);
         vec![
             ("connected_clients", self.server.broker.stats().connected_clients.get().to_string()),
             ("maxclients", self.config.maxclients.to_string()),
-            ("client_recent_max_input_buffer", longest(&input)),
-            ("client_recent_max_output_buffer", longest(&output)),
+            ("client_recent_max_input_buffer", longest(&buffers.input, &input)),
+            ("client_recent_max_output_buffer", longest(&buffers.output, &output)),
             ("blocked_clients", count(&ClientInfo::is_blocked)),
             ("tracking_clients", count(&|info| info.is(Flag::Tracking))),
             ("pubsub_clients", count(&ClientInfo::is_subscribed)),
@@ -174,8 +181,8 @@ impl Subject<'_> {
     }
 
     fn memory(&self) -> Values {
-        let (resident, peak, system) = (resident_bytes(), peak_bytes(), system_bytes());
-        let used = self.server.used_bytes() as u64;
+        let (resident, system) = (resident_bytes(), system_bytes());
+        let (used, peak) = (self.server.used_bytes() as u64, self.server.peak_bytes() as u64);
         let maximum = self.config.maxmemory as u64;
         let scripts = self.server.scripts.figures();
         let script_bytes = scripts.script_bytes as u64;
@@ -214,6 +221,9 @@ impl Subject<'_> {
         let broker = &self.server.broker;
         let stats = broker.stats();
         let errors: u64 = self.server.commands.errors().values().sum();
+        let turns = self.server.loops.turns();
+        let (recent_turns, recent_micros) =
+            (stats.rates.turns.a_second.get(), stats.rates.turn_micros.a_second.get());
         vec![
             ("total_connections_received", stats.connections_received.get().to_string()),
             ("total_commands_processed", stats.commands_processed.get().to_string()),
@@ -236,6 +246,14 @@ impl Subject<'_> {
             ("pubsub_patterns", broker.pattern_count().to_string()),
             ("pubsubshard_channels", broker.channel_count(ChannelKind::Shards).to_string()),
             ("total_error_replies", errors.to_string()),
+            ("eventloop_cycles", turns.count.to_string()),
+            ("eventloop_duration_sum", turns.time.as_micros().to_string()),
+            ("eventloop_duration_cmd_sum", (stats.command_nanos.get() / 1000).to_string()),
+            ("instantaneous_eventloop_cycles_per_sec", recent_turns.to_string()),
+            (
+                "instantaneous_eventloop_duration_usec",
+                recent_micros.checked_div(recent_turns).unwrap_or(0).to_string(),
+            ),
             ("acl_access_denied_auth", stats.denied.logins.get().to_string()),
             ("acl_access_denied_cmd", stats.denied.commands.get().to_string()),
             ("acl_access_denied_key", stats.denied.keys.get().to_string()),

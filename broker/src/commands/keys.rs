@@ -85,7 +85,7 @@ fn move_to_name(
     }
     let Some(entry) = keys.remove(old) else { return Ok(false) };
     keys.add(new, entry);
-    keys.changed(old);
+    keys.touched(old);
     keys.changed(new);
     keys.notify(Class::Generic, "rename_from", old);
     keys.notify(Class::Generic, "rename_to", new);
@@ -137,7 +137,7 @@ pub(super) fn move_key(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     }
     let Some(entry) = keys.remove(key) else { return Ok(Reply::Integer(0)) };
     keys.in_database(database).add(key, entry);
-    keys.changed(key);
+    keys.touched(key);
     keys.in_database(database).changed(key);
     keys.notify(Class::Generic, "move_from", key);
     keys.in_database(database).notify(Class::Generic, "move_to", key);

@@ -42,7 +42,7 @@ pub(super) fn record_refusal(
     count_refusal(&session.server.broker.stats().denied, reason);
     let info = session.script_caller.as_ref().map_or(&session.info, |caller| &caller.info);
     let mut client_info = String::new();
-    client_list::describe(info, Instant::now(), 0, &mut client_info);
+    client_list::describe(info, Instant::now(), None, &mut client_info);
     let incident = Incident {
         reason,
         context: origin,

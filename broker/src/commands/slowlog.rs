@@ -82,7 +82,10 @@ impl Session {
             took,
             arguments: kept(request, |index| is_secret(spec, request, index)),
             peer: self.info.peer.to_string(),
-            name: self.info.names.lock().name.clone(),
+            name: {
+                let name = &self.info.names.lock().name;
+                name[..name.len().min(slowlog::NAME_BYTES_MAX)].to_vec()
+            },
         };
         self.server.slowlog.lock().add(slow, config.slowlog_max_len);
     }

@@ -70,6 +70,10 @@ pub(super) fn split_blanks(value: &[u8]) -> Vec<Vec<u8>> {
 pub(super) fn integer(value: &[u8], min: i64, max: i64) -> Result<i64, Invalid> {
     let text = std::str::from_utf8(value).map_err(|_| Invalid::NotAnInteger)?;
     let number: i64 = text.parse().map_err(|_| Invalid::NotAnInteger)?;
+    // Redis takes one spelling of each number: no plus, no leading zero, no `-0`.
+    if number.to_string() != text {
+        return Err(Invalid::NotAnInteger);
+    }
     if (min..=max).contains(&number) { Ok(number) } else { Err(Invalid::OutOfRange(min, max)) }
 }
 
@@ -84,10 +88,13 @@ pub(super) fn port(value: &[u8]) -> Result<Port, Invalid> {
 
 pub(super) fn memory_within(value: &[u8], min: i64) -> Result<usize, Invalid> {
     let bytes = memory(value).ok_or(Invalid::NotMemory)?;
-    if signed(bytes) < min { Err(Invalid::OutOfRange(min, i64::MAX)) } else { Ok(bytes) }
+    // Redis' settings are signed numbers, except those that begin at 0.
+    let is_within = min <= 0 || i64::try_from(bytes).is_ok_and(|bytes| bytes >= min);
+    if is_within { Ok(bytes) } else { Err(Invalid::OutOfRange(min, i64::MAX)) }
 }
 
-/// Reads a number of bytes with a unit of Redis: `1kb` is 1024, `1k` is 1000.
+/// Reads a number of bytes with a unit of Redis: `1kb` is 1024, `1k` is 1000. As in Redis, no
+/// digits are 0, and too many are the largest number.
 pub(super) fn memory(value: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(value).ok()?;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -102,7 +109,11 @@ pub(super) fn memory(value: &[u8]) -> Option<usize> {
         "gb" => 1024 * 1024 * 1024,
         _ => return None,
     };
-    digits.parse::<usize>().ok()?.checked_mul(factor)
+    let number = match digits {
+        "" => 0,
+        digits => digits.parse().unwrap_or(usize::MAX),
+    };
+    Some(number.saturating_mul(factor))
 }
 
 pub(super) fn flag(value: &[u8]) -> Result<bool, Invalid> {

@@ -7,6 +7,9 @@
 //! A line is written before its client receives the reply, and before clients of other threads
 //! receive a message with the number. So it survives a crash of the process. A sync to the disk
 //! follows about once a second.
+//!
+//! A rewrite takes long when there are many counters, so commands do not wait for it. Meanwhile each
+//! line is written to the old file and kept for the new one.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -22,7 +25,7 @@ use tracing::{error, info};
 
 use crate::keyspace::{Counter, Queue, Record};
 use crate::protocol::words;
-use crate::replace_file::replace_file;
+use crate::replace_file::{NewFile, replace_file, sync_name};
 
 /// The file and the queue of its records.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct CountersFile {
     path: PathBuf,
     queue: Arc<Queue>,
     open: Mutex<Open>,
+    /// Held during a rewrite.
+    rewriting: Mutex<()>,
     has_failed: AtomicBool,
 }
 
@@ -45,6 +50,17 @@ struct Open {
     unwritten: Vec<u8>,
     /// Whether the file may end with a part of a line.
     is_torn: bool,
+    /// The rewrite that has begun.
+    rewrite: Option<Rewrite>,
+}
+
+/// The content of a file that is to replace the open one.
+#[derive(Debug)]
+struct Rewrite {
+    /// The counters at its start; `None` once they are being written.
+    counters: Option<Vec<Counter>>,
+    /// The lines after them.
+    lines: Vec<u8>,
 }
 
 /// The reason why a file is refused.
@@ -88,7 +104,13 @@ impl CountersFile {
         };
         old.as_ref().map_or(Ok(()), lock)?;
         let open = Open::create(&path, counters)?;
-        Ok(Self { path, queue, open: Mutex::new(open), has_failed: AtomicBool::new(false) })
+        Ok(Self {
+            path,
+            queue,
+            open: Mutex::new(open),
+            rewriting: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -118,8 +140,10 @@ impl CountersFile {
         // The file is locked first, so that lines are in the order of the changes.
         for record in self.queue.take() {
             match record {
-                Record::Snapshot(counters) => self.replace(open, &counters),
-                record => open.unwritten.extend_from_slice(line(&record.words()).as_bytes()),
+                Record::Snapshot(counters) => {
+                    open.rewrite = Some(Rewrite { counters: Some(counters), lines: Vec::new() });
+                }
+                record => open.add(line(&record.words()).as_bytes()),
             }
         }
         let path = self.path.display();
@@ -140,14 +164,40 @@ impl CountersFile {
         written.is_ok()
     }
 
-    /// Replaces the file by one that begins with `counters`. If that fails, the old file stays in use.
-    fn replace(&self, open: &mut Open, counters: &[Counter]) {
-        match Open::create(&self.path, counters) {
-            Ok(new) => *open = new,
-            Err(error) => {
-                error!(path = %self.path.display(), %error, "cannot write the counters file");
-            }
+    /// Replaces the file by one that begins with the last snapshot, if there is one. If that fails,
+    /// the old file stays in use. Other threads can write meanwhile.
+    pub(crate) fn rewrite(&self) {
+        let _one_at_a_time = self.rewriting.lock();
+        let counters = self.open.lock().rewrite.as_mut().and_then(|new| new.counters.take());
+        let Some(counters) = counters else { return };
+        let text = snapshot(&counters);
+        let new = NewFile::create(&self.path, text.as_bytes());
+        if let Err(error) = new.and_then(|new| self.replace(new, text.len() as u64)) {
+            error!(path = %self.path.display(), %error, "cannot write the counters file");
+            self.open.lock().rewrite.take_if(|new| new.counters.is_none());
         }
+    }
+
+    /// Puts a new file with a snapshot of `bytes` bytes in the place of the open one.
+    fn replace(&self, mut new: NewFile, bytes: u64) -> io::Result<()> {
+        {
+            let mut open = self.open.lock();
+            // A snapshot that came meanwhile begins another rewrite.
+            let Some(Rewrite { lines, .. }) = open.rewrite.take_if(|new| new.counters.is_none())
+            else {
+                return Ok(());
+            };
+            new.append(&lines)?;
+            // Opened first: after the rename no error may leave the old file in use.
+            let mut opened = Open::of(new.path(), bytes)?;
+            opened.bytes += lines.len() as u64;
+            opened.is_synced = lines.is_empty();
+            new.replace(&self.path)?;
+            *open = opened;
+            // The new file has lines that the old one could not take.
+            self.write(&mut open);
+        }
+        sync_name(&self.path)
     }
 
     /// Syncs written lines to the disk. Other threads can write meanwhile.
@@ -189,9 +239,13 @@ impl Open {
     fn create(path: &Path, counters: &[Counter]) -> io::Result<Self> {
         let text = snapshot(counters);
         replace_file(path, text.as_bytes())?;
+        Self::of(path, text.len() as u64)
+    }
+
+    /// Opens a file that has just been written.
+    fn of(path: &Path, bytes: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).open(path)?;
         lock(&file)?;
-        let bytes = text.len() as u64;
         Ok(Self {
             file,
             bytes,
@@ -199,7 +253,16 @@ impl Open {
             is_synced: true,
             unwritten: Vec::new(),
             is_torn: false,
+            rewrite: None,
         })
+    }
+
+    /// Adds a line to write, also to the file that is to replace this one.
+    fn add(&mut self, line: &[u8]) {
+        self.unwritten.extend_from_slice(line);
+        if let Some(rewrite) = &mut self.rewrite {
+            rewrite.lines.extend_from_slice(line);
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -392,6 +455,33 @@ mod tests {
             }
         }
         assert_eq!(parse(whole.as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn lines_written_during_a_rewrite_are_in_the_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("counters");
+        let queue = Arc::new(Queue::default());
+        let file = CountersFile::create(path.clone(), &[], queue.clone()).unwrap();
+        let write = |record| {
+            queue.push(record);
+            assert!(file.write_queued());
+        };
+        write(Record::Set(counter(0, b"a", 1)));
+        let first = file.open.lock().bytes;
+        write(Record::Snapshot(vec![counter(0, b"a", 1)]));
+        // The old file takes lines until the new one is complete.
+        write(Record::Set(counter(0, b"b", 2)));
+        assert_eq!(CountersFile::read(&path).unwrap().len(), 2);
+        assert!(file.open.lock().bytes > first);
+        file.rewrite();
+        write(Record::Set(counter(0, b"c", 3)));
+        let keys: Vec<_> = CountersFile::read(&path).unwrap().into_iter().map(|c| c.key).collect();
+        assert_eq!(keys, [b"a"[..].into(), b"b"[..].into(), b"c"[..].into()]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        // Without a snapshot there is nothing to rewrite.
+        file.rewrite();
+        assert_eq!(CountersFile::read(&path).unwrap().len(), 3);
     }
 
     #[test]

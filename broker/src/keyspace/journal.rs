@@ -67,7 +67,7 @@ pub(crate) struct Queue {
 pub(crate) const RESERVE: i64 = 1_000_000;
 
 impl Queue {
-    fn push(&self, record: Record) {
+    pub(super) fn push(&self, record: Record) {
         self.records.lock().push(record);
         self.has_unwritten.store(true, Ordering::Release);
     }

@@ -40,6 +40,32 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
+    /// Returns all reasons, for example to count the ends of connections by reason.
+    ///
+    /// ```
+    /// use broker::Disconnect;
+    ///
+    /// assert!(Disconnect::all().any(|reason| reason == Disconnect::Quit));
+    /// ```
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(Self::SlowSubscriber), |reason| reason.next())
+    }
+
+    /// Returns the reason after this one. A new reason does not compile without a place here.
+    fn next(self) -> Option<Self> {
+        Some(match self {
+            Self::SlowSubscriber => Self::Closed,
+            Self::Closed => Self::Quit,
+            Self::Quit => Self::Protocol,
+            Self::Protocol => Self::Idle,
+            Self::Idle => Self::RequestTooBig,
+            Self::RequestTooBig => Self::Killed,
+            Self::Killed => Self::Unwritten,
+            Self::Unwritten => Self::Shutdown,
+            Self::Shutdown => return None,
+        })
+    }
+
     /// Returns whether queued bytes are still sent.
     pub(crate) fn sends_what_is_queued(self) -> bool {
         matches!(self, Self::Quit | Self::Protocol | Self::Shutdown | Self::Killed)

@@ -5,9 +5,10 @@ pub(crate) fn resident_bytes() -> u64 {
     status_kilobytes("VmRSS:") * 1024
 }
 
-/// Returns the peak of the resident memory.
-pub(crate) fn peak_bytes() -> u64 {
-    status_kilobytes("VmHWM:") * 1024
+/// Returns the resident memory that belongs to the process alone, such as its heap. The program
+/// itself is a file that the kernel maps and can drop at any time, so it does not count.
+pub(crate) fn allocated_bytes() -> u64 {
+    status_kilobytes("RssAnon:") * 1024
 }
 
 /// Returns the memory of the machine.

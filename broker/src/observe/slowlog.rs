@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) name: Vec<u8>,
 }
 
+/// The bytes that an entry keeps of the client's name.
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
 /// Redis' maximum of arguments shown of a command; the last one may count the rest.
 const ARGUMENTS_MAX: usize = 32;
 /// Redis' maximum of bytes shown of each argument.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -31,6 +31,10 @@ pub(crate) struct Stats {
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,
     pub(crate) evicted_clients: Counter,
+    /// The time in which commands ran, those within transactions and scripts not counted again.
+    pub(crate) command_nanos: Counter,
+    /// The largest buffers of clients in the last seconds.
+    pub(crate) buffers: Buffers,
     pub(crate) denied: Denied,
     pub(crate) rates: Rates,
 }
@@ -51,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) commands: u64,
     pub(crate) published: u64,
     pub(crate) delivered: u64,
+    /// The time of commands, by estimate.
+    pub(crate) nanos: u64,
     /// The number of a command, and its consecutive calls.
     calls: (CommandId, u64),
 }
@@ -80,11 +86,12 @@ impl Tally {
 
     /// Adds the counts to the shared counters, and resets them.
     pub(crate) fn flush_stats(&mut self, stats: &Stats, all: &CommandStats) {
-        let Self { commands, published, delivered, calls } = std::mem::take(self);
+        let Self { commands, published, delivered, nanos, calls } = std::mem::take(self);
         for (counter, count) in [
             (&stats.commands_processed, commands),
             (&stats.messages_published, published),
             (&stats.messages_delivered, delivered),
+            (&stats.command_nanos, nanos),
             (&all.of(calls.0).calls, calls.1),
         ] {
             if count > 0 {
@@ -96,7 +103,7 @@ impl Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { commands: 0, published: 0, delivered: 0, calls: (CommandId(0), 0) }
+        Self { commands: 0, published: 0, delivered: 0, nanos: 0, calls: (CommandId(0), 0) }
     }
 }
 
@@ -110,6 +117,10 @@ pub(crate) struct Rates {
     pub(crate) input: Rate,
     /// Bytes written to clients.
     pub(crate) output: Rate,
+    /// Turns of the workers' event loops.
+    pub(crate) turns: Rate,
+    /// Microseconds that these turns took.
+    pub(crate) turn_micros: Rate,
 }
 
 /// The growth of a total in the last second.
@@ -129,6 +140,44 @@ impl Rate {
     /// Returns the rate in units of 1024.
     pub(crate) fn kilo(&self) -> f64 {
         self.a_second.get() as f64 / 1024.0
+    }
+}
+
+/// The largest buffers of single clients.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) input: RecentMaximum,
+    pub(crate) output: RecentMaximum,
+}
+
+/// The maximum of the last [`SLOTS`](Self::SLOTS) seconds.
+#[derive(Debug, Default)]
+pub(crate) struct RecentMaximum {
+    slots: [AtomicUsize; Self::SLOTS],
+    current: AtomicUsize,
+}
+
+impl RecentMaximum {
+    /// As in Redis.
+    const SLOTS: usize = 8;
+
+    pub(crate) fn record(&self, value: usize) {
+        let slot = &self.slots[self.current.load(Ordering::Relaxed)];
+        // Most values are no new maximum. For them a read is enough.
+        if value > slot.load(Ordering::Relaxed) {
+            slot.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets the oldest second. Call it about once a second, on one thread.
+    pub(crate) fn advance(&self) {
+        let next = (self.current.load(Ordering::Relaxed) + 1) % Self::SLOTS;
+        self.slots[next].store(0, Ordering::Relaxed);
+        self.current.store(next, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).max().unwrap_or(0)
     }
 }
 
@@ -171,7 +220,10 @@ impl Stats {
             &self.messages_published,
             &self.messages_delivered,
             &self.input_bytes,
+            &self.reads,
             &self.output_bytes,
+            &self.writes,
+            &self.command_nanos,
             &self.output_limit_disconnections,
             &self.query_limit_disconnections,
             &self.evicted_clients,

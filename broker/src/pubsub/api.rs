@@ -210,8 +210,7 @@ impl Broker {
         self.with_order(|order, _| {
             let now = order.now();
             order.keyspace().keep_counters(&counters, queue, now);
-            let bytes = order.keyspace().bytes();
-            order.shared.key_bytes.store(bytes, Ordering::Relaxed);
+            order.record_keys();
         });
         Ok(())
     }
@@ -226,6 +225,7 @@ impl Broker {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
             file.write_queued();
+            file.rewrite();
         }
     }
 
@@ -239,6 +239,7 @@ impl Broker {
         if let Some(file) = self.shared.counters.get() {
             self.with_order(|order, _| order.keyspace().queue_exact_counters());
             file.write_queued();
+            file.rewrite();
         }
     }
 }

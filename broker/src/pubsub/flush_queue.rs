@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::client_output::ClientOutput;
 use super::outbox::Pool;
+use super::reply_blocks::BUFFER_BYTES;
 use crate::config::{OutputLimit, OutputLimits};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::{Protocol, reply};
@@ -54,8 +55,8 @@ impl FlushQueue {
             write(deferred);
             return self.deferred(output, deferred);
         }
-        let bytes = output.outbox.borrow_mut().push_with(&mut self.pool, write);
-        self.queued(output, bytes, self.limit_of(output));
+        let counted = output.outbox.borrow_mut().push_with(&mut self.pool, write);
+        self.queued(output, counted, self.limit_of(output));
     }
 
     /// Queues a message as a shared frame.
@@ -67,8 +68,8 @@ impl FlushQueue {
             deferred.extend_from_slice(&frame);
             return self.deferred(output, deferred);
         }
-        let bytes = output.outbox.borrow_mut().push_shared(frame);
-        self.queued(output, bytes, self.limit_of(output));
+        let counted = output.outbox.borrow_mut().push_shared(frame);
+        self.queued(output, counted, self.limit_of(output));
     }
 
     /// Queues a large message, encoded once for each protocol version and shared.
@@ -112,8 +113,8 @@ impl FlushQueue {
             return;
         }
         self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
-        let queued = output.outbox.borrow_mut().push_shared(bytes.clone());
-        self.queued(output, queued, limit);
+        let counted = output.outbox.borrow_mut().push_shared(bytes.clone());
+        self.queued(output, counted, limit);
         self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
@@ -128,8 +129,8 @@ impl FlushQueue {
             self.end_batch();
         }
         if output.disconnect.get().is_none() {
-            let bytes = output.outbox.borrow_mut().push_with(&mut self.pool, write);
-            self.queued(output, bytes, limit);
+            let counted = output.outbox.borrow_mut().push_with(&mut self.pool, write);
+            self.queued(output, counted, limit);
         }
     }
 
@@ -209,9 +210,9 @@ impl FlushQueue {
         &mut self.pool
     }
 
-    /// Marks an output as dirty, and closes its client if `bytes` in the outbox exceed the limit.
-    fn queued(&mut self, output: &Rc<ClientOutput>, bytes: usize, limit: OutputLimit) {
-        if limit.is_hard_beyond(bytes) {
+    /// Marks an output as dirty, and closes its client if the `counted` bytes exceed the limit.
+    fn queued(&mut self, output: &Rc<ClientOutput>, counted: usize, limit: OutputLimit) {
+        if limit.is_hard_beyond(counted) {
             self.disconnect(output, Disconnect::SlowSubscriber);
         }
         self.mark(output);
@@ -220,7 +221,9 @@ impl FlushQueue {
     /// Closes a client whose deferred messages exceed its limit, and drops them.
     fn deferred(&mut self, output: &Rc<ClientOutput>, deferred: &mut Vec<u8>) {
         let bytes = output.outbox.borrow().bytes() + deferred.len();
-        if self.limit_of(output).is_hard_beyond(bytes) {
+        // Deferred messages are in no block yet.
+        let counted = bytes.saturating_sub(BUFFER_BYTES);
+        if self.limit_of(output).is_hard_beyond(counted) {
             *deferred = Vec::new();
             self.disconnect(output, Disconnect::SlowSubscriber);
         }

@@ -77,9 +77,16 @@ impl OrderGuard<'_> {
         self.publish_notifications(local, events);
     }
 
+    /// Updates the figures of the keys that are readable without the order.
+    pub(super) fn record_keys(&self) {
+        let keyspace = &self.order.keyspace;
+        self.shared.key_bytes.store(keyspace.bytes(), Ordering::Relaxed);
+        self.shared.changes.store(keyspace.changes(), Ordering::Relaxed);
+    }
+
     /// Publishes the notifications of the changes so far, within a transaction or a script.
     pub(crate) fn publish_notifications(&mut self, local: &mut Local, events: EventClasses) {
-        self.shared.key_bytes.store(self.order.keyspace.bytes(), Ordering::Relaxed);
+        self.record_keys();
         if !self.order.keyspace.has_notifications() {
             return;
         }

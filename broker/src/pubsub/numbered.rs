@@ -104,8 +104,7 @@ impl OrderGuard<'_> {
             increment => keys.add_number(channel, increment).map_err(|_| NumberError)?,
         };
         self.order.keyspace.end_command();
-        let bytes = self.order.keyspace.bytes();
-        self.shared.key_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        self.record_keys();
         self.invalidate_elsewhere(after);
         u64::try_from(new).map_err(|_| NumberError)
     }

@@ -10,6 +10,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::reply_blocks::{BUFFER_BYTES, BlockFigures, ReplyBlocks};
+
 /// Bytes in order, up to a limit that its owner enforces.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -20,6 +22,8 @@ pub(crate) struct Outbox {
     written: usize,
     /// Bytes that are not written yet.
     bytes: usize,
+    /// The bytes that count for limits, once there are more than a first buffer holds.
+    blocks: Option<Box<ReplyBlocks>>,
 }
 
 #[derive(Debug)]
@@ -53,22 +57,41 @@ impl Outbox {
         self.bytes == 0
     }
 
-    /// Appends a frame, which `write` writes into the tail. Returns the bytes not written yet.
+    /// Appends a frame, which `write` writes into the tail. Returns the bytes that
+    /// count for limits.
     pub(crate) fn push_with(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let tail = self.tail(pool);
         let before = tail.len();
         write(tail);
         let added = tail.len() - before;
-        self.bytes += added;
-        self.bytes
+        self.count(added)
     }
 
-    /// Appends `frame` without a copy, and returns the bytes not written yet.
+    /// Appends `frame` without a copy, and returns the bytes that count for limits.
     pub(crate) fn push_shared(&mut self, frame: Bytes) -> usize {
-        self.bytes += frame.len();
+        let counted = self.count(frame.len());
         self.close_tail();
         self.chunks.push_back(Chunk::Shared(frame));
-        self.bytes
+        counted
+    }
+
+    /// Returns the unwritten bytes as Redis counts them for limits.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.bytes())
+    }
+
+    /// Returns the blocks that Redis would have for the unwritten bytes.
+    pub(crate) fn blocks(&self) -> BlockFigures {
+        self.blocks.as_ref().map_or_else(BlockFigures::default, |blocks| blocks.figures())
+    }
+
+    /// Returns the memory of buffers with bytes for this client alone.
+    pub(crate) fn own_memory(&self) -> usize {
+        let own = |chunk: &Chunk| match chunk {
+            Chunk::Own(bytes) => bytes.capacity(),
+            Chunk::Shared(_) => 0,
+        };
+        self.chunks.iter().map(own).sum::<usize>() + self.tail.capacity()
     }
 
     /// Returns a copy of all queued bytes.
@@ -95,6 +118,12 @@ impl Outbox {
     pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
         self.bytes -= count;
         self.written += count;
+        if let Some(blocks) = &mut self.blocks {
+            blocks.advance(count);
+            if blocks.is_empty() {
+                self.blocks = None;
+            }
+        }
         while let Some(chunk) = self.chunks.front() {
             let length = chunk.as_slice().len();
             if self.written < length {
@@ -114,8 +143,26 @@ impl Outbox {
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.bytes = 0;
         self.written = 0;
+        self.blocks = None;
         self.chunks = VecDeque::new();
         pool.give(std::mem::take(&mut self.tail));
+    }
+
+    /// Counts new bytes, and returns those that count for limits.
+    fn count(&mut self, added: usize) -> usize {
+        let before = self.bytes;
+        self.bytes += added;
+        match self.bytes > BUFFER_BYTES || self.blocks.is_some() {
+            true => self.count_in_blocks(before, added),
+            false => 0,
+        }
+    }
+
+    #[cold]
+    fn count_in_blocks(&mut self, before: usize, added: usize) -> usize {
+        let blocks = self.blocks.get_or_insert_default();
+        blocks.push(before, added);
+        blocks.bytes()
     }
 
     /// Returns the tail to append to.

@@ -40,6 +40,8 @@ struct Kept {
     uses: Line,
     /// Bytes that the messages take.
     bytes: usize,
+    /// Bytes of the names of channels: at most half of the rule's, as long as there are two.
+    name_bytes: usize,
     message_count: usize,
     last_number: u64,
     /// The epoch of channels without messages. Another one follows when a channel is forgotten, so
@@ -155,6 +157,7 @@ impl Kept {
             messages: Line::default(),
             uses: Line::default(),
             bytes: 0,
+            name_bytes: 0,
             message_count: 0,
             last_number: 0,
             unused: Epoch::random(),
@@ -173,7 +176,7 @@ impl Kept {
         if channel.messages.len() > self.rule.messages_max {
             self.forget_first_of(&name);
         }
-        while self.bytes > self.rule.bytes_max {
+        while self.bytes + self.name_bytes > self.rule.bytes_max && self.message_count > 0 {
             self.forget_oldest();
         }
         let channels = &self.channels;
@@ -190,9 +193,13 @@ impl Kept {
         let name = match self.channels.get_key_value(name) {
             Some((name, _)) => name.clone(),
             None => {
-                if self.channels.len() >= CHANNELS_MAX {
+                while self.channels.len() >= CHANNELS_MAX
+                    || (self.name_bytes + name.len() > self.rule.bytes_max / 2
+                        && !self.channels.is_empty())
+                {
                     self.forget_channel();
                 }
+                self.name_bytes += name.len();
                 let name = Name::from(name);
                 self.channels.insert(name.clone(), Channel::new(self.unused));
                 name
@@ -254,6 +261,7 @@ impl Kept {
         while let Some((number, name)) = self.uses.0.pop_front() {
             if self.channels.get(&name).is_some_and(|channel| channel.last_use == number) {
                 let channel = self.channels.remove(&name).expect("it was just there");
+                self.name_bytes -= name.len();
                 self.bytes -= channel.messages.iter().map(Stored::bytes).sum::<usize>();
                 self.message_count -= channel.messages.len();
                 return;
@@ -379,6 +387,23 @@ mod tests {
         add(&mut replay, "app2", &payload);
         assert_eq!(offsets(&mut replay, "app1"), [4]);
         assert_eq!(offsets(&mut replay, "app2"), [1]);
+    }
+
+    #[test]
+    fn names_of_channels_take_at_most_half_of_the_bytes() {
+        let mut replay = replay(10, 100_000);
+        for round in 0..100 {
+            add(&mut replay, &format!("app:{round:05000}"), "x");
+        }
+        let kept = &replay.rules[0];
+        assert!(kept.channels.len() < 10, "{}", kept.channels.len());
+        assert_eq!(kept.name_bytes, kept.channels.keys().map(|name| name.len()).sum::<usize>());
+        assert_eq!(kept.message_count, kept.channels.len());
+
+        // A name alone beyond the limit is kept for its offset, without messages.
+        add(&mut replay, &format!("app:{}", "x".repeat(200_000)), "x");
+        let kept = &replay.rules[0];
+        assert_eq!((kept.channels.len(), kept.message_count), (1, 0));
     }
 
     #[test]

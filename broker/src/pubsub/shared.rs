@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) last_client: AtomicU64,
     /// Bytes of all keys and values, readable without the order.
     pub(super) key_bytes: AtomicUsize,
+    /// Changes of keys since the start, readable without the order.
+    pub(super) changes: AtomicU64,
     pub(super) counters: OnceLock<CountersFile>,
     pub(super) barrier: Arc<ScriptBarrier>,
 }

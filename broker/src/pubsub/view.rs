@@ -61,6 +61,11 @@ impl BrokerView {
         self.shared.key_bytes.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of changes of keys since the start.
+    pub(crate) fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn next_client_id(&self) -> u64 {
         self.shared.last_client.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -62,6 +62,8 @@ enum Socket {
 pub(crate) struct Admission {
     server: Arc<ServerState>,
     worker: Arc<AtomicUsize>,
+    /// The number of the connection while it is on its way to another worker.
+    in_transit: Option<u64>,
 }
 
 /// A listener in its worker's runtime.
@@ -180,7 +182,7 @@ fn admit(
     let server = &worker.server;
     let config = server.settings.get();
     let index = least_busy(workers);
-    let Some(admission) = Admission::take(server, &workers[index], config.maxclients) else {
+    let Some(mut admission) = Admission::take(server, &workers[index], config.maxclients) else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     };
     if config.protected_mode && server.users.is_open() && !peer.is_local() {
@@ -197,6 +199,7 @@ fn admit(
             worker.serve(stream, peer, local, admission);
             return Ok(());
         }
+        (_, Stream::Closed) => return Ok(()),
         (_, Stream::Tcp(stream)) => Socket::Tcp(stream.into_std()?),
         #[cfg(unix)]
         (_, Stream::Unix(stream)) => {
@@ -204,13 +207,14 @@ fn admit(
             Socket::Unix(stream.into_std()?, path)
         }
     };
+    admission.depart();
     workers[index].serve(Accepted { socket, admission });
     Ok(())
 }
 
 impl Admission {
-    /// Takes a place; `None` if all are taken. If a password is required, the oldest client that has
-    /// not logged in gives its place to the new one.
+    /// Takes a place; `None` if all are taken. If a password is required, the client that has waited
+    /// longest without a login gives its place to the new one.
     fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
@@ -222,18 +226,37 @@ impl Admission {
                 .all()
                 .into_iter()
                 .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
-            let oldest = strangers.min_by_key(|info| info.connected)?;
-            debug!(client.id = oldest.id, "client closed: its place goes to a new one");
-            oldest.ask(Signal::Close);
+            match strangers.min_by_key(|info| info.connected) {
+                Some(oldest) => {
+                    debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+                    oldest.ask(Signal::Close);
+                }
+                // A client on its way to another worker has not logged in either.
+                None if server.clients.in_transit.lock().give_up_oldest() => {}
+                None => return None,
+            }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Some(Self { server: server.clone(), worker })
+        Some(Self { server: server.clone(), worker, in_transit: None })
+    }
+
+    /// Notes that the connection is on its way to another worker.
+    fn depart(&mut self) {
+        self.in_transit = Some(self.server.clients.in_transit.lock().depart());
+    }
+
+    /// Notes that the connection is with its worker, and registered. Returns whether it must give its
+    /// place to a new client.
+    pub(crate) fn arrive(&mut self) -> bool {
+        let number = self.in_transit.take();
+        number.is_some_and(|number| self.server.clients.in_transit.lock().arrive(number))
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.arrive();
         self.server.broker.stats().connected_clients.subtract(1);
         self.worker.fetch_sub(1, Ordering::Relaxed);
     }
@@ -246,6 +269,7 @@ fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
         Stream::Tcp(stream) => SockRef::from(stream).send(text),
         #[cfg(unix)]
         Stream::Unix(stream) => SockRef::from(stream).send(text),
+        Stream::Closed => return Ok(()),
     }
     .map(|_| ())
 }

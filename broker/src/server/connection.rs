@@ -23,6 +23,7 @@ use crate::commands::spec::Awaited;
 use crate::config::OutputLimit;
 use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
+use crate::observe::stats::Stats;
 use crate::protocol::request::{Decoded, Decoder};
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
@@ -31,7 +32,7 @@ use crate::pubsub::script_barrier::Turn;
 use crate::server::accept::Admission;
 use crate::server::held::Held;
 use crate::server::stream::Stream;
-use crate::session::client_info::{ClientInfo, Signal};
+use crate::session::client_info::{ClientInfo, READ_BYTES_MAX, Signal};
 use crate::session::context::Context;
 use crate::session::server_state::ServerState;
 use crate::session::{EVICTED_BYTES_MIN, Session};
@@ -43,7 +44,7 @@ pub(crate) struct Connection {
     pub(crate) info: Arc<ClientInfo>,
     session: RefCell<Session>,
     /// Given back when the connection is gone.
-    _admission: Admission,
+    admission: RefCell<Option<Admission>>,
     stream: RefCell<Stream>,
     unfinished: RefCell<Option<Box<Unfinished>>>,
     held: RefCell<Held>,
@@ -66,6 +67,15 @@ pub(crate) struct Connection {
 struct Unfinished {
     bytes: Vec<u8>,
     decoder: Decoder,
+    /// The number of complete arguments at the last look, and their bytes.
+    arguments: (usize, usize),
+}
+
+/// Input that a connection keeps, in bytes.
+struct KeptInput {
+    unparsed: usize,
+    room: usize,
+    arguments: usize,
 }
 
 /// The reason why a connection does not run its next request.
@@ -117,8 +127,6 @@ enum Ran {
 
 /// Maximum slices per `writev`.
 const SLICES_MAX: usize = 64;
-/// Bytes per read. More would only prolong the turn of one client.
-const SCRATCH_BYTES: usize = 64 * 1024;
 /// The time that the requests of one client may take in one turn. The rest waits until other
 /// clients have been served.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
@@ -142,7 +150,7 @@ impl Connection {
             output,
             info,
             session: RefCell::new(session),
-            _admission: admission,
+            admission: RefCell::new(Some(admission)),
             stream: RefCell::new(stream),
             unfinished: RefCell::default(),
             held: RefCell::default(),
@@ -219,6 +227,7 @@ impl Connection {
                 Ok(read) => read,
             };
             self.info.touch(Instant::now());
+            self.info.counts.bytes_read.add(read as u64);
             let stats = server.broker.stats();
             stats.input_bytes.add(read as u64);
             stats.reads.add(1);
@@ -280,6 +289,7 @@ impl Connection {
             };
             let mut held = self.held.borrow_mut();
             held.add(&bytes[..read]);
+            self.info.counts.bytes_read.add(read as u64);
             let session = self.session.borrow();
             let bytes_max = match session.must_log_in() {
                 true => HELD_BYTES_BEFORE_LOGIN_MAX,
@@ -288,8 +298,8 @@ impl Connection {
             if held.len() > bytes_max {
                 return Poll::Ready(Disconnect::RequestTooBig);
             }
-            self.info.counts.input_bytes.store(held.len(), Ordering::Relaxed);
-            if session.evict_at(held.len(), context) {
+            self.record_input(&held, None, &session.server);
+            if session.evict(context) || !context.effects.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -335,8 +345,8 @@ impl Connection {
         let stats = server.broker.stats();
         stats.output_bytes.add((before - left) as u64);
         stats.writes.add(1);
-        self.info.counts.output_bytes.store(left, Ordering::Relaxed);
-        self.session.borrow().evict_at(left, context);
+        self.record_output(before, left, stats);
+        self.session.borrow().evict(context);
         if written.is_err() {
             self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
@@ -414,7 +424,7 @@ impl Connection {
 
     /// Returns whether the client has been over its soft limit for too long.
     fn is_behind(&self, limit: OutputLimit, now: Instant) -> bool {
-        if !limit.is_soft_beyond(self.output.outbox().bytes()) {
+        if !limit.is_soft_beyond(self.output.outbox().counted_bytes()) {
             self.over_soft_limit_since.set(None);
             return false;
         }
@@ -536,7 +546,8 @@ impl Connection {
                     Ran::Incomplete => {
                         let decoder = std::mem::take(decoder);
                         let bytes = input.to_vec();
-                        *unfinished = Some(Box::new(Unfinished { bytes, decoder }));
+                        *unfinished =
+                            Some(Box::new(Unfinished { bytes, decoder, arguments: (0, 0) }));
                         input = &[];
                     }
                 }
@@ -554,12 +565,79 @@ impl Connection {
     /// Ends the requests of one piece of input: records what is kept of it, and whether a worker
     /// must catch up first.
     fn end_requests(&self, server: &ServerState, context: &mut Context) {
-        let kept = self.unfinished.borrow().as_ref().map_or(0, |request| request.memory());
-        let input_bytes = kept + self.held.borrow().len();
-        self.info.counts.input_bytes.store(input_bytes, Ordering::Relaxed);
-        self.session.borrow().evict_at(input_bytes, context);
+        self.record_input(&self.held.borrow(), self.unfinished.borrow_mut().as_deref_mut(), server);
+        self.session.borrow().evict(context);
         server.flush_stats(&mut context.local.tally);
         self.ahead_of.set(context.local.lagging.take());
+    }
+
+    /// Updates the figures of the input that is kept, and returns its memory.
+    fn record_input(
+        &self,
+        held: &Held,
+        unfinished: Option<&mut Unfinished>,
+        server: &ServerState,
+    ) -> usize {
+        let mut input = KeptInput { unparsed: held.len(), room: held.room(), arguments: 0 };
+        let mut memory = held.len();
+        if let Some(request) = unfinished {
+            let kept = request.kept();
+            memory += request.memory();
+            input.unparsed += kept.unparsed;
+            input.room += kept.room;
+            input.arguments = kept.arguments;
+        }
+        let counts = &self.info.counts;
+        let memory = memory + input.room;
+        for (count, value) in [
+            (&counts.input_bytes, memory),
+            (&counts.unparsed_bytes, input.unparsed),
+            (&counts.unparsed_room, input.room),
+            (&counts.argument_bytes, input.arguments),
+        ] {
+            count.store(value, Ordering::Relaxed);
+        }
+        if memory > 0 {
+            server.broker.stats().buffers.input.record(memory);
+        }
+        memory
+    }
+
+    /// Updates the figures of the output after a flush that found `before` bytes and left `left`.
+    fn record_output(&self, before: usize, left: usize, stats: &Stats) {
+        let counts = &self.info.counts;
+        counts.bytes_written.add((before - left) as u64);
+        if before > counts.output_peak.load(Ordering::Relaxed) {
+            counts.output_peak.store(before, Ordering::Relaxed);
+        }
+        // Without unread bytes there are no buffers.
+        if left > 0 || counts.output_bytes.load(Ordering::Relaxed) > 0 {
+            let outbox = self.output.outbox();
+            let blocks = outbox.blocks();
+            for (count, value) in [
+                (&counts.output_bytes, left),
+                (&counts.reply_buffer, outbox.own_memory()),
+                (&counts.reply_blocks, blocks.count),
+                (&counts.block_bytes, blocks.bytes),
+                (&counts.block_unwritten, blocks.unwritten),
+            ] {
+                count.store(value, Ordering::Relaxed);
+            }
+            stats.buffers.output.record(before.max(left));
+        }
+    }
+
+    /// Forgets the largest output so far. Called every few seconds.
+    pub(crate) fn forget_peak(&self) {
+        let left = self.output.outbox().bytes();
+        self.info.counts.output_peak.store(left, Ordering::Relaxed);
+    }
+
+    /// Closes the socket of a client that is gone. The rest of the connection may have to wait for
+    /// the end of a late script.
+    pub(crate) fn close_socket(&self) {
+        *self.stream.borrow_mut() = Stream::Closed;
+        *self.admission.borrow_mut() = None;
     }
 
     /// Runs the request at the start of `bytes`.
@@ -607,7 +685,7 @@ impl Connection {
         }
         // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
-        let is_too_big = session.evict_at(bytes, context);
+        let is_too_big = session.evict(context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
         is_too_big
     }
@@ -654,6 +732,18 @@ impl Unfinished {
         self.bytes.len() + self.decoder.argument_bytes()
     }
 
+    /// Returns the figures of its input.
+    fn kept(&mut self) -> KeptInput {
+        let (known, bytes) = self.arguments;
+        let (count, new) = self.decoder.complete_from(known);
+        self.arguments = (count, bytes + new);
+        KeptInput {
+            unparsed: self.bytes.len().saturating_sub(self.decoder.position()),
+            room: self.bytes.capacity() - self.bytes.len(),
+            arguments: bytes + new,
+        }
+    }
+
     /// Takes the bytes that belong to the request, and returns the rest.
     fn add<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let wanted = self.decoder.wanted(self.bytes.len(), input);
@@ -665,6 +755,6 @@ impl Unfinished {
 
 impl Scratch {
     pub(crate) fn new(lookup: Lookup) -> Self {
-        Self { bytes: vec![0; SCRATCH_BYTES].into(), decoder: Decoder::default(), lookup }
+        Self { bytes: vec![0; READ_BYTES_MAX].into(), decoder: Decoder::default(), lookup }
     }
 }

@@ -15,6 +15,11 @@ impl Held {
         self.bytes.len() - self.used
     }
 
+    /// Returns the bytes for which it has room, used ones included.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity() - self.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

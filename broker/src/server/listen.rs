@@ -72,7 +72,7 @@ impl BindError {
         Self { problem, is_about_address: false }
     }
 
-    /// Returns whether the server could not listen on an address. Otherwise a file, a thread or the
+    /// Returns whether the server could not listen on a TCP address. Otherwise a file, a thread or the
     /// settings caused the error.
     pub fn is_about_address(&self) -> bool {
         self.is_about_address
@@ -181,7 +181,7 @@ pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, Bind
     let address = path.display().to_string();
     match listen_on_path(path, config.unixsocketperm) {
         Ok(listener) => Ok(Some(Listener::Unix(listener, address.into()))),
-        Err(source) => Err(BindError::new(address, source)),
+        Err(source) => Err(BindError::of(format!("listen on {address}"), source)),
     }
 }
 

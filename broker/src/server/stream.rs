@@ -9,12 +9,13 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// A connected socket.
+/// A connected socket, or the place of one that is closed.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    Closed,
 }
 
 impl Stream {
@@ -29,6 +30,7 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Closed => return Poll::Ready(Err(closed())),
         })?;
         Poll::Ready(Ok(buffer.filled().len()))
     }
@@ -38,6 +40,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Closed => Poll::Ready(Err(closed())),
         }
     }
 
@@ -48,6 +51,7 @@ impl Stream {
             (Self::Tcp(stream), several) => stream.try_write_vectored(several),
             #[cfg(unix)]
             (Self::Unix(stream), several) => stream.try_write_vectored(several),
+            (Self::Closed, _) => Err(closed()),
         }
     }
 
@@ -58,6 +62,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Closed => -1,
         }
     }
 
@@ -65,4 +70,8 @@ impl Stream {
     pub(crate) fn descriptor(&self) -> i32 {
         0
     }
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -99,6 +99,9 @@ struct Accepting {
 
 /// Time that clients have to read queued bytes when the server shuts down.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Seconds for which `CLIENT LIST` shows the largest output of a client, as in Redis.
+const PEAK_SECONDS: u64 = 5;
 
 /// Interval of the search for expired keys, as in Redis with its default of `hz`.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -208,6 +211,7 @@ impl Worker {
 
     /// Performs tasks until it receives [`Task::ShutDown`], or until all handles are dropped.
     async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
+        self.server.loops.add(Handle::current().metrics());
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
         let clock = spawn_local(self.clone().watch_time());
@@ -298,7 +302,7 @@ impl Worker {
         stream: Stream,
         peer: Address,
         local: Address,
-        admission: Admission,
+        mut admission: Admission,
     ) {
         let stats = self.server.broker.stats();
         stats.connections_received.add(1);
@@ -311,6 +315,10 @@ impl Worker {
         let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
         let session = Session::new(self.server.clone(), output.clone(), info.clone());
+        if admission.arrive() {
+            debug!(client.id = id, "client closed: its place goes to a new one");
+            info.ask(Signal::Close);
+        }
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
@@ -327,6 +335,8 @@ impl Worker {
     async fn take_inbox(self: Rc<Self>) {
         loop {
             poll_fn(|cx| {
+                // A limit that was changed before a message holds for its delivery.
+                self.take_settings();
                 let mut context = self.context.borrow_mut();
                 let taken = self.with_turn(|turn| match turn.lock() {
                     Some(mut lock) => lock.guard().poll_inbox(&mut context.local, cx),
@@ -346,11 +356,14 @@ impl Worker {
     async fn watch_time(self: Rc<Self>) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for tick in 1_u64.. {
             let now = ticks.tick().await.into_std();
             self.take_settings();
             for (_, connection) in self.connections.borrow().iter() {
                 connection.check_time(now, &mut self.context.borrow_mut());
+                if tick.is_multiple_of(PEAK_SECONDS) {
+                    connection.forget_peak();
+                }
             }
             self.context.borrow_mut().flush_queue().pool().trim();
             // Housekeeping of the whole server, by one worker.
@@ -359,6 +372,13 @@ impl Worker {
                 stats.rates.commands.update(stats.commands_processed.get());
                 stats.rates.input.update(stats.input_bytes.get());
                 stats.rates.output.update(stats.output_bytes.get());
+                let turns = self.server.loops.turns();
+                stats.rates.turns.update(turns.count);
+                let micros = u64::try_from(turns.time.as_micros()).unwrap_or(u64::MAX);
+                stats.rates.turn_micros.update(micros);
+                stats.buffers.input.advance();
+                let _ = self.server.peak_bytes();
+                stats.buffers.output.advance();
                 let config = self.context.borrow().config.clone();
                 self.evict(&config);
                 let now = self.server.uptime();
@@ -454,16 +474,18 @@ impl Worker {
     /// Closes the largest clients, until the others together take no more than `maxmemory-clients`.
     fn evict(&self, config: &Config) {
         let Some(bytes_max) = config.maxmemory_clients.bytes(config.maxmemory) else { return };
-        let mut clients = self.server.clients.all();
-        let mut bytes: usize = clients.iter().map(|info| info.bytes()).sum();
-        clients.sort_by_key(|info| info.bytes());
+        // Other workers change the figures meanwhile, and sorting needs figures that stand still.
+        let clients = self.server.clients.all().into_iter().map(|info| (info.bytes(), info));
+        let mut clients: Vec<_> = clients.collect();
+        let mut bytes: usize = clients.iter().map(|(bytes, _)| bytes).sum();
+        clients.sort_by_key(|(bytes, _)| *bytes);
         while bytes > bytes_max
-            && let Some(info) = clients.pop()
+            && let Some((of_client, info)) = clients.pop()
         {
             if info.is(Flag::NoEvict) {
                 continue;
             }
-            bytes -= info.bytes();
+            bytes -= of_client;
             if !info.is_asked(Signal::Close) {
                 self.server.record_eviction(&info);
                 info.ask(Signal::Close);
@@ -619,6 +641,7 @@ impl Serving {
             polled
         })
         .await;
+        connection.close_socket();
         // A transaction that has begun runs to its end, even without its client.
         poll_fn(|cx| {
             let mut context = worker.context.borrow_mut();

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering,
 };
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -60,6 +61,13 @@ pub(crate) struct ClientNames {
     pub(crate) user: Vec<u8>,
 }
 
+impl ClientNames {
+    fn bytes(&self) -> usize {
+        let Self { name, library_name, library_version, user } = self;
+        [name, library_name, library_version, user].iter().map(|text| text.len()).sum()
+    }
+}
+
 /// Figures that the owning worker updates.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -73,12 +81,52 @@ pub(crate) struct Counts {
     /// The id of the client that gets this client's invalidations: 0 for itself, -1 without
     /// tracking.
     pub(crate) redirect: AtomicI64,
-    /// Bytes of a request that is not complete.
+    /// Memory of input that has not run: an incomplete request, or requests that wait.
     pub(crate) input_bytes: AtomicUsize,
+    /// Bytes of this input that are not parsed.
+    pub(crate) unparsed_bytes: AtomicUsize,
+    /// Bytes for which the memory of the unparsed input has room.
+    pub(crate) unparsed_room: AtomicUsize,
+    /// Bytes of the complete arguments of an incomplete request.
+    pub(crate) argument_bytes: AtomicUsize,
     /// Bytes that the client has not read yet.
     pub(crate) output_bytes: AtomicUsize,
+    /// The most bytes that a flush has found queued in the last seconds.
+    pub(crate) output_peak: AtomicUsize,
+    /// Memory of the buffers that hold unread bytes of this client alone.
+    pub(crate) reply_buffer: AtomicUsize,
+    /// Blocks of unread bytes beyond the first, as Redis counts them.
+    pub(crate) reply_blocks: AtomicUsize,
+    /// Memory of these blocks.
+    pub(crate) block_bytes: AtomicUsize,
+    /// Unread bytes in these blocks.
+    pub(crate) block_unwritten: AtomicUsize,
+    /// Bytes of queued requests of a transaction.
+    pub(crate) queued_bytes: AtomicUsize,
+    /// Bytes read from the client since it connected.
+    pub(crate) bytes_read: Total,
+    /// Bytes written to the client since it connected.
+    pub(crate) bytes_written: Total,
+    /// Commands that have run for the client, those of its transactions and scripts included.
+    pub(crate) commands: Total,
     /// Bytes of subscriptions, watched keys, queued requests and prefixes.
     pub(crate) state_bytes: AtomicUsize,
+    /// The part of these bytes in the sum of all clients.
+    summed_bytes: AtomicUsize,
+}
+
+/// A sum to which only one thread adds. So an addition costs no more than one without sharing.
+#[derive(Debug, Default)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.get().wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A boolean property of a client.
@@ -111,7 +159,46 @@ pub(crate) enum Signal {
 #[derive(Debug, Default)]
 pub(crate) struct ClientRegistry {
     by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    /// The memory of all clients, up to [`UNSUMMED_BYTES_MAX`] each.
+    bytes: AtomicUsize,
+    /// Clients that have a place and no entry yet.
+    pub(crate) in_transit: Mutex<InTransit>,
 }
+
+/// Bytes per read, and the size of the buffer that a worker lends to the client that it reads from.
+/// More would only prolong the turn of one client.
+pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// The clients on their way to another worker, the oldest first. None of them has logged in.
+#[derive(Debug, Default)]
+pub(crate) struct InTransit {
+    next: u64,
+    /// Whether each gives its place to a new client when it arrives.
+    clients: BTreeMap<u64, bool>,
+}
+
+impl InTransit {
+    /// Adds a client, and returns its number.
+    pub(crate) fn depart(&mut self) -> u64 {
+        self.next += 1;
+        self.clients.insert(self.next, false);
+        self.next
+    }
+
+    /// Makes the oldest client give its place to a new one. Returns false if there is none.
+    pub(crate) fn give_up_oldest(&mut self) -> bool {
+        let oldest = self.clients.values_mut().find(|gives_up| !**gives_up);
+        oldest.map(|gives_up| *gives_up = true).is_some()
+    }
+
+    /// Removes a client that has arrived. Returns whether it gives up its place.
+    pub(crate) fn arrive(&mut self, client: u64) -> bool {
+        self.clients.remove(&client).unwrap_or(false)
+    }
+}
+
+/// A client may grow by so much before the sum of all clients follows.
+const UNSUMMED_BYTES_MAX: usize = 32 * 1024;
 
 impl ClientInfo {
     pub(crate) fn new(
@@ -131,7 +218,20 @@ impl ClientInfo {
             redirect: AtomicI64::new(-1),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            unparsed_bytes: AtomicUsize::new(0),
+            unparsed_room: AtomicUsize::new(0),
+            argument_bytes: AtomicUsize::new(0),
+            output_peak: AtomicUsize::new(0),
+            reply_buffer: AtomicUsize::new(0),
+            reply_blocks: AtomicUsize::new(0),
+            block_bytes: AtomicUsize::new(0),
+            block_unwritten: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            bytes_read: Total::default(),
+            bytes_written: Total::default(),
+            commands: Total::default(),
             state_bytes: AtomicUsize::new(0),
+            summed_bytes: AtomicUsize::new(0),
         };
         Self {
             id,
@@ -198,6 +298,7 @@ impl ClientInfo {
             + input_bytes.load(Ordering::Relaxed)
             + output_bytes.load(Ordering::Relaxed)
             + state_bytes.load(Ordering::Relaxed)
+            + self.names.lock().bytes()
     }
 
     /// Returns whether a request of the client waits, as Redis counts blocked clients.
@@ -248,7 +349,28 @@ impl ClientRegistry {
     }
 
     pub(crate) fn remove(&self, id: u64) {
-        self.by_id.lock().remove(&id);
+        let removed = self.by_id.lock().remove(&id);
+        if let Some(info) = removed {
+            let summed = info.counts.summed_bytes.swap(0, Ordering::Relaxed);
+            self.bytes.fetch_sub(summed, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds the change of a client's memory to the sum. Returns the sum if the client has grown by
+    /// more than [`UNSUMMED_BYTES_MAX`]. Only the worker of the client calls it.
+    pub(crate) fn sum_bytes(&self, info: &ClientInfo) -> Option<usize> {
+        let summed = &info.counts.summed_bytes;
+        let (before, now) = (summed.load(Ordering::Relaxed), info.bytes());
+        if now < before {
+            summed.store(now, Ordering::Relaxed);
+            self.bytes.fetch_sub(before - now, Ordering::Relaxed);
+            return None;
+        }
+        let grown = now - before;
+        (grown > UNSUMMED_BYTES_MAX).then(|| {
+            summed.store(now, Ordering::Relaxed);
+            self.bytes.fetch_add(grown, Ordering::Relaxed) + grown
+        })
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
@@ -258,5 +380,41 @@ impl ClientRegistry {
     /// Returns all clients, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         self.by_id.lock().values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gives_up_its_place_only_while_it_is_on_its_way() {
+        let mut transit = InTransit::default();
+        assert!(!transit.give_up_oldest());
+        let (first, second) = (transit.depart(), transit.depart());
+        assert!(transit.give_up_oldest());
+        let third = transit.depart();
+        assert!(!transit.arrive(third) && transit.arrive(first) && !transit.arrive(second));
+        assert!(!transit.give_up_oldest());
+    }
+
+    #[test]
+    fn the_sum_follows_large_changes_of_each_client() {
+        let address = || Address::Unix("".into());
+        let slot = ClientSlot { worker: WorkerId(0), slot: 0 };
+        let info = Arc::new(ClientInfo::new(1, slot, address(), address(), 3));
+        let clients = ClientRegistry::default();
+        clients.add(info.clone());
+        let sum = |bytes: usize| {
+            info.counts.output_bytes.store(bytes, Ordering::Relaxed);
+            clients.sum_bytes(&info)
+        };
+        assert_eq!(sum(1_000), None);
+        assert!(sum(1_000_000).is_some_and(|sum| (1_000_000..1_010_000).contains(&sum)));
+        assert_eq!(sum(10), None);
+        assert!(clients.bytes.load(Ordering::Relaxed) < 10_000);
+        assert!(sum(500_000).is_some_and(|sum| (500_000..510_000).contains(&sum)));
+        clients.remove(1);
+        assert_eq!(clients.bytes.load(Ordering::Relaxed), 0);
     }
 }

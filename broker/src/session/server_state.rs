@@ -11,8 +11,9 @@ use tracing::warn;
 use crate::acl::users::Users;
 use crate::config::source::ConfigFile;
 use crate::observe::clock::since_1970;
+use crate::observe::event_loops::EventLoops;
 use crate::observe::latency::LatencyMonitor;
-use crate::observe::memory::resident_bytes;
+use crate::observe::memory::allocated_bytes;
 use crate::observe::slowlog::SlowLog;
 use crate::observe::stats::{CommandStats, Tally};
 use crate::pubsub::{Broker, BrokerView};
@@ -39,12 +40,18 @@ pub(crate) struct ServerState {
     pub(crate) port: AtomicU16,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
-    /// Memory of the process at the start, before clients and keys.
+    /// Memory that the process had allocated at the start, before clients and keys.
     pub(crate) base_bytes: usize,
+    /// The most used bytes that [`peak_bytes`](Self::peak_bytes) has seen.
+    peak_bytes: AtomicUsize,
     started: Instant,
     /// Seconds since 1970 of the last save, or of the start.
     last_save: AtomicU64,
+    /// Changes of keys until the last save.
+    saved_changes: AtomicU64,
     is_saving: AtomicBool,
+    /// The event loops of the workers.
+    pub(crate) loops: EventLoops,
 }
 
 impl ServerState {
@@ -74,10 +81,13 @@ impl ServerState {
             monitors: AtomicUsize::new(0),
             port: AtomicU16::new(port),
             run_id: run_id(),
-            base_bytes: usize::try_from(resident_bytes()).unwrap_or(0),
+            base_bytes: usize::try_from(allocated_bytes()).unwrap_or(0),
+            peak_bytes: AtomicUsize::new(0),
             started: Instant::now(),
             last_save: AtomicU64::new(since_1970().as_secs()),
+            saved_changes: AtomicU64::new(0),
             is_saving: AtomicBool::new(false),
+            loops: EventLoops::default(),
         })
     }
 
@@ -90,6 +100,11 @@ impl ServerState {
         Duration::from_secs(self.last_save.load(Ordering::Relaxed))
     }
 
+    /// Returns the number of changes since the last save, of `changes` since the start.
+    pub(crate) fn unsaved(&self, changes: u64) -> u64 {
+        changes.saturating_sub(self.saved_changes.load(Ordering::Relaxed))
+    }
+
     /// Begins a save. Returns false if another one runs.
     pub(crate) fn begin_save(&self) -> bool {
         !self.is_saving.swap(true, Ordering::Relaxed)
@@ -97,8 +112,10 @@ impl ServerState {
 
     /// Saves the counters and ends the save. The order must not be held.
     pub(crate) fn end_save(&self) -> io::Result<()> {
+        let changes = self.broker.changes();
         let result = self.broker.save_counters();
         if result.is_ok() {
+            self.saved_changes.store(changes, Ordering::Relaxed);
             self.last_save.store(since_1970().as_secs(), Ordering::Relaxed);
         }
         self.cancel_save();
@@ -114,6 +131,13 @@ impl ServerState {
     /// start.
     pub(crate) fn used_bytes(&self) -> usize {
         self.base_bytes + self.broker.key_bytes()
+    }
+
+    /// Returns the peak of the used bytes. Call it about once a second, since it looks at them only
+    /// then.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        let used = self.used_bytes();
+        self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used)
     }
 
     /// Adds the counts of a worker to the shared statistics.

@@ -94,13 +94,14 @@ fn find(
         (Found::WebSocket(_) | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
         (Found::WebSocket(_), Purpose::Send) => Err(no_posts()),
         (Found::WebSocket(_), Purpose::Events | Purpose::Poll) => Err(other_transport()),
-        (Found::Fresh, Purpose::Send)
-            if hub.options().transports == [TransportKind::WebSockets] =>
-        {
-            Err(no_posts())
-        }
+        (Found::Fresh, Purpose::Send) if takes_no_posts(hub) => Err(no_posts()),
         _ => create(hub, parts, token),
     }
+}
+
+/// Returns whether no transport of the hub uses POSTs.
+fn takes_no_posts(hub: &Hub) -> bool {
+    hub.options().transports.iter().all(|kind| *kind == TransportKind::WebSockets)
 }
 
 /// Creates the connection of a fresh token, and starts its task.

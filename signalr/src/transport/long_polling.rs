@@ -4,7 +4,7 @@
 //! and its write timeout applies. The polls show that the client is there, so the server sends no
 //! pings.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -68,7 +68,10 @@ impl Outgoing for Writer {
     }
 
     async fn flush(&mut self) -> Result<(), Disconnect> {
-        self.connection.push_output(self.gathered.split().freeze()).await
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        self.connection.push_output(mem::take(&mut self.gathered).freeze()).await
     }
 
     async fn close(&mut self, _: Option<TransportError>) -> Result<(), Disconnect> {

@@ -4,7 +4,7 @@
 //! message begins a new `data:` line, and the client puts a line feed back there. The end of the
 //! response, for any reason, ends the connection.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, mem, sync::Arc};
 
 use axum::{
     body::Body,
@@ -83,7 +83,8 @@ impl Outgoing for Writer {
             return Ok(());
         }
         self.event.extend_from_slice(END);
-        self.connection.push_output(self.event.split().freeze()).await
+        // Without `split`, which would keep the memory of an idle connection.
+        self.connection.push_output(mem::take(&mut self.event).freeze()).await
     }
 
     async fn close(&mut self, _: Option<TransportError>) -> Result<(), Disconnect> {

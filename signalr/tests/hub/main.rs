@@ -1,14 +1,19 @@
 //! Tests of a hub from the view of SignalR clients, byte for byte.
 //!
-//! The network is a pipe in memory. The clock is tokio's, paused, so a timeout of 30 s takes no
-//! time.
+//! The network is a pipe in memory, except in `sockets`. The clock is tokio's, paused, so a timeout
+//! of 30 s takes no time.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod calls;
 mod endings;
+mod events;
 mod fan_out;
+mod http_client;
 mod negotiation;
+mod polling;
+mod posts;
 mod resume;
 mod server;
+mod sockets;
 mod streams;

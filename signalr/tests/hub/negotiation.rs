@@ -6,7 +6,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use serde_json::{Value, json};
-use signalr::{Hub, Options};
+use signalr::{Hub, Options, TransportKind};
 use tokio::time::{self, Duration};
 use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt;
@@ -20,7 +20,11 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
     assert_eq!(negotiated["negotiateVersion"], 1);
     assert_eq!(
         negotiated["availableTransports"],
-        json!([{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}])
+        json!([
+            {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+            {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+            {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+        ])
     );
     let token = negotiated["connectionToken"].as_str().unwrap();
     assert_eq!(token.len(), 76);
@@ -96,7 +100,9 @@ async fn a_connection_without_transport_expires_after_15_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_requests_get_the_texts_of_asp_net_core() {
-    let server = TestServer::start(|hub| hub);
+    let transports = vec![TransportKind::WebSockets];
+    let server = TestServer::with_options(|options| options.transports = transports, |hub| hub);
+    assert_eq!(server.negotiate().await["availableTransports"].as_array().unwrap().len(), 1);
     let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
     let known = format!("/hub?id={token}");
     for (request, status, text) in [
@@ -116,6 +122,7 @@ async fn refused_requests_get_the_texts_of_asp_net_core() {
             400,
             "Cannot terminate this connection using the DELETE endpoint.",
         ),
+        (Request::delete("/hub?id=x"), 404, "No Connection with that ID"),
         (Request::put("/hub"), 405, "the hub expects GET, POST or DELETE"),
         (Request::get("/hub/negotiate"), 405, "negotiate expects POST"),
     ] {
@@ -123,6 +130,20 @@ async fn refused_requests_get_the_texts_of_asp_net_core() {
         assert_eq!((found_status.as_u16(), found_text.as_str()), (status, text));
         assert_eq!(headers["content-type"], "text/plain");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_the_hub_does_not_offer_is_refused() {
+    let transports = vec![TransportKind::LongPolling];
+    let server = TestServer::with_options(|options| options.transports = transports, |hub| hub);
+    let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    for query in ["", &*format!("?id={token}")] {
+        let refusal = server.open(query, &[]).await.err().unwrap();
+        assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
+    }
+    // The refusal does not use the token.
+    let (status, _, _) = server.request(Request::get(format!("/hub?id={token}"))).await;
+    assert_eq!(status, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

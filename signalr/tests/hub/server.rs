@@ -3,7 +3,7 @@
 // The examples in the documentation include this file, so it has no `//!` and names no other
 // module.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use signalr::{Hub, Options};
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
+    net::TcpListener,
     sync::mpsc,
     time::{self, Instant},
 };
@@ -93,8 +94,7 @@ impl TestServer {
         query: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Client, Response<Option<Vec<u8>>>> {
-        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
-        self.dial.send(theirs).unwrap();
+        let ours = self.pipe(pipe_bytes);
         let mut request = format!("ws://server/hub{query}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -104,6 +104,21 @@ impl TestServer {
             Err(tungstenite::Error::Http(response)) => Err(*response),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Opens a pipe to the server that holds `pipe_bytes` in each direction.
+    pub(crate) fn pipe(&self, pipe_bytes: usize) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
+        self.dial.send(theirs).unwrap();
+        ours
+    }
+
+    /// Serves the hub on a TCP socket, too, and returns its address.
+    pub(crate) async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
     }
 
     /// Connects without negotiation (`skipNegotiation` in JavaScript).
