@@ -3,7 +3,7 @@
 usage: python signalrcore_client.py URL TRANSPORT ENCODING
 
 Limits of this client: long polling takes one message from each poll, cannot separate MessagePack messages, and sends
-no token with polls. An upload in MessagePack has its fields in another order than the protocol.
+no token with polls. An upload in MessagePack lacks the field for the id of the call.
 """
 
 import contextlib
