@@ -10,6 +10,8 @@ mod authorization;
 mod hubs;
 mod pages;
 
+use std::time::Duration;
+
 use axum::{Router, middleware};
 use backplane::Backplane;
 use broker::Broker;
@@ -43,5 +45,7 @@ fn app() -> Router {
 fn options() -> Options {
     let mut options = Options::default();
     options.detailed_errors = true;
+    // At its end, signalrcore waits for the next message.
+    options.keep_alive = Duration::from_secs(1);
     options
 }
