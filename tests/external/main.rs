@@ -1,15 +1,16 @@
 //! Tests that need programs beyond Rust: `cargo test -p e2e --features external`.
 //!
-//! | module           | subject                                                 | needs                  |
-//! |------------------|---------------------------------------------------------|------------------------|
-//! | `browsers`       | the chat in two pages, one on each server               | Chromium, Node.js      |
-//! | `classic_client` | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
-//! | `clients`        | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
-//! | `debian_conf`    | the configuration file of Debian's package              | redis-server's package |
-//! | `oracle`         | modules of `e2e`, run against Redis                     | redis-server           |
-//! | `redis_cli`      | the output of redis-cli                                 | redis-cli              |
-//! | `rust_clients`   | the client libraries redis-rs and fred                  | nothing else           |
-//! | `signalr_client` | the unmodified JavaScript client of SignalR in the chat | Node.js                |
+//! | module            | subject                                                 | needs                  |
+//! |-------------------|---------------------------------------------------------|------------------------|
+//! | `browsers`        | the chat in two pages, one on each server               | Chromium, Node.js      |
+//! | `classic_client`  | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
+//! | `clients`         | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
+//! | `debian_conf`     | the configuration file of Debian's package              | redis-server's package |
+//! | `oracle`          | modules of `e2e`, run against Redis                     | redis-server           |
+//! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
+//! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
+//! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
+//! | `signalr_clients` | clients of SignalR in many languages                    | Node.js, Python        |
 //!
 //! `cargo xtask test` installs missing programs.
 
@@ -21,3 +22,4 @@ mod oracle;
 mod redis_cli;
 mod rust_clients;
 mod signalr_client;
+mod signalr_clients;

@@ -1,0 +1,69 @@
+//! Unmodified SignalR clients in many languages, connected to the hubs of `tests/signalr_server`.
+//!
+//! Each script in `tests/clients` goes through a list of steps: connect, call, stream, upload, return
+//! results, reconnect. Its arguments are the server's URL, and the transport and the encoding if the
+//! client has several.
+
+use std::process::Command;
+
+use harness::{Finished, Process, SLOW_DEADLINE, node, python};
+
+/// One test for each client, transport and encoding: it goes through all of its steps.
+macro_rules! goes_through_its_steps_with {
+    ($($name:ident: $program:expr, $arguments:expr;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            goes_through_its_steps($program, &$arguments).await;
+        }
+    )*};
+}
+
+goes_through_its_steps_with! {
+    microsoft_signalr_on_websockets_in_json: node("signalr_suite.mjs"), ["WebSockets", "json", "nothing"];
+    microsoft_signalr_on_websockets_in_messagepack:
+        node("signalr_suite.mjs"), ["WebSockets", "messagepack", "times"];
+    microsoft_signalr_on_events_in_json:
+        node("signalr_suite.mjs"), ["ServerSentEvents", "json", "nothing"];
+    microsoft_signalr_on_long_polling_in_json:
+        node("signalr_suite.mjs"), ["LongPolling", "json", "nothing"];
+    microsoft_signalr_on_long_polling_in_messagepack:
+        node("signalr_suite.mjs"), ["LongPolling", "messagepack", "times"];
+    aspnet_signalr_on_websockets_in_json: node("aspnet_signalr.mjs"), ["WebSockets", "json"];
+    aspnet_signalr_on_websockets_in_messagepack:
+        node("aspnet_signalr.mjs"), ["WebSockets", "messagepack"];
+    aspnet_signalr_on_events_in_json: node("aspnet_signalr.mjs"), ["ServerSentEvents", "json"];
+    aspnet_signalr_on_long_polling_in_json: node("aspnet_signalr.mjs"), ["LongPolling", "json"];
+    aspnet_signalr_on_long_polling_in_messagepack:
+        node("aspnet_signalr.mjs"), ["LongPolling", "messagepack"];
+    signalr_no_jquery_on_websockets: node("signalr_no_jquery.mjs"), ["webSockets"];
+    signalr_no_jquery_on_events: node("signalr_no_jquery.mjs"), ["serverSentEvents"];
+    signalr_no_jquery_on_long_polling: node("signalr_no_jquery.mjs"), ["longPolling"];
+    pysignalr_in_json: python("pysignalr_client.py"), ["json"];
+    pysignalr_in_messagepack: python("pysignalr_client.py"), ["messagepack"];
+    signalrcore_on_websockets_in_json: python("signalrcore_client.py"), ["WebSockets", "json"];
+    signalrcore_on_websockets_in_messagepack:
+        python("signalrcore_client.py"), ["WebSockets", "messagepack"];
+    signalrcore_on_events_in_json: python("signalrcore_client.py"), ["ServerSentEvents", "json"];
+    signalrcore_on_long_polling_in_json: python("signalrcore_client.py"), ["LongPolling", "json"];
+    aiosignalr_on_websockets_in_json: python("aiosignalr_client.py"), ["WebSockets", "json"];
+    aiosignalr_on_websockets_in_messagepack:
+        python("aiosignalr_client.py"), ["WebSockets", "messagepack"];
+    aiosignalr_on_events_in_json: python("aiosignalr_client.py"), ["ServerSentEvents", "json"];
+    aiosignalr_on_long_polling_in_json: python("aiosignalr_client.py"), ["LongPolling", "json"];
+    aiosignalr_on_long_polling_in_messagepack:
+        python("aiosignalr_client.py"), ["LongPolling", "messagepack"];
+}
+
+async fn goes_through_its_steps(mut command: Command, arguments: &[&str]) {
+    let server = Process::start(&mut Command::new(env!("CARGO_BIN_EXE_signalr-server")));
+    let url = server.stdout_with(SLOW_DEADLINE, url).await;
+    command.arg(url).args(arguments);
+    let Finished { code, stdout, stderr } = Process::run(&mut command, 3 * SLOW_DEADLINE).await;
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().last(), Some("ok"), "{stdout}");
+}
+
+/// Returns the URL, once the server has printed the whole line.
+fn url(stdout: &str) -> Option<String> {
+    Some(stdout.strip_prefix("ready ")?.strip_suffix('\n')?.to_owned())
+}
