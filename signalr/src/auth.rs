@@ -25,10 +25,11 @@ pub(crate) async fn authenticate(
         }
         Ok(None) => {}
         Err(AuthError::Missing) => {
-            return refusal(StatusCode::UNAUTHORIZED, "the credentials are missing or invalid");
+            // Without a text, JavaScript clients show the name of the status.
+            return refusal(StatusCode::UNAUTHORIZED, "");
         }
         Err(AuthError::Denied) => {
-            return refusal(StatusCode::FORBIDDEN, "the user may not connect");
+            return refusal(StatusCode::FORBIDDEN, "");
         }
     }
     next.run(Request::from_parts(parts, body)).await

@@ -110,7 +110,11 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
         (Some(_), Some(Found::WebSocket(Some(handoff)))) => {
-            handoff.reserve().map(Opened::Resumed).ok_or_else(active)
+            match handoff.reserve() {
+                Some(permit) => Ok(Opened::Resumed(permit)),
+                None if handoff.has_ended() => Err(unknown_id()),
+                None => Err(active()),
+            }
         }
         (Some(token), Some(_)) => {
             let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {

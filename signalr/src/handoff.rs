@@ -27,6 +27,11 @@ impl Handoff {
         self.is_agreed.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether the session takes no other WebSocket any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.sockets.is_closed()
+    }
+
     /// Returns the permit to hand over a WebSocket, or `None` if the session takes none.
     pub(crate) fn reserve(&self) -> Option<OwnedPermit<WebSocket>> {
         let is_agreed = self.is_agreed.load(Ordering::Relaxed);

@@ -54,6 +54,7 @@ pub(crate) async fn serve<I, O>(
         Err(disconnect) => disconnect,
     };
     debug!(reason = %disconnect, "client disconnected");
+    incoming.refuse_to_resume();
     if disconnect.is_reachable() {
         let message = disconnect.close_message(encoding, hub.options().detailed_errors);
         let closing = send_close(message, &disconnect, incoming, outgoing);

@@ -32,6 +32,9 @@ pub(crate) trait Incoming: Send {
         false
     }
 
+    /// Allows no other transport from now on.
+    fn refuse_to_resume(&mut self) {}
+
     /// Waits for more input. Cancel safe.
     fn read(&mut self) -> impl Future<Output = Result<Input, Disconnect>> + Send;
 }

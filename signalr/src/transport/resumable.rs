@@ -63,6 +63,11 @@ impl Incoming for Reader {
         true
     }
 
+    fn refuse_to_resume(&mut self) {
+        self.is_agreed = false;
+        self.sockets.close();
+    }
+
     async fn read(&mut self) -> Result<Input, Disconnect> {
         if !self.is_agreed {
             return self.current.read().await;
