@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     NoScenario(String),
     #[error("no server has any of these texts in its name: {0}")]
     NoServer(String),
+    #[error("the server has no WebSocket clients")]
+    NoSubprotocol,
     #[error("the server closed a connection")]
     Closed,
     #[error("timed out waiting for {0}")]

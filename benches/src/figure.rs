@@ -14,6 +14,8 @@ pub(crate) enum Figure {
     ToBroker,
     /// The cost of backplanes divided by the cost of subscribers of a broker in the same process.
     ToSubscribers,
+    /// Nanoseconds of processor time of the broker that a server of a hub uses, for each delivery.
+    CompanionCpu,
     /// Nanoseconds of processor time of a process that embeds a broker, for each message delivered to
     /// its subscribers.
     SubscriberCpu,
@@ -77,6 +79,7 @@ impl Figure {
             Self::CpuPerDelivery => "cpu_per_delivery",
             Self::BackplaneCpu => "backplane_cpu_per_delivery",
             Self::ClusterServerCpu => "cluster_server_cpu_per_delivery",
+            Self::CompanionCpu => "companion_cpu_per_delivery",
             Self::ToBroker => "to_broker",
             Self::ToSubscribers => "to_subscribers",
             Self::SubscriberCpu => "subscriber_cpu_per_delivery",
@@ -103,6 +106,7 @@ impl Figure {
             Self::CpuPerDelivery
             | Self::BackplaneCpu
             | Self::ClusterServerCpu
+            | Self::CompanionCpu
             | Self::SubscriberCpu
             | Self::CpuPerConnection
             | Self::CpuPerScript
@@ -123,6 +127,7 @@ impl Figure {
             Self::CpuPerDelivery => "ns CPU/delivery".to_owned(),
             Self::BackplaneCpu => "ns CPU/delivery of backplanes".to_owned(),
             Self::ClusterServerCpu => "ns CPU/delivery of their server".to_owned(),
+            Self::CompanionCpu => "ns CPU/delivery of its broker".to_owned(),
             Self::ToBroker => "x broker alone".to_owned(),
             Self::ToSubscribers => "x embedded broker".to_owned(),
             Self::SubscriberCpu => "ns CPU/delivery of embedded broker".to_owned(),

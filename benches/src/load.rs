@@ -8,6 +8,7 @@
 //! | `client`        | one connection: requests and their exact replies                    |
 //! | `cluster`       | messages with and without backplanes                                |
 //! | `connections`   | connections that open, wait and close                               |
+//! | `hub`           | WebSocket clients of a hub                                          |
 //! | `listeners`     | the subscribers of a measurement, and their count of messages       |
 //! | `neighbours`    | busy processes that compete with the server                         |
 //! | `open_loop`     | messages sent at a fixed rate                                       |
@@ -20,6 +21,7 @@
 mod client;
 mod cluster;
 mod connections;
+mod hub;
 mod listeners;
 mod neighbours;
 mod open_loop;
@@ -67,6 +69,7 @@ pub(crate) async fn run(
             cluster::fan_out(connections, messages, server).await
         }
         Load::Outage { servers, away } => cluster::outage(servers, away, server).await,
+        Load::Hub(hub) => hub::run(hub, server, time).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
 }

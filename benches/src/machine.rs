@@ -41,7 +41,8 @@ pub(crate) fn heading(systems: &[SystemUnderTest]) -> String {
     let version = |system: &SystemUnderTest| {
         let output = Command::new(&system.command[0]).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Some(format!("- {}: {text}", system.name))
+        // Our servers of a hub are this program, which has no version of its own.
+        (!text.is_empty()).then(|| format!("- {}: {text}", system.name))
     };
     let versions: Vec<String> =
         systems.iter().filter(|each| !each.is_baseline).filter_map(version).collect();

@@ -1,32 +1,38 @@
-//! Measures the broker beside Redis, Valkey and NATS, and beside a relay that only makes the system
-//! calls.
+//! Measures the broker beside Redis, Valkey and NATS, and the SignalR server beside servers for
+//! Node.js. Relays that only make the system calls show the least cost.
 //!
-//! | module     | content                                                          |
-//! |------------|------------------------------------------------------------------|
-//! | `baseline` | a relay that parses nothing, which shows the cost of system calls |
-//! | `cluster`  | web servers with backplanes, in a process of their own           |
-//! | `failure`  | reasons for which a measurement ends early                       |
-//! | `figure`   | the kinds of figures, their names and units                      |
-//! | `frames`   | checks the messages of one subscriber                            |
-//! | `load`     | publishers and subscribers, and their measurements               |
-//! | `machine`  | the machine, the versions and the command of a run               |
-//! | `measure`  | runs one scenario on all servers, round by round                 |
-//! | `nats`     | the bytes that the load exchanges with a NATS server             |
-//! | `plot`     | draws the results                                                |
-//! | `protocol` | the protocol of a server                                         |
-//! | `report`   | writes the results as tables and as CSV                          |
-//! | `sample`   | the figures of one measurement                                   |
-//! | `sampler`  | the cost of a server between two points in time                  |
-//! | `scenario` | the loads that can be measured                                   |
-//! | `server`   | a server process and its counters in the kernel                  |
-//! | `systems`  | the systems under test                                           |
-//! | `wire`     | the bytes that the load sends and expects                        |
+//! | module        | content                                                           |
+//! |---------------|-------------------------------------------------------------------|
+//! | `baseline`    | a relay that parses nothing, which shows the cost of system calls |
+//! | `cluster`     | web servers with backplanes, in a process of their own            |
+//! | `failure`     | reasons for which a measurement ends early                        |
+//! | `figure`      | the kinds of figures, their names and units                       |
+//! | `floor`       | relays of WebSocket messages, which show the cost of system calls |
+//! | `frames`      | checks the messages of one subscriber                             |
+//! | `hub_server`  | our server of a hub, in a process of its own                      |
+//! | `load`        | publishers and subscribers, and their measurements                |
+//! | `machine`     | the machine, the versions and the command of a run                |
+//! | `measure`     | runs one scenario on all servers, round by round                  |
+//! | `nats`        | the bytes that the load exchanges with a NATS server              |
+//! | `plot`        | draws the results                                                 |
+//! | `protocol`    | the protocol of a server                                          |
+//! | `report`      | writes the results as tables and as CSV                           |
+//! | `sample`      | the figures of one measurement                                    |
+//! | `sampler`     | the cost of a server between two points in time                   |
+//! | `scenario`    | the loads that can be measured                                    |
+//! | `server`      | a server process and its counters in the kernel                   |
+//! | `subprotocol` | the texts between a server and its WebSocket clients              |
+//! | `systems`     | the systems under test                                            |
+//! | `websocket`   | the upgrade and the frames of WebSocket clients                   |
+//! | `wire`        | the bytes that the load sends and expects                         |
 
 mod baseline;
 mod cluster;
 mod failure;
 mod figure;
+mod floor;
 mod frames;
+mod hub_server;
 mod load;
 mod machine;
 mod measure;
@@ -38,7 +44,9 @@ mod sample;
 mod sampler;
 mod scenario;
 mod server;
+mod subprotocol;
 mod systems;
+mod websocket;
 mod wire;
 
 use std::path::PathBuf;
@@ -49,6 +57,7 @@ use clap::Parser;
 use tokio::runtime::{Builder, LocalOptions};
 
 use failure::Failure;
+use floor::Floor;
 use measure::Measure;
 use scenario::{SCENARIOS, Scenario};
 use server::LOAD_CPU;
@@ -108,6 +117,16 @@ struct Arguments {
     cluster_port: Option<u16>,
     #[arg(long, hide = true)]
     cluster_url: Option<String>,
+    /// Runs a floor on this port; the tool starts itself with this flag
+    #[arg(long, hide = true, requires = "floor")]
+    floor_port: Option<u16>,
+    #[arg(long, hide = true)]
+    floor: Option<Floor>,
+    /// Runs our server of a hub on this port; the tool starts itself with this flag
+    #[arg(long, hide = true)]
+    hub_port: Option<u16>,
+    #[arg(long, hide = true)]
+    hub_broker: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -126,6 +145,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if let (Some(port), Some(url)) = (arguments.cluster_port, &arguments.cluster_url) {
         return cluster::run(port, url);
+    }
+    if let (Some(port), Some(floor)) = (arguments.floor_port, arguments.floor) {
+        return Ok(floor::run(port, floor)?);
+    }
+    if let Some(port) = arguments.hub_port {
+        return hub_server::run(port, arguments.hub_broker.as_deref());
     }
     let mut scenarios = scenarios(arguments)?;
     if arguments.list {

@@ -44,11 +44,19 @@ impl Measure {
         // Such a load must not share its processor with an unpinned server.
         let is_crowded = scenario.load.needs_processor() && machine::processors() <= LOAD_CPU + 1;
         let is_fit = |each: &&SystemUnderTest| match (each.is_baseline, each.protocol) {
+            _ if each.subprotocol.is_some() => true,
             (true, _) => scenario.load.suits_baseline(),
             (false, Protocol::Nats) => scenario.load.suits_nats(),
             (false, Protocol::Redis) => each.is_pinned || !is_crowded,
         };
-        let (fit, skipped): (Vec<&SystemUnderTest>, Vec<_>) = self.systems.iter().partition(is_fit);
+        let hub = scenario.load.hub();
+        let of_kind =
+            self.systems.iter().filter(|each| each.subprotocol.is_some() == hub.is_some());
+        let (mut fit, skipped): (Vec<&SystemUnderTest>, Vec<_>) = of_kind.partition(is_fit);
+        if let Some(hub) = hub {
+            // The others are compared with the first one.
+            fit.sort_by_key(|system| system.name != hub.floor());
+        }
         let skipped = skipped.into_iter().map(|system| system.name.clone()).collect();
         let mut samples = vec![Vec::new(); fit.len()];
         for round in 0..self.rounds {
@@ -100,10 +108,13 @@ impl Measure {
         if let Some(rate) = self.highest_rate {
             return Ok(rate);
         }
+        // Without a server of channels, no server uses the rate.
+        let is_of_channels = |each: &&SystemUnderTest| each.subprotocol.is_none();
+        let Some(first) = self.systems.iter().find(is_of_channels) else { return Ok(0.0) };
         let mut samples = Vec::new();
         for round in 0..self.rounds {
             show_progress(&format!("highest rate {}/{}", round + 1, self.rounds));
-            let mut server = Server::start(&self.systems[0], OPEN_LOOP.payload_bytes)?;
+            let mut server = Server::start(first, OPEN_LOOP.payload_bytes)?;
             samples.push(load::run(Load::Stream(OPEN_LOOP), &mut server, self.time).await?);
         }
         let deliveries = sample::median(&samples).get(Figure::Rate).unwrap_or(0.0);

@@ -93,11 +93,17 @@ Ratios compare each server with the first one. Each figure is the median of all 
 - **Switches** are context switches of the server for each delivery or connection.
 - **Calls** are system calls of the server for each delivery or connection. strace counts them in a
   separate round. There the server is slower, so each read returns more bytes.
-- **Latencies** of messages at a fixed rate count from the time at which a message was due.
+- **Latencies** of messages at a fixed rate count from the time at which a message was due. In
+  hub-fan each client has a latency of its own, in hub-stream the sender, in hub-storm a start.
 
 Each server is pinned to one processor and the load to another. Only ours-2 and valkey-2 may use both,
 so they wait more often and handle fewer messages per wake-up. The cost of our second thread alone is
 that of ours-2-pinned, which has two threads on one processor.
+
+Scenarios of a hub compare servers of WebSocket clients. The floors are relays that parse nothing but
+the upgrade and the frames. The plain one writes once a client for each message, the gathering one
+once a client for each read from a sender. Ratios are those to the floor that works like the load. The
+broker of ours-broker is a process of its own on the same processor, with a figure of its own.
 
 A scenario skips servers that cannot run it: the baseline parses nothing, NATS has no scripts and no
 backplanes, and latencies need a processor for the load alone. NATS replies to a batch of messages

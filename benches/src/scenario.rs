@@ -1,10 +1,12 @@
 //! The loads that can be measured.
 
 mod catalogue;
+mod hub;
 
 use std::time::Duration;
 
 pub(crate) use self::catalogue::{OPEN_LOOP, SCENARIOS};
+pub(crate) use self::hub::Hub;
 use crate::figure::Figure;
 
 /// A load with a name, which is one table of the results.
@@ -59,6 +61,8 @@ pub(crate) enum Load {
     FanOut { connections: usize, messages: usize },
     /// Web servers with a broker that is killed and restarted after `away`.
     Outage { servers: usize, away: Duration },
+    /// WebSocket clients of a hub.
+    Hub(Hub),
 }
 
 /// A stream of messages.
@@ -117,6 +121,7 @@ impl Load {
             | Self::OpenLoop { stream, .. }
             | Self::AtRate { stream, .. }
             | Self::Stalled { stream, .. } => stream.payload_bytes,
+            Self::Hub(hub) => hub.payload_bytes(),
             _ => PAYLOAD_BYTES,
         }
     }
@@ -138,7 +143,8 @@ impl Load {
             | Self::Subscriptions(_)
             | Self::Cluster(_)
             | Self::FanOut { .. }
-            | Self::Outage { .. } => false,
+            | Self::Outage { .. }
+            | Self::Hub(_) => false,
         }
     }
 
@@ -155,10 +161,17 @@ impl Load {
             | Self::Memory { .. }
             | Self::Storm { .. }
             | Self::Subscriptions(_) => true,
-            Self::Scripts { .. } | Self::Cluster(_) | Self::FanOut { .. } | Self::Outage { .. } => {
-                false
-            }
+            Self::Scripts { .. }
+            | Self::Cluster(_)
+            | Self::FanOut { .. }
+            | Self::Outage { .. }
+            | Self::Hub(_) => false,
         }
+    }
+
+    /// Returns the load of a hub. Other loads are for servers of channels.
+    pub(crate) fn hub(self) -> Option<Hub> {
+        if let Self::Hub(hub) = self { Some(hub) } else { None }
     }
 
     /// Returns whether messages are sent at a fixed rate.
@@ -175,7 +188,8 @@ impl Load {
 
     /// Returns whether system calls are counted for this load.
     pub(crate) fn counts_calls(self) -> bool {
-        matches!(self, Self::Stream(_) | Self::Scripts { .. } | Self::PingPong)
+        let is_of_hub = matches!(self, Self::Hub(Hub::Fan { .. } | Hub::Stream { .. }));
+        matches!(self, Self::Stream(_) | Self::Scripts { .. } | Self::PingPong) || is_of_hub
     }
 
     /// Returns an upper bound of the connections to the server.
@@ -190,6 +204,7 @@ impl Load {
             }
             Self::Idle { connections, .. } | Self::Storm { connections, .. } => connections,
             Self::Subscriptions(crowd) => crowd.clients + 1,
+            Self::Hub(hub) => hub.connections(),
             Self::Outage { servers, .. } => 2 * servers,
             Self::Cluster(cluster) => cluster.connections + cluster.servers + 1,
             Self::PingPong | Self::Memory { .. } | Self::Churn { .. } | Self::FanOut { .. } => 2,

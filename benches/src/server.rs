@@ -14,6 +14,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use self::trace::Trace;
 use crate::protocol::Protocol;
+use crate::subprotocol::Subprotocol;
 use crate::systems::SystemUnderTest;
 use crate::{Failure, machine};
 
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// Whether this round counts system calls.
     is_traced: bool,
+    /// The server that this one uses.
+    companion: Option<Box<Self>>,
 }
 
 /// The kernel's counters of the whole process.
@@ -47,14 +50,22 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 impl Server {
     /// Starts a system on a free port, and waits until it accepts connections.
     pub(crate) fn start(system: &SystemUnderTest, payload_bytes: usize) -> Result<Self, Failure> {
+        let companion = system.companion.as_deref();
+        let companion = companion.map(|system| Self::start(system, payload_bytes)).transpose()?;
+        let companion = companion.map(Box::new);
         let port = free_port()?;
         let fill = |word: &String| {
             let word = word.replace("{port}", &port.to_string());
+            let word = match &companion {
+                Some(companion) => word.replace("{companion}", &companion.port.to_string()),
+                None => word,
+            };
             word.replace("{payload}", &payload_bytes.to_string())
         };
         let words: Vec<String> = system.command.iter().map(fill).collect();
         let child = spawn(&system.name, &words)?;
-        let mut server = Self { system: system.clone(), words, child, port, is_traced: false };
+        let system = system.clone();
+        let mut server = Self { system, words, child, port, is_traced: false, companion };
         server.accepts()?;
         Ok(server)
     }
@@ -115,6 +126,16 @@ impl Server {
     /// Returns the protocol of its clients.
     pub(crate) fn protocol(&self) -> Protocol {
         self.system.protocol
+    }
+
+    /// Returns the texts of its WebSocket clients, if it has such clients.
+    pub(crate) fn subprotocol(&self) -> Option<Subprotocol> {
+        self.system.subprotocol
+    }
+
+    /// Returns the server that this one uses, if it does not work alone.
+    pub(crate) fn companion(&self) -> Option<&Self> {
+        self.companion.as_deref()
     }
 
     fn failure(&self, reason: String) -> Failure {

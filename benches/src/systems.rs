@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::Protocol;
+use crate::subprotocol::Subprotocol;
 
 /// A server that the tool can start.
 #[derive(Clone, Debug)]
@@ -13,7 +14,11 @@ pub(crate) struct SystemUnderTest {
     /// The words of the command; `{port}` and `{payload}` are replaced.
     pub(crate) command: Vec<String>,
     pub(crate) protocol: Protocol,
-    /// Whether this is the relay that parses nothing.
+    /// The texts of its WebSocket clients; `None` for a server of channels.
+    pub(crate) subprotocol: Option<Subprotocol>,
+    /// A server that this one uses. The tool starts it first; `{companion}` is its port.
+    pub(crate) companion: Option<Box<Self>>,
+    /// Whether this is a relay that parses nothing.
     pub(crate) is_baseline: bool,
     /// Whether its threads are pinned to one processor.
     pub(crate) is_pinned: bool,
@@ -74,7 +79,48 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
         is_baseline: true,
         ..system("baseline", baseline.map(str::to_owned).to_vec())
     });
+    all.extend(hubs(&own, system("broker", ours("1"))));
     Ok(all)
+}
+
+/// Returns the servers of a hub, and those that are compared with them. Servers for Node.js are left
+/// out if Node.js or their packages are missing.
+fn hubs(own: &str, broker: SystemUnderTest) -> Vec<SystemUnderTest> {
+    let hub = |name, subprotocol, words: &[&str]| {
+        let words = words.iter().copied().map(str::to_owned).collect();
+        SystemUnderTest { subprotocol: Some(subprotocol), ..system(name, words) }
+    };
+    let floor = |name, kind| {
+        let words = [own, "--floor-port", "{port}", "--floor", kind];
+        SystemUnderTest { is_baseline: true, ..hub(name, Subprotocol::Relay, &words) }
+    };
+    let over_broker =
+        [own, "--hub-port", "{port}", "--hub-broker", "redis://127.0.0.1:{companion}"];
+    let mut all = vec![
+        floor("floor-plain", "plain"),
+        floor("floor-gathering", "gathering"),
+        hub("ours-embedded", Subprotocol::SignalR, &[own, "--hub-port", "{port}"]),
+        SystemUnderTest {
+            companion: Some(Box::new(broker)),
+            ..hub("ours-broker", Subprotocol::SignalR, &over_broker)
+        },
+    ];
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = packages.with_file_name("tests").join("clients/node/node_modules");
+    let scripts = [
+        ("ws", "ws.mjs", Subprotocol::Relay),
+        ("socket.io", "socketio.mjs", Subprotocol::SocketIo),
+    ];
+    for (package, script, subprotocol) in scripts {
+        if packages.join(package).is_dir()
+            && let Some(node) = installed("node")
+        {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script);
+            let words = [&node, &*script.to_string_lossy(), "{port}"];
+            all.push(hub(package, subprotocol, &words));
+        }
+    }
+    all
 }
 
 /// Settings of all servers with Redis' directives. Limits of output and clients would end some
@@ -88,6 +134,8 @@ fn system(name: &str, command: Vec<String>) -> SystemUnderTest {
         name: name.to_owned(),
         command,
         protocol,
+        subprotocol: None,
+        companion: None,
         is_baseline: false,
         is_pinned: true,
     }
@@ -99,9 +147,14 @@ fn program(dir: &Path, name: &str, installed: Option<&'static str>) -> Option<St
     if fetched.is_file() {
         return Some(fetched.display().to_string());
     }
+    installed.and_then(self::installed)
+}
+
+/// Returns the name of a program if it is installed on the machine.
+fn installed(name: &str) -> Option<String> {
     let path = env::var_os("PATH")?;
-    let is_installed = |name: &&str| env::split_paths(&path).any(|dir| dir.join(name).is_file());
-    installed.filter(is_installed).map(str::to_owned)
+    let is_installed = env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    is_installed.then(|| name.to_owned())
 }
 
 /// Returns the folder into which `cargo xtask peers` fetches other servers.

@@ -110,6 +110,7 @@ impl Shown {
 }
 
 const CONNECTIONS: Axis = Axis { label: "connections", scale: Scale::Linear, text: number };
+const CLIENTS: Axis = Axis { label: "clients of the hub", scale: Scale::Log, text: number };
 const SUBSCRIBERS: Axis =
     Axis { label: "subscribers of the channel", scale: Scale::Log, text: number };
 const PAYLOAD: Axis = Axis { label: "payload", scale: Scale::Log, text: bytes };
@@ -155,6 +156,23 @@ pub(crate) const PICTURES: &[Picture] = &[
                 (1_048_576.0, "payload-1m", Figure::CpuPerDelivery),
             ],
         }],
+    },
+    Picture {
+        file: "hub-cpu-by-clients",
+        title: "Processor time of a delivery to WebSocket clients",
+        subtitle: "64 B; the floors are relays that parse nothing but frames",
+        x: CLIENTS,
+        y: CPU,
+        panels: &[
+            Panel {
+                title: "one message at a time",
+                points: &by_clients(["hub-fan-100", "hub-fan-1000"]),
+            },
+            Panel {
+                title: "4 senders with 16 messages in flight each",
+                points: &by_clients(["hub-stream-4-100", "hub-stream-4-1000"]),
+            },
+        ],
     },
     Picture {
         file: "latency",
@@ -260,6 +278,11 @@ const fn by_quantile(scenario: &'static str, phase: Phase) -> [Point; 5] {
         (3.0, scenario, Figure::Latency(phase, Quantile::P999)),
         (4.0, scenario, Figure::Latency(phase, Quantile::P9999)),
     ]
+}
+
+const fn by_clients(scenarios: [&'static str; 2]) -> [Point; 2] {
+    let [hundred, thousand] = scenarios;
+    [(1e2, hundred, Figure::CpuPerDelivery), (1e3, thousand, Figure::CpuPerDelivery)]
 }
 
 const fn by_client(figure: Figure) -> [Point; 4] {

@@ -41,6 +41,12 @@ pub(crate) fn of(server: &str, others: &mut usize) -> Style {
         "ours" => (BLUE, Mark::Circle),
         "ours-2" => (SKY, Mark::Triangle),
         "ours-2-pinned" => (GREEN, Mark::Triangle),
+        "ours-embedded" => (BLUE, Mark::Circle),
+        "ours-broker" => (SKY, Mark::Circle),
+        "ws" => (ORANGE, Mark::Square),
+        "socket.io" => (PURPLE, Mark::Square),
+        "floor-plain" => (GREY, Mark::Triangle),
+        "floor-gathering" => (BLACK, Mark::Triangle),
         "baseline" => (GREY, Mark::Cross),
         _ => {
             *others += 1;
@@ -61,6 +67,11 @@ pub(crate) fn title(server: &str) -> &str {
         "ours" => "broker, 1 thread",
         "ours-2" => "broker, 2 threads",
         "ours-2-pinned" => "broker, 2 threads on 1 processor",
+        "ours-embedded" => "signalr, embedded broker",
+        "ours-broker" => "signalr over the broker",
+        "ws" => "Node.js ws",
+        "floor-plain" => "floor: a write for each message",
+        "floor-gathering" => "floor: a write for each read",
         "baseline" => "baseline: system calls only",
         other => other,
     }

@@ -9,6 +9,8 @@ use super::{Row, Table};
 const OURS: &str = "ours";
 /// The end of the names of servers with two threads.
 const TWO_THREADS: &str = "-2";
+/// The end of the name of our server of a hub.
+const HUB: &str = "-embedded";
 
 /// Returns a table of multiples and the list of rows in which another server is ahead. The text is
 /// empty without other servers.
@@ -82,8 +84,12 @@ impl Multiple {
 
 /// Returns our server with as many threads as the server of this name.
 fn ours<'a>(table: &'a Table, name: &str) -> Option<&'a Row> {
-    let threads = if name.ends_with(TWO_THREADS) { TWO_THREADS } else { "" };
-    table.rows.iter().find(|row| row.server.strip_prefix(OURS) == Some(threads))
+    let end = match table.scenario.load.hub() {
+        Some(_) => HUB,
+        None if name.ends_with(TWO_THREADS) => TWO_THREADS,
+        None => "",
+    };
+    table.rows.iter().find(|row| row.server.strip_prefix(OURS) == Some(end))
 }
 
 fn peers(table: &Table) -> impl Iterator<Item = &Row> {
@@ -128,6 +134,17 @@ mod tests {
         assert!(text.contains("- one: nats, 0.50\n"), "{text}");
         assert!(text.contains("- one: valkey, 0.95, but the rounds overlap\n"), "{text}");
         assert!(text.contains("| – | – | 4.00 |") && !text.contains("valkey-2, "), "{text}");
+    }
+
+    #[test]
+    fn servers_of_a_hub_are_compared_with_ours() {
+        let scenario = SCENARIOS.iter().find(|each| each.name == "hub-fan-100");
+        let floor = Row { is_baseline: true, ..row("floor-plain", &[10.0]) };
+        let rows = vec![floor, row("ours-embedded", &[20.0]), row("ws", &[50.0])];
+        let table = Table { scenario: *scenario.expect("a scenario"), ..table(rows) };
+        let text = text(&[table]);
+        assert!(text.contains("| hub-fan-100 | 20 ns CPU/delivery | 2.50 |"), "{text}");
+        assert!(!text.contains("floor"), "{text}");
     }
 
     #[test]

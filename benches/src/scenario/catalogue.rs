@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Channels, Cluster, Crowd, Load, PAYLOAD_BYTES, Scenario, Stream};
+use super::{Channels, Cluster, Crowd, Hub, Load, PAYLOAD_BYTES, Scenario, Stream};
 use crate::figure::{Figure, Phase, Quantile};
 use crate::wire::{OWN_SCRIPT, SEND_SCRIPT};
 
@@ -165,7 +165,71 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     shared("members-1k", "1,000 clients subscribe to one channel", 1_000),
     shared("members-4k", "4,000 clients subscribe to one channel", 4_000),
     shared("members-16k", "16,000 clients subscribe to one channel", 16_000),
+    fan("hub-fan-100", "one message at a time to 100 clients of a hub, 64 B", 100, 64),
+    Scenario { is_extra: true, ..fan("hub-fan-1000", "the same to 1,000 clients", 1_000, 64) },
+    Scenario {
+        is_extra: true,
+        ..fan("hub-fan-100-1k", "the same to 100 clients, 1 KiB", 100, 1024)
+    },
+    Scenario {
+        is_extra: true,
+        ..fan("hub-fan-1000-1k", "the same to 1,000 clients, 1 KiB", 1_000, 1024)
+    },
+    hub(
+        "hub-stream-4-100",
+        "4 clients of a hub with 16 messages in flight each, to 100 clients",
+        Hub::Stream { senders: 4, window: 16, clients: 100 },
+        Figure::CpuPerDelivery,
+    ),
+    Scenario {
+        is_extra: true,
+        ..hub(
+            "hub-stream-4-1000",
+            "the same to 1,000 clients",
+            Hub::Stream { senders: 4, window: 16, clients: 1_000 },
+            Figure::CpuPerDelivery,
+        )
+    },
+    Scenario {
+        is_extra: true,
+        ..hub(
+            "hub-stream-1-1000",
+            "1 client of a hub with 64 messages in flight, to 1,000 clients",
+            Hub::Stream { senders: 1, window: 64, clients: 1_000 },
+            Figure::CpuPerDelivery,
+        )
+    },
+    Scenario {
+        is_extra: true,
+        ..hub(
+            "hub-stream-echo",
+            "100 clients of a hub, each with one call in flight",
+            Hub::Echo { clients: 100 },
+            Figure::CpuPerDelivery,
+        )
+    },
+    Scenario {
+        is_extra: true,
+        ..hub(
+            "hub-idle",
+            "memory of an idle client of a hub",
+            Hub::Idle { clients: 10_000 },
+            Figure::BytesEach,
+        )
+    },
+    hub("hub-storm-1k", "1,000 clients of a hub start", STORM_1K, Figure::CpuPerConnection),
+    Scenario {
+        is_extra: true,
+        ..hub(
+            "hub-storm-10k",
+            "10,000 clients of a hub start",
+            Hub::Storm { clients: 10_000 },
+            Figure::CpuPerConnection,
+        )
+    },
 ];
+
+const STORM_1K: Hub = Hub::Storm { clients: 1_000 };
 
 const CLUSTER: Scenario = Scenario {
     name: "cluster",
@@ -258,4 +322,17 @@ const fn shared(name: &'static str, title: &'static str, clients: usize) -> Scen
     let crowd = Crowd { clients, channels_each: 1, channels: Channels::Shared };
     let load = Load::Subscriptions(crowd);
     Scenario { name, title, load, figure: Figure::CpuPerSubscribe, is_extra: true }
+}
+
+const fn hub(name: &'static str, title: &'static str, hub: Hub, figure: Figure) -> Scenario {
+    Scenario { name, title, load: Load::Hub(hub), figure, is_extra: false }
+}
+
+const fn fan(
+    name: &'static str,
+    title: &'static str,
+    clients: usize,
+    payload_bytes: usize,
+) -> Scenario {
+    hub(name, title, Hub::Fan { clients, payload_bytes }, Figure::CpuPerDelivery)
 }
