@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
 use futures_util::Stream;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,9 +18,12 @@ use crate::{
     connection_info::FirstRequest,
     error::HubError,
     handler::{self, Handler, Hook, Method, StartHook},
+    metrics::Metrics,
     negotiated::Negotiated,
     options::Options,
     peer::Visitor,
+    redirect::Redirect,
+    refreshables::Refreshables,
     results::Askers,
     user::{self, AuthError, Authenticated, Authenticator, User},
 };
@@ -59,14 +63,19 @@ pub struct Hub {
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
     on_disconnected: Option<OnDisconnected>,
+    on_refreshed: Option<OnRefreshed>,
     user_id: Option<UserId>,
     authenticator: Option<Arc<Authenticator>>,
+    redirect: Option<FindRedirect>,
     states: Extensions,
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
     options: Options,
     negotiated: Negotiated,
     askers: Arc<Askers>,
+    /// Filled only if clients may renew their users.
+    refreshables: Arc<Refreshables>,
+    metrics: Metrics,
     stopping: CancellationToken,
     sessions: TaskTracker,
 }
@@ -100,13 +109,17 @@ impl Hub {
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
+            on_refreshed: None,
             user_id: None,
             authenticator: None,
+            redirect: None,
             states: Extensions::new(),
             keeps_requests: false,
             options: Options::default(),
             negotiated: Negotiated::default(),
             askers: Arc::default(),
+            refreshables: Arc::default(),
+            metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             sessions: TaskTracker::new(),
         }
@@ -154,7 +167,8 @@ impl Hub {
         H: Handler<M>,
         H::Output: Serialize + 'static,
     {
-        self.with_method(H::NEEDS_REQUEST, Method::call(name, method))
+        let metrics = self.metrics.method(name);
+        self.with_method(H::NEEDS_REQUEST, Method::call(name, method, metrics))
     }
 
     /// Adds a method that returns a stream. Clients read it with `stream`.
@@ -192,7 +206,8 @@ impl Hub {
         H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
         T: Serialize + 'static,
     {
-        self.with_method(H::NEEDS_REQUEST, Method::stream(name, method))
+        let metrics = self.metrics.method(name);
+        self.with_method(H::NEEDS_REQUEST, Method::stream(name, method, metrics))
     }
 
     fn with_method(mut self, needs_request: bool, method: Method) -> Self {
@@ -266,6 +281,114 @@ impl Hub {
         self.keeps_requests |= H::NEEDS_REQUEST;
         self.on_disconnected = Some(handler::hook(hook));
         self
+    }
+
+    /// Sets the hook that runs after a client has renewed its user, see
+    /// [`Options::auth_refresh`].
+    ///
+    /// Like a method, it waits for the end of running calls. Calls that follow have the new user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Caller, Hub, Options, User};
+    ///
+    /// let mut options = Options::default();
+    /// options.auth_refresh = true;
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .with_options(options)
+    ///     .authenticate(|parts| async move {
+    ///         let color = parts.headers["x-color"].to_str().unwrap_or_default().to_owned();
+    ///         Ok(Some(User::new("ann", color)))
+    ///     })
+    ///     .on_refreshed(|caller: Caller, user: User<String>| async move {
+    ///         let _ = caller.clients().caller().invoke("color", (&**user,)).await;
+    ///     });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let negotiate = Request::post("/hub/negotiate?negotiateVersion=1").header("x-color", "red");
+    /// # let (_, _, body) = server.request(negotiate).await;
+    /// # let body: Value = serde_json::from_str(&body)?;
+    /// # let token = body["connectionToken"].as_str().unwrap();
+    /// # let mut client = server.open(&format!("?id={token}"), &[("x-color", "red")]).await.unwrap();
+    /// # client.handshake().await;
+    /// # let refresh = Request::post(format!("/hub/refresh?id={token}")).header("x-color", "blue");
+    /// # assert_eq!(server.request(refresh).await.0, StatusCode::OK);
+    /// # assert_eq!(client.receive().await["arguments"], json!(["blue"]));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn on_refreshed<M, H>(mut self, hook: H) -> Self
+    where
+        H: Hook<M, Output = ()>,
+    {
+        self.keeps_requests |= H::NEEDS_REQUEST;
+        self.on_refreshed = Some(handler::hook(hook));
+        self
+    }
+
+    /// Sets the function that sends negotiating clients to another server.
+    ///
+    /// The client negotiates again at the address of the [`Redirect`]. If the function returns
+    /// `None`, this server keeps the client. The authenticator runs before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Hub, Redirect};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone()).redirect(|_| {
+    ///     Some(Redirect::new("https://chat2.example.com/chatHub").with_access_token("a ticket"))
+    /// });
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let to = json!({"url": "https://chat2.example.com/chatHub", "accessToken": "a ticket"});
+    /// # assert_eq!(server.negotiate().await, to);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn redirect(
+        mut self,
+        redirect: impl Fn(&Parts) -> Option<Redirect> + Send + Sync + 'static,
+    ) -> Self {
+        self.redirect = Some(Arc::new(redirect));
+        self
+    }
+
+    /// Adds the metrics of this hub to a registry, as `signalr_…` with the labels `app` and `hub`.
+    ///
+    /// The crate's documentation lists them. Several hubs may share a registry, also with
+    /// [`Backplane::register`]. Register a hub once in a registry: a second server of the same app
+    /// in the process needs a registry of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone());
+    /// let mut registry = Registry::default();
+    /// hub.register(&mut registry);
+    /// # TestServer::serve(hub, backplane).negotiate().await;
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// let series = r#"signalr_negotiations_total{app="ChatApp",hub="ChatHub",outcome="ok"} 1"#;
+    /// assert!(text.contains(series), "{text}");
+    /// # Ok(()) }
+    /// ```
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(self.backplane.app_name(), &self.name, registry);
     }
 
     /// Sets the function that finds the user of a connection in the request that opens its
@@ -476,6 +599,23 @@ impl Hub {
         self.on_disconnected.as_ref()
     }
 
+    pub(crate) fn on_refreshed_hook(&self) -> Option<&OnRefreshed> {
+        self.on_refreshed.as_ref()
+    }
+
+    pub(crate) fn refreshables(&self) -> &Arc<Refreshables> {
+        &self.refreshables
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns the server that a negotiation is sent to, if it is another one.
+    pub(crate) fn redirected(&self, parts: &Parts) -> Option<Redirect> {
+        self.redirect.as_ref()?(parts)
+    }
+
     pub(crate) fn authenticator(&self) -> Option<&Arc<Authenticator>> {
         self.authenticator.as_ref()
     }
@@ -504,4 +644,6 @@ impl Hub {
 
 type OnConnected = Arc<StartHook<Result<(), HubError>>>;
 type OnDisconnected = Arc<StartHook<()>>;
+type OnRefreshed = Arc<StartHook<()>>;
+type FindRedirect = Arc<dyn Fn(&Parts) -> Option<Redirect> + Send + Sync>;
 type UserId = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;

@@ -242,7 +242,9 @@ async fn version_0_uses_its_id() {
 async fn a_later_request_of_another_user_is_refused() {
     let server = TestServer::start(|hub| {
         hub.user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
-            .method("Me", |caller: signalr::Caller, (): ()| async move { Ok(caller.user().map(str::to_owned)) })
+            .method("Me", |caller: signalr::Caller, (): ()| async move {
+                Ok(caller.user().map(str::to_owned))
+            })
     });
     let mut requests = Requests::negotiate(&server).await;
     requests.headers.push(("x-user", "ann"));
