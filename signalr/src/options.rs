@@ -72,7 +72,8 @@ pub struct Options {
     /// Whether clients may renew their user without a new connection, as those of .NET 11 do.
     ///
     /// The negotiation then tells the client how long its user is valid. The client sends new
-    /// credentials to `<hub>/refresh` in time, or with its next long poll. A user with another id
+    /// credentials to `<hub>/refresh` in time, or with its next long poll. The credentials of a poll
+    /// are new if the roles or the expiry of its user differ. At `<hub>/refresh`, a user with another id
     /// ends the connection. See [`Hub::on_refreshed`](crate::Hub::on_refreshed). Default: false.
     pub auth_refresh: bool,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.

@@ -149,7 +149,8 @@ fn expect(text: &str, line: &str) {
 
 /// Returns the value of a series.
 fn value<'a>(text: &'a str, series: &str) -> &'a str {
-    let wanted = labels(&series.replace("APP", r#"app="ChatApp",hub="Hub""#));
+    let series = series.replace("APP", r#"app="ChatApp",hub="Hub""#);
+    let wanted = labels(&series);
     let found = text
         .lines()
         .filter_map(|line| line.rsplit_once(' '))
