@@ -71,7 +71,7 @@ pub struct Options {
     pub close_on_expiry: bool,
     /// Whether clients may renew their user without a new connection, as those of .NET 11 do.
     ///
-    /// The negotiation then tells the client how long its user is valid. The client sends new
+    /// The negotiation then contains the lifetime of the user. The client sends new
     /// credentials to `<hub>/refresh` in time, or with its next long poll. The credentials of a poll
     /// are new if the roles or the expiry of its user differ. At `<hub>/refresh`, a user with another id
     /// ends the connection. See [`Hub::on_refreshed`](crate::Hub::on_refreshed). Default: false.

@@ -1,4 +1,4 @@
-//! Who may use a hub: users, their renewal, and other servers for them.
+//! The users of a hub, their renewal, and other servers for them.
 
 use std::sync::Arc;
 
