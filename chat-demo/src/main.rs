@@ -4,7 +4,9 @@
 //! by a Redis or broker elsewhere. An error at the start is one line, which names the option to
 //! change.
 
+mod descriptors;
 mod hub;
+mod metrics;
 mod options;
 mod page;
 mod serve;

@@ -1,6 +1,9 @@
 //! The command line, with the address and password of the broker.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use backplane::{Address, AddressError};
 use clap::Parser;
@@ -26,6 +29,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
+    /// Name of a host that browsers may request besides the loopback names, such as
+    /// `chat.example.com`; repeat the option for more hosts. Servers on other than loopback
+    /// addresses accept every host unless the option is given
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+
     /// Seconds over which a shutdown spreads the closes of its clients, at most 3600
     #[arg(
         long,
@@ -49,7 +58,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Returns the options of the hub.
+    /// Returns the options that all hubs share.
     ///
     /// # Errors
     ///
@@ -58,6 +67,26 @@ impl Options {
         let mut options = signalr::Options::default();
         options.close_window = Duration::from_secs(self.drain);
         self.allow_origin.iter().try_fold(options, |options, origin| options.allow_origin(origin))
+    }
+
+    /// Returns the options with the hosts of the server at an address.
+    ///
+    /// A page of another name that points to a loopback address is an attack (DNS rebinding).
+    pub(crate) fn with_hosts(&self, options: signalr::Options, own: IpAddr) -> signalr::Options {
+        self.hosts(own).iter().fold(options, |options, host| options.allow_host(host))
+    }
+
+    /// Returns the hosts to serve. An empty list stands for all.
+    fn hosts(&self, own: IpAddr) -> Vec<String> {
+        let mut hosts = self.allow_host.clone();
+        if own.is_loopback() || !hosts.is_empty() {
+            hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
+            hosts.push(match own {
+                IpAddr::V4(own) => own.to_string(),
+                IpAddr::V6(own) => format!("[{own}]"),
+            });
+        }
+        hosts
     }
 
     /// Returns the password of the embedded broker.
@@ -124,6 +153,24 @@ mod tests {
         assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(20));
         assert!(parse("--drain 3601").is_err());
         assert!(parse("--drain -1").is_err());
+    }
+
+    #[test]
+    fn a_loopback_address_serves_loopback_names_only() {
+        let check = |line: &str, own: &str, host: &str, expected: bool| {
+            let hosts = parse(line).unwrap().hosts(own.parse().unwrap());
+            let is_served = hosts.is_empty() || hosts.iter().any(|own| own == host);
+            assert_eq!(is_served, expected, "{line:?} {own} {host}");
+        };
+        check("", "127.0.0.1", "localhost", true);
+        check("", "127.0.0.1", "[::1]", true);
+        check("", "127.0.0.2", "127.0.0.2", true);
+        check("", "127.0.0.1", "chat.test", false);
+        check("", "10.0.0.1", "chat.test", true);
+        check("--allow-host chat.test", "127.0.0.1", "chat.test", true);
+        check("--allow-host chat.test", "10.0.0.1", "chat.test", true);
+        check("--allow-host chat.test", "10.0.0.1", "10.0.0.1", true);
+        check("--allow-host chat.test", "10.0.0.1", "evil.test", false);
     }
 
     #[test]

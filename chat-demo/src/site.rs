@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{hub, page, serve::serve, status};
+use crate::{hub, metrics, page, serve::serve, status};
 
 /// A running web server.
 pub(crate) struct Site {
@@ -62,7 +62,8 @@ impl Site {
 fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
     let app = Router::new()
         .merge(page::router())
-        .merge(status::router(address.to_string(), backplane.clone()));
+        .merge(status::router(address.to_string(), backplane.clone()))
+        .merge(metrics::router(hub, backplane));
     let app = hub.mount(app, "/chatHub");
     Classic::new().hub(hub).mount(app, "/signalr").layer(map_response(page::protect))
 }
@@ -87,6 +88,7 @@ mod tests {
             (Request::get("/"), "no-cache"),
             (Request::get("/nowhere"), "no-cache"),
             (Request::get("/status"), "no-store"),
+            (Request::get("/metrics"), "no-cache"),
             (Request::post("/chatHub/negotiate"), "no-store"),
             (Request::get("/signalr/negotiate"), "no-store"),
         ] {

@@ -10,6 +10,7 @@ use signalr::OriginError;
 use tokio::net::TcpListener;
 
 use crate::{
+    descriptors,
     options::{Options, RedisOptionError},
     site::Site,
 };
@@ -30,7 +31,10 @@ impl Running {
     ///
     /// Returns an error if an address is taken or an option is invalid.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
-        let hub_options = options.hub()?;
+        let mut hub_options = options.hub()?;
+        let descriptors = descriptors::raise_limit();
+        hub_options.connections_max =
+            descriptors::connections_max(descriptors, options.listen.len());
         let listeners = listen(&options.listen).await?;
         let (broker, address) = match options.broker_elsewhere()? {
             Some(address) => (None, address),
@@ -45,7 +49,9 @@ impl Running {
         let mut sites = Vec::new();
         for listener in listeners {
             let backplane = Backplane::builder(&app_name).connect_lazy(address.clone())?;
-            sites.push(Site::start(listener, backplane, hub_options.clone())?);
+            let own = listener.local_addr()?.ip();
+            let hub_options = options.with_hosts(hub_options.clone(), own);
+            sites.push(Site::start(listener, backplane, hub_options)?);
         }
         Ok(Self { broker, address, app_name, sites })
     }
@@ -60,9 +66,10 @@ impl Running {
         text
     }
 
-    /// Returns the `redis-cli` line for the channel of the app.
+    /// Returns the `redis-cli` line for the channel of the app. It asks for the password, since
+    /// standard output often ends in a log.
     fn watch_line(&self) -> String {
-        let words = self.address.redis_cli(&self.app_name);
+        let words = without_password(self.address.redis_cli(&self.app_name));
         let quoted = shlex::try_join(words.iter().map(String::as_str));
         quoted.unwrap_or_else(|_| words.join(" "))
     }
@@ -78,6 +85,17 @@ impl Running {
             broker.shutdown().await;
         }
     }
+}
+
+/// Replaces the password in the words of a `redis-cli` line by a prompt for it.
+fn without_password(mut words: Vec<String>) -> Vec<String> {
+    // The password stands before the command and the channel. Any other word may be `-a`, too.
+    if let Some(at) = words.len().checked_sub(4)
+        && words[at] == "-a"
+    {
+        words.splice(at..at + 2, ["--askpass".to_owned()]);
+    }
+    words
 }
 
 async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
@@ -130,6 +148,15 @@ fn cause(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_watch_line_asks_for_the_password() {
+        let address = Address::new("127.0.0.1", 7000).with_password("se cret");
+        let shown = without_password(address.redis_cli("-a"));
+        assert_eq!(shown, ["redis-cli", "-p", "7000", "--askpass", "SUBSCRIBE", "-a"]);
+        let address = Address::new("127.0.0.1", 7000);
+        assert!(!without_password(address.redis_cli("App")).contains(&"--askpass".to_owned()));
+    }
 
     #[tokio::test]
     async fn the_error_for_a_taken_address_names_the_option() {

@@ -9,7 +9,12 @@ use axum::{
     response::Response,
 };
 
-use crate::{hub::Hub, refusal::refusal, user::AuthError};
+use crate::{
+    hub::Hub,
+    metrics::Reason,
+    refusal::{because, refusal},
+    user::AuthError,
+};
 
 /// Refuses a request that the authenticator does not allow. Otherwise adds its user.
 pub(crate) async fn authenticate(
@@ -26,11 +31,24 @@ pub(crate) async fn authenticate(
         Ok(None) => {}
         Err(AuthError::Missing) => {
             // Without a text, JavaScript clients show the name of the status.
-            return refusal(StatusCode::UNAUTHORIZED, "");
+            return because(Reason::Auth, refusal(StatusCode::UNAUTHORIZED, ""));
         }
         Err(AuthError::Denied) => {
-            return refusal(StatusCode::FORBIDDEN, "");
+            return because(Reason::Auth, refusal(StatusCode::FORBIDDEN, ""));
         }
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Counts refusals by their reasons.
+pub(crate) async fn count_refusals(
+    State(hub): State<Arc<Hub>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    if let Some(&reason) = response.extensions().get::<Reason>() {
+        hub.metrics().refused(reason);
+    }
+    response
 }

@@ -370,6 +370,9 @@ impl Recipients {
     ///
     /// Returns after the backplane has accepted the invocation. Clients send no result.
     ///
+    /// Arguments travel as JSON, which has no form for NaN and infinity. Such a number arrives as
+    /// `null`.
+    ///
     /// # Errors
     ///
     /// Returns an error if the arguments do not serialize to a JSON array, or if the backplane does

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     handshake::HandshakeError,
+    metrics::Status,
     protocol::{Encoding, ProtocolError},
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Disconnect {
     SlowConnection,
     #[error("messages for the client may be lost: {0}")]
     Gap(Gap),
+    #[error("the user has expired")]
+    Expired,
     #[error("server shutdown")]
     Shutdown,
     #[error("the client skipped messages")]
@@ -58,7 +61,7 @@ impl Disconnect {
             Some(encoding.close(Some(text), allow_reconnect))
         };
         match self {
-            Self::Shutdown => Some(encoding.close(None, true)),
+            Self::Shutdown | Self::Expired => Some(encoding.close(None, true)),
             Self::Client | Self::Aborted => Some(encoding.close(None, false)),
             Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
             Self::Gap(_) => failed(MESSAGES_LOST, true),
@@ -71,6 +74,29 @@ impl Disconnect {
             | Self::Lost(_)
             | Self::WriteTimeout
             | Self::SlowConnection => None,
+        }
+    }
+
+    /// Returns the reason for the log. It has no text of the client, which may contain a secret.
+    pub(crate) fn log_text(&self) -> String {
+        match self {
+            Self::Handshake(
+                HandshakeError::Missing { .. }
+                | HandshakeError::UnknownProtocol(_)
+                | HandshakeError::UnknownVersion { .. },
+            ) => "handshake failed: invalid request".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Returns the kind of end for the metrics.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Shutdown => Status::AppShutdown,
+            Self::ClientTimeout
+            | Self::WriteTimeout
+            | Self::Handshake(HandshakeError::TimedOut) => Status::Timeout,
+            _ => Status::NormalClosure,
         }
     }
 

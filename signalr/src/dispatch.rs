@@ -13,8 +13,9 @@ use crate::{
     call::{CallContext, CallError, Missing},
     caller::Caller,
     error::HubError,
-    handler::{Items, Run, Running},
+    handler::{Items, Method, Run, Running},
     hub::Hub,
+    metrics::Outcome,
     protocol::{
         Encoding,
         message::{Call, Payload},
@@ -29,7 +30,7 @@ pub(crate) enum Started {
 
 pub(crate) type RunningStream = Running<Result<Items, HubError>>;
 
-/// Finds the method of a call, reads its parameters and starts it.
+/// Reads the parameters of a call and starts its method.
 ///
 /// `is_stream` tells whether the client expects a stream.
 ///
@@ -37,13 +38,13 @@ pub(crate) type RunningStream = Running<Result<Items, HubError>>;
 ///
 /// Returns the reason why the method does not run.
 pub(crate) fn start(
-    hub: &Hub,
+    method: Option<&Method>,
     mut context: CallContext,
     call: &Call<'_>,
     is_stream: bool,
     encoding: Encoding,
 ) -> Result<Started, Failure> {
-    let method = hub.find(&call.target).ok_or(Failure::UnknownMethod)?;
+    let method = method.ok_or(Failure::UnknownMethod)?;
     context.method = method.name.clone();
     let arguments = RawArguments::new(call.arguments);
     // A panic fails one call only. The connection goes on, so `on_disconnected` still runs.
@@ -113,6 +114,23 @@ pub(crate) async fn disconnected(hub: &Hub, caller: Caller) {
     }
 }
 
+/// Runs the application's `on_refreshed`.
+pub(crate) async fn refreshed(hub: &Hub, caller: Caller) {
+    let Some(hook) = hub.on_refreshed_hook() else { return };
+    let mut context = CallContext::of_hook(caller, hub.states());
+    let run = async {
+        match hook(&mut context) {
+            Ok(running) => running.await,
+            Err(error) => {
+                error!(error = error.into_hub_error().details(), "on_refreshed failed");
+            }
+        }
+    };
+    if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+        error!("on_refreshed panicked");
+    }
+}
+
 /// The reason why a call has no result.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -125,6 +143,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Returns the outcome for metrics and traces.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::UnknownMethod | Self::NotStreaming | Self::Streaming | Self::Parameters(_) => {
+                Outcome::Refused
+            }
+            Self::Hub(_) => Outcome::Error,
+            Self::Panicked => Outcome::Panicked,
+        }
+    }
+
     /// Returns the error text for the client.
     pub(crate) fn text(&self, target: &str, detailed: bool) -> String {
         let not_invoked = format!("Failed to invoke '{target}' due to an error on the server.");

@@ -13,15 +13,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::sync::mpsc::OwnedPermit;
-use tracing::{Instrument, debug_span};
+use tracing::Instrument;
 
 use crate::{
     hub::Hub,
+    metrics::Reason,
     negotiated::{Claim, ClaimError, Found},
     peer::Peer,
     query::query,
-    refusal::{foreign_page, refusal, unavailable},
-    session,
+    refusal::{because, full, refusal, unlisted_page},
+    session, spans,
     transport::{long_polling, resumable, websocket},
     transport_kind::TransportKind,
 };
@@ -29,8 +30,8 @@ use crate::{
 /// Serves any request on `<hub>`.
 pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    if !hub.options().allow_page(&parts) {
-        return foreign_page(&parts);
+    if let Some(refused) = unlisted_page(&parts, hub.options()) {
+        return refused;
     }
     // As in ASP.NET Core, an empty id is no id.
     let token = query(&parts, "id").filter(|id| !id.is_empty());
@@ -109,13 +110,11 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
         (Some(_), Some(Found::Http(connection))) => {
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
-        (Some(_), Some(Found::WebSocket(Some(handoff)))) => {
-            match handoff.reserve() {
-                Some(permit) => Ok(Opened::Resumed(permit)),
-                None if handoff.has_ended() => Err(unknown_id()),
-                None => Err(active()),
-            }
-        }
+        (Some(_), Some(Found::WebSocket(Some(handoff)))) => match handoff.reserve() {
+            Some(permit) => Ok(Opened::Resumed(permit)),
+            None if handoff.has_ended() => Err(unknown_id()),
+            None => Err(active()),
+        },
         (Some(token), Some(_)) => {
             let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {
                 ClaimError::Unknown => unknown_id(),
@@ -123,7 +122,7 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
             })?;
             Ok(Opened::New(claim))
         }
-        _ if hub.is_full() => Err(unavailable("the server has too many connections")),
+        _ if hub.is_full() => Err(full()),
         _ => Ok(Opened::New(Claim::unnegotiated())),
     }
 }
@@ -138,7 +137,7 @@ enum Opened {
 /// Opens a WebSocket.
 fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgrade) -> Response {
     let visitor = hub.visitor(parts);
-    let span = debug_span!("connection", connection.id = %claim.connection_id);
+    let span = spans::connection(hub.name(), &claim.connection_id);
     upgrade.on_upgrade(move |socket| {
         let sessions = hub.sessions().clone();
         let session = async move {
@@ -170,7 +169,8 @@ fn check_supported(hub: &Hub, kind: TransportKind) -> Result<(), Response> {
 }
 
 fn unknown_id() -> Response {
-    refusal(StatusCode::NOT_FOUND, "No Connection with that ID")
+    let text = "No Connection with that ID";
+    because(Reason::Token, refusal(StatusCode::NOT_FOUND, text))
 }
 
 fn active() -> Response {

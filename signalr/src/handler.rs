@@ -12,6 +12,7 @@ use crate::{
     arguments::{Arguments, RawArguments},
     call::{CallContext, CallError, FromCall},
     error::HubError,
+    metrics::MethodMetrics,
     protocol::{Encoding, message::Payload},
 };
 
@@ -196,6 +197,7 @@ pub(crate) struct Method {
     /// The name as registered.
     pub(crate) name: Arc<str>,
     pub(crate) run: Run,
+    pub(crate) metrics: Arc<MethodMetrics>,
 }
 
 /// How a method runs.
@@ -219,7 +221,7 @@ pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<Payload, HubError>> + S
 
 impl Method {
     /// Returns a method with one result.
-    pub(crate) fn call<M, H>(name: &str, handler: H) -> Self
+    pub(crate) fn call<M, H>(name: &str, handler: H, metrics: Arc<MethodMetrics>) -> Self
     where
         H: Handler<M>,
         H::Output: Serialize + 'static,
@@ -228,11 +230,11 @@ impl Method {
             let running = handler.start(call, arguments)?;
             Ok(Box::pin(async move { Ok(encoding.payload(&running.await?)?) }))
         });
-        Self { name: name.into(), run: Run::Call(run) }
+        Self { name: name.into(), run: Run::Call(run), metrics }
     }
 
     /// Returns a method with a stream of results.
-    pub(crate) fn stream<M, H, T>(name: &str, handler: H) -> Self
+    pub(crate) fn stream<M, H, T>(name: &str, handler: H, metrics: Arc<MethodMetrics>) -> Self
     where
         H: Handler<M>,
         H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
@@ -246,6 +248,6 @@ impl Method {
                 Ok(Box::pin(items) as Items)
             }))
         });
-        Self { name: name.into(), run: Run::Stream(run) }
+        Self { name: name.into(), run: Run::Stream(run), metrics }
     }
 }

@@ -3,25 +3,29 @@
 //! All clones of a hub share this state. The look-up of a method ignores case, since clients in
 //! other languages follow other conventions.
 
+mod access;
+
 use std::{collections::HashMap, sync::Arc};
 
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
 use futures_util::Stream;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clients::{Clients, Links},
-    connection_info::FirstRequest,
     error::HubError,
     handler::{self, Handler, Hook, Method, StartHook},
+    metrics::Metrics,
     negotiated::Negotiated,
     options::Options,
-    peer::Visitor,
+    redirect::Redirect,
+    refreshables::Refreshables,
     results::Askers,
-    user::{self, AuthError, Authenticated, Authenticator, User},
+    user::Authenticator,
 };
 
 /// The methods that clients call, on one backplane. Clones serve the same connections.
@@ -59,14 +63,19 @@ pub struct Hub {
     methods: HashMap<String, Method>,
     on_connected: Option<OnConnected>,
     on_disconnected: Option<OnDisconnected>,
+    on_refreshed: Option<OnRefreshed>,
     user_id: Option<UserId>,
     authenticator: Option<Arc<Authenticator>>,
+    redirect: Option<FindRedirect>,
     states: Extensions,
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
     options: Options,
     negotiated: Negotiated,
     askers: Arc<Askers>,
+    /// Filled only if clients may renew their users.
+    refreshables: Arc<Refreshables>,
+    metrics: Metrics,
     stopping: CancellationToken,
     sessions: TaskTracker,
 }
@@ -100,13 +109,17 @@ impl Hub {
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
+            on_refreshed: None,
             user_id: None,
             authenticator: None,
+            redirect: None,
             states: Extensions::new(),
             keeps_requests: false,
             options: Options::default(),
             negotiated: Negotiated::default(),
             askers: Arc::default(),
+            refreshables: Arc::default(),
+            metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             sessions: TaskTracker::new(),
         }
@@ -154,7 +167,8 @@ impl Hub {
         H: Handler<M>,
         H::Output: Serialize + 'static,
     {
-        self.with_method(H::NEEDS_REQUEST, Method::call(name, method))
+        let metrics = self.metrics.method(name);
+        self.with_method(H::NEEDS_REQUEST, Method::call(name, method, metrics))
     }
 
     /// Adds a method that returns a stream. Clients read it with `stream`.
@@ -192,7 +206,8 @@ impl Hub {
         H::Output: Stream<Item = Result<T, HubError>> + Send + 'static,
         T: Serialize + 'static,
     {
-        self.with_method(H::NEEDS_REQUEST, Method::stream(name, method))
+        let metrics = self.metrics.method(name);
+        self.with_method(H::NEEDS_REQUEST, Method::stream(name, method, metrics))
     }
 
     fn with_method(mut self, needs_request: bool, method: Method) -> Self {
@@ -268,11 +283,11 @@ impl Hub {
         self
     }
 
-    /// Sets the function that finds the user of a connection in the request that opens its
-    /// transport.
+    /// Adds the metrics of this hub to a registry, as `signalr_…` with the labels `app` and `hub`.
     ///
-    /// Without it, connections have no user. A later request of the same connection, such as a POST
-    /// or a long poll, must have the same user, or is refused with status 403.
+    /// The crate's documentation lists them. Several hubs may share a registry, also with
+    /// [`Backplane::register`]. Register a hub once in a registry: a second server of the same app
+    /// in the process needs a registry of its own.
     ///
     /// # Examples
     ///
@@ -280,50 +295,22 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use axum::http::{Extensions, request::Parts};
-    /// use signalr::{Caller, Hub};
-    ///
-    /// fn user_of(request: &Parts) -> Option<String> {
-    ///     // Set by a proxy that has checked the password.
-    ///     Some(request.headers.get("x-user")?.to_str().ok()?.to_owned())
-    /// }
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    /// use signalr::Hub;
     ///
     /// # let backplane = backplane();
-    /// let hub = Hub::new("ChatHub", backplane.clone())
-    ///     .user_id(user_of)
-    ///     .method("Me", |caller: Caller, ()| async move { Ok(caller.user().map(str::to_owned)) });
-    /// # let server = TestServer::serve(hub, backplane);
-    /// # let mut client = server.connect_with(&[("x-user", "ann")]).await;
-    /// # assert_eq!(client.call("Me", json!([])).await, json!({"result": "ann"}));
+    /// let hub = Hub::new("ChatHub", backplane.clone());
+    /// let mut registry = Registry::default();
+    /// hub.register(&mut registry);
+    /// # TestServer::serve(hub, backplane).negotiate().await;
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// let series = r#"signalr_negotiations_total{app="ChatApp",hub="ChatHub",outcome="ok"} 1"#;
+    /// assert!(text.contains(series), "{text}");
     /// # Ok(()) }
     /// ```
-    #[must_use]
-    pub fn user_id(
-        mut self,
-        user_id: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
-        self.user_id = Some(Arc::new(user_id));
-        self
-    }
-
-    /// Sets how the user of a request is found. It replaces [`user_id`](Self::user_id).
-    ///
-    /// The function runs for each HTTP request of a client. If it returns an error, the request is
-    /// refused with status 401 or 403. A later request of a connection with another user is
-    /// refused with status 403.
-    ///
-    /// # Examples
-    ///
-    /// See [`User`](crate::User).
-    #[must_use]
-    pub fn authenticate<F, Fut, T>(mut self, find: F) -> Self
-    where
-        F: Fn(Parts) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Option<User<T>>, AuthError>> + Send + 'static,
-        T: Send + Sync + 'static,
-    {
-        self.authenticator = Some(user::authenticator(find));
-        self
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(self.backplane.app_name(), &self.name, registry);
     }
 
     /// Adds a value that methods read with [`State`](crate::State). A later value of the same type
@@ -477,19 +464,20 @@ impl Hub {
         self.on_disconnected.as_ref()
     }
 
-    pub(crate) fn authenticator(&self) -> Option<&Arc<Authenticator>> {
-        self.authenticator.as_ref()
+    pub(crate) fn on_refreshed_hook(&self) -> Option<&OnRefreshed> {
+        self.on_refreshed.as_ref()
     }
 
-    /// Returns who sent a request, of which the authenticator has approved.
-    pub(crate) fn visitor(&self, parts: &Parts) -> Visitor {
-        let user = parts.extensions.get::<Authenticated>().cloned();
-        let user_id = match &user {
-            Some(user) => Some(Arc::clone(user.id())),
-            None => self.user_id.as_ref().and_then(|user_id| user_id(parts)).map(Into::into),
-        };
-        let request = self.keeps_requests.then(|| Arc::new(FirstRequest::new(parts)));
-        Visitor { user_id, user, request }
+    pub(crate) fn refreshables(&self) -> &Arc<Refreshables> {
+        &self.refreshables
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn authenticator(&self) -> Option<&Arc<Authenticator>> {
+        self.authenticator.as_ref()
     }
 
     /// Returns the values of the application.
@@ -505,4 +493,6 @@ impl Hub {
 
 type OnConnected = Arc<StartHook<Result<(), HubError>>>;
 type OnDisconnected = Arc<StartHook<()>>;
+type OnRefreshed = Arc<StartHook<()>>;
+type FindRedirect = Arc<dyn Fn(&Parts) -> Option<Redirect> + Send + Sync>;
 type UserId = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;

@@ -134,14 +134,25 @@ impl Negotiated {
 
     /// Returns the connection id of a token of this hub that is younger than `age_max`.
     fn connection_id(&self, token: &str, age_max: Duration) -> Option<Arc<str>> {
+        let Token { id, issued, .. } = self.decode(token)?;
+        (self.start.elapsed().saturating_sub(issued) < age_max).then_some(id)
+    }
+
+    /// Returns the version of the negotiation and the connection id of a token of this hub, of any
+    /// age.
+    pub(crate) fn read(&self, token: &str) -> Option<(u8, Arc<str>)> {
+        let Token { version, id, .. } = self.decode(token)?;
+        Some((version, id))
+    }
+
+    fn decode(&self, token: &str) -> Option<Token> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let (signed, signature) = bytes.split_at_checked(SIGNED_BYTES)?;
         self.mac(signed).verify_slice(signature).ok()?;
         let (version, id) = (signed[0] & !STATEFUL, &signed[1..=ID_BYTES]);
         let millis = u64::from_be_bytes(signed[1 + ID_BYTES..].try_into().ok()?);
-        let age = self.start.elapsed().saturating_sub(Duration::from_millis(millis));
         let id = if version == 0 { token.into() } else { encode(id).into() };
-        (age < age_max).then_some(id)
+        Some(Token { version, id, issued: Duration::from_millis(millis) })
     }
 
     fn mac(&self, signed: &[u8]) -> Hmac<Sha256> {
@@ -160,6 +171,14 @@ impl fmt::Debug for Negotiated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Negotiated").finish_non_exhaustive()
     }
+}
+
+/// The content of a token of this hub.
+struct Token {
+    version: u8,
+    id: Arc<str>,
+    /// The time of its issue after the start of the hub.
+    issued: Duration,
 }
 
 /// The state of a token.
@@ -211,13 +230,13 @@ pub(crate) enum ClaimError {
     Active,
 }
 
-/// Encodes bytes as text that needs no escape in a URL.
 /// Returns whether a token, which has been checked, is one of a stateful client.
 fn is_stateful(token: &str) -> bool {
     let kind = BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| bytes.first().copied());
     kind.is_some_and(|kind| kind & STATEFUL != 0)
 }
 
+/// Encodes bytes as text that needs no escape in a URL.
 fn encode(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -66,10 +66,15 @@ pub struct Options {
     /// Number of connections of this hub on this server, above which new ones are refused with
     /// status 503. Default: no limit.
     pub connections_max: usize,
-    /// Whether a connection ends when its [`User`](crate::User) expires. Default: false.
+    /// Whether a connection ends when its [`User`](crate::User) expires. The client may reconnect
+    /// with new credentials. It has no effect on clients of SignalR 2. Default: false.
     pub close_on_expiry: bool,
     /// Whether clients may renew their user without a new connection, as those of .NET 11 do.
-    /// Default: false.
+    ///
+    /// The negotiation then contains the lifetime of the user. The client sends new
+    /// credentials to `<hub>/refresh` in time, or with its next long poll. The credentials of a poll
+    /// are new if the roles or the expiry of its user differ. At `<hub>/refresh`, a user with another id
+    /// ends the connection. See [`Hub::on_refreshed`](crate::Hub::on_refreshed). Default: false.
     pub auth_refresh: bool,
     /// Maximum size of a hub message from a client, with its separator. Default: 32 KiB.
     pub message_bytes_max: usize,
@@ -86,7 +91,12 @@ pub struct Options {
     /// Whether `X-Forwarded-Host` replaces `Host` in the check of a page's origin. Set it only
     /// behind a proxy that sets this header itself. Default: false.
     pub trust_forwarded_host: bool,
+    /// The lowest version of the negotiation that clients may request, 0 or 1. Clients below get an
+    /// error. Default: 0.
+    pub negotiate_version_min: u8,
     pub(crate) origins: Vec<Origin>,
+    /// In lower case, without ports. Empty if all hosts are allowed.
+    hosts: Vec<String>,
 }
 
 impl Options {
@@ -114,6 +124,36 @@ impl Options {
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, OriginError> {
         self.origins.push(origin.parse()?);
         Ok(self)
+    }
+
+    /// Allows requests for a host: a name or an address, without a port.
+    ///
+    /// As soon as one host is listed, requests for any other host get status 403. That stops pages
+    /// whose name an attacker lets point to this server (DNS rebinding): to the browser they have
+    /// the server's own origin. Such a list matters on a loopback or private address. Case, a port
+    /// and a dot at the end of the request's host are ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use signalr::Options;
+    ///
+    /// let options = Options::default().allow_host("localhost").allow_host("127.0.0.1");
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn allow_host(mut self, name: &str) -> Self {
+        self.hosts.push(name.trim_end_matches('.').to_ascii_lowercase());
+        self
+    }
+
+    /// Returns whether the host of a request is served.
+    pub(crate) fn allow_host_of(&self, parts: &Parts) -> bool {
+        if self.hosts.is_empty() {
+            return true;
+        }
+        let name = origin::host_name(parts, self.trust_forwarded_host);
+        name.is_some_and(|name| self.hosts.contains(&name))
     }
 
     /// Returns whether the page that sent a request may connect.
@@ -149,7 +189,9 @@ impl Default for Options {
             transports: TransportKind::ALL.into(),
             detailed_errors: false,
             trust_forwarded_host: false,
+            negotiate_version_min: 0,
             origins: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }

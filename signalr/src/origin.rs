@@ -117,6 +117,12 @@ fn host(parts: &Parts, trusts_proxy: bool) -> Option<&str> {
         .or_else(|| parts.uri.authority().map(Authority::as_str))
 }
 
+/// Returns the name of the requested host in lower case, without a port.
+pub(crate) fn host_name(parts: &Parts, trusts_proxy: bool) -> Option<String> {
+    let name = without_port(host(parts, trusts_proxy)?);
+    Some(name.trim_end_matches('.').to_ascii_lowercase())
+}
+
 fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name)?.to_str().ok()
 }

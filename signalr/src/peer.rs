@@ -3,10 +3,15 @@
 use std::{
     any::{Any, TypeId},
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use parking_lot::{Mutex, RwLock};
+use tokio::{sync::Notify, time};
 
 use crate::{connection_info::FirstRequest, transport_kind::TransportKind, user::Authenticated};
 
@@ -18,7 +23,13 @@ pub(crate) struct Peer {
     pub(crate) transport: TransportKind,
     /// Kept only if a method of the hub reads it.
     pub(crate) request: Option<Arc<FirstRequest>>,
-    user: RwLock<Option<Authenticated>>,
+    /// The user, with the number of the refresh that has set it.
+    user: RwLock<(u64, Option<Authenticated>)>,
+    /// The number of the last refresh that has begun.
+    refreshes: AtomicU64,
+    /// Each has one waiter at most, and keeps a notification until then.
+    refreshed: Notify,
+    expiry_changed: Notify,
     /// The connection's own values, by type. Empty unless methods use them.
     locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     groups: Mutex<HashSet<Box<str>>>,
@@ -32,18 +43,55 @@ impl Peer {
             user_id,
             transport,
             request,
-            user: RwLock::new(user),
+            user: RwLock::new((0, user)),
+            refreshes: AtomicU64::new(0),
+            refreshed: Notify::new(),
+            expiry_changed: Notify::new(),
             locals: Mutex::default(),
             groups: Mutex::default(),
         }
     }
 
     pub(crate) fn user(&self) -> Option<Authenticated> {
-        self.user.read().clone()
+        self.user.read().1.clone()
     }
 
-    pub(crate) fn set_user(&self, user: Option<Authenticated>) {
-        *self.user.write() = user;
+    /// Returns the number of a refresh that begins.
+    pub(crate) fn begin_refresh(&self) -> u64 {
+        self.refreshes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Replaces the user, unless a refresh that began later has replaced it already.
+    pub(crate) fn refresh(&self, number: u64, user: Option<Authenticated>) {
+        let mut current = self.user.write();
+        if current.0 > number {
+            return;
+        }
+        *current = (number, user);
+        drop(current);
+        self.refreshed.notify_one();
+        self.expiry_changed.notify_one();
+    }
+
+    /// Waits for a refresh. Cancel safe. One task waits at a time.
+    pub(crate) async fn refreshed(&self) {
+        self.refreshed.notified().await;
+    }
+
+    /// Waits until the user expires. Cancel safe. One task waits at a time.
+    pub(crate) async fn expired(&self) {
+        loop {
+            let expires = self.user.read().1.as_ref().and_then(Authenticated::expires);
+            let changed = self.expiry_changed.notified();
+            let Some(expires) = expires else {
+                changed.await;
+                continue;
+            };
+            let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
+            if time::timeout(left, changed).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Returns the connection's own value of a type.

@@ -6,7 +6,7 @@ use axum::{
 };
 use tracing::info;
 
-use crate::origin::FORWARDED_HOST;
+use crate::{metrics::Reason, options::Options, origin::FORWARDED_HOST};
 
 /// Returns a refusal in plain text, as ASP.NET Core sends it.
 pub(crate) fn refusal(status: StatusCode, text: impl Into<String>) -> Response {
@@ -19,9 +19,39 @@ pub(crate) fn unavailable(text: &str) -> Response {
     (retry, refusal(StatusCode::SERVICE_UNAVAILABLE, text)).into_response()
 }
 
+/// Refuses a new connection, since there are too many.
+pub(crate) fn full() -> Response {
+    because(Reason::Limit, unavailable("the server has too many connections"))
+}
+
+/// Adds the reason of a refusal, which the router counts.
+pub(crate) fn because(reason: Reason, mut response: Response) -> Response {
+    response.extensions_mut().insert(reason);
+    response
+}
+
+/// Returns the refusal of a request from a page or for a host that the hub does not serve.
+pub(crate) fn unlisted_page(parts: &Parts, options: &Options) -> Option<Response> {
+    if !options.allow_host_of(parts) {
+        return Some(foreign_host(parts));
+    }
+    (!options.allow_page(parts)).then(|| foreign_page(parts))
+}
+
+/// Refuses a request for another host. Logs it at `info`, since the usual cause is a name that the
+/// operator has not listed.
+fn foreign_host(parts: &Parts) -> Response {
+    info!(
+        host = ?parts.headers.get(header::HOST),
+        forwarded_host = ?parts.headers.get(FORWARDED_HOST),
+        "refused a request for another host"
+    );
+    because(Reason::Host, refusal(StatusCode::FORBIDDEN, "this host is not allowed"))
+}
+
 /// Refuses a page of another origin. Logs it at `info`, since the usual cause is a proxy that
 /// rewrites `Host`.
-pub(crate) fn foreign_page(parts: &Parts) -> Response {
+fn foreign_page(parts: &Parts) -> Response {
     // The debug format escapes control characters, so a client cannot forge a log line.
     let value = |name: &str| parts.headers.get(name);
     info!(
@@ -30,5 +60,6 @@ pub(crate) fn foreign_page(parts: &Parts) -> Response {
         forwarded_host = ?value(FORWARDED_HOST),
         "refused a page of another origin"
     );
-    refusal(StatusCode::FORBIDDEN, "the origin of this page is not allowed")
+    let text = "the origin of this page is not allowed";
+    because(Reason::Origin, refusal(StatusCode::FORBIDDEN, text))
 }

@@ -1,4 +1,4 @@
-//! Routes requests to a hub and to its negotiation.
+//! Routes requests to a hub, to its negotiation and to the renewal of users.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::{
 };
 use tower::ServiceExt;
 
-use crate::{auth, endpoint, hub::Hub, negotiate, origin};
+use crate::{auth, endpoint, hub::Hub, negotiate, origin, refresh};
 
 impl Hub {
     /// Returns a router that serves the hub at `path`, which begins with `/`.
@@ -41,12 +41,15 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn router(&self, path: &str) -> Router {
-        let [hub, negotiation] = paths(path);
+        let [hub, negotiation, refreshing] = paths(path);
         let state = Arc::new(self.clone());
         Router::new()
             .route(&hub, routing::any(endpoint::connect))
             .route(&negotiation, routing::any(negotiate::negotiate))
             .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::authenticate))
+            // Its refusals of credentials are JSON, so it asks the authenticator itself.
+            .route(&refreshing, routing::any(refresh::refresh))
+            .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::count_refusals))
             .layer(origin::cors(&self.options().origins))
             .with_state(state)
     }
@@ -94,10 +97,11 @@ impl Hub {
     }
 }
 
-/// Returns the paths of the hub and of its negotiation.
-fn paths(hub: &str) -> [String; 2] {
+/// Returns the paths of the hub, of its negotiation and of the renewal of users.
+fn paths(hub: &str) -> [String; 3] {
     let hub = hub.trim_end_matches('/');
-    [if hub.is_empty() { "/" } else { hub }.to_owned(), format!("{hub}/negotiate")]
+    let own = if hub.is_empty() { "/" } else { hub };
+    [own.to_owned(), format!("{hub}/negotiate"), format!("{hub}/refresh")]
 }
 
 /// Returns whether two paths differ in case and in a slash at the end only.

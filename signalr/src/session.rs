@@ -3,7 +3,7 @@
 //! Two loops run concurrently: the reader takes messages and runs methods, the writer sends. A
 //! method that waits delays neither.
 
-use std::{pin::pin, sync::Arc};
+use std::{future, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{select, time};
@@ -40,6 +40,7 @@ pub(crate) async fn serve<I, O>(
     I: Incoming,
     O: Outgoing,
 {
+    let mut active = hub.metrics().connected(peer.transport.metric_name(), "core");
     let mut frames = Frames::new(hub.options().message_bytes_max);
     let mut encoding = Encoding::Json;
     let carries_binary = outgoing.carries_binary();
@@ -53,7 +54,15 @@ pub(crate) async fn serve<I, O>(
         }
         Err(disconnect) => disconnect,
     };
-    debug!(reason = %disconnect, "client disconnected");
+    debug!(reason = disconnect.log_text(), "client disconnected");
+    active.status = disconnect.status();
+    match disconnect {
+        Disconnect::SlowConnection | Disconnect::WriteTimeout => {
+            hub.metrics().slow.inc();
+        }
+        Disconnect::Gap(_) => hub.metrics().gap("reconnect"),
+        _ => {}
+    }
     incoming.refuse_to_resume();
     if disconnect.is_reachable() {
         let message = disconnect.close_message(encoding, hub.options().detailed_errors);
@@ -109,7 +118,9 @@ async fn converse(
     let close_handle = Arc::new(CloseHandle::default());
     let (answers, to_write) = Answers::channel();
     let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
-    let caller = Caller::new(peer, hub.links(), Arc::clone(&close_handle));
+    let _listed =
+        hub.options().auth_refresh.then(|| hub.refreshables().enter(&peer, &close_handle));
+    let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
     let conversation = Conversation { hub, encoding, sequence, close_handle: &close_handle };
     let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
@@ -135,10 +146,18 @@ async fn converse(
         part_of_close_window(hub.options()).await;
         close_handle.close(Disconnect::Shutdown);
     };
+    let expiry = async {
+        match hub.options().close_on_expiry {
+            true => peer.expired().await,
+            false => future::pending().await,
+        }
+        close_handle.close(Disconnect::Expired);
+    };
     let mut both = pin!(async { tokio::join!(reader.run(), writing).0 });
     select! {
         disconnect = &mut both => disconnect,
         () = shutdown => both.await,
+        () = expiry => both.await,
     }
 }
 

@@ -33,6 +33,15 @@ impl TransportKind {
         }
     }
 
+    /// Returns the name in metrics, which is OpenTelemetry's.
+    pub(crate) fn metric_name(self) -> &'static str {
+        match self {
+            Self::WebSockets => "web_sockets",
+            Self::ServerSentEvents => "server_sent_events",
+            Self::LongPolling => "long_polling",
+        }
+    }
+
     /// Returns the formats of hub protocols that the transport carries.
     pub(crate) fn formats(self) -> &'static [&'static str] {
         match self {

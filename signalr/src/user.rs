@@ -52,7 +52,7 @@ pub struct User<T> {
 }
 
 /// What the hub itself knows of a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     id: Arc<str>,
     roles: Vec<String>,
@@ -144,6 +144,18 @@ impl Authenticated {
         self.identity.expires
     }
 
+    /// Returns the seconds until the user expires, as clients expect them.
+    pub(crate) fn lifetime(&self) -> Option<i32> {
+        let left = self.expires()?.duration_since(SystemTime::now()).unwrap_or_default();
+        Some(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
+    }
+
+    /// Returns whether the id, the roles or the expiry differ. The application's own data cannot be
+    /// compared.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.identity != other.identity
+    }
+
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Option<User<T>> {
         Some(User { identity: self.identity, data: self.data.downcast().ok()? })
     }
@@ -173,4 +185,27 @@ where
             Ok(user.await?.map(|User { identity, data }| Authenticated { identity, data }))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lifetime_has_whole_seconds_within_31_bits() {
+        let now = SystemTime::now();
+        assert_eq!(lifetime(None), None);
+        assert_eq!(lifetime(Some(now - Duration::from_secs(5))), Some(0));
+        let hour = lifetime(Some(now + Duration::from_secs(3600))).unwrap();
+        assert!((3540..=3600).contains(&hour), "{hour}");
+        assert_eq!(lifetime(Some(now + Duration::from_secs(1 << 33))), Some(i32::MAX));
+    }
+
+    fn lifetime(expires: Option<SystemTime>) -> Option<i32> {
+        let User { mut identity, data } = User::new("ann", ());
+        Arc::make_mut(&mut identity).expires = expires;
+        Authenticated { identity, data }.lifetime()
+    }
 }

@@ -17,8 +17,9 @@ async fn alone_it_starts_a_broker_and_prints_how_to_watch_it() {
     let port = free_port();
     let options = ["--broker-port", &port.to_string(), "--password", "secret"];
     let chat = Chat::start(&options).await;
-    let line = format!("redis-cli -p {port} -a secret SUBSCRIBE ChatApp");
+    let line = format!("redis-cli -p {port} --askpass SUBSCRIBE ChatApp");
     assert!(chat.log().contains(&line), "{}", chat.log());
+    assert!(!chat.log().contains("secret"), "{}", chat.log());
 
     let mut client = Client::connect(port).await;
     assert!(client.command(&["PING"]).await.is_error());
@@ -38,7 +39,7 @@ async fn with_a_broker_elsewhere_it_subscribes_there_to_the_name_of_the_app() {
         client.command(&["PUBSUB", "NUMSUB", "Tutorial"]).await == array!["Tutorial", 2]
     })
     .await;
-    let line = format!("redis-cli -p {} -a secret SUBSCRIBE Tutorial", server.port());
+    let line = format!("redis-cli -p {} --askpass SUBSCRIBE Tutorial", server.port());
     assert!(chat.log().contains(&line), "{}", chat.log());
 }
 
@@ -53,6 +54,60 @@ async fn every_server_serves_the_page_and_its_module() {
         assert!(answer.contains(r#"type="module""#), "{answer}");
         assert!(get(page, "/nowhere").await.starts_with("HTTP/1.1 404"));
     }
+}
+
+#[tokio::test]
+async fn every_server_serves_its_metrics() {
+    let server = server(&[]).await;
+    let chat = Chat::at(&server.url()).await;
+    for page in chat.pages() {
+        assert!(post(page, "/chatHub/negotiate", host(page)).await.starts_with("HTTP/1.1 200"));
+        let metrics = get(page, "/metrics").await;
+        let negotiated =
+            r#"signalr_negotiations_total{app="ChatApp",hub="ChatHub",outcome="ok"} 1"#;
+        let negotiated: Vec<&str> = negotiated.split(['{', ',', '}']).collect();
+        let is_found =
+            metrics.lines().any(|line| negotiated.iter().all(|part| line.contains(part)));
+        assert!(is_found, "{metrics}");
+        assert!(metrics.contains("backplane_connected"), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_on_loopback_serves_listed_hosts_only() {
+    let server = server(&[]).await;
+    let chat = Chat::at(&server.url()).await;
+    let page = &chat.pages()[0];
+    let port = host(page).rsplit_once(':').expect("a port").1;
+    for (name, status) in
+        [("localhost", "200"), ("127.0.0.1", "200"), ("[::1]", "200"), ("evil.test", "403")]
+    {
+        let answer = post(page, "/chatHub/negotiate", &format!("{name}:{port}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+        assert!(answer.to_lowercase().contains("x-content-type-options: nosniff"), "{answer}");
+    }
+
+    let options = ["--redis", &server.url(), "--allow-host", "chat.test"];
+    let chat = Chat::start(&options).await;
+    let page = &chat.pages()[0];
+    for (name, status) in [("chat.test", "200"), ("127.0.0.1", "200"), ("evil.test", "403")] {
+        let answer = post(page, "/chatHub/negotiate", name).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_an_unreachable_broker_is_one_sentence() {
+    let server = server(&["--requirepass", "secret"]).await;
+    let url = format!("redis://:wrong@127.0.0.1:{}", server.port());
+    let chat = Chat::start(&["--redis", &url]).await;
+    let page = &chat.pages()[0];
+    eventually(async || {
+        let status = get(page, "/status").await;
+        assert!(!status.contains("WRONGPASS"), "{status}");
+        status.contains("The broker is not reachable.")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -104,10 +159,23 @@ async fn run(options: &[&str]) -> Finished {
     Process::run(Command::new(chat_demo_bin()).args(options), SLOW_DEADLINE).await
 }
 
+/// Returns the host and port of a page.
+fn host(page: &str) -> &str {
+    page.trim_start_matches("http://").trim_end_matches('/')
+}
+
 /// Returns the whole response to a request, head and body.
 async fn get(page: &str, path: &str) -> String {
-    let host = page.trim_start_matches("http://").trim_end_matches('/');
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    request(page, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", host(page))).await
+}
+
+async fn post(page: &str, path: &str, host: &str) -> String {
+    request(page, &format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n")).await
+}
+
+async fn request(page: &str, head: &str) -> String {
+    let host = host(page);
+    let request = format!("{head}Connection: close\r\n\r\n");
     let answer = async {
         let mut stream = TcpStream::connect(host).await?;
         stream.write_all(request.as_bytes()).await?;

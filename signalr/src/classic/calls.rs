@@ -3,10 +3,11 @@
 //! All that this server needs of a hub's methods is here: their names, and the result or the
 //! failure of one call. The texts of failures are SignalR 2's.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
@@ -17,6 +18,7 @@ use crate::{
     error::HubError,
     handler::Run,
     hub::Hub,
+    metrics::Outcome,
     protocol::{Encoding, classic::Failure, message::Payload},
 };
 
@@ -31,12 +33,17 @@ pub(super) async fn run(
     name: &str,
     arguments: &RawValue,
 ) -> Result<Box<RawValue>, Failure> {
-    let method = hub.find(name).ok_or_else(|| {
-        detail(hub, name, format!("'{name}' method could not be resolved. {NO_METHOD}"))
-    })?;
+    let Some(method) = hub.find(name) else {
+        hub.metrics().unknown_method().ended(Outcome::Refused, Duration::ZERO);
+        let text = format!("'{name}' method could not be resolved. {NO_METHOD}");
+        return Err(detail(hub, name, text));
+    };
     let Run::Call(start) = &method.run else {
+        method.metrics.ended(Outcome::Refused, Duration::ZERO);
         return Err(detail(hub, name, format!("'{name}' returns a stream.")));
     };
+    let begin = Instant::now();
+    let mut outcome = Outcome::Ok;
     let run = async {
         let mut context = CallContext {
             caller,
@@ -46,15 +53,25 @@ pub(super) async fn run(
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
-        let running = start(&mut context, arguments, Encoding::Json)
-            .map_err(|error| unread(hub, name, error))?;
+        let running = start(&mut context, arguments, Encoding::Json).map_err(|error| {
+            outcome = Outcome::Refused;
+            unread(hub, name, error)
+        })?;
         match running.await {
             Ok(Payload::Json(result)) => Ok(result),
             Ok(Payload::MessagePack(_)) => unreachable!("the result is encoded as JSON"),
-            Err(error) => Err(of_method(hub, name, &error)),
+            Err(error) => {
+                outcome = Outcome::Error;
+                Err(of_method(hub, name, &error))
+            }
         }
     };
-    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+    let result = AssertUnwindSafe(run).catch_unwind().await;
+    if result.is_err() {
+        outcome = Outcome::Panicked;
+    }
+    method.metrics.ended(outcome, begin.elapsed());
+    result.unwrap_or_else(|_| {
         error!(method = name, "hub method panicked");
         Err(failed(hub, name))
     })

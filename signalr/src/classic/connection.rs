@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     disconnect::Disconnect,
+    metrics::ActiveConnection,
     protocol::classic::{self, Frame},
 };
 
@@ -48,6 +49,7 @@ pub(super) async fn run(
     let mut connection = Connection::new(&place, users, cursor, attached, commands);
     let reason = connection.serve().await;
     debug!(%reason, "client disconnected");
+    connection.active.iter_mut().for_each(|active| active.status = reason.status());
     connection.finish(&reason).await;
     // Still attached, so that the hooks can change groups.
     place.end().await;
@@ -86,6 +88,8 @@ struct Connection<'a> {
     /// Answers after messages up to this place are due.
     reached: Option<Cursor>,
     is_closing: bool,
+    /// One for each hub, since the first transport.
+    active: Vec<ActiveConnection>,
     times: Times,
 }
 
@@ -133,6 +137,7 @@ impl<'a> Connection<'a> {
             held: VecDeque::new(),
             reached: None,
             is_closing: false,
+            active: Vec::new(),
             times: Times { created: now, changed: now, written: now, stalled: None },
         }
     }
@@ -265,6 +270,11 @@ impl<'a> Connection<'a> {
         }
         let now = Instant::now();
         self.times = Times { changed: now, written: now, stalled: None, ..self.times };
+        if self.active.is_empty() {
+            let name = transport.form.metric_name();
+            let hubs = self.place.hubs.iter().map(|&hub| self.service.hubs()[hub].metrics());
+            self.active = hubs.map(|metrics| metrics.connected(name, "classic")).collect();
+        }
         self.transport = Some(transport);
     }
 
@@ -296,7 +306,9 @@ impl<'a> Connection<'a> {
             Received::Invocation(invocation) => self.queue(invocation.signalr2()),
             Received::Gap(gap) => {
                 for &hub in &self.place.hubs {
-                    self.queue(classic::missed(self.service.hubs()[hub].name(), gap));
+                    let hub = &self.service.hubs()[hub];
+                    hub.metrics().gap("report");
+                    self.queue(classic::missed(hub.name(), gap));
                 }
             }
             Received::Mark(place) => self.reached = self.reached.max(Some(place)),

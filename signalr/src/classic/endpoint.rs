@@ -28,13 +28,13 @@ use super::{
     transport::{Form, Kind, Transport},
     websocket,
 };
-use crate::{disconnect::Disconnect, refusal};
+use crate::disconnect::Disconnect;
 
 /// Serves any request.
 pub(super) async fn serve(State(service): State<Arc<Service>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if !service.allow_page(&parts) {
-        return refusal::foreign_page(&parts);
+    if let Some(refused) = service.refuse_page(&parts) {
+        return refused;
     }
     let request = ClassicRequest::new(parts);
     answer(&service, request, body).await.unwrap_or_else(IntoResponse::into_response)

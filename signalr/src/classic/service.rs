@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use axum::http::request::Parts;
+use axum::{http::request::Parts, response::Response};
 use futures_util::future::select_all;
 use tokio::{sync::Semaphore, time};
 
 use super::{place::Places, reply::Refusal, token::Tokens};
-use crate::{hub::Hub, origin};
+use crate::{hub::Hub, metrics::Reason, origin, refusal};
 
 /// Serves the requests of one path.
 pub(super) struct Service {
@@ -72,9 +72,15 @@ impl Service {
         Ok(found)
     }
 
-    /// Returns whether all hubs allow the page that sent a request.
-    pub(super) fn allow_page(&self, parts: &Parts) -> bool {
-        self.hubs.iter().all(|hub| hub.options().allow_page(parts))
+    /// Returns a refusal if a hub does not allow the page that sent a request, or the host.
+    pub(super) fn refuse_page(&self, parts: &Parts) -> Option<Response> {
+        self.hubs.iter().find_map(|hub| {
+            let refused = refusal::unlisted_page(parts, hub.options())?;
+            if let Some(&reason) = refused.extensions().get::<Reason>() {
+                hub.metrics().refused(reason);
+            }
+            Some(refused)
+        })
     }
 
     /// Returns the origins of all hubs.

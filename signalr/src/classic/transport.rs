@@ -70,6 +70,16 @@ impl Transport {
 }
 
 impl Form {
+    /// Returns the name in metrics, which is OpenTelemetry's if it has one.
+    pub(super) fn metric_name(&self) -> &'static str {
+        match self {
+            Self::WebSocket => "web_sockets",
+            Self::Events => "server_sent_events",
+            Self::ForeverFrame { .. } => "forever_frame",
+            Self::Poll { .. } => "long_polling",
+        }
+    }
+
     /// Returns the text before all frames.
     pub(super) fn preamble(&self) -> Option<Bytes> {
         match self {

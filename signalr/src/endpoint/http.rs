@@ -11,23 +11,25 @@ use axum::{
     response::Response,
 };
 use tokio::select;
-use tracing::{Instrument, debug_span};
+use tracing::Instrument;
 
 use super::{Purpose, active, check_supported, other_transport, unknown_id};
 use crate::{
     disconnect::Disconnect,
     http_connection::{HttpConnection, OpenError, Polled},
     hub::Hub,
+    metrics::Reason,
     negotiated::{Found, Held},
     peer::Peer,
-    refusal::refusal,
-    session,
+    refusal::{because, refusal},
+    session, spans,
     transport::{
         Outgoing, long_polling,
         posts::{self, PostError},
         sse,
     },
     transport_kind::TransportKind,
+    user::Authenticated,
 };
 
 /// Serves a request with a token.
@@ -51,7 +53,10 @@ pub(super) async fn serve(
         },
         Purpose::Poll => match connection.open(TransportKind::LongPolling) {
             Ok(()) => long_polling::opened(),
-            Err(OpenError::Active) => poll(hub, &connection, token).await,
+            Err(OpenError::Active) => {
+                refresh(hub, parts, &connection);
+                poll(hub, &connection, token).await
+            }
             Err(error) => refuse(error),
         },
     }
@@ -67,7 +72,8 @@ pub(super) fn check_user(
     if hub.visitor(parts).user_id == connection.visitor.user_id {
         return Ok(());
     }
-    Err(refusal(StatusCode::FORBIDDEN, "the connection belongs to another user"))
+    let text = "the connection belongs to another user";
+    Err(because(Reason::Auth, refusal(StatusCode::FORBIDDEN, text)))
 }
 
 /// Returns the connection of a token. If the token is fresh, the connection is created.
@@ -110,7 +116,7 @@ fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnecti
     let age_max = hub.options().disconnect_timeout;
     match hub.negotiated().create_http(token, age_max, hub.visitor(parts)) {
         Ok((connection, held)) => {
-            let span = debug_span!("connection", connection.id = %connection.connection_id);
+            let span = spans::connection(hub.name(), &connection.connection_id);
             let task = run(Arc::clone(hub), Arc::clone(&connection), held);
             tokio::spawn(task.instrument(span));
             Ok(connection)
@@ -187,6 +193,20 @@ async fn send(hub: &Hub, connection: &HttpConnection, body: Body) -> Response {
         Err(PostError::TooLarge | PostError::Broken) => refusal(StatusCode::BAD_REQUEST, ""),
         Err(PostError::TimedOut) => refusal(StatusCode::REQUEST_TIMEOUT, ""),
         Err(PostError::Ended) => unknown_id(),
+    }
+}
+
+/// Renews the user of a connection if a poll has new credentials.
+fn refresh(hub: &Hub, parts: &Parts, connection: &HttpConnection) {
+    if !hub.options().auth_refresh {
+        return;
+    }
+    let user = parts.extensions.get::<Authenticated>();
+    if let Some(connection) = hub.refreshables().find(&connection.connection_id)
+        && connection.is_news(user)
+    {
+        let number = connection.begin();
+        connection.refresh(number, user.map(|user| &**user.id()), user.cloned());
     }
 }
 

@@ -102,11 +102,4 @@ impl Payload {
             Self::MessagePack(value) => Raw::MessagePack(value),
         }
     }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Json(value) => value.get().len(),
-            Self::MessagePack(value) => value.len(),
-        }
-    }
 }

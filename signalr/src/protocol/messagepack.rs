@@ -84,7 +84,7 @@ fn client_completion(mut items: Items<'_>) -> Result<ClientMessage<'_>, Protocol
 
 /// Writes an invocation of a client's method. Without an `id`, the client sends no Completion.
 ///
-/// `arguments` is a JSON array. Each argument is converted as by [`from_json`].
+/// `arguments` is a JSON array. Each argument is converted as by `put_json`.
 pub(crate) fn invocation(id: Option<&str>, target: &str, arguments: &RawValue) -> Bytes {
     let arguments: Vec<&RawValue> = serde_json::from_str(arguments.get()).unwrap_or_default();
     message(6, INVOCATION, |bytes| {
@@ -197,16 +197,10 @@ pub(crate) fn elements(array: &[u8]) -> Option<Vec<&[u8]>> {
     Some(elements)
 }
 
-/// Converts JSON to MessagePack: numbers in their shortest form, maps in their order.
+/// Appends JSON as MessagePack: numbers in their shortest form, maps in their order.
 ///
 /// JSON that has no meaning as a value becomes nil: nesting of more than 127 levels, a number that
 /// exceeds 64-bit floats, or half a surrogate pair.
-pub(crate) fn from_json(value: &RawValue) -> Vec<u8> {
-    let mut bytes = ByteBuf::new();
-    put_json(&mut bytes, value);
-    bytes.into_vec()
-}
-
 fn put_json(bytes: &mut ByteBuf, value: &RawValue) {
     let start = bytes.as_slice().len();
     let mut json = serde_json::Deserializer::from_str(value.get());

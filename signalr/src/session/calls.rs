@@ -11,9 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::FuturesUnordered};
-use tokio::{select, sync::mpsc, time};
+use tokio::{
+    select,
+    sync::mpsc,
+    time::{self, Instant},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Instrument, Span, warn};
 
 use crate::{
     answers::Answers,
@@ -21,10 +25,12 @@ use crate::{
     caller::Caller,
     dispatch::{self, Failure, Started},
     hub::Hub,
+    metrics::Outcome,
     protocol::{
         Encoding,
         message::{Call, Payload},
     },
+    spans,
 };
 
 /// What all calls of a client share.
@@ -90,6 +96,19 @@ impl Calls {
         }));
     }
 
+    /// Runs the hook for a renewed user in the place of a call.
+    pub(super) fn start_refreshed(&mut self) {
+        let Shared { hub, caller, .. } = self.shared.clone();
+        if hub.on_refreshed_hook().is_none() {
+            return;
+        }
+        self.slots_taken += 1;
+        self.running.push(Box::pin(async move {
+            dispatch::refreshed(&hub, caller).await;
+            Finished { takes_slot: true, ..Finished::default() }
+        }));
+    }
+
     /// Returns whether another call may start.
     pub(super) fn has_room(&self) -> bool {
         let calls_max = self.shared.hub.options().parallel_calls_max.max(1);
@@ -115,8 +134,18 @@ impl Calls {
             uploads: parts,
         };
         let shared = self.shared.clone();
-        let (hub, encoding) = (&shared.hub, shared.encoding);
-        let started = dispatch::start(hub, context, call, is_stream, encoding);
+        let method = shared.hub.find(&call.target);
+        let connection_id = shared.caller.connection_id();
+        let span = method.map_or_else(Span::none, |method| {
+            spans::call(shared.hub.name(), &method.name, connection_id, call)
+        });
+        let metrics = match method {
+            Some(method) => Arc::clone(&method.metrics),
+            None => shared.hub.metrics().unknown_method(),
+        };
+        let begin = Instant::now();
+        let started =
+            span.in_scope(|| dispatch::start(method, context, call, is_stream, shared.encoding));
         // A method that reads a stream of the client must not keep the client from sending it.
         let takes_slot = !is_stream && uploads.is_empty();
         self.slots_taken += usize::from(takes_slot);
@@ -124,10 +153,19 @@ impl Calls {
             self.cancels.insert(Arc::clone(id), cancelled.clone());
         }
         let target = call.target.as_ref().to_owned();
-        self.running.push(Box::pin(async move {
-            shared.run(started, id.as_deref(), &target, &cancelled).await;
+        let run = async move {
+            let outcome = shared.run(started, id.as_deref(), &target, &cancelled).await;
+            metrics.ended(outcome, begin.elapsed());
+            if !matches!(outcome, Outcome::Ok | Outcome::Cancelled) {
+                Span::current().record("error.type", outcome.name());
+            }
             Finished { id, uploads, takes_slot, ..Finished::default() }
-        }));
+        };
+        // Without a span of its own, a call belongs to the span of its connection.
+        match span.is_none() {
+            true => self.running.push(Box::pin(run)),
+            false => self.running.push(Box::pin(run.instrument(span))),
+        }
     }
 
     /// Opens the streams that the client sends with a call.
@@ -227,7 +265,7 @@ impl Shared {
         id: Option<&str>,
         target: &str,
         cancelled: &CancellationToken,
-    ) {
+    ) -> Outcome {
         match started {
             Ok(Started::Call(running)) => {
                 let outcome = dispatch::finish(running).await;
@@ -236,15 +274,20 @@ impl Shared {
                     (Some(id), Err(failure)) => self.failed(id, failure, target),
                     (None, _) => Bytes::new(),
                 };
-                if let Err(failure) = outcome {
-                    failure.log(target);
-                }
+                let outcome = match outcome {
+                    Ok(_) => Outcome::Ok,
+                    Err(failure) => {
+                        failure.log(target);
+                        failure.outcome()
+                    }
+                };
                 self.answers.send(message, self.caller.last_sent()).await;
+                if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
             }
             Ok(Started::Stream(running)) => {
                 // A stream without an id has been refused by the protocol.
-                let Some(id) = id else { return };
-                self.run_stream(running, id, target, cancelled).await;
+                let Some(id) = id else { return Outcome::Refused };
+                self.run_stream(running, id, target, cancelled).await
             }
             Err(failure) => {
                 failure.log(target);
@@ -252,6 +295,7 @@ impl Shared {
                     let message = self.failed(id, &failure, target);
                     self.answers.send(message, self.caller.last_sent()).await;
                 }
+                failure.outcome()
             }
         }
     }
@@ -263,22 +307,26 @@ impl Shared {
         id: &str,
         target: &str,
         cancelled: &CancellationToken,
-    ) {
+    ) -> Outcome {
+        let mut outcome = Outcome::Ok;
         let message = match dispatch::finish(running).await {
             Ok(items) => match self.send_items(dispatch::guarded(items), id, cancelled).await {
                 Ok(()) => self.encoding.completion(id, Ok(None)),
                 Err(failure) => {
                     failure.log(target);
+                    outcome = failure.outcome();
                     let text = failure.text_in_stream(self.hub.options().detailed_errors);
                     self.encoding.completion(id, Err(&text))
                 }
             },
             Err(failure) => {
                 failure.log(target);
+                outcome = failure.outcome();
                 self.failed(id, &failure, target)
             }
         };
         self.answers.send(message, self.caller.last_sent()).await;
+        if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
     }
 
     async fn send_items(

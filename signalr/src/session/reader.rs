@@ -38,6 +38,8 @@ pub(super) struct Reader<'a, I> {
     answers: Answers,
     calls: Calls,
     waiting: Option<Waiting>,
+    /// Whether the hook for a renewed user is due.
+    owes_refreshed: bool,
     has_pinged: bool,
     heard: Instant,
     /// Whether a stateful client has no transport.
@@ -77,6 +79,7 @@ impl<'a, I: Incoming> Reader<'a, I> {
             incoming,
             answers,
             waiting: None,
+            owes_refreshed: false,
             has_pinged: false,
             heard: Instant::now(),
             is_lost: false,
@@ -99,11 +102,16 @@ impl<'a, I: Incoming> Reader<'a, I> {
 
     async fn read(&mut self) -> Result<Infallible, Disconnect> {
         loop {
+            if self.owes_refreshed && self.calls.has_room() {
+                self.owes_refreshed = false;
+                self.calls.start_refreshed();
+            }
             self.handle_all()?;
             let options = self.conversation.hub.options();
             let timeout = self.heard + options.client_timeout;
             let is_waiting = self.waiting.is_some();
             let has_space = self.frames.len() < options.message_bytes_max;
+            let peer = self.caller.peer();
             let full_upload = match &self.waiting {
                 Some(Waiting { room: Room::Upload(upload), .. }) => Some(upload.clone()),
                 _ => None,
@@ -111,6 +119,8 @@ impl<'a, I: Incoming> Reader<'a, I> {
             select! {
                 biased;
                 disconnect = self.conversation.close_handle.closing() => return Err(disconnect),
+                // Before the end of a call: the hook runs before the next call.
+                () = peer.refreshed() => self.owes_refreshed = true,
                 finished = poll_fn(|cx| self.calls.poll_finished(cx)) => {
                     if let Some(refused) = finished.refused {
                         return Err(Disconnect::Refused(refused));

@@ -21,6 +21,7 @@ use crate::{
     answers::{Answer, ToWrite},
     disconnect::Disconnect,
     handshake,
+    metrics::Metrics,
     options::Options,
     protocol::Encoding,
     transport::Outgoing,
@@ -29,6 +30,9 @@ use crate::{
 /// The loop that writes messages.
 pub(super) struct Writer<'a, O> {
     options: &'a Options,
+    metrics: &'a Metrics,
+    /// Counted since the last flush.
+    delivered: u64,
     encoding: Encoding,
     /// Set for a stateful client.
     sequence: Option<&'a Sequence>,
@@ -60,6 +64,8 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     ) -> Self {
         Self {
             options: hub.options(),
+            metrics: hub.metrics(),
+            delivered: 0,
             encoding,
             sequence,
             is_lost: false,
@@ -143,20 +149,27 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     /// Writes one message and all other ready messages, in few frames and with one flush.
     async fn write(&mut self, first: Next) -> Result<(), Disconnect> {
         let mut frame = Gathered::One(self.note(first));
+        let mut written = 0;
         for _ in 1..BATCH_MAX {
             let Some(next) = self.ready() else { break };
             let message = self.note(next);
             if let Some(full) = frame.add(message)
                 && !self.is_lost
             {
+                written += full.len();
                 self.outgoing.queue(full).await?;
             }
         }
         if self.is_lost {
             return Ok(());
         }
-        self.outgoing.queue(frame.into_bytes()).await?;
-        self.outgoing.flush().await
+        let last = frame.into_bytes();
+        written += last.len();
+        self.outgoing.queue(last).await?;
+        self.outgoing.flush().await?;
+        self.metrics.written.inc_by(written as u64);
+        self.metrics.delivered.inc_by(mem::take(&mut self.delivered));
+        Ok(())
     }
 
     /// Takes note of a message that the client confirms, before it is sent.
@@ -260,6 +273,7 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     fn message(&mut self, received: Received) -> Result<Option<Next>, Disconnect> {
         match received {
             Received::Invocation(invocation) => {
+                self.delivered += 1;
                 Ok(Some(Next::Numbered(self.encoding.invocation(&invocation))))
             }
             Received::Gap(gap) => Err(Disconnect::Gap(gap)),

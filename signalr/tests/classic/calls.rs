@@ -118,3 +118,40 @@ async fn a_refused_client_is_sent_away() {
     assert_eq!(socket.text().await, None);
     assert!(server.is_quiet());
 }
+
+#[tokio::test(start_paused = true)]
+async fn connections_and_calls_show_in_the_metrics() {
+    let server = TestServer::start();
+    let (client, _socket) = server.connect().await;
+    client.send(r#"{"H":"chathub","M":"WHOAMI","A":[],"I":0}"#).await.text().await;
+    client.send(r#"{"H":"chathub","M":"Refuse","A":[],"I":1}"#).await.text().await;
+    client.send(r#"{"H":"chathub","M":"nope","A":[],"I":2}"#).await.text().await;
+    let mut registry = prometheus_client::registry::Registry::default();
+    server.hub.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for (name, labels) in [
+        (
+            "signalr_server_active_connections",
+            &[r#"signalr_transport="web_sockets""#, r#"family="classic""#],
+        ),
+        ("signalr_calls_total", &[r#"method="WhoAmI""#, r#"outcome="ok""#]),
+        ("signalr_calls_total", &[r#"method="Refuse""#, r#"outcome="error""#]),
+        ("signalr_calls_total", &[r#"method="-""#, r#"outcome="refused""#]),
+    ] {
+        let is_found = text.lines().any(|line| {
+            line.starts_with(name)
+                && labels.iter().all(|label| line.contains(label))
+                && line.ends_with(" 1")
+        });
+        assert!(is_found, "{name} {labels:?} in {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_not_listed_is_refused() {
+    let options = signalr::Options::default().allow_host("chat.test");
+    let server = TestServer::with_hooks(|hub| hub.with_options(options));
+    let refused = server.get("/signalr/ping").await;
+    assert_eq!(refused.status, 403);
+}

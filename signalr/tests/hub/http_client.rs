@@ -146,6 +146,15 @@ impl<'a> Requests<'a> {
         Self { server, connection_id, token, headers: Vec::new() }
     }
 
+    /// Negotiates at a path with a query of its own.
+    pub(crate) async fn negotiate_at(server: &'a TestServer, path: &str) -> Self {
+        let (_, _, body) = server.request(axum::http::Request::post(path)).await;
+        let negotiated: Value = serde_json::from_str(&body).unwrap();
+        let text = |name: &str| negotiated[name].as_str().unwrap().to_owned();
+        let (connection_id, token) = (text("connectionId"), text("connectionToken"));
+        Self { server, connection_id, token, headers: Vec::new() }
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/hub?id={}", self.token)
     }

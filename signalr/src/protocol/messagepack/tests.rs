@@ -574,3 +574,10 @@ const MESSAGES: [&str; 14] = [
     "93 07 a1 78 c3",
     "92 08 cf 0000000100000000",
 ];
+
+/// Converts JSON to MessagePack.
+fn from_json(value: &RawValue) -> Vec<u8> {
+    let mut bytes = ByteBuf::new();
+    put_json(&mut bytes, value);
+    bytes.into_vec()
+}
