@@ -11,6 +11,7 @@ use tracing::{debug, error};
 use crate::{
     arguments::RawArguments,
     call::{CallContext, CallError, Missing},
+    call_service::{Answer, Outcome},
     caller::Caller,
     error::HubError,
     handler::{Items, Run, Running},
@@ -23,11 +24,11 @@ use crate::{
 
 /// A method that has begun.
 pub(crate) enum Started {
-    Call(Running<Result<Payload, HubError>>),
+    Call(Running<Result<Payload, CallError>>),
     Stream(RunningStream),
 }
 
-pub(crate) type RunningStream = Running<Result<Items, HubError>>;
+pub(crate) type RunningStream = Running<Result<Items, CallError>>;
 
 /// Finds the method of a call, reads its parameters and starts it.
 ///
@@ -45,15 +46,25 @@ pub(crate) fn start(
 ) -> Result<Started, Failure> {
     let method = hub.find(&call.target).ok_or(Failure::UnknownMethod)?;
     context.method = method.name.clone();
+    method.authorize(&context.caller)?;
     let arguments = RawArguments::new(call.arguments);
+    match (&method.run, is_stream) {
+        (Run::Call(_), true) => return Err(Failure::NotStreaming),
+        (Run::Stream(_), false) => return Err(Failure::Streaming),
+        _ => {}
+    }
     // A panic fails one call only. The connection goes on, so `on_disconnected` still runs.
-    let start = || match (&method.run, is_stream) {
-        (Run::Call(start), false) => Ok(Started::Call(start(&mut context, arguments, encoding)?)),
-        (Run::Stream(start), true) => {
-            Ok(Started::Stream(start(&mut context, arguments, encoding)?))
+    let start = || {
+        if let Some(running) = hub.start_layered(method, &mut context, arguments, encoding) {
+            return Ok(match is_stream {
+                false => Started::Call(Box::pin(async { result(running.await) })),
+                true => Started::Stream(Box::pin(async { items(running.await) })),
+            });
         }
-        (Run::Call(_), true) => Err(Failure::NotStreaming),
-        (Run::Stream(_), false) => Err(Failure::Streaming),
+        Ok(match &method.run {
+            Run::Call(start) => Started::Call(start(&mut context, arguments, encoding)?),
+            Run::Stream(start) => Started::Stream(start(&mut context, arguments, encoding)?),
+        })
     };
     panic::catch_unwind(AssertUnwindSafe(start)).unwrap_or(Err(Failure::Panicked))
 }
@@ -63,10 +74,26 @@ pub(crate) fn start(
 /// # Errors
 ///
 /// Returns an error if the method failed or panicked.
-pub(crate) async fn finish<T>(running: Running<Result<T, HubError>>) -> Result<T, Failure> {
+pub(crate) async fn finish<T>(running: Running<Result<T, CallError>>) -> Result<T, Failure> {
     match AssertUnwindSafe(running).catch_unwind().await {
-        Ok(result) => result.map_err(Failure::Hub),
+        Ok(result) => result.map_err(Failure::Parameters),
         Err(_) => Err(Failure::Panicked),
+    }
+}
+
+/// Returns the result of a call that passed the layers of its hub.
+pub(crate) fn result(Outcome(outcome): Outcome) -> Result<Payload, CallError> {
+    match outcome? {
+        Answer::Result(result) => Ok(result),
+        Answer::Items(_) => Err(HubError::new(OTHER_OUTCOME).into()),
+    }
+}
+
+/// Returns the items of a stream that passed the layers of its hub.
+fn items(Outcome(outcome): Outcome) -> Result<Items, CallError> {
+    match outcome? {
+        Answer::Items(items) => Ok(items),
+        Answer::Result(_) => Err(HubError::new(OTHER_OUTCOME).into()),
     }
 }
 
@@ -200,3 +227,6 @@ impl From<CallError> for Failure {
         Self::Parameters(error)
     }
 }
+
+/// A layer can store an outcome and return it later.
+const OTHER_OUTCOME: &str = "a layer returned the outcome of another call";

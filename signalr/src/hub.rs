@@ -3,23 +3,29 @@
 //! All clones of a hub share this state. The look-up of a method ignores case, since clients in
 //! other languages follow other conventions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use serde::Serialize;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    clients::{Clients, Links},
+    arguments::RawArguments,
+    call::CallContext,
+    call_service::{self, Call, CallService, Outcome},
+    clients::Clients,
     connection_info::FirstRequest,
     error::HubError,
     handler::{self, Handler, Hook, Method, StartHook},
     negotiated::Negotiated,
     options::Options,
     peer::Visitor,
+    protocol::Encoding,
+    recipients::Links,
     results::Askers,
     user::{self, AuthError, Authenticated, Authenticator, User},
 };
@@ -62,6 +68,8 @@ pub struct Hub {
     user_id: Option<UserId>,
     authenticator: Option<Arc<Authenticator>>,
     states: Extensions,
+    /// Set if calls pass layers.
+    service: Option<CallService>,
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
     options: Options,
@@ -103,6 +111,7 @@ impl Hub {
             user_id: None,
             authenticator: None,
             states: Extensions::new(),
+            service: None,
             keeps_requests: false,
             options: Options::default(),
             negotiated: Negotiated::default(),
@@ -193,6 +202,81 @@ impl Hub {
         T: Serialize + 'static,
     {
         self.with_method(H::NEEDS_REQUEST, Method::stream(name, method))
+    }
+
+    /// Allows a method only for users with at least one of these roles.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the hub has no method with this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Hub, User};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .authenticate(|_| async { Ok(Some(User::new("ann", ()).with_role("writer"))) })
+    ///     .method("Write", |(): ()| async { Ok("written") })
+    ///     .authorize("Write", ["writer", "admin"])
+    ///     .method("Kick", |(): ()| async { Ok(()) })
+    ///     .authorize("Kick", ["admin"]);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Write", json!([])).await["result"], "written");
+    /// # let refused = client.call("Kick", json!([])).await;
+    /// # assert_eq!(refused["error"], "Failed to invoke 'Kick' because user is unauthorized");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn authorize<T: Into<String>>(
+        mut self,
+        method: &str,
+        roles: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let found = self.methods.get_mut(&method.to_lowercase());
+        let found = found.unwrap_or_else(|| panic!("the hub has no method named {method:?}"));
+        found.roles = roles.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a tower layer around all methods. The last layer is the outermost.
+    ///
+    /// Hooks do not pass layers.
+    ///
+    /// # Examples
+    ///
+    /// See [`Call`](crate::Call) and [`CallLimit`](crate::CallLimit).
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<CallService>,
+        L::Service:
+            Service<Call, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        self.service = Some(call_service::layered(self.service.take(), &layer));
+        self
+    }
+
+    /// Starts a method within the layers of the hub. Returns `None` if the hub has no layers.
+    pub(crate) fn start_layered(
+        &self,
+        method: &Method,
+        context: &mut CallContext,
+        arguments: RawArguments<'_>,
+        encoding: Encoding,
+    ) -> Option<impl Future<Output = Outcome> + Send + 'static> {
+        let service = self.service.clone()?;
+        let context = context.take();
+        let call = Call::new(&self.name, method, context, arguments, encoding);
+        Some(service.oneshot(call).map(|outcome| match outcome {
+            Ok(outcome) => outcome,
+            Err(never) => match never {},
+        }))
     }
 
     fn with_method(mut self, needs_request: bool, method: Method) -> Self {

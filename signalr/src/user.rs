@@ -59,6 +59,12 @@ struct Identity {
     expires: Option<SystemTime>,
 }
 
+impl Identity {
+    fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
+
 impl<T> User<T> {
     /// Returns a user without roles.
     pub fn new(id: impl Into<String>, data: T) -> Self {
@@ -91,7 +97,7 @@ impl<T> User<T> {
     /// Returns whether the user has a role.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
-        self.identity.roles.iter().any(|own| own == role)
+        self.identity.has_role(role)
     }
 
     /// Returns the time at which the user must authenticate again.
@@ -142,6 +148,10 @@ impl Authenticated {
 
     pub(crate) fn expires(&self) -> Option<SystemTime> {
         self.identity.expires
+    }
+
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.identity.has_role(role)
     }
 
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Option<User<T>> {

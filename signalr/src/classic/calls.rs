@@ -14,6 +14,7 @@ use crate::{
     arguments::{BindError, RawArguments},
     call::{CallContext, CallError},
     caller::Caller,
+    dispatch,
     error::HubError,
     handler::Run,
     hub::Hub,
@@ -37,6 +38,7 @@ pub(super) async fn run(
     let Run::Call(start) = &method.run else {
         return Err(detail(hub, name, format!("'{name}' returns a stream.")));
     };
+    method.authorize(&caller).map_err(|error| unread(hub, name, error))?;
     let run = async {
         let mut context = CallContext {
             caller,
@@ -46,12 +48,18 @@ pub(super) async fn run(
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
-        let running = start(&mut context, arguments, Encoding::Json)
-            .map_err(|error| unread(hub, name, error))?;
-        match running.await {
+        let result =
+            match hub.start_layered(method, &mut context, arguments, Encoding::Json) {
+                Some(running) => dispatch::result(running.await),
+                None => match start(&mut context, arguments, Encoding::Json) {
+                    Ok(running) => running.await,
+                    Err(error) => Err(error),
+                },
+            };
+        match result {
             Ok(Payload::Json(result)) => Ok(result),
             Ok(Payload::MessagePack(_)) => unreachable!("the result is encoded as JSON"),
-            Err(error) => Err(of_method(hub, name, &error)),
+            Err(error) => Err(unread(hub, name, error)),
         }
     };
     AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
