@@ -43,7 +43,9 @@ impl Settings {
                 syn::parenthesized!(content in meta.input);
                 let roles = Punctuated::<LitStr, token::Comma>::parse_terminated(&content)?;
                 if roles.is_empty() {
-                    return Err(meta.error("expected at least one role, such as `roles(\"admin\")`"));
+                    return Err(
+                        meta.error("expected at least one role, such as `roles(\"admin\")`")
+                    );
                 }
                 self.roles = roles.into_iter().collect();
             } else if meta.path.is_ident("connected") {

@@ -3,7 +3,7 @@
 //! The trait becomes an empty type that names the interface. Two structs with the methods wrap the
 //! recipients: one for any number of clients, one for a single client, which can return results.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Attribute, Error, Ident, ItemTrait, LitStr, Result, ReturnType, spanned::Spanned};
 
@@ -23,12 +23,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let ItemTrait { attrs, vis, ident, .. } = &item;
     let many = format_ident!("{ident}Recipients");
     let one = format_ident!("{ident}Recipient");
-    let many_docs = format!("The clients with the interface [`{ident}`] that receive one invocation.");
+    let many_docs =
+        format!("The clients with the interface [`{ident}`] that receive one invocation.");
     let one_docs = format!("One client with the interface [`{ident}`].");
     let sends = methods.iter().filter(|method| method.result.is_none()).map(Method::send);
     let sends = quote!(#(#sends)*);
     let asks = methods.iter().filter_map(Method::ask);
-    let description = description(ident, &methods);
 
     Ok(quote! {
         #(#attrs)*
@@ -80,8 +80,6 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                 Self(recipient)
             }
         }
-
-        #description
     })
 }
 
@@ -99,10 +97,7 @@ impl Method {
         let settings = Settings::take(&mut method.attrs)?;
         let signature = &method.sig;
         if !settings.roles.is_empty() || settings.hook.is_some() {
-            return Err(Error::new(
-                signature.ident.span(),
-                "a method of clients has `name` only",
-            ));
+            return Err(Error::new(signature.ident.span(), "a method of clients has `name` only"));
         }
         if let Some(receiver) = signature.receiver() {
             return Err(Error::new(
@@ -191,34 +186,6 @@ impl Method {
     }
 }
 
-/// Describes the methods for TypeScript.
-fn description(ident: &Ident, methods: &[Method]) -> TokenStream {
-    if !cfg!(feature = "typescript") {
-        return TokenStream::new();
-    }
-    let methods = methods.iter().map(|Method { name, parameters, result, .. }| {
-        let names = parameters.iter().map(|parameter| parameter.name.to_string());
-        let types = parameters.iter().map(|parameter| &parameter.ty);
-        let describe = match result {
-            None => quote!(method),
-            Some(result) => quote!(asking::<#result>),
-        };
-        quote!(interface.#describe(#name, |parameters| {
-            #(parameters.add::<#types>(#names);)*
-        });)
-    });
-    let name = LitStr::new(&ident.to_string(), Span::call_site());
-    quote! {
-        impl ::signalr::typescript::Describe for #ident {
-            fn describe() -> ::signalr::typescript::Interface {
-                let mut interface = ::signalr::typescript::Interface::new(#name);
-                #(#methods)*
-                interface
-            }
-        }
-    }
-}
-
 /// As many as the elements of a tuple that serde can write.
 const PARAMETERS_MAX: usize = 16;
 
@@ -228,20 +195,74 @@ mod tests {
 
     #[test]
     fn a_wrong_method_is_explained() {
-        check(quote!(fn said(&self);), "no `self`");
-        check(quote!(fn said() {}), "no body");
-        check(quote!(fn confirm() -> bool;), "`async fn`");
-        check(quote!(fn said<T>(value: T);), "cannot be generic");
-        check(quote!(#[signalr(roles("admin"))] fn said();), "`name` only");
-        check(quote!(#[signalr(nam = "x")] fn said();), "expected `name");
-        check(quote!(fn except();), "excludes connections");
-        check(quote!(fn said((a, b): (u8, u8));), "the name of a parameter");
-        check(quote!(const A: u8;), "expected a method");
+        check(
+            quote!(
+                fn said(&self);
+            ),
+            "no `self`",
+        );
+        check(
+            quote!(
+                fn said() {}
+            ),
+            "no body",
+        );
+        check(
+            quote!(
+                fn confirm() -> bool;
+            ),
+            "`async fn`",
+        );
+        check(
+            quote!(
+                fn said<T>(value: T);
+            ),
+            "cannot be generic",
+        );
+        check(
+            quote!(
+                #[signalr(roles("admin"))]
+                fn said();
+            ),
+            "`name` only",
+        );
+        check(
+            quote!(
+                #[signalr(nam = "x")]
+                fn said();
+            ),
+            "expected `name",
+        );
+        check(
+            quote!(
+                fn except();
+            ),
+            "excludes connections",
+        );
+        check(
+            quote!(
+                fn said((a, b): (u8, u8));
+            ),
+            "the name of a parameter",
+        );
+        check(
+            quote!(
+                const A: u8;
+            ),
+            "expected a method",
+        );
     }
 
     #[test]
     fn methods_have_names_of_javascript() {
-        let expanded = expand(TokenStream::new(), quote!(trait Chat { fn room_message(); }));
+        let expanded = expand(
+            TokenStream::new(),
+            quote!(
+                trait Chat {
+                    fn room_message();
+                }
+            ),
+        );
         assert!(expanded.unwrap().to_string().contains("\"roomMessage\""));
     }
 

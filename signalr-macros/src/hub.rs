@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{
-    Error, Ident, Item, ItemImpl, ItemTrait, LitStr, Path, Result, ReceiverKind, ReturnType,
+    Error, Ident, Item, ItemImpl, ItemTrait, LitStr, Path, ReceiverKind, Result, ReturnType,
     TraitItemFn, Type, parse_quote, spanned::Spanned,
 };
 
@@ -47,7 +47,6 @@ fn of_trait(client: Option<Path>, mut item: ItemTrait) -> Result<TokenStream> {
         make_sendable(method);
         registered.push(read);
     }
-    let description = description(&item.ident, client.as_ref(), &registered);
     let ident = &item.ident;
     let register = registered.iter().map(|method| method.register(ident));
     item.supertraits.push(parse_quote!(::core::marker::Send));
@@ -63,10 +62,15 @@ fn of_trait(client: Option<Path>, mut item: ItemTrait) -> Result<TokenStream> {
             hub
         }
     });
-    if let Some(description) = description {
-        item.items.push(description);
-    }
-    Ok(quote!(#item))
+    let check = client.map(|client| {
+        quote! {
+            const _: () = {
+                const fn is_interface_of_clients<C: ::signalr::TypedClient>() {}
+                is_interface_of_clients::<#client>();
+            };
+        }
+    });
+    Ok(quote!(#item #check))
 }
 
 /// Replaces an async function by one whose future is `Send`, which an `async fn` implements.
@@ -91,13 +95,6 @@ fn of_impl(item: &ItemImpl) -> Result<TokenStream> {
     };
     let (generics, _, conditions) = item.generics.split_for_impl();
     let ty = &item.self_ty;
-    let describe = cfg!(feature = "typescript").then(|| {
-        quote! {
-            fn describe() -> ::signalr::typescript::Description {
-                <Self as #path>::__describe()
-            }
-        }
-    });
     Ok(quote! {
         #item
 
@@ -105,8 +102,6 @@ fn of_impl(item: &ItemImpl) -> Result<TokenStream> {
             fn register(self: ::std::sync::Arc<Self>, hub: ::signalr::Hub) -> ::signalr::Hub {
                 <Self as #path>::__register(self, hub)
             }
-
-            #describe
         }
     })
 }
@@ -117,7 +112,6 @@ struct Method {
     roles: Vec<LitStr>,
     parameters: Vec<(Parameter, Source)>,
     kind: Kind,
-    output: TokenStream,
 }
 
 #[derive(PartialEq, Eq)]
@@ -195,8 +189,7 @@ impl Method {
         let name = settings
             .name
             .unwrap_or_else(|| LitStr::new(&methods::pascal_case(&ident), ident.span()));
-        let output = methods::result(&signature.output);
-        Ok(Self { ident, name, roles: settings.roles, parameters, kind, output })
+        Ok(Self { ident, name, roles: settings.roles, parameters, kind })
     }
 
     /// Returns the statement that registers the method.
@@ -208,10 +201,11 @@ impl Method {
             .map(|index| Ident::new(&format!("parameter{index}"), Span::mixed_site()))
             .collect();
         let is_argument = |source: Source| source == Source::Argument;
-        let extracted = names.iter().zip(&self.parameters).filter_map(|(name, (parameter, source))| {
-            let ty = referenced(&parameter.ty);
-            (!is_argument(*source)).then(|| quote!(#name: #ty))
-        });
+        let extracted =
+            names.iter().zip(&self.parameters).filter_map(|(name, (parameter, source))| {
+                let ty = referenced(&parameter.ty);
+                (!is_argument(*source)).then(|| quote!(#name: #ty))
+            });
         let all = || names.iter().zip(&self.parameters);
         let arguments = all().filter(|(_, (_, source))| is_argument(*source));
         let (argument_names, argument_types): (Vec<_>, Vec<_>) =
@@ -285,50 +279,6 @@ fn referenced(ty: &Type) -> &Type {
     }
 }
 
-/// Describes the methods for TypeScript.
-fn description(
-    ident: &Ident,
-    client: Option<&Path>,
-    methods: &[Method],
-) -> Option<syn::TraitItem> {
-    if !cfg!(feature = "typescript") {
-        return None;
-    }
-    let name = LitStr::new(&ident.to_string(), ident.span());
-    let methods = methods.iter().filter_map(|method| {
-        let Method { name, parameters, output, .. } = method;
-        let describe = match method.kind {
-            Kind::Call => quote!(calling::<#output>),
-            Kind::Stream => quote!(streaming::<#output>),
-            Kind::Hook(_) => return None,
-        };
-        let parameters = parameters.iter().filter_map(|(Parameter { name, ty }, source)| {
-            let name = name.to_string();
-            match source {
-                Source::Borrowed => None,
-                Source::Upload => Some(quote!(parameters.upload::<#ty>(#name);)),
-                Source::Argument => Some(quote!(parameters.add::<#ty>(#name);)),
-            }
-        });
-        Some(quote!(interface.#describe(#name, |parameters| { #(#parameters)* });))
-    });
-    let client = match client {
-        Some(client) => quote!(Some(<#client as ::signalr::typescript::Describe>::describe())),
-        None => quote!(None),
-    };
-    Some(parse_quote! {
-        #[doc(hidden)]
-        fn __describe() -> ::signalr::typescript::Description
-        where
-            Self: ::core::marker::Sized,
-        {
-            let mut interface = ::signalr::typescript::Interface::new(#name);
-            #(#methods)*
-            ::signalr::typescript::Description::new(interface, #client)
-        }
-    })
-}
-
 /// As many as `signalr::Arguments` allows.
 const ARGUMENTS_MAX: usize = 8;
 /// As many as `signalr::Handler` allows.
@@ -340,30 +290,103 @@ mod tests {
 
     #[test]
     fn a_wrong_method_is_explained() {
-        check(quote!(async fn send(text: String) -> Result<(), HubError>;), "takes `&self`");
-        check(quote!(async fn send(&mut self) -> Result<(), HubError>;), "takes `&self`");
-        check(quote!(async fn send(&self);), "returns `Result<T, HubError>`");
-        check(quote!(fn send(&self) -> u32;), "or returns `HubStream<T>`");
-        check(quote!(async fn send(&self, text: &str) -> R;), "use `String`");
-        check(quote!(async fn send(&self, text: &mut Caller) -> R;), "cannot be changed");
-        check(quote!(async fn send<T>(&self, value: T) -> R;), "cannot be generic");
-        check(quote!(#[signalr(role("admin"))] async fn send(&self) -> R;), "expected `name");
-        check(quote!(#[signalr(roles())] async fn send(&self) -> R;), "at least one role");
-        check(quote!(#[signalr(name = "")] async fn send(&self) -> R;), "at least one character");
-        check(quote!(#[signalr(connected)] async fn on(&self, text: String) -> R;), "no arguments");
         check(
-            quote!(async fn f(&self, a: A, b: A, c: A, d: A, e: A, f: A, g: A, h: A, i: A) -> R;),
+            quote!(
+                async fn send(text: String) -> Result<(), HubError>;
+            ),
+            "takes `&self`",
+        );
+        check(
+            quote!(
+                async fn send(&mut self) -> Result<(), HubError>;
+            ),
+            "takes `&self`",
+        );
+        check(
+            quote!(
+                async fn send(&self);
+            ),
+            "returns `Result<T, HubError>`",
+        );
+        check(
+            quote!(
+                fn send(&self) -> u32;
+            ),
+            "or returns `HubStream<T>`",
+        );
+        check(
+            quote!(
+                async fn send(&self, text: &str) -> R;
+            ),
+            "use `String`",
+        );
+        check(
+            quote!(
+                async fn send(&self, text: &mut Caller) -> R;
+            ),
+            "cannot be changed",
+        );
+        check(
+            quote!(
+                async fn send<T>(&self, value: T) -> R;
+            ),
+            "cannot be generic",
+        );
+        check(
+            quote!(
+                #[signalr(role("admin"))]
+                async fn send(&self) -> R;
+            ),
+            "expected `name",
+        );
+        check(
+            quote!(
+                #[signalr(roles())]
+                async fn send(&self) -> R;
+            ),
+            "at least one role",
+        );
+        check(
+            quote!(
+                #[signalr(name = "")]
+                async fn send(&self) -> R;
+            ),
+            "at least one character",
+        );
+        check(
+            quote!(
+                #[signalr(connected)]
+                async fn on(&self, text: String) -> R;
+            ),
+            "no arguments",
+        );
+        check(
+            quote!(
+                async fn f(&self, a: A, b: A, c: A, d: A, e: A, f: A, g: A, h: A, i: A) -> R;
+            ),
             "at most 8 arguments",
         );
     }
 
     #[test]
     fn a_wrong_item_is_explained() {
-        let error = expand(TokenStream::new(), quote!(struct Chat;)).unwrap_err();
+        let error = expand(
+            TokenStream::new(),
+            quote!(
+                struct Chat;
+            ),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("expected a trait"), "{error}");
         let error = expand(TokenStream::new(), quote!(impl Chat {})).unwrap_err();
         assert!(error.to_string().contains("`impl` of a trait"), "{error}");
-        let error = expand(quote!(clients = X), quote!(trait Chat {})).unwrap_err();
+        let error = expand(
+            quote!(clients = X),
+            quote!(
+                trait Chat {}
+            ),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("expected `client"), "{error}");
         let error = expand(quote!(client = X), quote!(impl Chat for Room {})).unwrap_err();
         assert!(error.to_string().contains("belongs to the trait"), "{error}");

@@ -13,7 +13,9 @@ use proc_macro::TokenStream;
 /// Makes a trait the methods of a hub, or implements such a trait.
 #[proc_macro_attribute]
 pub fn hub(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    hub::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+    hub::expand(arguments.into(), item.into())
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 /// Makes a trait the methods that a hub can invoke at its clients.

@@ -229,9 +229,9 @@ impl Method {
     {
         let run: Arc<Start<Payload>> = Arc::new(move |call, arguments, encoding| {
             let running = handler.start(call, arguments)?;
-            Ok(Box::pin(async move {
-                Ok(encoding.payload(&running.await?).map_err(HubError::from)?)
-            }))
+            Ok(Box::pin(
+                async move { Ok(encoding.payload(&running.await?).map_err(HubError::from)?) },
+            ))
         });
         Self { name: name.into(), roles: Arc::default(), run: Run::Call(run) }
     }

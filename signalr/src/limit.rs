@@ -115,10 +115,8 @@ pub struct Limited {
 impl Service<Call> for Limited {
     type Response = Outcome;
     type Error = Infallible;
-    type Future = Either<
-        <CallService as Service<Call>>::Future,
-        Ready<Result<Outcome, Infallible>>,
-    >;
+    type Future =
+        Either<<CallService as Service<Call>>::Future, Ready<Result<Outcome, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)

@@ -48,14 +48,13 @@ pub(super) async fn run(
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
-        let result =
-            match hub.start_layered(method, &mut context, arguments, Encoding::Json) {
-                Some(running) => dispatch::result(running.await),
-                None => match start(&mut context, arguments, Encoding::Json) {
-                    Ok(running) => running.await,
-                    Err(error) => Err(error),
-                },
-            };
+        let result = match hub.start_layered(method, &mut context, arguments, Encoding::Json) {
+            Some(running) => dispatch::result(running.await),
+            None => match start(&mut context, arguments, Encoding::Json) {
+                Ok(running) => running.await,
+                Err(error) => Err(error),
+            },
+        };
         match result {
             Ok(Payload::Json(result)) => Ok(result),
             Ok(Payload::MessagePack(_)) => unreachable!("the result is encoded as JSON"),

@@ -27,7 +27,11 @@ pub(crate) trait ChatHub {
     #[signalr(connected)]
     async fn joined(&self, caller: &Caller<ChatClient>) -> Result<(), HubError>;
 
-    async fn send_message(&self, caller: &Caller<ChatClient>, text: String) -> Result<u64, HubError>;
+    async fn send_message(
+        &self,
+        caller: &Caller<ChatClient>,
+        text: String,
+    ) -> Result<u64, HubError>;
 
     #[signalr(name = "Counter")]
     fn count(&self, end: u32) -> HubStream<u32>;
@@ -55,7 +59,11 @@ impl ChatHub for Chat {
         Ok(())
     }
 
-    async fn send_message(&self, caller: &Caller<ChatClient>, text: String) -> Result<u64, HubError> {
+    async fn send_message(
+        &self,
+        caller: &Caller<ChatClient>,
+        text: String,
+    ) -> Result<u64, HubError> {
         let clients = caller.clients();
         clients.group("lobby").room_message(self.greeting, &text).await?;
         clients.all().except([caller.connection_id()]).is_typing("ann".to_owned()).await?;
@@ -113,8 +121,9 @@ async fn a_method_with_roles_refuses_others() {
     let mut ann = serve(|hub| hub).connect().await;
     let refused = "Failed to invoke 'Kick' because user is unauthorized";
     assert_eq!(ann.call("Kick", json!(["bob"])).await, json!({"error": refused}));
-    let server =
-        serve(|hub| hub.authenticate(|_| async { Ok(Some(User::new("ann", ()).with_role("admin"))) }));
+    let server = serve(|hub| {
+        hub.authenticate(|_| async { Ok(Some(User::new("ann", ()).with_role("admin"))) })
+    });
     let mut ann = server.connect().await;
     assert_eq!(ann.call("Kick", json!(["bob"])).await["result"], "ann kicked bob");
 }
