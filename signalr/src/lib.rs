@@ -37,6 +37,7 @@ mod classic;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod router;
 
 mod auth;
@@ -114,7 +115,7 @@ pub use crate::{
     transport_kind::TransportKind,
     typed::{HubStream, TypedHub},
     upload::Upload,
-    user::{AuthError, User},
+    user::{AuthError, User, bearer_token},
 };
 
 /// Makes a trait the methods that a hub can invoke at its clients.
