@@ -9,7 +9,11 @@ use axum::{
     response::Response,
 };
 
-use crate::{hub::Hub, refusal::refusal, user::AuthError};
+use crate::{
+    hub::Hub,
+    refusal::refusal,
+    user::{AuthError, Authenticated},
+};
 
 /// Refuses a request that the authenticator does not allow. Otherwise adds its user.
 pub(crate) async fn authenticate(
@@ -18,6 +22,10 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let Some(authenticator) = hub.authenticator() else { return next.run(request).await };
+    // The clients of `testing` bring their own user. The type is private, so others cannot.
+    if request.extensions().get::<Authenticated>().is_some() {
+        return next.run(request).await;
+    }
     let (mut parts, body) = request.into_parts();
     match authenticator(parts.clone()).await {
         Ok(Some(user)) => {

@@ -39,6 +39,8 @@ mod classic;
 pub mod fuzzing;
 pub mod guide;
 mod router;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 mod auth;
 mod endpoint;

@@ -190,6 +190,12 @@ impl Authenticated {
     }
 }
 
+impl<T: Send + Sync + 'static> From<User<T>> for Authenticated {
+    fn from(User { identity, data }: User<T>) -> Self {
+        Self { identity, data }
+    }
+}
+
 impl fmt::Debug for Authenticated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticated").field("identity", &self.identity).finish_non_exhaustive()
@@ -210,8 +216,6 @@ where
 {
     Arc::new(move |parts| {
         let user = find(parts);
-        Box::pin(async move {
-            Ok(user.await?.map(|User { identity, data }| Authenticated { identity, data }))
-        })
+        Box::pin(async move { Ok(user.await?.map(Authenticated::from)) })
     })
 }

@@ -93,9 +93,9 @@ async fn one_of_several_roles_is_enough() {
     assert_eq!(refused["error"], "Failed to invoke 'Count' because user is unauthorized");
 }
 
-#[test]
+#[tokio::test]
 #[should_panic(expected = "the hub has no method named \"Kick\"")]
-fn roles_of_an_unknown_method_are_refused() {
+async fn roles_of_an_unknown_method_are_refused() {
     let _hub = Hub::new("Hub", crate::server::backplane()).authorize("Kick", ["admin"]);
 }
 
