@@ -13,9 +13,12 @@ use crate::{
 };
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    if !arguments.is_empty() {
-        return Err(Error::new(arguments.span(), "`#[signalr::client]` has no arguments"));
-    }
+    let mut has_typescript = false;
+    let parser = syn::meta::parser(|meta| {
+        has_typescript = meta.path.is_ident("typescript");
+        if has_typescript { Ok(()) } else { Err(meta.error("expected `typescript`")) }
+    });
+    syn::parse::Parser::parse2(parser, arguments)?;
     let mut item: ItemTrait = syn::parse2(item)?;
     let methods: Vec<Method> =
         methods::of(&mut item)?.into_iter().map(Method::read).collect::<Result<_>>()?;
@@ -29,6 +32,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let sends = methods.iter().filter(|method| method.result.is_none()).map(Method::send);
     let sends = quote!(#(#sends)*);
     let asks = methods.iter().filter_map(Method::ask);
+
+    let description = has_typescript.then(|| description(ident, &methods));
 
     Ok(quote! {
         #(#attrs)*
@@ -80,6 +85,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
                 Self(recipient)
             }
         }
+
+        #description
     })
 }
 
@@ -183,6 +190,32 @@ impl Method {
             }
         };
         (docs, quote!(#(#names: #types,)*), quote!((#(#names,)*)))
+    }
+}
+
+/// Describes the methods for TypeScript.
+fn description(ident: &Ident, methods: &[Method]) -> TokenStream {
+    let name = ident.to_string();
+    let methods = methods.iter().map(|Method { name, parameters, result, .. }| {
+        let names = parameters.iter().map(|parameter| methods::camel_case(&parameter.name));
+        let types = parameters.iter().map(|parameter| &parameter.ty);
+        let add = match result {
+            None => quote!(send),
+            Some(result) => quote!(ask::<#result>),
+        };
+        quote!(interface.#add(#name, |parameters| {
+            let _ = &parameters;
+            #(parameters.add::<#types>(#names);)*
+        });)
+    });
+    quote! {
+        impl ::signalr::typescript::ClientTypes for #ident {
+            fn client() -> ::signalr::typescript::Interface {
+                let mut interface = ::signalr::typescript::Interface::new(#name);
+                #(#methods)*
+                interface
+            }
+        }
     }
 }
 

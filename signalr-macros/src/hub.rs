@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     match syn::parse2(item)? {
-        Item::Trait(item) => of_trait(client(arguments)?, item),
+        Item::Trait(item) => of_trait(&Arguments::read(arguments)?, item),
         Item::Impl(item) if arguments.is_empty() => of_impl(&item),
         Item::Impl(_) => {
             Err(Error::new(arguments.span(), "`client` belongs to the trait, not to its `impl`"))
@@ -26,21 +26,32 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     }
 }
 
-/// Reads `client = ChatClient`.
-fn client(arguments: TokenStream) -> Result<Option<Path>> {
-    let mut client = None;
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("client") {
-            return Err(meta.error("expected `client = ..`"));
-        }
-        client = Some(meta.value()?.parse()?);
-        Ok(())
-    });
-    syn::parse::Parser::parse2(parser, arguments)?;
-    Ok(client)
+/// The arguments of the attribute.
+#[derive(Default)]
+struct Arguments {
+    client: Option<Path>,
+    has_typescript: bool,
 }
 
-fn of_trait(client: Option<Path>, mut item: ItemTrait) -> Result<TokenStream> {
+impl Arguments {
+    fn read(arguments: TokenStream) -> Result<Self> {
+        let mut read = Self::default();
+        let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("client") {
+                read.client = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("typescript") {
+                read.has_typescript = true;
+            } else {
+                return Err(meta.error("expected `client = ..` or `typescript`"));
+            }
+            Ok(())
+        });
+        syn::parse::Parser::parse2(parser, arguments)?;
+        Ok(read)
+    }
+}
+
+fn of_trait(arguments: &Arguments, mut item: ItemTrait) -> Result<TokenStream> {
     let mut registered = Vec::new();
     for method in methods::of(&mut item)? {
         let read = Method::read(method)?;
@@ -62,7 +73,10 @@ fn of_trait(client: Option<Path>, mut item: ItemTrait) -> Result<TokenStream> {
             hub
         }
     });
-    let check = client.map(|client| {
+    let description = arguments
+        .has_typescript
+        .then(|| description(&item, arguments.client.as_ref(), &registered));
+    let check = arguments.client.as_ref().map(|client| {
         quote! {
             const _: () = {
                 const fn is_interface_of_clients<C: ::signalr::TypedClient>() {}
@@ -70,7 +84,7 @@ fn of_trait(client: Option<Path>, mut item: ItemTrait) -> Result<TokenStream> {
             };
         }
     });
-    Ok(quote!(#item #check))
+    Ok(quote!(#item #check #description))
 }
 
 /// Replaces an async function by one whose future is `Send`, which an `async fn` implements.
@@ -112,6 +126,7 @@ struct Method {
     roles: Vec<LitStr>,
     parameters: Vec<(Parameter, Source)>,
     kind: Kind,
+    output: TokenStream,
 }
 
 #[derive(PartialEq, Eq)]
@@ -189,7 +204,8 @@ impl Method {
         let name = settings
             .name
             .unwrap_or_else(|| LitStr::new(&methods::pascal_case(&ident), ident.span()));
-        Ok(Self { ident, name, roles: settings.roles, parameters, kind })
+        let output = methods::result(&signature.output);
+        Ok(Self { ident, name, roles: settings.roles, parameters, kind, output })
     }
 
     /// Returns the statement that registers the method.
@@ -276,6 +292,59 @@ fn referenced(ty: &Type) -> &Type {
     match ty {
         Type::Reference(reference) => &reference.elem,
         other => other,
+    }
+}
+
+/// Describes the methods for TypeScript.
+fn description(item: &ItemTrait, client: Option<&Path>, methods: &[Method]) -> TokenStream {
+    let ItemTrait { vis, ident, .. } = item;
+    let types = format_ident!("{ident}Types");
+    let docs = format!("The methods of [`{ident}`] for TypeScript.");
+    let name = ident.to_string();
+    let methods = methods.iter().filter_map(|method| {
+        let Method { name, parameters, output, .. } = method;
+        let add = match method.kind {
+            Kind::Call => quote!(call::<#output>),
+            Kind::Stream => quote!(stream::<#output>),
+            Kind::Hook(_) => return None,
+        };
+        let parameters = parameters.iter().filter_map(|(Parameter { name, ty }, source)| {
+            let name = methods::camel_case(name);
+            match source {
+                Source::Borrowed => None,
+                Source::Upload => Some(quote!(parameters.upload::<#ty>(#name);)),
+                Source::Argument => Some(quote!(parameters.add::<#ty>(#name);)),
+            }
+        });
+        Some(quote!(interface.#add(#name, |parameters| { let _ = &parameters; #(#parameters)* });))
+    });
+    let client = client.map_or_else(
+        || quote!(::core::option::Option::None),
+        |client| {
+            quote! {
+                ::core::option::Option::Some(
+                    <#client as ::signalr::typescript::ClientTypes>::client()
+                )
+            }
+        },
+    );
+    quote! {
+        #[doc = #docs]
+        #[derive(Clone, Copy, Debug)]
+        #[allow(dead_code, reason = "only a test uses it")]
+        #vis enum #types {}
+
+        impl ::signalr::typescript::HubTypes for #types {
+            fn hub() -> ::signalr::typescript::Interface {
+                let mut interface = ::signalr::typescript::Interface::new(#name);
+                #(#methods)*
+                interface
+            }
+
+            fn client() -> ::core::option::Option<::signalr::typescript::Interface> {
+                #client
+            }
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub mod guide;
 mod router;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "typescript")]
+pub mod typescript;
 
 mod auth;
 mod endpoint;

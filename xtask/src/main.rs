@@ -94,7 +94,12 @@ enum Task {
 }
 
 /// The packages to build and test: all, with the tests that need other programs.
-const TESTED: [&str; 4] = ["--locked", "--workspace", "--features", "e2e/external,signalr/testing"];
+const TESTED: [&str; 4] = [
+    "--locked",
+    "--workspace",
+    "--features",
+    "e2e/external,signalr/testing,signalr/typescript",
+];
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
