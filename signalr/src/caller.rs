@@ -275,7 +275,7 @@ impl Groups<'_> {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::Hub;
+    /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {

@@ -92,7 +92,7 @@ impl<C: TypedClient> Clients<C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -115,7 +115,7 @@ impl<C: TypedClient> Clients<C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -138,7 +138,7 @@ impl<C: TypedClient> Clients<C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -185,7 +185,7 @@ impl<C: TypedClient> Clients<C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;

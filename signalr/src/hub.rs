@@ -297,7 +297,7 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::{Hub, HubError};
+    /// use signalr::{Caller, Hub, HubError};
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {
@@ -327,7 +327,7 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::Hub;
+    /// use signalr::{Caller, Hub};
     /// use tokio::sync::mpsc;
     ///
     /// let (left, mut leaving) = mpsc::unbounded_channel();

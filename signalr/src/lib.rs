@@ -176,6 +176,7 @@ pub use signalr_macros::client;
 /// - A method `join_room` is `JoinRoom` for clients, unless `#[signalr(name = "..")]` sets another
 ///   name.
 /// - `#[signalr(roles("admin"))]` allows a method only for users with one of the roles.
+/// - The argument `typescript` describes the methods for the module `typescript`.
 /// - `#[signalr(connected)]` and `#[signalr(disconnected)]` mark hooks, as in
 ///   [`Hub::on_connected`] and [`Hub::on_disconnected`].
 ///
