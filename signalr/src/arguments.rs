@@ -5,7 +5,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::protocol::message::Raw;
+use crate::protocol::message::{Payload, Raw};
 
 /// The arguments of a call, in the encoding of the client.
 ///
@@ -62,6 +62,10 @@ impl<'a> RawArguments<'a> {
 
     pub(crate) fn new(raw: Raw<'a>) -> Self {
         Self(raw)
+    }
+
+    pub(crate) fn to_payload(self) -> Payload {
+        self.0.to_payload()
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     arguments::BindError,
     caller::Caller,
+    clients::TypedClient,
     connection_info::ConnectionInfo,
     error::HubError,
     protocol::message::Payload,
@@ -56,6 +57,17 @@ impl CallContext {
         }
     }
 
+    /// Returns the context, and leaves one without streams.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            method: Arc::clone(&self.method),
+            cancelled: self.cancelled.clone(),
+            states: self.states.clone(),
+            uploads: std::mem::take(&mut self.uploads),
+        }
+    }
+
     /// Returns the name of the method, as the application registered it.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -90,9 +102,9 @@ pub trait FromCall: Sized + Send + 'static {
     fn from_call(call: &mut CallContext) -> Result<Self, CallError>;
 }
 
-impl FromCall for Caller {
+impl<C: TypedClient> FromCall for Caller<C> {
     fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
-        Ok(call.caller.clone())
+        Ok(call.caller.typed())
     }
 }
 

@@ -3,16 +3,17 @@
 //! A method reads the caller's ids, invokes methods of clients, changes the caller's groups, or
 //! ends its connection. All of it goes through the backplane, so it works across servers.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use backplane::{Cursor, GroupError};
 
 use crate::{
-    clients::{CallerClients, LastSent, Links},
+    clients::{CallerClients, TypedClient},
     close_handle::CloseHandle,
     disconnect::Disconnect,
     hub_state::HubState,
     peer::Peer,
+    recipients::{LastSent, Links},
 };
 
 /// The connection that a hub method runs for.
@@ -35,19 +36,30 @@ use crate::{
 /// # assert!(greeting["result"].as_str().unwrap().starts_with("hello "));
 /// # Ok(()) }
 /// ```
+///
+/// `C` is the interface of the hub's clients, as in [`Clients`](crate::Clients).
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct Caller<C: TypedClient = ()> {
     peer: Arc<Peer>,
     links: Links,
     close_handle: Arc<CloseHandle>,
     last_sent: Arc<LastSent>,
     state: HubState,
+    interface: PhantomData<fn() -> C>,
 }
 
 impl Caller {
     pub(crate) fn new(peer: Arc<Peer>, links: Links, close_handle: Arc<CloseHandle>) -> Self {
         let (last_sent, state) = (Arc::default(), HubState::default());
-        Self { peer, links, close_handle, last_sent, state }
+        Self { peer, links, close_handle, last_sent, state, interface: PhantomData }
+    }
+}
+
+impl<C: TypedClient> Caller<C> {
+    /// Returns the same caller with an interface of the clients.
+    pub(crate) fn typed<D: TypedClient>(&self) -> Caller<D> {
+        let Self { peer, links, close_handle, last_sent, state, .. } = self.clone();
+        Caller { peer, links, close_handle, last_sent, state, interface: PhantomData }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -138,7 +150,7 @@ impl Caller {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn clients(&self) -> CallerClients {
+    pub fn clients(&self) -> CallerClients<C> {
         let connection_id = Arc::clone(&self.peer.connection_id);
         CallerClients::new(self.links.clone(), connection_id, Arc::clone(&self.last_sent))
     }
@@ -165,7 +177,7 @@ impl Caller {
     /// ```
     #[must_use]
     pub fn groups(&self) -> Groups<'_> {
-        Groups { caller: self }
+        Groups { peer: &self.peer, links: &self.links }
     }
 
     /// Returns the state that a client of SignalR 2 sent with the call. Other clients send none.
@@ -245,7 +257,8 @@ impl Caller {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Groups<'a> {
-    caller: &'a Caller,
+    peer: &'a Peer,
+    links: &'a Links,
 }
 
 impl Groups<'_> {
@@ -262,7 +275,7 @@ impl Groups<'_> {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::Hub;
+    /// use signalr::{Caller, Hub};
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {
@@ -277,7 +290,7 @@ impl Groups<'_> {
     /// # Ok(()) }
     /// ```
     pub async fn add(&self, group: &str) -> Result<(), JoinError> {
-        let Caller { peer, links, .. } = self.caller;
+        let Self { peer, links } = self;
         if !peer.enter(group, links.groups_max) {
             return Err(JoinError::TooManyGroups(links.groups_max));
         }
@@ -309,7 +322,7 @@ impl Groups<'_> {
     /// # Ok(()) }
     /// ```
     pub async fn remove(&self, group: &str) -> Result<(), GroupError> {
-        let Caller { peer, links, .. } = self.caller;
+        let Self { peer, links } = self;
         peer.leave(group);
         links.backplane.leave(&peer.connection_id, group).await
     }

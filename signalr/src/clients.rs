@@ -3,13 +3,11 @@
 //! Each invocation goes through the backplane. It reaches the clients of all servers, and all of
 //! them receive invocations in the same order.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
-use backplane::{Backplane, Cursor, Invocation, InvocationError, SendError, Target};
-use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
+use backplane::Target;
 
-use crate::results::{AskError, Askers};
+use crate::recipients::{LastSent, Links, Recipient, Recipients};
 
 /// The clients of a hub, on all servers.
 ///
@@ -39,26 +37,31 @@ use crate::results::{AskError, Askers};
 /// # news.await??;
 /// # Ok(()) }
 /// ```
+///
+/// `C` is the interface of the clients, such as one of `#[signalr::client]`, or `()` for clients
+/// without an interface.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub struct Clients<C: TypedClient = ()> {
     links: Links,
     /// Records the invocations that the results of a caller follow.
     last_sent: Option<Arc<LastSent>>,
+    interface: PhantomData<fn() -> C>,
 }
 
-/// What reaches the clients of a hub: all of them, and those of this server.
-#[derive(Clone, Debug)]
-pub(crate) struct Links {
-    pub(crate) backplane: Backplane,
-    pub(crate) askers: Arc<Askers>,
-    pub(crate) result_timeout: Duration,
-    pub(crate) write_timeout: Duration,
-    pub(crate) groups_max: usize,
-}
-
-impl Clients {
+impl<C: TypedClient> Clients<C> {
     pub(crate) fn new(links: Links) -> Self {
-        Self { links, last_sent: None }
+        Self { links, last_sent: None, interface: PhantomData }
+    }
+
+    /// Returns the same clients with an interface, such as one of `#[signalr::client]`.
+    ///
+    /// # Examples
+    ///
+    /// See [`TypedClient`].
+    #[must_use]
+    pub fn typed<D: TypedClient>(&self) -> Clients<D> {
+        let (links, last_sent) = (self.links.clone(), self.last_sent.clone());
+        Clients { links, last_sent, interface: PhantomData }
     }
 
     /// Returns all clients.
@@ -76,7 +79,7 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn all(&self) -> Recipients {
+    pub fn all(&self) -> C::Recipients {
         self.recipients(Target::all())
     }
 
@@ -89,7 +92,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -99,7 +102,7 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn all_except<T: Into<String>>(&self, ids: impl IntoIterator<Item = T>) -> Recipients {
+    pub fn all_except<T: Into<String>>(&self, ids: impl IntoIterator<Item = T>) -> C::Recipients {
         self.recipients(Target::all().except(ids))
     }
 
@@ -112,7 +115,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -122,7 +125,7 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn group(&self, group: impl Into<String>) -> Recipients {
+    pub fn group(&self, group: impl Into<String>) -> C::Recipients {
         self.recipients(Target::group(group))
     }
 
@@ -135,7 +138,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -150,7 +153,7 @@ impl Clients {
         &self,
         group: impl Into<String>,
         ids: impl IntoIterator<Item = T>,
-    ) -> Recipients {
+    ) -> C::Recipients {
         self.recipients(Target::group(group).except(ids))
     }
 
@@ -169,7 +172,7 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn user(&self, user: impl Into<String>) -> Recipients {
+    pub fn user(&self, user: impl Into<String>) -> C::Recipients {
         self.recipients(Target::user(user))
     }
 
@@ -182,7 +185,7 @@ impl Clients {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let server = TestServer::start(|hub| {
-    /// #     hub.on_connected(|caller: Caller| async move { Ok(caller.groups().add("lobby").await?) })
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("lobby").await?) })
     /// #         .method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
     /// # });
     /// # let mut client = server.connect().await;
@@ -192,13 +195,84 @@ impl Clients {
     /// # assert_eq!(client.receive().await["target"], "news");
     /// # Ok(()) }
     /// ```
-    pub fn connection(&self, connection_id: impl Into<String>) -> Recipient {
+    pub fn connection(&self, connection_id: impl Into<String>) -> C::Recipient {
         let connection_id = connection_id.into();
-        Recipient { recipients: self.recipients(Target::connection(&connection_id)), connection_id }
+        let recipients = self.untyped(Target::connection(&connection_id));
+        Recipient::new(recipients, connection_id).into()
     }
 
-    fn recipients(&self, target: Target) -> Recipients {
-        Recipients { links: self.links.clone(), target, last_sent: self.last_sent.clone() }
+    /// Returns several groups. A connection in two of them receives an invocation twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.on_connected(|caller: signalr::Caller| async move { Ok(caller.groups().add("red").await?) })
+    /// #         .method("Wait", |(): ()| async { Ok(()) })
+    /// # });
+    /// # let mut client = server.connect().await;
+    /// # client.call("Wait", json!([])).await;
+    /// # let hub = &server.hub;
+    /// hub.clients().groups(["red", "blue"]).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
+    pub fn groups<T: Into<String>>(&self, groups: impl IntoIterator<Item = T>) -> C::Recipients {
+        self.recipients(Target::groups(groups))
+    }
+
+    /// Returns all connections of several users.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| hub.user_id(|_| Some("ann".to_owned())));
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    /// hub.clients().users(["ann", "bob"]).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(client.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
+    pub fn users<T: Into<String>>(&self, users: impl IntoIterator<Item = T>) -> C::Recipients {
+        self.recipients(Target::users(users))
+    }
+
+    /// Returns several connections, on any servers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = TestServer::start(|hub| {
+    /// #     hub.method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+    /// # });
+    /// # let (mut first, mut second) = (server.connect().await, server.connect().await);
+    /// # let ann = first.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let bob = second.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+    /// # let hub = &server.hub;
+    /// hub.clients().connections([ann, bob]).invoke("news", ("hello",)).await?;
+    /// # assert_eq!(first.receive().await["target"], "news");
+    /// # assert_eq!(second.receive().await["target"], "news");
+    /// # Ok(()) }
+    /// ```
+    pub fn connections<T: Into<String>>(&self, ids: impl IntoIterator<Item = T>) -> C::Recipients {
+        self.recipients(Target::connections(ids))
+    }
+
+    fn recipients(&self, target: Target) -> C::Recipients {
+        self.untyped(target).into()
+    }
+
+    fn untyped(&self, target: Target) -> Recipients {
+        Recipients::new(self.links.clone(), target, self.last_sent.clone())
     }
 }
 
@@ -229,14 +303,15 @@ impl Clients {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct CallerClients {
-    clients: Clients,
+pub struct CallerClients<C: TypedClient = ()> {
+    clients: Clients<C>,
     connection_id: Arc<str>,
 }
 
-impl CallerClients {
+impl<C: TypedClient> CallerClients<C> {
     pub(crate) fn new(links: Links, connection_id: Arc<str>, last_sent: Arc<LastSent>) -> Self {
-        Self { clients: Clients { links, last_sent: Some(last_sent) }, connection_id }
+        let clients = Clients { links, last_sent: Some(last_sent), interface: PhantomData };
+        Self { clients, connection_id }
     }
 
     /// Returns the caller.
@@ -263,7 +338,7 @@ impl CallerClients {
     /// # assert_eq!(ann.receive().await["target"], "sent");
     /// # Ok(()) }
     /// ```
-    pub fn caller(&self) -> Recipient {
+    pub fn caller(&self) -> C::Recipient {
         self.connection(&*self.connection_id)
     }
 
@@ -291,7 +366,7 @@ impl CallerClients {
     /// # assert_eq!(bob.receive().await["target"], "message");
     /// # Ok(()) }
     /// ```
-    pub fn others(&self) -> Recipients {
+    pub fn others(&self) -> C::Recipients {
         self.unrecorded().all_except([&*self.connection_id])
     }
 
@@ -319,26 +394,29 @@ impl CallerClients {
     /// # assert_eq!(bob.receive().await["target"], "message");
     /// # Ok(()) }
     /// ```
-    pub fn others_in_group(&self, group: impl Into<String>) -> Recipients {
+    pub fn others_in_group(&self, group: impl Into<String>) -> C::Recipients {
         self.unrecorded().group_except(group, [&*self.connection_id])
     }
 
     /// Returns the clients for an invocation that does not reach the caller. Results need not wait
     /// for it.
-    fn unrecorded(&self) -> Clients {
+    fn unrecorded(&self) -> Clients<C> {
         Clients::new(self.clients.links.clone())
     }
 }
 
-impl Deref for CallerClients {
-    type Target = Clients;
+impl<C: TypedClient> Deref for CallerClients<C> {
+    type Target = Clients<C>;
 
-    fn deref(&self) -> &Clients {
+    fn deref(&self) -> &Clients<C> {
         &self.clients
     }
 }
 
-/// The clients that receive one invocation.
+/// An interface of clients: the methods that a hub can invoke at them.
+///
+/// `#[signalr::client]` implements it. Clients without an interface have the type `()`,
+/// and are invoked by the name of a method.
 ///
 /// # Examples
 ///
@@ -346,215 +424,45 @@ impl Deref for CallerClients {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{InvokeError, Recipient, Recipients, TypedClient};
+///
+/// #[derive(Clone, Debug)]
+/// struct News;
+///
+/// struct Readers(Recipients);
+///
+/// impl Readers {
+///     async fn read(self, text: &str) -> Result<(), InvokeError> {
+///         self.0.invoke("read", (text,)).await
+///     }
+/// }
+///
+/// impl From<Recipients> for Readers {
+///     fn from(recipients: Recipients) -> Self {
+///         Self(recipients)
+///     }
+/// }
+///
+/// impl TypedClient for News {
+///     type Recipients = Readers;
+///     type Recipient = Recipient;
+/// }
+///
 /// # let server = TestServer::start(|hub| hub);
 /// # let mut client = server.connect().await;
 /// # let hub = &server.hub;
-///
-/// let everyone = hub.clients().all();
-/// everyone.clone().invoke("news", ("one",)).await?;
-/// everyone.invoke("news", ("two",)).await?;
-/// # assert_eq!(client.receive().await["arguments"], json!(["one"]));
-/// # assert_eq!(client.receive().await["arguments"], json!(["two"]));
+/// hub.clients().typed::<News>().all().read("hello").await?;
+/// # assert_eq!(client.receive().await["arguments"], json!(["hello"]));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
-#[must_use = "nothing is sent before invoke"]
-pub struct Recipients {
-    links: Links,
-    target: Target,
-    last_sent: Option<Arc<LastSent>>,
+pub trait TypedClient: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The clients that receive one invocation.
+    type Recipients: From<Recipients> + Send;
+    /// One client, which can also return results.
+    type Recipient: From<Recipient> + Send;
 }
 
-impl Recipients {
-    /// Invokes a method of the clients. The arguments are a tuple or a `Vec`, or `()` for none.
-    ///
-    /// Returns after the backplane has accepted the invocation. Clients send no result.
-    ///
-    /// Arguments travel as JSON, which has no form for NaN and infinity. Such a number arrives as
-    /// `null`.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the arguments do not serialize to a JSON array, or if the backplane does
-    /// not accept the invocation.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let server = TestServer::start(|hub| hub);
-    /// # let mut client = server.connect().await;
-    /// # let hub = &server.hub;
-    ///
-    /// hub.clients().all().invoke("moved", ("rook", 3, 7)).await?;
-    /// # assert_eq!(client.receive().await["arguments"], json!(["rook", 3, 7]));
-    /// # Ok(()) }
-    /// ```
-    pub async fn invoke(
-        self,
-        method: impl Into<String>,
-        arguments: impl Serialize,
-    ) -> Result<(), InvokeError> {
-        let invocation = Invocation::new(method, arguments)?;
-        let place = self.links.backplane.send_placed(self.target, invocation).await?;
-        if let Some(last_sent) = &self.last_sent {
-            last_sent.raise(place);
-        }
-        Ok(())
-    }
-}
-
-/// One client, which can also return a result.
-///
-/// # Examples
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use signalr::{Caller, Hub};
-///
-/// # let backplane = backplane();
-/// let hub = Hub::new("ChatHub", backplane.clone()).method("Delete", |caller: Caller, ()| async move {
-///     let is_sure: bool =
-///         caller.clients().caller().invoke_with_result("confirm", ("Really?",)).await?;
-///     Ok(if is_sure { "deleted" } else { "kept" })
-/// });
-/// # let mut client = TestServer::serve(hub, backplane).connect().await;
-/// # client.send(r#"{"type":1,"invocationId":"1","target":"Delete","arguments":[]}"#).await;
-/// # let question = client.receive().await;
-/// # assert_eq!(question["arguments"], json!(["Really?"]));
-/// # let id = &question["invocationId"];
-/// # client.send(json!({"type": 3, "invocationId": id, "result": true}).to_string()).await;
-/// # assert_eq!(client.receive().await["result"], "deleted");
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "nothing is sent before invoke"]
-pub struct Recipient {
-    recipients: Recipients,
-    connection_id: String,
-}
-
-impl Recipient {
-    /// Invokes a method of the client, as [`Recipients::invoke`].
-    ///
-    /// If the client is connected to this server and reads too slowly, waits until it has read
-    /// some messages, at most for [`Options::write_timeout`](crate::Options::write_timeout).
-    ///
-    /// # Errors
-    ///
-    /// As [`Recipients::invoke`].
-    ///
-    /// # Examples
-    ///
-    /// See [`Clients::connection`].
-    pub async fn invoke(
-        self,
-        method: impl Into<String>,
-        arguments: impl Serialize,
-    ) -> Result<(), InvokeError> {
-        if let Some(asker) = self.recipients.links.askers.find(&self.connection_id) {
-            asker.has_room(self.recipients.links.write_timeout).await;
-        }
-        self.recipients.invoke(method, arguments).await
-    }
-
-    /// Invokes a method of the client and waits for its result.
-    ///
-    /// The client must be connected to this server. The wait is at most
-    /// [`Options::result_timeout`](crate::Options::result_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the client is not connected to this server, leaves, does not answer in
-    /// time, answers with an error, or returns a value of another type.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the client may still run its method. Its result is ignored.
-    ///
-    /// # Examples
-    ///
-    /// See [`Recipient`].
-    pub async fn invoke_with_result<R: DeserializeOwned>(
-        self,
-        method: impl Into<String>,
-        arguments: impl Serialize,
-    ) -> Result<R, InvokeError> {
-        let Recipients { links, last_sent, .. } = self.recipients;
-        let invocation = Invocation::new(method, arguments)?;
-        let asker = links.askers.find(&self.connection_id).ok_or(InvokeError::NotConnected)?;
-        let after = last_sent.and_then(|last_sent| last_sent.get());
-        let result = match asker.ask(&invocation, after, links.result_timeout).await {
-            Ok(result) => result,
-            Err(AskError::Ended) => return Err(InvokeError::NotConnected),
-            Err(AskError::TimedOut) => return Err(InvokeError::NoResult),
-            Err(AskError::Client(error)) => return Err(InvokeError::Client(error)),
-        };
-        match result {
-            Some(result) => result.as_raw().read(),
-            // A client's method without a result returns null.
-            None => serde_json::from_str("null").ok(),
-        }
-        .ok_or(InvokeError::ResultType)
-    }
-}
-
-/// The place of the last invocation that the methods of one connection have sent.
-#[derive(Debug, Default)]
-pub(crate) struct LastSent(Mutex<Option<Cursor>>);
-
-impl LastSent {
-    pub(crate) fn get(&self) -> Option<Cursor> {
-        *self.0.lock()
-    }
-
-    fn raise(&self, place: Cursor) {
-        let mut last = self.0.lock();
-        *last = (*last).max(Some(place));
-    }
-}
-
-/// The reason why an invocation was not sent.
-///
-/// # Examples
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let server = TestServer::start(|hub| hub);
-/// # let mut client = server.connect().await;
-/// # let hub = &server.hub;
-///
-/// use signalr::InvokeError;
-///
-/// let refused = hub.clients().all().invoke("news", "no array").await;
-/// assert!(matches!(refused, Err(InvokeError::Arguments(_))));
-/// # Ok(()) }
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvokeError {
-    /// The arguments do not serialize to a JSON array.
-    #[error(transparent)]
-    Arguments(#[from] InvocationError),
-    /// The backplane did not accept the invocation.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The client that was asked for a result is not connected to this server, or left.
-    #[error("the client is not connected to this server")]
-    NotConnected,
-    /// The client did not return a result in time.
-    #[error("the client returned no result in time")]
-    NoResult,
-    /// The client returned an error.
-    #[error("{0}")]
-    Client(String),
-    /// The client's result has another type.
-    #[error("the client's result has another type")]
-    ResultType,
+impl TypedClient for () {
+    type Recipients = Recipients;
+    type Recipient = Recipient;
 }

@@ -11,6 +11,7 @@ use tracing::{debug, error};
 use crate::{
     arguments::RawArguments,
     call::{CallContext, CallError, Missing},
+    call_service::{self, Answer},
     caller::Caller,
     error::HubError,
     handler::{Items, Method, Run, Running},
@@ -24,11 +25,11 @@ use crate::{
 
 /// A method that has begun.
 pub(crate) enum Started {
-    Call(Running<Result<Payload, HubError>>),
+    Call(Running<Result<Payload, CallError>>),
     Stream(RunningStream),
 }
 
-pub(crate) type RunningStream = Running<Result<Items, HubError>>;
+pub(crate) type RunningStream = Running<Result<Items, CallError>>;
 
 /// Reads the parameters of a call and starts its method.
 ///
@@ -38,6 +39,7 @@ pub(crate) type RunningStream = Running<Result<Items, HubError>>;
 ///
 /// Returns the reason why the method does not run.
 pub(crate) fn start(
+    hub: &Hub,
     method: Option<&Method>,
     mut context: CallContext,
     call: &Call<'_>,
@@ -46,15 +48,25 @@ pub(crate) fn start(
 ) -> Result<Started, Failure> {
     let method = method.ok_or(Failure::UnknownMethod)?;
     context.method = method.name.clone();
+    method.authorize(&context.caller)?;
     let arguments = RawArguments::new(call.arguments);
+    match (&method.run, is_stream) {
+        (Run::Call(_), true) => return Err(Failure::NotStreaming),
+        (Run::Stream(_), false) => return Err(Failure::Streaming),
+        _ => {}
+    }
     // A panic fails one call only. The connection goes on, so `on_disconnected` still runs.
-    let start = || match (&method.run, is_stream) {
-        (Run::Call(start), false) => Ok(Started::Call(start(&mut context, arguments, encoding)?)),
-        (Run::Stream(start), true) => {
-            Ok(Started::Stream(start(&mut context, arguments, encoding)?))
+    let start = || {
+        if let Some(running) = hub.start_layered(method, &mut context, arguments, encoding) {
+            return Ok(match is_stream {
+                false => Started::Call(Box::pin(async { result(running.await) })),
+                true => Started::Stream(Box::pin(async { items(running.await) })),
+            });
         }
-        (Run::Call(_), true) => Err(Failure::NotStreaming),
-        (Run::Stream(_), false) => Err(Failure::Streaming),
+        Ok(match &method.run {
+            Run::Call(start) => Started::Call(start(&mut context, arguments, encoding)?),
+            Run::Stream(start) => Started::Stream(start(&mut context, arguments, encoding)?),
+        })
     };
     panic::catch_unwind(AssertUnwindSafe(start)).unwrap_or(Err(Failure::Panicked))
 }
@@ -64,10 +76,28 @@ pub(crate) fn start(
 /// # Errors
 ///
 /// Returns an error if the method failed or panicked.
-pub(crate) async fn finish<T>(running: Running<Result<T, HubError>>) -> Result<T, Failure> {
+pub(crate) async fn finish<T>(running: Running<Result<T, CallError>>) -> Result<T, Failure> {
     match AssertUnwindSafe(running).catch_unwind().await {
-        Ok(result) => result.map_err(Failure::Hub),
+        Ok(result) => result.map_err(Failure::Parameters),
         Err(_) => Err(Failure::Panicked),
+    }
+}
+
+/// Returns the result of a call that passed the layers of its hub.
+pub(crate) fn result(
+    call_service::Outcome(outcome): call_service::Outcome,
+) -> Result<Payload, CallError> {
+    match outcome? {
+        Answer::Result(result) => Ok(result),
+        Answer::Items(_) => Err(HubError::new(OTHER_OUTCOME).into()),
+    }
+}
+
+/// Returns the items of a stream that passed the layers of its hub.
+fn items(call_service::Outcome(outcome): call_service::Outcome) -> Result<Items, CallError> {
+    match outcome? {
+        Answer::Items(items) => Ok(items),
+        Answer::Result(_) => Err(HubError::new(OTHER_OUTCOME).into()),
     }
 }
 
@@ -146,10 +176,10 @@ impl Failure {
     /// Returns the outcome for metrics and traces.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
+            Self::Hub(_) | Self::Parameters(CallError::Hub(_)) => Outcome::Error,
             Self::UnknownMethod | Self::NotStreaming | Self::Streaming | Self::Parameters(_) => {
                 Outcome::Refused
             }
-            Self::Hub(_) => Outcome::Error,
             Self::Panicked => Outcome::Panicked,
         }
     }
@@ -229,3 +259,6 @@ impl From<CallError> for Failure {
         Self::Parameters(error)
     }
 }
+
+/// A layer can store an outcome and return it later.
+const OTHER_OUTCOME: &str = "a layer returned the outcome of another call";

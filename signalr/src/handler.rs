@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     arguments::{Arguments, RawArguments},
     call::{CallContext, CallError, FromCall},
+    caller::Caller,
     error::HubError,
     metrics::MethodMetrics,
     protocol::{Encoding, message::Payload},
@@ -196,6 +197,8 @@ where
 pub(crate) struct Method {
     /// The name as registered.
     pub(crate) name: Arc<str>,
+    /// The user must have one of these roles, if there are any.
+    pub(crate) roles: Arc<[String]>,
     pub(crate) run: Run,
     pub(crate) metrics: Arc<MethodMetrics>,
 }
@@ -212,7 +215,7 @@ pub(crate) type Start<T> = dyn Fn(
         &mut CallContext,
         RawArguments<'_>,
         Encoding,
-    ) -> Result<Running<Result<T, HubError>>, CallError>
+    ) -> Result<Running<Result<T, CallError>>, CallError>
     + Send
     + Sync;
 pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -228,9 +231,11 @@ impl Method {
     {
         let run: Arc<Start<Payload>> = Arc::new(move |call, arguments, encoding| {
             let running = handler.start(call, arguments)?;
-            Ok(Box::pin(async move { Ok(encoding.payload(&running.await?)?) }))
+            Ok(Box::pin(
+                async move { Ok(encoding.payload(&running.await?).map_err(HubError::from)?) },
+            ))
         });
-        Self { name: name.into(), run: Run::Call(run), metrics }
+        Self { name: name.into(), roles: Arc::default(), run: Run::Call(run), metrics }
     }
 
     /// Returns a method with a stream of results.
@@ -248,6 +253,16 @@ impl Method {
                 Ok(Box::pin(items) as Items)
             }))
         });
-        Self { name: name.into(), run: Run::Stream(run), metrics }
+        Self { name: name.into(), roles: Arc::default(), run: Run::Stream(run), metrics }
+    }
+
+    /// Checks that the user of a connection may call the method.
+    pub(crate) fn authorize(&self, caller: &Caller) -> Result<(), CallError> {
+        let user = caller.peer().user();
+        let has_role = |role| user.as_ref().is_some_and(|user| user.has_role(role));
+        match self.roles.is_empty() || self.roles.iter().any(|role| has_role(role)) {
+            true => Ok(()),
+            false => Err(CallError::Unauthorized),
+        }
     }
 }

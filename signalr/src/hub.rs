@@ -5,23 +5,29 @@
 
 mod access;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    clients::{Clients, Links},
+    arguments::RawArguments,
+    call::CallContext,
+    call_service::{self, Call, CallService, Outcome},
+    clients::Clients,
     error::HubError,
     handler::{self, Handler, Hook, Method, StartHook},
     metrics::Metrics,
     negotiated::Negotiated,
     options::Options,
+    protocol::Encoding,
+    recipients::Links,
     redirect::Redirect,
     refreshables::Refreshables,
     results::Askers,
@@ -68,6 +74,8 @@ pub struct Hub {
     authenticator: Option<Arc<Authenticator>>,
     redirect: Option<FindRedirect>,
     states: Extensions,
+    /// Set if calls pass layers.
+    service: Option<CallService>,
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
     options: Options,
@@ -114,6 +122,7 @@ impl Hub {
             authenticator: None,
             redirect: None,
             states: Extensions::new(),
+            service: None,
             keeps_requests: false,
             options: Options::default(),
             negotiated: Negotiated::default(),
@@ -210,6 +219,81 @@ impl Hub {
         self.with_method(H::NEEDS_REQUEST, Method::stream(name, method, metrics))
     }
 
+    /// Allows a method only for users with at least one of these roles.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the hub has no method with this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::{Hub, User};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .authenticate(|_| async { Ok(Some(User::new("ann", ()).with_role("writer"))) })
+    ///     .method("Write", |(): ()| async { Ok("written") })
+    ///     .authorize("Write", ["writer", "admin"])
+    ///     .method("Kick", |(): ()| async { Ok(()) })
+    ///     .authorize("Kick", ["admin"]);
+    /// # let mut client = TestServer::serve(hub, backplane).connect().await;
+    /// # assert_eq!(client.call("Write", json!([])).await["result"], "written");
+    /// # let refused = client.call("Kick", json!([])).await;
+    /// # assert_eq!(refused["error"], "Failed to invoke 'Kick' because user is unauthorized");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn authorize<T: Into<String>>(
+        mut self,
+        method: &str,
+        roles: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let found = self.methods.get_mut(&method.to_lowercase());
+        let found = found.unwrap_or_else(|| panic!("the hub has no method named {method:?}"));
+        found.roles = roles.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a tower layer around all methods. The last layer is the outermost.
+    ///
+    /// Hooks do not pass layers.
+    ///
+    /// # Examples
+    ///
+    /// See [`Call`](crate::Call) and [`CallLimit`](crate::CallLimit).
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<CallService>,
+        L::Service:
+            Service<Call, Response = Outcome, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        self.service = Some(call_service::layered(self.service.take(), &layer));
+        self
+    }
+
+    /// Starts a method within the layers of the hub. Returns `None` if the hub has no layers.
+    pub(crate) fn start_layered(
+        &self,
+        method: &Method,
+        context: &mut CallContext,
+        arguments: RawArguments<'_>,
+        encoding: Encoding,
+    ) -> Option<impl Future<Output = Outcome> + Send + 'static> {
+        let service = self.service.clone()?;
+        let context = context.take();
+        let call = Call::new(&self.name, method, context, arguments, encoding);
+        Some(service.oneshot(call).map(|outcome| match outcome {
+            Ok(outcome) => outcome,
+            Err(never) => match never {},
+        }))
+    }
+
     fn with_method(mut self, needs_request: bool, method: Method) -> Self {
         self.keeps_requests |= needs_request;
         let name = method.name.clone();
@@ -228,7 +312,7 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::{Hub, HubError};
+    /// use signalr::{Caller, Hub, HubError};
     ///
     /// # let backplane = backplane();
     /// let hub = Hub::new("ChatHub", backplane.clone()).on_connected(|caller: Caller| async move {
@@ -258,7 +342,7 @@ impl Hub {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use signalr::Hub;
+    /// use signalr::{Caller, Hub};
     /// use tokio::sync::mpsc;
     ///
     /// let (left, mut leaving) = mpsc::unbounded_channel();

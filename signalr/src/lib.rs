@@ -114,7 +114,12 @@ mod classic;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod router;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "typescript")]
+pub mod typescript;
 
 mod auth;
 mod endpoint;
@@ -125,8 +130,14 @@ mod dispatch;
 mod session;
 mod transport;
 
+mod management;
+mod typed;
+
 mod hub;
 
+mod limit;
+
+mod call_service;
 mod handler;
 mod state;
 mod upload;
@@ -135,6 +146,7 @@ mod call;
 mod caller;
 mod clients;
 mod close_handle;
+mod recipients;
 mod refreshables;
 mod results;
 
@@ -171,19 +183,147 @@ pub use crate::{
     arguments::{Arguments, BindError, RawArguments},
     blob::Blob,
     call::{CallContext, CallError, Cancelled, FromCall},
+    call_service::{Call, CallService, Outcome},
     caller::{Caller, Groups, JoinError},
     classic::Classic,
-    clients::{CallerClients, Clients, InvokeError, Recipient, Recipients},
+    clients::{CallerClients, Clients, TypedClient},
     connection_info::ConnectionInfo,
     error::HubError,
     handler::{Handler, Hook},
     hub::Hub,
     hub_state::HubState,
+    limit::{CallLimit, Limited},
+    management::{HubConnection, HubGroups},
     options::Options,
     origin::OriginError,
+    recipients::{InvokeError, Recipient, Recipients},
     redirect::Redirect,
     state::{Extension, Local, State},
     transport_kind::TransportKind,
+    typed::{HubStream, TypedHub},
     upload::Upload,
-    user::{AuthError, User},
+    user::{AuthError, User, bearer_token},
 };
+
+/// Makes a trait the methods that a hub can invoke at its clients.
+///
+/// The trait becomes a type that names the interface. [`Caller`] and [`Clients`] with this type
+/// have recipients with the trait's methods:
+///
+/// - A `fn` without a result is sent to any number of clients.
+/// - An `async fn` asks one client, and waits for its result.
+///
+/// Parameters may be references. A method `room_message` invokes `roomMessage`, unless
+/// `#[signalr(name = "..")]` sets another name. No method can be named `except`, which excludes
+/// connections.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// #[signalr::client]
+/// trait NewsReader {
+///     fn breaking_news(title: &str);
+///     async fn confirm(question: &str) -> bool;
+/// }
+///
+/// # let server = TestServer::start(|hub| hub);
+/// # let mut client = server.connect().await;
+/// # let hub = &server.hub;
+/// hub.clients().typed::<NewsReader>().all().breaking_news("hello").await?;
+/// # assert_eq!(client.receive().await["target"], "breakingNews");
+/// # Ok(()) }
+/// ```
+///
+/// Several clients cannot return a result:
+///
+/// ```compile_fail,E0599
+/// #[signalr::client]
+/// trait NewsReader {
+///     async fn confirm(question: &str) -> bool;
+/// }
+///
+/// async fn ask(hub: &signalr::Hub) {
+///     hub.clients().typed::<NewsReader>().all().confirm("Really?").await;
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use signalr_macros::client;
+/// Makes a trait the methods of a hub, or implements such a trait for [`Hub::typed`].
+///
+/// - An `async fn` returns `Result<T, HubError>`. A `fn` returns a [`HubStream`].
+/// - Parameters by reference and [`Upload`]s are read from the call, as [`FromCall`] describes. All
+///   others are arguments of the client.
+/// - A method `join_room` is `JoinRoom` for clients, unless `#[signalr(name = "..")]` sets another
+///   name.
+/// - `#[signalr(roles("admin"))]` allows a method only for users with one of the roles.
+/// - The argument `typescript` describes the methods for the module `typescript`.
+/// - `#[signalr(connected)]` and `#[signalr(disconnected)]` mark hooks, as in
+///   [`Hub::on_connected`] and [`Hub::on_disconnected`].
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use signalr::{Caller, Hub, HubError};
+///
+/// #[signalr::client]
+/// trait ChatClient {
+///     fn said(by: &str, text: &str);
+/// }
+///
+/// #[signalr::hub(client = ChatClient)]
+/// trait ChatHub {
+///     async fn send(&self, caller: &Caller<ChatClient>, text: String) -> Result<(), HubError>;
+///     #[signalr(roles("admin"))]
+///     async fn close_room(&self, room: String) -> Result<(), HubError>;
+/// }
+///
+/// struct Chat;
+///
+/// #[signalr::hub]
+/// impl ChatHub for Chat {
+///     async fn send(&self, caller: &Caller<ChatClient>, text: String) -> Result<(), HubError> {
+///         caller.clients().all().said(caller.user().unwrap_or("guest"), &text).await?;
+///         Ok(())
+///     }
+///
+///     async fn close_room(&self, room: String) -> Result<(), HubError> {
+///         Err(HubError::new(format!("{room} is open all day")))
+///     }
+/// }
+///
+/// # let backplane = backplane();
+/// let hub = Hub::typed("ChatHub", backplane.clone(), Chat);
+/// # let mut client = TestServer::serve(hub, backplane).connect().await;
+/// # client.send(r#"{"type":1,"target":"Send","arguments":["hi"]}"#).await;
+/// # assert_eq!(client.receive().await["arguments"], json!(["guest", "hi"]));
+/// # Ok(()) }
+/// ```
+///
+/// The `impl` has the attribute, too:
+///
+/// ```compile_fail,E0277
+/// #[signalr::hub]
+/// trait ChatHub {
+///     async fn version(&self) -> Result<u32, signalr::HubError>;
+/// }
+///
+/// struct Chat;
+///
+/// impl ChatHub for Chat {
+///     async fn version(&self) -> Result<u32, signalr::HubError> {
+///         Ok(1)
+///     }
+/// }
+///
+/// fn serve(backplane: backplane::Backplane) -> signalr::Hub {
+///     signalr::Hub::typed("ChatHub", backplane, Chat)
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use signalr_macros::hub;

@@ -5,7 +5,9 @@
 
 use std::{any::Any, fmt, future::Future, ops::Deref, pin::Pin, sync::Arc, time::SystemTime};
 
-use axum::http::request::Parts;
+use axum::http::{header, request::Parts};
+
+use crate::query::query;
 
 /// A user, as an authenticator found it, with the application's own data `T`.
 ///
@@ -59,6 +61,12 @@ struct Identity {
     expires: Option<SystemTime>,
 }
 
+impl Identity {
+    fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
+
 impl<T> User<T> {
     /// Returns a user without roles.
     pub fn new(id: impl Into<String>, data: T) -> Self {
@@ -91,7 +99,7 @@ impl<T> User<T> {
     /// Returns whether the user has a role.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
-        self.identity.roles.iter().any(|own| own == role)
+        self.identity.has_role(role)
     }
 
     /// Returns the time at which the user must authenticate again.
@@ -113,6 +121,35 @@ impl<T> Deref for User<T> {
     fn deref(&self) -> &T {
         &self.data
     }
+}
+
+/// Returns the access token of a request: that of the header `Authorization`, else the parameter
+/// `access_token` of the query.
+///
+/// Browsers cannot set headers of a WebSocket, so SignalR clients send the token in the query there.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::http::Request;
+/// use signalr::bearer_token;
+///
+/// let (parts, ()) =
+///     Request::get("/chatHub").header("authorization", "Bearer secret").body(())?.into_parts();
+/// assert_eq!(bearer_token(&parts).as_deref(), Some("secret"));
+/// let (parts, ()) = Request::get("/chatHub?access_token=secret").body(())?.into_parts();
+/// assert_eq!(bearer_token(&parts).as_deref(), Some("secret"));
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn bearer_token(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let from_header = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim().to_owned());
+    from_header.or_else(|| query(parts, "access_token")).filter(|token| !token.is_empty())
 }
 
 /// The reason why an authenticator refuses a request.
@@ -156,8 +193,18 @@ impl Authenticated {
         self.identity != other.identity
     }
 
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.identity.has_role(role)
+    }
+
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Option<User<T>> {
         Some(User { identity: self.identity, data: self.data.downcast().ok()? })
+    }
+}
+
+impl<T: Send + Sync + 'static> From<User<T>> for Authenticated {
+    fn from(User { identity, data }: User<T>) -> Self {
+        Self { identity, data }
     }
 }
 
@@ -181,9 +228,7 @@ where
 {
     Arc::new(move |parts| {
         let user = find(parts);
-        Box::pin(async move {
-            Ok(user.await?.map(|User { identity, data }| Authenticated { identity, data }))
-        })
+        Box::pin(async move { Ok(user.await?.map(Authenticated::from)) })
     })
 }
 

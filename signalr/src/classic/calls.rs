@@ -15,6 +15,7 @@ use crate::{
     arguments::{BindError, RawArguments},
     call::{CallContext, CallError},
     caller::Caller,
+    dispatch,
     error::HubError,
     handler::Run,
     hub::Hub,
@@ -42,6 +43,10 @@ pub(super) async fn run(
         method.metrics.ended(Outcome::Refused, Duration::ZERO);
         return Err(detail(hub, name, format!("'{name}' returns a stream.")));
     };
+    if let Err(error) = method.authorize(&caller) {
+        method.metrics.ended(Outcome::Refused, Duration::ZERO);
+        return Err(unread(hub, name, error));
+    }
     let begin = Instant::now();
     let mut outcome = Outcome::Ok;
     let run = async {
@@ -53,16 +58,22 @@ pub(super) async fn run(
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
-        let running = start(&mut context, arguments, Encoding::Json).map_err(|error| {
-            outcome = Outcome::Refused;
-            unread(hub, name, error)
-        })?;
-        match running.await {
+        let result = match hub.start_layered(method, &mut context, arguments, Encoding::Json) {
+            Some(running) => dispatch::result(running.await),
+            None => match start(&mut context, arguments, Encoding::Json) {
+                Ok(running) => running.await,
+                Err(error) => {
+                    outcome = Outcome::Refused;
+                    return Err(unread(hub, name, error));
+                }
+            },
+        };
+        match result {
             Ok(Payload::Json(result)) => Ok(result),
             Ok(Payload::MessagePack(_)) => unreachable!("the result is encoded as JSON"),
             Err(error) => {
                 outcome = Outcome::Error;
-                Err(of_method(hub, name, &error))
+                Err(unread(hub, name, error))
             }
         }
     };

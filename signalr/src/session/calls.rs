@@ -144,8 +144,9 @@ impl Calls {
             None => shared.hub.metrics().unknown_method(),
         };
         let begin = Instant::now();
-        let started =
-            span.in_scope(|| dispatch::start(method, context, call, is_stream, shared.encoding));
+        let started = span.in_scope(|| {
+            dispatch::start(&shared.hub, method, context, call, is_stream, shared.encoding)
+        });
         // A method that reads a stream of the client must not keep the client from sending it.
         let takes_slot = !is_stream && uploads.is_empty();
         self.slots_taken += usize::from(takes_slot);

@@ -1,0 +1,128 @@
+//! From an empty project to a chat on two servers, in ten minutes.
+//!
+//! # 1. A hub
+//!
+//! A hub holds the methods that clients call. Add `signalr`, `backplane`, `broker`, `axum` and
+//! `tokio` to a project.
+//!
+//! ```no_run
+//! use axum::Router;
+//! use backplane::Backplane;
+//! use broker::Broker;
+//! use signalr::{Caller, Hub, HubError};
+//! use tokio::net::TcpListener;
+//!
+//! async fn send(caller: Caller, (name, text): (String, String)) -> Result<(), HubError> {
+//!     caller.clients().all().invoke("said", (name, text)).await?;
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let backplane = Backplane::embedded(&Broker::new(), "Chat");
+//!     let hub = Hub::new("ChatHub", backplane).method("Send", send);
+//!     let app = hub.mount(Router::new(), "/chatHub");
+//!     axum::serve(TcpListener::bind("127.0.0.1:5001").await?, app).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The last parameter of a method is the tuple of the client's arguments. Parameters before it are
+//! read from the call: see [`FromCall`](crate::FromCall). An error of
+//! [`HubError::new`](crate::HubError::new) reaches the client. The text of any other error stays on
+//! the server.
+//!
+//! # 2. A page
+//!
+//! Any SignalR client can connect. In a browser:
+//!
+//! ```html
+//! <script src="https://cdn.jsdelivr.net/npm/@microsoft/signalr@10/dist/browser/signalr.min.js"></script>
+//! <script>
+//!   const connection = new signalR.HubConnectionBuilder()
+//!     .withUrl("http://127.0.0.1:5001/chatHub")
+//!     .withAutomaticReconnect()
+//!     .build();
+//!   connection.on("said", (name, text) => console.log(name, text));
+//!   connection.start().then(() => connection.invoke("Send", "ann", "hello"));
+//! </script>
+//! ```
+//!
+//! Serve the page from the same app, or list its origin with
+//! [`Options::allow_origin`](crate::Options::allow_origin).
+//!
+//! # 3. Groups
+//!
+//! A group is a set of connections with a name, such as a room. It begins with its first member
+//! and ends with its last one.
+//!
+//! ```
+//! use signalr::{Caller, HubError};
+//!
+//! async fn join_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
+//!     caller.groups().add(&room).await?;
+//!     caller.clients().others_in_group(&room).invoke("joined", (caller.user(),)).await?;
+//!     Ok(())
+//! }
+//! # fn check<M>(_: impl signalr::Handler<M>) {}
+//! # fn main() { check(join_room); }
+//! ```
+//!
+//! # 4. Users
+//!
+//! An authenticator reads each request and returns its user. The id of a user addresses all of its
+//! connections.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::http::request::Parts;
+//! use signalr::{AuthError, Hub, User, bearer_token};
+//!
+//! async fn authenticate(parts: Parts) -> Result<Option<User<()>>, AuthError> {
+//!     match bearer_token(&parts).as_deref() {
+//!         Some("the token of ann") => Ok(Some(User::new("ann", ()).with_role("admin"))),
+//!         _ => Err(AuthError::Missing),
+//!     }
+//! }
+//!
+//! # let backplane = backplane();
+//! let hub = Hub::new("ChatHub", backplane.clone())
+//!     .authenticate(authenticate)
+//!     .method("CloseRoom", |(_room,): (String,)| async { Ok("closed") })
+//!     .authorize("CloseRoom", ["admin"]);
+//! # let server = TestServer::serve(hub, backplane);
+//! # let mut client = server.connect_with(&[("authorization", "Bearer the token of ann")]).await;
+//! # assert_eq!(client.call("CloseRoom", json!(["red"])).await["result"], "closed");
+//! # Ok(()) }
+//! ```
+//!
+//! # 5. The second server
+//!
+//! Start the broker of this project, or a Redis server, and connect each web server to it. Nothing
+//! else changes: all invocations reach the clients of both servers.
+//!
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use backplane::Backplane;
+//!
+//! let backplane = Backplane::use_redis("127.0.0.1", 6379, "password", "Chat").await?;
+//! # drop(backplane);
+//! # Ok(()) }
+//! ```
+//!
+//! A client that negotiates must reach the same server with all requests of one connection. Use
+//! sticky sessions in the load balancer, or let clients skip the negotiation.
+//!
+//! # 6. Names and types that the compiler checks
+//!
+//! `#[signalr::hub]` and `#[signalr::client]` replace the names in strings by two traits. A method
+//! that a client lacks, or an argument of another type, is then an error of the compiler.
+//!
+//! # 7. Before the first user
+//!
+//! - Limit the calls of a connection with [`CallLimit`](crate::CallLimit).
+//! - Limit the connections with [`Options::connections_max`](crate::Options::connections_max).
+//! - Call [`Hub::shutdown`](crate::Hub::shutdown) before the process ends, so clients move to
+//!   another server.

@@ -1,0 +1,142 @@
+//! Groups and connections of a hub, for code outside of its methods.
+//!
+//! The connections may be on any server. A change waits until the server that has the connection
+//! confirms it.
+
+use backplane::{Backplane, GroupError};
+
+use crate::hub::Hub;
+
+impl Hub {
+    /// Returns the groups of the hub, to which connections of any server can be added.
+    ///
+    /// # Examples
+    ///
+    /// See [`HubGroups`].
+    #[must_use]
+    pub fn groups(&self) -> HubGroups {
+        HubGroups { backplane: self.backplane().clone() }
+    }
+
+    /// Returns a connection of any server.
+    ///
+    /// # Examples
+    ///
+    /// See [`HubConnection`].
+    #[must_use]
+    pub fn connection(&self, id: impl Into<String>) -> HubConnection {
+        HubConnection { backplane: self.backplane().clone(), id: id.into() }
+    }
+}
+
+/// Adds connections of a hub to groups and removes them, from outside of its methods.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| {
+/// #     hub.method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+/// # });
+/// # let mut client = server.connect().await;
+/// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+/// # let hub = &server.hub;
+/// hub.groups().add(&id, "red").await?;
+/// hub.clients().group("red").invoke("welcome", ()).await?;
+/// # assert_eq!(client.receive().await["target"], "welcome");
+/// hub.groups().remove(&id, "red").await?;
+/// # hub.clients().group("red").invoke("welcome", ()).await?;
+/// # hub.clients().all().invoke("end", ()).await?;
+/// # assert_eq!(client.receive().await["target"], "end");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HubGroups {
+    backplane: Backplane,
+}
+
+impl HubGroups {
+    /// Adds a connection to a group. It receives each later invocation for the group.
+    ///
+    /// The group does not count towards [`Options::groups_max`](crate::Options::groups_max), which
+    /// limits the calls of clients.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no server has the connection, or if its server does not confirm the
+    /// change.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection may or may not be in the group.
+    ///
+    /// # Examples
+    ///
+    /// See [`HubGroups`].
+    pub async fn add(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
+        self.backplane.join(connection_id, group).await
+    }
+
+    /// Removes a connection from a group.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no server has the connection, or if its server does not confirm the
+    /// change.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection may or may not be in the group.
+    ///
+    /// # Examples
+    ///
+    /// See [`HubGroups`].
+    pub async fn remove(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
+        self.backplane.leave(connection_id, group).await
+    }
+}
+
+/// One connection of a hub, on any server.
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = TestServer::start(|hub| {
+/// #     hub.method("Id", |caller: signalr::Caller, ()| async move { Ok(caller.connection_id().to_owned()) })
+/// # });
+/// # let mut client = server.connect().await;
+/// # let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
+/// # let hub = &server.hub;
+/// hub.connection(id).abort().await?;
+/// # assert_eq!(client.receive().await, json!({"type": 7}));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HubConnection {
+    backplane: Backplane,
+    id: String,
+}
+
+impl HubConnection {
+    /// Ends the connection. The client does not reconnect by itself.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no server has the connection, or if its server does not confirm the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection may or may not end.
+    ///
+    /// # Examples
+    ///
+    /// See [`HubConnection`].
+    pub async fn abort(&self) -> Result<(), GroupError> {
+        self.backplane.abort(&self.id).await
+    }
+}
