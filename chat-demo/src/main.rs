@@ -4,6 +4,7 @@
 //! by a Redis or broker elsewhere. An error at the start is one line, which names the option to
 //! change.
 
+mod classic;
 mod descriptors;
 mod hub;
 mod metrics;

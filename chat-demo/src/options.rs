@@ -2,12 +2,15 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use backplane::{Address, AddressError};
 use clap::Parser;
 use signalr::OriginError;
+
+use crate::classic::{Scripts, ScriptsError};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -34,6 +37,11 @@ pub(crate) struct Options {
     /// addresses accept every host unless the option is given
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
+
+    /// Directory with jQuery 3 and the client of SignalR 2, for the page at `/classic`. The page says
+    /// how to fetch them
+    #[arg(long, value_name = "DIR")]
+    scripts: Option<PathBuf>,
 
     /// Seconds over which a shutdown spreads the closes of its clients, at most 3600
     #[arg(
@@ -87,6 +95,15 @@ impl Options {
             });
         }
         hosts
+    }
+
+    /// Reads the scripts for the page at `/classic`, if the option names their directory.
+    ///
+    /// # Errors
+    ///
+    /// If a script is missing or cannot be read.
+    pub(crate) fn scripts(&self) -> Result<Option<Scripts>, ScriptsError> {
+        self.scripts.as_deref().map(Scripts::read).transpose()
     }
 
     /// Returns the password of the embedded broker.

@@ -11,7 +11,12 @@ use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::{hub, metrics, page, serve::serve, status};
+use crate::{
+    classic::{self, Scripts},
+    hub, metrics, page,
+    serve::serve,
+    status,
+};
 
 /// A running web server.
 pub(crate) struct Site {
@@ -32,10 +37,11 @@ impl Site {
         listener: TcpListener,
         backplane: Backplane,
         options: Options,
+        scripts: Option<Scripts>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let hub = hub::chat(backplane.clone(), options);
-        let app = app(address, &hub, &backplane);
+        let app = app(address, &hub, &backplane, scripts);
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, app, stopping.clone()));
         info!(%address, "web server ready");
@@ -59,9 +65,10 @@ impl Site {
 }
 
 /// Returns the routes of a web server. All responses carry the headers that protect browsers.
-fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane) -> Router {
+fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane, scripts: Option<Scripts>) -> Router {
     let app = Router::new()
         .merge(page::router())
+        .merge(classic::router(scripts))
         .merge(status::router(address.to_string(), backplane.clone()))
         .merge(metrics::router(hub, backplane));
     let app = hub.mount(app, "/chatHub");
@@ -83,9 +90,10 @@ mod tests {
     async fn every_response_is_protected_and_keeps_its_own_caching() {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
         let hub = hub::chat(backplane.clone(), Options::default());
-        let app = app(([127, 0, 0, 1], 1).into(), &hub, &backplane);
+        let app = app(([127, 0, 0, 1], 1).into(), &hub, &backplane, None);
         for (request, caching) in [
             (Request::get("/"), "no-cache"),
+            (Request::get("/classic"), "no-cache"),
             (Request::get("/nowhere"), "no-cache"),
             (Request::get("/status"), "no-store"),
             (Request::get("/metrics"), "no-cache"),

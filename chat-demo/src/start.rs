@@ -10,6 +10,7 @@ use signalr::OriginError;
 use tokio::net::TcpListener;
 
 use crate::{
+    classic::ScriptsError,
     descriptors,
     options::{Options, RedisOptionError},
     site::Site,
@@ -32,6 +33,7 @@ impl Running {
     /// Returns an error if an address is taken or an option is invalid.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
         let mut hub_options = options.hub()?;
+        let scripts = options.scripts()?;
         let descriptors = descriptors::raise_limit();
         hub_options.connections_max =
             descriptors::connections_max(descriptors, options.listen.len());
@@ -51,7 +53,7 @@ impl Running {
             let backplane = Backplane::builder(&app_name).connect_lazy(address.clone())?;
             let own = listener.local_addr()?.ip();
             let hub_options = options.with_hosts(hub_options.clone(), own);
-            sites.push(Site::start(listener, backplane, hub_options)?);
+            sites.push(Site::start(listener, backplane, hub_options, scripts.clone())?);
         }
         Ok(Self { broker, address, app_name, sites })
     }
@@ -132,6 +134,8 @@ pub(crate) enum StartError {
     Redis(#[from] RedisOptionError),
     #[error("--allow-origin: {0}")]
     Origin(#[from] OriginError),
+    #[error("--scripts: {0}")]
+    Scripts(#[from] ScriptsError),
     #[error("--redis: {0}")]
     Connect(#[from] ConnectError),
     #[error("{0}")]
