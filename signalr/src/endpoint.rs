@@ -110,6 +110,11 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
         (Some(_), Some(Found::Http(connection))) => {
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
+        (Some(_), Some(Found::WebSocket(Some(handoff))))
+            if !handoff.belongs_to(hub.visitor(parts).user_id.as_deref()) =>
+        {
+            Err(http::other_user())
+        }
         (Some(_), Some(Found::WebSocket(Some(handoff)))) => match handoff.reserve() {
             Some(permit) => Ok(Opened::Resumed(permit)),
             None if handoff.has_ended() => Err(unknown_id()),
@@ -137,6 +142,9 @@ enum Opened {
 /// Opens a WebSocket.
 fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgrade) -> Response {
     let visitor = hub.visitor(parts);
+    if let Some((handoff, _)) = &claim.resume {
+        handoff.set_user(visitor.user_id.clone());
+    }
     let span = spans::connection(hub.name(), &claim.connection_id);
     upgrade.on_upgrade(move |socket| {
         let sessions = hub.sessions().clone();

@@ -3,7 +3,10 @@
 //! A stateful client opens another WebSocket with the same token. The request finds the handoff in
 //! the table of connections.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::extract::ws::WebSocket;
 use tokio::sync::mpsc::{self, OwnedPermit};
@@ -14,13 +17,25 @@ pub(crate) struct Handoff {
     sockets: mpsc::Sender<WebSocket>,
     /// Whether client and server have agreed on the stateful reconnect.
     is_agreed: AtomicBool,
+    /// The user of the connection, once its first WebSocket has been accepted.
+    user_id: OnceLock<Option<Arc<str>>>,
 }
 
 impl Handoff {
     /// Returns a handoff and its other end, for the session.
     pub(crate) fn channel() -> (Self, mpsc::Receiver<WebSocket>) {
         let (sockets, receiver) = mpsc::channel(1);
-        (Self { sockets, is_agreed: AtomicBool::new(false) }, receiver)
+        (Self { sockets, is_agreed: AtomicBool::new(false), user_id: OnceLock::new() }, receiver)
+    }
+
+    /// Sets the user of the connection. No other one may hand over a WebSocket.
+    pub(crate) fn set_user(&self, user_id: Option<Arc<str>>) {
+        let _ = self.user_id.set(user_id);
+    }
+
+    /// Returns whether the connection belongs to a user.
+    pub(crate) fn belongs_to(&self, user_id: Option<&str>) -> bool {
+        self.user_id.get().is_some_and(|own| own.as_deref() == user_id)
     }
 
     pub(crate) fn agree(&self) {

@@ -72,8 +72,12 @@ pub(super) fn check_user(
     if hub.visitor(parts).user_id == connection.visitor.user_id {
         return Ok(());
     }
+    Err(other_user())
+}
+
+pub(super) fn other_user() -> Response {
     let text = "the connection belongs to another user";
-    Err(because(Reason::Auth, refusal(StatusCode::FORBIDDEN, text)))
+    because(Reason::Auth, refusal(StatusCode::FORBIDDEN, text))
 }
 
 /// Returns the connection of a token. If the token is fresh, the connection is created.

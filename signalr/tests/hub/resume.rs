@@ -147,6 +147,27 @@ async fn only_who_asked_for_it_has_a_stateful_connection() {
     assert!(!body.contains("useStatefulReconnect"), "{body}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_the_user_of_a_connection_continues_it() {
+    let server = TestServer::start(|hub| {
+        let user_of = |parts: &axum::http::request::Parts| {
+            Some(parts.headers.get("x-user")?.to_str().ok()?.to_owned())
+        };
+        methods(hub).user_id(user_of)
+    });
+    let token = negotiate(&server).await;
+    let mut client = server.open(&token, &[("x-user", "ann")]).await.unwrap();
+    client.send(r#"{"protocol":"json","version":2}"#).await;
+    assert_eq!(client.receive().await, json!({}));
+    drop(client);
+    for other in [&[][..], &[("x-user", "bob")]] {
+        let refused = server.open(&token, other).await.err().unwrap();
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    }
+    let mut client = server.open(&token, &[("x-user", "ann")]).await.unwrap();
+    assert_eq!(client.receive().await, json!({"type": 9, "sequenceId": 1}));
+}
+
 fn methods(hub: Hub) -> Hub {
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     hub.method("Echo", |(text,): (String,)| async move { Ok(text) }).method(
