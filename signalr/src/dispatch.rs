@@ -94,7 +94,9 @@ pub(crate) fn result(
 }
 
 /// Returns the items of a stream that passed the layers of its hub.
-fn items(call_service::Outcome(outcome): call_service::Outcome) -> Result<Items, CallError> {
+pub(crate) fn items(
+    call_service::Outcome(outcome): call_service::Outcome,
+) -> Result<Items, CallError> {
     match outcome? {
         Answer::Items(items) => Ok(items),
         Answer::Result(_) => Err(HubError::new(OTHER_OUTCOME).into()),

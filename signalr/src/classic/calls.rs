@@ -5,25 +5,31 @@
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
+use super::place::{Answer, Place, Recipient};
 use crate::{
     arguments::{BindError, RawArguments},
     call::{CallContext, CallError},
     caller::Caller,
     dispatch,
     error::HubError,
-    handler::Run,
+    handler::{Items, Run},
     hub::Hub,
     metrics::Outcome,
-    protocol::{Encoding, classic::Failure, message::Payload},
+    protocol::{
+        Encoding,
+        classic::{self, Failure},
+        message::Payload,
+    },
 };
 
-/// Runs a method and returns its result.
+/// Runs a method and returns its result. The items of a stream go to `progress`, one after the
+/// other.
 ///
 /// # Errors
 ///
@@ -33,15 +39,12 @@ pub(super) async fn run(
     caller: Caller,
     name: &str,
     arguments: &RawValue,
+    progress: Progress<'_>,
 ) -> Result<Box<RawValue>, Failure> {
     let Some(method) = hub.find(name) else {
         hub.metrics().unknown_method().ended(Outcome::Refused, Duration::ZERO);
         let text = format!("'{name}' method could not be resolved. {NO_METHOD}");
         return Err(detail(hub, name, text));
-    };
-    let Run::Call(start) = &method.run else {
-        method.metrics.ended(Outcome::Refused, Duration::ZERO);
-        return Err(detail(hub, name, format!("'{name}' returns a stream.")));
     };
     if let Err(error) = method.authorize(&caller) {
         method.metrics.ended(Outcome::Refused, Duration::ZERO);
@@ -58,24 +61,35 @@ pub(super) async fn run(
             uploads: VecDeque::new(),
         };
         let arguments = RawArguments::json(arguments);
-        let result = match hub.start_layered(method, &mut context, arguments, Encoding::Json) {
-            Some(running) => dispatch::result(running.await),
-            None => match start(&mut context, arguments, Encoding::Json) {
-                Ok(running) => running.await,
+        let layered = hub.start_layered(method, &mut context, arguments, Encoding::Json);
+        let result = match (&method.run, layered) {
+            (Run::Call(_), Some(running)) => dispatch::result(running.await).map(json),
+            (Run::Stream(_), Some(running)) => match dispatch::items(running.await) {
+                Ok(items) => report(items, progress).await,
+                Err(error) => Err(error),
+            },
+            (Run::Call(start), None) => match start(&mut context, arguments, Encoding::Json) {
+                Ok(running) => running.await.map(json),
+                Err(error) => {
+                    outcome = Outcome::Refused;
+                    return Err(unread(hub, name, error));
+                }
+            },
+            (Run::Stream(start), None) => match start(&mut context, arguments, Encoding::Json) {
+                Ok(running) => match running.await {
+                    Ok(items) => report(items, progress).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => {
                     outcome = Outcome::Refused;
                     return Err(unread(hub, name, error));
                 }
             },
         };
-        match result {
-            Ok(Payload::Json(result)) => Ok(result),
-            Ok(Payload::MessagePack(_)) => unreachable!("the result is encoded as JSON"),
-            Err(error) => {
-                outcome = Outcome::Error;
-                Err(unread(hub, name, error))
-            }
-        }
+        result.map_err(|error| {
+            outcome = Outcome::Error;
+            unread(hub, name, error)
+        })
     };
     let result = AssertUnwindSafe(run).catch_unwind().await;
     if result.is_err() {
@@ -86,6 +100,40 @@ pub(super) async fn run(
         error!(method = name, "hub method panicked");
         Err(failed(hub, name))
     })
+}
+
+/// Reports all items of a stream as progress. SignalR 2 has no streams, so the call has no result.
+async fn report(mut items: Items, progress: Progress<'_>) -> Result<Box<RawValue>, CallError> {
+    while let Some(item) = items.next().await {
+        progress.report(&json(item?)).await;
+    }
+    Ok(serde_json::value::to_raw_value(&()).expect("null is JSON"))
+}
+
+/// Reports the progress of one call.
+#[derive(Clone, Copy)]
+pub(super) struct Progress<'a> {
+    /// `None` if the client has no connection, so it receives no progress.
+    pub(super) place: Option<&'a Place>,
+    /// `None` if the client expects no result either.
+    pub(super) call: Option<&'a str>,
+}
+
+impl Progress<'_> {
+    /// Reports a value behind the messages that the method has sent.
+    async fn report(self, value: &RawValue) {
+        if let (Some(place), Some(call)) = (self.place, self.call) {
+            let to = Recipient::Progress(classic::progress(call, value));
+            place.answer(Answer { to, after: place.last_sent() }).await;
+        }
+    }
+}
+
+fn json(payload: Payload) -> Box<RawValue> {
+    match payload {
+        Payload::Json(value) => value,
+        Payload::MessagePack(_) => unreachable!("values are encoded as JSON"),
+    }
 }
 
 fn of_method(hub: &Hub, name: &str, error: &HubError) -> Failure {

@@ -194,7 +194,10 @@ impl<'a> Connection<'a> {
     fn settle(&mut self) -> Option<Disconnect> {
         let reached = self.reached;
         while let Some(held) = self.held.pop_front_if(|held| held.after <= reached) {
-            self.outbox.push(held.item);
+            match held.item {
+                Item::Progress(entry) => self.queue(entry),
+                item => self.outbox.push(item),
+            }
         }
         let is_parked = self.transport.is_none();
         if is_parked {
@@ -233,6 +236,7 @@ impl<'a> Connection<'a> {
                 let item = match to {
                     Recipient::WebSocket(result) => Item::Result(result),
                     Recipient::Request(request) => Item::Request(request),
+                    Recipient::Progress(entry) => Item::Progress(entry),
                 };
                 self.hold(item, after);
             }

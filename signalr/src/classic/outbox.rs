@@ -25,6 +25,8 @@ pub(super) enum Item {
     Message(Bytes, Cursor),
     /// A frame of its own.
     Result(Bytes),
+    /// An entry of a frame that reports the progress of a call. It becomes a message when it is due.
+    Progress(Bytes),
     /// A request waits until all items before it are on their way.
     Request(oneshot::Sender<()>),
     /// The end of the connection.

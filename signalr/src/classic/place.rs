@@ -87,7 +87,7 @@ pub(super) struct Resume {
     pub(super) groups_token: Option<String>,
 }
 
-/// The result of a call, or a request that waits for the messages of its method.
+/// The result or the progress of a call, or a request that waits for the messages of its method.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) to: Recipient,
@@ -99,6 +99,8 @@ pub(super) struct Answer {
 pub(super) enum Recipient {
     WebSocket(Bytes),
     Request(oneshot::Sender<()>),
+    /// The client, whichever transport it has: the progress of a call.
+    Progress(Bytes),
 }
 
 /// A client that has proved its identity.

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::{Instrument, debug, debug_span};
 
 use super::{
-    calls,
+    calls::{self, Progress},
     place::{self, Answer, Place, Recipient, Visitor},
     reply::{self, Refusal},
     request::{pairs, read_body},
@@ -113,7 +113,13 @@ async fn run(sender: &Sender, text: &str) -> Result<Replied, CallError> {
     let outcome = match sender.caller(&call.hub).await {
         Ok((hub, caller)) => {
             let hub = &sender.service().hubs()[hub];
-            calls::run(hub, caller.with_state(state.clone()), &call.method, call.arguments).await
+            let caller = caller.with_state(state.clone());
+            let place = match sender {
+                Sender::Here(place) => Some(&**place),
+                Sender::Stray(..) => None,
+            };
+            let progress = Progress { place, call: call.id.as_deref() };
+            calls::run(hub, caller, &call.method, call.arguments, progress).await
         }
         Err(failure) => Err(failure),
     };

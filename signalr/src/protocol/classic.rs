@@ -137,7 +137,6 @@ pub(crate) fn missed(hub: &str, gap: Gap) -> Bytes {
 }
 
 /// Writes the entry of a frame that reports the progress of a call.
-#[cfg_attr(not(test), expect(dead_code, reason = "streaming methods are to use it"))]
 pub(crate) fn progress(id: &str, value: &RawValue) -> Bytes {
     #[derive(Serialize)]
     struct Progress<'a> {

@@ -155,3 +155,30 @@ async fn a_host_that_is_not_listed_is_refused() {
     let refused = server.get("/signalr/ping").await;
     assert_eq!(refused.status, 403);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_items_of_a_stream_are_progress() {
+    let server = TestServer::start();
+    let (_client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Steps", "A": [2], "I": 7})).await;
+    socket.send(json!({"H": "chathub", "M": "Break", "A": [], "I": 8})).await;
+    let mut found = Vec::new();
+    while found.len() < 6 {
+        let text = socket.text().await.unwrap();
+        let frame: serde_json::Value = serde_json::from_str(&text).unwrap();
+        match frame["M"].as_array() {
+            Some(entries) => found.extend(entries.iter().map(ToString::to_string)),
+            None if frame["I"].is_string() => found.push(text),
+            None => {}
+        }
+    }
+    let expected = [
+        r#"{"A":[],"H":"ChatHub","M":"begin"}"#,
+        r#"{"I":"P|7","P":{"D":0,"I":"7"}}"#,
+        r#"{"I":"P|7","P":{"D":1,"I":"7"}}"#,
+        r#"{"I":"7"}"#,
+        r#"{"I":"P|8","P":{"D":0,"I":"8"}}"#,
+        r#"{"I":"8","H":true,"E":"no more"}"#,
+    ];
+    assert_eq!(found, expected);
+}

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use axum::{Router, serve::Listener};
 use backplane::Backplane;
 use broker::Broker;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, stream};
 use serde_json::{Value, json};
 use signalr::{Caller, Classic, Hub, Options};
 use tokio::{
@@ -397,6 +397,13 @@ fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
             caller.clients().caller().invoke("last", ()).await?;
             caller.abort();
             Ok(())
+        })
+        .stream("Steps", |caller: Caller, (count,): (u32,)| async move {
+            caller.clients().caller().invoke("begin", ()).await?;
+            Ok(stream::iter((0..count).map(Ok)))
+        })
+        .stream("Break", |(): ()| async {
+            Ok(stream::iter([Ok(0), Err(signalr::HubError::new("no more"))]))
         })
         .method("Count", |caller: Caller, ()| async move {
             let count = caller.state().get::<u32>("count").unwrap_or_default() + 1;

@@ -1,5 +1,6 @@
 //! The hub of the recorded server of SignalR 2.
 
+use futures_util::stream;
 use serde::Serialize;
 use signalr::{Caller, Hub, HubError, Recipients};
 
@@ -40,7 +41,10 @@ pub(crate) fn chat_hub(hub: Hub) -> Hub {
 }
 
 fn rooms(hub: Hub) -> Hub {
-    hub.method("JoinRoom", |caller: Caller, (room,): (String,)| async move {
+    hub.stream("Progress", |(count,): (u32,)| async move {
+        Ok(stream::iter((0..count).map(Ok::<_, HubError>)))
+    })
+    .method("JoinRoom", |caller: Caller, (room,): (String,)| async move {
         Ok(caller.groups().add(&room).await?)
     })
     .method("LeaveRoom", |caller: Caller, (room,): (String,)| async move {
