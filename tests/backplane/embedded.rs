@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backplane::{Invocation, State, Target};
 use broker::{Broker, Config, Port, ReplayRule, Server};
+use futures_util::future::join_all;
 use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 
 use crate::farm::{Bus, is_ready, nothing_more, receive, send};
@@ -112,11 +113,15 @@ async fn cursors_stay_valid_after_a_counter_loss() {
 async fn fall_behind(soak: &Soak) {
     for _ in 0..2 {
         soak.run(0, 50).await;
-        // No server reads while these are sent. They exceed the output limit of a subscriber.
-        for _ in 0..40 {
+        // No server reads while these are sent, since all sends start at once. They exceed the output
+        // limit of a subscriber.
+        let sends = (0..40).map(|_| {
             let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
             let sender = soak.backplanes().next().expect("two servers");
-            sender.send(Target::group("empty"), large).await.expect("sent");
+            sender.send(Target::group("empty"), large)
+        });
+        for sent in join_all(sends).await {
+            sent.expect("sent");
         }
     }
     soak.run(1, 50).await;
