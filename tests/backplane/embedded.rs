@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use backplane::{Invocation, State, Target};
+use backplane::{State, Target};
 use broker::{Broker, Config, Port, ReplayRule, Server};
-use futures_util::future::join_all;
 use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 
-use crate::farm::{Bus, is_ready, nothing_more, receive, send};
+use crate::farm::{Bus, is_ready, nothing_more, receive, send, send_too_much};
 use crate::observer::Observer;
 use crate::soak::Soak;
 
@@ -113,16 +112,7 @@ async fn cursors_stay_valid_after_a_counter_loss() {
 async fn fall_behind(soak: &Soak) {
     for _ in 0..2 {
         soak.run(0, 50).await;
-        // No server reads while these are sent, since all sends start at once. They exceed the output
-        // limit of a subscriber.
-        let sends = (0..40).map(|_| {
-            let large = Invocation::new("large", ["x".repeat(MIB)]).expect("an array");
-            let sender = soak.backplanes().next().expect("two servers");
-            sender.send(Target::group("empty"), large)
-        });
-        for sent in join_all(sends).await {
-            sent.expect("sent");
-        }
+        send_too_much(soak.backplanes().next().expect("two servers")).await;
     }
     soak.run(1, 50).await;
 }

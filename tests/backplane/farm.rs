@@ -63,6 +63,16 @@ pub(crate) fn invocation(number: u64) -> Invocation {
     Invocation::new("number", [number]).expect("an array")
 }
 
+/// Makes embedded servers fall behind. None of them reads while the messages are sent, since all
+/// sends start at once. They exceed the output limit of a subscriber.
+pub(crate) async fn send_too_much(backplane: &Backplane) {
+    let sends = (0..40).map(|_| {
+        let large = Invocation::new("large", ["x".repeat(1024 * 1024)]).expect("an array");
+        backplane.send(Target::group("empty"), large)
+    });
+    within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
+}}
+
 pub(crate) async fn send(backplane: &Backplane, target: Target, number: u64) {
     let sent = within(SLOW_DEADLINE, backplane.send(target, invocation(number))).await;
     sent.unwrap_or_else(|error| panic!("{number} was not sent: {error}"));

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backplane::{Backplane, Disconnect, Invocation, Target};
+use backplane::{Backplane, Disconnect, Target};
 use broker::{Broker, Config, Port};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 use tracing::Level;
 
 use crate::farm::{
     builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics,
-    receive, send, send_at_once,
+    receive, send, send_at_once, send_too_much,
 };
 use crate::log::{Line, Log};
 
@@ -248,11 +248,7 @@ async fn an_embedded_broker_is_logged_alike() {
     assert!(!line.field("reason").is_empty(), "{line:?}");
 
     client.command(&["DEL", APP]).await;
-    // No server reads while these are sent. They exceed the output limit of a subscriber.
-    for _ in 0..40 {
-        let large = Invocation::new("large", ["x".repeat(1024 * 1024)]).expect("an array");
-        one.send(Target::group("empty"), large).await.expect("sent");
-    }
+    send_too_much(&one).await;
     let line = first(&log, "backplane disconnected", "subscription").await;
     assert_eq!(line.field("reason"), "fell behind its output limit");
     let connected = "backplane connected";
