@@ -71,7 +71,7 @@ pub(crate) async fn send_too_much(backplane: &Backplane) {
         backplane.send(Target::group("empty"), large)
     });
     within(SLOW_DEADLINE, try_join_all(sends)).await.expect("all were sent");
-}}
+}
 
 pub(crate) async fn send(backplane: &Backplane, target: Target, number: u64) {
     let sent = within(SLOW_DEADLINE, backplane.send(target, invocation(number))).await;
