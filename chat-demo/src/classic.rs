@@ -1,7 +1,7 @@
 //! The page for SignalR 2, with the scripts that it needs.
 //!
 //! jQuery and the client of SignalR 2 come from a directory that the user names. Without it the
-//! page says how to fetch them.
+//! page shows how to fetch them.
 
 use std::{
     fs, io,

@@ -38,8 +38,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
 
-    /// Directory with jQuery 3 and the client of SignalR 2, for the page at `/classic`. The page says
-    /// how to fetch them
+    /// Directory with jQuery 3 and the client of SignalR 2, for the page at `/classic`. Without it
+    /// the page shows how to fetch them
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
 
