@@ -137,10 +137,10 @@ impl Hub {
     /// Adds a method. Its return value is the result of `invoke` at the client.
     ///
     /// The last parameter of the method is the tuple of the client's arguments. Parameters before
-    /// it, such as [`Caller`], implement [`FromCall`](crate::FromCall).
+    /// it, such as [`Caller`](crate::Caller), implement [`FromCall`](crate::FromCall).
     ///
     /// The client receives the result after the invocations that the method sent to it through
-    /// [`Caller::clients`].
+    /// [`Caller::clients`](crate::Caller::clients).
     ///
     /// The methods of one connection run one at a time, in the order of the calls, unless
     /// [`Options::parallel_calls_max`] allows more. A method that takes an

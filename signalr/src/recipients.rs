@@ -158,7 +158,7 @@ impl Recipient {
     ///
     /// # Examples
     ///
-    /// See [`Clients::connection`].
+    /// See [`Clients::connection`](crate::Clients::connection).
     pub async fn invoke(
         self,
         method: impl Into<String>,

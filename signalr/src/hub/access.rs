@@ -73,7 +73,7 @@ impl Hub {
     }
 
     /// Sets the hook that runs after a client has renewed its user, see
-    /// [`Options::auth_refresh`].
+    /// [`Options::auth_refresh`](crate::Options::auth_refresh).
     ///
     /// Like a method, it waits for the end of running calls. Calls that follow have the new user.
     ///
