@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time;
 
-use crate::server::{TestServer, duration};
+use crate::server::{Client, Socket, TestServer, duration};
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_client_is_disconnected_after_30_seconds_and_once() {
@@ -116,16 +116,8 @@ async fn a_shutdown_sends_clients_to_another_server() {
 
 #[tokio::test(start_paused = true)]
 async fn a_running_method_ends_before_the_disconnect() {
-    let mut server = TestServer::with_hooks(|hub| {
-        hub.method("Slow", |(): ()| async {
-            time::sleep(Duration::from_secs(100)).await;
-            Ok(())
-        })
-    });
-    let (client, mut socket) = server.connect().await;
-    socket.send(json!({"H": "chathub", "M": "Slow", "A": [], "I": 0})).await;
-    time::sleep(Duration::from_secs(1)).await; // on the paused clock
-    client.abort().await.text().await;
+    let mut server = slow();
+    let (client, _socket) = abort_during_a_method(&server).await;
     let id = client.id.clone();
     assert_eq!(server.event().await, format!("connected {id}"));
     let (waited, event) = duration(server.event()).await;
@@ -134,16 +126,8 @@ async fn a_running_method_ends_before_the_disconnect() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_returns_waits_for_the_hooks_of_its_end() {
-    let mut server = TestServer::with_hooks(|hub| {
-        hub.method("Slow", |(): ()| async {
-            time::sleep(Duration::from_secs(100)).await;
-            Ok(())
-        })
-    });
-    let (client, mut socket) = server.connect().await;
-    socket.send(json!({"H": "chathub", "M": "Slow", "A": [], "I": 0})).await;
-    time::sleep(Duration::from_secs(1)).await; // on the paused clock
-    client.abort().await.text().await;
+    let mut server = slow();
+    let (client, _socket) = abort_during_a_method(&server).await;
     let (waited, mut events) = duration(client.events("reconnect", "")).await;
     assert_eq!(waited.as_secs(), 99);
     server.hub.clients().all().invoke("one", ()).await.unwrap();
@@ -165,4 +149,23 @@ async fn a_client_of_an_old_version_has_no_start() {
     assert!(init.contains("\"S\":1"), "{init}");
     let id = client.id.clone();
     assert_eq!(server.event().await, format!("connected {id}"));
+}
+
+/// A server with a method that takes 100 s.
+fn slow() -> TestServer {
+    TestServer::with_hooks(|hub| {
+        hub.method("Slow", |(): ()| async {
+            time::sleep(Duration::from_secs(100)).await;
+            Ok(())
+        })
+    })
+}
+
+/// Ends a connection while its method runs for another 99 s.
+async fn abort_during_a_method(server: &TestServer) -> (Client<'_>, Socket) {
+    let (client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Slow", "A": [], "I": 0})).await;
+    time::sleep(Duration::from_secs(1)).await; // on the paused clock
+    client.abort().await.text().await;
+    (client, socket)
 }
