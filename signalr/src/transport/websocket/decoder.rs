@@ -293,7 +293,7 @@ mod tests {
             let expected = expected.as_ref().map_err(|error| *error);
             assert_eq!(found.as_ref().map_err(|error| *error), expected.map(|(_, found)| found));
             if let Ok((expected, _)) = expected {
-                assert_eq!(data, expected, "in pieces of {size}");
+                assert_eq!(data, *expected, "in pieces of {size}");
             }
         }
     }

@@ -94,7 +94,7 @@ mod tests {
         let texts = ["", "a", "bcd"];
         let whole = bytes(&frames(&texts));
         for part in 1..whole.len() {
-            let (mut frames, mut sent) = (frames(&texts), Vec::new());
+            let (mut frames, mut sent) = (frames(&texts), Vec::<u8>::new());
             while !frames.is_empty() {
                 let bytes = bytes(&frames);
                 let mut left = part.min(bytes.len());
