@@ -126,10 +126,10 @@ fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
         match value {
             Value::String(text) => request.push(&text.as_bytes()),
             Value::Integer(value) => {
-                request.push(number::format(*value as f64, number::ALL_DIGITS).as_bytes());
+                request.push(resp::number::shortest(*value as f64).as_bytes());
             }
             Value::Number(value) => {
-                request.push(number::format(*value, number::ALL_DIGITS).as_bytes());
+                request.push(resp::number::shortest(*value).as_bytes());
             }
             _ => return Err("Lua redis lib command arguments must be strings or integers"),
         }
@@ -188,7 +188,7 @@ fn setresp(given: &Arguments<'_>, server: &Server) -> Result<()> {
 /// `redis.set_repl(flags)`; checks the flags only.
 fn set_repl(given: &Arguments<'_>) -> Result<()> {
     if given.len() != 1 {
-        return Err(refused("redis.set_repl() requires two arguments."));
+        return Err(refused("redis.set_repl() requires one argument."));
     }
     match given.as_number(1)?.map_or(0, number::to_integer) {
         0..=3 => Ok(()),

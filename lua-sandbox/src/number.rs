@@ -2,8 +2,6 @@
 
 /// Digits that Lua prints of a number (`LUAI_NUMFFORMAT`).
 pub(super) const SHOWN_DIGITS: usize = 14;
-/// Digits that identify every double.
-pub(super) const ALL_DIGITS: usize = 17;
 
 /// Formats `value` with at most `digits` digits.
 pub(super) fn format(value: f64, digits: usize) -> String {

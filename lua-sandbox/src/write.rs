@@ -1,8 +1,6 @@
 //! Encodes the parts of replies that only scripts return.
 
-use resp::{Protocol, reply};
-
-use super::number;
+use resp::{Protocol, number, reply};
 
 /// Maximum bytes of a reply without its text, or of a number with its type and line end.
 pub(super) const HEAD_BYTES: usize = 64;
@@ -25,7 +23,7 @@ pub(super) fn header(out: &mut Vec<u8>, kind: u8, count: usize) {
 }
 
 pub(super) fn double(out: &mut Vec<u8>, protocol: Protocol, value: f64) {
-    let text = number::format(value, number::ALL_DIGITS);
+    let text = number::double(value);
     match protocol {
         Protocol::Resp2 => reply::bulk(out, text.as_bytes()),
         Protocol::Resp3 => line(out, b',', text.as_bytes()),

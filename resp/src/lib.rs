@@ -22,6 +22,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod number;
 pub mod reply;
 pub mod request;
 pub mod value;

@@ -14,7 +14,7 @@ use redis_protocol::resp2::types::BorrowedFrame as Frame2;
 use redis_protocol::resp3::encode::complete as resp3;
 use redis_protocol::resp3::types::{BorrowedFrame as Frame3, VerbatimStringFormat};
 
-use crate::Protocol;
+use crate::{Protocol, number};
 
 /// A reply, independent of the protocol version.
 ///
@@ -115,8 +115,8 @@ impl Reply {
                 })
             }
             Self::Double(value) => match protocol {
-                Protocol::Resp2 => Self::bulk(double(*value)).encode(protocol, out),
-                Protocol::Resp3 => line(out, b',', double(*value).as_bytes()),
+                Protocol::Resp2 => Self::bulk(number::double(*value)).encode(protocol, out),
+                Protocol::Resp3 => line(out, b',', number::double(*value).as_bytes()),
             },
             Self::Boolean(value) => match protocol {
                 Protocol::Resp2 => line(out, b':', if *value { b"1" } else { b"0" }),
@@ -164,21 +164,6 @@ impl Reply {
                 }
             }
         }
-    }
-}
-
-/// Formats a number as Redis does, with up to 17 digits.
-fn double(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
-    // C's %.17g: 17 digits, counted from the first that is not zero.
-    let before = if value == 0.0 { 1 } else { value.abs().log10().floor() as i32 + 1 };
-    let after = usize::try_from(17 - before).unwrap_or(0);
-    let text = format!("{value:.after$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
     }
 }
 
@@ -382,11 +367,7 @@ mod tests {
         check(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         check(&Reply::Boolean(true), ":1\r\n", "#t\r\n");
         check(&Reply::Double(0.5), "$3\r\n0.5\r\n", ",0.5\r\n");
-        check(
-            &Reply::Double(0.061),
-            "$20\r\n0.060999999999999999\r\n",
-            ",0.060999999999999999\r\n",
-        );
+        check(&Reply::Double(0.061), "$5\r\n0.061\r\n", ",0.061\r\n");
         check(&Reply::Double(100.0), "$3\r\n100\r\n", ",100\r\n");
         check(&Reply::error("ERR a\r\n+OK"), "-ERR a  +OK\r\n", "-ERR a  +OK\r\n");
     }

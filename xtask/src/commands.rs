@@ -2,8 +2,8 @@
 //!
 //! The file holds the facts of all commands of Redis, since ACL files may name commands that the
 //! broker lacks. An entry without `release` has the facts of Redis 7.0, and `refresh` replaces it.
-//! An entry with `release` comes from a later release of Redis, or exists in this broker only. Such
-//! an entry is written by hand and stays as it is.
+//! An entry with `release` has facts of a later release, or exists in this broker only. Such an
+//! entry is written by hand and stays as it is.
 
 mod redis;
 mod source_code;
@@ -37,7 +37,7 @@ struct Command {
     docs: Value,
 }
 
-/// The first release with a command, if Redis 7.0 lacks it.
+/// The release with the facts of an entry, if they are not those of Redis 7.0.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 enum Release {
     #[serde(rename = "7.2")]

@@ -266,14 +266,14 @@ pub(super) static CLIENT_REPLY: About = About {
 
 #[rustfmt::skip]
 pub(super) static CLIENT_SETINFO: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Sets information specific to the client or connection")), ("since", Text("7.2.0")), ("group", Text("connection")), ("complexity", Text("O(1)"))],
 };
 
 #[rustfmt::skip]
 pub(super) static CLIENT_SETNAME: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Set the current connection name")), ("since", Text("2.6.9")), ("group", Text("connection")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("connection-name"), Text("type"), Text("string")])]))],
 };
@@ -413,7 +413,7 @@ pub(super) static MSET: About = About {
 
 #[rustfmt::skip]
 pub(super) static MSETNX: About = About {
-    tips: &["request_policy:multi_shard", "response_policy:agg_min"],
+    tips: &[],
     key_specs: &[List(&[Text("flags"), List(&[Text("OW"), Text("insert")]), Text("begin_search"), List(&[Text("type"), Text("index"), Text("spec"), List(&[Text("index"), Int(1)])]), Text("find_keys"), List(&[Text("type"), Text("range"), Text("spec"), List(&[Text("lastkey"), Int(-1), Text("keystep"), Int(2), Text("limit"), Int(0)])])])],
     docs: &[("summary", Text("Set multiple keys to multiple values, only if none of the keys exist")), ("since", Text("1.0.1")), ("group", Text("string")), ("complexity", Text("O(N) where N is the number of keys to set.")), ("arguments", List(&[List(&[Text("name"), Text("key_value"), Text("type"), Text("block"), Text("flags"), List(&[Text("multiple")]), Text("arguments"), List(&[List(&[Text("name"), Text("key"), Text("type"), Text("key"), Text("key_spec_index"), Int(0)]), List(&[Text("name"), Text("value"), Text("type"), Text("string")])])])]))],
 };
@@ -623,14 +623,14 @@ pub(super) static KEYS: About = About {
 
 #[rustfmt::skip]
 pub(super) static SCAN: About = About {
-    tips: &["nondeterministic_output", "request_policy:special"],
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
     key_specs: &[],
     docs: &[("summary", Text("Incrementally iterate the keys space")), ("since", Text("2.8.0")), ("group", Text("generic")), ("complexity", Text("O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.")), ("history", List(&[List(&[Text("6.0.0"), Text("Added the `TYPE` subcommand.")])])), ("arguments", List(&[List(&[Text("name"), Text("cursor"), Text("type"), Text("integer")]), List(&[Text("name"), Text("pattern"), Text("type"), Text("pattern"), Text("token"), Text("MATCH"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("count"), Text("type"), Text("integer"), Text("token"), Text("COUNT"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("type"), Text("type"), Text("string"), Text("token"), Text("TYPE"), Text("since"), Text("6.0.0"), Text("flags"), List(&[Text("optional")])])]))],
 };
 
 #[rustfmt::skip]
 pub(super) static RANDOMKEY: About = About {
-    tips: &["request_policy:all_shards", "nondeterministic_output"],
+    tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
     key_specs: &[],
     docs: &[("summary", Text("Return a random key from the keyspace")), ("since", Text("1.0.0")), ("group", Text("generic")), ("complexity", Text("O(1)"))],
 };
@@ -714,14 +714,14 @@ pub(super) static CONFIG_HELP: About = About {
 
 #[rustfmt::skip]
 pub(super) static CONFIG_RESETSTAT: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Reset the stats returned by INFO")), ("since", Text("2.0.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
 };
 
 #[rustfmt::skip]
 pub(super) static CONFIG_REWRITE: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Rewrite the configuration file with the in memory configuration")), ("since", Text("2.8.0")), ("group", Text("server")), ("complexity", Text("O(1)"))],
 };
@@ -938,7 +938,7 @@ pub(super) static LATENCY_LATEST: About = About {
 
 #[rustfmt::skip]
 pub(super) static LATENCY_RESET: About = About {
-    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
     key_specs: &[],
     docs: &[("summary", Text("Reset latency data for one or more events.")), ("since", Text("2.8.13")), ("group", Text("server")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("event"), Text("type"), Text("string"), Text("flags"), List(&[Text("optional"), Text("multiple")])])]))],
 };
@@ -1316,7 +1316,7 @@ pub(super) static ACL_CAT: About = About {
 
 #[rustfmt::skip]
 pub(super) static ACL_DELUSER: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Remove the specified ACL users and the associated rules")), ("since", Text("6.0.0")), ("group", Text("server")), ("complexity", Text("O(1) amortized time considering the typical user.")), ("arguments", List(&[List(&[Text("name"), Text("username"), Text("type"), Text("string"), Text("flags"), List(&[Text("multiple")])])]))],
 };
@@ -1372,14 +1372,14 @@ pub(super) static ACL_LOG: About = About {
 
 #[rustfmt::skip]
 pub(super) static ACL_SAVE: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Save the current ACL rules in the configured ACL file")), ("since", Text("6.0.0")), ("group", Text("server")), ("complexity", Text("O(N). Where N is the number of configured users."))],
 };
 
 #[rustfmt::skip]
 pub(super) static ACL_SETUSER: About = About {
-    tips: &[],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],
     docs: &[("summary", Text("Modify or create the rules for a specific ACL user")), ("since", Text("6.0.0")), ("group", Text("server")), ("complexity", Text("O(N). Where N is the number of rules provided.")), ("history", List(&[List(&[Text("6.2.0"), Text("Added Pub/Sub channel patterns.")]), List(&[Text("7.0.0"), Text("Added selectors and key based permissions.")])])), ("arguments", List(&[List(&[Text("name"), Text("username"), Text("type"), Text("string")]), List(&[Text("name"), Text("rule"), Text("type"), Text("string"), Text("flags"), List(&[Text("optional"), Text("multiple")])])]))],
 };

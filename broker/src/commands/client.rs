@@ -2,6 +2,7 @@
 
 use super::errors::{CommandError, NOT_AN_INTEGER};
 use super::spec::Outcome;
+use crate::acl::users::now_ms;
 use crate::session::silence::Silence;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -126,9 +127,12 @@ impl Session {
     }
 }
 
-/// Parses a time in milliseconds.
+/// Parses a time in milliseconds. Its end must be a time of Redis' clock.
 pub(crate) fn timeout(value: &[u8]) -> Result<Duration, Vec<u8>> {
     match request::integer(value).map(u64::try_from) {
+        Some(Ok(milliseconds)) if milliseconds > i64::MAX.unsigned_abs() - now_ms() => {
+            Err(b"ERR timeout is out of range".to_vec())
+        }
         Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
         Some(Err(_)) => Err(b"ERR timeout is negative".to_vec()),
         None => Err(b"ERR timeout is not an integer or out of range".to_vec()),

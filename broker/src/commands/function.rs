@@ -6,8 +6,8 @@ use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
 use crate::session::Session;
 
-/// `FUNCTION DUMP` of a Redis 7.0 without functions: the version of the format and a checksum.
-const EMPTY_DUMP: &[u8] = b"\x0a\x00\x5d\x9b\x5c\x40\x0f\x7f\xa2\xda";
+/// `FUNCTION DUMP` of a Redis 7.2 without functions: the version of the format and a checksum.
+const EMPTY_DUMP: &[u8] = b"\x0b\x00\x34\x44\xe1\x33\xf2\xe0\x4b\x53";
 
 /// `FUNCTION LIST [LIBRARYNAME pattern] [WITHCODE]`
 pub(crate) fn list(request: Request<'_>) -> Answer {

@@ -138,7 +138,7 @@ impl Subject<'_> {
         let file = server.settings.file.clone().unwrap_or_default();
         let now = since_1970();
         let os = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-        vec![
+        let mut values = vec![
             ("redis_version", REDIS_VERSION.to_owned()),
             ("os", os),
             ("arch_bits", usize::BITS.to_string()),
@@ -153,8 +153,21 @@ impl Subject<'_> {
             ("executable", std::env::current_exe().unwrap_or_default().display().to_string()),
             ("config_file", file.display().to_string()),
             ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
-            ("broker_version", VERSION.to_owned()),
-        ]
+        ];
+        values.extend(["listener0", "listener1"].into_iter().zip(self.listeners()));
+        values.push(("broker_version", VERSION.to_owned()));
+        values
+    }
+
+    /// Returns the value of `listener0` and those that follow it.
+    fn listeners(&self) -> Vec<String> {
+        let Self { server, config, .. } = self;
+        let port = server.port.load(Ordering::Relaxed);
+        let addresses: String = config.bind.iter().map(|name| format!("bind={name},")).collect();
+        let tcp = (port != 0).then(|| format!("name=tcp,{addresses}port={port}"));
+        let unix = config.unixsocket.as_ref();
+        let unix = unix.map(|path| format!("name=unix,bind={}", path.display()));
+        tcp.into_iter().chain(unix).collect()
     }
 
     fn clients(&self) -> Values {

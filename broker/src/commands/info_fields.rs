@@ -37,6 +37,8 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         ("blocked_clients", "0"),
         ("tracking_clients", "0"),
         ("clients_in_timeout_table", "0"),
+        ("total_blocking_keys", "0"),
+        ("total_blocking_keys_on_nokey", "0"),
     ]),
     ("Memory", &[
         ("used_memory", "0"),

@@ -44,12 +44,14 @@ pub(crate) fn scan(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         }
     }
     met.retain(|key| {
-        // As in Redis, `TYPE` looks the key up, which counts as a hit or a miss.
-        let is_there = |keys: &mut Keys<'_>| match wanted.kind {
-            Some(_) => keys.get(key, AccessMode::Inspect).is_some(),
-            None => keys.exists(key),
+        // As in Redis, `TYPE` looks up the key, which counts as a hit.
+        let has_kind = |keys: &mut Keys<'_>| {
+            wanted.kind.is_none() || keys.get(key, AccessMode::Inspect).is_some()
         };
-        is_match(wanted.pattern, key) && is_there(keys) && wanted.is_for_strings()
+        is_match(wanted.pattern, key)
+            && keys.exists(key)
+            && has_kind(keys)
+            && wanted.is_for_strings()
     });
     let found = met.into_iter().map(|key| Reply::Bulk(key.into_vec())).collect();
     Ok(Reply::Array(vec![Reply::bulk(cursor.to_string()), Reply::Array(found)]))

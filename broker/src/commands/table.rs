@@ -463,14 +463,14 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
     ),
     row(
         "command|getkeys",
-        -4,
+        -3,
         &[Loading, Stale],
         &about::COMMAND_GETKEYS,
         Run::Local(|_, _, r| command::getkeys(r)),
     ),
     row(
         "command|getkeysandflags",
-        -4,
+        -3,
         &[Loading, Stale],
         &about::COMMAND_GETKEYSANDFLAGS,
         Run::Local(|_, _, r| command::getkeys_and_flags(r)),

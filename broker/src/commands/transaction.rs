@@ -14,7 +14,6 @@ use super::permissions::{NO_CHANNEL, NO_KEY, check_permission};
 use super::spec::{Flag, Outcome, Run, Spec};
 use crate::ids::CommandId;
 use crate::observe::disconnect::Disconnect;
-use crate::protocol::Protocol;
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::{OwnedRequest, Request};
 use crate::pubsub::order::OrderGuard;
@@ -169,9 +168,8 @@ fn begin_reply(session: &mut Session, context: &mut Context, count: usize) -> bo
     let limit = session.output_limit(&context.config);
     context.flush_queue().reply(&session.output, limit, |out| reply::array_header(out, count));
     session.runs_transaction = true;
-    // A push message must not interrupt a reply.
-    let defers = session.output.protocol.get() == Protocol::Resp3;
-    defers && context.flush_queue().begin_deferring(&session.output)
+    // A message must not stand inside a reply, also if the transaction subscribes with RESP2.
+    context.flush_queue().begin_deferring(&session.output)
 }
 
 /// Runs one queued request, or queues the reason why it must not run.

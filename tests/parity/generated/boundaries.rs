@@ -268,7 +268,6 @@ const COMMANDS: &[&str] = &[
     "EVAL return{1} {n}",
     "EVAL return{1} {n} k",
     "EVALSHA 0123456789012345678901234567890123456789 {n}",
-    "WAIT 0 {n}",
     "WAIT {n} 1",
     "CONFIG SET timeout {n}",
     "CONFIG SET tcp-keepalive {n}",
