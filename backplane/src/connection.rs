@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connections::{Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued};
+use crate::connections::{
+    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
+};
 use crate::cursor::Cursor;
 use crate::dialect::{Attached, Signalr2};
 use crate::event::Gap;
@@ -25,6 +27,10 @@ use crate::invocation::Invocation;
 pub struct Connection {
     state: ConnectionState,
     connections: Arc<Connections>,
+    /// A run of which only some invocations have been returned, and their number.
+    run: Option<(Arc<Run>, usize)>,
+    /// The position before the last run.
+    before_run: Option<u64>,
 }
 
 /// An invocation, a gap before the next invocation, or a requested mark.
@@ -38,6 +44,8 @@ pub struct Connection {
 pub enum Received {
     /// A method to invoke on the client.
     Invocation(Arc<Invocation>),
+    /// Several invocations. Only [`Connection::recv_run`] returns them.
+    Run(Arc<Run>),
     /// Messages are missing. Some of them may have been for this connection.
     Gap(Gap),
     /// All messages up to this place were returned before. See [`Connection::mark_after`].
@@ -50,7 +58,8 @@ impl Connection {
     /// Attaches a connection. If another one has the same id, it ends. After
     /// [`Connections::close`], the new connection ends immediately.
     pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
-        Self { state: connections.attach(attachment), connections: connections.clone() }
+        let connections = connections.clone();
+        Self { state: connections.attach(attachment), connections, run: None, before_run: None }
     }
 
     /// Returns the place of this connection, for the other servers.
@@ -103,7 +112,12 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        let position = self.connections.position(&self.state);
+        // Some of a run may still have to be returned.
+        let is_within_run = self.run.as_ref().is_some_and(|(run, index)| *index < run.len());
+        let position = match is_within_run {
+            true => self.state.position,
+            false => self.connections.position(&self.state),
+        };
         Cursor::at(position)
     }
 
@@ -168,10 +182,76 @@ impl Connection {
     /// ```
     pub async fn recv_or_gap(&mut self) -> Result<Received, Disconnect> {
         loop {
+            if let Some(invocation) = self.next_of_run() {
+                return Ok(Received::Invocation(invocation));
+            }
+            match self.recv_run().await? {
+                Received::Run(run) => {
+                    // The cursor follows the invocations that are returned.
+                    self.state.position = self.before_run;
+                    self.run = Some((run, 0));
+                }
+                received => return Ok(received),
+            }
+        }
+    }
+
+    /// Returns the next invocation of a run that has been received.
+    fn next_of_run(&mut self) -> Option<Arc<Invocation>> {
+        let (run, index) = self.run.as_mut()?;
+        match run.get(*index) {
+            Some((id, invocation)) => {
+                *index += 1;
+                self.state.position = id.or(self.state.position);
+                Some(invocation)
+            }
+            None => {
+                self.run = None;
+                None
+            }
+        }
+    }
+
+    /// Waits like [`recv_or_gap`](Self::recv_or_gap). Small invocations that have arrived together
+    /// may be returned as one [`Received::Run`], which is encoded once for all of its connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_or_gap`](Self::recv_or_gap).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no invocation, gap or mark is lost.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Received, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut ann = backplane.attach("c1", None);
+    /// for number in 1..=2 {
+    ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;
+    /// }
+    /// let Received::Run(run) = ann.recv_run().await? else { panic!("they arrived together") };
+    /// assert_eq!(run.iter().map(|it| it.arguments().get()).collect::<String>(), "[1][2]");
+    /// let methods = run.encoded(0, |run| run.iter().map(|it| it.method()).collect::<String>().into());
+    /// assert_eq!(methods, "countcount");
+    /// # Ok(()) }
+    /// ```
+    pub async fn recv_run(&mut self) -> Result<Received, Disconnect> {
+        if let Some(invocation) = self.next_of_run() {
+            return Ok(Received::Invocation(invocation));
+        }
+        loop {
             match self.state.mailbox.take().await? {
                 Queued::Invocation(id, invocation) => {
                     self.state.position = id.or(self.state.position);
                     return Ok(Received::Invocation(invocation));
+                }
+                Queued::Run(run) => {
+                    self.before_run = self.state.position;
+                    self.state.position = run.last_id().or(self.state.position);
+                    return Ok(Received::Run(run));
                 }
                 Queued::Gap(gap, at) => {
                     self.state.position = Some(at);

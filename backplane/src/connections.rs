@@ -9,13 +9,16 @@
 //! ends, which are rare.
 
 mod disconnect;
+mod index;
 mod mailbox;
 mod queued;
+mod run;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -27,6 +30,7 @@ pub use self::disconnect::Disconnect;
 pub(crate) use self::mailbox::Capacity;
 pub(crate) use self::mailbox::Mailbox;
 pub(crate) use self::queued::Queued;
+pub use self::run::Run;
 use self::table::Table;
 pub(crate) use self::table::{Attachment, ConnectionState, Source};
 use crate::delivered_mark::DeliveredMark;
@@ -41,30 +45,47 @@ pub(crate) struct Connections {
     table: Mutex<Table>,
     /// Number of connections closed for falling behind.
     slow: Counter,
+    /// Number of messages handed out, once for each connection.
+    delivered: Counter,
+    /// Whether a run has filled more than half of a queue.
+    is_filling: AtomicBool,
     /// The span for their log events, which may happen on a task of the application.
     span: Span,
 }
 
-/// The result of a payload.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Delivered {
-    pub(crate) arrival: Arrival,
-    /// Number of connections that received its messages.
-    pub(crate) receivers: usize,
-}
-
 impl Connections {
-    pub(crate) fn new(history: History, slow: Counter, span: Span) -> Arc<Self> {
+    pub(crate) fn new(
+        history: History,
+        slow: Counter,
+        delivered: Counter,
+        span: Span,
+    ) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
-        Arc::new(Self { table, slow, span })
+        Arc::new(Self { table, slow, delivered, is_filling: AtomicBool::new(false), span })
     }
 
-    /// Calls `act`, then logs the connections that it closed for falling behind.
+    /// Delivers the messages that have arrived, calls `act`, then logs the connections that were
+    /// closed for falling behind.
     fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
+        self.with_wakers(|table, to_wake| {
+            table.end_run(to_wake);
+            act(table)
+        })
+    }
+
+    /// Calls `act`, and wakes the tasks that it names after the release of the lock.
+    fn with_wakers<T>(&self, act: impl FnOnce(&mut Table, &mut Vec<Waker>) -> T) -> T {
+        let mut to_wake = Vec::new();
         let mut table = self.table.lock();
-        let outcome = act(&mut table);
-        let slow = table.take_slow();
+        let outcome = act(&mut table, &mut to_wake);
+        let (slow, receivers) = (table.take_slow(), table.take_receivers());
+        let is_filling = table.take_filling();
         drop(table);
+        if is_filling {
+            self.is_filling.store(true, Ordering::Relaxed);
+        }
+        to_wake.into_iter().for_each(Waker::wake);
+        self.delivered.inc_by(receivers as u64);
         slow.iter().for_each(|id| self.report_slow(id));
         outcome
     }
@@ -78,22 +99,21 @@ impl Connections {
     /// Attaches a connection. If another one has the same id, it ends. After
     /// [`close`](Self::close), the new connection ends immediately.
     pub(crate) fn attach(&self, attachment: Attachment<'_>) -> ConnectionState {
-        self.table.lock().attach(attachment)
+        self.with_table(|table| table.attach(attachment))
     }
 
     /// Returns the id up to which a connection has received all of its messages.
     pub(crate) fn position(&self, state: &ConnectionState) -> Option<u64> {
         // No item can be queued while the table is locked.
-        let table = self.table.lock();
-        match state.mailbox.is_empty() {
+        self.with_table(|table| match state.mailbox.is_empty() {
             true => table.position(&state.mailbox).or(state.position),
             false => state.position,
-        }
+        })
     }
 
     /// Detaches a connection, unless another one has taken its id.
     pub(crate) fn detach(&self, mailbox: &Mailbox) {
-        self.table.lock().detach(mailbox);
+        self.with_table(|table| table.detach(mailbox));
     }
 
     /// Adds a connection to a signal. Returns false if the connection is not attached here.
@@ -118,26 +138,27 @@ impl Connections {
 
     /// Queues a mark behind all messages up to an id, once that id or a later one has arrived.
     pub(crate) fn mark(&self, mailbox: &Arc<Mailbox>, at: Option<u64>) {
-        let mut to_wake = Vec::new();
-        self.with_table(|table| table.mark(mailbox, at, &mut to_wake));
-        to_wake.into_iter().for_each(Waker::wake);
+        self.with_wakers(|table, to_wake| {
+            table.end_run(to_wake);
+            table.mark(mailbox, at, to_wake);
+        });
     }
 
     /// Ends a connection. Returns false if it is not attached here.
     pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
-        self.table.lock().remove(id, reason)
+        self.with_table(|table| table.remove(id, reason))
     }
 
     /// Records that the announcement of a connection completed its round trip.
     pub(crate) fn announced(&self, place: &Attached) {
-        self.table.lock().announced(place);
+        self.with_table(|table| table.announced(place));
     }
 
     /// Handles the announcement of another server for a connection. Ends the connection here,
     /// unless it was attached here more recently. Then returns its place here, to announce it
     /// again.
     pub(crate) fn attached_elsewhere(&self, elsewhere: &Attached) -> Option<Attached> {
-        self.table.lock().attached_elsewhere(elsewhere)
+        self.with_table(|table| table.attached_elsewhere(elsewhere))
     }
 
     pub(crate) fn is_attached(&self, id: &str) -> bool {
@@ -146,6 +167,8 @@ impl Connections {
 
     /// Classifies the id of a payload, stores its messages and delivers them. `delivered` returns
     /// the mark of a message that was delivered locally before.
+    ///
+    /// Small messages may wait for others, at most until [`release`](Self::release).
     pub(crate) fn arrive(
         &self,
         id: u64,
@@ -153,32 +176,37 @@ impl Connections {
         source: Source,
         messages: Vec<Envelope>,
         delivered: impl Fn(&Envelope) -> DeliveredMark,
-    ) -> Delivered {
-        let mut to_wake = Vec::new();
-        let mut receivers = 0;
-        let arrival = self.with_table(|table| {
-            let arrival = table.arrive(id, payload, source);
+    ) -> Arrival {
+        self.with_wakers(|table, to_wake| {
+            let arrival = table.arrive(id, payload, source, to_wake);
             if arrival.is_new() {
                 for message in messages {
                     let delivered_to = delivered(&message);
-                    receivers += table.take(message, delivered_to, source, &mut to_wake);
+                    table.take(message, delivered_to, source, to_wake);
                 }
             }
-            table.release_marks(&mut to_wake);
+            table.release_marks(to_wake);
             arrival
-        });
-        to_wake.into_iter().for_each(Waker::wake);
-        Delivered { arrival, receivers }
+        })
+    }
+
+    /// Delivers the messages that wait for others.
+    pub(crate) fn release(&self) {
+        self.with_table(|_| ());
+    }
+
+    /// Returns whether a run has filled more than half of a queue since the last call.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.is_filling.swap(false, Ordering::Relaxed)
     }
 
     /// Delivers a message without an id, since the broker is unreachable. Returns the number of
     /// receivers, and the mark for its later arrival.
     pub(crate) fn deliver(&self, message: &Envelope) -> (usize, DeliveredMark) {
-        let mut to_wake = Vec::new();
-        let (receivers, delivered_to) =
-            self.with_table(|table| (table.give(message, &mut to_wake), table.all()));
-        to_wake.into_iter().for_each(Waker::wake);
-        (receivers, delivered_to)
+        self.with_wakers(|table, to_wake| {
+            table.end_run(to_wake);
+            (table.give(message, to_wake), table.all())
+        })
     }
 
     /// Records that a probe sent at `sent` got this id, so a connection attached before cannot have
@@ -198,7 +226,7 @@ impl Connections {
 
     /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&self) {
-        self.table.lock().resubscribed();
+        self.with_table(|table| table.resubscribed());
     }
 
     /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
@@ -214,7 +242,7 @@ impl Connections {
 
     /// Returns the greatest capacity of all connections.
     pub(crate) fn capacity(&self) -> Capacity {
-        self.table.lock().capacity()
+        self.with_table(|table| table.capacity())
     }
 
     /// Returns the number of attached connections.
@@ -224,6 +252,6 @@ impl Connections {
 
     /// Ends all connections, and those that are attached later.
     pub(crate) fn close(&self, reason: Disconnect) {
-        self.table.lock().close(reason);
+        self.with_table(|table| table.close(reason));
     }
 }

@@ -6,6 +6,11 @@
 pub(crate) struct DeliveredMark(pub(crate) u64);
 
 impl DeliveredMark {
+    /// Returns whether no connection is included.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Returns whether the connection with this number is included.
     pub(crate) fn has(self, number: u64) -> bool {
         number <= self.0

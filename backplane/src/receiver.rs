@@ -76,7 +76,12 @@ impl Receiver {
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
-            connections: Connections::new(history, metrics.slow.clone(), span.clone()),
+            connections: Connections::new(
+                history,
+                metrics.slow.clone(),
+                metrics.delivered.clone(),
+                span.clone(),
+            ),
             acks: Arc::default(),
             health_probe: HealthProbe::new(probe_interval),
             metrics,
@@ -110,15 +115,14 @@ impl Receiver {
             let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
             known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
         };
-        let delivered = self.connections.arrive(id, payload, source, messages, delivered_to);
-        self.metrics.delivered.inc_by(delivered.receivers as u64);
+        let arrival = self.connections.arrive(id, payload, source, messages, delivered_to);
         sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
-        trace!(id, receivers = delivered.receivers, "message received");
-        self.classify(id, delivered.arrival);
-        if delivered.arrival.is_new() {
+        trace!(id, "message received");
+        self.classify(id, arrival);
+        if arrival.is_new() {
             others.into_iter().for_each(|item| self.act(id, item));
         }
-        delivered.arrival.is_new()
+        arrival.is_new()
     }
 
     /// Delivers messages locally during an outage, and records them, so that they are not delivered
@@ -254,6 +258,21 @@ impl Sink for Receiver {
 
     fn receive(&self, payload: &[u8]) -> bool {
         self.take(payload, Source::Live)
+    }
+
+    fn release(&self) {
+        self.connections.release();
+    }
+
+    async fn wait_for_readers(&self) {
+        if !self.connections.is_filling() {
+            return;
+        }
+        let begun = Instant::now();
+        // Those that have read since the last look will read the rest.
+        while self.connections.capacity() == Capacity::Draining && begun.elapsed() < READ_TIMEOUT {
+            sleep(CAPACITY_INTERVAL).await;
+        }
     }
 
     /// Waits for capacity in the mailboxes of all active readers, up to a limit. Replayed messages

@@ -20,8 +20,7 @@ use crate::signal::Signal;
 /// A message for the client.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Empty if the client expects nothing. The end of the connection still waits for the messages
-    /// of the method.
+    /// Empty at the end, which also waits for the messages of the methods.
     pub(crate) message: Bytes,
     /// The last message that the connection's methods had sent.
     pub(crate) after: Option<Cursor>,
@@ -61,24 +60,31 @@ impl Answers {
         (Self(Arc::clone(&queue)), ToWrite(queue))
     }
 
-    /// Queues a message, and waits for room. Returns whether the writer is still there.
+    /// Queues a message, and waits for room. Returns whether the writer is still there. An empty
+    /// message is for a client that expects nothing.
     pub(crate) async fn send(&self, message: Bytes, after: Option<Cursor>) -> bool {
-        if message.is_empty() && after.is_none() {
+        if message.is_empty() {
             return true;
         }
         let queued = Instant::now();
         let Ok(permit) = self.0.room.acquire().await else { return false };
         // Returned when the message is taken.
         permit.forget();
-        self.0.state.lock().answers.push_back(Answer { message, after, queued });
-        self.0.has_changed.set();
+        self.0.push(Answer { message, after, queued });
         true
     }
 
-    /// Tells the writer that no answer follows.
-    pub(crate) fn end(&self) {
+    /// Tells the writer that no answer follows, and where the last message of the methods is.
+    pub(crate) fn end(&self, after: Option<Cursor>) {
         self.0.state.lock().is_ending = true;
-        self.0.has_changed.set();
+        self.0.push(Answer { message: Bytes::new(), after, queued: Instant::now() });
+    }
+}
+
+impl Queue {
+    fn push(&self, answer: Answer) {
+        self.state.lock().answers.push_back(answer);
+        self.has_changed.set();
     }
 }
 
@@ -116,4 +122,4 @@ impl Drop for ToWrite {
 }
 
 /// Maximum number of queued messages. A stream waits while its client reads too slowly.
-const ANSWERS_MAX: usize = 4;
+const ANSWERS_MAX: usize = 16;

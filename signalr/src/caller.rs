@@ -16,7 +16,8 @@ use crate::{
     disconnect::Disconnect,
     hub_state::HubState,
     peer::Peer,
-    recipients::{LastSent, Links},
+    recipients::Links,
+    sends::Sends,
 };
 
 /// The connection that a hub method runs for.
@@ -44,26 +45,26 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Caller<C: TypedClient = ()> {
     peer: Arc<Peer>,
-    links: Links,
+    links: Arc<Links>,
     close_handle: Arc<CloseHandle>,
-    last_sent: Arc<LastSent>,
+    sends: Arc<Sends>,
     /// Created by its first use, unless a client has sent it.
     state: OnceLock<HubState>,
     interface: PhantomData<fn() -> C>,
 }
 
 impl Caller {
-    pub(crate) fn new(peer: Arc<Peer>, links: Links, close_handle: Arc<CloseHandle>) -> Self {
-        let (last_sent, state) = (Arc::default(), OnceLock::new());
-        Self { peer, links, close_handle, last_sent, state, interface: PhantomData }
+    pub(crate) fn new(peer: Arc<Peer>, links: Arc<Links>, close_handle: Arc<CloseHandle>) -> Self {
+        let (sends, state) = (Sends::new(), OnceLock::new());
+        Self { peer, links, close_handle, sends, state, interface: PhantomData }
     }
 }
 
 impl<C: TypedClient> Caller<C> {
     /// Returns the same caller with an interface of the clients.
     pub(crate) fn typed<D: TypedClient>(&self) -> Caller<D> {
-        let Self { peer, links, close_handle, last_sent, state, .. } = self.clone();
-        Caller { peer, links, close_handle, last_sent, state, interface: PhantomData }
+        let Self { peer, links, close_handle, sends, state, .. } = self.clone();
+        Caller { peer, links, close_handle, sends, state, interface: PhantomData }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -77,7 +78,13 @@ impl<C: TypedClient> Caller<C> {
 
     /// Returns the place of the last invocation that the caller's methods have sent.
     pub(crate) fn last_sent(&self) -> Option<Cursor> {
-        self.last_sent.get()
+        self.sends.last()
+    }
+
+    /// Returns the caller of one call, whose sends do not wait for the broker, and these sends.
+    pub(crate) fn of_call(&self) -> (Self, Arc<Sends>) {
+        let sends = self.sends.of_call();
+        (Self { sends: Arc::clone(&sends), ..self.clone() }, sends)
     }
 
     /// Returns the id of the connection, which other clients may see.
@@ -156,7 +163,7 @@ impl<C: TypedClient> Caller<C> {
     #[must_use]
     pub fn clients(&self) -> CallerClients<C> {
         let connection_id = Arc::clone(&self.peer.connection_id);
-        CallerClients::new(self.links.clone(), connection_id, Arc::clone(&self.last_sent))
+        CallerClients::new(self.links.clone(), connection_id, Arc::clone(&self.sends))
     }
 
     /// Returns the groups that the connection can join and leave.

@@ -7,7 +7,10 @@ use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 use backplane::Target;
 
-use crate::recipients::{LastSent, Links, Recipient, Recipients};
+use crate::{
+    recipients::{Links, Recipient, Recipients},
+    sends::Sends,
+};
 
 /// The clients of a hub, on all servers.
 ///
@@ -42,15 +45,15 @@ use crate::recipients::{LastSent, Links, Recipient, Recipients};
 /// without an interface.
 #[derive(Clone, Debug)]
 pub struct Clients<C: TypedClient = ()> {
-    links: Links,
+    links: Arc<Links>,
     /// Records the invocations that the results of a caller follow.
-    last_sent: Option<Arc<LastSent>>,
+    sends: Option<Arc<Sends>>,
     interface: PhantomData<fn() -> C>,
 }
 
 impl<C: TypedClient> Clients<C> {
-    pub(crate) fn new(links: Links) -> Self {
-        Self { links, last_sent: None, interface: PhantomData }
+    pub(crate) fn new(links: Arc<Links>) -> Self {
+        Self { links, sends: None, interface: PhantomData }
     }
 
     /// Returns the same clients with an interface, such as one of `#[signalr::client]`.
@@ -60,8 +63,8 @@ impl<C: TypedClient> Clients<C> {
     /// See [`TypedClient`].
     #[must_use]
     pub fn typed<D: TypedClient>(&self) -> Clients<D> {
-        let (links, last_sent) = (self.links.clone(), self.last_sent.clone());
-        Clients { links, last_sent, interface: PhantomData }
+        let (links, sends) = (self.links.clone(), self.sends.clone());
+        Clients { links, sends, interface: PhantomData }
     }
 
     /// Returns all clients.
@@ -272,7 +275,7 @@ impl<C: TypedClient> Clients<C> {
     }
 
     fn untyped(&self, target: Target) -> Recipients {
-        Recipients::new(self.links.clone(), target, self.last_sent.clone())
+        Recipients::new(self.links.clone(), target, self.sends.clone())
     }
 }
 
@@ -309,8 +312,8 @@ pub struct CallerClients<C: TypedClient = ()> {
 }
 
 impl<C: TypedClient> CallerClients<C> {
-    pub(crate) fn new(links: Links, connection_id: Arc<str>, last_sent: Arc<LastSent>) -> Self {
-        let clients = Clients { links, last_sent: Some(last_sent), interface: PhantomData };
+    pub(crate) fn new(links: Arc<Links>, connection_id: Arc<str>, sends: Arc<Sends>) -> Self {
+        let clients = Clients { links, sends: Some(sends), interface: PhantomData };
         Self { clients, connection_id }
     }
 

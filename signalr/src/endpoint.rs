@@ -5,7 +5,7 @@
 
 mod http;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -151,21 +151,24 @@ fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: Upgrade) -> R
         handoff.set_user(visitor.user_id.clone());
     }
     let span = spans::connection(hub.name(), &claim.connection_id);
+    let id = Arc::clone(&claim.connection_id);
+    let peer = Arc::new(Peer::new(id, visitor, TransportKind::WebSockets));
+    let resume = claim.resume.take();
     upgrade.then(move |socket| {
         let sessions = hub.sessions().clone();
-        let session = async move {
-            let id = Arc::clone(&claim.connection_id);
-            let peer = Arc::new(Peer::new(id, visitor, TransportKind::WebSockets));
-            match claim.resume.take() {
-                Some((handoff, sockets)) => {
-                    let halves = resumable::halves(socket, hub.options(), handoff, sockets);
-                    session::serve(hub, peer, halves).await;
-                }
-                None => {
-                    let halves = websocket::halves(socket, Limits::of(hub.options()));
-                    session::serve(hub, peer, halves).await;
-                }
+        // In a box, since the session of a stateful client is larger.
+        let session: Pin<Box<dyn Future<Output = ()> + Send>> = match resume {
+            Some((handoff, sockets)) => {
+                let halves = resumable::halves(socket, hub.options(), handoff, sockets);
+                Box::pin(session::serve(hub, peer, halves))
             }
+            None => {
+                let halves = websocket::halves(socket, Limits::of(hub.options()));
+                Box::pin(session::serve(hub, peer, halves))
+            }
+        };
+        let session = async move {
+            session.await;
             drop(claim);
         };
         sessions.track_future(session.instrument(span))

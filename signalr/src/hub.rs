@@ -5,7 +5,11 @@
 
 mod access;
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+};
 
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
@@ -81,6 +85,8 @@ pub struct Hub {
     options: Options,
     negotiated: Negotiated,
     askers: Arc<Askers>,
+    /// Made of the options by its first use.
+    links: OnceLock<Arc<Links>>,
     /// Filled only if clients may renew their users.
     refreshables: Arc<Refreshables>,
     metrics: Metrics,
@@ -127,6 +133,7 @@ impl Hub {
             options: Options::default(),
             negotiated: Negotiated::default(),
             askers: Arc::default(),
+            links: OnceLock::new(),
             refreshables: Arc::default(),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
@@ -432,6 +439,7 @@ impl Hub {
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
+        self.links = OnceLock::new();
         self
     }
 
@@ -506,14 +514,17 @@ impl Hub {
     }
 
     /// Returns what reaches the hub's clients.
-    pub(crate) fn links(&self) -> Links {
-        Links {
-            backplane: self.backplane.clone(),
-            askers: Arc::clone(&self.askers),
-            result_timeout: self.options.result_timeout,
-            write_timeout: self.options.write_timeout,
-            groups_max: self.options.groups_max,
-        }
+    pub(crate) fn links(&self) -> Arc<Links> {
+        let links = self.links.get_or_init(|| {
+            Arc::new(Links {
+                backplane: self.backplane.clone(),
+                askers: Arc::clone(&self.askers),
+                result_timeout: self.options.result_timeout,
+                write_timeout: self.options.write_timeout,
+                groups_max: self.options.groups_max,
+            })
+        });
+        Arc::clone(links)
     }
 
     pub(crate) fn askers(&self) -> &Arc<Askers> {

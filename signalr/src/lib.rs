@@ -149,6 +149,7 @@ mod close_handle;
 mod recipients;
 mod refreshables;
 mod results;
+mod sends;
 
 mod peer;
 

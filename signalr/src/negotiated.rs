@@ -77,7 +77,7 @@ impl Negotiated {
         let handoff = is_stateful(token).then(|| Arc::new(handoff));
         let place = Place::WebSocket(handoff.clone());
         let connection_id = self.enter(token, age_max, |_| place)?;
-        let held = Some(self.held(token, age_max));
+        let held = Some(Box::new(self.held(token, age_max)));
         Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, sockets)), held })
     }
 
@@ -198,7 +198,7 @@ pub(crate) struct Claim {
     /// Set for a stateful client: the ends of its handoff.
     pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<Box<Socket>>)>,
     #[expect(dead_code, reason = "its drop ends the connection")]
-    held: Option<Held>,
+    held: Option<Box<Held>>,
 }
 
 impl Claim {

@@ -5,11 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backplane::{Backplane, Cursor, Invocation, InvocationError, SendError, Target};
-use parking_lot::Mutex;
+use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::results::{AskError, Askers};
+use crate::{
+    results::{AskError, Askers},
+    sends::Sends,
+};
 
 /// The clients that receive one invocation.
 ///
@@ -33,14 +35,14 @@ use crate::results::{AskError, Askers};
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before invoke"]
 pub struct Recipients {
-    links: Links,
+    links: Arc<Links>,
     target: Target,
-    last_sent: Option<Arc<LastSent>>,
+    sends: Option<Arc<Sends>>,
 }
 
 impl Recipients {
-    pub(crate) fn new(links: Links, target: Target, last_sent: Option<Arc<LastSent>>) -> Self {
-        Self { links, target, last_sent }
+    pub(crate) fn new(links: Arc<Links>, target: Target, sends: Option<Arc<Sends>>) -> Self {
+        Self { links, target, sends }
     }
 
     /// Excludes connections.
@@ -74,6 +76,11 @@ impl Recipients {
     ///
     /// Returns after the backplane has accepted the invocation. Clients send no result.
     ///
+    /// The clients of a [`Caller`](crate::Caller) have their invocations pipelined: within a call
+    /// `invoke` returns when the invocation has its place in the order. The result of the call then
+    /// waits until the backplane has accepted all of them. If it does not accept one of them, a later
+    /// `invoke` or the call fails.
+    ///
     /// Arguments travel as JSON, which has no form for NaN and infinity. Such a number arrives as
     /// `null`.
     ///
@@ -102,9 +109,13 @@ impl Recipients {
         arguments: impl Serialize,
     ) -> Result<(), InvokeError> {
         let invocation = Invocation::new(method, arguments)?;
-        let place = self.links.backplane.send_placed(self.target, invocation).await?;
-        if let Some(last_sent) = &self.last_sent {
-            last_sent.raise(place);
+        let Self { links, target, sends } = self;
+        match sends {
+            Some(sends) => {
+                let sending = async move { links.backplane.send_placed(target, invocation).await };
+                sends.send(sending).await?;
+            }
+            None => links.backplane.send(target, invocation).await?,
         }
         Ok(())
     }
@@ -192,10 +203,17 @@ impl Recipient {
         method: impl Into<String>,
         arguments: impl Serialize,
     ) -> Result<R, InvokeError> {
-        let Recipients { links, last_sent, .. } = self.recipients;
+        let Recipients { links, sends, .. } = self.recipients;
         let invocation = Invocation::new(method, arguments)?;
         let asker = links.askers.find(&self.connection_id).ok_or(InvokeError::NotConnected)?;
-        let after = last_sent.and_then(|last_sent| last_sent.get());
+        // The client runs its method after the invocations before it.
+        let after = match sends {
+            Some(sends) => {
+                sends.settle().await?;
+                sends.last()
+            }
+            None => None,
+        };
         let result = match asker.ask(&invocation, after, links.result_timeout).await {
             Ok(result) => result,
             Err(AskError::Ended) => return Err(InvokeError::NotConnected),
@@ -212,28 +230,13 @@ impl Recipient {
 }
 
 /// Reaches the clients of a hub: all of them, and those of this server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) backplane: Backplane,
     pub(crate) askers: Arc<Askers>,
     pub(crate) result_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) groups_max: usize,
-}
-
-/// The place of the last invocation that the methods of one connection have sent.
-#[derive(Debug, Default)]
-pub(crate) struct LastSent(Mutex<Option<Cursor>>);
-
-impl LastSent {
-    pub(crate) fn get(&self) -> Option<Cursor> {
-        *self.0.lock()
-    }
-
-    fn raise(&self, place: Cursor) {
-        let mut last = self.0.lock();
-        *last = (*last).max(Some(place));
-    }
 }
 
 /// The reason why an invocation was not sent.

@@ -6,7 +6,10 @@
 use std::{future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use tokio::{select, time};
+use tokio::{
+    select,
+    time::{self, Sleep},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, debug};
 
@@ -31,6 +34,7 @@ use writer::Writer;
 
 mod calls;
 mod reader;
+mod running;
 mod sequence;
 mod writer;
 
@@ -197,7 +201,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
                     part_of_close_window(hub.options()).await;
                     close_handle.close(Disconnect::Shutdown);
                 }
-                () = peer.expired(), if hub.options().close_on_expiry => {
+                () = expired(peer), if hub.options().close_on_expiry => {
                     close_handle.close(Disconnect::Expired);
                 }
             }
@@ -218,6 +222,11 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         drop(listed);
         end(hub, disconnect, encoding, active, (reader.into_incoming(), outgoing)).await;
     }
+}
+
+/// Waits until the user expires. In a box, since most hubs do not.
+fn expired(peer: &Peer) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    Box::pin(peer.expired())
 }
 
 /// Runs the writer, and closes the connection if it cannot go on. Returns the transport.
@@ -248,8 +257,10 @@ struct Conversation {
 }
 
 /// Waits for a random part of the close window, so that clients do not all reconnect at once.
-async fn part_of_close_window(options: &Options) {
-    time::sleep(options.close_window.mul_f64(rand::random())).await;
+///
+/// In a box, since an idle session has no part in it.
+fn part_of_close_window(options: &Options) -> Pin<Box<Sleep>> {
+    Box::pin(time::sleep(options.close_window.mul_f64(rand::random())))
 }
 
 /// Sends the Close message, closes the transport and waits until the client has closed it.

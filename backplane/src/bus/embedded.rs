@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use broker::{Broker, Disconnect, ReplayPosition, Subscriber};
+use broker::{Broker, Disconnect, Message, ReplayPosition, Subscriber};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -118,6 +118,17 @@ impl Drop for EmbeddedBus {
     }
 }
 
+/// Waits for the next message. Cancel safe.
+async fn next(subscriber: &mut Subscriber, sink: &impl Sink) -> Result<Message, Disconnect> {
+    match subscriber.try_recv() {
+        Some(message) => Ok(message),
+        None => {
+            sink.release();
+            subscriber.recv().await
+        }
+    }
+}
+
 /// A subscriber, and its position in the broker's replay buffer, if there is one.
 #[derive(Debug)]
 struct Subscription {
@@ -163,7 +174,7 @@ impl Subscription {
     async fn receive(&mut self, sink: &impl Sink) -> Disconnect {
         loop {
             tokio::select! {
-                message = self.subscriber.recv() => match message {
+                message = next(&mut self.subscriber, sink) => match message {
                     // A duplicate was counted when it was replayed.
                     Ok(message) => if sink.receive(message.payload()) {
                         self.reached = self.reached.map(ReplayPosition::next);
@@ -172,6 +183,7 @@ impl Subscription {
                 },
                 () = sink.counter_reset() => self.raise(sink),
             }
+            sink.wait_for_readers().await;
             // A subscriber that always has a message would starve the other tasks of this process.
             tokio::task::coop::consume_budget().await;
         }

@@ -6,8 +6,16 @@ use crate::metrics::Metrics;
 
 /// Takes the payloads of a bus. The bus calls it from its own tasks.
 pub(crate) trait Sink: Send + Sync + 'static {
-    /// Delivers a payload of the subscription. Returns false for a duplicate.
+    /// Delivers a payload of the subscription, at the latest with the next call of
+    /// [`release`](Self::release). Returns false for a duplicate.
     fn receive(&self, payload: &[u8]) -> bool;
+
+    /// Delivers all payloads. The bus calls it before it waits for more.
+    fn release(&self);
+
+    /// Waits a short time for connections that read and have many messages to read. Messages may
+    /// arrive faster than a thread comes to all of them. Cancel safe.
+    fn wait_for_readers(&self) -> impl Future<Output = ()> + Send;
 
     /// Delivers a payload that was replayed by the broker.
     fn recover(&self, payload: &[u8]);

@@ -40,8 +40,8 @@ struct State {
     bytes: usize,
     /// Whether a sender waits for room.
     awaits_room: bool,
-    /// Number of marks in `items`. They do not count towards the limit.
-    marks: usize,
+    /// The share of the limit of `items`.
+    counted: usize,
     /// Marks behind the deferred messages.
     deferred_marks: Vec<Option<u64>>,
     /// Whether an item was taken since the last call of `capacity`.
@@ -98,10 +98,10 @@ impl Mailbox {
         let items_max = INVOCATIONS_MAX + missed.len();
         let state = State {
             bytes: missed.iter().map(Queued::bytes).sum(),
+            counted: missed.len(),
             items: missed,
             items_max,
             awaits_room: false,
-            marks: 0,
             deferred_marks: Vec::new(),
             is_read: false,
             rest: None,
@@ -113,6 +113,11 @@ impl Mailbox {
         Self { id, number, state: Mutex::new(state), room: Notify::new() }
     }
 
+    /// Returns whether more than half of the limits is in use.
+    pub(super) fn is_filling(&self) -> bool {
+        !self.state.lock().has_room()
+    }
+
     /// Queues an item, and returns the waker of the reader. If messages are deferred, an item that
     /// is in the store is not queued.
     pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Option<Waker>, Full> {
@@ -120,10 +125,10 @@ impl Mailbox {
         let is_late = stored.is_some_and(|stored| stored.is_late);
         let has_capacity = match &mut state.rest {
             Some(rest) => {
-                rest.live += usize::from(!is_late);
+                rest.live += if is_late { 0 } else { item.count() };
                 rest.live <= INVOCATIONS_MAX
             }
-            None => state.counted() < state.items_max && state.bytes < INVOCATION_BYTES_MAX,
+            None => state.counted < state.items_max && state.bytes < INVOCATION_BYTES_MAX,
         };
         let item = match stored {
             Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
@@ -134,8 +139,7 @@ impl Mailbox {
             }
             _ => return Err(Full { id: self.id.clone() }),
         };
-        state.bytes += item.bytes();
-        state.items.push_back(item);
+        state.queue(item);
         Ok(state.reader.take())
     }
 
@@ -178,13 +182,12 @@ impl Mailbox {
         // They do not count towards the limit, like the messages missed before the connection was
         // attached.
         let is_late = items.len().saturating_sub(rest.live);
-        state.items_max = INVOCATIONS_MAX.max(state.counted()) + is_late;
-        state.bytes += items.iter().map(Queued::bytes).sum::<usize>();
-        state.items.extend(items);
+        state.items_max = INVOCATIONS_MAX.max(state.counted) + is_late;
+        items.into_iter().for_each(|item| state.queue(item));
         match place {
             Some(place) => {
                 state.rest = Some(Rest { place, live: 0 });
-                state.items.push_back(Queued::Rest);
+                state.queue(Queued::Rest);
             }
             None => state.queue_marks(),
         }
@@ -206,7 +209,7 @@ impl Mailbox {
         let is_read = std::mem::take(&mut state.is_read);
         match &state.rest {
             _ if state.end.is_some() => Capacity::Enough,
-            None if state.counted() + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
+            None if state.counted + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
             _ if is_read => Capacity::Draining,
             Some(_) => Capacity::Deferred,
             None => Capacity::Full,
@@ -264,18 +267,18 @@ impl Mailbox {
 }
 
 impl State {
-    /// Returns the number of items that count towards the limit.
-    fn counted(&self) -> usize {
-        self.items.len() - self.marks
+    fn queue(&mut self, item: Queued) {
+        self.bytes += item.bytes();
+        self.counted += item.count();
+        self.items.push_back(item);
     }
 
     fn has_room(&self) -> bool {
-        let is_short = self.counted() <= INVOCATIONS_MAX / 2;
+        let is_short = self.counted <= INVOCATIONS_MAX / 2;
         self.end.is_some() || (is_short && self.bytes <= INVOCATION_BYTES_MAX / 2)
     }
 
     fn queue_marks(&mut self) {
-        self.marks += self.deferred_marks.len();
         self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
     }
 
@@ -286,7 +289,7 @@ impl State {
         let item = self.items.pop_front()?;
         self.is_read = true;
         self.bytes -= item.bytes();
-        self.marks -= usize::from(matches!(item, Queued::Mark(_)));
+        self.counted -= item.count();
         if self.items.is_empty() {
             // Release the memory of a burst.
             self.items.shrink_to(ITEMS_KEPT);

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use super::run::Run;
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
 /// An item in the queue of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Queued {
     /// With its id, or `None` if it was delivered locally.
     Invocation(Option<u64>, Arc<Invocation>),
+    Run(Arc<Run>),
     Gap(Gap, u64),
     /// All messages up to this id were queued before. `None` precedes the first message.
     Mark(Option<u64>),
@@ -24,7 +26,18 @@ impl Queued {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Invocation(_, invocation) => invocation.bytes(),
+            Self::Run(run) => run.bytes(),
             _ => 0,
+        }
+    }
+
+    /// Returns the share of the limit of a queue.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            // The reader has requested it.
+            Self::Mark(_) => 0,
+            Self::Run(run) => run.len(),
+            _ => 1,
         }
     }
 }

@@ -1,17 +1,17 @@
 //! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
-use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
-use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::disconnect::Disconnect;
+use super::index::Index;
 use super::mailbox::{Capacity, Full, Mailbox, Stored};
 use super::queued::{INVOCATIONS_MAX, Queued};
+use super::run::Run;
 use crate::cursor::Cursor;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached as Place, Envelope};
@@ -28,6 +28,12 @@ pub(super) struct Table {
     /// The mailboxes that wait for a mark, by an id that has not arrived.
     marks: BTreeMap<u64, Vec<Arc<Mailbox>>>,
     last_number: u64,
+    /// Messages that are stored and not handed out yet, since more may follow.
+    run: Option<OpenRun>,
+    /// Number of connections that received messages, since the last call of `take_receivers`.
+    receivers: usize,
+    /// Whether a queue has become more than half full since the last call of `take_filling`.
+    is_filling: bool,
     /// Connections that were closed for falling behind, to be logged.
     slow: Vec<Arc<str>>,
     /// The reason for the end of the backplane.
@@ -36,6 +42,15 @@ pub(super) struct Table {
 
 /// Maximum items fetched from the store at once, under the lock.
 const REFILL_MAX: usize = INVOCATIONS_MAX / 2;
+
+/// A run that more messages may join.
+#[derive(Debug)]
+struct OpenRun {
+    signal: String,
+    /// Index in the store of its first message.
+    place: u64,
+    run: Run,
+}
 
 /// The arguments to attach a connection.
 #[derive(Debug)]
@@ -84,21 +99,6 @@ enum Announcement {
     Confirmed,
 }
 
-/// The mailboxes of each signal. A message finds its receivers without a look-up of connections. A
-/// signal without connections has no entry.
-#[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, Listeners, RandomState>);
-
-/// The mailboxes of one signal.
-#[derive(Debug)]
-enum Listeners {
-    /// As most signals have: each connection has signals of its own.
-    One(Arc<Mailbox>),
-    /// By number. The order is that of the memory of most mailboxes, which a message to all of them
-    /// passes.
-    Many(BTreeMap<u64, Arc<Mailbox>>),
-}
-
 impl Table {
     pub(super) fn new(store: Store) -> Self {
         Self {
@@ -108,6 +108,9 @@ impl Table {
             ahead: HashSet::new(),
             marks: BTreeMap::new(),
             last_number: 0,
+            run: None,
+            receivers: 0,
+            is_filling: false,
             slow: Vec::new(),
             closed: None,
         }
@@ -220,6 +223,9 @@ impl Table {
     /// one, so no mark waits for good.
     pub(super) fn release_marks(&mut self, to_wake: &mut Vec<Waker>) {
         let Some(last) = self.store.last() else { return };
+        if self.marks.first_key_value().is_some_and(|(id, _)| *id <= last) {
+            self.end_run(to_wake);
+        }
         while self.marks.first_key_value().is_some_and(|(id, _)| *id <= last)
             && let Some((id, mailboxes)) = self.marks.pop_first()
         {
@@ -256,9 +262,18 @@ impl Table {
     }
 
     /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
-    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
+    pub(super) fn arrive(
+        &mut self,
+        id: u64,
+        payload: &[u8],
+        source: Source,
+        to_wake: &mut Vec<Waker>,
+    ) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
+        if arrival != Arrival::Next || !self.ahead.is_empty() || source == Source::Replay {
+            self.end_run(to_wake);
+        }
         match arrival {
             Arrival::Implausible => return arrival,
             Arrival::Duplicate | Arrival::Next => {}
@@ -290,20 +305,82 @@ impl Table {
     }
 
     /// Delivers a message with an id, except to connections that received it locally, and stores
-    /// it. Returns the number of receivers, and adds their wakers to `to_wake`.
+    /// it. Adds the wakers of its receivers to `to_wake`.
+    ///
+    /// A small message may join a run, which is delivered at its end.
     pub(super) fn take(
         &mut self,
         message: Envelope,
         delivered_to: DeliveredMark,
         source: Source,
         to_wake: &mut Vec<Waker>,
-    ) -> usize {
+    ) {
         // The cursor after this message: its id, unless the counter was reset.
         let id = self.store.last();
-        let stored = Stored { place: self.store.end(), is_late: source == Source::Replay };
-        let receivers = self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
+        let place = self.store.end();
+        let is_for_all = message.except.is_empty() && self.ahead.is_empty();
+        let is_plain = is_for_all && delivered_to.is_empty() && source == Source::Live;
+        if is_plain && Run::takes(&message.invocation) {
+            self.join_run(id, place, &message, to_wake);
+        } else {
+            self.end_run(to_wake);
+            let stored = Stored { place, is_late: source == Source::Replay };
+            self.receivers += self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
+        }
         self.store.keep(message, delivered_to);
-        receivers
+    }
+
+    fn join_run(
+        &mut self,
+        id: Option<u64>,
+        place: u64,
+        message: &Envelope,
+        to_wake: &mut Vec<Waker>,
+    ) {
+        let invocation = &message.invocation;
+        let fits = |open: &OpenRun| open.signal == message.signal && open.run.has_room(invocation);
+        if !self.run.as_ref().is_some_and(fits) {
+            self.end_run(to_wake);
+        }
+        let open = self.run.get_or_insert_with(|| OpenRun {
+            signal: message.signal.clone(),
+            place,
+            run: Run::default(),
+        });
+        open.run.push(id, invocation.clone());
+    }
+
+    /// Delivers the messages of the open run, if there is one. Call it before anything else happens
+    /// to a connection.
+    pub(super) fn end_run(&mut self, to_wake: &mut Vec<Waker>) {
+        let Some(OpenRun { signal, place, run }) = self.run.take() else { return };
+        let messages = run.len();
+        let item = run.into_item();
+        let stored = Some(Stored { place, is_late: false });
+        let mut slow = Vec::new();
+        let (mut receivers, mut is_filling) = (0, false);
+        for mailbox in self.listeners.of(&signal) {
+            receivers += messages;
+            match mailbox.push(item.clone(), stored) {
+                Ok(Some(reader)) => to_wake.push(reader),
+                // The reader has not run since it was woken.
+                Ok(None) => is_filling |= mailbox.is_filling(),
+                Err(full) => slow.push(full),
+            }
+        }
+        self.is_filling |= is_filling;
+        self.receivers += receivers;
+        self.close_slow(slow);
+    }
+
+    /// Returns whether a run has filled more than half of a queue since the last call.
+    pub(super) fn take_filling(&mut self) -> bool {
+        std::mem::take(&mut self.is_filling)
+    }
+
+    /// Returns the number of connections that received messages since the last call.
+    pub(super) fn take_receivers(&mut self) -> usize {
+        std::mem::take(&mut self.receivers)
     }
 
     /// Delivers a message without an id, and returns the number of receivers.
@@ -521,59 +598,6 @@ impl Attached {
     }
 }
 
-impl Index {
-    fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
-        self.0.get(signal).into_iter().flat_map(Listeners::iter)
-    }
-
-    fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
-        match self.0.entry(signal.clone()) {
-            Vacant(entry) => _ = entry.insert(Listeners::One(mailbox.clone())),
-            Occupied(mut entry) => entry.get_mut().add(mailbox),
-        }
-    }
-
-    fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
-        if let Some(listeners) = self.0.get_mut(signal)
-            && listeners.remove(mailbox)
-        {
-            self.0.remove(signal);
-        }
-    }
-}
-
-impl Listeners {
-    fn iter(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
-        let (one, many) = match self {
-            Self::One(one) => (Some(one), None),
-            Self::Many(many) => (None, Some(many.values())),
-        };
-        one.into_iter().chain(many.into_iter().flatten())
-    }
-
-    fn add(&mut self, mailbox: &Arc<Mailbox>) {
-        match self {
-            Self::One(one) if one.number == mailbox.number => {}
-            Self::One(one) => {
-                let both = [one, mailbox].map(|mailbox| (mailbox.number, mailbox.clone()));
-                *self = Self::Many(both.into());
-            }
-            Self::Many(many) => _ = many.insert(mailbox.number, mailbox.clone()),
-        }
-    }
-
-    /// Removes a mailbox, and returns whether none is left.
-    fn remove(&mut self, mailbox: &Mailbox) -> bool {
-        match self {
-            Self::One(one) => one.number == mailbox.number,
-            Self::Many(many) => {
-                many.remove(&mailbox.number);
-                many.is_empty()
-            }
-        }
-    }
-}
-
 /// Returns the queue item for an entry of the store, if the entry is for this connection.
 fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
     match entry {
@@ -597,7 +621,7 @@ fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> boo
 impl Table {
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
-            && self.listeners.0.is_empty()
+            && self.listeners.is_empty()
             && self.ahead.is_empty()
             && self.marks.is_empty()
     }

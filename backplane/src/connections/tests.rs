@@ -15,7 +15,7 @@ fn table() -> Arc<Connections> {
 }
 
 fn connections(history: History) -> Arc<Connections> {
-    Connections::new(history, Counter::default(), Span::none())
+    Connections::new(history, Counter::default(), Counter::default(), Span::none())
 }
 
 fn attach(table: &Arc<Connections>, id: &str, groups: &[&str]) -> Connection {
@@ -51,7 +51,9 @@ fn arrive(table: &Connections, id: u64, signal: &str) -> Arrival {
 
 fn arrive_when(table: &Connections, source: Source, id: u64, signal: &str) -> Arrival {
     let messages = vec![message(signal, &[])];
-    table.arrive(id, &[], source, messages, |_| DeliveredMark::default()).arrival
+    let arrival = table.arrive(id, &[], source, messages, |_| DeliveredMark::default());
+    table.release();
+    arrival
 }
 
 /// Returns the queue of a connection as text.
@@ -64,6 +66,10 @@ fn waiting(connection: &mut Connection) -> String {
         Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         Queued::Mark(at) => format!("|{}", at.unwrap_or_default()),
         Queued::Groups => "groups".to_owned(),
+        Queued::Run(run) => {
+            let methods: Vec<_> = run.iter().map(|invocation| invocation.method()).collect();
+            methods.join("+")
+        }
         Queued::Rest => unreachable!("it is not given to anybody"),
     });
     texts.collect::<Vec<_>>().join(" ")
@@ -179,6 +185,68 @@ fn messages_arrive_after_a_counter_reset() {
     let mut back = attach_at(&table, "back", &[], Some(99));
     arrive(&table, 101, "all");
     assert_eq!(waiting(&mut back), "(100-100) 100:all 100:all 100:all 101:all");
+}
+
+/// Delivers messages as a bus that has more of them.
+fn arrive_at_once(table: &Connections, ids: impl IntoIterator<Item = u64>, signal: &str) {
+    for id in ids {
+        let messages = vec![message(signal, &[])];
+        table.arrive(id, &[], Source::Live, messages, |_| DeliveredMark::default());
+    }
+}
+
+#[test]
+fn messages_that_arrive_at_once_are_one_run() {
+    let table = table();
+    let (mut a, mut b) = (attach(&table, "a", &["room"]), attach(&table, "b", &[]));
+    arrive_at_once(&table, 1..=3, "all");
+    assert_eq!(waiting(&mut a), "", "more may follow");
+    arrive_at_once(&table, 4..=5, "room");
+    assert_eq!(waiting(&mut a), "all+all+all");
+    table.release();
+    assert_eq!(waiting(&mut a), "room+room");
+    assert_eq!(waiting(&mut b), "all+all+all");
+}
+
+#[test]
+fn a_run_ends_before_anything_else_happens_to_a_connection() {
+    let table = table();
+    let mut here = attach(&table, "here", &[]);
+    arrive_at_once(&table, 1..=2, "all");
+    let mut back = attach_at(&table, "back", &[], Some(0));
+    assert_eq!((&*waiting(&mut here), &*waiting(&mut back)), ("all+all", "1:all 2:all"));
+    arrive_at_once(&table, 3..=4, "all");
+    table.join("here", "room");
+    assert_eq!(waiting(&mut here), "all+all");
+    arrive_at_once(&table, 5..=6, "all");
+    arrive_at_once(&table, [9], "all");
+    table.release();
+    assert_eq!(waiting(&mut here), "all+all (7-8) 9:all");
+    arrive_at_once(&table, 10..=11, "all");
+    here.mark_after(Cursor::at(Some(11)));
+    assert_eq!(waiting(&mut here), "all+all |11");
+}
+
+#[test]
+fn a_run_counts_towards_the_limit_as_its_messages_do() {
+    let table = table();
+    let mut slow = attach(&table, "slow", &[]);
+    arrive_at_once(&table, 1..=INVOCATIONS_MAX as u64 + 200, "all");
+    table.release();
+    assert!(!table.is_attached("slow"));
+    assert!(waiting(&mut slow).matches("all").count() >= INVOCATIONS_MAX);
+}
+
+#[tokio::test]
+async fn a_cursor_follows_the_messages_of_a_run() {
+    let table = table();
+    let mut here = attach(&table, "here", &[]);
+    arrive_at_once(&table, 1..=2, "all");
+    table.release();
+    here.recv().await.unwrap();
+    assert_eq!(here.cursor(), Cursor::at(Some(1)));
+    here.recv().await.unwrap();
+    assert_eq!(here.cursor(), Cursor::at(Some(2)));
 }
 
 #[test]

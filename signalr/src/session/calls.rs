@@ -1,52 +1,44 @@
 //! The running calls of one client.
 //!
-//! A call is a task of the session. It queues its items and its result for the writer itself.
+//! A call is a task of the session. It queues its items and its result for the writer itself. The
+//! next call may start while a result still waits for the broker.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    select,
     sync::mpsc,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, warn};
 
+use super::running::{Answering, Running, Shared};
 use crate::{
     answers::Answers,
     call::{CallContext, Part, Parts},
     caller::Caller,
-    dispatch::{self, Failure, Started},
+    dispatch,
     hub::Hub,
-    metrics::Outcome,
-    protocol::{
-        Encoding,
-        message::{Call, Payload},
-    },
+    protocol::{Encoding, message::Call},
     spans,
 };
 
-/// What all calls of a client share.
-#[derive(Clone)]
-struct Shared {
-    hub: Arc<Hub>,
-    caller: Caller,
-    answers: Answers,
-    encoding: Encoding,
-}
-
 /// The running calls of one client, and the streams that it sends.
 pub(super) struct Calls {
-    shared: Shared,
+    shared: Arc<Shared>,
     /// None before the first call.
     running: Option<FuturesUnordered<Task>>,
+    /// The answers of calls that have ended, in order. The first may wait for the broker, or for
+    /// room. The others wait for it, so results leave in the order in which methods returned.
+    answering: VecDeque<Answering>,
     /// Cancels calls, by their id.
     cancels: HashMap<Arc<str>, CancellationToken>,
     uploads: HashMap<Arc<str>, mpsc::Sender<Part>>,
@@ -64,6 +56,8 @@ pub(super) struct Finished {
     id: Option<Arc<str>>,
     uploads: Vec<Arc<str>>,
     takes_slot: bool,
+    /// Sends the result of the call.
+    answering: Option<Answering>,
     /// Whether this is the hook for a new connection.
     pub(super) is_hook: bool,
     /// The application refused the connection.
@@ -78,8 +72,9 @@ impl Calls {
         encoding: Encoding,
     ) -> Self {
         Self {
-            shared: Shared { hub: Arc::clone(hub), caller, answers, encoding },
+            shared: Arc::new(Shared { hub: Arc::clone(hub), caller, answers, encoding }),
             running: None,
+            answering: VecDeque::new(),
             cancels: HashMap::new(),
             uploads: HashMap::new(),
             slots_taken: 0,
@@ -96,7 +91,7 @@ impl Calls {
         if self.shared.hub.on_connected_hook().is_none() {
             return;
         }
-        let Shared { hub, caller, .. } = self.shared.clone();
+        let (hub, caller) = (Arc::clone(&self.shared.hub), self.shared.caller.clone());
         self.slots_taken = hub.options().parallel_calls_max.max(1);
         self.run(Box::pin(async move {
             let refused = dispatch::connected(&hub, caller).await.err();
@@ -106,7 +101,7 @@ impl Calls {
 
     /// Runs the hook for a renewed user in the place of a call.
     pub(super) fn start_refreshed(&mut self) {
-        let Shared { hub, caller, .. } = self.shared.clone();
+        let (hub, caller) = (Arc::clone(&self.shared.hub), self.shared.caller.clone());
         if hub.on_refreshed_hook().is_none() {
             return;
         }
@@ -121,7 +116,8 @@ impl Calls {
     pub(super) fn has_room(&self) -> bool {
         let calls_max = self.shared.hub.options().parallel_calls_max.max(1);
         self.slots_taken < calls_max
-            && self.running.as_ref().map_or(0, FuturesUnordered::len) < RUNNING_MAX
+            && self.running.as_ref().is_none_or(|running| running.len() < RUNNING_MAX)
+            && self.answering.len() < ANSWERING_MAX
     }
 
     /// Starts a call. `is_stream` tells whether the client expects a stream.
@@ -135,14 +131,22 @@ impl Calls {
         }
         let cancelled = self.cancelled.get_or_insert_default().child_token();
         let (uploads, parts) = self.open_uploads(call);
+        let shared = Arc::clone(&self.shared);
+        // An item of a stream follows the invocations before it, so these wait for the broker.
+        let (caller, sends) = match is_stream {
+            true => (shared.caller.clone(), None),
+            false => {
+                let (caller, sends) = shared.caller.of_call();
+                (caller, Some(sends))
+            }
+        };
         let context = CallContext {
-            caller: self.shared.caller.clone(),
+            caller,
             method: "".into(),
             cancelled: cancelled.clone(),
-            states: self.shared.hub.states().clone(),
+            states: shared.hub.states().clone(),
             uploads: parts,
         };
-        let shared = self.shared.clone();
         let method = shared.hub.find(&call.target);
         let connection_id = shared.caller.connection_id();
         let span = method.map_or_else(Span::none, |method| {
@@ -162,14 +166,19 @@ impl Calls {
         if let Some(id) = &id {
             self.cancels.insert(Arc::clone(id), cancelled.clone());
         }
-        let target = call.target.as_ref().to_owned();
+        let call = Running {
+            shared,
+            id: id.clone(),
+            target: call.target.as_ref().to_owned(),
+            sends,
+            cancelled,
+            metrics,
+            begin,
+            span: span.clone(),
+        };
         let run = async move {
-            let outcome = shared.run(started, id.as_deref(), &target, &cancelled).await;
-            metrics.ended(outcome, begin.elapsed());
-            if !matches!(outcome, Outcome::Ok | Outcome::Cancelled) {
-                Span::current().record("error.type", outcome.name());
-            }
-            Finished { id, uploads, takes_slot, ..Finished::default() }
+            let answering = call.run(started).await;
+            Finished { id, uploads, takes_slot, answering, ..Finished::default() }
         };
         // Without a span of its own, a call belongs to the span of its connection.
         match span.is_none() {
@@ -198,10 +207,9 @@ impl Calls {
 
     /// Queues a message for the client without a call.
     fn answer(&mut self, message: Bytes) {
-        let Shared { answers, caller, .. } = self.shared.clone();
-        self.run(Box::pin(async move {
-            answers.send(message, caller.last_sent()).await;
-            Finished::default()
+        let shared = Arc::clone(&self.shared);
+        self.answering.push_back(Box::pin(async move {
+            shared.answers.send(message, shared.caller.last_sent()).await;
         }));
     }
 
@@ -223,12 +231,31 @@ impl Calls {
 
     /// Waits until a call has ended. Pending without a running call. Cancel safe.
     pub(super) fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Finished> {
-        match self.running.as_mut().map(|running| running.poll_next_unpin(cx)) {
-            Some(Poll::Ready(Some(finished))) => {
+        let finished = match self.running.as_mut().map(|running| running.poll_next_unpin(cx)) {
+            Some(Poll::Ready(Some(mut finished))) => {
                 self.forget(&finished);
+                self.answering.extend(finished.answering.take());
                 Poll::Ready(finished)
             }
             _ => Poll::Pending,
+        };
+        let had_room = self.has_room();
+        self.poll_answering(cx);
+        match finished {
+            // The reader may have waited for room.
+            Poll::Pending if !had_room && self.has_room() => Poll::Ready(Finished::default()),
+            finished => finished,
+        }
+    }
+
+    fn poll_answering(&mut self, cx: &mut Context<'_>) {
+        while let Some(first) = self.answering.front_mut()
+            && first.as_mut().poll(cx).is_ready()
+        {
+            self.answering.pop_front();
+        }
+        if self.answering.is_empty() {
+            self.answering = VecDeque::new();
         }
     }
 
@@ -255,117 +282,37 @@ impl Calls {
             cancelled.cancel();
         }
         self.uploads.clear();
-        let Some(mut running) = self.running.take() else { return };
-        let ended = async { while running.next().await.is_some() {} };
-        if time::timeout(self.shared.hub.options().close_timeout, ended).await.is_ok() {
+        let close_timeout = self.shared.hub.options().close_timeout;
+        let ended = poll_fn(|cx| {
+            while self.poll_finished(cx).is_ready() {}
+            let is_running = self.running.as_ref().is_some_and(|running| !running.is_empty());
+            match is_running || !self.answering.is_empty() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        });
+        if time::timeout(close_timeout, ended).await.is_ok() {
             return;
         }
+        let running = self.running.take().unwrap_or_default();
+        let answering = std::mem::take(&mut self.answering);
         warn!(
             connection.id = self.shared.caller.connection_id(),
             methods = running.len(),
             "methods still run after the end of their connection"
         );
-        tokio::spawn(running.for_each(|_| async {}));
-    }
-}
-
-impl Shared {
-    /// Runs a call to its end.
-    async fn run(
-        &self,
-        started: Result<Started, Failure>,
-        id: Option<&str>,
-        target: &str,
-        cancelled: &CancellationToken,
-    ) -> Outcome {
-        match started {
-            Ok(Started::Call(running)) => {
-                let outcome = dispatch::finish(running).await;
-                let message = match (id, &outcome) {
-                    (Some(id), Ok(result)) => self.encoding.completion(id, Ok(Some(result))),
-                    (Some(id), Err(failure)) => self.failed(id, failure, target),
-                    (None, _) => Bytes::new(),
-                };
-                let outcome = match outcome {
-                    Ok(_) => Outcome::Ok,
-                    Err(failure) => {
-                        failure.log(target);
-                        failure.outcome()
-                    }
-                };
-                self.answers.send(message, self.caller.last_sent()).await;
-                if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
+        tokio::spawn(async move {
+            for answering in answering {
+                answering.await;
             }
-            Ok(Started::Stream(running)) => {
-                // A stream without an id has been refused by the protocol.
-                let Some(id) = id else { return Outcome::Refused };
-                self.run_stream(running, id, target, cancelled).await
-            }
-            Err(failure) => {
-                failure.log(target);
-                if let Some(id) = id {
-                    let message = self.failed(id, &failure, target);
-                    self.answers.send(message, self.caller.last_sent()).await;
-                }
-                failure.outcome()
-            }
-        }
-    }
-
-    /// Sends the items of a stream until it ends, fails or is cancelled.
-    async fn run_stream(
-        &self,
-        running: dispatch::RunningStream,
-        id: &str,
-        target: &str,
-        cancelled: &CancellationToken,
-    ) -> Outcome {
-        let mut outcome = Outcome::Ok;
-        let message = match dispatch::finish(running).await {
-            Ok(items) => match self.send_items(dispatch::guarded(items), id, cancelled).await {
-                Ok(()) => self.encoding.completion(id, Ok(None)),
-                Err(failure) => {
-                    failure.log(target);
-                    outcome = failure.outcome();
-                    let text = failure.text_in_stream(self.hub.options().detailed_errors);
-                    self.encoding.completion(id, Err(&text))
-                }
-            },
-            Err(failure) => {
-                failure.log(target);
-                outcome = failure.outcome();
-                self.failed(id, &failure, target)
-            }
-        };
-        self.answers.send(message, self.caller.last_sent()).await;
-        if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
-    }
-
-    async fn send_items(
-        &self,
-        mut items: impl Stream<Item = Result<Payload, Failure>> + Unpin,
-        id: &str,
-        cancelled: &CancellationToken,
-    ) -> Result<(), Failure> {
-        loop {
-            let item = select! {
-                biased;
-                () = cancelled.cancelled() => return Ok(()),
-                item = items.next() => item,
-            };
-            let Some(item) = item else { return Ok(()) };
-            let message = self.encoding.stream_item(id, &item?);
-            if !self.answers.send(message, self.caller.last_sent()).await {
-                return Ok(());
-            }
-        }
-    }
-
-    fn failed(&self, id: &str, failure: &Failure, target: &str) -> Bytes {
-        let text = failure.text(target, self.hub.options().detailed_errors);
-        self.encoding.completion(id, Err(&text))
+            running
+                .for_each(|finished| finished.answering.unwrap_or_else(|| Box::pin(async {})))
+                .await;
+        });
     }
 }
 
 /// Maximum number of calls and streams of one client that run at the same time. Further ones wait.
 const RUNNING_MAX: usize = 1_000;
+/// Maximum number of results of one client that wait for the broker or for room.
+const ANSWERING_MAX: usize = 64;

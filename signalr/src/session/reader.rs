@@ -116,7 +116,7 @@ impl<I: Incoming> Reader<I> {
             }
         })
         .await;
-        self.answers.end();
+        self.answers.end(self.caller.last_sent());
         disconnect
     }
 

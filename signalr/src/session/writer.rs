@@ -52,6 +52,9 @@ pub(super) struct Writer<O> {
     marked: Option<Cursor>,
     /// Answers after messages up to this place are due.
     reached: Option<Cursor>,
+    /// Whether there was no next message, and the task has been registered everywhere since it was
+    /// woken.
+    is_registered: bool,
     /// The time of the last write.
     written: Instant,
     /// Rings when something is due, or earlier: a write moves the next ping and not the alarm.
@@ -82,6 +85,7 @@ impl<O: Outgoing> Writer<O> {
             held: VecDeque::new(),
             marked: None,
             reached: None,
+            is_registered: false,
             written,
             alarm,
             outgoing,
@@ -118,6 +122,9 @@ impl<O: Outgoing> Writer<O> {
             if self.is_ending && self.held.is_empty() {
                 return Ok(());
             }
+            if mem::take(&mut self.is_registered) {
+                woken().await;
+            }
             let Some(next) = poll_fn(|cx| self.poll_next(cx)).await else { continue };
             match self.send(next, BATCH_MAX).await {
                 Err(Disconnect::Lost(_) | Disconnect::WriteTimeout) if self.sequence.is_some() => {
@@ -133,15 +140,20 @@ impl<O: Outgoing> Writer<O> {
         let write_timeout = self.hub.options().write_timeout;
         // Before the write, which must not end with a ping that is due without it.
         self.written = Instant::now();
-        let mut write = pin!(self.write(first, batch_max));
-        // Nearly all writes complete at once, without a timer.
-        match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
-            Poll::Ready(written) => written,
-            // In a box, since an idle writer needs no timer for it.
-            Poll::Pending => Box::pin(time::timeout(write_timeout, write))
-                .await
-                .map_err(|_| Disconnect::WriteTimeout)?,
+        {
+            let mut write = pin!(self.write(first, batch_max));
+            // Nearly all writes complete at once, without a timer.
+            match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+                Poll::Ready(written) => return written,
+                // In a box, since an idle writer needs no timer for it.
+                Poll::Pending => Box::pin(time::timeout(write_timeout, write))
+                    .await
+                    .map_err(|_| Disconnect::WriteTimeout)??,
+            }
         }
+        // Whoever woke the task meanwhile has forgotten it.
+        self.is_registered = false;
+        Ok(())
     }
 
     /// Writes one message and other ready messages, in few frames and with one flush.
@@ -151,6 +163,7 @@ impl<O: Outgoing> Writer<O> {
         for _ in 1..batch_max {
             // The reason for the end of the connection is kept, and messages before it are written.
             let next = poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await;
+            self.is_registered = next.is_pending();
             let Poll::Ready(Some(next)) = next else { break };
             let message = self.note(next);
             if let Some(full) = frame.add(message)
@@ -217,7 +230,7 @@ impl<O: Outgoing> Writer<O> {
                 self.take(answer);
                 continue;
             }
-            let received = pin!(self.connection.recv_or_gap()).poll(cx);
+            let received = self.poll_received(cx);
             match received {
                 Poll::Pending => break,
                 Poll::Ready(Ok(received)) => match self.message(received) {
@@ -237,6 +250,17 @@ impl<O: Outgoing> Writer<O> {
             return Poll::Ready(None);
         }
         self.poll_overdue(cx).map(Some)
+    }
+
+    fn poll_received(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Received, backplane::Disconnect>> {
+        match self.sequence {
+            // Each message has a number.
+            Some(_) => pin!(self.connection.recv_or_gap()).poll(cx),
+            None => pin!(self.connection.recv_run()).poll(cx),
+        }
     }
 
     /// Returns a message whose time has come, or registers the task.
@@ -346,6 +370,10 @@ impl<O: Outgoing> Writer<O> {
                 self.delivered += 1;
                 Ok(Some(Next::Numbered(self.encoding.invocation(&invocation))))
             }
+            Received::Run(run) => {
+                self.delivered += run.iter().count() as u64;
+                Ok(Some(Next::Plain(self.encoding.run(&run))))
+            }
             Received::Gap(gap) => Err(Disconnect::Gap(gap)),
             Received::Mark(place) => {
                 self.reached = self.reached.max(Some(place));
@@ -354,6 +382,16 @@ impl<O: Outgoing> Writer<O> {
             _ => Ok(None),
         }
     }
+}
+
+/// Waits until the task is woken.
+async fn woken() {
+    let mut is_woken = false;
+    poll_fn(|_| match mem::replace(&mut is_woken, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// A message to write.

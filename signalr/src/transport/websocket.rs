@@ -8,15 +8,15 @@ mod decoder;
 mod frame;
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
-    io,
+    io, mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::{Incoming, Input, Outgoing, Urgent};
 use crate::{
@@ -42,7 +42,8 @@ pub(crate) fn halves(socket: Socket, limits: Limits) -> (Reader, Writer) {
         pong: Arc::clone(&pong),
     };
     let opcode = decoder::TEXT;
-    (reader, Writer { writing, opcode, unsent: VecDeque::new(), pong, is_closed: false })
+    let unsent = SmallVec::new();
+    (reader, Writer { writing, opcode, unsent, pong, owes_pong: false, is_closed: false })
 }
 
 /// The limits for messages of a client.
@@ -153,8 +154,9 @@ pub(crate) struct Writer {
     writing: WriteHalf,
     opcode: u8,
     /// Empty without memory, except while the socket takes no more.
-    unsent: VecDeque<Frame>,
+    unsent: SmallVec<[Frame; 1]>,
     pong: Arc<Pong>,
+    owes_pong: bool,
     /// Whether the last frame is queued.
     is_closed: bool,
 }
@@ -165,11 +167,14 @@ impl Outgoing for Writer {
     }
 
     fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Urgent> {
-        self.pong.is_due.poll_set(cx).map(|()| Urgent::Flush)
+        self.pong.is_due.poll_set(cx).map(|()| {
+            self.owes_pong = true;
+            Urgent::Flush
+        })
     }
 
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
-        self.unsent.push_back(Frame::new(self.opcode, messages));
+        self.unsent.push(Frame::new(self.opcode, messages));
         if self.unsent.len() >= FRAMES_MAX { self.flush().await } else { Ok(()) }
     }
 
@@ -186,7 +191,7 @@ impl Outgoing for Writer {
         if !self.is_closed {
             self.is_closed = true;
             let payload = Bytes::copy_from_slice(&code.to_be_bytes());
-            self.unsent.push_back(Frame::new(decoder::CLOSE, payload));
+            self.unsent.push(Frame::new(decoder::CLOSE, payload));
         }
         self.flush().await
     }
@@ -194,24 +199,24 @@ impl Outgoing for Writer {
 
 impl Writer {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(payload) = self.pong.payload.lock().take()
+        if mem::take(&mut self.owes_pong)
             && !self.is_closed
+            && let Some(payload) = self.pong.payload.lock().take()
         {
-            self.unsent.push_back(Frame::new(decoder::PONG, payload.into()));
+            self.unsent.push(Frame::new(decoder::PONG, payload.into()));
         }
         while !self.unsent.is_empty() {
             let mut written = ready!(frame::with_slices(&self.unsent, |slices| {
                 self.writing.poll_write(cx, slices)
             }))?;
-            while let Some(frame) = self.unsent.front_mut() {
+            let is_sent = |frame: &mut Frame| {
                 written = frame.advance(written);
-                if !frame.is_sent() {
-                    break;
-                }
-                self.unsent.pop_front();
-            }
+                frame.is_sent()
+            };
+            let sent = self.unsent.iter_mut().map(is_sent).take_while(|is_sent| *is_sent).count();
+            self.unsent.drain(..sent);
         }
-        self.unsent = VecDeque::new();
+        self.unsent = SmallVec::new();
         self.writing.poll_flush(cx)
     }
 }

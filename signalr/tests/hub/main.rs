@@ -14,6 +14,7 @@ mod layers;
 mod metrics;
 mod negotiation;
 mod outside;
+mod pipelining;
 mod polling;
 mod posts;
 mod resume;

@@ -90,12 +90,18 @@ impl RespConnection {
         }
     }
 
-    /// Reads the next value, or only a part of it, which shows that the server is alive. Cancel
-    /// safe.
-    pub(super) async fn read_some(&mut self) -> Result<Option<Value>, Failure> {
+    /// Reads the next value, or only a part of it, which shows that the server is alive. Calls
+    /// `before_waiting` if no value is ready. Cancel safe.
+    pub(super) async fn read_some(
+        &mut self,
+        before_waiting: impl FnOnce(),
+    ) -> Result<Option<Value>, Failure> {
         match self.take()? {
             Some(value) => Ok(Some(value)),
-            None => self.fill().await.map(|()| None),
+            None => {
+                before_waiting();
+                self.fill().await.map(|()| None)
+            }
         }
     }
 

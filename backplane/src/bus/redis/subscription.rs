@@ -138,7 +138,7 @@ impl Subscription {
             tokio::select! {
                 // Process received data before timeouts.
                 biased;
-                read = connection.read_some() => {
+                read = connection.read_some(|| sink.release()) => {
                     let value = match read {
                         Ok(value) => value,
                         Err(failure) => break failure,
@@ -172,6 +172,7 @@ impl Subscription {
                 () = late => break Failure::no_answer(self.timeouts.answer),
                 () = self.reconnect.notified() => break Failure::Lost(PROBE_TIMED_OUT.to_owned()),
             }
+            sink.wait_for_readers().await;
             // A connection that always has data would starve the other tasks of this process.
             consume_budget().await;
         };
@@ -185,6 +186,7 @@ impl Subscription {
                 self.take(payload, sink);
             }
         }
+        sink.release();
         failure
     }
 

@@ -1,6 +1,6 @@
 //! One frame to a client. Its payload is shared with other clients and never copied.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
@@ -55,11 +55,8 @@ impl Frame {
 }
 
 /// Calls a function with the bytes of the first frames.
-pub(super) fn with_slices<T>(
-    frames: &VecDeque<Frame>,
-    write: impl FnOnce(&[IoSlice<'_>]) -> T,
-) -> T {
-    if let (Some(only), 1) = (frames.front(), frames.len()) {
+pub(super) fn with_slices<T>(frames: &[Frame], write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+    if let [only] = frames {
         return write(&only.slices());
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -99,12 +96,12 @@ mod tests {
                 let bytes = bytes(&frames);
                 let mut left = part.min(bytes.len());
                 sent.extend(&bytes[..left]);
-                while let Some(frame) = frames.front_mut() {
+                while let Some(frame) = frames.first_mut() {
                     left = frame.advance(left);
                     if !frame.is_sent() {
                         break;
                     }
-                    frames.pop_front();
+                    frames.remove(0);
                 }
                 assert_eq!(left, 0);
             }
@@ -114,16 +111,16 @@ mod tests {
 
     fn check(len: usize, header: &[u8]) {
         let frame = Frame::new(1, vec![b'x'; len].into());
-        let bytes = bytes(&VecDeque::from([frame]));
+        let bytes = bytes(&[frame]);
         assert_eq!(&bytes[..header.len()], header);
         assert_eq!(bytes.len(), header.len() + len);
     }
 
-    fn frames(texts: &[&'static str]) -> VecDeque<Frame> {
+    fn frames(texts: &[&'static str]) -> Vec<Frame> {
         texts.iter().map(|text| Frame::new(1, Bytes::from_static(text.as_bytes()))).collect()
     }
 
-    fn bytes(frames: &VecDeque<Frame>) -> Vec<u8> {
+    fn bytes(frames: &[Frame]) -> Vec<u8> {
         with_slices(frames, |slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
     }
 }

@@ -1,0 +1,85 @@
+//! The connections of each signal.
+//!
+//! A message finds its receivers without a look-up of connections.
+
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::mailbox::Mailbox;
+
+/// The mailboxes of each signal. A signal without connections has no entry.
+#[derive(Debug, Default)]
+pub(super) struct Index(HashMap<Arc<str>, Listeners, RandomState>);
+
+/// The mailboxes of one signal.
+#[derive(Debug)]
+enum Listeners {
+    /// As most signals have: each connection has signals of its own.
+    One(Arc<Mailbox>),
+    /// By number. The order is that of the memory of most mailboxes, which a message to all of them
+    /// passes.
+    Many(BTreeMap<u64, Arc<Mailbox>>),
+}
+
+impl Index {
+    pub(super) fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.0.get(signal).into_iter().flat_map(Listeners::iter)
+    }
+
+    pub(super) fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
+        match self.0.entry(signal.clone()) {
+            Vacant(entry) => _ = entry.insert(Listeners::One(mailbox.clone())),
+            Occupied(mut entry) => entry.get_mut().add(mailbox),
+        }
+    }
+
+    pub(super) fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
+        if let Some(listeners) = self.0.get_mut(signal)
+            && listeners.remove(mailbox)
+        {
+            self.0.remove(signal);
+        }
+    }
+}
+
+impl Listeners {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(one), None),
+            Self::Many(many) => (None, Some(many.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn add(&mut self, mailbox: &Arc<Mailbox>) {
+        match self {
+            Self::One(one) if one.number == mailbox.number => {}
+            Self::One(one) => {
+                let both = [one, mailbox].map(|mailbox| (mailbox.number, mailbox.clone()));
+                *self = Self::Many(both.into());
+            }
+            Self::Many(many) => _ = many.insert(mailbox.number, mailbox.clone()),
+        }
+    }
+
+    /// Removes a mailbox, and returns whether none is left.
+    fn remove(&mut self, mailbox: &Mailbox) -> bool {
+        match self {
+            Self::One(one) => one.number == mailbox.number,
+            Self::Many(many) => {
+                many.remove(&mailbox.number);
+                many.is_empty()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
