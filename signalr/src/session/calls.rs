@@ -21,6 +21,7 @@ use tracing::{Instrument, Span, warn};
 
 use crate::{
     answers::Answers,
+    arguments::RawArguments,
     call::{CallContext, Part, Parts},
     caller::Caller,
     dispatch::{self, Failure, Started},
@@ -145,7 +146,8 @@ impl Calls {
         };
         let begin = Instant::now();
         let started = span.in_scope(|| {
-            dispatch::start(&shared.hub, method, context, call, is_stream, shared.encoding)
+            let arguments = RawArguments::new(call.arguments);
+            dispatch::start(&shared.hub, method, context, arguments, is_stream, shared.encoding)
         });
         // A method that reads a stream of the client must not keep the client from sending it.
         let takes_slot = !is_stream && uploads.is_empty();
