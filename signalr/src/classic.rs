@@ -37,8 +37,10 @@ use crate::{hub::Hub, origin};
 /// those of the hubs. A page may connect if all hubs allow it. The shutdown of one hub ends the
 /// connections of all hubs of the path.
 ///
-/// A connection token is for one user. So the hubs' [`user_id`](Hub::user_id) must find the same
-/// user in each request of a client, for example by a cookie.
+/// The authenticators of all hubs must allow a request, since a client can call each of them. Only
+/// the script is public. A connection token is for one user. So the hubs' authenticators, or their
+/// [`user_id`](Hub::user_id), must find the same user in each request of a client, for example by a
+/// cookie.
 ///
 /// The methods of one client run one at a time. `on_connected` runs when the client has started, or
 /// before its first call. A client that returns after more than 30 s is a new connection.
