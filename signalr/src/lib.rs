@@ -176,6 +176,7 @@ mod origin;
 mod query;
 mod redirect;
 mod refusal;
+mod timestamp;
 mod transport_kind;
 mod user;
 
@@ -199,6 +200,7 @@ pub use crate::{
     recipients::{InvokeError, Recipient, Recipients},
     redirect::Redirect,
     state::{Extension, Local, State},
+    timestamp::{Timestamp, TimestampError},
     transport_kind::TransportKind,
     typed::{HubStream, TypedHub},
     upload::Upload,
