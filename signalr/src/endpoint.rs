@@ -24,7 +24,7 @@ use crate::{
     refusal::{because, full, refusal, unlisted_page},
     session, spans,
     transport::{long_polling, resumable, websocket},
-    transport_kind::TransportKind,
+    transport_kind::{TransportKind, accepts_events, is_websocket},
 };
 
 /// Serves any request on `<hub>`.
@@ -187,17 +187,6 @@ fn active() -> Response {
 
 fn other_transport() -> Response {
     refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
-}
-
-fn is_websocket(parts: &Parts) -> bool {
-    let upgrade = parts.headers.get(header::UPGRADE);
-    parts.method == Method::CONNECT
-        || upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-fn accepts_events(parts: &Parts) -> bool {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ mod classic;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod router;
 #[cfg(feature = "testing")]
 pub mod testing;
