@@ -220,14 +220,14 @@ impl Classic {
     pub fn router(self, path: &str) -> Router {
         let path = path.trim_end_matches('/');
         let service = Arc::new(Service::new(self.hubs, self.settings));
-        let cors = origin::cors(&service.origins());
+        let origins = service.origins();
         let mut router = Router::new()
             .route(&format!("{path}/"), routing::any(endpoint::serve))
             .route(&format!("{path}/{{*endpoint}}"), routing::any(endpoint::serve));
         if !path.is_empty() {
             router = router.route(path, routing::any(endpoint::serve));
         }
-        router.layer(cors).with_state(service)
+        origin::with_cors(router, &origins).with_state(service)
     }
 
     /// Returns an app with the hubs at `path`, which begins with `/`, and below. All other requests

@@ -103,7 +103,7 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
     let age_max = hub.options().disconnect_timeout;
     let found = token.map(|token| hub.negotiated().find(token, age_max));
     if matches!(found, Some(Found::Unknown)) {
-        return Err(unknown_id());
+        return Err(unknown_websocket());
     }
     check_supported(hub, TransportKind::WebSockets)?;
     match (token, found) {
@@ -117,12 +117,12 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
         }
         (Some(_), Some(Found::WebSocket(Some(handoff)))) => match handoff.reserve() {
             Some(permit) => Ok(Opened::Resumed(permit)),
-            None if handoff.has_ended() => Err(unknown_id()),
+            None if handoff.has_ended() => Err(unknown_websocket()),
             None => Err(active()),
         },
         (Some(token), Some(_)) => {
             let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {
-                ClaimError::Unknown => unknown_id(),
+                ClaimError::Unknown => unknown_websocket(),
                 ClaimError::Active => active(),
             })?;
             Ok(Opened::New(claim))
@@ -179,6 +179,13 @@ fn check_supported(hub: &Hub, kind: TransportKind) -> Result<(), Response> {
 fn unknown_id() -> Response {
     let text = "No Connection with that ID";
     because(Reason::Token, refusal(StatusCode::NOT_FOUND, text))
+}
+
+/// Refuses a WebSocket with an unknown id. ASP.NET Core names no content type here.
+fn unknown_websocket() -> Response {
+    let mut response = unknown_id();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
 }
 
 fn active() -> Response {

@@ -96,7 +96,7 @@ async fn a_killed_server_closes_without_a_message_and_the_other_goes_on() {
 async fn an_abort_is_a_close_without_an_error() {
     let farm = TestFarm::start(1, chat);
     let mut ann = farm.server(0).connect(TestClient::json()).await;
-    ann.invoke::<()>("Leave", ()).await.unwrap();
+    ann.send_call("Leave", ()).await;
     assert_eq!(ann.expect_close().await, None);
 }
 

@@ -8,7 +8,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request, State, WebSocketUpgrade},
-    http::StatusCode,
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use backplane::Cursor;
@@ -164,7 +164,7 @@ async fn open(
         }
         let (transport, to_write) = Transport::new(form.clone());
         if place.open(Opening { transport, resume: resume.clone() }).await.is_ok() {
-            return Ok(stream(&form, to_write));
+            return Ok(stream(&form, &request.parts.method, to_write));
         }
     }
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."))
@@ -202,7 +202,7 @@ fn resume(request: &ClassicRequest) -> Resume {
 }
 
 /// Returns a response whose body is the frames.
-fn stream(form: &Form, mut to_write: mpsc::Receiver<Bytes>) -> Response {
+fn stream(form: &Form, method: &Method, mut to_write: mpsc::Receiver<Bytes>) -> Response {
     let content_type = match form {
         Form::Events => "text/event-stream",
         Form::ForeverFrame { .. } => "text/html; charset=UTF-8",
@@ -210,7 +210,10 @@ fn stream(form: &Form, mut to_write: mpsc::Receiver<Bytes>) -> Response {
         Form::Poll { callback: None } | Form::WebSocket => reply::JSON,
     };
     let frames = stream::poll_fn(move |cx| to_write.poll_recv(cx).map(|next| next.map(ok)));
-    reply::uncached(reply::body(content_type, Body::from_stream(frames)))
+    let response = reply::body(content_type, Body::from_stream(frames));
+    // A cache stores no reply to a POST, and a proxy may hold the frame of a poll to its end.
+    let is_whole = matches!(form, Form::Poll { .. }) && *method == Method::POST;
+    if is_whole { response } else { reply::uncached(response) }
 }
 
 fn ok(frame: Bytes) -> Result<Bytes, Infallible> {

@@ -191,9 +191,9 @@ impl Calls {
 
     /// Queues a message for the client without a call.
     fn answer(&mut self, message: Bytes) {
-        let Shared { answers, caller, .. } = self.shared.clone();
+        let shared = self.shared.clone();
         self.running.push(Box::pin(async move {
-            answers.send(message, caller.last_sent()).await;
+            shared.answer(message).await;
             Finished::default()
         }));
     }
@@ -284,7 +284,7 @@ impl Shared {
                         failure.outcome()
                     }
                 };
-                self.answers.send(message, self.caller.last_sent()).await;
+                self.answer(message).await;
                 if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
             }
             Ok(Started::Stream(running)) => {
@@ -296,7 +296,7 @@ impl Shared {
                 failure.log(target);
                 if let Some(id) = id {
                     let message = self.failed(id, &failure, target);
-                    self.answers.send(message, self.caller.last_sent()).await;
+                    self.answer(message).await;
                 }
                 failure.outcome()
             }
@@ -328,7 +328,7 @@ impl Shared {
                 self.failed(id, &failure, target)
             }
         };
-        self.answers.send(message, self.caller.last_sent()).await;
+        self.answer(message).await;
         if cancelled.is_cancelled() { Outcome::Cancelled } else { outcome }
     }
 
@@ -346,10 +346,19 @@ impl Shared {
             };
             let Some(item) = item else { return Ok(()) };
             let message = self.encoding.stream_item(id, &item?);
-            if !self.answers.send(message, self.caller.last_sent()).await {
+            if !self.answer(message).await {
                 return Ok(());
             }
         }
+    }
+
+    /// Queues a message for the client, behind the messages that its methods have sent. Returns
+    /// whether the writer is still there.
+    ///
+    /// As in ASP.NET Core, the client of an aborted connection receives no answer.
+    async fn answer(&self, message: Bytes) -> bool {
+        let message = if self.caller.is_aborted() { Bytes::new() } else { message };
+        self.answers.send(message, self.caller.last_sent()).await
     }
 
     fn failed(&self, id: &str, failure: &Failure, target: &str) -> Bytes {

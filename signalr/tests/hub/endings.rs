@@ -286,7 +286,7 @@ async fn an_aborted_client_may_not_reconnect() {
         })
     });
     let mut client = server.connect().await;
-    client.send(json!({"type": 1, "target": "Abort", "arguments": []})).await;
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Abort", "arguments": []})).await;
     assert_eq!(client.receive().await, json!({"type": 7}));
     assert_eq!(client.receive_close().await, 1000);
 }

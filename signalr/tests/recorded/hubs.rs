@@ -25,7 +25,7 @@ pub(crate) fn all(backplane: &Backplane, list: &List) -> Vec<(&'static str, Hub)
         }
     };
     let test_hub = streams(calls(test_hub));
-    let chat_hub = chat_hub(hub("ChatHub")).user_id(user_of);
+    let chat_hub = chat_hub(hub("ChatHub"), backplane).user_id(user_of);
     vec![("/testhub", test_hub), ("/uncreatable", refusing(hub("RefusingHub"))), (CHAT, chat_hub)]
 }
 
