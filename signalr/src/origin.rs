@@ -52,7 +52,10 @@ impl FromStr for Origin {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(expected());
         };
-        if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
+        let is_port_invalid =
+            authority.port().is_none() && without_port(authority.as_str()) != authority.as_str();
+        let has_user = authority.as_str().contains('@');
+        if uri.path() != "/" || uri.query().is_some() || has_user || is_port_invalid {
             return Err(expected());
         }
         let scheme = scheme.to_ascii_lowercase();
@@ -232,6 +235,8 @@ mod tests {
         check("file://", "here", false);
         check("ftp://here", "here", false);
         check("http://here@evil.net", "here", false);
+        check("http://here:1x", "here", false);
+        check("http://here:", "here", false);
     }
 
     #[test]
