@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use dialect::Encoding;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
@@ -26,7 +27,8 @@ pub struct Invocation {
     hub: Option<Box<str>>,
     /// The state of the caller that a server of SignalR 2 sends along.
     state: Option<Box<RawValue>>,
-    encoded: [OnceLock<Bytes>; Self::FORMS],
+    /// Hub messages, by their encoding.
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
     /// In the form of SignalR 2.
     signalr2: OnceLock<Bytes>,
 }
@@ -105,8 +107,8 @@ impl Invocation {
             }
             _ => return Err(InvocationError::NoArray(method)),
         };
-        let (encoded, signalr2) = (Default::default(), OnceLock::new());
-        Ok(Self { method, arguments, hub: None, state: None, encoded, signalr2 })
+        let (frames, signalr2) = (Default::default(), OnceLock::new());
+        Ok(Self { method, arguments, hub: None, state: None, frames, signalr2 })
     }
 
     /// Adds the hub and the state of a received invocation.
@@ -186,23 +188,18 @@ impl Invocation {
         self.method.len() + self.arguments.get().len()
     }
 
-    /// Number of forms that [`encoded`](Self::encoded) caches.
-    pub const FORMS: usize = 2;
-
-    /// Returns the frame that `encode` makes of the invocation in one form, such as JSON. The frame
-    /// is cached, so `encode` runs once a form for all receivers.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `form` is not below [`FORMS`](Self::FORMS).
+    /// Returns the hub message for clients with this encoding. It is written once for all of them.
     ///
     /// ```
+    /// use dialect::Encoding;
+    ///
     /// let invocation = backplane::Invocation::new("say", ["hi"])?;
-    /// let frame = invocation.encoded(0, |invocation| invocation.method().to_owned().into());
-    /// assert_eq!(invocation.encoded(0, |_| unreachable!("it is encoded already")), frame);
+    /// let frame = invocation.frame(Encoding::Json);
+    /// assert_eq!(frame, "{\"type\":1,\"target\":\"say\",\"arguments\":[\"hi\"]}\u{1e}");
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
-    pub fn encoded(&self, form: usize, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.encoded[form].get_or_init(|| encode(self)).clone()
+    pub fn frame(&self, encoding: Encoding) -> Bytes {
+        let encode = || encoding.invocation(None, &self.method, &self.arguments);
+        self.frames[encoding as usize].get_or_init(encode).clone()
     }
 }

@@ -176,7 +176,7 @@ impl de::Visitor<'_> for Visitor {
 }
 
 /// The name by which the serializer of the MessagePack hub protocol recognizes a time.
-pub(crate) const NAME: &str = "$signalr::Timestamp";
+pub(crate) const NAME: &str = dialect::messagepack::TIMESTAMP;
 /// The type of the extension in the MessagePack specification.
 pub(crate) const EXTENSION: i8 = -1;
 /// Bits of the seconds in a timestamp of 8 bytes. The other bits are nanoseconds.

@@ -4,9 +4,9 @@
 //! send a timestamp in MessagePack, always in UTC.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use dialect::messagepack::{Head, Reader};
 use rmp::encode::{self, ByteBuf};
 
-use super::reader::{Head, Reader};
 use crate::timestamp::{EXTENSION, SECONDS_BITS};
 
 /// Returns the values with all timestamps as text, or `None` if there are none.
