@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[AUDIENCE]);
     let mut options = Options::default();
-    // A client whose token has expired must come back with a new one.
+    // A client with an expired token must come back with a new one.
     options.close_on_expiry = true;
     let backplane = Backplane::embedded(&Broker::new(), "Chat");
     let hub = Hub::new("ChatHub", backplane)

@@ -20,10 +20,10 @@ pub use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 /// Returns an authenticator that accepts signed access tokens.
 ///
 /// It takes the token that [`bearer_token`] finds, and checks its signature and its claims as
-/// `validation` says. The user's id is the claim `sub`, its roles are those of `roles` or `role`, and
+/// `validation` demands. The user's id is the claim `sub`, its roles are those of `roles` or `role`, and
 /// it expires at `exp`. `T` is the application's own choice of claims, read by serde.
 ///
-/// A request without a valid token gets status 401. A valid token whose claims are no `T` belongs to
+/// A request without a valid token gets status 401. A valid token with claims that are no `T` belongs to
 /// a user that may not use the hub, so the request gets status 403.
 ///
 /// # Examples
