@@ -526,15 +526,6 @@ fn hex(digits: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(byte).collect()
 }
 
-/// Bytes that serialize as bytes in any format.
-struct Binary(Vec<u8>);
-
-impl Serialize for Binary {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
 /// A xorshift generator: the same numbers in every run.
 struct Random(u64);
 
