@@ -97,7 +97,7 @@ mod tests {
             (Request::get("/nowhere"), "no-cache"),
             (Request::get("/status"), "no-store"),
             (Request::get("/metrics"), "no-cache"),
-            (Request::post("/chatHub/negotiate"), "no-store"),
+            (Request::post("/chatHub/negotiate"), "no-cache"),
             (Request::get("/signalr/negotiate"), "no-store"),
         ] {
             let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

@@ -17,6 +17,8 @@ use crate::length_prefix;
 
 /// The name of a newtype whose bytes become `bin`, such as `signalr::Blob`.
 pub const BLOB: &str = "$signalr::Blob";
+/// The name of a newtype that is a timestamp in MessagePack, and text in JSON.
+pub const TIMESTAMP: &str = "$signalr::Timestamp";
 
 /// Writes an invocation of a client's method. Without an `id`, the client sends no Completion.
 ///

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! The page passes the token with `withUrl("/chatHub", { accessTokenFactory: () => token })`. The
-//! tokens here are random and kept in memory. For signed tokens, such as JWTs, verify the signature
-//! and the expiry in `authenticate`.
+//! tokens here are random and kept in memory. The example `jwt` has signed tokens.
 
 use std::{collections::HashMap, sync::Arc};
 

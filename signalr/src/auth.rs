@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -22,26 +22,40 @@ pub(crate) async fn authenticate(
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(authenticator) = hub.authenticator() else { return next.run(request).await };
     // The clients of `testing` bring their own user. The type is private, so others cannot.
     if request.extensions().get::<Authenticated>().is_some() {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    match authenticator(parts.clone()).await {
+    match user(&hub, &parts).await {
         Ok(Some(user)) => {
             parts.extensions.insert(user);
         }
         Ok(None) => {}
-        Err(AuthError::Missing) => {
-            // Without a text, JavaScript clients show the name of the status.
-            return because(Reason::Auth, refusal(StatusCode::UNAUTHORIZED, ""));
-        }
-        Err(AuthError::Denied) => {
-            return because(Reason::Auth, refusal(StatusCode::FORBIDDEN, ""));
-        }
+        // Without a text, JavaScript clients show the name of the status.
+        Err(error) => return because(Reason::Auth, refusal(status(error), "")),
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Returns the user of a request, or `None` without an authenticator or for an anonymous one.
+///
+/// # Errors
+///
+/// Returns the reason of the authenticator for a refusal.
+pub(crate) async fn user(hub: &Hub, parts: &Parts) -> Result<Option<Authenticated>, AuthError> {
+    match hub.authenticator() {
+        Some(authenticator) => authenticator(parts.clone()).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns the status of a refusal.
+pub(crate) fn status(error: AuthError) -> StatusCode {
+    match error {
+        AuthError::Missing => StatusCode::UNAUTHORIZED,
+        AuthError::Denied => StatusCode::FORBIDDEN,
+    }
 }
 
 /// Counts refusals by their reasons.

@@ -131,7 +131,7 @@ impl FromCall for ConnectionInfo {
     }
 }
 
-/// Tells a method that nobody waits for its result any more.
+/// Tells a method that its result is no longer expected.
 ///
 /// The token is cancelled when the client cancels the call or the stream, and when its connection
 /// ends.

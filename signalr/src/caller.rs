@@ -216,7 +216,7 @@ impl<C: TypedClient> Caller<C> {
     }
 
     /// Ends the connection after the running method and the invocations that it has sent to the
-    /// caller. Clients do not reconnect by themselves.
+    /// caller. The client receives no result of this method, and does not reconnect by itself.
     ///
     /// # Examples
     ///
@@ -239,6 +239,11 @@ impl<C: TypedClient> Caller<C> {
     /// ```
     pub fn abort(&self) {
         self.close_handle.close(Disconnect::Aborted);
+    }
+
+    /// Returns whether the application has aborted the connection.
+    pub(crate) fn is_aborted(&self) -> bool {
+        matches!(self.close_handle.reason(), Some(Disconnect::Aborted))
     }
 }
 

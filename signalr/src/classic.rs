@@ -37,8 +37,10 @@ use crate::{hub::Hub, origin};
 /// those of the hubs. A page may connect if all hubs allow it. The shutdown of one hub ends the
 /// connections of all hubs of the path.
 ///
-/// A connection token is for one user. So the hubs' [`user_id`](Hub::user_id) must find the same
-/// user in each request of a client, for example by a cookie.
+/// The authenticators of all hubs must allow a request, since a client can call each of them. Only
+/// the script is public. A connection token is for one user. So the hubs' authenticators, or their
+/// [`user_id`](Hub::user_id), must find the same user in each request of a client, for example by a
+/// cookie.
 ///
 /// The methods of one client run one at a time. `on_connected` runs when the client has started, or
 /// before its first call. A client that returns after more than 30 s is a new connection.
@@ -218,14 +220,14 @@ impl Classic {
     pub fn router(self, path: &str) -> Router {
         let path = path.trim_end_matches('/');
         let service = Arc::new(Service::new(self.hubs, self.settings));
-        let cors = origin::cors(&service.origins());
+        let origins = service.origins();
         let mut router = Router::new()
             .route(&format!("{path}/"), routing::any(endpoint::serve))
             .route(&format!("{path}/{{*endpoint}}"), routing::any(endpoint::serve));
         if !path.is_empty() {
             router = router.route(path, routing::any(endpoint::serve));
         }
-        router.layer(cors).with_state(service)
+        origin::with_cors(router, &origins).with_state(service)
     }
 
     /// Returns an app with the hubs at `path`, which begins with `/`, and below. All other requests

@@ -82,6 +82,7 @@ impl Disconnect {
         match self {
             Self::Handshake(
                 HandshakeError::Missing { .. }
+                | HandshakeError::InvalidStart(_)
                 | HandshakeError::UnknownProtocol(_)
                 | HandshakeError::UnknownVersion { .. },
             ) => "handshake failed: invalid request".to_owned(),

@@ -17,10 +17,7 @@ use crate::{
     handler::{Items, Method, Run, Running},
     hub::Hub,
     metrics::Outcome,
-    protocol::{
-        Encoding,
-        message::{Call, Payload},
-    },
+    protocol::{Encoding, message::Payload},
 };
 
 /// A method that has begun.
@@ -42,14 +39,13 @@ pub(crate) fn start(
     hub: &Hub,
     method: Option<&Method>,
     mut context: CallContext,
-    call: &Call<'_>,
+    arguments: RawArguments<'_>,
     is_stream: bool,
     encoding: Encoding,
 ) -> Result<Started, Failure> {
     let method = method.ok_or(Failure::UnknownMethod)?;
     context.method = method.name.clone();
     method.authorize(&context.caller)?;
-    let arguments = RawArguments::new(call.arguments);
     match (&method.run, is_stream) {
         (Run::Call(_), true) => return Err(Failure::NotStreaming),
         (Run::Stream(_), false) => return Err(Failure::Streaming),
@@ -84,9 +80,7 @@ pub(crate) async fn finish<T>(running: Running<Result<T, CallError>>) -> Result<
 }
 
 /// Returns the result of a call that passed the layers of its hub.
-pub(crate) fn result(
-    call_service::Outcome(outcome): call_service::Outcome,
-) -> Result<Payload, CallError> {
+fn result(call_service::Outcome(outcome): call_service::Outcome) -> Result<Payload, CallError> {
     match outcome? {
         Answer::Result(result) => Ok(result),
         Answer::Items(_) => Err(HubError::new(OTHER_OUTCOME).into()),
@@ -94,9 +88,7 @@ pub(crate) fn result(
 }
 
 /// Returns the items of a stream that passed the layers of its hub.
-pub(crate) fn items(
-    call_service::Outcome(outcome): call_service::Outcome,
-) -> Result<Items, CallError> {
+fn items(call_service::Outcome(outcome): call_service::Outcome) -> Result<Items, CallError> {
     match outcome? {
         Answer::Items(items) => Ok(items),
         Answer::Result(_) => Err(HubError::new(OTHER_OUTCOME).into()),

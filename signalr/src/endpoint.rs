@@ -29,7 +29,7 @@ use crate::{
         long_polling, resumable,
         websocket::{self, Limits},
     },
-    transport_kind::TransportKind,
+    transport_kind::{TransportKind, accepts_events, is_websocket},
 };
 
 /// Serves any request on `<hub>`.
@@ -108,7 +108,7 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
     let age_max = hub.options().disconnect_timeout;
     let found = token.map(|token| hub.negotiated().find(token, age_max));
     if matches!(found, Some(Found::Unknown)) {
-        return Err(unknown_id());
+        return Err(unknown_websocket());
     }
     check_supported(hub, TransportKind::WebSockets)?;
     match (token, found) {
@@ -122,12 +122,12 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
         }
         (Some(_), Some(Found::WebSocket(Some(handoff)))) => match handoff.reserve() {
             Some(permit) => Ok(Opened::Resumed(permit)),
-            None if handoff.has_ended() => Err(unknown_id()),
+            None if handoff.has_ended() => Err(unknown_websocket()),
             None => Err(active()),
         },
         (Some(token), Some(_)) => {
             let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {
-                ClaimError::Unknown => unknown_id(),
+                ClaimError::Unknown => unknown_websocket(),
                 ClaimError::Active => active(),
             })?;
             Ok(Opened::New(claim))
@@ -190,23 +190,19 @@ fn unknown_id() -> Response {
     because(Reason::Token, refusal(StatusCode::NOT_FOUND, text))
 }
 
+/// Refuses a WebSocket with an unknown id. ASP.NET Core names no content type here.
+fn unknown_websocket() -> Response {
+    let mut response = unknown_id();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
 fn active() -> Response {
     refusal(StatusCode::CONFLICT, "")
 }
 
 fn other_transport() -> Response {
     refusal(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
-}
-
-fn is_websocket(parts: &Parts) -> bool {
-    let upgrade = parts.headers.get(header::UPGRADE);
-    parts.method == Method::CONNECT
-        || upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-fn accepts_events(parts: &Parts) -> bool {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use dialect::length_prefix;
 use serde_json::Value;
 
 use crate::{
-    Blob,
+    Blob, Timestamp,
     protocol::{
         message::{ClientMessage, Raw},
         messagepack,
@@ -55,6 +55,7 @@ fn value(bytes: &[u8]) {
     }
     let _ = messagepack::read::<String>(bytes);
     let _ = messagepack::read::<Blob>(bytes);
+    let _ = messagepack::read::<Timestamp>(bytes);
     let _ = messagepack::read::<Vec<(u8, Option<f64>)>>(bytes);
     if let Some(tree) = messagepack::read::<Value>(bytes) {
         let written = messagepack::value(&tree).expect("it was read with the same limits");

@@ -98,6 +98,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With the feature `jwt`, `jwt::bearer` is such an authenticator for JSON Web Tokens.
+//!
 //! # 5. The second server
 //!
 //! Start the broker of this project, or a Redis server, and connect each web server to it. Nothing

@@ -256,6 +256,11 @@ impl Method {
         Self { name: name.into(), roles: Arc::default(), run: Run::Stream(run), metrics }
     }
 
+    /// Returns whether clients read a stream of results.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.run, Run::Stream(_))
+    }
+
     /// Checks that the user of a connection may call the method.
     pub(crate) fn authorize(&self, caller: &Caller) -> Result<(), CallError> {
         let user = caller.peer().user();

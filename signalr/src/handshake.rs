@@ -12,7 +12,8 @@ use crate::protocol::{Encoding, ProtocolError, json};
 ///
 /// `carries_binary` tells whether the transport can carry binary messages.
 pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Agreed, HandshakeError> {
-    let Request { protocol, version } = json::object(request).ok_or(HandshakeError::NoObject)?;
+    let Request { protocol, version } =
+        json::object(request).ok_or_else(|| HandshakeError::no_object(request))?;
     let missing = |property| HandshakeError::Missing {
         property,
         request: String::from_utf8_lossy(request).into_owned(),
@@ -63,13 +64,28 @@ pub(crate) enum HandshakeError {
         "InvalidDataException: Missing required property '{property}'. Message content: {request}"
     )]
     Missing { property: &'static str, request: String },
-    #[error("InvalidDataException: The handshake request is not a JSON object.")]
-    NoObject,
-    #[error("{0}")]
+    #[error(
+        "JsonReaderException: '{0}' is an invalid start of a value. LineNumber: 0 | \
+         BytePositionInLine: 0."
+    )]
+    InvalidStart(char),
+    #[error("{}: {}", .0.exception(), .0)]
     Unreadable(ProtocolError),
 }
 
 impl HandshakeError {
+    /// Returns the error of a request that is no object.
+    fn no_object(request: &[u8]) -> Self {
+        let is_start =
+            |byte: u8| byte.is_ascii_whitespace() || b"{[\"-0123456789tfn".contains(&byte);
+        match request.first() {
+            Some(&first) if first.is_ascii_graphic() && !is_start(first) => {
+                Self::InvalidStart(first.into())
+            }
+            _ => Self::Unreadable(json::no_object(request)),
+        }
+    }
+
     /// Returns the reply to the failed request. Without `detailed` it does not quote the request.
     pub(crate) fn reply(&self, detailed: bool) -> Bytes {
         #[derive(Serialize)]
@@ -77,10 +93,12 @@ impl HandshakeError {
             error: String,
         }
         let error = match self {
-            Self::Missing { .. } | Self::NoObject | Self::Unreadable(_) if detailed => {
+            Self::Missing { .. } | Self::InvalidStart(_) | Self::Unreadable(_) if detailed => {
                 format!("{UNEXPECTED} {self}")
             }
-            Self::Missing { .. } | Self::NoObject | Self::Unreadable(_) => UNEXPECTED.to_owned(),
+            Self::Missing { .. } | Self::InvalidStart(_) | Self::Unreadable(_) => {
+                UNEXPECTED.to_owned()
+            }
             expected => expected.to_string(),
         };
         json::frame(&Reply { error })
@@ -139,6 +157,29 @@ mod tests {
                  'protocol'. Message content: {{\\\"type\\\":6}}\"}}\u{1e}"
             )
         );
+    }
+
+    #[test]
+    fn the_detailed_reply_names_the_type_of_other_json() {
+        for (request, expected) in [
+            (
+                "hello",
+                "JsonReaderException: 'h' is an invalid start of a value. LineNumber: 0 | BytePositionInLine: 0.",
+            ),
+            (
+                "[]",
+                "InvalidDataException: Unexpected JSON Token Type 'Array'. Expected a JSON Object.",
+            ),
+            (
+                "1",
+                "InvalidDataException: Unexpected JSON Token Type 'Number'. Expected a JSON Object.",
+            ),
+            ("{", "InvalidDataException: Error reading JSON."),
+        ] {
+            let error = check(request.as_bytes(), true).unwrap_err();
+            let expected = format!("{{\"error\":\"{UNEXPECTED} {expected}\"}}\u{1e}");
+            assert_eq!(error.reply(true), expected, "{request}");
+        }
     }
 
     fn refused(request: &str, expected: &str) {

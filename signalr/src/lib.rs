@@ -115,6 +115,8 @@ mod classic;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod router;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -179,6 +181,7 @@ mod origin;
 mod query;
 mod redirect;
 mod refusal;
+mod timestamp;
 mod transport_kind;
 mod user;
 
@@ -202,6 +205,7 @@ pub use crate::{
     recipients::{InvokeError, Recipient, Recipients},
     redirect::Redirect,
     state::{Extension, Local, State},
+    timestamp::{Timestamp, TimestampError},
     transport_kind::TransportKind,
     typed::{HubStream, TypedHub},
     upload::Upload,

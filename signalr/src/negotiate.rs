@@ -34,11 +34,13 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
     match answer(&hub, &parts) {
         Ok(Answer::Here(answer)) => {
             metrics.negotiated("ok");
-            uncached(answer)
+            Json(answer).into_response()
         }
         Ok(Answer::Elsewhere(elsewhere)) => {
             metrics.negotiated("redirected");
-            uncached(elsewhere)
+            // It has a credential for the other server.
+            let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            (no_store, Json(elsewhere)).into_response()
         }
         Err(refused) => {
             metrics.negotiated("refused");
@@ -79,11 +81,6 @@ fn answer(hub: &Hub, parts: &Parts) -> Result<Answer, Response> {
         available_transports: hub.options().transports.iter().map(Transport::from).collect(),
         token_lifetime_seconds: user.and_then(Authenticated::lifetime),
     }))
-}
-
-fn uncached(answer: impl Serialize) -> Response {
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (no_store, Json(answer)).into_response()
 }
 
 /// Returns the version to use for the version that the client requests.

@@ -7,7 +7,13 @@
 
 use std::{fmt, str::FromStr};
 
-use axum::http::{HeaderValue, Method, Uri, header, request::Parts, uri::Authority};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, Method, Uri, header, request::Parts, uri::Authority},
+    middleware::{self, Next},
+    response::Response,
+};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// The origin of a web page: `scheme://host[:port]` in lower case, without the scheme's default
@@ -46,7 +52,10 @@ impl FromStr for Origin {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(expected());
         };
-        if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
+        let is_port_invalid =
+            authority.port().is_none() && without_port(authority.as_str()) != authority.as_str();
+        let has_user = authority.as_str().contains('@');
+        if uri.path() != "/" || uri.query().is_some() || has_user || is_port_invalid {
             return Err(expected());
         }
         let scheme = scheme.to_ascii_lowercase();
@@ -91,11 +100,29 @@ pub(crate) fn is_allowed(parts: &Parts, allowed: &[Origin], trusts_proxy: bool) 
     is_own || allowed.contains(&origin)
 }
 
-/// Returns the CORS headers for pages of the listed origins: exact origin, credentials, and any
-/// request header.
+/// Adds the CORS headers for pages of the listed origins: exact origin, credentials, and any request
+/// header.
 ///
-/// A browser ignores the list of request headers unless the origin is allowed.
-pub(crate) fn cors(allowed: &[Origin]) -> CorsLayer {
+/// A browser ignores the list of request headers unless the origin is allowed. As in ASP.NET Core,
+/// a reply to a client that is no page has none of these headers.
+pub(crate) fn with_cors<S>(router: Router<S>, allowed: &[Origin]) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(cors(allowed)).layer(middleware::from_fn(without_cors_for_programs))
+}
+
+async fn without_cors_for_programs(request: Request, next: Next) -> Response {
+    let is_from_page = request.headers().contains_key(header::ORIGIN);
+    let mut response = next.run(request).await;
+    if !is_from_page {
+        response.headers_mut().remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+        response.headers_mut().remove(header::VARY);
+    }
+    response
+}
+
+fn cors(allowed: &[Origin]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(allowed.iter().filter_map(Origin::header_value)))
         .allow_credentials(true)
@@ -208,6 +235,8 @@ mod tests {
         check("file://", "here", false);
         check("ftp://here", "here", false);
         check("http://here@evil.net", "here", false);
+        check("http://here:1x", "here", false);
+        check("http://here:", "here", false);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Peer {
     }
 }
 
-/// Who opened a connection.
+/// The user and the request that opened a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Visitor {
     pub(crate) user_id: Option<Arc<str>>,

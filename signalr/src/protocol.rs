@@ -4,7 +4,7 @@
 //! one encoding each. [`Encoding`] selects between them. `classic` writes for clients of SignalR 2.
 //! Nothing here uses sockets or methods.
 
-use backplane::{Invocation, Run};
+use backplane::Invocation;
 use bytes::Bytes;
 use dialect::length_prefix::LengthError;
 use serde::Serialize;
@@ -67,17 +67,6 @@ impl Encoding {
         invocation.frame(match self {
             Self::Json => dialect::Encoding::Json,
             Self::MessagePack => dialect::Encoding::MessagePack,
-        })
-    }
-
-    /// Writes invocations that follow each other. All connections of one encoding share them.
-    pub(crate) fn run(self, run: &Run) -> Bytes {
-        run.encoded(self as usize, |run| {
-            let mut messages = Vec::new();
-            run.iter().for_each(|invocation| {
-                messages.extend_from_slice(&self.invocation(invocation));
-            });
-            messages.into()
         })
     }
 

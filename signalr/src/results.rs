@@ -47,7 +47,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Takes a Completion of the client. Returns false if nobody waits for it.
+    /// Takes a Completion of the client. Returns false if no method waits for it.
     pub(crate) fn complete(&self, id: &str, result: impl FnOnce() -> ClientResult) -> bool {
         match self.asker.waiting.lock().results.remove(id) {
             // Fails if the caller has just stopped waiting.
@@ -138,7 +138,7 @@ impl Asker {
     }
 }
 
-/// Forgets a result for which nobody waits any more.
+/// Forgets a result that no method waits for.
 struct Forget<'a> {
     asker: &'a Asker,
     id: &'a str,

@@ -43,15 +43,14 @@ impl Hub {
     pub fn router(&self, path: &str) -> Router {
         let [hub, negotiation, refreshing] = paths(path);
         let state = Arc::new(self.clone());
-        Router::new()
+        let router = Router::new()
             .route(&hub, routing::any(endpoint::connect))
             .route(&negotiation, routing::any(negotiate::negotiate))
             .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::authenticate))
             // Its refusals of credentials are JSON, so it asks the authenticator itself.
             .route(&refreshing, routing::any(refresh::refresh))
-            .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::count_refusals))
-            .layer(origin::cors(&self.options().origins))
-            .with_state(state)
+            .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::count_refusals));
+        origin::with_cors(router, &self.options().origins).with_state(state)
     }
 
     /// Returns an app with the hub at `path`, which begins with `/`.

@@ -1,5 +1,7 @@
 //! The transports that clients can choose after the negotiation.
 
+use axum::http::{Method, header, request::Parts};
+
 /// A transport between a client and its server.
 ///
 /// # Examples
@@ -49,4 +51,17 @@ impl TransportKind {
             Self::ServerSentEvents => &["Text"],
         }
     }
+}
+
+/// Returns whether a request opens a WebSocket.
+pub(crate) fn is_websocket(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(header::UPGRADE);
+    parts.method == Method::CONNECT
+        || upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Returns whether a request can be answered with Server-Sent Events.
+pub(crate) fn accepts_events(parts: &Parts) -> bool {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
 }

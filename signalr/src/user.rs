@@ -7,7 +7,10 @@ use std::{any::Any, fmt, future::Future, ops::Deref, pin::Pin, sync::Arc, time::
 
 use axum::http::{header, request::Parts};
 
-use crate::query::query;
+use crate::{
+    query::query,
+    transport_kind::{accepts_events, is_websocket},
+};
 
 /// A user, as an authenticator found it, with the application's own data `T`.
 ///
@@ -123,10 +126,11 @@ impl<T> Deref for User<T> {
     }
 }
 
-/// Returns the access token of a request: that of the header `Authorization`, else the parameter
-/// `access_token` of the query.
+/// Returns the access token of a request: that of the header `Authorization`, else, for a WebSocket
+/// or Server-Sent Events, the parameter `access_token` of the query.
 ///
-/// Browsers cannot set headers of a WebSocket, so SignalR clients send the token in the query there.
+/// Browsers cannot set headers of these two, so SignalR clients send the token in the query. Any
+/// other request with a token in its query has none: servers and proxies write queries to their logs.
 ///
 /// # Examples
 ///
@@ -138,8 +142,11 @@ impl<T> Deref for User<T> {
 /// let (parts, ()) =
 ///     Request::get("/chatHub").header("authorization", "Bearer secret").body(())?.into_parts();
 /// assert_eq!(bearer_token(&parts).as_deref(), Some("secret"));
-/// let (parts, ()) = Request::get("/chatHub?access_token=secret").body(())?.into_parts();
+/// let request = Request::get("/chatHub?access_token=secret").header("upgrade", "websocket");
+/// let (parts, ()) = request.body(())?.into_parts();
 /// assert_eq!(bearer_token(&parts).as_deref(), Some("secret"));
+/// let (parts, ()) = Request::post("/chatHub?access_token=secret").body(())?.into_parts();
+/// assert_eq!(bearer_token(&parts), None);
 /// # Ok(()) }
 /// ```
 #[must_use]
@@ -149,7 +156,9 @@ pub fn bearer_token(parts: &Parts) -> Option<String> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim().to_owned());
-    from_header.or_else(|| query(parts, "access_token")).filter(|token| !token.is_empty())
+    let may_be_in_query = is_websocket(parts) || accepts_events(parts);
+    let token = from_header.or_else(|| query(parts, "access_token").filter(|_| may_be_in_query));
+    token.filter(|token| !token.is_empty())
 }
 
 /// The reason why an authenticator refuses a request.

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use backplane::Backplane;
+use futures_util::{TryStreamExt, stream};
 use signalr::{
-    AuthError, Caller, Hub, HubError, User, bearer_token,
+    AuthError, Caller, Hub, HubError, Upload, User, bearer_token,
     testing::{TestClient, TestFarm},
 };
 
@@ -33,6 +34,29 @@ async fn an_error_of_a_method_is_an_error_of_the_call() {
         let mut ann = farm.server(0).connect(client).await;
         let error = ann.invoke::<()>("Say", ("red", "")).await.unwrap_err();
         assert!(error.to_string().ends_with("HubException: the text is empty"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_travel_both_ways_in_both_encodings() {
+    let farm = TestFarm::start(1, |backplane| {
+        Hub::new("Hub", backplane)
+            .stream("Count", |(end,): (u32,)| async move {
+                let error = (end > 3).then(|| Err(HubError::new("too many")));
+                Ok(stream::iter((0..end).map(Ok).take(3).chain(error)))
+            })
+            .method("Join", |parts: Upload<String>, (by,): (String,)| async move {
+                Ok(parts.try_collect::<Vec<_>>().await?.join(&by))
+            })
+    });
+    for client in [TestClient::json(), TestClient::messagepack()] {
+        let mut ann = farm.server(0).connect(client).await;
+        assert_eq!(ann.stream::<u32>("Count", (3,)).await.unwrap(), [0, 1, 2]);
+        let error = ann.stream::<u32>("Count", (4,)).await.unwrap_err();
+        assert!(error.to_string().ends_with("HubException: too many"), "{error}");
+        let joined = ann.upload::<String>("Join", ("-",), ["a", "b"]).await.unwrap();
+        assert_eq!(joined, "a-b");
+        assert_eq!(ann.upload::<String>("Join", ("-",), [""; 0]).await.unwrap(), "");
     }
 }
 
@@ -96,7 +120,7 @@ async fn a_killed_server_closes_without_a_message_and_the_other_goes_on() {
 async fn an_abort_is_a_close_without_an_error() {
     let farm = TestFarm::start(1, chat);
     let mut ann = farm.server(0).connect(TestClient::json()).await;
-    ann.invoke::<()>("Leave", ()).await.unwrap();
+    ann.send_call("Leave", ()).await;
     assert_eq!(ann.expect_close().await, None);
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use signalr::{Blob, Caller, Cancelled, ConnectionInfo, Hub, HubError, Upload};
+use signalr::{Blob, Caller, Cancelled, ConnectionInfo, Hub, HubError, Timestamp, Upload};
 
 use crate::authorization;
 
@@ -119,7 +119,7 @@ struct ComplexObject {
     int_array: Vec<i32>,
     byte_array: Blob,
     guid: String,
-    date_time: String,
+    date_time: Timestamp,
 }
 
 impl ComplexObject {
@@ -129,7 +129,7 @@ impl ComplexObject {
             int_array: vec![1, 2, 3],
             byte_array: vec![1, 2, 3].into(),
             guid: "00010203-0405-0607-0706-050403020100".to_owned(),
-            date_time: "2000-01-01T00:00:00Z".to_owned(),
+            date_time: "2000-01-01T00:00:00Z".parse().expect("the text is a time"),
         }
     }
 }

@@ -96,8 +96,12 @@ enum Task {
 }
 
 /// The packages to build and test: all, with the tests that need other programs.
-const TESTED: [&str; 4] =
-    ["--locked", "--workspace", "--features", "e2e/external,signalr/testing,signalr/typescript"];
+const TESTED: [&str; 4] = [
+    "--locked",
+    "--workspace",
+    "--features",
+    "e2e/external,signalr/jwt,signalr/testing,signalr/typescript",
+];
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.

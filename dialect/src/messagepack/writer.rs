@@ -3,14 +3,14 @@
 //! Every number and length has its shortest form. Structs are maps with the names of their fields,
 //! and enum variants are names, as .NET writes them. Types that distinguish text from binary formats
 //! become text, since .NET writes a GUID as text too. So a value is the same in a broadcast, which
-//! travels as JSON, and in a result. Only a newtype named [`BLOB`] and extensions are binary.
+//! travels as JSON, and in a result. Only newtypes named [`BLOB`] or [`TIMESTAMP`] and extensions are
+//! binary.
 
 use rmp::encode::{self, ByteBuf};
 use rmp_serde::{MSGPACK_EXT_STRUCT_NAME, encode::Error};
 use serde::ser::{self, Error as _, Serialize, Serializer};
 
-use super::BLOB;
-use super::reader::NESTING_MAX;
+use super::{BLOB, TIMESTAMP, reader::NESTING_MAX};
 
 /// A serializer that appends to a vector.
 ///
@@ -39,7 +39,7 @@ impl<'a> Writer<'a> {
         Ok(Compound { writer: self, kind, announced, written: 0, head, content, levels: 1 })
     }
 
-    /// Begins the content of an enum variant: a map whose only key is the variant.
+    /// Begins the content of an enum variant: a map with the variant as its only key.
     fn open_variant(
         &mut self,
         variant: &str,
@@ -176,9 +176,11 @@ impl<'c, 'a> Serializer for &'c mut Writer<'a> {
         value: &T,
     ) -> Result<(), Error> {
         match name {
-            // This serializer is a binary one, so a blob writes its bytes.
-            BLOB | MSGPACK_EXT_STRUCT_NAME => rmp_serde::Serializer::new(self.bytes.as_mut_vec())
-                .serialize_newtype_struct(name, value),
+            // This serializer is a binary one, so a blob writes its bytes, and a time its extension.
+            BLOB | TIMESTAMP | MSGPACK_EXT_STRUCT_NAME => {
+                rmp_serde::Serializer::new(self.bytes.as_mut_vec())
+                    .serialize_newtype_struct(name, value)
+            }
             _ => value.serialize(self),
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn attach(
         .zip(&groups)
         .map(|(&hub, groups)| HubPlace {
             hub: service.hubs()[hub].name(),
-            user: users.of(hub).map(|user| &**user),
+            user: users.of(hub).user_id.as_deref(),
             groups,
         })
         .collect();

@@ -3,22 +3,21 @@
 //! All that this server needs of a hub's methods is here: their names, and the result or the
 //! failure of one call. The texts of failures are SignalR 2's.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
 
 use super::place::{Answer, Place, Recipient};
 use crate::{
     arguments::{BindError, RawArguments},
-    call::{CallContext, CallError},
+    call::{CallContext, CallError, Missing},
     caller::Caller,
-    dispatch,
+    dispatch::{self, RunningStream, Started},
     error::HubError,
-    handler::{Items, Run},
+    handler::Method,
     hub::Hub,
     metrics::Outcome,
     protocol::{
@@ -41,69 +40,39 @@ pub(super) async fn run(
     arguments: &RawValue,
     progress: Progress<'_>,
 ) -> Result<Box<RawValue>, Failure> {
-    let Some(method) = hub.find(name) else {
-        hub.metrics().unknown_method().ended(Outcome::Refused, Duration::ZERO);
-        let text = format!("'{name}' method could not be resolved. {NO_METHOD}");
-        return Err(detail(hub, name, text));
+    let method = hub.find(name);
+    let metrics = match method {
+        Some(method) => Arc::clone(&method.metrics),
+        None => hub.metrics().unknown_method(),
     };
-    if let Err(error) = method.authorize(&caller) {
-        method.metrics.ended(Outcome::Refused, Duration::ZERO);
-        return Err(unread(hub, name, error));
-    }
     let begin = Instant::now();
-    let mut outcome = Outcome::Ok;
-    let run = async {
-        let mut context = CallContext {
-            caller,
-            method: method.name.clone(),
-            cancelled: CancellationToken::new(),
-            states: hub.states().clone(),
-            uploads: VecDeque::new(),
-        };
-        let arguments = RawArguments::json(arguments);
-        let layered = hub.start_layered(method, &mut context, arguments, Encoding::Json);
-        let result = match (&method.run, layered) {
-            (Run::Call(_), Some(running)) => dispatch::result(running.await).map(json),
-            (Run::Stream(_), Some(running)) => match dispatch::items(running.await) {
-                Ok(items) => report(items, progress).await,
-                Err(error) => Err(error),
-            },
-            (Run::Call(start), None) => match start(&mut context, arguments, Encoding::Json) {
-                Ok(running) => running.await.map(json),
-                Err(error) => {
-                    outcome = Outcome::Refused;
-                    return Err(unread(hub, name, error));
-                }
-            },
-            (Run::Stream(start), None) => match start(&mut context, arguments, Encoding::Json) {
-                Ok(running) => match running.await {
-                    Ok(items) => report(items, progress).await,
-                    Err(error) => Err(error),
-                },
-                Err(error) => {
-                    outcome = Outcome::Refused;
-                    return Err(unread(hub, name, error));
-                }
-            },
-        };
-        result.map_err(|error| {
-            outcome = Outcome::Error;
-            unread(hub, name, error)
-        })
+    let context = CallContext {
+        caller,
+        method: "".into(),
+        cancelled: CancellationToken::new(),
+        states: hub.states().clone(),
+        uploads: VecDeque::new(),
     };
-    let result = AssertUnwindSafe(run).catch_unwind().await;
-    if result.is_err() {
-        outcome = Outcome::Panicked;
-    }
-    method.metrics.ended(outcome, begin.elapsed());
-    result.unwrap_or_else(|_| {
-        error!(method = name, "hub method panicked");
-        Err(failed(hub, name))
-    })
+    // A client of SignalR 2 calls a method with a stream as any other.
+    let is_stream = method.is_some_and(Method::is_stream);
+    let arguments = RawArguments::json(arguments);
+    let started = dispatch::start(hub, method, context, arguments, is_stream, Encoding::Json);
+    let result = match started {
+        Ok(Started::Call(running)) => dispatch::finish(running).await.map(json),
+        Ok(Started::Stream(running)) => report(running, progress).await,
+        Err(failure) => Err(failure),
+    };
+    let outcome = result.as_ref().map_or_else(dispatch::Failure::outcome, |_| Outcome::Ok);
+    metrics.ended(outcome, begin.elapsed());
+    result.map_err(|failure| failed(hub, name, &failure))
 }
 
 /// Reports all items of a stream as progress. SignalR 2 has no streams, so the call has no result.
-async fn report(mut items: Items, progress: Progress<'_>) -> Result<Box<RawValue>, CallError> {
+async fn report(
+    running: RunningStream,
+    progress: Progress<'_>,
+) -> Result<Box<RawValue>, dispatch::Failure> {
+    let mut items = dispatch::guarded(dispatch::finish(running).await?);
     while let Some(item) = items.next().await {
         progress.report(&json(item?)).await;
     }
@@ -136,33 +105,38 @@ fn json(payload: Payload) -> Box<RawValue> {
     }
 }
 
-fn of_method(hub: &Hub, name: &str, error: &HubError) -> Failure {
-    match error.message() {
-        Some(text) => Failure { text: text.to_owned(), is_public: true },
-        None => {
-            let details = error.details();
-            error!(method = name, error = details, "hub method failed");
-            detail(hub, name, details)
+/// Returns the failure for the client, with the texts of SignalR 2.
+fn failed(hub: &Hub, name: &str, failure: &dispatch::Failure) -> Failure {
+    failure.log(name);
+    let text = match failure {
+        dispatch::Failure::UnknownMethod => {
+            format!("'{name}' method could not be resolved. {NO_METHOD}")
         }
-    }
-}
-
-/// Returns the failure of a call whose parameters cannot be read.
-fn unread(hub: &Hub, name: &str, error: CallError) -> Failure {
-    match error {
-        CallError::Binding(error) => unbound(hub, name, error),
-        CallError::Hub(error) => of_method(hub, name, &error),
-        CallError::Streams { .. } => {
-            detail(hub, name, format!("'{name}' reads a stream, which SignalR 2 does not have."))
+        dispatch::Failure::Parameters(CallError::Binding(error)) => unbound(hub, name, error),
+        dispatch::Failure::Parameters(CallError::Streams { .. }) => {
+            format!("'{name}' reads a stream, which SignalR 2 does not have.")
         }
-        error @ CallError::Missing(_) => of_method(hub, name, &error.into_hub_error()),
-        CallError::Unauthorized => Failure {
-            text: format!(
-                "Caller is not authorized to invoke the {name} method on {}.",
-                hub.name()
-            ),
-            is_public: true,
-        },
+        dispatch::Failure::Parameters(CallError::Unauthorized) => {
+            let hub = hub.name();
+            let text = format!("Caller is not authorized to invoke the {name} method on {hub}.");
+            return Failure { text, is_public: true };
+        }
+        dispatch::Failure::Parameters(CallError::Missing(what)) => {
+            HubError::from(Missing(what)).details()
+        }
+        dispatch::Failure::Hub(error) | dispatch::Failure::Parameters(CallError::Hub(error)) => {
+            match error.message() {
+                Some(text) => return Failure { text: text.to_owned(), is_public: true },
+                None => error.details(),
+            }
+        }
+        dispatch::Failure::Streaming
+        | dispatch::Failure::NotStreaming
+        | dispatch::Failure::Panicked => return unexpected(hub, name),
+    };
+    match hub.options().detailed_errors {
+        true => Failure { text, is_public: false },
+        false => unexpected(hub, name),
     }
 }
 
@@ -171,9 +145,9 @@ pub(super) fn method_names(hub: &Hub) -> &[String] {
     hub.method_names()
 }
 
-/// Returns the failure of a call whose arguments do not fit.
-fn unbound(hub: &Hub, name: &str, error: BindError) -> Failure {
-    let text = match error {
+/// Returns the text for arguments that do not fit.
+fn unbound(hub: &Hub, name: &str, error: &BindError) -> String {
+    match error {
         // SignalR 2 also lists the names and types of the parameters, which closures do not have.
         BindError::Count { expected, .. } => {
             let names = method_names(hub).iter();
@@ -185,20 +159,11 @@ fn unbound(hub: &Hub, name: &str, error: BindError) -> Failure {
             )
         }
         BindError::Type => error.to_string(),
-    };
-    detail(hub, name, text)
-}
-
-/// Returns a failure with its cause, if clients may read causes.
-fn detail(hub: &Hub, name: &str, text: String) -> Failure {
-    debug!(method = name, error = text, "call failed");
-    match hub.options().detailed_errors {
-        true => Failure { text, is_public: false },
-        false => failed(hub, name),
     }
 }
 
-fn failed(hub: &Hub, name: &str) -> Failure {
+/// Returns a failure without its cause.
+fn unexpected(hub: &Hub, name: &str) -> Failure {
     let text = format!("There was an error invoking Hub method '{}.{name}'.", hub.name());
     Failure { text, is_public: false }
 }

@@ -1,6 +1,6 @@
 //! Serves the requests of one path.
 //!
-//! The order of the checks is SignalR 2's: the hubs, then the transport, then the token. No check
+//! The order of the checks is SignalR 2's: the user, the hubs, the transport, the token. No check
 //! stores anything. A place begins after the last of them.
 
 use std::{convert::Infallible, sync::Arc};
@@ -8,7 +8,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request, State, WebSocketUpgrade},
-    http::StatusCode,
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use backplane::Cursor;
@@ -23,7 +23,7 @@ use super::{
     request::{ClassicRequest, Endpoint},
     script,
     send::{self, Sender},
-    service::{Service, Users},
+    service::Service,
     token::Identity,
     transport::{Form, Kind, Transport},
     websocket,
@@ -51,18 +51,26 @@ async fn answer(
             false => Err(Refusal::new(StatusCode::NOT_FOUND, "The script is turned off.")),
         };
     }
+    let users = service.users(&mut request.parts).await?;
     let callback = callback(service, &request)?;
     let callback = callback.as_deref();
     let hubs = service.find_all(&request.hub_names()?)?;
     match request.endpoint {
-        Endpoint::Negotiate => return Ok(negotiate::negotiate(service, &request, callback)),
+        Endpoint::Negotiate => {
+            return Ok(negotiate::negotiate(service, &request, &users, callback));
+        }
         Endpoint::Ping => return Ok(reply::json(PONG, callback)),
         _ => {}
     }
     let kind = request.parameter("transport").and_then(Kind::parse);
     let kind = kind.filter(|_| request.endpoint != Endpoint::Unknown);
     let kind = kind.ok_or(Refusal::bad_request("Protocol error: Unknown transport."))?;
-    let visitor = visitor(service, &request, hubs)?;
+    let Identity { connection_id, user } = identity(service, &request)?;
+    if users.identity() != user {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, OTHER_USER));
+    }
+    let id = connection_id.into();
+    let visitor = Visitor { id, users, transport: kind.transport_kind(), hubs };
     let here = service.places.find(&visitor.id);
     match request.endpoint {
         Endpoint::Start => start(here, callback).await,
@@ -103,21 +111,11 @@ fn callback(service: &Service, request: &ClassicRequest) -> Result<Option<String
 }
 
 /// Returns the client that the connection token names.
-fn visitor(
-    service: &Service,
-    request: &ClassicRequest,
-    hubs: Vec<usize>,
-) -> Result<Visitor, Refusal> {
+fn identity(service: &Service, request: &ClassicRequest) -> Result<Identity, Refusal> {
     let token = request.parameter("connectionToken").filter(|token| !token.is_empty());
     let token = token.ok_or(Refusal::bad_request("Protocol error: Missing connection token."))?;
     let identity = service.tokens.read_connection(token);
-    let Identity { connection_id, user } =
-        identity.ok_or(Refusal::bad_request("The ConnectionId is in the incorrect format."))?;
-    let users: Users = service.users(&request.parts);
-    if users.identity() != user {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, OTHER_USER));
-    }
-    Ok(Visitor { id: connection_id.into(), users, hubs })
+    identity.ok_or(Refusal::bad_request("The ConnectionId is in the incorrect format."))
 }
 
 /// Serves `start`: the application accepts the client.
@@ -166,7 +164,7 @@ async fn open(
         }
         let (transport, to_write) = Transport::new(form.clone());
         if place.open(Opening { transport, resume: resume.clone() }).await.is_ok() {
-            return Ok(stream(&form, to_write));
+            return Ok(stream(&form, &request.parts.method, to_write));
         }
     }
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."))
@@ -204,7 +202,7 @@ fn resume(request: &ClassicRequest) -> Resume {
 }
 
 /// Returns a response whose body is the frames.
-fn stream(form: &Form, mut to_write: mpsc::Receiver<Bytes>) -> Response {
+fn stream(form: &Form, method: &Method, mut to_write: mpsc::Receiver<Bytes>) -> Response {
     let content_type = match form {
         Form::Events => "text/event-stream",
         Form::ForeverFrame { .. } => "text/html; charset=UTF-8",
@@ -212,7 +210,10 @@ fn stream(form: &Form, mut to_write: mpsc::Receiver<Bytes>) -> Response {
         Form::Poll { callback: None } | Form::WebSocket => reply::JSON,
     };
     let frames = stream::poll_fn(move |cx| to_write.poll_recv(cx).map(|next| next.map(ok)));
-    reply::uncached(reply::body(content_type, Body::from_stream(frames)))
+    let response = reply::body(content_type, Body::from_stream(frames));
+    // A cache stores no reply to a POST, and a proxy may hold the frame of a poll to its end.
+    let is_whole = matches!(form, Form::Poll { .. }) && *method == Method::POST;
+    if is_whole { response } else { reply::uncached(response) }
 }
 
 fn ok(frame: Bytes) -> Result<Bytes, Infallible> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     reply::{self, Refusal},
     request::ClassicRequest,
-    service::Service,
+    service::{Service, Users},
     times,
     token::{self, Identity},
 };
@@ -18,6 +18,7 @@ use super::{
 pub(super) fn negotiate(
     service: &Service,
     request: &ClassicRequest,
+    users: &Users,
     callback: Option<&str>,
 ) -> Response {
     if service.is_stopping() {
@@ -26,8 +27,7 @@ pub(super) fn negotiate(
         refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return refused;
     }
-    let user = service.users(&request.parts).identity();
-    let identity = Identity { connection_id: token::connection_id(), user };
+    let identity = Identity { connection_id: token::connection_id(), user: users.identity() };
     let negotiation = Negotiation {
         url: &request.path().replace("/negotiate", ""),
         connection_token: &service.tokens.connection(&identity),

@@ -27,11 +27,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    caller::Caller,
-    close_handle::CloseHandle,
-    disconnect::Disconnect,
-    dispatch,
-    peer::{self, Peer},
+    caller::Caller, close_handle::CloseHandle, disconnect::Disconnect, dispatch, peer::Peer,
     transport_kind::TransportKind,
 };
 
@@ -108,7 +104,15 @@ pub(super) enum Recipient {
 pub(super) struct Visitor {
     pub(super) id: Arc<str>,
     pub(super) users: Users,
+    pub(super) transport: TransportKind,
     pub(super) hubs: Vec<usize>,
+}
+
+impl Visitor {
+    /// Returns the connection as the methods of one hub see it.
+    pub(super) fn peer(&self, hub: usize) -> Arc<Peer> {
+        Arc::new(Peer::new(Arc::clone(&self.id), self.users.of(hub).clone(), self.transport))
+    }
 }
 
 impl Places {
@@ -147,9 +151,7 @@ impl Place {
         let close_handle = Arc::new(CloseHandle::default());
         let hubs = service.hubs().iter().enumerate();
         let callers = hubs.map(|(index, hub)| {
-            let user = visitor.users.of(index).cloned();
-            let close_handle = Arc::clone(&close_handle);
-            Caller::new(peer(&visitor.id, user), hub.links(), close_handle)
+            Caller::new(visitor.peer(index), hub.links(), Arc::clone(&close_handle))
         });
         Self {
             service: Arc::clone(service),
@@ -279,9 +281,3 @@ impl fmt::Debug for Place {
 
 /// Maximum commands on their way to a connection. Senders wait for room.
 const COMMANDS_MAX: usize = 8;
-
-/// Returns a connection as the methods of one hub see it.
-pub(super) fn peer(id: &Arc<str>, user_id: Option<Arc<str>>) -> Arc<Peer> {
-    let visitor = peer::Visitor { user_id, ..peer::Visitor::default() };
-    Arc::new(Peer::new(Arc::clone(id), visitor, TransportKind::WebSockets))
-}

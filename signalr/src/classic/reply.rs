@@ -33,7 +33,10 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        with_type("text/plain; charset=UTF-8", (self.status, self.text).into_response())
+        // As in SignalR 2, the text has no type. Browsers do not guess one.
+        let mut response = (self.status, Body::from(self.text.into_owned())).into_response();
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        response
     }
 }
 
@@ -57,7 +60,7 @@ pub(super) fn body(content_type: &'static str, body: Body) -> Response {
 fn with_type(content_type: &'static str, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }
 
@@ -81,6 +84,7 @@ pub(super) fn is_callback(text: &str) -> bool {
 
 pub(super) const JSON: &str = "application/json; charset=UTF-8";
 pub(super) const SCRIPT: &str = "application/javascript; charset=UTF-8";
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CALLBACK_BYTES_MAX: usize = 128;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::{
     calls::{self, Progress},
-    place::{self, Answer, Place, Recipient, Visitor},
+    place::{Answer, Place, Recipient, Visitor},
     reply::{self, Refusal},
     request::{pairs, read_body},
     service::Service,
@@ -177,9 +177,7 @@ impl Sender {
                 Err(failure(ENDED.to_owned()))
             }
             Self::Stray(_, visitor) => {
-                let user = visitor.users.of(index).cloned();
-                let peer = place::peer(&visitor.id, user);
-                Ok((index, Caller::new(peer, served.links(), Arc::default())))
+                Ok((index, Caller::new(visitor.peer(index), served.links(), Arc::default())))
             }
         }
     }

@@ -7,7 +7,7 @@ use futures_util::future::select_all;
 use tokio::{sync::Semaphore, time};
 
 use super::{place::Places, reply::Refusal, token::Tokens};
-use crate::{hub::Hub, metrics::Reason, origin, refusal};
+use crate::{auth, hub::Hub, metrics::Reason, origin, peer::Visitor, refusal, user::Authenticated};
 
 /// Serves the requests of one path.
 pub(super) struct Service {
@@ -37,9 +37,9 @@ impl Settings {
     }
 }
 
-/// The users of one request, one for each hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Users(Vec<Option<Arc<str>>>);
+/// The users of one request, as each hub sees them.
+#[derive(Clone, Debug)]
+pub(super) struct Users(Vec<Visitor>);
 
 impl Service {
     pub(super) fn new(hubs: Vec<Hub>, settings: Settings) -> Self {
@@ -88,8 +88,22 @@ impl Service {
         self.hubs.iter().flat_map(|hub| hub.options().origins.clone()).collect()
     }
 
-    pub(super) fn users(&self, parts: &Parts) -> Users {
-        Users(self.hubs.iter().map(|hub| hub.visitor(parts).user_id).collect())
+    /// Returns the users of a request. A client of one path can call all hubs of it, so each of
+    /// their authenticators must allow the request.
+    pub(super) async fn users(&self, parts: &mut Parts) -> Result<Users, Refusal> {
+        let mut users = Vec::new();
+        for hub in &self.hubs {
+            match auth::user(hub, parts).await {
+                Ok(Some(user)) => parts.extensions.insert(user),
+                Ok(None) => parts.extensions.remove::<Authenticated>(),
+                Err(error) => {
+                    hub.metrics().refused(Reason::Auth);
+                    return Err(Refusal::new(auth::status(error), ""));
+                }
+            };
+            users.push(hub.visitor(parts));
+        }
+        Ok(Users(users))
     }
 
     /// Waits until one of the hubs shuts down, and then for a random part of its close window.
@@ -106,14 +120,15 @@ impl Service {
 }
 
 impl Users {
-    pub(super) fn of(&self, hub: usize) -> Option<&Arc<str>> {
-        self.0[hub].as_ref()
+    /// Returns the user for a hub, by index.
+    pub(super) fn of(&self, hub: usize) -> &Visitor {
+        &self.0[hub]
     }
 
     /// Returns one text for all users. Hubs usually find the same user.
     pub(super) fn identity(&self) -> String {
         let mut users: Vec<&str> =
-            self.0.iter().map(|user| user.as_deref().unwrap_or("")).collect();
+            self.0.iter().map(|user| user.user_id.as_deref().unwrap_or("")).collect();
         users.dedup();
         users.join("\n")
     }
@@ -141,7 +156,9 @@ mod tests {
     }
 
     fn check(users: &[Option<&str>], expected: &str) {
-        let users = Users(users.iter().map(|user| user.map(Into::into)).collect());
+        let visitor =
+            |user: &Option<&str>| Visitor { user_id: user.map(Into::into), ..Visitor::default() };
+        let users = Users(users.iter().map(visitor).collect());
         assert_eq!(users.identity(), expected);
     }
 }

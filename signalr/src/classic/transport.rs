@@ -9,7 +9,7 @@ use std::future;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::protocol::classic::KEEP_ALIVE;
+use crate::{protocol::classic::KEEP_ALIVE, transport_kind::TransportKind};
 
 /// The open transport of a connection.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ impl Kind {
         ];
         let known = kinds.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         known.map(|(_, kind)| kind)
+    }
+
+    /// Returns the transport as methods see it. A forever frame is one response without an end, too.
+    pub(super) fn transport_kind(self) -> TransportKind {
+        match self {
+            Self::WebSockets => TransportKind::WebSockets,
+            Self::ServerSentEvents | Self::ForeverFrame => TransportKind::ServerSentEvents,
+            Self::LongPolling => TransportKind::LongPolling,
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl Hub {
         self.redirect.as_ref()?(parts)
     }
 
-    /// Returns who sent a request, of which the authenticator has approved.
+    /// Returns the visitor that sent a request, after the authenticator has approved it.
     pub(crate) fn visitor(&self, parts: &Parts) -> Visitor {
         let user = parts.extensions.get::<Authenticated>().cloned();
         let user_id = match &user {

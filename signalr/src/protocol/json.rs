@@ -64,7 +64,12 @@ fn fields(message: &[u8]) -> Result<Fields<'_>, ProtocolError> {
     if is_too_deep(message) {
         return Err(ProtocolError::Json);
     }
-    serde_json::from_slice(message).map_err(|_| match message.trim_ascii_start().first() {
+    serde_json::from_slice(message).map_err(|_| no_object(message))
+}
+
+/// Returns the error of a message that is no object.
+pub(crate) fn no_object(message: &[u8]) -> ProtocolError {
+    match message.trim_ascii_start().first() {
         Some(b'[') => ProtocolError::NoObject("Array"),
         Some(first) if *first != b'{' && is_json(message) => ProtocolError::NoObject(match first {
             b'"' => "String",
@@ -73,7 +78,7 @@ fn fields(message: &[u8]) -> Result<Fields<'_>, ProtocolError> {
             _ => "Number",
         }),
         _ => ProtocolError::Json,
-    })
+    }
 }
 
 fn is_json(message: &[u8]) -> bool {

@@ -23,6 +23,7 @@ use tracing::{Instrument, Span, warn};
 use super::running::{Answering, Running, Shared};
 use crate::{
     answers::Answers,
+    arguments::RawArguments,
     call::{CallContext, Part, Parts},
     caller::Caller,
     dispatch,
@@ -158,7 +159,8 @@ impl Calls {
         };
         let begin = Instant::now();
         let started = span.in_scope(|| {
-            dispatch::start(&shared.hub, method, context, call, is_stream, shared.encoding)
+            let arguments = RawArguments::new(call.arguments);
+            dispatch::start(&shared.hub, method, context, arguments, is_stream, shared.encoding)
         });
         // A method that reads a stream of the client must not keep the client from sending it.
         let takes_slot = !is_stream && uploads.is_empty();
@@ -209,7 +211,7 @@ impl Calls {
     fn answer(&mut self, message: Bytes) {
         let shared = Arc::clone(&self.shared);
         self.answering.push_back(Box::pin(async move {
-            shared.answers.send(message, shared.caller.last_sent()).await;
+            shared.answer(message).await;
         }));
     }
 

@@ -27,6 +27,17 @@ pub(super) struct Shared {
     pub(super) encoding: Encoding,
 }
 
+impl Shared {
+    /// Queues a message behind all that the methods of the connection have sent. Returns whether the
+    /// writer is still there.
+    ///
+    /// As in ASP.NET Core, the client of an aborted connection receives no answer.
+    pub(super) async fn answer(&self, message: Bytes) -> bool {
+        let message = if self.caller.is_aborted() { Bytes::new() } else { message };
+        self.answers.send(message, self.caller.last_sent()).await
+    }
+}
+
 /// Sends the result of a call.
 pub(super) type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -91,7 +102,7 @@ impl Running {
                 failure.outcome()
             }
         };
-        self.send(message).await;
+        self.shared.answer(message).await;
         self.ended(outcome);
     }
 
@@ -115,7 +126,7 @@ impl Running {
                 self.failed(id, &failure)
             }
         };
-        self.send(message).await;
+        self.shared.answer(message).await;
         outcome
     }
 
@@ -131,18 +142,12 @@ impl Running {
                 item = items.next() => item,
             };
             let Some(item) = item else { return Ok(()) };
-            if !self.send(self.shared.encoding.stream_item(id, &item?)).await {
+            if !self.shared.answer(self.shared.encoding.stream_item(id, &item?)).await {
                 return Ok(());
             }
         }
     }
 
-    /// Queues a message behind all that the methods of the connection have sent. Returns whether the
-    /// writer is still there.
-    async fn send(&self, message: Bytes) -> bool {
-        let Shared { answers, caller, .. } = &*self.shared;
-        answers.send(message, caller.last_sent()).await
-    }
 
     fn ended(&self, outcome: Outcome) {
         let outcome = if self.cancelled.is_cancelled() { Outcome::Cancelled } else { outcome };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::{io::DuplexStream, time};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::wire::{Received, SEPARATOR, Wire};
+use super::wire::{Call, Received, SEPARATOR, Wire};
 
 /// A connected client.
 ///
@@ -63,18 +63,106 @@ impl TestConnection {
         method: &str,
         arguments: impl Serialize,
     ) -> Result<R, TestError> {
-        self.last_id += 1;
-        let id = self.last_id.to_string();
-        self.send(self.wire.invocation(Some(&id), method, &value(arguments))).await;
-        loop {
-            match self.receive().await {
-                Received::Completion { id: completed, result } if completed == id => {
-                    let result = result.map_err(TestError)?;
-                    return Ok(serde_json::from_value(result).expect("a result of this type"));
-                }
-                other => self.keep(other),
-            }
+        let id = self.next_id();
+        self.call(Some(&id), method, arguments).await;
+        let result = self.completion(&id, |_| {}).await?;
+        Ok(serde_json::from_value(result).expect("a result of this type"))
+    }
+
+    /// Reads a stream of the hub to its end, and returns its items.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that the server sends, also behind items.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the connection ends, or if an item has another type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use signalr::{
+    ///     Hub, HubError,
+    ///     testing::{TestClient, TestFarm},
+    /// };
+    ///
+    /// let farm = TestFarm::start(1, |backplane| {
+    ///     Hub::new("Hub", backplane).stream("Count", |(end,): (u32,)| async move {
+    ///         Ok(stream::iter((0..end).map(Ok::<_, HubError>)))
+    ///     })
+    /// });
+    /// let mut ann = farm.server(0).connect(TestClient::json()).await;
+    /// assert_eq!(ann.stream::<u32>("Count", (3,)).await?, [0, 1, 2]);
+    /// # Ok(()) }
+    /// ```
+    pub async fn stream<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        arguments: impl Serialize,
+    ) -> Result<Vec<T>, TestError> {
+        let (id, arguments) = (self.next_id(), value(arguments));
+        let call =
+            Call { id: Some(&id), method, arguments: &arguments, is_stream: true, upload: None };
+        self.send(self.wire.call(call)).await;
+        let mut items = Vec::new();
+        self.completion(&id, |item| {
+            items.push(serde_json::from_value(item).expect("an item of this type"));
+        })
+        .await?;
+        Ok(items)
+    }
+
+    /// Calls a method of the hub with a stream of this client, and waits for its result.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that the server sends.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the connection ends, or if the result has another type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::TryStreamExt;
+    /// use signalr::{
+    ///     Hub, Upload,
+    ///     testing::{TestClient, TestFarm},
+    /// };
+    ///
+    /// let farm = TestFarm::start(1, |backplane| {
+    ///     Hub::new("Hub", backplane).method("Sum", |parts: Upload<u32>, ()| async move {
+    ///         parts.try_fold(0, |sum, part| async move { Ok(sum + part) }).await
+    ///     })
+    /// });
+    /// let mut ann = farm.server(0).connect(TestClient::json()).await;
+    /// assert_eq!(ann.upload::<u32>("Sum", (), [1, 2, 3]).await?, 6);
+    /// # Ok(()) }
+    /// ```
+    pub async fn upload<R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        arguments: impl Serialize,
+        items: impl IntoIterator<Item = impl Serialize>,
+    ) -> Result<R, TestError> {
+        let (id, stream, arguments) = (self.next_id(), self.next_id(), value(arguments));
+        let upload = Some(&*stream);
+        let call = Call { id: Some(&id), method, arguments: &arguments, is_stream: false, upload };
+        self.send(self.wire.call(call)).await;
+        for item in items {
+            let item = serde_json::to_value(item).expect("an item that JSON has");
+            self.send(self.wire.item(&stream, &item)).await;
         }
+        self.send(self.wire.end(&stream)).await;
+        let result = self.completion(&id, |_| {}).await?;
+        Ok(serde_json::from_value(result).expect("a result of this type"))
     }
 
     /// Calls a method of the hub without waiting for it.
@@ -83,7 +171,7 @@ impl TestConnection {
     ///
     /// Panics if the connection has ended.
     pub async fn send_call(&mut self, method: &str, arguments: impl Serialize) {
-        self.send(self.wire.invocation(None, method, &value(arguments))).await;
+        self.call(None, method, arguments).await;
     }
 
     /// Waits for the next invocation of the hub.
@@ -175,6 +263,34 @@ impl TestConnection {
             }
         })
         .await;
+    }
+
+    fn next_id(&mut self) -> String {
+        self.last_id += 1;
+        self.last_id.to_string()
+    }
+
+    async fn call(&mut self, id: Option<&str>, method: &str, arguments: impl Serialize) {
+        let arguments = &value(arguments);
+        let call = Call { id, method, arguments, is_stream: false, upload: None };
+        self.send(self.wire.call(call)).await;
+    }
+
+    /// Waits for the end of a call. The items of its stream go to `take`.
+    async fn completion(
+        &mut self,
+        call: &str,
+        mut take: impl FnMut(Value),
+    ) -> Result<Value, TestError> {
+        loop {
+            match self.receive().await {
+                Received::Completion { id, result } if id == call => {
+                    return result.map_err(TestError);
+                }
+                Received::Item { id, item } if id == call => take(item),
+                other => self.keep(other),
+            }
+        }
     }
 
     async fn expect_next(&mut self, method: &str, arguments: &Value) -> Option<String> {

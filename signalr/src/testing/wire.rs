@@ -14,9 +14,22 @@ pub(super) enum Wire {
 #[derive(Debug)]
 pub(super) enum Received {
     Invocation { id: Option<String>, method: String, arguments: Value },
+    Item { id: String, item: Value },
     Completion { id: String, result: Result<Value, String> },
     Close { error: Option<String> },
     Other,
+}
+
+/// A call of a hub method.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) method: &'a str,
+    pub(super) arguments: &'a Value,
+    /// Whether the client reads a stream.
+    pub(super) is_stream: bool,
+    /// The id of the stream that the client sends.
+    pub(super) upload: Option<&'a str>,
 }
 
 impl Wire {
@@ -27,16 +40,38 @@ impl Wire {
         }
     }
 
-    pub(super) fn invocation(self, id: Option<&str>, method: &str, arguments: &Value) -> Message {
+    pub(super) fn call(self, call: Call<'_>) -> Message {
+        let Call { id, method, arguments, is_stream, upload } = call;
+        let kind = if is_stream { 4 } else { 1 };
+        let uploads: Vec<&str> = upload.into_iter().collect();
         match self {
             Self::Json => {
-                let mut message = json!({"type": 1, "target": method, "arguments": arguments});
+                let mut message = json!({"type": kind, "target": method, "arguments": arguments});
                 if let Some(id) = id {
                     message["invocationId"] = id.into();
                 }
+                if !uploads.is_empty() {
+                    message["streamIds"] = uploads.into();
+                }
                 text(&message)
             }
-            Self::MessagePack => binary(&json!([1, {}, id, method, arguments, []])),
+            Self::MessagePack => binary(&json!([kind, {}, id, method, arguments, uploads])),
+        }
+    }
+
+    /// Returns an item of the stream that the client sends.
+    pub(super) fn item(self, id: &str, item: &Value) -> Message {
+        match self {
+            Self::Json => text(&json!({"type": 2, "invocationId": id, "item": item})),
+            Self::MessagePack => binary(&json!([2, {}, id, item])),
+        }
+    }
+
+    /// Returns the end of the stream that the client sends.
+    pub(super) fn end(self, id: &str) -> Message {
+        match self {
+            Self::Json => text(&json!({"type": 3, "invocationId": id})),
+            Self::MessagePack => binary(&json!([3, {}, id, 2])),
         }
     }
 
@@ -81,6 +116,9 @@ fn from_json(mut message: Map<String, Value>) -> Received {
             let arguments = message.remove("arguments").unwrap_or_default();
             Received::Invocation { id, method, arguments }
         }
+        (Some(2), Some(id), _) => {
+            Received::Item { id, item: message.remove("item").unwrap_or_default() }
+        }
         (Some(3), Some(id), _) => {
             let result = message.remove("result").unwrap_or_default();
             Received::Completion { id, result: error.map_or(Ok(result), Err) }
@@ -99,6 +137,10 @@ fn from_array(mut message: Vec<Value>) -> Received {
             method: string(take(3)).unwrap_or_default(),
             arguments: take(4),
         },
+        Some(2) => {
+            let id = string(take(2)).unwrap_or_default();
+            Received::Item { id, item: take(3) }
+        }
         Some(3) => {
             let id = string(take(2)).unwrap_or_default();
             let is_error = take(3) == 1;

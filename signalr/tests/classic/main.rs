@@ -14,4 +14,5 @@ mod polling;
 mod replies;
 mod server;
 mod streams;
+mod users;
 mod web_sockets;

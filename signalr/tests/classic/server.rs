@@ -204,7 +204,7 @@ impl Client<'_> {
     }
 }
 
-/// A response, whose body is read in pieces.
+/// A response with a body that is read in pieces.
 pub(crate) struct Response {
     socket: DuplexStream,
     pub(crate) status: u16,

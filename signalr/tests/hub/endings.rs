@@ -130,11 +130,14 @@ async fn a_close_message_is_answered_with_one() {
 #[tokio::test(start_paused = true)]
 async fn a_close_frame_is_answered_before_the_end() {
     let server = TestServer::start(|hub| hub);
-    let mut client = server.connect().await;
-    let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-    client.send_frame(Message::Close(Some(frame))).await;
-    assert_eq!(client.receive_close().await, 1000);
-    client.wait_for_end().await;
+    // The code of the client does not matter, as with ASP.NET Core.
+    for code in [None, Some(CloseCode::Normal), Some(CloseCode::Away), Some(4000.into())] {
+        let mut client = server.connect().await;
+        let frame = code.map(|code| CloseFrame { code, reason: "".into() });
+        client.send_frame(Message::Close(frame)).await;
+        assert_eq!(client.receive_close().await, 1000, "{code:?}");
+        client.wait_for_end().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +289,7 @@ async fn an_aborted_client_may_not_reconnect() {
         })
     });
     let mut client = server.connect().await;
-    client.send(json!({"type": 1, "target": "Abort", "arguments": []})).await;
+    client.send(json!({"type": 1, "invocationId": "1", "target": "Abort", "arguments": []})).await;
     assert_eq!(client.receive().await, json!({"type": 7}));
     assert_eq!(client.receive_close().await, 1000);
 }

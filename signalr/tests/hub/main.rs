@@ -9,6 +9,7 @@ mod calls;
 mod endings;
 mod events;
 mod fan_out;
+mod hostile;
 mod http_client;
 mod layers;
 mod metrics;

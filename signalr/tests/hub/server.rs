@@ -223,8 +223,14 @@ impl Client {
         within(async { while self.next().await.is_some() {} }).await;
     }
 
+    /// Waits for the next frame, except pongs.
     async fn next(&mut self) -> Option<Message> {
-        within(self.socket.next()).await.and_then(Result::ok)
+        loop {
+            match within(self.socket.next()).await.and_then(Result::ok) {
+                Some(Message::Pong(_)) => {}
+                next => return next,
+            }
+        }
     }
 }
 

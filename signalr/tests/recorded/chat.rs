@@ -1,11 +1,16 @@
 //! The hub of the recorded server of SignalR 2.
 
-use futures_util::stream;
+use std::time::Duration;
+
+use backplane::Backplane;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use signalr::{Caller, Hub, HubError, Recipients};
+use tokio::time;
 
 /// Adds the methods of the chat.
-pub(crate) fn chat_hub(hub: Hub) -> Hub {
+pub(crate) fn chat_hub(hub: Hub, backplane: &Backplane) -> Hub {
+    let hub = outside(hub, backplane);
     let hub =
         hub.method("WhoAmI", |caller: Caller, (): ()| async move {
             Ok(caller.connection_id().to_owned())
@@ -40,9 +45,30 @@ pub(crate) fn chat_hub(hub: Hub) -> Hub {
     rooms(hub)
 }
 
+/// Adds the methods that act on other connections and other hubs.
+fn outside(hub: Hub, backplane: &Backplane) -> Hub {
+    let (groups, other) = (hub.groups(), Hub::new("OtherHub", backplane.clone()));
+    hub.method("AddToRoom", move |(id, room): (String, String)| {
+        let groups = groups.clone();
+        async move { Ok(groups.add(&id, &room).await?) }
+    })
+    .method("Foreign", move |caller: Caller, (): ()| {
+        let other = other.clone();
+        async move {
+            broadcast(other.clients().all(), ("other", "hub")).await?;
+            broadcast(caller.clients().all(), ("outside", "hub context")).await
+        }
+    })
+}
+
 fn rooms(hub: Hub) -> Hub {
     hub.stream("Progress", |(count,): (u32,)| async move {
-        Ok(stream::iter((0..count).map(Ok::<_, HubError>)))
+        Ok(stream::iter(0..count).then(|number| async move {
+            if number > 0 {
+                time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok::<_, HubError>(number)
+        }))
     })
     .method("JoinRoom", |caller: Caller, (room,): (String,)| async move {
         Ok(caller.groups().add(&room).await?)

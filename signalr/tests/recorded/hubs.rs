@@ -7,7 +7,7 @@ use backplane::Backplane;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-use signalr::{Blob, Caller, Cancelled, Hub, HubError, Options, Upload};
+use signalr::{Blob, Caller, Cancelled, Hub, HubError, Options, Timestamp, Upload};
 use tokio::time;
 
 use crate::{chat::chat_hub, script::List};
@@ -25,7 +25,7 @@ pub(crate) fn all(backplane: &Backplane, list: &List) -> Vec<(&'static str, Hub)
         }
     };
     let test_hub = streams(calls(test_hub));
-    let chat_hub = chat_hub(hub("ChatHub")).user_id(user_of);
+    let chat_hub = chat_hub(hub("ChatHub"), backplane).user_id(user_of);
     vec![("/testhub", test_hub), ("/uncreatable", refusing(hub("RefusingHub"))), (CHAT, chat_hub)]
 }
 
@@ -112,14 +112,15 @@ struct Complex {
     int_array: Vec<i32>,
     guid: &'static str,
     byte_array: Blob,
-    date_time: &'static str,
+    date_time: Timestamp,
 }
 
 impl Complex {
     fn new(string: &'static str, int_array: Vec<i32>) -> Self {
         let guid = "00010203-0405-0607-0706-050403020100";
         let byte_array = vec![1, 2, 3].into();
-        Self { string, int_array, guid, byte_array, date_time: "2000-01-01T00:00:00Z" }
+        let date_time = "2000-01-01T00:00:00Z".parse().expect("the text is a time");
+        Self { string, int_array, guid, byte_array, date_time }
     }
 }
 

@@ -23,8 +23,12 @@ pub(crate) struct Case {
 }
 
 pub(crate) async fn replay(list: &List, scenario: &Scenario) -> Vec<Case> {
-    let mut replay =
-        Replay { server: Server::start(list), connections: HashMap::new(), token: String::new() };
+    let mut replay = Replay {
+        server: Server::start(list),
+        connections: HashMap::new(),
+        variables: HashMap::new(),
+        settling: SETTLING,
+    };
     let mut cases = Vec::new();
     for step in &scenario.steps {
         let ours = replay.take(step).await;
@@ -40,7 +44,10 @@ pub(crate) async fn replay(list: &List, scenario: &Scenario) -> Vec<Case> {
 struct Replay {
     server: Server,
     connections: HashMap<String, Connection>,
-    token: String,
+    /// Texts that the server has made up, by their names in the steps.
+    variables: HashMap<String, String>,
+    /// The milliseconds after which a step reads the answer.
+    settling: u64,
 }
 
 struct Connection {
@@ -55,8 +62,13 @@ impl Replay {
         let (name, rest) = step.rest.split_once(' ').unwrap_or((&step.rest, ""));
         match step.verb.as_str() {
             "wait" => pause(name.parse().unwrap()).await,
+            "settle" => self.settling = name.parse().unwrap(),
             "shutdown" => self.server.shutdown().await,
             "negotiate" => self.negotiate(&step.rest).await,
+            "name" => {
+                let id = self.variables["id"].clone();
+                self.variables.insert(name.to_owned(), id);
+            }
             "open" => self.open(name, rest).await,
             "drop" => drop(self.connections.remove(name)),
             "text" => self.send(name, frame(websocket::TEXT, &unescape(rest))),
@@ -99,23 +111,32 @@ impl Replay {
         };
         let pipe = self.server.connect();
         pipe.send(request(&line, &[], b""));
-        pause(SETTLING).await;
+        pause(self.settling).await;
         let body = Response::parse(&pipe.received()).expect("the negotiation is answered").body;
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        let fields = ["connectionToken", "ConnectionToken", "connectionId"];
-        let token = fields.iter().find_map(|field| answer.get(field)?.as_str()).unwrap();
-        self.token = percent_encoded(token);
+        let first = |fields: &[&str]| {
+            let found = fields.iter().find_map(|field| answer.get(field)?.as_str());
+            percent_encoded(found.unwrap())
+        };
+        let token = first(&["connectionToken", "ConnectionToken", "connectionId"]);
+        self.variables.insert("token".to_owned(), token);
+        let id = first(&["connectionId", "ConnectionId"]);
+        self.variables.insert("id".to_owned(), id);
     }
 
     async fn open(&mut self, name: &str, path: &str) {
         let headers = UPGRADE.map(str::to_owned);
-        self.connect(name, request(&format!("GET {}", self.with_token(path)), &headers, b""));
-        pause(SETTLING).await;
+        self.connect(name, request(&format!("GET {}", self.filled(path)), &headers, b""));
+        pause(self.settling).await;
     }
 
     fn begin(&mut self, name: &str, line: &str, step: &Step) {
-        let body = if line.starts_with("GET") { &[][..] } else { &step.body };
-        self.connect(name, request(&self.with_token(line), &step.headers, body));
+        let body = match std::str::from_utf8(&step.body) {
+            _ if line.starts_with("GET") => Vec::new(),
+            Ok(text) => self.filled(text).into_bytes(),
+            Err(_) => step.body.clone(),
+        };
+        self.connect(name, request(&self.filled(line), &step.headers, &body));
     }
 
     fn connect(&mut self, name: &str, bytes: Vec<u8>) {
@@ -124,8 +145,12 @@ impl Replay {
         self.connections.insert(name.to_owned(), Connection { pipe, shown: 0 });
     }
 
-    fn with_token(&self, line: &str) -> String {
-        line.replace("$token", &self.token)
+    /// Returns a text with the values of its variables.
+    fn filled(&self, text: &str) -> String {
+        let fill = |text: String, (name, value): (&String, &String)| {
+            text.replace(&format!("${name}"), value)
+        };
+        self.variables.iter().fold(text.to_owned(), fill)
     }
 
     fn send(&self, name: &str, bytes: Vec<u8>) {
@@ -134,7 +159,7 @@ impl Replay {
 
     /// Shows the frames since the last step that has shown some.
     async fn frames(&mut self, name: &str) -> String {
-        pause(SETTLING).await;
+        pause(self.settling).await;
         let connection = self.connections.get_mut(name).unwrap();
         let all = frames(&connection.pipe.received().bytes);
         let shown = websocket::show(&all[connection.shown..], connection.shown);
@@ -152,10 +177,17 @@ impl Replay {
     }
 
     async fn response(&mut self, name: &str) -> Response {
-        pause(SETTLING).await;
+        pause(self.settling).await;
         let connection = self.connections.get_mut(name).unwrap();
         let response = Response::parse(&connection.pipe.received()).unwrap_or_default();
         connection.shown = response.body.len();
+        let body = String::from_utf8_lossy(&response.body);
+        for (name, key) in [("cursor", r#""C":""#), ("groups", r#""G":""#)] {
+            let last = body.rsplit_once(key).and_then(|(_, value)| value.split_once('"'));
+            if let Some((value, _)) = last {
+                self.variables.insert(name.to_owned(), percent_encoded(value));
+            }
+        }
         response
     }
 
@@ -205,7 +237,7 @@ async fn pause(milliseconds: u64) {
 
 /// The name of a connection for one request.
 const REQUEST: &str = "request";
-/// The milliseconds after which a step reads the answer, as in the recording.
+/// The milliseconds after which most steps read the answer, as in the recording.
 const SETTLING: u64 = 200;
 const LONG_SETTLING: u64 = 500;
 const UPGRADE: [&str; 4] = [

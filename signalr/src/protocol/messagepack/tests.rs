@@ -11,7 +11,7 @@ use serde_json::{
 };
 
 use super::{super::message::Raw, *};
-use crate::{Blob, fuzzing};
+use crate::{Blob, Timestamp, fuzzing};
 
 #[test]
 fn a_call_has_five_or_six_items() {
@@ -190,22 +190,19 @@ fn long_errors_are_those_of_a_dotnet_server() {
 fn values_of_a_dotnet_server_are_read_and_written() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Complex<T> {
+    struct Complex {
         string: String,
         int_array: Vec<i32>,
         guid: String,
         byte_array: Blob,
-        date_time: T,
+        date_time: Timestamp,
     }
-    #[derive(Serialize)]
-    #[serde(rename = "_ExtStruct")]
-    struct Extension((i8, Binary));
-    let complex = |date_time| Complex {
+    let complex = Complex {
         string: "hello world".to_owned(),
         int_array: vec![1, 2, 3],
         guid: "00010203-0405-0607-0706-050403020100".to_owned(),
         byte_array: vec![1, 2, 3].into(),
-        date_time,
+        date_time: "2000-01-01T00:00:00Z".parse().unwrap(),
     };
     let frame = hex("70 95 03 80 a1 38 03 85 a6 537472696e67 ab 68656c6c6f20776f726c64
          a8 496e744172726179 93 01 02 03 a4 47756964
@@ -214,11 +211,8 @@ fn values_of_a_dotnet_server_are_read_and_written() {
     let Ok(ClientMessage::Completion { outcome: Ok(Some(result)), .. }) = parse(&frame[1..]) else {
         panic!("a result")
     };
-    assert_eq!(read(raw(result)), Some(complex("2000-01-01T00:00:00Z".to_owned())));
-    let Complex { string, int_array, guid, byte_array, .. } = complex(String::new());
-    let date_time = Extension((-1, Binary(vec![0x38, 0x6d, 0x43, 0x80])));
-    let written = Complex { string, int_array, guid, byte_array, date_time };
-    assert_eq!(completion("8", Ok(Some(&value(&written).unwrap()))), frame);
+    assert_eq!(completion("8", Ok(Some(&value(&complex).unwrap()))), frame);
+    assert_eq!(read(raw(result)), Some(complex));
 }
 
 #[test]
@@ -346,6 +340,24 @@ fn a_blob_is_binary_or_base64() {
     assert_eq!(read::<Blob>(&hex("a1 41")), None);
     assert_eq!(read::<Blob>(&hex("93 01 02 03")), None);
     assert_eq!(from_json(&to_raw_value(&blob).unwrap()), hex("a4 41514944"));
+}
+
+#[test]
+fn a_time_is_a_timestamp() {
+    for (text, expected) in [
+        ("2000-01-01T00:00:00Z", "d6 ff 386d4380"),
+        // From a .NET server.
+        ("2024-02-29T12:34:56.789Z", "d7 ff bc1cbd0065e079f0"),
+        ("1969-12-31T23:59:59.000000001Z", "c7 0c ff 00000001 ffffffffffffffff"),
+    ] {
+        let time: Timestamp = text.parse().unwrap();
+        check_value(&time, expected);
+        check_value(&vec![Some(time)], &format!("91 {expected}"));
+        assert_eq!(read(&hex(expected)), Some(time), "{text}");
+        assert_eq!(read(&value(&text).unwrap()), Some(time), "{text}");
+    }
+    assert_eq!(read::<Timestamp>(&hex("d6 fe 386d4380")), None);
+    assert_eq!(read::<Timestamp>(&hex("00")), None);
 }
 
 #[test]
@@ -512,15 +524,6 @@ fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks_exact(2).map(byte).collect()
-}
-
-/// Bytes that serialize as bytes in any format.
-struct Binary(Vec<u8>);
-
-impl Serialize for Binary {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
 }
 
 /// A xorshift generator: the same numbers in every run.

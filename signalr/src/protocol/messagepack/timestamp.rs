@@ -7,6 +7,8 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use dialect::messagepack::{Head, Reader};
 use rmp::encode::{self, ByteBuf};
 
+use crate::timestamp::{EXTENSION, SECONDS_BITS};
+
 /// Returns the values with all timestamps as text, or `None` if there are none.
 ///
 /// A time that RFC 3339 cannot express stays a timestamp.
@@ -28,7 +30,7 @@ pub(super) fn to_text(values: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the text of a timestamp.
 fn rfc_3339(head: Head<'_>) -> Option<String> {
-    let Head::Extension { kind: TIMESTAMP, data } = head else { return None };
+    let Head::Extension { kind: EXTENSION, data } = head else { return None };
     let time = time(data)?;
     if !(0..=9999).contains(&time.year()) {
         return None;
@@ -56,10 +58,7 @@ fn time(data: &[u8]) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(seconds, nanoseconds)
 }
 
-/// The type of the extension in the MessagePack specification.
-const TIMESTAMP: i8 = -1;
-/// Bits of the seconds in a timestamp of 8 bytes. The other bits are nanoseconds.
-const SECONDS_BITS: u32 = 34;
+/// The seconds in a timestamp of 8 bytes.
 const SECONDS: u64 = (1 << SECONDS_BITS) - 1;
 
 #[cfg(test)]
