@@ -64,21 +64,19 @@ impl Encoding {
 
     /// Writes an invocation that expects no Completion. All connections of one encoding share it.
     pub(crate) fn invocation(self, invocation: &Invocation) -> Bytes {
-        invocation.frame(match self {
-            Self::Json => dialect::Encoding::Json,
-            Self::MessagePack => dialect::Encoding::MessagePack,
-        })
+        invocation.frame(self.dialect())
     }
 
     /// Writes invocations that follow each other. All connections of one encoding share them.
     pub(crate) fn run(self, run: &Run) -> Bytes {
-        run.encoded(self as usize, |run| {
-            let mut messages = Vec::new();
-            run.iter().for_each(|invocation| {
-                messages.extend_from_slice(&self.invocation(invocation));
-            });
-            messages.into()
-        })
+        run.frames(self.dialect())
+    }
+
+    fn dialect(self) -> dialect::Encoding {
+        match self {
+            Self::Json => dialect::Encoding::Json,
+            Self::MessagePack => dialect::Encoding::MessagePack,
+        }
     }
 
     /// Writes an invocation. With an id it expects a Completion.

@@ -16,8 +16,8 @@ struct LastSent(Mutex<Option<Cursor>>);
 /// The invocations of one call, or of code of a connection outside of calls.
 pub(crate) struct Sends {
     last_sent: Arc<LastSent>,
-    /// The sends whose outcome is unknown, in order. `None` outside of a call and after its end:
-    /// nobody would learn of a failure then, so each send waits for the broker itself.
+    /// The sends with an unknown outcome, in order. `None` outside of a call and after its end: a
+    /// failure would not be noticed then, so each send waits for the broker itself.
     under_way: Mutex<Option<VecDeque<Sending>>>,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Debug for Sends {
     }
 }
 
-/// Sends of one call whose outcome is unknown. A further one waits for the first.
+/// Sends of one call with an unknown outcome. A further one waits for the first.
 const UNDER_WAY_MAX: usize = 64;
 
 #[cfg(test)]
