@@ -234,8 +234,8 @@ impl Connection {
     /// }
     /// let Received::Run(run) = ann.recv_run().await? else { panic!("they arrived together") };
     /// assert_eq!(run.iter().map(|it| it.arguments().get()).collect::<String>(), "[1][2]");
-    /// let methods = run.encoded(0, |run| run.iter().map(|it| it.method()).collect::<String>().into());
-    /// assert_eq!(methods, "countcount");
+    /// let frames = run.frames(dialect::Encoding::Json);
+    /// assert!(frames.ends_with(b"\"arguments\":[2]}\x1e"));
     /// # Ok(()) }
     /// ```
     pub async fn recv_run(&mut self) -> Result<Received, Disconnect> {

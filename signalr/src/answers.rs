@@ -39,7 +39,7 @@ pub(crate) struct ToWrite(Arc<Queue>);
 struct Queue {
     state: Mutex<State>,
     has_changed: Signal,
-    /// One permit for each message that the queue can take. It serves those who wait in order.
+    /// One permit for each message that the queue can take. Waiters get them in order.
     room: Semaphore,
 }
 

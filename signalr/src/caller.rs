@@ -81,7 +81,7 @@ impl<C: TypedClient> Caller<C> {
         self.sends.last()
     }
 
-    /// Returns the caller of one call, whose sends do not wait for the broker, and these sends.
+    /// Returns the caller of one call and its sends, which do not wait for the broker.
     pub(crate) fn of_call(&self) -> (Self, Arc<Sends>) {
         let sends = self.sends.of_call();
         (Self { sends: Arc::clone(&sends), ..self.clone() }, sends)

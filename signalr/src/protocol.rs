@@ -4,7 +4,7 @@
 //! one encoding each. [`Encoding`] selects between them. `classic` writes for clients of SignalR 2.
 //! Nothing here uses sockets or methods.
 
-use backplane::Invocation;
+use backplane::{Invocation, Run};
 use bytes::Bytes;
 use dialect::length_prefix::LengthError;
 use serde::Serialize;
@@ -64,10 +64,19 @@ impl Encoding {
 
     /// Writes an invocation that expects no Completion. All connections of one encoding share it.
     pub(crate) fn invocation(self, invocation: &Invocation) -> Bytes {
-        invocation.frame(match self {
+        invocation.frame(self.dialect())
+    }
+
+    /// Writes invocations that follow each other. All connections of one encoding share them.
+    pub(crate) fn run(self, run: &Run) -> Bytes {
+        run.frames(self.dialect())
+    }
+
+    fn dialect(self) -> dialect::Encoding {
+        match self {
             Self::Json => dialect::Encoding::Json,
             Self::MessagePack => dialect::Encoding::MessagePack,
-        })
+        }
     }
 
     /// Writes an invocation. With an id it expects a Completion.

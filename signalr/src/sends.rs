@@ -16,8 +16,8 @@ struct LastSent(Mutex<Option<Cursor>>);
 /// The invocations of one call, or of code of a connection outside of calls.
 pub(crate) struct Sends {
     last_sent: Arc<LastSent>,
-    /// The sends whose outcome is unknown, in order. `None` outside of a call and after its end:
-    /// nobody would learn of a failure then, so each send waits for the broker itself.
+    /// The sends with an unknown outcome, in order. `None` outside of a call and after its end: a
+    /// failure would not be noticed then, so each send waits for the broker itself.
     under_way: Mutex<Option<VecDeque<Sending>>>,
 }
 
@@ -122,11 +122,12 @@ impl fmt::Debug for Sends {
     }
 }
 
-/// Sends of one call whose outcome is unknown. A further one waits for the first.
+/// Sends of one call with an unknown outcome. A further one waits for the first.
 const UNDER_WAY_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use backplane::{Backplane, Invocation, Target};
     use futures_util::FutureExt;
     use tokio::sync::oneshot;
 
@@ -139,8 +140,12 @@ mod tests {
         (broker, async { outcome.await.expect("an outcome") })
     }
 
-    fn failed() -> SendError {
-        SendError::Disconnected { reason: "gone".to_owned() }
+    /// Returns the error of a backplane that was shut down.
+    async fn failed() -> SendError {
+        let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+        backplane.clone().shutdown().await;
+        let invocation = Invocation::new("say", ()).expect("no arguments");
+        backplane.send(Target::all(), invocation).await.expect_err("it was shut down")
     }
 
     #[tokio::test]
@@ -151,8 +156,8 @@ mod tests {
         sends.send(sending_first).now_or_never().expect("no wait").expect("no error");
         sends.send(sending_second).now_or_never().expect("no wait").expect("no error");
         assert!(sends.end().now_or_never().is_none());
-        first.send(Err(failed())).expect("a waiter");
-        second.send(Err(failed())).expect("a waiter");
+        first.send(Err(failed().await)).expect("a waiter");
+        second.send(Err(failed().await)).expect("a waiter");
         assert!(sends.end().await.is_err());
     }
 
@@ -165,7 +170,7 @@ mod tests {
             let (broker, sending) = sending();
             let mut sent = Box::pin(sends.send(sending));
             assert!(sent.as_mut().now_or_never().is_none());
-            broker.send(Err(failed())).expect("a waiter");
+            broker.send(Err(failed().await)).expect("a waiter");
             assert!(sent.await.is_err());
         }
     }
@@ -182,7 +187,7 @@ mod tests {
         let (_last, sending) = sending();
         let mut sent = Box::pin(sends.send(sending));
         assert!(sent.as_mut().now_or_never().is_none());
-        brokers.remove(0).send(Err(failed())).expect("a waiter");
+        brokers.remove(0).send(Err(failed().await)).expect("a waiter");
         assert!(sent.await.is_err(), "a later send reports the failure");
     }
 }

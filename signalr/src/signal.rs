@@ -1,7 +1,7 @@
 //! Wakes the one task that waits for a change.
 //!
-//! It has no list of waiters, so it costs an idle connection two words. A signal that nobody waits
-//! for is kept. Several of them count as one.
+//! It has no list of waiters, so it costs an idle connection two words. A signal without a
+//! waiter is kept. Several of them count as one.
 
 use std::{
     future::poll_fn,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use dialect::Encoding;
 
 use super::queued::Queued;
 use crate::invocation::Invocation;
@@ -19,7 +20,8 @@ pub struct Run {
     /// With their ids.
     items: Vec<(Option<u64>, Arc<Invocation>)>,
     bytes: usize,
-    encoded: [OnceLock<Bytes>; Invocation::FORMS],
+    /// Hub messages, by their encoding.
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
 }
 
 impl Run {
@@ -32,18 +34,18 @@ impl Run {
         self.items.iter().map(|(_, invocation)| invocation)
     }
 
-    /// Returns the frame that `encode` makes of the run in one form, such as JSON. It is cached, as
-    /// that of [`Invocation::encoded`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if `form` is not below [`Invocation::FORMS`].
+    /// Returns the hub messages for clients with this encoding. They are written once for all of
+    /// them.
     ///
     /// # Examples
     ///
     /// See [`Connection::recv_run`](crate::Connection::recv_run).
-    pub fn encoded(&self, form: usize, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.encoded[form].get_or_init(|| encode(self)).clone()
+    pub fn frames(&self, encoding: Encoding) -> Bytes {
+        let encode = || {
+            let frames = self.iter().map(|invocation| invocation.frame(encoding));
+            frames.collect::<Vec<_>>().concat().into()
+        };
+        self.frames[encoding as usize].get_or_init(encode).clone()
     }
 
     /// Returns whether an invocation may join a run.

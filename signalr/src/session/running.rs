@@ -148,7 +148,6 @@ impl Running {
         }
     }
 
-
     fn ended(&self, outcome: Outcome) {
         let outcome = if self.cancelled.is_cancelled() { Outcome::Cancelled } else { outcome };
         self.metrics.ended(outcome, self.begin.elapsed());

@@ -151,7 +151,7 @@ impl<O: Outgoing> Writer<O> {
                     .map_err(|_| Disconnect::WriteTimeout)??,
             }
         }
-        // Whoever woke the task meanwhile has forgotten it.
+        // A source that woke the task meanwhile has forgotten it.
         self.is_registered = false;
         Ok(())
     }
@@ -263,7 +263,7 @@ impl<O: Outgoing> Writer<O> {
         }
     }
 
-    /// Returns a message whose time has come, or registers the task.
+    /// Returns a message that is due, or registers the task.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let mut alarm_at = self.next_alarm();
         if alarm_at < self.alarm.deadline() {

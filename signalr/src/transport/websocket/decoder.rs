@@ -14,7 +14,7 @@ pub(super) struct Decoder {
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
     frame: Option<Frame>,
-    /// The data message that has begun and whose last frame has not.
+    /// The data message that has begun, up to its last frame.
     message: Option<Message>,
     /// Size of the data message up to now.
     message_bytes: u64,
@@ -23,7 +23,7 @@ pub(super) struct Decoder {
     text: Utf8,
 }
 
-/// A frame whose payload is incomplete.
+/// A frame with an incomplete payload.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     kind: Kind,
