@@ -212,6 +212,11 @@ fn long() -> Result<(), Failure> {
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_IO_THREADS", "4")
         .run()?;
+    Step::cargo("long rigs of hubs")
+        .args(["test", "--locked", "--release", "-p", "signalr"])
+        .args(["--test", "rigs", "--", "--ignored"])
+        .env("RUST_TEST_THREADS", "1")
+        .run()?;
     Step::cargo("long tests")
         .args(["test", "--locked", "--release", "-p", "e2e", "--test", "e2e"])
         .args(["--", "--ignored", "--nocapture"])
