@@ -81,7 +81,7 @@ enum Task {
         #[arg(default_value = "../shared/faults")]
         dir: PathBuf,
     },
-    /// Runs the generated tests that take minutes against the release build
+    /// Runs the tests that take minutes against the release build
     Long,
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
