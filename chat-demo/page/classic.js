@@ -29,24 +29,35 @@ $(function () {
     const name = $("#name").val().trim();
     const message = $("#message").val().trim();
     if (name === "" || message === "") {
-      $("#problem").text("Write a name and a message.");
+      showProblem("Write a name and a message.");
       return;
     }
     chat.server
       .send(name, message)
       .done(function () {
         $("#message").val("").trigger("focus");
-        $("#problem").text("");
+        showProblem("");
       })
       .fail(function (error) {
-        $("#problem").text("The message was not sent: " + error.message);
+        showProblem("The message was not sent: " + error.message);
       });
   });
 
-  function start() {
-    connection.start().fail(function (error) {
-      $("#problem").text("No connection: " + error.message);
-    });
+  // An empty text hides the problem.
+  function showProblem(text) {
+    $("#problem").text(text).prop("hidden", text === "");
   }
+
+  function start() {
+    connection
+      .start()
+      .done(function () {
+        showProblem("");
+      })
+      .fail(function (error) {
+        showProblem("No connection: " + error.message);
+      });
+  }
+  $("#server").text(location.host);
   start();
 });

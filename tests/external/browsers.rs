@@ -2,6 +2,7 @@
 
 use harness::{
     Chat, Finished, Kind, Process, SLOW_DEADLINE, Server, eventually_within, free_port, node,
+    workspace_dir,
 };
 use serde_json::Value;
 
@@ -32,6 +33,28 @@ async fn each_page_shows_every_message_once_and_in_order_with_the_broker_of_the_
     let chat = Chat::start(&options).await;
     assert!(chat.log().contains(&format!("redis-cli -p {port}")));
     exchange(&chat, port).await;
+}
+
+#[tokio::test]
+async fn the_pages_of_both_clients_exchange_messages_on_every_screen() {
+    let packages = workspace_dir().join("tests/clients/node");
+    let (port, packages) = (free_port().to_string(), packages.display().to_string());
+    let chat = Chat::start(&["--broker-port", &port, "--scripts", &packages]).await;
+    let mut browsers = node("both_pages.mjs");
+    browsers.args(chat.pages());
+
+    let result = result_of(&Process::run(&mut browsers, 4 * SLOW_DEADLINE).await);
+
+    for page in [0, 1] {
+        let shown = texts(&result["messages"][page]);
+        assert_eq!(shown.len(), 4, "page {page} shows {shown:?}");
+        for (text, name) in shown.iter().zip(["core", "classic", "core", "classic"]) {
+            assert!(text.starts_with(name), "page {page} shows {shown:?}");
+        }
+        let server = result["servers"][page].as_str().unwrap_or_default();
+        assert!(!server.is_empty() && chat.pages()[page].contains(server), "{result}");
+    }
+    assert_eq!(texts(&result["tooWide"]), [] as [&str; 0]);
 }
 
 /// Two users exchange messages, and redis-cli, subscribed to the channel of the app, prints them.

@@ -10,7 +10,7 @@
 //! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
 //! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
-//! | `signalr_clients` | clients of SignalR in many languages                    | Node.js, Python        |
+//! | `signalr_clients` | clients of SignalR in many languages                    | Chromium, Node, Python |
 //!
 //! `cargo xtask test` installs missing programs.
 

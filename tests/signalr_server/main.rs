@@ -7,8 +7,10 @@
 //! It prints `ready URL` when it accepts connections.
 
 mod authorization;
+mod classic;
 mod hubs;
 mod pages;
+mod weather;
 
 use std::time::Duration;
 
@@ -32,10 +34,13 @@ fn app() -> Router {
     let mut without_web_sockets = options();
     without_web_sockets.transports.retain(|kind| *kind != TransportKind::WebSockets);
     let other = hub("OtherTestHub").with_options(without_web_sockets);
-    let test_hub = hubs::test_hub(hub("TestHub"));
+    let test_hub = classic::test_hub(hubs::test_hub(hub("TestHub")));
+    let greeting_hub = classic::greeting_hub(hub("GreetingHub"));
     let app = pages::router(test_hub.clone())
         .merge(hubs::test_hub(other).router("/testhub-nowebsockets"))
-        .merge(Classic::new().hub(&test_hub).router("/signalr"))
+        .merge(Classic::new().hub(&test_hub).hub(&greeting_hub).router("/signalr"))
+        .merge(weather::weather_hub(hub("WeatherHub")).router("/weatherHub"))
+        .merge(weather::login())
         .merge(hubs::uncreatable(hub("UncreatableHub")).router("/uncreatable"))
         .merge(hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"));
     // Redirected clients write the path in another case.

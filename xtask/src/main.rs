@@ -81,7 +81,7 @@ enum Task {
         #[arg(default_value = "../shared/faults")]
         dir: PathBuf,
     },
-    /// Runs the generated tests that take minutes against the release build
+    /// Runs the tests that take minutes against the release build
     Long,
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
@@ -215,6 +215,11 @@ fn long() -> Result<(), Failure> {
         .args(WITHOUT_THREADS.iter().flat_map(|name| ["--skip", name]))
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_IO_THREADS", "4")
+        .run()?;
+    Step::cargo("long rigs of hubs")
+        .args(["test", "--locked", "--release", "-p", "signalr"])
+        .args(["--test", "rigs", "--", "--ignored"])
+        .env("RUST_TEST_THREADS", "1")
         .run()?;
     Step::cargo("long tests")
         .args(["test", "--locked", "--release", "-p", "e2e", "--test", "e2e"])

@@ -178,7 +178,7 @@ fn node_packages() -> Result<(), Failure> {
 }
 
 /// Installs the listed test clients into an environment of their own, unless they were installed from
-/// the same list. Returns the Python of this environment, which has pip.
+/// the same lists. Returns the Python of this environment, which has pip.
 ///
 /// # Errors
 ///
@@ -188,8 +188,9 @@ pub(crate) fn python() -> Result<PathBuf, Failure> {
     let dir = workspace_dir().join("tests/clients/python");
     let stamp = dir.join(".venv/.installed-from");
     let python = dir.join(".venv/bin/python");
-    let list = fs::read_to_string(dir.join("requirements.txt")).unwrap_or_default();
-    let installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == list);
+    let text = |list| fs::read_to_string(dir.join(list)).unwrap_or_default();
+    let lists = text("requirements.txt") + &text("sources.txt");
+    let installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == lists);
     if installed && python.exists() {
         return Ok(python);
     }
@@ -202,8 +203,31 @@ pub(crate) fn python() -> Result<PathBuf, Failure> {
         .args(["--requirement", "requirements.txt"])
         .dir(&dir)
         .run()?;
-    fs::write(&stamp, list).map_err(|source| Failure::NotStarted { step: STEP, source })?;
+    python_sources(&dir, &python)?;
+    fs::write(&stamp, lists).map_err(|source| Failure::NotStarted { step: STEP, source })?;
     Ok(python)
+}
+
+/// Unpacks the listed source packages: their tests run against our server.
+fn python_sources(dir: &Path, python: &Path) -> Result<(), Failure> {
+    const STEP: &str = "source packages for Python";
+    let sources = dir.join(".venv/sources");
+    Step::program(STEP, python)
+        .args(["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"])
+        .args(["--require-hashes", "--no-binary", "pysignalr"])
+        .args(["--dest", ".venv/sources", "--requirement", "sources.txt"])
+        .dir(dir)
+        .run()?;
+    let unreadable = |source| Failure::Unreadable { path: sources.clone(), source };
+    let packages: Vec<_> =
+        fs::read_dir(&sources).and_then(Iterator::collect).map_err(unreadable)?;
+    for package in packages.iter().map(fs::DirEntry::path) {
+        Step::program(STEP, python)
+            .args(["-m", "tarfile", "-e"])
+            .args([&package, &sources])
+            .answer()?;
+    }
+    Ok(())
 }
 
 /// The version of cargo-deny that reads our `deny.toml`.

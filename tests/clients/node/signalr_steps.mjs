@@ -3,27 +3,44 @@
 const DEADLINE = 30_000;
 
 /**
- * Runs the steps of an object: `"claim": async () => …`. A step with a `feature` that the server lacks
- * is skipped. After a failed step it goes on.
+ * Runs the steps of an object: `"claim": async () => …`, prints their outcomes, and ends the process.
+ * A step with a `feature` that the server lacks is skipped. After a failed step it goes on.
  */
 export async function goThrough(lacking, steps) {
-  const failed = [];
+  let passed = true;
+  await eachOutcome(lacking, steps, (outcome) => { passed = print(outcome) && passed; });
+  end(passed);
+}
+
+/** Runs the steps of an object, and passes the outcome of each to `report`: its error is text. */
+export async function eachOutcome(lacking, steps, report) {
   for (const [step, body] of Object.entries(steps)) {
     if (lacking.includes(body.feature)) {
-      console.log(JSON.stringify({ step, skipped: body.feature }));
+      report({ step, skipped: body.feature });
       continue;
     }
-    try {
-      await within(body());
-      console.log(JSON.stringify({ step, passed: true }));
-    } catch (error) {
-      failed.push(step);
-      console.log(JSON.stringify({ step, passed: false }));
-      console.error(`${step}: ${error.stack ?? error}`);
-    }
+    const error = await within(body()).then(() => undefined, (error) => `${error}\n${error.stack}`);
+    report({ step, passed: error === undefined, error });
   }
-  if (failed.length === 0) console.log("ok");
-  process.exit(failed.length === 0 ? 0 : 1);
+}
+
+/** Prints an outcome, and returns whether it is no failure. */
+export function print({ error, ...outcome }) {
+  console.log(JSON.stringify(outcome));
+  if (error !== undefined) console.error(`${outcome.step}: ${error}`);
+  return error === undefined;
+}
+
+/** Ends the process, with "ok" if all steps have passed. */
+export function end(passed) {
+  if (passed) console.log("ok");
+  process.exit(passed ? 0 : 1);
+}
+
+/** Marks a step that needs a feature of the server. */
+export function needs(feature, step) {
+  step.feature = feature;
+  return step;
 }
 
 /** Makes a promise with its two ends. */

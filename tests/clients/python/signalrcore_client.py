@@ -14,7 +14,7 @@ from signalrcore.hub_connection_builder import HubConnectionBuilder
 from signalrcore.subject import Subject
 from signalrcore.types import HttpTransportType, HubProtocolEncoding
 
-from lib import DEADLINE, equal
+from lib import DEADLINE, contains, equal
 from signalr_lib import EXCEPTION, page, run
 
 ENCODINGS = {"json": HubProtocolEncoding.text, "messagepack": HubProtocolEncoding.binary}
@@ -85,6 +85,49 @@ class Steps:
                 ids.append(call(hub, "GetCallerConnectionId", []))
         equal(len(set(ids)), 2)
 
+    def a_started_client_does_not_start_again(self):
+        with self._connected() as hub:
+            equal(hub.start(), False)
+            equal(call(hub, "Echo", ["still here"]), "still here")
+
+    def a_removed_handler_is_not_called(self):
+        with self._connected() as hub:
+            removed, received = queue.Queue(), queue.Queue()
+            hub.on("Message", removed.put)
+            hub.on("Message", received.put)
+            hub.unsubscribe("Message", removed.put)
+            hub.invoke("InvokeWithString", ["hi"])
+            equal(list(received.get(timeout=DEADLINE)), ["hi"])
+            equal(removed.empty(), True)
+
+    def a_wrong_call_fails_with_its_id(self):
+        wrong = [("Echo", []), ("Echo", ["one", "too", "many"]), ("NoSuchMethod", [])]
+        with self._connected() as hub:
+            failed = queue.Queue()
+            hub.on_error(failed.put)
+            for method, arguments in wrong:
+                sent = hub.invoke(method, arguments)
+                error = failed.get(timeout=DEADLINE)
+                equal(error.invocation_id, sent.invocation_id)
+                contains(error.error, method)
+
+    def a_long_message_arrives(self):
+        with self._connected() as hub:
+            long = "a long message " * 1000
+            equal(call(hub, "Echo", [long]), long)
+
+    def a_lost_connection_is_opened_again(self):
+        hub = self._build(reconnect=True)
+        opened, reopened = queue.Queue(), queue.Queue()
+        hub.on_open(lambda: opened.put(True))
+        hub.on_reconnect(lambda: reopened.put(True))
+        hub.start()
+        opened.get(timeout=DEADLINE)
+        hub.invoke("Abort", [])
+        reopened.get(timeout=DEADLINE)
+        equal(call(hub, "Echo", ["again"]), "again")
+        hub.stop()
+
     def a_closed_connection_is_reported(self):
         hub = self._build()
         opened, closed = queue.Queue(), queue.Queue()
@@ -114,10 +157,12 @@ class Steps:
         finally:
             hub.stop()
 
-    def _build(self, path="/testhub", **options):
+    def _build(self, path="/testhub", reconnect=False, **options):
         builder = HubConnectionBuilder().with_url(
             self.url + path, options={"transport": self.transport, **options}
         )
+        if reconnect:
+            builder.with_automatic_reconnect({"type": "raw", "keep_alive_interval": 10, "max_attempts": 5})
         return builder.configure_logging(logging.CRITICAL).with_hub_protocol(self.encoding).build()
 
 
