@@ -32,6 +32,7 @@ pub(crate) use self::table::{Attachment, ConnectionState, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
+use crate::interest::Interest;
 use crate::options::History;
 use crate::store::{Arrival, Store};
 
@@ -57,6 +58,15 @@ impl Connections {
     pub(crate) fn new(history: History, slow: Counter, span: Span) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
         Arc::new(Self { table, slow, span })
+    }
+
+    /// Reports the signals that have connections to `interest`. Call it before any attachment.
+    pub(crate) fn follow(&self, interest: Arc<Interest>) {
+        self.table.lock().follow(interest);
+    }
+
+    pub(crate) fn interest(&self) -> Option<Arc<Interest>> {
+        self.table.lock().interest()
     }
 
     /// Calls `act`, then logs the connections that it closed for falling behind.

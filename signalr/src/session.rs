@@ -115,6 +115,7 @@ async fn converse(
     let connection_id = Arc::clone(&peer.connection_id);
     // Attached before the handshake reply: a connected client misses no message.
     let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
+    connection.listening().await;
     let close_handle = Arc::new(CloseHandle::default());
     let (answers, to_write) = Answers::channel();
     let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());

@@ -15,6 +15,7 @@ use crate::cursor::Cursor;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
+use crate::interest::Interest;
 use crate::store::{Arrival, Entry, Store};
 
 #[derive(Debug)]
@@ -86,7 +87,11 @@ enum Announcement {
 /// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
 /// connections. A signal without connections has no entry.
 #[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>);
+struct Index {
+    mailboxes: HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>,
+    /// Set in a dialect whose signals are channels.
+    interest: Option<Arc<Interest>>,
+}
 
 impl Table {
     pub(super) fn new(store: Store) -> Self {
@@ -100,6 +105,14 @@ impl Table {
             slow: Vec::new(),
             closed: None,
         }
+    }
+
+    pub(super) fn follow(&mut self, interest: Arc<Interest>) {
+        self.listeners.interest = Some(interest);
+    }
+
+    pub(super) fn interest(&self) -> Option<Arc<Interest>> {
+        self.listeners.interest.clone()
     }
 
     pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> ConnectionState {
@@ -512,19 +525,27 @@ impl Attached {
 
 impl Index {
     fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
-        self.0.get(signal).into_iter().flat_map(HashMap::values)
+        self.mailboxes.get(signal).into_iter().flat_map(HashMap::values)
     }
 
     fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
-        self.0.entry(signal.clone()).or_default().insert(mailbox.number, mailbox.clone());
+        let mailboxes = self.mailboxes.entry(signal.clone()).or_default();
+        if mailboxes.is_empty()
+            && let Some(interest) = &self.interest
+        {
+            interest.want(signal);
+        }
+        mailboxes.insert(mailbox.number, mailbox.clone());
     }
 
     fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
-        if let Some(mailboxes) = self.0.get_mut(signal) {
-            mailboxes.remove(&mailbox.number);
-            if mailboxes.is_empty() {
-                self.0.remove(signal);
-            }
+        let Some(mailboxes) = self.mailboxes.get_mut(signal) else { return };
+        mailboxes.remove(&mailbox.number);
+        if mailboxes.is_empty()
+            && let Some((signal, _)) = self.mailboxes.remove_entry(signal)
+            && let Some(interest) = &self.interest
+        {
+            interest.release(&signal);
         }
     }
 }
@@ -552,7 +573,7 @@ fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> boo
 impl Table {
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
-            && self.listeners.0.is_empty()
+            && self.listeners.mailboxes.is_empty()
             && self.ahead.is_empty()
             && self.marks.is_empty()
     }
