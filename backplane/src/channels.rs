@@ -45,7 +45,7 @@ pub(crate) struct Channels {
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) bus: ChannelBus,
     interest: Arc<Interest>,
-    /// The hubs whose internal channels are subscribed.
+    /// The hubs with subscribed internal channels.
     hubs: Mutex<HashSet<String>>,
     last_command: AtomicI32,
     last_number: AtomicU64,

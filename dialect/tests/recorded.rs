@@ -157,7 +157,7 @@ fn pretty(found: &[(String, String)], expected: &[(String, String)]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
 }
 
-/// Returns the encodings whose clients can read their message.
+/// Returns the encodings with a message that clients can read.
 fn messages(payload: &[u8]) -> Option<String> {
     let envelope = Envelope::decode(payload).ok()?;
     let mut names = Vec::new();

@@ -39,7 +39,7 @@ impl<'a> Writer<'a> {
         Ok(Compound { writer: self, kind, announced, written: 0, head, content, levels: 1 })
     }
 
-    /// Begins the content of an enum variant: a map whose only key is the variant.
+    /// Begins the content of an enum variant: a map with the variant as its only key.
     fn open_variant(
         &mut self,
         variant: &str,
