@@ -1,6 +1,7 @@
 //! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -84,13 +85,23 @@ enum Announcement {
     Confirmed,
 }
 
-/// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
-/// connections. A signal without connections has no entry.
+/// The mailboxes of each signal. A message finds its receivers without a look-up of connections. A
+/// signal without connections has no entry.
 #[derive(Debug, Default)]
 struct Index {
-    mailboxes: HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>,
-    /// Set in a dialect whose signals are channels.
+    listeners: HashMap<Arc<str>, Listeners, RandomState>,
+    /// Set in a dialect with channels as signals.
     interest: Option<Arc<Interest>>,
+}
+
+/// The mailboxes of one signal.
+#[derive(Debug)]
+enum Listeners {
+    /// As most signals have: each connection has signals of its own.
+    One(Arc<Mailbox>),
+    /// By number. The order is that of the memory of most mailboxes, which a message to all of them
+    /// passes.
+    Many(BTreeMap<u64, Arc<Mailbox>>),
 }
 
 impl Table {
@@ -525,27 +536,60 @@ impl Attached {
 
 impl Index {
     fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
-        self.mailboxes.get(signal).into_iter().flat_map(HashMap::values)
+        self.listeners.get(signal).into_iter().flat_map(Listeners::iter)
     }
 
     fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
-        let mailboxes = self.mailboxes.entry(signal.clone()).or_default();
-        if mailboxes.is_empty()
-            && let Some(interest) = &self.interest
-        {
-            interest.want(signal);
+        match self.listeners.entry(signal.clone()) {
+            Vacant(entry) => {
+                entry.insert(Listeners::One(mailbox.clone()));
+                if let Some(interest) = &self.interest {
+                    interest.want(signal);
+                }
+            }
+            Occupied(mut entry) => entry.get_mut().add(mailbox),
         }
-        mailboxes.insert(mailbox.number, mailbox.clone());
     }
 
     fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
-        let Some(mailboxes) = self.mailboxes.get_mut(signal) else { return };
-        mailboxes.remove(&mailbox.number);
-        if mailboxes.is_empty()
-            && let Some((signal, _)) = self.mailboxes.remove_entry(signal)
+        if let Some(listeners) = self.listeners.get_mut(signal)
+            && listeners.remove(mailbox)
+            && let Some((signal, _)) = self.listeners.remove_entry(signal)
             && let Some(interest) = &self.interest
         {
             interest.release(&signal);
+        }
+    }
+}
+
+impl Listeners {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(one), None),
+            Self::Many(many) => (None, Some(many.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn add(&mut self, mailbox: &Arc<Mailbox>) {
+        match self {
+            Self::One(one) if one.number == mailbox.number => {}
+            Self::One(one) => {
+                let both = [one, mailbox].map(|mailbox| (mailbox.number, mailbox.clone()));
+                *self = Self::Many(both.into());
+            }
+            Self::Many(many) => _ = many.insert(mailbox.number, mailbox.clone()),
+        }
+    }
+
+    /// Removes a mailbox, and returns whether none is left.
+    fn remove(&mut self, mailbox: &Mailbox) -> bool {
+        match self {
+            Self::One(one) => one.number == mailbox.number,
+            Self::Many(many) => {
+                many.remove(&mailbox.number);
+                many.is_empty()
+            }
         }
     }
 }
@@ -573,7 +617,7 @@ fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> boo
 impl Table {
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
-            && self.listeners.mailboxes.is_empty()
+            && self.listeners.listeners.is_empty()
             && self.ahead.is_empty()
             && self.marks.is_empty()
     }
