@@ -1,5 +1,6 @@
 //! The handle that an application holds: local connections above, the bus below.
 
+mod plane;
 mod tasks;
 
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug, error_span};
 
-use self::tasks::{probe, send_outgoing};
-use crate::bus::{Bus, ConnectError, SendError};
+use self::plane::Plane;
+use self::tasks::{probe, probe_channels, send_outgoing, send_replies};
+use crate::bus::{Bus, ChannelBus, ConnectError, SendError};
+use crate::channels::Channels;
 use crate::connection::Connection;
 use crate::connections::{Attachment, Disconnect};
 use crate::cursor::Cursor;
@@ -73,7 +76,7 @@ pub struct HubPlace<'a> {
 struct Inner {
     app_name: String,
     receiver: Arc<Receiver>,
-    bus: Arc<Bus>,
+    plane: Plane,
     local_delivery_when_down: bool,
     ack_timeout: Duration,
     /// The parent of all log events.
@@ -98,8 +101,40 @@ impl Backplane {
         let inner = Inner {
             app_name,
             receiver,
-            bus,
+            plane: Plane::Stream(bus),
             local_delivery_when_down: options.local_delivery_when_down,
+            ack_timeout: options.ack_timeout,
+            span,
+            _tasks: tasks,
+        };
+        Self { inner: Arc::new(inner), dialect }
+    }
+
+    /// Starts a backplane with a channel for each target.
+    pub(crate) fn start_channels(
+        bus: ChannelBus,
+        prefix: &str,
+        app_name: &str,
+        options: &Options,
+    ) -> Self {
+        let span = error_span!("backplane", app = app_name, server = bus.server());
+        // The receiver sends nothing itself.
+        let (receiver, _) =
+            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let receiver = Arc::new(receiver);
+        let (channels, replies) = Channels::new(prefix, app_name, receiver.clone(), bus);
+        let channels = Arc::new(channels);
+        span.in_scope(|| channels.start());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(send_replies(channels.clone(), replies).instrument(span.clone()));
+        let probing = probe_channels(channels.clone(), options.probe_interval);
+        tasks.spawn(probing.instrument(span.clone()));
+        let dialect = receiver.dialect.clone();
+        let inner = Inner {
+            app_name: app_name.to_owned(),
+            receiver,
+            plane: Plane::Channels(channels),
+            local_delivery_when_down: false,
             ack_timeout: options.ack_timeout,
             span,
             _tasks: tasks,
@@ -113,7 +148,7 @@ impl Backplane {
         let outcome = changes.wait_for(|state| *state != State::Connecting).await;
         match outcome.as_deref() {
             Ok(State::Disconnected { reason }) => Err(ConnectError::Failed {
-                server: self.inner.bus.server().to_owned(),
+                server: self.inner.plane.server().to_owned(),
                 reason: reason.clone(),
             }),
             _ => Ok(()),
@@ -205,7 +240,9 @@ impl Backplane {
         cursor: Cursor,
     ) -> Connection {
         let connection = self.attached(connection_id, user, groups, Some(cursor));
-        self.inner.receiver.announce(&connection.place());
+        if let Plane::Stream(_) = self.inner.plane {
+            self.inner.receiver.announce(&connection.place());
+        }
         connection
     }
 
@@ -238,19 +275,43 @@ impl Backplane {
         cursor: Option<Cursor>,
     ) -> Connection {
         // Without any hub, the connection still receives commands.
-        let mut signals = Signalr2::command_signals(connection_id);
+        let mut signals = match self.inner.plane {
+            Plane::Stream(_) => Signalr2::command_signals(connection_id),
+            Plane::Channels(_) => Vec::new(),
+        };
         for HubPlace { hub, user, groups } in hubs {
-            let dialect = self.dialect.of_hub(hub);
-            signals.extend(dialect.signals(connection_id, *user));
-            signals.extend(groups.iter().map(|group| dialect.group_signal(group)));
+            signals.extend(self.hub(hub).signals(connection_id, *user, groups));
         }
         let user = hubs.iter().find_map(|place| place.user);
+        let cursor = self.known(cursor);
         let attachment = Attachment { id: connection_id, user, signals, cursor };
         let connection = Connection::attach(&self.inner.receiver.connections, attachment);
         if cursor.is_some() {
             self.inner.receiver.announce(&connection.place());
         }
         connection
+    }
+
+    /// Returns a cursor that has a meaning on this server. Messages without ids have none.
+    fn known(&self, cursor: Option<Cursor>) -> Option<Cursor> {
+        cursor.filter(|_| matches!(self.inner.plane, Plane::Stream(_)))
+    }
+
+    /// Returns the signals of a connection of this hub.
+    fn signals(&self, id: &str, user: Option<&str>, groups: &[&str]) -> Vec<String> {
+        let mut signals = match &self.inner.plane {
+            Plane::Stream(_) => self.dialect.signals(id, user),
+            Plane::Channels(channels) => channels.signals(self.dialect.hub(), id, user),
+        };
+        signals.extend(groups.iter().map(|group| self.group_signal(group)));
+        signals
+    }
+
+    fn group_signal(&self, group: &str) -> String {
+        match &self.inner.plane {
+            Plane::Stream(_) => self.dialect.group_signal(group),
+            Plane::Channels(channels) => channels.group_signal(self.dialect.hub(), group),
+        }
     }
 
     /// Returns whether two handles, of any hubs, have one connection to the broker.
@@ -272,8 +333,8 @@ impl Backplane {
         groups: &[&str],
         cursor: Option<Cursor>,
     ) -> Connection {
-        let mut signals = self.dialect.signals(id, user);
-        signals.extend(groups.iter().map(|group| self.dialect.group_signal(group)));
+        let signals = self.signals(id, user, groups);
+        let cursor = self.known(cursor);
         let connections = &self.inner.receiver.connections;
         Connection::attach(connections, Attachment { id, user, signals, cursor })
     }
@@ -347,11 +408,17 @@ impl Backplane {
     }
 
     async fn send_to(&self, target: Target, invocation: Invocation) -> Result<Cursor, SendError> {
-        let Inner { receiver, bus, .. } = &*self.inner;
+        let Inner { receiver, plane, .. } = &*self.inner;
         let bytes = invocation.arguments().get().len();
         if bytes > ARGUMENTS_BYTES_MAX {
             return Err(SendError::TooLarge { bytes });
         }
+        let bus = match plane {
+            Plane::Stream(bus) => bus,
+            Plane::Channels(channels) => {
+                return channels.send(self.dialect.hub(), &target, &invocation).await;
+            }
+        };
         let is_down = *bus.state_changes().borrow() != State::Connected;
         let bodies = match self.inner.local_delivery_when_down && is_down {
             true => {
@@ -395,7 +462,7 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn join(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        let signal = self.dialect.group_signal(group);
+        let signal = self.group_signal(group);
         self.change(connection_id, Change::Join { signal }).await
     }
 
@@ -418,7 +485,7 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn leave(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
-        let signal = self.dialect.group_signal(group);
+        let signal = self.group_signal(group);
         self.change(connection_id, Change::Leave { signal }).await
     }
 
@@ -448,10 +515,21 @@ impl Backplane {
 
     /// Changes a local connection directly, and one of another server by a command on the bus.
     async fn change(&self, connection_id: &str, change: Change) -> Result<(), GroupError> {
-        let Inner { receiver, bus, ack_timeout, .. } = &*self.inner;
-        if receiver.change(connection_id, &change) {
-            return Ok(());
-        }
+        let Inner { receiver, plane, ack_timeout, .. } = &*self.inner;
+        let is_here = receiver.change(connection_id, &change);
+        let bus = match plane {
+            _ if is_here => {
+                self.confirmed(&change).await;
+                return Ok(());
+            }
+            Plane::Stream(bus) => bus,
+            Plane::Channels(channels) => {
+                let asked = channels.change(self.dialect.hub(), connection_id, &change);
+                return timeout(*ack_timeout, asked)
+                    .await
+                    .unwrap_or_else(|_| Err(self.no_answer(connection_id)));
+            }
+        };
         let command_id = guid();
         let mut expected = receiver.acks.expect(&command_id);
         let command =
@@ -461,12 +539,19 @@ impl Backplane {
             expected.acknowledged().await;
             Ok(())
         };
-        timeout(*ack_timeout, asked).await.unwrap_or_else(|_| {
-            Err(GroupError::NoAnswer {
-                connection_id: connection_id.to_owned(),
-                within: *ack_timeout,
-            })
-        })
+        timeout(*ack_timeout, asked).await.unwrap_or_else(|_| Err(self.no_answer(connection_id)))
+    }
+
+    /// Waits until messages for a joined group arrive. The change holds in any case.
+    async fn confirmed(&self, change: &Change) {
+        if let (Plane::Channels(channels), Change::Join { signal }) = (&self.inner.plane, change) {
+            let _ = timeout(self.inner.ack_timeout, channels.confirmed(signal)).await;
+        }
+    }
+
+    fn no_answer(&self, connection_id: &str) -> GroupError {
+        let (connection_id, within) = (connection_id.to_owned(), self.inner.ack_timeout);
+        GroupError::NoAnswer { connection_id, within }
     }
 
     /// Returns the events from now on: gaps in the message ids, and resets of the id counter.
@@ -516,9 +601,9 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        let Inner { receiver, bus, app_name, .. } = &*self.inner;
+        let Inner { receiver, plane, app_name, .. } = &*self.inner;
         let connections = receiver.connections.clone();
-        receiver.metrics.register(app_name, bus.queued(), connections, registry);
+        receiver.metrics.register(app_name, plane.queued(), connections, registry);
     }
 
     /// Returns whether the broker is reachable.
@@ -545,7 +630,7 @@ impl Backplane {
     /// # }
     /// ```
     pub fn state_changes(&self) -> watch::Receiver<State> {
-        self.inner.bus.state_changes()
+        self.inner.plane.state_changes()
     }
 
     /// Ends all connections with [`Disconnect::Shutdown`], and disconnects from the broker.
@@ -567,7 +652,7 @@ impl Backplane {
     /// # }
     /// ```
     pub async fn shutdown(self) {
-        self.inner.bus.stop().await;
+        self.inner.plane.stop().await;
         self.inner.receiver.connections.close(Disconnect::Shutdown);
         self.inner.receiver.end();
     }
@@ -575,6 +660,9 @@ impl Backplane {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Plane::Channels(channels) = &self.plane {
+            channels.bus.abort();
+        }
         self.receiver.connections.close(Disconnect::Shutdown);
         self.receiver.end();
     }

@@ -7,8 +7,8 @@ use broker::Broker;
 
 use crate::address::Address;
 use crate::backplane::Backplane;
-use crate::bus::{Bus, ConnectError};
-use crate::options::Options;
+use crate::bus::{Bus, ChannelBus, ConnectError};
+use crate::options::{Dialect, Options};
 
 /// Sets the options of a [`Backplane`] and starts it.
 ///
@@ -120,6 +120,21 @@ impl Builder {
     /// ```
     pub fn hub(mut self, name: impl Into<String>) -> Self {
         self.options.hub = name.into();
+        self
+    }
+
+    /// Sets the servers with which the app shares its messages. The default is
+    /// [`Dialect::SignalR2`].
+    ///
+    /// ```
+    /// use backplane::{Backplane, Dialect};
+    ///
+    /// let dialect = Dialect::AspNetCore { channel_prefix: String::new() };
+    /// let builder = Backplane::builder("ChatApp").dialect(dialect).hub("ChatApp.ChatHub");
+    /// # let _ = builder;
+    /// ```
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.options.dialect = dialect;
         self
     }
 
@@ -334,8 +349,17 @@ impl Builder {
         A: TryInto<Address>,
         ConnectError: From<A::Error>,
     {
-        let bus = Bus::redis(address.try_into()?, &self.app_name, &self.options)?;
-        Ok(Backplane::start(bus, self.app_name, self.options))
+        let (address, app_name, options) = (address.try_into()?, self.app_name, self.options);
+        Ok(match &options.dialect {
+            Dialect::SignalR2 => {
+                let bus = Bus::redis(address, &app_name, &options)?;
+                Backplane::start(bus, app_name, options)
+            }
+            Dialect::AspNetCore { channel_prefix } => {
+                let bus = ChannelBus::redis(address, channel_prefix, &options)?;
+                Backplane::start_channels(bus, channel_prefix, &app_name, &options)
+            }
+        })
     }
 
     /// Starts a backplane on a broker inside this process.
@@ -353,7 +377,16 @@ impl Builder {
     /// # }
     /// ```
     pub fn embedded(self, broker: &Broker) -> Backplane {
-        Backplane::start(Bus::embedded(broker, &self.app_name), self.app_name, self.options)
+        let (app_name, options) = (self.app_name, self.options);
+        match &options.dialect {
+            Dialect::SignalR2 => {
+                Backplane::start(Bus::embedded(broker, &app_name), app_name, options)
+            }
+            Dialect::AspNetCore { channel_prefix } => {
+                let bus = ChannelBus::embedded(broker);
+                Backplane::start_channels(bus, channel_prefix, &app_name, &options)
+            }
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! The broker assigns each body the next id of the app. All servers see the bodies in this order.
 //! The bus does not interpret bodies.
 
+mod channels;
 mod embedded;
+mod embedded_channels;
 mod error;
 mod redis;
 mod sink;
@@ -15,6 +17,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
+pub(crate) use self::channels::{ChannelBus, ChannelSink, Publication};
 use self::embedded::EmbeddedBus;
 pub use self::error::{ConnectError, SendError};
 use self::redis::RedisBus;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::connections::{
     Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
 };
@@ -32,6 +34,9 @@ pub struct Connection {
     /// The position before the last run.
     before_run: Option<u64>,
 }
+
+/// Maximum wait for the confirmation of channels.
+const LISTENING_MAX: Duration = Duration::from_secs(5);
 
 /// An invocation, a gap before the next invocation, or a requested mark.
 ///
@@ -304,6 +309,39 @@ impl Connection {
         let mut groups: Vec<_> = groups.map(str::to_owned).collect();
         groups.sort_unstable();
         groups
+    }
+
+    /// Waits until the broker has confirmed the channels of the connection, at most five seconds.
+    ///
+    /// With SignalR 2's dialect it returns at once, since a server has one channel. While the
+    /// broker is unreachable, it also returns at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Dialect, Invocation, Target};
+    ///
+    /// let dialect = Dialect::AspNetCore { channel_prefix: String::new() };
+    /// let builder = Backplane::builder("ChatApp").dialect(dialect).hub("ChatApp.ChatHub");
+    /// let backplane = builder.embedded(&broker::Broker::new());
+    /// let mut ann = backplane.attach("c1", None);
+    /// ann.listening().await;
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// assert_eq!(ann.recv().await?.method(), "say");
+    /// # Ok(()) }
+    /// ```
+    pub async fn listening(&self) {
+        let Some(interest) = self.connections.interest() else { return };
+        let signals = self.connections.signals(&self.state.mailbox);
+        let confirmed = async {
+            for signal in &signals {
+                interest.confirmed(signal).await;
+            }
+        };
+        let _ = timeout(LISTENING_MAX, confirmed).await;
     }
 
     /// Returns the room in the connection's queue. See [`Room`].

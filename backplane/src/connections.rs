@@ -36,6 +36,7 @@ pub(crate) use self::table::{Attachment, ConnectionState, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
+use crate::interest::Interest;
 use crate::options::History;
 use crate::store::{Arrival, Store};
 
@@ -62,6 +63,15 @@ impl Connections {
     ) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
         Arc::new(Self { table, slow, delivered, is_filling: AtomicBool::new(false), span })
+    }
+
+    /// Reports the signals that have connections to `interest`. Call it before any attachment.
+    pub(crate) fn follow(&self, interest: Arc<Interest>) {
+        self.table.lock().follow(interest);
+    }
+
+    pub(crate) fn interest(&self) -> Option<Arc<Interest>> {
+        self.table.lock().interest()
     }
 
     /// Delivers the messages that have arrived, calls `act`, then logs the connections that were

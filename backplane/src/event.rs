@@ -42,6 +42,9 @@ pub enum Event {
         /// The first id after the reset.
         id: u64,
     },
+    /// The subscription was interrupted, and is complete again. Messages of the meantime are
+    /// missing. Only ASP.NET Core's dialect reports this, since its messages have no ids.
+    Interrupted,
     /// The application fell behind, and this number of events was dropped.
     Skipped(u64),
 }
@@ -120,6 +123,7 @@ impl fmt::Display for Event {
             Self::Restarted { last, id } => {
                 write!(f, "the id counter was reset from {last} to {id}")
             }
+            Self::Interrupted => f.write_str("the subscription was interrupted"),
             Self::Skipped(count) => write!(f, "{count} events were dropped"),
         }
     }

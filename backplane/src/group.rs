@@ -30,6 +30,15 @@ pub enum GroupError {
         /// The timeout, see [`Builder::ack_timeout`](crate::Builder::ack_timeout).
         within: Duration,
     },
+    /// The connection is not attached here, and the dialect has no such command for other servers.
+    #[error(
+        "the connection '{connection_id}' is not on this server, and the dialect cannot reach it"
+    )]
+    #[non_exhaustive]
+    Elsewhere {
+        /// The id of the connection.
+        connection_id: String,
+    },
     /// The command could not be sent to the other servers.
     #[error(transparent)]
     Send(#[from] SendError),

@@ -111,6 +111,25 @@ impl Invocation {
         Ok(Self { method, arguments, hub: None, state: None, frames, signalr2 })
     }
 
+    /// Returns a received invocation with its hub messages, which clients get unchanged. A message
+    /// that is missing is written when a client needs it. Returns `None` without one in JSON.
+    pub(crate) fn of_frames(
+        hub: &str,
+        frames: [Option<&[u8]>; Encoding::ALL.len()],
+    ) -> Option<Self> {
+        let read = dialect::json::Invocation::read(frames[Encoding::Json as usize]?)?;
+        let arguments = read.arguments.to_owned();
+        let invocation = Self::from_raw(read.target.into_owned(), arguments).ok()?;
+        let invocation = invocation.received(Some(hub.into()), None);
+        for (cell, frame) in invocation.frames.iter().zip(frames) {
+            if let Some(frame) = frame {
+                // A new invocation has no messages.
+                let _ = cell.set(Bytes::copy_from_slice(frame));
+            }
+        }
+        Some(invocation)
+    }
+
     /// Adds the hub and the state of a received invocation.
     pub(crate) fn received(mut self, hub: Option<Box<str>>, state: Option<Box<RawValue>>) -> Self {
         (self.hub, self.state) = (hub, state);

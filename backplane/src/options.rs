@@ -4,8 +4,43 @@ use std::time::Duration;
 
 use crate::address::Tls;
 
+/// The servers with which an app shares its messages.
+///
+/// ```
+/// use backplane::{Backplane, Dialect};
+///
+/// let dialect = Dialect::AspNetCore { channel_prefix: "ChatApp".to_owned() };
+/// let builder = Backplane::builder("ChatApp").dialect(dialect).hub("ChatApp.ChatHub");
+/// # let _ = builder;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Servers of SignalR 2, and our own. All messages share one stream with ids.
+    #[default]
+    SignalR2,
+    /// Servers of ASP.NET Core with `SignalR.StackExchangeRedis`, and our own. Each group, user and
+    /// connection has a channel.
+    ///
+    /// Hubs have the full names of their .NET types, such as `ChatApp.ChatHub`. Names of hubs have
+    /// no colon. A server receives messages of its own connections and groups only.
+    ///
+    /// Messages have no ids. So the backplane cannot detect single lost messages, and replays none:
+    /// [`Backplane::attach_at`](crate::Backplane::attach_at) receives later messages only, and
+    /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down) has no effect.
+    /// [`Event::Interrupted`](crate::Event) reports a lost subscription. All connections of a server
+    /// see one order, but two servers may see messages of different channels in another order.
+    /// [`Backplane::abort`](crate::Backplane::abort) reaches connections of this server only.
+    AspNetCore {
+        /// The `ChannelPrefix` of StackExchange.Redis, or nothing. It stands before the names of all
+        /// channels.
+        channel_prefix: String,
+    },
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    pub(crate) dialect: Dialect,
     pub(crate) hub: String,
     pub(crate) history: History,
     pub(crate) queue: Queue,
@@ -35,6 +70,7 @@ pub(crate) struct Queue {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            dialect: Dialect::SignalR2,
             hub: "Hub".to_owned(),
             history: History::default(),
             queue: Queue::default(),

@@ -184,7 +184,7 @@ impl Receiver {
         self.report(Event::Gap(gap));
     }
 
-    fn report(&self, event: Event) {
+    pub(crate) fn report(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
             // There may be no receiver.
             let _ = events.send(event);

@@ -15,7 +15,7 @@ pub use self::reader::{Head, NESTING_MAX, Reader, format_name};
 use self::writer::Writer;
 use crate::length_prefix;
 
-/// The name of a newtype whose bytes become `bin`, such as `signalr::Blob`.
+/// The name of a newtype with bytes that become `bin`, such as `signalr::Blob`.
 pub const BLOB: &str = "$signalr::Blob";
 /// The name of a newtype that is a timestamp in MessagePack, and text in JSON.
 pub const TIMESTAMP: &str = "$signalr::Timestamp";

@@ -93,7 +93,9 @@ where
     let mut frames = Frames::new(hub.options().message_bytes_max);
     let carries_binary = outgoing.carries_binary();
     match handshake(&hub, &mut frames, &mut incoming, carries_binary).await {
-        Ok(agreed) => Ok(Session::begin(hub, peer, agreed, frames, active, (incoming, outgoing))),
+        Ok(agreed) => {
+            Ok(Session::begin(hub, peer, agreed, frames, active, (incoming, outgoing)).await)
+        }
         Err(disconnect) => {
             let end = end(hub, disconnect, Encoding::Json, active, (incoming, Some(outgoing)));
             Err(Box::pin(end))
@@ -162,7 +164,7 @@ async fn handshake(
 
 impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
     /// Attaches the connection, and starts its writer.
-    fn begin(
+    async fn begin(
         hub: Arc<Hub>,
         peer: Arc<Peer>,
         agreed: Agreed,
@@ -176,6 +178,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let connection_id = Arc::clone(&peer.connection_id);
         // Attached before the handshake reply: a connected client misses no message.
         let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
+        connection.listening().await;
         let (answers, to_write) = Answers::channel();
         let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
         let listed =

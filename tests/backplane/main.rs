@@ -5,6 +5,7 @@
 //! |---------------|----------------------------------------------------------------------|
 //! | `conformance` | claims about every bus: order, targets, groups, cursors, health      |
 //! | `signalr2`    | the bytes on the channel, as servers of SignalR 2 send and read them |
+//! | `aspnetcore`  | two of our servers and one of ASP.NET Core, simulated                |
 //! | `bursts`      | bursts of messages on a healthy server                               |
 //! | `backlog`     | a subscription with a backlog                                        |
 //! | `counts`      | a counter that is lost, set back, or restored to an old value        |
@@ -18,8 +19,8 @@
 //! | `access`      | TLS, Unix sockets, users, databases, client names                    |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback
-//! interface. The modules `redis` and `ours` check the claims of `single` with both: `bursts`,
-//! `counts`, `faults`, `network`, `outage` and `signalr2`. The modules `sentinel` and `cluster`
+//! interface. The modules `redis` and `ours` check the claims of `single` with both:
+//! `aspnetcore`, `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2`. The modules `sentinel` and `cluster`
 //! check `faults` and `network`, and `remembering` checks `faults` with a replay buffer.
 
 #![allow(clippy::duplicate_mod, reason = "claims are checked with several servers")]

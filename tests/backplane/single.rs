@@ -1,5 +1,7 @@
 //! The claims about a single server. The module above chooses the server.
 
+#[path = "aspnetcore.rs"]
+mod aspnetcore;
 #[path = "bursts.rs"]
 mod bursts;
 #[path = "counts.rs"]

@@ -30,6 +30,7 @@
 //! | `script_patterns`   | patterns of scripts that would match endlessly                   |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
+//! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `workers`           | effects on clients of other threads                              |
 //!
@@ -64,6 +65,7 @@ mod replay;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod stackexchange;
 mod transactions;
 mod workers;
 

@@ -20,6 +20,8 @@ mod ordering;
 mod pubsub;
 #[path = "../e2e/scripts.rs"]
 mod scripts;
+#[path = "../e2e/stackexchange.rs"]
+mod stackexchange;
 
 use harness::Server;
 

@@ -5,6 +5,7 @@
 //! the meantime wait for the next connection, within limits.
 
 mod backoff;
+mod channels;
 mod commands;
 mod connector;
 mod failure;
@@ -27,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+pub(crate) use self::channels::RedisChannels;
 use self::commands::Commands;
 use self::connector::Connector;
 use self::queue::{Bounds, Queue, Refused};
@@ -52,17 +54,11 @@ pub(crate) struct RedisBus {
 
 impl RedisBus {
     pub(crate) fn new(
-        mut address: Address,
+        address: Address,
         channel: &str,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        if let Some(tls) = &mut address.tls {
-            let given = options.tls.clone();
-            tls.ca = tls.ca.take().or(given.ca);
-            tls.certificate = tls.certificate.take().or(given.certificate);
-            tls.key = tls.key.take().or(given.key);
-        }
-        address.client_name = address.client_name.or(options.client_name.clone());
+        let address = with_options(address, options);
         let timeouts = TIMEOUTS;
         let name = address.to_string();
         let connector = Arc::new(Connector::new(address, channel)?);
@@ -145,4 +141,16 @@ impl RedisBus {
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Returns an address with the options that it lacks.
+fn with_options(mut address: Address, options: &Options) -> Address {
+    if let Some(tls) = &mut address.tls {
+        let given = options.tls.clone();
+        tls.ca = tls.ca.take().or(given.ca);
+        tls.certificate = tls.certificate.take().or(given.certificate);
+        tls.key = tls.key.take().or(given.key);
+    }
+    address.client_name = address.client_name.or(options.client_name.clone());
+    address
 }

@@ -9,10 +9,15 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::mailbox::Mailbox;
+use crate::interest::Interest;
 
 /// The mailboxes of each signal. A signal without connections has no entry.
 #[derive(Debug, Default)]
-pub(super) struct Index(HashMap<Arc<str>, Listeners, RandomState>);
+pub(super) struct Index {
+    listeners: HashMap<Arc<str>, Listeners, RandomState>,
+    /// Set in a dialect with channels as signals.
+    pub(super) interest: Option<Arc<Interest>>,
+}
 
 /// The mailboxes of one signal.
 #[derive(Debug)]
@@ -26,21 +31,28 @@ enum Listeners {
 
 impl Index {
     pub(super) fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
-        self.0.get(signal).into_iter().flat_map(Listeners::iter)
+        self.listeners.get(signal).into_iter().flat_map(Listeners::iter)
     }
 
     pub(super) fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
-        match self.0.entry(signal.clone()) {
-            Vacant(entry) => _ = entry.insert(Listeners::One(mailbox.clone())),
+        match self.listeners.entry(signal.clone()) {
+            Vacant(entry) => {
+                entry.insert(Listeners::One(mailbox.clone()));
+                if let Some(interest) = &self.interest {
+                    interest.want(signal);
+                }
+            }
             Occupied(mut entry) => entry.get_mut().add(mailbox),
         }
     }
 
     pub(super) fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
-        if let Some(listeners) = self.0.get_mut(signal)
+        if let Some(listeners) = self.listeners.get_mut(signal)
             && listeners.remove(mailbox)
+            && let Some((signal, _)) = self.listeners.remove_entry(signal)
+            && let Some(interest) = &self.interest
         {
-            self.0.remove(signal);
+            interest.release(&signal);
         }
     }
 }
@@ -80,6 +92,6 @@ impl Listeners {
 #[cfg(test)]
 impl Index {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.listeners.is_empty()
     }
 }

@@ -16,6 +16,7 @@ use crate::cursor::Cursor;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
+use crate::interest::Interest;
 use crate::store::{Arrival, Entry, Store};
 
 #[derive(Debug)]
@@ -114,6 +115,14 @@ impl Table {
             slow: Vec::new(),
             closed: None,
         }
+    }
+
+    pub(super) fn follow(&mut self, interest: Arc<Interest>) {
+        self.listeners.interest = Some(interest);
+    }
+
+    pub(super) fn interest(&self) -> Option<Arc<Interest>> {
+        self.listeners.interest.clone()
     }
 
     pub(super) fn attach(&mut self, attachment: Attachment<'_>) -> ConnectionState {

@@ -40,6 +40,11 @@ impl Signalr2 {
         Self { hubs: Arc::new(RwLock::new(vec![hub.clone()])), hub }
     }
 
+    /// Returns the name of the hub.
+    pub(crate) fn hub(&self) -> &str {
+        &self.hub
+    }
+
     /// Returns the dialect of another hub on the same backplane.
     pub(crate) fn of_hub(&self, hub: &str) -> Self {
         let hub: Arc<str> = hub.into();

@@ -4,8 +4,8 @@ use super::items::{Items, Malformed, Writer};
 
 /// An invocation for the clients of a channel: one hub message for each encoding.
 ///
-/// A server of ASP.NET Core ends a connection whose encoding is missing. So senders write the
-/// messages of all encodings that a client of the app may use.
+/// A server of ASP.NET Core ends a connection without a message in its encoding. So senders write
+/// the messages of all encodings that a client of the app may use.
 ///
 /// ```
 /// use dialect::aspnetcore::Envelope;

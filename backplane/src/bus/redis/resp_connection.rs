@@ -75,7 +75,12 @@ impl RespConnection {
     pub(super) async fn write(&mut self, requests: &[&[&[u8]]]) -> Result<(), Failure> {
         let mut bytes = Vec::new();
         requests.iter().for_each(|words| request::encode(&mut bytes, words));
-        self.stream.write_all(&bytes).await?;
+        self.write_bytes(&bytes).await
+    }
+
+    /// Writes encoded requests.
+    pub(super) async fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(bytes).await?;
         self.stream.flush().await?;
         Ok(())
     }

@@ -1,0 +1,136 @@
+//! Channels for each target on a broker in this process.
+
+use std::sync::Arc;
+
+use broker::{Broker, Disconnect, Subscriber};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, yield_now};
+use tracing::{Instrument, info, warn};
+
+use super::channels::{ChannelSink, Publication};
+use super::error::{SHUT_DOWN, SendError};
+use crate::interest::{Change, Interest};
+use crate::state::State;
+
+#[derive(Debug)]
+pub(crate) struct EmbeddedChannels {
+    broker: Broker,
+    state: watch::Sender<State>,
+    reconnect: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The role of the subscription in log events and metrics.
+const SUBSCRIPTION: &str = "subscription";
+
+impl EmbeddedChannels {
+    pub(super) fn new(broker: &Broker) -> Self {
+        Self {
+            broker: broker.clone(),
+            state: watch::Sender::new(State::Connecting),
+            reconnect: Arc::default(),
+            task: Mutex::default(),
+        }
+    }
+
+    pub(super) fn start<S: ChannelSink>(&self, interest: Arc<Interest>, sink: Arc<S>) {
+        let (broker, state) = (self.broker.clone(), self.state.clone());
+        let reconnect = self.reconnect.clone();
+        let receiving = async move {
+            for attempt in 1_u64.. {
+                // Any channel without messages: a subscriber begins with one.
+                let mut subscriber = broker.subscribe("");
+                subscriber.unsubscribe("");
+                apply(&mut subscriber, interest.begin(), &interest);
+                state.send_replace(State::Connected);
+                sink.metrics().connected.set(1);
+                sink.metrics().connected_by(SUBSCRIPTION);
+                info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
+                if attempt > 1 {
+                    sink.resubscribed();
+                }
+                let reason = tokio::select! {
+                    reason = receive(&mut subscriber, &interest, &*sink) => reason,
+                    () = reconnect.notified() => Disconnect::SlowSubscriber,
+                };
+                interest.end();
+                state.send_replace(State::Disconnected { reason: reason.to_string() });
+                sink.metrics().connected.set(0);
+                if reason != Disconnect::SlowSubscriber {
+                    return;
+                }
+                warn!(connection = SUBSCRIPTION, %reason, "backplane disconnected");
+            }
+        };
+        *self.task.lock() = Some(tokio::spawn(receiving.in_current_span()));
+    }
+
+    pub(super) async fn stop(&self) {
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+        self.state.send_replace(State::Disconnected { reason: SHUT_DOWN.to_owned() });
+    }
+
+    pub(super) fn abort(&self) {
+        if let Some(task) = &*self.task.lock() {
+            task.abort();
+        }
+    }
+
+    pub(super) async fn publish(&self, messages: &[Publication]) -> Result<u64, SendError> {
+        if self.task.lock().as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(SendError::Disconnected { reason: SHUT_DOWN.to_owned() });
+        }
+        let publish = |Publication { channel, payload }: &Publication| {
+            self.broker.publish(channel, payload.clone()) as u64
+        };
+        let receivers: Vec<_> = messages.iter().map(publish).collect();
+        // Otherwise a task that never waits could send more than the subscription holds.
+        yield_now().await;
+        Ok(receivers.first().copied().unwrap_or_default())
+    }
+
+    pub(super) fn force_reconnect(&self) {
+        self.reconnect.notify_one();
+    }
+
+    pub(super) fn state_changes(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+}
+
+/// Receives until the broker ends the subscription, and returns the reason.
+async fn receive(
+    subscriber: &mut Subscriber,
+    interest: &Interest,
+    sink: &impl ChannelSink,
+) -> Disconnect {
+    loop {
+        tokio::select! {
+            message = subscriber.recv() => match message {
+                Ok(message) => sink.receive(message.channel(), message.payload()),
+                Err(disconnect) => return disconnect,
+            },
+            changes = interest.changes() => apply(subscriber, changes, interest),
+        }
+        // A subscriber that always has a message would starve the other tasks of this process.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+fn apply(subscriber: &mut Subscriber, changes: Vec<Change>, interest: &Interest) {
+    for change in &changes {
+        match change {
+            Change::Subscribe(channel, _) => subscriber.subscribe(channel.as_bytes()),
+            Change::Unsubscribe(channel) => subscriber.unsubscribe(channel.as_bytes()),
+        }
+    }
+    interest.confirm(changes.iter().filter_map(|change| match change {
+        Change::Subscribe(channel, number) => Some((channel, *number)),
+        Change::Unsubscribe(_) => None,
+    }));
+}
