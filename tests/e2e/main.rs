@@ -13,6 +13,7 @@
 //! | `endings`           | places of clients, and requests that delay an end                |
 //! | `every_ending`      | every reason for an end, with every kind of peer                 |
 //! | `every_limit`       | every limit of memory, filled in every way                       |
+//! | `fairness`          | pipelines of expensive commands beside another client             |
 //! | `figures`           | figures of INFO and CLIENT LIST that are our own                 |
 //! | `filler`            | a helper: clients that send much                                 |
 //! | `half_closed`       | clients that shut down their write half                          |
@@ -30,6 +31,7 @@
 //! | `script_patterns`   | patterns of scripts that would match endlessly                   |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
+//! | `tables`            | the time of commands on larger and larger tables                 |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `workers`           | effects on clients of other threads                              |
 //!
@@ -47,6 +49,7 @@ mod drop_in;
 mod endings;
 mod every_ending;
 mod every_limit;
+mod fairness;
 mod figures;
 mod filler;
 mod half_closed;
@@ -64,6 +67,7 @@ mod replay;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod tables;
 mod transactions;
 mod workers;
 
