@@ -160,7 +160,7 @@ async fn the_messages_of_a_long_script_keep_their_order_on_every_worker() {
         });
         let readers: Vec<_> = readers.collect();
         let reply = within(6 * DEADLINE, client.command(&["EVAL", SCRIPT, "0", &count])).await;
-        assert_eq!(reply, "done".into());
+        assert_eq!(reply.text(), "done");
         client.publish("news", (MESSAGES + 1).to_string()).await;
         for reader in readers {
             reader.await.expect("all messages come in their order");
