@@ -77,7 +77,7 @@ impl Sessions {
     /// Runs the requests of one read of a client.
     pub fn run(&mut self, client: usize, mut requests: &[u8]) {
         let session = &mut self.clients[client];
-        let mut turn = self.gate.enter();
+        let mut turn = self.gate.enter(&mut self.context.local);
         while !requests.is_empty() {
             let decoded = self.decoder.decode(requests, LIMITS);
             let Ok(Decoded::Request(used)) = decoded else { panic!("{decoded:?} is no request") };

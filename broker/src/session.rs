@@ -67,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) tracking: Option<Box<Tracking>>,
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
+    /// A `CLIENT KILL` whose clients are not gone yet.
+    pub(crate) kill: Option<Box<Kill>>,
     /// The late script that the client waits for.
     #[cfg(feature = "lua")]
     pub(crate) script: Option<Box<script::PendingScript>>,
@@ -77,6 +79,13 @@ pub(crate) struct Session {
     pub(crate) runs_transaction: bool,
     /// The caller of the script whose commands this session runs.
     pub(crate) script_caller: Option<Caller>,
+}
+
+/// A `CLIENT KILL` that waits until the clients are gone, as they are in Redis when it replies.
+#[derive(Debug)]
+pub(crate) struct Kill {
+    pub(crate) clients: Vec<u64>,
+    pub(crate) reply: Reply,
 }
 
 /// The caller of a script, for the commands of that script.
@@ -124,6 +133,7 @@ impl Session {
             silence: Silence::default(),
             tracking: None,
             moving: None,
+            kill: None,
             #[cfg(feature = "lua")]
             script: None,
             executing: None,

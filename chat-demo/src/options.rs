@@ -32,8 +32,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
-    /// Name of a host that browsers may request besides the loopback names, such as
-    /// `chat.example.com`; repeat the option for more hosts. Servers on other than loopback
+    /// Name of a host that browsers may request besides the loopback names and those of
+    /// `--allow-origin`, such as `chat.example.com`; repeat the option for more hosts. Servers on other than loopback
     /// addresses accept every host unless the option is given
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -93,6 +93,7 @@ impl Options {
                 IpAddr::V4(own) => own.to_string(),
                 IpAddr::V6(own) => format!("[{own}]"),
             });
+            hosts.extend(self.allow_origin.iter().filter_map(|origin| host(origin)));
         }
         hosts
     }
@@ -142,6 +143,14 @@ pub(crate) enum RedisOptionError {
     PasswordTwice,
 }
 
+/// Returns the host of an origin such as `http://chat.example.com:8080`.
+fn host(origin: &str) -> Option<String> {
+    let (_, authority) = origin.split_once("://")?;
+    let end = if authority.starts_with('[') { authority.find(']')? + 1 } else { 0 };
+    let port = authority[end..].find(':').map_or(authority.len(), |port| end + port);
+    Some(authority[..port].to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +194,11 @@ mod tests {
         check("", "127.0.0.1", "chat.test", false);
         check("", "10.0.0.1", "chat.test", true);
         check("--allow-host chat.test", "127.0.0.1", "chat.test", true);
+        check("--allow-origin http://chat.test:8080", "127.0.0.1", "chat.test", true);
+        check("--allow-origin http://chat.test", "127.0.0.1", "chat.test", true);
+        check("--allow-origin http://[fd00::1]:8080", "127.0.0.1", "[fd00::1]", true);
+        check("--allow-origin http://chat.test", "127.0.0.1", "evil.test", false);
+        check("--allow-origin http://chat.test", "10.0.0.1", "evil.test", true);
         check("--allow-host chat.test", "10.0.0.1", "chat.test", true);
         check("--allow-host chat.test", "10.0.0.1", "10.0.0.1", true);
         check("--allow-host chat.test", "10.0.0.1", "evil.test", false);

@@ -13,6 +13,7 @@
 //! | `endings`           | places of clients, and requests that delay an end                |
 //! | `every_ending`      | every reason for an end, with every kind of peer                 |
 //! | `every_limit`       | every limit of memory, filled in every way                       |
+//! | `fairness`          | pipelines of expensive commands beside another client             |
 //! | `figures`           | figures of INFO and CLIENT LIST that are our own                 |
 //! | `filler`            | a helper: clients that send much                                 |
 //! | `half_closed`       | clients that shut down their write half                          |
@@ -31,6 +32,7 @@
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
+//! | `tables`            | the time of commands on larger and larger tables                 |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `workers`           | effects on clients of other threads                              |
 //!
@@ -48,6 +50,7 @@ mod drop_in;
 mod endings;
 mod every_ending;
 mod every_limit;
+mod fairness;
 mod figures;
 mod filler;
 mod half_closed;
@@ -66,6 +69,7 @@ mod script_patterns;
 mod scripts;
 mod shutdown;
 mod stackexchange;
+mod tables;
 mod transactions;
 mod workers;
 

@@ -98,12 +98,12 @@ const GROWTH_MAX: u32 = 4;
 const NEGLIGIBLE: Duration = Duration::from_micros(1);
 const QUIET: Duration = Duration::from_millis(40);
 
-/// Commands that end the connection or the server, and one that looks for each pattern among the
-/// former ones, as in Redis. Only operators may run it.
-const SKIPPED: &[&str] = &["quit", "shutdown", "failover", "sync", "psync", "acl|setuser"];
+/// Commands that end the connection or the server.
+const SKIPPED: &[&str] = &["quit", "shutdown", "failover", "sync", "psync"];
 
 /// Rows for commands that refuse many words: the words before the items, and an item.
 const ITEMS: &[(&str, &str, &str)] = &[
+    ("acl|setuser", "ann reset", "~key{n} &channel{n} >password{n} +select|{n}"),
     ("client|kill", "", "ID 99{n}"),
     ("client|list", "ID", "99{n}"),
     ("client|tracking", "ON BCAST", "PREFIX {n}:"),

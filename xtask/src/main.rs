@@ -105,13 +105,15 @@ const TESTED: [&str; 4] = [
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.
-const WITHOUT_THREADS: [&str; 13] = [
+const WITHOUT_THREADS: [&str; 15] = [
     "two_redis_servers",
     "redis_replies_alike",
     "with_redis_server",
     "oracle::",
     "browsers::",
     "signalr_client::",
+    "signalr_clients::",
+    "classic_client::",
     "chat_demo::",
     "benchmark::",
     "every_ending::",
@@ -180,7 +182,7 @@ fn test() -> Result<(), Failure> {
         .run()?;
     // Whatever depends on threads shows with several. Tests that set their number need no second run.
     Step::cargo("tests with four threads")
-        .args(["test", "--test", "e2e"])
+        .args(["test", "--test", "e2e", "--test", "external", "--test", "parity"])
         .args(TESTED)
         .args(["--"])
         .args(WITHOUT_THREADS.iter().flat_map(|name| ["--skip", name]))
@@ -206,16 +208,6 @@ fn test() -> Result<(), Failure> {
 /// Runs the tests that take minutes, one at a time, since some of them measure.
 fn long() -> Result<(), Failure> {
     Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
-    // With four threads a client may see another one for a moment after its end, so single steps of
-    // these suites differ now and then.
-    Step::cargo("other suites with four threads")
-        .args(["test", "--no-fail-fast", "--test", "external", "--test", "parity"])
-        .args(TESTED)
-        .args(["--"])
-        .args(WITHOUT_THREADS.iter().flat_map(|name| ["--skip", name]))
-        .env("RUST_TEST_THREADS", "4")
-        .env("BROKER_IO_THREADS", "4")
-        .run()?;
     Step::cargo("long rigs of hubs")
         .args(["test", "--locked", "--release", "-p", "signalr"])
         .args(["--test", "rigs", "--", "--ignored"])

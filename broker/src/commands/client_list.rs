@@ -4,6 +4,7 @@ use super::spec::Outcome;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{self, Poll};
 use std::time::Instant;
 
 use super::Answer;
@@ -13,10 +14,10 @@ use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::reply_blocks::BUFFER_BYTES;
-use crate::session::Session;
 use crate::session::client_info::{ClientInfo, Flag, READ_BYTES_MAX};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
+use crate::session::{Kill, Session};
 
 /// A kind of clients, for the option `TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,18 +100,39 @@ impl Session {
             .filter(|info| filter.means(info, self.info.id))
             .map(|info| info.id)
             .collect();
-        match (is_old_form, ids.len()) {
+        let reply = match (is_old_form, ids.len()) {
             (true, 0) => return Err(b"ERR No such client".to_vec()).into(),
-            (true, _) => self.reply(context, &Reply::ok()),
-            (false, count) => self.reply(context, &Reply::integer(count)),
-        }
+            (true, _) => Reply::ok(),
+            (false, count) => Reply::integer(count),
+        };
         // A client that kills itself receives its reply first.
-        if let Some(own) = ids.iter().position(|&id| id == self.info.id) {
+        let own = ids.iter().position(|&id| id == self.info.id);
+        if let Some(own) = own {
             ids.swap_remove(own);
+            self.reply(context, &reply);
             context.flush_queue().disconnect(&self.output, Disconnect::Killed);
         }
-        context.effects.push(Effect::Close(ids));
-        Outcome::Replied
+        context.effects.push(Effect::Close(ids.clone()));
+        if own.is_some() {
+            return Outcome::Replied;
+        }
+        self.kill = Some(Box::new(Kill { clients: ids, reply }));
+        Outcome::WaitForEnds
+    }
+
+    /// Returns ready once all clients of a `CLIENT KILL` are gone.
+    pub(crate) fn poll_kill(&self, cx: &task::Context<'_>) -> Poll<()> {
+        match &self.kill {
+            Some(kill) => self.server.clients.poll_gone(&kill.clients, cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Ends [`Flow::WaitForEnds`](super::execute::Flow::WaitForEnds).
+    pub(crate) fn end_kill(&mut self, context: &mut Context) {
+        if let Some(kill) = self.kill.take() {
+            self.reply(context, &kill.reply);
+        }
     }
 
     fn parse_filter(&self, request: Request<'_>) -> Result<Filter, CommandError> {

@@ -9,7 +9,7 @@ use super::Answer;
 use super::errors::CommandError;
 use crate::address::Address;
 use crate::config::Config;
-use crate::keyspace::{AccessMode, Keys, Value};
+use crate::keyspace::{AccessMode, Keys, Value, stored_length};
 use crate::protocol::Protocol;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
@@ -87,22 +87,6 @@ fn object(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
          lru:{lru} lru_seconds_idle:{idle}"
     );
     Ok(Reply::Simple(text.into()))
-}
-
-/// Returns the bytes that a value would take in an RDB file without compression.
-fn stored_length(value: &Value) -> usize {
-    let length = value.len();
-    let header = match length {
-        0..64 => 1,
-        64..16_384 => 2,
-        _ => 5,
-    };
-    match value {
-        Value::Integer(-128..=127) => 2,
-        Value::Integer(-32_768..=32_767) => 3,
-        Value::Integer(-2_147_483_648..=2_147_483_647) => 5,
-        _ => header + length,
-    }
 }
 
 /// `DEBUG POPULATE count [prefix] [size]`

@@ -43,6 +43,8 @@ pub(crate) enum Flow {
     Wait(Duration, Awaited),
     /// Waits until the server has moved to other addresses, then calls `end_move`.
     WaitForMove,
+    /// Waits until the clients of a `CLIENT KILL` are gone, then calls `end_kill`.
+    WaitForEnds,
     /// Waits until the client's script ends, then calls `resume_after_script`.
     #[cfg(feature = "lua")]
     WaitForScript,
@@ -340,6 +342,7 @@ pub(super) fn run_held(
         // Within `EXEC` and scripts, a command must not block, as in Redis.
         Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
         Flow::WaitForMove => unreachable!("a move is refused within a transaction"),
+        Flow::WaitForEnds => session.end_kill(context),
         _ => {}
     }
     timer.stop(session, context, spec, request);
@@ -479,6 +482,7 @@ fn answer(
         }
         Outcome::Wait(time, awaited) => return Flow::Wait(time, awaited),
         Outcome::WaitForMove => return Flow::WaitForMove,
+        Outcome::WaitForEnds => return Flow::WaitForEnds,
     }
     Flow::Continue
 }

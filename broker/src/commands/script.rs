@@ -425,7 +425,8 @@ mod lua {
             request: Request<'_>,
         ) -> Flow {
             self.flush_stats(context);
-            let Ok(world) = turn.stop_the_world(context.config.busy_reply_threshold) else {
+            let threshold = context.config.busy_reply_threshold;
+            let Ok(world) = turn.stop_the_world(&mut context.local, threshold) else {
                 fail(self, context, spec, BUSY.to_vec());
                 return Flow::Continue;
             };

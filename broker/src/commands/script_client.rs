@@ -52,13 +52,18 @@ pub(crate) struct CommandClient {
     /// The worker that runs the scripts.
     home: WorkerId,
     lent: Rc<Lent>,
+    /// The bytes in the inbox of another worker from which on it is to deliver them.
+    handed_over_from: usize,
 }
 
 /// Where a script leaves its state while the worker delivers messages for it.
 type Lent = RefCell<Option<Running>>;
 
-/// The bytes of a script's messages that other threads have not delivered. They cannot before the
-/// script ends, so a script with more of them must not publish.
+/// From this many bytes in an inbox on, other workers deliver messages while the script runs. Most
+/// often they wait for its end, and take up to a millisecond to notice.
+const HANDED_OVER_BYTES_MIN: usize = 8 * 1024 * 1024;
+/// The bytes of a script's messages that other workers have not delivered. They do not if they are
+/// busy for long, and then the script must not publish.
 const UNDELIVERED_BYTES_MAX: usize = 256 * 1024 * 1024;
 const TOO_MUCH_UNDELIVERED: &[u8] =
     b"ERR the messages of this script to clients of other threads take more than 256 MB";
@@ -79,35 +84,43 @@ impl CommandClient {
         let config = server.settings.get();
         let context = Context::new(worker, config);
         let nowhere = Address::Unix("".into());
+        let handed_over_from = HANDED_OVER_BYTES_MIN;
         let slot = ClientSlot { worker, slot: usize::MAX };
         let info = Arc::new(ClientInfo::new(0, slot, nowhere.clone(), nowhere, -1));
         let session = Session::new(server, Rc::new(ClientOutput::new(0, usize::MAX)), info);
-        Self { session, context, lookup, settings, running: None, home, lent }
+        Self { session, context, lookup, settings, running: None, home, lent, handed_over_from }
     }
 
-    /// Waits until the worker has delivered the messages to its own clients, if there are many.
-    /// Messages to clients of other workers stay.
+    /// Waits until workers have delivered the messages to their clients, if there are many.
     fn make_room(&mut self) {
         // These are messages of this script, with payloads that belong to no other code.
         self.context.local.after_release.drop_payloads(0);
+        let home = self.home;
+        let Some(running) = &mut self.running else { return };
         if self.context.local.lagging.is_none() {
             return;
         }
-        let Some(running) = &mut self.running else { return };
-        if running.world.guard().is_full(self.home) {
+        let order = running.world.guard();
+        let (is_full, largest) = (order.is_full(home), order.largest(home));
+        if largest >= self.handed_over_from {
+            let bytes_min = HANDED_OVER_BYTES_MIN / 2;
+            if !running.world.hand_over(home, bytes_min, &mut self.context.local) {
+                self.handed_over_from = largest + HANDED_OVER_BYTES_MIN;
+            }
+        }
+        if is_full {
             *self.lent.borrow_mut() = self.running.take();
             engine::yield_now();
             self.running = self.lent.borrow_mut().take();
-            self.context.local.lagging.take_if(|lagging| *lagging == self.home);
         }
+        self.context.local.lagging.take_if(|lagging| *lagging == home);
     }
 
     /// Returns whether the clients of another worker have too many messages to wait for.
     fn leaves_too_much(&mut self) -> bool {
-        let (Some(worker), Some(running)) = (self.context.local.lagging, &mut self.running) else {
-            return false;
-        };
-        running.world.guard().inbox_bytes(worker) > UNDELIVERED_BYTES_MAX
+        let Some(running) = &mut self.running else { return false };
+        self.context.local.lagging.is_some()
+            && running.world.guard().largest(self.home) > UNDELIVERED_BYTES_MAX
     }
 
     /// Returns the command of a request if the script may call it, in Redis' order of checks.
@@ -177,6 +190,7 @@ impl ScriptClient for CommandClient {
             self.context.set_config(server.settings.get());
         }
         self.set_protocol(Protocol::Resp2);
+        self.handed_over_from = HANDED_OVER_BYTES_MIN;
         let session = &mut self.session;
         session.users_seen = server.users.generation();
         session.user = caller.user;
@@ -299,6 +313,7 @@ impl ScriptRunner for CommandRunner {
     fn run(&self, job: ScriptJob, local: &mut Local) {
         let ScriptJob { script, given, protocol, mut caller } = job;
         caller.world.guard().catch_up(local);
+        local.after_release.wake_workers();
         self.engine.run(engine::ScriptJob { script, given, protocol, caller });
         self.deliver(local, true);
     }

@@ -139,11 +139,11 @@ fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<(), Comma
     {
         return Err(SYNTAX_ERROR.to_vec());
     }
-    let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
-    if is_busy && !has(b"nosave") {
-        return Err(BUSY.to_vec());
+    if has(b"abort") {
+        return Err(b"ERR No shutdown in progress.".to_vec());
     }
-    if has(b"abort") { Err(b"ERR No shutdown in progress.".to_vec()) } else { Ok(()) }
+    let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
+    if is_busy && !has(b"nosave") { Err(BUSY.to_vec()) } else { Ok(()) }
 }
 
 /// `FAILOVER [TO server port [FORCE]] [ABORT] [TIMEOUT milliseconds]`

@@ -89,6 +89,9 @@ pub(crate) enum Outcome {
     Wait(Duration, Awaited),
     /// `CONFIG SET` that waits until the server has moved. It is refused within a transaction.
     WaitForMove,
+    /// `CLIENT KILL` that waits until the clients are gone. Within a transaction or a script it does
+    /// not wait.
+    WaitForEnds,
 }
 
 /// The copies of the data that `WAIT` or `WAITAOF` waits for. There are never any.

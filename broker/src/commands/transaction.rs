@@ -233,7 +233,8 @@ fn exec_with_scripts(
     transaction: Transaction,
 ) -> Flow {
     session.flush_stats(context);
-    let Ok(mut world) = turn.stop_the_world(context.config.busy_reply_threshold) else {
+    let threshold = context.config.busy_reply_threshold;
+    let Ok(mut world) = turn.stop_the_world(&mut context.local, threshold) else {
         return busy(session, context, turn, exec);
     };
     match begin(session, context, &mut world.guard(), exec, transaction) {

@@ -154,7 +154,7 @@ impl Fanout {
         if inbox.is_full() {
             self.lagging = Some(worker);
         }
-        after.wakers.extend(inbox.worker.take());
+        after.workers.extend(inbox.worker.take());
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) struct Inbox {
     is_taken: bool,
 }
 
+/// Deliveries of a worker that are not in its inbox any more.
+pub(super) struct Offer {
+    pub(super) to: WorkerId,
+    pub(super) deliveries: Deliveries,
+}
+
 /// From this many bytes in an inbox on, publishers wait. Beyond it, messages leave the processor's
 /// caches before they are written, and only take memory.
 const INBOX_BYTES_MAX: usize = 256 * 1024;
@@ -79,16 +85,45 @@ impl OrderGuard<'_> {
         Poll::Ready(())
     }
 
+    /// Takes the deliveries of all workers but one with at least this many bytes.
+    #[cfg(feature = "lua")]
+    pub(super) fn take_large(
+        &mut self,
+        except: WorkerId,
+        bytes_min: usize,
+        local: &mut Local,
+    ) -> Vec<Offer> {
+        let inboxes = self.order.inboxes.iter_mut().enumerate();
+        let large = inboxes.filter(|(index, inbox)| {
+            *index != except.index() && inbox.deliveries.bytes() >= bytes_min
+        });
+        large
+            .map(|(index, inbox)| {
+                local.after_release.wakers.append(&mut inbox.waiting);
+                let to = WorkerId(u16::try_from(index).expect("io-threads is at most 128"));
+                Offer { to, deliveries: std::mem::take(&mut inbox.deliveries) }
+            })
+            .collect()
+    }
+
+    /// Puts deliveries back, before anything else is added.
+    #[cfg(feature = "lua")]
+    pub(super) fn put_back(&mut self, Offer { to, deliveries }: Offer) {
+        self.order.inboxes[to.index()].deliveries = deliveries;
+    }
+
+    /// Returns the most bytes in the inbox of a worker, without one of them.
+    #[cfg(feature = "lua")]
+    pub(crate) fn largest(&self, except: WorkerId) -> usize {
+        let inboxes = self.order.inboxes.iter().enumerate();
+        let others = inboxes.filter(|(index, _)| *index != except.index());
+        others.map(|(_, inbox)| inbox.deliveries.bytes()).max().unwrap_or(0)
+    }
+
     /// Returns whether the inbox of a worker has no room.
     #[cfg(feature = "lua")]
     pub(crate) fn is_full(&self, worker: WorkerId) -> bool {
         self.order.inboxes[worker.index()].is_full()
-    }
-
-    /// Returns the bytes in the inbox of a worker.
-    #[cfg(feature = "lua")]
-    pub(crate) fn inbox_bytes(&self, worker: WorkerId) -> usize {
-        self.order.inboxes[worker.index()].deliveries.bytes()
     }
 
     /// Returns ready once the inbox of a worker has room again.

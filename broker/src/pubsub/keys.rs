@@ -106,7 +106,7 @@ impl OrderGuard<'_> {
                     if inbox.is_full() {
                         local.lagging = Some(worker);
                     }
-                    local.after_release.wakers.extend(inbox.worker.take());
+                    local.after_release.workers.extend(inbox.worker.take());
                 }
             }
         }

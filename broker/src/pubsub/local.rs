@@ -51,6 +51,13 @@ impl Local {
         });
     }
 
+    /// Queues messages from another thread.
+    pub(super) fn deliver(&mut self, deliveries: Deliveries) {
+        self.deliver_taken();
+        self.taken = deliveries;
+        self.deliver_taken();
+    }
+
     /// Queues a message of this worker for its subscribers on this worker, after all messages that
     /// precede it in the order. Returns the number of its receivers on all threads.
     pub(crate) fn deliver_own(&mut self, content: Content<'_>, fanout: Fanout) -> usize {

@@ -115,7 +115,7 @@ impl OrderGuard<'_> {
             if let Notification::Invalidation(invalidation) = notification {
                 let inbox = &mut self.order.inboxes[invalidation.to.worker.index()];
                 inbox.deliveries.push_invalidation(invalidation);
-                after.wakers.extend(inbox.worker.take());
+                after.workers.extend(inbox.worker.take());
             }
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct OrderGuard<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct AfterRelease {
     pub(super) wakers: Vec<Waker>,
+    /// Workers with new deliveries.
+    pub(super) workers: Vec<Waker>,
     pub(super) messages: Vec<Message>,
     pub(super) payloads: Vec<Arc<Published>>,
 }
@@ -110,6 +112,7 @@ impl AfterRelease {
     /// Takes over the work of another.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.wakers.append(&mut other.wakers);
+        self.workers.append(&mut other.workers);
         self.messages.append(&mut other.messages);
         self.payloads.append(&mut other.payloads);
     }
@@ -127,8 +130,15 @@ impl AfterRelease {
         self.payloads.truncate(kept);
     }
 
+    /// Wakes workers with new deliveries. These are threads of the broker, so the order may be held.
+    #[cfg(feature = "lua")]
+    pub(crate) fn wake_workers(&mut self) {
+        self.workers.drain(..).for_each(Waker::wake);
+    }
+
     /// Wakes tasks and drops payloads. The order must not be held.
     pub(crate) fn run(&mut self) {
+        self.workers.drain(..).for_each(Waker::wake);
         self.wakers.drain(..).for_each(Waker::wake);
         self.messages.clear();
         self.payloads.clear();

@@ -7,6 +7,9 @@
 //! permit. They then run commands with the flag `AllowBusy`, or let them wait if they need the
 //! order. All others get `BUSY`.
 //!
+//! A worker that waits still delivers the messages of the script to its clients, once they take much
+//! memory: [`StopTheWorld::hand_over`]. So they count for the output limits of these clients.
+//!
 //! Invariant: a worker waits for a gate only without a permit of its own and without the order. It
 //! closes gates in worker order, so two scripts cannot deadlock.
 
@@ -18,8 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
+use parking_lot::{ArcMutexGuard, Condvar, Mutex, RawMutex};
 
+use super::inbox::Offer;
+use super::local::Local;
 use super::order::{OrderGuard, OrderLock, OwnedOrder};
 use super::shared::Shared;
 use crate::ids::WorkerId;
@@ -35,6 +40,10 @@ pub(super) struct ScriptBarrier {
     running: Mutex<Option<Arc<ScriptRun>>>,
     /// Tasks that wait for the end of the script.
     waiting: Mutex<Vec<Waker>>,
+    /// Messages of the script that other workers are to deliver now.
+    offers: Mutex<Vec<Offer>>,
+    /// Notified when a worker has delivered its messages.
+    delivered: Condvar,
 }
 
 /// A running script, as other threads see it.
@@ -77,6 +86,10 @@ struct ClosedGates {
     permits: Vec<Permit>,
     run: Arc<ScriptRun>,
 }
+
+/// A worker that waits for a gate delivers within milliseconds, and one that flushes soon after.
+#[cfg(feature = "lua")]
+const OFFER_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Another script is late.
 #[derive(Clone, Copy, Debug)]
@@ -137,34 +150,54 @@ impl ScriptBarrier {
         gates[worker.index()].clone()
     }
 
-    /// Waits for a gate. Returns `None` if a late script has closed it.
-    fn pass(&self, gate: &GateMutex) -> Option<Permit> {
-        /// The wait if no script is registered: another worker is about to begin or end one.
-        const SOON: Duration = Duration::from_millis(1);
+    /// Waits for a gate. Returns `None` if a late script has closed it. Meanwhile the worker of
+    /// `local` delivers the messages that the script offers.
+    fn pass(&self, gate: &GateMutex, local: &mut Local) -> Option<Permit> {
+        /// The time between two looks for an offer. No script may be registered yet, or any more.
+        const INTERVAL: Duration = Duration::from_millis(1);
 
         loop {
             if let Some(permit) = gate.try_lock_arc() {
                 return Some(permit);
             }
-            let run = self.running.lock().clone();
-            match run.map(|run| run.deadline()) {
-                Some(None) => return Some(gate.lock_arc()),
-                Some(Some(deadline)) => {
-                    if let Some(permit) = gate.try_lock_arc_until(deadline) {
-                        return Some(permit);
-                    }
-                    let running = self.running.lock().clone();
-                    if running.is_some_and(|run| run.is_late()) {
-                        return None;
-                    }
-                }
-                None => {
-                    if let Some(permit) = gate.try_lock_arc_for(SOON) {
-                        return Some(permit);
-                    }
-                }
+            self.take_offer(local);
+            if self.running().is_some_and(|run| run.is_late()) {
+                return None;
+            }
+            if let Some(permit) = gate.try_lock_arc_for(INTERVAL) {
+                return Some(permit);
             }
         }
+    }
+
+    /// Delivers the messages that a script offers to the worker of `local`.
+    fn take_offer(&self, local: &mut Local) {
+        let mut offers = self.offers.lock();
+        if let Some(own) = offers.iter().position(|offer| offer.to == local.worker()) {
+            local.deliver(offers.swap_remove(own).deliveries);
+            drop(offers);
+            self.delivered.notify_one();
+            local.after_release.run();
+        }
+    }
+
+    /// Offers messages to workers, and waits until they have delivered them. Returns those that were
+    /// not delivered in time.
+    #[cfg(feature = "lua")]
+    fn offer(&self, all: Vec<Offer>) -> Vec<Offer> {
+        let deadline = Instant::now() + OFFER_TIME_MAX;
+        let mut offers = self.offers.lock();
+        *offers = all;
+        // Workers look for an offer when they wait for a gate. While a script is late, none waits.
+        self.wake_waiting();
+        while !offers.is_empty() && !self.delivered.wait_until(&mut offers, deadline).timed_out() {}
+        std::mem::take(&mut *offers)
+    }
+
+    /// Wakes the tasks that wait for the end of the script.
+    fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Returns ready once no script runs.
@@ -189,9 +222,9 @@ impl Gate {
         Self { shared, own, worker }
     }
 
-    /// Begins a turn. Waits while a script runs, until the script is late.
-    pub(crate) fn enter(&mut self) -> Turn<'_> {
-        let permit = self.shared.barrier.pass(&self.own);
+    /// Begins a turn of the worker of `local`. Waits while a script runs, until the script is late.
+    pub(crate) fn enter(&mut self, local: &mut Local) -> Turn<'_> {
+        let permit = self.shared.barrier.pass(&self.own, local);
         Turn { gate: self, permit }
     }
 }
@@ -213,13 +246,19 @@ impl Turn<'_> {
     /// # Errors
     ///
     /// [`Busy`] if another script is late. The turn then has no permit any more.
-    pub(crate) fn stop_the_world(&mut self, threshold: Duration) -> Result<StopTheWorld, Busy> {
+    pub(crate) fn stop_the_world(
+        &mut self,
+        local: &mut Local,
+        threshold: Duration,
+    ) -> Result<StopTheWorld, Busy> {
         self.permit = None;
+        // A script of another worker may be waiting for one that this worker was to wake.
+        local.after_release.run();
         let shared = &self.gate.shared;
         let all = shared.barrier.gates.lock().clone();
         let mut permits = Vec::with_capacity(all.len());
         for gate in &all {
-            permits.push(shared.barrier.pass(gate).ok_or(Busy)?);
+            permits.push(shared.barrier.pass(gate, local).ok_or(Busy)?);
         }
         let run = Arc::new(ScriptRun::new(threshold));
         *shared.barrier.running.lock() = Some(run.clone());
@@ -246,14 +285,31 @@ impl StopTheWorld {
     pub(crate) fn run(&self) -> &Arc<ScriptRun> {
         &self.gates.run
     }
+
+    /// Lets all workers but one deliver the messages in their inboxes, although the script has not
+    /// ended. Inboxes with fewer bytes stay, and those of workers that do not do so in time. Returns
+    /// whether all have. `local` belongs to the script.
+    #[cfg(feature = "lua")]
+    pub(crate) fn hand_over(
+        &mut self,
+        except: WorkerId,
+        bytes_min: usize,
+        local: &mut Local,
+    ) -> bool {
+        local.after_release.wake_workers();
+        let offers = self.guard().take_large(except, bytes_min, local);
+        let left = self.gates.barrier.offer(offers);
+        let all_taken = left.is_empty();
+        left.into_iter().for_each(|offer| self.guard().put_back(offer));
+        all_taken
+    }
 }
 
 impl Drop for ClosedGates {
     fn drop(&mut self) {
         *self.barrier.running.lock() = None;
         self.permits.clear();
-        let waiting = std::mem::take(&mut *self.barrier.waiting.lock());
-        waiting.into_iter().for_each(Waker::wake);
+        self.barrier.wake_waiting();
     }
 }
 

@@ -221,11 +221,8 @@ impl Admission {
             if server.users.is_open() {
                 return None;
             }
-            let strangers = server
-                .clients
-                .all()
-                .into_iter()
-                .filter(|info| info.is(Flag::Stranger) && !info.is_asked(Signal::Close));
+            let all = server.clients.all();
+            let strangers = all.iter().filter(|info| info.is(Flag::Stranger));
             match strangers.min_by_key(|info| info.connected) {
                 Some(oldest) => {
                     debug!(client.id = oldest.id, "client closed: its place goes to a new one");

@@ -72,6 +72,8 @@ enum Waiting {
     ForTime(Option<Pin<Box<Sleep>>>, Awaited),
     /// A `CONFIG SET` that moves the server to other addresses.
     ForMove,
+    /// A `CLIENT KILL` whose clients are not gone yet.
+    ForEnds,
     /// A script of this client.
     #[cfg(feature = "lua")]
     ForScript,
@@ -452,6 +454,10 @@ impl Connection {
                     || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
             }
             Some(Waiting::ForMove) => self.session.borrow().has_moved(),
+            // While a script is late, clients cannot end.
+            Some(Waiting::ForEnds) => {
+                turn.is_busy() || self.session.borrow().poll_kill(cx).is_ready()
+            }
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
             Some(Waiting::ForOrder) => {
@@ -484,6 +490,10 @@ impl Connection {
                     return true;
                 };
                 self.session.borrow_mut().end_move(context, &mut lock.guard());
+                self.session.borrow_mut().end_request();
+            }
+            Some(Waiting::ForEnds) => {
+                self.session.borrow_mut().end_kill(context);
                 self.session.borrow_mut().end_request();
             }
             #[cfg(feature = "lua")]
@@ -663,6 +673,7 @@ impl Connection {
                     Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
                     Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),
                     Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
+                    Flow::WaitForEnds => Ran::Waits(used, Waiting::ForEnds),
                     #[cfg(feature = "lua")]
                     Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
                 }

@@ -338,7 +338,7 @@ impl Worker {
                 // A limit that was changed before a message holds for its delivery.
                 self.take_settings();
                 let mut context = self.context.borrow_mut();
-                let taken = self.with_turn(|turn| match turn.lock() {
+                let taken = self.with_turn(&mut context, |context, turn| match turn.lock() {
                     Some(mut lock) => lock.guard().poll_inbox(&mut context.local, cx),
                     None => self.poll_again(cx),
                 });
@@ -418,18 +418,24 @@ impl Worker {
     }
 
     /// Calls `act` within a turn.
-    fn with_turn<R>(&self, act: impl FnOnce(&mut Turn<'_>) -> R) -> R {
-        act(&mut self.gate.borrow_mut().enter())
+    fn with_turn<R>(
+        &self,
+        context: &mut Context,
+        act: impl FnOnce(&mut Context, &mut Turn<'_>) -> R,
+    ) -> R {
+        let mut gate = self.gate.borrow_mut();
+        let mut turn = gate.enter(&mut context.local);
+        act(context, &mut turn)
     }
 
     /// Calls `act` with the order, for housekeeping; returns `None` while a script is late.
     fn with_order<R>(&self, act: impl FnOnce(&mut Context, &mut OrderGuard<'_>) -> R) -> Option<R> {
         let mut context = self.context.borrow_mut();
-        let result = self.with_turn(|turn| {
+        let result = self.with_turn(&mut context, |context, turn| {
             let mut lock = turn.lock()?;
             let mut order = lock.guard();
             context.cleanup.drain(..).for_each(|watch| watch.end(&mut order));
-            Some(act(&mut context, &mut order))
+            Some(act(context, &mut order))
         });
         context.local.deliver_taken();
         context.local.after_release.run();
@@ -448,9 +454,12 @@ impl Worker {
 
     /// Waits until no script is late.
     async fn idle(&self) {
-        poll_fn(|cx| match self.with_turn(|turn| turn.is_busy()) {
-            true => self.poll_again(cx),
-            false => Poll::Ready(()),
+        poll_fn(|cx| {
+            let context = &mut self.context.borrow_mut();
+            match self.with_turn(context, |_, turn| turn.is_busy()) {
+                true => self.poll_again(cx),
+                false => Poll::Ready(()),
+            }
         })
         .await;
     }
@@ -486,10 +495,8 @@ impl Worker {
                 continue;
             }
             bytes -= of_client;
-            if !info.is_asked(Signal::Close) {
-                self.server.record_eviction(&info);
-                info.ask(Signal::Close);
-            }
+            self.server.record_eviction(&info);
+            info.ask(Signal::Close);
         }
     }
 
@@ -547,9 +554,9 @@ impl Worker {
     /// Closes clients that have lost a permission that their subscriptions need.
     fn check_permissions(&self) {
         let mut context = self.context.borrow_mut();
-        self.with_turn(|turn| {
+        self.with_turn(&mut context, |context, turn| {
             for (_, connection) in self.connections.borrow().iter() {
-                connection.check_permissions(&mut context, turn);
+                connection.check_permissions(context, turn);
             }
         });
         context.local.after_release.run();
@@ -630,11 +637,11 @@ impl Serving {
         let reason = poll_fn(|cx| {
             worker.take_settings();
             let mut context = worker.context.borrow_mut();
-            let polled = worker.with_turn(|turn| {
-                Worker::clean_up(&mut context, turn);
+            let polled = worker.with_turn(&mut context, |context, turn| {
+                Worker::clean_up(context, turn);
                 let scratch = &worker.scratch;
-                let polled = connection.poll(&worker.server, &mut context, turn, scratch, cx);
-                worker.apply_effects(&mut context, turn);
+                let polled = connection.poll(&worker.server, context, turn, scratch, cx);
+                worker.apply_effects(context, turn);
                 polled
             });
             context.local.after_release.run();
@@ -645,9 +652,9 @@ impl Serving {
         // A transaction that has begun runs to its end, even without its client.
         poll_fn(|cx| {
             let mut context = worker.context.borrow_mut();
-            let ended = worker.with_turn(|turn| {
-                let ended = connection.poll_transaction(&mut context, turn, cx);
-                worker.apply_effects(&mut context, turn);
+            let ended = worker.with_turn(&mut context, |context, turn| {
+                let ended = connection.poll_transaction(context, turn, cx);
+                worker.apply_effects(context, turn);
                 ended
             });
             context.local.after_release.run();

@@ -9,7 +9,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     Ordering,
 };
-use std::task::Waker;
+use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -159,6 +159,8 @@ pub(crate) enum Signal {
 #[derive(Debug, Default)]
 pub(crate) struct ClientRegistry {
     by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    /// Tasks that wait until a client is gone.
+    waiting: Mutex<Vec<Waker>>,
     /// The memory of all clients, up to [`UNSUMMED_BYTES_MAX`] each.
     bytes: AtomicUsize,
     /// Clients that have a place and no entry yet.
@@ -350,6 +352,8 @@ impl ClientRegistry {
 
     pub(crate) fn remove(&self, id: u64) {
         let removed = self.by_id.lock().remove(&id);
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
         if let Some(info) = removed {
             let summed = info.counts.summed_bytes.swap(0, Ordering::Relaxed);
             self.bytes.fetch_sub(summed, Ordering::Relaxed);
@@ -373,13 +377,26 @@ impl ClientRegistry {
         })
     }
 
+    /// Returns a client, unless it is about to be closed: its thread may take a moment to close it.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
-        self.by_id.lock().get(&id).cloned()
+        self.by_id.lock().get(&id).filter(|info| !info.is_asked(Signal::Close)).cloned()
     }
 
-    /// Returns all clients, the oldest first.
+    /// Returns ready once none of these clients is there.
+    pub(crate) fn poll_gone(&self, ids: &[u64], cx: &task::Context<'_>) -> Poll<()> {
+        let clients = self.by_id.lock();
+        if !ids.iter().any(|id| clients.contains_key(id)) {
+            return Poll::Ready(());
+        }
+        // Added while the clients are locked, so that no removal comes between.
+        self.waiting.lock().push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Returns all clients except those that are about to be closed, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
-        self.by_id.lock().values().cloned().collect()
+        let clients = self.by_id.lock();
+        clients.values().filter(|info| !info.is_asked(Signal::Close)).cloned().collect()
     }
 }
 
@@ -398,11 +415,24 @@ mod tests {
         assert!(!transit.give_up_oldest());
     }
 
-    #[test]
-    fn the_sum_follows_large_changes_of_each_client() {
+    fn info(id: u64) -> Arc<ClientInfo> {
         let address = || Address::Unix("".into());
         let slot = ClientSlot { worker: WorkerId(0), slot: 0 };
-        let info = Arc::new(ClientInfo::new(1, slot, address(), address(), 3));
+        Arc::new(ClientInfo::new(id, slot, address(), address(), 3))
+    }
+
+    #[test]
+    fn clients_that_are_about_to_be_closed_are_no_longer_found() {
+        let clients = ClientRegistry::default();
+        [1, 2].map(|id| clients.add(info(id)));
+        clients.get(1).expect("a client").ask(Signal::Close);
+        assert!(clients.get(1).is_none());
+        assert_eq!(clients.all().iter().map(|info| info.id).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn the_sum_follows_large_changes_of_each_client() {
+        let info = info(1);
         let clients = ClientRegistry::default();
         clients.add(info.clone());
         let sum = |bytes: usize| {
