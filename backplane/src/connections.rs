@@ -236,7 +236,7 @@ impl Connections {
 
     /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&self) {
-        self.with_table(|table| table.resubscribed());
+        self.with_table(Table::resubscribed);
     }
 
     /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.

@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn clients_that_are_about_to_be_closed_are_no_longer_found() {
         let clients = ClientRegistry::default();
-        [1, 2].map(|id| clients.add(info(id)));
+        [1, 2].into_iter().for_each(|id| clients.add(info(id)));
         clients.get(1).expect("a client").ask(Signal::Close);
         assert!(clients.get(1).is_none());
         assert_eq!(clients.all().iter().map(|info| info.id).collect::<Vec<_>>(), [2]);

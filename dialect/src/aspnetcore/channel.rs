@@ -62,7 +62,8 @@ impl<'a> Channel<'a> {
             ALL => Self::All,
             GROUPS => Self::Groups,
             _ => {
-                let named: [(&str, fn(&'a str) -> Self); 5] = [
+                type Of<'a> = fn(&'a str) -> Channel<'a>;
+                let named: [(&str, Of<'a>); 5] = [
                     (CONNECTION, Self::Connection),
                     (GROUP, Self::Group),
                     (USER, Self::User),

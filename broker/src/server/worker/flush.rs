@@ -17,7 +17,6 @@ use tokio::task::yield_now;
 
 use super::Worker;
 use crate::pubsub::client_output::ClientOutput;
-use crate::session::context::Context;
 
 /// Fewer outboxes have no pause: they take less time than clients need to send more.
 const PAUSED_MIN: usize = 64;
