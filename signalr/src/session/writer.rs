@@ -93,7 +93,7 @@ impl<O: Outgoing> Writer<O> {
     }
 
     /// Returns the transport.
-    pub(super) fn into_outgoing(self: Box<Self>) -> O {
+    pub(super) fn into_outgoing(self) -> O {
         self.outgoing
     }
 

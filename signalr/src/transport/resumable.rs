@@ -86,14 +86,14 @@ impl Incoming for Reader {
             let Ok(Some(socket)) = time::timeout_at(*until, self.sockets.recv()).await else {
                 return Err(Disconnect::Lost(reason.clone()));
             };
-            self.replace(socket);
+            self.replace(*socket);
             return Ok(Input::Resumed);
         }
         select! {
             biased;
             socket = self.sockets.recv() => match socket {
                 Some(socket) => {
-                    self.replace(socket);
+                    self.replace(*socket);
                     Ok(Input::Resumed)
                 }
                 // The table forgets its end with the session only.
@@ -111,8 +111,8 @@ impl Incoming for Reader {
 }
 
 impl Reader {
-    fn replace(&mut self, socket: Box<Socket>) {
-        let (reader, writer) = websocket::halves(*socket, self.limits);
+    fn replace(&mut self, socket: Socket) {
+        let (reader, writer) = websocket::halves(socket, self.limits);
         self.current = reader;
         self.lost = None;
         self.replacement.put(writer);
