@@ -5,10 +5,10 @@
 //!
 //! One lock protects the connections and the store. So a reconnecting connection receives the
 //! missed messages and then the new ones, without gaps or duplicates. Foreign code (wakers and log
-//! subscribers) runs after the release of the lock, except wakers for gaps, changes of groups and
-//! ends, which are rare.
+//! subscribers) runs after the release of the lock.
 
 mod disconnect;
+mod effects;
 mod mailbox;
 mod queued;
 mod table;
@@ -59,13 +59,14 @@ impl Connections {
         Arc::new(Self { table, slow, span })
     }
 
-    /// Calls `act`, then logs the connections that it closed for falling behind.
+    /// Calls `act`, then wakes the readers, and logs the connections that it closed for falling
+    /// behind.
     fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
         let mut table = self.table.lock();
         let outcome = act(&mut table);
-        let slow = table.take_slow();
+        let effects = table.take_effects();
         drop(table);
-        slow.iter().for_each(|id| self.report_slow(id));
+        effects.apply().iter().for_each(|id| self.report_slow(id));
         outcome
     }
 
@@ -78,7 +79,7 @@ impl Connections {
     /// Attaches a connection. If another one has the same id, it ends. After
     /// [`close`](Self::close), the new connection ends immediately.
     pub(crate) fn attach(&self, attachment: Attachment<'_>) -> ConnectionState {
-        self.table.lock().attach(attachment)
+        self.with_table(|table| table.attach(attachment))
     }
 
     /// Returns the id up to which a connection has received all of its messages.
@@ -93,7 +94,7 @@ impl Connections {
 
     /// Detaches a connection, unless another one has taken its id.
     pub(crate) fn detach(&self, mailbox: &Mailbox) {
-        self.table.lock().detach(mailbox);
+        self.with_table(|table| table.detach(mailbox));
     }
 
     /// Adds a connection to a signal. Returns false if the connection is not attached here.
@@ -125,7 +126,7 @@ impl Connections {
 
     /// Ends a connection. Returns false if it is not attached here.
     pub(crate) fn end(&self, id: &str, reason: Disconnect) -> bool {
-        self.table.lock().remove(id, reason)
+        self.with_table(|table| table.remove(id, reason))
     }
 
     /// Records that the announcement of a connection completed its round trip.
@@ -137,7 +138,7 @@ impl Connections {
     /// unless it was attached here more recently. Then returns its place here, to announce it
     /// again.
     pub(crate) fn attached_elsewhere(&self, elsewhere: &Attached) -> Option<Attached> {
-        self.table.lock().attached_elsewhere(elsewhere)
+        self.with_table(|table| table.attached_elsewhere(elsewhere))
     }
 
     pub(crate) fn is_attached(&self, id: &str) -> bool {
@@ -224,6 +225,6 @@ impl Connections {
 
     /// Ends all connections, and those that are attached later.
     pub(crate) fn close(&self, reason: Disconnect) {
-        self.table.lock().close(reason);
+        self.with_table(|table| table.close(reason));
     }
 }

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::disconnect::Disconnect;
+use super::effects::Effects;
 use super::mailbox::{Capacity, Full, Mailbox, Stored};
 use super::queued::{INVOCATIONS_MAX, Queued};
 use crate::cursor::Cursor;
@@ -27,8 +28,7 @@ pub(super) struct Table {
     /// The mailboxes that wait for a mark, by an id that has not arrived.
     marks: BTreeMap<u64, Vec<Arc<Mailbox>>>,
     last_number: u64,
-    /// Connections that were closed for falling behind, to be logged.
-    slow: Vec<Arc<str>>,
+    effects: Effects,
     /// The reason for the end of the backplane.
     closed: Option<Disconnect>,
 }
@@ -97,7 +97,7 @@ impl Table {
             ahead: HashSet::new(),
             marks: BTreeMap::new(),
             last_number: 0,
-            slow: Vec::new(),
+            effects: Effects::default(),
             closed: None,
         }
     }
@@ -222,7 +222,7 @@ impl Table {
         let signal: Arc<str> = signal.into();
         self.listeners.add(&signal, &attached.mailbox);
         if attached.signals.insert(signal) {
-            attached.report_groups();
+            self.effects.readers.extend(attached.mailbox.groups_changed());
         }
         true
     }
@@ -233,7 +233,7 @@ impl Table {
         let was_joined = attached.signals.remove(signal);
         self.listeners.remove(signal, &attached.mailbox);
         if was_joined {
-            attached.report_groups();
+            self.effects.readers.extend(attached.mailbox.groups_changed());
         }
         true
     }
@@ -310,11 +310,12 @@ impl Table {
     ) -> usize {
         // Fast path: most messages exclude no connection, and need no look-ups.
         let is_for_all = message.except.is_empty() && self.ahead.is_empty();
+        let excluded = self.excluded(message);
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
             if delivered_to.has(mailbox.number)
-                || (!is_for_all && self.is_left_out(mailbox, id, message))
+                || (!is_for_all && self.is_left_out(mailbox, id, message, &excluded))
             {
                 continue;
             }
@@ -328,33 +329,48 @@ impl Table {
         receivers
     }
 
+    /// Returns the numbers of the mailboxes that a message excludes by a signal.
+    fn excluded(&self, message: &Envelope) -> HashSet<u64, RandomState> {
+        let signals = message.except.signals();
+        signals.flat_map(|signal| self.listeners.of(signal)).map(|mailbox| mailbox.number).collect()
+    }
+
     /// Returns whether a connection received the message from another server, or is excluded.
-    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Envelope) -> bool {
+    fn is_left_out(
+        &self,
+        mailbox: &Mailbox,
+        id: Option<u64>,
+        message: &Envelope,
+        excluded: &HashSet<u64, RandomState>,
+    ) -> bool {
+        if excluded.contains(&mailbox.number) || message.except.has_id(&mailbox.id) {
+            return true;
+        }
         let Some(attached) = self.attached.get(&mailbox.id) else { return true };
-        let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
-        is_seen || is_excepted(message, &mailbox.id, &attached.signals)
+        attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen)
     }
 
     /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
     /// claims a later id has a cursor from before the reset.
     pub(super) fn probe_returned(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
-        let mut slow = Vec::new();
+        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                slow.extend(attached.push_gap(Gap { from: 1, to: id }, at, None).err());
+                let gap = Gap { from: 1, to: id };
+                slow.extend(attached.push_gap(gap, at, None, readers).err());
             }
             !is_stale
         });
         self.close_slow(slow);
     }
 
-    /// Returns the connections closed for falling behind since the last call.
-    pub(super) fn take_slow(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.slow)
+    /// Returns the effects since the last call.
+    pub(super) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
     }
 
     /// Returns a mark that includes all current connections.
@@ -423,10 +439,10 @@ impl Table {
     }
 
     pub(super) fn close(&mut self, reason: Disconnect) {
-        for attached in self.attached.values() {
+        for (_, attached) in self.attached.drain() {
             attached.mailbox.close(reason);
+            self.effects.ended.push(attached.mailbox);
         }
-        self.attached.clear();
         self.ahead.clear();
         self.marks.clear();
         self.listeners = Index::default();
@@ -451,6 +467,7 @@ impl Table {
         attached.mailbox.close(reason);
         self.ahead.remove(id);
         attached.signals.iter().for_each(|signal| self.listeners.remove(signal, &attached.mailbox));
+        self.effects.ended.push(attached.mailbox);
         true
     }
 
@@ -459,14 +476,16 @@ impl Table {
         let place = self.store.end().saturating_sub(1);
         let stored = Some(Stored { place, is_late: source == Source::Replay });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored).err()).collect();
+        let readers = &mut self.effects.readers;
+        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored, readers).err());
+        let slow = slow.collect();
         self.close_slow(slow);
     }
 
     fn close_slow(&mut self, slow: Vec<Full>) {
         for Full { id } in slow {
             if self.remove(&id, Disconnect::SlowConnection) {
-                self.slow.push(id);
+                self.effects.slow.push(id);
             }
         }
     }
@@ -474,14 +493,14 @@ impl Table {
     /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
         let attached = &mut self.attached;
-        let mut slow = Vec::new();
+        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    slow.extend(attached.push_gap(gap, gap.to, None).err());
+                    slow.extend(attached.push_gap(gap, gap.to, None, readers).err());
                 }
                 return false;
             };
@@ -497,15 +516,15 @@ impl Attached {
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
     }
 
-    /// Wakes the reader at once, under the lock, like `push_gap`.
-    fn report_groups(&self) {
-        self.mailbox.groups_changed().into_iter().for_each(Waker::wake);
-    }
-
-    /// Wakes the reader at once, under the lock: gaps are rare.
-    fn push_gap(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
-        let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
-        reader.into_iter().for_each(Waker::wake);
+    /// Queues a gap, and adds the waker of the reader.
+    fn push_gap(
+        &self,
+        gap: Gap,
+        at: u64,
+        stored: Option<Stored>,
+        readers: &mut Vec<Waker>,
+    ) -> Result<(), Full> {
+        readers.extend(self.mailbox.push(Queued::Gap(gap, at), stored)?);
         Ok(())
     }
 }
@@ -535,17 +554,11 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
         Entry::Message(at, message, delivered_to) => {
             let is_for = signals.contains(message.signal.as_str())
                 && !delivered_to.has(number)
-                && !is_excepted(message, id, signals);
-            is_for.then(|| Queued::Invocation(Some(*at), message.invocation.clone()))
+                && !message.except.has(id, signals);
+            is_for.then(|| Queued::Invocation(Some(*at), message.invocation.invocation()))
         }
         Entry::Gap(gap, at) => Some(Queued::Gap(*gap, *at)),
     }
-}
-
-/// Returns whether a connection is excluded: by its id, ignoring case, or by one of its signals.
-fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> bool {
-    let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
-    message.except.iter().any(names)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn attach_at(
 fn message(signal: &str, except: &[&str]) -> Envelope {
     Envelope {
         signal: signal.to_owned(),
-        except: except.iter().map(ToString::to_string).collect(),
+        except: except.iter().copied().collect(),
         source: None,
         invocation: Arc::new(Invocation::new(signal, ()).unwrap()),
         bytes: 1,
