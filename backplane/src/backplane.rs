@@ -72,6 +72,8 @@ pub struct HubPlace<'a> {
 #[derive(Debug)]
 struct Inner {
     app_name: String,
+    /// The hub of the builder.
+    hub: String,
     receiver: Arc<Receiver>,
     bus: Arc<Bus>,
     local_delivery_when_down: bool,
@@ -97,6 +99,7 @@ impl Backplane {
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name,
+            hub: options.hub,
             receiver,
             bus,
             local_delivery_when_down: options.local_delivery_when_down,
@@ -501,7 +504,8 @@ impl Backplane {
         health_probe.health(self.state(), metrics.lost.get(), metrics.recovered.get())
     }
 
-    /// Adds the metrics of this backplane to a registry, as `backplane_…` with the label `app`.
+    /// Adds the metrics of this backplane to a registry, as `backplane_…` with the labels `app`, `hub`
+    /// (of the builder) and `server`. All handles of [`hub`](Self::hub) share them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -512,13 +516,14 @@ impl Backplane {
     /// backplane.register(&mut registry);
     /// let mut text = String::new();
     /// encode(&mut text, &registry)?;
-    /// assert!(text.contains(r#"backplane_gaps_total{app="ChatApp"} 0"#), "{text}");
+    /// assert!(text.contains(r#"backplane_gaps_total{app="ChatApp",hub="Hub","#), "{text}");
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        let Inner { receiver, bus, app_name, .. } = &*self.inner;
+        let Inner { receiver, bus, app_name, hub, .. } = &*self.inner;
         let connections = receiver.connections.clone();
-        receiver.metrics.register(app_name, bus.queued(), connections, registry);
+        let labels = [("app", app_name.as_str()), ("hub", hub), ("server", bus.server())];
+        receiver.metrics.register(labels, bus.queued(), connections, registry);
     }
 
     /// Returns whether the broker is reachable.
@@ -548,7 +553,9 @@ impl Backplane {
         self.inner.bus.state_changes()
     }
 
-    /// Ends all connections with [`Disconnect::Shutdown`], and disconnects from the broker.
+    /// Sends the queued messages, ends all connections with [`Disconnect::Shutdown`], and disconnects
+    /// from the broker. If the broker does not accept the messages within two seconds, their sends
+    /// fail.
     ///
     /// This applies to all handles. A later send fails, and a connection that is attached later
     /// ends immediately.
@@ -567,6 +574,7 @@ impl Backplane {
     /// # }
     /// ```
     pub async fn shutdown(self) {
+        self.inner.bus.drain().await;
         self.inner.bus.stop().await;
         self.inner.receiver.connections.close(Disconnect::Shutdown);
         self.inner.receiver.end();

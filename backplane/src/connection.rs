@@ -151,7 +151,7 @@ impl Connection {
     /// use backplane::{Backplane, Gap, Invocation, Received, Target};
     ///
     /// let builder = Backplane::builder("ChatApp").history_messages_max(1);
-    /// let backplane = builder.embedded(&broker::Broker::new());
+    /// let backplane = builder.embedded(&broker::Broker::new())?;
     /// let mut ann = backplane.attach("c1", None);
     /// for number in 1..=3 {
     ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;

@@ -8,6 +8,7 @@ mod backoff;
 mod commands;
 mod connector;
 mod failure;
+mod gate;
 mod queue;
 mod replay;
 mod resp_connection;
@@ -19,20 +20,23 @@ mod timeouts;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use self::commands::Commands;
 use self::connector::Connector;
+use self::gate::Gate;
 use self::queue::{Bounds, Queue, Refused};
-use self::status::{ConnectionRole, Status};
+use self::status::Status;
 use self::subscription::Subscription;
-use self::timeouts::TIMEOUTS;
+use self::timeouts::Timeouts;
 use super::error::{ConnectError, SHUT_DOWN, SendError};
 use super::sink::Sink;
 use crate::address::Address;
@@ -43,12 +47,16 @@ use crate::state::State;
 pub(crate) struct RedisBus {
     address: String,
     queue: Arc<Queue>,
+    gate: Arc<Gate>,
     status: Arc<Status>,
     /// Signals the subscription to reconnect.
     reconnect: Arc<Notify>,
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
 }
+
+/// Maximum wait at a shutdown for the sends that are queued or in flight.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl RedisBus {
     pub(crate) fn new(
@@ -63,16 +71,18 @@ impl RedisBus {
             tls.key = tls.key.take().or(given.key);
         }
         address.client_name = address.client_name.or(options.client_name.clone());
-        let timeouts = TIMEOUTS;
+        let timeouts = Timeouts::new(options.answer_timeout);
         let name = address.to_string();
         let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
+        let gate = Arc::new(Gate::new(Instant::now()));
         let reconnect = Arc::new(Notify::new());
         let subscription = Subscription {
             connector: connector.clone(),
             timeouts,
             status: status.clone(),
+            gate: gate.clone(),
             reconnect: reconnect.clone(),
             replay_position: Mutex::default(),
             failed_replays: Default::default(),
@@ -82,6 +92,7 @@ impl RedisBus {
             timeouts,
             status: status.clone(),
             queue: queue.clone(),
+            gate: gate.clone(),
             last_id: Default::default(),
             server: Mutex::default(),
             reconnect: Notify::new(),
@@ -89,6 +100,7 @@ impl RedisBus {
         Ok(Self {
             address: name,
             queue,
+            gate,
             status,
             reconnect,
             supervisors: Mutex::new(Some((subscription, commands))),
@@ -106,6 +118,14 @@ impl RedisBus {
         tasks.spawn(sending.in_current_span());
     }
 
+    /// Refuses further sends, and waits for the outcome of the others. If the server is
+    /// unreachable, none of them can be sent in time.
+    pub(crate) async fn drain(&self) {
+        if *self.status.changes().borrow() == State::Connected {
+            let _ = timeout(DRAIN_TIMEOUT, self.queue.drained()).await;
+        }
+    }
+
     pub(crate) async fn stop(&self) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         // Wait for their end, or they could overwrite the final state.
@@ -116,7 +136,7 @@ impl RedisBus {
 
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         let away = || SendError::Disconnected { reason: self.status.reason() };
-        let bounds = match self.status.is_up(ConnectionRole::Commands) {
+        let bounds = match self.gate.is_open() {
             true => Bounds::Age,
             false => Bounds::All,
         };
@@ -124,7 +144,7 @@ impl RedisBus {
             Refused::Full { messages } => {
                 SendError::QueueFull { messages, reason: self.status.reason() }
             }
-            Refused::Closed => away(),
+            Refused::Closed => SendError::Disconnected { reason: SHUT_DOWN.to_owned() },
         })?;
         ticket.outcome().await.unwrap_or_else(|| Err(away()))
     }
