@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
+use dialect::Encoding;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,7 +23,8 @@ use thiserror::Error;
 #[derive(Debug)]
 pub struct Invocation {
     content: Arc<Content>,
-    encoded: [OnceLock<Bytes>; Self::FORMS],
+    /// Hub messages, by their encoding.
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
     /// In the form of SignalR 2.
     signalr2: OnceLock<Bytes>,
 }
@@ -126,7 +128,7 @@ impl Invocation {
     }
 
     fn of(content: Arc<Content>) -> Self {
-        Self { content, encoded: Default::default(), signalr2: OnceLock::new() }
+        Self { content, frames: Default::default(), signalr2: OnceLock::new() }
     }
 
     /// Returns the name of the hub whose clients receive the invocation, or `None` for an
@@ -200,24 +202,19 @@ impl Invocation {
         self.method().len() + self.arguments().get().len()
     }
 
-    /// Number of forms that [`encoded`](Self::encoded) caches.
-    pub const FORMS: usize = 2;
-
-    /// Returns the frame that `encode` makes of the invocation in one form, such as JSON. The frame
-    /// is cached, so `encode` runs once a form for all receivers.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `form` is not below [`FORMS`](Self::FORMS).
+    /// Returns the hub message for clients with this encoding. It is written once for all of them.
     ///
     /// ```
+    /// use dialect::Encoding;
+    ///
     /// let invocation = backplane::Invocation::new("say", ["hi"])?;
-    /// let frame = invocation.encoded(0, |invocation| invocation.method().to_owned().into());
-    /// assert_eq!(invocation.encoded(0, |_| unreachable!("it is encoded already")), frame);
+    /// let frame = invocation.frame(Encoding::Json);
+    /// assert_eq!(frame, "{\"type\":1,\"target\":\"say\",\"arguments\":[\"hi\"]}\u{1e}");
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
-    pub fn encoded(&self, form: usize, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.encoded[form].get_or_init(|| encode(self)).clone()
+    pub fn frame(&self, encoding: Encoding) -> Bytes {
+        let encode = || encoding.invocation(None, self.method(), self.arguments());
+        self.frames[encoding as usize].get_or_init(encode).clone()
     }
 }
 
@@ -254,11 +251,9 @@ mod tests {
         let invocation = Arc::new(Invocation::new("say", ["hi"]).unwrap());
         let kept = Kept::new(&invocation);
         assert!(Arc::ptr_eq(&kept.invocation(), &invocation));
-        let form = Bytes::from(vec![7; 10]);
-        assert_eq!(invocation.encoded(0, |_| form.clone()), form);
-        assert_eq!(invocation.signalr2().first(), Some(&b'{'));
+        let forms = [invocation.frame(Encoding::Json), invocation.signalr2()];
         drop(invocation);
-        assert!(form.is_unique(), "the history holds an encoded form");
+        assert!(forms.iter().all(Bytes::is_unique), "the history holds an encoded form");
         let again = kept.invocation();
         assert_eq!((again.method(), again.arguments().get()), ("say", r#"["hi"]"#));
     }

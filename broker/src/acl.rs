@@ -29,7 +29,7 @@ pub(crate) use self::password::generate_password;
 pub(crate) use self::rule::{AclError, RuleError};
 pub(crate) use self::user::{SelectorDescription, User};
 
-use self::password::PasswordHash;
+use self::password::{PasswordHash, Passwords};
 
 /// All users of a server, by name.
 #[derive(Clone, Debug)]
@@ -183,10 +183,11 @@ impl Acl {
     ///
     /// Takes as long for a missing user as for a user with one password.
     pub(crate) fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
-        static MISSING: LazyLock<[PasswordHash; 1]> = LazyLock::new(|| [PasswordHash::of(b"")]);
+        static MISSING: LazyLock<Passwords> =
+            LazyLock::new(|| [PasswordHash::of(b"")].into_iter().collect());
         let hash = PasswordHash::of(password);
         let user = self.users.get(name);
-        let passwords = user.map_or(MISSING.as_slice(), |user| user.passwords());
+        let passwords = user.map_or(&*MISSING, |user| user.passwords());
         let equal = passwords.iter().fold(Choice::from(0), |any, own| any | own.equals(&hash));
         user.filter(|user| user.is_enabled() && (user.needs_no_password() || equal.into())).cloned()
     }

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod held;
 pub(crate) mod listen;
 pub(crate) mod stream;
+mod unfinished;
 pub(crate) mod worker;
 
 use std::io;

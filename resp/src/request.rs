@@ -259,9 +259,16 @@ impl Decoder {
     #[must_use]
     pub fn wanted(&self, collected: usize, next: &[u8]) -> usize {
         match self.length {
-            Some(length) => (self.position + length + 2 - collected).min(next.len()),
+            Some(_) => self.missing(collected).min(next.len()),
             None => memchr::memchr(b'\n', next).map_or(next.len(), |end| end + 1),
         }
+    }
+
+    /// Returns the bytes that an incomplete request with `collected` bytes still needs for the
+    /// argument that it is in, or 0 where that is not known yet.
+    #[must_use]
+    pub fn missing(&self, collected: usize) -> usize {
+        self.length.map_or(0, |length| (self.position + length + 2).saturating_sub(collected))
     }
 
     fn decode_array(&mut self, bytes: &[u8], limits: Limits) -> Result<Decoded, ProtocolError> {

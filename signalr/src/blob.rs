@@ -139,7 +139,7 @@ impl de::Visitor<'_> for Visitor {
 }
 
 /// The name by which the serializer of the MessagePack hub protocol recognizes a blob.
-pub(crate) const NAME: &str = "$signalr::Blob";
+pub(crate) const NAME: &str = dialect::messagepack::BLOB;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,10 @@
 //! A method reads the caller's ids, invokes methods of clients, changes the caller's groups, or
 //! ends its connection. All of it goes through the backplane, so it works across servers.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+};
 
 use backplane::{Cursor, GroupError};
 
@@ -44,13 +47,14 @@ pub struct Caller<C: TypedClient = ()> {
     links: Links,
     close_handle: Arc<CloseHandle>,
     last_sent: Arc<LastSent>,
-    state: HubState,
+    /// Created by its first use, unless a client has sent it.
+    state: OnceLock<HubState>,
     interface: PhantomData<fn() -> C>,
 }
 
 impl Caller {
     pub(crate) fn new(peer: Arc<Peer>, links: Links, close_handle: Arc<CloseHandle>) -> Self {
-        let (last_sent, state) = (Arc::default(), HubState::default());
+        let (last_sent, state) = (Arc::default(), OnceLock::new());
         Self { peer, links, close_handle, last_sent, state, interface: PhantomData }
     }
 }
@@ -68,7 +72,7 @@ impl<C: TypedClient> Caller<C> {
 
     /// Returns the caller of one call, which has a state of its own.
     pub(crate) fn with_state(&self, state: HubState) -> Self {
-        Self { state, ..self.clone() }
+        Self { state: state.into(), ..self.clone() }
     }
 
     /// Returns the place of the last invocation that the caller's methods have sent.
@@ -201,7 +205,7 @@ impl<C: TypedClient> Caller<C> {
     /// ```
     #[must_use]
     pub fn state(&self) -> &HubState {
-        &self.state
+        self.state.get_or_init(HubState::default)
     }
 
     /// Ends the connection after the running method and the invocations that it has sent to the

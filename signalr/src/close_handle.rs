@@ -3,9 +3,13 @@
 //! The first reason wins. A hub that shuts down closes each of its connections at a time of its
 //! own.
 
-use std::sync::OnceLock;
+use std::{
+    future::poll_fn,
+    sync::OnceLock,
+    task::{Context, Poll},
+};
 
-use tokio_util::sync::CancellationToken;
+use futures_util::task::AtomicWaker;
 
 use crate::disconnect::Disconnect;
 
@@ -13,14 +17,14 @@ use crate::disconnect::Disconnect;
 #[derive(Debug, Default)]
 pub(crate) struct CloseHandle {
     reason: OnceLock<Disconnect>,
-    token: CancellationToken,
+    waiter: AtomicWaker,
 }
 
 impl CloseHandle {
     /// Closes the connection. A later reason is ignored.
     pub(crate) fn close(&self, disconnect: Disconnect) {
         let _ = self.reason.set(disconnect);
-        self.token.cancel();
+        self.waiter.wake();
     }
 
     /// Returns the reason if the connection is to close.
@@ -28,9 +32,17 @@ impl CloseHandle {
         self.reason.get().cloned()
     }
 
-    /// Waits until the connection is to close, and returns the reason. Cancel safe.
+    /// Returns the reason if the connection is to close, or registers the task.
+    pub(crate) fn poll_closing(&self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        if self.reason.get().is_none() {
+            self.waiter.register(cx.waker());
+        }
+        self.reason().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits until the connection is to close, and returns the reason. Cancel safe. One task waits
+    /// at a time.
     pub(crate) async fn closing(&self) -> Disconnect {
-        self.token.cancelled().await;
-        self.reason.get().cloned().expect("`close` sets the reason first")
+        poll_fn(|cx| self.poll_closing(cx)).await
     }
 }

@@ -8,9 +8,9 @@ mod http;
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Request, State, WebSocketUpgrade, ws::WebSocket},
+    extract::{Request, State},
     http::{Method, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use tokio::sync::mpsc::OwnedPermit;
 use tracing::Instrument;
@@ -22,8 +22,13 @@ use crate::{
     peer::Peer,
     query::query,
     refusal::{because, full, refusal, unlisted_page},
-    session, spans,
-    transport::{long_polling, resumable, websocket},
+    session,
+    socket::{Socket, Upgrade},
+    spans,
+    transport::{
+        long_polling, resumable,
+        websocket::{self, Limits},
+    },
     transport_kind::TransportKind,
 };
 
@@ -40,14 +45,14 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             Ok(opened) => opened,
             Err(refusal) => return refusal,
         };
-        let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-            Ok(upgrade) => websocket::configure(upgrade, hub.options()),
-            Err(rejection) => return rejection.into_response(),
+        let upgrade = match Upgrade::check(&mut parts).await {
+            Ok(upgrade) => upgrade,
+            Err(refusal) => return refusal,
         };
         return match opened {
             Opened::New(claim) => accept(hub, &parts, claim, upgrade),
-            Opened::Resumed(permit) => upgrade.on_upgrade(|socket| async {
-                permit.send(socket);
+            Opened::Resumed(permit) => upgrade.then(async |socket| {
+                permit.send(Box::new(socket));
             }),
         };
     }
@@ -136,17 +141,17 @@ fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Respons
 enum Opened {
     New(Claim),
     /// The session of a stateful client takes it in place of its old one.
-    Resumed(OwnedPermit<WebSocket>),
+    Resumed(OwnedPermit<Box<Socket>>),
 }
 
 /// Opens a WebSocket.
-fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgrade) -> Response {
+fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: Upgrade) -> Response {
     let visitor = hub.visitor(parts);
     if let Some((handoff, _)) = &claim.resume {
         handoff.set_user(visitor.user_id.clone());
     }
     let span = spans::connection(hub.name(), &claim.connection_id);
-    upgrade.on_upgrade(move |socket| {
+    upgrade.then(move |socket| {
         let sessions = hub.sessions().clone();
         let session = async move {
             let id = Arc::clone(&claim.connection_id);
@@ -154,10 +159,11 @@ fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: WebSocketUpgr
             match claim.resume.take() {
                 Some((handoff, sockets)) => {
                     let halves = resumable::halves(socket, hub.options(), handoff, sockets);
-                    session::serve(&hub, peer, halves).await;
+                    session::serve(hub, peer, halves).await;
                 }
                 None => {
-                    session::serve(&hub, peer, websocket::halves(socket, hub.options())).await;
+                    let halves = websocket::halves(socket, Limits::of(hub.options()));
+                    session::serve(hub, peer, halves).await;
                 }
             }
             drop(claim);

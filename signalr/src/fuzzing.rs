@@ -2,12 +2,12 @@
 //!
 //! They read bytes of a client as far as a session and a method would. The claims are assertions.
 
+use dialect::length_prefix;
 use serde_json::Value;
 
 use crate::{
     Blob,
     protocol::{
-        length_prefix,
         message::{ClientMessage, Raw},
         messagepack,
     },

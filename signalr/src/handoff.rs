@@ -8,13 +8,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::extract::ws::WebSocket;
 use tokio::sync::mpsc::{self, OwnedPermit};
+
+use crate::socket::Socket;
 
 /// The way of a new WebSocket to its session.
 #[derive(Debug)]
 pub(crate) struct Handoff {
-    sockets: mpsc::Sender<WebSocket>,
+    sockets: mpsc::Sender<Box<Socket>>,
     /// Whether client and server have agreed on the stateful reconnect.
     is_agreed: AtomicBool,
     /// The user of the connection, once its first WebSocket has been accepted.
@@ -23,7 +24,7 @@ pub(crate) struct Handoff {
 
 impl Handoff {
     /// Returns a handoff and its other end, for the session.
-    pub(crate) fn channel() -> (Self, mpsc::Receiver<WebSocket>) {
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Box<Socket>>) {
         let (sockets, receiver) = mpsc::channel(1);
         (Self { sockets, is_agreed: AtomicBool::new(false), user_id: OnceLock::new() }, receiver)
     }
@@ -48,7 +49,7 @@ impl Handoff {
     }
 
     /// Returns the permit to hand over a WebSocket, or `None` if the session takes none.
-    pub(crate) fn reserve(&self) -> Option<OwnedPermit<WebSocket>> {
+    pub(crate) fn reserve(&self) -> Option<OwnedPermit<Box<Socket>>> {
         let is_agreed = self.is_agreed.load(Ordering::Relaxed);
         if is_agreed { self.sockets.clone().try_reserve_owned().ok() } else { None }
     }

@@ -159,6 +159,8 @@ mod connections;
 mod handoff;
 mod http_connection;
 mod negotiated;
+mod signal;
+mod socket;
 
 mod disconnect;
 mod handshake;

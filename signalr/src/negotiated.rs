@@ -8,7 +8,6 @@
 
 use std::{fmt, sync::Arc};
 
-use axum::extract::ws::WebSocket;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
@@ -23,6 +22,7 @@ use crate::{
     handoff::Handoff,
     http_connection::HttpConnection,
     peer::Visitor,
+    socket::Socket,
 };
 
 /// Issues and checks the tokens of a hub on this server.
@@ -196,7 +196,7 @@ pub(crate) enum Found {
 pub(crate) struct Claim {
     pub(crate) connection_id: Arc<str>,
     /// Set for a stateful client: the ends of its handoff.
-    pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<WebSocket>)>,
+    pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<Box<Socket>>)>,
     #[expect(dead_code, reason = "its drop ends the connection")]
     held: Option<Held>,
 }

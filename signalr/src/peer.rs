@@ -7,13 +7,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::SystemTime,
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::{sync::Notify, time};
+use tokio::time;
 
-use crate::{connection_info::FirstRequest, transport_kind::TransportKind, user::Authenticated};
+use crate::{
+    connection_info::FirstRequest, signal::Signal, transport_kind::TransportKind,
+    user::Authenticated,
+};
 
 /// The ids, the user and the values of one connection.
 #[derive(Debug)]
@@ -27,9 +31,8 @@ pub(crate) struct Peer {
     user: RwLock<(u64, Option<Authenticated>)>,
     /// The number of the last refresh that has begun.
     refreshes: AtomicU64,
-    /// Each has one waiter at most, and keeps a notification until then.
-    refreshed: Notify,
-    expiry_changed: Notify,
+    refreshed: Signal,
+    expiry_changed: Signal,
     /// The connection's own values, by type. Empty unless methods use them.
     locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     groups: Mutex<HashSet<Box<str>>>,
@@ -45,8 +48,8 @@ impl Peer {
             request,
             user: RwLock::new((0, user)),
             refreshes: AtomicU64::new(0),
-            refreshed: Notify::new(),
-            expiry_changed: Notify::new(),
+            refreshed: Signal::default(),
+            expiry_changed: Signal::default(),
             locals: Mutex::default(),
             groups: Mutex::default(),
         }
@@ -69,20 +72,20 @@ impl Peer {
         }
         *current = (number, user);
         drop(current);
-        self.refreshed.notify_one();
-        self.expiry_changed.notify_one();
+        self.refreshed.set();
+        self.expiry_changed.set();
     }
 
-    /// Waits for a refresh. Cancel safe. One task waits at a time.
-    pub(crate) async fn refreshed(&self) {
-        self.refreshed.notified().await;
+    /// Returns whether there was a refresh, or registers the task.
+    pub(crate) fn poll_refreshed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.refreshed.poll_set(cx)
     }
 
     /// Waits until the user expires. Cancel safe. One task waits at a time.
     pub(crate) async fn expired(&self) {
         loop {
             let expires = self.user.read().1.as_ref().and_then(Authenticated::expires);
-            let changed = self.expiry_changed.notified();
+            let changed = self.expiry_changed.wait();
             let Some(expires) = expires else {
                 changed.await;
                 continue;

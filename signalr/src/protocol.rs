@@ -6,6 +6,7 @@
 
 use backplane::Invocation;
 use bytes::Bytes;
+use dialect::length_prefix::LengthError;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +15,6 @@ use message::{ClientMessage, Payload};
 pub(crate) mod classic;
 pub(crate) mod frames;
 pub(crate) mod json;
-pub(crate) mod length_prefix;
 pub(crate) mod message;
 pub(crate) mod messagepack;
 
@@ -64,8 +64,9 @@ impl Encoding {
 
     /// Writes an invocation that expects no Completion. All connections of one encoding share it.
     pub(crate) fn invocation(self, invocation: &Invocation) -> Bytes {
-        invocation.encoded(self as usize, |invocation| {
-            self.call(None, invocation.method(), invocation.arguments())
+        invocation.frame(match self {
+            Self::Json => dialect::Encoding::Json,
+            Self::MessagePack => dialect::Encoding::MessagePack,
         })
     }
 
@@ -160,6 +161,15 @@ pub(crate) enum ProtocolError {
     Field { field: &'static str, expected: &'static str },
     #[error("Invalid invocation result kind.")]
     ResultKind,
+}
+
+impl From<LengthError> for ProtocolError {
+    fn from(error: LengthError) -> Self {
+        match error {
+            LengthError::TooLarge(limit) => Self::TooLarge(limit),
+            LengthError::Invalid => Self::LengthPrefix,
+        }
+    }
 }
 
 impl ProtocolError {

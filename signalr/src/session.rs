@@ -1,13 +1,14 @@
 //! One client, from its handshake to its Close message.
 //!
-//! Two loops run concurrently: the reader takes messages and runs methods, the writer sends. A
-//! method that waits delays neither.
+//! Two loops run concurrently: the reader takes messages and runs methods, the writer sends in a
+//! task of its own. A method that waits delays neither.
 
-use std::{future, pin::pin, sync::Arc};
+use std::{future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{select, time};
-use tracing::debug;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, debug};
 
 use crate::{
     answers::Answers,
@@ -16,9 +17,11 @@ use crate::{
     disconnect::Disconnect,
     handshake::{self, Agreed, HandshakeError},
     hub::Hub,
+    metrics::ActiveConnection,
     options::Options,
     peer::Peer,
     protocol::{Encoding, frames::Frames},
+    refreshables::Listed,
     transport::{Incoming, Input, Outgoing},
 };
 
@@ -32,28 +35,76 @@ mod sequence;
 mod writer;
 
 /// Serves one client until its connection ends.
-pub(crate) async fn serve<I, O>(
-    hub: &Arc<Hub>,
+///
+/// The start and the end have boxes of their own: the memory of an idle session is that of its
+/// largest part.
+pub(crate) fn serve<I, O>(
+    hub: Arc<Hub>,
     peer: Arc<Peer>,
-    (mut incoming, mut outgoing): (I, O),
-) where
-    I: Incoming,
-    O: Outgoing,
+    halves: (I, O),
+) -> impl Future<Output = ()> + Send
+where
+    I: Incoming + 'static,
+    O: Outgoing + 'static,
 {
-    let mut active = hub.metrics().connected(peer.transport.metric_name(), "core");
+    let beginning = Box::pin(begin(hub, peer, halves));
+    async move {
+        let end = match beginning.await {
+            Ok(mut session) => {
+                let disconnect = session.converse().await;
+                Box::pin(session.end(disconnect))
+            }
+            Err(end) => end,
+        };
+        end.await;
+    }
+}
+
+/// A session after its handshake.
+struct Session<I, O> {
+    conversation: Conversation,
+    peer: Arc<Peer>,
+    reader: Reader<I>,
+    /// Returns the transport.
+    writing: AbortOnDropHandle<O>,
+    listed: Option<Listed>,
+    active: ActiveConnection,
+}
+
+/// The rest of a session.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Does the handshake and begins the conversation. If the handshake fails, returns what tells the
+/// client.
+async fn begin<I, O>(
+    hub: Arc<Hub>,
+    peer: Arc<Peer>,
+    (mut incoming, outgoing): (I, O),
+) -> Result<Box<Session<I, O>>, End>
+where
+    I: Incoming + 'static,
+    O: Outgoing + 'static,
+{
+    let active = hub.metrics().connected(peer.transport.metric_name(), "core");
     let mut frames = Frames::new(hub.options().message_bytes_max);
-    let mut encoding = Encoding::Json;
     let carries_binary = outgoing.carries_binary();
-    let disconnect = match handshake(hub, &mut frames, &mut incoming, carries_binary).await {
-        Ok(agreed) => {
-            encoding = agreed.encoding;
-            let sequence = (agreed.is_stateful && incoming.agree_to_resume())
-                .then(|| Sequence::new(hub.options().resume_bytes_max));
-            let agreed = (encoding, sequence.as_ref());
-            converse(hub, peer, agreed, frames, &mut incoming, &mut outgoing).await
+    match handshake(&hub, &mut frames, &mut incoming, carries_binary).await {
+        Ok(agreed) => Ok(Session::begin(hub, peer, agreed, frames, active, (incoming, outgoing))),
+        Err(disconnect) => {
+            let end = end(hub, disconnect, Encoding::Json, active, (incoming, Some(outgoing)));
+            Err(Box::pin(end))
         }
-        Err(disconnect) => disconnect,
-    };
+    }
+}
+
+/// Counts the end of a connection, and tells the client.
+async fn end(
+    hub: Arc<Hub>,
+    disconnect: Disconnect,
+    encoding: Encoding,
+    mut active: ActiveConnection,
+    (mut incoming, outgoing): (impl Incoming, Option<impl Outgoing>),
+) {
     debug!(reason = disconnect.log_text(), "client disconnected");
     active.status = disconnect.status();
     match disconnect {
@@ -64,7 +115,9 @@ pub(crate) async fn serve<I, O>(
         _ => {}
     }
     incoming.refuse_to_resume();
-    if disconnect.is_reachable() {
+    if disconnect.is_reachable()
+        && let Some(outgoing) = outgoing
+    {
         let message = disconnect.close_message(encoding, hub.options().detailed_errors);
         let closing = send_close(message, &disconnect, incoming, outgoing);
         let _ = time::timeout(hub.options().close_timeout, closing).await;
@@ -103,72 +156,95 @@ async fn handshake(
     }
 }
 
-/// Runs both loops until the connection ends, and returns the reason.
-async fn converse(
-    hub: &Arc<Hub>,
-    peer: Arc<Peer>,
-    (encoding, sequence): (Encoding, Option<&Sequence>),
-    frames: Frames,
-    incoming: &mut impl Incoming,
-    outgoing: &mut impl Outgoing,
-) -> Disconnect {
-    let connection_id = Arc::clone(&peer.connection_id);
-    // Attached before the handshake reply: a connected client misses no message.
-    let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
-    let close_handle = Arc::new(CloseHandle::default());
-    let (answers, to_write) = Answers::channel();
-    let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
-    let _listed =
-        hub.options().auth_refresh.then(|| hub.refreshables().enter(&peer, &close_handle));
-    let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
+impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
+    /// Attaches the connection, and starts its writer.
+    fn begin(
+        hub: Arc<Hub>,
+        peer: Arc<Peer>,
+        agreed: Agreed,
+        frames: Frames,
+        active: ActiveConnection,
+        (mut incoming, outgoing): (I, O),
+    ) -> Box<Self> {
+        let sequence = (agreed.is_stateful && incoming.agree_to_resume())
+            .then(|| Arc::new(Sequence::new(hub.options().resume_bytes_max)));
+        let (encoding, close_handle) = (agreed.encoding, Arc::new(CloseHandle::default()));
+        let connection_id = Arc::clone(&peer.connection_id);
+        // Attached before the handshake reply: a connected client misses no message.
+        let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
+        let (answers, to_write) = Answers::channel();
+        let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
+        let listed =
+            hub.options().auth_refresh.then(|| hub.refreshables().enter(&peer, &close_handle));
+        let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
-    let conversation = Conversation { hub, encoding, sequence, close_handle: &close_handle };
-    let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
-    let mut writer = Writer::new(conversation, connection, to_write, outgoing);
+        let conversation = Conversation { hub, encoding, sequence, close_handle };
+        let writer = Box::new(Writer::new(conversation.clone(), connection, to_write, outgoing));
+        // A task of its own: a message for the client does not wake the reader.
+        let writing = tokio::spawn(write(writer, conversation.clone()).in_current_span());
+        let writing = AbortOnDropHandle::new(writing);
+        let reader = Reader::new(conversation.clone(), caller, frames, incoming, answers, entry);
+        Box::new(Self { conversation, peer, reader, writing, listed, active })
+    }
 
-    let writing = async {
-        let Err(disconnect) = writer.run().await else { return };
-        if matches!(disconnect, Disconnect::Gap(_)) {
-            // All clients of this server have the same gap. Meanwhile answers are dropped, since
-            // methods must not wait for the writer.
-            let dropping = async { while writer.to_write.recv().await.is_some() {} };
+    /// Reads until the connection ends, and returns the reason.
+    async fn converse(&mut self) -> Disconnect {
+        let Self { conversation, peer, reader, .. } = self;
+        let Conversation { hub, close_handle, .. } = conversation;
+        let watching = async {
             select! {
-                () = part_of_close_window(hub.options()) => {}
-                () = dropping => {}
+                () = hub.stopping().cancelled() => {
+                    part_of_close_window(hub.options()).await;
+                    close_handle.close(Disconnect::Shutdown);
+                }
+                () = peer.expired(), if hub.options().close_on_expiry => {
+                    close_handle.close(Disconnect::Expired);
+                }
             }
+            future::pending::<()>().await;
+        };
+        select! {
+            disconnect = reader.run() => disconnect,
+            () = watching => unreachable!("it is pending"),
         }
-        close_handle.close(disconnect);
-        // Ends the wait of methods for room for their answers.
-        writer.to_write.close();
-    };
-    let shutdown = async {
-        hub.stopping().cancelled().await;
-        part_of_close_window(hub.options()).await;
-        close_handle.close(Disconnect::Shutdown);
-    };
-    let expiry = async {
-        match hub.options().close_on_expiry {
-            true => peer.expired().await,
-            false => future::pending().await,
-        }
-        close_handle.close(Disconnect::Expired);
-    };
-    let mut both = pin!(async { tokio::join!(reader.run(), writing).0 });
-    select! {
-        disconnect = &mut both => disconnect,
-        () = shutdown => both.await,
-        () = expiry => both.await,
+    }
+
+    /// Ends the session when the writer has written the last result.
+    async fn end(self: Box<Self>, disconnect: Disconnect) {
+        let Self { conversation, reader, writing, listed, active, .. } = *self;
+        let Conversation { hub, encoding, .. } = conversation;
+        // The writer has panicked if there is no transport.
+        let outgoing = writing.await.ok();
+        drop(listed);
+        end(hub, disconnect, encoding, active, (reader.into_incoming(), outgoing)).await;
     }
 }
 
+/// Runs the writer, and closes the connection if it cannot go on. Returns the transport.
+async fn write<O: Outgoing>(mut writer: Box<Writer<O>>, conversation: Conversation) -> O {
+    if let Err(disconnect) = writer.run().await {
+        if matches!(disconnect, Disconnect::Gap(_)) {
+            // All clients of this server have the same gap. Meanwhile answers are dropped, since
+            // methods must not wait for the writer.
+            select! {
+                () = part_of_close_window(conversation.hub.options()) => {}
+                () = writer.drop_answers() => {}
+            }
+        }
+        conversation.close_handle.close(disconnect);
+        writer.refuse_answers();
+    }
+    writer.into_outgoing()
+}
+
 /// What the reader and the writer of a client share.
-#[derive(Clone, Copy)]
-struct Conversation<'a> {
-    hub: &'a Arc<Hub>,
+#[derive(Clone)]
+struct Conversation {
+    hub: Arc<Hub>,
     encoding: Encoding,
     /// Set for a stateful client.
-    sequence: Option<&'a Sequence>,
-    close_handle: &'a CloseHandle,
+    sequence: Option<Arc<Sequence>>,
+    close_handle: Arc<CloseHandle>,
 }
 
 /// Waits for a random part of the close window, so that clients do not all reconnect at once.

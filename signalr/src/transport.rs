@@ -3,7 +3,7 @@
 //! A session uses the two halves concurrently. Incoming bytes are a stream, in pieces that are
 //! independent of messages. Outgoing bytes are whole hub messages.
 
-use std::future;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -23,6 +23,15 @@ pub(crate) enum Input {
     Lost,
     /// The client has opened another transport. The rest of an incomplete message does not follow.
     Resumed,
+}
+
+/// What a transport needs from the session.
+#[derive(Debug)]
+pub(crate) enum Urgent {
+    /// A flush, for bytes of the transport itself.
+    Flush,
+    /// The client has opened another transport, and messages are sent there from now on.
+    Replaced,
 }
 
 /// The half that receives from the client.
@@ -55,10 +64,9 @@ pub(crate) trait Outgoing: Send {
         true
     }
 
-    /// Waits until the client has opened another transport, and sends there from now on. Cancel
-    /// safe.
-    fn replaced(&mut self) -> impl Future<Output = ()> + Send {
-        future::pending()
+    /// Returns what is to be done although there is no message, or registers the task.
+    fn poll_urgent(&mut self, _cx: &mut Context<'_>) -> Poll<Urgent> {
+        Poll::Pending
     }
 
     /// Queues one or more whole hub messages, at most until the next flush.

@@ -223,6 +223,26 @@ async fn subscriptions_watched_keys_and_prefixes_count_as_memory_of_a_client() {
 }
 
 #[tokio::test]
+async fn an_unfinished_argument_counts_with_its_bytes_and_no_more() {
+    let server = server(&["--maxmemory-clients", "4mb"]).await;
+    let mut operator = server.client().await;
+    let length = 314_572;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = server.client().await;
+        client.send_raw(format!("*2\r\n${length}\r\n").as_bytes()).await;
+        client.send_raw(&vec![b'v'; length]).await;
+        clients.push(client);
+    }
+    let unparsed = format!(" qbuf={length} ");
+    eventually(async || {
+        let list = operator.command(&["CLIENT", "LIST"]).await;
+        list.text().matches(&unparsed).count() == clients.len()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn refusals_are_counted_by_their_reason() {
     let server = server(&[]).await;
     let mut operator = server.client().await;

@@ -1,6 +1,7 @@
 //! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -83,10 +84,20 @@ enum Announcement {
     Confirmed,
 }
 
-/// The mailboxes of each signal, by number. A message finds its receivers without a look-up of
-/// connections. A signal without connections has no entry.
+/// The mailboxes of each signal. A message finds its receivers without a look-up of connections. A
+/// signal without connections has no entry.
 #[derive(Debug, Default)]
-struct Index(HashMap<Arc<str>, HashMap<u64, Arc<Mailbox>, RandomState>, RandomState>);
+struct Index(HashMap<Arc<str>, Listeners, RandomState>);
+
+/// The mailboxes of one signal.
+#[derive(Debug)]
+enum Listeners {
+    /// As most signals have: each connection has signals of its own.
+    One(Arc<Mailbox>),
+    /// By number. The order is that of the memory of most mailboxes, which a message to all of them
+    /// passes.
+    Many(BTreeMap<u64, Arc<Mailbox>>),
+}
 
 impl Table {
     pub(super) fn new(store: Store) -> Self {
@@ -531,18 +542,52 @@ impl Attached {
 
 impl Index {
     fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
-        self.0.get(signal).into_iter().flat_map(HashMap::values)
+        self.0.get(signal).into_iter().flat_map(Listeners::iter)
     }
 
     fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
-        self.0.entry(signal.clone()).or_default().insert(mailbox.number, mailbox.clone());
+        match self.0.entry(signal.clone()) {
+            Vacant(entry) => _ = entry.insert(Listeners::One(mailbox.clone())),
+            Occupied(mut entry) => entry.get_mut().add(mailbox),
+        }
     }
 
     fn remove(&mut self, signal: &str, mailbox: &Mailbox) {
-        if let Some(mailboxes) = self.0.get_mut(signal) {
-            mailboxes.remove(&mailbox.number);
-            if mailboxes.is_empty() {
-                self.0.remove(signal);
+        if let Some(listeners) = self.0.get_mut(signal)
+            && listeners.remove(mailbox)
+        {
+            self.0.remove(signal);
+        }
+    }
+}
+
+impl Listeners {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(one), None),
+            Self::Many(many) => (None, Some(many.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn add(&mut self, mailbox: &Arc<Mailbox>) {
+        match self {
+            Self::One(one) if one.number == mailbox.number => {}
+            Self::One(one) => {
+                let both = [one, mailbox].map(|mailbox| (mailbox.number, mailbox.clone()));
+                *self = Self::Many(both.into());
+            }
+            Self::Many(many) => _ = many.insert(mailbox.number, mailbox.clone()),
+        }
+    }
+
+    /// Removes a mailbox, and returns whether none is left.
+    fn remove(&mut self, mailbox: &Mailbox) -> bool {
+        match self {
+            Self::One(one) => one.number == mailbox.number,
+            Self::Many(many) => {
+                many.remove(&mailbox.number);
+                many.is_empty()
             }
         }
     }

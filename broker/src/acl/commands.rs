@@ -5,7 +5,7 @@
 //!
 //! **Invariant.** The rules, applied in order after `+@all` or `-@all`, result in the same set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{Category, CommandId};
 use super::rule::{self, RuleError};
@@ -18,18 +18,22 @@ pub(super) struct Commands {
     everything: bool,
     /// Commands of later versions are allowed, since the rules began with `+@all`.
     future: bool,
-    /// For commands that are otherwise denied: the first arguments with which they are allowed.
-    first_arguments: BTreeMap<CommandId, Vec<Vec<u8>>>,
-    /// The rules since `+@all` or `-@all`, without those that a later rule replaced.
-    rules: Vec<Rule>,
+    /// For commands that are otherwise denied: the first arguments with which they are allowed, in
+    /// lower case.
+    first_arguments: BTreeMap<CommandId, BTreeSet<Vec<u8>>>,
+    /// The rules since `+@all` or `-@all`, without those that a later rule replaced. The names are in
+    /// lower case: `get`, `client|id`, `select|0` or `@pubsub`.
+    rules: BTreeMap<Vec<u8>, Rule>,
+    /// The number of rules so far, with those that were replaced.
+    rules_seen: u64,
 }
 
-/// A rule in the form of descriptions, such as `+client|id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A rule for the commands of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rule {
     change: Change,
-    /// In lower case: `get`, `client|id`, `select|0` or `@pubsub`.
-    name: Vec<u8>,
+    /// Its place in the order of all rules.
+    number: u64,
 }
 
 const WORDS: usize = CommandId::COUNT.div_ceil(64);
@@ -48,7 +52,8 @@ impl Commands {
             everything: false,
             future: false,
             first_arguments: BTreeMap::new(),
-            rules: Vec::new(),
+            rules: BTreeMap::new(),
+            rules_seen: 0,
         }
     }
 
@@ -99,7 +104,9 @@ impl Commands {
     /// order.
     pub(super) fn describe(&self) -> Vec<u8> {
         let mut text = if self.future { b"+@all".to_vec() } else { b"-@all".to_vec() };
-        for Rule { change, name } in &self.rules {
+        let mut rules: Vec<_> = self.rules.iter().collect();
+        rules.sort_unstable_by_key(|(_, rule)| rule.number);
+        for (name, Rule { change, .. }) in rules {
             text.extend_from_slice(&[b' ', change.sign()]);
             text.extend_from_slice(name);
         }
@@ -109,9 +116,16 @@ impl Commands {
     /// Adds a rule to the description. It replaces rules for the same name, and for the subcommands
     /// and first arguments of a command.
     fn keep_rule(&mut self, change: Change, name: &[u8]) {
-        let name = name.to_ascii_lowercase();
-        self.rules.retain(|own| !own.is_part_of(&name));
-        self.rules.push(Rule { change, name });
+        let mut parts = [name, b"|"].concat().to_ascii_lowercase();
+        while let Some((part, _)) = self.rules.range(parts.clone()..).next()
+            && part.starts_with(&parts)
+        {
+            let part = part.clone();
+            self.rules.remove(&part);
+        }
+        parts.pop();
+        self.rules_seen += 1;
+        self.rules.insert(parts, Rule { change, number: self.rules_seen });
     }
 
     /// Applies `+container|subcommand`, or `+command|argument` if the command has no subcommands.
@@ -128,10 +142,7 @@ impl Commands {
             self.set(find(rule)?, Change::Grant);
             return Ok(());
         }
-        let arguments = self.first_arguments.entry(id).or_default();
-        if !arguments.iter().any(|argument| argument.eq_ignore_ascii_case(part)) {
-            arguments.push(part.to_vec());
-        }
+        self.first_arguments.entry(id).or_default().insert(part.to_ascii_lowercase());
         Ok(())
     }
 
@@ -169,7 +180,7 @@ impl Commands {
         let (Some(allowed), Some(argument)) = (self.first_arguments.get(&id), argument) else {
             return false;
         };
-        allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(argument))
+        allowed.contains(&argument.to_ascii_lowercase())
     }
 }
 
@@ -179,13 +190,6 @@ impl Change {
             Self::Grant => b'+',
             Self::Revoke => b'-',
         }
-    }
-}
-
-impl Rule {
-    /// Returns whether a rule for `name` decides about all that this rule is for.
-    fn is_part_of(&self, name: &[u8]) -> bool {
-        self.name.strip_prefix(name).is_some_and(|rest| matches!(rest, [] | [b'|', ..]))
     }
 }
 

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::fmt::Write;
 
+use foldhash::fast::RandomState;
+use indexmap::IndexSet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// The SHA-256 of a password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PasswordHash([u8; 32]);
+
+/// The passwords of a user, in the order in which they were added.
+pub(crate) type Passwords = IndexSet<PasswordHash, RandomState>;
 
 impl PasswordHash {
     pub(super) fn of(password: &[u8]) -> Self {

@@ -3,6 +3,9 @@
 //! One selector must allow the whole request; permissions of two selectors are not combined. Patterns
 //! stay in the order of their rules, each once.
 
+use foldhash::fast::RandomState;
+use indexmap::{IndexMap, IndexSet};
+
 use super::commands::Commands;
 use super::rule::{self, RuleError};
 use super::{Access, ChannelUse, ChannelsDefault, KeyUse};
@@ -13,8 +16,8 @@ use crate::protocol::words;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selector {
     commands: Commands,
-    keys: Patterns<KeyPattern>,
-    channels: Patterns<Vec<u8>>,
+    keys: Patterns<KeyPatterns>,
+    channels: Patterns<ChannelPatterns>,
 }
 
 /// The part of a request that is denied. Later variants are preferred, since they imply that the
@@ -31,23 +34,21 @@ pub(super) enum Obstacle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Patterns<P> {
     All,
-    Some(Vec<P>),
+    Some(P),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyPattern {
-    pattern: Vec<u8>,
-    allowed: KeyUse,
-}
+/// Patterns of keys, each with the permitted uses of its keys.
+type KeyPatterns = IndexMap<Vec<u8>, KeyUse, RandomState>;
+pub(super) type ChannelPatterns = IndexSet<Vec<u8>, RandomState>;
 
 impl Selector {
     /// Creates a selector that allows only the channels of a new user.
     pub(super) fn new(channels: ChannelsDefault) -> Self {
         let channels = match channels {
-            ChannelsDefault::ResetChannels => Patterns::Some(Vec::new()),
+            ChannelsDefault::ResetChannels => Patterns::none(),
             ChannelsDefault::AllChannels => Patterns::All,
         };
-        Self { commands: Commands::none(), keys: Patterns::Some(Vec::new()), channels }
+        Self { commands: Commands::none(), keys: Patterns::none(), channels }
     }
 
     /// Creates a selector that allows everything.
@@ -85,9 +86,9 @@ impl Selector {
         let word = rule::text(rule);
         match word.to_ascii_lowercase().as_slice() {
             b"allkeys" | b"~*" => self.keys = Patterns::All,
-            b"resetkeys" => self.keys = Patterns::Some(Vec::new()),
+            b"resetkeys" => self.keys = Patterns::none(),
             b"allchannels" | b"&*" => self.channels = Patterns::All,
-            b"resetchannels" => self.channels = Patterns::Some(Vec::new()),
+            b"resetchannels" => self.channels = Patterns::none(),
             b"allcommands" => self.commands = Commands::all(),
             b"nocommands" => self.commands = Commands::none(),
             [b'~' | b'%', ..] => self.add_key_pattern(rule)?,
@@ -118,14 +119,14 @@ impl Selector {
 
     pub(super) fn allows_channel(&self, used: ChannelUse, channel: &[u8]) -> bool {
         let Patterns::Some(patterns) = &self.channels else { return true };
-        patterns.iter().any(|pattern| match used {
-            ChannelUse::Literal => glob::matches(pattern, channel),
-            ChannelUse::Pattern => pattern == rule::text(channel),
-        })
+        match used {
+            ChannelUse::Literal => patterns.iter().any(|pattern| glob::matches(pattern, channel)),
+            ChannelUse::Pattern => patterns.contains(rule::text(channel)),
+        }
     }
 
     /// Returns the patterns of its channels; `None` if it allows all.
-    pub(super) fn channel_patterns(&self) -> Option<&[Vec<u8>]> {
+    pub(super) fn channel_patterns(&self) -> Option<&ChannelPatterns> {
         match &self.channels {
             Patterns::All => None,
             Patterns::Some(patterns) => Some(patterns),
@@ -142,7 +143,8 @@ impl Selector {
         match &self.keys {
             Patterns::All => b"~*".to_vec(),
             Patterns::Some(patterns) => {
-                patterns.iter().map(KeyPattern::rule).collect::<Vec<_>>().join(&b' ')
+                let rules = patterns.iter().map(|(pattern, allowed)| allowed.rule(pattern));
+                rules.collect::<Vec<_>>().join(&b' ')
             }
         }
     }
@@ -171,7 +173,9 @@ impl Selector {
 
     fn allows_key(&self, used: KeyUse, key: &[u8]) -> bool {
         let Patterns::Some(patterns) = &self.keys else { return true };
-        patterns.iter().any(|own| own.allowed.covers(used) && glob::matches(&own.pattern, key))
+        patterns
+            .iter()
+            .any(|(pattern, allowed)| allowed.covers(used) && glob::matches(pattern, key))
     }
 
     /// Applies `~pattern`, or `%R~pattern` with `R`, `W` or both.
@@ -179,11 +183,9 @@ impl Selector {
         let Patterns::Some(patterns) = &mut self.keys else {
             return Err(RuleError::AfterAllKeys);
         };
-        let added = KeyPattern::parse(rule)?;
-        match patterns.iter_mut().find(|own| own.pattern == added.pattern) {
-            Some(own) => own.allowed = own.allowed.union(added.allowed),
-            None => patterns.push(added),
-        }
+        let (pattern, allowed) = KeyUse::parse_rule(rule)?;
+        let own = patterns.entry(pattern.to_vec()).or_insert(allowed);
+        *own = own.union(allowed);
         Ok(())
     }
 
@@ -194,41 +196,45 @@ impl Selector {
         if rule::has_blanks(pattern) {
             return Err(RuleError::Syntax);
         }
-        if !patterns.iter().any(|own| own == pattern) {
-            patterns.push(pattern.to_vec());
-        }
+        patterns.insert(pattern.to_vec());
         Ok(())
     }
 }
 
-impl KeyPattern {
-    fn parse(rule: &[u8]) -> Result<Self, RuleError> {
+impl<P: Default> Patterns<P> {
+    fn none() -> Self {
+        Self::Some(P::default())
+    }
+}
+
+impl KeyUse {
+    /// Parses `~pattern`, or `%R~pattern` with `R`, `W` or both. Returns the pattern and the use.
+    fn parse_rule(rule: &[u8]) -> Result<(&[u8], Self), RuleError> {
         let (allowed, pattern) = match rule {
             [b'%', rest @ ..] => {
                 // Without a `~` the pattern is empty.
                 let letters = rest.iter().take_while(|&&byte| byte != b'~').count();
                 let pattern = rest.get(letters + 1..).unwrap_or_default();
-                (KeyUse::parse(&rest[..letters])?, pattern)
+                (Self::parse(&rest[..letters])?, pattern)
             }
-            _ => (KeyUse::BOTH, &rule[1..]),
+            _ => (Self::BOTH, &rule[1..]),
         };
         if rule::has_blanks(pattern) {
             return Err(RuleError::Syntax);
         }
-        Ok(Self { pattern: pattern.to_vec(), allowed })
+        Ok((pattern, allowed))
     }
 
-    fn rule(&self) -> Vec<u8> {
-        let prefix: &[u8] = match self.allowed {
-            KeyUse::READ => b"%R~",
-            KeyUse::WRITE => b"%W~",
+    /// Returns the rule that permits this use of keys with a pattern.
+    fn rule(self, pattern: &[u8]) -> Vec<u8> {
+        let prefix: &[u8] = match self {
+            Self::READ => b"%R~",
+            Self::WRITE => b"%W~",
             _ => b"~",
         };
-        [prefix, &self.pattern].concat()
+        [prefix, pattern].concat()
     }
-}
 
-impl KeyUse {
     /// Parses the letters between `%` and `~`: at least one, each at most once.
     fn parse(letters: &[u8]) -> Result<Self, RuleError> {
         match letters.to_ascii_uppercase().as_slice() {

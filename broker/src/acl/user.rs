@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::password::PasswordHash;
+use super::password::{PasswordHash, Passwords};
 use super::rule::{self, RuleError};
 use super::selector::{Obstacle, Selector};
 use super::{Access, ChannelUse, ChannelsDefault, Denied};
@@ -19,7 +19,7 @@ pub(crate) struct User {
     nopass: bool,
     /// `skip-sanitize-payload`. It is shown only, since this server restores no keys.
     skip_sanitize: bool,
-    passwords: Vec<PasswordHash>,
+    passwords: Passwords,
     root: Selector,
     others: Vec<Selector>,
 }
@@ -64,7 +64,7 @@ impl User {
             enabled: false,
             nopass: false,
             skip_sanitize: false,
-            passwords: Vec::new(),
+            passwords: Passwords::default(),
             root: Selector::new(channels),
             others: Vec::new(),
         }
@@ -104,7 +104,7 @@ impl User {
         self.enabled && self.nopass
     }
 
-    pub(super) fn passwords(&self) -> &[PasswordHash] {
+    pub(super) fn passwords(&self) -> &Passwords {
         &self.passwords
     }
 
@@ -150,9 +150,9 @@ impl User {
         if next.selectors().any(|selector| selector.channel_patterns().is_none()) {
             return false;
         }
-        let kept = |pattern| {
-            let patterns = next.selectors().filter_map(Selector::channel_patterns);
-            patterns.flatten().any(|own| own == pattern)
+        let kept = |pattern: &Vec<u8>| {
+            let mut patterns = next.selectors().filter_map(Selector::channel_patterns);
+            patterns.any(|own| own.contains(pattern))
         };
         self.selectors().any(|selector| match selector.channel_patterns() {
             None => true,
@@ -231,15 +231,11 @@ impl User {
 
     pub(super) fn add_password(&mut self, hash: PasswordHash) {
         self.nopass = false;
-        if !self.passwords.contains(&hash) {
-            self.passwords.push(hash);
-        }
+        self.passwords.insert(hash);
     }
 
     fn remove_password(&mut self, hash: &PasswordHash) -> Result<(), RuleError> {
-        let at = self.passwords.iter().position(|own| own == hash);
-        self.passwords.remove(at.ok_or(RuleError::NoSuchPassword)?);
-        Ok(())
+        if self.passwords.shift_remove(hash) { Ok(()) } else { Err(RuleError::NoSuchPassword) }
     }
 
     fn selectors(&self) -> impl Iterator<Item = &Selector> {

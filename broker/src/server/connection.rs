@@ -32,6 +32,7 @@ use crate::pubsub::script_barrier::Turn;
 use crate::server::accept::Admission;
 use crate::server::held::Held;
 use crate::server::stream::Stream;
+use crate::server::unfinished::{KeptInput, Unfinished};
 use crate::session::client_info::{ClientInfo, READ_BYTES_MAX, Signal};
 use crate::session::context::Context;
 use crate::session::server_state::ServerState;
@@ -60,22 +61,6 @@ pub(crate) struct Connection {
     over_soft_limit_since: Cell<Option<Instant>>,
     /// A worker that must take its full inbox before this client is read from again.
     ahead_of: Cell<Option<WorkerId>>,
-}
-
-/// An incomplete request.
-#[derive(Debug)]
-struct Unfinished {
-    bytes: Vec<u8>,
-    decoder: Decoder,
-    /// The number of complete arguments at the last look, and their bytes.
-    arguments: (usize, usize),
-}
-
-/// Input that a connection keeps, in bytes.
-struct KeptInput {
-    unparsed: usize,
-    room: usize,
-    arguments: usize,
 }
 
 /// The reason why a connection does not run its next request.
@@ -124,6 +109,9 @@ enum Ran {
     /// The input ends within a request.
     Incomplete,
 }
+
+/// A connection within a large argument reads so many bytes in one turn.
+const ARGUMENT_BYTES_PER_TURN_MAX: usize = 1024 * 1024;
 
 /// Maximum slices per `writev`.
 const SLICES_MAX: usize = 64;
@@ -215,6 +203,7 @@ impl Connection {
             *self.held.borrow_mut() = held;
         }
         self.end_requests(server, context);
+        let mut read_bytes = 0;
         while self.may_read(cx) {
             let read = ready!(self.stream.borrow_mut().poll_read(bytes, cx));
             let read = match read {
@@ -234,8 +223,10 @@ impl Connection {
             let used = self.run_requests(&bytes[..read], decoder, lookup, context, turn);
             self.held.borrow_mut().add(&bytes[used..read]);
             self.end_requests(server, context);
+            read_bytes += read;
+            let has_more = read == bytes.len();
             let is_over = context.spent >= TURN_TIME_MAX || !context.effects.is_empty();
-            if is_over || read == bytes.len() {
+            if is_over || (has_more && !self.may_read_on(read_bytes)) {
                 cx.waker().wake_by_ref();
                 break;
             }
@@ -319,6 +310,14 @@ impl Connection {
             return false;
         }
         true
+    }
+
+    /// Returns whether a connection that has filled the buffer may read once more in this turn: it is
+    /// within a large argument, of which Redis too reads as much as there is. Each piece costs no
+    /// more than its copy.
+    fn may_read_on(&self, read_bytes: usize) -> bool {
+        read_bytes < ARGUMENT_BYTES_PER_TURN_MAX
+            && self.unfinished.borrow().as_ref().is_some_and(|request| request.missing() > 0)
     }
 
     /// Returns whether too many replies are unread to run more requests. The next flush then wakes
@@ -516,7 +515,8 @@ impl Connection {
             let mut unfinished = self.unfinished.borrow_mut();
             if let Some(mut request) = unfinished.take() {
                 input = request.add(input);
-                match self.run(&mut request.decoder, &request.bytes, lookup, context, turn) {
+                let Unfinished { bytes, decoder, .. } = &mut *request;
+                match self.run(decoder, bytes, lookup, context, turn) {
                     Ran::Incomplete => {
                         if request.memory() > context.config.client_query_buffer_limit {
                             context
@@ -545,9 +545,7 @@ impl Connection {
                     Ran::HeldBack(waiting) => self.wait(waiting),
                     Ran::Incomplete => {
                         let decoder = std::mem::take(decoder);
-                        let bytes = input.to_vec();
-                        *unfinished =
-                            Some(Box::new(Unfinished { bytes, decoder, arguments: (0, 0) }));
+                        *unfinished = Some(Box::new(Unfinished::new(input, decoder)));
                         input = &[];
                     }
                 }
@@ -723,33 +721,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-}
-
-impl Unfinished {
-    /// Returns the memory that it takes.
-    fn memory(&self) -> usize {
-        self.bytes.len() + self.decoder.argument_bytes()
-    }
-
-    /// Returns the figures of its input.
-    fn kept(&mut self) -> KeptInput {
-        let (known, bytes) = self.arguments;
-        let (count, new) = self.decoder.complete_from(known);
-        self.arguments = (count, bytes + new);
-        KeptInput {
-            unparsed: self.bytes.len().saturating_sub(self.decoder.position()),
-            room: self.bytes.capacity() - self.bytes.len(),
-            arguments: bytes + new,
-        }
-    }
-
-    /// Takes the bytes that belong to the request, and returns the rest.
-    fn add<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
-        let wanted = self.decoder.wanted(self.bytes.len(), input);
-        let (own, rest) = input.split_at(wanted);
-        self.bytes.extend_from_slice(own);
-        rest
     }
 }
 

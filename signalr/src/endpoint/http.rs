@@ -156,13 +156,18 @@ async fn run(hub: Arc<Hub>, connection: Arc<HttpConnection>, held: Held) {
 }
 
 /// Serves the session of a connection, which ends if the client polls no more.
-async fn run_session(hub: &Arc<Hub>, connection: &Arc<HttpConnection>, outgoing: impl Outgoing) {
+async fn run_session(
+    hub: &Arc<Hub>,
+    connection: &Arc<HttpConnection>,
+    outgoing: impl Outgoing + 'static,
+) {
     let Some(transport) = connection.transport() else { return };
     let (id, visitor) = (Arc::clone(&connection.connection_id), connection.visitor.clone());
     let peer = Arc::new(Peer::new(id, visitor, transport));
     let incoming = posts::Reader::new(Arc::clone(connection));
     let session = async {
-        let mut session = std::pin::pin!(session::serve(hub, peer, (incoming, outgoing)));
+        let session = session::serve(Arc::clone(hub), peer, (incoming, outgoing));
+        let mut session = std::pin::pin!(session);
         select! {
             () = &mut session => return,
             () = connection.inactive(hub.options().disconnect_timeout) => {}

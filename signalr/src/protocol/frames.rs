@@ -9,7 +9,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{Encoding, ProtocolError, length_prefix};
+use dialect::{json::SEPARATOR, length_prefix};
+
+use super::{Encoding, ProtocolError};
 
 /// The unread bytes of one client.
 #[derive(Debug)]
@@ -88,9 +90,6 @@ impl Frames {
         }
     }
 }
-
-/// ASCII's record separator. JSON escapes it in strings.
-pub(crate) const SEPARATOR: u8 = 0x1e;
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+pub(crate) use dialect::json::{completion, frame, invocation};
+
 use super::{
     ProtocolError,
-    frames::SEPARATOR,
     message::{Call, ClientMessage, Raw},
 };
 
@@ -238,19 +239,6 @@ fn typed<'a, T: Deserialize<'a>>(
     serde_json::from_str(value.get()).map_err(|_| ProtocolError::WrongType { property, expected })
 }
 
-/// Writes an invocation of a client's method. With an id it expects a Completion.
-pub(crate) fn invocation(id: Option<&str>, target: &str, arguments: &RawValue) -> Bytes {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        r#type: u64,
-        #[serde(rename = "invocationId", skip_serializing_if = "Option::is_none")]
-        id: Option<&'a str>,
-        target: &'a str,
-        arguments: &'a RawValue,
-    }
-    frame(&Message { r#type: INVOCATION, id, target, arguments })
-}
-
 /// Writes one item of the stream `id`.
 pub(crate) fn stream_item(id: &str, item: &RawValue) -> Bytes {
     #[derive(Serialize)]
@@ -261,21 +249,6 @@ pub(crate) fn stream_item(id: &str, item: &RawValue) -> Bytes {
         item: &'a RawValue,
     }
     frame(&Message { r#type: STREAM_ITEM, id, item })
-}
-
-/// Writes the Completion of the call `id`. A stream ends without a result.
-pub(crate) fn completion(id: &str, outcome: Result<Option<&RawValue>, &str>) -> Bytes {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        r#type: u64,
-        #[serde(rename = "invocationId")]
-        id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        result: Option<&'a RawValue>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<&'a str>,
-    }
-    frame(&Message { r#type: COMPLETION, id, result: outcome.ok().flatten(), error: outcome.err() })
 }
 
 /// Writes a Close message.
@@ -309,13 +282,6 @@ fn numbered(kind: u64, number: u64) -> Bytes {
         number: u64,
     }
     frame(&Message { r#type: kind, number })
-}
-
-/// Writes any message with its separator.
-pub(crate) fn frame(message: &impl Serialize) -> Bytes {
-    let mut bytes = serde_json::to_vec(message).expect("strings and raw JSON always serialise");
-    bytes.push(SEPARATOR);
-    bytes.into()
 }
 
 /// Parses a JSON object. Serde alone would also accept an array of the values in order.

@@ -1,31 +1,27 @@
 //! The MessagePack hub protocol.
 //!
 //! Each message is an array, behind its length. Parsed messages keep arguments, items and results
-//! as raw bytes, since their types depend on the method. Written messages have their prefix.
-//! Further items of a message and unknown message types are ignored, as the protocol requires.
+//! as raw bytes, since their types depend on the method. Crate `dialect` writes messages. Further
+//! items of a message and unknown message types are ignored, as the protocol requires.
 //!
 //! Values nest at most 128 times in both directions. No length of a client reserves memory.
 
 mod items;
-mod reader;
 mod timestamp;
-mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use rmp::encode::{self, ByteBuf};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use dialect::messagepack::{Head, NESTING_MAX, Reader};
+use serde::de::DeserializeOwned;
 
-use self::{
-    items::Items,
-    reader::{Head, NESTING_MAX, Reader},
-    writer::Writer,
+pub(crate) use dialect::messagepack::{
+    PING, ack, close, completion, invocation, sequence, stream_item, value,
 };
+
+use self::items::Items;
 use super::{
-    ProtocolError, length_prefix,
+    ProtocolError,
     message::{Call, ClientMessage},
 };
 
@@ -82,88 +78,6 @@ fn client_completion(mut items: Items<'_>) -> Result<ClientMessage<'_>, Protocol
     Ok(ClientMessage::Completion { id, outcome })
 }
 
-/// Writes an invocation of a client's method. Without an `id`, the client sends no Completion.
-///
-/// `arguments` is a JSON array. Each argument is converted as by `put_json`.
-pub(crate) fn invocation(id: Option<&str>, target: &str, arguments: &RawValue) -> Bytes {
-    let arguments: Vec<&RawValue> = serde_json::from_str(arguments.get()).unwrap_or_default();
-    message(6, INVOCATION, |bytes| {
-        put_no_headers(bytes);
-        put_optional_text(bytes, id);
-        put_text(bytes, target);
-        put_array(bytes, arguments.len());
-        for argument in arguments {
-            put_json(bytes, argument);
-        }
-        put_array(bytes, 0);
-    })
-}
-
-/// Writes an item of the stream `id`. `item` is one value in MessagePack.
-pub(crate) fn stream_item(id: &str, item: &[u8]) -> Bytes {
-    message(4, STREAM_ITEM, |bytes| {
-        put_no_headers(bytes);
-        put_text(bytes, id);
-        bytes.as_mut_vec().extend_from_slice(item);
-    })
-}
-
-/// Writes the Completion of the invocation `id`: an error, the end of a stream, or a result.
-///
-/// A method without a result has the result nil in ASP.NET Core.
-pub(crate) fn completion(id: &str, outcome: Result<Option<&[u8]>, &str>) -> Bytes {
-    let items = if let Ok(None) = outcome { 4 } else { 5 };
-    message(items, COMPLETION, |bytes| {
-        put_no_headers(bytes);
-        put_text(bytes, id);
-        match outcome {
-            Err(error) => {
-                put_number(bytes, ERROR.into());
-                put_text(bytes, error);
-            }
-            Ok(None) => put_number(bytes, VOID.into()),
-            Ok(Some(result)) => {
-                put_number(bytes, RESULT.into());
-                bytes.as_mut_vec().extend_from_slice(result);
-            }
-        }
-    })
-}
-
-/// Writes a Close message.
-pub(crate) fn close(error: Option<&str>, allow_reconnect: bool) -> Bytes {
-    message(3, CLOSE, |bytes| {
-        put_optional_text(bytes, error);
-        let Ok(()) = encode::write_bool(bytes, allow_reconnect);
-    })
-}
-
-/// Writes an Ack: the number of the last received message.
-pub(crate) fn ack(id: u64) -> Bytes {
-    message(2, ACK, |bytes| {
-        let Ok(_) = encode::write_uint(bytes, id);
-    })
-}
-
-/// Writes a Sequence: the number of the first message that is sent next.
-pub(crate) fn sequence(id: u64) -> Bytes {
-    message(2, SEQUENCE, |bytes| {
-        let Ok(_) = encode::write_uint(bytes, id);
-    })
-}
-
-/// Converts a value to MessagePack: structs as maps with names, numbers in their shortest form.
-///
-/// # Errors
-///
-/// If the value nests more than 128 times, holds a number of more than 64 bits, or refuses to be
-/// serialized.
-pub(crate) fn value(value: &impl Serialize) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let mut bytes = ByteBuf::new();
-    value.serialize(&mut Writer::new(&mut bytes))?;
-    Ok(bytes.into_vec())
-}
-
 /// Reads a value. Returns `None` if it has another type, nests more than 128 times, or other bytes
 /// follow it.
 ///
@@ -196,59 +110,6 @@ pub(crate) fn elements(array: &[u8]) -> Option<Vec<&[u8]>> {
     }
     Some(elements)
 }
-
-/// Appends JSON as MessagePack: numbers in their shortest form, maps in their order.
-///
-/// JSON that has no meaning as a value becomes nil: nesting of more than 127 levels, a number that
-/// exceeds 64-bit floats, or half a surrogate pair.
-fn put_json(bytes: &mut ByteBuf, value: &RawValue) {
-    let start = bytes.as_slice().len();
-    let mut json = serde_json::Deserializer::from_str(value.get());
-    if serde_transcode::transcode(&mut json, &mut Writer::new(bytes)).is_err() {
-        bytes.as_mut_vec().truncate(start);
-        let Ok(()) = encode::write_nil(bytes);
-    }
-}
-
-/// Writes a message of a number of items. `put` appends those behind the type.
-fn message(items: u32, kind: i32, put: impl FnOnce(&mut ByteBuf)) -> Bytes {
-    length_prefix::prefixed(|prefixed| {
-        let mut bytes = ByteBuf::from_vec(std::mem::take(prefixed));
-        let Ok(_) = encode::write_array_len(&mut bytes, items);
-        put_number(&mut bytes, kind.into());
-        put(&mut bytes);
-        *prefixed = bytes.into_vec();
-    })
-}
-
-fn put_number(bytes: &mut ByteBuf, number: i64) {
-    let Ok(_) = encode::write_sint(bytes, number);
-}
-
-fn put_text(bytes: &mut ByteBuf, text: &str) {
-    let Ok(()) = encode::write_str(bytes, text);
-}
-
-fn put_optional_text(bytes: &mut ByteBuf, text: Option<&str>) {
-    match text {
-        Some(text) => put_text(bytes, text),
-        None => {
-            let Ok(()) = encode::write_nil(bytes);
-        }
-    }
-}
-
-fn put_array(bytes: &mut ByteBuf, length: usize) {
-    let length = u32::try_from(length).expect("a message is smaller than 4 GiB");
-    let Ok(_) = encode::write_array_len(bytes, length);
-}
-
-fn put_no_headers(bytes: &mut ByteBuf) {
-    let Ok(_) = encode::write_map_len(bytes, 0);
-}
-
-/// A ping, which keeps an idle connection open.
-pub(crate) const PING: Bytes = Bytes::from_static(&[0x02, 0x91, 0x06]);
 
 const INVOCATION: i32 = 1;
 const STREAM_ITEM: i32 = 2;

@@ -45,14 +45,15 @@ struct Shared {
 /// The running calls of one client, and the streams that it sends.
 pub(super) struct Calls {
     shared: Shared,
-    running: FuturesUnordered<Task>,
+    /// None before the first call.
+    running: Option<FuturesUnordered<Task>>,
     /// Cancels calls, by their id.
     cancels: HashMap<Arc<str>, CancellationToken>,
     uploads: HashMap<Arc<str>, mpsc::Sender<Part>>,
     /// Number of running calls that delay others.
     slots_taken: usize,
-    /// Cancelled at the end of the connection.
-    cancelled: CancellationToken,
+    /// Cancelled at the end of the connection. None before the first call.
+    cancelled: Option<CancellationToken>,
 }
 
 type Task = Pin<Box<dyn Future<Output = Finished> + Send>>;
@@ -78,19 +79,26 @@ impl Calls {
     ) -> Self {
         Self {
             shared: Shared { hub: Arc::clone(hub), caller, answers, encoding },
-            running: FuturesUnordered::new(),
+            running: None,
             cancels: HashMap::new(),
             uploads: HashMap::new(),
             slots_taken: 0,
-            cancelled: CancellationToken::new(),
+            cancelled: None,
         }
     }
 
-    /// Runs the hook for a new connection. No method runs beside it.
+    fn run(&mut self, task: Task) {
+        self.running.get_or_insert_default().push(task);
+    }
+
+    /// Runs the hook for a new connection, if there is one. No method runs beside it.
     pub(super) fn start_connected(&mut self) {
+        if self.shared.hub.on_connected_hook().is_none() {
+            return;
+        }
         let Shared { hub, caller, .. } = self.shared.clone();
         self.slots_taken = hub.options().parallel_calls_max.max(1);
-        self.running.push(Box::pin(async move {
+        self.run(Box::pin(async move {
             let refused = dispatch::connected(&hub, caller).await.err();
             Finished { is_hook: true, refused, ..Finished::default() }
         }));
@@ -103,7 +111,7 @@ impl Calls {
             return;
         }
         self.slots_taken += 1;
-        self.running.push(Box::pin(async move {
+        self.run(Box::pin(async move {
             dispatch::refreshed(&hub, caller).await;
             Finished { takes_slot: true, ..Finished::default() }
         }));
@@ -112,7 +120,8 @@ impl Calls {
     /// Returns whether another call may start.
     pub(super) fn has_room(&self) -> bool {
         let calls_max = self.shared.hub.options().parallel_calls_max.max(1);
-        self.slots_taken < calls_max && self.running.len() < RUNNING_MAX
+        self.slots_taken < calls_max
+            && self.running.as_ref().map_or(0, FuturesUnordered::len) < RUNNING_MAX
     }
 
     /// Starts a call. `is_stream` tells whether the client expects a stream.
@@ -124,7 +133,7 @@ impl Calls {
             self.answer(self.shared.encoding.completion(id, Err(&error)));
             return;
         }
-        let cancelled = self.cancelled.child_token();
+        let cancelled = self.cancelled.get_or_insert_default().child_token();
         let (uploads, parts) = self.open_uploads(call);
         let context = CallContext {
             caller: self.shared.caller.clone(),
@@ -164,8 +173,8 @@ impl Calls {
         };
         // Without a span of its own, a call belongs to the span of its connection.
         match span.is_none() {
-            true => self.running.push(Box::pin(run)),
-            false => self.running.push(Box::pin(run.instrument(span))),
+            true => self.run(Box::pin(run)),
+            false => self.run(Box::pin(run.instrument(span))),
         }
     }
 
@@ -190,7 +199,7 @@ impl Calls {
     /// Queues a message for the client without a call.
     fn answer(&mut self, message: Bytes) {
         let Shared { answers, caller, .. } = self.shared.clone();
-        self.running.push(Box::pin(async move {
+        self.run(Box::pin(async move {
             answers.send(message, caller.last_sent()).await;
             Finished::default()
         }));
@@ -214,8 +223,8 @@ impl Calls {
 
     /// Waits until a call has ended. Pending without a running call. Cancel safe.
     pub(super) fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Finished> {
-        match self.running.poll_next_unpin(cx) {
-            Poll::Ready(Some(finished)) => {
+        match self.running.as_mut().map(|running| running.poll_next_unpin(cx)) {
+            Some(Poll::Ready(Some(finished))) => {
                 self.forget(&finished);
                 Poll::Ready(finished)
             }
@@ -242,13 +251,15 @@ impl Calls {
     ///
     /// Methods that still run then go on without the connection.
     pub(super) async fn end(&mut self) {
-        self.cancelled.cancel();
+        if let Some(cancelled) = &self.cancelled {
+            cancelled.cancel();
+        }
         self.uploads.clear();
-        let ended = async { while self.running.next().await.is_some() {} };
+        let Some(mut running) = self.running.take() else { return };
+        let ended = async { while running.next().await.is_some() {} };
         if time::timeout(self.shared.hub.options().close_timeout, ended).await.is_ok() {
             return;
         }
-        let running = std::mem::take(&mut self.running);
         warn!(
             connection.id = self.shared.caller.connection_id(),
             methods = running.len(),

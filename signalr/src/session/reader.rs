@@ -5,16 +5,24 @@
 //! as a call while another runs, stops the handling of messages. Bytes are still read then, up to
 //! the maximum size of a message, so the end of the connection is noticed.
 
-use std::{borrow::Cow, convert::Infallible, future::poll_fn};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use tokio::{
-    select,
     sync::mpsc::{self, error::TrySendError},
-    time::{self, Instant},
+    time::{self, Instant, Sleep},
 };
 
-use super::{Conversation, calls::Calls};
+use super::{
+    Conversation,
+    calls::{Calls, Finished},
+};
 use crate::{
     answers::Answers,
     call::Part,
@@ -30,11 +38,11 @@ use crate::{
 };
 
 /// The loop that reads messages and runs methods.
-pub(super) struct Reader<'a, I> {
-    conversation: Conversation<'a>,
+pub(super) struct Reader<I> {
+    conversation: Conversation,
     caller: Caller,
     frames: Frames,
-    incoming: &'a mut I,
+    incoming: I,
     answers: Answers,
     calls: Calls,
     waiting: Option<Waiting>,
@@ -42,6 +50,8 @@ pub(super) struct Reader<'a, I> {
     owes_refreshed: bool,
     has_pinged: bool,
     heard: Instant,
+    /// Rings at the client timeout, or earlier. Clients that send no pings have none.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Whether a stateful client has no transport.
     is_lost: bool,
     entry: Entry,
@@ -61,19 +71,19 @@ enum Room {
     Upload(mpsc::Sender<Part>),
 }
 
-impl<'a, I: Incoming> Reader<'a, I> {
+impl<I: Incoming> Reader<I> {
     pub(super) fn new(
-        conversation: Conversation<'a>,
+        conversation: Conversation,
         caller: Caller,
         frames: Frames,
-        incoming: &'a mut I,
+        incoming: I,
         answers: Answers,
         entry: Entry,
     ) -> Self {
-        let Conversation { hub, encoding, .. } = conversation;
+        let Conversation { hub, encoding, .. } = &conversation;
         Self {
+            calls: Calls::new(hub, caller.clone(), answers.clone(), *encoding),
             conversation,
-            calls: Calls::new(hub, caller.clone(), answers.clone(), encoding),
             caller,
             frames,
             incoming,
@@ -82,21 +92,31 @@ impl<'a, I: Incoming> Reader<'a, I> {
             owes_refreshed: false,
             has_pinged: false,
             heard: Instant::now(),
+            alarm: None,
             is_lost: false,
             entry,
         }
     }
 
+    /// Returns the transport.
+    pub(super) fn into_incoming(self) -> I {
+        self.incoming
+    }
+
     /// Reads until the connection ends, and returns the reason.
-    pub(super) async fn run(mut self) -> Disconnect {
+    pub(super) async fn run(&mut self) -> Disconnect {
         self.calls.start_connected();
         let Err(disconnect) = self.read().await;
         self.entry.end();
-        self.calls.end().await;
-        if !matches!(disconnect, Disconnect::Refused(_)) {
-            dispatch::disconnected(self.conversation.hub, self.caller.clone()).await;
-        }
-        self.answers.end().await;
+        // In a box, since an idle session has not come to its end.
+        Box::pin(async {
+            self.calls.end().await;
+            if !matches!(disconnect, Disconnect::Refused(_)) {
+                dispatch::disconnected(&self.conversation.hub, self.caller.clone()).await;
+            }
+        })
+        .await;
+        self.answers.end();
         disconnect
     }
 
@@ -107,36 +127,60 @@ impl<'a, I: Incoming> Reader<'a, I> {
                 self.calls.start_refreshed();
             }
             self.handle_all()?;
-            let options = self.conversation.hub.options();
-            let timeout = self.heard + options.client_timeout;
-            let is_waiting = self.waiting.is_some();
-            let has_space = self.frames.len() < options.message_bytes_max;
-            let peer = self.caller.peer();
-            let full_upload = match &self.waiting {
-                Some(Waiting { room: Room::Upload(upload), .. }) => Some(upload.clone()),
-                _ => None,
-            };
-            select! {
-                biased;
-                disconnect = self.conversation.close_handle.closing() => return Err(disconnect),
-                // Before the end of a call: the hook runs before the next call.
-                () = peer.refreshed() => self.owes_refreshed = true,
-                finished = poll_fn(|cx| self.calls.poll_finished(cx)) => {
-                    if let Some(refused) = finished.refused {
-                        return Err(Disconnect::Refused(refused));
-                    }
-                    if finished.is_hook {
-                        self.calls.open_slots();
-                    }
+            match self.event().await {
+                Event::Closing(disconnect) => return Err(disconnect),
+                Event::TimedOut => return Err(Disconnect::ClientTimeout),
+                Event::Refreshed => self.owes_refreshed = true,
+                Event::Finished(Finished { refused: Some(refused), .. }) => {
+                    return Err(Disconnect::Refused(refused));
                 }
-                input = self.incoming.read(), if !is_waiting || has_space => self.take(input?),
-                () = room(full_upload.as_ref()), if full_upload.is_some() => {}
-                // Some clients send no pings. While a message waits, pings behind it wait as well.
-                () = time::sleep_until(timeout), if self.has_pinged && !is_waiting && !self.is_lost => {
-                    return Err(Disconnect::ClientTimeout);
-                }
+                Event::Finished(finished) if finished.is_hook => self.calls.open_slots(),
+                Event::Finished(_) | Event::Room => {}
+                Event::Input(input) => self.take(input?),
             }
         }
+    }
+
+    /// Waits for the next event.
+    async fn event(&mut self) -> Event {
+        let Self { conversation, caller, frames, incoming, calls, waiting, .. } = self;
+        let options = conversation.hub.options();
+        let reads = waiting.is_none() || frames.len() < options.message_bytes_max;
+        // Some clients send no pings. While a message waits, pings behind it wait as well.
+        let timeout = (self.has_pinged && waiting.is_none() && !self.is_lost)
+            .then(|| self.heard + options.client_timeout);
+        let mut room = match waiting {
+            Some(Waiting { room: Room::Upload(upload), .. }) => {
+                Some(Box::pin(room(upload.clone())))
+            }
+            _ => None,
+        };
+        let mut input = pin!(incoming.read());
+        poll_fn(|cx| {
+            if let Poll::Ready(disconnect) = conversation.close_handle.poll_closing(cx) {
+                return Poll::Ready(Event::Closing(disconnect));
+            }
+            // Before the end of a call: the hook runs before the next call.
+            if caller.peer().poll_refreshed(cx).is_ready() {
+                return Poll::Ready(Event::Refreshed);
+            }
+            if let Poll::Ready(finished) = calls.poll_finished(cx) {
+                return Poll::Ready(Event::Finished(finished));
+            }
+            if reads && let Poll::Ready(input) = input.as_mut().poll(cx) {
+                return Poll::Ready(Event::Input(input));
+            }
+            if let Some(room) = &mut room
+                && room.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Event::Room);
+            }
+            match timeout {
+                Some(at) => poll_alarm(&mut self.alarm, at, cx).map(|()| Event::TimedOut),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     fn take(&mut self, input: Input) {
@@ -146,7 +190,9 @@ impl<'a, I: Incoming> Reader<'a, I> {
             Input::Resumed => {
                 self.is_lost = false;
                 self.frames = Frames::new(self.conversation.hub.options().message_bytes_max);
-                self.conversation.sequence.inspect(|sequence| sequence.resumed());
+                if let Some(sequence) = &self.conversation.sequence {
+                    sequence.resumed();
+                }
             }
         }
         self.heard = Instant::now();
@@ -180,7 +226,7 @@ impl<'a, I: Incoming> Reader<'a, I> {
     fn handle(&mut self, message: &[u8], is_new: bool) -> Result<Option<Room>, Disconnect> {
         let message = self.conversation.encoding.parse(message)?;
         if is_new
-            && let Some(sequence) = self.conversation.sequence
+            && let Some(sequence) = &self.conversation.sequence
             && !sequence.admit(&message)?
         {
             return Ok(None);
@@ -232,9 +278,31 @@ impl<'a, I: Incoming> Reader<'a, I> {
     }
 }
 
-/// Waits until a stream of the client has room or its method no longer reads it. Cancel safe.
-async fn room(upload: Option<&mpsc::Sender<Part>>) {
-    if let Some(upload) = upload {
-        let _ = upload.reserve().await;
+/// What the reader waits for.
+enum Event {
+    Closing(Disconnect),
+    /// The client has renewed its user.
+    Refreshed,
+    Finished(Finished),
+    Input(Result<Input, Disconnect>),
+    /// The stream that a message waits for has room.
+    Room,
+    TimedOut,
+}
+
+/// Waits until a stream of the client has room or its method no longer reads it.
+async fn room(upload: mpsc::Sender<Part>) {
+    let _ = upload.reserve().await;
+}
+
+/// Waits until a time. An alarm that rings earlier is set again, so most calls leave it alone.
+fn poll_alarm(alarm: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(time::sleep_until(at)));
+    while alarm.as_mut().poll(cx).is_ready() {
+        if alarm.deadline() >= at {
+            return Poll::Ready(());
+        }
+        alarm.as_mut().reset(at);
     }
+    Poll::Pending
 }

@@ -3,23 +3,24 @@
 //! Each side numbers the messages that it sends and keeps them until the other side has confirmed
 //! them. On a new transport it names the number of the first message that it sends again.
 
-use std::{collections::VecDeque, mem};
+use std::{
+    collections::VecDeque,
+    mem,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    time::{Duration, Instant},
-};
+use tokio::time::{Duration, Instant};
 
-use crate::{disconnect::Disconnect, protocol::message::ClientMessage};
+use crate::{disconnect::Disconnect, protocol::message::ClientMessage, signal::Signal};
 
 /// The numbers of one connection, which its reader and its writer share.
 #[derive(Debug)]
 pub(super) struct Sequence {
     state: Mutex<State>,
     /// Wakes the writer after each change by the reader.
-    changed: Notify,
+    changed: Signal,
     bytes_max: usize,
 }
 
@@ -42,7 +43,7 @@ struct State {
 
 impl Sequence {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), bytes_max }
+        Self { state: Mutex::default(), changed: Signal::default(), bytes_max }
     }
 
     /// Takes note of a message that is sent.
@@ -75,9 +76,9 @@ impl Sequence {
         state.handled
     }
 
-    /// Waits for a change by the reader. Cancel safe.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Returns whether the reader has changed something, or registers the writer.
+    pub(super) fn poll_changed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.changed.poll_set(cx)
     }
 
     /// Called when the client has opened another transport.
@@ -120,7 +121,7 @@ impl Sequence {
             }
         };
         drop(state);
-        self.changed.notify_one();
+        self.changed.set();
         Ok(is_handled)
     }
 }

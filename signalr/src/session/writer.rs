@@ -4,16 +4,18 @@
 //! frame. An answer does not overtake the messages that its method sent before. The writer holds it
 //! until the backplane returns a mark behind the last of them.
 
-use std::{collections::VecDeque, future, mem, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use backplane::{Cursor, Received};
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
-use tokio::{
-    select,
-    sync::mpsc,
-    time::{self, Instant},
-};
+use tokio::time::{self, Duration, Instant, Sleep};
 use tracing::debug;
 
 use super::{Conversation, sequence::Sequence};
@@ -21,21 +23,19 @@ use crate::{
     answers::{Answer, ToWrite},
     disconnect::Disconnect,
     handshake,
-    metrics::Metrics,
-    options::Options,
+    hub::Hub,
     protocol::Encoding,
-    transport::Outgoing,
+    transport::{Outgoing, Urgent},
 };
 
 /// The loop that writes messages.
-pub(super) struct Writer<'a, O> {
-    options: &'a Options,
-    metrics: &'a Metrics,
+pub(super) struct Writer<O> {
+    hub: Arc<Hub>,
     /// Counted since the last flush.
     delivered: u64,
     encoding: Encoding,
     /// Set for a stateful client.
-    sequence: Option<&'a Sequence>,
+    sequence: Option<Arc<Sequence>>,
     /// Whether a stateful client has no transport. Messages are kept until it has one.
     is_lost: bool,
     /// Messages to send again, before all others.
@@ -43,7 +43,7 @@ pub(super) struct Writer<'a, O> {
     /// The reason for the end of the connection, behind messages that are still written.
     end: Option<Disconnect>,
     connection: backplane::Connection,
-    pub(super) to_write: mpsc::Receiver<ToWrite>,
+    to_write: ToWrite,
     /// Whether the reader has ended and no further answer comes.
     is_ending: bool,
     /// Answers that wait for messages of their methods, in order.
@@ -52,19 +52,24 @@ pub(super) struct Writer<'a, O> {
     marked: Option<Cursor>,
     /// Answers after messages up to this place are due.
     reached: Option<Cursor>,
-    outgoing: &'a mut O,
+    /// The time of the last write.
+    written: Instant,
+    /// Rings when something is due, or earlier: a write moves the next ping and not the alarm.
+    alarm: Pin<Box<Sleep>>,
+    outgoing: O,
 }
 
-impl<'a, O: Outgoing> Writer<'a, O> {
+impl<O: Outgoing> Writer<O> {
     pub(super) fn new(
-        Conversation { hub, encoding, sequence, .. }: Conversation<'a>,
+        Conversation { hub, encoding, sequence, .. }: Conversation,
         connection: backplane::Connection,
-        to_write: mpsc::Receiver<ToWrite>,
-        outgoing: &'a mut O,
+        to_write: ToWrite,
+        outgoing: O,
     ) -> Self {
+        let written = Instant::now();
+        let alarm = Box::pin(time::sleep_until(written + hub.options().keep_alive));
         Self {
-            options: hub.options(),
-            metrics: hub.metrics(),
+            hub,
             delivered: 0,
             encoding,
             sequence,
@@ -77,8 +82,25 @@ impl<'a, O: Outgoing> Writer<'a, O> {
             held: VecDeque::new(),
             marked: None,
             reached: None,
+            written,
+            alarm,
             outgoing,
         }
+    }
+
+    /// Returns the transport.
+    pub(super) fn into_outgoing(self: Box<Self>) -> O {
+        self.outgoing
+    }
+
+    /// Refuses further answers, so methods do not wait for room for theirs.
+    pub(super) fn refuse_answers(&self) {
+        self.to_write.close();
+    }
+
+    /// Drops all answers until none follows.
+    pub(super) async fn drop_answers(&mut self) {
+        while poll_fn(|cx| self.to_write.poll_recv(cx)).await.is_some() {}
     }
 
     /// Writes until the reader has ended and its last result is written, with all messages before
@@ -87,14 +109,8 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     /// The handshake reply comes first, in a frame of its own, since clients refuse any other
     /// message before it.
     pub(super) async fn run(&mut self) -> Result<(), Disconnect> {
-        let write_timeout = self.options.write_timeout;
         self.outgoing.set_binary(self.encoding.is_binary());
-        let accept = async {
-            self.outgoing.queue(handshake::ACCEPTED).await?;
-            self.outgoing.flush().await
-        };
-        in_time(write_timeout, accept).await?;
-        let mut next_ping = Instant::now() + self.options.keep_alive;
+        self.send(Next::Plain(handshake::ACCEPTED), 1).await?;
         loop {
             if let Some(end) = self.end.take() {
                 return Err(end);
@@ -102,56 +118,40 @@ impl<'a, O: Outgoing> Writer<'a, O> {
             if self.is_ending && self.held.is_empty() {
                 return Ok(());
             }
-            let may_send = self.may_send();
-            let overdue = self.held.front().map_or(next_ping, |held| held.queued + write_timeout);
-            let confirmation = self.sequence.and_then(Sequence::confirmation);
-            let next = select! {
-                // A result becomes overdue only if no message is ready.
-                biased;
-                () = self.outgoing.replaced() => {
-                    self.repeat();
-                    None
+            let Some(next) = poll_fn(|cx| self.poll_next(cx)).await else { continue };
+            match self.send(next, BATCH_MAX).await {
+                Err(Disconnect::Lost(_) | Disconnect::WriteTimeout) if self.sequence.is_some() => {
+                    self.is_lost = true;
                 }
-                next = self.to_write.recv(), if may_send && self.has_room() => {
-                    self.take(next.unwrap_or(ToWrite::End));
-                    self.due()
-                }
-                received = self.connection.recv_or_gap(), if may_send => {
-                    self.message(received?)?.or_else(|| self.due())
-                }
-                () = changed(self.sequence) => None,
-                () = time::sleep_until(confirmation.unwrap_or(next_ping)),
-                    if confirmation.is_some() => self.confirm(),
-                () = time::sleep_until(next_ping), if self.outgoing.needs_pings() => {
-                    Some(Next::Plain(self.encoding.ping()))
-                }
-                () = time::sleep_until(overdue), if may_send && !self.held.is_empty() => {
-                    debug!("a message of a method did not return in time");
-                    self.reached = self.held.front().and_then(|held| held.after);
-                    self.due()
-                }
-            };
-            let next = next.or_else(|| self.repeated.pop_front().map(Next::Plain));
-            if let Some(next) = next {
-                match in_time(write_timeout, self.write(next)).await {
-                    Err(Disconnect::Lost(_) | Disconnect::WriteTimeout)
-                        if self.sequence.is_some() =>
-                    {
-                        self.is_lost = true;
-                    }
-                    written => written?,
-                }
-                next_ping = Instant::now() + self.options.keep_alive;
+                sent => sent?,
             }
         }
     }
 
-    /// Writes one message and all other ready messages, in few frames and with one flush.
-    async fn write(&mut self, first: Next) -> Result<(), Disconnect> {
+    /// Writes up to `batch_max` messages within the write timeout.
+    async fn send(&mut self, first: Next, batch_max: usize) -> Result<(), Disconnect> {
+        let write_timeout = self.hub.options().write_timeout;
+        // Before the write, which must not end with a ping that is due without it.
+        self.written = Instant::now();
+        let mut write = pin!(self.write(first, batch_max));
+        // Nearly all writes complete at once, without a timer.
+        match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+            Poll::Ready(written) => written,
+            // In a box, since an idle writer needs no timer for it.
+            Poll::Pending => Box::pin(time::timeout(write_timeout, write))
+                .await
+                .map_err(|_| Disconnect::WriteTimeout)?,
+        }
+    }
+
+    /// Writes one message and other ready messages, in few frames and with one flush.
+    async fn write(&mut self, first: Next, batch_max: usize) -> Result<(), Disconnect> {
         let mut frame = Gathered::One(self.note(first));
         let mut written = 0;
-        for _ in 1..BATCH_MAX {
-            let Some(next) = self.ready() else { break };
+        for _ in 1..batch_max {
+            // The reason for the end of the connection is kept, and messages before it are written.
+            let next = poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await;
+            let Poll::Ready(Some(next)) = next else { break };
             let message = self.note(next);
             if let Some(full) = frame.add(message)
                 && !self.is_lost
@@ -164,71 +164,141 @@ impl<'a, O: Outgoing> Writer<'a, O> {
             return Ok(());
         }
         let last = frame.into_bytes();
-        written += last.len();
-        self.outgoing.queue(last).await?;
+        if !last.is_empty() {
+            written += last.len();
+            self.outgoing.queue(last).await?;
+        }
         self.outgoing.flush().await?;
-        self.metrics.written.inc_by(written as u64);
-        self.metrics.delivered.inc_by(mem::take(&mut self.delivered));
+        let metrics = self.hub.metrics();
+        metrics.written.inc_by(written as u64);
+        metrics.delivered.inc_by(mem::take(&mut self.delivered));
         Ok(())
     }
 
     /// Takes note of a message that the client confirms, before it is sent.
     fn note(&self, next: Next) -> Bytes {
-        match (next, self.sequence) {
+        match (next, &self.sequence) {
             (Next::Numbered(message), Some(sequence)) => {
                 sequence.sent(message.clone());
                 message
             }
             (Next::Numbered(message) | Next::Plain(message), _) => message,
+            (Next::Nothing, _) => Bytes::new(),
         }
     }
 
     /// Sends all that the client has not confirmed again, on a new transport.
     fn repeat(&mut self) {
-        let Some(sequence) = self.sequence else { return };
+        let Some(sequence) = &self.sequence else { return };
         let (number, messages) = sequence.to_repeat();
         self.is_lost = false;
         self.repeated = VecDeque::from(messages);
         self.repeated.push_front(self.encoding.sequence(number));
     }
 
-    fn confirm(&self) -> Option<Next> {
-        let number = self.sequence?.confirm();
-        Some(Next::Plain(self.encoding.ack(number)))
-    }
-
-    /// Returns a message that is ready now.
-    ///
-    /// The reason for the end of the connection is kept, and the messages before it are written.
-    fn ready(&mut self) -> Option<Next> {
+    /// Returns the next message, or registers the task. Returns `None` if the end of the connection
+    /// is near.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+        match self.outgoing.poll_urgent(cx) {
+            Poll::Ready(Urgent::Replaced) => self.repeat(),
+            Poll::Ready(Urgent::Flush) => return Poll::Ready(Some(Next::Nothing)),
+            Poll::Pending => {}
+        }
         if let Some(message) = self.repeated.pop_front() {
-            return Some(Next::Plain(message));
+            return Poll::Ready(Some(Next::Plain(message)));
         }
         while self.end.is_none() && self.may_send() {
             if let Some(result) = self.due() {
-                return Some(result);
+                return Poll::Ready(Some(result));
             }
             if self.has_room()
-                && let Ok(next) = self.to_write.try_recv()
+                && let Poll::Ready(answer) = self.to_write.poll_recv(cx)
             {
-                self.take(next);
+                self.take(answer);
                 continue;
             }
-            match self.connection.recv_or_gap().now_or_never()?.map_err(Into::into) {
-                Ok(received) => match self.message(received) {
-                    Ok(Some(message)) => return Some(message),
+            let received = pin!(self.connection.recv_or_gap()).poll(cx);
+            match received {
+                Poll::Pending => break,
+                Poll::Ready(Ok(received)) => match self.message(received) {
                     Ok(None) => {}
+                    Ok(message) => return Poll::Ready(message),
                     Err(end) => self.end = Some(end),
                 },
-                Err(end) => self.end = Some(end),
+                Poll::Ready(Err(end)) => self.end = Some(end.into()),
             }
+        }
+        if self.end.is_some() || (self.is_ending && self.held.is_empty()) {
+            return Poll::Ready(None);
+        }
+        if let Some(sequence) = &self.sequence
+            && sequence.poll_changed(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        self.poll_overdue(cx).map(Some)
+    }
+
+    /// Returns a message whose time has come, or registers the task.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut alarm_at = self.next_alarm();
+        if alarm_at < self.alarm.deadline() {
+            self.alarm.as_mut().reset(alarm_at);
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if let Some(next) = self.overdue(Instant::now()) {
+                return Poll::Ready(next);
+            }
+            alarm_at = self.next_alarm();
+            self.alarm.as_mut().reset(alarm_at);
+        }
+        Poll::Pending
+    }
+
+    /// Returns the time at which something is due next.
+    fn next_alarm(&self) -> Instant {
+        [self.ping_at(), self.result_at(), self.confirmation_at()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    fn overdue(&mut self, now: Instant) -> Option<Next> {
+        if self.confirmation_at().is_some_and(|at| at <= now) {
+            let number = self.sequence.as_ref()?.confirm();
+            return Some(Next::Plain(self.encoding.ack(number)));
+        }
+        if self.ping_at().is_some_and(|at| at <= now) {
+            self.written = now;
+            return Some(Next::Plain(self.encoding.ping()));
+        }
+        if self.result_at().is_some_and(|at| at <= now) {
+            debug!("a message of a method did not return in time");
+            self.reached = self.held.front().and_then(|held| held.after);
+            return self.due();
         }
         None
     }
 
+    fn ping_at(&self) -> Option<Instant> {
+        self.outgoing.needs_pings().then(|| self.written + self.hub.options().keep_alive)
+    }
+
+    /// Returns the time from which the first held answer waits no longer.
+    fn result_at(&self) -> Option<Instant> {
+        let held = self.held.front().filter(|_| self.may_send())?;
+        Some(held.queued + self.hub.options().write_timeout)
+    }
+
+    fn confirmation_at(&self) -> Option<Instant> {
+        self.sequence.as_ref()?.confirmation()
+    }
+
     /// Returns whether the client has confirmed enough for more messages.
     fn may_send(&self) -> bool {
-        self.repeated.is_empty() && self.sequence.is_none_or(Sequence::has_room)
+        self.repeated.is_empty()
+            && self.sequence.as_ref().is_none_or(|sequence| sequence.has_room())
     }
 
     /// Returns whether another answer can be held.
@@ -236,10 +306,10 @@ impl<'a, O: Outgoing> Writer<'a, O> {
         !self.is_ending && self.held.len() < HELD_MAX
     }
 
-    fn take(&mut self, next: ToWrite) {
-        match next {
-            ToWrite::Answer(answer) => self.hold(answer),
-            ToWrite::End => self.is_ending = true,
+    fn take(&mut self, answer: Option<Answer>) {
+        match answer {
+            Some(answer) => self.hold(answer),
+            None => self.is_ending = true,
         }
     }
 
@@ -286,27 +356,13 @@ impl<'a, O: Outgoing> Writer<'a, O> {
     }
 }
 
-/// Waits for a change of the numbers, if there are any. Cancel safe.
-async fn changed(sequence: Option<&Sequence>) {
-    match sequence {
-        Some(sequence) => sequence.changed().await,
-        None => future::pending().await,
-    }
-}
-
 /// A message to write.
 enum Next {
     /// A stateful client confirms it.
     Numbered(Bytes),
     Plain(Bytes),
-}
-
-/// Waits for a write, at most for the write timeout.
-async fn in_time(
-    write_timeout: Duration,
-    write: impl Future<Output = Result<(), Disconnect>>,
-) -> Result<(), Disconnect> {
-    time::timeout(write_timeout, write).await.map_err(|_| Disconnect::WriteTimeout)?
+    /// The transport has bytes of its own.
+    Nothing,
 }
 
 /// Messages for one frame. A single message is not copied.
@@ -351,3 +407,5 @@ const HELD_MAX: usize = 64;
 const BATCH_MAX: usize = 64;
 /// Maximum size of a frame with several messages. Two of them fit the buffer of the WebSocket.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
+/// Stands for never.
+const FAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -3,32 +3,42 @@
 //! The reading half receives new sockets and passes their writing halves on. Before both sides have
 //! agreed on the stateful reconnect, it behaves as a plain WebSocket.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{
+    future::{self, poll_fn},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use axum::extract::ws::WebSocket;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     select,
-    sync::{Notify, mpsc},
+    sync::mpsc,
     time::{self, Instant},
 };
 
-use super::{Incoming, Input, Outgoing, websocket};
+use super::{
+    Incoming, Input, Outgoing, Urgent,
+    websocket::{self, Limits},
+};
 use crate::{
     disconnect::{Disconnect, TransportError},
     handoff::Handoff,
     options::Options,
+    signal::Signal,
+    socket::Socket,
 };
 
 /// Returns the two halves of an open WebSocket that may be replaced by those of `sockets`.
 pub(crate) fn halves(
-    socket: WebSocket,
+    socket: Socket,
     options: &Options,
     handoff: Arc<Handoff>,
-    sockets: mpsc::Receiver<WebSocket>,
+    sockets: mpsc::Receiver<Box<Socket>>,
 ) -> (Reader, Writer) {
-    let (reader, writer) = websocket::halves(socket, options);
+    let limits = Limits::of(options);
+    let (reader, writer) = websocket::halves(socket, limits);
     let replacement = Arc::new(Replacement::default());
     let reader = Reader {
         current: reader,
@@ -38,7 +48,7 @@ pub(crate) fn halves(
         sockets,
         replacement: Arc::clone(&replacement),
         timeout: options.disconnect_timeout,
-        message_bytes_max: options.message_bytes_max,
+        limits,
     };
     (reader, Writer { current: writer, is_binary: false, replacement })
 }
@@ -50,10 +60,10 @@ pub(crate) struct Reader {
     lost: Option<(String, Instant)>,
     is_agreed: bool,
     handoff: Arc<Handoff>,
-    sockets: mpsc::Receiver<WebSocket>,
+    sockets: mpsc::Receiver<Box<Socket>>,
     replacement: Arc<Replacement>,
     timeout: Duration,
-    message_bytes_max: usize,
+    limits: Limits,
 }
 
 impl Incoming for Reader {
@@ -101,8 +111,8 @@ impl Incoming for Reader {
 }
 
 impl Reader {
-    fn replace(&mut self, socket: WebSocket) {
-        let (reader, writer) = websocket::split(socket, self.message_bytes_max);
+    fn replace(&mut self, socket: Box<Socket>) {
+        let (reader, writer) = websocket::halves(*socket, self.limits);
         self.current = reader;
         self.lost = None;
         self.replacement.put(writer);
@@ -143,9 +153,13 @@ impl Outgoing for Writer {
         self.current.close(error).await
     }
 
-    async fn replaced(&mut self) {
-        self.current = self.replacement.take().await;
-        self.current.set_binary(self.is_binary);
+    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Urgent> {
+        if let Poll::Ready(writer) = self.replacement.poll_take(cx) {
+            self.current = writer;
+            self.current.set_binary(self.is_binary);
+            return Poll::Ready(Urgent::Replaced);
+        }
+        self.current.poll_urgent(cx)
     }
 }
 
@@ -157,29 +171,31 @@ fn replaced() -> Disconnect {
 #[derive(Default)]
 struct Replacement {
     writer: Mutex<Option<websocket::Writer>>,
-    filled: Notify,
+    is_filled: Signal,
 }
 
 impl Replacement {
     fn put(&self, writer: websocket::Writer) {
         *self.writer.lock() = Some(writer);
-        self.filled.notify_one();
+        self.is_filled.set();
     }
 
     /// Waits until there is a new half. Cancel safe.
     async fn ready(&self) {
-        while self.writer.lock().is_none() {
-            self.filled.notified().await;
-        }
+        poll_fn(|cx| self.poll_ready(cx)).await;
     }
 
-    /// Waits for a new half and takes it. Cancel safe.
-    async fn take(&self) -> websocket::Writer {
-        loop {
-            if let Some(writer) = self.writer.lock().take() {
-                return writer;
-            }
-            self.filled.notified().await;
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // A signal may be of a half that has been taken.
+        while self.writer.lock().is_none() {
+            ready!(self.is_filled.poll_set(cx));
         }
+        Poll::Ready(())
+    }
+
+    /// Takes a new half, or registers the task.
+    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<websocket::Writer> {
+        ready!(self.poll_ready(cx));
+        self.writer.lock().take().map_or(Poll::Pending, Poll::Ready)
     }
 }

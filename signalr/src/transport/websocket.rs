@@ -1,143 +1,230 @@
 //! Hub messages over a WebSocket.
 //!
 //! Incoming opcodes are ignored, since clients send the handshake as text with every protocol.
-//! Outgoing frames hold whole hub messages, as the JavaScript client requires.
+//! Outgoing frames hold whole hub messages, as the JavaScript client requires. The reading half
+//! answers a ping through the other one, since only that one writes.
 
-use std::future;
+mod decoder;
+mod frame;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use bytes::Bytes;
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
-use tokio_tungstenite::tungstenite;
 
-use super::{Incoming, Input, Outgoing};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{Incoming, Input, Outgoing, Urgent};
 use crate::{
     disconnect::{Disconnect, TransportError},
     options::Options,
     protocol::ProtocolError,
+    signal::Signal,
+    socket::{ReadHalf, Socket, WriteHalf},
 };
 
-/// Sets the buffers and limits of a new WebSocket.
-pub(crate) fn configure(upgrade: WebSocketUpgrade, options: &Options) -> WebSocketUpgrade {
-    // A WebSocket message may hold several hub messages that a client has queued. Each of them has
-    // its own limit.
-    let frame_bytes_max = options.frame_bytes_max.max(options.message_bytes_max);
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_frame_size(frame_bytes_max)
-        .max_message_size(frame_bytes_max)
-        // ASP.NET Core accepts frames without a mask, too.
-        .accept_unmasked_frames(true)
-}
+use decoder::{DecodeError, Decoded, Decoder};
+use frame::Frame;
 
 /// Returns the two halves of an open WebSocket.
-pub(crate) fn halves(socket: WebSocket, options: &Options) -> (Reader, Writer) {
-    split(socket, options.message_bytes_max)
+pub(crate) fn halves(socket: Socket, limits: Limits) -> (Reader, Writer) {
+    let (reading, writing) = socket.split();
+    let pong = Arc::new(Pong::default());
+    let reader = Reader {
+        reading,
+        decoder: Decoder::default(),
+        state: State::Open,
+        limits,
+        pong: Arc::clone(&pong),
+    };
+    let opcode = decoder::TEXT;
+    (reader, Writer { writing, opcode, unsent: VecDeque::new(), pong, is_closed: false })
 }
 
-/// Returns the two halves of an open WebSocket. Errors name the limit.
-pub(crate) fn split(socket: WebSocket, message_bytes_max: usize) -> (Reader, Writer) {
-    let (sink, stream) = socket.split();
-    let reader = Reader { stream, is_readable: true, message_bytes_max };
-    (reader, Writer { sink, is_binary: false })
+/// The limits for messages of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For a hub message. Errors name it.
+    message_bytes_max: usize,
+    /// For a message of the WebSocket.
+    frame_bytes_max: usize,
+}
+
+/// A pong that has to be sent.
+#[derive(Debug, Default)]
+struct Pong {
+    payload: Mutex<Option<Vec<u8>>>,
+    is_due: Signal,
 }
 
 /// The half that receives from the client.
 pub(crate) struct Reader {
-    stream: SplitStream<WebSocket>,
-    /// False after an invalid frame or a frame over the limit: its content follows in the stream.
-    is_readable: bool,
-    message_bytes_max: usize,
+    reading: ReadHalf,
+    decoder: Decoder,
+    state: State,
+    limits: Limits,
+    pong: Arc<Pong>,
+}
+
+/// What a reader expects from the client.
+enum State {
+    Open,
+    /// An error behind data that was returned. The content of invalid frames follows in the stream.
+    Failed(DecodeError),
+    /// Nothing but the end. All bytes are ignored: a close with unread bytes makes the network drop
+    /// the Close message, which names the error.
+    Closing,
+    /// The client has sent a close frame.
+    Closed,
 }
 
 impl Incoming for Reader {
     async fn read(&mut self) -> Result<Input, Disconnect> {
-        // Returns nothing until the close timeout. A close with unread bytes makes the network drop
-        // the Close message, which names the error.
-        if !self.is_readable {
-            future::pending().await
-        }
+        let bytes = poll_fn(|cx| self.poll_data(cx)).await?;
+        Ok(Input::Bytes(bytes))
+    }
+}
+
+impl Reader {
+    /// Reads until there is data.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Disconnect>> {
         loop {
-            match self.stream.next().await {
-                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
-                    return Ok(Input::Bytes(message.into_data()));
+            match self.state {
+                State::Failed(error) => {
+                    self.state = State::Closing;
+                    return Poll::Ready(Err(self.limits.disconnect(error)));
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                State::Closed => return Poll::Ready(Err(Disconnect::TransportClosed)),
+                State::Open | State::Closing => {}
+            }
+            let Self { reading, decoder, state, limits, .. } = self;
+            let frame_bytes_max = limits.frame_bytes_max as u64;
+            let mut data = Vec::new();
+            let read = reading.poll_read(cx, |bytes| match state {
+                _ if bytes.is_empty() => Err(Disconnect::Lost(NO_CLOSE.to_owned())),
+                State::Closing | State::Closed => Ok(Decoded::default()),
+                State::Open | State::Failed(_) => {
+                    Ok(decoder.decode(bytes, frame_bytes_max, &mut data).unwrap_or_else(|error| {
+                        *state = State::Failed(error);
+                        Decoded::default()
+                    }))
+                }
+            });
+            let Decoded { ping, is_closed } = ready!(read).map_err(lost)??;
+            if let Some(ping) = ping {
+                *self.pong.payload.lock() = Some(ping);
+                self.pong.is_due.set();
+            }
+            if is_closed {
                 // With any code, since browsers close without one.
-                Some(Ok(Message::Close(_))) => return Err(Disconnect::TransportClosed),
-                Some(Err(error)) => return Err(self.disconnect(error)),
-                None => return Err(Disconnect::Lost("no close frame from the client".to_owned())),
+                self.state = State::Closed;
+            }
+            if !data.is_empty() {
+                return Poll::Ready(Ok(data.into()));
             }
         }
     }
 }
 
-impl Reader {
-    fn disconnect(&mut self, error: axum::Error) -> Disconnect {
-        use tungstenite::error::{Error, ProtocolError::ResetWithoutClosingHandshake};
+impl Limits {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self {
+            message_bytes_max: options.message_bytes_max,
+            // A WebSocket message may hold several hub messages that a client has queued. Each of
+            // them has its own limit.
+            frame_bytes_max: options.frame_bytes_max.max(options.message_bytes_max),
+        }
+    }
 
-        let error = error.into_inner();
-        let disconnect = match error.downcast_ref() {
-            Some(Error::Capacity(_)) => ProtocolError::TooLarge(self.message_bytes_max).into(),
-            Some(Error::Utf8(_)) => TransportError::Text.into(),
-            Some(Error::Protocol(cause)) if *cause != ResetWithoutClosingHandshake => {
-                TransportError::Frame.into()
-            }
-            _ => return Disconnect::Lost(error.to_string()),
-        };
-        self.is_readable = false;
-        disconnect
+    fn disconnect(self, error: DecodeError) -> Disconnect {
+        match error {
+            DecodeError::TooLarge => ProtocolError::TooLarge(self.message_bytes_max).into(),
+            DecodeError::Transport(error) => error.into(),
+        }
     }
 }
 
 /// The half that sends to the client.
 pub(crate) struct Writer {
-    sink: SplitSink<WebSocket, Message>,
-    is_binary: bool,
+    writing: WriteHalf,
+    opcode: u8,
+    /// Empty without memory, except while the socket takes no more.
+    unsent: VecDeque<Frame>,
+    pong: Arc<Pong>,
+    /// Whether the last frame is queued.
+    is_closed: bool,
 }
 
 impl Outgoing for Writer {
     fn set_binary(&mut self, is_binary: bool) {
-        self.is_binary = is_binary;
+        self.opcode = if is_binary { decoder::BINARY } else { decoder::TEXT };
+    }
+
+    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Urgent> {
+        self.pong.is_due.poll_set(cx).map(|()| Urgent::Flush)
     }
 
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
-        let message = match self.is_binary {
-            true => Message::Binary(messages),
-            false => Message::Text(Utf8Bytes::try_from(messages).expect("JSON is UTF-8")),
-        };
-        self.sink.feed(message).await.map_err(lost)
+        self.unsent.push_back(Frame::new(self.opcode, messages));
+        if self.unsent.len() >= FRAMES_MAX { self.flush().await } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> Result<(), Disconnect> {
-        self.sink.flush().await.map_err(lost)
+        poll_fn(|cx| self.poll_flush(cx)).await.map_err(lost)
     }
 
     async fn close(&mut self, error: Option<TransportError>) -> Result<(), Disconnect> {
         let code = match error {
-            None => close_code::NORMAL,
-            Some(TransportError::Frame) => close_code::PROTOCOL,
-            Some(TransportError::Text) => close_code::INVALID,
+            None => CODE_NORMAL,
+            Some(TransportError::Frame) => CODE_PROTOCOL,
+            Some(TransportError::Text) => CODE_INVALID,
         };
-        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
-        if self.sink.send(Message::Close(Some(frame))).await.is_ok() {
-            return Ok(());
+        if !self.is_closed {
+            self.is_closed = true;
+            let payload = Bytes::copy_from_slice(&code.to_be_bytes());
+            self.unsent.push_back(Frame::new(decoder::CLOSE, payload));
         }
-        // The client closed first: the flush sends the reply to its close frame.
         self.flush().await
     }
 }
 
+impl Writer {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(payload) = self.pong.payload.lock().take()
+            && !self.is_closed
+        {
+            self.unsent.push_back(Frame::new(decoder::PONG, payload.into()));
+        }
+        while !self.unsent.is_empty() {
+            let mut written = ready!(frame::with_slices(&self.unsent, |slices| {
+                self.writing.poll_write(cx, slices)
+            }))?;
+            while let Some(frame) = self.unsent.front_mut() {
+                written = frame.advance(written);
+                if !frame.is_sent() {
+                    break;
+                }
+                self.unsent.pop_front();
+            }
+        }
+        self.unsent = VecDeque::new();
+        self.writing.poll_flush(cx)
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the signature for map_err")]
-fn lost(error: axum::Error) -> Disconnect {
+fn lost(error: io::Error) -> Disconnect {
     Disconnect::Lost(error.to_string())
 }
 
-/// Read buffer of an idle connection. It grows while a larger frame arrives.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes that are gathered before a write without a flush.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+const NO_CLOSE: &str = "no close frame from the client";
+/// Frames that are gathered before a write without a flush.
+const FRAMES_MAX: usize = 64;
+/// Codes of RFC 6455.
+const CODE_NORMAL: u16 = 1000;
+const CODE_PROTOCOL: u16 = 1002;
+const CODE_INVALID: u16 = 1007;

@@ -180,7 +180,8 @@ await goThrough(without.split(","), {
     const closed = closing(hub);
     await hub.start();
     hub.serverTimeoutInMilliseconds = 1;
-    await hub.invoke("Echo", "");
+    // Each message starts the time anew. After a ping, it may end before the result arrives.
+    hub.invoke("Echo", "").catch(() => {});
     equal((await closed).message, "Server timeout elapsed without receiving a message from the server.");
   },
 

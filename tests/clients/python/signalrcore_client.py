@@ -47,13 +47,17 @@ class Steps:
     def a_stream_gives_all_items(self):
         if self.transport == HttpTransportType.long_polling:
             return
-        with self._connected() as hub:
-            received, ended = [], queue.Queue()
-            hub.stream("Stream", []).subscribe(
-                {"next": received.append, "complete": ended.put, "error": ended.put}
-            )
+        received, ended = [], queue.Queue()
+
+        # This client requests the items before it accepts the callbacks for them, and drops items without
+        # callbacks. It calls `on_open` on its receiving thread, so no item can arrive between the two.
+        def start(hub):
+            callbacks = {"next": received.append, "complete": ended.put, "error": ended.put}
+            hub.stream("Stream", []).subscribe(callbacks)
+
+        with self._connected(when_open=start):
             ended.get(timeout=DEADLINE)
-            equal(received, ["a", "b", "c"])
+        equal(received, ["a", "b", "c"])
 
     def a_client_uploads_items(self):
         if self.encoding == HubProtocolEncoding.binary:
@@ -93,10 +97,16 @@ class Steps:
         hub.stop()
 
     @contextlib.contextmanager
-    def _connected(self, path="/testhub", **options):
+    def _connected(self, path="/testhub", when_open=None, **options):
         hub = self._build(path, **options)
         opened = queue.Queue()
-        hub.on_open(lambda: opened.put(True))
+
+        def on_open():
+            if when_open:
+                when_open(hub)
+            opened.put(True)
+
+        hub.on_open(on_open)
         hub.start()
         try:
             opened.get(timeout=DEADLINE)

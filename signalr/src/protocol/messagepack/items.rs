@@ -4,10 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::{
-    super::{ProtocolError, message::Raw},
-    reader::{Head, Reader, format_name},
-};
+use dialect::messagepack::{Head, Reader, format_name};
+
+use super::super::{ProtocolError, message::Raw};
 
 /// The unread items of a message.
 pub(super) struct Items<'a> {

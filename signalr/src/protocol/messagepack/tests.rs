@@ -3,8 +3,12 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use serde::Deserialize;
-use serde_json::{Value, json, value::to_raw_value};
+use dialect::{length_prefix, messagepack::from_json};
+use serde::{Deserialize, Serialize};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{super::message::Raw, *};
 use crate::{Blob, fuzzing};
@@ -177,9 +181,9 @@ fn long_errors_are_those_of_a_dotnet_server() {
     close_with("62 93 07 d9 5d", parse(&hex("91 a1 36")).unwrap_err());
     close_with("64 93 07 d9 5f", parse(&hex("96 01 80 07 a4 4563686f 91 a1 61 90")).unwrap_err());
     let length_of_six_bytes = length_prefix::split(&hex("ff ff ff ff ff 01"), 32_768);
-    close_with("63 93 07 d9 5e", length_of_six_bytes.unwrap_err());
+    close_with("63 93 07 d9 5e", length_of_six_bytes.unwrap_err().into());
     let length_above_32_kib = length_prefix::split(&hex("c0 b8 02"), 32_768);
-    close_with("a1 01 93 07 d9 9c", length_above_32_kib.unwrap_err());
+    close_with("a1 01 93 07 d9 9c", length_above_32_kib.unwrap_err().into());
 }
 
 #[test]
@@ -574,10 +578,3 @@ const MESSAGES: [&str; 14] = [
     "93 07 a1 78 c3",
     "92 08 cf 0000000100000000",
 ];
-
-/// Converts JSON to MessagePack.
-fn from_json(value: &RawValue) -> Vec<u8> {
-    let mut bytes = ByteBuf::new();
-    put_json(&mut bytes, value);
-    bytes.into_vec()
-}

@@ -4,9 +4,8 @@
 //! send a timestamp in MessagePack, always in UTC.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use dialect::messagepack::{Head, Reader};
 use rmp::encode::{self, ByteBuf};
-
-use super::reader::{Head, Reader};
 
 /// Returns the values with all timestamps as text, or `None` if there are none.
 ///

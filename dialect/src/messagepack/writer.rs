@@ -3,14 +3,14 @@
 //! Every number and length has its shortest form. Structs are maps with the names of their fields,
 //! and enum variants are names, as .NET writes them. Types that distinguish text from binary formats
 //! become text, since .NET writes a GUID as text too. So a value is the same in a broadcast, which
-//! travels as JSON, and in a result. Only [`Blob`](crate::Blob) and extensions are binary.
+//! travels as JSON, and in a result. Only a newtype named [`BLOB`] and extensions are binary.
 
 use rmp::encode::{self, ByteBuf};
 use rmp_serde::{MSGPACK_EXT_STRUCT_NAME, encode::Error};
 use serde::ser::{self, Error as _, Serialize, Serializer};
 
+use super::BLOB;
 use super::reader::NESTING_MAX;
-use crate::blob;
 
 /// A serializer that appends to a vector.
 ///
@@ -177,10 +177,8 @@ impl<'c, 'a> Serializer for &'c mut Writer<'a> {
     ) -> Result<(), Error> {
         match name {
             // This serializer is a binary one, so a blob writes its bytes.
-            blob::NAME | MSGPACK_EXT_STRUCT_NAME => {
-                rmp_serde::Serializer::new(self.bytes.as_mut_vec())
-                    .serialize_newtype_struct(name, value)
-            }
+            BLOB | MSGPACK_EXT_STRUCT_NAME => rmp_serde::Serializer::new(self.bytes.as_mut_vec())
+                .serialize_newtype_struct(name, value),
             _ => value.serialize(self),
         }
     }

@@ -6,22 +6,34 @@
 use rmp::Marker;
 
 /// The unread bytes of a message.
+///
+/// ```
+/// use dialect::messagepack::{Head, Reader};
+///
+/// let mut reader = Reader::new(&[0x92, 1, 0xa1, b'a']);
+/// assert_eq!(reader.head(), Some(Head::Array(2)));
+/// assert_eq!(reader.head(), Some(Head::Integer(1)));
+/// assert_eq!(reader.head(), Some(Head::Text(b"a")));
+/// assert!(reader.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    /// Returns a reader at the first byte.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Returns whether all bytes are read.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Takes a whole value, with all values in it.
     ///
     /// Returns `None` if it is incomplete, malformed or nests too deeply.
-    pub(super) fn value(&mut self) -> Option<&'a [u8]> {
+    pub fn value(&mut self) -> Option<&'a [u8]> {
         let before = self.0;
         // Number of values that each open array or map still needs.
         let mut open = [0_u64; NESTING_MAX];
@@ -48,7 +60,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a value without the values in it.
-    pub(super) fn head(&mut self) -> Option<Head<'a>> {
+    pub fn head(&mut self) -> Option<Head<'a>> {
         let [marker] = self.array()?;
         Some(match Marker::from_u8(marker) {
             Marker::Null => Head::Nil,
@@ -70,9 +82,9 @@ impl<'a> Reader<'a> {
             Marker::Str8 => Head::Text(self.sized(1)?),
             Marker::Str16 => Head::Text(self.sized(2)?),
             Marker::Str32 => Head::Text(self.sized(4)?),
-            Marker::Bin8 => self.sized(1).map(|_| Head::Bytes)?,
-            Marker::Bin16 => self.sized(2).map(|_| Head::Bytes)?,
-            Marker::Bin32 => self.sized(4).map(|_| Head::Bytes)?,
+            Marker::Bin8 => Head::Bytes(self.sized(1)?),
+            Marker::Bin16 => Head::Bytes(self.sized(2)?),
+            Marker::Bin32 => Head::Bytes(self.sized(4)?),
             Marker::FixArray(length) => Head::Array(length.into()),
             Marker::Array16 => Head::Array(self.length(2)?),
             Marker::Array32 => Head::Array(self.length(4)?),
@@ -91,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a head and returns it with its bytes.
-    pub(super) fn head_and_bytes(&mut self) -> Option<(Head<'a>, &'a [u8])> {
+    pub fn head_and_bytes(&mut self) -> Option<(Head<'a>, &'a [u8])> {
         let before = self.0;
         let head = self.head()?;
         Some((head, &before[..before.len() - self.0.len()]))
@@ -126,19 +138,26 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A value, without the values in it.
+/// A value, without the values in it. See [`Reader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head<'a> {
+pub enum Head<'a> {
+    /// No value.
     Nil,
+    /// True or false.
     Bool,
     /// Any integer of MessagePack, which has up to 64 bits with or without a sign.
     Integer(i128),
+    /// A number of 32 or 64 bits with a fraction.
     Float,
     /// Bytes that should be UTF-8.
     Text(&'a [u8]),
-    Bytes,
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A value of an extension.
     Extension {
+        /// The type of the extension.
         kind: i8,
+        /// Its bytes.
         data: &'a [u8],
     },
     /// Number of elements.
@@ -159,7 +178,11 @@ impl Head<'_> {
 }
 
 /// Returns the name of a format in the MessagePack specification.
-pub(super) fn format_name(code: u8) -> &'static str {
+///
+/// ```
+/// assert_eq!(dialect::messagepack::format_name(0xc0), "nil");
+/// ```
+pub fn format_name(code: u8) -> &'static str {
     match Marker::from_u8(code) {
         Marker::FixPos(_) => "positive fixint",
         Marker::FixMap(_) => "fixmap",
@@ -202,7 +225,7 @@ pub(super) fn format_name(code: u8) -> &'static str {
 }
 
 /// Maximum number of arrays and maps around a value, with itself.
-pub(super) const NESTING_MAX: usize = 128;
+pub const NESTING_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -8,18 +8,40 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::ProtocolError;
+use thiserror::Error;
+
+/// The reason why a message cannot be read.
+///
+/// ```
+/// use dialect::length_prefix::{LengthError, split};
+/// assert_eq!(split(&[9], 4), Err(LengthError::TooLarge(4)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LengthError {
+    /// The message exceeds this limit, in bytes.
+    #[error("expected at most {0} bytes, found a longer message")]
+    TooLarge(usize),
+    /// The prefix has more than 5 bytes or exceeds 2 GiB.
+    #[error("expected a length of up to 2 GiB in at most 5 bytes")]
+    Invalid,
+}
 
 /// Returns the place of the first message without its prefix, or `None` if it is incomplete.
 ///
 /// `limit` is the maximum size of a message with its prefix. The next message begins at the end of
 /// the range.
 ///
+/// ```
+/// let unread = [2, 0x91, 0x06, 2];
+/// assert_eq!(dialect::length_prefix::split(&unread, 100), Ok(Some(1..3)));
+/// assert_eq!(dialect::length_prefix::split(&unread[3..], 100), Ok(None));
+/// ```
+///
 /// # Errors
 ///
-/// Returns [`ProtocolError::TooLarge`] if the message exceeds the limit, and
-/// [`ProtocolError::LengthPrefix`] if the prefix has more than 5 bytes or exceeds 2 GiB.
-pub(crate) fn split(unread: &[u8], limit: usize) -> Result<Option<Range<usize>>, ProtocolError> {
+/// Returns [`LengthError::TooLarge`] if the message exceeds the limit, and
+/// [`LengthError::Invalid`] if the prefix has more than 5 bytes or exceeds 2 GiB.
+pub fn split(unread: &[u8], limit: usize) -> Result<Option<Range<usize>>, LengthError> {
     let mut length: u64 = 0;
     for (at, &byte) in unread.iter().enumerate().take(BYTES_MAX) {
         length |= u64::from(byte & !MORE) << (BITS * at);
@@ -27,11 +49,16 @@ pub(crate) fn split(unread: &[u8], limit: usize) -> Result<Option<Range<usize>>,
             return place(at + 1, length, limit).map(|place| whole(place, unread.len()));
         }
     }
-    if unread.len() < BYTES_MAX { Ok(None) } else { Err(ProtocolError::LengthPrefix) }
+    if unread.len() < BYTES_MAX { Ok(None) } else { Err(LengthError::Invalid) }
 }
 
 /// Returns a message with its prefix. `write` appends the message to the vector.
-pub(crate) fn prefixed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+///
+/// ```
+/// let message = dialect::length_prefix::prefixed(|bytes| bytes.extend([0x91, 0x06]));
+/// assert_eq!(message[..], [2, 0x91, 0x06]);
+/// ```
+pub fn prefixed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut bytes = vec![0; BYTES_MAX];
     write(&mut bytes);
     let mut prefix = Vec::with_capacity(BYTES_MAX);
@@ -47,14 +74,14 @@ pub(crate) fn prefixed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     Bytes::from(bytes).slice(start..)
 }
 
-fn place(start: usize, length: u64, limit: usize) -> Result<Range<usize>, ProtocolError> {
+fn place(start: usize, length: u64, limit: usize) -> Result<Range<usize>, LengthError> {
     if length > LENGTH_MAX {
-        return Err(ProtocolError::LengthPrefix);
+        return Err(LengthError::Invalid);
     }
     let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
     match end {
         Some(end) if end <= limit => Ok(start..end),
-        _ => Err(ProtocolError::TooLarge(limit)),
+        _ => Err(LengthError::TooLarge(limit)),
     }
 }
 
@@ -116,8 +143,8 @@ mod tests {
     fn a_message_at_the_limit_passes_and_a_longer_one_does_not() {
         assert_eq!(split(&[3, 1, 2, 3], 4), Ok(Some(1..4)));
         // The message has not arrived, but its length has.
-        assert_eq!(split(&[4], 4), Err(ProtocolError::TooLarge(4)));
-        assert_eq!(split(&[0xff, 0xff, 0xff, 0xff, 0x07], 4), Err(ProtocolError::TooLarge(4)));
+        assert_eq!(split(&[4], 4), Err(LengthError::TooLarge(4)));
+        assert_eq!(split(&[0xff, 0xff, 0xff, 0xff, 0x07], 4), Err(LengthError::TooLarge(4)));
     }
 
     #[test]
@@ -129,6 +156,6 @@ mod tests {
     }
 
     fn check(prefix: &[u8]) {
-        assert_eq!(split(prefix, usize::MAX), Err(ProtocolError::LengthPrefix), "{prefix:x?}");
+        assert_eq!(split(prefix, usize::MAX), Err(LengthError::Invalid), "{prefix:x?}");
     }
 }
