@@ -146,7 +146,6 @@ mod tests {
             }
             let room = connection.room();
             let task = Fragile::start(async move {
-                let connection = connection;
                 room.wait().await;
                 drop(connection);
             });

@@ -281,8 +281,8 @@ mod tests {
             for (item, signal) in read.iter().zip(signals) {
                 let Item::Invocation(envelope) = item else { panic!("{item:?}") };
                 assert_eq!(envelope.signal, *signal);
-                let found: BTreeSet<_> = envelope.except.signals().collect();
-                assert_eq!(found, except.iter().copied().collect());
+                let excepted: BTreeSet<_> = except.iter().copied().collect();
+                assert_eq!(envelope.except.signals().collect::<BTreeSet<_>>(), excepted);
                 assert_eq!(
                     envelope.source.as_ref().map(<[u8; 36]>::as_slice),
                     Some(SOURCE.as_bytes())
