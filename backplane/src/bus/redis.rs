@@ -19,22 +19,25 @@ mod subscription;
 mod timeouts;
 mod tls;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use self::commands::Commands;
 use self::connector::Connector;
+use self::failure::Failure;
 use self::gate::Gate;
 use self::queue::{Bounds, Queue, Refused};
-use self::status::Status;
+use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
 use self::timeouts::Timeouts;
 use super::error::{ConnectError, SHUT_DOWN, SendError};
@@ -112,9 +115,24 @@ impl RedisBus {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
         let sink_of_commands = sink.clone();
-        let subscribing = async move { subscription.run(&*sink).await };
+        let (status, gate) = (self.status.clone(), self.gate.clone());
+        let subscribing = async move {
+            let panicked = || {
+                gate.unsubscribed(Instant::now());
+                status.down(ConnectionRole::Subscription, &Failure::panicked(), sink.metrics());
+            };
+            supervise(|| subscription.run(&*sink), panicked).await;
+        };
         tasks.spawn(subscribing.in_current_span());
-        let sending = async move { commands.run(&*sink_of_commands).await };
+        let (status, gate) = (self.status.clone(), self.gate.clone());
+        let sending = async move {
+            let sink = sink_of_commands;
+            let panicked = || {
+                gate.lost(Instant::now());
+                status.down(ConnectionRole::Commands, &Failure::panicked(), sink.metrics());
+            };
+            supervise(|| commands.run(&*sink), panicked).await;
+        };
         tasks.spawn(sending.in_current_span());
     }
 
@@ -164,5 +182,35 @@ impl RedisBus {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+}
+
+/// Runs a supervisor, and starts it again after a panic. Otherwise the backplane would look
+/// connected, and neither send nor receive.
+async fn supervise<R: Future<Output = ()>>(run: impl Fn() -> R, panicked: impl Fn()) {
+    while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+        panicked();
+        sleep(PANIC_PAUSE).await;
+    }
+}
+
+/// The wait before a supervisor starts again. A panic may occur again at once.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervisor_that_panics_starts_again() {
+        let (runs, panics) = (Cell::new(0), Cell::new(0));
+        let run = || {
+            let run = runs.replace(runs.get() + 1);
+            async move { assert!(run == 2, "the test lets it panic") }
+        };
+        supervise(run, || panics.set(panics.get() + 1)).await;
+        assert_eq!((runs.get(), panics.get()), (3, 2));
     }
 }

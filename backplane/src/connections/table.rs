@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -475,6 +476,7 @@ impl Table {
     /// Removes a connection, and reports the reason to it.
     pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
         let Some(attached) = self.attached.remove(id) else { return false };
+        shrink(&mut self.attached);
         attached.mailbox.close(reason);
         self.ahead.remove(id);
         attached.signals.iter().for_each(|signal| self.listeners.remove(signal, &attached.mailbox));
@@ -557,6 +559,7 @@ impl Index {
             && listeners.remove(mailbox)
         {
             self.0.remove(signal);
+            shrink(&mut self.0);
         }
     }
 }
@@ -593,6 +596,17 @@ impl Listeners {
     }
 }
 
+/// Gives back the memory of a peak. A map keeps its capacity otherwise, and its iteration visits
+/// free places, too.
+fn shrink<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
+    if map.capacity() > CAPACITY_KEPT && map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
+
+/// The capacity that a map keeps without need.
+const CAPACITY_KEPT: usize = 64;
+
 /// Returns the queue item for an entry of the store, if the entry is for this connection.
 fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
     match entry {
@@ -608,6 +622,11 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
 
 #[cfg(test)]
 impl Table {
+    /// Returns the larger capacity of the maps.
+    pub(super) fn map_capacity(&self) -> usize {
+        self.attached.capacity().max(self.listeners.0.capacity())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
             && self.listeners.0.is_empty()

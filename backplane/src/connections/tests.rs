@@ -384,6 +384,17 @@ fn a_connection_without_room_for_a_gap_is_closed() {
     assert_eq!(table.slow.get(), 3);
 }
 
+#[test]
+fn the_memory_of_a_peak_is_given_back() {
+    let table = table();
+    let mut attached: Vec<_> =
+        (0..10_000).map(|number| attach(&table, &number.to_string(), &[])).collect();
+    attached.truncate(10);
+    assert_eq!(table.len(), 10);
+    let capacity = table.table.lock().map_capacity();
+    assert!(capacity < 1_000, "{capacity} places are kept for 10 connections");
+}
+
 #[tokio::test]
 async fn a_connection_attached_after_the_end_is_closed() {
     let table = table();

@@ -28,6 +28,11 @@ impl Failure {
         Self::Lost("the server closed the connection".to_owned())
     }
 
+    /// The failure after a fault of this crate.
+    pub(super) fn panicked() -> Self {
+        Self::Lost("a task of the backplane has panicked".to_owned())
+    }
+
     /// Classifies an error reply.
     pub(super) fn of_reply(reply: &str) -> Self {
         let reply = reply.trim_end().to_owned();
