@@ -157,7 +157,7 @@ fn pretty(found: &[(String, String)], expected: &[(String, String)]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
 }
 
-/// Returns the encodings with a message that clients can read.
+/// Returns the encodings in which clients can read their message.
 fn messages(payload: &[u8]) -> Option<String> {
     let envelope = Envelope::decode(payload).ok()?;
     let mut names = Vec::new();
