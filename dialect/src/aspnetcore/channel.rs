@@ -58,16 +58,20 @@ impl<'a> Channel<'a> {
     /// ```
     pub fn parse(name: &'a str) -> Option<(&'a str, Self)> {
         let (hub, rest) = name.split_at(name.find(':')?);
-        let after = |kind: &str| rest.strip_prefix(kind);
         let channel = match rest {
             ALL => Self::All,
             GROUPS => Self::Groups,
-            _ => after(CONNECTION)
-                .map(Self::Connection)
-                .or_else(|| after(GROUP).map(Self::Group))
-                .or_else(|| after(USER).map(Self::User))
-                .or_else(|| after(ACK).map(Self::Ack))
-                .or_else(|| after(RETURN).map(Self::Return))?,
+            _ => {
+                type Of<'a> = fn(&'a str) -> Channel<'a>;
+                let named: [(&str, Of<'a>); 5] = [
+                    (CONNECTION, Self::Connection),
+                    (GROUP, Self::Group),
+                    (USER, Self::User),
+                    (ACK, Self::Ack),
+                    (RETURN, Self::Return),
+                ];
+                named.iter().find_map(|(kind, of)| rest.strip_prefix(kind).map(of))?
+            }
         };
         Some((hub, channel))
     }
