@@ -138,14 +138,11 @@ impl Publisher {
         first: Option<Item>,
     ) -> Result<(), Failure> {
         let mut bytes = Vec::new();
-        let mut next = match first {
-            Some(item) => Some(item),
-            None => {
-                request::encode(&mut bytes, &[b"PING"]);
-                under_way.requests.push_back(None);
-                None
-            }
-        };
+        if first.is_none() {
+            request::encode(&mut bytes, &[b"PING"]);
+            under_way.requests.push_back(None);
+        }
+        let mut next = first;
         while let Some(item) = next {
             if !item.is_abandoned() {
                 bytes.extend_from_slice(&item.body);
