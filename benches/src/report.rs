@@ -59,6 +59,9 @@ impl Table {
                 main.label(),
                 value / first
             );
+            if let Some(ratio) = self.ratio_of_p50(row) {
+                let _ = write!(text, "  of p50 {ratio:>5.2}");
+            }
             match baseline {
                 Some(baseline) if !row.is_baseline && first - baseline > first * EXCESS_MIN => {
                     let _ =
@@ -73,6 +76,15 @@ impl Table {
             }
             text.push('\n');
         }
+    }
+
+    /// Returns the ratio of p50 to that of the first server, if the main figure is another quantile.
+    fn ratio_of_p50(&self, row: &Row) -> Option<f64> {
+        let Figure::Latency(phase, _) = self.scenario.figure else { return None };
+        let p50 = Figure::Latency(phase, Quantile::P50);
+        let first = self.rows.first()?.median.get(p50)?;
+        let is_other = p50 != self.scenario.figure;
+        row.median.get(p50).filter(|_| is_other).map(|value| value / first)
     }
 }
 
@@ -94,6 +106,8 @@ Ratios compare each server with the first one. Each figure is the median of all 
 - **Calls** are system calls of the server for each delivery or connection. strace counts them in a
   separate round. There the server is slower, so each read returns more bytes.
 - **Latencies** of messages at a fixed rate count from the time at which a message was due. In
+  rate-200 to rate-3000 the rate is the same for all servers; in busy-200 to busy-3000 a process that
+  computes all the time shares the processor of the server. The second ratio is that of p50. In
   hub-fan each client has a latency of its own, in hub-stream the sender, in hub-storm a start.
 
 Each server is pinned to one processor and the load to another. Only ours-2 and valkey-2 may use both,

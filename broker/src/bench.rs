@@ -92,7 +92,7 @@ impl Sessions {
     /// Ends the turn as if sockets had taken all queued bytes, and returns their number.
     pub fn flush(&mut self) -> usize {
         let mut bytes = 0;
-        self.context.flush_queue().take_dirty(&mut self.dirty);
+        self.context.flush_queue().take_dirty(&mut self.dirty, usize::MAX);
         for output in self.dirty.drain(..) {
             let mut outbox = output.outbox();
             while !outbox.is_empty() {

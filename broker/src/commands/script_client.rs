@@ -159,7 +159,7 @@ impl CommandClient {
     fn take_reply(&mut self) -> Vec<u8> {
         let queue = self.context.flush_queue();
         queue.end_batch();
-        queue.take_dirty(&mut Vec::new());
+        queue.take_dirty(&mut Vec::new(), usize::MAX);
         let mut outbox = self.session.output.outbox();
         let reply = outbox.to_vec();
         outbox.clear(queue.pool());

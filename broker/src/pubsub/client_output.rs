@@ -19,6 +19,8 @@ pub(crate) struct ClientOutput {
     pub(super) disconnect: Cell<Option<Disconnect>>,
     /// Whether the flush queue lists this output.
     pub(super) dirty: Cell<bool>,
+    /// Whether it lists this output for a reply.
+    pub(super) has_reply: Cell<bool>,
     /// Whether the client has a subscription.
     pub(crate) listens: Cell<bool>,
     /// Whether the current batch holds messages for it.
@@ -41,6 +43,7 @@ impl ClientOutput {
             protocol: Cell::default(),
             disconnect: Cell::default(),
             dirty: Cell::default(),
+            has_reply: Cell::default(),
             listens: Cell::default(),
             waits_for_batch: Cell::default(),
             silent: Cell::default(),

@@ -1,5 +1,10 @@
 //! The outputs of one worker that the flush at the end of its turn will write.
+//!
+//! Outputs with a reply come first, the others in the order of their first unwritten message. So a
+//! publisher gets its reply before subscribers get the message, and its next request is under way
+//! while those are written.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -16,11 +21,12 @@ use crate::protocol::{Protocol, reply};
 /// Outputs to write at the end of the turn.
 #[derive(Debug, Default)]
 pub(crate) struct FlushQueue {
-    pub(super) dirty: Vec<Rc<ClientOutput>>,
+    ///
+    /// An output with messages that then gets a reply has two entries. The one that is taken first
+    /// counts.
+    dirty: VecDeque<Rc<ClientOutput>>,
     pub(super) pool: Pool,
     pub(super) batch: Batch,
-    /// Counts replies and messages that were queued, for comparison only.
-    pub(super) queued: u64,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
     /// The limit of other clients, such as those in MONITOR.
@@ -114,7 +120,7 @@ impl FlushQueue {
         }
         self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
         let counted = output.outbox.borrow_mut().push_shared(bytes.clone());
-        self.queued(output, counted, limit);
+        self.limit(output, counted, limit);
         self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
@@ -130,7 +136,8 @@ impl FlushQueue {
         }
         if output.disconnect.get().is_none() {
             let counted = output.outbox.borrow_mut().push_with(&mut self.pool, write);
-            self.queued(output, counted, limit);
+            self.limit(output, counted, limit);
+            self.mark_first(output);
         }
     }
 
@@ -169,33 +176,28 @@ impl FlushQueue {
         }
     }
 
-    /// Moves the outputs with unwritten bytes to `dirty`, last in first out. So a publisher gets
-    /// its reply before subscribers get the message, and its next request is under way while
-    /// those are written.
-    pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
+    /// Moves outputs with unwritten bytes to `dirty`: all that have a reply, and at most
+    /// `others_max` others.
+    pub(crate) fn take_dirty(&mut self, dirty: &mut Vec<Rc<ClientOutput>>, others_max: usize) {
         self.end_batch();
         dirty.clear();
-        std::mem::swap(&mut self.dirty, dirty);
-        dirty.reverse();
-        dirty.iter().for_each(|output| output.dirty.set(false));
-    }
-
-    /// Moves the outputs of clients without subscriptions to `dirty`, in the same order.
-    pub(crate) fn take_dirty_without_subscription(&mut self, dirty: &mut Vec<Rc<ClientOutput>>) {
-        dirty.clear();
-        dirty.extend(self.dirty.extract_if(.., |output| !output.listens.get()));
-        dirty.reverse();
-        dirty.iter().for_each(|output| output.dirty.set(false));
+        let mut left = others_max;
+        while let Some(output) = self.dirty.front() {
+            if !output.has_reply.replace(false) {
+                let Some(less) = left.checked_sub(1) else { break };
+                left = less;
+            }
+            if let Some(output) = self.dirty.pop_front()
+                && output.dirty.replace(false)
+            {
+                dirty.push(output);
+            }
+        }
     }
 
     /// Returns the number of outputs with unwritten bytes.
     pub(crate) fn dirty_count(&self) -> usize {
         self.dirty.len()
-    }
-
-    /// Returns a number that changes whenever something is queued.
-    pub(crate) fn queued_count(&self) -> u64 {
-        self.queued
     }
 
     pub(crate) fn is_clean(&self) -> bool {
@@ -210,12 +212,17 @@ impl FlushQueue {
         &mut self.pool
     }
 
-    /// Marks an output as dirty, and closes its client if the `counted` bytes exceed the limit.
+    /// Marks an output with a message, and closes its client if the `counted` bytes exceed the limit.
     fn queued(&mut self, output: &Rc<ClientOutput>, counted: usize, limit: OutputLimit) {
+        self.limit(output, counted, limit);
+        self.mark(output);
+    }
+
+    /// Closes a client if the `counted` bytes exceed its limit.
+    fn limit(&mut self, output: &Rc<ClientOutput>, counted: usize, limit: OutputLimit) {
         if limit.is_hard_beyond(counted) {
             self.disconnect(output, Disconnect::SlowSubscriber);
         }
-        self.mark(output);
     }
 
     /// Closes a client whose deferred messages exceed its limit, and drops them.
@@ -234,16 +241,104 @@ impl FlushQueue {
         if output.listens.get() { self.subscriber_limit } else { self.normal_limit }
     }
 
-    /// Adds an output to the list, and wakes the flush task for the first one.
+    /// Adds an output to the end of the queue.
     pub(super) fn mark(&mut self, output: &Rc<ClientOutput>) {
-        self.queued = self.queued.wrapping_add(1);
         if !output.dirty.replace(true) {
-            if self.dirty.is_empty()
-                && let Some(flush) = self.flush.take()
-            {
-                flush.wake();
-            }
-            self.dirty.push(output.clone());
+            self.wake_flush();
+            self.dirty.push_back(output.clone());
+        }
+    }
+
+    /// Adds an output with a reply to the start of the queue.
+    fn mark_first(&mut self, output: &Rc<ClientOutput>) {
+        output.dirty.set(true);
+        if !output.has_reply.replace(true) {
+            self.wake_flush();
+            self.dirty.push_front(output.clone());
+        }
+    }
+
+    /// Wakes the flush task for the first output in the queue.
+    fn wake_flush(&mut self) {
+        if self.dirty.is_empty()
+            && let Some(flush) = self.flush.take()
+        {
+            flush.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(id: u64) -> Rc<ClientOutput> {
+        Rc::new(ClientOutput::new(id, 0))
+    }
+
+    fn message(queue: &mut FlushQueue, output: &Rc<ClientOutput>) {
+        queue.deliver_with(output, |out| out.extend_from_slice(b"message"));
+    }
+
+    fn reply(queue: &mut FlushQueue, output: &Rc<ClientOutput>) {
+        queue.reply(output, OutputLimit::default(), |out| out.extend_from_slice(b"+OK\r\n"));
+    }
+
+    /// Takes all outputs with a reply and some of the others, and returns their ids.
+    fn take(queue: &mut FlushQueue, others_max: usize) -> Vec<u64> {
+        let mut dirty = Vec::new();
+        queue.take_dirty(&mut dirty, others_max);
+        dirty.iter().map(|output| output.id()).collect()
+    }
+
+    #[test]
+    fn replies_come_before_messages_and_the_oldest_message_first() {
+        let mut queue = FlushQueue::default();
+        let outputs: Vec<_> = (0..5).map(output).collect();
+        outputs[..3].iter().for_each(|output| message(&mut queue, output));
+        outputs[3..].iter().for_each(|output| reply(&mut queue, output));
+        assert_eq!(take(&mut queue, usize::MAX), [4, 3, 0, 1, 2]);
+        assert!(queue.is_clean());
+    }
+
+    #[test]
+    fn messages_join_the_outputs_that_are_left() {
+        let mut queue = FlushQueue::default();
+        let outputs: Vec<_> = (0..4).map(output).collect();
+        outputs.iter().for_each(|output| message(&mut queue, output));
+        assert_eq!(take(&mut queue, 2), [0, 1]);
+        outputs.iter().for_each(|output| message(&mut queue, output));
+        reply(&mut queue, &output(4));
+        assert_eq!(take(&mut queue, 2), [4, 2, 3]);
+        assert_eq!(outputs[3].outbox().bytes(), 2 * b"message".len());
+        assert_eq!(take(&mut queue, 2), [0, 1]);
+        assert!(queue.is_clean());
+    }
+
+    #[test]
+    fn a_reply_moves_an_output_forward_once() {
+        let mut queue = FlushQueue::default();
+        let (ann, bob) = (output(1), output(2));
+        for _ in 0..3 {
+            message(&mut queue, &bob);
+            message(&mut queue, &ann);
+            reply(&mut queue, &ann);
+            reply(&mut queue, &ann);
+            assert_eq!(take(&mut queue, 0), [1]);
+            message(&mut queue, &ann);
+            assert_eq!(take(&mut queue, usize::MAX), [2, 1]);
+            assert!(queue.is_clean());
+        }
+    }
+
+    #[test]
+    fn the_first_output_wakes_the_flush() {
+        let mut queue = FlushQueue::default();
+        for mark in [message, reply] {
+            queue.wake_flush_by(Waker::noop());
+            mark(&mut queue, &output(1));
+            assert!(queue.flush.is_none(), "the flush is woken");
+            take(&mut queue, usize::MAX);
         }
     }
 }

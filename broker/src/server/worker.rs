@@ -1,9 +1,9 @@
 //! One thread with its connections.
 //!
 //! A connection stays on one worker for its lifetime, so its state needs no lock. A **turn** is one
-//! round of the tasks that are ready. At its end one flush writes every outbox with new bytes,
-//! usually with one write each. The flush is a task that the first queued bytes wake, and thus runs
-//! after all tasks that were ready at that time.
+//! round of the tasks that are ready. At its end a flush writes the outboxes with new bytes, usually
+//! with one write each; one of many outboxes lasts several turns. The flush is a task that the first
+//! queued bytes wake, and thus runs after all tasks that were ready at that time.
 
 mod flush;
 
