@@ -163,17 +163,14 @@ impl Channels {
             reply_to: None,
         };
         let payload = Bytes::from(envelope.encode());
-        let named = |names: &[String], channel: fn(&str) -> Channel<'_>| -> Vec<String> {
-            // As in ASP.NET Core, an empty name addresses no connection.
-            let names = names.iter().filter(|name| !name.is_empty());
-            names.map(|name| self.name(hub, channel(name))).collect()
+        let channels: Vec<_> = match &target.to {
+            To::All => vec![Channel::All],
+            To::Groups(names) => filled(names).map(Channel::Group).collect(),
+            To::Users(users) => filled(users).map(Channel::User).collect(),
+            To::Connections(ids) => filled(ids).map(Channel::Connection).collect(),
         };
-        let channels = match &target.to {
-            To::All => vec![self.name(hub, Channel::All)],
-            To::Groups(names) => named(names, |name| Channel::Group(name)),
-            To::Users(users) => named(users, |user| Channel::User(user)),
-            To::Connections(ids) => named(ids, |id| Channel::Connection(id)),
-        };
+        let channels: Vec<_> =
+            channels.into_iter().map(|channel| self.name(hub, channel)).collect();
         let has_receivers = channels.iter().any(|channel| self.interest.is_wanted(channel));
         let publication = |channel| Publication { channel, payload: payload.clone() };
         let mut messages: Vec<_> = channels.into_iter().map(publication).collect();
@@ -363,6 +360,11 @@ impl ChannelSink for Channels {
     fn metrics(&self) -> &Metrics {
         &self.receiver.metrics
     }
+}
+
+/// Returns the names of targets. As in ASP.NET Core, an empty name addresses no connection.
+fn filled(names: &[String]) -> impl Iterator<Item = &str> {
+    names.iter().map(String::as_str).filter(|name| !name.is_empty())
 }
 
 impl Drop for Barrier<'_> {

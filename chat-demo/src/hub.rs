@@ -10,8 +10,8 @@ use signalr::{Caller, Hub, HubError, Options, Recipients};
 use tracing::warn;
 
 /// Creates the hub of one server.
-pub(crate) fn chat(backplane: Backplane, options: Options) -> Hub {
-    Hub::new(HUB, backplane)
+pub(crate) fn chat(name: &str, backplane: Backplane, options: Options) -> Hub {
+    Hub::new(name, backplane)
         .with_options(options)
         .method("Send", send)
         .method("JoinRoom", join_room)
@@ -96,7 +96,8 @@ impl Field {
 }
 
 /// The name of the tutorial's hub class. SignalR 2 servers in the same app address the hub by it.
-const HUB: &str = "ChatHub";
+/// The name of the hub, without that of its app.
+pub(crate) const HUB: &str = "ChatHub";
 const NAME: Field = Field { name: "name", characters_max: 40 };
 const ROOM: Field = Field { name: "room", characters_max: 40 };
 const MESSAGE: Field = Field { name: "message", characters_max: 4000 };

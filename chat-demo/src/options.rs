@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use backplane::{Address, AddressError};
+use backplane::{Address, AddressError, Backplane, Builder};
 use clap::Parser;
 use signalr::OriginError;
 
-use crate::classic::{Scripts, ScriptsError};
+use crate::{
+    classic::{Scripts, ScriptsError},
+    hub::HUB,
+};
 
 /// The tutorial's chat: a broker and two web servers in one process.
 ///
@@ -56,6 +59,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "ChatApp")]
     pub(crate) app_name: String,
 
+    /// Servers with which the app shares its messages: those of SignalR 2, or those of ASP.NET Core
+    /// with the hub type `ChatHub` in a namespace of the app's name
+    #[arg(long, value_enum, default_value_t = Dialect::Signalr2)]
+    dialect: Dialect,
+
     /// Password of the broker
     #[arg(long, default_value = "", hide_default_value = true)]
     password: String,
@@ -65,7 +73,34 @@ pub(crate) struct Options {
     pub(crate) broker_port: u16,
 }
 
+/// The values of `--dialect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Dialect {
+    Signalr2,
+    Aspnetcore,
+}
+
 impl Options {
+    /// Returns the name of the hub, and the backplane that its servers share.
+    pub(crate) fn backplane(&self) -> (String, Builder) {
+        let builder = Backplane::builder(&self.app_name);
+        match self.dialect {
+            Dialect::Signalr2 => (HUB.to_owned(), builder),
+            Dialect::Aspnetcore => {
+                let dialect = backplane::Dialect::AspNetCore { channel_prefix: String::new() };
+                (format!("{}.{HUB}", self.app_name), builder.dialect(dialect))
+            }
+        }
+    }
+
+    /// Returns the channel of messages to all clients.
+    pub(crate) fn channel(&self) -> String {
+        match self.dialect {
+            Dialect::Signalr2 => self.app_name.clone(),
+            Dialect::Aspnetcore => format!("{}.{HUB}:all", self.app_name),
+        }
+    }
+
     /// Returns the options that all hubs share.
     ///
     /// # Errors
@@ -164,6 +199,19 @@ mod tests {
         assert_eq!(options.requirepass(), None);
         assert_eq!(options.broker_elsewhere(), Ok(None));
         assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_dialect_decides_the_names_of_hub_and_channel() {
+        for (line, hub, channel) in [
+            ("", "ChatHub", "Demo"),
+            ("--dialect signalr2", "ChatHub", "Demo"),
+            ("--dialect aspnetcore", "Demo.ChatHub", "Demo.ChatHub:all"),
+        ] {
+            let options = parse(&format!("--app-name Demo {line}")).unwrap();
+            assert_eq!((&*options.backplane().0, &*options.channel()), (hub, channel));
+        }
+        assert!(parse("--dialect signalr").is_err());
     }
 
     #[test]

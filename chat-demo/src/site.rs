@@ -35,12 +35,12 @@ impl Site {
     /// Returns an error if the listener has no local address.
     pub(crate) fn start(
         listener: TcpListener,
-        backplane: Backplane,
+        (hub, backplane): (&str, Backplane),
         options: Options,
         scripts: Option<Scripts>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let hub = hub::chat(backplane.clone(), options);
+        let hub = hub::chat(hub, backplane.clone(), options);
         let app = app(address, &hub, &backplane, scripts);
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, app, stopping.clone()));
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn every_response_is_protected_and_keeps_its_own_caching() {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hub = hub::chat(backplane.clone(), Options::default());
+        let hub = hub::chat(hub::HUB, backplane.clone(), Options::default());
         let app = app(([127, 0, 0, 1], 1).into(), &hub, &backplane, None);
         for (request, caching) in [
             (Request::get("/"), "no-cache"),

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write, io, net::SocketAddr};
 
-use backplane::{Address, Backplane, ConnectError};
+use backplane::{Address, ConnectError};
 use broker::{BindError, Broker, Config, Server};
 use signalr::OriginError;
 use tokio::net::TcpListener;
@@ -21,7 +21,8 @@ pub(crate) struct Running {
     /// `None` if `--redis` names another broker.
     broker: Option<Server>,
     address: Address,
-    app_name: String,
+    /// The channel to watch.
+    channel: String,
     sites: Vec<Site>,
 }
 
@@ -47,15 +48,15 @@ impl Running {
                 (Some(server), address)
             }
         };
-        let app_name = options.app_name.clone();
         let mut sites = Vec::new();
         for listener in listeners {
-            let backplane = Backplane::builder(&app_name).connect_lazy(address.clone())?;
+            let (hub, builder) = options.backplane();
+            let backplane = builder.connect_lazy(address.clone())?;
             let own = listener.local_addr()?.ip();
             let hub_options = options.with_hosts(hub_options.clone(), own);
-            sites.push(Site::start(listener, backplane, hub_options, scripts.clone())?);
+            sites.push(Site::start(listener, (&hub, backplane), hub_options, scripts.clone())?);
         }
-        Ok(Self { broker, address, app_name, sites })
+        Ok(Self { broker, address, channel: options.channel(), sites })
     }
 
     /// Returns the addresses of the pages, and a `redis-cli` line that shows the messages.
@@ -71,7 +72,7 @@ impl Running {
     /// Returns the `redis-cli` line for the channel of the app. It asks for the password, since
     /// standard output often ends in a log.
     fn watch_line(&self) -> String {
-        let words = without_password(self.address.redis_cli(&self.app_name));
+        let words = without_password(self.address.redis_cli(&self.channel));
         let quoted = shlex::try_join(words.iter().map(String::as_str));
         quoted.unwrap_or_else(|_| words.join(" "))
     }

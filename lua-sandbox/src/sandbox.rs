@@ -288,7 +288,7 @@ fn own_functions(
         let rules = real.metatable().map(|rules| known.front(lua, &rules)).transpose()?;
         Ok(rules.map_or(Value::Nil, Value::Table))
     })?;
-    globals.raw_set("unpack", unpack::function(lua, original)?)?;
+    function(lua, globals, "unpack", |lua, given| unpack::unpack(lua, &given))?;
     function(lua, globals, "collectgarbage", |lua, given| collect_garbage(lua, &given))?;
     loader.library(lua, globals)
 }

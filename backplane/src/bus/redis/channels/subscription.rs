@@ -182,13 +182,14 @@ impl ChannelSubscription {
                 };
                 self.interest.confirm([(&name, number)]);
             }
-            _ => match value {
-                // The error for a forbidden `PING` also proves that the server is alive.
-                Value::Error(text) if !progress.under_way.is_empty() => {
+            // The error for a forbidden `PING` also proves that the server is alive.
+            _ => {
+                if let Value::Error(text) = value
+                    && !progress.under_way.is_empty()
+                {
                     return Err(Failure::of_reply(&String::from_utf8_lossy(text)));
                 }
-                _ => {}
-            },
+            }
         }
         if progress.under_way.is_empty()
             && !matches!(items.first().and_then(Value::text), Some("message"))
