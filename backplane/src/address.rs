@@ -36,14 +36,15 @@ use thiserror::Error;
 /// # Permissions
 ///
 /// The app's name is a channel and a key. If the server uses ACLs, the user needs these rules:
-/// `~app &app +subscribe +evalsha +eval +script|load +script|exists +publish +incr +get +set`.
+/// `~app &app +subscribe +evalsha +eval +script|load +script|exists +publish +incr +incrby +get +set`.
 ///
 /// | with | further rules |
 /// |---|---|
 /// | a cluster | `+ssubscribe +spublish +cluster\|slots +cluster\|keyslot` |
 /// | Sentinels | `+role` |
 /// | `client_name` | `+client\|setname` |
-/// | a broker with a replay buffer | `+pubsub`, to fetch missed messages |
+/// | a broker with a replay buffer | `+pubsub +multi +exec`, to fetch missed messages |
+/// | any server | `+pubsub`, to wait for the other servers after an outage; optional |
 /// | any server | `+info`, to distinguish a restart from a lost connection; optional |
 ///
 /// # Databases

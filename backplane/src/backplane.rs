@@ -75,6 +75,8 @@ pub struct HubPlace<'a> {
 #[derive(Debug)]
 struct Inner {
     app_name: String,
+    /// The hub of the builder.
+    hub: String,
     receiver: Arc<Receiver>,
     plane: Plane,
     local_delivery_when_down: bool,
@@ -100,6 +102,7 @@ impl Backplane {
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name,
+            hub: options.hub,
             receiver,
             plane: Plane::Stream(bus),
             local_delivery_when_down: options.local_delivery_when_down,
@@ -132,6 +135,7 @@ impl Backplane {
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name: app_name.to_owned(),
+            hub: options.hub.clone(),
             receiver,
             plane: Plane::Channels(channels),
             local_delivery_when_down: false,
@@ -586,7 +590,8 @@ impl Backplane {
         health_probe.health(self.state(), metrics.lost.get(), metrics.recovered.get())
     }
 
-    /// Adds the metrics of this backplane to a registry, as `backplane_…` with the label `app`.
+    /// Adds the metrics of this backplane to a registry, as `backplane_…` with the labels `app`, `hub`
+    /// (of the builder) and `server`. All handles of [`hub`](Self::hub) share them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -597,13 +602,14 @@ impl Backplane {
     /// backplane.register(&mut registry);
     /// let mut text = String::new();
     /// encode(&mut text, &registry)?;
-    /// assert!(text.contains(r#"backplane_gaps_total{app="ChatApp"} 0"#), "{text}");
+    /// assert!(text.contains(r#"backplane_gaps_total{app="ChatApp",hub="Hub","#), "{text}");
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        let Inner { receiver, plane, app_name, .. } = &*self.inner;
+        let Inner { receiver, plane, app_name, hub, .. } = &*self.inner;
         let connections = receiver.connections.clone();
-        receiver.metrics.register(app_name, plane.queued(), connections, registry);
+        let labels = [("app", app_name.as_str()), ("hub", hub), ("server", plane.server())];
+        receiver.metrics.register(labels, plane.queued(), connections, registry);
     }
 
     /// Returns whether the broker is reachable.
@@ -633,7 +639,9 @@ impl Backplane {
         self.inner.plane.state_changes()
     }
 
-    /// Ends all connections with [`Disconnect::Shutdown`], and disconnects from the broker.
+    /// Sends the queued messages, ends all connections with [`Disconnect::Shutdown`], and disconnects
+    /// from the broker. If the broker does not accept the messages within two seconds, their sends
+    /// fail.
     ///
     /// This applies to all handles. A later send fails, and a connection that is attached later
     /// ends immediately.
@@ -652,6 +660,7 @@ impl Backplane {
     /// # }
     /// ```
     pub async fn shutdown(self) {
+        self.inner.plane.drain().await;
         self.inner.plane.stop().await;
         self.inner.receiver.connections.close(Disconnect::Shutdown);
         self.inner.receiver.end();

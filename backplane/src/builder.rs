@@ -36,19 +36,19 @@ pub struct Builder {
 
 /// The longest duration that a builder accepts: sums with an instant must not overflow.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The shortest interval between two probes.
-const PROBE_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// The shortest interval between two probes, and the shortest timeout.
+const DURATION_MIN: Duration = Duration::from_millis(1);
 
 impl Backplane {
     /// Returns a builder for a backplane of an app. All servers of an app use the same name; it
     /// is also the name of a channel and of a key on the broker.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
     /// let broker = broker::Broker::new();
-    /// let backplane = backplane::Backplane::builder("ChatApp").hub("ChatHub").embedded(&broker);
+    /// let backplane = backplane::Backplane::builder("ChatApp").hub("ChatHub").embedded(&broker)?;
     /// assert_eq!(broker.subscriptions("ChatApp"), 1);
-    /// # }
+    /// # Ok(()) }
     /// ```
     pub fn builder(app_name: impl Into<String>) -> Builder {
         Builder { app_name: app_name.into(), options: Options::default() }
@@ -105,7 +105,8 @@ impl Backplane {
     /// # }
     /// ```
     pub fn embedded(broker: &Broker, app_name: &str) -> Self {
-        Self::builder(app_name).embedded(broker)
+        // The defaults are valid.
+        Self::builder(app_name).start_on(broker)
     }
 }
 
@@ -197,7 +198,7 @@ impl Builder {
     /// # let _ = builder;
     /// ```
     pub fn queue_age_max(mut self, age: Duration) -> Self {
-        self.options.queue.age = age.min(DURATION_MAX);
+        self.options.queue.age = age;
         self
     }
 
@@ -227,7 +228,7 @@ impl Builder {
     /// # let _ = builder;
     /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.options.ack_timeout = timeout.min(DURATION_MAX);
+        self.options.ack_timeout = timeout;
         self
     }
 
@@ -243,7 +244,7 @@ impl Builder {
     /// # let _ = builder;
     /// ```
     pub fn probe_interval(mut self, interval: Duration) -> Self {
-        self.options.probe_interval = interval.clamp(PROBE_INTERVAL_MIN, DURATION_MAX);
+        self.options.probe_interval = interval;
         self
     }
 
@@ -289,6 +290,70 @@ impl Builder {
         self
     }
 
+    /// Sets how long the broker may take to reply. Then a message in flight fails, since its outcome
+    /// is unknown. The default is five seconds, the minimum a millisecond, the maximum a year.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timeout = Duration::from_secs(2);
+    /// let builder = backplane::Backplane::builder("ChatApp").answer_timeout(timeout);
+    /// # let _ = builder;
+    /// ```
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.options.answer_timeout = timeout;
+        self
+    }
+
+    /// Returns an error for the first setting that is out of its range.
+    fn check(&self) -> Result<(), ConnectError> {
+        let Options { hub, queue, ack_timeout, probe_interval, answer_timeout, .. } = &self.options;
+        let zero = Duration::ZERO;
+        for (option, value, min, expected) in [
+            ("queue_age_max", queue.age, zero, "at most a year"),
+            ("ack_timeout", *ack_timeout, zero, "at most a year"),
+            ("probe_interval", *probe_interval, DURATION_MIN, "a millisecond to a year"),
+            ("answer_timeout", *answer_timeout, DURATION_MIN, "a millisecond to a year"),
+        ] {
+            if !(min..=DURATION_MAX).contains(&value) {
+                let found = format!("{value:?}");
+                return Err(ConnectError::Setting { option, expected, found });
+            }
+        }
+        let is_channel = matches!(self.options.dialect, Dialect::AspNetCore { .. });
+        if is_channel && (hub.is_empty() || hub.contains(':')) {
+            let expected = "the name of a .NET type, without ':'";
+            return Err(ConnectError::Setting {
+                option: "hub",
+                expected,
+                found: format!("{hub:?}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns an error for a name that other servers do not subscribe to as it is.
+    fn check_name(&self) -> Result<(), ConnectError> {
+        let (option, name, expected) = match &self.options.dialect {
+            Dialect::SignalR2 => (
+                "app_name",
+                &self.app_name,
+                "a name without '*', '?' and '[', since servers of SignalR 2 subscribe to them as a \
+                 pattern",
+            ),
+            Dialect::AspNetCore { channel_prefix } => (
+                "channel_prefix",
+                channel_prefix,
+                "a prefix without '*', '?' and '[', since servers of ASP.NET Core may subscribe to \
+                 them as a pattern",
+            ),
+        };
+        let is_missing = option == "app_name" && name.is_empty();
+        if is_missing || name.contains(['*', '?', '[']) {
+            return Err(ConnectError::Setting { option, expected, found: format!("{name:?}") });
+        }
+        Ok(())
+    }
+
     /// Connects to a server, and returns when the server has confirmed the subscription.
     ///
     /// The address is an [`Address`] or a URL as described there. Afterwards the backplane
@@ -296,8 +361,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if the address is invalid, if a TLS file cannot be used, or if the first
-    /// attempt fails. [`connect_lazy`](Self::connect_lazy) retries the first attempt as well.
+    /// [`ConnectError`] if a setting or the address is invalid, if a TLS file cannot be used, or if
+    /// the first attempt fails. [`connect_lazy`](Self::connect_lazy) retries the first attempt as
+    /// well.
+    ///
+    /// The name of the app must not be empty, and not contain `*`, `?` and `[`: servers of SignalR 2
+    /// would subscribe to it as a pattern. With [`Dialect::AspNetCore`], the same applies to the
+    /// prefix of the channels, which may be empty.
     ///
     /// # Panics
     ///
@@ -330,7 +400,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if the address is invalid or if a TLS file cannot be used.
+    /// [`ConnectError`] if a setting or the address is invalid, or if a TLS file cannot be used.
     ///
     /// # Panics
     ///
@@ -349,6 +419,8 @@ impl Builder {
         A: TryInto<Address>,
         ConnectError: From<A::Error>,
     {
+        self.check()?;
+        self.check_name()?;
         let (address, app_name, options) = (address.try_into()?, self.app_name, self.options);
         Ok(match &options.dialect {
             Dialect::SignalR2 => {
@@ -364,19 +436,28 @@ impl Builder {
 
     /// Starts a backplane on a broker inside this process.
     ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if a setting is invalid.
+    ///
     /// # Panics
     ///
     /// If called outside of a tokio runtime.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
     /// use backplane::{Backplane, State};
     ///
-    /// let backplane = Backplane::builder("ChatApp").embedded(&broker::Broker::new());
+    /// let backplane = Backplane::builder("ChatApp").embedded(&broker::Broker::new())?;
     /// assert_eq!(backplane.state(), State::Connected);
-    /// # }
+    /// # Ok(()) }
     /// ```
-    pub fn embedded(self, broker: &Broker) -> Backplane {
+    pub fn embedded(self, broker: &Broker) -> Result<Backplane, ConnectError> {
+        self.check()?;
+        Ok(self.start_on(broker))
+    }
+
+    fn start_on(self, broker: &Broker) -> Backplane {
         let (app_name, options) = (self.app_name, self.options);
         match &options.dialect {
             Dialect::SignalR2 => {
@@ -394,9 +475,64 @@ impl Builder {
 mod tests {
     use super::*;
 
+    fn error(builder: Builder) -> Option<String> {
+        builder.connect_lazy("redis://127.0.0.1:1").err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_setting_out_of_its_range_is_an_error_that_names_it() {
+        type Set = fn(Builder, Duration) -> Builder;
+        let settings: [(&str, Set, bool); 4] = [
+            ("queue_age_max", Builder::queue_age_max, true),
+            ("ack_timeout", Builder::ack_timeout, true),
+            ("probe_interval", Builder::probe_interval, false),
+            ("answer_timeout", Builder::answer_timeout, false),
+        ];
+        for (name, set, may_be_zero) in settings {
+            let with = |duration| set(Backplane::builder("App"), duration);
+            assert_eq!(error(with(DURATION_MIN)), None);
+            assert_eq!(error(with(DURATION_MAX)), None);
+            assert_eq!(error(with(Duration::ZERO)).is_none(), may_be_zero, "{name}");
+            let error = error(with(Duration::MAX)).expect("it is too long");
+            assert!(error.starts_with(&format!("{name} expects ")), "{error}");
+            let embedded = with(Duration::MAX).embedded(&Broker::new());
+            assert_eq!(embedded.err().map(|error| error.to_string()), Some(error));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_a_pattern_is_refused() {
+        for name in ["Chat*App", "Chat?App", "Chat[App", ""] {
+            let error = error(Backplane::builder(name)).expect("it is a pattern");
+            assert!(error.contains("subscribe to them as a pattern"), "{error}");
+            assert!(error.ends_with(&format!("found {name:?}")), "{error}");
+        }
+        assert_eq!(error(Backplane::builder("Chat App]")), None);
+    }
+
+    #[tokio::test]
+    async fn names_of_aspnetcore_are_checked() {
+        let of = |prefix: &str, hub: &str| {
+            let dialect = Dialect::AspNetCore { channel_prefix: prefix.to_owned() };
+            Backplane::builder("Chat*App").dialect(dialect).hub(hub)
+        };
+        for prefix in ["Chat*App", "Chat?App", "Chat[App"] {
+            let error = error(of(prefix, "App.Chat")).expect("it is a pattern");
+            assert!(error.starts_with("channel_prefix expects "), "{error}");
+            assert!(error.ends_with(&format!("found {prefix:?}")), "{error}");
+        }
+        for hub in ["", "App:Chat"] {
+            let error = error(of("ChatApp", hub)).expect("it is no part of a channel's name");
+            assert!(error.starts_with("hub expects "), "{error}");
+            let embedded = of("ChatApp", hub).embedded(&Broker::new());
+            assert_eq!(embedded.err().map(|error| error.to_string()), Some(error));
+        }
+        assert_eq!(error(of("", "App.Chat")), None);
+    }
+
     #[tokio::test]
     async fn extreme_durations_cause_no_panic() {
-        for duration in [Duration::ZERO, Duration::MAX] {
+        for duration in [DURATION_MIN, DURATION_MAX] {
             let builder = Backplane::builder("App").probe_interval(duration);
             let builder = builder.queue_age_max(duration).ack_timeout(duration);
             let backplane = builder.connect_lazy("redis://127.0.0.1:1").unwrap();

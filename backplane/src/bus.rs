@@ -54,6 +54,15 @@ impl Bus {
         }
     }
 
+    /// Refuses further sends, and waits for the outcome of the others, up to a limit.
+    pub(crate) async fn drain(&self) {
+        match self {
+            // Its sends do not wait.
+            Self::Embedded(_) => {}
+            Self::Redis(bus) => bus.drain().await,
+        }
+    }
+
     /// Stops receiving and disconnects. Queued sends and sends in flight fail.
     pub(crate) async fn stop(&self) {
         match self {

@@ -114,6 +114,13 @@ impl Channels {
         self.bus.start(self.interest.clone(), self.clone());
     }
 
+    /// Stops receiving and disconnects. Queued sends and sends in flight fail.
+    pub(crate) async fn stop(&self) {
+        self.bus.stop().await;
+        // None returns any more.
+        self.barriers.lock().waiting.clear();
+    }
+
     /// Returns the signals of a connection.
     pub(crate) fn signals(&self, hub: &str, id: &str, user: Option<&str>) -> Vec<String> {
         self.enter(hub);
@@ -253,7 +260,7 @@ impl Channels {
         let invocation = Invocation::of_frames(hub, frames).ok_or("no invocation in JSON")?;
         let message = Envelope {
             signal: signal.to_owned(),
-            except: read.excluded.iter().map(|id| (*id).to_owned()).collect(),
+            except: read.excluded.iter().copied().collect(),
             source: None,
             invocation: Arc::new(invocation),
             bytes: payload.len(),

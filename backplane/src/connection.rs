@@ -170,7 +170,7 @@ impl Connection {
     /// use backplane::{Backplane, Gap, Invocation, Received, Target};
     ///
     /// let builder = Backplane::builder("ChatApp").history_messages_max(1);
-    /// let backplane = builder.embedded(&broker::Broker::new());
+    /// let backplane = builder.embedded(&broker::Broker::new())?;
     /// let mut ann = backplane.attach("c1", None);
     /// for number in 1..=3 {
     ///     backplane.send(Target::all(), Invocation::new("count", [number])?).await?;
@@ -326,7 +326,7 @@ impl Connection {
     ///
     /// let dialect = Dialect::AspNetCore { channel_prefix: String::new() };
     /// let builder = Backplane::builder("ChatApp").dialect(dialect).hub("ChatApp.ChatHub");
-    /// let backplane = builder.embedded(&broker::Broker::new());
+    /// let backplane = builder.embedded(&broker::Broker::new())?;
     /// let mut ann = backplane.attach("c1", None);
     /// ann.listening().await;
     /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;

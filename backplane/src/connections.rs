@@ -5,10 +5,10 @@
 //!
 //! One lock protects the connections and the store. So a reconnecting connection receives the
 //! missed messages and then the new ones, without gaps or duplicates. Foreign code (wakers and log
-//! subscribers) runs after the release of the lock, except wakers for gaps, changes of groups and
-//! ends, which are rare.
+//! subscribers) runs after the release of the lock.
 
 mod disconnect;
+mod effects;
 mod index;
 mod mailbox;
 mod queued;
@@ -19,7 +19,6 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Waker;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -74,29 +73,26 @@ impl Connections {
         self.table.lock().interest()
     }
 
-    /// Delivers the messages that have arrived, calls `act`, then logs the connections that were
-    /// closed for falling behind.
+    /// Delivers the messages that have arrived, then calls `act`, as [`apply`](Self::apply) does.
     fn with_table<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
-        self.with_wakers(|table, to_wake| {
-            table.end_run(to_wake);
+        self.apply(|table| {
+            table.end_run();
             act(table)
         })
     }
 
-    /// Calls `act`, and wakes the tasks that it names after the release of the lock.
-    fn with_wakers<T>(&self, act: impl FnOnce(&mut Table, &mut Vec<Waker>) -> T) -> T {
-        let mut to_wake = Vec::new();
+    /// Calls `act`, then wakes the readers, and logs the connections that it closed for falling
+    /// behind.
+    fn apply<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
         let mut table = self.table.lock();
-        let outcome = act(&mut table, &mut to_wake);
-        let (slow, receivers) = (table.take_slow(), table.take_receivers());
-        let is_filling = table.take_filling();
+        let outcome = act(&mut table);
+        let effects = table.take_effects();
         drop(table);
-        if is_filling {
+        if effects.is_filling {
             self.is_filling.store(true, Ordering::Relaxed);
         }
-        to_wake.into_iter().for_each(Waker::wake);
-        self.delivered.inc_by(receivers as u64);
-        slow.iter().for_each(|id| self.report_slow(id));
+        self.delivered.inc_by(effects.receivers as u64);
+        effects.apply().iter().for_each(|id| self.report_slow(id));
         outcome
     }
 
@@ -148,10 +144,7 @@ impl Connections {
 
     /// Queues a mark behind all messages up to an id, once that id or a later one has arrived.
     pub(crate) fn mark(&self, mailbox: &Arc<Mailbox>, at: Option<u64>) {
-        self.with_wakers(|table, to_wake| {
-            table.end_run(to_wake);
-            table.mark(mailbox, at, to_wake);
-        });
+        self.with_table(|table| table.mark(mailbox, at));
     }
 
     /// Ends a connection. Returns false if it is not attached here.
@@ -187,15 +180,15 @@ impl Connections {
         messages: Vec<Envelope>,
         delivered: impl Fn(&Envelope) -> DeliveredMark,
     ) -> Arrival {
-        self.with_wakers(|table, to_wake| {
-            let arrival = table.arrive(id, payload, source, to_wake);
+        self.apply(|table| {
+            let arrival = table.arrive(id, payload, source);
             if arrival.is_new() {
                 for message in messages {
                     let delivered_to = delivered(&message);
-                    table.take(message, delivered_to, source, to_wake);
+                    table.take(message, delivered_to, source);
                 }
             }
-            table.release_marks(to_wake);
+            table.release_marks();
             arrival
         })
     }
@@ -213,10 +206,7 @@ impl Connections {
     /// Delivers a message without an id, since the broker is unreachable. Returns the number of
     /// receivers, and the mark for its later arrival.
     pub(crate) fn deliver(&self, message: &Envelope) -> (usize, DeliveredMark) {
-        self.with_wakers(|table, to_wake| {
-            table.end_run(to_wake);
-            (table.give(message, to_wake), table.all())
-        })
+        self.with_table(|table| (table.give(message), table.all()))
     }
 
     /// Records that a probe sent at `sent` got this id, so a connection attached before cannot have

@@ -3,6 +3,7 @@
 //! A dialect names **signals**, the strings that connections subscribe to. It encodes outgoing
 //! messages and decodes incoming payloads. It does not handle sockets or connections.
 
+mod except;
 mod item;
 mod signalr2;
 

@@ -9,13 +9,13 @@ use crate::bus::SendError;
 /// The error if a connection could not join or leave a group, or could not be ended.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
 /// let timeout = std::time::Duration::from_millis(20);
 /// let builder = backplane::Backplane::builder("ChatApp").ack_timeout(timeout);
-/// let backplane = builder.embedded(&broker::Broker::new());
+/// let backplane = builder.embedded(&broker::Broker::new())?;
 /// let error = backplane.join("nobody", "room").await.unwrap_err();
 /// assert_eq!(error.to_string(), "no server with the connection 'nobody' replied within 20ms");
-/// # }
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

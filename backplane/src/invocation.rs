@@ -1,9 +1,10 @@
 //! Invocations: a method of the clients, with its arguments.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use dialect::Encoding;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
@@ -21,16 +22,30 @@ use thiserror::Error;
 /// ```
 #[derive(Debug)]
 pub struct Invocation {
+    content: Arc<Content>,
+    /// Hub messages, by their encoding.
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
+    /// In the form of SignalR 2.
+    signalr2: OnceLock<Bytes>,
+}
+
+/// An invocation without its encoded forms.
+#[derive(Debug)]
+struct Content {
     method: String,
     arguments: Box<RawValue>,
     /// The hub that a received invocation names.
     hub: Option<Box<str>>,
     /// The state of the caller that a server of SignalR 2 sends along.
     state: Option<Box<RawValue>>,
-    /// Hub messages, by their encoding.
-    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
-    /// In the form of SignalR 2.
-    signalr2: OnceLock<Bytes>,
+}
+
+/// An invocation in the history. Its encoded forms live as long as the queue of a connection holds
+/// it, so the history has the content only.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    content: Arc<Content>,
+    queued: Mutex<Weak<Invocation>>,
 }
 
 /// An invocation as SignalR 2 writes it, in its order.
@@ -92,12 +107,14 @@ impl Invocation {
             Ok(arguments) => arguments,
             Err(source) => return Err(InvocationError::NoJson { method, source }),
         };
-        Self::from_raw(method, arguments)
+        Self::from_raw(method, arguments, None, None)
     }
 
     pub(crate) fn from_raw(
         method: String,
         arguments: Box<RawValue>,
+        hub: Option<Box<str>>,
+        state: Option<Box<RawValue>>,
     ) -> Result<Self, InvocationError> {
         let arguments = match arguments.get().trim_start().as_bytes().first() {
             Some(b'[') => arguments,
@@ -107,8 +124,11 @@ impl Invocation {
             }
             _ => return Err(InvocationError::NoArray(method)),
         };
-        let (frames, signalr2) = (Default::default(), OnceLock::new());
-        Ok(Self { method, arguments, hub: None, state: None, frames, signalr2 })
+        Ok(Self::of(Arc::new(Content { method, arguments, hub, state })))
+    }
+
+    fn of(content: Arc<Content>) -> Self {
+        Self { content, frames: Default::default(), signalr2: OnceLock::new() }
     }
 
     /// Returns a received invocation with its hub messages, which clients get unchanged. A message
@@ -118,9 +138,8 @@ impl Invocation {
         frames: [Option<&[u8]>; Encoding::ALL.len()],
     ) -> Option<Self> {
         let read = dialect::json::Invocation::read(frames[Encoding::Json as usize]?)?;
-        let arguments = read.arguments.to_owned();
-        let invocation = Self::from_raw(read.target.into_owned(), arguments).ok()?;
-        let invocation = invocation.received(Some(hub.into()), None);
+        let (method, arguments) = (read.target.into_owned(), read.arguments.to_owned());
+        let invocation = Self::from_raw(method, arguments, Some(hub.into()), None).ok()?;
         for (cell, frame) in invocation.frames.iter().zip(frames) {
             if let Some(frame) = frame {
                 // A new invocation has no messages.
@@ -128,12 +147,6 @@ impl Invocation {
             }
         }
         Some(invocation)
-    }
-
-    /// Adds the hub and the state of a received invocation.
-    pub(crate) fn received(mut self, hub: Option<Box<str>>, state: Option<Box<RawValue>>) -> Self {
-        (self.hub, self.state) = (hub, state);
-        self
     }
 
     /// Returns the name of the hub whose clients receive the invocation, or `None` for an
@@ -150,7 +163,7 @@ impl Invocation {
     /// # Ok(()) }
     /// ```
     pub fn hub(&self) -> Option<&str> {
-        self.hub.as_deref()
+        self.content.hub.as_deref()
     }
 
     /// Returns a received invocation as SignalR 2 writes it: hub, method, arguments, and the state
@@ -170,10 +183,10 @@ impl Invocation {
     pub fn signalr2(&self) -> Bytes {
         let encode = || {
             let value = HubInvocation {
-                hub: self.hub.as_deref().unwrap_or_default(),
-                method: &self.method,
-                arguments: &self.arguments,
-                state: self.state.as_deref(),
+                hub: self.hub().unwrap_or_default(),
+                method: self.method(),
+                arguments: self.arguments(),
+                state: self.content.state.as_deref(),
             };
             serde_json::to_vec(&value).expect("strings and raw JSON can be written").into()
         };
@@ -188,7 +201,7 @@ impl Invocation {
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
     pub fn method(&self) -> &str {
-        &self.method
+        &self.content.method
     }
 
     /// Returns the arguments, a JSON array.
@@ -199,12 +212,12 @@ impl Invocation {
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
     pub fn arguments(&self) -> &RawValue {
-        &self.arguments
+        &self.content.arguments
     }
 
     /// Returns the size of the name and the arguments.
     pub(crate) fn bytes(&self) -> usize {
-        self.method.len() + self.arguments.get().len()
+        self.method().len() + self.arguments().get().len()
     }
 
     /// Returns the hub message for clients with this encoding. It is written once for all of them.
@@ -218,7 +231,48 @@ impl Invocation {
     /// # Ok::<(), backplane::InvocationError>(())
     /// ```
     pub fn frame(&self, encoding: Encoding) -> Bytes {
-        let encode = || encoding.invocation(None, &self.method, &self.arguments);
+        let encode = || encoding.invocation(None, self.method(), self.arguments());
         self.frames[encoding as usize].get_or_init(encode).clone()
+    }
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        let queued = Mutex::new(self.queued.lock().clone());
+        Self { content: self.content.clone(), queued }
+    }
+}
+
+impl Kept {
+    pub(crate) fn new(invocation: &Arc<Invocation>) -> Self {
+        let queued = Mutex::new(Arc::downgrade(invocation));
+        Self { content: invocation.content.clone(), queued }
+    }
+
+    /// Returns the invocation for the queue of a connection. All queues share its encoded forms.
+    pub(crate) fn invocation(&self) -> Arc<Invocation> {
+        let mut queued = self.queued.lock();
+        queued.upgrade().unwrap_or_else(|| {
+            let invocation = Arc::new(Invocation::of(self.content.clone()));
+            *queued = Arc::downgrade(&invocation);
+            invocation
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_forms_live_as_long_as_a_queue_holds_the_invocation() {
+        let invocation = Arc::new(Invocation::new("say", ["hi"]).unwrap());
+        let kept = Kept::new(&invocation);
+        assert!(Arc::ptr_eq(&kept.invocation(), &invocation));
+        let forms = [invocation.frame(Encoding::Json), invocation.signalr2()];
+        drop(invocation);
+        assert!(forms.iter().all(Bytes::is_unique), "the history holds an encoded form");
+        let again = kept.invocation();
+        assert_eq!((again.method(), again.arguments().get()), ("say", r#"["hi"]"#));
     }
 }

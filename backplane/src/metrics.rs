@@ -73,15 +73,15 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn register(
         &self,
-        app_name: &str,
+        labels: [(&'static str, &str); 3],
         queued: Gauge,
         connections: Arc<Connections>,
         registry: &mut Registry,
     ) {
-        let app = [("app".into(), app_name.to_owned().into())];
+        let labels = labels.map(|(name, value)| (name.into(), value.to_owned().into()));
         let registry = registry
             .sub_registry_with_prefix("backplane")
-            .sub_registry_with_labels(app.into_iter());
+            .sub_registry_with_labels(labels.into_iter());
         let counters: [(&str, &str, &Counter<u64, AtomicU64>); 12] = [
             ("sent", "Messages accepted by the broker", &self.sent),
             (

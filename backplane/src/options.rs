@@ -47,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) local_delivery_when_down: bool,
     pub(crate) ack_timeout: Duration,
     pub(crate) probe_interval: Duration,
+    pub(crate) answer_timeout: Duration,
     pub(crate) client_name: Option<String>,
     /// Files that apply where a URL names none.
     pub(crate) tls: Tls,
@@ -77,6 +78,7 @@ impl Default for Options {
             local_delivery_when_down: false,
             ack_timeout: Duration::from_secs(10),
             probe_interval: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(5),
             client_name: None,
             tls: Tls::default(),
         }

@@ -1,7 +1,7 @@
 //! Payloads from the bus, on their way to the local connections.
 //!
 //! Any client may publish on the app's channel. So a malformed payload is counted and skipped, and
-//! its id still counts if it is readable. The id is classified first, so a duplicate has no effect.
+//! its id counts only if it is the next one. The id is classified first, so a duplicate has no effect.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -98,7 +98,13 @@ impl Receiver {
             Ok(arrived) => arrived,
             Err(error) => {
                 self.skip(&error, payload);
-                return true;
+                // The next id was issued to this payload, so it is no gap. A foreign publisher may
+                // write any other number.
+                let next = self.connections.last().map(|last| last + 1);
+                let Some(id) = Signalr2::id(payload).filter(|id| Some(*id) == next) else {
+                    return true;
+                };
+                Arrived { id, items: Vec::new() }
             }
         };
         self.metrics.received.inc();
@@ -112,11 +118,11 @@ impl Receiver {
         }
         let sources = self.delivered.lock().among(&messages);
         let delivered_to = |message: &Envelope| {
-            let known = sources.iter().find(|(known, _)| Some(*known) == message.source);
-            known.map_or(DeliveredMark::default(), |(_, delivered_to)| *delivered_to)
+            let known = message.source.and_then(|source| sources.get(&source));
+            known.copied().unwrap_or_default()
         };
         let arrival = self.connections.arrive(id, payload, source, messages, delivered_to);
-        sources.iter().for_each(|(source, _)| self.delivered.lock().forget(*source));
+        sources.keys().for_each(|source| self.delivered.lock().forget(*source));
         trace!(id, "message received");
         self.classify(id, arrival);
         if arrival.is_new() {
@@ -333,7 +339,7 @@ impl Delivered {
     }
 
     /// Returns the sources of the messages that were delivered locally.
-    fn among(&self, messages: &[Envelope]) -> Vec<(Guid, DeliveredMark)> {
+    fn among(&self, messages: &[Envelope]) -> HashMap<Guid, DeliveredMark> {
         let known = messages.iter().filter_map(|message| {
             let source = message.source?;
             Some((source, *self.sources.get(&source)?))
@@ -376,6 +382,18 @@ mod tests {
         let signals = receiver.dialect.signals(id, None);
         let attachment = Attachment { id, user: None, signals, cursor: None };
         Connection::attach(&receiver.connections, attachment)
+    }
+
+    #[test]
+    fn the_id_of_a_malformed_payload_is_no_gap() {
+        let (receiver, payloads) = receiver();
+        assert!(receiver.receive(&payloads[0]));
+        assert!(receiver.receive(b"2 a word"));
+        assert!(receiver.receive(b"no id"));
+        assert!(receiver.receive(b"9 foreign"));
+        assert!(receiver.receive(&payloads[2]));
+        let Metrics { unreadable, lost, .. } = &receiver.metrics;
+        assert_eq!((unreadable.get(), lost.get()), (3, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use foldhash::quality::RandomState;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::Envelope;
 use crate::event::Gap;
+use crate::invocation::Kept;
 use crate::options::History;
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ struct CounterReset {
 pub(crate) enum Entry {
     /// A message, the cursor after it, and the connections that received it locally before it had
     /// an id.
-    Message(u64, Envelope, DeliveredMark),
+    Message(u64, Envelope<Kept>, DeliveredMark),
     /// A gap, and the cursor after it.
     Gap(Gap, u64),
 }
@@ -228,7 +229,10 @@ impl Store {
 
     /// Stores a message of the payload that was classified last.
     pub(crate) fn keep(&mut self, message: Envelope, delivered_to: DeliveredMark) {
-        let (at, bytes) = (self.last.unwrap_or_default(), message.bytes);
+        let Envelope { signal, except, source, invocation, bytes } = message;
+        let invocation = Kept::new(&invocation);
+        let message = Envelope { signal, except, source, invocation, bytes };
+        let at = self.last.unwrap_or_default();
         self.push(Entry::Message(at, message, delivered_to), bytes);
     }
 
@@ -318,7 +322,7 @@ mod tests {
     fn message(bytes: usize) -> Envelope {
         Envelope {
             signal: "h-Hub".into(),
-            except: vec![],
+            except: Default::default(),
             source: None,
             invocation: Arc::new(Invocation::new("m", ()).unwrap()),
             bytes,

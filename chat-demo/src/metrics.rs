@@ -50,7 +50,7 @@ mod tests {
         let text = String::from_utf8(body.to_vec()).unwrap();
         for line in [
             r#"signalr_delivered_total{app="ChatApp",hub="ChatHub"} 0"#,
-            r#"backplane_connected{app="ChatApp"} 1"#,
+            r#"backplane_connected{app="ChatApp",hub="Hub",server="the broker in this process"} 1"#,
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

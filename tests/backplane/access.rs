@@ -55,7 +55,7 @@ async fn a_missing_permission_is_reported_in_redis_words() {
 }
 
 /// The permissions that the documentation of `Address` lists.
-const RIGHTS: [&str; 11] = [
+const RIGHTS: [&str; 12] = [
     "~ChatApp",
     "&ChatApp",
     "+subscribe",
@@ -65,6 +65,7 @@ const RIGHTS: [&str; 11] = [
     "+script|exists",
     "+publish",
     "+incr",
+    "+incrby",
     "+get",
     "+set",
 ];

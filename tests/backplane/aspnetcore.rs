@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use backplane::{Backplane, Builder, Connection, Dialect, Event, Invocation, Target};
+use futures_util::future::join_all;
 use harness::{Client, SLOW_DEADLINE, Server, array, eventually_within, within};
 
 use super::server;
@@ -160,6 +161,28 @@ async fn no_subscription_stays_behind() {
         operator.command(&["PUBSUB", "CHANNELS"]).await.items() == channels.map(Into::into)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_shutdown_sends_the_queued_messages_first() {
+    const COUNT: usize = 500;
+    let server = server(&[]).await;
+    let (here, there) = (join(&server).await, join(&server).await);
+    let mut bob = attach(&there, "bob's", None).await;
+    let sending = here.clone();
+    let say = |number| Invocation::new("say", [number]).expect("an array");
+    let sends = join_all((0..COUNT).map(|number| sending.send(Target::all(), say(number))));
+    let mut sends = std::pin::pin!(sends);
+    // The first poll queues the messages.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut sends).await.is_err());
+    let (sent, ()) = within(SLOW_DEADLINE, async { tokio::join!(sends, here.shutdown()) }).await;
+    let failed: Vec<_> = sent.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let late = sending.send(Target::all(), say(COUNT)).await.expect_err("it has ended");
+    assert!(late.to_string().contains("shut down"), "{late}");
+    send(&there, Target::all(), "end").await;
+    let numbers: Vec<_> = (0..COUNT).map(|number| format!("[{number}]")).collect();
+    assert_eq!(until_end(&mut bob).await, numbers);
 }
 
 /// A server of ASP.NET Core, as it appears on the broker.

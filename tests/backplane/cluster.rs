@@ -3,6 +3,8 @@
 
 #[path = "faults.rs"]
 mod faults;
+#[path = "guarantees.rs"]
+mod guarantees;
 #[path = "network.rs"]
 mod network;
 

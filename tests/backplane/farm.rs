@@ -6,7 +6,7 @@ use std::time::Duration;
 use backplane::{Backplane, Builder, Connection, Event, Invocation, State, Target};
 use broker::Broker;
 use futures_util::future::try_join_all;
-use harness::{SLOW_DEADLINE, eventually_within, within};
+use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinHandle, JoinSet};
@@ -24,7 +24,7 @@ impl Bus {
 
     pub(crate) async fn join_with(&self, builder: Builder) -> Backplane {
         match self {
-            Self::Embedded(broker) => builder.embedded(broker),
+            Self::Embedded(broker) => builder.embedded(broker).expect("the settings are valid"),
             Self::Url(url) => join_with(url, builder).await,
         }
     }
@@ -106,6 +106,18 @@ pub(crate) async fn nothing_more(backplane: &Backplane, connections: &mut [&mut 
     for connection in connections {
         assert_eq!(receive(connection, 1).await, [LAST], "connection {}", connection.id());
     }
+}
+
+/// Waits until all servers have counted the subscribers of their channel.
+pub(crate) async fn all_have_counted(client: &mut Client, servers: u64) {
+    let mut counts = async || {
+        let stats = client.command(&["INFO", "commandstats"]).await.text().to_owned();
+        let line = stats.lines().find(|line| line.starts_with("cmdstat_pubsub|numsub:"));
+        let calls = line.and_then(|line| line.split_once("calls=")?.1.split(',').next());
+        calls.map_or(0, |calls| calls.parse::<u64>().expect("a number"))
+    };
+    let before = counts().await;
+    eventually_within(SLOW_DEADLINE, async || counts().await >= before + 2 * servers).await;
 }
 
 pub(crate) async fn is_ready(backplane: &Backplane) {

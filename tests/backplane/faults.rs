@@ -1,4 +1,4 @@
-//! Faults during a soak. Every gap is reported, no gap is invented, no message arrives twice, and
+//! Faults of the network during a soak. Every gap is reported, no gap is invented, no message arrives twice, and
 //! the order is kept. With a replay buffer, no message is lost.
 
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use harness::{Fault, SLOW_DEADLINE, eventually_within};
 
 use super::{REMEMBERS, site};
-use crate::farm::{builder, is_connected, is_ready, join, join_many, join_with};
-use crate::observer::kill_clients;
+use crate::farm::{builder, is_ready, join, join_with};
 use crate::soak::Soak;
 
 const APP: &str = "ChatApp";
@@ -15,38 +14,6 @@ const APP: &str = "ChatApp";
 /// Whether this number of missing messages is acceptable after a fault of the network.
 fn is_bearable(missing: u64) -> bool {
     !REMEMBERS || missing == 0
-}
-
-#[tokio::test]
-async fn a_server_is_killed_and_comes_back() {
-    let mut site = site().await;
-    let observer = site.observer(APP).await;
-    let mut soak = Soak::before(observer, join_many(&site.url(), APP, 4).await);
-    for _ in 0..3 {
-        soak.run(0, 100).await;
-        site.restart(APP).await;
-        site.listen(&mut soak.observer, APP).await;
-        for backplane in soak.backplanes() {
-            is_connected(backplane).await;
-        }
-    }
-    soak.run(3, 100).await;
-    soak.check().await;
-}
-
-#[tokio::test]
-async fn clients_are_killed() {
-    let site = site().await;
-    let soak = Soak::before(site.observer(APP).await, join_many(&site.url(), APP, 3).await);
-    let mut client = site.client(APP).await;
-    for kind in ["pubsub", "normal", "pubsub"] {
-        soak.run(0, 50).await;
-        kill_clients(&mut client, kind).await;
-        soak.all_are_ready().await;
-    }
-    soak.run(1, 50).await;
-    let missing = soak.check().await;
-    assert!(is_bearable(missing), "{missing} are missing");
 }
 
 #[tokio::test]

@@ -10,18 +10,21 @@
 //! | `backlog`     | a subscription with a backlog                                        |
 //! | `counts`      | a counter that is lost, set back, or restored to an old value        |
 //! | `faults`      | a soak under every fault: all gaps are reported                      |
+//! | `guarantees`  | the guarantees of README, fault by fault                             |
 //! | `outage`      | a server that is killed, restarted, or loses its data                |
 //! | `network`     | connections that are closed, slow, half open or dead                 |
 //! | `failover`    | a master that dies, is cut off or demoted, a slot that migrates      |
+//! | `sends`       | order, waits for subscribers, and the end before a shutdown          |
 //! | `embedded`    | servers with an embedded broker                                      |
 //! | `replay`      | a broker with a replay buffer                                        |
 //! | `operator`    | log events and metrics                                               |
 //! | `access`      | TLS, Unix sockets, users, databases, client names                    |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback
-//! interface. The modules `redis` and `ours` check the claims of `single` with both:
-//! `aspnetcore`, `bursts`, `counts`, `faults`, `network`, `outage` and `signalr2`. The modules `sentinel` and `cluster`
-//! check `faults` and `network`, and `remembering` checks `faults` with a replay buffer.
+//! interface. The modules `redis` and `ours` check the claims of `single` with both: `aspnetcore`,
+//! `bursts`, `counts`, `faults`, `guarantees`, `network`, `outage`, `sends` and `signalr2`. The
+//! modules `sentinel` and `cluster` check `faults`, `guarantees` and `network`, and `remembering`
+//! checks `faults` and `guarantees` with a replay buffer.
 
 #![allow(clippy::duplicate_mod, reason = "claims are checked with several servers")]
 

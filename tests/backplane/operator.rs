@@ -177,8 +177,10 @@ async fn a_replay_without_a_reply_is_logged() {
     let network = Proxy::to(server.port()).await;
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
     is_ready(&one).await;
+    network.set(Fault::Closed);
+    is_disconnected(&one).await;
+    missed(&mut server.client().await, 1).await;
     network.set(Fault::Forgetful);
-    network.cut();
     let line = first(&log, "could not replay missed messages", "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(line.field("failure").contains("reply"), "{line:?}");
@@ -235,7 +237,7 @@ async fn an_embedded_broker_is_logged_alike() {
     let config = Config { port: Port::Any, ..Config::default() };
     let server = broker::Server::bind(broker.clone(), &config).await.expect("it listens");
     let mut client = Client::connect(server.local_addr().expect("it has a TCP port").port()).await;
-    let one = builder(APP).embedded(&broker);
+    let one = builder(APP).embedded(&broker).expect("the settings are valid");
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "no number"]).await;

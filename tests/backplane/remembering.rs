@@ -2,6 +2,8 @@
 
 #[path = "faults.rs"]
 mod faults;
+#[path = "guarantees.rs"]
+mod guarantees;
 
 use harness::Server;
 

@@ -1,11 +1,12 @@
 //! Replay by the broker: missed messages arrive later, in order and once.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use backplane::{Backplane, Connection, Event, State};
 use harness::{Client, Fault, Proxy, SLOW_DEADLINE, Server, eventually_within, within};
 
-use crate::farm::{builder, events, join_many, receive};
+use crate::farm::{builder, events, join_many, metrics, receive};
 use crate::observer::{Observer, kill_clients};
 use crate::soak::Soak;
 
@@ -164,6 +165,27 @@ async fn an_interrupted_replay_resumes() {
     received.extend(receive(&mut listener.connection, COUNT as usize - 20_000).await);
     assert_eq!(received, (2..COUNT + 2).collect::<Vec<_>>());
     assert_eq!(listener.backplane.health().lost, 0);
+}
+
+/// The replay takes long, and new messages arrive on the subscription meanwhile.
+#[tokio::test]
+async fn a_replay_beside_new_messages_delivers_nothing_twice() {
+    const MISSED: u64 = 20_000;
+    const NEW: u64 = 5_000;
+    let mut listener = Listener::away("ChatApp 100000 64mb 600").await;
+    listener.publish_many(MISSED).await;
+    let other = listener.backplane.attach("other", None);
+    let mut connection = std::mem::replace(&mut listener.connection, other);
+    let reading =
+        tokio::spawn(async move { receive(&mut connection, (MISSED + NEW) as usize).await });
+    listener.network.set(Fault::Delay(Duration::from_millis(10)));
+    listener.publish_many(NEW).await;
+    let received = within(SLOW_DEADLINE, reading).await.expect("it does not panic");
+    assert_eq!(received, (2..MISSED + NEW + 2).collect::<Vec<_>>());
+    let counts: HashMap<_, _> = metrics(&listener.backplane).into_iter().collect();
+    for name in ["duplicates", "counter_restarts", "lost"] {
+        assert_eq!(counts[&format!("backplane_{name}")], 0.0, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,12 @@ impl SentLog {
         faults
     }
 
+    /// Returns the number of accepted messages that did not arrive.
+    pub(crate) fn lost(&self, receive_log: &[Entry]) -> usize {
+        let received: HashSet<_> = numbers_of(receive_log).collect();
+        self.accepted.iter().flatten().filter(|number| !received.contains(number)).count()
+    }
+
     fn nothing_twice(&self, receive_log: &[Entry], faults: &mut Vec<String>) {
         let mut numbers = HashSet::new();
         let twice = numbers_of(receive_log).filter(|number| !numbers.insert(*number));

@@ -8,10 +8,14 @@ mod bursts;
 mod counts;
 #[path = "faults.rs"]
 mod faults;
+#[path = "guarantees.rs"]
+mod guarantees;
 #[path = "network.rs"]
 mod network;
 #[path = "outage.rs"]
 mod outage;
+#[path = "sends.rs"]
+mod sends;
 #[path = "signalr2.rs"]
 mod signalr2;
 

@@ -87,7 +87,7 @@ impl Site {
     }
 
     /// Returns the server that has the channel of an app.
-    async fn server(&self, channel: &str) -> &Server {
+    pub(crate) async fn server(&self, channel: &str) -> &Server {
         match self {
             Self::Single(server, _) => server,
             Self::Sentinel(sentinel) => sentinel.master_server().await,

@@ -30,6 +30,15 @@ struct Member {
     start: OnceLock<Position>,
 }
 
+/// The missing messages of a soak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Messages that all servers together reported as missing, probes included.
+    pub(crate) missing: u64,
+    /// Accepted messages that one connection did not receive.
+    pub(crate) lost: usize,
+}
+
 /// The last id of a server, and its counters at that time.
 #[derive(Clone, Copy, Debug)]
 struct Position {
@@ -107,6 +116,11 @@ impl Soak {
     /// Ends the soak, and checks the messages of all connections. Returns the number of missing
     /// messages that the servers reported.
     pub(crate) async fn check(self) -> u64 {
+        self.totals().await.missing
+    }
+
+    /// Ends the soak, checks the messages of all connections, and counts the missing ones.
+    pub(crate) async fn totals(self) -> Totals {
         let Self { members, observer } = self;
         members.iter().for_each(|member| member.is_over.store(true, Ordering::Relaxed));
         let first = members[0].backplane.clone();
@@ -133,7 +147,8 @@ impl Soak {
         }
         let sent_log = observer.sent_log(accepted, receive_logs.iter().flatten()).await;
         hold(&sent_log, &receive_logs);
-        missing
+        let lost = receive_logs.iter().map(|receive_log| sent_log.lost(receive_log)).max();
+        Totals { missing, lost: lost.unwrap_or_default() }
     }
 }
 

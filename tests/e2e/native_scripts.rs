@@ -1,4 +1,4 @@
-//! The scripts of SignalR 2 run without Lua. Their replies, messages and keys are the same as with
+//! The scripts of SignalR 2 and of package `backplane` run without Lua. Their replies, messages and keys are the same as with
 //! Lua.
 //!
 //! The broker uses Lua for a client without full permissions. So two clients send the same
@@ -16,8 +16,9 @@ use tokio::runtime::Runtime;
 
 use super::server;
 
-/// The scripts of all versions of SignalR's servers. Their line ends and indents differ.
-const SCRIPTS: [&str; 5] = [
+/// The scripts of all versions of SignalR's servers, whose line ends and indents differ, and the
+/// script of package `backplane` for several messages.
+const SCRIPTS: [&str; 6] = [
     "local newId = redis.call('INCR', KEYS[1])\r
                   local payload = newId .. ' ' .. ARGV[1]\r
                   redis.call('PUBLISH', KEYS[1], payload)\r
@@ -31,15 +32,22 @@ const SCRIPTS: [&str; 5] = [
      return redis.call('SET', KEYS[1], ARGV[1]) else return nil end",
     "local newvalue = redis.call('GET', KEYS[1]) if newvalue < ARGV[1] then \
      return redis.call('SET', KEYS[1], ARGV[1]) else return nil end",
+    "local last = redis.call('INCRBY', KEYS[1], #ARGV)\n\
+     for i, body in ipairs(ARGV) do\n    \
+     local id = string.format('%.0f', last - #ARGV + i)\n    \
+     redis.call('PUBLISH', KEYS[1], id .. ' ' .. body)\n\
+     end\n\
+     return last - #ARGV + 1",
 ];
 
 /// The SHA-1 digests of the scripts.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "5b8e3b60e050400311bc8b6ef2cbba37bc0b9cb3",
     "12966a78784a115bcdbcfe1845003506cb39c8fa",
     "13f97afad9d804f91c847d46adf7e115c1390c8f",
     "45f430378ff32fd3f14295886e274ed516a7de33",
     "7d8cd522f8a816eba70b79e764e2540042e3d296",
+    "d44df094cc002c9fd1e8322e2495fbe4ca65e4bc",
 ];
 
 /// Values of a key before the script runs. They are below 10^14: from there on Lua writes ids that
@@ -126,7 +134,9 @@ impl Pair {
         // Statistics count the commands that Lua calls, but not those of native scripts.
         let counted = raw(native, &request(&["INFO", "commandstats"])).await;
         let counted = String::from_utf8_lossy(&counted);
-        if !["incr", "get", "set"].iter().any(|name| counted.contains(&format!("cmdstat_{name}:")))
+        if !["incr", "incrby", "get", "set"]
+            .iter()
+            .any(|name| counted.contains(&format!("cmdstat_{name}:")))
         {
             self.ran_natively.insert(case.script);
         }

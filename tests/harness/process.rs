@@ -143,6 +143,24 @@ impl Process {
         kill_process(pid, Signal::TERM).expect("a child can be signalled");
     }
 
+    /// Stops the program with SIGSTOP, until [`resume`](Self::resume).
+    ///
+    /// # Panics
+    ///
+    /// When the program has already ended.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a child can be signalled");
+    }
+
+    /// Continues a paused program.
+    ///
+    /// # Panics
+    ///
+    /// When the program has already ended.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("a child can be signalled");
+    }
+
     /// Waits until the program has ended, and returns its exit status.
     ///
     /// # Panics

@@ -105,6 +105,24 @@ impl Server {
         self.process.pid()
     }
 
+    /// Lets the server stand still until [`resume`](Self::resume).
+    ///
+    /// # Panics
+    ///
+    /// When the server has already ended.
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Panics
+    ///
+    /// When the server has already ended.
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
     /// Returns the largest resident memory that it has had, in bytes.
     ///
     /// # Panics

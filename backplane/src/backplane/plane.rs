@@ -39,11 +39,19 @@ impl Plane {
         }
     }
 
+    /// Refuses further sends, and waits for the outcome of the others, up to a limit.
+    pub(super) async fn drain(&self) {
+        match self {
+            Self::Stream(bus) => bus.drain().await,
+            Self::Channels(channels) => channels.bus.drain().await,
+        }
+    }
+
     /// Stops receiving and disconnects. Queued sends and sends in flight fail.
     pub(super) async fn stop(&self) {
         match self {
             Self::Stream(bus) => bus.stop().await,
-            Self::Channels(channels) => channels.bus.stop().await,
+            Self::Channels(channels) => channels.stop().await,
         }
     }
 }

@@ -65,6 +65,15 @@ impl ChannelBus {
         }
     }
 
+    /// Refuses further publications, and waits for the outcome of the others, up to a limit.
+    pub(crate) async fn drain(&self) {
+        match self {
+            // Its publications do not wait.
+            Self::Embedded(_) => {}
+            Self::Redis(bus) => bus.drain().await,
+        }
+    }
+
     /// Stops receiving and disconnects. Queued messages and messages in flight fail.
     pub(crate) async fn stop(&self) {
         match self {

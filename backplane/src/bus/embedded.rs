@@ -158,13 +158,18 @@ impl Subscription {
         sink.resubscribed();
         self.reached = reached.or(self.reached);
         let fetched = sink.metrics().recovered.get();
-        while let Some(reached) = self.reached {
+        // Read after the subscription began, which has all later messages.
+        let end = self.broker.replay_end(&self.channel);
+        while let Some(reached) = self.reached.filter(|reached| Some(*reached) != end) {
             sink.wait_for_capacity().await;
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {
                 sink.recover(&payload);
                 self.reached = Some(reached);
+                if self.reached == end {
+                    break;
+                }
             }
         }
         sink.log_recovered(fetched);

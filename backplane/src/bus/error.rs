@@ -30,6 +30,17 @@ pub enum ConnectError {
         /// The problem with the file.
         reason: String,
     },
+    /// A setting of the builder is out of its range.
+    #[error("{option} expects {expected}, found {found}")]
+    #[non_exhaustive]
+    Setting {
+        /// The name of the method that sets it, or `app_name`.
+        option: &'static str,
+        /// The range, and its reason.
+        expected: &'static str,
+        /// The value.
+        found: String,
+    },
     /// The server did not reply, or rejected the connection.
     #[error("cannot use {server} as a backplane: {reason}")]
     #[non_exhaustive]

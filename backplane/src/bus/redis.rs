@@ -9,6 +9,7 @@ mod channels;
 mod commands;
 mod connector;
 mod failure;
+mod gate;
 mod queue;
 mod replay;
 mod resp_connection;
@@ -19,22 +20,28 @@ mod subscription;
 mod timeouts;
 mod tls;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 pub(crate) use self::channels::RedisChannels;
 use self::commands::Commands;
 use self::connector::Connector;
+use self::failure::Failure;
+use self::gate::Gate;
 use self::queue::{Bounds, Queue, Refused};
 use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
-use self::timeouts::TIMEOUTS;
+use self::timeouts::Timeouts;
 use super::error::{ConnectError, SHUT_DOWN, SendError};
 use super::sink::Sink;
 use crate::address::Address;
@@ -45,12 +52,18 @@ use crate::state::State;
 pub(crate) struct RedisBus {
     address: String,
     queue: Arc<Queue>,
+    gate: Arc<Gate>,
     status: Arc<Status>,
     /// Signals the subscription to reconnect.
     reconnect: Arc<Notify>,
     supervisors: Mutex<Option<(Subscription, Commands)>>,
     tasks: Mutex<JoinSet<()>>,
 }
+
+/// Maximum wait at a shutdown for the sends that are queued or in flight.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The wait before a supervisor starts again. A panic may occur again at once.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 impl RedisBus {
     pub(crate) fn new(
@@ -59,16 +72,18 @@ impl RedisBus {
         options: &Options,
     ) -> Result<Self, ConnectError> {
         let address = with_options(address, options);
-        let timeouts = TIMEOUTS;
+        let timeouts = Timeouts::new(options.answer_timeout);
         let name = address.to_string();
         let connector = Arc::new(Connector::new(address, channel)?);
         let status = Arc::new(Status::new());
         let queue = Arc::new(Queue::new(options.queue));
+        let gate = Arc::new(Gate::new(Instant::now()));
         let reconnect = Arc::new(Notify::new());
         let subscription = Subscription {
             connector: connector.clone(),
             timeouts,
             status: status.clone(),
+            gate: gate.clone(),
             reconnect: reconnect.clone(),
             replay_position: Mutex::default(),
             failed_replays: Default::default(),
@@ -78,6 +93,7 @@ impl RedisBus {
             timeouts,
             status: status.clone(),
             queue: queue.clone(),
+            gate: gate.clone(),
             last_id: Default::default(),
             server: Mutex::default(),
             reconnect: Notify::new(),
@@ -85,6 +101,7 @@ impl RedisBus {
         Ok(Self {
             address: name,
             queue,
+            gate,
             status,
             reconnect,
             supervisors: Mutex::new(Some((subscription, commands))),
@@ -96,10 +113,30 @@ impl RedisBus {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
         let sink_of_commands = sink.clone();
-        let subscribing = async move { subscription.run(&*sink).await };
+        let (status, gate) = (self.status.clone(), self.gate.clone());
+        let subscribing = async move {
+            let panicked = || {
+                gate.unsubscribed(Instant::now());
+                status.down(ConnectionRole::Subscription, &Failure::panicked(), sink.metrics());
+            };
+            supervise(|| subscription.run(&*sink), panicked).await;
+        };
         tasks.spawn(subscribing.in_current_span());
-        let sending = async move { commands.run(&*sink_of_commands).await };
+        let (status, gate) = (self.status.clone(), self.gate.clone());
+        let sending = async move {
+            let sink = sink_of_commands;
+            let panicked = || {
+                gate.lost(Instant::now());
+                status.down(ConnectionRole::Commands, &Failure::panicked(), sink.metrics());
+            };
+            supervise(|| commands.run(&*sink), panicked).await;
+        };
         tasks.spawn(sending.in_current_span());
+    }
+
+    /// Refuses further sends, and waits for the outcome of the others, up to a limit.
+    pub(crate) async fn drain(&self) {
+        drain(&self.queue, &self.status).await;
     }
 
     pub(crate) async fn stop(&self) {
@@ -112,16 +149,12 @@ impl RedisBus {
 
     pub(crate) async fn send(&self, body: Bytes) -> Result<u64, SendError> {
         let away = || SendError::Disconnected { reason: self.status.reason() };
-        let bounds = match self.status.is_up(ConnectionRole::Commands) {
+        let bounds = match self.gate.is_open() {
             true => Bounds::Age,
             false => Bounds::All,
         };
-        let ticket = self.queue.push(body, bounds).map_err(|refused| match refused {
-            Refused::Full { messages } => {
-                SendError::QueueFull { messages, reason: self.status.reason() }
-            }
-            Refused::Closed => away(),
-        })?;
+        let ticket =
+            self.queue.push(body, bounds).map_err(|refused| not_queued(refused, &self.status))?;
         ticket.outcome().await.unwrap_or_else(|| Err(away()))
     }
 
@@ -143,6 +176,21 @@ impl RedisBus {
     }
 }
 
+/// Refuses further items, and waits for the outcome of the others. If the server is unreachable,
+/// none of them can be sent in time.
+async fn drain(queue: &Queue, status: &Status) {
+    if *status.changes().borrow() == State::Connected {
+        let _ = timeout(DRAIN_TIMEOUT, queue.drained()).await;
+    }
+}
+
+fn not_queued(refused: Refused, status: &Status) -> SendError {
+    match refused {
+        Refused::Full { messages } => SendError::QueueFull { messages, reason: status.reason() },
+        Refused::Closed => SendError::Disconnected { reason: SHUT_DOWN.to_owned() },
+    }
+}
+
 /// Returns an address with the options that it lacks.
 fn with_options(mut address: Address, options: &Options) -> Address {
     if let Some(tls) = &mut address.tls {
@@ -153,4 +201,31 @@ fn with_options(mut address: Address, options: &Options) -> Address {
     }
     address.client_name = address.client_name.or(options.client_name.clone());
     address
+}
+
+/// Runs a supervisor, and starts it again after a panic. Otherwise the backplane would look
+/// connected, and neither send nor receive.
+async fn supervise<R: Future<Output = ()>>(run: impl Fn() -> R, panicked: impl Fn()) {
+    while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+        panicked();
+        sleep(PANIC_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervisor_that_panics_starts_again() {
+        let (runs, panics) = (Cell::new(0), Cell::new(0));
+        let run = || {
+            let run = runs.replace(runs.get() + 1);
+            async move { assert!(run == 2, "the test lets it panic") }
+        };
+        supervise(run, || panics.set(panics.get() + 1)).await;
+        assert_eq!((runs.get(), panics.get()), (3, 2));
+    }
 }

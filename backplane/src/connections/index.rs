@@ -4,6 +4,7 @@
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -50,9 +51,11 @@ impl Index {
         if let Some(listeners) = self.listeners.get_mut(signal)
             && listeners.remove(mailbox)
             && let Some((signal, _)) = self.listeners.remove_entry(signal)
-            && let Some(interest) = &self.interest
         {
-            interest.release(&signal);
+            shrink(&mut self.listeners);
+            if let Some(interest) = &self.interest {
+                interest.release(&signal);
+            }
         }
     }
 }
@@ -89,8 +92,23 @@ impl Listeners {
     }
 }
 
+/// Gives back the memory of a peak. A map keeps its capacity otherwise, and its iteration visits
+/// free places, too.
+pub(super) fn shrink<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
+    if map.capacity() > CAPACITY_KEPT && map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
+
+/// The capacity that a map keeps without need.
+const CAPACITY_KEPT: usize = 64;
+
 #[cfg(test)]
 impl Index {
+    pub(super) fn capacity(&self) -> usize {
+        self.listeners.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.listeners.is_empty()
     }

@@ -193,12 +193,15 @@ impl Mailbox {
         }
     }
 
-    /// Rejects further items. Queued items can still be taken.
+    /// Rejects further items. Queued items can still be taken. Call [`wake`](Self::wake) after the
+    /// release of the table's lock.
     pub(super) fn close(&self, reason: Disconnect) {
-        let mut state = self.state.lock();
-        state.end.get_or_insert(reason);
-        let reader = state.reader.take();
-        drop(state);
+        self.state.lock().end.get_or_insert(reason);
+    }
+
+    /// Wakes the reader, and the senders that wait for room.
+    pub(super) fn wake(&self) {
+        let reader = self.state.lock().reader.take();
         self.room.notify_waiters();
         reader.into_iter().for_each(Waker::wake);
     }
@@ -249,18 +252,23 @@ impl Mailbox {
         let budget = ready!(poll_proceed(cx));
         let mut state = self.state.lock();
         let item = state.take();
-        if state.awaits_room && state.has_room() {
-            state.awaits_room = false;
-            self.room.notify_waiters();
-        }
+        let has_new_room = state.awaits_room && state.has_room();
+        state.awaits_room &= !has_new_room;
         let taken = match (item, state.end) {
             (Some(item), _) => Ok(item),
             (None, Some(reason)) => Err(reason),
             (None, None) => {
-                state.reader = Some(cx.waker().clone());
+                let before = state.reader.replace(cx.waker().clone());
+                drop(state);
+                // It may drop a task, and with it this connection.
+                drop(before);
                 return Poll::Pending;
             }
         };
+        drop(state);
+        if has_new_room {
+            self.room.notify_waiters();
+        }
         budget.made_progress();
         Poll::Ready(taken)
     }
@@ -358,6 +366,7 @@ mod tests {
         };
         tokio::time::timeout(DEADLINE, waits).await.expect("the reader waits");
         mailbox.close(Disconnect::Shutdown);
+        mailbox.wake();
         assert_eq!(reader.await.unwrap(), Err(Disconnect::Shutdown));
     }
 
@@ -386,6 +395,7 @@ mod tests {
         let mut room = pin!(mailbox.has_room());
         assert!(room.as_mut().now_or_never().is_none());
         mailbox.close(Disconnect::Shutdown);
+        mailbox.wake();
         assert!(room.as_mut().now_or_never().is_some());
     }
 

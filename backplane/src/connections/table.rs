@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::disconnect::Disconnect;
-use super::index::Index;
+use super::effects::Effects;
+use super::index::{Index, shrink};
 use super::mailbox::{Capacity, Full, Mailbox, Stored};
 use super::queued::{INVOCATIONS_MAX, Queued};
 use super::run::Run;
@@ -31,12 +33,7 @@ pub(super) struct Table {
     last_number: u64,
     /// Messages that are stored and not handed out yet, since more may follow.
     run: Option<OpenRun>,
-    /// Number of connections that received messages, since the last call of `take_receivers`.
-    receivers: usize,
-    /// Whether a queue has become more than half full since the last call of `take_filling`.
-    is_filling: bool,
-    /// Connections that were closed for falling behind, to be logged.
-    slow: Vec<Arc<str>>,
+    effects: Effects,
     /// The reason for the end of the backplane.
     closed: Option<Disconnect>,
 }
@@ -110,9 +107,7 @@ impl Table {
             marks: BTreeMap::new(),
             last_number: 0,
             run: None,
-            receivers: 0,
-            is_filling: false,
-            slow: Vec::new(),
+            effects: Effects::default(),
             closed: None,
         }
     }
@@ -211,12 +206,7 @@ impl Table {
     }
 
     /// Queues a mark behind all messages up to an id, once that id or a later one has arrived.
-    pub(super) fn mark(
-        &mut self,
-        mailbox: &Arc<Mailbox>,
-        at: Option<u64>,
-        to_wake: &mut Vec<Waker>,
-    ) {
+    pub(super) fn mark(&mut self, mailbox: &Arc<Mailbox>, at: Option<u64>) {
         if self.of(mailbox).is_none() {
             return;
         }
@@ -224,21 +214,22 @@ impl Table {
             Some(id) if self.store.last().is_none_or(|last| id > last) => {
                 self.marks.entry(id).or_default().push(mailbox.clone());
             }
-            _ => to_wake.extend(mailbox.push_mark(at)),
+            _ => self.effects.readers.extend(mailbox.push_mark(at)),
         }
     }
 
     /// Queues the marks whose ids have arrived. An id that is lost counts as arrived with the next
     /// one, so no mark waits for good.
-    pub(super) fn release_marks(&mut self, to_wake: &mut Vec<Waker>) {
+    pub(super) fn release_marks(&mut self) {
         let Some(last) = self.store.last() else { return };
         if self.marks.first_key_value().is_some_and(|(id, _)| *id <= last) {
-            self.end_run(to_wake);
+            self.end_run();
         }
         while self.marks.first_key_value().is_some_and(|(id, _)| *id <= last)
             && let Some((id, mailboxes)) = self.marks.pop_first()
         {
-            to_wake.extend(mailboxes.iter().filter_map(|mailbox| mailbox.push_mark(Some(id))));
+            let readers = mailboxes.iter().filter_map(|mailbox| mailbox.push_mark(Some(id)));
+            self.effects.readers.extend(readers);
         }
     }
 
@@ -248,7 +239,7 @@ impl Table {
         let signal: Arc<str> = signal.into();
         self.listeners.add(&signal, &attached.mailbox);
         if attached.signals.insert(signal) {
-            attached.report_groups();
+            self.effects.readers.extend(attached.mailbox.groups_changed());
         }
         true
     }
@@ -259,7 +250,7 @@ impl Table {
         let was_joined = attached.signals.remove(signal);
         self.listeners.remove(signal, &attached.mailbox);
         if was_joined {
-            attached.report_groups();
+            self.effects.readers.extend(attached.mailbox.groups_changed());
         }
         true
     }
@@ -271,17 +262,11 @@ impl Table {
     }
 
     /// Classifies the id of a payload. Its messages are stored and delivered afterwards.
-    pub(super) fn arrive(
-        &mut self,
-        id: u64,
-        payload: &[u8],
-        source: Source,
-        to_wake: &mut Vec<Waker>,
-    ) -> Arrival {
+    pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
         if arrival != Arrival::Next || !self.ahead.is_empty() || source == Source::Replay {
-            self.end_run(to_wake);
+            self.end_run();
         }
         match arrival {
             Arrival::Implausible => return arrival,
@@ -314,42 +299,31 @@ impl Table {
     }
 
     /// Delivers a message with an id, except to connections that received it locally, and stores
-    /// it. Adds the wakers of its receivers to `to_wake`.
+    /// it.
     ///
     /// A small message may join a run, which is delivered at its end.
-    pub(super) fn take(
-        &mut self,
-        message: Envelope,
-        delivered_to: DeliveredMark,
-        source: Source,
-        to_wake: &mut Vec<Waker>,
-    ) {
+    pub(super) fn take(&mut self, message: Envelope, delivered_to: DeliveredMark, source: Source) {
         // The cursor after this message: its id, unless the counter was reset.
         let id = self.store.last();
         let place = self.store.end();
         let is_for_all = message.except.is_empty() && self.ahead.is_empty();
         let is_plain = is_for_all && delivered_to.is_empty() && source == Source::Live;
         if is_plain && Run::takes(&message.invocation) {
-            self.join_run(id, place, &message, to_wake);
+            self.join_run(id, place, &message);
         } else {
-            self.end_run(to_wake);
+            self.end_run();
             let stored = Stored { place, is_late: source == Source::Replay };
-            self.receivers += self.hand_out(id, &message, delivered_to, Some(stored), to_wake);
+            let receivers = self.hand_out(id, &message, delivered_to, Some(stored));
+            self.effects.receivers += receivers;
         }
         self.store.keep(message, delivered_to);
     }
 
-    fn join_run(
-        &mut self,
-        id: Option<u64>,
-        place: u64,
-        message: &Envelope,
-        to_wake: &mut Vec<Waker>,
-    ) {
+    fn join_run(&mut self, id: Option<u64>, place: u64, message: &Envelope) {
         let invocation = &message.invocation;
         let fits = |open: &OpenRun| open.signal == message.signal && open.run.has_room(invocation);
         if !self.run.as_ref().is_some_and(fits) {
-            self.end_run(to_wake);
+            self.end_run();
         }
         let open = self.run.get_or_insert_with(|| OpenRun {
             signal: message.signal.clone(),
@@ -361,40 +335,27 @@ impl Table {
 
     /// Delivers the messages of the open run, if there is one. Call it before anything else happens
     /// to a connection.
-    pub(super) fn end_run(&mut self, to_wake: &mut Vec<Waker>) {
+    pub(super) fn end_run(&mut self) {
         let Some(OpenRun { signal, place, run }) = self.run.take() else { return };
         let messages = run.len();
         let item = run.into_item();
         let stored = Some(Stored { place, is_late: false });
         let mut slow = Vec::new();
-        let (mut receivers, mut is_filling) = (0, false);
         for mailbox in self.listeners.of(&signal) {
-            receivers += messages;
+            self.effects.receivers += messages;
             match mailbox.push(item.clone(), stored) {
-                Ok(Some(reader)) => to_wake.push(reader),
+                Ok(Some(reader)) => self.effects.readers.push(reader),
                 // The reader has not run since it was woken.
-                Ok(None) => is_filling |= mailbox.is_filling(),
+                Ok(None) => self.effects.is_filling |= mailbox.is_filling(),
                 Err(full) => slow.push(full),
             }
         }
-        self.is_filling |= is_filling;
-        self.receivers += receivers;
         self.close_slow(slow);
     }
 
-    /// Returns whether a run has filled more than half of a queue since the last call.
-    pub(super) fn take_filling(&mut self) -> bool {
-        std::mem::take(&mut self.is_filling)
-    }
-
-    /// Returns the number of connections that received messages since the last call.
-    pub(super) fn take_receivers(&mut self) -> usize {
-        std::mem::take(&mut self.receivers)
-    }
-
     /// Delivers a message without an id, and returns the number of receivers.
-    pub(super) fn give(&mut self, message: &Envelope, to_wake: &mut Vec<Waker>) -> usize {
-        self.hand_out(None, message, DeliveredMark::default(), None, to_wake)
+    pub(super) fn give(&mut self, message: &Envelope) -> usize {
+        self.hand_out(None, message, DeliveredMark::default(), None)
     }
 
     fn hand_out(
@@ -403,21 +364,21 @@ impl Table {
         message: &Envelope,
         delivered_to: DeliveredMark,
         stored: Option<Stored>,
-        to_wake: &mut Vec<Waker>,
     ) -> usize {
         // Fast path: most messages exclude no connection, and need no look-ups.
         let is_for_all = message.except.is_empty() && self.ahead.is_empty();
+        let excluded = self.excluded(message);
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
             if delivered_to.has(mailbox.number)
-                || (!is_for_all && self.is_left_out(mailbox, id, message))
+                || (!is_for_all && self.is_left_out(mailbox, id, message, &excluded))
             {
                 continue;
             }
             receivers += 1;
             match mailbox.push(Queued::Invocation(id, message.invocation.clone()), stored) {
-                Ok(reader) => to_wake.extend(reader),
+                Ok(reader) => self.effects.readers.extend(reader),
                 Err(full) => slow.push(full),
             }
         }
@@ -425,33 +386,48 @@ impl Table {
         receivers
     }
 
+    /// Returns the numbers of the mailboxes that a message excludes by a signal.
+    fn excluded(&self, message: &Envelope) -> HashSet<u64, RandomState> {
+        let signals = message.except.signals();
+        signals.flat_map(|signal| self.listeners.of(signal)).map(|mailbox| mailbox.number).collect()
+    }
+
     /// Returns whether a connection received the message from another server, or is excluded.
-    fn is_left_out(&self, mailbox: &Mailbox, id: Option<u64>, message: &Envelope) -> bool {
+    fn is_left_out(
+        &self,
+        mailbox: &Mailbox,
+        id: Option<u64>,
+        message: &Envelope,
+        excluded: &HashSet<u64, RandomState>,
+    ) -> bool {
+        if excluded.contains(&mailbox.number) || message.except.has_id(&mailbox.id) {
+            return true;
+        }
         let Some(attached) = self.attached.get(&mailbox.id) else { return true };
-        let is_seen = attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen);
-        is_seen || is_excepted(message, &mailbox.id, &attached.signals)
+        attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen)
     }
 
     /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
     /// claims a later id has a cursor from before the reset.
     pub(super) fn probe_returned(&mut self, sent: Instant, id: u64) {
         let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
-        let mut slow = Vec::new();
+        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
             if is_stale {
                 attached.seen = None;
-                slow.extend(attached.push_gap(Gap { from: 1, to: id }, at, None).err());
+                let gap = Gap { from: 1, to: id };
+                slow.extend(attached.push_gap(gap, at, None, readers).err());
             }
             !is_stale
         });
         self.close_slow(slow);
     }
 
-    /// Returns the connections closed for falling behind since the last call.
-    pub(super) fn take_slow(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.slow)
+    /// Returns the effects since the last call.
+    pub(super) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
     }
 
     /// Returns a mark that includes all current connections.
@@ -520,10 +496,10 @@ impl Table {
     }
 
     pub(super) fn close(&mut self, reason: Disconnect) {
-        for attached in self.attached.values() {
+        for (_, attached) in self.attached.drain() {
             attached.mailbox.close(reason);
+            self.effects.ended.push(attached.mailbox);
         }
-        self.attached.clear();
         self.ahead.clear();
         self.marks.clear();
         self.listeners = Index::default();
@@ -545,9 +521,11 @@ impl Table {
     /// Removes a connection, and reports the reason to it.
     pub(super) fn remove(&mut self, id: &str, reason: Disconnect) -> bool {
         let Some(attached) = self.attached.remove(id) else { return false };
+        shrink(&mut self.attached);
         attached.mailbox.close(reason);
         self.ahead.remove(id);
         attached.signals.iter().for_each(|signal| self.listeners.remove(signal, &attached.mailbox));
+        self.effects.ended.push(attached.mailbox);
         true
     }
 
@@ -556,14 +534,16 @@ impl Table {
         let place = self.store.end().saturating_sub(1);
         let stored = Some(Stored { place, is_late: source == Source::Replay });
         let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored).err()).collect();
+        let readers = &mut self.effects.readers;
+        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored, readers).err());
+        let slow = slow.collect();
         self.close_slow(slow);
     }
 
     fn close_slow(&mut self, slow: Vec<Full>) {
         for Full { id } in slow {
             if self.remove(&id, Disconnect::SlowConnection) {
-                self.slow.push(id);
+                self.effects.slow.push(id);
             }
         }
     }
@@ -571,14 +551,14 @@ impl Table {
     /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
         let attached = &mut self.attached;
-        let mut slow = Vec::new();
+        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
                 if let Some((seen, _)) = attached.seen.take()
                     && let Some(gap) = Gap::between(seen, id)
                 {
-                    slow.extend(attached.push_gap(gap, gap.to, None).err());
+                    slow.extend(attached.push_gap(gap, gap.to, None, readers).err());
                 }
                 return false;
             };
@@ -594,15 +574,15 @@ impl Attached {
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
     }
 
-    /// Wakes the reader at once, under the lock, like `push_gap`.
-    fn report_groups(&self) {
-        self.mailbox.groups_changed().into_iter().for_each(Waker::wake);
-    }
-
-    /// Wakes the reader at once, under the lock: gaps are rare.
-    fn push_gap(&self, gap: Gap, at: u64, stored: Option<Stored>) -> Result<(), Full> {
-        let reader = self.mailbox.push(Queued::Gap(gap, at), stored)?;
-        reader.into_iter().for_each(Waker::wake);
+    /// Queues a gap, and adds the waker of the reader.
+    fn push_gap(
+        &self,
+        gap: Gap,
+        at: u64,
+        stored: Option<Stored>,
+        readers: &mut Vec<Waker>,
+    ) -> Result<(), Full> {
+        readers.extend(self.mailbox.push(Queued::Gap(gap, at), stored)?);
         Ok(())
     }
 }
@@ -613,21 +593,20 @@ fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> 
         Entry::Message(at, message, delivered_to) => {
             let is_for = signals.contains(message.signal.as_str())
                 && !delivered_to.has(number)
-                && !is_excepted(message, id, signals);
-            is_for.then(|| Queued::Invocation(Some(*at), message.invocation.clone()))
+                && !message.except.has(id, signals);
+            is_for.then(|| Queued::Invocation(Some(*at), message.invocation.invocation()))
         }
         Entry::Gap(gap, at) => Some(Queued::Gap(*gap, *at)),
     }
 }
 
-/// Returns whether a connection is excluded: by its id, ignoring case, or by one of its signals.
-fn is_excepted(message: &Envelope, id: &str, signals: &HashSet<Arc<str>>) -> bool {
-    let names = |entry: &String| entry.eq_ignore_ascii_case(id) || signals.contains(entry.as_str());
-    message.except.iter().any(names)
-}
-
 #[cfg(test)]
 impl Table {
+    /// Returns the larger capacity of the maps.
+    pub(super) fn map_capacity(&self) -> usize {
+        self.attached.capacity().max(self.listeners.capacity())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.attached.is_empty()
             && self.listeners.is_empty()

@@ -38,7 +38,7 @@ fn attach_at(
 fn message(signal: &str, except: &[&str]) -> Envelope {
     Envelope {
         signal: signal.to_owned(),
-        except: except.iter().map(ToString::to_string).collect(),
+        except: except.iter().copied().collect(),
         source: None,
         invocation: Arc::new(Invocation::new(signal, ()).unwrap()),
         bytes: 1,
@@ -450,6 +450,17 @@ fn a_connection_without_room_for_a_gap_is_closed() {
         assert_eq!(end.unwrap_err(), Disconnect::SlowConnection, "{}", slow.id());
     }
     assert_eq!(table.slow.get(), 3);
+}
+
+#[test]
+fn the_memory_of_a_peak_is_given_back() {
+    let table = table();
+    let mut attached: Vec<_> =
+        (0..10_000).map(|number| attach(&table, &number.to_string(), &[])).collect();
+    attached.truncate(10);
+    assert_eq!(table.len(), 10);
+    let capacity = table.table.lock().map_capacity();
+    assert!(capacity < 1_000, "{capacity} places are kept for 10 connections");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::except::Except;
 use crate::guid::Guid;
 use crate::invocation::Invocation;
 
@@ -46,13 +47,13 @@ pub(crate) enum Item {
 
 /// An invocation and its addressees.
 #[derive(Clone, Debug)]
-pub(crate) struct Envelope {
+pub(crate) struct Envelope<I = Arc<Invocation>> {
     pub(crate) signal: String,
     /// Signals and connection ids to exclude.
-    pub(crate) except: Vec<String>,
+    pub(crate) except: Except,
     /// The sender, if it is a GUID. Only the sender itself uses it.
     pub(crate) source: Option<Guid>,
-    pub(crate) invocation: Arc<Invocation>,
+    pub(crate) invocation: I,
     /// Approximate size in memory.
     pub(crate) bytes: usize,
 }

@@ -241,7 +241,7 @@ fn invocation(message: &Message<'_>) -> Result<Envelope, Malformed> {
     let except = message.filter.split('|').filter(|entry| !entry.is_empty());
     Ok(Envelope {
         signal: message.key.to_owned(),
-        except: except.map(str::to_owned).collect(),
+        except: except.collect(),
         source: message.source.as_bytes().try_into().ok(),
         invocation: Arc::new(value::invocation(message.value)?),
         bytes: message.key.len() + message.value.len() + message.filter.len(),
@@ -250,6 +250,8 @@ fn invocation(message: &Message<'_>) -> Result<Envelope, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const SOURCE: &str = "00000000-0000-0000-0000-000000000007";
@@ -284,7 +286,8 @@ mod tests {
             for (item, signal) in read.iter().zip(signals) {
                 let Item::Invocation(envelope) = item else { panic!("{item:?}") };
                 assert_eq!(envelope.signal, *signal);
-                assert_eq!(envelope.except, except);
+                let excepted: BTreeSet<_> = except.iter().copied().collect();
+                assert_eq!(envelope.except.signals().collect::<BTreeSet<_>>(), excepted);
                 assert_eq!(
                     envelope.source.as_ref().map(<[u8; 36]>::as_slice),
                     Some(SOURCE.as_bytes())

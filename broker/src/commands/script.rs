@@ -1,6 +1,6 @@
 //! `EVAL` and its family, and `SCRIPT`.
 //!
-//! The scripts of SignalR 2 run natively and need only the order. All others run in Lua, on a stack
+//! The scripts of SignalR 2 and of package `backplane` run natively and need only the order. All others run in Lua, on a stack
 //! of their own, so the worker can serve other clients while a script is late.
 
 use std::sync::Arc;
@@ -267,7 +267,7 @@ impl Session {
         (fits && !(needs_lua && cfg!(feature = "lua"))).then_some(native)
     }
 
-    /// Runs a script of SignalR 2 and queues its reply. Returns false, without any change, if the
+    /// Runs a native script and queues its reply. Returns false, without any change, if the
     /// script must run in Lua.
     fn run_native(
         &mut self,
@@ -284,6 +284,10 @@ impl Session {
         let done = match native {
             Native::Send | Native::SendOnly => {
                 Some(self.native_send(native, key, argument, context, order))
+            }
+            Native::SendAll => {
+                let messages = request.arguments_from(3 + asked.keys);
+                Some(self.native_send_all(key, messages, context, order))
             }
             _ => self.native_restore(native, key, argument, context, order),
         };
@@ -310,18 +314,13 @@ impl Session {
         context: &mut Context,
         order: &mut OrderGuard<'_>,
     ) -> Result<(), CommandError> {
-        let number = order.increment(self.view(), &context.config, key).map_err(counters::words)?;
+        let number =
+            order.add_number(self.view(), &context.config, key, 1).map_err(counters::words)?;
         notify(context, order);
         let mut id = itoa::Buffer::new();
         let digits = id.format(number);
-        let mut payload = Vec::with_capacity(message.len() + ID_BYTES_MAX + 1);
-        payload.extend_from_slice(digits.as_bytes());
-        payload.push(b' ');
-        payload.extend_from_slice(message);
-        let kind = ChannelKind::Channels;
-        let content = Content { kind, channel: key, payload: &payload, shared: None };
-        let fanout = order.publish(&mut context.local, content);
-        let receivers = context.local.deliver_own(content, fanout);
+        let payload = numbered(digits, message);
+        let receivers = publish(key, &payload, context, order);
         let limit = self.output_limit(&context.config);
         context.flush_queue().reply(&self.output, limit, |out| match native {
             Native::Send => {
@@ -334,6 +333,27 @@ impl Session {
             }
             _ => reply::integer(out, receivers),
         });
+        Ok(())
+    }
+
+    /// Adds the number of messages to the counter, publishes them and queues the reply.
+    fn native_send_all<'a>(
+        &mut self,
+        key: &[u8],
+        messages: impl ExactSizeIterator<Item = &'a [u8]>,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+    ) -> Result<(), CommandError> {
+        let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);
+        let last =
+            order.add_number(self.view(), &context.config, key, count).map_err(counters::words)?;
+        notify(context, order);
+        let first = last - count + 1;
+        let mut id = itoa::Buffer::new();
+        for (number, message) in (first..).zip(messages) {
+            publish(key, &numbered(id.format(number), message), context, order);
+        }
+        self.reply(context, &Reply::Integer(first));
         Ok(())
     }
 
@@ -373,6 +393,27 @@ impl Session {
         self.reply(context, &reply);
         Some(Ok(()))
     }
+}
+
+/// Publishes a message, and returns the number of its receivers.
+fn publish(
+    channel: &[u8],
+    payload: &[u8],
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+) -> usize {
+    let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
+    let fanout = order.publish(&mut context.local, content);
+    context.local.deliver_own(content, fanout)
+}
+
+/// Returns a message with its number in front.
+fn numbered(digits: &str, message: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(message.len() + ID_BYTES_MAX + 1);
+    payload.extend_from_slice(digits.as_bytes());
+    payload.push(b' ');
+    payload.extend_from_slice(message);
+    payload
 }
 
 /// Parses a counter like Lua. Returns `None` for other forms of numbers than plain digits.

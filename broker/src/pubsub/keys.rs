@@ -51,14 +51,15 @@ impl OrderGuard<'_> {
         }
     }
 
-    /// Increments the number that a key holds, and returns it.
-    pub(crate) fn increment(
+    /// Adds `increment` to the number that a key holds, and returns the sum.
+    pub(crate) fn add_number(
         &mut self,
         view: View,
         config: &Config,
         key: &[u8],
+        increment: i64,
     ) -> Result<i64, AddError> {
-        self.keys(view, config).add_number(key, 1)
+        self.keys(view, config).add_number(key, increment)
     }
 
     /// Removes up to [`EXPIRED_AT_ONCE_MAX`] expired keys. Returns whether there may be more.

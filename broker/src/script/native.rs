@@ -1,4 +1,4 @@
-//! Recognizes the scripts of ASP.NET SignalR 2, which run without Lua.
+//! Recognizes the scripts of ASP.NET SignalR 2 and of package `backplane`, which run without Lua.
 //!
 //! All versions of its servers send these texts only, with line ends that depend on the build. The
 //! SHA1 of a text without blanks identifies it. `commands` has the scripts in Rust, with the same
@@ -9,7 +9,7 @@
 
 use super::sha::hex;
 
-/// A script of SignalR 2 with native code.
+/// A script with native code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Native {
     /// Increments the counter, and publishes it with the message. Returns counter, message and
@@ -17,6 +17,9 @@ pub(crate) enum Native {
     Send,
     /// The form of SignalR 2.0 and 2.1, which returns the number of receivers.
     SendOnly,
+    /// Sends all arguments as messages with consecutive numbers, and returns the first number. The
+    /// form of package `backplane`.
+    SendAll,
     /// Raises the counter to the highest id that a server has seen. Compares numbers.
     Restore,
     /// The form of 2.2.1, which compares texts.
@@ -28,9 +31,10 @@ pub(crate) enum Native {
 /// Longer texts are none of these scripts. The longest one has 297 bytes.
 const TEXT_BYTES_MAX: usize = 512;
 
-const KNOWN: [(&str, Native); 5] = [
+const KNOWN: [(&str, Native); 6] = [
     ("340d1afb07148fcd402a53a4fb2027ef46a3f0a3", Native::Send),
     ("915c2fdc211e156c72006c86eed425cc1bc4a840", Native::SendOnly),
+    ("06782417edb3c7a64c402d41f5d2610b7975bec9", Native::SendAll),
     ("530572706466e9b561c3cec0269ab37d11fffb57", Native::Restore),
     ("18ba46411c12d1053dc3b34f774dde992d2d64f9", Native::RestoreByText),
     ("ea5a184e91964807b076d2fb8f6e45949d1e8a9f", Native::RestoreExisting),

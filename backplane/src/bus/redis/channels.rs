@@ -6,6 +6,7 @@ mod publisher;
 mod subscription;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -18,10 +19,11 @@ use tracing::Instrument;
 use self::publisher::Publisher;
 use self::subscription::ChannelSubscription;
 use super::connector::Connector;
-use super::queue::{Bounds, Queue, Refused};
+use super::failure::Failure;
+use super::queue::{Bounds, Queue};
 use super::status::{ConnectionRole, Status};
-use super::timeouts::TIMEOUTS;
-use super::with_options;
+use super::timeouts::Timeouts;
+use super::{drain, not_queued, supervise, with_options};
 use crate::address::Address;
 use crate::bus::channels::{ChannelSink, Publication};
 use crate::bus::error::{ConnectError, SHUT_DOWN, SendError};
@@ -33,6 +35,7 @@ use crate::state::State;
 pub(crate) struct RedisChannels {
     address: String,
     connector: Arc<Connector>,
+    timeouts: Timeouts,
     queue: Arc<Queue>,
     status: Arc<Status>,
     /// Signals the subscription to reconnect.
@@ -50,6 +53,7 @@ impl RedisChannels {
         Ok(Self {
             address: address.to_string(),
             connector: Arc::new(Connector::new(address, channel)?),
+            timeouts: Timeouts::new(options.answer_timeout),
             queue: Arc::new(Queue::new(options.queue)),
             status: Arc::new(Status::new()),
             reconnect: Arc::default(),
@@ -60,21 +64,40 @@ impl RedisChannels {
     pub(crate) fn start<S: ChannelSink>(&self, interest: Arc<Interest>, sink: Arc<S>) {
         let subscription = ChannelSubscription {
             connector: self.connector.clone(),
-            timeouts: TIMEOUTS,
+            timeouts: self.timeouts,
             status: self.status.clone(),
             reconnect: self.reconnect.clone(),
-            interest,
+            interest: interest.clone(),
+            has_been_complete: AtomicBool::new(false),
         };
         let publisher = Publisher {
             connector: self.connector.clone(),
-            timeouts: TIMEOUTS,
+            timeouts: self.timeouts,
             status: self.status.clone(),
             queue: self.queue.clone(),
         };
         let metrics = sink.metrics().clone();
         let mut tasks = self.tasks.lock();
-        tasks.spawn(async move { subscription.run(&*sink).await }.in_current_span());
-        tasks.spawn(async move { publisher.run(&metrics).await }.in_current_span());
+        let status = self.status.clone();
+        let subscribing = async move {
+            let panicked = || {
+                interest.end();
+                status.down(ConnectionRole::Subscription, &Failure::panicked(), sink.metrics());
+            };
+            supervise(|| subscription.run(&*sink), panicked).await;
+        };
+        tasks.spawn(subscribing.in_current_span());
+        let status = self.status.clone();
+        let publishing = async move {
+            let panicked = || status.down(ConnectionRole::Commands, &Failure::panicked(), &metrics);
+            supervise(|| publisher.run(&metrics), panicked).await;
+        };
+        tasks.spawn(publishing.in_current_span());
+    }
+
+    /// Refuses further messages, and waits for the outcome of the others, up to a limit.
+    pub(crate) async fn drain(&self) {
+        drain(&self.queue, &self.status).await;
     }
 
     pub(crate) async fn stop(&self) {
@@ -101,12 +124,7 @@ impl RedisChannels {
             let mut body = Vec::with_capacity(channel.len() + payload.len() + REQUEST_BYTES);
             request::encode(&mut body, &[&b"PUBLISH"[..], channel.as_bytes(), payload]);
             let ticket = self.queue.push(Bytes::from(body), bounds);
-            tickets.push(ticket.map_err(|refused| match refused {
-                Refused::Full { messages } => {
-                    SendError::QueueFull { messages, reason: self.status.reason() }
-                }
-                Refused::Closed => away(),
-            })?);
+            tickets.push(ticket.map_err(|refused| not_queued(refused, &self.status))?);
         }
         let mut first = None;
         for ticket in tickets {

@@ -1,36 +1,36 @@
 //! The connection for commands. It sends queued messages, and none of them twice.
 //!
-//! Many sends are in flight at once, in the order of the queue. If the server states that it did
-//! not run a send (`NOSCRIPT`, `READONLY` and others), the message returns to the front of the
-//! queue. A send without a reply fails, since its outcome is unknown.
+//! One request is in flight at a time, and carries all messages that were queued before it. If the
+//! server states that it did not run the request (`NOSCRIPT`, `BUSY`, `READONLY` and others), its
+//! messages return to the front of the queue, so their order is kept. A request without a reply
+//! fails, since its outcome is unknown.
 //!
 //! After a reconnect to another or a restarted server, the first step restores the counter to the
 //! last known id. Other servers of the app may have a later id, so the bus waits for them before it
-//! sends. Only then does it load the script. So a server that has the script may have issued ids
-//! since the restart, and a server without it has at most an old counter.
+//! sends. Before its first send it loads the scripts. So a server that has a script may have issued
+//! ids since the restart, and a server without one has at most an old counter.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
     AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
     Value as Reply,
 };
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::task::coop::unconstrained;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::backoff::Backoff;
 use super::connector::Connector;
 use super::failure::Failure;
+use super::gate::{COUNT_INTERVAL, Gate, OPEN_COUNT_INTERVAL, Step};
 use super::queue::{Item, Queue};
 use super::resp_connection::RespConnection;
 use super::script;
@@ -46,6 +46,7 @@ pub(super) struct Commands {
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
     pub(super) queue: Arc<Queue>,
+    pub(super) gate: Arc<Gate>,
     /// The last id in a reply of the server.
     pub(super) last_id: AtomicU64,
     /// The server of the last complete connection.
@@ -54,36 +55,40 @@ pub(super) struct Commands {
     pub(super) reconnect: Notify,
 }
 
-/// A complete connection. It closes when all clones are dropped and all requests have replies.
+/// A complete connection.
 struct Link {
     connection: MultiplexedConnection,
-    /// The script's SHA-1, as the server returned it.
-    script: String,
     /// Ends with the connection.
     driver: JoinHandle<()>,
+}
+
+/// The SHA-1 names of the scripts that send, as the server returned them.
+#[derive(Clone, Debug)]
+struct Scripts {
+    one: String,
+    many: String,
 }
 
 /// The `run_id` of a server process, if the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunId(Option<String>);
 
-/// The outcome of one send.
+/// The outcome of a request that sends a batch.
 enum Outcome {
+    /// The messages have consecutive ids from this one on.
     Sent(u64),
-    /// Not run: the server has lost the script. Repeat it on this connection after loading the
-    /// script.
+    /// Not run: the server has lost the script.
     ScriptLost,
+    /// Not run, since the server is busy. It may run on this connection later.
+    Later,
     /// Not run, and this server cannot run it.
     Elsewhere(Failure),
     /// The outcome is unknown.
     Failed(Failure),
 }
 
-/// Maximum sends in flight.
-const UNDER_WAY_MAX: usize = 1024;
-/// Maximum requests in flight, sends included. Waiting requests are not served in FIFO order, so
-/// sends must never wait here.
-const WRITTEN_MAX: usize = UNDER_WAY_MAX + 16;
+/// The wait before a busy server is asked again.
+const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
 impl Commands {
     /// Reconnects until the task ends, and sends queued messages while connected.
@@ -100,15 +105,16 @@ impl Commands {
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
+            self.gate.lost(failure.since(Instant::now()));
             self.status.down(ConnectionRole::Commands, &failure, sink.metrics());
             backoff.wait().await;
         }
     }
 
     async fn open(&self, sink: &impl Sink) -> Result<Link, Failure> {
-        let mut connection = self.connector.open(self.timeouts.answer).await?;
+        let mut connection = self.connector.open(self.timeouts.attempt).await?;
         let asking = async { Ok(run_id(&mut connection).await) };
-        let run_id = bounded(self.timeouts.answer, asking).await?;
+        let run_id = bounded(self.timeouts.attempt, asking).await?;
         // A server without a `run_id` may be another one.
         let is_another = match &*self.server.lock() {
             Some(before) => before.0.is_none() || *before != run_id,
@@ -117,28 +123,23 @@ impl Commands {
         let last_id = self.last_known(sink);
         if last_id > 0 {
             let restoring = self.restore_counter(&mut connection, is_another, last_id, sink);
-            bounded(self.timeouts.answer, restoring).await?;
+            bounded(self.timeouts.attempt, restoring).await?;
             if is_another {
+                self.gate.server_changed();
                 debug!(last_id, "waiting for other servers to restore the id counter");
                 sleep(self.timeouts.settle).await;
             }
         }
-        let load = [b"SCRIPT".as_slice(), b"LOAD", self.text().as_bytes()];
-        let loaded = bounded(self.timeouts.answer, connection.ask(&load)).await?;
-        let script = loaded.text().unwrap_or_default().to_owned();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(self.timeouts.answer))
-            .set_pipeline_buffer_size(WRITTEN_MAX);
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeouts.answer));
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
         let stream = connection.into_stream();
         let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
-        let opened = timeout(self.timeouts.answer, opening).await;
-        let (connection, driver) =
-            opened.map_err(|_| Failure::no_answer(self.timeouts.answer))??;
+        let opened = timeout(self.timeouts.attempt, opening).await;
+        let (connection, driver) = opened.map_err(|_| Failure::Silent(self.timeouts.attempt))??;
         *self.server.lock() = Some(run_id);
-        Ok(Link { connection, script, driver: tokio::spawn(driver) })
+        Ok(Link { connection, driver: tokio::spawn(driver) })
     }
 
     /// Restores the counter to `last_id`. If the counter was lower and may have issued ids since a
@@ -175,98 +176,139 @@ impl Commands {
         given.max(received.unwrap_or_default())
     }
 
-    /// Returns the script that sends.
-    fn text(&self) -> &'static str {
-        if self.connector.is_sharded() { script::SEND_SHARDED } else { script::SEND }
-    }
-
     /// Sends queued messages until the connection is lost, and returns the reason.
     async fn send(&self, link: Link, sink: &impl Sink) -> Failure {
-        let Link { connection, mut script, mut driver } = link;
-        let mut under_way = FuturesOrdered::new();
-        let mut again: Vec<Item> = Vec::new();
-        let mut is_script_lost = false;
-        let mut leaving: Option<Failure> = None;
+        let Link { connection, mut driver } = link;
+        let mut scripts = None;
         let mut life = pin!(self.ping_until_failure(connection.clone()));
-        loop {
-            if under_way.is_empty() {
-                // Load the script only when no send is in flight. Otherwise sends in flight could
-                // overtake the returned messages.
-                if std::mem::take(&mut is_script_lost) && leaving.is_none() {
-                    match self.load(&connection).await {
-                        Ok(loaded) => script = loaded,
-                        Err(failure) => leaving = Some(failure),
-                    }
+        let failure = loop {
+            let next = tokio::select! {
+                biased;
+                failure = &mut life => break failure,
+                _ = &mut driver => break Failure::closed(),
+                () = sink.counter_reset() => match self.restore(&connection, sink).await {
+                    Ok(()) => continue,
+                    Err(Failure::Refused(reason)) => {
+                        warn!(last_id = self.last_known(sink), reason, "{NOT_RESTORED}");
+                        continue;
+                    },
+                    // The next connection restores the counter first.
+                    Err(failure) => break failure,
+                },
+                next = self.next_batch(&connection, &mut scripts) => next,
+            };
+            let (batch, names) = match next {
+                Ok(next) => next,
+                Err(failure) => break failure,
+            };
+            // A request in flight ends by itself: with its reply, with the connection, or by its
+            // timeout.
+            match self.evaluate(&connection, &names, &batch).await {
+                Outcome::Sent(first) => self.complete(batch, first, sink),
+                Outcome::ScriptLost => {
+                    scripts = None;
+                    self.queue.put_back(batch);
                 }
-                if !again.is_empty() {
-                    self.queue.put_back(std::mem::take(&mut again));
+                Outcome::Later => {
+                    self.queue.put_back(batch);
+                    sleep(BUSY_PAUSE).await;
                 }
-                if let Some(failure) = leaving {
-                    // The driver may wait for replies that never come.
-                    driver.abort();
-                    return failure;
+                Outcome::Elsewhere(failure) => {
+                    self.queue.put_back(batch);
+                    break failure;
                 }
+                Outcome::Failed(failure) => self.fail(batch, &failure, sink),
             }
-            let is_going_on = leaving.is_none() && again.is_empty();
-            tokio::select! {
-                Some((item, reply)) = under_way.next(), if !under_way.is_empty() => {
-                    match self.outcome(reply) {
-                        Outcome::Sent(id) => {
-                            self.last_id.fetch_max(id, Ordering::Relaxed);
-                            sink.metrics().sent.inc();
-                            Item::complete(item, Ok(id));
-                        }
-                        Outcome::ScriptLost => {
-                            is_script_lost = true;
-                            again.push(item);
-                        }
-                        Outcome::Elsewhere(failure) => {
-                            leaving = leaving.or(Some(failure));
-                            again.push(item);
-                        }
-                        Outcome::Failed(failure) => {
-                            sink.metrics().failed.inc();
-                            self.reconnect.notify_one();
-                            item.complete(Err(SendError::Failed { reason: failure.to_string() }));
-                        }
+        };
+        // The driver may wait for replies that never come.
+        driver.abort();
+        failure
+    }
+
+    /// Takes the next messages when they may leave, and loads the scripts before. A server with the
+    /// scripts may have issued ids, so they are not loaded earlier. Cancel safe.
+    async fn next_batch(
+        &self,
+        connection: &MultiplexedConnection,
+        scripts: &mut Option<Scripts>,
+    ) -> Result<(Vec<Item>, Scripts), Failure> {
+        loop {
+            self.open_gate(connection).await;
+            let names = match scripts {
+                Some(names) => names.clone(),
+                None => scripts.insert(self.load(connection).await?).clone(),
+            };
+            let batch = self.queue.take().await;
+            if self.gate.is_open() {
+                return Ok((batch, names));
+            }
+            self.queue.put_back(batch);
+        }
+    }
+
+    /// Waits until messages may leave. Cancel safe.
+    async fn open_gate(&self, connection: &MultiplexedConnection) {
+        loop {
+            match self.gate.step(Instant::now()) {
+                Step::Send => return,
+                Step::Wait => self.gate.subscribed().await,
+                Step::Count => {
+                    if let Ok(subscribers) = self.subscribers(connection).await {
+                        self.gate.counted(subscribers);
+                    }
+                    if !self.gate.is_open() {
+                        sleep(COUNT_INTERVAL).await;
                     }
                 }
-                item = self.queue.take(), if is_going_on && under_way.len() < UNDER_WAY_MAX => {
-                    if !item.is_abandoned() {
-                        under_way.push_back(self.evaluate(connection.clone(), &script, item));
-                    }
-                }
-                () = sink.counter_reset(), if leaving.is_none() => {
-                    match self.restore(&connection, sink).await {
-                        Ok(()) => {}
-                        Err(Failure::Refused(reason)) => {
-                            warn!(last_id = self.last_known(sink), reason, "{NOT_RESTORED}");
-                        },
-                        // The next connection restores the counter first.
-                        Err(failure) => leaving = Some(failure),
-                    }
-                }
-                _ = &mut driver, if leaving.is_none() => leaving = Some(Failure::closed()),
-                failure = &mut life, if leaving.is_none() => leaving = Some(failure),
             }
         }
     }
 
-    /// Sends one body. The first poll writes the request.
-    fn evaluate(
+    /// Counts the subscribers of the channel. Returns `None` if the server does not report them.
+    async fn subscribers(
         &self,
-        mut connection: MultiplexedConnection,
-        script: &str,
-        item: Item,
-    ) -> impl Future<Output = (Item, RedisResult<Reply>)> + use<> {
-        let mut command = ::redis::cmd("EVALSHA");
-        command.arg(script).arg(1).arg(self.connector.channel()).arg(&item.body[..]);
-        async move {
-            // Without a budget: a task whose budget is exhausted wakes its deferred futures in
-            // reverse order, and would write their requests in that order.
-            let reply = unconstrained(command.query_async(&mut connection)).await;
-            (item, reply)
+        connection: &MultiplexedConnection,
+    ) -> Result<Option<u64>, RedisError> {
+        let count = if self.connector.is_sharded() { "SHARDNUMSUB" } else { "NUMSUB" };
+        let mut command = ::redis::cmd("PUBSUB");
+        command.arg(count).arg(self.connector.channel());
+        match command.query_async::<(String, u64)>(&mut connection.clone()).await {
+            Ok((_, subscribers)) => Ok(Some(subscribers)),
+            // Any reply proves that the server is alive, even an error for a missing permission.
+            Err(error) if error.code().is_some() => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Sends a batch with one request.
+    async fn evaluate(
+        &self,
+        connection: &MultiplexedConnection,
+        scripts: &Scripts,
+        batch: &[Item],
+    ) -> Outcome {
+        let script = if batch.len() == 1 { &scripts.one } else { &scripts.many };
+        let mut command = ::redis::cmd("EVALSHA");
+        command.arg(script).arg(1).arg(self.connector.channel());
+        batch.iter().for_each(|item| _ = command.arg(&item.body[..]));
+        outcome(command.query_async(&mut connection.clone()).await, self.timeouts.answer)
+    }
+
+    fn complete(&self, batch: Vec<Item>, first: u64, sink: &impl Sink) {
+        let count = batch.len();
+        self.last_id.fetch_max(first + count as u64 - 1, Ordering::Relaxed);
+        sink.metrics().sent.inc_by(count as u64);
+        (first..).zip(batch).for_each(|(id, item)| item.complete(Ok(id)));
+        self.queue.ended(count);
+    }
+
+    fn fail(&self, batch: Vec<Item>, failure: &Failure, sink: &impl Sink) {
+        let count = batch.len();
+        sink.metrics().failed.inc_by(count as u64);
+        self.reconnect.notify_one();
+        let error = SendError::Failed { reason: failure.to_string() };
+        batch.into_iter().for_each(|item| item.complete(Err(error.clone())));
+        self.queue.ended(count);
     }
 
     /// Restores the counter to the last known id.
@@ -281,55 +323,60 @@ impl Commands {
         Ok(restore.query_async(&mut connection.clone()).await?)
     }
 
-    async fn load(&self, connection: &MultiplexedConnection) -> Result<String, Failure> {
-        let mut load = ::redis::cmd("SCRIPT");
-        load.arg("LOAD").arg(self.text());
-        Ok(load.query_async(&mut connection.clone()).await?)
-    }
-
-    fn outcome(&self, reply: RedisResult<Reply>) -> Outcome {
-        match reply {
-            Ok(Reply::Array(items)) => match items.first() {
-                Some(Reply::Int(id)) if *id > 0 => Outcome::Sent(*id as u64),
-                _ => Outcome::Failed(Failure::Lost("the server's reply has no id".to_owned())),
-            },
-            Ok(_) => Outcome::Failed(Failure::Lost("the server's reply has no id".to_owned())),
-            Err(error) if error.is_timeout() => {
-                Outcome::Failed(Failure::no_answer(self.timeouts.answer))
-            }
-            Err(error) => match refusal(&error) {
-                Some("NOSCRIPT") => Outcome::ScriptLost,
-                Some(_) => Outcome::Elsewhere(error.into()),
-                None => Outcome::Failed(error.into()),
-            },
+    async fn load(&self, connection: &MultiplexedConnection) -> Result<Scripts, Failure> {
+        let load = async |text: &str| -> Result<String, Failure> {
+            let mut load = ::redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(text);
+            Ok(load.query_async(&mut connection.clone()).await?)
+        };
+        if self.connector.is_sharded() {
+            let name = load(script::SEND_SHARDED).await?;
+            return Ok(Scripts { one: name.clone(), many: name });
         }
+        Ok(Scripts { one: load(script::SEND).await?, many: load(script::SEND_ALL).await? })
     }
 
-    /// Sends a `PING` at every interval, and returns when the server does not reply.
-    async fn ping_until_failure(&self, mut connection: MultiplexedConnection) -> Failure {
-        let mut ticks = interval(self.timeouts.ping_interval);
+    /// Counts the subscribers at every interval, and returns when the server does not reply.
+    async fn ping_until_failure(&self, connection: MultiplexedConnection) -> Failure {
+        let mut ticks = interval(OPEN_COUNT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.reconnect.notified() => {}
             }
-            let ping = ::redis::cmd("PING");
-            let reply = ping.query_async::<Reply>(&mut connection);
-            match timeout(self.timeouts.answer, reply).await {
-                // Any reply proves that the server is alive, even an error for a missing
-                // permission.
-                Ok(Err(error)) if error.code().is_none() && !error.is_timeout() => {
-                    return error.into();
-                }
-                Ok(Err(error)) if error.is_timeout() => {
-                    return Failure::no_answer(self.timeouts.answer);
-                }
-                Ok(_) => {}
-                Err(_) => return Failure::no_answer(self.timeouts.answer),
+            match timeout(self.timeouts.answer, self.subscribers(&connection)).await {
+                Ok(Ok(subscribers)) if self.gate.is_open() => self.gate.counted(subscribers),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if !error.is_timeout() => return error.into(),
+                Ok(Err(_)) | Err(_) => return Failure::Silent(self.timeouts.answer),
             }
         }
+    }
+}
+
+/// Returns the outcome of a request. A script for one message returns an array.
+fn outcome(reply: RedisResult<Reply>, within: Duration) -> Outcome {
+    let id = |reply: &Reply| match reply {
+        Reply::Int(id) => u64::try_from(*id).ok().filter(|id| *id > 0),
+        _ => None,
+    };
+    match reply {
+        Ok(reply) => {
+            let first = match &reply {
+                Reply::Array(items) => items.first().and_then(id),
+                reply => id(reply),
+            };
+            let no_id = || Failure::Lost("the server's reply has no id".to_owned());
+            first.map_or_else(|| Outcome::Failed(no_id()), Outcome::Sent)
+        }
+        Err(error) if error.is_timeout() => Outcome::Failed(Failure::Silent(within)),
+        Err(error) => match refusal(&error) {
+            Some("NOSCRIPT") => Outcome::ScriptLost,
+            Some("BUSY" | "LOADING") => Outcome::Later,
+            Some(_) => Outcome::Elsewhere(error.into()),
+            None => Outcome::Failed(error.into()),
+        },
     }
 }
 

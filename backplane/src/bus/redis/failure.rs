@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::redis::RedisError;
 use thiserror::Error;
+use tokio::time::Instant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Failure {
@@ -17,11 +18,19 @@ pub(super) enum Failure {
     /// A failure of the network or of the server; another attempt may succeed.
     #[error("{0}")]
     Lost(String),
+    /// The server did not reply in this time.
+    #[error("no reply within {0:?}")]
+    Silent(Duration),
 }
 
 impl Failure {
     pub(super) fn closed() -> Self {
         Self::Lost("the server closed the connection".to_owned())
+    }
+
+    /// The failure after a fault of this crate.
+    pub(super) fn panicked() -> Self {
+        Self::Lost("a task of the backplane has panicked".to_owned())
     }
 
     /// Classifies an error reply.
@@ -33,8 +42,19 @@ impl Failure {
         }
     }
 
-    pub(super) fn no_answer(within: Duration) -> Self {
-        Self::Lost(format!("no reply within {within:?}"))
+    /// Returns the time of the last sign of life, for a failure that was noticed at `now`.
+    pub(super) fn since(&self, now: Instant) -> Instant {
+        match self {
+            Self::Silent(within) => now.checked_sub(*within).unwrap_or(now),
+            Self::Refused(_) | Self::Lost(_) => now,
+        }
+    }
+
+    /// Returns whether an error reply ends an existing subscription: its channel has moved, or the
+    /// server has logged the connection out. After any other error, the subscription goes on.
+    pub(super) fn ends_subscription(&self) -> bool {
+        let text = self.to_string();
+        ["MOVED ", "NOAUTH"].iter().any(|start| text.starts_with(start))
     }
 }
 

@@ -7,6 +7,7 @@
 //! it, and then the message was certainly not sent.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub(super) struct Queue {
     pushed: Notify,
     /// Notified when items were put back.
     returned: Notify,
+    /// Notified when no item is queued or in flight.
+    drained: Notify,
     /// Number of queued items, for the metrics.
     length: Gauge,
 }
@@ -33,6 +36,8 @@ pub(super) struct Queue {
 struct Waiting {
     items: VecDeque<Item>,
     bytes: usize,
+    /// Number of items that were taken, and have neither ended nor returned.
+    under_way: usize,
     last_number: u64,
     is_closed: bool,
 }
@@ -63,6 +68,11 @@ pub(super) enum Bounds {
     Age,
 }
 
+/// Maximum items of one batch.
+const BATCH_MAX: usize = 1024;
+/// Maximum size of the bodies of one batch, unless it has only one.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
 /// The reason why a body was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -77,6 +87,7 @@ impl Queue {
             waiting: Mutex::default(),
             pushed: Notify::new(),
             returned: Notify::new(),
+            drained: Notify::new(),
             length: Gauge::default(),
         }
     }
@@ -109,28 +120,23 @@ impl Queue {
         Ok(Ticket { number, deadline, outcome, queue: self.clone() })
     }
 
-    /// Takes the next item, or waits for one. Cancel safe.
-    pub(super) async fn take(&self) -> Item {
+    /// Takes the next items, or waits for one. The items fit into one request. Cancel safe.
+    pub(super) async fn take(&self) -> Vec<Item> {
         loop {
             let pushed = self.pushed.notified();
-            if let Some(item) = self.try_take() {
-                return item;
+            let batch = self.waiting.lock().take();
+            if !batch.is_empty() {
+                self.length.dec_by(batch.len() as i64);
+                return batch;
             }
             pushed.await;
         }
     }
 
-    fn try_take(&self) -> Option<Item> {
-        let mut waiting = self.waiting.lock();
-        let item = waiting.items.pop_front()?;
-        waiting.bytes -= item.body.len();
-        self.length.dec();
-        Some(item)
-    }
-
     /// Puts back items that were taken and certainly not sent, in their order.
     pub(super) fn put_back(&self, items: Vec<Item>) {
         let mut waiting = self.waiting.lock();
+        waiting.under_way -= items.len();
         for item in items.into_iter().rev() {
             waiting.bytes += item.body.len();
             waiting.items.push_front(item);
@@ -139,6 +145,36 @@ impl Queue {
         drop(waiting);
         self.pushed.notify_one();
         self.returned.notify_waiters();
+    }
+
+    /// Records that items that were taken have their outcome.
+    pub(super) fn ended(&self, items: usize) {
+        let mut waiting = self.waiting.lock();
+        waiting.under_way -= items;
+        self.report_drained(&waiting);
+    }
+
+    fn report_drained(&self, waiting: &Waiting) {
+        if waiting.is_drained() {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Refuses further items, and waits until all others have their outcome.
+    pub(super) async fn drained(&self) {
+        loop {
+            let mut drained = pin!(self.drained.notified());
+            // Registered before the check, so no notification is missed.
+            drained.as_mut().enable();
+            {
+                let mut waiting = self.waiting.lock();
+                waiting.is_closed = true;
+                if waiting.is_drained() {
+                    return;
+                }
+            }
+            drained.await;
+        }
     }
 
     /// Closes the queue. All queued items fail with this error.
@@ -159,7 +195,29 @@ impl Queue {
         let item = waiting.items.remove(index).expect("it was found above");
         waiting.bytes -= item.body.len();
         self.length.dec();
+        self.report_drained(&waiting);
         true
+    }
+}
+
+impl Waiting {
+    fn is_drained(&self) -> bool {
+        self.items.is_empty() && self.under_way == 0
+    }
+
+    /// Takes items up to the limits of a batch. The first item may exceed them.
+    fn take(&mut self) -> Vec<Item> {
+        let mut bytes = 0;
+        let fits = self.items.iter().take(BATCH_MAX).take_while(|item| {
+            let is_first = bytes == 0;
+            bytes += item.body.len();
+            is_first || bytes <= BATCH_BYTES_MAX
+        });
+        let count = fits.count();
+        let batch: Vec<_> = self.items.drain(..count).collect();
+        self.bytes -= batch.iter().map(|item| item.body.len()).sum::<usize>();
+        self.under_way += count;
+        batch
     }
 }
 
@@ -168,11 +226,6 @@ impl Item {
     pub(super) fn complete(self, outcome: Result<u64, SendError>) {
         // The ticket may be gone.
         let _ = self.outcome.send(outcome);
-    }
-
-    /// Returns whether the ticket is gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.outcome.is_closed()
     }
 }
 
@@ -226,20 +279,34 @@ mod tests {
         queue.push(body.into(), Bounds::All)
     }
 
-    async fn next(queue: &Queue) -> Bytes {
-        queue.take().await.body
+    async fn next(queue: &Queue) -> Vec<Bytes> {
+        queue.take().await.into_iter().map(|item| item.body).collect()
     }
 
     #[tokio::test]
     async fn items_are_taken_in_order_even_after_they_were_put_back() {
         let queue = queue(10, 100);
-        let _tickets = ["1", "2", "3"].map(|body| push(&queue, body).unwrap());
-        let items = vec![queue.take().await, queue.take().await];
+        let _tickets = ["1", "2"].map(|body| push(&queue, body).unwrap());
+        let items = queue.take().await;
+        let _ticket = push(&queue, "3").unwrap();
         queue.put_back(items);
-        for expected in ["1", "2", "3"] {
-            assert_eq!(next(&queue).await, expected);
-        }
+        assert_eq!(next(&queue).await, ["1", "2", "3"]);
         assert!(queue.take().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_limited() {
+        let queue = queue(10_000, usize::MAX);
+        let push = |body: Vec<u8>| queue.push(body.into(), Bounds::All).unwrap();
+        let mut tickets: Vec<_> = (0..=BATCH_MAX).map(|_| push(vec![0])).collect();
+        tickets
+            .extend([BATCH_BYTES_MAX, 2 * BATCH_BYTES_MAX, 1, 1].map(|size| push(vec![0; size])));
+        let mut batches = Vec::new();
+        while let Some(batch) = queue.take().now_or_never() {
+            batches.push(batch.len());
+        }
+        assert_eq!(batches, [BATCH_MAX, 1, 1, 1, 2]);
+        assert_eq!((queue.length().get(), queue.waiting.lock().bytes), (0, 0));
     }
 
     #[tokio::test]
@@ -267,7 +334,7 @@ mod tests {
     async fn an_item_taken_in_time_may_finish_after_its_deadline() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
-        let item = queue.take().await;
+        let item = queue.take().await.remove(0);
         let (outcome, ()) = tokio::join!(ticket.outcome(), async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             item.complete(Ok(7));
@@ -279,25 +346,46 @@ mod tests {
     async fn an_item_put_back_after_its_deadline_is_withdrawn() {
         let queue = queue(10, 100);
         let ticket = push(&queue, "1").unwrap();
-        let item = queue.take().await;
+        let items = queue.take().await;
         let (outcome, ()) = tokio::join!(ticket.outcome(), async {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            queue.put_back(vec![item]);
+            queue.put_back(items);
         });
         assert_eq!(outcome, None);
         assert_eq!(queue.length().get(), 0);
     }
 
     #[tokio::test]
+    async fn draining_refuses_items_and_waits_for_the_others() {
+        let queue = queue(10, 100);
+        assert!(queue.drained().now_or_never().is_some());
+        let queue = self::queue(10, 100);
+        let [first, second] = ["1", "2"].map(|body| push(&queue, body).unwrap());
+        let mut drained = pin!(queue.drained());
+        assert!(drained.as_mut().now_or_never().is_none());
+        assert_eq!(push(&queue, "3").unwrap_err(), Refused::Closed);
+        drop(second);
+        let batch = queue.take().await;
+        assert!(drained.as_mut().now_or_never().is_none(), "one is in flight");
+        queue.put_back(batch);
+        assert!(drained.as_mut().now_or_never().is_none(), "it has returned");
+        queue.take().await.remove(0).complete(Ok(7));
+        assert!(drained.as_mut().now_or_never().is_none());
+        queue.ended(1);
+        assert!(drained.as_mut().now_or_never().is_some());
+        assert_eq!(first.outcome().await, Some(Ok(7)));
+    }
+
+    #[tokio::test]
     async fn closing_fails_all_tickets() {
         let queue = queue(10, 100);
-        let ticket = push(&queue, "1").unwrap();
-        let under_way = push(&queue, "2").unwrap();
+        let under_way = push(&queue, "1").unwrap();
         drop(queue.take().await);
+        let ticket = push(&queue, "2").unwrap();
         let error = SendError::Disconnected { reason: "the end".into() };
         queue.close(&error);
-        assert!(matches!(ticket.outcome().await, Some(Err(SendError::Failed { .. }))));
-        assert_eq!(under_way.outcome().await, Some(Err(error)));
-        assert_eq!(push(&queue, "2").unwrap_err(), Refused::Closed);
+        assert!(matches!(under_way.outcome().await, Some(Err(SendError::Failed { .. }))));
+        assert_eq!(ticket.outcome().await, Some(Err(error)));
+        assert_eq!(push(&queue, "3").unwrap_err(), Refused::Closed);
     }
 }

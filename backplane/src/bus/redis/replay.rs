@@ -1,11 +1,12 @@
 //! Replay of missed messages from the broker's buffer (`pubsub-replay`).
 //!
 //! Only our broker has a replay buffer; Redis replies with an error, and no further request
-//! follows. Replay and subscription may deliver the same message. Its id identifies the duplicate,
-//! so a request may start a little too early.
+//! follows. Each message of a channel has an offset. A subscription begins at a known offset, so
+//! its messages have the offsets after it, and the replay ends there. No message arrives twice.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use resp::value::Value;
 
@@ -15,24 +16,28 @@ use super::resp_connection::RespConnection;
 use super::timeouts::bounded;
 use crate::bus::sink::Sink;
 
-/// A position in the replay buffer.
+/// A position in the replay buffer: directly after one of the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReplayPosition {
     /// Changes when the broker loses its buffer.
     epoch: String,
-    /// Not after the last received message.
     pub(super) offset: u64,
 }
 
-/// More than the messages without an id that may arrive between request and reply.
-const OVERLAP: u64 = 16;
+/// Some messages of the buffer.
+struct Piece {
+    epoch: String,
+    /// Payloads with their offsets.
+    messages: Vec<(u64, Bytes)>,
+}
+
 /// Messages in the first request, while their size is unknown.
 const COUNT: usize = 16;
-/// Maximum messages in one request: no more than connections have capacity for after the wait.
-const COUNT_MAX: usize = 500;
 /// Bytes in one request, estimated from the last messages. Large enough that round trips do not
 /// dominate, and small enough for a slow network.
-const BYTES: usize = 512 * 1024;
+const BYTES: usize = 1024 * 1024;
+/// Messages that are delivered at once: no more than connections have capacity for after the wait.
+const AT_ONCE: usize = 500;
 
 /// Returns the end of the replay buffer, or `None` if there is none.
 pub(super) async fn offset(
@@ -41,63 +46,102 @@ pub(super) async fn offset(
 ) -> Result<Option<ReplayPosition>, Failure> {
     connection.write(&[&[b"PUBSUB", b"OFFSET", channel.as_bytes()]]).await?;
     let reply = connection.read().await?;
-    Ok(position_of(&reply))
+    Ok(ReplayPosition::of(&reply))
 }
 
-/// Fetches and delivers all messages since `reached`, and advances `reached` with every reply. So
-/// an interrupted replay resumes there. Call it after the subscription is confirmed, so that no
-/// message is missed in between.
+/// Fetches and delivers the messages from `reached` to `end`, and advances `reached` with the
+/// deliveries. So an interrupted replay resumes there.
 pub(super) async fn replay(
     connector: &Connector,
     reached: &Mutex<Option<ReplayPosition>>,
+    end: &ReplayPosition,
     within: Duration,
     sink: &impl Sink,
 ) -> Result<(), Failure> {
-    let Some(mut since) = reached.lock().clone() else { return Ok(()) };
-    since.offset = since.offset.saturating_sub(OVERLAP);
+    let Some(mut since) = reached.lock().clone().filter(|since| since != end) else {
+        return Ok(());
+    };
     // A RESP2 connection with a subscription does not accept these commands.
     let mut connection = connector.open(within).await?;
-    let mut count = COUNT;
-    // Number of messages that all connections still have capacity for.
-    let mut left = 0;
+    let channel = connector.channel();
+    request(&mut connection, channel, &since, COUNT, within).await?;
     loop {
-        if left < count {
-            sink.wait_for_capacity().await;
-            left = COUNT_MAX;
-        }
-        let (epoch, after) = (since.epoch.as_bytes(), since.offset.to_string());
-        let (channel, at_most) = (connector.channel().as_bytes(), count.to_string());
-        let words = [b"PUBSUB", b"REPLAY".as_slice(), channel, epoch, after.as_bytes(), b"COUNT"];
-        let words = [&words[..], &[at_most.as_bytes()]].concat();
-        bounded(within, connection.write(&[&words])).await?;
         let reply = connection.read_while_it_comes(within).await?;
-        let Some(end) = position_of(&reply) else {
-            *reached.lock() = None;
-            return Ok(());
-        };
-        let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
-        left = left.saturating_sub(messages.len());
-        let mut bytes = 0;
-        for message in messages {
-            if let Some(payload) = message.items().get(1).and_then(Value::bytes) {
-                bytes += payload.len();
+        let Piece { epoch, messages } = Piece::of(&reply)?;
+        let last = messages.last().map(|(offset, _)| *offset);
+        let is_over = last.is_none_or(|last| last >= end.offset);
+        since = ReplayPosition { epoch, offset: last.unwrap_or(end.offset) };
+        if !is_over {
+            // The next piece is on its way while this one is delivered.
+            let bytes = messages.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+            let count = (BYTES * messages.len() / bytes.max(1)).max(1);
+            request(&mut connection, channel, &since, count, within).await?;
+        }
+        for some in messages.chunks(AT_ONCE) {
+            sink.wait_for_capacity().await;
+            for (offset, payload) in some.iter().filter(|(offset, _)| *offset <= end.offset) {
                 sink.recover(payload);
+                *reached.lock() = Some(ReplayPosition { offset: *offset, ..since.clone() });
             }
         }
-        let last = messages.last().and_then(|message| message.items().first()?.integer());
-        let last = last.and_then(|last| u64::try_from(last).ok()).filter(|last| *last < end.offset);
-        let is_over = last.is_none();
-        since = ReplayPosition { offset: last.unwrap_or(end.offset), ..end };
-        *reached.lock() = Some(since.clone());
         if is_over {
+            *reached.lock() = Some(end.clone());
             return Ok(());
         }
-        count = (BYTES * messages.len() / bytes.max(1)).clamp(1, COUNT_MAX);
     }
 }
 
-fn position_of(reply: &Value) -> Option<ReplayPosition> {
-    let [epoch, offset, ..] = reply.items() else { return None };
-    let offset = u64::try_from(offset.integer()?).ok()?;
-    Some(ReplayPosition { epoch: epoch.text()?.to_owned(), offset })
+/// Returns whether a payload is the first one after `since`, so that none is missing before it.
+pub(super) async fn is_next(
+    connector: &Connector,
+    since: &ReplayPosition,
+    payload: &[u8],
+    within: Duration,
+) -> Result<bool, Failure> {
+    let mut connection = connector.open(within).await?;
+    request(&mut connection, connector.channel(), since, 1, within).await?;
+    let reply = connection.read_while_it_comes(within).await?;
+    let messages = Piece::of(&reply)?.messages;
+    Ok(messages.first().is_some_and(|(_, next)| next == payload))
 }
+
+/// Requests messages after a position.
+async fn request(
+    connection: &mut RespConnection,
+    channel: &str,
+    since: &ReplayPosition,
+    count: usize,
+    within: Duration,
+) -> Result<(), Failure> {
+    let (offset, count) = (since.offset.to_string(), count.to_string());
+    let words = ["PUBSUB", "REPLAY", channel, &since.epoch, &offset, "COUNT", &count];
+    bounded(within, connection.write(&[&words.map(str::as_bytes)])).await
+}
+
+impl ReplayPosition {
+    /// Parses the reply to `PUBSUB OFFSET`.
+    pub(super) fn of(reply: &Value) -> Option<Self> {
+        let [epoch, offset, ..] = reply.items() else { return None };
+        let offset = u64::try_from(offset.integer()?).ok()?;
+        Some(Self { epoch: epoch.text()?.to_owned(), offset })
+    }
+}
+
+impl Piece {
+    /// Parses the reply to `PUBSUB REPLAY`.
+    fn of(reply: &Value) -> Result<Self, Failure> {
+        if let Value::Error(text) = reply {
+            return Err(Failure::of_reply(&String::from_utf8_lossy(text)));
+        }
+        let position = ReplayPosition::of(reply);
+        let position = position.ok_or_else(|| Failure::Lost(NO_POSITION.to_owned()))?;
+        let messages = reply.items().get(2).map(Value::items).unwrap_or_default();
+        let message = |message: &Value| {
+            let [offset, payload] = message.items() else { return None };
+            Some((u64::try_from(offset.integer()?).ok()?, payload.bytes()?.clone()))
+        };
+        Ok(Self { epoch: position.epoch, messages: messages.iter().filter_map(message).collect() })
+    }
+}
+
+const NO_POSITION: &str = "the reply to PUBSUB REPLAY has no position";

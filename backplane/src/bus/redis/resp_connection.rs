@@ -120,6 +120,17 @@ impl RespConnection {
         }
     }
 
+    /// Reads values of the server into the buffer, up to a size, until the connection fails. Cancel
+    /// safe.
+    pub(super) async fn read_ahead(&mut self, bytes_max: usize) -> Failure {
+        while self.buffer.len() < bytes_max {
+            if let Err(failure) = self.fill().await {
+                return failure;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Reads available bytes, or waits for some. Cancel safe.
     async fn fill(&mut self) -> Result<(), Failure> {
         self.buffer.reserve(CHUNK_BYTES);

@@ -49,7 +49,7 @@ impl Status {
         match &*self.state.borrow() {
             State::Disconnected { reason } => reason.clone(),
             State::Connecting => "the first attempt is in progress".to_owned(),
-            State::Connected => "the broker does not reply".to_owned(),
+            State::Connected => "messages wait for replies or subscribers".to_owned(),
         }
     }
 
@@ -66,7 +66,9 @@ impl Status {
         let connection = role.name();
         match failure {
             Failure::Refused(reason) => error!(connection, reason, "backplane rejected"),
-            Failure::Lost(reason) => warn!(connection, reason, "backplane disconnected"),
+            Failure::Lost(_) | Failure::Silent(_) => {
+                warn!(connection, reason = %failure, "backplane disconnected");
+            }
         }
     }
 

@@ -21,7 +21,8 @@ use tracing::warn;
 use super::backoff::Backoff;
 use super::connector::Connector;
 use super::failure::Failure;
-use super::replay::{ReplayPosition, offset, replay};
+use super::gate::Gate;
+use super::replay::{ReplayPosition, is_next, offset, replay};
 use super::resp_connection::RespConnection;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
@@ -32,6 +33,7 @@ pub(super) struct Subscription {
     pub(super) connector: Arc<Connector>,
     pub(super) timeouts: Timeouts,
     pub(super) status: Arc<Status>,
+    pub(super) gate: Arc<Gate>,
     /// Notified when a health probe timed out.
     pub(super) reconnect: Arc<Notify>,
     /// The position in the broker's replay buffer, if there is one.
@@ -64,6 +66,7 @@ impl Subscription {
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
+            self.gate.unsubscribed(failure.since(Instant::now()));
             self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
             backoff.wait().await;
         }
@@ -72,15 +75,17 @@ impl Subscription {
     /// Connects and subscribes. Returns after the subscription is confirmed and missed messages are
     /// replayed.
     async fn open(&self, sink: &impl Sink) -> Result<RespConnection, Failure> {
-        let mut connection = self.connector.open(self.timeouts.answer).await?;
+        let mut connection = self.connector.open(self.timeouts.attempt).await?;
         // A timeout on the previous connection does not concern this one.
         let _ = self.reconnect.notified().now_or_never();
-        let now = bounded(self.timeouts.answer, async {
-            let now = offset(&mut connection, self.connector.channel()).await?;
+        let now = bounded(self.timeouts.attempt, async {
+            if offset(&mut connection, self.connector.channel()).await?.is_some() {
+                return self.subscribe_at_offset(&mut connection).await;
+            }
             connection.write(&[&self.subscribe()]).await?;
             loop {
                 match self.incoming(&connection.read().await?) {
-                    Incoming::Confirmed => return Ok(now),
+                    Incoming::Confirmed => return Ok(None),
                     Incoming::Refused(failure) => return Err(failure),
                     Incoming::Message(_) | Incoming::Unsubscribed | Incoming::Alive => {}
                 }
@@ -88,18 +93,50 @@ impl Subscription {
         })
         .await?;
         sink.resubscribed();
-        self.recover(now, sink).await?;
+        self.gate.confirmed();
+        self.recover(&mut connection, now, sink).await?;
         Ok(connection)
+    }
+
+    /// Subscribes, and returns the position at which the subscription begins.
+    async fn subscribe_at_offset(
+        &self,
+        connection: &mut RespConnection,
+    ) -> Result<Option<ReplayPosition>, Failure> {
+        let channel = self.connector.channel().as_bytes();
+        let offset: [&[u8]; 3] = [b"PUBSUB", b"OFFSET", channel];
+        connection.write(&[&[b"MULTI"], &offset, &self.subscribe(), &[b"EXEC"]]).await?;
+        loop {
+            let reply = connection.read().await?;
+            match (self.incoming(&reply), reply.items()) {
+                (Incoming::Refused(failure), _) => return Err(failure),
+                (_, [offset, confirmed]) => match self.incoming(confirmed) {
+                    Incoming::Confirmed => return Ok(ReplayPosition::of(offset)),
+                    Incoming::Refused(failure) => return Err(failure),
+                    _ => return Err(Failure::Lost(NOT_CONFIRMED.to_owned())),
+                },
+                _ => {}
+            }
+        }
     }
 
     /// Replays missed messages. After several failures it continues without them, and the next
     /// message reveals the gap.
-    async fn recover(&self, now: Option<ReplayPosition>, sink: &impl Sink) -> Result<(), Failure> {
+    async fn recover(
+        &self,
+        connection: &mut RespConnection,
+        now: Option<ReplayPosition>,
+        sink: &impl Sink,
+    ) -> Result<(), Failure> {
         let before = self.replay_position.lock().clone();
-        if now.is_some() && before.is_some() {
+        if let Some(now) = now.as_ref().filter(|_| before.is_some()) {
             let fetched = sink.metrics().recovered.get();
-            let outcome =
-                replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
+            let (reached, within) = (&self.replay_position, self.timeouts.attempt);
+            let outcome = tokio::select! {
+                outcome = replay(&self.connector, reached, now, within, sink) => outcome,
+                // The broker closes a subscription that does not read.
+                failure = connection.read_ahead(AHEAD_BYTES_MAX) => Err(failure),
+            };
             sink.log_recovered(fetched);
             let Err(failure) = outcome else {
                 self.failed_replays.store(0, Ordering::Relaxed);
@@ -124,10 +161,8 @@ impl Subscription {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        // The deadline for the reply to the last `PING`, and whether its `SUBSCRIBE` was confirmed
-        // again.
+        // The deadline for the reply to the last `PING`.
         let mut awaited: Option<Instant> = None;
-        let mut is_confirmed = true;
         let failure = loop {
             let late = async {
                 match awaited {
@@ -149,27 +184,29 @@ impl Subscription {
                     let Some(value) = value else { continue };
                     match self.incoming(&value) {
                         Incoming::Message(payload) => {
-                            self.replay_before(payload, sink).await;
+                            if self.is_behind(payload, sink).await {
+                                break Failure::Lost(BEHIND.to_owned());
+                            }
                             self.take(payload, sink);
                         }
-                        Incoming::Confirmed => is_confirmed = true,
+                        Incoming::Confirmed => {}
                         Incoming::Alive => awaited = None,
-                        // An error for a forbidden `PING` also proves that the server is alive.
-                        Incoming::Refused(_) if is_confirmed => awaited = None,
                         Incoming::Unsubscribed => break Failure::Lost(UNSUBSCRIBED.to_owned()),
-                        Incoming::Refused(failure) => break failure,
+                        Incoming::Refused(failure) if failure.ends_subscription() => break failure,
+                        // A busy server, or a missing permission: the subscription goes on, and
+                        // the reply proves that the server is alive.
+                        Incoming::Refused(_) => awaited = None,
                     }
                 }
                 _ = ticks.tick(), if awaited.is_none() => {
                     let requests: [&[&[u8]]; 2] = [&self.subscribe(), &[b"PING"]];
                     let written = bounded(self.timeouts.answer, connection.write(&requests)).await;
-                    is_confirmed = false;
                     match written {
                         Ok(()) => awaited = Some(Instant::now() + self.timeouts.answer),
                         Err(failure) => break failure,
                     }
                 }
-                () = late => break Failure::no_answer(self.timeouts.answer),
+                () = late => break Failure::Silent(self.timeouts.answer),
                 () = self.reconnect.notified() => break Failure::Lost(PROBE_TIMED_OUT.to_owned()),
             }
             sink.wait_for_readers().await;
@@ -190,21 +227,21 @@ impl Subscription {
         failure
     }
 
-    /// Replays the messages before one that has just arrived. A server may lose and regain a
-    /// subscription, by the repeated `SUBSCRIBE`, without any other visible event.
-    async fn replay_before(&self, payload: &[u8], sink: &impl Sink) {
-        if !self.can_replay_before(payload, sink) {
-            return;
+    /// Returns whether messages before this one are missing, and the broker has them. A server may
+    /// lose and regain a subscription, by the repeated `SUBSCRIBE`, without any other visible
+    /// event. The next connection replays them, and this one.
+    async fn is_behind(&self, payload: &[u8], sink: &impl Sink) -> bool {
+        let position = self.replay_position.lock().clone();
+        let Some(position) = position.filter(|_| sink.misses_before(payload)) else { return false };
+        // The connections do not wait for the reply of the broker.
+        sink.release();
+        match is_next(&self.connector, &position, payload, self.timeouts.attempt).await {
+            Ok(is_next) => !is_next,
+            Err(failure) => {
+                warn!(%failure, "{NOT_REPLAYED}");
+                false
+            }
         }
-        let fetched = sink.metrics().recovered.get();
-        let outcome =
-            replay(&self.connector, &self.replay_position, self.timeouts.answer, sink).await;
-        sink.log_recovered(fetched);
-        if let Err(failure) = outcome {
-            warn!(%failure, "{NOT_REPLAYED}");
-        }
-        // Messages in transit are still unread, so an earlier probe timeout proves nothing.
-        let _ = self.reconnect.notified().now_or_never();
     }
 
     /// Returns whether messages before this one are missing and the broker may have them.
@@ -213,10 +250,8 @@ impl Subscription {
     }
 
     fn take(&self, payload: &[u8], sink: &impl Sink) {
-        // A duplicate was counted when it was replayed.
-        if sink.receive(payload)
-            && let Some(replay_position) = &mut *self.replay_position.lock()
-        {
+        sink.receive(payload);
+        if let Some(replay_position) = &mut *self.replay_position.lock() {
             replay_position.offset += 1;
         }
     }
@@ -250,6 +285,10 @@ impl Subscription {
 
 /// Maximum replays in a row without progress.
 const REPLAYS_MAX: u32 = 3;
+/// Bytes of the subscription that are kept during a replay.
+const AHEAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+const NOT_CONFIRMED: &str = "the server did not confirm the subscription";
+const BEHIND: &str = "the subscription misses messages";
 const NOT_REPLAYED: &str = "could not replay missed messages";
 const UNSUBSCRIBED: &str = "the server ended the subscription";
 const PROBE_TIMED_OUT: &str = "health probe timed out";

@@ -9,8 +9,11 @@ use super::failure::Failure;
 /// Timeouts and delays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// For one reply.
+    /// For one reply on an open connection.
     pub(super) answer: Duration,
+    /// For each step of an attempt to connect. Shorter, since an attempt that began during a fault
+    /// delays the next one.
+    pub(super) attempt: Duration,
     /// Between two `PING` requests.
     pub(super) ping_interval: Duration,
     /// Initial bound of the random delay between two attempts to connect.
@@ -23,20 +26,25 @@ pub(super) struct Timeouts {
     pub(super) settle: Duration,
 }
 
-/// With these values, an outage is detected within seven seconds, and a recovered server is used
-/// within two.
-pub(super) const TIMEOUTS: Timeouts = Timeouts {
-    answer: Duration::from_secs(2),
-    ping_interval: Duration::from_secs(5),
-    delay_min: Duration::from_millis(25),
-    delay_max: Duration::from_millis(500),
-    settle: Duration::from_millis(800),
-};
+impl Timeouts {
+    /// With the default of five seconds for `answer`, an outage is detected within ten seconds, and
+    /// a recovered server is used within two.
+    pub(super) fn new(answer: Duration) -> Self {
+        Self {
+            answer,
+            attempt: Duration::from_secs(2),
+            ping_interval: Duration::from_secs(5),
+            delay_min: Duration::from_millis(25),
+            delay_max: Duration::from_millis(500),
+            settle: Duration::from_millis(800),
+        }
+    }
+}
 
 /// Fails if the attempt takes longer than `within`.
 pub(super) async fn bounded<T>(
     within: Duration,
     attempt: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    timeout(within, attempt).await.unwrap_or_else(|_| Err(Failure::no_answer(within)))
+    timeout(within, attempt).await.unwrap_or(Err(Failure::Silent(within)))
 }

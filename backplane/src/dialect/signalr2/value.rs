@@ -63,7 +63,7 @@ pub(super) fn of_invocation(hub: &str, invocation: &Invocation) -> Vec<u8> {
 pub(super) fn invocation(value: &[u8]) -> Result<Invocation, Malformed> {
     let read: ReadInvocation = serde_json::from_slice(value)
         .map_err(|source| Malformed::Json { expected: "an invocation", source })?;
-    Ok(Invocation::from_raw(read.method, read.arguments)?.received(read.hub, read.state))
+    Ok(Invocation::from_raw(read.method, read.arguments, read.hub, read.state)?)
 }
 
 pub(super) fn of_command(id: &str, change: &Change) -> Vec<u8> {

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use resp::request;
 use resp::value::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -42,17 +41,15 @@ struct UnderWay {
     leaving: Option<Failure>,
 }
 
-/// Maximum requests in flight.
+/// Requests in flight at which the next batch waits.
 const UNDER_WAY_MAX: usize = 1024;
-/// Bytes after which a write begins without further requests.
-const WRITE_BYTES: usize = 64 * 1024;
 
 impl Publisher {
     /// Reconnects until the task ends, and publishes while connected.
     pub(super) async fn run(&self, metrics: &Metrics) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Commands);
         loop {
-            let failure = match self.connector.open(self.timeouts.answer).await {
+            let failure = match self.connector.open(self.timeouts.attempt).await {
                 Ok(connection) => {
                     let attempt = backoff.connected();
                     metrics.connected_by(ConnectionRole::Commands.name());
@@ -80,7 +77,7 @@ impl Publisher {
         }
         for item in under_way.requests.into_iter().flatten() {
             metrics.failed.inc();
-            item.complete(Err(SendError::Failed { reason: failure.to_string() }));
+            self.complete(item, Err(SendError::Failed { reason: failure.to_string() }));
         }
         failure
     }
@@ -106,7 +103,7 @@ impl Publisher {
                     Ok(value) => {
                         under_way.deadline = Instant::now() + self.timeouts.answer;
                         if let Some(value) = value
-                            && let Err(failure) = under_way.complete(value, metrics)
+                            && let Err(failure) = self.take(value, under_way, metrics)
                         {
                             return failure;
                         }
@@ -114,15 +111,15 @@ impl Publisher {
                     Err(failure) => return failure,
                 },
                 () = sleep_until(under_way.deadline), if !is_idle => {
-                    return Failure::no_answer(self.timeouts.answer);
+                    return Failure::Silent(self.timeouts.answer);
                 }
-                item = self.queue.take(), if may_send => {
-                    if let Err(failure) = self.write(connection, under_way, Some(item)).await {
+                batch = self.queue.take(), if may_send => {
+                    if let Err(failure) = self.write(connection, under_way, batch).await {
                         return failure;
                     }
                 }
                 _ = ticks.tick(), if is_idle => {
-                    if let Err(failure) = self.write(connection, under_way, None).await {
+                    if let Err(failure) = self.write(connection, under_way, Vec::new()).await {
                         return failure;
                     }
                 }
@@ -130,36 +127,34 @@ impl Publisher {
         }
     }
 
-    /// Writes a request and those behind it in the queue. `None` stands for a `PING`.
+    /// Writes requests, or a `PING` if there are none.
     async fn write(
         &self,
         connection: &mut RespConnection,
         under_way: &mut UnderWay,
-        first: Option<Item>,
+        batch: Vec<Item>,
     ) -> Result<(), Failure> {
-        let mut bytes = Vec::new();
-        if first.is_none() {
+        let mut bytes = Vec::with_capacity(batch.iter().map(|item| item.body.len()).sum());
+        if batch.is_empty() {
             request::encode(&mut bytes, &[b"PING"]);
             under_way.requests.push_back(None);
         }
-        let mut next = first;
-        while let Some(item) = next {
-            if !item.is_abandoned() {
-                bytes.extend_from_slice(&item.body);
-                under_way.requests.push_back(Some(item));
-            }
-            let is_full = bytes.len() >= WRITE_BYTES || under_way.requests.len() >= UNDER_WAY_MAX;
-            next = if is_full { None } else { self.queue.take().now_or_never() };
+        for item in batch {
+            bytes.extend_from_slice(&item.body);
+            under_way.requests.push_back(Some(item));
         }
         under_way.deadline = Instant::now() + self.timeouts.answer;
         bounded(self.timeouts.answer, connection.write_bytes(&bytes)).await
     }
-}
 
-impl UnderWay {
-    /// Completes the oldest request.
-    fn complete(&mut self, reply: Value, metrics: &Metrics) -> Result<(), Failure> {
-        let item = match self.requests.pop_front() {
+    /// Takes the reply to the oldest request.
+    fn take(
+        &self,
+        reply: Value,
+        under_way: &mut UnderWay,
+        metrics: &Metrics,
+    ) -> Result<(), Failure> {
+        let item = match under_way.requests.pop_front() {
             Some(Some(item)) => item,
             Some(None) => return Ok(()),
             None => return Err(Failure::Lost("the server sent a reply too many".to_owned())),
@@ -167,21 +162,29 @@ impl UnderWay {
         match reply {
             Value::Integer(receivers) => {
                 metrics.sent.inc();
-                item.complete(Ok(receivers.try_into().unwrap_or_default()));
+                self.complete(item, Ok(receivers.try_into().unwrap_or_default()));
             }
             Value::Error(text) => {
                 let text = String::from_utf8_lossy(&text).into_owned();
                 if NOT_RUN.iter().any(|code| text.starts_with(code)) {
-                    self.again.push(item);
-                    self.leaving.get_or_insert_with(|| Failure::of_reply(&text));
+                    under_way.again.push(item);
+                    under_way.leaving.get_or_insert_with(|| Failure::of_reply(&text));
                 } else {
                     metrics.failed.inc();
-                    item.complete(Err(SendError::Failed { reason: text }));
+                    self.complete(item, Err(SendError::Failed { reason: text }));
                 }
             }
-            _ => return Err(Failure::Lost("expected a number of receivers".to_owned())),
+            _ => {
+                under_way.requests.push_front(Some(item));
+                return Err(Failure::Lost("expected a number of receivers".to_owned()));
+            }
         }
         Ok(())
+    }
+
+    fn complete(&self, item: Item, outcome: Result<u64, SendError>) {
+        item.complete(outcome);
+        self.queue.ended(1);
     }
 }
 

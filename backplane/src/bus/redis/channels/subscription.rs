@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use resp::request;
@@ -32,6 +33,8 @@ pub(super) struct ChannelSubscription {
     /// Notified when a health probe timed out.
     pub(super) reconnect: Arc<Notify>,
     pub(super) interest: Arc<Interest>,
+    /// Whether all channels were confirmed once. Later connections may miss messages.
+    pub(super) has_been_complete: AtomicBool,
 }
 
 /// The subscriptions of one connection.
@@ -53,13 +56,12 @@ impl ChannelSubscription {
     /// Reconnects until the task ends, and receives while connected.
     pub(super) async fn run(&self, sink: &impl ChannelSink) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Subscription);
-        let mut is_first = true;
         loop {
-            let failure = match self.connector.open(self.timeouts.answer).await {
+            let failure = match self.connector.open(self.timeouts.attempt).await {
                 Ok(connection) => {
                     // A timeout on the previous connection does not concern this one.
                     let _ = self.reconnect.notified().now_or_never();
-                    self.receive(connection, sink, &mut backoff, &mut is_first).await
+                    self.receive(connection, sink, &mut backoff).await
                 }
                 Err(failure) => failure,
             };
@@ -75,7 +77,6 @@ impl ChannelSubscription {
         mut connection: RespConnection,
         sink: &impl ChannelSink,
         backoff: &mut Backoff,
-        is_first: &mut bool,
     ) -> Failure {
         let mut progress = Progress {
             waiting: self.interest.begin().into(),
@@ -96,7 +97,7 @@ impl ChannelSubscription {
                 let attempt = backoff.connected();
                 sink.metrics().connected_by(ConnectionRole::Subscription.name());
                 self.status.up(ConnectionRole::Subscription, attempt, sink.metrics());
-                if !std::mem::take(is_first) {
+                if self.has_been_complete.swap(true, Ordering::Relaxed) {
                     sink.resubscribed();
                 }
             }
@@ -136,7 +137,7 @@ impl ChannelSubscription {
                         Err(failure) => return failure,
                     }
                 }
-                () = late => return Failure::no_answer(self.timeouts.answer),
+                () = late => return Failure::Silent(self.timeouts.answer),
                 () = self.reconnect.notified() => {
                     return Failure::Lost("health probe timed out".to_owned());
                 }
