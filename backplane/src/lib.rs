@@ -57,7 +57,7 @@
 //! | debug | `announced a reconnected connection` | `connection`: its id |
 //! | debug | `skipped a malformed payload` | `error`, `bytes` |
 //! | debug | `skipped a duplicate message` | `id` |
-//! | trace | `message received` | `id`, `receivers` |
+//! | trace | `message received` | `id` |
 //!
 //! # Metrics
 //!

@@ -1,4 +1,5 @@
-//! Figures and logs: counters, latencies, slow commands, memory, the clock, and disconnect reasons.
+//! Figures and logs: counters, latencies, slow commands, the process, memory, the clock, and
+//! disconnect reasons.
 
 pub(crate) mod clock;
 pub(crate) mod disconnect;
@@ -6,5 +7,6 @@ pub(crate) mod event_loops;
 pub(crate) mod histogram;
 pub(crate) mod latency;
 pub(crate) mod memory;
+pub(crate) mod process;
 pub(crate) mod slowlog;
 pub(crate) mod stats;

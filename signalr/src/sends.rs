@@ -155,10 +155,11 @@ mod tests {
         let (second, sending_second) = sending();
         sends.send(sending_first).now_or_never().expect("no wait").expect("no error");
         sends.send(sending_second).now_or_never().expect("no wait").expect("no error");
-        assert!(sends.end().now_or_never().is_none());
+        let mut ended = Box::pin(sends.end());
+        assert!(ended.as_mut().now_or_never().is_none());
         first.send(Err(failed().await)).expect("a waiter");
         second.send(Err(failed().await)).expect("a waiter");
-        assert!(sends.end().await.is_err());
+        assert!(ended.await.is_err());
     }
 
     #[tokio::test]

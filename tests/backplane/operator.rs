@@ -217,10 +217,7 @@ async fn received_messages_and_duplicates_are_logged() {
     let _ann = one.attach("ann", None);
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;
-    let received = || log.lines("message received");
-    let is_for_ann = |line: &Line| line.field("receivers") == "1";
-    eventually_within(SLOW_DEADLINE, async || received().iter().any(is_for_ann)).await;
-    assert!(received().iter().all(|line| line.level == Level::TRACE));
+    assert_eq!(first(&log, "message received", "").await.level, Level::TRACE);
     let mut client = server.client().await;
     let last = client.command(&["INCR", APP]).await.integer().to_string();
     publish(&mut client, &last).await;

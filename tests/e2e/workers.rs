@@ -123,6 +123,8 @@ async fn a_script_takes_no_memory_for_messages_that_its_subscribers_cannot_have(
         }
         let mut client = server.client().await;
         client.send(&["EVAL", SCRIPT, "0", bytes, all]).await;
+        // Subscribers that read would not reach their limit.
+        assert_eq!(client.read_reply().await.text(), "done");
         for mut subscriber in subscribers {
             subscriber.read_to_close().await;
         }

@@ -223,7 +223,6 @@ pub(crate) fn describe(
     let counts = &info.counts;
     let memory = info.bytes();
     let names = info.names.lock();
-    let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let command = info.last_command().map(|id| super::lookup::spec(id).name);
     let get = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     let mut unparsed = get(&counts.unparsed_bytes);
@@ -249,7 +248,7 @@ pub(crate) fn describe(
         info.peer,
         info.local,
         info.descriptor,
-        read(&names.name),
+        String::from_utf8_lossy(&names.name),
         now.saturating_duration_since(info.connected).as_secs(),
         info.idle(now).as_secs(),
         flags(info),
@@ -267,11 +266,11 @@ pub(crate) fn describe(
         memory + lent,
         if output > 0 { "rw" } else { "r" },
         command.unwrap_or("NULL"),
-        read(&names.user),
+        String::from_utf8_lossy(&names.user),
         counts.redirect.load(Ordering::Relaxed),
         counts.protocol.load(Ordering::Relaxed),
-        read(&names.library_name),
-        read(&names.library_version),
+        String::from_utf8_lossy(&names.library_name),
+        String::from_utf8_lossy(&names.library_version),
         counts.bytes_read.get(),
         counts.bytes_written.get(),
         counts.commands.get(),

@@ -2,7 +2,10 @@
 //! fields.
 
 use std::fmt::{Display, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::info_fields::SECTIONS;
 use super::latency::timed_calls;
@@ -11,7 +14,8 @@ use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
-use crate::observe::memory::{resident_bytes, system_bytes};
+use crate::observe::memory::system_bytes;
+use crate::observe::process::Process;
 use crate::observe::stats::{Counter, RecentMaximum};
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
@@ -70,7 +74,7 @@ fn describe<'a>(
 }
 
 fn describe_memory(server: &ServerState, keys: &Report) -> Reply {
-    let resident = resident_bytes();
+    let resident = server.process.get().resident_bytes;
     let count = keys.databases.iter().map(|summary| summary.keys).sum::<usize>() as u64;
     let bytes = keys.bytes as u64;
     let fields = [
@@ -115,7 +119,7 @@ impl Subject<'_> {
             }
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.server.run_id.clone())],
-            "CPU" => cpu(),
+            "CPU" => self.cpu(),
             "Keyspace" => return self.keyspace(text),
             "Commandstats" => return self.commandstats(text),
             "Errorstats" => return self.errorstats(text),
@@ -150,7 +154,7 @@ impl Subject<'_> {
             ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),
             // Of 24 bits, as in Redis.
             ("lru_clock", (now.as_secs() & 0xff_ffff).to_string()),
-            ("executable", std::env::current_exe().unwrap_or_default().display().to_string()),
+            ("executable", executable().display().to_string()),
             ("config_file", file.display().to_string()),
             ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
         ];
@@ -194,7 +198,7 @@ impl Subject<'_> {
     }
 
     fn memory(&self) -> Values {
-        let (resident, system) = (resident_bytes(), system_bytes());
+        let (resident, system) = (self.server.process.get().resident_bytes, system_bytes());
         let (used, peak) = (self.server.used_bytes() as u64, self.server.peak_bytes() as u64);
         let maximum = self.config.maxmemory as u64;
         let scripts = self.server.scripts.figures();
@@ -284,6 +288,12 @@ impl Subject<'_> {
         ]
     }
 
+    fn cpu(&self) -> Values {
+        let Process { user, system, .. } = self.server.process.get();
+        let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
+        vec![("used_cpu_sys", seconds(system)), ("used_cpu_user", seconds(user))]
+    }
+
     /// Writes the statistics of commands. Frequent commands are timed by sample, so their time is
     /// scaled to all calls.
     fn commandstats(&self, text: &mut String) {
@@ -341,9 +351,10 @@ impl Subject<'_> {
     }
 }
 
-fn cpu() -> Values {
-    let (user, system) = cpu_seconds();
-    vec![("used_cpu_sys", format!("{system:.6}")), ("used_cpu_user", format!("{user:.6}"))]
+/// Returns the path of the program, which stays the same even if the file moves.
+fn executable() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| std::env::current_exe().unwrap_or_default())
 }
 
 fn field(text: &mut String, name: &str, value: impl Display) {
@@ -353,27 +364,6 @@ fn field(text: &mut String, name: &str, value: impl Display) {
 fn client_bytes(server: &ServerState) -> u64 {
     let bytes = server.clients.all().iter().map(|info| info.bytes()).sum::<usize>();
     bytes as u64
-}
-
-#[cfg(unix)]
-fn cpu_seconds() -> (f64, f64) {
-    /// The unit of times in `/proc/self/stat`, on every Linux.
-    const TICKS_A_SECOND: f64 = 100.0;
-
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name may contain blanks, so fields are counted from its closing parenthesis.
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let seconds = |index: usize| {
-        let ticks: f64 = fields.get(index).and_then(|field| field.parse().ok()).unwrap_or(0.0);
-        ticks / TICKS_A_SECOND
-    };
-    (seconds(11), seconds(12))
-}
-
-#[cfg(not(unix))]
-fn cpu_seconds() -> (f64, f64) {
-    (0.0, 0.0)
 }
 
 /// Returns a number of bytes in a readable form, as Redis does.

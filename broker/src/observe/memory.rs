@@ -1,23 +1,22 @@
-//! The memory of the process, as the kernel reports it.
+//! The memory of the process and of the machine, as the kernel reports them.
+
+use std::sync::OnceLock;
 
 /// Returns the resident memory of the process.
 pub(crate) fn resident_bytes() -> u64 {
-    status_kilobytes("VmRSS:") * 1024
+    kilobytes("/proc/self/status", "VmRSS:") * 1024
 }
 
 /// Returns the resident memory that belongs to the process alone, such as its heap. The program
 /// itself is a file that the kernel maps and can drop at any time, so it does not count.
 pub(crate) fn allocated_bytes() -> u64 {
-    status_kilobytes("RssAnon:") * 1024
+    kilobytes("/proc/self/status", "RssAnon:") * 1024
 }
 
 /// Returns the memory of the machine.
 pub(crate) fn system_bytes() -> u64 {
-    kilobytes("/proc/meminfo", "MemTotal:") * 1024
-}
-
-fn status_kilobytes(name: &str) -> u64 {
-    kilobytes("/proc/self/status", name)
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(|| kilobytes("/proc/meminfo", "MemTotal:") * 1024)
 }
 
 /// Reads a figure from a file of the kernel; 0 on systems without it.

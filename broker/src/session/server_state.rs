@@ -14,6 +14,7 @@ use crate::observe::clock::since_1970;
 use crate::observe::event_loops::EventLoops;
 use crate::observe::latency::LatencyMonitor;
 use crate::observe::memory::allocated_bytes;
+use crate::observe::process::ProcessFigures;
 use crate::observe::slowlog::SlowLog;
 use crate::observe::stats::{CommandStats, Tally};
 use crate::pubsub::{Broker, BrokerView};
@@ -52,6 +53,8 @@ pub(crate) struct ServerState {
     is_saving: AtomicBool,
     /// The event loops of the workers.
     pub(crate) loops: EventLoops,
+    /// The processor time and the memory of the process.
+    pub(crate) process: ProcessFigures,
 }
 
 impl ServerState {
@@ -88,6 +91,7 @@ impl ServerState {
             saved_changes: AtomicU64::new(0),
             is_saving: AtomicBool::new(false),
             loops: EventLoops::default(),
+            process: ProcessFigures::default(),
         })
     }
 
