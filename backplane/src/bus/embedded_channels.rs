@@ -34,11 +34,13 @@ impl EmbeddedChannels {
         }
     }
 
+    /// Subscribes at once, so that a connection that is attached next waits for its channels.
     pub(super) fn start<S: ChannelSink>(&self, interest: Arc<Interest>, sink: Arc<S>) {
-        let (broker, state) = (self.broker.clone(), self.state.clone());
-        let reconnect = self.reconnect.clone();
-        let receiving = async move {
-            for attempt in 1_u64.. {
+        let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
+        let connect = {
+            let (broker, state) = (self.broker.clone(), self.state.clone());
+            let (interest, sink) = (interest.clone(), sink.clone());
+            move || {
                 // Any channel without messages: a subscriber begins with one.
                 let mut subscriber = broker.subscribe("");
                 subscriber.unsubscribe("");
@@ -47,9 +49,12 @@ impl EmbeddedChannels {
                 sink.metrics().connected.set(1);
                 sink.metrics().connected_by(SUBSCRIPTION);
                 info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
-                if attempt > 1 {
-                    sink.resubscribed();
-                }
+                subscriber
+            }
+        };
+        let mut subscriber = connect();
+        let receiving = async move {
+            loop {
                 let reason = tokio::select! {
                     reason = receive(&mut subscriber, &interest, &*sink) => reason,
                     () = reconnect.notified() => Disconnect::SlowSubscriber,
@@ -61,6 +66,8 @@ impl EmbeddedChannels {
                     return;
                 }
                 warn!(connection = SUBSCRIPTION, %reason, "backplane disconnected");
+                subscriber = connect();
+                sink.resubscribed();
             }
         };
         *self.task.lock() = Some(tokio::spawn(receiving.in_current_span()));
