@@ -105,7 +105,7 @@ const TESTED: [&str; 4] = [
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.
-const WITHOUT_THREADS: [&str; 16] = [
+const WITHOUT_THREADS: [&str; 15] = [
     "two_redis_servers",
     "redis_replies_alike",
     "with_redis_server",
@@ -113,8 +113,6 @@ const WITHOUT_THREADS: [&str; 16] = [
     "browsers::",
     "signalr_client::",
     "signalr_clients::",
-    // They show what one command replies, not what threads do.
-    "generated::",
     "classic_client::",
     "chat_demo::",
     "benchmark::",
@@ -184,7 +182,7 @@ fn test() -> Result<(), Failure> {
         .run()?;
     // Whatever depends on threads shows with several. Tests that set their number need no second run.
     Step::cargo("tests with four threads")
-        .args(["test", "--test", "e2e", "--test", "external", "--test", "parity"])
+        .args(["test", "--test", "e2e", "--test", "external"])
         .args(TESTED)
         .args(["--"])
         .args(WITHOUT_THREADS.iter().flat_map(|name| ["--skip", name]))
@@ -210,6 +208,15 @@ fn test() -> Result<(), Failure> {
 /// Runs the tests that take minutes, one at a time, since some of them measure.
 fn long() -> Result<(), Failure> {
     Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    // With four threads a client may see another one for a moment after its end, so single steps of
+    // the conversations differ now and then.
+    Step::cargo("conversations with four threads")
+        .args(["test", "--test", "parity"])
+        .args(TESTED)
+        .args(["--", "--skip", "redis_replies_alike", "--skip", "generated::random_conversations"])
+        .env("RUST_TEST_THREADS", "4")
+        .env("BROKER_IO_THREADS", "4")
+        .run()?;
     Step::cargo("long rigs of hubs")
         .args(["test", "--locked", "--release", "-p", "signalr"])
         .args(["--test", "rigs", "--", "--ignored"])
