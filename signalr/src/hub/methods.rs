@@ -26,7 +26,7 @@ impl Hub {
     /// [`Caller::clients`](crate::Caller::clients).
     ///
     /// The methods of one connection run one at a time, in the order of the calls, unless
-    /// [`Options::parallel_calls_max`] allows more. A method that takes an
+    /// [`Options::parallel_calls_max`](crate::Options::parallel_calls_max) allows more. A method that takes an
     /// [`Upload`](crate::Upload) delays no other. A running method is never dropped. If the
     /// connection ends, [`Cancelled`](crate::Cancelled) tells it.
     ///
