@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, SendError};
 use crate::channels::{Channels, Reply};
 use crate::receiver::Receiver;
 use crate::state::State;
@@ -29,10 +29,36 @@ pub(super) async fn send_outgoing(bus: Arc<Bus>, mut outgoing: mpsc::UnboundedRe
     }
 }
 
+/// Probes a stream of messages with ids.
+pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
+    let send = |number| {
+        let body = receiver.dialect.probe(&receiver.source, number);
+        let (bus, receiver) = (&bus, &receiver);
+        async move {
+            let id = bus.send(body).await?;
+            receiver.connections.await_from(id);
+            Ok(())
+        }
+    };
+    probe_with(&receiver, bus.state_changes(), every, send, || bus.force_reconnect()).await;
+}
+
+/// Probes the channels of a dialect without ids.
+pub(super) async fn probe_channels(channels: Arc<Channels>, every: Duration) {
+    let (state, bus) = (channels.bus.state_changes(), &channels.bus);
+    let send = |number| channels.probe(number);
+    probe_with(&channels.receiver, state, every, send, || bus.force_reconnect()).await;
+}
+
 /// Sends a probe at every interval and after every connect. Forces a reconnect of the subscription
 /// if a probe does not return.
-pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duration) {
-    let mut state = bus.state_changes();
+async fn probe_with<S: Future<Output = Result<(), SendError>>>(
+    receiver: &Receiver,
+    mut state: watch::Receiver<State>,
+    every: Duration,
+    send: impl Fn(u64) -> S,
+    force_reconnect: impl Fn(),
+) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -47,12 +73,10 @@ pub(super) async fn probe(bus: Arc<Bus>, receiver: Arc<Receiver>, every: Duratio
         let received_before = std::mem::replace(&mut received, receiver.metrics.received.get());
         if receiver.health_probe.is_overdue() && received == received_before {
             warn!(silence = ?receiver.health_probe.silence(), "health probe timed out");
-            bus.force_reconnect();
+            force_reconnect();
         }
         let number = receiver.health_probe.begin();
-        let body = receiver.dialect.probe(&receiver.source, number);
-        if let Ok(Ok(id)) = timeout(every, bus.send(body)).await {
-            receiver.connections.await_from(id);
+        if let Ok(Ok(())) = timeout(every, send(number)).await {
             receiver.health_probe.taken(number);
         }
         tokio::select! {
@@ -73,35 +97,6 @@ pub(super) async fn send_replies(
             Some(reply) = replies.recv() => under_way.push(channels.reply(reply)),
             Some(()) = under_way.next() => {}
             else => return,
-        }
-    }
-}
-
-/// As [`probe`], in a dialect without ids.
-pub(super) async fn probe_channels(channels: Arc<Channels>, every: Duration) {
-    let receiver = &channels.receiver;
-    let mut state = channels.bus.state_changes();
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    let mut received = 0;
-    loop {
-        if state.wait_for(|state| *state == State::Connected).await.is_err() {
-            return;
-        }
-        state.mark_unchanged();
-        let received_before = std::mem::replace(&mut received, receiver.metrics.received.get());
-        if receiver.health_probe.is_overdue() && received == received_before {
-            warn!(silence = ?receiver.health_probe.silence(), "health probe timed out");
-            channels.bus.force_reconnect();
-        }
-        let number = receiver.health_probe.begin();
-        if let Ok(Ok(())) = timeout(every, channels.probe(number)).await {
-            receiver.health_probe.taken(number);
-        }
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = state.changed() => ticks.reset(),
         }
     }
 }
