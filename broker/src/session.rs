@@ -217,6 +217,10 @@ impl Session {
                     self.reply(context, item);
                 }
             }
+            // The most frequent parts of long replies need no buffer of their own.
+            Reply::Bulk(data) => {
+                context.flush_queue().reply(&self.output, limit, |out| reply::bulk(out, data));
+            }
             reply => {
                 let mut bytes = BytesMut::new();
                 reply.encode(self.output.protocol.get(), &mut bytes);
@@ -263,6 +267,7 @@ impl Session {
         ] {
             count.store(u32::try_from(names.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         }
+        self.server.clients.count_states(&self.info);
         self.record_state_bytes();
     }
 

@@ -117,6 +117,77 @@ async fn the_largest_buffers_are_remembered_for_some_seconds() {
 }
 
 #[tokio::test]
+async fn the_numbers_of_clients_in_a_state_follow_each_change() {
+    let server = server(&[]).await;
+    let mut operator = server.client().await;
+    let names = ["blocked_clients", "tracking_clients", "pubsub_clients"];
+    let mut expect = async |numbers: [u64; 3], after: &str| {
+        let info = operator.command(&["INFO", "clients"]).await;
+        assert_eq!(names.map(|name| figure(info.text(), name)), numbers, "{after}");
+        operator.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        eventually(async || {
+            let info = operator.command(&["INFO", "clients"]).await;
+            figure(info.text(), "pubsub_clients") == 0
+        })
+        .await;
+    };
+    let (mut ann, mut bob) = (server.client().await, server.client().await);
+    ann.subscribe(&["a", "b"]).await;
+    bob.psubscribe(&["a*"]).await;
+    expect([0, 0, 2], "two subscribers").await;
+
+    let mut ann = server.client().await;
+    ann.subscribe(&["a"]).await;
+    ann.command(&["UNSUBSCRIBE"]).await;
+    ann.decode_as(harness::Protocol::Resp3);
+    ann.command(&["HELLO", "3"]).await;
+    ann.command(&["CLIENT", "TRACKING", "ON"]).await;
+    expect([0, 1, 0], "tracking").await;
+    ann.command(&["CLIENT", "TRACKING", "ON", "BCAST"]).await;
+    ann.subscribe(&["a"]).await;
+    expect([0, 1, 1], "tracking and subscribed").await;
+    expect([0, 0, 0], "killed").await;
+
+    let mut ann = server.client().await;
+    let id = ann.command(&["CLIENT", "ID"]).await.integer().to_string();
+    let mut operator = server.client().await;
+    for end in ["UNBLOCK", "KILL"] {
+        ann.send(&["WAIT", "1", "0"]).await;
+        eventually(async || info(&mut operator, "blocked_clients").await == 1).await;
+        let end =
+            if end == "KILL" { vec!["CLIENT", end, "ID", &id] } else { vec!["CLIENT", end, &id] };
+        assert_eq!(operator.command(&end).await.integer(), 1);
+        assert_eq!(info(&mut operator, "blocked_clients").await, 0, "{end:?}");
+        if end[1] == "UNBLOCK" {
+            assert_eq!(ann.read_reply().await.integer(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_memory_of_clients_and_of_the_process_is_shown() {
+    let server = server(&[]).await;
+    let (mut hog, mut operator) = (server.client().await, server.client().await);
+    hog.send_raw(b"*2\r\n$4\r\nECHO\r\n$9000000\r\n").await;
+    hog.send_raw(&vec![b'x'; 8_000_000]).await;
+    eventually(async || info(&mut operator, "mem_clients_normal").await >= 8_000_000).await;
+    drop(hog);
+    eventually(async || info(&mut operator, "mem_clients_normal").await < 100_000).await;
+
+    let text = operator.command(&["INFO", "memory"]).await;
+    let [used, resident] = ["used_memory", "used_memory_rss"].map(|name| figure(text.text(), name));
+    assert_eq!(figure(text.text(), "mem_fragmentation_bytes"), resident - used);
+    let expected = format!("mem_fragmentation_ratio:{:.2}\r\n", resident as f64 / used as f64);
+    assert!(text.text().contains(&expected), "{text:?}");
+    let is_busy = async || {
+        let cpu = operator.command(&["INFO", "cpu"]).await;
+        !cpu.text().contains("used_cpu_user_main_thread:0.000000")
+            || !cpu.text().contains("used_cpu_sys_main_thread:0.000000")
+    };
+    eventually(is_busy).await;
+}
+
+#[tokio::test]
 async fn turns_of_the_workers_and_their_time_are_counted() {
     let server = server(&["--io-threads", "2"]).await;
     let mut client = server.client().await;

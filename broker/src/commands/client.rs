@@ -119,6 +119,7 @@ impl Session {
         let info = u64::try_from(id).ok().and_then(|id| self.server.clients.get(id));
         match info.filter(|info| info.blocked.swap(false, Ordering::AcqRel)) {
             Some(info) => {
+                self.server.clients.count_states(&info);
                 info.ask(signal);
                 Ok(Reply::Integer(1))
             }

@@ -2,6 +2,7 @@
 
 use super::spec::Outcome;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{self, Poll};
@@ -238,63 +239,97 @@ pub(crate) fn describe(
         arguments += request.arguments_from(0).map(<[u8]>::len).sum::<usize>();
     }
     let output = get(&counts.output_bytes);
-    let _ = writeln!(
-        text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
-         multi={} qbuf={unparsed} qbuf-free={room} argv-mem={arguments} multi-mem={} rbs={} rbp={} \
-         obl={} oll={} omem={} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} \
-         lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
-        info.id,
-        info.peer,
-        info.local,
-        info.descriptor,
-        String::from_utf8_lossy(&names.name),
-        now.saturating_duration_since(info.connected).as_secs(),
-        info.idle(now).as_secs(),
-        flags(info),
-        counts.database.load(Ordering::Relaxed),
-        counts.channels.load(Ordering::Relaxed),
-        counts.patterns.load(Ordering::Relaxed),
-        counts.shards.load(Ordering::Relaxed),
-        counts.queued.load(Ordering::Relaxed),
-        get(&counts.queued_bytes),
-        get(&counts.reply_buffer),
-        get(&counts.output_peak).min(BUFFER_BYTES),
-        output.saturating_sub(get(&counts.block_unwritten)),
-        get(&counts.reply_blocks),
-        get(&counts.block_bytes),
-        memory + lent,
-        if output > 0 { "rw" } else { "r" },
-        command.unwrap_or("NULL"),
-        String::from_utf8_lossy(&names.user),
-        counts.redirect.load(Ordering::Relaxed),
-        counts.protocol.load(Ordering::Relaxed),
-        String::from_utf8_lossy(&names.library_name),
-        String::from_utf8_lossy(&names.library_version),
-        counts.bytes_read.get(),
-        counts.bytes_written.get(),
-        counts.commands.get(),
-    );
+    let mut line = Line(text);
+    line.number("id=", info.id);
+    line.address(" addr=", &info.peer);
+    line.address(" laddr=", &info.local);
+    line.number(" fd=", info.descriptor);
+    line.name(" name=", &names.name);
+    line.number(" age=", now.saturating_duration_since(info.connected).as_secs());
+    line.number(" idle=", info.idle(now).as_secs());
+    line.text(" flags=", "");
+    line.flags(info);
+    line.number(" db=", counts.database.load(Ordering::Relaxed));
+    line.number(" sub=", counts.channels.load(Ordering::Relaxed));
+    line.number(" psub=", counts.patterns.load(Ordering::Relaxed));
+    line.number(" ssub=", counts.shards.load(Ordering::Relaxed));
+    line.number(" multi=", counts.queued.load(Ordering::Relaxed));
+    line.number(" qbuf=", unparsed);
+    line.number(" qbuf-free=", room);
+    line.number(" argv-mem=", arguments);
+    line.number(" multi-mem=", get(&counts.queued_bytes));
+    line.number(" rbs=", get(&counts.reply_buffer));
+    line.number(" rbp=", get(&counts.output_peak).min(BUFFER_BYTES));
+    line.number(" obl=", output.saturating_sub(get(&counts.block_unwritten)));
+    line.number(" oll=", get(&counts.reply_blocks));
+    line.number(" omem=", get(&counts.block_bytes));
+    line.number(" tot-mem=", memory + lent);
+    line.text(" events=", if output > 0 { "rw" } else { "r" });
+    line.text(" cmd=", command.unwrap_or("NULL"));
+    line.name(" user=", &names.user);
+    line.number(" redir=", counts.redirect.load(Ordering::Relaxed));
+    line.number(" resp=", counts.protocol.load(Ordering::Relaxed));
+    line.name(" lib-name=", &names.library_name);
+    line.name(" lib-ver=", &names.library_version);
+    line.number(" tot-net-in=", counts.bytes_read.get());
+    line.number(" tot-net-out=", counts.bytes_written.get());
+    line.number(" tot-cmds=", counts.commands.get());
+    line.text("\n", "");
 }
 
-/// Returns Redis' letters for the state of a client.
-fn flags(info: &ClientInfo) -> String {
-    let mut flags = String::new();
-    let is = |mark| info.is(mark);
-    for (letter, holds) in [
-        ('O', is(Flag::Monitor)),
-        ('P', info.is_subscribed()),
-        ('x', is(Flag::InTransaction)),
-        ('b', info.is_blocked()),
-        ('t', is(Flag::Tracking)),
-        ('B', is(Flag::Broadcast)),
-        ('U', matches!(info.peer, Address::Unix(_))),
-        ('e', is(Flag::NoEvict)),
-        ('T', is(Flag::NoTouch)),
-    ] {
-        if holds {
-            flags.push(letter);
+/// Appends fields to a text. `write!` would need three times as long, which a list of many clients
+/// shows.
+struct Line<'a>(&'a mut String);
+
+impl Line<'_> {
+    fn text(&mut self, field: &str, value: &str) {
+        self.0.push_str(field);
+        self.0.push_str(value);
+    }
+
+    fn number(&mut self, field: &str, value: impl itoa::Integer) {
+        self.text(field, itoa::Buffer::new().format(value));
+    }
+
+    fn name(&mut self, field: &str, value: &[u8]) {
+        self.text(field, &String::from_utf8_lossy(value));
+    }
+
+    fn address(&mut self, field: &str, value: &Address) {
+        let Address::Tcp(SocketAddr::V4(address)) = value else {
+            self.0.push_str(field);
+            let _ = write!(self.0, "{value}");
+            return;
+        };
+        let mut before = field;
+        for octet in address.ip().octets() {
+            self.number(before, octet);
+            before = ".";
+        }
+        self.number(":", address.port());
+    }
+
+    /// Appends Redis' letters for the state of a client.
+    fn flags(&mut self, info: &ClientInfo) {
+        let is = |mark| info.is(mark);
+        let before = self.0.len();
+        for (letter, holds) in [
+            ('O', is(Flag::Monitor)),
+            ('P', info.is_subscribed()),
+            ('x', is(Flag::InTransaction)),
+            ('b', info.is_blocked()),
+            ('t', is(Flag::Tracking)),
+            ('B', is(Flag::Broadcast)),
+            ('U', matches!(info.peer, Address::Unix(_))),
+            ('e', is(Flag::NoEvict)),
+            ('T', is(Flag::NoTouch)),
+        ] {
+            if holds {
+                self.0.push(letter);
+            }
+        }
+        if self.0.len() == before {
+            self.0.push('N');
         }
     }
-    if flags.is_empty() { "N".to_owned() } else { flags }
 }

@@ -1,10 +1,10 @@
 //! `INFO` and `MEMORY STATS`: state and statistics of the server, with Redis' names of sections and
 //! fields.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::info_fields::SECTIONS;
@@ -15,12 +15,10 @@ use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
 use crate::observe::memory::system_bytes;
-use crate::observe::process::Process;
-use crate::observe::stats::{Counter, RecentMaximum};
+use crate::observe::stats::Counter;
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::pubsub::order::OrderGuard;
-use crate::session::client_info::{ClientInfo, Flag};
 use crate::session::server_state::ServerState;
 use crate::version::{REDIS_VERSION, VERSION};
 
@@ -80,7 +78,7 @@ fn describe_memory(server: &ServerState, keys: &Report) -> Reply {
     let fields = [
         ("peak.allocated", server.peak_bytes() as u64),
         ("total.allocated", server.used_bytes() as u64),
-        ("clients.normal", client_bytes(server)),
+        ("clients.normal", server.clients.known_bytes() as u64),
         ("keys.count", count),
         ("keys.bytes-per-key", bytes.checked_div(count).unwrap_or(0)),
         ("dataset.bytes", bytes),
@@ -98,8 +96,8 @@ struct Subject<'a> {
     keys: &'a Report,
 }
 
-/// Values of one section, by field. They replace the defaults of [`SECTIONS`]; fields that Redis
-/// lacks follow.
+/// Values of one section, in the order of [`SECTIONS`]. They replace the defaults there; fields that
+/// Redis lacks come last.
 type Values = Vec<(&'static str, String)>;
 
 impl Subject<'_> {
@@ -126,12 +124,13 @@ impl Subject<'_> {
             "Latencystats" => return self.latencystats(text),
             _ => Vec::new(),
         };
-        let value = |name: &str| values.iter().find(|(known, _)| *known == name);
+        let mut values = values.iter().peekable();
         for (name, default) in fields {
-            field(text, name, value(name).map_or(*default, |(_, value)| value));
+            let value = values.next_if(|(known, _)| known == name);
+            field(text, name, value.map_or(*default, |(_, value)| value));
         }
-        let is_own = |name: &str| !fields.iter().any(|(known, _)| *known == name);
-        for (name, value) in values.iter().filter(|(name, _)| is_own(name)) {
+        for (name, value) in values {
+            debug_assert!(fields.iter().all(|(known, _)| known != name), "{name} is out of order");
             field(text, name, value);
         }
     }
@@ -147,6 +146,7 @@ impl Subject<'_> {
             ("os", os),
             ("arch_bits", usize::BITS.to_string()),
             ("process_id", std::process::id().to_string()),
+            ("process_supervised", supervisor().to_owned()),
             ("run_id", server.run_id.clone()),
             ("tcp_port", server.port.load(Ordering::Relaxed).to_string()),
             ("server_time_usec", now.as_micros().to_string()),
@@ -175,48 +175,49 @@ impl Subject<'_> {
     }
 
     fn clients(&self) -> Values {
-        let clients = self.server.clients.all();
-        let count = |is: &dyn Fn(&ClientInfo) -> bool| {
-            clients.iter().filter(|info| is(info)).count().to_string()
-        };
         let buffers = &self.server.broker.stats().buffers;
-        let longest = |recent: &RecentMaximum, bytes: &dyn Fn(&ClientInfo) -> usize| {
-            let now = clients.iter().map(|info| bytes(info)).max().unwrap_or(0);
-            recent.get().max(now).to_string()
-        };
-        let input = |info: &ClientInfo| info.counts.input_bytes.load(Ordering::Relaxed);
-        let output = |info: &ClientInfo| info.counts.output_bytes.load(Ordering::Relaxed);
+        let states = &self.server.clients.states;
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed).to_string();
         vec![
             ("connected_clients", self.server.broker.stats().connected_clients.get().to_string()),
             ("maxclients", self.config.maxclients.to_string()),
-            ("client_recent_max_input_buffer", longest(&buffers.input, &input)),
-            ("client_recent_max_output_buffer", longest(&buffers.output, &output)),
-            ("blocked_clients", count(&ClientInfo::is_blocked)),
-            ("tracking_clients", count(&|info| info.is(Flag::Tracking))),
-            ("pubsub_clients", count(&ClientInfo::is_subscribed)),
+            ("client_recent_max_input_buffer", buffers.input.get().to_string()),
+            ("client_recent_max_output_buffer", buffers.output.get().to_string()),
+            ("blocked_clients", count(&states.blocked)),
+            ("tracking_clients", count(&states.tracking)),
+            ("pubsub_clients", count(&states.subscribed)),
         ]
     }
 
     fn memory(&self) -> Values {
         let (resident, system) = (self.server.process.get().resident_bytes, system_bytes());
         let (used, peak) = (self.server.used_bytes() as u64, self.server.peak_bytes() as u64);
+        let startup = self.server.base_bytes as u64;
+        let dataset = self.keys.bytes as u64;
         let maximum = self.config.maxmemory as u64;
         let scripts = self.server.scripts.figures();
         let script_bytes = scripts.script_bytes as u64;
         let lua_bytes = scripts.lua_bytes as u64;
+        // The allocator does not tell what it holds, so it counts with all resident memory.
+        let [ratio, beyond] = [
+            format!("{:.2}", resident as f64 / used.max(1) as f64),
+            (resident.cast_signed() - used.cast_signed()).to_string(),
+        ];
         vec![
             ("used_memory", used.to_string()),
             ("used_memory_human", human(used)),
-            ("maxmemory", maximum.to_string()),
-            ("maxmemory_human", human(maximum)),
             ("used_memory_rss", resident.to_string()),
             ("used_memory_rss_human", human(resident)),
-            ("used_memory_dataset", self.keys.bytes.to_string()),
-            ("used_memory_overhead", used.saturating_sub(self.keys.bytes as u64).to_string()),
-            ("used_memory_startup", self.server.base_bytes.to_string()),
             ("used_memory_peak", peak.to_string()),
             ("used_memory_peak_human", human(peak)),
-            ("used_memory_peak_perc", format!("{:.2}%", 100.0 * used as f64 / peak.max(1) as f64)),
+            ("used_memory_peak_perc", percent(used, peak)),
+            ("used_memory_overhead", used.saturating_sub(dataset).to_string()),
+            ("used_memory_startup", startup.to_string()),
+            ("used_memory_dataset", dataset.to_string()),
+            ("used_memory_dataset_perc", percent(dataset, used.saturating_sub(startup))),
+            ("allocator_allocated", used.to_string()),
+            ("allocator_active", resident.to_string()),
+            ("allocator_resident", resident.to_string()),
             ("total_system_memory", system.to_string()),
             ("total_system_memory_human", human(system)),
             ("used_memory_lua", lua_bytes.to_string()),
@@ -228,8 +229,15 @@ impl Subject<'_> {
             ("used_memory_vm_total_human", human(lua_bytes)),
             ("used_memory_scripts", script_bytes.to_string()),
             ("used_memory_scripts_human", human(script_bytes)),
-            ("mem_clients_normal", client_bytes(self.server).to_string()),
-            ("mem_fragmentation_ratio", "1.00".to_owned()),
+            ("maxmemory", maximum.to_string()),
+            ("maxmemory_human", human(maximum)),
+            ("allocator_frag_ratio", ratio.clone()),
+            ("allocator_frag_bytes", beyond.clone()),
+            ("allocator_rss_ratio", "1.00".to_owned()),
+            ("rss_overhead_ratio", "1.00".to_owned()),
+            ("mem_fragmentation_ratio", ratio),
+            ("mem_fragmentation_bytes", beyond),
+            ("mem_clients_normal", self.server.clients.known_bytes().to_string()),
             ("mem_allocator", "mimalloc".to_owned()),
         ]
     }
@@ -249,20 +257,20 @@ impl Subject<'_> {
             ("total_net_output_bytes", stats.output_bytes.get().to_string()),
             ("instantaneous_input_kbps", format!("{:.2}", stats.rates.input.kilo())),
             ("instantaneous_output_kbps", format!("{:.2}", stats.rates.output.kilo())),
-            ("total_reads_processed", stats.reads.get().to_string()),
-            ("total_writes_processed", stats.writes.get().to_string()),
             ("rejected_connections", stats.connections_rejected.get().to_string()),
-            ("evicted_clients", stats.evicted_clients.get().to_string()),
             ("expired_keys", self.keys.counts.expired.to_string()),
+            ("evicted_clients", stats.evicted_clients.get().to_string()),
             ("keyspace_hits", self.keys.counts.hits.to_string()),
             ("keyspace_misses", self.keys.counts.misses.to_string()),
-            ("tracking_total_keys", self.keys.tracked.keys.to_string()),
-            ("tracking_total_items", self.keys.tracked.items.to_string()),
-            ("tracking_total_prefixes", self.keys.tracked.prefixes.to_string()),
             ("pubsub_channels", broker.channel_count(ChannelKind::Channels).to_string()),
             ("pubsub_patterns", broker.pattern_count().to_string()),
             ("pubsubshard_channels", broker.channel_count(ChannelKind::Shards).to_string()),
+            ("tracking_total_keys", self.keys.tracked.keys.to_string()),
+            ("tracking_total_items", self.keys.tracked.items.to_string()),
+            ("tracking_total_prefixes", self.keys.tracked.prefixes.to_string()),
             ("total_error_replies", errors.to_string()),
+            ("total_reads_processed", stats.reads.get().to_string()),
+            ("total_writes_processed", stats.writes.get().to_string()),
             ("eventloop_cycles", turns.count.to_string()),
             ("eventloop_duration_sum", turns.time.as_micros().to_string()),
             ("eventloop_duration_cmd_sum", (stats.command_nanos.get() / 1000).to_string()),
@@ -289,9 +297,14 @@ impl Subject<'_> {
     }
 
     fn cpu(&self) -> Values {
-        let Process { user, system, .. } = self.server.process.get();
+        let process = self.server.process.get();
         let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
-        vec![("used_cpu_sys", seconds(system)), ("used_cpu_user", seconds(user))]
+        vec![
+            ("used_cpu_sys", seconds(process.system)),
+            ("used_cpu_user", seconds(process.user)),
+            ("used_cpu_sys_main_thread", seconds(process.main_system)),
+            ("used_cpu_user_main_thread", seconds(process.main_user)),
+        ]
     }
 
     /// Writes the statistics of commands. Frequent commands are timed by sample, so their time is
@@ -330,7 +343,7 @@ impl Subject<'_> {
             let percentiles: Vec<String> =
                 self.config.latency_tracking_info_percentiles.iter().map(percentile).collect();
             let name = spec.name;
-            field(text, &format!("latency_percentiles_usec_{name}"), percentiles.join(","));
+            field(text, &format!("latency_percentiles_usec_{name}"), &percentiles.join(","));
         }
     }
 
@@ -357,13 +370,21 @@ fn executable() -> &'static Path {
     PATH.get_or_init(|| std::env::current_exe().unwrap_or_default())
 }
 
-fn field(text: &mut String, name: &str, value: impl Display) {
-    let _ = write!(text, "{name}:{value}\r\n");
+/// Returns who watches the process, as Redis names it.
+fn supervisor() -> &'static str {
+    static NAME: OnceLock<&str> = OnceLock::new();
+    NAME.get_or_init(|| std::env::var_os("NOTIFY_SOCKET").map_or("no", |_| "systemd"))
 }
 
-fn client_bytes(server: &ServerState) -> u64 {
-    let bytes = server.clients.all().iter().map(|info| info.bytes()).sum::<usize>();
-    bytes as u64
+fn field(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push(':');
+    text.push_str(value);
+    text.push_str("\r\n");
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
 /// Returns a number of bytes in a readable form, as Redis does.

@@ -473,9 +473,13 @@ impl Connection {
             return true;
         }
         self.info.paused.store(false, Ordering::Relaxed);
-        match waiting.take() {
+        let waited = waiting.take();
+        if matches!(waited, Some(Waiting::ForTime(..))) {
+            self.info.blocked.store(false, Ordering::Relaxed);
+        }
+        self.session.borrow().server.clients.count_states(&self.info);
+        match waited {
             Some(Waiting::ForTime(_, awaited)) => {
-                self.info.blocked.store(false, Ordering::Relaxed);
                 self.info.clear(Signal::Unblock);
                 self.info.clear(Signal::UnblockWithError);
                 execute::end_wait(&self.session.borrow(), context, awaited, with_error);
@@ -635,6 +639,14 @@ impl Connection {
         }
     }
 
+    /// Records the size of buffers that stay, and the memory of the client. Called once a second.
+    pub(crate) fn record_buffers(&self, stats: &Stats) {
+        let counts = &self.info.counts;
+        stats.buffers.input.record(counts.input_bytes.load(Ordering::Relaxed));
+        stats.buffers.output.record(counts.output_bytes.load(Ordering::Relaxed));
+        self.session.borrow().server.clients.settle_bytes(&self.info);
+    }
+
     /// Forgets the largest output so far. Called every few seconds.
     pub(crate) fn forget_peak(&self) {
         let left = self.output.outbox().bytes();
@@ -705,6 +717,7 @@ impl Connection {
         self.info.blocked.store(is_blocked, Ordering::Relaxed);
         let is_paused = matches!(waiting, Waiting::Paused(_));
         self.info.paused.store(is_paused, Ordering::Relaxed);
+        self.session.borrow().server.clients.count_states(&self.info);
         *self.waiting.borrow_mut() = Some(waiting);
     }
 

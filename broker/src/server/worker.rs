@@ -212,6 +212,9 @@ impl Worker {
     /// Performs tasks until it receives [`Task::ShutDown`], or until all handles are dropped.
     async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
         self.server.loops.add(Handle::current().metrics());
+        if self.context.borrow().worker() == WorkerId(0) {
+            self.server.process.set_main_thread();
+        }
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
         let clock = spawn_local(self.clone().watch_time());
@@ -361,6 +364,7 @@ impl Worker {
             self.take_settings();
             for (_, connection) in self.connections.borrow().iter() {
                 connection.check_time(now, &mut self.context.borrow_mut());
+                connection.record_buffers(self.server.broker.stats());
                 if tick.is_multiple_of(PEAK_SECONDS) {
                     connection.forget_peak();
                 }

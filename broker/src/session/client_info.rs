@@ -42,6 +42,8 @@ pub(crate) struct ClientInfo {
     pub(crate) blocked: AtomicBool,
     /// Whether its request waits for the end of `CLIENT PAUSE`.
     pub(crate) paused: AtomicBool,
+    /// The states in which the registry counts it, as bits of [`StateCounts`].
+    counted: AtomicU8,
 }
 
 /// The worker and slot of a client.
@@ -165,6 +167,36 @@ pub(crate) struct ClientRegistry {
     bytes: AtomicUsize,
     /// Clients that have a place and no entry yet.
     pub(crate) in_transit: Mutex<InTransit>,
+    pub(crate) states: StateCounts,
+}
+
+/// Numbers of clients by state, so that `INFO` visits no client.
+#[derive(Debug, Default)]
+pub(crate) struct StateCounts {
+    pub(crate) blocked: AtomicUsize,
+    pub(crate) tracking: AtomicUsize,
+    pub(crate) subscribed: AtomicUsize,
+}
+
+impl StateCounts {
+    /// Stands for a client that is gone.
+    const GONE: u8 = u8::MAX;
+
+    /// Returns each number with its bit.
+    fn by_bit(&self) -> [(u8, &AtomicUsize); 3] {
+        [(1, &self.blocked), (2, &self.tracking), (4, &self.subscribed)]
+    }
+
+    /// Follows a change from one set of states to another one.
+    fn change(&self, before: u8, now: u8) {
+        for (bit, count) in self.by_bit() {
+            match (before & bit != 0, now & bit != 0) {
+                (false, true) => _ = count.fetch_add(1, Ordering::Relaxed),
+                (true, false) => _ = count.fetch_sub(1, Ordering::Relaxed),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Bytes per read, and the size of the buffer that a worker lends to the client that it reads from.
@@ -251,6 +283,7 @@ impl ClientInfo {
             task: Mutex::default(),
             blocked: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            counted: AtomicU8::new(0),
         }
     }
 
@@ -347,7 +380,37 @@ impl ClientInfo {
 
 impl ClientRegistry {
     pub(crate) fn add(&self, info: Arc<ClientInfo>) {
+        self.settle_bytes(&info);
         self.by_id.lock().insert(info.id, info);
+    }
+
+    /// Counts a client in its present states. Call it after each change of them.
+    pub(crate) fn count_states(&self, info: &ClientInfo) {
+        let now = u8::from(info.is_blocked())
+            | u8::from(info.is(Flag::Tracking)) << 1
+            | u8::from(info.is_subscribed()) << 2;
+        if info.counted.load(Ordering::Relaxed) == now {
+            return;
+        }
+        let change = |before| (before != StateCounts::GONE).then_some(now);
+        if let Ok(before) = info.counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change)
+        {
+            self.states.change(before, now);
+        }
+    }
+
+    /// Returns the memory of all clients, as far as [`settle_bytes`](Self::settle_bytes) and
+    /// [`sum_bytes`](Self::sum_bytes) have seen it.
+    pub(crate) fn known_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Adds all changes of a client's memory to the sum, also small ones.
+    pub(crate) fn settle_bytes(&self, info: &ClientInfo) {
+        let now = info.bytes();
+        let before = info.counts.summed_bytes.swap(now, Ordering::Relaxed);
+        // Wraps around for a client that has shrunk.
+        self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 
     pub(crate) fn remove(&self, id: u64) {
@@ -357,6 +420,10 @@ impl ClientRegistry {
         if let Some(info) = removed {
             let summed = info.counts.summed_bytes.swap(0, Ordering::Relaxed);
             self.bytes.fetch_sub(summed, Ordering::Relaxed);
+            match info.counted.swap(StateCounts::GONE, Ordering::Relaxed) {
+                StateCounts::GONE => {}
+                before => self.states.change(before, 0),
+            }
         }
     }
 
