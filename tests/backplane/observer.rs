@@ -131,7 +131,7 @@ impl Notes {
 }
 
 async fn note(mut client: Client, notes: Arc<Mutex<Notes>>) {
-    while let Some(message) = client.next_reply().await {
+    while let Some(message) = client.listen().await {
         if let Some(Value::Bulk(payload)) = message.items().get(2) {
             notes.lock().await.note(payload);
         }

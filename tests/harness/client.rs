@@ -136,6 +136,17 @@ impl Client {
         within(DEADLINE, read_reply(reader, received, *protocol)).await
     }
 
+    /// Returns the next message, however long it takes, or nothing when the server has closed. For
+    /// tasks that listen until the test ends.
+    ///
+    /// # Panics
+    ///
+    /// When the server sends invalid RESP.
+    pub async fn listen(&mut self) -> Option<Reply> {
+        let Self { reader, received, protocol, .. } = self;
+        read_reply(reader, received, *protocol).await
+    }
+
     /// Returns all bytes up to and including these.
     ///
     /// # Panics
