@@ -159,6 +159,57 @@ async fn a_daemon_writes_its_pidfile_and_removes_it_at_its_end() {
     eventually(async || !pid.exists()).await;
 }
 
+/// Redis' tools search the log for these lines.
+#[tokio::test]
+async fn a_fault_is_reported_in_the_log() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("log");
+    let options = ["--enable-debug-command", "yes", "--loglevel", "warning", "--logfile"];
+    let has = |text: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
+    for end in ["SEGFAULT", "SIGABRT"] {
+        let server = server(&[&options[..], &[log.to_str().expect("UTF-8")]].concat()).await;
+        let (mut ann, mut bob) = (server.client().await, server.client().await);
+        // A panic ends only the client that caused it.
+        ann.send(&["DEBUG", "PANIC"]).await;
+        ann.expect_closed().await;
+        assert!(has("DEBUG PANIC") && has("STACK TRACE"), "{end}");
+        assert_eq!(bob.command(&["PING"]).await, simple("PONG"));
+        match end {
+            "SEGFAULT" => bob.send(&["DEBUG", "SEGFAULT"]).await,
+            _ => {
+                let pid = rustix::process::Pid::from_raw(server.pid().cast_signed());
+                let signal = rustix::process::Signal::ABORT;
+                rustix::process::kill_process(pid.expect("a pid"), signal).expect("it lives");
+            }
+        }
+        eventually(async || has("crashed by signal: 6")).await;
+        bob.read_to_close().await;
+        std::fs::remove_file(&log).expect("it exists");
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_all_settings_starts_the_same_server() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("redis.conf");
+    std::fs::write(&file, "maxclients 77\nenable-debug-command yes\n").expect("it is written");
+    let path = file.to_str().expect("UTF-8");
+    let shown = async |server: &harness::Server| {
+        let reply = server.client().await.command(&["CONFIG", "GET", "*"]).await;
+        reply.into_value()
+    };
+    let port = free_port().to_string();
+    let words = [path, "--port", &port, "--dir", dir.path().to_str().expect("UTF-8")];
+    let first = server(&words).await;
+    let reply = first.client().await.command(&["DEBUG", "CONFIG-REWRITE-FORCE-ALL"]).await;
+    assert_eq!(reply, ok());
+    let settings = shown(&first).await;
+    drop(first);
+    let written = std::fs::read_to_string(&file).expect("it exists");
+    assert!(written.contains("\nmaxmemory 0\n"), "{written}");
+    assert_eq!(shown(&server(&words).await).await, settings);
+}
+
 #[tokio::test]
 async fn the_broker_stops_reading_from_a_client_that_does_not_read_its_replies() {
     let server = server(&[]).await;

@@ -87,8 +87,16 @@ fn value_of(server: &ServerState, config: &Config, name: &[u8]) -> Option<Vec<u8
     given.or_else(|| other.default.map(|default| default.as_bytes().to_vec()))
 }
 
+/// Which settings a rewritten file has beside those that it had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rewritten {
+    /// Those that differ from the default.
+    Changed,
+    All,
+}
+
 /// `CONFIG REWRITE`
-pub(crate) fn rewrite(server: &ServerState, config: &Config) -> Answer {
+pub(crate) fn rewrite(server: &ServerState, config: &Config, which: Rewritten) -> Answer {
     // With an `aclfile`, users stand there. `ACL SAVE` writes it.
     let users = if server.users.file.is_some() { Vec::new() } else { server.users.with(Acl::list) };
     let Some(path) = &server.settings.file else {
@@ -101,7 +109,7 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config) -> Answer {
             // Its settings would be written as those of this file, and users defined twice.
             return Err(io::Error::other("it includes other files; change these by hand"));
         }
-        replace_file(path, &rewritten(&text, config, &others, &users))
+        replace_file(path, &rewritten(&text, config, &others, &users, which))
     };
     match write() {
         Ok(()) => Ok(Reply::ok()),
@@ -121,7 +129,13 @@ fn is(line: &[u8], name: &str) -> bool {
 
 /// Returns the text of a configuration file with the settings in force. Keeps the order of its
 /// lines, and adds further settings that differ from the default.
-fn rewritten(text: &[u8], config: &Config, others: &Others, users: &[Vec<u8>]) -> Vec<u8> {
+fn rewritten(
+    text: &[u8],
+    config: &Config,
+    others: &Others,
+    users: &[Vec<u8>],
+    which: Rewritten,
+) -> Vec<u8> {
     let default = ConfigFile::default().config;
     let mut written: Vec<&str> = Vec::new();
     let mut others_left = others.clone();
@@ -149,7 +163,7 @@ fn rewritten(text: &[u8], config: &Config, others: &Others, users: &[Vec<u8>]) -
     let is_new = |name| !written.contains(&name);
     let changed = directive::all()
         .filter(|each| each.is_shown && is_new(each.name))
-        .filter(|each| each.show(config) != each.show(&default));
+        .filter(|each| which == Rewritten::All || each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {
         let default = ignored::find(name.as_bytes()).and_then(|other| other.default);
@@ -457,8 +471,14 @@ mod tests {
             requirepass: Some(b"a b".to_vec()),
             ..ConfigFile::default().config
         };
-        let rewritten = rewritten(text.as_bytes(), &config, &others, &[]);
-        let rewritten = String::from_utf8(rewritten).unwrap();
+        let rewritten = |which| {
+            let text = rewritten(text.as_bytes(), &config, &others, &[], which);
+            String::from_utf8(text).unwrap()
+        };
+        let all = ConfigFile::from_text(&rewritten(Rewritten::All)).unwrap();
+        // The directory is that of the process.
+        assert_eq!(all.config, Config { dir: std::env::current_dir().ok(), ..config.clone() });
+        let rewritten = rewritten(Rewritten::Changed);
         assert_eq!(
             rewritten,
             "# mine\nport 7001\nappendonly yes\nreplica-priority 7\n\

@@ -6,6 +6,7 @@ use super::spec::Outcome;
 use crate::pubsub::order::OrderGuard;
 
 use super::Answer;
+use super::config::{self, Rewritten};
 use super::errors::CommandError;
 use crate::address::Address;
 use crate::config::Config;
@@ -13,9 +14,9 @@ use crate::keyspace::{AccessMode, Keys, Value, stored_length};
 use crate::protocol::Protocol;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::script::Scripts;
 use crate::session::Session;
 use crate::session::context::Context;
+use crate::session::server_state::ServerState;
 
 const NOT_ALLOWED: &[u8] = b"ERR DEBUG command not allowed. If the enable-debug-command option is \
 set to \"local\", you can run it from a local connection, otherwise you need to set this option in \
@@ -37,7 +38,7 @@ impl Session {
                 (&*request.argument(1).to_ascii_lowercase(), request.len()),
                 (b"set-active-expire", 3) | (b"flushall", 2)
             );
-        let answer = || debug(request, self.output.protocol.get(), &self.server.scripts);
+        let answer = || debug(request, self.output.protocol.get(), &self.server);
         (!needs_order).then(|| answer().into())
     }
 
@@ -135,7 +136,7 @@ fn listpack(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
     Err(b"ERR Not a listpack encoded object.".to_vec())
 }
 
-fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
+fn debug(request: Request<'_>, spoken: Protocol, server: &ServerState) -> Answer {
     let name = request.argument(1);
     match (&*name.to_ascii_lowercase(), request.len()) {
         (b"sleep", 3) => {
@@ -147,7 +148,7 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
             Ok(Reply::ok())
         }
         (b"set-disable-deny-scripts", 3) => {
-            scripts.allow_everything(request.argument(2) == b"1");
+            server.scripts.allow_everything(request.argument(2) == b"1");
             Ok(Reply::ok())
         }
         (b"quicklist-packed-threshold", 3) | (b"change-repl-id" | b"loadaof" | b"reload", 2) => {
@@ -166,6 +167,11 @@ fn debug(request: Request<'_>, spoken: Protocol, scripts: &Scripts) -> Answer {
             tracing::info!("DEBUG LOG: {}", String::from_utf8_lossy(request.argument(2)));
             Ok(Reply::ok())
         }
+        (b"config-rewrite-force-all", 2) => {
+            config::rewrite(server, &server.settings.get(), Rewritten::All)
+        }
+        (b"panic" | b"assert", 2) => panic!("DEBUG {}", String::from_utf8_lossy(name)),
+        (b"segfault", 2) => end_by_signal(),
         (b"help", 2) => {
             Ok(Reply::Array(HELP.iter().map(|line| Reply::Simple((*line).into())).collect()))
         }
@@ -187,6 +193,10 @@ const SLEEP_TIME_MAX: Duration = Duration::from_secs(60);
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ASSERT, PANIC",
+    "    Report a fault in the log and close this connection.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE, with all settings.",
     "DIGEST",
     "    Return the digest of an empty keyspace.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -208,6 +218,8 @@ const HELP: &[&str] = &[
     "    Reply with a test value of the specified type.",
     "SDSLEN <key>",
     "    Show the lengths of `key` and of its value.",
+    "SEGFAULT",
+    "    Report a fault in the log and end the process by SIGABRT.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed. Setting it to 1 reenables back the default.",
@@ -220,6 +232,22 @@ const HELP: &[&str] = &[
     "HELP",
     "    Print this help.",
 ];
+
+/// `DEBUG SEGFAULT`: the program reports the signal and ends. An invalid access would need unsafe code.
+#[cfg(unix)]
+fn end_by_signal() -> Answer {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    match kill_process(getpid(), Signal::ABORT) {
+        Ok(()) => Ok(Reply::ok()),
+        Err(error) => Err(format!("ERR {error}").into_bytes()),
+    }
+}
+
+#[cfg(not(unix))]
+fn end_by_signal() -> Answer {
+    std::process::abort()
+}
 
 /// The digest of an empty keyspace.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000";

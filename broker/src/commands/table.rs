@@ -523,7 +523,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         2,
         &[Admin, Noscript, Loading, Stale],
         &about::CONFIG_REWRITE,
-        Run::Local(|s, c, _| config::rewrite(&s.server, &c.config)),
+        Run::Local(|s, c, _| config::rewrite(&s.server, &c.config, config::Rewritten::Changed)),
     ),
     row(
         "config|set",

@@ -198,6 +198,8 @@ impl Connection {
         }
         let mut scratch = scratch.borrow_mut();
         let Scratch { bytes, decoder, lookup } = &mut *scratch;
+        // A panic leaves it with a request of another client.
+        decoder.reset();
         let mut held = std::mem::take(&mut *self.held.borrow_mut());
         let used = self.run_requests(held.bytes(), decoder, lookup, context, turn);
         held.use_up(used);

@@ -6,6 +6,7 @@ mod daemon;
 mod log;
 #[cfg(unix)]
 mod relaunch;
+mod report;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -150,6 +151,7 @@ fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("cannot change to directory '{}': {error}", dir.display()))?;
     }
     log::start(&loaded.config)?;
+    report::log_panics();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
 }
 
@@ -258,6 +260,8 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    abort: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -268,6 +272,7 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            abort: signal(SignalKind::from_raw(rustix::process::Signal::ABORT.as_raw()))?,
         })
     }
 
@@ -278,6 +283,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.abort.recv() => report::crash_by_signal(rustix::process::Signal::ABORT),
                 // Writing this line opens a log file that was renamed.
                 _ = self.hang_up.recv() => info!("Received SIGHUP, reopened the log file"),
             }
