@@ -293,6 +293,24 @@ async fn an_unfinished_argument_counts_with_its_bytes_and_no_more() {
     .await;
 }
 
+/// Redis allocates a large argument as soon as its length is known.
+#[tokio::test]
+async fn an_announced_argument_counts_for_the_limit_of_its_client() {
+    let server = server(&["--maxmemory-clients", "1mb"]).await;
+    for (length, fits) in [(400_000, true), (1_048_576, false), (500_000_000, false)] {
+        let mut client = server.client().await;
+        client.send_raw(format!("*2\r\n$4\r\nECHO\r\n${length}\r\nv").as_bytes()).await;
+        match fits {
+            true => {
+                client.send_raw(&vec![b'v'; length - 1]).await;
+                client.send_raw(b"\r\n").await;
+                assert_eq!(client.read_reply().await.text().len(), length);
+            }
+            false => client.expect_closed().await,
+        }
+    }
+}
+
 #[tokio::test]
 async fn refusals_are_counted_by_their_reason() {
     let server = server(&[]).await;

@@ -294,7 +294,7 @@ impl Connection {
                 return Poll::Ready(Disconnect::RequestTooBig);
             }
             self.record_input(&held, None, &session.server);
-            if session.evict(context) || !context.effects.is_empty() {
+            if session.evict(0, context) || !context.effects.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -349,7 +349,7 @@ impl Connection {
         stats.output_bytes.add((before - left) as u64);
         stats.writes.add(1);
         self.record_output(before, left, stats);
-        self.session.borrow().evict(context);
+        self.session.borrow().evict(0, context);
         if written.is_err() {
             self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
@@ -579,8 +579,11 @@ impl Connection {
     /// Ends the requests of one piece of input: records what is kept of it, and whether a worker
     /// must catch up first.
     fn end_requests(&self, server: &ServerState, context: &mut Context) {
-        self.record_input(&self.held.borrow(), self.unfinished.borrow_mut().as_deref_mut(), server);
-        self.session.borrow().evict(context);
+        let mut unfinished = self.unfinished.borrow_mut();
+        self.record_input(&self.held.borrow(), unfinished.as_deref_mut(), server);
+        let announced = unfinished.as_ref().map_or(0, |request| request.missing());
+        self.session.borrow().evict(announced, context);
+        drop(unfinished);
         server.flush_stats(&mut context.local.tally);
         self.ahead_of.set(context.local.lagging.take());
     }
@@ -708,7 +711,7 @@ impl Connection {
         }
         // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
-        let is_too_big = session.evict(context);
+        let is_too_big = session.evict(0, context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
         is_too_big
     }
