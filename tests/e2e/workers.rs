@@ -285,3 +285,22 @@ async fn clients(server: &harness::Server, count: usize) -> Vec<Client> {
     }
     clients
 }
+
+/// A client may ask another thread as soon as it sees the end.
+#[tokio::test]
+async fn nothing_is_left_of_a_client_that_others_see_close() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut asker = server.client().await;
+    for round in 0..1000 {
+        let mut leaver = server.client().await;
+        leaver.subscribe(&["news"]).await;
+        leaver.psubscribe(&["n*"]).await;
+        leaver.send(&["QUIT"]).await;
+        leaver.read_to_close().await;
+        assert_eq!(asker.publish("news", "x").await, 0, "round {round}");
+        let list = asker.command(&["CLIENT", "LIST"]).await;
+        assert_eq!(list.text().lines().count(), 1, "round {round}: {list:?}");
+        let info = asker.command(&["INFO", "clients"]).await;
+        assert!(info.text().contains("connected_clients:1\r\n"), "round {round}: {info:?}");
+    }
+}

@@ -661,8 +661,16 @@ impl Connection {
     /// Closes the socket of a client that is gone. The rest of the connection may have to wait for
     /// the end of a late script.
     pub(crate) fn close_socket(&self) {
-        *self.stream.borrow_mut() = Stream::Closed;
         *self.admission.borrow_mut() = None;
+        *self.stream.borrow_mut() = Stream::Closed;
+    }
+
+    /// Returns whether a transaction of the client has begun and waits for a script.
+    pub(crate) fn is_executing(&self) -> bool {
+        #[cfg(feature = "lua")]
+        return self.session.borrow().executing.is_some();
+        #[cfg(not(feature = "lua"))]
+        false
     }
 
     /// Runs the request at the start of `bytes`.

@@ -652,6 +652,11 @@ impl Serving {
             polled
         })
         .await;
+        // Whoever sees the connection end finds nothing of its client any more.
+        connection.info.ask(Signal::Close);
+        if !connection.is_executing() {
+            worker.with_order(|context, order| connection.end(context, order));
+        }
         connection.close_socket();
         // A transaction that has begun runs to its end, even without its client.
         poll_fn(|cx| {
