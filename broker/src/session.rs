@@ -9,6 +9,7 @@ pub(crate) mod context;
 pub(crate) mod effect;
 pub(crate) mod moving;
 pub(crate) mod pause;
+pub(crate) mod permission_checks;
 pub(crate) mod permissions;
 #[cfg(feature = "lua")]
 pub(crate) mod script;
@@ -68,7 +69,7 @@ pub(crate) struct Session {
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
     /// A `CLIENT KILL` whose clients are not gone yet.
-    pub(crate) kill: Option<Box<Kill>>,
+    pub(crate) after_ends: Option<Box<AfterEnds>>,
     /// The late script that the client waits for.
     #[cfg(feature = "lua")]
     pub(crate) script: Option<Box<script::PendingScript>>,
@@ -81,10 +82,13 @@ pub(crate) struct Session {
     pub(crate) script_caller: Option<Caller>,
 }
 
-/// A `CLIENT KILL` that waits until the clients are gone, as they are in Redis when it replies.
+/// A reply that waits until other clients are gone, as they are in Redis when it is sent.
 #[derive(Debug)]
-pub(crate) struct Kill {
+pub(crate) struct AfterEnds {
+    /// Those that `CLIENT KILL` closes.
     pub(crate) clients: Vec<u64>,
+    /// The generation of the users for which all workers have to check their clients.
+    pub(crate) users: u64,
     pub(crate) reply: Reply,
 }
 
@@ -133,7 +137,7 @@ impl Session {
             silence: Silence::default(),
             tracking: None,
             moving: None,
-            kill: None,
+            after_ends: None,
             #[cfg(feature = "lua")]
             script: None,
             executing: None,

@@ -304,3 +304,31 @@ async fn nothing_is_left_of_a_client_that_others_see_close() {
         assert!(info.text().contains("connected_clients:1\r\n"), "round {round}: {info:?}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_has_lost_a_permission_hears_nothing_more() {
+    let server = server(&["--io-threads", "4"]).await;
+    let mut operator = server.client().await;
+    for round in 0..300 {
+        let grant = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "allchannels"];
+        assert_eq!(operator.command(&grant).await, ok());
+        let mut ann = server.client().await;
+        assert_eq!(ann.command(&["AUTH", "ann", "x"]).await, ok());
+        ann.subscribe(&["news"]).await;
+        match round % 2 {
+            0 => {
+                let reply = operator.command(&["ACL", "SETUSER", "ann", "resetchannels"]).await;
+                assert_eq!(reply, ok());
+            }
+            _ => assert_eq!(operator.command(&["ACL", "DELUSER", "ann"]).await, 1),
+        }
+        assert_eq!(operator.publish("news", "x").await, 0, "round {round}");
+        assert_eq!(ann.read_to_close().await, "", "round {round}");
+    }
+    let grant = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all"];
+    assert_eq!(operator.command(&grant).await, ok());
+    let mut ann = server.client().await;
+    assert_eq!(ann.command(&["AUTH", "ann", "x"]).await, ok());
+    assert_eq!(ann.command(&["ACL", "DELUSER", "ann"]).await, 1);
+    ann.expect_closed().await;
+}

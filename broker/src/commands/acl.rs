@@ -2,10 +2,11 @@
 
 use super::Answer;
 use super::errors::{
-    NOT_AN_INTEGER, SHOWN_BYTES_MAX, help_wanted, shown, wrong_number_of_arguments,
+    CommandError, NOT_AN_INTEGER, SHOWN_BYTES_MAX, help_wanted, shown, wrong_number_of_arguments,
 };
 use super::lookup::{Found, find, find_full};
 use super::permissions::{permission, refused_in_full};
+use super::spec::Outcome;
 use crate::acl::users::{is_default, now_ms};
 use crate::acl::{
     Entry as LogEntry, SelectorDescription, categories, commands_in, generate_password,
@@ -13,9 +14,9 @@ use crate::acl::{
 };
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
-use crate::session::Session;
 use crate::session::context::Context;
 use crate::session::effect::Effect;
+use crate::session::{AfterEnds, Session};
 
 impl Session {
     /// `ACL WHOAMI`
@@ -52,7 +53,14 @@ impl Session {
     }
 
     /// `ACL SETUSER username [rule [rule ...]]`
-    pub(crate) fn acl_setuser(&self, request: Request<'_>, context: &mut Context) -> Answer {
+    pub(crate) fn acl_setuser(&mut self, request: Request<'_>, context: &mut Context) -> Outcome {
+        match self.set_user(request) {
+            Ok(()) => self.after_check(Reply::ok(), context),
+            Err(error) => Err(error).into(),
+        }
+    }
+
+    fn set_user(&self, request: Request<'_>) -> Result<(), CommandError> {
         let name = request.argument(2);
         if !is_valid_name(name) {
             return Err(b"ERR Usernames can't contain spaces or null characters".to_vec());
@@ -61,21 +69,31 @@ impl Session {
         self.server
             .users
             .change(|acl| acl.set_user(name, &rules))
-            .map_err(|error| [b"ERR ", error.message().as_slice()].concat())?;
+            .map_err(|error| [b"ERR ", error.message().as_slice()].concat())
+    }
+
+    /// Replies once no client is left that has lost a permission.
+    fn after_check(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         context.effects.push(Effect::CheckPermissions);
-        Ok(Reply::ok())
+        if !self.keeps_user() {
+            // A client that loses its own user receives its reply first.
+            self.reply(context, &reply);
+            return Outcome::Replied;
+        }
+        let users = self.server.users.generation();
+        self.after_ends = Some(Box::new(AfterEnds { clients: Vec::new(), users, reply }));
+        Outcome::WaitForEnds
     }
 
     /// `ACL DELUSER username [username ...]`
-    pub(crate) fn acl_deluser(&self, request: Request<'_>, context: &mut Context) -> Answer {
+    pub(crate) fn acl_deluser(&mut self, request: Request<'_>, context: &mut Context) -> Outcome {
         if request.arguments_from(2).any(is_default) {
-            return Err(b"ERR The 'default' user cannot be removed".to_vec());
+            return Err(b"ERR The 'default' user cannot be removed".to_vec()).into();
         }
         let users = &self.server.users;
         let names = request.arguments_from(2);
         let deleted = users.change(|acl| names.filter(|name| acl.delete_user(name)).count());
-        context.effects.push(Effect::CheckPermissions);
-        Ok(Reply::integer(deleted))
+        self.after_check(Reply::integer(deleted), context)
     }
 
     /// `ACL DRYRUN username command [arg [arg ...]]`
@@ -123,13 +141,11 @@ impl Session {
     }
 
     /// `ACL LOAD`
-    pub(crate) fn acl_load(&self, context: &mut Context) -> Answer {
-        self.server
-            .users
-            .load(context.config.channels_default())
-            .map_err(|error| format!("ERR {error}").into_bytes())?;
-        context.effects.push(Effect::CheckPermissions);
-        Ok(Reply::ok())
+    pub(crate) fn acl_load(&mut self, context: &mut Context) -> Outcome {
+        match self.server.users.load(context.config.channels_default()) {
+            Ok(()) => self.after_check(Reply::ok(), context),
+            Err(error) => Err(format!("ERR {error}").into_bytes()).into(),
+        }
     }
 
     /// `ACL SAVE`

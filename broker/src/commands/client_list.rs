@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use std::time::Instant;
 
 use super::Answer;
@@ -18,7 +18,7 @@ use crate::pubsub::reply_blocks::BUFFER_BYTES;
 use crate::session::client_info::{ClientInfo, Flag, READ_BYTES_MAX};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
-use crate::session::{Kill, Session};
+use crate::session::{AfterEnds, Session};
 
 /// A kind of clients, for the option `TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,22 +117,21 @@ impl Session {
         if own.is_some() {
             return Outcome::Replied;
         }
-        self.kill = Some(Box::new(Kill { clients: ids, reply }));
+        self.after_ends = Some(Box::new(AfterEnds { clients: ids, users: 0, reply }));
         Outcome::WaitForEnds
     }
 
-    /// Returns ready once all clients of a `CLIENT KILL` are gone.
-    pub(crate) fn poll_kill(&self, cx: &task::Context<'_>) -> Poll<()> {
-        match &self.kill {
-            Some(kill) => self.server.clients.poll_gone(&kill.clients, cx),
-            None => Poll::Ready(()),
-        }
+    /// Returns ready once all clients are gone that [`Outcome::WaitForEnds`] waits for.
+    pub(crate) fn poll_ends(&self, cx: &task::Context<'_>) -> Poll<()> {
+        let Some(after) = &self.after_ends else { return Poll::Ready(()) };
+        ready!(self.server.checks.poll_done(after.users, cx));
+        self.server.clients.poll_gone(&after.clients, cx)
     }
 
     /// Ends [`Flow::WaitForEnds`](super::execute::Flow::WaitForEnds).
-    pub(crate) fn end_kill(&mut self, context: &mut Context) {
-        if let Some(kill) = self.kill.take() {
-            self.reply(context, &kill.reply);
+    pub(crate) fn reply_after_ends(&mut self, context: &mut Context) {
+        if let Some(after) = self.after_ends.take() {
+            self.reply(context, &after.reply);
         }
     }
 

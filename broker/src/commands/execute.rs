@@ -342,7 +342,7 @@ pub(super) fn run_held(
         // Within `EXEC` and scripts, a command must not block, as in Redis.
         Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
         Flow::WaitForMove => unreachable!("a move is refused within a transaction"),
-        Flow::WaitForEnds => session.end_kill(context),
+        Flow::WaitForEnds => session.reply_after_ends(context),
         _ => {}
     }
     timer.stop(session, context, spec, request);

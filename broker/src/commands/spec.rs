@@ -89,8 +89,8 @@ pub(crate) enum Outcome {
     Wait(Duration, Awaited),
     /// `CONFIG SET` that waits until the server has moved. It is refused within a transaction.
     WaitForMove,
-    /// `CLIENT KILL` that waits until the clients are gone. Within a transaction or a script it does
-    /// not wait.
+    /// `CLIENT KILL` or a change of users that waits until the clients are gone. Within a transaction
+    /// or a script it does not wait.
     WaitForEnds,
 }
 

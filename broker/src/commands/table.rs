@@ -1015,7 +1015,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         -3,
         &[Admin, Noscript, Loading, Stale],
         &about::ACL_DELUSER,
-        Run::Local(|s, c, r| s.acl_deluser(r, c)),
+        Run::Control(|s, c, r| s.acl_deluser(r, c)),
     ),
     row(
         "acl|dryrun",
@@ -1057,7 +1057,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         2,
         &[Admin, Noscript, Loading, Stale],
         &about::ACL_LOAD,
-        Run::Local(|s, c, _| s.acl_load(c)),
+        Run::Control(|s, c, _| s.acl_load(c)),
     ),
     row(
         "acl|log",
@@ -1078,7 +1078,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         -3,
         &[Admin, Noscript, Loading, Stale],
         &about::ACL_SETUSER,
-        Run::Local(|s, c, r| s.acl_setuser(r, c)),
+        Run::Control(|s, c, r| s.acl_setuser(r, c)),
     )
     .secrets(Secrets::From(2)),
     row(

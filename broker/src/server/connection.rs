@@ -72,7 +72,7 @@ enum Waiting {
     ForTime(Option<Pin<Box<Sleep>>>, Awaited),
     /// A `CONFIG SET` that moves the server to other addresses.
     ForMove,
-    /// A `CLIENT KILL` whose clients are not gone yet.
+    /// A command that closes other clients, until they are gone.
     ForEnds,
     /// A script of this client.
     #[cfg(feature = "lua")]
@@ -458,7 +458,7 @@ impl Connection {
             Some(Waiting::ForMove) => self.session.borrow().has_moved(),
             // While a script is late, clients cannot end.
             Some(Waiting::ForEnds) => {
-                turn.is_busy() || self.session.borrow().poll_kill(cx).is_ready()
+                turn.is_busy() || self.session.borrow().poll_ends(cx).is_ready()
             }
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
@@ -499,7 +499,7 @@ impl Connection {
                 self.session.borrow_mut().end_request();
             }
             Some(Waiting::ForEnds) => {
-                self.session.borrow_mut().end_kill(context);
+                self.session.borrow_mut().reply_after_ends(context);
                 self.session.borrow_mut().end_request();
             }
             #[cfg(feature = "lua")]

@@ -179,6 +179,7 @@ impl WorkerHandle {
 impl Worker {
     fn new(server: Arc<ServerState>, lookup: Lookup, stop: Arc<Notify>) -> Rc<Self> {
         let id = server.broker.open_inbox();
+        server.checks.record(id, server.users.generation());
         let gate = RefCell::new(server.broker.gate(id));
         let generation = Cell::new(server.settings.generation());
         let config = server.settings.get();
@@ -512,10 +513,9 @@ impl Worker {
                 Effect::Close(ids) => self.close(&ids, context, turn),
                 Effect::Resume => self.server.clients.all().iter().for_each(|info| info.wake()),
                 Effect::CheckPermissions => {
-                    // Clients of this worker are checked before the next request, others soon.
-                    for (_, connection) in self.connections.borrow().iter() {
-                        connection.check_permissions(context, turn);
-                    }
+                    // Clients of this worker are checked before the next request, others before
+                    // the reply.
+                    self.check_clients(context, turn);
                     let others = self.all.borrow();
                     others.iter().for_each(WorkerHandle::check_permissions);
                 }
@@ -558,12 +558,16 @@ impl Worker {
     /// Closes clients that have lost a permission that their subscriptions need.
     fn check_permissions(&self) {
         let mut context = self.context.borrow_mut();
-        self.with_turn(&mut context, |context, turn| {
-            for (_, connection) in self.connections.borrow().iter() {
-                connection.check_permissions(context, turn);
-            }
-        });
+        self.with_turn(&mut context, |context, turn| self.check_clients(context, turn));
         context.local.after_release.run();
+    }
+
+    fn check_clients(&self, context: &mut Context, turn: &mut Turn<'_>) {
+        let generation = self.server.users.generation();
+        for (_, connection) in self.connections.borrow().iter() {
+            connection.check_permissions(context, turn);
+        }
+        self.server.checks.record(context.worker(), generation);
     }
 
     /// Stops accepting connections, sends queued bytes, and waits up to [`SHUTDOWN_TIME_MAX`] for

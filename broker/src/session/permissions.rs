@@ -24,11 +24,20 @@ impl Session {
     /// Reads the user again if users have changed. Disconnects the client if its user is gone or
     /// has lost access to a subscribed channel. Returns whether the session goes on.
     pub(crate) fn refresh_user(&mut self, context: &mut Context) -> bool {
+        let goes_on = self.keeps_user();
+        if !goes_on {
+            context.flush_queue().disconnect(&self.output, Disconnect::Killed);
+        }
+        goes_on
+    }
+
+    /// Reads the user again if users have changed. Returns whether the session may go on.
+    pub(crate) fn keeps_user(&mut self) -> bool {
         if self.users_seen == self.server.users.generation() {
             return true;
         }
         let before = self.user.clone();
-        let goes_on = match self.server.users.get(before.name()) {
+        match self.server.users.get(before.name()) {
             Some(user) if before.is_still(&user) => {
                 self.become_user(user);
                 !before.loses_channels(&self.user) || self.may_listen_to_all()
@@ -40,11 +49,7 @@ impl Session {
                 true
             }
             _ => false,
-        };
-        if !goes_on {
-            context.flush_queue().disconnect(&self.output, Disconnect::Killed);
         }
-        goes_on
     }
 
     fn may_listen_to_all(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::pubsub::{Broker, BrokerView};
 use crate::script::Scripts;
 use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::pause::Pause;
+use crate::session::permission_checks::PermissionChecks;
 use crate::session::settings::Settings;
 
 /// The state of one server. All its workers and sessions share it.
@@ -30,6 +31,7 @@ pub(crate) struct ServerState {
     pub(crate) settings: Settings,
     pub(crate) clients: ClientRegistry,
     pub(crate) users: Users,
+    pub(crate) checks: PermissionChecks,
     pub(crate) pause: Pause,
     pub(crate) commands: CommandStats,
     pub(crate) slowlog: Mutex<SlowLog>,
@@ -76,6 +78,7 @@ impl ServerState {
             broker: broker.view(),
             settings: Settings::new(config, others, file),
             clients: ClientRegistry::default(),
+            checks: PermissionChecks::default(),
             pause: Pause::default(),
             commands: CommandStats::new(commands),
             slowlog: Mutex::default(),
