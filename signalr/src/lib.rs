@@ -133,6 +133,7 @@ mod session;
 mod transport;
 
 mod management;
+mod serve;
 mod typed;
 
 mod hub;
@@ -181,6 +182,7 @@ mod origin;
 mod query;
 mod redirect;
 mod refusal;
+mod timed_stream;
 mod timestamp;
 mod transport_kind;
 mod user;
@@ -204,6 +206,7 @@ pub use crate::{
     origin::OriginError,
     recipients::{InvokeError, Recipient, Recipients},
     redirect::Redirect,
+    serve::serve,
     state::{Extension, Local, State},
     timestamp::{Timestamp, TimestampError},
     transport_kind::TransportKind,

@@ -20,6 +20,7 @@ mod polling;
 mod posts;
 mod resume;
 mod server;
+mod serving;
 mod sockets;
 mod streams;
 mod traces;

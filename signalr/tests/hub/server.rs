@@ -122,7 +122,7 @@ impl TestServer {
     pub(crate) async fn listen(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        tokio::spawn(signalr::serve(listener, self.router.clone(), std::future::pending()));
         address
     }
 
