@@ -81,7 +81,7 @@ pub(super) async fn send(sender: Sender, body: Body, callback: Option<&str>) -> 
 }
 
 /// Waits until the messages of a method are on their way to the client.
-async fn follow_messages(place: &Place, after: Option<Cursor>) {
+pub(super) async fn follow_messages(place: &Place, after: Option<Cursor>) {
     if after.is_none() {
         return;
     }
