@@ -42,6 +42,10 @@ async fn a_call_is_answered_in_the_reply() {
             r#"{"I":"5","H":true,"E":"no"}"#.to_owned(),
         ),
         (
+            r#"{"H":"chathub","M":"RefuseWith","A":[{"code":7}],"I":9}"#,
+            r#"{"I":"9","H":true,"E":"no","D":{"code":7}}"#.to_owned(),
+        ),
+        (
             r#"{"H":"nohub","M":"send","A":[],"I":6}"#,
             r#"{"I":"6","E":"'nohub' Hub could not be resolved."}"#.to_owned(),
         ),

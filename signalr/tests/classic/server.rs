@@ -395,6 +395,9 @@ fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
         .method("Add", |_: Caller, (a, b): (i32, i32)| async move { Ok(a + b) })
         .method("Fail", |(): ()| async { Ok("x".parse::<i32>()?) })
         .method("Refuse", |(): ()| async { Err::<(), _>(signalr::HubError::new("no")) })
+        .method("RefuseWith", |(data,): (Value,)| async move {
+            Err::<(), _>(signalr::HubError::new("no").with_data(data)?)
+        })
         .method("Kick", |caller: Caller, ()| async move {
             caller.clients().caller().invoke("last", ()).await?;
             caller.abort();

@@ -36,6 +36,11 @@ export function behaviours(transport) {
         equal(error.source, "HubException");
       }),
 
+      "an error of the hub carries data": () => started(async ({ testHub }) => {
+        const error = await testHub.server.refuseWith("why", { code: 7 }).then(() => null, (error) => error);
+        equal([error.message, error.data], ["why", { code: 7 }]);
+      }),
+
       "an unknown method is an error": () => started(async ({ testHub }) => {
         await rejects(Promise.resolve(testHub.invoke("Nobody")), /'Nobody' method could not be resolved/);
       }),
