@@ -93,7 +93,12 @@ impl Hub {
     ///
     /// Hubs with different names on one backplane are separate: each has its own clients, groups
     /// and users. Servers of one app serve the same hub under the same name. For servers of
-    /// SignalR 2, that is the name of its class. A name has no dot.
+    /// SignalR 2, that is the name of its class.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the dialect of the backplane cannot express the name, see
+    /// [`Backplane::hub`](backplane::Backplane::hub). SignalR 2's names have no dot.
     ///
     /// # Examples
     ///
