@@ -25,7 +25,7 @@ use crate::group::GroupError;
 use crate::guid::guid;
 use crate::health::Health;
 use crate::invocation::Invocation;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::receiver::Receiver;
 use crate::state::State;
 use crate::target::Target;
@@ -177,7 +177,12 @@ impl Backplane {
     /// different ids, since a connection is changed or ended by its id only. The hubs share the
     /// limits of the history, see
     /// [`Builder::history_messages_max`](crate::Builder::history_messages_max). A shutdown applies
-    /// to all hubs. As with SignalR's class names, a name has no dot.
+    /// to all hubs.
+    ///
+    /// # Panics
+    ///
+    /// If the dialect cannot express the name: SignalR 2's has no dot, and ASP.NET Core's has no
+    /// colon and is not empty.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -192,6 +197,13 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub fn hub(&self, name: &str) -> Self {
+        let checked = match &self.inner.plane {
+            Plane::Stream(_) => options::check_stream_hub(name),
+            Plane::Channels(_) => options::check_channel_hub(name),
+        };
+        if let Err(expected) = checked {
+            panic!("hub expects {expected}, found {name:?}");
+        }
         Self { inner: self.inner.clone(), dialect: self.dialect.of_hub(name) }
     }
 

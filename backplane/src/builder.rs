@@ -8,7 +8,7 @@ use broker::Broker;
 use crate::address::Address;
 use crate::backplane::Backplane;
 use crate::bus::{Bus, ChannelBus, ConnectError};
-use crate::options::{Dialect, Options};
+use crate::options::{self, Dialect, Options};
 
 /// Sets the options of a [`Backplane`] and starts it.
 ///
@@ -112,7 +112,8 @@ impl Backplane {
 
 impl Builder {
     /// Sets the hub that the connections belong to: for servers of SignalR 2, the name of its
-    /// class. All servers of an app must use the same. The default is `Hub`.
+    /// class. All servers of an app must use the same. The default is `Hub`. With
+    /// [`Dialect::SignalR2`], a name has no dot.
     /// [`Backplane::hub`] adds further hubs.
     ///
     /// ```
@@ -319,16 +320,12 @@ impl Builder {
                 return Err(ConnectError::Setting { option, expected, found });
             }
         }
-        let is_channel = matches!(self.options.dialect, Dialect::AspNetCore { .. });
-        if is_channel && (hub.is_empty() || hub.contains(':')) {
-            let expected = "the name of a .NET type, without ':'";
-            return Err(ConnectError::Setting {
-                option: "hub",
-                expected,
-                found: format!("{hub:?}"),
-            });
-        }
-        Ok(())
+        let checked = match self.options.dialect {
+            Dialect::SignalR2 => options::check_stream_hub(hub),
+            Dialect::AspNetCore { .. } => options::check_channel_hub(hub),
+        };
+        let found = format!("{hub:?}");
+        checked.map_err(|expected| ConnectError::Setting { option: "hub", expected, found })
     }
 
     /// Returns an error for a name that other servers do not subscribe to as it is.
@@ -528,6 +525,25 @@ mod tests {
             assert_eq!(embedded.err().map(|error| error.to_string()), Some(error));
         }
         assert_eq!(error(of("", "App.Chat")), None);
+        let chat = of("", "App.Chat").embedded(&Broker::new()).unwrap();
+        let _ = chat.hub("App.Stock");
+    }
+
+    #[tokio::test]
+    async fn a_hub_of_signalr_2_has_no_dot() {
+        let error = error(Backplane::builder("App").hub("A.b")).expect("it has a dot");
+        assert!(
+            error.starts_with("hub expects a name without '.', since hub \"A.b\" with group \"c\"")
+        );
+        assert!(error.ends_with("found \"A.b\""), "{error}");
+        let embedded = Backplane::builder("App").hub("A.b").embedded(&Broker::new());
+        assert_eq!(embedded.err().map(|error| error.to_string()), Some(error));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "hub expects a name without '.'")]
+    async fn a_further_hub_of_signalr_2_has_no_dot() {
+        let _ = Backplane::embedded(&Broker::new(), "App").hub("A.b");
     }
 
     #[tokio::test]

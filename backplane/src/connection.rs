@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::connections::{
-    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
+    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run, Unread,
 };
 use crate::cursor::Cursor;
 use crate::dialect::{Attached, Signalr2};
@@ -342,6 +342,23 @@ impl Connection {
             }
         };
         let _ = timeout(LISTENING_MAX, confirmed).await;
+    }
+
+    /// Returns the messages that wait in the connection's queue. It takes a time in proportion to
+    /// their number.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let ann = backplane.attach("c1", None);
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// assert_eq!(ann.unread().messages, 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn unread(&self) -> Unread {
+        self.state.mailbox.unread()
     }
 
     /// Returns the room in the connection's queue. See [`Room`].

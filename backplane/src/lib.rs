@@ -115,7 +115,7 @@ pub use crate::backplane::{Backplane, HubPlace};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received, Room};
-pub use crate::connections::{Disconnect, Run};
+pub use crate::connections::{Disconnect, Run, Unread};
 pub use crate::cursor::{Cursor, CursorError};
 pub use crate::event::{Event, Events, Gap};
 pub use crate::group::GroupError;

@@ -38,6 +38,25 @@ pub enum Dialect {
     },
 }
 
+/// Returns the expectation that a name of a hub does not meet on the stream of SignalR 2.
+pub(crate) fn check_stream_hub(name: &str) -> Result<(), &'static str> {
+    if name.contains('.') {
+        return Err(
+            "a name without '.', since hub \"A.b\" with group \"c\" and hub \"A\" with group \
+                    \"b.c\" have one signal in the dialect of SignalR 2",
+        );
+    }
+    Ok(())
+}
+
+/// Returns the expectation that a name of a hub does not meet on the channels of ASP.NET Core.
+pub(crate) fn check_channel_hub(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.contains(':') {
+        return Err("the name of a .NET type, without ':'");
+    }
+    Ok(())
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) dialect: Dialect,

@@ -10,7 +10,6 @@ mod hub;
 mod metrics;
 mod options;
 mod page;
-mod serve;
 mod site;
 mod start;
 mod status;

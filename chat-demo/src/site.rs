@@ -13,9 +13,7 @@ use tracing::info;
 
 use crate::{
     classic::{self, Scripts},
-    hub, metrics, page,
-    serve::serve,
-    status,
+    hub, metrics, page, status,
 };
 
 /// A running web server.
@@ -43,7 +41,8 @@ impl Site {
         let hub = hub::chat(hub, backplane.clone(), options);
         let app = app(address, &hub, &backplane, scripts);
         let stopping = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, app, stopping.clone()));
+        let stopped = stopping.clone().cancelled_owned();
+        let serving = tokio::spawn(signalr::serve(listener, app, stopped));
         info!(%address, "web server ready");
         Ok(Self { address, hub, stopping, serving, backplane })
     }

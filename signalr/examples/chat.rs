@@ -28,7 +28,8 @@ async fn serve(backplane: Backplane, address: &str) -> std::io::Result<()> {
     let app: Router = hub.mount(Router::new(), "/chatHub");
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/chatHub", listener.local_addr()?);
-    axum::serve(listener, app).await
+    signalr::serve(listener, app, std::future::pending()).await;
+    Ok(())
 }
 
 async fn greet(caller: Caller) -> Result<(), HubError> {

@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .merge(Classic::new().hub(&chat).router("/signalr"));
     let listener = TcpListener::bind(&address).await?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    signalr::serve(listener, app, std::future::pending()).await;
     Ok(())
 }
 

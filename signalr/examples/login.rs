@@ -67,6 +67,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new().route("/login/{name}", routing::post(log_in)).with_state(tokens);
     let listener = TcpListener::bind("127.0.0.1:5001").await?;
     println!("http://{}/chatHub", listener.local_addr()?);
-    axum::serve(listener, hub.mount(app, "/chatHub")).await?;
+    signalr::serve(listener, hub.mount(app, "/chatHub"), std::future::pending()).await;
     Ok(())
 }

@@ -39,6 +39,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hub = Hub::new("StreamHub", backplane).stream("Count", count).method("Sum", sum);
     let listener = TcpListener::bind("127.0.0.1:5001").await?;
     println!("http://{}/streamHub", listener.local_addr()?);
-    axum::serve(listener, hub.mount(Router::new(), "/streamHub")).await?;
+    signalr::serve(listener, hub.mount(Router::new(), "/streamHub"), std::future::pending()).await;
     Ok(())
 }

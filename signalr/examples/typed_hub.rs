@@ -60,6 +60,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hub = Hub::typed("ChatHub", backplane, Chat::default());
     let listener = TcpListener::bind("127.0.0.1:5001").await?;
     println!("http://{}/chatHub", listener.local_addr()?);
-    axum::serve(listener, hub.mount(Router::new(), "/chatHub")).await?;
+    signalr::serve(listener, hub.mount(Router::new(), "/chatHub"), std::future::pending()).await;
     Ok(())
 }

@@ -5,6 +5,9 @@
 
 use std::{any, error::Error, fmt};
 
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
 /// The error of a hub method or of `on_connected`.
 ///
 /// The client reads the message of an error from [`HubError::new`]. The `?` operator converts any
@@ -26,7 +29,10 @@ use std::{any, error::Error, fmt};
 /// assert_eq!(parse("").unwrap_err().message(), Some("a room has a number"));
 /// assert_eq!(parse("x").unwrap_err().message(), None);
 /// ```
-pub struct HubError(Cause);
+pub struct HubError {
+    cause: Cause,
+    data: Option<Box<RawValue>>,
+}
 
 enum Cause {
     Public(String),
@@ -47,7 +53,37 @@ impl HubError {
     /// # Ok(()) }
     /// ```
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Cause::Public(message.into()))
+        Self { cause: Cause::Public(message.into()), data: None }
+    }
+
+    /// Adds data for the program of a SignalR 2 client, which reads it beside the message. .NET's
+    /// servers call it `ErrorData`. Other clients do not receive it, nor do clients that do not see
+    /// the cause.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data cannot be written as JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use signalr::HubError;
+    ///
+    /// fn join(members: u32) -> Result<(), HubError> {
+    ///     if members == 10 {
+    ///         return Err(HubError::new("the room is full").with_data(members)?);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// assert_eq!(join(10).unwrap_err().message(), Some("the room is full"));
+    /// ```
+    pub fn with_data(mut self, data: impl Serialize) -> Result<Self, serde_json::Error> {
+        self.data = Some(to_raw_value(&data)?);
+        Ok(self)
+    }
+
+    pub(crate) fn data(&self) -> Option<&RawValue> {
+        self.data.as_deref()
     }
 
     /// Returns the message for the client, or `None` if the client does not see the cause.
@@ -65,7 +101,7 @@ impl HubError {
     /// ```
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.cause {
             Cause::Public(message) => Some(message),
             Cause::Hidden { .. } => None,
         }
@@ -73,7 +109,7 @@ impl HubError {
 
     /// Returns the error with all its causes, in the form that clients with details read.
     pub(crate) fn details(&self) -> String {
-        match &self.0 {
+        match &self.cause {
             Cause::Public(message) => format!("HubException: {message}"),
             Cause::Hidden { kind, source } => {
                 let mut text = format!("{kind}: {source}");
@@ -92,7 +128,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
         let path = any::type_name::<E>();
         let kind = path.rsplit("::").next().unwrap_or(path);
-        Self(Cause::Hidden { kind, source: Box::new(error) })
+        Self { cause: Cause::Hidden { kind, source: Box::new(error) }, data: None }
     }
 }
 
@@ -104,7 +140,7 @@ impl fmt::Debug for HubError {
 
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.cause {
             Cause::Public(message) => f.write_str(message),
             Cause::Hidden { source, .. } => source.fmt(f),
         }

@@ -10,7 +10,7 @@
 //! use backplane::Backplane;
 //! use broker::Broker;
 //! use signalr::{Caller, Hub, HubError};
-//! use tokio::net::TcpListener;
+//! use tokio::{net::TcpListener, signal};
 //!
 //! async fn send(caller: Caller, (name, text): (String, String)) -> Result<(), HubError> {
 //!     caller.clients().all().invoke("said", (name, text)).await?;
@@ -22,10 +22,16 @@
 //!     let backplane = Backplane::embedded(&Broker::new(), "Chat");
 //!     let hub = Hub::new("ChatHub", backplane).method("Send", send);
 //!     let app = hub.mount(Router::new(), "/chatHub");
-//!     axum::serve(TcpListener::bind("127.0.0.1:5001").await?, app).await?;
+//!     let stop = async {
+//!         let _ = signal::ctrl_c().await;
+//!         hub.shutdown().await;
+//!     };
+//!     signalr::serve(TcpListener::bind("127.0.0.1:5001").await?, app, stop).await;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`serve`](crate::serve) is `axum::serve` with limits for slow clients.
 //!
 //! The last parameter of a method is the tuple of the client's arguments. Parameters before it are
 //! read from the call: see [`FromCall`](crate::FromCall). An error of
@@ -126,5 +132,24 @@
 //!
 //! - Limit the calls of a connection with [`CallLimit`](crate::CallLimit).
 //! - Limit the connections with [`Options::connections_max`](crate::Options::connections_max).
+//! - Let no client hold a socket for good. Serve the app with [`serve`](crate::serve), or give the
+//!   server of your choice the limits of the second table:
+//!
+//! | the hub itself limits | by |
+//! |---|---|
+//! | the time from the negotiation to the transport | [`Options::disconnect_timeout`](crate::Options::disconnect_timeout) |
+//! | the time of the handshake | [`Options::handshake_timeout`](crate::Options::handshake_timeout) |
+//! | the silence of a client with a session | [`Options::client_timeout`](crate::Options::client_timeout) |
+//! | the time and the size of a POST | [`Options::poll_timeout`](crate::Options::poll_timeout), [`Options::post_bytes_max`](crate::Options::post_bytes_max) |
+//! | the time of a write to a WebSocket, and of a session to its events and polls | [`Options::write_timeout`](crate::Options::write_timeout) |
+//!
+//! | the server around the hub limits | in [`serve`](crate::serve) |
+//! |---|---|
+//! | the time and the size of the head of a request, and the time between two requests | 75 s, 32 KiB |
+//! | the time in which a client takes nothing of a response, such as that of events | 30 s |
+//! | the time of a TLS handshake | the listener's task |
+//! | the time and the size of the requests of other routes | the app's task |
+//! | the number of open sockets | the system's limit of open files |
+//!
 //! - Call [`Hub::shutdown`](crate::Hub::shutdown) before the process ends, so clients move to
 //!   another server.

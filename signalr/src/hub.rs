@@ -22,9 +22,10 @@ use crate::{
     clients::Clients,
     error::HubError,
     handler::{self, Hook, Method, StartHook},
-    metrics::Metrics,
+    metrics::{Drain, Metrics},
     negotiated::Negotiated,
     options::Options,
+    raw::RawHandler,
     recipients::Links,
     redirect::Redirect,
     refreshables::Refreshables,
@@ -71,6 +72,8 @@ pub struct Hub {
     user_id: Option<UserId>,
     authenticator: Option<Arc<Authenticator>>,
     redirect: Option<FindRedirect>,
+    /// Set for a router of raw connections.
+    raw: Option<RawHandler>,
     states: Extensions,
     /// Set if calls pass layers.
     service: Option<CallService>,
@@ -93,7 +96,12 @@ impl Hub {
     ///
     /// Hubs with different names on one backplane are separate: each has its own clients, groups
     /// and users. Servers of one app serve the same hub under the same name. For servers of
-    /// SignalR 2, that is the name of its class. A name has no dot.
+    /// SignalR 2, that is the name of its class.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the dialect of the backplane cannot express the name, see
+    /// [`Backplane::hub`](backplane::Backplane::hub). SignalR 2's names have no dot.
     ///
     /// # Examples
     ///
@@ -121,6 +129,7 @@ impl Hub {
             user_id: None,
             authenticator: None,
             redirect: None,
+            raw: None,
             states: Extensions::new(),
             service: None,
             keeps_requests: false,
@@ -226,7 +235,8 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        self.metrics.register(self.backplane.app_name(), &self.name, registry);
+        let drain = Drain { stopping: self.stopping.clone(), sessions: self.sessions.clone() };
+        self.metrics.register(self.backplane.app_name(), &self.name, drain, registry);
     }
 
     /// Adds a value that methods read with [`State`](crate::State). A later value of the same type
@@ -358,6 +368,18 @@ impl Hub {
 
     pub(crate) fn negotiated(&self) -> &Negotiated {
         &self.negotiated
+    }
+
+    /// Returns the same hub for raw connections.
+    pub(crate) fn for_raw(&self, handler: RawHandler) -> Self {
+        let mut raw = Self { raw: Some(handler), ..self.clone() };
+        // It needs messages with numbers.
+        raw.options.stateful_reconnect = false;
+        raw
+    }
+
+    pub(crate) fn raw(&self) -> Option<&RawHandler> {
+        self.raw.as_ref()
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {

@@ -33,6 +33,7 @@ use sequence::Sequence;
 use writer::Writer;
 
 mod calls;
+mod raw;
 mod reader;
 mod running;
 mod sequence;
@@ -79,7 +80,7 @@ struct Session<I, O> {
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Does the handshake and begins the conversation. If the handshake fails, returns what tells the
-/// client.
+/// client. A client without a hub protocol has no handshake.
 async fn begin<I, O>(
     hub: Arc<Hub>,
     peer: Arc<Peer>,
@@ -89,6 +90,10 @@ where
     I: Incoming + 'static,
     O: Outgoing + 'static,
 {
+    if let Some(handler) = hub.raw() {
+        let handler = Arc::clone(handler);
+        return Err(Box::pin(raw::serve(hub, handler, peer, (incoming, outgoing))));
+    }
     let active = hub.metrics().connected(peer.transport.metric_name(), "core");
     let mut frames = Frames::new(hub.options().message_bytes_max);
     let carries_binary = outgoing.carries_binary();
@@ -114,9 +119,7 @@ async fn end(
     debug!(reason = disconnect.log_text(), "client disconnected");
     active.status = disconnect.status();
     match disconnect {
-        Disconnect::SlowConnection | Disconnect::WriteTimeout => {
-            hub.metrics().slow.inc();
-        }
+        Disconnect::SlowConnection | Disconnect::WriteTimeout => hub.metrics().slow(),
         Disconnect::Gap(_) => hub.metrics().gap("reconnect"),
         _ => {}
     }
@@ -235,6 +238,9 @@ fn expired(peer: &Peer) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
 /// Runs the writer, and closes the connection if it cannot go on. Returns the transport.
 async fn write<O: Outgoing>(mut writer: Box<Writer<O>>, conversation: Conversation) -> O {
     if let Err(disconnect) = writer.run().await {
+        if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
+            conversation.hub.metrics().dropped(writer.unread());
+        }
         if matches!(disconnect, Disconnect::Gap(_)) {
             // All clients of this server have the same gap. Meanwhile answers are dropped, since
             // methods must not wait for the writer.

@@ -27,6 +27,8 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::timed_stream::TimedStream;
+
 /// A connection after its upgrade.
 pub(crate) struct Socket {
     stream: Stream,
@@ -43,21 +45,25 @@ impl Socket {
     fn new(upgraded: Upgraded) -> Self {
         // `axum::serve` wraps the stream once more than a server of HTTP/1 does.
         let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => return Self::tcp(parts.io, parts.read_buf),
+            Ok(parts) => return Self::tcp(parts.io.into_inner(), parts.read_buf),
             Err(upgraded) => upgraded,
         };
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => Self::tcp(parts.io, parts.read_buf),
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return Self::tcp(parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
+        match upgraded.downcast::<TokioIo<TimedStream<TcpStream>>>() {
+            Ok(parts) => Self::tcp(parts.io.into_inner().into_inner(), parts.read_buf),
             Err(upgraded) => {
                 Self { stream: Stream::Other(TokioIo::new(upgraded)), early: Bytes::new() }
             }
         }
     }
 
-    fn tcp(stream: TokioIo<TcpStream>, early: Bytes) -> Self {
+    fn tcp(stream: TcpStream, early: Bytes) -> Self {
         // Also an empty part of the HTTP server's buffer would keep all of it.
         let early = Bytes::copy_from_slice(&early);
-        Self { stream: Stream::Tcp(stream.into_inner()), early }
+        Self { stream: Stream::Tcp(stream), early }
     }
 
     /// Returns the two halves. Dropping the second closes this side of the connection.

@@ -37,15 +37,15 @@
 //! ```
 
 mod connection;
+mod pipes;
 mod wire;
 
-use std::{collections::HashMap, fmt, io, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
-    serve::Listener,
 };
 use backplane::Backplane;
 use broker::Broker;
@@ -63,6 +63,7 @@ use crate::{
     user::{Authenticated, User},
 };
 
+use pipes::Pipes;
 use wire::Wire;
 
 pub use connection::{TestConnection, TestError};
@@ -262,25 +263,6 @@ async fn add_user(State(users): State<Users>, mut request: Request, next: Next) 
         request.extensions_mut().insert(user);
     }
     next.run(request).await
-}
-
-/// The server's end of each pipe that a client opens.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl Listener for Pipes {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(pipe) => (pipe, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The header that names the user of a test client.

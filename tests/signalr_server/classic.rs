@@ -18,6 +18,9 @@ pub(crate) fn test_hub(hub: Hub) -> Hub {
     .method("Refuse", |_: Caller, (reason,): (String,)| async move {
         Err::<(), _>(HubError::new(reason))
     })
+    .method("RefuseWith", |_: Caller, (reason, data): (String, Value)| async move {
+        Err::<(), _>(HubError::new(reason).with_data(data)?)
+    })
     .method("CountCalls", |caller: Caller, ()| async move {
         let calls = caller.state().get("calls").unwrap_or(0) + 1;
         caller.state().set("calls", calls)?;

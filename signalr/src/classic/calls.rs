@@ -119,14 +119,16 @@ fn failed(hub: &Hub, name: &str, failure: &dispatch::Failure) -> Failure {
         dispatch::Failure::Parameters(CallError::Unauthorized) => {
             let hub = hub.name();
             let text = format!("Caller is not authorized to invoke the {name} method on {hub}.");
-            return Failure { text, is_public: true };
+            return Failure::public(text, None);
         }
         dispatch::Failure::Parameters(CallError::Missing(what)) => {
             HubError::from(Missing(what)).details()
         }
         dispatch::Failure::Hub(error) | dispatch::Failure::Parameters(CallError::Hub(error)) => {
             match error.message() {
-                Some(text) => return Failure { text: text.to_owned(), is_public: true },
+                Some(text) => {
+                    return Failure::public(text.to_owned(), error.data().map(ToOwned::to_owned));
+                }
                 None => error.details(),
             }
         }
@@ -135,7 +137,7 @@ fn failed(hub: &Hub, name: &str, failure: &dispatch::Failure) -> Failure {
         | dispatch::Failure::Panicked => return unexpected(hub, name),
     };
     match hub.options().detailed_errors {
-        true => Failure { text, is_public: false },
+        true => Failure::new(text),
         false => unexpected(hub, name),
     }
 }
@@ -165,7 +167,7 @@ fn unbound(hub: &Hub, name: &str, error: &BindError) -> String {
 /// Returns a failure without its cause.
 fn unexpected(hub: &Hub, name: &str) -> Failure {
     let text = format!("There was an error invoking Hub method '{}.{name}'.", hub.name());
-    Failure { text, is_public: false }
+    Failure::new(text)
 }
 
 const NO_METHOD: &str = "No method found with that name.";

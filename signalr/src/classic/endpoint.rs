@@ -118,11 +118,15 @@ fn identity(service: &Service, request: &ClassicRequest) -> Result<Identity, Ref
     identity.ok_or(Refusal::bad_request("The ConnectionId is in the incorrect format."))
 }
 
-/// Serves `start`: the application accepts the client.
+/// Serves `start`: the application accepts the client. The messages that it sends meanwhile precede
+/// the reply, as those of a method precede its result.
 async fn start(here: Option<Arc<Place>>, callback: Option<&str>) -> Result<Response, Refusal> {
     let place = here.ok_or(Refusal::failed("The connection has no transport."))?;
     match place.start().await {
-        true => Ok(reply::json(STARTED, callback)),
+        true => {
+            send::follow_messages(&place, place.last_sent()).await;
+            Ok(reply::json(STARTED, callback))
+        }
         false => Err(Refusal::failed("The connection was refused.")),
     }
 }

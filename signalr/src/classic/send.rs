@@ -81,7 +81,7 @@ pub(super) async fn send(sender: Sender, body: Body, callback: Option<&str>) -> 
 }
 
 /// Waits until the messages of a method are on their way to the client.
-async fn follow_messages(place: &Place, after: Option<Cursor>) {
+pub(super) async fn follow_messages(place: &Place, after: Option<Cursor>) {
     if after.is_none() {
         return;
     }
@@ -162,19 +162,16 @@ impl Sender {
     /// A hub accepts a client before the client's first call, also if the client does not subscribe
     /// to it.
     async fn caller(&self, hub: &str) -> Result<(usize, Caller), Failure> {
-        let failure = |text: String| Failure { text, is_public: false };
-        let index = self
-            .service()
-            .find(hub)
-            .ok_or_else(|| failure(format!("'{hub}' Hub could not be resolved.")))?;
+        let unknown = || Failure::new(format!("'{hub}' Hub could not be resolved."));
+        let index = self.service().find(hub).ok_or_else(unknown)?;
         let served = &self.service().hubs()[index];
         match self {
             Self::Here(place) => match place.accept(vec![index]).await {
                 true => Ok((index, place.caller(index).clone())),
-                false => Err(failure(ENDED.to_owned())),
+                false => Err(Failure::new(ENDED.to_owned())),
             },
             Self::Stray(..) if served.on_connected_hook().is_some() => {
-                Err(failure(ENDED.to_owned()))
+                Err(Failure::new(ENDED.to_owned()))
             }
             Self::Stray(_, visitor) => {
                 Ok((index, Caller::new(visitor.peer(index), served.links(), Arc::default())))

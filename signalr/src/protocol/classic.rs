@@ -85,11 +85,24 @@ fn state(state: &RawValue) -> Result<Map<String, Value>, CallError> {
 }
 
 /// Why a call has no result, as the client reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    pub(crate) text: String,
+    text: String,
     /// Whether the application wrote the text for clients.
-    pub(crate) is_public: bool,
+    is_public: bool,
+    data: Option<Box<RawValue>>,
+}
+
+impl Failure {
+    /// Returns a failure with a text of this server.
+    pub(crate) fn new(text: String) -> Self {
+        Self { text, is_public: false, data: None }
+    }
+
+    /// Returns a failure with a text of the application, and data for the program of the client.
+    pub(crate) fn public(text: String, data: Option<Box<RawValue>>) -> Self {
+        Self { text, is_public: true, data }
+    }
 }
 
 /// Writes the reply to a call. A result of `null` is left out, as by SignalR 2.
@@ -110,6 +123,8 @@ pub(crate) fn reply(
         is_public: Option<bool>,
         #[serde(rename = "E", skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
+        #[serde(rename = "D", skip_serializing_if = "Option::is_none")]
+        data: Option<&'a RawValue>,
     }
     let failure = outcome.err();
     write(&Reply {
@@ -118,6 +133,7 @@ pub(crate) fn reply(
         id,
         is_public: failure.and_then(|failure| failure.is_public.then_some(true)),
         error: failure.map(|failure| failure.text.as_str()),
+        data: failure.and_then(|failure| failure.data.as_deref()),
     })
 }
 
@@ -270,14 +286,17 @@ mod tests {
     fn replies_are_written_as_by_signalr_2() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let changed: Map<String, Value> = serde_json::from_str(r#"{"a":1}"#).unwrap();
-        let failure = |is_public| Failure { text: "no".to_owned(), is_public };
+        let no = "no".to_owned();
         assert_eq!(reply(Some("0"), None, Ok(&raw("null"))), r#"{"I":"0"}"#);
         assert_eq!(reply(Some("0"), None, Ok(&raw("2"))), r#"{"R":2,"I":"0"}"#);
         assert_eq!(reply(None, None, Ok(&raw("2"))), r#"{"R":2,"I":null}"#);
         let changed = reply(Some("0"), Some(&changed), Ok(&raw("null")));
         assert_eq!(changed, r#"{"S":{"a":1},"I":"0"}"#);
-        assert_eq!(reply(Some("0"), None, Err(&failure(false))), r#"{"I":"0","E":"no"}"#);
-        assert_eq!(reply(Some("0"), None, Err(&failure(true))), r#"{"I":"0","H":true,"E":"no"}"#);
+        assert_eq!(reply(Some("0"), None, Err(&Failure::new(no.clone()))), r#"{"I":"0","E":"no"}"#);
+        let public = Failure::public(no.clone(), None);
+        assert_eq!(reply(Some("0"), None, Err(&public)), r#"{"I":"0","H":true,"E":"no"}"#);
+        let with_data = reply(Some("0"), None, Err(&Failure::public(no, Some(raw("[1]")))));
+        assert_eq!(with_data, r#"{"I":"0","H":true,"E":"no","D":[1]}"#);
         assert_eq!(progress("15", &raw("0")), r#"{"I":"P|15","P":{"I":"15","D":0}}"#);
         assert_eq!(stop("no"), r#"{"E":"no"}"#);
     }

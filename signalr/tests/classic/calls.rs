@@ -1,6 +1,10 @@
 //! Calls of hub methods by `send`, with the recorded replies.
 
+use std::{pin::pin, time::Duration};
+
 use serde_json::json;
+use signalr::Caller;
+use tokio::time;
 
 use crate::server::TestServer;
 
@@ -36,6 +40,10 @@ async fn a_call_is_answered_in_the_reply() {
         (
             r#"{"H":"chathub","M":"Refuse","A":[],"I":5}"#,
             r#"{"I":"5","H":true,"E":"no"}"#.to_owned(),
+        ),
+        (
+            r#"{"H":"chathub","M":"RefuseWith","A":[{"code":7}],"I":9}"#,
+            r#"{"I":"9","H":true,"E":"no","D":{"code":7}}"#.to_owned(),
         ),
         (
             r#"{"H":"nohub","M":"send","A":[],"I":6}"#,
@@ -101,6 +109,33 @@ async fn a_hub_without_hooks_serves_a_client_after_its_end() {
     let client = server.negotiate().await;
     let call = r#"{"H":"otherhub","M":"ping","A":[],"I":10}"#;
     assert_eq!(client.send(call).await.text().await, r#"{"R":"other","I":"10"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_messages_of_on_connected_precede_the_reply_to_start() {
+    const MESSAGES: usize = 40;
+    let server = TestServer::with_hooks(|hub| {
+        hub.on_connected(|caller: Caller| async move {
+            let text = "x".repeat(100_000);
+            for _ in 0..MESSAGES {
+                caller.clients().all().invoke("greet", (&text,)).await?;
+            }
+            Ok(())
+        })
+    });
+    let client = server.negotiate().await;
+    let mut socket = client.open("connect", "").await;
+    socket.receive().await;
+    let mut start = pin!(client.start("webSockets"));
+    // The network holds a part of the messages only, so the reply waits for the client to read.
+    assert!(time::timeout(Duration::from_secs(1), &mut start).await.is_err());
+    let read = async {
+        let mut messages = 0;
+        while messages < MESSAGES {
+            messages += socket.receive().await["M"].as_array().unwrap().len();
+        }
+    };
+    tokio::join!(start, read);
 }
 
 #[tokio::test(start_paused = true)]

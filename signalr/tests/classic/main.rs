@@ -10,6 +10,8 @@ mod endings;
 mod groups;
 mod hostile;
 mod net_client;
+#[path = "../../src/testing/pipes.rs"]
+mod pipes;
 mod polling;
 mod replies;
 mod server;

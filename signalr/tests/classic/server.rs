@@ -1,8 +1,8 @@
 //! A server in memory, and its clients: requests by hand, and WebSockets.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use axum::{Router, serve::Listener};
+use axum::Router;
 use backplane::Backplane;
 use broker::Broker;
 use futures_util::{SinkExt, StreamExt, stream};
@@ -17,6 +17,8 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
+
+use crate::pipes::Pipes;
 
 /// One server with its hubs at `/signalr`.
 pub(crate) struct TestServer {
@@ -393,6 +395,9 @@ fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
         .method("Add", |_: Caller, (a, b): (i32, i32)| async move { Ok(a + b) })
         .method("Fail", |(): ()| async { Ok("x".parse::<i32>()?) })
         .method("Refuse", |(): ()| async { Err::<(), _>(signalr::HubError::new("no")) })
+        .method("RefuseWith", |(data,): (Value,)| async move {
+            Err::<(), _>(signalr::HubError::new("no").with_data(data)?)
+        })
         .method("Kick", |caller: Caller, ()| async move {
             caller.clients().caller().invoke("last", ()).await?;
             caller.abort();
@@ -447,25 +452,6 @@ async fn more(socket: &mut DuplexStream, unread: &mut Vec<u8>) -> bool {
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
-}
-
-/// The server's end of each pipe that a client opens.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl Listener for Pipes {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(pipe) => (pipe, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Most tests pause the clock.

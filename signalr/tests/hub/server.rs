@@ -3,13 +3,12 @@
 // The examples in the documentation include this file, so it has no `//!` and names no other
 // module.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, Response, StatusCode},
-    serve::Listener,
 };
 use backplane::Backplane;
 use broker::Broker;
@@ -27,6 +26,12 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 use tower::ServiceExt;
+
+use self::pipes::Pipes;
+
+pub(crate) mod pipes {
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/testing/pipes.rs"));
+}
 
 /// One server with one hub at `/hub`.
 pub(crate) struct TestServer {
@@ -117,7 +122,7 @@ impl TestServer {
     pub(crate) async fn listen(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        tokio::spawn(signalr::serve(listener, self.router.clone(), std::future::pending()));
         address
     }
 
@@ -249,25 +254,6 @@ pub(crate) async fn duration<T>(of: impl Future<Output = T>) -> (Duration, T) {
 fn whole_messages(text: &str) -> Vec<Value> {
     let messages = text.strip_suffix('\u{1e}').expect("frames hold whole messages");
     messages.split('\u{1e}').map(|message| serde_json::from_str(message).unwrap()).collect()
-}
-
-/// The server's end of each pipe that a client opens.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl Listener for Pipes {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(pipe) => (pipe, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Most tests pause the clock.

@@ -13,6 +13,8 @@ mod chat;
 mod difference;
 mod hubs;
 mod pipe;
+#[path = "../../src/testing/pipes.rs"]
+mod pipes;
 mod replay;
 mod response;
 mod script;

@@ -1,14 +1,12 @@
 //! Our server with the hubs of the recorded one.
 
-use std::io;
-
-use axum::{Router, serve::Listener};
+use axum::Router;
 use backplane::Backplane;
 use broker::Broker;
 use signalr::{Classic, Hub};
 use tokio::{io::DuplexStream, sync::mpsc};
 
-use crate::{hubs, pipe::Pipe, script::List};
+use crate::{hubs, pipe::Pipe, pipes::Pipes, script::List};
 
 pub(crate) struct Server {
     hubs: Vec<Hub>,
@@ -38,24 +36,5 @@ impl Server {
         for hub in &self.hubs {
             hub.shutdown().await;
         }
-    }
-}
-
-/// The server's end of each pipe that a client opens.
-struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
-
-impl Listener for Pipes {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(pipe) => (pipe, ()),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
     }
 }
