@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use broker::Broker;
+use tracing::error_span;
 
 use crate::address::{Address, Place};
-use crate::backplane::Backplane;
-use crate::bus::{Bus, ChannelBus, ConnectError, Purpose};
+use crate::backplane::{Backplane, first_attempt};
+use crate::bus::{Bus, ChannelBus, ConnectError, Purpose, Sender};
+use crate::emitter::Emitter;
 use crate::options::{Dialect, Options};
 use crate::servers::{ServerChannel, ServerNames, StartServers};
 
@@ -458,6 +460,51 @@ impl Builder {
                 Backplane::start_channels(bus, servers, channel_prefix, &app_name, &options)
             }
         })
+    }
+
+    /// Connects an [`Emitter`], which sends to the connections of the app and has none. The name of
+    /// the app, the hub, the dialect, the limits of the queue and the login apply; the settings of
+    /// connections and probes do not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes the connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use backplane::Backplane;
+    ///
+    /// let error = Backplane::builder("App").emitter("redis://127.0.0.1:1").await.unwrap_err();
+    /// assert!(error.to_string().starts_with("cannot use 127.0.0.1:1 as a backplane: "), "{error}");
+    /// # }
+    /// ```
+    pub async fn emitter<A>(self, address: A) -> Result<Emitter, ConnectError>
+    where
+        A: TryInto<Address>,
+        ConnectError: From<A::Error>,
+    {
+        self.check()?;
+        self.check_name()?;
+        let (address, app, options) = (address.try_into()?, self.app_name, self.options);
+        let span = error_span!("backplane", app, server = %address);
+        let (sender, prefix) = span.in_scope(|| {
+            Ok::<_, ConnectError>(match &options.dialect {
+                Dialect::SignalR2 => (Sender::stream(address, &app, &options)?, ""),
+                Dialect::AspNetCore { channel_prefix } => {
+                    (Sender::channels(address, channel_prefix, &options)?, channel_prefix.as_str())
+                }
+            })
+        })?;
+        first_attempt(sender.state_changes(), sender.server()).await?;
+        Ok(Emitter::new(sender, prefix, &options.hub, span))
     }
 
     /// Starts a backplane on a broker inside this process.

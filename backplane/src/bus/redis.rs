@@ -125,6 +125,14 @@ impl RedisBus {
         tasks.spawn(subscribing.in_current_span());
     }
 
+    /// Starts to send, without a subscription.
+    pub(crate) fn start_sending<I: Ids>(&self, ids: Arc<I>) {
+        let Some((_, commands)) = self.supervisors.lock().take() else { return };
+        self.status.without_subscription();
+        self.gate.confirmed();
+        self.tasks.lock().spawn(self.sending(commands, ids).in_current_span());
+    }
+
     fn sending<I: Ids>(
         &self,
         commands: Commands,

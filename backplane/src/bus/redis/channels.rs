@@ -86,6 +86,12 @@ impl RedisChannels {
         tasks.spawn(subscribing.in_current_span());
     }
 
+    /// Starts to publish, without a subscription.
+    pub(crate) fn start_without_subscription(&self, metrics: &Metrics) {
+        self.status.without_subscription();
+        self.start_publishing(metrics);
+    }
+
     fn start_publishing(&self, metrics: &Metrics) {
         let publisher = Publisher {
             connector: self.connector.clone(),

@@ -64,6 +64,11 @@ impl Status {
         }
     }
 
+    /// Counts the subscription as up: only the other connection is used.
+    pub(super) fn without_subscription(&self) {
+        self.roles.lock()[ConnectionRole::Subscription as usize] = RoleState::Up;
+    }
+
     pub(super) fn up(&self, role: ConnectionRole, attempt: u32, metrics: &Metrics) {
         info!(connection = self.name(role), attempt, "backplane connected");
         self.set(role, RoleState::Up, metrics);
