@@ -1,6 +1,7 @@
 //! The handle that an application holds: local connections above, the bus below.
 
 mod plane;
+mod servers;
 mod tasks;
 
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, debug, error_span};
 
 use self::plane::Plane;
+pub use self::servers::Ask;
 use self::tasks::{probe, probe_channels, send_outgoing, send_replies};
-use crate::bus::{Bus, ChannelBus, ConnectError, SendError};
+use crate::bus::{Bus, ChannelBus, ConnectError, SendError, check_size};
 use crate::channels::Channels;
 use crate::connection::Connection;
 use crate::connections::{Attachment, Disconnect};
@@ -27,6 +29,7 @@ use crate::health::Health;
 use crate::invocation::Invocation;
 use crate::options::{self, Options};
 use crate::receiver::Receiver;
+use crate::servers::{ServerChannel, StartServers};
 use crate::state::State;
 use crate::target::Target;
 
@@ -53,9 +56,6 @@ pub struct Backplane {
     dialect: Signalr2,
 }
 
-/// The default limit of Redis for one value, `proto-max-bulk-len`.
-const ARGUMENTS_BYTES_MAX: usize = 512 * 1024 * 1024;
-
 /// One of the hubs that a connection belongs to. See [`Backplane::attach_hubs`].
 ///
 /// ```
@@ -81,6 +81,8 @@ struct Inner {
     plane: Plane,
     local_delivery_when_down: bool,
     ack_timeout: Duration,
+    /// Set with [`Builder::server_channel`](crate::Builder::server_channel).
+    servers: Option<Arc<ServerChannel>>,
     /// The parent of all log events.
     span: Span,
     /// Dropping the set aborts the tasks.
@@ -88,7 +90,12 @@ struct Inner {
 }
 
 impl Backplane {
-    pub(crate) fn start(bus: Bus, app_name: String, options: Options) -> Self {
+    pub(crate) fn start(
+        bus: Bus,
+        servers: Option<StartServers>,
+        app_name: String,
+        options: Options,
+    ) -> Self {
         // At level `error`, so that the fields remain if a filter shows errors only.
         let span = error_span!("backplane", app = app_name.as_str(), server = bus.server());
         let (receiver, outgoing) =
@@ -99,6 +106,7 @@ impl Backplane {
         tasks.spawn(send_outgoing(bus.clone(), outgoing).instrument(span.clone()));
         let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
+        let servers = servers.map(|servers| start_servers(servers, &mut tasks, &span));
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name,
@@ -107,6 +115,7 @@ impl Backplane {
             plane: Plane::Stream(bus),
             local_delivery_when_down: options.local_delivery_when_down,
             ack_timeout: options.ack_timeout,
+            servers,
             span,
             _tasks: tasks,
         };
@@ -116,6 +125,7 @@ impl Backplane {
     /// Starts a backplane with a channel for each target.
     pub(crate) fn start_channels(
         bus: ChannelBus,
+        servers: Option<StartServers>,
         prefix: &str,
         app_name: &str,
         options: &Options,
@@ -132,6 +142,7 @@ impl Backplane {
         tasks.spawn(send_replies(channels.clone(), replies).instrument(span.clone()));
         let probing = probe_channels(channels.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
+        let servers = servers.map(|servers| start_servers(servers, &mut tasks, &span));
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name: app_name.to_owned(),
@@ -140,6 +151,7 @@ impl Backplane {
             plane: Plane::Channels(channels),
             local_delivery_when_down: false,
             ack_timeout: options.ack_timeout,
+            servers,
             span,
             _tasks: tasks,
         };
@@ -148,15 +160,7 @@ impl Backplane {
 
     /// Waits for the outcome of the first attempt to connect.
     pub(crate) async fn first_attempt(&self) -> Result<(), ConnectError> {
-        let mut changes = self.state_changes();
-        let outcome = changes.wait_for(|state| *state != State::Connecting).await;
-        match outcome.as_deref() {
-            Ok(State::Disconnected { reason }) => Err(ConnectError::Failed {
-                server: self.inner.plane.server().to_owned(),
-                reason: reason.clone(),
-            }),
-            _ => Ok(()),
-        }
+        first_attempt(self.state_changes(), self.inner.plane.server()).await
     }
 
     /// Returns the name of the app. The channel on the broker has the same name.
@@ -416,19 +420,20 @@ impl Backplane {
         target: Target,
         invocation: Invocation,
     ) -> Result<Cursor, SendError> {
-        let sent = self.send_to(target, invocation).await;
+        let sent = self.send_invocation(target, invocation).await;
         if let Err(error) = &sent {
             self.inner.span.in_scope(|| debug!(%error, "an invocation was not sent"));
         }
         sent
     }
 
-    async fn send_to(&self, target: Target, invocation: Invocation) -> Result<Cursor, SendError> {
+    async fn send_invocation(
+        &self,
+        target: Target,
+        invocation: Invocation,
+    ) -> Result<Cursor, SendError> {
         let Inner { receiver, plane, .. } = &*self.inner;
-        let bytes = invocation.arguments().get().len();
-        if bytes > ARGUMENTS_BYTES_MAX {
-            return Err(SendError::TooLarge { bytes });
-        }
+        check_size(&invocation)?;
         let bus = match plane {
             Plane::Stream(bus) => bus,
             Plane::Channels(channels) => {
@@ -653,7 +658,7 @@ impl Backplane {
 
     /// Sends the queued messages, ends all connections with [`Disconnect::Shutdown`], and disconnects
     /// from the broker. If the broker does not accept the messages within two seconds, their sends
-    /// fail.
+    /// fail. The other servers learn that this one leaves.
     ///
     /// This applies to all handles. A later send fails, and a connection that is attached later
     /// ends immediately.
@@ -673,9 +678,36 @@ impl Backplane {
     /// ```
     pub async fn shutdown(self) {
         self.inner.plane.drain().await;
+        if let Some(servers) = &self.inner.servers {
+            servers.leave().await;
+        }
         self.inner.plane.stop().await;
         self.inner.receiver.connections.close(Disconnect::Shutdown);
         self.inner.receiver.end();
+    }
+}
+
+fn start_servers(
+    (channel, to_send): StartServers,
+    tasks: &mut JoinSet<()>,
+    span: &Span,
+) -> Arc<ServerChannel> {
+    span.in_scope(|| channel.start());
+    tasks.spawn(channel.clone().run(to_send).instrument(span.clone()));
+    channel
+}
+
+/// Waits for the outcome of the first attempt to connect.
+pub(crate) async fn first_attempt(
+    mut changes: watch::Receiver<State>,
+    server: &str,
+) -> Result<(), ConnectError> {
+    let outcome = changes.wait_for(|state| *state != State::Connecting).await;
+    match outcome.as_deref() {
+        Ok(State::Disconnected { reason }) => {
+            Err(ConnectError::Failed { server: server.to_owned(), reason: reason.clone() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -683,6 +715,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Plane::Channels(channels) = &self.plane {
             channels.bus.abort();
+        }
+        if let Some(servers) = &self.servers {
+            servers.abort();
         }
         self.receiver.connections.close(Disconnect::Shutdown);
         self.receiver.end();

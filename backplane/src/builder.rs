@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use broker::Broker;
+use tracing::error_span;
 
-use crate::address::Address;
-use crate::backplane::Backplane;
-use crate::bus::{Bus, ChannelBus, ConnectError};
+use crate::address::{Address, Place};
+use crate::backplane::{Backplane, first_attempt};
+use crate::bus::{Bus, ChannelBus, ConnectError, Purpose, Sender};
+use crate::emitter::Emitter;
 use crate::options::{self, Dialect, Options};
+use crate::servers::{ServerChannel, ServerNames, StartServers};
 
 /// Sets the options of a [`Backplane`] and starts it.
 ///
@@ -249,8 +252,8 @@ impl Builder {
         self
     }
 
-    /// Sets the name of this server's connections in `CLIENT LIST`. The default is none. The
-    /// `client_name` of a URL has precedence.
+    /// Sets the name of this server's connections in `CLIENT LIST`, and in
+    /// [`Backplane::servers`]. The default is none. The `client_name` of a URL has precedence.
     ///
     /// ```
     /// let builder = backplane::Backplane::builder("ChatApp").client_name("web-1");
@@ -258,6 +261,28 @@ impl Builder {
     /// ```
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.options.client_name = Some(name.into());
+        self
+    }
+
+    /// Sets whether this server takes part in the channel between servers of the app. The default is
+    /// false.
+    ///
+    /// [`Backplane::servers`] and the other methods for servers need it, on each server that is to
+    /// be in the list or to answer. It takes two more connections to the broker, and the channels
+    /// `app.servers` and `app.server.ID`. Other implementations ignore these channels. With ACLs,
+    /// the user needs the rules `&app.* +subscribe +publish +ping`. If the broker refuses the
+    /// channels, a warning names the features that are off, and everything else goes on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+    /// let broker = broker::Broker::new();
+    /// let builder = backplane::Backplane::builder("ChatApp").server_channel(true);
+    /// let backplane = builder.embedded(&broker)?;
+    /// assert_eq!(backplane.servers().len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn server_channel(mut self, is_on: bool) -> Self {
+        self.options.server_channel = is_on;
         self
     }
 
@@ -419,16 +444,64 @@ impl Builder {
         self.check()?;
         self.check_name()?;
         let (address, app_name, options) = (address.try_into()?, self.app_name, self.options);
+        let servers = servers(&app_name, &options, Some(&address), |channel| {
+            ChannelBus::redis(address.clone(), channel, &options, Purpose::Servers)
+        })?;
         Ok(match &options.dialect {
             Dialect::SignalR2 => {
                 let bus = Bus::redis(address, &app_name, &options)?;
-                Backplane::start(bus, app_name, options)
+                Backplane::start(bus, servers, app_name, options)
             }
             Dialect::AspNetCore { channel_prefix } => {
-                let bus = ChannelBus::redis(address, channel_prefix, &options)?;
-                Backplane::start_channels(bus, channel_prefix, &app_name, &options)
+                let bus = ChannelBus::redis(address, channel_prefix, &options, Purpose::Clients)?;
+                Backplane::start_channels(bus, servers, channel_prefix, &app_name, &options)
             }
         })
+    }
+
+    /// Connects an [`Emitter`], which sends to the connections of the app and has none. The name of
+    /// the app, the hub, the dialect, the limits of the queue and the login apply; the settings of
+    /// connections and probes do not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// If called outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes the connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use backplane::Backplane;
+    ///
+    /// let error = Backplane::builder("App").emitter("redis://127.0.0.1:1").await.unwrap_err();
+    /// assert!(error.to_string().starts_with("cannot use 127.0.0.1:1 as a backplane: "), "{error}");
+    /// # }
+    /// ```
+    pub async fn emitter<A>(self, address: A) -> Result<Emitter, ConnectError>
+    where
+        A: TryInto<Address>,
+        ConnectError: From<A::Error>,
+    {
+        self.check()?;
+        self.check_name()?;
+        let (address, app, options) = (address.try_into()?, self.app_name, self.options);
+        let span = error_span!("backplane", app, server = %address);
+        let (sender, prefix) = span.in_scope(|| {
+            Ok::<_, ConnectError>(match &options.dialect {
+                Dialect::SignalR2 => (Sender::stream(address, &app, &options)?, ""),
+                Dialect::AspNetCore { channel_prefix } => {
+                    (Sender::channels(address, channel_prefix, &options)?, channel_prefix.as_str())
+                }
+            })
+        })?;
+        first_attempt(sender.state_changes(), sender.server()).await?;
+        Ok(Emitter::new(sender, prefix, &options.hub, span))
     }
 
     /// Starts a backplane on a broker inside this process.
@@ -456,16 +529,43 @@ impl Builder {
 
     fn start_on(self, broker: &Broker) -> Backplane {
         let (app_name, options) = (self.app_name, self.options);
+        let bus = |purpose| ChannelBus::embedded(broker, purpose);
+        let servers = servers(&app_name, &options, None, |_| Ok(bus(Purpose::Servers)));
+        let servers = servers.expect("a broker in this process is always there");
         match &options.dialect {
             Dialect::SignalR2 => {
-                Backplane::start(Bus::embedded(broker, &app_name), app_name, options)
+                Backplane::start(Bus::embedded(broker, &app_name), servers, app_name, options)
             }
             Dialect::AspNetCore { channel_prefix } => {
-                let bus = ChannelBus::embedded(broker);
-                Backplane::start_channels(bus, channel_prefix, &app_name, &options)
+                let bus = bus(Purpose::Clients);
+                Backplane::start_channels(bus, servers, channel_prefix, &app_name, &options)
             }
         }
     }
+}
+
+/// Returns the channel between servers, if it is on. `connect` returns a bus for it.
+fn servers(
+    app_name: &str,
+    options: &Options,
+    address: Option<&Address>,
+    connect: impl FnOnce(&str) -> Result<ChannelBus, ConnectError>,
+) -> Result<Option<StartServers>, ConnectError> {
+    if !options.server_channel {
+        return Ok(None);
+    }
+    let prefix = match &options.dialect {
+        Dialect::SignalR2 => "",
+        Dialect::AspNetCore { channel_prefix } => channel_prefix,
+    };
+    let names = ServerNames {
+        app: &[prefix, app_name].concat(),
+        name: address
+            .and_then(|address| address.client_name.clone())
+            .or_else(|| options.client_name.clone()),
+        is_cluster: address.is_some_and(|address| matches!(address.place, Place::Cluster(_))),
+    };
+    ServerChannel::new(names, connect).map(Some)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod embedded;
 mod embedded_channels;
 mod error;
 mod redis;
+mod sender;
 mod sink;
 
 use std::sync::Arc;
@@ -19,9 +20,12 @@ use tokio::sync::watch;
 
 pub(crate) use self::channels::{ChannelBus, ChannelSink, Publication};
 use self::embedded::EmbeddedBus;
+pub(crate) use self::error::check_size;
 pub use self::error::{ConnectError, SendError};
+pub(crate) use self::redis::Purpose;
 use self::redis::RedisBus;
-pub(crate) use self::sink::Sink;
+pub(crate) use self::sender::Sender;
+pub(crate) use self::sink::{Ids, Sink};
 use crate::address::Address;
 use crate::options::Options;
 use crate::state::State;

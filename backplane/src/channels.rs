@@ -145,7 +145,7 @@ impl Channels {
     }
 
     fn name(&self, hub: &str, channel: Channel<'_>) -> String {
-        [&self.prefix, &*channel.name(hub)].concat()
+        name(&self.prefix, hub, channel)
     }
 
     /// Sends an invocation, once for each target. Returns after the connections of this server have
@@ -156,24 +156,9 @@ impl Channels {
         target: &Target,
         invocation: &Invocation,
     ) -> Result<Cursor, SendError> {
-        let frames = Encoding::ALL.map(|encoding| (encoding.name(), invocation.frame(encoding)));
-        let envelope = aspnetcore::Envelope {
-            excluded: target.except.iter().map(String::as_str).collect(),
-            frames: frames.iter().map(|(name, frame)| (*name, &frame[..])).collect(),
-            reply_to: None,
-        };
-        let payload = Bytes::from(envelope.encode());
-        let channels: Vec<_> = match &target.to {
-            To::All => vec![Channel::All],
-            To::Groups(names) => filled(names).map(Channel::Group).collect(),
-            To::Users(users) => filled(users).map(Channel::User).collect(),
-            To::Connections(ids) => filled(ids).map(Channel::Connection).collect(),
-        };
-        let channels: Vec<_> =
-            channels.into_iter().map(|channel| self.name(hub, channel)).collect();
-        let has_receivers = channels.iter().any(|channel| self.interest.is_wanted(channel));
-        let publication = |channel| Publication { channel, payload: payload.clone() };
-        let mut messages: Vec<_> = channels.into_iter().map(publication).collect();
+        let mut messages = publications(&self.prefix, hub, target, invocation);
+        let is_wanted = |message: &Publication| self.interest.is_wanted(&message.channel);
+        let has_receivers = messages.iter().any(is_wanted);
         let barrier = has_receivers.then(|| self.barrier());
         let barrier = barrier.map(|(barrier, message)| {
             messages.push(message);
@@ -360,6 +345,35 @@ impl ChannelSink for Channels {
     fn metrics(&self) -> &Metrics {
         &self.receiver.metrics
     }
+}
+
+fn name(prefix: &str, hub: &str, channel: Channel<'_>) -> String {
+    [prefix, &*channel.name(hub)].concat()
+}
+
+/// Returns the messages of an invocation, one for each target.
+pub(crate) fn publications(
+    prefix: &str,
+    hub: &str,
+    target: &Target,
+    invocation: &Invocation,
+) -> Vec<Publication> {
+    let frames = Encoding::ALL.map(|encoding| (encoding.name(), invocation.frame(encoding)));
+    let envelope = aspnetcore::Envelope {
+        excluded: target.except.iter().map(String::as_str).collect(),
+        frames: frames.iter().map(|(name, frame)| (*name, &frame[..])).collect(),
+        reply_to: None,
+    };
+    let payload = Bytes::from(envelope.encode());
+    let channels: Vec<_> = match &target.to {
+        To::All => vec![Channel::All],
+        To::Groups(names) => filled(names).map(Channel::Group).collect(),
+        To::Users(users) => filled(users).map(Channel::User).collect(),
+        To::Connections(ids) => filled(ids).map(Channel::Connection).collect(),
+    };
+    let publication =
+        |channel| Publication { channel: name(prefix, hub, channel), payload: payload.clone() };
+    channels.into_iter().map(publication).collect()
 }
 
 /// Returns the names of targets. As in ASP.NET Core, an empty name addresses no connection.

@@ -39,7 +39,7 @@
 //!
 //! | level | event | fields |
 //! |---|---|---|
-//! | info | `backplane connected` | `connection` (`subscription` or `commands`), `attempt` |
+//! | info | `backplane connected` | `connection` (`subscription`, `commands` or `servers`), `attempt` |
 //! | warn | `backplane disconnected` | `connection`, `reason` |
 //! | error | `backplane rejected`: the reason stays until an operator changes a setting | `connection`, `reason` |
 //! | debug | `reconnecting` | `connection`, `attempt`, `delay` |
@@ -53,6 +53,12 @@
 //! | warn | `skipped a payload with an implausible id` | `id` |
 //! | warn | `closed a connection that fell behind`, see [`Disconnect::SlowConnection`] | `connection`: its id |
 //! | debug | `an invocation was not sent` | `error` |
+//! | warn | `the broker refuses the channels of servers`, see [`Builder::server_channel`] | `reason`, `features`: methods that do not work |
+//! | warn | `a function for messages of other servers fell behind` | `name` |
+//! | error | `a function for messages of other servers panicked` | `name` |
+//! | debug | `the lease of a server has ended` | `server`: its id |
+//! | debug | `skipped a message of another server` | `name`, `reason` |
+//! | debug | `dropped a message to other servers`, since too many wait | |
 //! | debug | `could not notify the other servers` | `error` |
 //! | debug | `announced a reconnected connection` | `connection`: its id |
 //! | debug | `skipped a malformed payload` | `error`, `bytes` |
@@ -96,6 +102,7 @@ mod connections;
 mod cursor;
 mod delivered_mark;
 mod dialect;
+mod emitter;
 mod event;
 mod group;
 mod guid;
@@ -105,22 +112,25 @@ mod invocation;
 mod metrics;
 mod options;
 mod receiver;
+mod servers;
 mod state;
 mod store;
 mod target;
 
 // The public interface.
 pub use crate::address::{Address, AddressError};
-pub use crate::backplane::{Backplane, HubPlace};
+pub use crate::backplane::{Ask, Backplane, HubPlace};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received, Room};
 pub use crate::connections::{Disconnect, Run, Unread};
 pub use crate::cursor::{Cursor, CursorError};
+pub use crate::emitter::Emitter;
 pub use crate::event::{Event, Events, Gap};
 pub use crate::group::GroupError;
 pub use crate::health::{Health, RoundTrips};
 pub use crate::invocation::{Invocation, InvocationError};
 pub use crate::options::Dialect;
+pub use crate::servers::{Answers, AskError, Server, Servers};
 pub use crate::state::State;
 pub use crate::target::Target;

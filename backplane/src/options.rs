@@ -68,6 +68,7 @@ pub(crate) struct Options {
     pub(crate) probe_interval: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) client_name: Option<String>,
+    pub(crate) server_channel: bool,
     /// Files that apply where a URL names none.
     pub(crate) tls: Tls,
 }
@@ -99,6 +100,7 @@ impl Default for Options {
             probe_interval: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(5),
             client_name: None,
+            server_channel: false,
             tls: Tls::default(),
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, trace, warn};
 
 use crate::acks::Acks;
-use crate::bus::Sink;
+use crate::bus::{Ids, Sink};
 use crate::connections::{Capacity, Connections, Disconnect, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
@@ -306,7 +306,9 @@ impl Sink for Receiver {
     fn resubscribed(&self) {
         self.connections.resubscribed();
     }
+}
 
+impl Ids for Receiver {
     fn missed_after_reset(&self, to: u64) {
         if let Some(gap) = self.connections.missed_after_reset(to) {
             self.report_gap(gap);

@@ -18,6 +18,7 @@
 //! | `embedded`    | servers with an embedded broker                                      |
 //! | `replay`      | a broker with a replay buffer                                        |
 //! | `operator`    | log events and metrics                                               |
+//! | `servers`     | the channel between servers: leases, messages, questions             |
 //! | `access`      | TLS, Unix sockets, users, databases, client names                    |
 //!
 //! The servers are the machine's `redis-server` and our broker, started here on the loopback
@@ -44,5 +45,6 @@ mod remembering;
 mod replay;
 mod sent_log;
 mod sentinel;
+mod servers;
 mod site;
 mod soak;

@@ -10,6 +10,7 @@
 //! | `configuration`     | the command line, files, and the errors of mistakes              |
 //! | `counters`          | counters that continue after any end of the process              |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
+//! | `emit`              | the program `backplane`: receivers, dialects, and mistakes       |
 //! | `endings`           | places of clients, and requests that delay an end                |
 //! | `every_ending`      | every reason for an end, with every kind of peer                 |
 //! | `every_limit`       | every limit of memory, filled in every way                       |
@@ -47,6 +48,7 @@ mod command_catalogue;
 mod configuration;
 mod counters;
 mod drop_in;
+mod emit;
 mod endings;
 mod every_ending;
 mod every_limit;

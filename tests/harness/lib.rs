@@ -28,7 +28,9 @@ pub use cluster::{Cluster, MovingSlot};
 pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
-pub use program::{bench_bin, broker_bin, chat_demo_bin, redis_8_bin, workspace_dir};
+pub use program::{
+    backplane_bin, bench_bin, broker_bin, chat_demo_bin, redis_8_bin, workspace_dir,
+};
 pub use proxy::{FAR, Fault, Proxy};
 pub use python::python;
 pub use reply::{Reply, Value, error, null, ok, simple};

@@ -29,6 +29,16 @@ pub fn chat_demo_bin() -> &'static Path {
     built(&PATH, "chat-demo", "CHAT_DEMO_BIN")
 }
 
+/// Returns the path of the `backplane` binary; `BACKPLANE_BIN` in the environment names another one.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn backplane_bin() -> &'static Path {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    built(&PATH, "backplane", "BACKPLANE_BIN")
+}
+
 /// Returns the path of the `bench` binary; `BENCH_BIN` in the environment names another one.
 ///
 /// # Panics

@@ -179,6 +179,7 @@ fn test() -> Result<(), Failure> {
         .env("BROKER_BIN", beside_us("broker")?)
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
+        .env("BACKPLANE_BIN", beside_us("backplane")?)
         .run()?;
     // Whatever depends on threads shows with several. Tests that set their number need no second run.
     Step::cargo("tests with four threads")
@@ -191,6 +192,7 @@ fn test() -> Result<(), Failure> {
         .env("BROKER_BIN", beside_us("broker")?)
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
+        .env("BACKPLANE_BIN", beside_us("backplane")?)
         .run()?;
     Step::cargo("documentation examples").args(["test", "--doc"]).args(TESTED).run()?;
     Step::cargo("scripts without Lua")

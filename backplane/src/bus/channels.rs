@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::embedded_channels::EmbeddedChannels;
 use super::error::{ConnectError, SendError};
-use super::redis::RedisChannels;
+use super::redis::{Purpose, RedisChannels};
 use crate::address::Address;
 use crate::interest::Interest;
 use crate::metrics::Metrics;
@@ -44,8 +44,8 @@ pub(crate) enum ChannelBus {
 }
 
 impl ChannelBus {
-    pub(crate) fn embedded(broker: &broker::Broker) -> Self {
-        Self::Embedded(EmbeddedChannels::new(broker))
+    pub(crate) fn embedded(broker: &broker::Broker, purpose: Purpose) -> Self {
+        Self::Embedded(EmbeddedChannels::new(broker, purpose))
     }
 
     /// Returns a bus on a server. In a cluster, all connections use the node of `channel`.
@@ -53,8 +53,9 @@ impl ChannelBus {
         address: Address,
         channel: &str,
         options: &Options,
+        purpose: Purpose,
     ) -> Result<Self, ConnectError> {
-        RedisChannels::new(address, channel, options).map(|bus| Self::Redis(Box::new(bus)))
+        RedisChannels::new(address, channel, options, purpose).map(|bus| Self::Redis(Box::new(bus)))
     }
 
     /// Starts to receive.

@@ -10,24 +10,29 @@ use tracing::{Instrument, info, warn};
 
 use super::channels::{ChannelSink, Publication};
 use super::error::{SHUT_DOWN, SendError};
+use super::redis::Purpose;
 use crate::interest::{Change, Interest};
 use crate::state::State;
 
 #[derive(Debug)]
 pub(crate) struct EmbeddedChannels {
     broker: Broker,
+    /// The name of the subscription in log events and metrics.
+    connection: &'static str,
     state: watch::Sender<State>,
     reconnect: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The role of the subscription in log events and metrics.
-const SUBSCRIPTION: &str = "subscription";
-
 impl EmbeddedChannels {
-    pub(super) fn new(broker: &Broker) -> Self {
+    pub(super) fn new(broker: &Broker, purpose: Purpose) -> Self {
+        let connection = match purpose {
+            Purpose::Clients => "subscription",
+            Purpose::Servers => "servers",
+        };
         Self {
             broker: broker.clone(),
+            connection,
             state: watch::Sender::new(State::Connecting),
             reconnect: Arc::default(),
             task: Mutex::default(),
@@ -37,6 +42,7 @@ impl EmbeddedChannels {
     /// Subscribes at once, so that a connection that is attached next waits for its channels.
     pub(super) fn start<S: ChannelSink>(&self, interest: Arc<Interest>, sink: Arc<S>) {
         let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
+        let connection = self.connection;
         let connect = {
             let (broker, state) = (self.broker.clone(), self.state.clone());
             let (interest, sink) = (interest.clone(), sink.clone());
@@ -47,8 +53,8 @@ impl EmbeddedChannels {
                 apply(&mut subscriber, interest.begin(), &interest);
                 state.send_replace(State::Connected);
                 sink.metrics().connected.set(1);
-                sink.metrics().connected_by(SUBSCRIPTION);
-                info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
+                sink.metrics().connected_by(connection);
+                info!(connection, attempt = 1, "backplane connected");
                 subscriber
             }
         };
@@ -65,7 +71,7 @@ impl EmbeddedChannels {
                 if reason != Disconnect::SlowSubscriber {
                     return;
                 }
-                warn!(connection = SUBSCRIPTION, %reason, "backplane disconnected");
+                warn!(connection, %reason, "backplane disconnected");
                 subscriber = connect();
                 sink.resubscribed();
             }

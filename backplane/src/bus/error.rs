@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use thiserror::Error;
 
 use crate::address::AddressError;
+use crate::invocation::Invocation;
 
 /// The error if a backplane cannot connect.
 ///
@@ -100,6 +101,16 @@ pub enum SendError {
     },
 }
 
+/// Returns an error for arguments that no broker accepts.
+pub(crate) fn check_size(invocation: &Invocation) -> Result<(), SendError> {
+    match invocation.arguments().get().len() {
+        bytes if bytes > ARGUMENTS_BYTES_MAX => Err(SendError::TooLarge { bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// The default limit of Redis for one value, `proto-max-bulk-len`.
+const ARGUMENTS_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// The reason after a shutdown.
 pub(super) const SHUT_DOWN: &str = "it was shut down";
 pub(super) const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";

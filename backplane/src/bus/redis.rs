@@ -39,11 +39,12 @@ use self::connector::Connector;
 use self::failure::Failure;
 use self::gate::Gate;
 use self::queue::{Bounds, Queue, Refused};
+pub(crate) use self::status::Purpose;
 use self::status::{ConnectionRole, Status};
 use self::subscription::Subscription;
 use self::timeouts::Timeouts;
 use super::error::{ConnectError, SHUT_DOWN, SendError};
-use super::sink::Sink;
+use super::sink::{Ids, Sink};
 use crate::address::Address;
 use crate::options::Options;
 use crate::state::State;
@@ -75,7 +76,7 @@ impl RedisBus {
         let timeouts = Timeouts::new(options.answer_timeout);
         let name = address.to_string();
         let connector = Arc::new(Connector::new(address, channel)?);
-        let status = Arc::new(Status::new());
+        let status = Arc::new(Status::new(Purpose::Clients));
         let queue = Arc::new(Queue::new(options.queue));
         let gate = Arc::new(Gate::new(Instant::now()));
         let reconnect = Arc::new(Notify::new());
@@ -112,7 +113,7 @@ impl RedisBus {
     pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         let Some((subscription, commands)) = self.supervisors.lock().take() else { return };
         let mut tasks = self.tasks.lock();
-        let sink_of_commands = sink.clone();
+        tasks.spawn(self.sending(commands, sink.clone()).in_current_span());
         let (status, gate) = (self.status.clone(), self.gate.clone());
         let subscribing = async move {
             let panicked = || {
@@ -122,16 +123,29 @@ impl RedisBus {
             supervise(|| subscription.run(&*sink), panicked).await;
         };
         tasks.spawn(subscribing.in_current_span());
+    }
+
+    /// Starts to send, without a subscription.
+    pub(crate) fn start_sending<I: Ids>(&self, ids: Arc<I>) {
+        let Some((_, commands)) = self.supervisors.lock().take() else { return };
+        self.status.without_subscription();
+        self.gate.confirmed();
+        self.tasks.lock().spawn(self.sending(commands, ids).in_current_span());
+    }
+
+    fn sending<I: Ids>(
+        &self,
+        commands: Commands,
+        ids: Arc<I>,
+    ) -> impl Future<Output = ()> + use<I> {
         let (status, gate) = (self.status.clone(), self.gate.clone());
-        let sending = async move {
-            let sink = sink_of_commands;
+        async move {
             let panicked = || {
                 gate.lost(Instant::now());
-                status.down(ConnectionRole::Commands, &Failure::panicked(), sink.metrics());
+                status.down(ConnectionRole::Commands, &Failure::panicked(), ids.metrics());
             };
-            supervise(|| commands.run(&*sink), panicked).await;
-        };
-        tasks.spawn(sending.in_current_span());
+            supervise(|| commands.run(&*ids), panicked).await;
+        }
     }
 
     /// Refuses further sends, and waits for the outcome of the others, up to a limit.

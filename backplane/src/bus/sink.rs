@@ -4,8 +4,23 @@ use tracing::info;
 
 use crate::metrics::Metrics;
 
+/// What the connection that sends knows of the ids that arrive. The bus calls it from its own tasks.
+pub(crate) trait Ids: Send + Sync + 'static {
+    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
+    fn missed_after_reset(&self, to: u64);
+
+    /// Waits until a payload shows that the id counter was reset. Cancel safe.
+    fn counter_reset(&self) -> impl Future<Output = ()> + Send;
+
+    /// Returns the id of the last payload.
+    fn last_id(&self) -> Option<u64>;
+
+    /// Returns the counters that the bus updates.
+    fn metrics(&self) -> &Metrics;
+}
+
 /// Takes the payloads of a bus. The bus calls it from its own tasks.
-pub(crate) trait Sink: Send + Sync + 'static {
+pub(crate) trait Sink: Ids {
     /// Delivers a payload of the subscription, at the latest with the next call of
     /// [`release`](Self::release). Returns false for a duplicate.
     fn receive(&self, payload: &[u8]) -> bool;
@@ -28,18 +43,6 @@ pub(crate) trait Sink: Send + Sync + 'static {
 
     /// Records that the subscription was interrupted.
     fn resubscribed(&self);
-
-    /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
-    fn missed_after_reset(&self, to: u64);
-
-    /// Waits until a payload shows that the id counter was reset. Cancel safe.
-    fn counter_reset(&self) -> impl Future<Output = ()> + Send;
-
-    /// Returns the id of the last payload.
-    fn last_id(&self) -> Option<u64>;
-
-    /// Returns the counters that the bus updates.
-    fn metrics(&self) -> &Metrics;
 
     /// Logs how many messages were replayed since the counter had the value `before`.
     fn log_recovered(&self, before: u64) {

@@ -7,6 +7,7 @@ mod subscription;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -21,13 +22,14 @@ use self::subscription::ChannelSubscription;
 use super::connector::Connector;
 use super::failure::Failure;
 use super::queue::{Bounds, Queue};
-use super::status::{ConnectionRole, Status};
+use super::status::{ConnectionRole, Purpose, Status};
 use super::timeouts::Timeouts;
 use super::{drain, not_queued, supervise, with_options};
 use crate::address::Address;
 use crate::bus::channels::{ChannelSink, Publication};
 use crate::bus::error::{ConnectError, SHUT_DOWN, SendError};
 use crate::interest::Interest;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::state::State;
 
@@ -48,6 +50,7 @@ impl RedisChannels {
         address: Address,
         channel: &str,
         options: &Options,
+        purpose: Purpose,
     ) -> Result<Self, ConnectError> {
         let address = with_options(address, options);
         Ok(Self {
@@ -55,7 +58,7 @@ impl RedisChannels {
             connector: Arc::new(Connector::new(address, channel)?),
             timeouts: Timeouts::new(options.answer_timeout),
             queue: Arc::new(Queue::new(options.queue)),
-            status: Arc::new(Status::new()),
+            status: Arc::new(Status::new(purpose)),
             reconnect: Arc::default(),
             tasks: Mutex::default(),
         })
@@ -70,13 +73,7 @@ impl RedisChannels {
             interest: interest.clone(),
             has_been_complete: AtomicBool::new(false),
         };
-        let publisher = Publisher {
-            connector: self.connector.clone(),
-            timeouts: self.timeouts,
-            status: self.status.clone(),
-            queue: self.queue.clone(),
-        };
-        let metrics = sink.metrics().clone();
+        self.start_publishing(sink.metrics());
         let mut tasks = self.tasks.lock();
         let status = self.status.clone();
         let subscribing = async move {
@@ -87,12 +84,27 @@ impl RedisChannels {
             supervise(|| subscription.run(&*sink), panicked).await;
         };
         tasks.spawn(subscribing.in_current_span());
-        let status = self.status.clone();
+    }
+
+    /// Starts to publish, without a subscription.
+    pub(crate) fn start_without_subscription(&self, metrics: &Metrics) {
+        self.status.without_subscription();
+        self.start_publishing(metrics);
+    }
+
+    fn start_publishing(&self, metrics: &Metrics) {
+        let publisher = Publisher {
+            connector: self.connector.clone(),
+            timeouts: self.timeouts,
+            status: self.status.clone(),
+            queue: self.queue.clone(),
+        };
+        let (status, metrics) = (self.status.clone(), metrics.clone());
         let publishing = async move {
             let panicked = || status.down(ConnectionRole::Commands, &Failure::panicked(), &metrics);
             supervise(|| publisher.run(&metrics), panicked).await;
         };
-        tasks.spawn(publishing.in_current_span());
+        self.tasks.lock().spawn(publishing.in_current_span());
     }
 
     /// Refuses further messages, and waits for the outcome of the others, up to a limit.
@@ -151,5 +163,7 @@ impl RedisChannels {
     }
 }
 
+/// The wait after a refusal, if nothing waits for its end.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// More than the bytes of a `PUBLISH` around its arguments.
 const REQUEST_BYTES: usize = 64;

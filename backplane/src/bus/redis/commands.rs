@@ -37,7 +37,7 @@ use super::script;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
 use crate::bus::error::{NOT_RESTORED, SendError};
-use crate::bus::sink::Sink;
+use crate::bus::sink::Ids;
 use crate::store::LEAP_MAX;
 
 #[derive(Debug)]
@@ -92,26 +92,26 @@ const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
 impl Commands {
     /// Reconnects until the task ends, and sends queued messages while connected.
-    pub(super) async fn run(&self, sink: &impl Sink) {
+    pub(super) async fn run(&self, ids: &impl Ids) {
         let mut backoff = Backoff::new(&self.timeouts, ConnectionRole::Commands);
         loop {
-            let failure = match self.open(sink).await {
+            let failure = match self.open(ids).await {
                 Ok(link) => {
                     let attempt = backoff.connected();
-                    sink.metrics().connected_by(ConnectionRole::Commands.name());
-                    self.status.up(ConnectionRole::Commands, attempt, sink.metrics());
-                    self.send(link, sink).await
+                    ids.metrics().connected_by(ConnectionRole::Commands.name());
+                    self.status.up(ConnectionRole::Commands, attempt, ids.metrics());
+                    self.send(link, ids).await
                 }
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
             self.gate.lost(failure.since(Instant::now()));
-            self.status.down(ConnectionRole::Commands, &failure, sink.metrics());
+            self.status.down(ConnectionRole::Commands, &failure, ids.metrics());
             backoff.wait().await;
         }
     }
 
-    async fn open(&self, sink: &impl Sink) -> Result<Link, Failure> {
+    async fn open(&self, ids: &impl Ids) -> Result<Link, Failure> {
         let mut connection = self.connector.open(self.timeouts.attempt).await?;
         let asking = async { Ok(run_id(&mut connection).await) };
         let run_id = bounded(self.timeouts.attempt, asking).await?;
@@ -120,9 +120,9 @@ impl Commands {
             Some(before) => before.0.is_none() || *before != run_id,
             None => false,
         };
-        let last_id = self.last_known(sink);
+        let last_id = self.last_known(ids);
         if last_id > 0 {
-            let restoring = self.restore_counter(&mut connection, is_another, last_id, sink);
+            let restoring = self.restore_counter(&mut connection, is_another, last_id, ids);
             bounded(self.timeouts.attempt, restoring).await?;
             if is_another {
                 self.gate.server_changed();
@@ -149,7 +149,7 @@ impl Commands {
         connection: &mut RespConnection,
         is_another: bool,
         last_id: u64,
-        sink: &impl Sink,
+        ids: &impl Ids,
     ) -> Result<(), Failure> {
         let (key, id) = (self.connector.channel().as_bytes(), last_id.to_string());
         let found = connection.ask(&[b"GET", key]).await.ok();
@@ -162,22 +162,22 @@ impl Commands {
             restored => _ = restored?,
         }
         if let Some(found) = found.filter(|found| has_counted && (1..last_id).contains(found)) {
-            sink.missed_after_reset(found);
+            ids.missed_after_reset(found);
         }
         Ok(())
     }
 
     /// Returns the last id that the counter has issued, as far as this server received it.
-    fn last_known(&self, sink: &impl Sink) -> u64 {
+    fn last_known(&self, ids: &impl Ids) -> u64 {
         let given = self.last_id.load(Ordering::Relaxed);
         // Any client may publish any id, and the counter cannot go back; so implausible ids are
         // ignored.
-        let received = sink.last_id().filter(|received| *received <= given + LEAP_MAX);
+        let received = ids.last_id().filter(|received| *received <= given + LEAP_MAX);
         given.max(received.unwrap_or_default())
     }
 
     /// Sends queued messages until the connection is lost, and returns the reason.
-    async fn send(&self, link: Link, sink: &impl Sink) -> Failure {
+    async fn send(&self, link: Link, ids: &impl Ids) -> Failure {
         let Link { connection, mut driver } = link;
         let mut scripts = None;
         let mut life = pin!(self.ping_until_failure(connection.clone()));
@@ -186,10 +186,10 @@ impl Commands {
                 biased;
                 failure = &mut life => break failure,
                 _ = &mut driver => break Failure::closed(),
-                () = sink.counter_reset() => match self.restore(&connection, sink).await {
+                () = ids.counter_reset() => match self.restore(&connection, ids).await {
                     Ok(()) => continue,
                     Err(Failure::Refused(reason)) => {
-                        warn!(last_id = self.last_known(sink), reason, "{NOT_RESTORED}");
+                        warn!(last_id = self.last_known(ids), reason, "{NOT_RESTORED}");
                         continue;
                     },
                     // The next connection restores the counter first.
@@ -204,7 +204,7 @@ impl Commands {
             // A request in flight ends by itself: with its reply, with the connection, or by its
             // timeout.
             match self.evaluate(&connection, &names, &batch).await {
-                Outcome::Sent(first) => self.complete(batch, first, sink),
+                Outcome::Sent(first) => self.complete(batch, first, ids),
                 Outcome::ScriptLost => {
                     scripts = None;
                     self.queue.put_back(batch);
@@ -217,7 +217,7 @@ impl Commands {
                     self.queue.put_back(batch);
                     break failure;
                 }
-                Outcome::Failed(failure) => self.fail(batch, &failure, sink),
+                Outcome::Failed(failure) => self.fail(batch, &failure, ids),
             }
         };
         // The driver may wait for replies that never come.
@@ -294,17 +294,17 @@ impl Commands {
         outcome(command.query_async(&mut connection.clone()).await, self.timeouts.answer)
     }
 
-    fn complete(&self, batch: Vec<Item>, first: u64, sink: &impl Sink) {
+    fn complete(&self, batch: Vec<Item>, first: u64, ids: &impl Ids) {
         let count = batch.len();
         self.last_id.fetch_max(first + count as u64 - 1, Ordering::Relaxed);
-        sink.metrics().sent.inc_by(count as u64);
+        ids.metrics().sent.inc_by(count as u64);
         (first..).zip(batch).for_each(|(id, item)| item.complete(Ok(id)));
         self.queue.ended(count);
     }
 
-    fn fail(&self, batch: Vec<Item>, failure: &Failure, sink: &impl Sink) {
+    fn fail(&self, batch: Vec<Item>, failure: &Failure, ids: &impl Ids) {
         let count = batch.len();
-        sink.metrics().failed.inc_by(count as u64);
+        ids.metrics().failed.inc_by(count as u64);
         self.reconnect.notify_one();
         let error = SendError::Failed { reason: failure.to_string() };
         batch.into_iter().for_each(|item| item.complete(Err(error.clone())));
@@ -315,9 +315,9 @@ impl Commands {
     async fn restore(
         &self,
         connection: &MultiplexedConnection,
-        sink: &impl Sink,
+        ids: &impl Ids,
     ) -> Result<(), Failure> {
-        let last_id = self.last_known(sink);
+        let last_id = self.last_known(ids);
         let mut restore = ::redis::cmd("EVAL");
         restore.arg(script::RESTORE).arg(1).arg(self.connector.channel()).arg(last_id);
         Ok(restore.query_async(&mut connection.clone()).await?)

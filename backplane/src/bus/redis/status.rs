@@ -10,8 +10,18 @@ use crate::state::State;
 
 #[derive(Debug)]
 pub(super) struct Status {
+    purpose: Purpose,
     roles: Mutex<[RoleState; 2]>,
     state: watch::Sender<State>,
+}
+
+/// The messages that a bus carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Those of clients.
+    Clients,
+    /// Those between servers. The backplane works without them.
+    Servers,
 }
 
 /// The purpose of a connection.
@@ -29,8 +39,9 @@ enum RoleState {
 }
 
 impl Status {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(purpose: Purpose) -> Self {
         Self {
+            purpose,
             roles: Mutex::new([RoleState::Connecting, RoleState::Connecting]),
             state: watch::Sender::new(State::Connecting),
         }
@@ -53,8 +64,13 @@ impl Status {
         }
     }
 
+    /// Counts the subscription as up: only the other connection is used.
+    pub(super) fn without_subscription(&self) {
+        self.roles.lock()[ConnectionRole::Subscription as usize] = RoleState::Up;
+    }
+
     pub(super) fn up(&self, role: ConnectionRole, attempt: u32, metrics: &Metrics) {
-        info!(connection = role.name(), attempt, "backplane connected");
+        info!(connection = self.name(role), attempt, "backplane connected");
         self.set(role, RoleState::Up, metrics);
     }
 
@@ -63,12 +79,28 @@ impl Status {
         if !self.set(role, RoleState::Down { reason: failure.to_string() }, metrics) {
             return;
         }
-        let connection = role.name();
+        let connection = self.name(role);
         match failure {
+            Failure::Refused(reason) if self.purpose == Purpose::Servers => {
+                warn!(reason, features = FEATURES, "the broker refuses the channels of servers");
+            }
             Failure::Refused(reason) => error!(connection, reason, "backplane rejected"),
             Failure::Lost(_) | Failure::Silent(_) => {
                 warn!(connection, reason = %failure, "backplane disconnected");
             }
+        }
+    }
+
+    /// Returns whether the server should be asked again only after a while: a refusal does not end
+    /// by itself, and nothing waits for the end.
+    pub(super) fn is_patient(&self, failure: &Failure) -> bool {
+        self.purpose == Purpose::Servers && matches!(failure, Failure::Refused(_))
+    }
+
+    fn name(&self, role: ConnectionRole) -> &'static str {
+        match self.purpose {
+            Purpose::Clients => role.name(),
+            Purpose::Servers => SERVERS,
         }
     }
 
@@ -115,13 +147,18 @@ fn overall(roles: &[RoleState; 2]) -> State {
     }
 }
 
+/// The name of both connections for messages between servers.
+const SERVERS: &str = "servers";
+/// What does not work without messages between servers.
+const FEATURES: &str = "servers, send_to, on_message, ask, on_question";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_backplane_is_connected_with_both_connections() {
-        let (status, metrics) = (Status::new(), Metrics::default());
+        let (status, metrics) = (Status::new(Purpose::Clients), Metrics::default());
         let state = || status.changes().borrow().clone();
         status.up(ConnectionRole::Subscription, 1, &metrics);
         assert_eq!(state(), State::Connecting);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use resp::request;
 use resp::value::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::super::backoff::Backoff;
 use super::super::connector::Connector;
@@ -18,6 +18,7 @@ use super::super::queue::{Item, Queue};
 use super::super::resp_connection::RespConnection;
 use super::super::status::{ConnectionRole, Status};
 use super::super::timeouts::{Timeouts, bounded};
+use super::REFUSED_PAUSE;
 use crate::bus::error::SendError;
 use crate::metrics::Metrics;
 
@@ -60,6 +61,9 @@ impl Publisher {
             };
             self.status.down(ConnectionRole::Commands, &failure, metrics);
             backoff.wait().await;
+            if self.status.is_patient(&failure) {
+                sleep(REFUSED_PAUSE).await;
+            }
         }
     }
 

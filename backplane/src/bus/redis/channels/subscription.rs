@@ -14,7 +14,7 @@ use resp::request;
 use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::super::backoff::Backoff;
 use super::super::connector::Connector;
@@ -22,6 +22,7 @@ use super::super::failure::Failure;
 use super::super::resp_connection::RespConnection;
 use super::super::status::{ConnectionRole, Status};
 use super::super::timeouts::{Timeouts, bounded};
+use super::REFUSED_PAUSE;
 use crate::bus::channels::ChannelSink;
 use crate::interest::{Change, Interest};
 
@@ -68,6 +69,9 @@ impl ChannelSubscription {
             self.interest.end();
             self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
             backoff.wait().await;
+            if self.status.is_patient(&failure) {
+                sleep(REFUSED_PAUSE).await;
+            }
         }
     }
 

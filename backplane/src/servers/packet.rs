@@ -1,0 +1,105 @@
+//! The messages between servers: JSON, so that `redis-cli` shows them.
+//!
+//! A kind that a later version adds is skipped by earlier ones.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One message between servers.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Packet<'a> {
+    /// The id of the sender.
+    #[serde(borrow)]
+    pub(super) from: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) content: Content<'a>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Content<'a> {
+    /// A sign of life.
+    Lease {
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        name: Option<Cow<'a, str>>,
+        /// Milliseconds since its start. Unlike clocks, ages are comparable between servers.
+        age: u64,
+        /// Whether the sender wants the leases of the others at once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        wants_reply: bool,
+    },
+    /// The sender shuts down.
+    Leave {},
+    Message {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(borrow)]
+        value: &'a RawValue,
+        /// Whether it is for all servers but the sender.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_for_others: bool,
+    },
+    Question {
+        /// Unique for its sender.
+        number: u64,
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(borrow)]
+        value: &'a RawValue,
+        /// Whether it is for all servers but the sender.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_for_others: bool,
+    },
+    Answer {
+        number: u64,
+        #[serde(borrow)]
+        value: &'a RawValue,
+    },
+    Refusal {
+        number: u64,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
+    },
+}
+
+impl<'a> Packet<'a> {
+    pub(super) fn read(payload: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(payload)
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).expect("strings and raw JSON can be written").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_reads_as_it_is_written() {
+        for text in [
+            r#"{"from":"a","content":{"lease":{"name":"web-1","age":5,"wants_reply":true}}}"#,
+            r#"{"from":"a","content":{"lease":{"age":5}}}"#,
+            r#"{"from":"a","content":{"leave":{}}}"#,
+            r#"{"from":"a","content":{"message":{"name":"config","value":{"x": 1.10}}}}"#,
+            r#"{"from":"a\"b","content":{"question":{"number":7,"name":"l\"d","value":null}}}"#,
+            r#"{"from":"a","content":{"message":{"name":"x","value":1,"is_for_others":true}}}"#,
+            r#"{"from":"a","content":{"answer":{"number":7,"value":[1]}}}"#,
+            r#"{"from":"a","content":{"refusal":{"number":7,"reason":"no"}}}"#,
+        ] {
+            let packet = Packet::read(text.as_bytes()).unwrap();
+            assert_eq!(packet.to_bytes(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        for text in ["", "{}", "1", r#"{"from":"a","content":{"later":{}}}"#] {
+            assert!(Packet::read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The servers that are there, as far as their leases reach this one.
+//!
+//! A roster reads no clock: its callers pass the time.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// A server of the app. See [`Backplane::servers`](crate::Backplane::servers).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+/// let broker = broker::Broker::new();
+/// let builder = backplane::Backplane::builder("ChatApp").server_channel(true);
+/// let backplane = builder.client_name("web-1").embedded(&broker)?;
+/// assert_eq!(backplane.servers()[0].name.as_deref(), Some("web-1"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// A unique id. A server that starts again has another one.
+    pub id: String,
+    /// The name of its [`Builder::client_name`](crate::Builder::client_name).
+    pub name: Option<String>,
+    /// The time of its start, by the clock of this server.
+    pub since: SystemTime,
+    /// The time since its last sign of life. It is gone after 15 seconds.
+    pub silent_for: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    servers: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Option<String>,
+    since: SystemTime,
+    heard: Instant,
+}
+
+/// How long a sign of life counts.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// More than the servers of any app. Any client may announce servers.
+const SERVERS_MAX: usize = 10_000;
+
+impl Roster {
+    /// Records a sign of life. Returns whether the server is new.
+    pub(super) fn heard(
+        &mut self,
+        id: &str,
+        name: Option<&str>,
+        age: Duration,
+        now: Instant,
+    ) -> bool {
+        if let Some(entry) = self.servers.get_mut(id) {
+            entry.heard = now;
+            return false;
+        }
+        if self.servers.len() == SERVERS_MAX {
+            return false;
+        }
+        let since = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        let entry = Entry { name: name.map(str::to_owned), since, heard: now };
+        self.servers.insert(id.to_owned(), entry);
+        true
+    }
+
+    /// Removes a server. Returns false if it was not there.
+    pub(super) fn left(&mut self, id: &str) -> bool {
+        self.servers.remove(id).is_some()
+    }
+
+    /// Removes and returns the servers whose leases have ended.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<String> {
+        let expired = self.servers.extract_if(.., |_, entry| now >= entry.heard + LEASE);
+        expired.map(|(id, _)| id).collect()
+    }
+
+    /// Extends all leases: this server could not hear the others.
+    pub(super) fn was_deaf(&mut self, now: Instant) {
+        self.servers.values_mut().for_each(|entry| entry.heard = now);
+    }
+
+    /// Returns the time since the last sign of life of a server.
+    pub(super) fn silence(&self, id: &str, now: Instant) -> Duration {
+        self.servers.get(id).map_or(Duration::MAX, |entry| now.duration_since(entry.heard))
+    }
+
+    /// Returns a server by its id.
+    pub(super) fn get(&self, id: &str, now: Instant) -> Option<Server> {
+        let entry = self.servers.get(id)?;
+        Some(Server {
+            id: id.to_owned(),
+            name: entry.name.clone(),
+            since: entry.since,
+            silent_for: now.duration_since(entry.heard),
+        })
+    }
+
+    /// Returns all servers, in the order of their ids.
+    pub(super) fn all(&self, now: Instant) -> Vec<Server> {
+        self.servers.keys().filter_map(|id| self.get(id, now)).collect()
+    }
+}
+
+impl Server {
+    /// A server that speaks before its first lease has arrived.
+    pub(super) fn unknown(id: &str) -> Self {
+        let (since, silent_for) = (SystemTime::now(), Duration::ZERO);
+        Self { id: id.to_owned(), name: None, since, silent_for }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_ends_unless_it_is_renewed() {
+        let (mut roster, start) = (Roster::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(roster.heard("a", Some("web-1"), Duration::from_secs(60), start));
+        assert!(roster.heard("b", None, Duration::ZERO, start));
+        assert!(!roster.heard("a", Some("web-1"), Duration::from_secs(70), at(10)));
+        assert!(roster.expire(at(14)).is_empty());
+        assert_eq!(roster.expire(at(15)), ["b"]);
+        let left = roster.all(at(15));
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].name.as_deref(), left[0].silent_for.as_secs()), (Some("web-1"), 5));
+        assert!(left[0].since <= SystemTime::now() - Duration::from_secs(60));
+        roster.was_deaf(at(40));
+        assert!(roster.expire(at(54)).is_empty());
+        assert!(roster.left("a") && !roster.left("a"));
+    }
+}
