@@ -1,9 +1,8 @@
 //! A program for the command line of operators and scripts: it sends one invocation to the clients
 //! of an app, and ends.
 //!
-//! It is a program of its own, and not a subcommand of `broker`: the command line of `broker` is
-//! that of `redis-server`, where `emit` would be a configuration file. The backplane also brings
-//! TLS, Sentinels and clusters, which the broker does not need.
+//! `broker emit` runs this program. It is a program of its own, since the package `backplane` uses
+//! the package `broker`, and brings Sentinels and clusters, which a broker does not need.
 
 mod emit;
 mod options;

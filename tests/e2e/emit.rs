@@ -50,6 +50,22 @@ async fn it_reaches_the_clients_of_aspnetcore() {
 }
 
 #[tokio::test]
+async fn the_broker_runs_it_under_its_own_name() {
+    let server = server(&[]).await;
+    let one = join(&server.url(), Backplane::builder(APP).hub(HUB)).await;
+    let mut ann = one.attach("ann's", None);
+    let words = ["emit", "--url", &server.url(), "--app", APP, "--hub", HUB, "--all", "say", "[1]"];
+    let run = async |words: &[&str]| {
+        Process::run(Command::new(harness::broker_bin()).args(words), SLOW_DEADLINE).await
+    };
+    assert_eq!(run(&words).await.code, Some(0));
+    assert_eq!(receive(&mut ann, 1).await, ["[1]"]);
+    let mistaken = run(&["emit", "--nosuch"]).await;
+    assert_eq!(mistaken.code, Some(1));
+    assert!(mistaken.stderr.contains("unexpected argument '--nosuch'"), "{mistaken:?}");
+}
+
+#[tokio::test]
 async fn a_mistake_is_one_clear_error() {
     let server = server(&["--requirepass", "secret"]).await;
     let port = server.port();

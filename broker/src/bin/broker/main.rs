@@ -3,6 +3,7 @@
 //! The command line is that of `redis-server`, so that the binary can replace it.
 
 mod daemon;
+mod emit;
 mod log;
 #[cfg(unix)]
 mod relaunch;
@@ -45,6 +46,7 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   broker /etc/redis/redis.conf --port 7000        a file, another port
   broker --port 7000 --requirepass secret         no file
   echo 'port 7000' | broker -                     settings from standard input
+  broker emit --help                              send a message to the clients of an app
 
   -h, --help       this text
   -v, --version    the version
@@ -60,6 +62,9 @@ fn main() -> ExitCode {
         );
     }
     let words = Arguments::parse().words;
+    if emit::is_meant(&words) {
+        return emit::run(&words);
+    }
     match words.first().map(|word| word.to_string_lossy().into_owned()).as_deref() {
         Some("-h" | "--help") if words.len() == 1 => {
             let _ = Arguments::command().print_help();

@@ -1,0 +1,35 @@
+//! `broker emit`: runs the program `backplane`, which knows the messages of SignalR.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// The program, which is installed beside this one.
+const PROGRAM: &str = "backplane";
+
+/// Returns whether the words are those of `emit`. To `redis-server`, the first word is the name of a
+/// file, so a file of this name comes first.
+pub(crate) fn is_meant(words: &[OsString]) -> bool {
+    words.len() > 1 && words[0] == "emit" && !Path::new("emit").exists()
+}
+
+/// Runs the program and returns its exit code.
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own.with_file_name(PROGRAM).with_extension(std::env::consts::EXE_EXTENSION);
+    // Without a path, the system searches for it.
+    let program = if beside.exists() { beside } else { PROGRAM.into() };
+    match Command::new(&program).args(words).status() {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            ExitCode::from(code.unwrap_or(1))
+        }
+        Err(error) => {
+            eprintln!(
+                "'emit' needs the program '{PROGRAM}' beside this one or in PATH, and it cannot be \
+                 started: {error}"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
