@@ -1,6 +1,7 @@
 //! The handle that an application holds: local connections above, the bus below.
 
 mod plane;
+mod presence;
 mod servers;
 mod tasks;
 
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, debug, error_span};
 
 use self::plane::Plane;
+pub use self::presence::{Count, Presence, Watch};
 pub use self::servers::Ask;
 use self::tasks::{probe, probe_channels, send_outgoing, send_replies};
 use crate::bus::{Bus, ChannelBus, ConnectError, SendError, check_size};
@@ -106,7 +108,7 @@ impl Backplane {
         tasks.spawn(send_outgoing(bus.clone(), outgoing).instrument(span.clone()));
         let probing = probe(bus.clone(), receiver.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
-        let servers = servers.map(|servers| start_servers(servers, &mut tasks, &span));
+        let servers = servers.map(|servers| start_servers(servers, &receiver, &mut tasks, &span));
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name,
@@ -142,7 +144,7 @@ impl Backplane {
         tasks.spawn(send_replies(channels.clone(), replies).instrument(span.clone()));
         let probing = probe_channels(channels.clone(), options.probe_interval);
         tasks.spawn(probing.instrument(span.clone()));
-        let servers = servers.map(|servers| start_servers(servers, &mut tasks, &span));
+        let servers = servers.map(|servers| start_servers(servers, &receiver, &mut tasks, &span));
         let dialect = receiver.dialect.clone();
         let inner = Inner {
             app_name: app_name.to_owned(),
@@ -687,11 +689,16 @@ impl Backplane {
     }
 }
 
+/// Starts the channel between servers, before any connection is attached.
 fn start_servers(
     (channel, to_send): StartServers,
+    receiver: &Receiver,
     tasks: &mut JoinSet<()>,
     span: &Span,
 ) -> Arc<ServerChannel> {
+    if let Some(replica) = channel.presence() {
+        receiver.connections.report_members(replica.own().clone());
+    }
     span.in_scope(|| channel.start());
     tasks.spawn(channel.clone().run(to_send).instrument(span.clone()));
     channel

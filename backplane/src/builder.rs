@@ -1,6 +1,7 @@
 //! Ways to start a backplane: the builder and two shorthands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Broker;
@@ -9,9 +10,12 @@ use tracing::error_span;
 use crate::address::{Address, Place};
 use crate::backplane::{Backplane, first_attempt};
 use crate::bus::{Bus, ChannelBus, ConnectError, Purpose, Sender};
+use crate::channels::has_members;
+use crate::dialect::Signalr2;
 use crate::emitter::Emitter;
+use crate::membership::Membership;
 use crate::options::{self, Dialect, Options};
-use crate::servers::{ServerChannel, ServerNames, StartServers};
+use crate::servers::{Replica, ServerChannel, ServerNames, StartServers};
 
 /// Sets the options of a [`Backplane`] and starts it.
 ///
@@ -283,6 +287,23 @@ impl Builder {
     /// ```
     pub fn server_channel(mut self, is_on: bool) -> Self {
         self.options.server_channel = is_on;
+        self
+    }
+
+    /// Lets all servers know the members of some groups, and the users that are online, see
+    /// [`Backplane::presence`]. The default is none. All servers of an app use the same patterns. In
+    /// a pattern, `*` stands for any text.
+    ///
+    /// This turns the [`server_channel`](Self::server_channel) on. Each server holds all members of
+    /// all servers, and each change is a message to all servers.
+    ///
+    /// ```
+    /// let builder = backplane::Backplane::builder("ChatApp").presence(["room:*", "lobby"]);
+    /// # let _ = builder;
+    /// ```
+    pub fn presence<P: Into<String>>(mut self, groups: impl IntoIterator<Item = P>) -> Self {
+        self.options.presence = Some(groups.into_iter().map(Into::into).collect());
+        self.options.server_channel = true;
         self
     }
 
@@ -564,13 +585,58 @@ fn servers(
             .and_then(|address| address.client_name.clone())
             .or_else(|| options.client_name.clone()),
         is_cluster: address.is_some_and(|address| matches!(address.place, Place::Cluster(_))),
+        presence: options.presence.clone().map(|patterns| {
+            let dialect = options.dialect.clone();
+            let is_wanted = move |signal: &str| {
+                let is_wanted = |group: &str| patterns.iter().any(|of| matches(of, group));
+                match &dialect {
+                    Dialect::SignalR2 => Signalr2::has_members(signal, is_wanted),
+                    Dialect::AspNetCore { channel_prefix } => {
+                        has_members(channel_prefix, signal, is_wanted)
+                    }
+                }
+            };
+            Replica::new(Arc::new(Membership::new(is_wanted)))
+        }),
     };
     ServerChannel::new(names, connect).map(Some)
+}
+
+/// Returns whether a text matches a pattern, in which `*` stands for any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<_> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, behind)) = text.split_once(part) else { return false };
+        text = behind;
+    }
+    text.ends_with(end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("room", "room", true),
+            ("room", "rooms", false),
+            ("*", "", true),
+            ("*", "room", true),
+            ("room:*", "room:", true),
+            ("room:*", "room", false),
+            ("*:1", "room:1", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("aa*aa", "aaa", false),
+            ("**a", "a", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
 
     fn error(builder: Builder) -> Option<String> {
         builder.connect_lazy("redis://127.0.0.1:1").err().map(|error| error.to_string())

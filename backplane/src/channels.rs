@@ -133,6 +133,10 @@ impl Channels {
         self.name(hub, Channel::Group(group))
     }
 
+    pub(crate) fn user_signal(&self, hub: &str, user: &str) -> String {
+        self.name(hub, Channel::User(user))
+    }
+
     /// Subscribes to the internal channels of a hub.
     fn enter(&self, hub: &str) {
         if !self.hubs.lock().insert(hub.to_owned()) {
@@ -349,6 +353,15 @@ impl ChannelSink for Channels {
 
 fn name(prefix: &str, hub: &str, channel: Channel<'_>) -> String {
     [prefix, &*channel.name(hub)].concat()
+}
+
+/// Returns whether a signal is that of a user, or of a group that `is_wanted` accepts.
+pub(crate) fn has_members(prefix: &str, signal: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
+    match signal.strip_prefix(prefix).and_then(Channel::parse) {
+        Some((_, Channel::User(_))) => true,
+        Some((_, Channel::Group(group))) => is_wanted(group),
+        _ => false,
+    }
 }
 
 /// Returns the messages of an invocation, one for each target.

@@ -37,6 +37,7 @@ use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
 use crate::interest::Interest;
+use crate::membership::Membership;
 use crate::options::History;
 use crate::store::{Arrival, Store};
 
@@ -68,6 +69,11 @@ impl Connections {
     /// Reports the signals that have connections to `interest`. Call it before any attachment.
     pub(crate) fn follow(&self, interest: Arc<Interest>) {
         self.table.lock().follow(interest);
+    }
+
+    /// Reports the members of signals to `membership`. Call it before any attachment.
+    pub(crate) fn report_members(&self, membership: Arc<Membership>) {
+        self.table.lock().report_members(membership);
     }
 
     pub(crate) fn interest(&self) -> Option<Arc<Interest>> {

@@ -109,6 +109,7 @@ mod guid;
 mod health;
 mod interest;
 mod invocation;
+mod membership;
 mod metrics;
 mod options;
 mod receiver;
@@ -119,7 +120,7 @@ mod target;
 
 // The public interface.
 pub use crate::address::{Address, AddressError};
-pub use crate::backplane::{Ask, Backplane, HubPlace};
+pub use crate::backplane::{Ask, Backplane, Count, HubPlace, Presence, Watch};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received, Room};
@@ -131,6 +132,6 @@ pub use crate::group::GroupError;
 pub use crate::health::{Health, RoundTrips};
 pub use crate::invocation::{Invocation, InvocationError};
 pub use crate::options::Dialect;
-pub use crate::servers::{Answers, AskError, Server, Servers};
+pub use crate::servers::{Answers, AskError, LeftReason, Member, PresenceChange, Server, Servers};
 pub use crate::state::State;
 pub use crate::target::Target;

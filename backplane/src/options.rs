@@ -69,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) answer_timeout: Duration,
     pub(crate) client_name: Option<String>,
     pub(crate) server_channel: bool,
+    /// Patterns of groups whose members all servers know.
+    pub(crate) presence: Option<Vec<String>>,
     /// Files that apply where a URL names none.
     pub(crate) tls: Tls,
 }
@@ -101,6 +103,7 @@ impl Default for Options {
             answer_timeout: Duration::from_secs(5),
             client_name: None,
             server_channel: false,
+            presence: None,
             tls: Tls::default(),
         }
     }

@@ -10,8 +10,10 @@
 mod handlers;
 mod outgoing;
 mod packet;
+mod presence;
 mod questions;
 mod roster;
+mod watcher;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,10 +29,13 @@ pub(crate) use self::handlers::Answering;
 use self::handlers::Handlers;
 use self::outgoing::{Names, Outgoing, ReplyTo, publish};
 use self::packet::{Content, Packet};
+pub(crate) use self::presence::Replica;
+pub use self::presence::{LeftReason, Member, PresenceChange};
 use self::questions::Questions;
 pub use self::questions::{Answers, AskError};
 pub use self::roster::Server;
 use self::roster::{LEASE, Roster};
+pub(crate) use self::watcher::{Next, Watcher};
 use crate::bus::{ChannelBus, ChannelSink, ConnectError, Publication, SendError};
 use crate::guid::guid;
 use crate::interest::Interest;
@@ -64,6 +69,7 @@ pub(crate) struct ServerChannel {
     roster: Mutex<Roster>,
     handlers: Handlers,
     questions: Questions,
+    presence: Option<Replica>,
     outgoing: Outgoing,
     /// Not in the registry, which has the figures of the messages of clients.
     metrics: Metrics,
@@ -115,7 +121,7 @@ impl ServerChannel {
         names: ServerNames<'_>,
         connect: impl FnOnce(&str) -> Result<ChannelBus, ConnectError>,
     ) -> Result<StartServers, ConnectError> {
-        let ServerNames { app, name, is_cluster } = names;
+        let ServerNames { app, name, is_cluster, presence } = names;
         let names = Arc::new(Names::new(guid(), app, is_cluster));
         let bus = connect(&names.all)?;
         let (outgoing, to_send) = Outgoing::new(names.clone());
@@ -129,6 +135,7 @@ impl ServerChannel {
             roster: Mutex::new(roster),
             handlers: Handlers::default(),
             questions: Questions::default(),
+            presence,
             outgoing,
             metrics: Metrics::default(),
         };
@@ -169,6 +176,7 @@ impl ServerChannel {
                     }
                 },
                 _ = sweeps.tick() => self.sweep(&mut swept),
+                () = self.members_changed() => self.publish_members(),
                 changed = state.changed() => match changed {
                     // Everyone has missed the leases of the meantime.
                     Ok(()) if *state.borrow_and_update() == State::Connected => {
@@ -193,8 +201,38 @@ impl ServerChannel {
         let expired = self.roster.lock().expire(now);
         for id in expired {
             debug!(server = id, "the lease of a server has ended");
-            self.questions.gone(&id);
+            self.gone(&id, LeftReason::ServerGone);
         }
+    }
+
+    fn gone(&self, server: &str, reason: LeftReason) {
+        self.questions.gone(server);
+        if let Some(presence) = &self.presence {
+            presence.gone(server, reason);
+        }
+    }
+
+    /// Waits until members of this server change. Cancel safe.
+    async fn members_changed(&self) {
+        match &self.presence {
+            Some(presence) => presence.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Publishes the changes of this server's members.
+    fn publish_members(&self) {
+        if let Some(presence) = &self.presence {
+            presence.publish_own(&self.names.id, |version, changes| {
+                self.outgoing.send(self.outgoing.to_all(Content::Changes { version, changes }));
+            });
+        }
+    }
+
+    /// Returns the members of all servers, if presence is on. Those of this server are up to date.
+    pub(crate) fn presence(&self) -> Option<&Replica> {
+        self.publish_members();
+        self.presence.as_ref()
     }
 
     fn is_connected(&self) -> bool {
@@ -208,7 +246,8 @@ impl ServerChannel {
 
     fn lease(&self, wants_reply: bool) -> Content<'_> {
         let age = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Content::Lease { name: self.name.as_deref().map(Cow::Borrowed), age, wants_reply }
+        let presence = self.presence.as_ref().map(Replica::version);
+        Content::Lease { name: self.name.as_deref().map(Cow::Borrowed), age, wants_reply, presence }
     }
 
     /// Returns the servers that are there, including this one.
@@ -288,28 +327,62 @@ impl ServerChannel {
             let _ = timeout(LEAVE_TIMEOUT, self.bus.publish(&[leave])).await;
         }
         self.bus.stop().await;
-        self.handlers.clear();
+        self.end();
     }
 
     /// Ends the tasks of the bus, which hold this channel.
     pub(crate) fn abort(&self) {
         self.bus.abort();
+        self.end();
+    }
+
+    /// Ends functions and watchers.
+    fn end(&self) {
         self.handlers.clear();
+        if let Some(presence) = &self.presence {
+            presence.end();
+        }
     }
 
     fn take(&self, packet: &Packet<'_>) {
         let from = &*packet.from;
         match &packet.content {
-            Content::Lease { name, age, wants_reply } => {
+            Content::Lease { name, age, wants_reply, presence } => {
                 let age = Duration::from_millis(*age);
                 self.roster.lock().heard(from, name.as_deref(), age, Instant::now());
-                if *wants_reply && from != self.names.id {
+                if from == self.names.id {
+                    return;
+                }
+                if *wants_reply {
                     self.outgoing.send(self.outgoing.to_one(from, self.lease(false)));
                 }
+                self.take_members(from, |replica| {
+                    presence.is_some_and(|version| replica.leased(from, version))
+                });
+            }
+            // The members of this server are known without a message.
+            Content::Changes { .. } | Content::WantsMembers {} | Content::Members { .. }
+                if from == self.names.id => {}
+            Content::Changes { version, changes } => {
+                self.take_members(from, |replica| replica.changed_at(from, *version, changes));
+            }
+            Content::WantsMembers {} => {
+                if let Some(presence) = &self.presence {
+                    presence.publish_all(|version, members| {
+                        let all = Content::Members { version, members };
+                        self.outgoing.send(self.outgoing.to_one(from, all));
+                    });
+                }
+            }
+            Content::Members { version, members } => {
+                self.take_members(from, |replica| {
+                    replica.replaced(from, *version, members);
+                    false
+                });
             }
             Content::Leave {} => {
                 if from != self.names.id && self.roster.lock().left(from) {
-                    self.questions.gone(from);
+                    self.gone(from, LeftReason::ServerShutdown);
                 }
             }
             Content::Message { is_for_others: true, .. }
@@ -336,6 +409,15 @@ impl ServerChannel {
         }
     }
 
+    /// Applies members of a server, and asks it for all of them if that is needed.
+    fn take_members(&self, server: &str, is_needed: impl FnOnce(&Replica) -> bool) {
+        // Without a lease, nothing would remove the members again.
+        let has_lease = self.roster.lock().has(server);
+        if has_lease && self.presence.as_ref().is_some_and(is_needed) {
+            self.outgoing.send(self.outgoing.to_one(server, Content::WantsMembers {}));
+        }
+    }
+
     fn deliver(
         &self,
         from: &str,
@@ -349,13 +431,14 @@ impl ServerChannel {
     }
 }
 
-/// The names of the channels, and of this server.
+/// What a channel between servers needs to know.
 #[derive(Debug)]
 pub(crate) struct ServerNames<'a> {
     /// The name of the app, behind the prefix of its channels.
     pub(crate) app: &'a str,
     pub(crate) name: Option<String>,
     pub(crate) is_cluster: bool,
+    pub(crate) presence: Option<Replica>,
 }
 
 impl ChannelSink for ServerChannel {

@@ -1,9 +1,9 @@
-//! Groups and connections of a hub, for code outside of its methods.
+//! Groups, presence and connections of a hub, for code outside of its methods.
 //!
 //! The connections may be on any server. A change waits until the server that has the connection
 //! confirms it.
 
-use backplane::{Backplane, GroupError};
+use backplane::{Backplane, GroupError, Presence};
 
 use crate::hub::Hub;
 
@@ -16,6 +16,31 @@ impl Hub {
     #[must_use]
     pub fn groups(&self) -> HubGroups {
         HubGroups { backplane: self.backplane().clone() }
+    }
+
+    /// Returns the members of groups and the users that are online, on all servers.
+    ///
+    /// The backplane must have [`Builder::presence`](backplane::Builder::presence), else nobody is
+    /// there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, PresenceChange};
+    ///
+    /// let builder = Backplane::builder("ChatApp").presence(["*"]);
+    /// let hub = signalr::Hub::new("ChatHub", builder.embedded(&broker::Broker::new())?);
+    /// let presence = hub.presence();
+    /// assert_eq!(presence.count("red").users, 0);
+    /// let mut watch = presence.watch("red");
+    /// assert_eq!(watch.recv().await, Some(PresenceChange::Reset(Vec::new())));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.backplane().presence()
     }
 
     /// Returns a connection of any server.

@@ -18,6 +18,7 @@
 //! | `embedded`    | servers with an embedded broker                                      |
 //! | `replay`      | a broker with a replay buffer                                        |
 //! | `operator`    | log events and metrics                                               |
+//! | `presence`    | members of groups and users that are online, on all servers          |
 //! | `servers`     | the channel between servers: leases, messages, questions             |
 //! | `access`      | TLS, Unix sockets, users, databases, client names                    |
 //!
@@ -40,6 +41,7 @@ mod log;
 mod observer;
 mod operator;
 mod ours;
+mod presence;
 mod redis;
 mod remembering;
 mod replay;

@@ -244,7 +244,7 @@ impl<'a, A: DeserializeOwned + Send> IntoFuture for Ask<'a, A> {
     fn into_future(self) -> Self::IntoFuture {
         let Self { backplane, servers, name, question, within, .. } = self;
         let asking = async move {
-            let raw = backplane.channel()?.ask(&servers, &name, &*question?, within).await?;
+            let raw = backplane.channel()?.ask(&servers, &name, &question?, within).await?;
             let Answers { received: unread, silent, mut refused } = raw;
             let mut received = Vec::with_capacity(unread.len());
             for (server, answer) in unread {

@@ -19,6 +19,7 @@ use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
 use crate::interest::Interest;
+use crate::membership::Membership;
 use crate::store::{Arrival, Entry, Store};
 
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Table {
     store: Store,
     attached: HashMap<Arc<str>, Attached>,
     listeners: Index,
+    /// Set if the app wants to know the members of some signals.
+    membership: Option<Arc<Membership>>,
     /// Connections with a later cursor than this server's last id.
     ahead: HashSet<Arc<str>>,
     /// The mailboxes that wait for a mark, by an id that has not arrived.
@@ -79,6 +82,7 @@ pub(crate) struct ConnectionState {
 
 #[derive(Debug)]
 struct Attached {
+    user: Option<Arc<str>>,
     signals: HashSet<Arc<str>>,
     mailbox: Arc<Mailbox>,
     /// The last id that it received from another server, and the time of the claim.
@@ -103,6 +107,7 @@ impl Table {
             store,
             attached: HashMap::new(),
             listeners: Index::default(),
+            membership: None,
             ahead: HashSet::new(),
             marks: BTreeMap::new(),
             last_number: 0,
@@ -114,6 +119,10 @@ impl Table {
 
     pub(super) fn follow(&mut self, interest: Arc<Interest>) {
         self.listeners.interest = Some(interest);
+    }
+
+    pub(super) fn report_members(&mut self, membership: Arc<Membership>) {
+        self.membership = Some(membership);
     }
 
     pub(super) fn interest(&self) -> Option<Arc<Interest>> {
@@ -145,12 +154,16 @@ impl Table {
             self.ahead.insert(id.clone());
         }
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
+        if let Some(membership) = &self.membership {
+            signals.iter().for_each(|signal| membership.joined(signal, &id, state.user.as_ref()));
+        }
         let since = Instant::now();
         let announcement = match cursor {
             Some(_) => Announcement::Sent(since),
             None => Announcement::Confirmed,
         };
-        let attached = Attached { signals, mailbox, seen, since, announcement };
+        let user = state.user.clone();
+        let attached = Attached { user, signals, mailbox, seen, since, announcement };
         self.attached.insert(id, attached);
         state
     }
@@ -238,8 +251,11 @@ impl Table {
         let Some(attached) = self.attached.get_mut(id) else { return false };
         let signal: Arc<str> = signal.into();
         self.listeners.add(&signal, &attached.mailbox);
-        if attached.signals.insert(signal) {
+        if attached.signals.insert(signal.clone()) {
             self.effects.readers.extend(attached.mailbox.groups_changed());
+            if let Some(membership) = &self.membership {
+                membership.joined(&signal, &attached.mailbox.id, attached.user.as_ref());
+            }
         }
         true
     }
@@ -251,6 +267,9 @@ impl Table {
         self.listeners.remove(signal, &attached.mailbox);
         if was_joined {
             self.effects.readers.extend(attached.mailbox.groups_changed());
+            if let Some(membership) = &self.membership {
+                membership.left(signal, id);
+            }
         }
         true
     }
@@ -524,7 +543,12 @@ impl Table {
         shrink(&mut self.attached);
         attached.mailbox.close(reason);
         self.ahead.remove(id);
-        attached.signals.iter().for_each(|signal| self.listeners.remove(signal, &attached.mailbox));
+        for signal in &attached.signals {
+            self.listeners.remove(signal, &attached.mailbox);
+            if let Some(membership) = &self.membership {
+                membership.left(signal, id);
+            }
+        }
         self.effects.ended.push(attached.mailbox);
         true
     }

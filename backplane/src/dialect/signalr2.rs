@@ -64,7 +64,7 @@ impl Signalr2 {
             format!("hc-{hub}.{connection_id}"),
             command_signal(connection_id),
         ];
-        signals.extend(user.filter(|user| !user.is_empty()).map(|user| format!("hu-{hub}.{user}")));
+        signals.extend(user.filter(|user| !user.is_empty()).map(|user| self.user_signal(user)));
         signals
     }
 
@@ -75,6 +75,17 @@ impl Signalr2 {
 
     pub(crate) fn group_signal(&self, group: &str) -> String {
         format!("hg-{}.{group}", self.hub)
+    }
+
+    pub(crate) fn user_signal(&self, user: &str) -> String {
+        format!("hu-{}.{user}", self.hub)
+    }
+
+    /// Returns whether a signal is that of a user, or of a group that `is_wanted` accepts.
+    pub(crate) fn has_members(signal: &str, is_wanted: impl Fn(&str) -> bool) -> bool {
+        // The name of a hub has no dot.
+        let group = Self::group_of(signal).and_then(|group| group.split_once('.'));
+        signal.starts_with("hu-") || group.is_some_and(|(_, group)| is_wanted(group))
     }
 
     /// Returns the group of a signal as SignalR 2 writes it in groups tokens, such as

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::presence::Changed;
+
 /// One message between servers.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Packet<'a> {
@@ -30,9 +32,26 @@ pub(super) enum Content<'a> {
         /// Whether the sender wants the leases of the others at once.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wants_reply: bool,
+        /// The version of its members, if it knows the members of groups.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        presence: Option<u64>,
     },
     /// The sender shuts down.
     Leave {},
+    /// Changes of the sender's members.
+    Changes {
+        version: u64,
+        #[serde(borrow)]
+        changes: Vec<Changed<'a>>,
+    },
+    /// The sender wants all members of one server.
+    WantsMembers {},
+    /// All members of the sender.
+    Members {
+        version: u64,
+        #[serde(borrow)]
+        members: Vec<Changed<'a>>,
+    },
     Message {
         #[serde(borrow)]
         name: Cow<'a, str>,
@@ -84,6 +103,10 @@ mod tests {
         for text in [
             r#"{"from":"a","content":{"lease":{"name":"web-1","age":5,"wants_reply":true}}}"#,
             r#"{"from":"a","content":{"lease":{"age":5}}}"#,
+            r#"{"from":"a","content":{"lease":{"age":5,"presence":7}}}"#,
+            r#"{"from":"a","content":{"changes":{"version":7,"changes":[{"g":"g","c":"c"}]}}}"#,
+            r#"{"from":"a","content":{"wants_members":{}}}"#,
+            r#"{"from":"a","content":{"members":{"version":7,"members":[{"g":"g","c":"c","u":"u","a":5}]}}}"#,
             r#"{"from":"a","content":{"leave":{}}}"#,
             r#"{"from":"a","content":{"message":{"name":"config","value":{"x": 1.10}}}}"#,
             r#"{"from":"a\"b","content":{"question":{"number":7,"name":"l\"d","value":null}}}"#,

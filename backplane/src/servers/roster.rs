@@ -90,6 +90,10 @@ impl Roster {
         self.servers.get(id).map_or(Duration::MAX, |entry| now.duration_since(entry.heard))
     }
 
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.servers.contains_key(id)
+    }
+
     /// Returns a server by its id.
     pub(super) fn get(&self, id: &str, now: Instant) -> Option<Server> {
         let entry = self.servers.get(id)?;

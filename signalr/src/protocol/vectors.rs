@@ -167,6 +167,7 @@ struct CustomObject {
 }
 
 #[test]
+#[expect(clippy::approx_constant, reason = "the tests of .NET use this number")]
 fn messagepack_objects_and_times_are_those_of_dotnet() {
     let object = CustomObject {
         string_prop: "SignalR!".to_owned(),

@@ -5,7 +5,7 @@ use signalr::{Caller, Hub};
 
 use crate::server::{Client, TestServer};
 
-use backplane::Backplane;
+use backplane::{Backplane, PresenceChange};
 use broker::Broker;
 
 #[tokio::test(start_paused = true)]
@@ -51,6 +51,39 @@ async fn a_server_ends_a_connection_of_another_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_users_of_a_group_are_known_on_all_servers() {
+    let broker = Broker::new();
+    let [one, two] = [(); 2].map(|()| {
+        let builder = Backplane::builder("App").presence(["red"]);
+        of(builder.embedded(&broker).unwrap())
+    });
+    let mut watch = one.hub.presence().watch("red");
+    watch.recv().await.unwrap();
+    let mut tabs = [
+        one.connect_with(&[("x-user", "ann")]).await,
+        two.connect_with(&[("x-user", "ann")]).await,
+    ];
+    for tab in &mut tabs {
+        one.hub.groups().add(&id(tab).await, "red").await.unwrap();
+        watch.recv().await.unwrap();
+    }
+    for server in [&one, &two] {
+        let presence = server.hub.presence();
+        while presence.count("red").connections < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(presence.count("red").users, 1);
+        assert!(presence.is_online("ann") && !presence.is_online("bob"));
+    }
+    drop(tabs);
+    let mut last = watch.recv().await;
+    while !matches!(last, Some(PresenceChange::Left { is_last: true, .. })) {
+        last = watch.recv().await;
+    }
+    assert!(!one.hub.presence().is_online("ann"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_of_an_unknown_connection_is_an_error() {
     let [one, _two] = servers();
     assert!(one.hub.groups().add("nobody", "red").await.is_err());
@@ -59,16 +92,14 @@ async fn a_change_of_an_unknown_connection_is_an_error() {
 
 fn servers() -> [TestServer; 2] {
     let broker = Broker::new();
-    [(); 2].map(|()| {
-        let backplane = Backplane::embedded(&broker, "ChatApp");
-        let hub = Hub::new("Hub", backplane.clone())
-            .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
-            .method(
-                "Id",
-                |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) },
-            );
-        TestServer::serve(hub, backplane)
-    })
+    [(); 2].map(|()| of(Backplane::embedded(&broker, "ChatApp")))
+}
+
+fn of(backplane: Backplane) -> TestServer {
+    let hub = Hub::new("Hub", backplane.clone())
+        .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+        .method("Id", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) });
+    TestServer::serve(hub, backplane)
 }
 
 async fn id(client: &mut Client) -> String {

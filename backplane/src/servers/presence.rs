@@ -1,0 +1,599 @@
+//! The members of groups on all servers.
+//!
+//! Each server is the only writer of its own members. It publishes its changes, with a version that
+//! counts them, and mentions the version in its leases. A server that finds another version than
+//! it expects asks for all members, so a lost message is repaired at the next sign of life.
+//!
+//! One lock protects the members and the order of their changes. Watchers are woken after its
+//! release.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::watcher::Watcher;
+use crate::membership::{Change, Membership};
+
+/// A connection in a group, on any server. See [`Presence`](crate::Presence).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let builder = backplane::Backplane::builder("ChatApp").presence(["*"]);
+/// let backplane = builder.embedded(&broker::Broker::new())?;
+/// let _ann = backplane.attach("c1", Some("ann"));
+/// backplane.join("c1", "room").await?;
+/// let members = backplane.presence().members("room");
+/// assert_eq!((&*members[0].connection, members[0].user.as_deref()), ("c1", Some("ann")));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// The id of the connection.
+    pub connection: String,
+    /// The user of the connection.
+    pub user: Option<String>,
+    /// The id of its server, as in [`Backplane::servers`](crate::Backplane::servers).
+    pub server: String,
+    /// When it joined, by the clock of this server.
+    pub since: SystemTime,
+}
+
+/// A change of the members of a group. See [`Presence::watch`](crate::Presence::watch).
+///
+/// ```
+/// let change = backplane::PresenceChange::Reset(Vec::new());
+/// assert!(!matches!(change, backplane::PresenceChange::Joined { .. }));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PresenceChange {
+    /// A connection has joined.
+    #[non_exhaustive]
+    Joined {
+        /// The connection.
+        member: Member,
+        /// Whether it is the first one of its user. A connection without a user always is.
+        is_first: bool,
+    },
+    /// A connection has left.
+    #[non_exhaustive]
+    Left {
+        /// The connection.
+        member: Member,
+        /// Whether it was the last one of its user. A connection without a user always is.
+        is_last: bool,
+        /// The cause.
+        reason: LeftReason,
+    },
+    /// All members: at the beginning, or after changes may have been missed.
+    Reset(Vec<Member>),
+}
+
+/// Why a member has left.
+///
+/// ```
+/// assert_ne!(backplane::LeftReason::Left, backplane::LeftReason::ServerGone);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeftReason {
+    /// It left the group, or its connection ended.
+    Left,
+    /// Its server was shut down.
+    ServerShutdown,
+    /// Its server gave no sign of life for 15 seconds.
+    ServerGone,
+}
+
+/// The members of all servers.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    own: Arc<Membership>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The version of the own members that was published.
+    version: u64,
+    /// The version of the members of each other server.
+    versions: HashMap<Arc<str>, Version>,
+    groups: HashMap<Arc<str>, Group>,
+    /// The watchers to wake after the release of the lock.
+    told: Vec<Arc<Watcher>>,
+    is_ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Version {
+    number: u64,
+    /// Whether all members were asked for since the last lease.
+    is_asked: bool,
+}
+
+/// The members of one signal.
+#[derive(Debug, Default)]
+struct Group {
+    /// By connection and server: a connection that moves is at two servers for a moment.
+    members: BTreeMap<(Arc<str>, Arc<str>), Entry>,
+    /// The number of connections of each user, so that no look-up walks over the members.
+    users: HashMap<Arc<str>, usize>,
+    /// The number of connections without a user.
+    without_user: usize,
+    watchers: Vec<Arc<Watcher>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    user: Option<Arc<str>>,
+    since: Instant,
+}
+
+/// A change in a message to other servers.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(super) struct Changed<'a> {
+    #[serde(borrow, rename = "g")]
+    signal: Cow<'a, str>,
+    #[serde(borrow, rename = "c")]
+    connection: Cow<'a, str>,
+    #[serde(borrow, rename = "u", default, skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+    /// Milliseconds since it joined. `None`: it has left.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
+}
+
+impl Replica {
+    pub(crate) fn new(own: Arc<Membership>) -> Self {
+        Self { own, inner: Mutex::default() }
+    }
+
+    pub(crate) fn own(&self) -> &Arc<Membership> {
+        &self.own
+    }
+
+    /// Waits until members of this server change. Cancel safe.
+    pub(super) async fn changed(&self) {
+        self.own.changed().await;
+    }
+
+    /// Applies the changes of this server. `publish` sends them, with their version, in the order
+    /// of the calls.
+    pub(super) fn publish_own(&self, me: &str, publish: impl FnOnce(u64, Vec<Changed<'static>>)) {
+        self.with(|inner| {
+            let changes: Vec<_> = self.own.take().iter().map(Changed::of).collect();
+            if !changes.is_empty() && !inner.is_ended {
+                inner.version += 1;
+                inner.apply(me, &changes, LeftReason::Left);
+                publish(inner.version, changes);
+            }
+        });
+    }
+
+    /// Passes all members of this server to `publish`, with their version.
+    pub(super) fn publish_all(&self, publish: impl FnOnce(u64, Vec<Changed<'static>>)) {
+        let inner = self.inner.lock();
+        publish(inner.version, self.own.all().iter().map(Changed::of).collect());
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+
+    /// Applies changes of another server. Returns whether all of its members are needed.
+    pub(super) fn changed_at(&self, server: &str, version: u64, changes: &[Changed<'_>]) -> bool {
+        self.with(|inner| {
+            let known = inner.versions.entry(server.into()).or_default();
+            if version == known.number + 1 {
+                known.number = version;
+                inner.apply(server, changes, LeftReason::Left);
+                return false;
+            }
+            // All members, which came before, have an earlier one.
+            version > known.number && !std::mem::replace(&mut known.is_asked, true)
+        })
+    }
+
+    /// Compares the version in a lease. Returns whether all members of the server are needed.
+    pub(super) fn leased(&self, server: &str, version: u64) -> bool {
+        let mut inner = self.inner.lock();
+        let known = inner.versions.entry(server.into()).or_default();
+        known.is_asked = version != known.number;
+        known.is_asked
+    }
+
+    /// Replaces the members of another server.
+    pub(super) fn replaced(&self, server: &str, version: u64, members: &[Changed<'_>]) {
+        self.with(|inner| {
+            inner.versions.insert(server.into(), Version { number: version, is_asked: false });
+            inner.replace(server, members);
+        });
+    }
+
+    /// Removes the members of a server that is gone.
+    pub(super) fn gone(&self, server: &str, reason: LeftReason) {
+        self.with(|inner| {
+            inner.versions.remove(server);
+            let of_server = inner.of(server);
+            inner.apply(server, &of_server, reason);
+        });
+    }
+
+    pub(crate) fn members(&self, signal: &str) -> Vec<Member> {
+        self.inner.lock().groups.get(signal).map_or_else(Vec::new, Group::all)
+    }
+
+    /// Returns the number of connections and of users. A connection without a user counts as one.
+    pub(crate) fn count(&self, signal: &str) -> (usize, usize) {
+        let inner = self.inner.lock();
+        let group = inner.groups.get(signal);
+        group.map_or((0, 0), |group| (group.members.len(), group.users.len() + group.without_user))
+    }
+
+    /// Returns the members, and a watcher for the changes from then on.
+    pub(crate) fn watch(&self, signal: &str) -> (Vec<Member>, Arc<Watcher>) {
+        let watcher = Arc::new(Watcher::default());
+        let mut inner = self.inner.lock();
+        if inner.is_ended {
+            watcher.end();
+            return (Vec::new(), watcher);
+        }
+        let group = inner.groups.entry(signal.into()).or_default();
+        group.watchers.push(watcher.clone());
+        (group.all(), watcher)
+    }
+
+    /// Returns the members for a watcher that has fallen behind.
+    pub(crate) fn reset(&self, signal: &str, watcher: &Watcher) -> Vec<Member> {
+        let inner = self.inner.lock();
+        watcher.reset();
+        inner.groups.get(signal).map_or_else(Vec::new, Group::all)
+    }
+
+    pub(crate) fn unwatch(&self, signal: &str, watcher: &Arc<Watcher>) {
+        let mut inner = self.inner.lock();
+        if let Some(group) = inner.groups.get_mut(signal) {
+            group.watchers.retain(|other| !Arc::ptr_eq(other, watcher));
+        }
+        inner.tidy(signal);
+    }
+
+    /// Forgets all members, and ends all watchers.
+    pub(super) fn end(&self) {
+        self.with(|inner| {
+            inner.is_ended = true;
+            for (_, group) in inner.groups.drain() {
+                group.watchers.iter().for_each(|watcher| watcher.end());
+                inner.told.extend(group.watchers);
+            }
+        });
+    }
+
+    /// Calls `act` under the lock, then wakes the watchers that it told something.
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner.lock();
+        let outcome = act(&mut inner);
+        let told = std::mem::take(&mut inner.told);
+        drop(inner);
+        told.iter().for_each(|watcher| watcher.wake());
+        outcome
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, server: &str, changes: &[Changed<'_>], reason: LeftReason) {
+        let server = self.name(server);
+        for change in changes {
+            let key = (Arc::from(&*change.connection), server.clone());
+            match change.age {
+                Some(age) => {
+                    let entry = change.entry(age);
+                    let group = self.groups.entry((&*change.signal).into()).or_default();
+                    group.join(key, entry, &mut self.told);
+                }
+                None => {
+                    if let Some(group) = self.groups.get_mut(&*change.signal) {
+                        group.leave(&key, reason, &mut self.told);
+                    }
+                    self.tidy(&change.signal);
+                }
+            }
+        }
+    }
+
+    /// Replaces the members of a server. Watchers of groups that differ get all members.
+    fn replace(&mut self, server: &str, members: &[Changed<'_>]) {
+        let server = self.name(server);
+        let mut by_signal: HashMap<&str, BTreeMap<&str, &Changed<'_>>> = HashMap::new();
+        for member in members.iter().filter(|member| member.age.is_some()) {
+            by_signal.entry(&member.signal).or_default().insert(&member.connection, member);
+        }
+        let signals: Vec<Arc<str>> = self.groups.keys().cloned().collect();
+        let new = by_signal.keys().filter(|signal| !self.groups.contains_key(**signal));
+        let new: Vec<Arc<str>> = new.map(|signal| Arc::from(*signal)).collect();
+        for signal in signals.into_iter().chain(new) {
+            let wanted = by_signal.remove(&*signal).unwrap_or_default();
+            let group = self.groups.entry(signal.clone()).or_default();
+            let is_gone =
+                |key: &(Arc<str>, Arc<str>)| key.1 == server && !wanted.contains_key(&*key.0);
+            let gone: Vec<_> = group.members.keys().filter(|key| is_gone(key)).cloned().collect();
+            let mut is_changed = !gone.is_empty();
+            gone.iter().for_each(|key| _ = group.remove(key));
+            for (connection, member) in wanted {
+                let key = (Arc::from(connection), server.clone());
+                let entry = member.entry(member.age.unwrap_or_default());
+                is_changed |= group.insert(key, entry);
+            }
+            if is_changed {
+                group.tell(|group| PresenceChange::Reset(group.all()), &mut self.told);
+            }
+            self.tidy(&signal);
+        }
+    }
+
+    /// Returns the members of a server, as if all left.
+    fn of(&self, server: &str) -> Vec<Changed<'static>> {
+        let left = self.groups.iter().flat_map(|(signal, group)| {
+            let of_server = group.members.keys().filter(|(_, at)| **at == *server);
+            of_server.map(|(connection, _)| Changed {
+                signal: signal.to_string().into(),
+                connection: connection.to_string().into(),
+                user: None,
+                age: None,
+            })
+        });
+        left.collect()
+    }
+
+    /// Returns the id of a server, which its members share.
+    fn name(&self, server: &str) -> Arc<str> {
+        let known = self.versions.get_key_value(server);
+        known.map_or_else(|| server.into(), |(name, _)| name.clone())
+    }
+
+    fn tidy(&mut self, signal: &str) {
+        let Some(group) = self.groups.get_mut(signal) else { return };
+        if group.members.is_empty() && group.watchers.is_empty() {
+            self.groups.remove(signal);
+        }
+    }
+}
+
+impl Group {
+    fn all(&self) -> Vec<Member> {
+        self.members.iter().map(|(key, entry)| entry.member(key)).collect()
+    }
+
+    fn join(&mut self, key: (Arc<str>, Arc<str>), entry: Entry, told: &mut Vec<Arc<Watcher>>) {
+        let is_first = !self.has(&entry);
+        let member = entry.member(&key);
+        if self.insert(key, entry) {
+            self.tell(|_| PresenceChange::Joined { member, is_first }, told);
+        }
+    }
+
+    fn leave(
+        &mut self,
+        key: &(Arc<str>, Arc<str>),
+        reason: LeftReason,
+        told: &mut Vec<Arc<Watcher>>,
+    ) {
+        let Some(entry) = self.remove(key) else { return };
+        let is_last = !self.has(&entry);
+        let member = entry.member(key);
+        self.tell(|_| PresenceChange::Left { member, is_last, reason }, told);
+    }
+
+    /// Adds a connection. Returns false if it was there.
+    fn insert(&mut self, key: (Arc<str>, Arc<str>), mut entry: Entry) -> bool {
+        let before = self.remove(&key);
+        match &mut entry.user {
+            Some(user) => {
+                // All connections of a user share its name.
+                let (name, count) = match self.users.remove_entry(user) {
+                    Some((name, count)) => (name, count + 1),
+                    None => (user.clone(), 1),
+                };
+                *user = name.clone();
+                self.users.insert(name, count);
+            }
+            None => self.without_user += 1,
+        }
+        self.members.insert(key, entry);
+        before.is_none()
+    }
+
+    fn remove(&mut self, key: &(Arc<str>, Arc<str>)) -> Option<Entry> {
+        let entry = self.members.remove(key)?;
+        match &entry.user {
+            Some(user) => {
+                if let Some(count) = self.users.get_mut(user) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.users.remove(user);
+                    }
+                }
+            }
+            None => self.without_user -= 1,
+        }
+        Some(entry)
+    }
+
+    /// Returns whether the user of a connection has another one here.
+    fn has(&self, entry: &Entry) -> bool {
+        entry.user.as_ref().is_some_and(|user| self.users.contains_key(user))
+    }
+
+    /// Queues a change for all watchers.
+    fn tell(&self, change: impl FnOnce(&Self) -> PresenceChange, told: &mut Vec<Arc<Watcher>>) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let change = change(self);
+        for watcher in &self.watchers {
+            watcher.push(change.clone());
+            told.push(watcher.clone());
+        }
+    }
+}
+
+impl Entry {
+    fn member(&self, (connection, server): &(Arc<str>, Arc<str>)) -> Member {
+        let since = SystemTime::now().checked_sub(self.since.elapsed());
+        Member {
+            connection: connection.to_string(),
+            user: self.user.as_deref().map(str::to_owned),
+            server: server.to_string(),
+            since: since.unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+}
+
+impl Changed<'_> {
+    fn of(change: &Change) -> Changed<'static> {
+        match change {
+            Change::Joined { signal, connection, member } => Changed {
+                signal: signal.to_string().into(),
+                connection: connection.to_string().into(),
+                user: member.user.as_deref().map(|user| user.to_owned().into()),
+                age: Some(u64::try_from(member.since.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            },
+            Change::Left { signal, connection } => Changed {
+                signal: signal.to_string().into(),
+                connection: connection.to_string().into(),
+                user: None,
+                age: None,
+            },
+        }
+    }
+
+    fn entry(&self, age: u64) -> Entry {
+        let now = Instant::now();
+        let since = now.checked_sub(Duration::from_millis(age)).unwrap_or(now);
+        Entry { user: self.user.as_deref().map(Into::into), since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::servers::watcher::Next;
+
+    fn replica() -> Replica {
+        Replica::new(Arc::new(Membership::new(|_| true)))
+    }
+
+    fn joined(connection: &'static str, user: Option<&'static str>) -> Changed<'static> {
+        let (user, age) = (user.map(Cow::Borrowed), Some(5));
+        Changed { signal: "room".into(), connection: connection.into(), user, age }
+    }
+
+    fn left(connection: &'static str) -> Changed<'static> {
+        Changed { age: None, ..joined(connection, None) }
+    }
+
+    fn connections(replica: &Replica) -> Vec<String> {
+        let members = replica.members("room");
+        members.into_iter().map(|member| member.connection + "@" + &member.server).collect()
+    }
+
+    /// Returns a change in brief.
+    fn brief(change: PresenceChange) -> String {
+        match change {
+            PresenceChange::Joined { member, is_first } => {
+                format!("+{} {is_first}", member.connection)
+            }
+            PresenceChange::Left { member, is_last, reason } => {
+                format!("-{} {is_last} {reason:?}", member.connection)
+            }
+            PresenceChange::Reset(members) => format!("={}", members.len()),
+        }
+    }
+
+    #[tokio::test]
+    async fn several_connections_of_a_user_count_once() {
+        let replica = replica();
+        let (members, watcher) = replica.watch("room");
+        assert!(members.is_empty());
+        let at =
+            |server, version, changed| assert!(!replica.changed_at(server, version, &[changed]));
+        at("A", 1, joined("a1", Some("ann")));
+        at("B", 1, joined("a2", Some("ann")));
+        at("B", 2, joined("x", None));
+        at("B", 3, joined("y", None));
+        assert_eq!(replica.count("room"), (4, 3));
+        at("A", 2, left("a1"));
+        at("B", 4, left("a2"));
+        at("B", 4, left("x"));
+        replica.gone("B", LeftReason::ServerGone);
+        let mut all = Vec::new();
+        while let Some(Next::Change(change)) = watcher.next().now_or_never() {
+            all.push(brief(change));
+        }
+        assert_eq!(
+            all,
+            [
+                "+a1 true",
+                "+a2 false",
+                "+x true",
+                "+y true",
+                "-a1 false Left",
+                "-a2 true Left",
+                "-x true ServerGone",
+                "-y true ServerGone",
+            ]
+        );
+        replica.unwatch("room", &watcher);
+        let inner = replica.inner.lock();
+        assert!(inner.groups.is_empty() && inner.versions.keys().eq([&Arc::from("A")]));
+    }
+
+    #[tokio::test]
+    async fn a_missed_change_is_noticed_and_repaired_by_all_members() {
+        let replica = replica();
+        let (_, watcher) = replica.watch("room");
+        assert!(!replica.leased("A", 0));
+        assert!(!replica.changed_at("A", 1, &[joined("a", None)]));
+        assert!(replica.changed_at("A", 3, &[joined("c", None)]), "the second is missing");
+        assert!(!replica.changed_at("A", 4, &[left("a")]), "it is asked for once");
+        assert!(replica.leased("A", 4), "the answer may be lost");
+        replica.replaced("A", 4, &[joined("b", None), joined("c", None)]);
+        assert_eq!(connections(&replica), ["b@A", "c@A"]);
+        assert!(!replica.changed_at("A", 4, &[left("c")]), "the snapshot had it");
+        assert!(!replica.leased("A", 4));
+        replica.replaced("A", 4, &[joined("b", None), joined("c", None)]);
+        let next = || match watcher.next().now_or_never() {
+            Some(Next::Change(change)) => brief(change),
+            other => format!("{other:?}"),
+        };
+        assert_eq!([next(), next(), next()], ["+a true", "=2", "None"]);
+        replica.end();
+        assert_eq!(next(), "Some(End)");
+        assert!(connections(&replica).is_empty());
+    }
+
+    #[tokio::test]
+    async fn own_members_are_published_with_their_version() {
+        let own = Arc::new(Membership::new(|_| true));
+        let replica = Replica::new(own.clone());
+        let [room, c1]: [Arc<str>; 2] = ["room", "c1"].map(Into::into);
+        own.joined(&room, &c1, None);
+        replica.publish_own("me", |version, changes| {
+            assert_eq!((version, changes.len(), changes[0].age.is_some()), (1, 1, true));
+        });
+        replica.publish_own("me", |_, _| panic!("there is nothing to publish"));
+        assert_eq!(connections(&replica), ["c1@me"]);
+        replica.publish_all(|version, members| assert_eq!((version, members.len()), (1, 1)));
+        let text = serde_json::to_string(&left("c1")).unwrap();
+        assert_eq!(text, r#"{"g":"room","c":"c1"}"#);
+        assert_eq!(serde_json::from_str::<Changed<'_>>(&text).unwrap(), left("c1"));
+    }
+}
