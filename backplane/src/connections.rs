@@ -236,6 +236,18 @@ impl Connections {
         self.with_table(Table::resubscribed);
     }
 
+    /// Records that the next message is the first one of another run of the broker, and that the last
+    /// run has issued `issued`. Returns the last id that is known of that run.
+    pub(crate) fn run_began(&self, issued: u64) -> u64 {
+        self.table.lock().run_began(issued)
+    }
+
+    /// Records that another server knows an id of the broker's last run. Returns the ids that are
+    /// missing here, as far as that was unknown.
+    pub(crate) fn reached_elsewhere(&self, id: u64) -> Option<Gap> {
+        self.with_table(|table| table.reached_elsewhere(id))
+    }
+
     /// Records that a reset counter issued ids up to `to` while the subscription was interrupted.
     /// Returns the gap, unless it was reported before.
     pub(crate) fn missed_after_reset(&self, to: u64) -> Option<Gap> {

@@ -222,7 +222,12 @@ impl Receiver {
                     self.announce(&place);
                 }
             }
-            Item::Probe { .. } | Item::Foreign | Item::Invocation(_) => {}
+            Item::Reached { source, id } if source != self.source => {
+                if let Some(gap) = self.connections.reached_elsewhere(id) {
+                    self.report_gap(gap);
+                }
+            }
+            Item::Probe { .. } | Item::Reached { .. } | Item::Foreign | Item::Invocation(_) => {}
         }
     }
 
@@ -305,6 +310,13 @@ impl Sink for Receiver {
 
     fn resubscribed(&self) {
         self.connections.resubscribed();
+    }
+
+    fn run_began(&self, issued: u64) {
+        let known = self.connections.run_began(issued);
+        if known > 0 {
+            self.send(self.dialect.reached(&self.source, known));
+        }
     }
 }
 

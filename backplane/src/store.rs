@@ -39,6 +39,11 @@ pub(crate) struct Store {
     /// Seeded randomly, so that a publisher cannot construct collisions.
     hashing: RandomState,
     reset: Option<CounterReset>,
+    /// Whether the next message is the first one of another run of the broker. The number is the
+    /// last id that the last run has issued to this server.
+    next_run: Option<u64>,
+    /// The ids at the end of the broker's last run.
+    tail: Option<Tail>,
     /// Whether the subscription has not been interrupted since the last message.
     is_unbroken: bool,
 }
@@ -53,6 +58,15 @@ struct CounterReset {
     recent: VecDeque<(u64, u64)>,
     /// Whether the counter is still below the old value.
     is_on: bool,
+}
+
+/// The ids between the last known one of a run of the broker and the first one of the next run. The
+/// broker reserves ids ahead, so these may never have been issued.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// The last id that was issued for certain.
+    known: u64,
+    end: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +116,8 @@ impl Store {
             recent: VecDeque::new(),
             hashing: RandomState::default(),
             reset: None,
+            next_run: None,
+            tail: None,
             is_unbroken: false,
         }
     }
@@ -121,6 +137,35 @@ impl Store {
     /// Records that the subscription was interrupted.
     pub(crate) fn resubscribed(&mut self) {
         self.is_unbroken = false;
+    }
+
+    /// Records that the next message is the first one of another run of the broker, and that the last
+    /// run has issued `issued`. Returns the last id that is known of that run.
+    pub(crate) fn run_began(&mut self, issued: u64) -> u64 {
+        let Some(last) = self.last else { return 0 };
+        let known = issued.max(last).max(self.given);
+        self.next_run = Some(known);
+        known
+    }
+
+    /// Records that another server knows an id of the broker's last run. Returns the gap that this
+    /// reveals, and its cursor.
+    pub(crate) fn reached_elsewhere(&mut self, id: u64) -> Option<(Gap, u64)> {
+        let (at, tail) = (self.last?, self.tail.as_mut()?);
+        let gap = Gap::between(tail.known, id.min(tail.end).saturating_add(1).max(tail.known))?;
+        tail.known = gap.to;
+        self.push(Entry::Gap(gap, at), 0);
+        Some((gap, at))
+    }
+
+    /// Returns the ids between two messages that are missing for certain.
+    pub(crate) fn missing_between(&self, before: u64, id: u64) -> Option<Gap> {
+        match self.tail {
+            Some(Tail { known, end }) if end + 1 == id => {
+                Gap::between(before, known.max(before) + 1)
+            }
+            _ => Gap::between(before, id),
+        }
     }
 
     /// Classifies the id of the next payload, and prepares to store its messages.
@@ -160,6 +205,9 @@ impl Store {
 
     /// An id after the last one.
     fn go_on(&mut self, last: u64, id: u64) -> Arrival {
+        if let Some(known) = self.next_run.take().filter(|known| *known < id) {
+            self.tail = Some(Tail { known, end: id - 1 });
+        }
         let reset = self.reset.as_mut().filter(|reset| reset.is_on);
         let gap = match reset {
             Some(reset) => {
@@ -168,7 +216,7 @@ impl Store {
                 let start = if self.is_unbroken { last } else { reset.last };
                 Gap::between(start, id)
             }
-            None => Gap::between(last, id),
+            None => self.missing_between(last, id),
         };
         let Some(gap) = gap else { return Arrival::Next };
         self.push(Entry::Gap(gap, gap.to), 0);
@@ -177,6 +225,7 @@ impl Store {
 
     /// An id that was issued to another message before.
     fn go_back(&mut self, last: u64, id: u64) -> Arrival {
+        self.next_run = None;
         let gap = match &mut self.reset {
             Some(reset) if reset.is_on && id > reset.last => {
                 let gap = Gap::between(reset.last, id);
@@ -360,6 +409,34 @@ mod tests {
         assert_eq!(store.arrive(8, b"eight"), Arrival::After(Gap { from: 7, to: 7 }));
         assert_eq!(store.last(), Some(9), "cursors do not go back");
         assert_eq!(store.arrive(10, b"restored"), Arrival::Next);
+    }
+
+    #[test]
+    fn ids_that_a_killed_broker_has_reserved_are_no_gap() {
+        let mut store = store(10);
+        fill(&mut store, [5, 6]);
+        assert_eq!(store.run_began(0), 6);
+        fill(&mut store, [1000, 1001]);
+        assert_eq!(since(&store, 5), "6 1000 1001");
+        // Two servers know more, one of them no more than the other.
+        assert_eq!(store.reached_elsewhere(8), Some((Gap { from: 7, to: 8 }, 1001)));
+        assert_eq!(store.reached_elsewhere(8), None);
+        assert_eq!(store.reached_elsewhere(6), None);
+        assert_eq!(store.reached_elsewhere(2000), Some((Gap { from: 9, to: 999 }, 1001)));
+        fill(&mut store, [1004]);
+        assert_eq!(since(&store, 6), "1000 1001 (7-8) (9-999) (1002-1003) 1004");
+    }
+
+    #[test]
+    fn an_id_of_an_own_message_in_the_last_run_ends_the_gap() {
+        let mut store = store(10);
+        fill(&mut store, [5]);
+        assert_eq!(store.run_began(7), 7);
+        assert_eq!(store.arrive(1000, b"a"), Arrival::After(Gap { from: 6, to: 7 }));
+        assert_eq!(store.missing_between(9, 1000), None);
+        // A broker that has not reserved any goes on at once.
+        assert_eq!(store.run_began(0), 1000);
+        assert_eq!(store.arrive(1001, b"b"), Arrival::Next);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The claims about faults, checked with our broker and a replay buffer.
+//! The claims about faults, checked with our broker in the configuration that README recommends.
 
 #[path = "faults.rs"]
 mod faults;
@@ -13,5 +13,6 @@ use crate::site::Site;
 const REMEMBERS: bool = true;
 
 async fn site() -> Site {
-    Site::single(Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await).await
+    let options = ["--pubsub-replay", "ChatApp 10000 64mb 60", "--counters-file", "counters"];
+    Site::single(Server::ours(&options).await).await
 }

@@ -13,6 +13,7 @@ mod gate;
 mod queue;
 mod replay;
 mod resp_connection;
+mod run_id;
 mod script;
 mod status;
 mod stream;
@@ -22,6 +23,7 @@ mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,6 +82,7 @@ impl RedisBus {
         let queue = Arc::new(Queue::new(options.queue));
         let gate = Arc::new(Gate::new(Instant::now()));
         let reconnect = Arc::new(Notify::new());
+        let last_id = Arc::<AtomicU64>::default();
         let subscription = Subscription {
             connector: connector.clone(),
             timeouts,
@@ -87,6 +90,8 @@ impl RedisBus {
             gate: gate.clone(),
             reconnect: reconnect.clone(),
             replay_position: Mutex::default(),
+            server: Mutex::default(),
+            last_id: last_id.clone(),
             failed_replays: Default::default(),
         };
         let commands = Commands {
@@ -95,7 +100,7 @@ impl RedisBus {
             status: status.clone(),
             queue: queue.clone(),
             gate: gate.clone(),
-            last_id: Default::default(),
+            last_id,
             server: Mutex::default(),
             reconnect: Notify::new(),
         };

@@ -44,6 +44,10 @@ pub(crate) trait Sink: Ids {
     /// Records that the subscription was interrupted.
     fn resubscribed(&self);
 
+    /// Records that the next message is the first one of another run of the broker. Ids before it may
+    /// have been reserved only. `issued` is the last id of a message of this server.
+    fn run_began(&self, issued: u64);
+
     /// Logs how many messages were replayed since the counter had the value `before`.
     fn log_recovered(&self, before: u64) {
         let messages = self.metrics().recovered.get() - before;

@@ -310,6 +310,18 @@ impl Table {
         self.store.resubscribed();
     }
 
+    /// See [`Connections::run_began`](super::Connections::run_began).
+    pub(super) fn run_began(&mut self, issued: u64) -> u64 {
+        self.store.run_began(issued)
+    }
+
+    /// See [`Connections::reached_elsewhere`](super::Connections::reached_elsewhere).
+    pub(super) fn reached_elsewhere(&mut self, id: u64) -> Option<Gap> {
+        let (gap, at) = self.store.reached_elsewhere(id)?;
+        self.report_gap(gap, at, Source::Live);
+        Some(gap)
+    }
+
     /// See [`Connections::missed_after_reset`](super::Connections::missed_after_reset).
     pub(super) fn missed_after_reset(&mut self, to: u64) -> Option<Gap> {
         let (gap, at) = self.store.missed_after_reset(to)?;
@@ -574,13 +586,13 @@ impl Table {
 
     /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
-        let attached = &mut self.attached;
+        let (attached, store) = (&mut self.attached, &self.store);
         let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
         self.ahead.retain(|connection_id| {
             let Some(attached) = attached.get_mut(connection_id) else { return false };
             let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
                 if let Some((seen, _)) = attached.seen.take()
-                    && let Some(gap) = Gap::between(seen, id)
+                    && let Some(gap) = store.missing_between(seen, id)
                 {
                     slow.extend(attached.push_gap(gap, gap.to, None, readers).err());
                 }

@@ -41,6 +41,11 @@ pub(crate) enum Item {
         source: String,
         attached: Attached,
     },
+    /// An announcement: the server with this source knows ids up to `id` of the broker's last run.
+    Reached {
+        source: String,
+        id: u64,
+    },
     /// Well-formed, but for another hub or another kind of application.
     Foreign,
 }

@@ -33,6 +33,7 @@ pub(crate) struct Signalr2 {
 const ACK_KEY: &str = "__SIGNALR__SERVER__";
 const PROBE_KEY: &str = "__BACKPLANE__PROBE__";
 const ATTACHED_KEY: &str = "__BACKPLANE__ATTACHED__";
+const REACHED_KEY: &str = "__BACKPLANE__REACHED__";
 
 impl Signalr2 {
     pub(crate) fn new(hub: &str) -> Self {
@@ -171,6 +172,14 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
+    /// Encodes an announcement of the last id that this server knows of the broker's last run.
+    pub(crate) fn reached(&self, source: &str, id: u64) -> Bytes {
+        let value = id.to_string();
+        let message =
+            Message { source, key: REACHED_KEY, value: value.as_bytes(), ..Message::default() };
+        scaleout::body(&message, scaleout::ticks_now())
+    }
+
     /// Puts an id before a body, as the send script does.
     pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
         scaleout::payload(id, body)
@@ -207,6 +216,10 @@ impl Signalr2 {
         if message.key == ATTACHED_KEY {
             return Ok(attached(text())
                 .map_or(Item::Foreign, |attached| Item::Attached { source: source(), attached }));
+        }
+        if message.key == REACHED_KEY {
+            let id = text().parse().ok();
+            return Ok(id.map_or(Item::Foreign, |id| Item::Reached { source: source(), id }));
         }
         match message.key.strip_prefix("c-") {
             Some(connection_id) if !message.command_id.is_empty() => {
@@ -330,6 +343,14 @@ mod tests {
             panic!("no probe")
         };
         assert_eq!((source.as_str(), number), ("us", 7));
+    }
+
+    #[test]
+    fn an_announcement_contains_the_last_known_id() {
+        let Item::Reached { source, id } = read(&dialect().reached("us", 7)) else {
+            panic!("no announcement")
+        };
+        assert_eq!((source.as_str(), id), ("us", 7));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use super::failure::Failure;
 use super::gate::{COUNT_INTERVAL, Gate, OPEN_COUNT_INTERVAL, Step};
 use super::queue::{Item, Queue};
 use super::resp_connection::RespConnection;
+use super::run_id::RunId;
 use super::script;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
@@ -48,7 +49,7 @@ pub(super) struct Commands {
     pub(super) queue: Arc<Queue>,
     pub(super) gate: Arc<Gate>,
     /// The last id in a reply of the server.
-    pub(super) last_id: AtomicU64,
+    pub(super) last_id: Arc<AtomicU64>,
     /// The server of the last complete connection.
     pub(super) server: Mutex<Option<RunId>>,
     /// Notified when a send failed without a reply, to check the connection.
@@ -68,10 +69,6 @@ struct Scripts {
     one: String,
     many: String,
 }
-
-/// The `run_id` of a server process, if the server reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RunId(Option<String>);
 
 /// The outcome of a request that sends a batch.
 enum Outcome {
@@ -113,13 +110,10 @@ impl Commands {
 
     async fn open(&self, ids: &impl Ids) -> Result<Link, Failure> {
         let mut connection = self.connector.open(self.timeouts.attempt).await?;
-        let asking = async { Ok(run_id(&mut connection).await) };
+        let asking = async { Ok(RunId::ask(&mut connection).await) };
         let run_id = bounded(self.timeouts.attempt, asking).await?;
-        // A server without a `run_id` may be another one.
-        let is_another = match &*self.server.lock() {
-            Some(before) => before.0.is_none() || *before != run_id,
-            None => false,
-        };
+        let is_another =
+            self.server.lock().as_ref().is_some_and(|before| before.may_differ(&run_id));
         let last_id = self.last_known(ids);
         if last_id > 0 {
             let restoring = self.restore_counter(&mut connection, is_another, last_id, ids);
@@ -378,14 +372,6 @@ fn outcome(reply: RedisResult<Reply>, within: Duration) -> Outcome {
             None => Outcome::Failed(error.into()),
         },
     }
-}
-
-/// Requests the server's `run_id`.
-async fn run_id(connection: &mut RespConnection) -> RunId {
-    let info = connection.ask(&[b"INFO", b"server"]).await.ok();
-    let info = info.as_ref().and_then(Value::text).unwrap_or_default();
-    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    RunId(id.map(|id| id.trim().to_owned()))
 }
 
 /// Returns whether a server has one of the scripts that send. If the reply is an error, it may.

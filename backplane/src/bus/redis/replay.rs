@@ -50,11 +50,13 @@ pub(super) async fn offset(
 }
 
 /// Fetches and delivers the messages from `reached` to `end`, and advances `reached` with the
-/// deliveries. So an interrupted replay resumes there.
+/// deliveries. So an interrupted replay resumes there. Calls `begins` before the first message of
+/// the buffer, or if there is none yet.
 pub(super) async fn replay(
     connector: &Connector,
     reached: &Mutex<Option<ReplayPosition>>,
     end: &ReplayPosition,
+    begins: impl Fn(),
     within: Duration,
     sink: &impl Sink,
 ) -> Result<(), Failure> {
@@ -64,10 +66,15 @@ pub(super) async fn replay(
     // A RESP2 connection with a subscription does not accept these commands.
     let mut connection = connector.open(within).await?;
     let channel = connector.channel();
+    let mut is_first = since.epoch != end.epoch;
     request(&mut connection, channel, &since, COUNT, within).await?;
     loop {
         let reply = connection.read_while_it_comes(within).await?;
         let Piece { epoch, messages } = Piece::of(&reply)?;
+        let first = messages.first().map_or(end.offset + 1, |(offset, _)| *offset);
+        if std::mem::take(&mut is_first) && first == 1 {
+            begins();
+        }
         let last = messages.last().map(|(offset, _)| *offset);
         let is_over = last.is_none_or(|last| last >= end.offset);
         since = ReplayPosition { epoch, offset: last.unwrap_or(end.offset) };

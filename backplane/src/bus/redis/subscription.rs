@@ -8,7 +8,7 @@
 //! An app has one channel, so there is only one subscription.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -24,6 +24,7 @@ use super::failure::Failure;
 use super::gate::Gate;
 use super::replay::{ReplayPosition, is_next, offset, replay};
 use super::resp_connection::RespConnection;
+use super::run_id::RunId;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
 use crate::bus::sink::Sink;
@@ -38,6 +39,10 @@ pub(super) struct Subscription {
     pub(super) reconnect: Arc<Notify>,
     /// The position in the broker's replay buffer, if there is one.
     pub(super) replay_position: Mutex<Option<ReplayPosition>>,
+    /// The process of the last subscription.
+    pub(super) server: Mutex<Option<RunId>>,
+    /// The last id that the broker has given to a message of this server.
+    pub(super) last_id: Arc<AtomicU64>,
     /// Failed replays in a row, without progress between them.
     pub(super) failed_replays: AtomicU32,
 }
@@ -78,8 +83,10 @@ impl Subscription {
         let mut connection = self.connector.open(self.timeouts.attempt).await?;
         // A timeout on the previous connection does not concern this one.
         let _ = self.reconnect.notified().now_or_never();
+        let mut run_id = None;
         let now = bounded(self.timeouts.attempt, async {
             if offset(&mut connection, self.connector.channel()).await?.is_some() {
+                run_id = Some(RunId::ask(&mut connection).await);
                 return self.subscribe_at_offset(&mut connection).await;
             }
             connection.write(&[&self.subscribe()]).await?;
@@ -94,7 +101,12 @@ impl Subscription {
         .await?;
         sink.resubscribed();
         self.gate.confirmed();
-        self.recover(&mut connection, now, sink).await?;
+        let is_new_run = {
+            let before = self.server.lock();
+            before.as_ref().zip(run_id.as_ref()).is_some_and(|(before, now)| before.differs(now))
+        };
+        self.recover(&mut connection, now, is_new_run, sink).await?;
+        *self.server.lock() = run_id;
         Ok(connection)
     }
 
@@ -126,14 +138,20 @@ impl Subscription {
         &self,
         connection: &mut RespConnection,
         now: Option<ReplayPosition>,
+        is_new_run: bool,
         sink: &impl Sink,
     ) -> Result<(), Failure> {
         let before = self.replay_position.lock().clone();
         if let Some(now) = now.as_ref().filter(|_| before.is_some()) {
             let fetched = sink.metrics().recovered.get();
             let (reached, within) = (&self.replay_position, self.timeouts.attempt);
+            let run_begins = || {
+                if is_new_run {
+                    sink.run_began(self.last_id.load(Ordering::Relaxed));
+                }
+            };
             let outcome = tokio::select! {
-                outcome = replay(&self.connector, reached, now, within, sink) => outcome,
+                outcome = replay(&self.connector, reached, now, run_begins, within, sink) => outcome,
                 // The broker closes a subscription that does not read.
                 failure = connection.read_ahead(AHEAD_BYTES_MAX) => Err(failure),
             };
