@@ -43,7 +43,12 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     if is_websocket(&parts) {
         let opened = match open(&hub, &parts, token.as_deref()) {
             Ok(opened) => opened,
-            Err(refusal) => return refusal,
+            Err(refusal) => {
+                if token.is_some_and(|token| hub.negotiated().is_resumption(&token)) {
+                    hub.metrics().resumed("refused");
+                }
+                return refusal;
+            }
         };
         let upgrade = match Upgrade::check(&mut parts).await {
             Ok(upgrade) => upgrade,
@@ -51,9 +56,12 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
         };
         return match opened {
             Opened::New(claim) => accept(hub, &parts, claim, upgrade),
-            Opened::Resumed(permit) => upgrade.then(async |socket| {
-                permit.send(Box::new(socket));
-            }),
+            Opened::Resumed(permit) => {
+                hub.metrics().resumed("ok");
+                upgrade.then(async |socket| {
+                    permit.send(Box::new(socket));
+                })
+            }
         };
     }
     let Some(purpose) = Purpose::of(&parts) else {

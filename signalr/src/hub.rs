@@ -22,7 +22,7 @@ use crate::{
     clients::Clients,
     error::HubError,
     handler::{self, Hook, Method, StartHook},
-    metrics::Metrics,
+    metrics::{Drain, Metrics},
     negotiated::Negotiated,
     options::Options,
     recipients::Links,
@@ -231,7 +231,8 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        self.metrics.register(self.backplane.app_name(), &self.name, registry);
+        let drain = Drain { stopping: self.stopping.clone(), sessions: self.sessions.clone() };
+        self.metrics.register(self.backplane.app_name(), &self.name, drain, registry);
     }
 
     /// Adds a value that methods read with [`State`](crate::State). A later value of the same type

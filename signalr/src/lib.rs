@@ -69,13 +69,19 @@
 //! | `signalr_call_duration_seconds` | durations of calls; a stream's lasts until its end | the same |
 //! | `signalr_delivered_total` | invocations of the backplane written to clients | |
 //! | `signalr_written_bytes_total` | hub messages written to clients, without frames | |
-//! | `signalr_slow_connections_total` | connections closed since the client reads too slowly | |
+//! | `signalr_outbox_bytes_max` | largest size of the messages that have waited for one client since the start | |
+//! | `signalr_slow_connections_total` | connections closed since the client reads too slowly | `policy` (`close`) |
+//! | `signalr_dropped_total` | messages that such clients have not received | `policy` (`close`) |
 //! | `signalr_gaps_reported_total` | connections with lost messages | `policy` (`reconnect`, `report`) |
+//! | `signalr_resumed_total` | WebSockets that continue a stateful connection | `outcome` (`ok`, `refused`) |
+//! | `signalr_replayed_total` | messages sent again on such WebSockets | |
+//! | `signalr_drain_remaining` | connections that a shutdown has still to close, else 0 | |
 //! | `signalr_negotiations_total` | negotiations | `outcome` (`ok`, `redirected`, `refused`) |
 //! | `signalr_refused_total` | refused requests | `reason` (`origin`, `host`, `auth`, `token`, `limit`, `draining`) |
 //!
 //! `family` is `core` for clients of ASP.NET Core and `classic` for those of SignalR 2. A client of
-//! SignalR 2 counts for each of its hubs, and its messages do not count as delivered or written.
+//! SignalR 2 counts for each of its hubs, and its messages do not count as delivered, written,
+//! waiting or dropped.
 //! `method` has the name as registered, or `-` for all names that no method has.
 //!
 //! # Log events and spans

@@ -5,16 +5,27 @@
 //! and calls of unknown methods share one.
 
 use std::{
-    sync::{Arc, OnceLock},
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The metrics of one hub. Clones count together.
 #[derive(Clone, Debug)]
@@ -25,8 +36,12 @@ pub(crate) struct Metrics {
     unknown_method: Arc<MethodMetrics>,
     pub(crate) delivered: Counter,
     pub(crate) written: Counter,
-    pub(crate) slow: Counter,
+    slow: Family<PolicyLabel, Counter>,
+    dropped: Family<PolicyLabel, Counter>,
+    outbox_bytes_max: Gauge<u64, AtomicU64>,
     gaps: Family<PolicyLabel, Counter>,
+    resumed: Family<OutcomeLabel, Counter>,
+    pub(crate) replayed: Counter,
     negotiations: Family<OutcomeLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
 }
@@ -44,8 +59,12 @@ impl Default for Metrics {
             calls,
             delivered: Counter::default(),
             written: Counter::default(),
-            slow: Counter::default(),
+            slow: Family::default(),
+            dropped: Family::default(),
+            outbox_bytes_max: Gauge::default(),
             gaps: Family::default(),
+            resumed: Family::default(),
+            replayed: Counter::default(),
             negotiations: Family::default(),
             refused: Family::default(),
         }
@@ -54,7 +73,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Adds all metrics to a registry, with labels for the app and the hub.
-    pub(crate) fn register(&self, app: &str, hub: &str, registry: &mut Registry) {
+    pub(crate) fn register(&self, app: &str, hub: &str, drain: Drain, registry: &mut Registry) {
         let labels = [("app", app), ("hub", hub)];
         let labels = labels.map(|(name, value)| (name.into(), value.to_owned().into()));
         let registry = registry
@@ -81,6 +100,16 @@ impl Metrics {
         registry.register_with_unit("written", help, Unit::Bytes, self.written.clone());
         let help = "Connections closed because the client reads too slowly";
         registry.register("slow_connections", help, self.slow.clone());
+        let help = "Messages that were dropped because the client reads too slowly";
+        registry.register("dropped", help, self.dropped.clone());
+        let help =
+            "Largest size of the messages that have waited for one client whose write waited";
+        registry.register("outbox_bytes_max", help, self.outbox_bytes_max.clone());
+        let help = "Requests of clients to continue a connection";
+        registry.register("resumed", help, self.resumed.clone());
+        let help = "Messages sent again to clients that have continued their connections";
+        registry.register("replayed", help, self.replayed.clone());
+        registry.register_collector(Box::new(drain));
         let help = "Connections with lost messages, which were closed or told of the loss";
         registry.register("gaps_reported", help, self.gaps.clone());
         registry.register("negotiations", "Negotiations", self.negotiations.clone());
@@ -109,6 +138,26 @@ impl Metrics {
         Arc::clone(&self.unknown_method)
     }
 
+    /// Counts a connection that is closed since its client reads too slowly.
+    pub(crate) fn slow(&self) {
+        self.slow.get_or_create(&CLOSE).inc();
+    }
+
+    /// Counts messages that the client of such a connection does not receive.
+    pub(crate) fn dropped(&self, messages: u64) {
+        self.dropped.get_or_create(&CLOSE).inc_by(messages);
+    }
+
+    /// Takes note of the size of the messages that wait for one client.
+    pub(crate) fn waiting(&self, bytes: usize) {
+        self.outbox_bytes_max.inner().fetch_max(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a request to continue a connection.
+    pub(crate) fn resumed(&self, outcome: &'static str) {
+        self.resumed.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
     /// Counts a connection with lost messages.
     pub(crate) fn gap(&self, policy: &'static str) {
         self.gaps.get_or_create(&PolicyLabel { policy }).inc();
@@ -120,6 +169,24 @@ impl Metrics {
 
     pub(crate) fn refused(&self, reason: Reason) {
         self.refused.get_or_create(&ReasonLabel { reason: reason.name() }).inc();
+    }
+}
+
+/// The number of connections that a shutdown has still to end, at the time of each scrape.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(crate) stopping: CancellationToken,
+    pub(crate) sessions: TaskTracker,
+}
+
+impl Collector for Drain {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let remaining = if self.stopping.is_cancelled() { self.sessions.len() } else { 0 };
+        let gauge = ConstGauge::new(remaining as u64);
+        let help = "Connections that a shutdown has still to close";
+        let metric =
+            encoder.encode_descriptor("drain_remaining", help, None, gauge.metric_type())?;
+        gauge.encode(metric)
     }
 }
 
@@ -285,6 +352,9 @@ struct OutcomeLabel {
 struct ReasonLabel {
     reason: &'static str,
 }
+
+/// Slow clients are closed. There is no other policy.
+const CLOSE: PolicyLabel = PolicyLabel { policy: "close" };
 
 fn connection_durations() -> Histogram {
     // OpenTelemetry's bounds in seconds.

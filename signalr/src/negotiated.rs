@@ -81,6 +81,12 @@ impl Negotiated {
         Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, sockets)), held })
     }
 
+    /// Returns whether a WebSocket with a token that was refused would have continued a connection: a
+    /// stateful one that has ended or does not take it.
+    pub(crate) fn is_resumption(&self, token: &str) -> bool {
+        is_stateful(token) && self.decode(token).is_some()
+    }
+
     /// Makes the token of a connection unknown. Its session may still end.
     pub(crate) fn end(&self, token: &str, age_max: Duration) {
         let is_fresh = self.connection_id(token, age_max).is_some();

@@ -114,9 +114,7 @@ async fn end(
     debug!(reason = disconnect.log_text(), "client disconnected");
     active.status = disconnect.status();
     match disconnect {
-        Disconnect::SlowConnection | Disconnect::WriteTimeout => {
-            hub.metrics().slow.inc();
-        }
+        Disconnect::SlowConnection | Disconnect::WriteTimeout => hub.metrics().slow(),
         Disconnect::Gap(_) => hub.metrics().gap("reconnect"),
         _ => {}
     }
@@ -235,6 +233,9 @@ fn expired(peer: &Peer) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
 /// Runs the writer, and closes the connection if it cannot go on. Returns the transport.
 async fn write<O: Outgoing>(mut writer: Box<Writer<O>>, conversation: Conversation) -> O {
     if let Err(disconnect) = writer.run().await {
+        if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
+            conversation.hub.metrics().dropped(writer.unread());
+        }
         if matches!(disconnect, Disconnect::Gap(_)) {
             // All clients of this server have the same gap. Meanwhile answers are dropped, since
             // methods must not wait for the writer.

@@ -193,6 +193,16 @@ impl Mailbox {
         }
     }
 
+    /// Returns the number of queued invocations.
+    pub(crate) fn unread_messages(&self) -> usize {
+        self.state.lock().items.iter().map(Queued::invocations).sum()
+    }
+
+    /// Returns the size of the queued invocations.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     /// Rejects further items. Queued items can still be taken. Call [`wake`](Self::wake) after the
     /// release of the table's lock.
     pub(super) fn close(&self, reason: Disconnect) {

@@ -31,6 +31,15 @@ impl Queued {
         }
     }
 
+    /// Returns the number of invocations.
+    pub(super) fn invocations(&self) -> usize {
+        match self {
+            Self::Invocation(..) => 1,
+            Self::Run(run) => run.len(),
+            _ => 0,
+        }
+    }
+
     /// Returns the share of the limit of a queue.
     pub(super) fn count(&self) -> usize {
         match self {

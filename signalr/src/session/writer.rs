@@ -97,6 +97,11 @@ impl<O: Outgoing> Writer<O> {
         self.outgoing
     }
 
+    /// Returns the number of invocations that the client has not received.
+    pub(super) fn unread(&self) -> u64 {
+        self.delivered + self.connection.unread_messages() as u64
+    }
+
     /// Refuses further answers, so methods do not wait for room for theirs.
     pub(super) fn refuse_answers(&self) {
         self.to_write.close();
@@ -140,17 +145,17 @@ impl<O: Outgoing> Writer<O> {
         let write_timeout = self.hub.options().write_timeout;
         // Before the write, which must not end with a ping that is due without it.
         self.written = Instant::now();
-        {
+        let written = {
             let mut write = pin!(self.write(first, batch_max));
             // Nearly all writes complete at once, without a timer.
             match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
                 Poll::Ready(written) => return written,
                 // In a box, since an idle writer needs no timer for it.
-                Poll::Pending => Box::pin(time::timeout(write_timeout, write))
-                    .await
-                    .map_err(|_| Disconnect::WriteTimeout)??,
+                Poll::Pending => Box::pin(time::timeout(write_timeout, write)).await,
             }
-        }
+        };
+        self.hub.metrics().waiting(self.connection.unread_bytes());
+        written.map_err(|_| Disconnect::WriteTimeout)??;
         // A source that woke the task meanwhile has forgotten it.
         self.is_registered = false;
         Ok(())
@@ -205,6 +210,7 @@ impl<O: Outgoing> Writer<O> {
         let Some(sequence) = &self.sequence else { return };
         let (number, messages) = sequence.to_repeat();
         self.is_lost = false;
+        self.hub.metrics().replayed.inc_by(messages.len() as u64);
         self.repeated = VecDeque::from(messages);
         self.repeated.push_front(self.encoding.sequence(number));
     }

@@ -1,13 +1,18 @@
 //! The metrics after real conversations.
 
+use std::pin::pin;
+
 use axum::http::Request;
+use futures_util::FutureExt;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
 use signalr::{Caller, Hub, HubError, Options};
+use tokio::sync::mpsc;
 
 use crate::{
     http_client::Requests,
-    server::{TestServer, backplane},
+    resume,
+    server::{TestServer, backplane, within},
 };
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +47,8 @@ async fn conversations_show_in_the_metrics() {
         r#"signalr_calls_total{method="-",outcome="refused",APP} 1"#,
         r#"signalr_call_duration_seconds_count{method="Fail",outcome="error",APP} 1"#,
         "signalr_delivered_total{APP} 1",
-        "signalr_slow_connections_total{APP} 0",
+        "signalr_outbox_bytes_max{APP} 0",
+        "signalr_drain_remaining{APP} 0",
     ] {
         expect(&text, series);
     }
@@ -100,6 +106,61 @@ async fn the_end_of_a_connection_has_a_status() {
         );
         expect(&text, &series);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_shows_in_the_metrics() {
+    let (ending, mut endings) = mpsc::unbounded_channel();
+    let server = TestServer::start(|hub| {
+        hub.on_disconnected(move |_: Caller| {
+            let _ = ending.send(());
+            async {}
+        })
+    });
+    let mut client = server.open_through(1024, "", &[]).await.unwrap();
+    client.handshake().await;
+    for text in ["a", "b", "c"] {
+        let text = text.repeat(100_000);
+        server.hub.clients().all().invoke("said", (text,)).await.unwrap();
+    }
+    within(endings.recv()).await.unwrap();
+    let text = metrics(&server.hub);
+    expect(&text, r#"signalr_slow_connections_total{policy="close",APP} 1"#);
+    expect(&text, r#"signalr_dropped_total{policy="close",APP} 3"#);
+    // The writer has taken two of them. The last one waits for it.
+    let waiting: u64 = value(&text, "signalr_outbox_bytes_max{APP}").parse().unwrap();
+    assert!((100_000..110_000).contains(&waiting), "{waiting}");
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_shows_the_connections_that_it_has_still_to_close() {
+    let server = TestServer::start(|hub| hub);
+    let (ann, bob) = (server.connect().await, server.connect().await);
+    let mut shutdown = pin!(server.hub.shutdown());
+    assert!((&mut shutdown).now_or_never().is_none());
+    expect(&metrics(&server.hub), "signalr_drain_remaining{APP} 2");
+    tokio::join!(shutdown, ann.wait_for_end(), bob.wait_for_end());
+    expect(&metrics(&server.hub), "signalr_drain_remaining{APP} 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_continued_shows_in_the_metrics() {
+    let server = TestServer::start(|hub| hub.method("Count", |(): ()| async { Ok(1) }));
+    let (mut client, token) = resume::start(&server).await;
+    client.call("Count", json!([])).await;
+    drop(client);
+    let mut client = server.open(&token, &[]).await.unwrap();
+    assert_eq!(client.receive().await, json!({"type": 9, "sequenceId": 1}));
+    assert_eq!(client.receive().await["result"], 1);
+    client.send(json!({"type": 9, "sequenceId": 2})).await;
+    client.send(json!({"type": 7})).await;
+    client.wait_for_end().await;
+    assert_eq!(server.open(&token, &[]).await.err().unwrap().status(), 404);
+    let text = metrics(&server.hub);
+    expect(&text, r#"signalr_resumed_total{outcome="ok",APP} 1"#);
+    expect(&text, r#"signalr_resumed_total{outcome="refused",APP} 1"#);
+    expect(&text, "signalr_replayed_total{APP} 1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -180,7 +180,8 @@ fn methods(hub: Hub) -> Hub {
 }
 
 /// Starts a stateful connection. Returns the client and the query with its token.
-async fn start(server: &TestServer) -> (Client, String) {
+/// Starts a stateful client. Returns it with the query that opens its next transport.
+pub(crate) async fn start(server: &TestServer) -> (Client, String) {
     let token = negotiate(server).await;
     let mut client = server.open(&token, &[]).await.unwrap();
     client.send(r#"{"protocol":"json","version":2}"#).await;
