@@ -18,6 +18,9 @@ pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod messagepack;
 
+#[cfg(test)]
+mod vectors;
+
 /// The encoding of the hub messages of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -168,6 +171,10 @@ pub(crate) enum ProtocolError {
     UnexpectedCode { code: u8, name: &'static str },
     #[error("Reading '{field}' as {expected} failed.")]
     Field { field: &'static str, expected: &'static str },
+    #[error("Reading {of} length for '{field}' failed.")]
+    Length { field: &'static str, of: &'static str },
+    #[error("Reading 'headers[{index}].{part}' as String failed.")]
+    Header { index: u64, part: &'static str },
     #[error("Invalid invocation result kind.")]
     ResultKind,
 }

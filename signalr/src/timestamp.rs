@@ -17,6 +17,9 @@ use serde::{
 /// A method may take times and return them, also inside of other types. Arguments may be text with
 /// any offset. Text ends at the year 9999.
 ///
+/// A `DateTimeOffset` of a .NET client with MessagePack is read as `(Timestamp, i16)`: the time on its
+/// own clock, as if that were UTC, and the minutes that this clock is ahead of UTC.
+///
 /// An invocation of clients travels as JSON between the servers of an app. A time in it is text, and
 /// remains text for MessagePack clients: the servers cannot distinguish it from other text.
 ///

@@ -65,14 +65,14 @@ impl<'a> Items<'a> {
 
     /// Reads the headers of a message. Keys and values are not empty.
     pub(super) fn headers(&mut self) -> Result<Headers<'a>, ProtocolError> {
-        let error = ProtocolError::Field { field: "headers", expected: "Map" };
-        let Some(Head::Map(entries)) = self.head() else { return Err(error) };
+        let Some(Head::Map(entries)) = self.head() else {
+            return Err(ProtocolError::Length { field: "headers", of: "map" });
+        };
         let mut headers = Vec::new();
-        for _ in 0..entries {
-            let (Some(key), Some(value)) = (self.filled_text(), self.filled_text()) else {
-                return Err(error);
-            };
-            headers.push((key, value));
+        for index in 0..entries {
+            let error = |part| ProtocolError::Header { index, part };
+            let key = self.filled_text().ok_or(error("Key"))?;
+            headers.push((key, self.filled_text().ok_or(error("Value"))?));
         }
         Ok(headers)
     }
@@ -82,7 +82,7 @@ impl<'a> Items<'a> {
         if self.left == 0 {
             return Ok(Vec::new());
         }
-        let error = ProtocolError::Field { field: "streamIds", expected: "Array" };
+        let error = ProtocolError::Length { field: "streamIds", of: "array" };
         let length = match self.head() {
             Some(Head::Array(length)) => length,
             Some(Head::Nil) => 0,
