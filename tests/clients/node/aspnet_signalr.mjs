@@ -10,7 +10,7 @@ import { goThrough, promise } from "./signalr_steps.mjs";
 
 const [url, transport, encoding] = process.argv.slice(2);
 
-await goThrough([], {
+await goThrough({
   "a call returns its result": () => connected(async (hub) => {
     equal(await hub.invoke("Echo", "grüße"), "grüße");
   }),

@@ -4,7 +4,7 @@
 
 import { equal, notEqual, rejects } from "./expect.mjs";
 import { until } from "./lib.mjs";
-import { needs, promise } from "./signalr_steps.mjs";
+import { promise } from "./signalr_steps.mjs";
 
 const { connected, connecting, disconnected, reconnecting } = $.signalR.connectionState;
 
@@ -65,11 +65,11 @@ export function behaviours(transport) {
         equal(testHub.state.calls, 7);
       }),
 
-      "requests carry the query of the client": needs("requests", async () => {
+      "requests carry the query of the client": async () => {
         const client = build();
         client.connection.qs = { numRedirects: 7 };
         await started(async ({ testHub }) => { equal(await testHub.server.getNumRedirects(), 7); }, client);
-      }),
+      },
 
       "the server answers a ping": () => started(async ({ connection }) => {
         await $.signalR.transports._logic.pingServer(connection);

@@ -8,8 +8,6 @@ import { end, print } from "./signalr_steps.mjs";
 
 const [url] = process.argv.slice(2);
 const TRANSPORTS = ["webSockets", "serverSentEvents", "longPolling"];
-/** Features that the server lacks. */
-const LACKING = ["requests"];
 const PACKAGES = ["jquery/dist/jquery.js", "signalr/jquery.signalR.js"];
 
 let passed = true;
@@ -22,19 +20,19 @@ await withScripts(`${url}/generateJwtToken`, PACKAGES, async (page) => {
   });
   await page.unrouteAll();
   // Most of the time, these clients wait before they reconnect.
-  await Promise.all(TRANSPORTS.map((transport) => page.evaluate(goThroughTransport, [transport, LACKING])));
+  await Promise.all(TRANSPORTS.map((transport) => page.evaluate(goThroughTransport, transport)));
   await page.evaluate(goThroughFallback);
 });
 end(passed);
 
 /** Runs in the page. */
-async function goThroughTransport([transport, lacking]) {
-  await steps.eachOutcome(lacking, suite.behaviours(transport), (outcome) => {
+async function goThroughTransport(transport) {
+  await steps.eachOutcome(suite.behaviours(transport), (outcome) => {
     report({ ...outcome, step: `${transport}: ${outcome.step}` });
   });
 }
 
 /** Runs in the page. */
 async function goThroughFallback() {
-  await steps.eachOutcome([], { "a client without WebSockets takes events, and greets once": suite.fallback }, report);
+  await steps.eachOutcome({ "a client without WebSockets takes events, and greets once": suite.fallback }, report);
 }

@@ -10,7 +10,7 @@ import { goThrough, promise } from "./signalr_steps.mjs";
 const { hubConnection } = (await import("signalr-no-jquery")).default;
 const [url, transport] = process.argv.slice(2);
 
-await goThrough([], {
+await goThrough({
   "a call returns its result": () => connected(async ({ proxy }) => {
     equal(await invoke(proxy, "Echo", "grüße"), "grüße");
   }),

@@ -4,21 +4,17 @@ const DEADLINE = 30_000;
 
 /**
  * Runs the steps of an object: `"claim": async () => …`, prints their outcomes, and ends the process.
- * A step with a `feature` that the server lacks is skipped. After a failed step it goes on.
+ * After a failed step it goes on.
  */
-export async function goThrough(lacking, steps) {
+export async function goThrough(steps) {
   let passed = true;
-  await eachOutcome(lacking, steps, (outcome) => { passed = print(outcome) && passed; });
+  await eachOutcome(steps, (outcome) => { passed = print(outcome) && passed; });
   end(passed);
 }
 
 /** Runs the steps of an object, and passes the outcome of each to `report`: its error is text. */
-export async function eachOutcome(lacking, steps, report) {
+export async function eachOutcome(steps, report) {
   for (const [step, body] of Object.entries(steps)) {
-    if (lacking.includes(body.feature)) {
-      report({ step, skipped: body.feature });
-      continue;
-    }
     const error = await within(body()).then(() => undefined, (error) => `${error}\n${error.stack}`);
     report({ step, passed: error === undefined, error });
   }
@@ -35,12 +31,6 @@ export function print({ error, ...outcome }) {
 export function end(passed) {
   if (passed) console.log("ok");
   process.exit(passed ? 0 : 1);
-}
-
-/** Marks a step that needs a feature of the server. */
-export function needs(feature, step) {
-  step.feature = feature;
-  return step;
 }
 
 /** Makes a promise with its two ends. */
