@@ -60,8 +60,51 @@ pub(crate) fn is_websocket(parts: &Parts) -> bool {
         || upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Returns whether a request can be answered with Server-Sent Events.
+/// Returns whether a request asks for Server-Sent Events. As in ASP.NET Core, the case of the type
+/// is ignored.
 pub(crate) fn accepts_events(parts: &Parts) -> bool {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
+    let accept = parts.headers.get_all(header::ACCEPT);
+    let texts = accept.iter().filter_map(|accept| accept.to_str().ok());
+    texts.flat_map(|text| text.split(',')).any(|accepted| {
+        let kind = accepted.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[test]
+    fn a_request_asks_for_events_by_their_type() {
+        check(&["text/event-stream"], true);
+        check(&["Text/EVENT-Stream"], true);
+        check(&["application/json, text/event-stream;q=0.9, */*"], true);
+        check(&["application/json", "text/event-stream"], true);
+        check(&["text/event-streams"], false);
+        check(&["*/*"], false);
+        check(&[], false);
+    }
+
+    #[test]
+    fn a_request_opens_a_websocket_in_any_case() {
+        let upgrade = |to| parts(Request::get("/hub").header("upgrade", to));
+        assert!(is_websocket(&upgrade("websocket")));
+        assert!(is_websocket(&upgrade("WebSocket")));
+        assert!(!is_websocket(&upgrade("h2c")));
+        assert!(is_websocket(&parts(Request::connect("/hub"))));
+        assert!(!is_websocket(&parts(Request::get("/hub"))));
+    }
+
+    fn check(accept: &[&str], expected: bool) {
+        let request = Request::get("/hub");
+        let request = accept.iter().fold(request, |request, text| request.header("accept", *text));
+        assert_eq!(accepts_events(&parts(request)), expected, "{accept:?}");
+    }
+
+    fn parts(request: axum::http::request::Builder) -> Parts {
+        request.body(()).unwrap().into_parts().0
+    }
 }
