@@ -60,8 +60,28 @@ goes_through_its_steps_with! {
         python("aiosignalr_client.py"), ["LongPolling", "messagepack"];
 }
 
-async fn goes_through_its_steps(mut command: Command, arguments: &[&str]) {
-    let server = Process::start(&mut Command::new(env!("CARGO_BIN_EXE_signalr-server")));
+#[tokio::test]
+async fn microsoft_signalr_over_https() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let certificate = directory.path().join("certificate.pem");
+    for (transport, encoding) in
+        [("WebSockets", "messagepack"), ("ServerSentEvents", "json"), ("LongPolling", "json")]
+    {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_signalr-server"));
+        server.arg("0").arg(&certificate);
+        let mut client = node("signalr_suite.mjs");
+        client.env("NODE_EXTRA_CA_CERTS", &certificate);
+        go_through(&mut server, client, &[transport, encoding]).await;
+    }
+}
+
+async fn goes_through_its_steps(command: Command, arguments: &[&str]) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_signalr-server"));
+    go_through(&mut server, command, arguments).await;
+}
+
+async fn go_through(server: &mut Command, mut command: Command, arguments: &[&str]) {
+    let server = Process::start(server);
     let url = server.stdout_with(SLOW_DEADLINE, url).await;
     command.arg(url).args(arguments);
     // Each step has a deadline of its own, and a browser goes through hundreds of steps.

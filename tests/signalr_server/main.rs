@@ -4,15 +4,19 @@
 //! so that these tests can run against it. Errors have the names of .NET's, since those tests
 //! compare them.
 //!
-//! It prints `ready URL` when it accepts connections.
+//! usage: signalr-server [PORT [CERTIFICATE]]
+//!
+//! With a second argument it serves https, and writes its certificate to that file. It prints
+//! `ready URL` when it accepts connections.
 
 mod authorization;
 mod classic;
 mod hubs;
 mod pages;
+mod tls;
 mod weather;
 
-use std::time::Duration;
+use std::{env, error::Error, future, path::Path, time::Duration};
 
 use axum::{Router, middleware};
 use backplane::Backplane;
@@ -20,12 +24,26 @@ use broker::Broker;
 use signalr::{Classic, Hub, Options, TransportKind};
 use tokio::net::TcpListener;
 
+use crate::tls::TlsListener;
+
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).unwrap_or_else(|| "0".into());
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (port, certificate) = (env::args().nth(1), env::args().nth(2));
+    let port = port.as_deref().unwrap_or("0");
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-    println!("ready http://{}", listener.local_addr()?);
-    axum::serve(listener, app()).await
+    let address = listener.local_addr()?;
+    match certificate {
+        Some(certificate) => {
+            let listener = TlsListener::new(listener, Path::new(&certificate))?;
+            println!("ready https://{address}");
+            signalr::serve(listener, app(), future::pending()).await;
+        }
+        None => {
+            println!("ready http://{address}");
+            signalr::serve(listener, app(), future::pending()).await;
+        }
+    }
+    Ok(())
 }
 
 fn app() -> Router {
