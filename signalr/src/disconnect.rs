@@ -34,6 +34,8 @@ pub(crate) enum Disconnect {
     Gap(Gap),
     #[error("the user has expired")]
     Expired,
+    #[error("the application has closed a raw connection")]
+    Finished,
     #[error("server shutdown")]
     Shutdown,
     #[error("the client skipped messages")]
@@ -69,6 +71,7 @@ impl Disconnect {
             Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply(detailed)),
             Self::TransportClosed
+            | Self::Finished
             | Self::Transport(_)
             | Self::Sequence
             | Self::Lost(_)

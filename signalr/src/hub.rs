@@ -25,6 +25,7 @@ use crate::{
     metrics::{Drain, Metrics},
     negotiated::Negotiated,
     options::Options,
+    raw::RawHandler,
     recipients::Links,
     redirect::Redirect,
     refreshables::Refreshables,
@@ -71,6 +72,8 @@ pub struct Hub {
     user_id: Option<UserId>,
     authenticator: Option<Arc<Authenticator>>,
     redirect: Option<FindRedirect>,
+    /// Set for a router of raw connections.
+    raw: Option<RawHandler>,
     states: Extensions,
     /// Set if calls pass layers.
     service: Option<CallService>,
@@ -126,6 +129,7 @@ impl Hub {
             user_id: None,
             authenticator: None,
             redirect: None,
+            raw: None,
             states: Extensions::new(),
             service: None,
             keeps_requests: false,
@@ -364,6 +368,18 @@ impl Hub {
 
     pub(crate) fn negotiated(&self) -> &Negotiated {
         &self.negotiated
+    }
+
+    /// Returns the same hub for raw connections.
+    pub(crate) fn for_raw(&self, handler: RawHandler) -> Self {
+        let mut raw = Self { raw: Some(handler), ..self.clone() };
+        // It needs messages with numbers.
+        raw.options.stateful_reconnect = false;
+        raw
+    }
+
+    pub(crate) fn raw(&self) -> Option<&RawHandler> {
+        self.raw.as_ref()
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {

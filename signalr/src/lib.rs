@@ -161,6 +161,7 @@ mod results;
 mod sends;
 
 mod peer;
+mod raw;
 
 mod answers;
 
@@ -210,6 +211,7 @@ pub use crate::{
     management::{HubConnection, HubGroups},
     options::Options,
     origin::OriginError,
+    raw::{RawConnection, RawSendError},
     recipients::{InvokeError, Recipient, Recipients},
     redirect::Redirect,
     serve::serve,

@@ -10,7 +10,13 @@ use axum::{
 };
 use tower::ServiceExt;
 
-use crate::{auth, endpoint, hub::Hub, negotiate, origin, refresh};
+use crate::{
+    auth, endpoint,
+    hub::Hub,
+    negotiate, origin,
+    raw::{RawConnection, RawHandler},
+    refresh,
+};
 
 impl Hub {
     /// Returns a router that serves the hub at `path`, which begins with `/`.
@@ -51,6 +57,51 @@ impl Hub {
             .route(&refreshing, routing::any(refresh::refresh))
             .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::count_refusals));
         origin::with_cors(router, &self.options().origins).with_state(state)
+    }
+
+    /// Returns a router that serves connections of bytes at `path`, which begins with `/`.
+    ///
+    /// Such clients use the transports of SignalR without a hub protocol, such as `HttpConnection`
+    /// of the JavaScript client. `handle` runs for each of them, and the connection ends with it.
+    /// The hub's options, users, limits, metrics and shutdown apply. Its methods and hooks do not.
+    /// `stateful_reconnect` has no effect.
+    ///
+    /// # Panics
+    ///
+    /// Panics if axum refuses the path.
+    ///
+    /// # Examples
+    ///
+    /// An echo:
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::Router;
+    /// use signalr::{Hub, RawConnection};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane);
+    /// let echo = hub.raw_router("/echo", |mut connection: RawConnection| async move {
+    ///     while let Some(bytes) = connection.recv().await {
+    ///         if connection.send_binary(bytes).await.is_err() {
+    ///             return;
+    ///         }
+    ///     }
+    /// });
+    /// let app: Router = Router::new().merge(hub.router("/chatHub")).merge(echo);
+    /// # let request = Request::post("/echo/negotiate").body(Body::empty())?;
+    /// # assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
+    /// # Ok(()) }
+    /// ```
+    pub fn raw_router<F, R>(&self, path: &str, handle: F) -> Router
+    where
+        F: Fn(RawConnection) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let handler: RawHandler = Arc::new(move |connection| Box::pin(handle(connection)));
+        self.for_raw(handler).router(path)
     }
 
     /// Returns an app with the hub at `path`, which begins with `/`.

@@ -33,6 +33,7 @@ use sequence::Sequence;
 use writer::Writer;
 
 mod calls;
+mod raw;
 mod reader;
 mod running;
 mod sequence;
@@ -79,7 +80,7 @@ struct Session<I, O> {
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Does the handshake and begins the conversation. If the handshake fails, returns what tells the
-/// client.
+/// client. A client without a hub protocol has no handshake.
 async fn begin<I, O>(
     hub: Arc<Hub>,
     peer: Arc<Peer>,
@@ -89,6 +90,10 @@ where
     I: Incoming + 'static,
     O: Outgoing + 'static,
 {
+    if let Some(handler) = hub.raw() {
+        let handler = Arc::clone(handler);
+        return Err(Box::pin(raw::serve(hub, handler, peer, (incoming, outgoing))));
+    }
     let active = hub.metrics().connected(peer.transport.metric_name(), "core");
     let mut frames = Frames::new(hub.options().message_bytes_max);
     let carries_binary = outgoing.carries_binary();

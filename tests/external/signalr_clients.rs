@@ -31,6 +31,7 @@ goes_through_its_steps_with! {
         node("signalr_suite.mjs"), ["LongPolling", "json"];
     microsoft_signalr_on_long_polling_in_messagepack:
         node("signalr_suite.mjs"), ["LongPolling", "messagepack"];
+    microsoft_signalr_without_a_hub_protocol: node("signalr_connection.mjs"), [];
     aspnet_signalr_on_websockets_in_json: node("aspnet_signalr.mjs"), ["WebSockets", "json"];
     aspnet_signalr_on_websockets_in_messagepack:
         node("aspnet_signalr.mjs"), ["WebSockets", "messagepack"];

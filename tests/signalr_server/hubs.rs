@@ -2,7 +2,9 @@
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use signalr::{Blob, Caller, Cancelled, ConnectionInfo, Hub, HubError, Timestamp, Upload};
+use signalr::{
+    Blob, Caller, Cancelled, ConnectionInfo, Hub, HubError, RawConnection, Timestamp, Upload,
+};
 
 use crate::authorization;
 
@@ -98,6 +100,19 @@ pub(crate) fn uncreatable(hub: Hub) -> Hub {
     hub.on_connected(move |_: Caller| async move {
         Err::<(), HubError>(InvalidOperationException(reason.to_owned()).into())
     })
+}
+
+/// Returns the bytes of a connection without a hub protocol: as text, if they are.
+pub(crate) async fn echo(mut connection: RawConnection) {
+    while let Some(bytes) = connection.recv().await {
+        let sent = match String::from_utf8(bytes.to_vec()) {
+            Ok(text) => connection.send_text(text).await,
+            Err(_) => connection.send_binary(bytes).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -55,6 +55,7 @@ fn app() -> Router {
     let test_hub = classic::test_hub(hubs::test_hub(hub("TestHub")));
     let greeting_hub = classic::greeting_hub(hub("GreetingHub"));
     let app = pages::router(test_hub.clone())
+        .merge(test_hub.raw_router("/echo", hubs::echo))
         .merge(hubs::test_hub(other).router("/testhub-nowebsockets"))
         .merge(Classic::new().hub(&test_hub).hub(&greeting_hub).router("/signalr"))
         .merge(weather::weather_hub(hub("WeatherHub")).router("/weatherHub"))

@@ -18,6 +18,7 @@ mod outside;
 mod pipelining;
 mod polling;
 mod posts;
+mod raw;
 mod resume;
 mod server;
 mod serving;
