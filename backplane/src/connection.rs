@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::connections::{
-    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run, Unread,
+    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
 };
 use crate::cursor::Cursor;
 use crate::dialect::{Attached, Signalr2};
@@ -344,21 +344,41 @@ impl Connection {
         let _ = timeout(LISTENING_MAX, confirmed).await;
     }
 
-    /// Returns the messages that wait in the connection's queue. It takes a time in proportion to
-    /// their number.
+    /// Returns the number of messages that wait in the connection's queue. It takes a time in
+    /// proportion to them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, Invocation, Target};
     ///
     /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
-    /// let ann = backplane.attach("c1", None);
+    /// let (ann, mut bob) = (backplane.attach("c1", None), backplane.attach("c2", None));
     /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
-    /// assert_eq!(ann.unread().messages, 1);
+    /// bob.recv().await?;
+    /// assert_eq!((ann.unread_messages(), bob.unread_messages()), (1, 0));
     /// # Ok(()) }
     /// ```
-    pub fn unread(&self) -> Unread {
-        self.state.mailbox.unread()
+    pub fn unread_messages(&self) -> usize {
+        self.state.mailbox.unread_messages()
+    }
+
+    /// Returns the size of the messages that wait in the connection's queue. Messages for several
+    /// connections count for each of them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let (ann, mut bob) = (backplane.attach("c1", None), backplane.attach("c2", None));
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// bob.recv().await?;
+    /// assert!(ann.unread_bytes() > 0);
+    /// assert_eq!(bob.unread_bytes(), 0);
+    /// # Ok(()) }
+    /// ```
+    pub fn unread_bytes(&self) -> usize {
+        self.state.mailbox.unread_bytes()
     }
 
     /// Returns the room in the connection's queue. See [`Room`].

@@ -28,7 +28,6 @@ use tracing::{Span, warn};
 pub use self::disconnect::Disconnect;
 pub(crate) use self::mailbox::Capacity;
 pub(crate) use self::mailbox::Mailbox;
-pub use self::mailbox::Unread;
 pub(crate) use self::queued::Queued;
 pub use self::run::Run;
 use self::table::Table;

@@ -124,7 +124,7 @@ pub use crate::backplane::{Ask, Backplane, Count, HubPlace, Presence, Watch};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Received, Room};
-pub use crate::connections::{Disconnect, Run, Unread};
+pub use crate::connections::{Disconnect, Run};
 pub use crate::cursor::{Cursor, CursorError};
 pub use crate::emitter::Emitter;
 pub use crate::event::{Event, Events, Gap};

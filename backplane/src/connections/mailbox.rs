@@ -73,22 +73,6 @@ pub(super) struct Stored {
     pub(super) is_late: bool,
 }
 
-/// The messages that wait in the queue of a connection. See
-/// [`Connection::unread`](crate::Connection::unread).
-///
-/// ```
-/// let nothing = backplane::Unread::default();
-/// assert_eq!((nothing.messages, nothing.bytes), (0, 0));
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unread {
-    /// Their number.
-    pub messages: usize,
-    /// The size of their names and arguments, which they may share with other connections.
-    pub bytes: usize,
-}
-
 /// Whether a mailbox can accept a batch of replayed messages. Of several mailboxes, the greatest
 /// value decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,11 +193,14 @@ impl Mailbox {
         }
     }
 
-    /// Returns the number and the size of the queued invocations.
-    pub(crate) fn unread(&self) -> Unread {
-        let state = self.state.lock();
-        let messages = state.items.iter().map(Queued::invocations).sum();
-        Unread { messages, bytes: state.bytes }
+    /// Returns the number of queued invocations.
+    pub(crate) fn unread_messages(&self) -> usize {
+        self.state.lock().items.iter().map(Queued::invocations).sum()
+    }
+
+    /// Returns the size of the queued invocations.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.state.lock().bytes
     }
 
     /// Rejects further items. Queued items can still be taken. Call [`wake`](Self::wake) after the

@@ -99,7 +99,7 @@ impl<O: Outgoing> Writer<O> {
 
     /// Returns the number of invocations that the client has not received.
     pub(super) fn unread(&self) -> u64 {
-        self.delivered + self.connection.unread().messages as u64
+        self.delivered + self.connection.unread_messages() as u64
     }
 
     /// Refuses further answers, so methods do not wait for room for theirs.
@@ -154,7 +154,7 @@ impl<O: Outgoing> Writer<O> {
                 Poll::Pending => Box::pin(time::timeout(write_timeout, write)).await,
             }
         };
-        self.hub.metrics().waiting(self.connection.unread().bytes);
+        self.hub.metrics().waiting(self.connection.unread_bytes());
         written.map_err(|_| Disconnect::WriteTimeout)??;
         // A source that woke the task meanwhile has forgotten it.
         self.is_registered = false;
