@@ -65,6 +65,8 @@ impl Connection {
     pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
         let connections = connections.clone();
         Self { state: connections.attach(attachment), connections, run: None, before_run: None }
+    /// See [`Connection::interrupt`].
+    Interrupted,
     }
 
     /// Returns the place of this connection, for the other servers.
@@ -275,6 +277,7 @@ impl Connection {
     /// Reports each change of the groups as [`Received::Groups`] from now on. Several changes may
     /// have one report.
     ///
+                Queued::Interrupted => return Ok(Received::Interrupted),
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, Received};
@@ -352,6 +355,20 @@ impl Connection {
     /// Requests a mark behind all messages up to `place`, which
     /// [`Backplane::send_placed`](crate::Backplane::send_placed) returns.
     ///
+    /// Returns a handle that interrupts the wait for an invocation. See [`Interrupt`].
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(self.state.mailbox.clone())
+    }
+
+    /// Waits for an interrupt, and leaves all invocations in their queue. See [`Interrupt`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no interrupt is lost.
+    pub async fn interrupted(&mut self) {
+        self.state.mailbox.interrupted().await;
+    }
+
     /// [`recv_or_gap`](Self::recv_or_gap) returns the mark as [`Received::Mark`] after these
     /// messages, also if none of them is for this connection. If the message at `place` is lost,
     /// the mark comes with the next message of the app. After a counter reset, the mark may come
@@ -382,6 +399,34 @@ impl Connection {
 ///
 /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
 /// let connection = backplane.attach("c1", None);
+/// Interrupts the wait of a connection for an invocation, from any thread.
+///
+/// A task that serves one client mostly waits for more than invocations. With an interrupt for the
+/// rest, it has one place to wait at, so an invocation costs no look at the others.
+/// [`Connection::recv_or_gap`] returns [`Received::Interrupted`] before all queued invocations. Several
+/// interrupts may have one report.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use backplane::{Backplane, Received};
+///
+/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let mut ann = backplane.attach("c1", None);
+/// let interrupt = ann.interrupt();
+/// std::thread::spawn(move || interrupt.raise());
+/// assert!(matches!(ann.recv_or_gap().await?, Received::Interrupted));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<Mailbox>);
+
+impl Interrupt {
+    /// Wakes the task that waits, now or when it waits next.
+    pub fn raise(&self) {
+        self.0.interrupt();
+    }
+}
+
 /// let room = connection.room();
 /// room.wait().await;
 /// # Ok(()) }

@@ -114,7 +114,7 @@ pub use crate::address::{Address, AddressError};
 pub use crate::backplane::{Backplane, HubPlace};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
-pub use crate::connection::{Connection, Received, Room};
+pub use crate::connection::{Connection, Interrupt, Received, Room};
 pub use crate::connections::{Disconnect, Run};
 pub use crate::cursor::{Cursor, CursorError};
 pub use crate::event::{Event, Events, Gap};

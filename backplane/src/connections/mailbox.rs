@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::coop::poll_proceed;
 
@@ -54,6 +54,8 @@ struct State {
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
+    /// Whether the reader is to look at something else. One report stands for all interrupts.
+    is_interrupted: bool,
 
 /// Messages that the connection fetches from the store.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,7 @@ impl Mailbox {
             reader: None,
         };
         Self { id, number, state: Mutex::new(state), room: Notify::new() }
+            is_interrupted: false,
     }
 
     /// Returns whether more than half of the limits is in use.
@@ -174,6 +177,29 @@ impl Mailbox {
     pub(super) fn rest(&self) -> Option<u64> {
         self.state.lock().rest.map(|rest| rest.place)
     }
+    /// Reports an interrupt to the reader, before all queued messages. Call it without the table's
+    /// lock.
+    pub(crate) fn interrupt(&self) {
+        let reader = {
+            let mut state = self.state.lock();
+            state.is_interrupted = true;
+            state.reader.take()
+        };
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for an interrupt. Cancel safe.
+    pub(crate) async fn interrupted(&self) {
+        poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if std::mem::take(&mut state.is_interrupted) {
+                return Poll::Ready(());
+            }
+            State::wait(state, cx)
+        })
+        .await;
+    }
+
 
     /// Queues some of the deferred messages. The rest starts at `place`, if there is more.
     pub(super) fn refill(&self, items: Vec<Queued>, place: Option<u64>) {
@@ -257,13 +283,7 @@ impl Mailbox {
         let taken = match (item, state.end) {
             (Some(item), _) => Ok(item),
             (None, Some(reason)) => Err(reason),
-            (None, None) => {
-                let before = state.reader.replace(cx.waker().clone());
-                drop(state);
-                // It may drop a task, and with it this connection.
-                drop(before);
-                return Poll::Pending;
-            }
+            (None, None) => return State::wait(state, cx),
         };
         drop(state);
         if has_new_room {
@@ -297,10 +317,22 @@ impl State {
         let item = self.items.pop_front()?;
         self.is_read = true;
         self.bytes -= item.bytes();
+    /// Registers the reader.
+    fn wait<T>(mut state: MutexGuard<'_, Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let before = state.reader.replace(cx.waker().clone());
+        drop(state);
+        // It may drop a task, and with it this connection.
+        drop(before);
+        Poll::Pending
+    }
+
         self.counted -= item.count();
         if self.items.is_empty() {
             // Release the memory of a burst.
             self.items.shrink_to(ITEMS_KEPT);
+        }
+        if std::mem::take(&mut self.is_interrupted) {
+            return Some(Queued::Interrupted);
         }
         Some(item)
     }
@@ -387,6 +419,17 @@ mod tests {
             assert!(mailbox.push(item(number), None).is_ok());
         }
         let mut room = pin!(mailbox.has_room());
+    #[tokio::test]
+    async fn an_interrupt_precedes_queued_items_and_wakes_the_reader() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
+        mailbox.interrupt();
+        mailbox.interrupt();
+        assert!(matches!(mailbox.take().await, Ok(Queued::Interrupted)));
+        assert_eq!(next(&mailbox).await, Ok(1));
+        let ((), ()) = tokio::join!(mailbox.interrupted(), async { mailbox.interrupt() });
+        assert!(mailbox.interrupted().now_or_never().is_none());
+    }
+
         assert!(room.as_mut().now_or_never().is_none());
         next(&mailbox).await.unwrap();
         assert!(room.as_mut().now_or_never().is_some());
