@@ -29,10 +29,18 @@ use crate::invocation::Invocation;
 pub struct Connection {
     state: ConnectionState,
     connections: Arc<Connections>,
-    /// A run of which only some invocations have been returned, and their number.
-    run: Option<(Arc<Run>, usize)>,
     /// The position before the last run.
     before_run: Option<u64>,
+    /// In a box, since the most frequent readers take whole runs.
+    run: Option<Box<Begun>>,
+}
+
+/// A run of which only some invocations have been returned.
+#[derive(Debug)]
+struct Begun {
+    run: Arc<Run>,
+    /// The number of those that have been returned.
+    index: usize,
 }
 
 /// Maximum wait for the confirmation of channels.
@@ -57,6 +65,8 @@ pub enum Received {
     Mark(Cursor),
     /// The groups have changed. See [`Connection::report_groups`].
     Groups,
+    /// See [`Connection::interrupt`].
+    Interrupted,
 }
 
 impl Connection {
@@ -65,8 +75,6 @@ impl Connection {
     pub(crate) fn attach(connections: &Arc<Connections>, attachment: Attachment<'_>) -> Self {
         let connections = connections.clone();
         Self { state: connections.attach(attachment), connections, run: None, before_run: None }
-    /// See [`Connection::interrupt`].
-    Interrupted,
     }
 
     /// Returns the place of this connection, for the other servers.
@@ -120,7 +128,7 @@ impl Connection {
     /// ```
     pub fn cursor(&self) -> Cursor {
         // Some of a run may still have to be returned.
-        let is_within_run = self.run.as_ref().is_some_and(|(run, index)| *index < run.len());
+        let is_within_run = self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len());
         let position = match is_within_run {
             true => self.state.position,
             false => self.connections.position(&self.state),
@@ -196,7 +204,7 @@ impl Connection {
                 Received::Run(run) => {
                     // The cursor follows the invocations that are returned.
                     self.state.position = self.before_run;
-                    self.run = Some((run, 0));
+                    self.run = Some(Box::new(Begun { run, index: 0 }));
                 }
                 received => return Ok(received),
             }
@@ -205,7 +213,7 @@ impl Connection {
 
     /// Returns the next invocation of a run that has been received.
     fn next_of_run(&mut self) -> Option<Arc<Invocation>> {
-        let (run, index) = self.run.as_mut()?;
+        let Begun { run, index } = &mut **self.run.as_mut()?;
         match run.get(*index) {
             Some((id, invocation)) => {
                 *index += 1;
@@ -269,6 +277,7 @@ impl Connection {
                     return Ok(Received::Mark(Cursor::at(at)));
                 }
                 Queued::Groups => return Ok(Received::Groups),
+                Queued::Interrupted => return Ok(Received::Interrupted),
                 Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
@@ -277,7 +286,6 @@ impl Connection {
     /// Reports each change of the groups as [`Received::Groups`] from now on. Several changes may
     /// have one report.
     ///
-                Queued::Interrupted => return Ok(Received::Interrupted),
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, Received};
@@ -347,14 +355,6 @@ impl Connection {
         let _ = timeout(LISTENING_MAX, confirmed).await;
     }
 
-    /// Returns the room in the connection's queue. See [`Room`].
-    pub fn room(&self) -> Room {
-        Room(self.state.mailbox.clone())
-    }
-
-    /// Requests a mark behind all messages up to `place`, which
-    /// [`Backplane::send_placed`](crate::Backplane::send_placed) returns.
-    ///
     /// Returns a handle that interrupts the wait for an invocation. See [`Interrupt`].
     pub fn interrupt(&self) -> Interrupt {
         Interrupt(self.state.mailbox.clone())
@@ -369,6 +369,14 @@ impl Connection {
         self.state.mailbox.interrupted().await;
     }
 
+    /// Returns the room in the connection's queue. See [`Room`].
+    pub fn room(&self) -> Room {
+        Room(self.state.mailbox.clone())
+    }
+
+    /// Requests a mark behind all messages up to `place`, which
+    /// [`Backplane::send_placed`](crate::Backplane::send_placed) returns.
+    ///
     /// [`recv_or_gap`](Self::recv_or_gap) returns the mark as [`Received::Mark`] after these
     /// messages, also if none of them is for this connection. If the message at `place` is lost,
     /// the mark comes with the next message of the app. After a counter reset, the mark may come
@@ -391,14 +399,6 @@ impl Connection {
     }
 }
 
-/// The room in the queue of a connection, for those who send to it.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use backplane::Backplane;
-///
-/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
-/// let connection = backplane.attach("c1", None);
 /// Interrupts the wait of a connection for an invocation, from any thread.
 ///
 /// A task that serves one client mostly waits for more than invocations. With an interrupt for the
@@ -427,6 +427,14 @@ impl Interrupt {
     }
 }
 
+/// The room in the queue of a connection, for those who send to it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use backplane::Backplane;
+///
+/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let connection = backplane.attach("c1", None);
 /// let room = connection.room();
 /// room.wait().await;
 /// # Ok(()) }

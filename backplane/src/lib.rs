@@ -105,6 +105,7 @@ mod invocation;
 mod metrics;
 mod options;
 mod receiver;
+mod signals;
 mod state;
 mod store;
 mod target;

@@ -34,13 +34,16 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug)]
 struct State {
+    /// The item before all `items`. Most connections have one at a time, which needs no other
+    /// memory here.
+    first: Option<Queued>,
     items: VecDeque<Queued>,
     items_max: usize,
-    /// Size of the invocations in `items`.
+    /// Size of the queued invocations.
     bytes: usize,
     /// Whether a sender waits for room.
     awaits_room: bool,
-    /// The share of the limit of `items`.
+    /// The share of the limit of the queued items.
     counted: usize,
     /// Marks behind the deferred messages.
     deferred_marks: Vec<Option<u64>>,
@@ -51,11 +54,11 @@ struct State {
     reports_groups: bool,
     /// Whether the groups have changed since the last report. One report stands for all changes.
     has_new_groups: bool,
+    /// Whether the reader is to look at something else. One report stands for all interrupts.
+    is_interrupted: bool,
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
-    /// Whether the reader is to look at something else. One report stands for all interrupts.
-    is_interrupted: bool,
 
 /// Messages that the connection fetches from the store.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +104,7 @@ impl Mailbox {
         let state = State {
             bytes: missed.iter().map(Queued::bytes).sum(),
             counted: missed.len(),
+            first: None,
             items: missed,
             items_max,
             awaits_room: false,
@@ -109,11 +113,11 @@ impl Mailbox {
             rest: None,
             reports_groups: false,
             has_new_groups: false,
+            is_interrupted: false,
             end: None,
             reader: None,
         };
         Self { id, number, state: Mutex::new(state), room: Notify::new() }
-            is_interrupted: false,
     }
 
     /// Returns whether more than half of the limits is in use.
@@ -173,10 +177,6 @@ impl Mailbox {
         state.reader.take()
     }
 
-    /// Returns the index in the store of the first deferred message.
-    pub(super) fn rest(&self) -> Option<u64> {
-        self.state.lock().rest.map(|rest| rest.place)
-    }
     /// Reports an interrupt to the reader, before all queued messages. Call it without the table's
     /// lock.
     pub(crate) fn interrupt(&self) {
@@ -200,6 +200,10 @@ impl Mailbox {
         .await;
     }
 
+    /// Returns the index in the store of the first deferred message.
+    pub(super) fn rest(&self) -> Option<u64> {
+        self.state.lock().rest.map(|rest| rest.place)
+    }
 
     /// Queues some of the deferred messages. The rest starts at `place`, if there is more.
     pub(super) fn refill(&self, items: Vec<Queued>, place: Option<u64>) {
@@ -246,7 +250,7 @@ impl Mailbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.state.lock().items.is_empty()
+        self.state.lock().is_empty()
     }
 
     /// Takes the next item, or waits for one.
@@ -298,7 +302,14 @@ impl State {
     fn queue(&mut self, item: Queued) {
         self.bytes += item.bytes();
         self.counted += item.count();
-        self.items.push_back(item);
+        match self.is_empty() {
+            true => self.first = Some(item),
+            false => self.items.push_back(item),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.items.is_empty()
     }
 
     fn has_room(&self) -> bool {
@@ -306,17 +317,6 @@ impl State {
         self.end.is_some() || (is_short && self.bytes <= INVOCATION_BYTES_MAX / 2)
     }
 
-    fn queue_marks(&mut self) {
-        self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
-    }
-
-    fn take(&mut self) -> Option<Queued> {
-        if std::mem::take(&mut self.has_new_groups) {
-            return Some(Queued::Groups);
-        }
-        let item = self.items.pop_front()?;
-        self.is_read = true;
-        self.bytes -= item.bytes();
     /// Registers the reader.
     fn wait<T>(mut state: MutexGuard<'_, Self>, cx: &mut Context<'_>) -> Poll<T> {
         let before = state.reader.replace(cx.waker().clone());
@@ -326,14 +326,31 @@ impl State {
         Poll::Pending
     }
 
-        self.counted -= item.count();
-        if self.items.is_empty() {
-            // Release the memory of a burst.
-            self.items.shrink_to(ITEMS_KEPT);
-        }
+    fn queue_marks(&mut self) {
+        self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
+    }
+
+    fn take(&mut self) -> Option<Queued> {
         if std::mem::take(&mut self.is_interrupted) {
             return Some(Queued::Interrupted);
         }
+        if std::mem::take(&mut self.has_new_groups) {
+            return Some(Queued::Groups);
+        }
+        let item = match self.first.take() {
+            Some(first) => first,
+            None => {
+                let item = self.items.pop_front()?;
+                if self.items.is_empty() {
+                    // Release the memory of a burst.
+                    self.items.shrink_to(ITEMS_KEPT);
+                }
+                item
+            }
+        };
+        self.is_read = true;
+        self.bytes -= item.bytes();
+        self.counted -= item.count();
         Some(item)
     }
 }
@@ -403,6 +420,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_interrupt_precedes_queued_items_and_wakes_the_reader() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
+        mailbox.interrupt();
+        mailbox.interrupt();
+        assert!(matches!(mailbox.take().await, Ok(Queued::Interrupted)));
+        assert_eq!(next(&mailbox).await, Ok(1));
+        let ((), ()) = tokio::join!(mailbox.interrupted(), async { mailbox.interrupt() });
+        assert!(mailbox.interrupted().now_or_never().is_none());
+    }
+
+    #[tokio::test]
     async fn missed_items_do_not_count_towards_the_limit() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(0)]));
         for number in 1..=INVOCATIONS_MAX as u64 {
@@ -419,17 +447,6 @@ mod tests {
             assert!(mailbox.push(item(number), None).is_ok());
         }
         let mut room = pin!(mailbox.has_room());
-    #[tokio::test]
-    async fn an_interrupt_precedes_queued_items_and_wakes_the_reader() {
-        let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
-        mailbox.interrupt();
-        mailbox.interrupt();
-        assert!(matches!(mailbox.take().await, Ok(Queued::Interrupted)));
-        assert_eq!(next(&mailbox).await, Ok(1));
-        let ((), ()) = tokio::join!(mailbox.interrupted(), async { mailbox.interrupt() });
-        assert!(mailbox.interrupted().now_or_never().is_none());
-    }
-
         assert!(room.as_mut().now_or_never().is_none());
         next(&mailbox).await.unwrap();
         assert!(room.as_mut().now_or_never().is_some());
