@@ -29,10 +29,18 @@ use crate::invocation::Invocation;
 pub struct Connection {
     state: ConnectionState,
     connections: Arc<Connections>,
-    /// A run of which only some invocations have been returned, and their number.
-    run: Option<(Arc<Run>, usize)>,
     /// The position before the last run.
     before_run: Option<u64>,
+    /// In a box, since the most frequent readers take whole runs.
+    run: Option<Box<Begun>>,
+}
+
+/// A run of which only some invocations have been returned.
+#[derive(Debug)]
+struct Begun {
+    run: Arc<Run>,
+    /// The number of those that have been returned.
+    index: usize,
 }
 
 /// Maximum wait for the confirmation of channels.
@@ -57,6 +65,8 @@ pub enum Received {
     Mark(Cursor),
     /// The groups have changed. See [`Connection::report_groups`].
     Groups,
+    /// See [`Connection::interrupt`].
+    Interrupted,
 }
 
 impl Connection {
@@ -118,7 +128,7 @@ impl Connection {
     /// ```
     pub fn cursor(&self) -> Cursor {
         // Some of a run may still have to be returned.
-        let is_within_run = self.run.as_ref().is_some_and(|(run, index)| *index < run.len());
+        let is_within_run = self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len());
         let position = match is_within_run {
             true => self.state.position,
             false => self.connections.position(&self.state),
@@ -194,7 +204,7 @@ impl Connection {
                 Received::Run(run) => {
                     // The cursor follows the invocations that are returned.
                     self.state.position = self.before_run;
-                    self.run = Some((run, 0));
+                    self.run = Some(Box::new(Begun { run, index: 0 }));
                 }
                 received => return Ok(received),
             }
@@ -203,7 +213,7 @@ impl Connection {
 
     /// Returns the next invocation of a run that has been received.
     fn next_of_run(&mut self) -> Option<Arc<Invocation>> {
-        let (run, index) = self.run.as_mut()?;
+        let Begun { run, index } = &mut **self.run.as_mut()?;
         match run.get(*index) {
             Some((id, invocation)) => {
                 *index += 1;
@@ -267,6 +277,7 @@ impl Connection {
                     return Ok(Received::Mark(Cursor::at(at)));
                 }
                 Queued::Groups => return Ok(Received::Groups),
+                Queued::Interrupted => return Ok(Received::Interrupted),
                 Queued::Rest => self.connections.refill(&self.state.mailbox),
             }
         }
@@ -381,6 +392,20 @@ impl Connection {
         self.state.mailbox.unread_bytes()
     }
 
+    /// Returns a handle that interrupts the wait for an invocation. See [`Interrupt`].
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(self.state.mailbox.clone())
+    }
+
+    /// Waits for an interrupt, and leaves all invocations in their queue. See [`Interrupt`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no interrupt is lost.
+    pub async fn interrupted(&mut self) {
+        self.state.mailbox.interrupted().await;
+    }
+
     /// Returns the room in the connection's queue. See [`Room`].
     pub fn room(&self) -> Room {
         Room(self.state.mailbox.clone())
@@ -408,6 +433,34 @@ impl Connection {
     /// ```
     pub fn mark_after(&self, place: Cursor) {
         self.connections.mark(&self.state.mailbox, place.id());
+    }
+}
+
+/// Interrupts the wait of a connection for an invocation, from any thread.
+///
+/// A task that serves one client mostly waits for more than invocations. With an interrupt for the
+/// rest, it has one place to wait at, so an invocation costs no look at the others.
+/// [`Connection::recv_or_gap`] returns [`Received::Interrupted`] before all queued invocations. Several
+/// interrupts may have one report.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use backplane::{Backplane, Received};
+///
+/// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+/// let mut ann = backplane.attach("c1", None);
+/// let interrupt = ann.interrupt();
+/// std::thread::spawn(move || interrupt.raise());
+/// assert!(matches!(ann.recv_or_gap().await?, Received::Interrupted));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<Mailbox>);
+
+impl Interrupt {
+    /// Wakes the task that waits, now or when it waits next.
+    pub fn raise(&self) {
+        self.0.interrupt();
     }
 }
 

@@ -4,18 +4,12 @@
 //! backplane, so each names the message of the backplane that it follows. An empty queue holds no
 //! memory.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::VecDeque, sync::Arc, task::Poll};
 
-use backplane::Cursor;
+use backplane::{Cursor, Interrupt};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::Instant};
-
-use crate::signal::Signal;
 
 /// A message for the client.
 #[derive(Debug)]
@@ -38,7 +32,8 @@ pub(crate) struct ToWrite(Arc<Queue>);
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
-    has_changed: Signal,
+    /// Raised after each change.
+    interrupt: Interrupt,
     /// One permit for each message that the queue can take. Waiters get them in order.
     room: Semaphore,
 }
@@ -50,11 +45,11 @@ struct State {
 }
 
 impl Answers {
-    /// Returns an empty queue.
-    pub(crate) fn channel() -> (Self, ToWrite) {
+    /// Returns an empty queue, which interrupts the writer when there is an answer.
+    pub(crate) fn channel(interrupt: Interrupt) -> (Self, ToWrite) {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
-            has_changed: Signal::default(),
+            interrupt,
             room: Semaphore::new(ANSWERS_MAX),
         });
         (Self(Arc::clone(&queue)), ToWrite(queue))
@@ -84,29 +79,23 @@ impl Answers {
 impl Queue {
     fn push(&self, answer: Answer) {
         self.state.lock().answers.push_back(answer);
-        self.has_changed.set();
+        self.interrupt.raise();
     }
 }
 
 impl ToWrite {
-    /// Takes the next answer, or `None` if no answer follows, or registers the task.
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
-        loop {
-            {
-                let mut state = self.0.state.lock();
-                if let Some(answer) = state.answers.pop_front() {
-                    if state.answers.is_empty() {
-                        state.answers = VecDeque::new();
-                    }
-                    self.0.room.add_permits(1);
-                    return Poll::Ready(Some(answer));
-                }
-                if state.is_ending {
-                    return Poll::Ready(None);
-                }
+    /// Takes the next answer, or `None` if no answer follows. It is pending until the next
+    /// interrupt.
+    pub(crate) fn try_recv(&self) -> Poll<Option<Answer>> {
+        let mut state = self.0.state.lock();
+        if let Some(answer) = state.answers.pop_front() {
+            if state.answers.is_empty() {
+                state.answers = VecDeque::new();
             }
-            std::task::ready!(self.0.has_changed.poll_set(cx));
+            self.0.room.add_permits(1);
+            return Poll::Ready(Some(answer));
         }
+        if state.is_ending { Poll::Ready(None) } else { Poll::Pending }
     }
 
     /// Refuses further answers, and ends the wait for room.

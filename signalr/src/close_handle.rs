@@ -16,20 +16,21 @@ use crate::disconnect::Disconnect;
 /// Closes one connection.
 #[derive(Debug, Default)]
 pub(crate) struct CloseHandle {
-    reason: OnceLock<Disconnect>,
+    /// In a box, since most connections have none yet.
+    reason: OnceLock<Box<Disconnect>>,
     waiter: AtomicWaker,
 }
 
 impl CloseHandle {
     /// Closes the connection. A later reason is ignored.
     pub(crate) fn close(&self, disconnect: Disconnect) {
-        let _ = self.reason.set(disconnect);
+        let _ = self.reason.set(Box::new(disconnect));
         self.waiter.wake();
     }
 
     /// Returns the reason if the connection is to close.
     pub(crate) fn reason(&self) -> Option<Disconnect> {
-        self.reason.get().cloned()
+        self.reason.get().map(|reason| Disconnect::clone(reason))
     }
 
     /// Returns the reason if the connection is to close, or registers the task.

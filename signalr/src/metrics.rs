@@ -124,8 +124,9 @@ impl Metrics {
     ) -> ActiveConnection {
         let labels = ConnectionLabels { signalr_transport: transport, family };
         self.active.get_or_create(&labels).inc();
-        let metrics = self.clone();
-        ActiveConnection { metrics, labels, start: Instant::now(), status: Status::NormalClosure }
+        let (active, durations) = (self.active.clone(), self.connection_durations.clone());
+        let (start, status) = (Instant::now(), Status::NormalClosure);
+        ActiveConnection { active, durations, labels, start, status }
     }
 
     /// Returns the metrics of a method with this name.
@@ -193,7 +194,9 @@ impl Collector for Drain {
 /// An open connection. Dropping it counts its duration.
 #[derive(Debug)]
 pub(crate) struct ActiveConnection {
-    metrics: Metrics,
+    // Without the other metrics, which would be a large part of an idle connection.
+    active: Family<ConnectionLabels, Gauge>,
+    durations: Family<EndLabels, Histogram, fn() -> Histogram>,
     labels: ConnectionLabels,
     start: Instant,
     pub(crate) status: Status,
@@ -201,15 +204,15 @@ pub(crate) struct ActiveConnection {
 
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        let Self { metrics, labels, start, status } = self;
-        metrics.active.get_or_create(labels).dec();
+        let Self { active, durations, labels, start, status } = self;
+        active.get_or_create(labels).dec();
         let labels = EndLabels {
             signalr_transport: labels.signalr_transport,
             family: labels.family,
             signalr_connection_status: status.name(),
         };
         let seconds = start.elapsed().as_secs_f64();
-        metrics.connection_durations.get_or_create(&labels).observe(seconds);
+        durations.get_or_create(&labels).observe(seconds);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
+    future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -29,13 +30,11 @@ pub(crate) struct Peer {
     pub(crate) request: Option<Arc<FirstRequest>>,
     /// The user, with the number of the refresh that has set it.
     user: RwLock<(u64, Option<Authenticated>)>,
-    /// The number of the last refresh that has begun.
-    refreshes: AtomicU64,
-    refreshed: Signal,
-    expiry_changed: Signal,
+    /// Empty unless the client may renew its user.
+    refreshes: OnceLock<Box<Refreshes>>,
     /// The connection's own values, by type. Empty unless methods use them.
-    locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    groups: Mutex<HashSet<Box<str>>>,
+    locals: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    groups: Mutex<BTreeSet<Box<str>>>,
 }
 
 impl Peer {
@@ -47,9 +46,7 @@ impl Peer {
             transport,
             request,
             user: RwLock::new((0, user)),
-            refreshes: AtomicU64::new(0),
-            refreshed: Signal::default(),
-            expiry_changed: Signal::default(),
+            refreshes: OnceLock::new(),
             locals: Mutex::default(),
             groups: Mutex::default(),
         }
@@ -59,9 +56,14 @@ impl Peer {
         self.user.read().1.clone()
     }
 
+    /// Allows the client to renew its user. Call it before the session waits for that.
+    pub(crate) fn allow_refreshes(&self) {
+        self.refreshes.get_or_init(Box::default);
+    }
+
     /// Returns the number of a refresh that begins.
     pub(crate) fn begin_refresh(&self) -> u64 {
-        self.refreshes.fetch_add(1, Ordering::Relaxed) + 1
+        self.refreshes.get_or_init(Box::default).begun.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Replaces the user, unless a refresh that began later has replaced it already.
@@ -72,20 +74,25 @@ impl Peer {
         }
         *current = (number, user);
         drop(current);
-        self.refreshed.set();
-        self.expiry_changed.set();
+        if let Some(refreshes) = self.refreshes.get() {
+            refreshes.has_ended.set();
+            refreshes.expiry_changed.set();
+        }
     }
 
     /// Returns whether there was a refresh, or registers the task.
     pub(crate) fn poll_refreshed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.refreshed.poll_set(cx)
+        match self.refreshes.get() {
+            Some(refreshes) => refreshes.has_ended.poll_set(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Waits until the user expires. Cancel safe. One task waits at a time.
     pub(crate) async fn expired(&self) {
         loop {
             let expires = self.user.read().1.as_ref().and_then(Authenticated::expires);
-            let changed = self.expiry_changed.wait();
+            let changed = self.expiry_changed();
             let Some(expires) = expires else {
                 changed.await;
                 continue;
@@ -94,6 +101,14 @@ impl Peer {
             if time::timeout(left, changed).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Waits for a change of the user.
+    async fn expiry_changed(&self) {
+        match self.refreshes.get() {
+            Some(refreshes) => refreshes.expiry_changed.wait().await,
+            None => future::pending().await,
         }
     }
 
@@ -113,6 +128,15 @@ impl Peer {
     pub(crate) fn leave(&self, group: &str) {
         self.groups.lock().remove(group);
     }
+}
+
+/// The refreshes of the user of one connection.
+#[derive(Debug, Default)]
+struct Refreshes {
+    /// The number of those that have begun.
+    begun: AtomicU64,
+    has_ended: Signal,
+    expiry_changed: Signal,
 }
 
 /// The user and the request that opened a connection.

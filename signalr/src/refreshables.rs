@@ -27,6 +27,7 @@ impl Refreshables {
         peer: &Arc<Peer>,
         close_handle: &Arc<CloseHandle>,
     ) -> Listed {
+        peer.allow_refreshes();
         let refreshable =
             Refreshable { peer: Arc::clone(peer), close_handle: Arc::clone(close_handle) };
         self.0.lock().insert(Arc::clone(&peer.connection_id), refreshable);

@@ -4,7 +4,11 @@
 //! The invocation goes through the queue of the connection, so it follows the messages that the
 //! method sent before. Each connection of this server has an entry in the table of its hub.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use backplane::{Cursor, Invocation, Room};
 use parking_lot::Mutex;
@@ -85,7 +89,7 @@ pub(crate) struct Asker {
 struct Waiting {
     last_id: u64,
     has_ended: bool,
-    results: HashMap<String, oneshot::Sender<ClientResult>>,
+    results: BTreeMap<String, oneshot::Sender<ClientResult>>,
 }
 
 pub(crate) type ClientResult = Result<Option<Payload>, String>;

@@ -3,7 +3,7 @@
 //! Two loops run concurrently: the reader takes messages and runs methods, the writer sends in a
 //! task of its own. A method that waits delays neither.
 
-use std::{future, pin::Pin, sync::Arc};
+use std::{future, pin::Pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use tokio::{
@@ -67,12 +67,12 @@ where
 
 /// A session after its handshake.
 struct Session<I, O> {
-    conversation: Conversation,
     peer: Arc<Peer>,
     reader: Reader<I>,
     /// Returns the transport.
     writing: AbortOnDropHandle<O>,
-    listed: Option<Listed>,
+    /// In a box, since in most hubs there is none.
+    listed: Option<Box<Listed>>,
     active: ActiveConnection,
 }
 
@@ -173,7 +173,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         agreed: Agreed,
         frames: Frames,
         active: ActiveConnection,
-        (mut incoming, outgoing): (I, O),
+        (mut incoming, mut outgoing): (I, O),
     ) -> Box<Self> {
         let sequence = (agreed.is_stateful && incoming.agree_to_resume())
             .then(|| Arc::new(Sequence::new(hub.options().resume_bytes_max)));
@@ -182,32 +182,36 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         // Attached before the handshake reply: a connected client misses no message.
         let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
         connection.listening().await;
-        let (answers, to_write) = Answers::channel();
+        let (answers, to_write) = Answers::channel(connection.interrupt());
+        outgoing.set_interrupt(connection.interrupt());
         let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
-        let listed =
-            hub.options().auth_refresh.then(|| hub.refreshables().enter(&peer, &close_handle));
+        let listed = hub.options().auth_refresh.then(|| {
+            let listed = hub.refreshables().enter(&peer, &close_handle);
+            Box::new(listed)
+        });
         let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
         let conversation = Conversation { hub, encoding, sequence, close_handle };
         let writer = Box::new(Writer::new(conversation.clone(), connection, to_write, outgoing));
         // A task of its own: a message for the client does not wake the reader.
-        let writing = tokio::spawn(write(writer, conversation.clone()).in_current_span());
+        let writing = tokio::spawn(write(writer).in_current_span());
         let writing = AbortOnDropHandle::new(writing);
-        let reader = Reader::new(conversation.clone(), caller, frames, incoming, answers, entry);
-        Box::new(Self { conversation, peer, reader, writing, listed, active })
+        let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
+        Box::new(Self { peer, reader, writing, listed, active })
     }
 
     /// Reads until the connection ends, and returns the reason.
     async fn converse(&mut self) -> Disconnect {
-        let Self { conversation, peer, reader, .. } = self;
-        let Conversation { hub, close_handle, .. } = conversation;
+        let Self { peer, reader, .. } = self;
+        let Conversation { hub, close_handle, .. } = reader.conversation();
+        let (hub, close_handle) = (Arc::clone(hub), Arc::clone(close_handle));
         let watching = async {
             select! {
                 () = hub.stopping().cancelled() => {
                     part_of_close_window(hub.options()).await;
                     close_handle.close(Disconnect::Shutdown);
                 }
-                () = expired(peer), if hub.options().close_on_expiry => {
+                () = expired(peer, hub.options()) => {
                     close_handle.close(Disconnect::Expired);
                 }
             }
@@ -221,8 +225,8 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
 
     /// Ends the session when the writer has written the last result.
     async fn end(self: Box<Self>, disconnect: Disconnect) {
-        let Self { conversation, reader, writing, listed, active, .. } = *self;
-        let Conversation { hub, encoding, .. } = conversation;
+        let Self { reader, writing, listed, active, .. } = *self;
+        let Conversation { hub, encoding, .. } = reader.conversation().clone();
         // The writer has panicked if there is no transport.
         let outgoing = writing.await.ok();
         drop(listed);
@@ -230,28 +234,23 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
     }
 }
 
-/// Waits until the user expires. In a box, since most hubs do not.
-fn expired(peer: &Peer) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-    Box::pin(peer.expired())
+/// Waits until the user expires, if that ends the connection.
+///
+/// In a box, since in most hubs it does not, and none then.
+async fn expired(peer: &Peer, options: &Options) {
+    let mut expired = options.close_on_expiry.then(|| Box::pin(peer.expired()));
+    future::poll_fn(|cx| match &mut expired {
+        Some(expired) => expired.as_mut().poll(cx),
+        None => Poll::Pending,
+    })
+    .await;
 }
 
 /// Runs the writer, and closes the connection if it cannot go on. Returns the transport.
-async fn write<O: Outgoing>(mut writer: Box<Writer<O>>, conversation: Conversation) -> O {
-    if let Err(disconnect) = writer.run().await {
-        if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
-            conversation.hub.metrics().dropped(writer.unread());
-        }
-        if matches!(disconnect, Disconnect::Gap(_)) {
-            // All clients of this server have the same gap. Meanwhile answers are dropped, since
-            // methods must not wait for the writer.
-            select! {
-                () = part_of_close_window(conversation.hub.options()) => {}
-                () = writer.drop_answers() => {}
-            }
-        }
-        conversation.close_handle.close(disconnect);
-        writer.refuse_answers();
-    }
+async fn write<O: Outgoing>(mut writer: Box<Writer<O>>) -> O {
+    let ended = writer.run().await;
+    // In a box, since an idle writer has not come to its end.
+    Box::pin(writer.end(ended)).await;
     writer.into_outgoing()
 }
 

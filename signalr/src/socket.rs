@@ -149,6 +149,14 @@ impl WriteHalf {
         })
     }
 
+    /// Writes bytes if the stream takes some at once, and registers no task.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.try_write(bytes),
+            Self::Other(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     /// Makes a stream with a buffer of its own send all bytes.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -5,7 +5,9 @@
 
 use std::task::{Context, Poll};
 
+use backplane::Interrupt;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::disconnect::{Disconnect, TransportError};
 
@@ -33,6 +35,9 @@ pub(crate) enum Urgent {
     /// The client has opened another transport, and messages are sent there from now on.
     Replaced,
 }
+
+/// Hub messages, as frames with one or more of them. Mostly there is one frame.
+pub(crate) type Frames = SmallVec<[Bytes; 1]>;
 
 /// The half that receives from the client.
 pub(crate) trait Incoming: Send {
@@ -64,8 +69,24 @@ pub(crate) trait Outgoing: Send {
         true
     }
 
-    /// Returns what is to be done although there is no message, or registers the task.
-    fn poll_urgent(&mut self, _cx: &mut Context<'_>) -> Poll<Urgent> {
+    /// Sets what the transport raises when there is something [`urgent`](Self::urgent).
+    fn set_interrupt(&mut self, _interrupt: Interrupt) {}
+
+    /// Returns what is to be done although there is no message.
+    fn urgent(&mut self) -> Option<Urgent> {
+        None
+    }
+
+    /// Takes frames and sends all that is queued, as far as both need no waiting. If it returns
+    /// `Pending`, [`queue`](Self::queue) takes the frames that are left, and
+    /// [`flush`](Self::flush) sends the rest.
+    ///
+    /// A transport that waits for requests takes no frames here.
+    fn poll_send(
+        &mut self,
+        _frames: &mut Frames,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Disconnect>> {
         Poll::Pending
     }
 

@@ -1,5 +1,5 @@
-//! Counts the instructions of the parts of a publish with valgrind and compares them with stored
-//! figures. Other load on the machine does not change the counts.
+//! Counts the instructions of the parts of a publish, and of a broadcast of a hub, with valgrind and
+//! compares them with stored figures. Other load on the machine does not change the counts.
 //!
 //! The figures are valid for one architecture. On others the comparison is skipped.
 
@@ -9,9 +9,31 @@ use std::path::PathBuf;
 
 use crate::step::{Failure, Step, workspace_dir};
 
-/// The parts, as `benches/instructions.rs` names them.
-const PARTS: [&str; 6] =
-    ["decode", "publish-1", "publish-100", "publish-pattern", "script", "encode"];
+/// The programs with the parts.
+const PROGRAMS: [Program; 2] = [
+    Program {
+        package: "broker",
+        example: "instructions",
+        features: &["--features", "bench-internals"],
+        // As `benches/instructions.rs` names them.
+        parts: &["decode", "publish-1", "publish-100", "publish-pattern", "script", "encode"],
+    },
+    Program {
+        package: "signalr",
+        example: "hub_instructions",
+        features: &[],
+        // As `benches/hub_instructions.rs` names them.
+        parts: &["hub-1", "hub-100"],
+    },
+];
+
+/// An example of a package.
+struct Program {
+    package: &'static str,
+    example: &'static str,
+    features: &'static [&'static str],
+    parts: &'static [&'static str],
+}
 
 /// The highest accepted growth of a figure, in percent.
 const GROWTH_MAX: u64 = 5;
@@ -54,7 +76,8 @@ pub(crate) fn check() -> Result<(), Failure> {
 pub(crate) fn accept() -> Result<(), Failure> {
     let counted = count()?;
     let mut text =
-        "# Instructions of parts of a publish, by `cargo xtask instructions --accept`.\n"
+        "# Instructions of parts of a publish and of a broadcast of a hub, by `cargo xtask \
+         instructions --accept`.\n"
             .to_owned();
     for (part, instructions) in counted {
         let _ = writeln!(text, "{part} {instructions}");
@@ -69,15 +92,33 @@ fn file() -> PathBuf {
 }
 
 fn count() -> Result<Vec<Figure>, Failure> {
-    // The release build, since that is the code that users run.
-    let example = ["--locked", "--release", "-p", "broker", "--features", "bench-internals"];
-    let example = example.into_iter().chain(["--example", "instructions"]);
-    Step::cargo(STEP).args(["build"]).args(example.clone()).run()?;
-    let runner = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', \
-                  '--callgrind-out-file=/dev/null', '--collect-atstart=no', \
-                  '--toggle-collect=*measured_part*']";
-    let count = |part: &str| {
-        let run = Step::cargo(STEP).args(["run", "--config", runner]).args(example.clone());
+    let mut figures = Vec::new();
+    for program in PROGRAMS {
+        program.build()?;
+        for part in program.parts {
+            figures.push(program.count(part)?);
+        }
+    }
+    Ok(figures)
+}
+
+impl Program {
+    /// Returns the words of cargo that select the program.
+    fn words(&self) -> impl Iterator<Item = &'static str> {
+        // The release build, since that is the code that users run.
+        let words = ["--locked", "--release", "-p", self.package, "--example", self.example];
+        words.into_iter().chain(self.features.iter().copied())
+    }
+
+    fn build(&self) -> Result<(), Failure> {
+        Step::cargo(STEP).args(["build"]).args(self.words()).run()
+    }
+
+    fn count(&self, part: &str) -> Result<Figure, Failure> {
+        let runner = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', \
+                      '--callgrind-out-file=/dev/null', '--collect-atstart=no', \
+                      '--toggle-collect=*measured_part*']";
+        let run = Step::cargo(STEP).args(["run", "--config", runner]).args(self.words());
         let messages = run.args(["--", part]).messages()?;
         match collected(&messages) {
             Some(instructions) if instructions > 0 => Ok((part.to_owned(), instructions)),
@@ -87,8 +128,7 @@ fn count() -> Result<Vec<Figure>, Failure> {
                 Err(Failure::Unexpected { step: STEP, reason })
             }
         }
-    };
-    PARTS.into_iter().map(count).collect()
+    }
 }
 
 /// Finds the figure in the messages of valgrind: `==123== Collected : 4567`.

@@ -5,7 +5,7 @@
 //! | `commands`     | writes the facts of commands into the broker's source            |
 //! | `faults`       | runs reproductions of faults against the release build          |
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
-//! | `instructions` | counts the instructions of a publish and compares them          |
+//! | `instructions` | counts the instructions of messages and compares them           |
 //! | `layers`       | checks that modules use lower modules only                      |
 //! | `peers`        | fetches other servers for comparisons                           |
 //! | `prose`        | measures the English of comments and documents                  |
@@ -54,7 +54,7 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Counts the instructions of decoding and publishing; fails if one has grown by more than 5 %
+    /// Counts the instructions of publishes and broadcasts; fails if one has grown by more than 5 %
     Instructions {
         /// Stores the current figures as the reference for later runs
         #[arg(long)]

@@ -22,17 +22,27 @@ pub(super) struct Index {
 
 /// The mailboxes of one signal.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "the other variant decides about the size")]
 enum Listeners {
     /// As most signals have: each connection has signals of its own.
     One(Arc<Mailbox>),
     /// By number. The order is that of the memory of most mailboxes, which a message to all of them
     /// passes.
-    Many(BTreeMap<u64, Arc<Mailbox>>),
+    /// In a box, since the others have no use for its size.
+    Many(Box<BTreeMap<u64, Arc<Mailbox>>>),
 }
 
 impl Index {
     pub(super) fn of(&self, signal: &str) -> impl Iterator<Item = &Arc<Mailbox>> {
         self.listeners.get(signal).into_iter().flat_map(Listeners::iter)
+    }
+
+    /// Returns the text of a signal, which all of its connections share.
+    pub(super) fn shared(&self, signal: impl AsRef<str> + Into<Arc<str>>) -> Arc<str> {
+        match self.listeners.get_key_value(signal.as_ref()) {
+            Some((signal, _)) => signal.clone(),
+            None => signal.into(),
+        }
     }
 
     pub(super) fn add(&mut self, signal: &Arc<str>, mailbox: &Arc<Mailbox>) {
@@ -74,7 +84,7 @@ impl Listeners {
             Self::One(one) if one.number == mailbox.number => {}
             Self::One(one) => {
                 let both = [one, mailbox].map(|mailbox| (mailbox.number, mailbox.clone()));
-                *self = Self::Many(both.into());
+                *self = Self::Many(Box::new(both.into()));
             }
             Self::Many(many) => _ = many.insert(mailbox.number, mailbox.clone()),
         }

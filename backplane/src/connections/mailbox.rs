@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::coop::poll_proceed;
 
@@ -34,13 +34,16 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug)]
 struct State {
+    /// The item before all `items`. Most connections have one at a time, which needs no other
+    /// memory here.
+    first: Option<Queued>,
     items: VecDeque<Queued>,
     items_max: usize,
-    /// Size of the invocations in `items`.
+    /// Size of the queued invocations.
     bytes: usize,
     /// Whether a sender waits for room.
     awaits_room: bool,
-    /// The share of the limit of `items`.
+    /// The share of the limit of the queued items.
     counted: usize,
     /// Marks behind the deferred messages.
     deferred_marks: Vec<Option<u64>>,
@@ -51,6 +54,8 @@ struct State {
     reports_groups: bool,
     /// Whether the groups have changed since the last report. One report stands for all changes.
     has_new_groups: bool,
+    /// Whether the reader is to look at something else. One report stands for all interrupts.
+    is_interrupted: bool,
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
@@ -99,6 +104,7 @@ impl Mailbox {
         let state = State {
             bytes: missed.iter().map(Queued::bytes).sum(),
             counted: missed.len(),
+            first: None,
             items: missed,
             items_max,
             awaits_room: false,
@@ -107,6 +113,7 @@ impl Mailbox {
             rest: None,
             reports_groups: false,
             has_new_groups: false,
+            is_interrupted: false,
             end: None,
             reader: None,
         };
@@ -170,6 +177,29 @@ impl Mailbox {
         state.reader.take()
     }
 
+    /// Reports an interrupt to the reader, before all queued messages. Call it without the table's
+    /// lock.
+    pub(crate) fn interrupt(&self) {
+        let reader = {
+            let mut state = self.state.lock();
+            state.is_interrupted = true;
+            state.reader.take()
+        };
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for an interrupt. Cancel safe.
+    pub(crate) async fn interrupted(&self) {
+        poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if std::mem::take(&mut state.is_interrupted) {
+                return Poll::Ready(());
+            }
+            State::wait(state, cx)
+        })
+        .await;
+    }
+
     /// Returns the index in the store of the first deferred message.
     pub(super) fn rest(&self) -> Option<u64> {
         self.state.lock().rest.map(|rest| rest.place)
@@ -195,7 +225,8 @@ impl Mailbox {
 
     /// Returns the number of queued invocations.
     pub(crate) fn unread_messages(&self) -> usize {
-        self.state.lock().items.iter().map(Queued::invocations).sum()
+        let state = self.state.lock();
+        state.first.iter().chain(&state.items).map(Queued::invocations).sum()
     }
 
     /// Returns the size of the queued invocations.
@@ -230,7 +261,7 @@ impl Mailbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.state.lock().items.is_empty()
+        self.state.lock().is_empty()
     }
 
     /// Takes the next item, or waits for one.
@@ -267,13 +298,7 @@ impl Mailbox {
         let taken = match (item, state.end) {
             (Some(item), _) => Ok(item),
             (None, Some(reason)) => Err(reason),
-            (None, None) => {
-                let before = state.reader.replace(cx.waker().clone());
-                drop(state);
-                // It may drop a task, and with it this connection.
-                drop(before);
-                return Poll::Pending;
-            }
+            (None, None) => return State::wait(state, cx),
         };
         drop(state);
         if has_new_room {
@@ -288,7 +313,14 @@ impl State {
     fn queue(&mut self, item: Queued) {
         self.bytes += item.bytes();
         self.counted += item.count();
-        self.items.push_back(item);
+        match self.is_empty() {
+            true => self.first = Some(item),
+            false => self.items.push_back(item),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.items.is_empty()
     }
 
     fn has_room(&self) -> bool {
@@ -296,22 +328,40 @@ impl State {
         self.end.is_some() || (is_short && self.bytes <= INVOCATION_BYTES_MAX / 2)
     }
 
+    /// Registers the reader.
+    fn wait<T>(mut state: MutexGuard<'_, Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let before = state.reader.replace(cx.waker().clone());
+        drop(state);
+        // It may drop a task, and with it this connection.
+        drop(before);
+        Poll::Pending
+    }
+
     fn queue_marks(&mut self) {
         self.items.extend(self.deferred_marks.drain(..).map(Queued::Mark));
     }
 
     fn take(&mut self) -> Option<Queued> {
+        if std::mem::take(&mut self.is_interrupted) {
+            return Some(Queued::Interrupted);
+        }
         if std::mem::take(&mut self.has_new_groups) {
             return Some(Queued::Groups);
         }
-        let item = self.items.pop_front()?;
+        let item = match self.first.take() {
+            Some(first) => first,
+            None => {
+                let item = self.items.pop_front()?;
+                if self.items.is_empty() {
+                    // Release the memory of a burst.
+                    self.items.shrink_to(ITEMS_KEPT);
+                }
+                item
+            }
+        };
         self.is_read = true;
         self.bytes -= item.bytes();
         self.counted -= item.count();
-        if self.items.is_empty() {
-            // Release the memory of a burst.
-            self.items.shrink_to(ITEMS_KEPT);
-        }
         Some(item)
     }
 }
@@ -378,6 +428,17 @@ mod tests {
         mailbox.close(Disconnect::Shutdown);
         mailbox.wake();
         assert_eq!(reader.await.unwrap(), Err(Disconnect::Shutdown));
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_precedes_queued_items_and_wakes_the_reader() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
+        mailbox.interrupt();
+        mailbox.interrupt();
+        assert!(matches!(mailbox.take().await, Ok(Queued::Interrupted)));
+        assert_eq!(next(&mailbox).await, Ok(1));
+        let ((), ()) = tokio::join!(mailbox.interrupted(), async { mailbox.interrupt() });
+        assert!(mailbox.interrupted().now_or_never().is_none());
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ pub(crate) enum Queued {
     Rest,
     /// The groups of the connection have changed.
     Groups,
+    /// The reader is to look at something else.
+    Interrupted,
 }
 
 impl Queued {

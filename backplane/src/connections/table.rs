@@ -20,12 +20,14 @@ use crate::dialect::{Attached as Place, Envelope};
 use crate::event::Gap;
 use crate::interest::Interest;
 use crate::membership::Membership;
+use crate::signals::Signals;
 use crate::store::{Arrival, Entry, Store};
 
 #[derive(Debug)]
 pub(super) struct Table {
     store: Store,
-    attached: HashMap<Arc<str>, Attached>,
+    /// In boxes, since a map has many free places.
+    attached: HashMap<Arc<str>, Box<Attached>>,
     listeners: Index,
     /// Set if the app wants to know the members of some signals.
     membership: Option<Arc<Membership>>,
@@ -83,7 +85,7 @@ pub(crate) struct ConnectionState {
 #[derive(Debug)]
 struct Attached {
     user: Option<Arc<str>>,
-    signals: HashSet<Arc<str>>,
+    signals: Signals,
     mailbox: Arc<Mailbox>,
     /// The last id that it received from another server, and the time of the claim.
     seen: Option<(u64, Instant)>,
@@ -134,7 +136,8 @@ impl Table {
         self.remove(id, Disconnect::Replaced);
         self.last_number += 1;
         let id: Arc<str> = id.into();
-        let signals: HashSet<Arc<str>> = signals.into_iter().map(Into::into).collect();
+        let signals: Signals =
+            signals.into_iter().map(|signal| self.listeners.shared(signal)).collect();
         let missed = self.missed(&signals, &id, self.last_number, cursor);
         let mailbox = Arc::new(Mailbox::new(id.clone(), self.last_number, missed));
         let state = ConnectionState {
@@ -164,14 +167,14 @@ impl Table {
         };
         let user = state.user.clone();
         let attached = Attached { user, signals, mailbox, seen, since, announcement };
-        self.attached.insert(id, attached);
+        self.attached.insert(id, Box::new(attached));
         state
     }
 
     /// Returns the messages for a connection since its cursor.
     fn missed(
         &self,
-        signals: &HashSet<Arc<str>>,
+        signals: &Signals,
         id: &str,
         number: u64,
         cursor: Option<Cursor>,
@@ -249,7 +252,7 @@ impl Table {
     pub(super) fn join(&mut self, id: &str, signal: &str) -> bool {
         self.settle(id);
         let Some(attached) = self.attached.get_mut(id) else { return false };
-        let signal: Arc<str> = signal.into();
+        let signal = self.listeners.shared(signal);
         self.listeners.add(&signal, &attached.mailbox);
         if attached.signals.insert(signal.clone()) {
             self.effects.readers.extend(attached.mailbox.groups_changed());
@@ -505,7 +508,7 @@ impl Table {
     /// Returns the connections that were announced before `before` without a round trip since. The
     /// caller announces them again.
     pub(super) fn unannounced(&mut self, before: Instant) -> Vec<Place> {
-        let is_unconfirmed = |attached: &&mut Attached| match attached.announcement {
+        let is_unconfirmed = |attached: &&mut Box<Attached>| match attached.announcement {
             Announcement::Sent(when) => when < before,
             Announcement::Confirmed => false,
         };
@@ -555,7 +558,7 @@ impl Table {
         shrink(&mut self.attached);
         attached.mailbox.close(reason);
         self.ahead.remove(id);
-        for signal in &attached.signals {
+        for signal in attached.signals.iter() {
             self.listeners.remove(signal, &attached.mailbox);
             if let Some(membership) = &self.membership {
                 membership.left(signal, id);
@@ -624,7 +627,7 @@ impl Attached {
 }
 
 /// Returns the queue item for an entry of the store, if the entry is for this connection.
-fn queued(entry: &Entry, signals: &HashSet<Arc<str>>, id: &str, number: u64) -> Option<Queued> {
+fn queued(entry: &Entry, signals: &Signals, id: &str, number: u64) -> Option<Queued> {
     match entry {
         Entry::Message(at, message, delivered_to) => {
             let is_for = signals.contains(message.signal.as_str())

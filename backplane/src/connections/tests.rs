@@ -66,6 +66,7 @@ fn waiting(connection: &mut Connection) -> String {
         Queued::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         Queued::Mark(at) => format!("|{}", at.unwrap_or_default()),
         Queued::Groups => "groups".to_owned(),
+        Queued::Interrupted => "interrupted".to_owned(),
         Queued::Run(run) => {
             let methods: Vec<_> = run.iter().map(|invocation| invocation.method()).collect();
             methods.join("+")

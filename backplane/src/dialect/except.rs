@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::signals::Signals;
+
 /// The connections that a message excludes: by id, ignoring case, or by a signal.
 ///
 /// A sender may list many. So the list is indexed once for each message, and each connection is
@@ -33,7 +35,7 @@ impl Except {
     }
 
     /// Returns whether a connection with this id and these signals is excluded.
-    pub(crate) fn has(&self, id: &str, signals: &HashSet<Arc<str>>) -> bool {
+    pub(crate) fn has(&self, id: &str, signals: &Signals) -> bool {
         let Some(index) = &self.0 else { return false };
         let has_signal = match signals.len() < index.signals.len() {
             true => signals.iter().any(|signal| index.signals.contains(&**signal)),

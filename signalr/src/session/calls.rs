@@ -4,7 +4,7 @@
 //! next call may start while a result still waits for the broker.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -32,7 +32,7 @@ use crate::{
     spans,
 };
 
-/// The running calls of one client, and the streams that it sends.
+/// The running calls of one client, and the streams that it sends. Without any it holds no memory.
 pub(super) struct Calls {
     shared: Arc<Shared>,
     /// None before the first call.
@@ -41,8 +41,8 @@ pub(super) struct Calls {
     /// room. The others wait for it, so results leave in the order in which methods returned.
     answering: VecDeque<Answering>,
     /// Cancels calls, by their id.
-    cancels: HashMap<Arc<str>, CancellationToken>,
-    uploads: HashMap<Arc<str>, mpsc::Sender<Part>>,
+    cancels: BTreeMap<Arc<str>, CancellationToken>,
+    uploads: BTreeMap<Arc<str>, mpsc::Sender<Part>>,
     /// Number of running calls that delay others.
     slots_taken: usize,
     /// Cancelled at the end of the connection. None before the first call.
@@ -76,11 +76,20 @@ impl Calls {
             shared: Arc::new(Shared { hub: Arc::clone(hub), caller, answers, encoding }),
             running: None,
             answering: VecDeque::new(),
-            cancels: HashMap::new(),
-            uploads: HashMap::new(),
+            cancels: BTreeMap::new(),
+            uploads: BTreeMap::new(),
             slots_taken: 0,
             cancelled: None,
         }
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.shared.caller
+    }
+
+    /// Tells the writer that no answer follows.
+    pub(super) fn end_answers(&self) {
+        self.shared.answers.end(self.shared.caller.last_sent());
     }
 
     fn run(&mut self, task: Task) {

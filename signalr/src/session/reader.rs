@@ -40,12 +40,11 @@ use crate::{
 /// The loop that reads messages and runs methods.
 pub(super) struct Reader<I> {
     conversation: Conversation,
-    caller: Caller,
     frames: Frames,
     incoming: I,
-    answers: Answers,
     calls: Calls,
-    waiting: Option<Waiting>,
+    /// In a box, since mostly there is none.
+    waiting: Option<Box<Waiting>>,
     /// Whether the hook for a renewed user is due.
     owes_refreshed: bool,
     has_pinged: bool,
@@ -82,12 +81,10 @@ impl<I: Incoming> Reader<I> {
     ) -> Self {
         let Conversation { hub, encoding, .. } = &conversation;
         Self {
-            calls: Calls::new(hub, caller.clone(), answers.clone(), *encoding),
+            calls: Calls::new(hub, caller, answers, *encoding),
             conversation,
-            caller,
             frames,
             incoming,
-            answers,
             waiting: None,
             owes_refreshed: false,
             has_pinged: false,
@@ -96,6 +93,10 @@ impl<I: Incoming> Reader<I> {
             is_lost: false,
             entry,
         }
+    }
+
+    pub(super) fn conversation(&self) -> &Conversation {
+        &self.conversation
     }
 
     /// Returns the transport.
@@ -112,11 +113,11 @@ impl<I: Incoming> Reader<I> {
         Box::pin(async {
             self.calls.end().await;
             if !matches!(disconnect, Disconnect::Refused(_)) {
-                dispatch::disconnected(&self.conversation.hub, self.caller.clone()).await;
+                dispatch::disconnected(&self.conversation.hub, self.calls.caller().clone()).await;
             }
         })
         .await;
-        self.answers.end(self.caller.last_sent());
+        self.calls.end_answers();
         disconnect
     }
 
@@ -143,16 +144,14 @@ impl<I: Incoming> Reader<I> {
 
     /// Waits for the next event.
     async fn event(&mut self) -> Event {
-        let Self { conversation, caller, frames, incoming, calls, waiting, .. } = self;
+        let Self { conversation, frames, incoming, calls, waiting, .. } = self;
         let options = conversation.hub.options();
         let reads = waiting.is_none() || frames.len() < options.message_bytes_max;
         // Some clients send no pings. While a message waits, pings behind it wait as well.
         let timeout = (self.has_pinged && waiting.is_none() && !self.is_lost)
             .then(|| self.heard + options.client_timeout);
-        let mut room = match waiting {
-            Some(Waiting { room: Room::Upload(upload), .. }) => {
-                Some(Box::pin(room(upload.clone())))
-            }
+        let mut room = match waiting.as_ref().map(|waiting| &waiting.room) {
+            Some(Room::Upload(upload)) => Some(Box::pin(room(upload.clone()))),
             _ => None,
         };
         let mut input = pin!(incoming.read());
@@ -161,7 +160,7 @@ impl<I: Incoming> Reader<I> {
                 return Poll::Ready(Event::Closing(disconnect));
             }
             // Before the end of a call: the hook runs before the next call.
-            if caller.peer().poll_refreshed(cx).is_ready() {
+            if calls.caller().peer().poll_refreshed(cx).is_ready() {
                 return Poll::Ready(Event::Refreshed);
             }
             if let Poll::Ready(finished) = calls.poll_finished(cx) {
@@ -202,11 +201,11 @@ impl<I: Incoming> Reader<I> {
     fn handle_all(&mut self) -> Result<(), Disconnect> {
         loop {
             let (message, is_new) = match self.waiting.take() {
-                Some(Waiting { room: Room::Call, message }) if !self.calls.has_room() => {
-                    self.waiting = Some(Waiting { room: Room::Call, message });
+                Some(waiting) if matches!(waiting.room, Room::Call) && !self.calls.has_room() => {
+                    self.waiting = Some(waiting);
                     return Ok(());
                 }
-                Some(Waiting { message, .. }) => (message, false),
+                Some(waiting) => (waiting.message, false),
                 None => match self.frames.next(self.conversation.encoding)? {
                     Some(message) => (message, true),
                     None => return Ok(()),
@@ -216,7 +215,7 @@ impl<I: Incoming> Reader<I> {
                 return Err(disconnect);
             }
             if let Some(room) = self.handle(&message, is_new)? {
-                self.waiting = Some(Waiting { message, room });
+                self.waiting = Some(Box::new(Waiting { message, room }));
                 return Ok(());
             }
         }

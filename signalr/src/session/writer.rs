@@ -10,29 +10,37 @@ use std::{
     mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use backplane::{Cursor, Received};
 use bytes::{Bytes, BytesMut};
-use tokio::time::{self, Duration, Instant, Sleep};
+use smallvec::smallvec;
+use tokio::{
+    select,
+    time::{self, Duration, Instant, Sleep},
+};
 use tracing::debug;
 
-use super::{Conversation, sequence::Sequence};
+use super::{Conversation, part_of_close_window, sequence::Sequence};
 use crate::{
     answers::{Answer, ToWrite},
+    close_handle::CloseHandle,
     disconnect::Disconnect,
     handshake,
     hub::Hub,
     protocol::Encoding,
-    transport::{Outgoing, Urgent},
+    transport::{Frames, Outgoing, Urgent},
 };
 
 /// The loop that writes messages.
 pub(super) struct Writer<O> {
     hub: Arc<Hub>,
+    close_handle: Arc<CloseHandle>,
     /// Counted since the last flush.
     delivered: u64,
+    /// Bytes of the messages that are being written.
+    gathered: usize,
     encoding: Encoding,
     /// Set for a stateful client.
     sequence: Option<Arc<Sequence>>,
@@ -41,9 +49,13 @@ pub(super) struct Writer<O> {
     /// Messages to send again, before all others.
     repeated: VecDeque<Bytes>,
     /// The reason for the end of the connection, behind messages that are still written.
-    end: Option<Disconnect>,
+    end: Option<Box<Disconnect>>,
     connection: backplane::Connection,
     to_write: ToWrite,
+    /// Whether the transport or the queue of answers has raised an interrupt.
+    is_interrupted: bool,
+    /// Whether there may be answers to take.
+    has_answers: bool,
     /// Whether the reader has ended and no further answer comes.
     is_ending: bool,
     /// Answers that wait for messages of their methods, in order.
@@ -52,19 +64,18 @@ pub(super) struct Writer<O> {
     marked: Option<Cursor>,
     /// Answers after messages up to this place are due.
     reached: Option<Cursor>,
-    /// Whether there was no next message, and the task has been registered everywhere since it was
-    /// woken.
-    is_registered: bool,
     /// The time of the last write.
     written: Instant,
     /// Rings when something is due, or earlier: a write moves the next ping and not the alarm.
     alarm: Pin<Box<Sleep>>,
+    /// The time at which the alarm rings and wakes the task. `None` before the task is registered.
+    rings_at: Option<Instant>,
     outgoing: O,
 }
 
 impl<O: Outgoing> Writer<O> {
     pub(super) fn new(
-        Conversation { hub, encoding, sequence, .. }: Conversation,
+        Conversation { hub, encoding, sequence, close_handle }: Conversation,
         connection: backplane::Connection,
         to_write: ToWrite,
         outgoing: O,
@@ -73,7 +84,9 @@ impl<O: Outgoing> Writer<O> {
         let alarm = Box::pin(time::sleep_until(written + hub.options().keep_alive));
         Self {
             hub,
+            close_handle,
             delivered: 0,
+            gathered: 0,
             encoding,
             sequence,
             is_lost: false,
@@ -81,13 +94,15 @@ impl<O: Outgoing> Writer<O> {
             end: None,
             connection,
             to_write,
+            is_interrupted: true,
+            has_answers: true,
             is_ending: false,
             held: VecDeque::new(),
             marked: None,
             reached: None,
-            is_registered: false,
             written,
             alarm,
+            rings_at: None,
             outgoing,
         }
     }
@@ -97,19 +112,36 @@ impl<O: Outgoing> Writer<O> {
         self.outgoing
     }
 
-    /// Returns the number of invocations that the client has not received.
-    pub(super) fn unread(&self) -> u64 {
-        self.delivered + self.connection.unread_messages() as u64
-    }
-
-    /// Refuses further answers, so methods do not wait for room for theirs.
-    pub(super) fn refuse_answers(&self) {
+    /// Closes the connection if the writer has failed.
+    pub(super) async fn end(&mut self, ended: Result<(), Disconnect>) {
+        let Err(disconnect) = ended else { return };
+        if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
+            let unread = self.delivered + self.connection.unread_messages() as u64;
+            self.hub.metrics().dropped(unread);
+        }
+        if matches!(disconnect, Disconnect::Gap(_)) {
+            // All clients of this server have the same gap. Meanwhile answers are dropped, since
+            // methods must not wait for the writer.
+            let window = part_of_close_window(self.hub.options());
+            select! {
+                () = window => {}
+                () = self.drop_answers() => {}
+            }
+        }
+        self.close_handle.close(disconnect);
+        // Methods do not wait for room for further answers.
         self.to_write.close();
     }
 
     /// Drops all answers until none follows.
-    pub(super) async fn drop_answers(&mut self) {
-        while poll_fn(|cx| self.to_write.poll_recv(cx)).await.is_some() {}
+    async fn drop_answers(&mut self) {
+        loop {
+            match self.to_write.try_recv() {
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => return,
+                Poll::Pending => self.connection.interrupted().await,
+            }
+        }
     }
 
     /// Writes until the reader has ended and its last result is written, with all messages before
@@ -119,78 +151,107 @@ impl<O: Outgoing> Writer<O> {
     /// message before it.
     pub(super) async fn run(&mut self) -> Result<(), Disconnect> {
         self.outgoing.set_binary(self.encoding.is_binary());
-        self.send(Next::Plain(handshake::ACCEPTED), 1).await?;
+        self.written = Instant::now();
+        // In a box, as each wait for the transport, since an idle writer does not wait for it.
+        Box::pin(self.write(smallvec![handshake::ACCEPTED])).await?;
+        loop {
+            let write = {
+                let turn = poll_fn(|cx| self.poll_turn(cx)).await;
+                let Some(unsent) = turn? else { return Ok(()) };
+                Box::pin(self.write(unsent))
+            };
+            let written = write.await;
+            self.resumable(written)?;
+        }
+    }
+
+    /// Sends messages as long as there are any and the transport takes them at once, then
+    /// registers the task. Returns frames that the transport takes later, or `None` at the end of
+    /// the connection.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frames>, Disconnect>> {
         loop {
             if let Some(end) = self.end.take() {
-                return Err(end);
+                return Poll::Ready(Err(*end));
             }
             if self.is_ending && self.held.is_empty() {
-                return Ok(());
+                return Poll::Ready(Ok(None));
             }
-            if mem::take(&mut self.is_registered) {
-                woken().await;
-            }
-            let Some(next) = poll_fn(|cx| self.poll_next(cx)).await else { continue };
-            match self.send(next, BATCH_MAX).await {
-                Err(Disconnect::Lost(_) | Disconnect::WriteTimeout) if self.sequence.is_some() => {
-                    self.is_lost = true;
+            let Some(next) = ready!(self.poll_next(None, cx)) else { continue };
+            // Before the write, which must not end with a ping that is due without it.
+            self.written = Instant::now();
+            let (mut frames, is_registered) = self.gather(next, cx);
+            if !self.is_lost {
+                self.gathered = frames.iter().map(Bytes::len).sum();
+                match self.outgoing.poll_send(&mut frames, cx) {
+                    Poll::Pending => return Poll::Ready(Ok(Some(frames))),
+                    Poll::Ready(Ok(())) => self.count(),
+                    Poll::Ready(sent) => self.resumable(sent)?,
                 }
-                sent => sent?,
+            }
+            if is_registered {
+                return Poll::Pending;
             }
         }
     }
 
-    /// Writes up to `batch_max` messages within the write timeout.
-    async fn send(&mut self, first: Next, batch_max: usize) -> Result<(), Disconnect> {
-        let write_timeout = self.hub.options().write_timeout;
-        // Before the write, which must not end with a ping that is due without it.
-        self.written = Instant::now();
-        let written = {
-            let mut write = pin!(self.write(first, batch_max));
-            // Nearly all writes complete at once, without a timer.
-            match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
-                Poll::Ready(written) => return written,
-                // In a box, since an idle writer needs no timer for it.
-                Poll::Pending => Box::pin(time::timeout(write_timeout, write)).await,
-            }
-        };
-        self.hub.metrics().waiting(self.connection.unread_bytes());
-        written.map_err(|_| Disconnect::WriteTimeout)??;
-        // A source that woke the task meanwhile has forgotten it.
-        self.is_registered = false;
-        Ok(())
-    }
-
-    /// Writes one message and other ready messages, in few frames and with one flush.
-    async fn write(&mut self, first: Next, batch_max: usize) -> Result<(), Disconnect> {
-        let mut frame = Gathered::One(self.note(first));
-        let mut written = 0;
-        for _ in 1..batch_max {
+    /// Returns one message and others that are ready in few frames, and whether the task is
+    /// registered for the next one.
+    fn gather(&mut self, first: Next, cx: &mut Context<'_>) -> (Frames, bool) {
+        let mut frames = Frames::new();
+        let mut last = Gathered::One(self.note(first));
+        let mut is_registered = false;
+        for _ in 1..BATCH_MAX {
             // The reason for the end of the connection is kept, and messages before it are written.
-            let next = poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await;
-            self.is_registered = next.is_pending();
+            let next = self.poll_next(Some(self.written), cx);
+            is_registered = next.is_pending();
             let Poll::Ready(Some(next)) = next else { break };
             let message = self.note(next);
-            if let Some(full) = frame.add(message)
-                && !self.is_lost
-            {
-                written += full.len();
-                self.outgoing.queue(full).await?;
-            }
+            frames.extend(last.add(message));
         }
-        if self.is_lost {
-            return Ok(());
-        }
-        let last = frame.into_bytes();
+        let last = last.into_bytes();
         if !last.is_empty() {
-            written += last.len();
-            self.outgoing.queue(last).await?;
+            frames.push(last);
         }
-        self.outgoing.flush().await?;
-        let metrics = self.hub.metrics();
-        metrics.written.inc_by(written as u64);
-        metrics.delivered.inc_by(mem::take(&mut self.delivered));
+        (frames, is_registered)
+    }
+
+    /// Queues frames and sends all that is queued, within the write timeout.
+    async fn write(&mut self, frames: Frames) -> Result<(), Disconnect> {
+        let write_timeout = self.hub.options().write_timeout;
+        let outgoing = &mut self.outgoing;
+        let writing = async {
+            for frame in frames {
+                outgoing.queue(frame).await?;
+            }
+            outgoing.flush().await
+        };
+        let written = time::timeout(write_timeout, writing).await;
+        self.hub.metrics().waiting(self.connection.unread_bytes());
+        written.map_err(|_| Disconnect::WriteTimeout)??;
+        self.count();
         Ok(())
+    }
+
+    /// Counts the frames of the last flush.
+    fn count(&mut self) {
+        let metrics = self.hub.metrics();
+        metrics.written.inc_by(mem::take(&mut self.gathered) as u64);
+        metrics.delivered.inc_by(mem::take(&mut self.delivered));
+    }
+
+    /// Takes note of the loss of a transport that the client may replace.
+    ///
+    /// # Errors
+    ///
+    /// Returns other failures.
+    fn resumable(&mut self, sent: Result<(), Disconnect>) -> Result<(), Disconnect> {
+        match sent {
+            Err(Disconnect::Lost(_) | Disconnect::WriteTimeout) if self.sequence.is_some() => {
+                self.is_lost = true;
+                Ok(())
+            }
+            sent => sent,
+        }
     }
 
     /// Takes note of a message that the client confirms, before it is sent.
@@ -216,35 +277,24 @@ impl<O: Outgoing> Writer<O> {
     }
 
     /// Returns the next message, or registers the task. Returns `None` if the end of the connection
-    /// is near.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
-        match self.outgoing.poll_urgent(cx) {
-            Poll::Ready(Urgent::Replaced) => self.repeat(),
-            Poll::Ready(Urgent::Flush) => return Poll::Ready(Some(Next::Nothing)),
-            Poll::Pending => {}
-        }
-        if let Some(message) = self.repeated.pop_front() {
-            return Poll::Ready(Some(Next::Plain(message)));
-        }
-        while self.end.is_none() && self.may_send() {
-            if let Some(result) = self.due() {
-                return Poll::Ready(Some(result));
-            }
-            if self.has_room()
-                && let Poll::Ready(answer) = self.to_write.poll_recv(cx)
-            {
-                self.take(answer);
+    /// is near. `now` is the time if it is known.
+    fn poll_next(&mut self, now: Option<Instant>, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+        loop {
+            if self.is_interrupted {
+                match self.outgoing.urgent() {
+                    Some(Urgent::Replaced) => self.repeat(),
+                    Some(Urgent::Flush) => return Poll::Ready(Some(Next::Nothing)),
+                    None => self.is_interrupted = false,
+                }
                 continue;
             }
-            let received = self.poll_received(cx);
-            match received {
+            if let Some(message) = self.repeated.pop_front() {
+                return Poll::Ready(Some(Next::Plain(message)));
+            }
+            match self.poll_message(cx) {
+                Poll::Pending if self.is_interrupted => {}
                 Poll::Pending => break,
-                Poll::Ready(Ok(received)) => match self.message(received) {
-                    Ok(None) => {}
-                    Ok(message) => return Poll::Ready(message),
-                    Err(end) => self.end = Some(end),
-                },
-                Poll::Ready(Err(end)) => self.end = Some(end.into()),
+                ready => return ready,
             }
         }
         if self.end.is_some() || (self.is_ending && self.held.is_empty()) {
@@ -255,7 +305,46 @@ impl<O: Outgoing> Writer<O> {
         {
             return Poll::Ready(None);
         }
-        self.poll_overdue(cx).map(Some)
+        self.poll_overdue(now, cx).map(Some)
+    }
+
+    /// Returns the next message of the backplane or of this server, if the client has confirmed
+    /// enough. Otherwise it registers the task, unless there was an interrupt.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+        while self.end.is_none() && self.may_send() {
+            if let Some(result) = self.due() {
+                return Poll::Ready(Some(result));
+            }
+            if self.has_answers && self.has_room() {
+                match self.to_write.try_recv() {
+                    Poll::Ready(answer) => self.take(answer),
+                    Poll::Pending => self.has_answers = false,
+                }
+                continue;
+            }
+            match self.poll_received(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Received::Interrupted)) => {
+                    self.interrupted();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(received)) => match self.message(received) {
+                    Ok(None) => {}
+                    Ok(message) => return Poll::Ready(message),
+                    Err(end) => self.end = Some(Box::new(end)),
+                },
+                Poll::Ready(Err(end)) => self.end = Some(Box::new(end.into())),
+            }
+        }
+        if pin!(self.connection.interrupted()).poll(cx).is_ready() {
+            self.interrupted();
+        }
+        Poll::Pending
+    }
+
+    fn interrupted(&mut self) {
+        self.is_interrupted = true;
+        self.has_answers = true;
     }
 
     fn poll_received(
@@ -270,18 +359,26 @@ impl<O: Outgoing> Writer<O> {
     }
 
     /// Returns a message that is due, or registers the task.
-    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    fn poll_overdue(&mut self, now: Option<Instant>, cx: &mut Context<'_>) -> Poll<Next> {
         let mut alarm_at = self.next_alarm();
+        // An alarm that has not rung yet wakes the task later. So most messages leave it alone.
+        let is_early =
+            |rings_at: &Instant| *rings_at <= alarm_at && now.is_some_and(|now| now < *rings_at);
+        if self.rings_at.as_ref().is_some_and(is_early) {
+            return Poll::Pending;
+        }
         if alarm_at < self.alarm.deadline() {
             self.alarm.as_mut().reset(alarm_at);
         }
         while self.alarm.as_mut().poll(cx).is_ready() {
             if let Some(next) = self.overdue(Instant::now()) {
+                self.rings_at = None;
                 return Poll::Ready(next);
             }
             alarm_at = self.next_alarm();
             self.alarm.as_mut().reset(alarm_at);
         }
+        self.rings_at = Some(self.alarm.deadline());
         Poll::Pending
     }
 
@@ -388,16 +485,6 @@ impl<O: Outgoing> Writer<O> {
             _ => Ok(None),
         }
     }
-}
-
-/// Waits until the task is woken.
-async fn woken() {
-    let mut is_woken = false;
-    poll_fn(|_| match mem::replace(&mut is_woken, true) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
-    })
-    .await;
 }
 
 /// A message to write.

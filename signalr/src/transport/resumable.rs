@@ -5,11 +5,12 @@
 
 use std::{
     future::{self, poll_fn},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use backplane::Interrupt;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Incoming, Input, Outgoing, Urgent,
+    Frames, Incoming, Input, Outgoing, Urgent,
     websocket::{self, Limits},
 };
 use crate::{
@@ -132,6 +133,14 @@ impl Outgoing for Writer {
         self.current.set_binary(is_binary);
     }
 
+    fn poll_send(
+        &mut self,
+        frames: &mut Frames,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Disconnect>> {
+        self.current.poll_send(frames, cx)
+    }
+
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
         // A socket that nobody reads any more does not delay the next one.
         select! {
@@ -153,13 +162,21 @@ impl Outgoing for Writer {
         self.current.close(error).await
     }
 
-    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Urgent> {
-        if let Poll::Ready(writer) = self.replacement.poll_take(cx) {
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.current.set_interrupt(interrupt.clone());
+        let _ = self.replacement.interrupt.set(interrupt);
+    }
+
+    fn urgent(&mut self) -> Option<Urgent> {
+        if let Some(writer) = self.replacement.writer.lock().take() {
             self.current = writer;
             self.current.set_binary(self.is_binary);
-            return Poll::Ready(Urgent::Replaced);
+            self.replacement.interrupt.get().cloned().into_iter().for_each(|interrupt| {
+                self.current.set_interrupt(interrupt);
+            });
+            return Some(Urgent::Replaced);
         }
-        self.current.poll_urgent(cx)
+        self.current.urgent()
     }
 }
 
@@ -172,12 +189,15 @@ fn replaced() -> Disconnect {
 struct Replacement {
     writer: Mutex<Option<websocket::Writer>>,
     is_filled: Signal,
+    /// Raised with it.
+    interrupt: OnceLock<Interrupt>,
 }
 
 impl Replacement {
     fn put(&self, writer: websocket::Writer) {
         *self.writer.lock() = Some(writer);
         self.is_filled.set();
+        self.interrupt.get().into_iter().for_each(Interrupt::raise);
     }
 
     /// Waits until there is a new half. Cancel safe.
@@ -191,11 +211,5 @@ impl Replacement {
             ready!(self.is_filled.poll_set(cx));
         }
         Poll::Ready(())
-    }
-
-    /// Takes a new half, or registers the task.
-    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<websocket::Writer> {
-        ready!(self.poll_ready(cx));
-        self.writer.lock().take().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -9,21 +9,20 @@ mod frame;
 
 use std::{
     future::poll_fn,
-    io, mem,
-    sync::Arc,
+    io,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
+use backplane::Interrupt;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
-use super::{Incoming, Input, Outgoing, Urgent};
+use super::{Frames, Incoming, Input, Outgoing, Urgent};
 use crate::{
     disconnect::{Disconnect, TransportError},
     options::Options,
     protocol::ProtocolError,
-    signal::Signal,
     socket::{ReadHalf, Socket, WriteHalf},
 };
 
@@ -33,7 +32,7 @@ use frame::Frame;
 /// Returns the two halves of an open WebSocket.
 pub(crate) fn halves(socket: Socket, limits: Limits) -> (Reader, Writer) {
     let (reading, writing) = socket.split();
-    let pong = Arc::new(Pong::default());
+    let pong = Arc::<Pong>::default();
     let reader = Reader {
         reading,
         decoder: Decoder::default(),
@@ -42,8 +41,7 @@ pub(crate) fn halves(socket: Socket, limits: Limits) -> (Reader, Writer) {
         pong: Arc::clone(&pong),
     };
     let opcode = decoder::TEXT;
-    let unsent = SmallVec::new();
-    (reader, Writer { writing, opcode, unsent, pong, owes_pong: false, is_closed: false })
+    (reader, Writer { writing, opcode, unsent: Vec::new(), pong, is_closed: false })
 }
 
 /// The limits for messages of a client.
@@ -59,7 +57,8 @@ pub(crate) struct Limits {
 #[derive(Debug, Default)]
 struct Pong {
     payload: Mutex<Option<Vec<u8>>>,
-    is_due: Signal,
+    /// Raised when there is a payload.
+    interrupt: OnceLock<Interrupt>,
 }
 
 /// The half that receives from the client.
@@ -118,7 +117,7 @@ impl Reader {
             let Decoded { ping, is_closed } = ready!(read).map_err(lost)??;
             if let Some(ping) = ping {
                 *self.pong.payload.lock() = Some(ping);
-                self.pong.is_due.set();
+                self.pong.interrupt.get().into_iter().for_each(Interrupt::raise);
             }
             if is_closed {
                 // With any code, since browsers close without one.
@@ -154,9 +153,8 @@ pub(crate) struct Writer {
     writing: WriteHalf,
     opcode: u8,
     /// Empty without memory, except while the socket takes no more.
-    unsent: SmallVec<[Frame; 1]>,
+    unsent: Vec<Frame>,
     pong: Arc<Pong>,
-    owes_pong: bool,
     /// Whether the last frame is queued.
     is_closed: bool,
 }
@@ -166,11 +164,39 @@ impl Outgoing for Writer {
         self.opcode = if is_binary { decoder::BINARY } else { decoder::TEXT };
     }
 
-    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Urgent> {
-        self.pong.is_due.poll_set(cx).map(|()| {
-            self.owes_pong = true;
-            Urgent::Flush
-        })
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        // The writer has one reader of its messages for all of its life.
+        let _ = self.pong.interrupt.set(interrupt);
+    }
+
+    fn urgent(&mut self) -> Option<Urgent> {
+        let payload = self.pong.payload.lock().take().filter(|_| !self.is_closed)?;
+        self.unsent.push(Frame::new(decoder::PONG, payload.into()));
+        Some(Urgent::Flush)
+    }
+
+    fn poll_send(
+        &mut self,
+        frames: &mut Frames,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Disconnect>> {
+        if self.unsent.is_empty()
+            && let [_] = &frames[..]
+            && let Some(messages) = frames.pop()
+        {
+            let mut frame = Frame::new(self.opcode, messages);
+            // Nearly always the socket takes all of it, so it is not even queued.
+            if let Some(Ok(sent)) = frame.with_joined(|bytes| self.writing.try_write(bytes)) {
+                frame.advance(sent);
+            }
+            if frame.is_sent() {
+                return Poll::Ready(Ok(()));
+            }
+            // An error comes again.
+            self.unsent.push(frame);
+        }
+        self.unsent.extend(frames.drain(..).map(|messages| Frame::new(self.opcode, messages)));
+        self.poll_flush(cx).map_err(lost)
     }
 
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
@@ -199,12 +225,6 @@ impl Outgoing for Writer {
 
 impl Writer {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if mem::take(&mut self.owes_pong)
-            && !self.is_closed
-            && let Some(payload) = self.pong.payload.lock().take()
-        {
-            self.unsent.push(Frame::new(decoder::PONG, payload.into()));
-        }
         while !self.unsent.is_empty() {
             let mut written = ready!(frame::with_slices(&self.unsent, |slices| {
                 self.writing.poll_write(cx, slices)
@@ -216,7 +236,7 @@ impl Writer {
             let sent = self.unsent.iter_mut().map(is_sent).take_while(|is_sent| *is_sent).count();
             self.unsent.drain(..sent);
         }
-        self.unsent = SmallVec::new();
+        self.unsent = Vec::new();
         self.writing.poll_flush(cx)
     }
 }
