@@ -238,7 +238,9 @@ impl<O: Outgoing> Writer<O> {
                     Ok(message) => return Poll::Ready(message),
                     Err(end) => self.end = Some(end),
                 },
-                Poll::Ready(Err(end)) => self.end = Some(end.into()),
+                Poll::Ready(Err(end)) => {
+                    self.end = Some(Disconnect::of(end, &self.connection));
+                }
             }
         }
         if self.end.is_some() || (self.is_ending && self.held.is_empty()) {
