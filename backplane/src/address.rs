@@ -45,7 +45,7 @@ use thiserror::Error;
 /// | `client_name` | `+client\|setname` |
 /// | a broker with a replay buffer | `+pubsub +multi +exec`, to fetch missed messages |
 /// | any server | `+pubsub`, to wait for the other servers after an outage; optional |
-/// | [`Builder::server_channel`](crate::Builder::server_channel) | `&app.* +ping` |
+/// | [`Builder::server_channel`](crate::Builder::server_channel) | `&app.* +ping`; in a cluster `&{app}.* +ping` |
 /// | any server | `+info`, to distinguish a restart from a lost connection; optional |
 ///
 /// # Databases

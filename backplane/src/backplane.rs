@@ -1,5 +1,6 @@
 //! The handle that an application holds: local connections above, the bus below.
 
+mod inspect;
 mod plane;
 mod presence;
 mod servers;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug, error_span};
 
+pub use self::inspect::ConnectionInfo;
 use self::plane::Plane;
 pub use self::presence::{Count, Presence, Watch};
 pub use self::servers::Ask;
@@ -333,6 +335,27 @@ impl Backplane {
         match &self.inner.plane {
             Plane::Stream(_) => self.dialect.group_signal(group),
             Plane::Channels(channels) => channels.group_signal(self.dialect.hub(), group),
+        }
+    }
+
+    fn user_signal(&self, user: &str) -> String {
+        match &self.inner.plane {
+            Plane::Stream(_) => self.dialect.user_signal(user),
+            Plane::Channels(channels) => channels.user_signal(self.dialect.hub(), user),
+        }
+    }
+
+    fn all_signal(&self) -> String {
+        match &self.inner.plane {
+            Plane::Stream(_) => self.dialect.all_signal(),
+            Plane::Channels(channels) => channels.all_signal(self.dialect.hub()),
+        }
+    }
+
+    fn connection_signal(&self, id: &str) -> String {
+        match &self.inner.plane {
+            Plane::Stream(_) => self.dialect.connection_signal(id),
+            Plane::Channels(channels) => channels.connection_signal(self.dialect.hub(), id),
         }
     }
 
@@ -699,7 +722,11 @@ fn start_servers(
     if let Some(replica) = channel.presence() {
         receiver.connections.report_members(replica.own().clone());
     }
-    span.in_scope(|| channel.start());
+    span.in_scope(|| {
+        let (name, answering) = inspect::answering(&receiver.connections);
+        channel.handle(name, answering);
+        channel.start();
+    });
     tasks.spawn(channel.clone().run(to_send).instrument(span.clone()));
     channel
 }

@@ -133,6 +133,14 @@ impl Channels {
         self.name(hub, Channel::Group(group))
     }
 
+    pub(crate) fn all_signal(&self, hub: &str) -> String {
+        self.name(hub, Channel::All)
+    }
+
+    pub(crate) fn connection_signal(&self, hub: &str, id: &str) -> String {
+        self.name(hub, Channel::Connection(id))
+    }
+
     pub(crate) fn user_signal(&self, hub: &str, user: &str) -> String {
         self.name(hub, Channel::User(user))
     }

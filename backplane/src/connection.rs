@@ -136,6 +136,19 @@ impl Connection {
         Cursor::at(position)
     }
 
+    /// Returns the reason for the client, if a server of the app ended this connection with
+    /// [`Backplane::disconnect`](crate::Backplane::disconnect).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// assert_eq!(backplane.attach("c1", None).abort_reason(), None);
+    /// # }
+    /// ```
+    pub fn abort_reason(&self) -> Option<String> {
+        self.connections.abort_reason(&self.state.mailbox).map(|reason| reason.to_string())
+    }
+
     /// Waits for the next invocation. Gaps and marks are skipped;
     /// [`recv_or_gap`](Self::recv_or_gap) returns them.
     ///

@@ -17,6 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,7 +32,7 @@ pub(crate) use self::mailbox::Mailbox;
 pub(crate) use self::queued::Queued;
 pub use self::run::Run;
 use self::table::Table;
-pub(crate) use self::table::{Attachment, ConnectionState, Source};
+pub(crate) use self::table::{Attachment, ConnectionState, Found, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
@@ -50,6 +51,9 @@ pub(crate) struct Connections {
     delivered: Counter,
     /// Whether a run has filled more than half of a queue.
     is_filling: AtomicBool,
+    /// The reasons of aborted connections for their clients, by the number of the connection. Locked
+    /// after the table.
+    abort_reasons: Mutex<HashMap<u64, Arc<str>>>,
     /// The span for their log events, which may happen on a task of the application.
     span: Span,
 }
@@ -62,7 +66,8 @@ impl Connections {
         span: Span,
     ) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
-        Arc::new(Self { table, slow, delivered, is_filling: AtomicBool::new(false), span })
+        let (is_filling, abort_reasons) = (AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { table, slow, delivered, is_filling, abort_reasons, span })
     }
 
     /// Reports the signals that have connections to `interest`. Call it before any attachment.
@@ -126,6 +131,47 @@ impl Connections {
     /// Detaches a connection, unless another one has taken its id.
     pub(crate) fn detach(&self, mailbox: &Mailbox) {
         self.with_table(|table| table.detach(mailbox));
+        self.abort_reasons.lock().remove(&mailbox.number);
+    }
+
+    /// Returns the connections with one of these signals, except some ids.
+    pub(crate) fn find(&self, signals: &[String], except: &[String]) -> Vec<Found> {
+        self.with_table(|table| table.find(signals, except))
+    }
+
+    /// Ends the connections of [`find`](Self::find), with a reason for their clients.
+    pub(crate) fn abort(&self, signals: &[String], except: &[String], reason: &str) -> Vec<Found> {
+        let reason: Arc<str> = reason.into();
+        self.with_table(|table| {
+            let found = table.find(signals, except);
+            for one in &found {
+                self.abort_reasons.lock().insert(one.number, reason.clone());
+                table.remove(&one.id, Disconnect::Aborted);
+            }
+            found
+        })
+    }
+
+    /// Removes the connections of [`find`](Self::find) from all signals with a prefix.
+    pub(crate) fn leave_all(
+        &self,
+        signals: &[String],
+        except: &[String],
+        prefix: &str,
+    ) -> Vec<Found> {
+        self.with_table(|table| {
+            let found = table.find(signals, except);
+            for one in &found {
+                let left = one.signals.iter().filter(|signal| signal.starts_with(prefix));
+                left.for_each(|signal| _ = table.leave(&one.id, signal));
+            }
+            found
+        })
+    }
+
+    /// Returns why a connection was aborted.
+    pub(crate) fn abort_reason(&self, mailbox: &Mailbox) -> Option<Arc<str>> {
+        self.abort_reasons.lock().get(&mailbox.number).cloned()
     }
 
     /// Adds a connection to a signal. Returns false if the connection is not attached here.

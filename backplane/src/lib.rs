@@ -54,6 +54,7 @@
 //! | warn | `closed a connection that fell behind`, see [`Disconnect::SlowConnection`] | `connection`: its id |
 //! | debug | `an invocation was not sent` | `error` |
 //! | warn | `the broker refuses the channels of servers`, see [`Builder::server_channel`] | `reason`, `features`: methods that do not work |
+//! | warn | `the announcements of this server do not return`: the channel of servers reconnects | `silence` |
 //! | warn | `a function for messages of other servers fell behind` | `name` |
 //! | error | `a function for messages of other servers panicked` | `name` |
 //! | debug | `the lease of a server has ended` | `server`: its id |
@@ -121,7 +122,7 @@ mod target;
 
 // The public interface.
 pub use crate::address::{Address, AddressError};
-pub use crate::backplane::{Ask, Backplane, Count, HubPlace, Presence, Watch};
+pub use crate::backplane::{Ask, Backplane, ConnectionInfo, Count, HubPlace, Presence, Watch};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Interrupt, Received, Room};

@@ -40,6 +40,10 @@ pub(crate) enum Change {
     Left { signal: Arc<str>, connection: Arc<str> },
 }
 
+/// Patterns of groups, in which `*` stands for any text.
+#[derive(Clone, Debug)]
+pub(crate) struct Patterns(pub(crate) Vec<String>);
+
 impl Membership {
     pub(crate) fn new(is_wanted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         let (inner, changed) = (Mutex::default(), Notify::new());
@@ -97,15 +101,53 @@ impl Membership {
     }
 }
 
+impl Patterns {
+    /// Returns whether one of the patterns matches.
+    pub(crate) fn accept(&self, group: &str) -> bool {
+        self.0.iter().any(|pattern| matches(pattern, group))
+    }
+}
+
 impl std::fmt::Debug for Membership {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner.lock().members.fmt(f)
     }
 }
 
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<_> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, behind)) = text.split_once(part) else { return false };
+        text = behind;
+    }
+    text.ends_with(end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, expected) in [
+            ("room", "room", true),
+            ("room", "rooms", false),
+            ("*", "", true),
+            ("*", "room", true),
+            ("room:*", "room:", true),
+            ("room:*", "room", false),
+            ("*:1", "room:1", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("aa*aa", "aaa", false),
+            ("**a", "a", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
 
     #[tokio::test]
     async fn changes_are_taken_in_their_order_and_leave_nothing_behind() {

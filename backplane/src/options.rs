@@ -30,7 +30,8 @@ pub enum Dialect {
     /// [`Builder::local_delivery_when_down`](crate::Builder::local_delivery_when_down) has no effect.
     /// [`Event::Interrupted`](crate::Event) reports a lost subscription. All connections of a server
     /// see one order, but two servers may see messages of different channels in another order.
-    /// [`Backplane::abort`](crate::Backplane::abort) reaches connections of this server only.
+    /// [`Backplane::abort`](crate::Backplane::abort) reaches connections of this server only,
+    /// [`Backplane::disconnect`](crate::Backplane::disconnect) those of all our servers.
     AspNetCore {
         /// The `ChannelPrefix` of StackExchange.Redis, or nothing. It stands before the names of all
         /// channels.

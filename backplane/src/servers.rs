@@ -8,6 +8,7 @@
 //! lease ends, or when it says so. While this server itself hears nothing, no lease ends.
 
 mod handlers;
+mod member;
 mod outgoing;
 mod packet;
 mod presence;
@@ -27,10 +28,10 @@ use tracing::{debug, warn};
 
 pub(crate) use self::handlers::Answering;
 use self::handlers::Handlers;
+pub use self::member::{LeftReason, Member, PresenceChange};
 use self::outgoing::{Names, Outgoing, ReplyTo, publish};
 use self::packet::{Content, Packet};
 pub(crate) use self::presence::Replica;
-pub use self::presence::{LeftReason, Member, PresenceChange};
 use self::questions::Questions;
 pub use self::questions::{Answers, AskError};
 pub use self::roster::Server;
@@ -171,7 +172,7 @@ impl ServerChannel {
                     // Our own leases pass the broker as well.
                     let silence = self.roster.lock().silence(&self.names.id, Instant::now());
                     if silence >= LEASE {
-                        warn!(?silence, "health probe timed out");
+                        warn!(?silence, "the announcements of this server do not return");
                         self.bus.force_reconnect();
                     }
                 },

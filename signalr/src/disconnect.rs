@@ -4,7 +4,7 @@
 //! the application's own decisions (abort, refusal) forbid it; a shutdown, a timeout, a gap or a
 //! protocol error allows it.
 
-use backplane::Gap;
+use backplane::{Connection, Gap};
 use bytes::Bytes;
 
 use crate::{
@@ -42,6 +42,9 @@ pub(crate) enum Disconnect {
     Sequence,
     #[error("aborted by the application")]
     Aborted,
+    /// The reason is for the client.
+    #[error("aborted by the application: {0}")]
+    AbortedWith(String),
     #[error("refused by the application: {0}")]
     Refused(String),
     #[error("protocol error: {0}")]
@@ -65,6 +68,7 @@ impl Disconnect {
         match self {
             Self::Shutdown | Self::Expired => Some(encoding.close(None, true)),
             Self::Client | Self::Aborted => Some(encoding.close(None, false)),
+            Self::AbortedWith(reason) => Some(encoding.close(Some(reason), false)),
             Self::ClientTimeout => failed(CLIENT_TIMEOUT, true),
             Self::Gap(_) => failed(MESSAGES_LOST, true),
             Self::Protocol(error) => failed(&format!("{}: {error}", error.exception()), true),
@@ -127,11 +131,14 @@ pub(crate) enum TransportError {
     Text,
 }
 
-impl From<backplane::Disconnect> for Disconnect {
-    fn from(disconnect: backplane::Disconnect) -> Self {
+impl Disconnect {
+    /// Returns the reason for which the backplane has ended a connection.
+    pub(crate) fn of(disconnect: backplane::Disconnect, connection: &Connection) -> Self {
         match disconnect {
             backplane::Disconnect::SlowConnection => Self::SlowConnection,
-            backplane::Disconnect::Aborted => Self::Aborted,
+            backplane::Disconnect::Aborted => {
+                connection.abort_reason().map_or(Self::Aborted, Self::AbortedWith)
+            }
             _ => Self::Shutdown,
         }
     }

@@ -3,7 +3,7 @@
 //! The connections may be on any server. A change waits until the server that has the connection
 //! confirms it.
 
-use backplane::{Backplane, GroupError, Presence};
+use backplane::{Answers, AskError, Backplane, GroupError, Presence, Target};
 
 use crate::hub::Hub;
 
@@ -41,6 +41,41 @@ impl Hub {
     #[must_use]
     pub fn presence(&self) -> Presence {
         self.backplane().presence()
+    }
+
+    /// Ends connections of all servers, and tells their clients the reason: in a Close message that
+    /// forbids to reconnect, or in SignalR 2's error. Returns how many each server has ended.
+    ///
+    /// The backplane must have
+    /// [`Builder::server_channel`](backplane::Builder::server_channel) on each server.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the servers cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connections may or may not end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Target};
+    ///
+    /// let builder = Backplane::builder("ChatApp").server_channel(true);
+    /// let hub = signalr::Hub::new("ChatHub", builder.embedded(&broker::Broker::new())?);
+    /// let ended = hub.disconnect(Target::user("ann"), "signed out").await?;
+    /// assert_eq!(ended.received[0].1, 0);
+    /// # Ok(()) }
+    /// ```
+    pub async fn disconnect(
+        &self,
+        target: Target,
+        reason: &str,
+    ) -> Result<Answers<usize>, AskError> {
+        self.backplane().disconnect(target, reason).await
     }
 
     /// Returns a connection of any server.

@@ -18,6 +18,7 @@
 //! | `embedded`    | servers with an embedded broker                                      |
 //! | `replay`      | a broker with a replay buffer                                        |
 //! | `operator`    | log events and metrics                                               |
+//! | `inspect`     | connections of any server: what they are, and their end              |
 //! | `presence`    | members of groups and users that are online, on all servers          |
 //! | `servers`     | the channel between servers: leases, messages, questions             |
 //! | `access`      | TLS, Unix sockets, users, databases, client names                    |
@@ -37,6 +38,7 @@ mod conformance;
 mod embedded;
 mod failover;
 mod farm;
+mod inspect;
 mod log;
 mod observer;
 mod operator;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Backplane;
-use super::plane::Plane;
 use crate::servers::{Member, Next, PresenceChange, ServerChannel, Watcher};
 
 /// Who is there, on all servers, in the groups and among the users of one hub.
@@ -74,13 +73,6 @@ impl Backplane {
     pub fn presence(&self) -> Presence {
         Presence { backplane: self.clone() }
     }
-
-    fn user_signal(&self, user: &str) -> String {
-        match &self.inner.plane {
-            Plane::Stream(_) => self.dialect.user_signal(user),
-            Plane::Channels(channels) => channels.user_signal(self.dialect.hub(), user),
-        }
-    }
 }
 
 impl Presence {
@@ -129,14 +121,13 @@ impl Presence {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use backplane::{Backplane, PresenceChange};
     ///
-    /// let broker = broker::Broker::new();
-    /// let join = || Backplane::builder("ChatApp").presence(["*"]).embedded(&broker);
-    /// let (here, there) = (join()?, join()?);
-    /// let mut watch = here.presence().watch("room");
+    /// let builder = Backplane::builder("ChatApp").presence(["*"]);
+    /// let backplane = builder.embedded(&broker::Broker::new())?;
+    /// let mut watch = backplane.presence().watch("room");
     /// assert_eq!(watch.recv().await, Some(PresenceChange::Reset(Vec::new())));
     ///
-    /// let _ann = there.attach("c1", Some("ann"));
-    /// there.join("c1", "room").await?;
+    /// let _ann = backplane.attach("c1", Some("ann"));
+    /// backplane.join("c1", "room").await?;
     /// let Some(PresenceChange::Joined { member, is_first, .. }) = watch.recv().await else {
     ///     panic!("expected a member");
     /// };

@@ -26,6 +26,8 @@ pub struct Ask<'a, A> {
     answer: PhantomData<fn() -> A>,
 }
 
+/// The start of the names that the backplane itself uses.
+const RESERVED: &str = "backplane.";
 /// The default time for answers.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -104,14 +106,15 @@ impl Backplane {
     /// Calls a function for each message with this name, see [`send_to`](Self::send_to). It takes
     /// one message after the other, in the order of their arrival.
     ///
-    /// The function stays until the shutdown, or until another one takes its name. At most 1,024
+    /// The function stays until the shutdown, or until another one takes its name. A handle in the
+    /// function keeps the backplane alive until then. At most 1,024
     /// messages wait for it; further ones are dropped and logged. A message that is not of type `M`
     /// is skipped. Without [`Builder::server_channel`](crate::Builder::server_channel) no message
     /// arrives.
     ///
     /// # Panics
     ///
-    /// If called outside of a tokio runtime.
+    /// If the name starts with `backplane.`, or outside of a tokio runtime.
     ///
     /// See [`send_to`](Self::send_to) for an example.
     pub fn on_message<M, F, R>(&self, name: &str, handler: F)
@@ -191,7 +194,7 @@ impl Backplane {
     ///
     /// # Panics
     ///
-    /// If called outside of a tokio runtime.
+    /// If the name starts with `backplane.`, or outside of a tokio runtime.
     ///
     /// See [`ask`](Self::ask) for an example.
     pub fn on_question<Q, A, E, F, R>(&self, name: &str, handler: F)
@@ -217,6 +220,7 @@ impl Backplane {
     }
 
     fn handle(&self, name: &str, answering: crate::servers::Answering) {
+        assert!(!name.starts_with(RESERVED), "names that start with '{RESERVED}' are reserved");
         if let Ok(channel) = self.channel() {
             self.inner.span.in_scope(|| channel.handle(name, answering));
         }

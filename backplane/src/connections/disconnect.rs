@@ -20,7 +20,8 @@ pub enum Disconnect {
     /// Another connection was attached with the same id, on this server or on another one.
     #[error("another connection took its id")]
     Replaced,
-    /// A server of the app ended it with [`Backplane::abort`](crate::Backplane::abort).
+    /// A server of the app ended it with [`Backplane::abort`](crate::Backplane::abort) or
+    /// [`Backplane::disconnect`](crate::Backplane::disconnect).
     #[error("a server ended it")]
     Aborted,
     /// The backplane shut down.

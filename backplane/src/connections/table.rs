@@ -82,6 +82,16 @@ pub(crate) struct ConnectionState {
     pub(crate) position: Option<u64>,
 }
 
+/// An attached connection, as an operator sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) id: Arc<str>,
+    pub(crate) number: u64,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) signals: Vec<Arc<str>>,
+    pub(crate) since: Instant,
+}
+
 #[derive(Debug)]
 struct Attached {
     user: Option<Arc<str>>,
@@ -281,6 +291,25 @@ impl Table {
     pub(super) fn signals(&self, mailbox: &Mailbox) -> Vec<Arc<str>> {
         self.of(mailbox)
             .map_or_else(Vec::new, |attached| attached.signals.iter().cloned().collect())
+    }
+
+    /// Returns the connections with one of these signals, each once, except some ids.
+    pub(super) fn find(&self, signals: &[String], except: &[String]) -> Vec<Found> {
+        let except: HashSet<&str> = except.iter().map(String::as_str).collect();
+        let mailboxes = signals.iter().flat_map(|signal| self.listeners.of(signal));
+        let ids: HashSet<&Arc<str>> = mailboxes.map(|mailbox| &mailbox.id).collect();
+        let ids = ids.into_iter().filter(|id| !except.contains(&***id));
+        let found = ids.filter_map(|id| {
+            let attached = self.attached.get(id)?;
+            Some(Found {
+                id: id.clone(),
+                number: attached.mailbox.number,
+                user: attached.user.clone(),
+                signals: attached.signals.iter().cloned().collect(),
+                since: attached.since,
+            })
+        });
+        found.collect()
     }
 
     /// Classifies the id of a payload. Its messages are stored and delivered afterwards.

@@ -59,10 +59,9 @@ impl Signalr2 {
 
     /// Returns the signals of a connection before it joins any group.
     pub(crate) fn signals(&self, connection_id: &str, user: Option<&str>) -> Vec<String> {
-        let hub = &self.hub;
         let mut signals = vec![
-            format!("h-{hub}"),
-            format!("hc-{hub}.{connection_id}"),
+            self.all_signal(),
+            self.connection_signal(connection_id),
             command_signal(connection_id),
         ];
         signals.extend(user.filter(|user| !user.is_empty()).map(|user| self.user_signal(user)));
@@ -76,6 +75,14 @@ impl Signalr2 {
 
     pub(crate) fn group_signal(&self, group: &str) -> String {
         format!("hg-{}.{group}", self.hub)
+    }
+
+    pub(crate) fn all_signal(&self) -> String {
+        format!("h-{}", self.hub)
+    }
+
+    pub(crate) fn connection_signal(&self, id: &str) -> String {
+        format!("hc-{}.{id}", self.hub)
     }
 
     pub(crate) fn user_signal(&self, user: &str) -> String {

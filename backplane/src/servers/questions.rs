@@ -25,6 +25,18 @@ pub struct Answers<A> {
     pub refused: Vec<(Server, String)>,
 }
 
+impl<A> Answers<A> {
+    /// Returns the answers in another form.
+    pub(crate) fn map<B>(self, mut to: impl FnMut(&Server, A) -> B) -> Answers<B> {
+        let received = self.received.into_iter().map(|(server, answer)| {
+            let answer = to(&server, answer);
+            (server, answer)
+        });
+        let received = received.collect();
+        Answers { received, silent: self.silent, refused: self.refused }
+    }
+}
+
 /// The error for a message or a question to other servers that was not sent.
 ///
 /// ```

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::presence::PresenceChange;
+use super::member::PresenceChange;
 
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {

@@ -177,7 +177,11 @@ impl<'a> Connection<'a> {
                 },
                 () = transport::closed(frames.as_ref()) => self.park(),
                 received = self.attached.recv_or_gap(), if takes_messages => {
-                    if let Err(reason) = received.map_err(Into::into).and_then(|it| self.take(it)) {
+                    let taken = match received {
+                        Ok(received) => self.take(received),
+                        Err(end) => Err(Disconnect::of(end, &self.attached)),
+                    };
+                    if let Err(reason) = taken {
                         return reason;
                     }
                 }
@@ -505,9 +509,13 @@ impl<'a> Connection<'a> {
         while self.commands.try_recv().is_ok() {}
         match reason {
             // Without this frame, the client would reconnect.
-            Disconnect::Aborted | Disconnect::Refused(_) => {
+            Disconnect::Aborted | Disconnect::AbortedWith(_) | Disconnect::Refused(_) => {
                 if let Some(transport) = &self.transport {
-                    let text = transport.form.frame(classic::stop(STOPPED));
+                    let text = match reason {
+                        Disconnect::AbortedWith(reason) => reason,
+                        _ => STOPPED,
+                    };
+                    let text = transport.form.frame(classic::stop(text));
                     let room = time::timeout(self.write_timeout(), transport.frames.reserve());
                     if let Ok(Ok(permit)) = room.await {
                         permit.send(text);

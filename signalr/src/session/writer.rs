@@ -333,7 +333,9 @@ impl<O: Outgoing> Writer<O> {
                     Ok(message) => return Poll::Ready(message),
                     Err(end) => self.end = Some(Box::new(end)),
                 },
-                Poll::Ready(Err(end)) => self.end = Some(Box::new(end.into())),
+                Poll::Ready(Err(end)) => {
+                    self.end = Some(Box::new(Disconnect::of(end, &self.connection)));
+                }
             }
         }
         if pin!(self.connection.interrupted()).poll(cx).is_ready() {

@@ -68,6 +68,17 @@ async fn an_aborted_client_gets_its_last_message_and_stops() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_sent_away_learns_the_reason() {
+    let server = TestServer::start();
+    let (client, mut socket) = server.connect().await;
+    let target = backplane::Target::connection(&*client.id);
+    let ended = server.hub.disconnect(target, "signed out").await.unwrap();
+    assert_eq!(ended.received[0].1, 1);
+    assert_eq!(socket.receive().await, json!({"E": "signed out"}));
+    assert_eq!(socket.text().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_aborted_client_learns_of_it_by_its_next_poll() {
     let mut server = TestServer::start();
     let client = server.negotiate().await;

@@ -39,7 +39,8 @@ impl TestServer {
         set: impl FnOnce(Classic) -> Classic,
     ) -> Self {
         let broker = Broker::new();
-        let backplane = Backplane::embedded(&broker, "ChatApp");
+        let builder = Backplane::builder("ChatApp").server_channel(true);
+        let backplane = builder.embedded(&broker).unwrap();
         let (event, events) = mpsc::unbounded_channel();
         let hub = build(chat(Hub::new("ChatHub", backplane.clone()), event));
         let other =

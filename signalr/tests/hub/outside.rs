@@ -5,7 +5,7 @@ use signalr::{Caller, Hub};
 
 use crate::server::{Client, TestServer};
 
-use backplane::{Backplane, PresenceChange};
+use backplane::{Backplane, PresenceChange, Target};
 use broker::Broker;
 
 #[tokio::test(start_paused = true)]
@@ -48,6 +48,30 @@ async fn a_server_ends_a_connection_of_another_server() {
     one.hub.connection(&id).abort().await.unwrap();
     assert_eq!(ann.receive().await, json!({"type": 7}));
     ann.wait_for_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_of_two_servers_is_sent_away_with_a_reason() {
+    let broker = Broker::new();
+    let [one, two] = [(); 2].map(|()| {
+        let builder = Backplane::builder("App").server_channel(true);
+        of(builder.embedded(&broker).unwrap())
+    });
+    let tabs = [
+        one.connect_with(&[("x-user", "ann")]).await,
+        two.connect_with(&[("x-user", "ann")]).await,
+    ];
+    let mut bob = two.connect_with(&[("x-user", "bob")]).await;
+    while one.backplane.servers().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let ended = one.hub.disconnect(Target::user("ann"), "signed out").await.unwrap();
+    assert_eq!(ended.received.iter().map(|(_, count)| count).sum::<usize>(), 2);
+    for mut tab in tabs {
+        assert_eq!(tab.receive_past_pings().await, json!({"type": 7, "error": "signed out"}));
+        tab.wait_for_end().await;
+    }
+    id(&mut bob).await;
 }
 
 #[tokio::test(start_paused = true)]

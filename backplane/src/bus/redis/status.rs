@@ -150,7 +150,8 @@ fn overall(roles: &[RoleState; 2]) -> State {
 /// The name of both connections for messages between servers.
 const SERVERS: &str = "servers";
 /// What does not work without messages between servers.
-const FEATURES: &str = "servers, send_to, on_message, ask, on_question";
+const FEATURES: &str = "servers, send_to, on_message, ask, on_question, presence, connection, \
+                        connections_of, leave_all, disconnect";
 
 #[cfg(test)]
 mod tests {
