@@ -31,7 +31,7 @@
 //! }
 //! ```
 //!
-//! [`serve`](crate::serve) is `axum::serve` with limits for slow clients.
+//! [`serve`](crate::serve()) is `axum::serve` with limits for slow clients.
 //!
 //! The last parameter of a method is the tuple of the client's arguments. Parameters before it are
 //! read from the call: see [`FromCall`](crate::FromCall). An error of
@@ -132,7 +132,7 @@
 //!
 //! - Limit the calls of a connection with [`CallLimit`](crate::CallLimit).
 //! - Limit the connections with [`Options::connections_max`](crate::Options::connections_max).
-//! - Let no client hold a socket for good. Serve the app with [`serve`](crate::serve), or give the
+//! - Let no client hold a socket for good. Serve the app with [`serve`](crate::serve()), or give the
 //!   server of your choice the limits of the second table:
 //!
 //! | the hub itself limits | by |
@@ -143,7 +143,7 @@
 //! | the time and the size of a POST | [`Options::poll_timeout`](crate::Options::poll_timeout), [`Options::post_bytes_max`](crate::Options::post_bytes_max) |
 //! | the time of a write to a WebSocket, and of a session to its events and polls | [`Options::write_timeout`](crate::Options::write_timeout) |
 //!
-//! | the server around the hub limits | in [`serve`](crate::serve) |
+//! | the server around the hub limits | in [`serve`](crate::serve()) |
 //! |---|---|
 //! | the time and the size of the head of a request, and the time between two requests | 75 s, 32 KiB |
 //! | the time in which a client takes nothing of a response, such as that of events | 30 s |

@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::smallvec;
 use tokio::{
     select,
+    task::coop::unconstrained,
     time::{self, Duration, Instant, Sleep},
 };
 use tracing::debug;
@@ -372,7 +373,8 @@ impl<O: Outgoing> Writer<O> {
         if alarm_at < self.alarm.deadline() {
             self.alarm.as_mut().reset(alarm_at);
         }
-        while self.alarm.as_mut().poll(cx).is_ready() {
+        // Without a budget, so that the alarm knows the task if it is pending.
+        while pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_ready() {
             if let Some(next) = self.overdue(Instant::now()) {
                 self.rings_at = None;
                 return Poll::Ready(next);
