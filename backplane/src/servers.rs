@@ -382,7 +382,7 @@ impl ServerChannel {
                 });
             }
             Content::Leave {} => {
-                if from != self.names.id && self.roster.lock().left(from) {
+                if from != self.names.id && self.roster.lock().left(from, Instant::now()) {
                     self.gone(from, LeftReason::ServerShutdown);
                 }
             }

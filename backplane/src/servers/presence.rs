@@ -140,6 +140,10 @@ impl Replica {
     /// Replaces the members of another server.
     pub(super) fn replaced(&self, server: &str, version: u64, members: &[Changed<'_>]) {
         self.with(|inner| {
+            // Changes have a channel of their own, so later ones may have come first.
+            if inner.versions.get(server).is_some_and(|known| version < known.number) {
+                return;
+            }
             inner.versions.insert(server.into(), Version { number: version, is_asked: false });
             inner.replace(server, members);
         });

@@ -33,6 +33,9 @@ pub struct Server {
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     servers: BTreeMap<String, Entry>,
+    /// Servers that have said that they leave, with the time. Their last messages may arrive later,
+    /// since those to one server have a channel of their own.
+    departed: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl Roster {
             entry.heard = now;
             return false;
         }
-        if self.servers.len() == SERVERS_MAX {
+        if self.servers.len() == SERVERS_MAX || self.departed.contains_key(id) {
             return false;
         }
         let since = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -69,13 +72,18 @@ impl Roster {
         true
     }
 
-    /// Removes a server. Returns false if it was not there.
-    pub(super) fn left(&mut self, id: &str) -> bool {
-        self.servers.remove(id).is_some()
+    /// Removes a server that leaves, for good. Returns false if it was not there.
+    pub(super) fn left(&mut self, id: &str, now: Instant) -> bool {
+        let was_here = self.servers.remove(id).is_some();
+        if was_here {
+            self.departed.insert(id.to_owned(), now);
+        }
+        was_here
     }
 
     /// Removes and returns the servers whose leases have ended.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<String> {
+        self.departed.retain(|_, left| now < *left + LEASE);
         let expired = self.servers.extract_if(.., |_, entry| now >= entry.heard + LEASE);
         expired.map(|(id, _)| id).collect()
     }
@@ -138,6 +146,9 @@ mod tests {
         assert!(left[0].since <= SystemTime::now() - Duration::from_secs(60));
         roster.was_deaf(at(40));
         assert!(roster.expire(at(54)).is_empty());
-        assert!(roster.left("a") && !roster.left("a"));
+        assert!(roster.left("a", at(50)) && !roster.left("a", at(50)));
+        assert!(!roster.heard("a", None, Duration::ZERO, at(51)), "a late message");
+        assert!(roster.expire(at(65)).is_empty());
+        assert!(roster.heard("a", None, Duration::ZERO, at(65)));
     }
 }
