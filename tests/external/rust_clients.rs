@@ -141,11 +141,12 @@ async fn redis_rs_publishes_in_pipelines_and_transactions() {
         for protocol in ["resp2", "resp3"] {
             let client = redis_rs(server, protocol);
             let mut connection = connected(&client).await;
+            // A channel of its own, since the subscriber before may still be leaving.
             let mut subscriber = client.get_async_pubsub().await.expect("it connects");
-            subscriber.subscribe("news").await.expect("it subscribes");
+            subscriber.subscribe(protocol).await.expect("it subscribes");
             for mut pipeline in [redis::pipe(), redis::pipe().atomic().clone()] {
                 for number in 0..20 {
-                    pipeline.publish("news", number);
+                    pipeline.publish(protocol, number);
                 }
                 let receivers: Vec<usize> =
                     pipeline.query_async(&mut connection).await.expect("published");
