@@ -145,7 +145,7 @@
 //!
 //! | the server around the hub limits | in [`serve`](crate::serve()) |
 //! |---|---|
-//! | the time and the size of the head of a request, and the time between two requests | 75 s, 32 KiB |
+//! | the time and the size of the head of a request, and the time between two requests | 15 s, 32 KiB |
 //! | the time in which a client takes nothing of a response, such as that of events | 30 s |
 //! | the time of a TLS handshake | the listener's task |
 //! | the time and the size of the requests of other routes | the app's task |

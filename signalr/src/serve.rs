@@ -23,13 +23,13 @@ use crate::timed_stream::TimedStream;
 ///
 /// | client | limit |
 /// |---|---|
-/// | sends no whole head of a request, or no further request | closed after 75 s |
+/// | sends no whole head of a request, or no further request | closed after 15 s |
 /// | sends a head above 32 KiB | status 431 |
 /// | does not read its response | closed after 30 s without a byte taken |
 ///
-/// 75 s are longer than proxies keep idle connections, so it is the proxy that closes them. Bodies
-/// of requests have no limit here. The hub limits those of its own requests, and an app has
-/// to limit those of its other routes, for example with `tower_http::timeout`.
+/// A proxy should keep idle connections for less than 15 s, so that it is the proxy that closes
+/// them. Bodies of requests have no limit here. The hub limits those of its own requests, and an
+/// app has to limit those of its other routes, for example with `tower_http::timeout`.
 ///
 /// Requests have the extension [`ConnectInfo`] with the client's address. A TCP connection sends
 /// small messages at once (`TCP_NODELAY`). A listener for TLS should make its handshakes in tasks of
@@ -103,7 +103,7 @@ where
 
 /// Maximum wait for the whole head of a request, the first one and each later one. nginx and the
 /// load balancers of clouds keep an idle connection for 60 s.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum size of the head of a request. It is Kestrel's.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Maximum time in which a client takes no byte of its response.
