@@ -101,8 +101,8 @@ where
     connections.wait().await;
 }
 
-/// Maximum wait for the whole head of a request, the first one and each later one. nginx and the
-/// load balancers of clouds keep an idle connection for 60 s.
+/// Maximum wait for the whole head of a request, the first one and each later one. It bounds the
+/// time for which clients without a request hold descriptors.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum size of the head of a request. It is Kestrel's.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
