@@ -34,9 +34,10 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
-use crate::server::accept::{Accepted, Admission, accept};
+use crate::server::accept::{Accepted, Admission, PROTECTED, accept, is_protected};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
+use crate::server::reload_tls;
 use crate::server::stream::Stream;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
@@ -102,6 +103,11 @@ const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Seconds for which `CLIENT LIST` shows the largest output of a client, as in Redis.
 const PEAK_SECONDS: u64 = 5;
+
+const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
+
+/// Time that a client has to establish TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Interval of the search for expired keys, as in Redis with its default of `hz`.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -246,7 +252,7 @@ impl Worker {
     }
 
     fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
-        let is_tcp = matches!(listener, Listener::Tcp(_));
+        let is_tcp = matches!(listener, Listener::Tcp(_) | Listener::Tls(_));
         let task = spawn_local(accept(self.clone(), listener, workers));
         self.listeners.borrow_mut().push(Accepting { is_tcp, task });
     }
@@ -275,20 +281,20 @@ impl Worker {
     }
 
     async fn open(self: &Rc<Self>, endpoints: Endpoints) -> bool {
-        let asked = endpoints.port.number();
+        let (port, tls_port) = (endpoints.port, endpoints.tls_port);
         let opened = spawn_blocking(move || endpoints.open()).await;
         if self.shutting_down.get() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
-                // Without an address, the configured port stays for the next `CONFIG SET bind`.
-                let port = listeners.first().map_or(asked, |(_, address)| address.port());
-                self.server.port.store(port, Ordering::Relaxed);
+                let ports = listeners.ports(port, tls_port);
+                self.server.port.store(ports.plain, Ordering::Relaxed);
+                self.server.tls_port.store(ports.tls, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
-                for (listener, address) in listeners {
+                for (listener, address) in listeners.into_all() {
                     info!("listening on {address}");
-                    self.accept_on(Listener::Tcp(listener), workers.clone());
+                    self.accept_on(listener, workers.clone());
                 }
                 true
             }
@@ -385,9 +391,25 @@ impl Worker {
                 stats.buffers.output.advance();
                 let config = self.context.borrow().config.clone();
                 self.evict(&config);
+                self.tend_tls(tick, &config);
                 let now = self.server.uptime();
                 self.with_order(|_, order| order.expire_replay(now));
             }
+        }
+    }
+
+    /// Looks for changed files of TLS, and warns once a day of certificates that end soon. Called in
+    /// each second.
+    fn tend_tls(&self, second: u64, config: &Config) {
+        let interval = config.tls.auto_reload_interval.as_secs();
+        if interval > 0 && second.is_multiple_of(interval) {
+            let server = self.server.clone();
+            spawn_blocking(move || reload_tls(&server));
+        }
+        if second % SECONDS_OF_DAY == 1
+            && let Some(material) = self.server.tls.material()
+        {
+            material.warn_of_end();
         }
     }
 
@@ -638,6 +660,10 @@ struct Serving {
 impl Serving {
     async fn run(self) {
         let Self { worker, connection } = &self;
+        // Boxed, so that connections without TLS hold no place for it.
+        if connection.needs_handshake() && !Box::pin(self.handshake()).await {
+            return;
+        }
         let reason = poll_fn(|cx| {
             worker.take_settings();
             let mut context = worker.context.borrow_mut();
@@ -678,6 +704,41 @@ impl Serving {
             }
             _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),
         }
+    }
+}
+
+impl Serving {
+    /// Establishes TLS within its time. Returns whether the client is to be served.
+    async fn handshake(&self) -> bool {
+        let Self { worker, connection } = self;
+        let established = poll_fn(|cx| connection.poll_handshake(&worker.context.borrow(), cx));
+        let established = timeout(HANDSHAKE_TIME_MAX, established).await;
+        let error = match established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => {
+                let config = worker.server.settings.get();
+                let is_refused = is_protected(&worker.server, &config, &connection.info.peer);
+                if is_refused {
+                    worker.server.broker.stats().connections_rejected.add(1);
+                    connection.send_refusal(PROTECTED);
+                    connection.close_socket();
+                }
+                return !is_refused;
+            }
+            Err(error) => error,
+        };
+        let (peer, local) = (&connection.info.peer, &connection.info.local);
+        let (is_logged, unlogged) = worker.server.failed_handshakes.count(worker.server.uptime());
+        if unlogged > 0 {
+            warn!("{unlogged} more client connections could not be accepted");
+        }
+        let line =
+            format!("Error accepting a client connection: {error} (addr={peer} laddr={local})");
+        if is_logged {
+            warn!("{line}")
+        } else {
+            debug!("{line}")
+        }
+        false
     }
 }
 
