@@ -243,6 +243,24 @@ async fn a_subscriber_that_stops_reading_is_closed_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_subscriber_that_pauses_misses_nothing() {
+    let secured = Secured::start(&["--client-output-buffer-limit", "pubsub 0 0 0"]).await;
+    let mut reader = secured.client().await;
+    reader.subscribe(&["news"]).await;
+    let mut publisher = secured.server.client().await;
+    let payload = |number: u8| vec![number; 100_000];
+    // More than all buffers on the way to the client hold.
+    for number in 0..200 {
+        assert_eq!(publisher.publish("news", payload(number)).await, 1);
+    }
+    for number in 0..200 {
+        reader.expect_message("news", &payload(number)[..]).await;
+    }
+    assert_eq!(publisher.publish("news", "end").await, 1);
+    reader.expect_message("news", "end").await;
+}
+
+#[tokio::test]
 async fn clients_that_never_establish_tls_are_closed_and_keep_no_other_one_out() {
     let secured = Secured::start(&[]).await;
     let mut silent = Vec::new();

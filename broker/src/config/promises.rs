@@ -53,6 +53,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "log-timestamp-format", harmless: &["legacy"], verdict: Warn, consequence: "the log keeps the time format of Redis" },
     Promise { name: "lua-enable-deprecated-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the deprecated functions" },
     Promise { name: "lua-enable-insecure-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the insecure functions" },
+    Promise { name: "max-new-tls-connections-per-cycle", harmless: &["1"], verdict: Warn, consequence: "each thread makes one step of a TLS handshake in a turn" },
     Promise { name: "maxmemory-policy", harmless: &["noeviction"], verdict: Warn, consequence: "no key is evicted: above maxmemory, writes fail with OOM" },
     Promise { name: "min-replicas-to-write", harmless: &["0"], verdict: Warn, consequence: "there are no replicas, and writes are accepted without them" },
     Promise { name: "mptcp", harmless: &["no"], verdict: Warn, consequence: "connections use plain TCP" },

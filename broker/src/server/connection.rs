@@ -161,6 +161,18 @@ impl Connection {
         matches!(*self.stream.borrow(), Stream::Tls(_))
     }
 
+    /// Pending until [`poll_handshake`](Self::poll_handshake) can make a step, or is to end.
+    pub(crate) fn poll_handshake_ready(&self, cx: &mut task::Context<'_>) -> Poll<()> {
+        self.info.remember(cx.waker());
+        if self.info.is_asked(Signal::Close) || self.output.disconnect().is_some() {
+            return Poll::Ready(());
+        }
+        match &*self.stream.borrow() {
+            Stream::Tls(stream) => stream.poll_handshake_ready(cx).map(drop),
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Establishes TLS, and logs in the user that the certificate names. Ends with an error as well
     /// if the client is closed meanwhile.
     pub(crate) fn poll_handshake(

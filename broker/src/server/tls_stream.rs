@@ -68,6 +68,14 @@ impl TlsStream {
         &self.socket
     }
 
+    /// Pending until a step of the handshake can be made.
+    pub(crate) fn poll_handshake_ready(&self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        match self.tls.wants_write() {
+            true => self.socket.poll_write_ready(cx),
+            false => self.socket.poll_read_ready(cx),
+        }
+    }
+
     /// Establishes TLS, and returns the material that it began with. An error has been sent to the
     /// client if the socket takes it.
     pub(crate) fn poll_handshake(

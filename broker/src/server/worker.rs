@@ -79,6 +79,8 @@ pub(crate) struct Worker {
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
     listeners: RefCell<Vec<Accepting>>,
+    /// Held for one step of a handshake.
+    handshake: tokio::sync::Mutex<()>,
     /// Held while the server moves to other addresses.
     moving: tokio::sync::Mutex<()>,
     shutting_down: Cell<bool>,
@@ -206,6 +208,7 @@ impl Worker {
             scratch: RefCell::new(Scratch::new(lookup)),
             connections: RefCell::default(),
             listeners: RefCell::default(),
+            handshake: tokio::sync::Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             shutting_down: Cell::new(false),
             empty: Notify::new(),
@@ -708,11 +711,27 @@ impl Serving {
 }
 
 impl Serving {
+    /// Makes the steps of a handshake, in turns of their own: the signature of one takes as long as
+    /// hundreds of requests, and other clients are served between two of them.
+    async fn establish(&self) -> io::Result<()> {
+        let Self { worker, connection } = self;
+        loop {
+            poll_fn(|cx| connection.poll_handshake_ready(cx)).await;
+            let _one_in_each_turn = worker.handshake.lock().await;
+            let step =
+                poll_fn(|cx| Poll::Ready(connection.poll_handshake(&worker.context.borrow(), cx)));
+            let step = step.await;
+            tokio::task::yield_now().await;
+            if let Poll::Ready(established) = step {
+                return established;
+            }
+        }
+    }
+
     /// Establishes TLS within its time. Returns whether the client is to be served.
     async fn handshake(&self) -> bool {
         let Self { worker, connection } = self;
-        let established = poll_fn(|cx| connection.poll_handshake(&worker.context.borrow(), cx));
-        let established = timeout(HANDSHAKE_TIME_MAX, established).await;
+        let established = timeout(HANDSHAKE_TIME_MAX, self.establish()).await;
         let error = match established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => {
                 let config = worker.server.settings.get();
