@@ -2,8 +2,8 @@
 
 use backplane::{Backplane, Builder, ConnectError, Target};
 use harness::{
-    Certificates, Chat, Client, Cluster, SLOW_DEADLINE, Sentinel, Server, array, eventually_within,
-    free_port, within,
+    Certificates, Chat, Client, Cluster, Kind, SLOW_DEADLINE, Sentinel, Server, array,
+    eventually_within, free_port, within,
 };
 
 use crate::farm::{builder, is_connected, is_disconnected, join, join_with, receive, send};
@@ -118,12 +118,21 @@ async fn a_sentinel_may_have_its_own_password() {
 }
 
 #[tokio::test]
-async fn tls_asks_for_certificates_on_both_sides() {
+async fn redis_and_a_server_ask_each_other_for_certificates() {
+    tls_asks_for_certificates_on_both_sides(Kind::Redis).await;
+}
+
+#[tokio::test]
+async fn our_broker_and_a_server_ask_each_other_for_certificates() {
+    tls_asks_for_certificates_on_both_sides(Kind::Ours).await;
+}
+
+async fn tls_asks_for_certificates_on_both_sides(kind: Kind) {
     let certificates = Certificates::new();
     let port = free_port();
     let flags = certificates.flags(port);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let _server = Server::redis(&flags).await;
+    let _server = Server::start(kind, &flags).await;
     let url = format!("rediss://localhost:{port}");
     sends_and_receives(&join_with(&url, with_certificates(&certificates)).await).await;
 

@@ -1,5 +1,7 @@
 //! TLS: certificates, their changes, and hostile clients.
 
+use std::net::Ipv4Addr;
+
 use harness::{
     Certificates, Client, DEADLINE, SLOW_DEADLINE, Server, Tunnel, array, error, eventually,
     eventually_within, free_port, null, ok, request, simple, within,
@@ -114,6 +116,36 @@ async fn a_client_needs_a_certificate_of_the_authority_unless_the_settings_say_o
     let start = "Error accepting a client connection: ";
     assert!(log.matches(start).count() >= 3, "{log}");
     assert!(log.contains("(addr=127.0.0.1:"), "{log}");
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_refused() {
+    let secured = Secured::start(&[]).await;
+    secured.certificates.sign_with("revoked", Some(7));
+    secured.certificates.revoke(&[7]);
+    let revoked = secured.certificates.tunnel(secured.tls_port, Some("revoked")).await;
+    let ping = async || Client::connect(revoked.port()).await.command(&["PING"]).await;
+    assert_eq!(ping().await, simple("PONG"));
+    let list = secured.certificates.file("crl.pem");
+    assert_eq!(secured.set("tls-crl-file", &list).await, ok());
+    Client::connect(revoked.port()).await.expect_closed().await;
+    assert_eq!(secured.client().await.command(&["PING"]).await, simple("PONG"));
+    assert!(secured.server.stdout().contains("invalid peer certificate: Revoked"));
+    assert_eq!(secured.set("tls-crl-file", "").await, ok());
+    assert_eq!(ping().await, simple("PONG"));
+}
+
+#[tokio::test]
+async fn protected_mode_explains_itself_after_the_handshake() {
+    let secured = Secured::start(&[]).await;
+    let far = Ipv4Addr::new(127, 0, 0, 2);
+    let tunnel = secured.certificates.tunnel_from(far, secured.tls_port, Some("client")).await;
+    let text = Client::connect(tunnel.port()).await.read_to_close().await;
+    assert!(text.starts_with(b"-DENIED Redis is running in protected mode"), "{text:?}");
+    assert_eq!(secured.info("rejected_connections").await, "1");
+    assert_eq!(secured.set("protected-mode", "no").await, ok());
+    let mut client = Client::connect(tunnel.port()).await;
+    assert_eq!(client.command(&["PING"]).await, simple("PONG"));
 }
 
 #[tokio::test]

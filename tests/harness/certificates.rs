@@ -1,12 +1,16 @@
 //! Certificates of one test, and a tunnel that speaks TLS for plain clients.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -48,12 +52,47 @@ impl Certificates {
     ///
     /// When files cannot be written.
     pub fn sign(&self, name: &str) {
+        self.sign_with(name, None);
+    }
+
+    /// Does so with this serial number, which [`revoke`](Self::revoke) needs.
+    ///
+    /// # Panics
+    ///
+    /// When files cannot be written.
+    pub fn sign_with(&self, name: &str, serial: Option<u64>) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = serial.map(SerialNumber::from);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         self.write(&format!("{name}.crt"), &certificate.pem());
         self.write(&format!("{name}.key"), &key.serialize_pem());
+    }
+
+    /// Writes `crl.pem`, which revokes the certificates with these serial numbers.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn revoke(&self, serials: &[u64]) {
+        let time = date_time_ymd(2024, 1, 1);
+        let revoked = |&serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(serial),
+            revocation_time: time,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: time,
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        self.write("crl.pem", &list.pem().expect("a list in PEM form"));
     }
 
     /// Writes a file beside the certificates.
@@ -95,6 +134,20 @@ impl Certificates {
     ///
     /// When there is no free port, or a file cannot be read.
     pub async fn tunnel(&self, tls_port: u16, client: Option<&str>) -> Tunnel {
+        self.tunnel_from(Ipv4Addr::LOCALHOST, tls_port, client).await
+    }
+
+    /// Opens a tunnel whose connections come from another address of this machine.
+    ///
+    /// # Panics
+    ///
+    /// When there is no free port, or a file cannot be read.
+    pub async fn tunnel_from(
+        &self,
+        address: Ipv4Addr,
+        tls_port: u16,
+        client: Option<&str>,
+    ) -> Tunnel {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_file(self.path("ca.crt")).expect("a certificate");
         roots.add(ca).expect("an authority");
@@ -111,7 +164,7 @@ impl Certificates {
             }
             None => config.with_no_client_auth(),
         };
-        Tunnel::start(tls_port, TlsConnector::from(Arc::new(config))).await
+        Tunnel::start(address, tls_port, TlsConnector::from(Arc::new(config))).await
     }
 }
 
@@ -123,14 +176,17 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    async fn start(tls_port: u16, connector: TlsConnector) -> Self {
+    async fn start(address: Ipv4Addr, tls_port: u16, connector: TlsConnector) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let task = tokio::spawn(async move {
             while let Ok((mut plain, _)) = listener.accept().await {
                 let connector = connector.clone();
                 tokio::spawn(async move {
-                    let socket = TcpStream::connect(("127.0.0.1", tls_port)).await?;
+                    let socket = TcpSocket::new_v4()?;
+                    socket.bind((address, 0).into())?;
+                    let server = (Ipv4Addr::LOCALHOST, tls_port).into();
+                    let socket = socket.connect(server).await?;
                     socket.set_nodelay(true)?;
                     let name = ServerName::try_from("localhost").expect("a name");
                     let mut secret = connector.connect(name, socket).await?;
