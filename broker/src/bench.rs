@@ -26,7 +26,7 @@ use crate::pubsub::script_barrier::Gate;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot};
 use crate::session::context::Context;
-use crate::session::server_state::ServerState;
+use crate::session::server_state::{Ports, ServerState};
 
 /// One worker's sessions.
 pub struct Sessions {
@@ -43,7 +43,8 @@ const LIMITS: Limits = Limits { bulk_bytes_max: 512 << 20, authenticated: true }
 
 impl Default for Sessions {
     fn default() -> Self {
-        let server = ServerState::new(Broker::new(), ConfigFile::default(), 0, SPECS.len());
+        let server =
+            ServerState::new(Broker::new(), ConfigFile::default(), Ports::default(), SPECS.len());
         let server = Arc::new(server.expect("the default settings are fine"));
         let worker = server.broker.open_inbox();
         let config = server.settings.get();

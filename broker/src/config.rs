@@ -11,6 +11,7 @@ pub(crate) mod ignored;
 pub(crate) mod parse;
 pub(crate) mod promises;
 pub(crate) mod source;
+pub(crate) mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use crate::acl::ChannelsDefault;
 use crate::acl::users::UserSources;
 use crate::address::{Address, Port};
+use crate::config::tls::TlsSettings;
 use crate::keyspace::EventClasses;
 
 /// The settings of a [`Server`](crate::Server).
@@ -38,6 +40,8 @@ pub struct Config {
     pub bind: Vec<String>,
     /// The TCP port; 6379 by default.
     pub port: Port,
+    /// Clients with TLS; none by default.
+    pub tls: TlsSettings,
     /// The password of the default user for `AUTH`; none by default.
     pub requirepass: Option<Vec<u8>>,
     /// Threads that serve clients, 1 to 128.
@@ -272,6 +276,7 @@ impl Default for Config {
         Self {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
             port: Port::from(6379),
+            tls: TlsSettings::default(),
             requirepass: None,
             io_threads: 1,
             maxclients: 10_000,

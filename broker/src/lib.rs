@@ -59,11 +59,13 @@ mod replace_file;
 mod script;
 mod server;
 mod session;
+mod tls;
 mod version;
 
 // The public interface is:
 pub use crate::address::Port;
 pub use crate::config::source::{ConfigError, ConfigFile};
+pub use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 pub use crate::config::{
     ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
 };

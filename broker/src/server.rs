@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod held;
 pub(crate) mod listen;
 pub(crate) mod stream;
+mod tls_stream;
 mod unfinished;
 pub(crate) mod worker;
 
@@ -16,15 +17,19 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
+use crate::address::Port;
 use crate::commands::lookup::Lookup;
 use crate::commands::table::SPECS;
 use crate::config::Config;
 use crate::config::source::ConfigFile;
 use crate::pubsub::Broker;
-use crate::server::listen::{BindError, Listener, SocketFile, listen, open_socket_file};
+use crate::server::listen::{BindError, Listeners, SocketFile, listen, open_socket_file};
 use crate::server::worker::WorkerHandle;
 use crate::session::server_state::ServerState;
+use crate::tls::{Material, Reload};
 
 /// Serves a [`Broker`] to Redis clients.
 ///
@@ -48,6 +53,8 @@ use crate::session::server_state::ServerState;
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
+    state: Arc<ServerState>,
     workers: Arc<[WorkerHandle]>,
     ended: Vec<oneshot::Receiver<()>>,
     stop: Arc<Notify>,
@@ -113,12 +120,22 @@ impl Server {
     pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
+        let material = (config.tls.port != Port::None).then(|| Material::load(&config.tls));
+        let material = material.transpose().map_err(|error| {
+            warn!("{error}");
+            let text = "Failed to configure TLS. Check logs for more info.";
+            BindError::of_settings(text.to_owned())
+        })?;
         let listeners = listen(&config)?;
-        let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-        let port = addresses.first().map_or(config.port.number(), SocketAddr::port);
+        let addresses = Listeners::addresses(&listeners.plain);
+        let tls_addresses = Listeners::addresses(&listeners.tls);
+        let ports = listeners.ports(config.port, config.tls.port);
         let lookup = Lookup::new(&config).map_err(BindError::of_settings)?;
-        let server = ServerState::new(broker.clone(), loaded, port, SPECS.len())
+        let server = ServerState::new(broker.clone(), loaded, ports, SPECS.len())
             .map_err(BindError::of_settings)?;
+        if let Some(material) = material {
+            server.tls.set(Arc::new(material));
+        }
         let server = Arc::new(server);
         // Files that a running server may use come last, so that a start that fails leaves them
         // alone.
@@ -143,15 +160,22 @@ impl Server {
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
         workers.iter().for_each(|worker| worker.set_workers(workers.to_vec()));
-        for listener in
-            listeners.into_iter().map(|(listener, _)| Listener::Tcp(listener)).chain(file)
-        {
+        for listener in listeners.into_all().map(|(listener, _)| listener).chain(file) {
             workers[0].listen(listener, workers.clone());
         }
         let counters = config.counters_file.is_some().then(|| Counters::tend(broker)).transpose();
         let counters = counters
             .map_err(|source| BindError::of("start the thread of the counters file", source))?;
-        Ok(Self { addresses, workers, ended, stop, _socket_file: socket_file, counters })
+        Ok(Self {
+            addresses,
+            tls_addresses,
+            state: server,
+            workers,
+            ended,
+            stop,
+            _socket_file: socket_file,
+            counters,
+        })
     }
 
     /// Returns when a client has sent `SHUTDOWN`. The caller then calls
@@ -204,6 +228,39 @@ impl Server {
         &self.addresses
     }
 
+    /// Returns the TCP addresses for clients with TLS that the server opened at its start.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// assert!(server.tls_addrs().is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls_addresses
+    }
+
+    /// Reads the files of TLS again. If one has changed, new connections use them; existing
+    /// connections go on. Files that cannot be used change nothing, and the log has the reason.
+    /// Returns at once without a `tls-port`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once begun, the reload completes even if the future is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// server.reload_tls().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn reload_tls(&self) {
+        let state = self.state.clone();
+        let _ = spawn_blocking(move || reload_tls(&state)).await;
+    }
+
     /// Stops accepting connections, sends queued replies and messages, and closes all connections.
     /// Waits at most two seconds for clients to read.
     ///
@@ -227,6 +284,19 @@ impl Server {
         if let Some(Counters { broker, .. }) = &self.counters {
             broker.close_counters();
         }
+    }
+}
+
+/// Reads the files of TLS again, if there is TLS. Blocks the thread.
+pub(crate) fn reload_tls(state: &ServerState) {
+    let settings = state.settings.get();
+    if settings.tls.port == Port::None {
+        return;
+    }
+    match state.tls.reload(&settings.tls) {
+        Reload::Unchanged => {}
+        Reload::Changed => info!("TLS materials reloaded successfully"),
+        Reload::Failed => warn!("Background TLS reload failed"),
     }
 }
 

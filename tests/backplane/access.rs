@@ -1,14 +1,10 @@
 //! TLS, Unix sockets, users, databases and client names.
 
-use std::path::{Path, PathBuf};
-
 use backplane::{Backplane, Builder, ConnectError, Target};
 use harness::{
-    Chat, Client, Cluster, SLOW_DEADLINE, Sentinel, Server, array, eventually_within, free_port,
-    within,
+    Certificates, Chat, Client, Cluster, Kind, SLOW_DEADLINE, Sentinel, Server, array,
+    eventually_within, free_port, within,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use tempfile::TempDir;
 
 use crate::farm::{builder, is_connected, is_disconnected, join, join_with, receive, send};
 use crate::observer::kill_clients;
@@ -122,24 +118,23 @@ async fn a_sentinel_may_have_its_own_password() {
 }
 
 #[tokio::test]
-async fn tls_asks_for_certificates_on_both_sides() {
+async fn redis_and_a_server_ask_each_other_for_certificates() {
+    tls_asks_for_certificates_on_both_sides(Kind::Redis).await;
+}
+
+#[tokio::test]
+async fn our_broker_and_a_server_ask_each_other_for_certificates() {
+    tls_asks_for_certificates_on_both_sides(Kind::Ours).await;
+}
+
+async fn tls_asks_for_certificates_on_both_sides(kind: Kind) {
     let certificates = Certificates::new();
-    let port = free_port().to_string();
-    let arguments = [
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        &certificates.file("server.crt"),
-        "--tls-key-file",
-        &certificates.file("server.key"),
-        "--tls-ca-cert-file",
-        &certificates.file("ca.crt"),
-        "--tls-auth-clients",
-        "yes",
-    ];
-    let _server = Server::redis(&arguments).await;
+    let port = free_port();
+    let flags = certificates.flags(port);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let _server = Server::start(kind, &flags).await;
     let url = format!("rediss://localhost:{port}");
-    sends_and_receives(&join_with(&url, certificates.builder()).await).await;
+    sends_and_receives(&join_with(&url, with_certificates(&certificates)).await).await;
 
     let in_url = format!(
         "{url}?ca={}&cert={}&key={}",
@@ -190,46 +185,9 @@ async fn sends_and_receives(backplane: &Backplane) {
     assert_eq!(receive(&mut ann, 1).await, [1]);
 }
 
-/// An authority, and certificates for a server and a client, for one test.
-struct Certificates {
-    dir: TempDir,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let certificates = Self { dir: tempfile::tempdir().expect("a temporary directory") };
-        let ca_key = KeyPair::generate().expect("a key");
-        let mut ca = CertificateParams::new(Vec::new()).expect("no names");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_certificate = ca.self_signed(&ca_key).expect("a certificate");
-        certificates.write("ca.crt", &ca_certificate.pem());
-        let issuer = Issuer::new(ca, ca_key);
-        for name in ["server", "client"] {
-            let key = KeyPair::generate().expect("a key");
-            let names = vec!["localhost".to_owned()];
-            let mut params = CertificateParams::new(names).expect("a name");
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-            certificates.write(&format!("{name}.crt"), &certificate.pem());
-            certificates.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        certificates
-    }
-
-    fn builder(&self) -> Builder {
-        let (certificate, key) = (self.path("client.crt"), self.path("client.key"));
-        builder(APP).tls_ca(self.path("ca.crt")).tls_identity(certificate, key)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("a file can be written");
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        Path::new(self.dir.path()).join(name)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.path(name).to_str().expect("text").to_owned()
-    }
+/// Returns a builder for a server with these certificates.
+fn with_certificates(certificates: &Certificates) -> Builder {
+    let [ca, certificate, key] =
+        ["ca.crt", "client.crt", "client.key"].map(|name| certificates.path(name));
+    builder(APP).tls_ca(ca).tls_identity(certificate, key)
 }

@@ -172,13 +172,16 @@ async fn systemd_is_notified_of_start_and_stop() {
 #[tokio::test]
 async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
     for (arguments, expected) in [
-        (&["--tls-port", "6380", "--port", "0"][..], "'tls-port' is refused: there is no TLS"),
-        (&["--replicaof", "127.0.0.1", "6379"], "'replicaof' is refused: there is no replication"),
+        (
+            &["--replicaof", "127.0.0.1", "6379"][..],
+            "'replicaof' is refused: there is no replication",
+        ),
         (&["--cluster-enabled", "yes"], "'cluster-enabled' is refused: there is no cluster"),
         (&["--loadmodule", "/x.so"], "'loadmodule' is refused: modules cannot be loaded"),
     ] {
         refused(arguments, &["FATAL CONFIG FILE ERROR", expected]).await;
     }
+    refused(&["--tls-key-file-pass", "x"], &["keys with a password cannot be read"]).await;
     refused(&["--port", "0"], &["configured to listen nowhere"]).await;
 }
 

@@ -34,6 +34,7 @@
 //! | `shutdown`          | SIGTERM                                                          |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
 //! | `tables`            | the time of commands on larger and larger tables                 |
+//! | `tls`               | TLS: certificates, their changes, and hostile clients            |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `workers`           | effects on clients of other threads                              |
 //!
@@ -72,6 +73,7 @@ mod scripts;
 mod shutdown;
 mod stackexchange;
 mod tables;
+mod tls;
 mod transactions;
 mod workers;
 

@@ -11,6 +11,7 @@
 //! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
 //! | `signalr_clients` | clients of SignalR in many languages                    | Chromium, Node, Python |
+//! | `tls`             | clients with TLS                                        | redis-cli, Python      |
 //!
 //! `cargo xtask test` installs missing programs.
 
@@ -23,3 +24,4 @@ mod redis_cli;
 mod rust_clients;
 mod signalr_client;
 mod signalr_clients;
+mod tls;

@@ -33,6 +33,8 @@ pub(crate) enum Reason {
     Key,
     Channel,
     Auth,
+    /// A certificate that names no enabled user.
+    Certificate,
 }
 
 /// The origin of the request.
@@ -130,6 +132,7 @@ impl Reason {
             Self::Key => "key",
             Self::Channel => "channel",
             Self::Auth => "auth",
+            Self::Certificate => "tls-cert",
         }
     }
 }

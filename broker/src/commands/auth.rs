@@ -5,13 +5,14 @@ use super::spec::Outcome;
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::order::OrderGuard;
 use crate::session::silence::Silence;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Answer;
 use super::client::check_client_name;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use super::keys::small_integer;
-use crate::acl::{CallContext, DEFAULT_USER, Reason};
+use crate::acl::{CallContext, DEFAULT_USER, Reason, User};
 use crate::config::Config;
 use crate::protocol::Protocol;
 use crate::protocol::reply::Reply;
@@ -184,6 +185,26 @@ impl Session {
         }
     }
 
+    /// Logs in the first enabled user of these names, which stand in the client's certificate.
+    pub(crate) fn log_in_by_certificate(&mut self, names: &[Vec<u8>], context: &Context) {
+        let users = &self.server.users;
+        let mut found = names.iter().filter_map(|name| users.get(name));
+        match found.find(|user| user.is_enabled()) {
+            Some(user) => self.log_in(user),
+            None => {
+                let name = names.first().map_or(&b""[..], Vec::as_slice);
+                let (reason, origin) = (Reason::Certificate, CallContext::TopLevel);
+                record_refusal(self, context, reason, b"tls-cert".to_vec(), name, origin);
+            }
+        }
+    }
+
+    fn log_in(&mut self, user: Arc<User>) {
+        self.become_user(user);
+        self.authenticated = true;
+        self.info.set(Flag::Stranger, false);
+    }
+
     fn authenticate(
         &mut self,
         name: &[u8],
@@ -193,9 +214,7 @@ impl Session {
     ) -> Result<(), CommandError> {
         match self.server.users.authenticate(name, password) {
             Some(user) => {
-                self.become_user(user);
-                self.authenticated = true;
-                self.info.set(Flag::Stranger, false);
+                self.log_in(user);
                 Ok(())
             }
             None => {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tracing::warn;
 
 use super::Answer;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
@@ -29,6 +31,7 @@ use crate::session::Session;
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::server_state::ServerState;
+use crate::tls::Material;
 
 /// `CONFIG GET parameter [parameter ...]`
 pub(crate) fn get<'a>(
@@ -64,12 +67,15 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 7] = [
+const HIDDEN: [&str; 10] = [
     "counters-file",
     "key-load-delay",
     "loading-process-events-interval-bytes",
     "pubsub-replay",
     "rdb-key-save-delay",
+    "tls-auth-clients-user",
+    "tls-auto-reload-interval",
+    "tls-crl-file",
     "use-exit-on-panic",
     "watchdog-period",
 ];
@@ -242,7 +248,9 @@ impl Session {
         let current = self.server.settings.get();
         let changes = changes(&settings, &current)?;
         let is_place = |setting: &&Setting<'_>| {
-            [&b"bind"[..], b"port"].iter().any(|name| setting.name.eq_ignore_ascii_case(name))
+            [&b"bind"[..], b"port", b"tls-port"]
+                .iter()
+                .any(|name| setting.name.eq_ignore_ascii_case(name))
         };
         let (from, to) = self.places(&current, &changes.config);
         let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
@@ -263,15 +271,18 @@ impl Session {
 
     /// Returns the endpoints of the server, and those of the new settings.
     fn places(&self, old: &Config, new: &Config) -> (Endpoints, Endpoints) {
-        let bound = Port::bound(self.server.port.load(Ordering::Relaxed));
-        let place = |config: &Config, port| Endpoints {
+        let bound = |port: &AtomicU16| Port::bound(port.load(Ordering::Relaxed));
+        let (port, tls_port) = (bound(&self.server.port), bound(&self.server.tls_port));
+        let place = |config: &Config, port, tls_port| Endpoints {
             names: config.bind.clone(),
             port,
+            tls_port,
             backlog: config.tcp_backlog,
         };
         // An unchanged port stays, even if the system chose it.
-        let port = if old.port == new.port { bound } else { new.port };
-        (place(old, bound), place(new, port))
+        let new_port = if old.port == new.port { port } else { new.port };
+        let new_tls_port = if old.tls.port == new.tls.port { tls_port } else { new.tls.port };
+        (place(old, port, tls_port), place(new, new_port, new_tls_port))
     }
 
     /// Returns whether the move of the server has ended, with or without success.
@@ -295,9 +306,9 @@ impl Session {
                 Err(error) => self.reply_error(context, error),
             };
         }
-        let why = match name.eq_ignore_ascii_case(b"port") {
-            true => "Unable to listen on this port. Check server logs.",
-            false => "Failed to bind to specified addresses.",
+        let why = match name.eq_ignore_ascii_case(b"bind") {
+            true => "Failed to bind to specified addresses.",
+            false => "Unable to listen on this port. Check server logs.",
         };
         self.reply_error(context, failed(&name, why));
     }
@@ -308,7 +319,10 @@ impl Session {
         context: &mut Context,
         order: &mut OrderGuard<'_>,
     ) {
-        let Changes { config, others, password, channels_default: channels } = changes;
+        let Changes { config, others, password, channels_default: channels, tls } = changes;
+        if let Some(material) = tls {
+            self.server.tls.set(material);
+        }
         for (name, value) in others {
             self.server.settings.set_other(&name, vec![value]);
         }
@@ -354,6 +368,7 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
         others: Vec::new(),
         password: changes(b"requirepass"),
         channels_default: changes(b"acl-pubsub-default"),
+        tls: None,
     };
     for setting in settings {
         let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
@@ -382,6 +397,20 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
             }
             all.others.push((name, value));
         }
+    }
+    let is_about_tls = |setting: &&Setting<'_>| {
+        let directive = directive::find(setting.name);
+        directive.is_some_and(|directive| directive.name.starts_with("tls-"))
+    };
+    // Also for the same values: the files may be others.
+    if let Some(setting) = settings.iter().find(is_about_tls)
+        && all.config.tls.port != Port::None
+    {
+        let material = Material::load(&all.config.tls).map_err(|error| {
+            warn!("{error}");
+            failed(setting.name, "Unable to update TLS configuration. Check server logs.")
+        })?;
+        all.tls = Some(Arc::new(material));
     }
     Ok(all)
 }

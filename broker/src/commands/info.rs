@@ -20,6 +20,7 @@ use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
 use crate::pubsub::order::OrderGuard;
 use crate::session::server_state::ServerState;
+use crate::tls::certificate::Certificate;
 use crate::version::{REDIS_VERSION, VERSION};
 
 /// `INFO [section [section ...]]`
@@ -49,7 +50,8 @@ fn describe<'a>(
 ) -> Reply {
     let subject = Subject { server, config, keys };
     let mut text = String::new();
-    for (name, fields) in SECTIONS {
+    let has_tls = server.tls.material().is_some();
+    for (name, fields) in SECTIONS.iter().filter(|(name, _)| *name != "TLS" || has_tls) {
         // As in Redis, only a request that names them includes them.
         let is_default = !matches!(*name, "Commandstats" | "Latencystats");
         let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
@@ -118,6 +120,7 @@ impl Subject<'_> {
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.server.run_id.clone())],
             "CPU" => self.cpu(),
+            "TLS" => self.tls(),
             "Keyspace" => return self.keyspace(text),
             "Commandstats" => return self.commandstats(text),
             "Errorstats" => return self.errorstats(text),
@@ -148,7 +151,7 @@ impl Subject<'_> {
             ("process_id", std::process::id().to_string()),
             ("process_supervised", supervisor().to_owned()),
             ("run_id", server.run_id.clone()),
-            ("tcp_port", server.port.load(Ordering::Relaxed).to_string()),
+            ("tcp_port", self.port().to_string()),
             ("server_time_usec", now.as_micros().to_string()),
             ("uptime_in_seconds", uptime.to_string()),
             ("uptime_in_days", (uptime / (24 * 60 * 60)).to_string()),
@@ -158,20 +161,49 @@ impl Subject<'_> {
             ("config_file", file.display().to_string()),
             ("io_threads_active", u8::from(config.io_threads > 1).to_string()),
         ];
-        values.extend(["listener0", "listener1"].into_iter().zip(self.listeners()));
+        values.extend(self.listeners());
         values.push(("broker_version", VERSION.to_owned()));
         values
     }
 
-    /// Returns the value of `listener0` and those that follow it.
-    fn listeners(&self) -> Vec<String> {
+    /// Returns the plain port, or that with TLS if there is no plain one.
+    fn port(&self) -> u16 {
+        match self.server.port.load(Ordering::Relaxed) {
+            0 => self.server.tls_port.load(Ordering::Relaxed),
+            port => port,
+        }
+    }
+
+    /// Returns a field for each kind of listener. As in Redis, a kind keeps its number.
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, String)> {
         let Self { server, config, .. } = self;
         let port = server.port.load(Ordering::Relaxed);
+        let tls_port = server.tls_port.load(Ordering::Relaxed);
         let addresses: String = config.bind.iter().map(|name| format!("bind={name},")).collect();
         let tcp = (port != 0).then(|| format!("name=tcp,{addresses}port={port}"));
         let unix = config.unixsocket.as_ref();
         let unix = unix.map(|path| format!("name=unix,bind={}", path.display()));
-        tcp.into_iter().chain(unix).collect()
+        let tls = (tls_port != 0).then(|| format!("name=tls,{addresses}port={tls_port}"));
+        let all = [("listener0", tcp), ("listener1", unix), ("listener2", tls)];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// Returns the fields of Valkey.
+    fn tls(&self) -> Values {
+        let Some(material) = self.server.tls.material() else { return Vec::new() };
+        let left = |certificate: &Certificate| certificate.seconds_left().max(0).to_string();
+        let mut values = vec![
+            ("tls_server_cert_serial", material.server.serial.clone()),
+            ("tls_server_cert_expires_in_seconds", left(&material.server)),
+        ];
+        if let Some(authority) = &material.authority {
+            values.push(("tls_ca_cert_serial", authority.serial.clone()));
+            values.push(("tls_ca_cert_expires_in_seconds", left(authority)));
+        }
+        if self.server.tls.has_failed() {
+            values.push(("tls_last_reload_status", "err".to_owned()));
+        }
+        values
     }
 
     fn clients(&self) -> Values {
@@ -249,7 +281,7 @@ impl Subject<'_> {
         let turns = self.server.loops.turns();
         let (recent_turns, recent_micros) =
             (stats.rates.turns.a_second.get(), stats.rates.turn_micros.a_second.get());
-        vec![
+        let mut values = vec![
             ("total_connections_received", stats.connections_received.get().to_string()),
             ("total_commands_processed", stats.commands_processed.get().to_string()),
             ("instantaneous_ops_per_sec", stats.rates.commands.a_second.get().to_string()),
@@ -293,7 +325,12 @@ impl Subject<'_> {
                 "client_output_buffer_limit_disconnections",
                 stats.output_limit_disconnections.get().to_string(),
             ),
-        ]
+        ];
+        if self.server.tls.material().is_some() {
+            let denied = stats.denied.certificates.get().to_string();
+            values.push(("acl_access_denied_tls_cert", denied));
+        }
+        values
     }
 
     fn cpu(&self) -> Values {

@@ -220,4 +220,13 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     ]),
     ("Keyspace", &[
     ]),
+    ("TLS", &[
+        ("tls_server_cert_serial", "none"),
+        ("tls_server_cert_expires_in_seconds", "0"),
+        ("tls_client_cert_serial", "none"),
+        ("tls_client_cert_expires_in_seconds", "0"),
+        ("tls_ca_cert_serial", "none"),
+        ("tls_ca_cert_expires_in_seconds", "0"),
+        ("tls_last_reload_status", "ok"),
+    ]),
 ];

@@ -59,6 +59,7 @@ fn count_refusal(counters: &stats::Denied, reason: Reason) {
         Reason::Key => &counters.keys,
         Reason::Channel => &counters.channels,
         Reason::Auth => &counters.logins,
+        Reason::Certificate => &counters.certificates,
     };
     counter.add(1);
 }

@@ -9,6 +9,7 @@ mod monitoring;
 mod network;
 mod process;
 mod security;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -70,6 +71,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Directive> {
     [
         network::DIRECTIVES,
         security::DIRECTIVES,
+        tls::DIRECTIVES,
         memory::DIRECTIVES,
         data::DIRECTIVES,
         process::DIRECTIVES,

@@ -53,6 +53,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "log-timestamp-format", harmless: &["legacy"], verdict: Warn, consequence: "the log keeps the time format of Redis" },
     Promise { name: "lua-enable-deprecated-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the deprecated functions" },
     Promise { name: "lua-enable-insecure-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the insecure functions" },
+    Promise { name: "max-new-tls-connections-per-cycle", harmless: &["1"], verdict: Warn, consequence: "each thread makes one step of a TLS handshake in a turn" },
     Promise { name: "maxmemory-policy", harmless: &["noeviction"], verdict: Warn, consequence: "no key is evicted: above maxmemory, writes fail with OOM" },
     Promise { name: "min-replicas-to-write", harmless: &["0"], verdict: Warn, consequence: "there are no replicas, and writes are accepted without them" },
     Promise { name: "mptcp", harmless: &["no"], verdict: Warn, consequence: "connections use plain TCP" },
@@ -63,7 +64,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "supervised", harmless: &["no", "auto", "systemd"], verdict: Warn, consequence: "only systemd is notified" },
     Promise { name: "syslog-enabled", harmless: &["no"], verdict: Warn, consequence: "the log goes to logfile or standard output only" },
     Promise { name: "tls-cluster", harmless: &["no"], verdict: Warn, consequence: "there is no cluster, so this protects nothing" },
-    Promise { name: "tls-port", harmless: &["0"], verdict: Refuse, consequence: "there is no TLS, so the port would not be encrypted; remove the line, and put a TLS proxy in front" },
+    Promise { name: "tls-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
     Promise { name: "tls-replication", harmless: &["no"], verdict: Warn, consequence: "there is no replication, so this protects nothing" },
     Promise { name: "unixsocketgroup", harmless: &[""], verdict: Warn, consequence: "the socket file keeps the group of the process" },
 ];

@@ -46,6 +46,7 @@ pub(crate) struct Denied {
     pub(crate) commands: Counter,
     pub(crate) keys: Counter,
     pub(crate) channels: Counter,
+    pub(crate) certificates: Counter,
 }
 
 /// Counts of one worker that are not yet in the shared counters. Adding to a shared counter costs as

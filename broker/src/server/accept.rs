@@ -11,6 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -18,6 +19,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::server::listen::Listener;
 use crate::server::stream::Stream;
+use crate::server::tls_stream::TlsStream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
 use crate::session::client_info::{Flag, Signal};
 use crate::session::server_state::ServerState;
@@ -28,7 +30,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
-const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
+pub(crate) const PROTECTED: &[u8] =
+    b"-DENIED Redis is running in protected mode because protected mode is \
 enabled and no password is set for the default user. In this mode connections are only accepted \
 from the loopback interface. If you want to connect from external computers to Redis you may \
 adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG \
@@ -52,6 +55,8 @@ pub(crate) struct Accepted {
 #[derive(Debug)]
 enum Socket {
     Tcp(std::net::TcpStream),
+    /// With its place among the handshakes that may run at once.
+    Tls(std::net::TcpStream, OwnedSemaphorePermit),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream, Arc<str>),
 }
@@ -69,13 +74,14 @@ pub(crate) struct Admission {
 /// A listener in its worker's runtime.
 enum Listening {
     Tcp(TcpListener),
+    Tls(TcpListener, Arc<ServerState>),
     #[cfg(unix)]
     Unix(UnixListener, Arc<str>),
 }
 
 /// Accepts until the task is aborted. No error ends it.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<[WorkerHandle]>) {
-    let listener = match Listening::new(listener) {
+    let listener = match Listening::new(listener, &worker.server) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "cannot accept connections"),
     };
@@ -121,9 +127,10 @@ fn lacks_descriptors(error: &io::Error) -> bool {
 }
 
 impl Listening {
-    fn new(listener: Listener) -> io::Result<Self> {
+    fn new(listener: Listener, server: &Arc<ServerState>) -> io::Result<Self> {
         Ok(match listener {
             Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            Listener::Tls(listener) => Self::Tls(TcpListener::from_std(listener)?, server.clone()),
             #[cfg(unix)]
             Listener::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
         })
@@ -135,6 +142,15 @@ impl Listening {
                 let (stream, peer) = listener.accept().await?;
                 let local = stream.local_addr()?;
                 Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
+            }
+            Self::Tls(listener, server) => {
+                // Further clients wait in the backlog.
+                let place = server.handshakes.clone().acquire_owned().await;
+                let place = place.map_err(io::Error::other)?;
+                let (stream, peer) = listener.accept().await?;
+                let local = stream.local_addr()?;
+                let stream = with_tls(server, stream, place)?;
+                Ok((stream, Address::Tcp(peer), Address::Tcp(local)))
             }
             #[cfg(unix)]
             Self::Unix(listener, path) => {
@@ -149,14 +165,31 @@ impl Listening {
 impl Accepted {
     /// Registers the connection with the worker's runtime.
     pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address, Admission)> {
-        let (stream, peer, local) = self.socket.into_stream()?;
+        let (stream, peer, local) = self.socket.into_stream(&self.admission.server)?;
         Ok((stream, peer, local, self.admission))
     }
 }
 
+/// Begins TLS with the material in force.
+fn with_tls(
+    server: &ServerState,
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+) -> io::Result<Stream> {
+    // The listener opens after TLS is configured.
+    let material = server.tls.material().ok_or(io::ErrorKind::Unsupported)?;
+    Ok(Stream::Tls(Box::new(TlsStream::new(stream, material, place)?)))
+}
+
 impl Socket {
-    fn into_stream(self) -> io::Result<(Stream, Address, Address)> {
+    fn into_stream(self, server: &ServerState) -> io::Result<(Stream, Address, Address)> {
         match self {
+            Self::Tls(stream, place) => {
+                let stream = TcpStream::from_std(stream)?;
+                let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+                let stream = with_tls(server, stream, place)?;
+                Ok((stream, Address::Tcp(peer), Address::Tcp(local)))
+            }
             Self::Tcp(stream) => {
                 let stream = TcpStream::from_std(stream)?;
                 let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
@@ -185,14 +218,18 @@ fn admit(
     let Some(mut admission) = Admission::take(server, &workers[index], config.maxclients) else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     };
-    if config.protected_mode && server.users.is_open() && !peer.is_local() {
+    // With TLS, the text follows the handshake.
+    if !matches!(stream, Stream::Tls(_)) && is_protected(server, &config, &peer) {
         return refuse(worker, &stream, PROTECTED);
     }
-    if let Stream::Tcp(stream) = &stream {
-        // The client is served without these options as well.
-        if let Err(error) = tune(stream, &config) {
-            debug!(client.addr = %peer, %error, "cannot set socket options");
-        }
+    let socket = match &stream {
+        Stream::Tcp(stream) => Some(stream),
+        Stream::Tls(stream) => Some(stream.socket()),
+        _ => None,
+    };
+    // The client is served without these options as well.
+    if let Some(Err(error)) = socket.map(|socket| tune(socket, &config)) {
+        debug!(client.addr = %peer, %error, "cannot set socket options");
     }
     let socket = match (index, stream) {
         (0, stream) => {
@@ -201,6 +238,10 @@ fn admit(
         }
         (_, Stream::Closed) => return Ok(()),
         (_, Stream::Tcp(stream)) => Socket::Tcp(stream.into_std()?),
+        (_, Stream::Tls(stream)) => match stream.into_parts() {
+            Some((stream, place)) => Socket::Tls(stream.into_std()?, place),
+            None => return Ok(()),
+        },
         #[cfg(unix)]
         (_, Stream::Unix(stream)) => {
             let path = if let Address::Unix(path) = local { path } else { "".into() };
@@ -259,11 +300,18 @@ impl Drop for Admission {
     }
 }
 
+/// Returns whether protected mode refuses the client.
+pub(crate) fn is_protected(server: &ServerState, config: &Config, peer: &Address) -> bool {
+    config.protected_mode && server.users.is_open() && !peer.is_local()
+}
+
 fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
     worker.server.broker.stats().connections_rejected.add(1);
     // The buffer of a new socket has room for a line. A client that is gone needs none.
     match stream {
         Stream::Tcp(stream) => SockRef::from(stream).send(text),
+        // As in Redis, a client without TLS yet gets no text.
+        Stream::Tls(_) => return Ok(()),
         #[cfg(unix)]
         Stream::Unix(stream) => SockRef::from(stream).send(text),
         Stream::Closed => return Ok(()),

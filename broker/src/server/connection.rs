@@ -21,6 +21,7 @@ use crate::commands::execute::{self, Flow};
 use crate::commands::lookup::Lookup;
 use crate::commands::spec::Awaited;
 use crate::config::OutputLimit;
+use crate::config::tls::CertificateUser;
 use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
 use crate::observe::stats::Stats;
@@ -37,6 +38,7 @@ use crate::session::client_info::{ClientInfo, READ_BYTES_MAX, Signal};
 use crate::session::context::Context;
 use crate::session::server_state::ServerState;
 use crate::session::{EVICTED_BYTES_MIN, Session};
+use crate::tls::certificate::user_names;
 
 /// One client's socket and session.
 #[derive(Debug)]
@@ -154,6 +156,51 @@ impl Connection {
         }
     }
 
+    /// Returns whether the client must establish TLS first.
+    pub(crate) fn needs_handshake(&self) -> bool {
+        matches!(*self.stream.borrow(), Stream::Tls(_))
+    }
+
+    /// Pending until [`poll_handshake`](Self::poll_handshake) can make a step, or is to end.
+    pub(crate) fn poll_handshake_ready(&self, cx: &mut task::Context<'_>) -> Poll<()> {
+        self.info.remember(cx.waker());
+        if self.info.is_asked(Signal::Close) || self.output.disconnect().is_some() {
+            return Poll::Ready(());
+        }
+        match &*self.stream.borrow() {
+            Stream::Tls(stream) => stream.poll_handshake_ready(cx).map(drop),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Establishes TLS, and logs in the user that the certificate names. Ends with an error as well
+    /// if the client is closed meanwhile.
+    pub(crate) fn poll_handshake(
+        &self,
+        context: &Context,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.info.remember(cx.waker());
+        if self.info.is_asked(Signal::Close) || self.output.disconnect().is_some() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let mut stream = self.stream.borrow_mut();
+        let Stream::Tls(stream) = &mut *stream else { return Poll::Ready(Ok(())) };
+        let material = ready!(stream.poll_handshake(cx))?;
+        if material.user != CertificateUser::Off
+            && let Some(certificate) = stream.peer_certificate()
+        {
+            let names = user_names(certificate, material.user);
+            self.session.borrow_mut().log_in_by_certificate(&names, context);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends a line to a client that is refused. One that does not take it at once gets none.
+    pub(crate) fn send_refusal(&self, text: &[u8]) {
+        let _ = self.stream.borrow_mut().try_write(&[IoSlice::new(text)]);
+    }
+
     /// Serves the client until it disconnects, and returns the reason. Runs the requests of one
     /// read without a break, unless one of them leaves an effect: the caller performs it first.
     pub(crate) fn poll(
@@ -169,7 +216,8 @@ impl Connection {
             return Poll::Ready(Disconnect::Killed);
         }
         if self.blocked.get() {
-            match self.stream.borrow().poll_write_ready(cx) {
+            let ready = self.stream.borrow().poll_write_ready(cx);
+            match ready {
                 Poll::Ready(Ok(())) => self.flush(server, context),
                 Poll::Ready(Err(_)) => return Poll::Ready(Disconnect::Closed),
                 Poll::Pending => {}
@@ -662,7 +710,11 @@ impl Connection {
     /// the end of a late script.
     pub(crate) fn close_socket(&self) {
         *self.admission.borrow_mut() = None;
-        *self.stream.borrow_mut() = Stream::Closed;
+        let mut stream = self.stream.borrow_mut();
+        if let Stream::Tls(stream) = &mut *stream {
+            stream.close();
+        }
+        *stream = Stream::Closed;
     }
 
     /// Returns whether a transaction of the client has begun and waits for a script.
@@ -735,7 +787,7 @@ impl Connection {
     }
 
     fn write_queued(&self, pool: &mut Pool) -> io::Result<()> {
-        let stream = self.stream.borrow();
+        let mut stream = self.stream.borrow_mut();
         let mut outbox = self.output.outbox();
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];

@@ -13,6 +13,7 @@ use tracing::warn;
 use crate::address::Port;
 use crate::config::Config;
 use crate::session::moving::Endpoints;
+use crate::session::server_state::Ports;
 
 /// The reason why a server did not start: an address, a file, or settings that contradict.
 ///
@@ -32,7 +33,7 @@ use crate::session::moving::Endpoints;
 #[derive(Debug)]
 pub struct BindError {
     problem: Problem,
-    is_about_address: bool,
+    listened_on: Option<&'static str>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,24 +59,33 @@ impl Error for BindError {
 impl BindError {
     pub(crate) fn new(address: impl fmt::Display, source: io::Error) -> Self {
         let action = format!("listen on {address}");
-        Self { problem: Problem::Failed { action, source }, is_about_address: true }
+        Self { problem: Problem::Failed { action, source }, listened_on: Some("TCP") }
+    }
+
+    fn with_tls(self) -> Self {
+        Self { listened_on: Some("TLS"), ..self }
     }
 
     /// Returns the error for settings that contradict each other, the commands or the users.
     pub(crate) fn of_settings(text: String) -> Self {
-        Self { problem: Problem::Settings(text), is_about_address: false }
+        Self { problem: Problem::Settings(text), listened_on: None }
     }
 
     /// Returns the error for another action that failed, such as "start worker 0".
     pub(crate) fn of(action: impl Into<String>, source: io::Error) -> Self {
         let problem = Problem::Failed { action: action.into(), source };
-        Self { problem, is_about_address: false }
+        Self { problem, listened_on: None }
     }
 
     /// Returns whether the server could not listen on a TCP address. Otherwise a file, a thread or the
     /// settings caused the error.
     pub fn is_about_address(&self) -> bool {
-        self.is_about_address
+        self.listened_on.is_some()
+    }
+
+    /// Returns whether the address is that of `tls-port`.
+    pub fn is_about_tls(&self) -> bool {
+        self.listened_on == Some("TLS")
     }
 }
 
@@ -83,25 +93,60 @@ impl BindError {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
+    Tls(TcpListener),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixListener, Arc<str>),
 }
 
 /// Opens the TCP listeners of the settings, for a server that starts.
-pub(crate) fn listen(config: &Config) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
-    let endpoints =
-        Endpoints { names: config.bind.clone(), port: config.port, backlog: config.tcp_backlog };
+pub(crate) fn listen(config: &Config) -> Result<Listeners, BindError> {
+    let endpoints = Endpoints {
+        names: config.bind.clone(),
+        port: config.port,
+        tls_port: config.tls.port,
+        backlog: config.tcp_backlog,
+    };
     if endpoints.is_empty() && config.unixsocket.is_none() {
         return Err(BindError::of_settings(
-            "configured to listen nowhere; set 'port' and 'bind', or 'unixsocket'".to_owned(),
+            "configured to listen nowhere; set 'bind' with 'port' or 'tls-port', or 'unixsocket'"
+                .to_owned(),
         ));
     }
     endpoints.open()
 }
 
+/// The TCP listeners of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    pub(crate) plain: Vec<(TcpListener, SocketAddr)>,
+    pub(crate) tls: Vec<(TcpListener, SocketAddr)>,
+}
+
+impl Listeners {
+    /// Returns the port of the plain listeners and that with TLS. Without an address, they are those
+    /// of the settings, for the next `CONFIG SET bind`.
+    pub(crate) fn ports(&self, port: Port, tls_port: Port) -> Ports {
+        let bound = |listeners: &[(TcpListener, SocketAddr)], port: Port| {
+            listeners.first().map_or(port.number(), |(_, address)| address.port())
+        };
+        Ports { plain: bound(&self.plain, port), tls: bound(&self.tls, tls_port) }
+    }
+
+    pub(crate) fn addresses(listeners: &[(TcpListener, SocketAddr)]) -> Vec<SocketAddr> {
+        listeners.iter().map(|(_, address)| *address).collect()
+    }
+
+    /// Returns all of them, the plain ones first.
+    pub(crate) fn into_all(self) -> impl Iterator<Item = (Listener, SocketAddr)> {
+        let Self { plain, tls } = self;
+        let plain = plain.into_iter().map(|(listener, at)| (Listener::Tcp(listener), at));
+        plain.chain(tls.into_iter().map(|(listener, at)| (Listener::Tls(listener), at)))
+    }
+}
+
 impl Endpoints {
     fn is_empty(&self) -> bool {
-        self.port == Port::None || self.names.is_empty()
+        (self.port == Port::None && self.tls_port == Port::None) || self.names.is_empty()
     }
 
     /// Returns whether all names without a leading `-` resolve to an address.
@@ -110,14 +155,20 @@ impl Endpoints {
         needed.all(|name| address_of(name, self.port.number()).is_ok())
     }
 
-    /// Opens a listener for each name. Opens none without a port or a name.
-    pub(crate) fn open(&self) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    /// Opens listeners for each name. Opens none without a port or a name.
+    pub(crate) fn open(&self) -> Result<Listeners, BindError> {
+        let plain = self.open_at(self.port)?;
+        let tls = self.open_at(self.tls_port).map_err(BindError::with_tls)?;
+        Ok(Listeners { plain, tls })
+    }
+
+    fn open_at(&self, asked: Port) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut listeners: Vec<(TcpListener, SocketAddr)> = Vec::new();
-        if self.is_empty() {
+        if asked == Port::None || self.names.is_empty() {
             return Ok(listeners);
         }
         // With port `any`, the port of the first listener serves for all addresses.
-        let mut port = self.port.number();
+        let mut port = asked.number();
         for entry in &self.names {
             let (optional, name) = match entry.strip_prefix('-') {
                 Some(name) => (true, name),
@@ -128,7 +179,7 @@ impl Endpoints {
                     port = listener.1.port();
                     listeners.push(listener);
                 }
-                Err(error) if optional && is_missing(&error, self.port == Port::Any) => {}
+                Err(error) if optional && is_missing(&error, asked == Port::Any) => {}
                 Err(source) => {
                     let host =
                         if name.contains(':') { format!("[{name}]") } else { name.to_owned() };

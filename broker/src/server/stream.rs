@@ -1,4 +1,4 @@
-//! A client's socket: TCP or Unix.
+//! A client's socket: TCP, TLS or Unix.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,10 +9,14 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use super::tls_stream::TlsStream;
+
 /// A connected socket, or the place of one that is closed.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// Boxed, since it is much larger than the others.
+    Tls(Box<TlsStream>),
     #[cfg(unix)]
     Unix(UnixStream),
     Closed,
@@ -28,6 +32,7 @@ impl Stream {
         let mut buffer = ReadBuf::new(bytes);
         ready!(match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Self::Tls(stream) => return stream.poll_read(bytes, cx),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Self::Closed => return Poll::Ready(Err(closed())),
@@ -38,17 +43,20 @@ impl Stream {
     pub(crate) fn poll_write_ready(&self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Tls(stream) => stream.poll_write_ready(cx),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_write_ready(cx),
             Self::Closed => Poll::Ready(Err(closed())),
         }
     }
 
-    /// Writes as much as the socket takes.
-    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Writes as much as the socket takes. After a call that wrote less than all, the next one must
+    /// begin with the rest.
+    pub(crate) fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, slices) {
             (Self::Tcp(stream), [one]) => stream.try_write(one),
             (Self::Tcp(stream), several) => stream.try_write_vectored(several),
+            (Self::Tls(stream), several) => stream.try_write(several),
             #[cfg(unix)]
             (Self::Unix(stream), several) => stream.try_write_vectored(several),
             (Self::Closed, _) => Err(closed()),
@@ -61,6 +69,7 @@ impl Stream {
         use std::os::fd::AsRawFd;
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Tls(stream) => stream.socket().as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
             Self::Closed => -1,
         }

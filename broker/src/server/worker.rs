@@ -34,9 +34,10 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
-use crate::server::accept::{Accepted, Admission, accept};
+use crate::server::accept::{Accepted, Admission, PROTECTED, accept, is_protected};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
+use crate::server::reload_tls;
 use crate::server::stream::Stream;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
@@ -78,6 +79,8 @@ pub(crate) struct Worker {
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
     listeners: RefCell<Vec<Accepting>>,
+    /// Held for one step of a handshake.
+    handshake: tokio::sync::Mutex<()>,
     /// Held while the server moves to other addresses.
     moving: tokio::sync::Mutex<()>,
     shutting_down: Cell<bool>,
@@ -102,6 +105,11 @@ const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Seconds for which `CLIENT LIST` shows the largest output of a client, as in Redis.
 const PEAK_SECONDS: u64 = 5;
+
+const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
+
+/// Time that a client has to establish TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Interval of the search for expired keys, as in Redis with its default of `hz`.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -201,6 +209,7 @@ impl Worker {
             scratch: RefCell::new(Scratch::new(lookup)),
             connections: RefCell::default(),
             listeners: RefCell::default(),
+            handshake: tokio::sync::Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             shutting_down: Cell::new(false),
             empty: Notify::new(),
@@ -247,7 +256,7 @@ impl Worker {
     }
 
     fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
-        let is_tcp = matches!(listener, Listener::Tcp(_));
+        let is_tcp = matches!(listener, Listener::Tcp(_) | Listener::Tls(_));
         let task = spawn_local(accept(self.clone(), listener, workers));
         self.listeners.borrow_mut().push(Accepting { is_tcp, task });
     }
@@ -276,20 +285,20 @@ impl Worker {
     }
 
     async fn open(self: &Rc<Self>, endpoints: Endpoints) -> bool {
-        let asked = endpoints.port.number();
+        let (port, tls_port) = (endpoints.port, endpoints.tls_port);
         let opened = spawn_blocking(move || endpoints.open()).await;
         if self.shutting_down.get() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
             Ok(listeners) => {
-                // Without an address, the configured port stays for the next `CONFIG SET bind`.
-                let port = listeners.first().map_or(asked, |(_, address)| address.port());
-                self.server.port.store(port, Ordering::Relaxed);
+                let ports = listeners.ports(port, tls_port);
+                self.server.port.store(ports.plain, Ordering::Relaxed);
+                self.server.tls_port.store(ports.tls, Ordering::Relaxed);
                 let workers: Arc<[WorkerHandle]> = self.all.borrow().as_slice().into();
-                for (listener, address) in listeners {
+                for (listener, address) in listeners.into_all() {
                     info!("listening on {address}");
-                    self.accept_on(Listener::Tcp(listener), workers.clone());
+                    self.accept_on(listener, workers.clone());
                 }
                 true
             }
@@ -386,9 +395,25 @@ impl Worker {
                 stats.buffers.output.advance();
                 let config = self.context.borrow().config.clone();
                 self.evict(&config);
+                self.tend_tls(tick, &config);
                 let now = self.server.uptime();
                 self.with_order(|_, order| order.expire_replay(now));
             }
+        }
+    }
+
+    /// Looks for changed files of TLS, and warns once a day of certificates that end soon. Called in
+    /// each second.
+    fn tend_tls(&self, second: u64, config: &Config) {
+        let interval = config.tls.auto_reload_interval.as_secs();
+        if interval > 0 && second.is_multiple_of(interval) {
+            let server = self.server.clone();
+            spawn_blocking(move || reload_tls(&server));
+        }
+        if second % SECONDS_OF_DAY == 1
+            && let Some(material) = self.server.tls.material()
+        {
+            material.warn_of_end();
         }
     }
 
@@ -642,6 +667,10 @@ struct Serving {
 impl Serving {
     async fn run(self) {
         let Self { worker, connection } = &self;
+        // Boxed, so that connections without TLS hold no place for it.
+        if connection.needs_handshake() && !Box::pin(self.handshake()).await {
+            return;
+        }
         let reason = poll_fn(|cx| {
             worker.take_settings();
             let mut context = worker.context.borrow_mut();
@@ -687,6 +716,57 @@ impl Serving {
             }
             _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),
         }
+    }
+}
+
+impl Serving {
+    /// Makes the steps of a handshake, in turns of their own: the signature of one takes as long as
+    /// hundreds of requests, and other clients are served between two of them.
+    async fn establish(&self) -> io::Result<()> {
+        let Self { worker, connection } = self;
+        loop {
+            poll_fn(|cx| connection.poll_handshake_ready(cx)).await;
+            let _one_in_each_turn = worker.handshake.lock().await;
+            let step =
+                poll_fn(|cx| Poll::Ready(connection.poll_handshake(&worker.context.borrow(), cx)));
+            let step = step.await;
+            tokio::task::yield_now().await;
+            if let Poll::Ready(established) = step {
+                return established;
+            }
+        }
+    }
+
+    /// Establishes TLS within its time. Returns whether the client is to be served.
+    async fn handshake(&self) -> bool {
+        let Self { worker, connection } = self;
+        let established = timeout(HANDSHAKE_TIME_MAX, self.establish()).await;
+        let error = match established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => {
+                let config = worker.server.settings.get();
+                let is_refused = is_protected(&worker.server, &config, &connection.info.peer);
+                if is_refused {
+                    worker.server.broker.stats().connections_rejected.add(1);
+                    connection.send_refusal(PROTECTED);
+                    connection.close_socket();
+                }
+                return !is_refused;
+            }
+            Err(error) => error,
+        };
+        let (peer, local) = (&connection.info.peer, &connection.info.local);
+        let (is_logged, unlogged) = worker.server.failed_handshakes.count(worker.server.uptime());
+        if unlogged > 0 {
+            warn!("{unlogged} more client connections could not be accepted");
+        }
+        let line =
+            format!("Error accepting a client connection: {error} (addr={peer} laddr={local})");
+        if is_logged {
+            warn!("{line}")
+        } else {
+            debug!("{line}")
+        }
+        false
     }
 }
 

@@ -1,10 +1,11 @@
-//! `CONFIG SET bind` and `CONFIG SET port`: moving the server to other addresses while it runs.
+//! `CONFIG SET bind`, `CONFIG SET port` and `CONFIG SET tls-port`: moving the server to other addresses while it runs.
 
 use std::sync::{Arc, OnceLock};
 
 use super::client_info::ClientInfo;
 use crate::address::Port;
 use crate::config::Config;
+use crate::tls::Material;
 
 /// Addresses on which the server listens for TCP connections. Without a name or a port, it listens
 /// on none.
@@ -12,6 +13,7 @@ use crate::config::Config;
 pub(crate) struct Endpoints {
     pub(crate) names: Vec<String>,
     pub(crate) port: Port,
+    pub(crate) tls_port: Port,
     pub(crate) backlog: u32,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct Changes {
     pub(crate) others: Vec<(String, Vec<u8>)>,
     pub(crate) password: bool,
     pub(crate) channels_default: bool,
+    /// Built from changed settings of TLS.
+    pub(crate) tls: Option<Arc<Material>>,
 }
 
 /// Changes that come into force once the server listens on other addresses.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::acl::users::Users;
@@ -23,6 +24,7 @@ use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::pause::Pause;
 use crate::session::permission_checks::PermissionChecks;
 use crate::session::settings::Settings;
+use crate::tls::Tls;
 
 /// The state of one server. All its workers and sessions share it.
 #[derive(Debug)]
@@ -41,6 +43,13 @@ pub(crate) struct ServerState {
     pub(crate) monitors: AtomicUsize,
     /// The bound port. It differs from the setting if the system chose a free port.
     pub(crate) port: AtomicU16,
+    /// The bound port for clients with TLS, as `port`.
+    pub(crate) tls_port: AtomicU16,
+    pub(crate) tls: Tls,
+    /// Places for clients that have not established TLS yet.
+    pub(crate) handshakes: Arc<Semaphore>,
+    /// Handshakes that failed.
+    pub(crate) failed_handshakes: FailedHandshakes,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
     /// Memory that the process had allocated at the start, before clients and keys.
@@ -59,6 +68,45 @@ pub(crate) struct ServerState {
     pub(crate) process: ProcessFigures,
 }
 
+/// The bound ports; 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ports {
+    pub(crate) plain: u16,
+    pub(crate) tls: u16,
+}
+
+/// Clients that may establish TLS at once. Further ones wait in the backlog of the kernel.
+const HANDSHAKES_MAX: usize = 1024;
+
+/// Limits the log lines about failed handshakes, since strangers cause them.
+#[derive(Debug, Default)]
+pub(crate) struct FailedHandshakes(Mutex<FailuresOfSecond>);
+
+#[derive(Debug, Default)]
+struct FailuresOfSecond {
+    /// Seconds since the start.
+    second: u64,
+    count: u64,
+}
+
+/// Failed handshakes with a log line of their own in one second.
+const LOGGED_FAILURES_MAX: u64 = 10;
+
+impl FailedHandshakes {
+    /// Counts a failed handshake. Returns whether it gets a line of the log, and the number of those
+    /// without one in an earlier second.
+    pub(crate) fn count(&self, now: Duration) -> (bool, u64) {
+        let mut failures = self.0.lock();
+        let mut unlogged = 0;
+        if failures.second != now.as_secs() {
+            unlogged = failures.count.saturating_sub(LOGGED_FAILURES_MAX);
+            *failures = FailuresOfSecond { second: now.as_secs(), count: 0 };
+        }
+        failures.count += 1;
+        (failures.count <= LOGGED_FAILURES_MAX, unlogged)
+    }
+}
+
 impl ServerState {
     /// Creates the state from the settings.
     ///
@@ -68,7 +116,7 @@ impl ServerState {
     pub(crate) fn new(
         broker: Broker,
         loaded: ConfigFile,
-        port: u16,
+        ports: Ports,
         commands: usize,
     ) -> Result<Self, String> {
         let ConfigFile { config, others, file, .. } = loaded;
@@ -85,7 +133,11 @@ impl ServerState {
             latency: Mutex::default(),
             scripts: Arc::default(),
             monitors: AtomicUsize::new(0),
-            port: AtomicU16::new(port),
+            port: AtomicU16::new(ports.plain),
+            tls_port: AtomicU16::new(ports.tls),
+            tls: Tls::default(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            failed_handshakes: FailedHandshakes::default(),
             run_id: run_id(),
             base_bytes: usize::try_from(allocated_bytes()).unwrap_or(0),
             peak_bytes: AtomicUsize::new(0),
@@ -182,7 +234,17 @@ mod tests {
     use super::*;
 
     fn server(text: &str) -> ServerState {
-        ServerState::new(Broker::new(), ConfigFile::from_text(text).unwrap(), 0, 1).unwrap()
+        ServerState::new(Broker::new(), ConfigFile::from_text(text).unwrap(), Ports::default(), 1)
+            .unwrap()
+    }
+
+    #[test]
+    fn ten_failed_handshakes_a_second_are_logged_and_the_rest_is_counted() {
+        let failures = FailedHandshakes::default();
+        let logged = |seconds| failures.count(Duration::from_secs(seconds));
+        assert_eq!((0..15).filter(|_| logged(7) == (true, 0)).count(), 10);
+        assert_eq!(logged(8), (true, 5));
+        assert_eq!(logged(9), (true, 0));
     }
 
     #[test]

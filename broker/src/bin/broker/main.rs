@@ -216,12 +216,14 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
     fit_maxclients(&mut loaded.config);
     let mut signals = Signals::new()?;
-    let port = loaded.config.port;
+    let (port, tls_port) = (loaded.config.port, loaded.config.tls.port);
     let socket = loaded.config.unixsocket.clone();
     let config = loaded.config.clone();
     let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
-        if error.is_about_address() {
-            // Tools search for this text.
+        // Tools search for these texts.
+        if error.is_about_tls() {
+            warn!("Failed listening on port {tls_port} (TLS), aborting.");
+        } else if error.is_about_address() {
             warn!("Failed listening on port {port} (TCP), aborting.");
         }
     })?;
@@ -229,15 +231,33 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     for address in server.local_addrs() {
         info!("listening on {address}");
     }
+    for address in server.tls_addrs() {
+        info!("listening on {address} with TLS");
+    }
     if let Some(path) = socket {
         info!("listening on {}", path.display());
     }
     let _pid_file = daemon::PidFile::create(&config, is_in_background());
     info!("Ready to accept connections");
     daemon::notify_ready();
-    tokio::select! {
-        signal = signals.next() => info!("Received {signal} scheduling shutdown..."),
-        () = server.stop_requested() => info!("User requested shutdown..."),
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Some(signal) => {
+                    info!("Received {signal} scheduling shutdown...");
+                    break;
+                }
+                // Writing this line opens a log file that was renamed.
+                None => {
+                    info!("Received SIGHUP, reopened the log file");
+                    server.reload_tls().await;
+                }
+            },
+            () = server.stop_requested() => {
+                info!("User requested shutdown...");
+                break;
+            }
+        }
     }
     daemon::notify_stopping();
     server.shutdown().await;
@@ -281,17 +301,14 @@ impl Signals {
         })
     }
 
-    /// Returns the name of the signal that ends the process.
+    /// Returns the name of the signal that ends the process, or `None` for SIGHUP.
     #[cfg(unix)]
-    async fn next(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.abort.recv() => report::crash_by_signal(rustix::process::Signal::ABORT),
-                // Writing this line opens a log file that was renamed.
-                _ = self.hang_up.recv() => info!("Received SIGHUP, reopened the log file"),
-            }
+    async fn next(&mut self) -> Option<&'static str> {
+        tokio::select! {
+            _ = self.terminate.recv() => Some("SIGTERM"),
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = self.abort.recv() => report::crash_by_signal(rustix::process::Signal::ABORT),
+            _ = self.hang_up.recv() => None,
         }
     }
 
@@ -301,8 +318,8 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Option<&'static str> {
         let _ = tokio::signal::ctrl_c().await;
-        "an interrupt"
+        Some("an interrupt")
     }
 }

@@ -145,8 +145,11 @@ fn own_name() -> OsString {
 pub(crate) fn title(config: &Config) -> OsString {
     let mut title = own_name();
     let address = match (config.port, &config.unixsocket) {
-        (Port::None, Some(path)) => format!(" unixsocket:{}", path.display()),
+        (Port::None, Some(path)) if config.tls.port == Port::None => {
+            format!(" unixsocket:{}", path.display())
+        }
         (port, _) => {
+            let port = if port == Port::None { config.tls.port } else { port };
             let first = config.bind.first().map_or("*", String::as_str);
             format!(" {}:{port}", first.trim_start_matches('-'))
         }
