@@ -175,15 +175,12 @@ impl Material {
             .key_provider
             .load_private_key(key)
             .map_err(|error| TlsError::Key(shown(key_file), error.to_string()))?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-                return Err(TlsError::Mismatch(shown(key_file)));
-            }
-            // The key may not reveal its public part.
-            Ok(()) | Err(rustls::Error::InconsistentKeys(_)) => {}
-            Err(error) => return Err(TlsError::Certificate(shown(cert_file), error.to_string())),
+        // `CertifiedKey::keys_match` refuses certificates of version 1, which OpenSSL makes of a
+        // request without extensions. The key may not reveal its public part.
+        if key.public_key().is_some_and(|public| *public != *server.public_key) {
+            return Err(TlsError::Mismatch(shown(key_file)));
         }
+        let certified = CertifiedKey::new(chain, key);
 
         let (roots, authority) = files.authorities(settings)?;
         let other = |error: &dyn std::error::Error| TlsError::Other(error.to_string());

@@ -17,6 +17,8 @@ pub(crate) struct Certificate {
     begins: i64,
     /// Seconds since 1970.
     pub(crate) ends: i64,
+    /// The public key with its algorithm, in DER.
+    pub(super) public_key: Vec<u8>,
 }
 
 impl Certificate {
@@ -30,7 +32,7 @@ impl Certificate {
         let serial = parsed.raw_serial().iter().map(|byte| format!("{byte:02X}")).collect();
         let validity = parsed.validity();
         let (begins, ends) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        Ok(Self { serial, begins, ends })
+        Ok(Self { serial, begins, ends, public_key: parsed.public_key().raw.to_vec() })
     }
 
     pub(super) fn is_valid_now(&self) -> bool {

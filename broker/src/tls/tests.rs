@@ -157,3 +157,33 @@ fn the_names_of_users_stand_in_the_subject_or_in_uris() {
     let broken = CertificateDer::from(vec![1, 2, 3]);
     assert!(certificate::user_names(&broken, CertificateUser::CommonName).is_empty());
 }
+
+/// A certificate of version 1, and its key: `openssl x509 -req` without a file of extensions.
+const VERSION_1: [&str; 2] = [
+    "\
+-----BEGIN CERTIFICATE-----
+MIIBCzCBsQIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJjYTAgFw0yNjExMzAw
+NzI0NTBaGA8yMTI2MTEwNjA3MjQ1MFowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAErgfXvEaN8idhCJSdPjbKyw7dnpiVSM6P
+kdxso95a0NIYdRnQz5LMUPwiokgBMDTV0xvI09fusc/IgAm/MEoloTAKBggqhkjO
+PQQDAgNJADBGAiEAhgP5XyemyGBPKi+RGE5PLAN6q6r/N43nI/sr2A7jg/kCIQC9
+vgPHYCstj5Rj1V1U7u4MBjxk2m4A1XxoOGDHRwSvlw==
+-----END CERTIFICATE-----
+",
+    "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgk4SbbXFVZ/WOWNFU
+25Gw2RIlr04xYFZ2S8HKbyvsIEOhRANCAASuB9e8Ro3yJ2EIlJ0+NsrLDt2emJVI
+zo+R3Gyj3lrQ0hh1GdDPksxQ/CKiSAEwNNXTG8jT1+6xz8iACb8wSiWh
+-----END PRIVATE KEY-----
+",
+];
+
+#[test]
+fn a_certificate_of_version_1_is_served() {
+    let folder = Folder::new();
+    folder.write("server.crt", VERSION_1[0]);
+    assert!(folder.error(|_| {}).contains("server.key"), "the key is another one");
+    folder.write("server.key", VERSION_1[1]);
+    assert!(Material::load(&folder.settings).is_ok());
+}
