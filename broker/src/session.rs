@@ -70,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) moving: Option<Box<Moving>>,
     /// A `CLIENT KILL` whose clients are not gone yet.
     pub(crate) after_ends: Option<Box<AfterEnds>>,
+    /// Whether the client has ended its own user, so that it gets its reply before the end.
+    pub(crate) ends_itself: bool,
     /// The late script that the client waits for.
     #[cfg(feature = "lua")]
     pub(crate) script: Option<Box<script::PendingScript>>,
@@ -138,6 +140,7 @@ impl Session {
             tracking: None,
             moving: None,
             after_ends: None,
+            ends_itself: false,
             #[cfg(feature = "lua")]
             script: None,
             executing: None,

@@ -293,11 +293,27 @@ async fn an_unfinished_argument_counts_with_its_bytes_and_no_more() {
     .await;
 }
 
+/// The memory for a large argument counts once, whatever the pieces in which it arrives.
+#[tokio::test]
+async fn a_large_value_below_the_limit_is_stored() {
+    let server = server(&["--maxmemory-clients", "1mb"]).await;
+    for pieces in [1, 7, 13] {
+        let mut client = server.client().await;
+        let request = request(&["SET", "k", &"v".repeat(900_000)]);
+        for piece in request.chunks(request.len().div_ceil(pieces)) {
+            client.send_raw(piece).await;
+        }
+        assert_eq!(client.read_reply().await, ok(), "{pieces}");
+    }
+}
+
 /// Redis allocates a large argument as soon as its length is known.
 #[tokio::test]
 async fn an_announced_argument_counts_for_the_limit_of_its_client() {
     let server = server(&["--maxmemory-clients", "1mb"]).await;
-    for (length, fits) in [(400_000, true), (1_048_576, false), (500_000_000, false)] {
+    for (length, fits) in
+        [(400_000, true), (500_000, true), (1_048_576, false), (500_000_000, false)]
+    {
         let mut client = server.client().await;
         client.send_raw(format!("*2\r\n$4\r\nECHO\r\n${length}\r\nv").as_bytes()).await;
         match fits {

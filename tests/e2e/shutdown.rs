@@ -55,6 +55,30 @@ async fn a_client_that_never_reads_does_not_delay_the_end() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_a_shutdown() {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt;
+
+    for (signal, code) in [(Signal::INT, Some(1)), (Signal::ABORT, None)] {
+        let mut server = server(&[]).await;
+        let (mut stuck, mut publisher) = (server.client().await, server.client().await);
+        stuck.subscribe(&["news"]).await;
+        let payload = vec![b'x'; 64 * 1024];
+        for _ in 0..384 {
+            assert_eq!(publisher.publish("news", &payload).await, 1);
+        }
+        server.process().terminate();
+        publisher.expect_closed().await;
+        let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("it has not ended");
+        let status = server.process().exited(DEADLINE).await;
+        assert_eq!(status.code(), code, "{status}");
+        assert!(code.is_some() || status.signal() == Some(6), "{status}");
+        drop(stuck);
+    }
+}
+
+#[tokio::test]
 async fn idle_clients_are_closed_and_new_ones_refused() {
     let mut server = server(&["--io-threads", "2"]).await;
     let mut clients = Vec::new();

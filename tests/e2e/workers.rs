@@ -332,3 +332,40 @@ async fn a_client_that_has_lost_a_permission_hears_nothing_more() {
     assert_eq!(ann.command(&["ACL", "DELUSER", "ann"]).await, 1);
     ann.expect_closed().await;
 }
+
+/// Also with a subscription that the client itself has made forbidden.
+#[tokio::test]
+async fn a_client_that_narrows_its_own_user_gets_its_reply_and_is_closed() {
+    for threads in ["1", "4"] {
+        let server = server(&["--io-threads", threads]).await;
+        let mut operator = server.client().await;
+        for request in ["ACL SETUSER ann resetchannels\r\n", "ACL DELUSER ann\r\n"] {
+            let grant = ["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "allchannels"];
+            assert_eq!(operator.command(&grant).await, ok());
+            let mut ann = server.client().await;
+            ann.decode_as(harness::Protocol::Resp3);
+            ann.command(&["HELLO", "3", "AUTH", "ann", "x"]).await;
+            ann.subscribe(&["news"]).await;
+            ann.send_raw(format!("MULTI\r\n{request}ECHO x\r\nEXEC\r\n").as_bytes()).await;
+            let replies = ann.read_to_close().await;
+            assert!(replies.ends_with(b"$1\r\nx\r\n"), "{threads} {replies:?}");
+            assert_eq!(operator.publish("news", "x").await, 0, "{threads} {request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_sent_everything_gets_the_replies_after_a_wait() {
+    let server = server(&["--io-threads", "4"]).await;
+    for round in 0..50 {
+        let mut victim = server.client().await;
+        let id = victim.command(&["CLIENT", "ID"]).await.integer();
+        let mut client = server.client().await;
+        let requests = format!(
+            "ACL SETUSER ann on\r\nCLIENT KILL ID {id}\r\nACL DELUSER ann\r\nSET k {round}\r\n"
+        );
+        client.send_raw(requests.as_bytes()).await;
+        client.close_writing().await;
+        assert_eq!(client.read_to_close().await, "+OK\r\n:1\r\n:1\r\n+OK\r\n", "{round}");
+    }
+}

@@ -75,8 +75,8 @@ impl Session {
     /// Replies once no client is left that has lost a permission.
     fn after_check(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         context.effects.push(Effect::CheckPermissions);
-        if !self.keeps_user() {
-            // A client that loses its own user receives its reply first.
+        if self.present_user().is_none() {
+            self.ends_itself = true;
             self.reply(context, &reply);
             return Outcome::Replied;
         }

@@ -327,6 +327,11 @@ impl Connection {
     ) -> Poll<Disconnect> {
         loop {
             let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
+                // Such a wait is short. A client that has sent everything gets its replies, and the
+                // next read finds the end again.
+                Ok(0) if matches!(*self.waiting.borrow(), Some(Waiting::ForEnds)) => {
+                    return Poll::Pending;
+                }
                 Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
                 Ok(read) => read,
             };
@@ -447,9 +452,17 @@ impl Connection {
 
     /// Closes the client if it has lost a permission that its subscriptions need.
     pub(crate) fn check_permissions(&self, context: &mut Context, turn: &mut Turn<'_>) {
-        if !self.session.borrow_mut().refresh_user(context)
-            && let Some(mut lock) = turn.lock()
-        {
+        let mut session = self.session.borrow_mut();
+        let is_closing = self.output.disconnect().is_some();
+        if session.refresh_user(context) {
+            return;
+        }
+        if !is_closing && !session.ends_itself {
+            // As in Redis, only the client that changed the users gets its unread bytes.
+            self.info.ask(Signal::Close);
+        }
+        drop(session);
+        if let Some(mut lock) = turn.lock() {
             self.end(context, &mut lock.guard());
         }
     }
@@ -629,7 +642,10 @@ impl Connection {
     fn end_requests(&self, server: &ServerState, context: &mut Context) {
         let mut unfinished = self.unfinished.borrow_mut();
         self.record_input(&self.held.borrow(), unfinished.as_deref_mut(), server);
-        let announced = unfinished.as_ref().map_or(0, |request| request.missing());
+        let missing = unfinished.as_ref().map_or(0, |request| request.missing());
+        // The room for it counts already.
+        let room = self.info.counts.unparsed_room.load(Ordering::Relaxed);
+        let announced = missing.saturating_sub(room);
         self.session.borrow().evict(announced, context);
         drop(unfinished);
         server.flush_stats(&mut context.local.tally);

@@ -24,36 +24,37 @@ impl Session {
     /// Reads the user again if users have changed. Disconnects the client if its user is gone or
     /// has lost access to a subscribed channel. Returns whether the session goes on.
     pub(crate) fn refresh_user(&mut self, context: &mut Context) -> bool {
-        let goes_on = self.keeps_user();
-        if !goes_on {
-            context.flush_queue().disconnect(&self.output, Disconnect::Killed);
-        }
-        goes_on
-    }
-
-    /// Reads the user again if users have changed. Returns whether the session may go on.
-    pub(crate) fn keeps_user(&mut self) -> bool {
         if self.users_seen == self.server.users.generation() {
             return true;
         }
-        let before = self.user.clone();
-        match self.server.users.get(before.name()) {
-            Some(user) if before.is_still(&user) => {
-                self.become_user(user);
-                !before.loses_channels(&self.user) || self.may_listen_to_all()
-            }
-            // The default user was loaded from the ACL file again. Redis then closes the clients of
-            // all other users, but keeps those of the default user with their subscriptions.
-            Some(user) if is_default(user.name()) => {
+        let user = self.present_user();
+        match user {
+            Some(user) => {
                 self.become_user(user);
                 true
             }
-            _ => false,
+            None => {
+                context.flush_queue().disconnect(&self.output, Disconnect::Killed);
+                false
+            }
         }
     }
 
-    fn may_listen_to_all(&self) -> bool {
-        let may = |names: &Names, used| names.iter().all(|name| self.user.may_listen(used, name));
+    /// Returns the user as it is now, or none if the session must end.
+    pub(crate) fn present_user(&self) -> Option<Arc<User>> {
+        let before = &self.user;
+        let user = self.server.users.get(before.name())?;
+        let goes_on = match before.is_still(&user) {
+            true => !before.loses_channels(&user) || self.may_listen_to_all(&user),
+            // The default user was loaded from the ACL file again. Redis then closes the clients of
+            // all other users, but keeps those of the default user with their subscriptions.
+            false => is_default(user.name()),
+        };
+        goes_on.then_some(user)
+    }
+
+    fn may_listen_to_all(&self, user: &User) -> bool {
+        let may = |names: &Names, used| names.iter().all(|name| user.may_listen(used, name));
         may(&self.channels, ChannelUse::Literal)
             && may(&self.shards, ChannelUse::Literal)
             && may(&self.patterns, ChannelUse::Pattern)

@@ -10,7 +10,7 @@ const PROGRAM: &str = "backplane";
 /// Returns whether the words are those of `emit`. To `redis-server`, the first word is the name of a
 /// file, so a file of this name comes first.
 pub(crate) fn is_meant(words: &[OsString]) -> bool {
-    words.len() > 1 && words[0] == "emit" && !Path::new("emit").exists()
+    words.first().is_some_and(|word| word == "emit") && !Path::new("emit").is_file()
 }
 
 /// Runs the program and returns its exit code.

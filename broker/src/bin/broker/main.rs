@@ -13,6 +13,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use broker::{Broker, Config, ConfigFile, REDIS_VERSION, Server};
@@ -260,7 +261,16 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
         }
     }
     daemon::notify_stopping();
-    server.shutdown().await;
+    let mut shutdown = pin!(server.shutdown());
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            // As in Redis, a second interrupt does not wait.
+            signal = signals.next() => if signal == Some("SIGINT") {
+                return Err("You insist... exiting now.".into());
+            },
+        }
+    }
     info!("broker is now ready to exit, bye bye...");
     Ok(())
 }
