@@ -126,8 +126,7 @@ impl ServerChannel {
         let names = Arc::new(Names::new(guid(), app, is_cluster));
         let bus = connect(&names.all)?;
         let (outgoing, to_send) = Outgoing::new(names.clone());
-        let mut roster = Roster::default();
-        roster.heard(&names.id, name.as_deref(), Duration::ZERO, Instant::now());
+        let roster = Roster::new(&names.id, name.as_deref(), Instant::now());
         let channel = Self {
             names,
             name,
@@ -337,8 +336,9 @@ impl ServerChannel {
         self.end();
     }
 
-    /// Ends functions and watchers.
+    /// Ends functions and watchers, and empties the list of servers.
     fn end(&self) {
+        self.roster.lock().clear();
         self.handlers.clear();
         if let Some(presence) = &self.presence {
             presence.end();
@@ -368,11 +368,11 @@ impl ServerChannel {
                 self.take_members(from, |replica| replica.changed_at(from, *version, changes));
             }
             Content::WantsMembers {} => {
-                if let Some(presence) = &self.presence {
-                    presence.publish_all(|version, members| {
-                        let all = Content::Members { version, members };
-                        self.outgoing.send(self.outgoing.to_one(from, all));
-                    });
+                let has_lease = self.roster.lock().has(from);
+                if let Some(presence) = self.presence.as_ref().filter(|_| has_lease) {
+                    let (version, members) = presence.all_own();
+                    let all = Content::Members { version, members };
+                    self.outgoing.send(self.outgoing.to_one(from, all));
                 }
             }
             Content::Members { version, members } => {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::presence::Changed;
+use super::roster::NAME_MAX;
 
 /// One message between servers.
 #[derive(Debug, Deserialize, Serialize)]
@@ -86,7 +87,11 @@ pub(super) enum Content<'a> {
 
 impl<'a> Packet<'a> {
     pub(super) fn read(payload: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(payload)
+        let packet: Self = serde_json::from_slice(payload)?;
+        if packet.from.len() > NAME_MAX {
+            return Err(serde::de::Error::custom("the id of the sender is too long"));
+        }
+        Ok(packet)
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {
@@ -124,5 +129,9 @@ mod tests {
         for text in ["", "{}", "1", r#"{"from":"a","content":{"later":{}}}"#] {
             assert!(Packet::read(text.as_bytes()).is_err(), "{text}");
         }
+        let from =
+            |length| format!(r#"{{"from":"{}","content":{{"leave":{{}}}}}}"#, "a".repeat(length));
+        assert!(Packet::read(from(NAME_MAX).as_bytes()).is_ok());
+        assert!(Packet::read(from(NAME_MAX + 1).as_bytes()).is_err());
     }
 }

@@ -105,10 +105,12 @@ impl Replica {
         });
     }
 
-    /// Passes all members of this server to `publish`, with their version.
-    pub(super) fn publish_all(&self, publish: impl FnOnce(u64, Vec<Changed<'static>>)) {
+    /// Returns all members of this server, with their version.
+    pub(super) fn all_own(&self) -> (u64, Vec<Changed<'static>>) {
         let inner = self.inner.lock();
-        publish(inner.version, self.own.all().iter().map(Changed::of).collect());
+        let (version, members) = (inner.version, self.own.all());
+        drop(inner);
+        (version, members.iter().map(Changed::of).collect())
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -119,7 +121,7 @@ impl Replica {
     pub(super) fn changed_at(&self, server: &str, version: u64, changes: &[Changed<'_>]) -> bool {
         self.with(|inner| {
             let known = inner.versions.entry(server.into()).or_default();
-            if version == known.number + 1 {
+            if known.number.checked_add(1) == Some(version) {
                 known.number = version;
                 inner.apply(server, changes, LeftReason::Left);
                 return false;
@@ -133,7 +135,8 @@ impl Replica {
     pub(super) fn leased(&self, server: &str, version: u64) -> bool {
         let mut inner = self.inner.lock();
         let known = inner.versions.entry(server.into()).or_default();
-        known.is_asked = version != known.number;
+        // An earlier one was read before the last changes were published.
+        known.is_asked = version > known.number;
         known.is_asked
     }
 
@@ -502,6 +505,7 @@ mod tests {
         assert_eq!(connections(&replica), ["b@A", "c@A"]);
         assert!(!replica.changed_at("A", 4, &[left("c")]), "the snapshot had it");
         assert!(!replica.leased("A", 4));
+        assert!(!replica.leased("A", 3), "it was read before the last change");
         replica.replaced("A", 4, &[joined("b", None), joined("c", None)]);
         let next = || match watcher.next().now_or_never() {
             Some(Next::Change(change)) => brief(change),
@@ -511,6 +515,15 @@ mod tests {
         replica.end();
         assert_eq!(next(), "Some(End)");
         assert!(connections(&replica).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_last_version_is_followed_by_none() {
+        let replica = replica();
+        replica.replaced("A", u64::MAX, &[joined("a", None)]);
+        assert!(!replica.changed_at("A", u64::MAX, &[left("a")]));
+        assert!(!replica.changed_at("A", 0, &[left("a")]));
+        assert_eq!(connections(&replica), ["a@A"]);
     }
 
     #[tokio::test]
@@ -524,7 +537,8 @@ mod tests {
         });
         replica.publish_own("me", |_, _| panic!("there is nothing to publish"));
         assert_eq!(connections(&replica), ["c1@me"]);
-        replica.publish_all(|version, members| assert_eq!((version, members.len()), (1, 1)));
+        let (version, members) = replica.all_own();
+        assert_eq!((version, members.len()), (1, 1));
         let text = serde_json::to_string(&left("c1")).unwrap();
         assert_eq!(text, r#"{"g":"room","c":"c1"}"#);
         assert_eq!(serde_json::from_str::<Changed<'_>>(&text).unwrap(), left("c1"));
