@@ -14,6 +14,7 @@ mod packet;
 mod presence;
 mod questions;
 mod roster;
+mod snapshot;
 mod watcher;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ use self::questions::Questions;
 pub use self::questions::{Answers, AskError};
 pub use self::roster::Server;
 use self::roster::{LEASE, Roster};
+use self::snapshot::{Part, split};
 pub(crate) use self::watcher::{Next, Watcher};
 use crate::bus::{ChannelBus, ChannelSink, ConnectError, Publication, SendError};
 use crate::guid::guid;
@@ -371,13 +373,17 @@ impl ServerChannel {
                 let has_lease = self.roster.lock().has(from);
                 if let Some(presence) = self.presence.as_ref().filter(|_| has_lease) {
                     let (version, members) = presence.all_own();
-                    let all = Content::Members { version, members };
-                    self.outgoing.send(self.outgoing.to_one(from, all));
+                    for (part, members) in split(version, members) {
+                        let Part { version, number: part, has_more } = part;
+                        let content = Content::Members { version, part, has_more, members };
+                        self.outgoing.send(self.outgoing.to_one(from, content));
+                    }
                 }
             }
-            Content::Members { version, members } => {
+            Content::Members { version, part, has_more, members } => {
+                let part = Part { version: *version, number: *part, has_more: *has_more };
                 self.take_members(from, |replica| {
-                    replica.replaced(from, *version, members);
+                    replica.replaced(from, part, members);
                     false
                 });
             }
