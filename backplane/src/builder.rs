@@ -273,8 +273,9 @@ impl Builder {
     ///
     /// [`Backplane::servers`] and the other methods for servers need it, on each server that is to
     /// be in the list or to answer. It takes two more connections to the broker, and the channels
-    /// `app.servers` and `app.server.ID`. Other implementations ignore these channels. With ACLs,
-    /// the user needs the rules `&app.* +subscribe +publish +ping`. If the broker refuses the
+    /// `app.servers` and `app.server.ID`. Other implementations ignore these channels. In
+    /// a cluster `{app}` replaces `app`, and the prefix of [`Dialect::AspNetCore`] precedes it.
+    /// [`Address`] lists the permissions that the user needs with ACLs. If the broker refuses the
     /// channels, a warning names the features that are off, and everything else goes on.
     ///
     /// ```

@@ -14,6 +14,7 @@ mod packet;
 mod presence;
 mod questions;
 mod roster;
+mod snapshot;
 mod watcher;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ use self::questions::Questions;
 pub use self::questions::{Answers, AskError};
 pub use self::roster::Server;
 use self::roster::{LEASE, Roster};
+use self::snapshot::{Part, split};
 pub(crate) use self::watcher::{Next, Watcher};
 use crate::bus::{ChannelBus, ChannelSink, ConnectError, Publication, SendError};
 use crate::guid::guid;
@@ -126,8 +128,7 @@ impl ServerChannel {
         let names = Arc::new(Names::new(guid(), app, is_cluster));
         let bus = connect(&names.all)?;
         let (outgoing, to_send) = Outgoing::new(names.clone());
-        let mut roster = Roster::default();
-        roster.heard(&names.id, name.as_deref(), Duration::ZERO, Instant::now());
+        let roster = Roster::new(&names.id, name.as_deref(), Instant::now());
         let channel = Self {
             names,
             name,
@@ -337,8 +338,9 @@ impl ServerChannel {
         self.end();
     }
 
-    /// Ends functions and watchers.
+    /// Ends functions and watchers, and empties the list of servers.
     fn end(&self) {
+        self.roster.lock().clear();
         self.handlers.clear();
         if let Some(presence) = &self.presence {
             presence.end();
@@ -368,16 +370,20 @@ impl ServerChannel {
                 self.take_members(from, |replica| replica.changed_at(from, *version, changes));
             }
             Content::WantsMembers {} => {
-                if let Some(presence) = &self.presence {
-                    presence.publish_all(|version, members| {
-                        let all = Content::Members { version, members };
-                        self.outgoing.send(self.outgoing.to_one(from, all));
-                    });
+                let has_lease = self.roster.lock().has(from);
+                if let Some(presence) = self.presence.as_ref().filter(|_| has_lease) {
+                    let (version, members) = presence.all_own();
+                    for (part, members) in split(version, members) {
+                        let Part { version, number: part, has_more } = part;
+                        let content = Content::Members { version, part, has_more, members };
+                        self.outgoing.send(self.outgoing.to_one(from, content));
+                    }
                 }
             }
-            Content::Members { version, members } => {
+            Content::Members { version, part, has_more, members } => {
+                let part = Part { version: *version, number: *part, has_more: *has_more };
                 self.take_members(from, |replica| {
-                    replica.replaced(from, *version, members);
+                    replica.replaced(from, part, members);
                     false
                 });
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -44,15 +45,12 @@ struct Question {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Action {
+    /// The answer describes them.
     Describe {},
-    /// Ends them, with a text for their clients.
-    End {
-        reason: String,
-    },
-    /// Removes them from all signals with this prefix.
-    Leave {
-        prefix: String,
-    },
+    /// Ends them, with a text for their clients. The answer is their number.
+    End { reason: String },
+    /// Removes them from all signals with this prefix. The answer is their number.
+    Leave { prefix: String },
 }
 
 /// A connection in an answer.
@@ -70,13 +68,14 @@ struct Described {
 const NAME: &str = "backplane.connections";
 
 impl Backplane {
-    /// Returns a connection of this hub, on any server, or `None` if no server answers for it.
+    /// Returns a connection of this hub, on any server, or `None` if no server has it.
     ///
     /// This asks all servers of [`servers`](Self::servers), and waits at most five seconds.
     ///
     /// # Errors
     ///
-    /// Those of [`ask`](Self::ask).
+    /// Those of [`ask`](Self::ask), and [`AskError::Unanswered`] if no server has it, but some did not
+    /// answer.
     ///
     /// # Cancel safety
     ///
@@ -94,8 +93,12 @@ impl Backplane {
     /// # Ok(()) }
     /// ```
     pub async fn connection(&self, id: &str) -> Result<Option<ConnectionInfo>, AskError> {
-        let answers = self.described(Target::connection(id)).await?;
-        Ok(answers.received.into_iter().find_map(|(_, mut found)| found.pop()))
+        let mut answers = self.described(Target::connection(id)).await?;
+        let found = answers.received.iter_mut().find_map(|(_, found)| found.pop());
+        if found.is_none() {
+            answers.complete()?;
+        }
+        Ok(found)
     }
 
     /// Returns the connections of a user in this hub, by server.
@@ -129,7 +132,8 @@ impl Backplane {
     ///
     /// # Errors
     ///
-    /// Those of [`ask`](Self::ask).
+    /// Those of [`ask`](Self::ask), and [`AskError::Unanswered`] if no server has it, but some did not
+    /// answer. Then it may still be in its groups.
     ///
     /// # Cancel safety
     ///
@@ -148,7 +152,11 @@ impl Backplane {
     pub async fn leave_all(&self, connection_id: &str) -> Result<bool, AskError> {
         let action = Action::Leave { prefix: self.group_signal("") };
         let answers = self.ask_for(Target::connection(connection_id), action).await?;
-        Ok(answers.received.iter().any(|(_, found)| !found.is_empty()))
+        let is_found = answers.received.iter().any(|(_, count): &(Server, usize)| *count > 0);
+        if !is_found {
+            answers.complete()?;
+        }
+        Ok(is_found)
     }
 
     /// Ends connections of all servers with [`Disconnect::Aborted`](crate::Disconnect::Aborted), and
@@ -184,23 +192,22 @@ impl Backplane {
         target: Target,
         reason: &str,
     ) -> Result<Answers<usize>, AskError> {
-        let answers = self.ask_for(target, Action::End { reason: reason.to_owned() }).await?;
-        Ok(answers.map(|_, found| found.len()))
+        self.ask_for(target, Action::End { reason: reason.to_owned() }).await
     }
 
     async fn described(&self, target: Target) -> Result<Answers<Vec<ConnectionInfo>>, AskError> {
         let prefix = self.group_signal("");
         let answers = self.ask_for(target, Action::Describe {}).await?;
-        Ok(answers.map(|server, found| {
+        Ok(answers.map(|server, found: Vec<Described>| {
             found.into_iter().map(|one| one.into_info(&prefix, server.clone())).collect()
         }))
     }
 
-    async fn ask_for(
+    async fn ask_for<A: DeserializeOwned + Send>(
         &self,
         target: Target,
         action: Action,
-    ) -> Result<Answers<Vec<Described>>, AskError> {
+    ) -> Result<Answers<A>, AskError> {
         let Target { to, except } = target;
         let signals = match to {
             To::All => vec![self.all_signal()],
@@ -219,13 +226,19 @@ pub(super) fn answering(connections: &Arc<Connections>) -> (&'static str, Answer
         let answered = serde_json::from_str(value.get()).map_err(|error| error.to_string());
         let answered = answered.and_then(|question: Question| {
             let Question { signals, except, action } = question;
-            let found = match action {
-                Action::Describe {} => connections.find(&signals, &except),
-                Action::End { reason } => connections.abort(&signals, &except, &reason),
-                Action::Leave { prefix } => connections.leave_all(&signals, &except, &prefix),
+            let answer = match action {
+                Action::Describe {} => {
+                    let found = connections.find(&signals, &except).into_iter();
+                    to_raw_value(&found.map(Described::of).collect::<Vec<_>>())
+                }
+                Action::End { reason } => {
+                    to_raw_value(&connections.abort(&signals, &except, &reason).len())
+                }
+                Action::Leave { prefix } => {
+                    to_raw_value(&connections.leave_all(&signals, &except, &prefix).len())
+                }
             };
-            let found: Vec<_> = found.into_iter().map(Described::of).collect();
-            to_raw_value(&found).map_err(|error| error.to_string())
+            answer.map_err(|error| error.to_string())
         });
         std::future::ready(answered).boxed()
     };

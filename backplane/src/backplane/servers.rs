@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::Backplane;
 use crate::servers::{Answers, AskError, Server, ServerChannel, Servers};
@@ -33,7 +33,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 impl Backplane {
     /// Returns the servers of the app that are there, including this one, in the order of their
-    /// ids. The list is empty without [`Builder::server_channel`](crate::Builder::server_channel).
+    /// ids. The list is empty without [`Builder::server_channel`](crate::Builder::server_channel), and
+    /// after the shutdown.
     ///
     /// Servers announce themselves every five seconds, and at their start and shutdown. A server
     /// that ends without a word is gone after 15 seconds. Servers of other implementations are not
@@ -107,7 +108,8 @@ impl Backplane {
     /// one message after the other, in the order of their arrival.
     ///
     /// The function stays until the shutdown, or until another one takes its name. A handle in the
-    /// function keeps the backplane alive until then. At most 1,024
+    /// function keeps the backplane alive until then. Messages that wait at the shutdown are still
+    /// passed to it. At most 1,024
     /// messages wait for it; further ones are dropped and logged. A message that is not of type `M`
     /// is skipped. Without [`Builder::server_channel`](crate::Builder::server_channel) no message
     /// arrives.
@@ -221,9 +223,10 @@ impl Backplane {
 
     fn handle(&self, name: &str, answering: crate::servers::Answering) {
         assert!(!name.starts_with(RESERVED), "names that start with '{RESERVED}' are reserved");
-        if let Ok(channel) = self.channel() {
-            self.inner.span.in_scope(|| channel.handle(name, answering));
-        }
+        self.inner.span.in_scope(|| match self.channel() {
+            Ok(channel) => channel.handle(name, answering),
+            Err(_) => warn!(name, "no message arrives without Builder::server_channel"),
+        });
     }
 
     fn channel(&self) -> Result<&ServerChannel, AskError> {

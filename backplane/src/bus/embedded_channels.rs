@@ -1,8 +1,10 @@
 //! Channels for each target on a broker in this process.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use broker::{Broker, Disconnect, Subscriber};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, yield_now};
@@ -61,14 +63,19 @@ impl EmbeddedChannels {
         let mut subscriber = connect();
         let receiving = async move {
             loop {
-                let reason = tokio::select! {
-                    reason = receive(&mut subscriber, &interest, &*sink) => reason,
-                    () = reconnect.notified() => Disconnect::SlowSubscriber,
+                let receiving = receive(&mut subscriber, &interest, &*sink);
+                let (reason, is_over) = tokio::select! {
+                    ended = AssertUnwindSafe(receiving).catch_unwind() => match ended {
+                        Ok(reason) => (reason.to_string(), reason != Disconnect::SlowSubscriber),
+                        // The message is lost, as in a gap.
+                        Err(_) => ("a task of the backplane has panicked".to_owned(), false),
+                    },
+                    () = reconnect.notified() => (Disconnect::SlowSubscriber.to_string(), false),
                 };
                 interest.end();
-                state.send_replace(State::Disconnected { reason: reason.to_string() });
+                state.send_replace(State::Disconnected { reason: reason.clone() });
                 sink.metrics().connected.set(0);
-                if reason != Disconnect::SlowSubscriber {
+                if is_over {
                     return;
                 }
                 warn!(connection, %reason, "backplane disconnected");
@@ -146,4 +153,47 @@ fn apply(subscriber: &mut Subscriber, changes: Vec<Change>, interest: &Interest)
         Change::Subscribe(channel, number) => Some((channel, *number)),
         Change::Unsubscribe(_) => None,
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    struct Sink {
+        received: mpsc::UnboundedSender<Vec<u8>>,
+        metrics: Metrics,
+    }
+
+    impl ChannelSink for Sink {
+        fn receive(&self, _channel: &[u8], payload: &[u8]) {
+            assert_ne!(payload, b"bad", "the test lets it panic");
+            self.received.send(payload.to_vec()).unwrap();
+        }
+
+        fn resubscribed(&self) {
+            self.received.send(b"resubscribed".to_vec()).unwrap();
+        }
+
+        fn metrics(&self) -> &Metrics {
+            &self.metrics
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_go_on_after_a_panic() {
+        let broker = Broker::new();
+        let bus = EmbeddedChannels::new(&broker, Purpose::Servers);
+        let interest = Arc::new(Interest::default());
+        interest.want(&"c".into());
+        let (received, mut messages) = mpsc::unbounded_channel();
+        bus.start(interest, Arc::new(Sink { received, metrics: Metrics::default() }));
+        broker.publish("c", "bad");
+        assert_eq!(messages.recv().await.unwrap(), b"resubscribed");
+        broker.publish("c", "good");
+        assert_eq!(messages.recv().await.unwrap(), b"good");
+        bus.stop().await;
+    }
 }

@@ -60,7 +60,7 @@ impl Handlers {
         })
     }
 
-    /// Ends all functions.
+    /// Ends all functions once they have taken the messages that wait.
     pub(super) fn clear(&self) {
         self.by_name.lock().clear();
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::presence::Changed;
+use super::roster::NAME_MAX;
 
 /// One message between servers.
 #[derive(Debug, Deserialize, Serialize)]
@@ -46,9 +47,15 @@ pub(super) enum Content<'a> {
     },
     /// The sender wants all members of one server.
     WantsMembers {},
-    /// All members of the sender.
+    /// All members of the sender, or a part of them.
     Members {
         version: u64,
+        /// The number of the part, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        part: u32,
+        /// Whether another part follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        has_more: bool,
         #[serde(borrow)]
         members: Vec<Changed<'a>>,
     },
@@ -84,9 +91,18 @@ pub(super) enum Content<'a> {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl<'a> Packet<'a> {
     pub(super) fn read(payload: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(payload)
+        let packet: Self = serde_json::from_slice(payload)?;
+        if packet.from.len() > NAME_MAX {
+            return Err(serde::de::Error::custom("the id of the sender is too long"));
+        }
+        Ok(packet)
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {
@@ -107,6 +123,7 @@ mod tests {
             r#"{"from":"a","content":{"changes":{"version":7,"changes":[{"g":"g","c":"c"}]}}}"#,
             r#"{"from":"a","content":{"wants_members":{}}}"#,
             r#"{"from":"a","content":{"members":{"version":7,"members":[{"g":"g","c":"c","u":"u","a":5}]}}}"#,
+            r#"{"from":"a","content":{"members":{"version":7,"part":1,"has_more":true,"members":[]}}}"#,
             r#"{"from":"a","content":{"leave":{}}}"#,
             r#"{"from":"a","content":{"message":{"name":"config","value":{"x": 1.10}}}}"#,
             r#"{"from":"a\"b","content":{"question":{"number":7,"name":"l\"d","value":null}}}"#,
@@ -124,5 +141,9 @@ mod tests {
         for text in ["", "{}", "1", r#"{"from":"a","content":{"later":{}}}"#] {
             assert!(Packet::read(text.as_bytes()).is_err(), "{text}");
         }
+        let from =
+            |length| format!(r#"{{"from":"{}","content":{{"leave":{{}}}}}}"#, "a".repeat(length));
+        assert!(Packet::read(from(NAME_MAX).as_bytes()).is_ok());
+        assert!(Packet::read(from(NAME_MAX + 1).as_bytes()).is_err());
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::member::{LeftReason, Member, PresenceChange};
+use super::snapshot::{Part, Snapshot};
 use super::watcher::Watcher;
 use crate::membership::{Change, Membership};
 
@@ -44,6 +45,8 @@ struct Version {
     number: u64,
     /// Whether all members were asked for since the last lease.
     is_asked: bool,
+    /// All members, as far as their parts have arrived.
+    snapshot: Snapshot,
 }
 
 /// The members of one signal.
@@ -105,10 +108,12 @@ impl Replica {
         });
     }
 
-    /// Passes all members of this server to `publish`, with their version.
-    pub(super) fn publish_all(&self, publish: impl FnOnce(u64, Vec<Changed<'static>>)) {
+    /// Returns all members of this server, with their version.
+    pub(super) fn all_own(&self) -> (u64, Vec<Changed<'static>>) {
         let inner = self.inner.lock();
-        publish(inner.version, self.own.all().iter().map(Changed::of).collect());
+        let (version, members) = (inner.version, self.own.all());
+        drop(inner);
+        (version, members.iter().map(Changed::of).collect())
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -119,7 +124,7 @@ impl Replica {
     pub(super) fn changed_at(&self, server: &str, version: u64, changes: &[Changed<'_>]) -> bool {
         self.with(|inner| {
             let known = inner.versions.entry(server.into()).or_default();
-            if version == known.number + 1 {
+            if known.number.checked_add(1) == Some(version) {
                 known.number = version;
                 inner.apply(server, changes, LeftReason::Left);
                 return false;
@@ -133,19 +138,22 @@ impl Replica {
     pub(super) fn leased(&self, server: &str, version: u64) -> bool {
         let mut inner = self.inner.lock();
         let known = inner.versions.entry(server.into()).or_default();
-        known.is_asked = version != known.number;
+        // An earlier one was read before the last changes were published.
+        known.is_asked = version > known.number;
         known.is_asked
     }
 
-    /// Replaces the members of another server.
-    pub(super) fn replaced(&self, server: &str, version: u64, members: &[Changed<'_>]) {
+    /// Replaces the members of another server once all parts have arrived.
+    pub(super) fn replaced(&self, server: &str, part: Part, members: &[Changed<'_>]) {
         self.with(|inner| {
+            let known = inner.versions.entry(server.into()).or_default();
             // Changes have a channel of their own, so later ones may have come first.
-            if inner.versions.get(server).is_some_and(|known| version < known.number) {
+            if part.version < known.number {
                 return;
             }
-            inner.versions.insert(server.into(), Version { number: version, is_asked: false });
-            inner.replace(server, members);
+            let Some(members) = known.snapshot.add(part, members) else { return };
+            (known.number, known.is_asked) = (part.version, false);
+            inner.replace(server, &members);
         });
     }
 
@@ -406,10 +414,33 @@ impl Changed<'_> {
         }
     }
 
+    /// Returns the length of its texts, in bytes.
+    pub(super) fn text_len(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| user.len());
+        self.signal.len() + self.connection.len() + user
+    }
+
+    pub(super) fn to_static(&self) -> Changed<'static> {
+        Changed {
+            signal: self.signal.to_string().into(),
+            connection: self.connection.to_string().into(),
+            user: self.user.as_deref().map(|user| user.to_owned().into()),
+            age: self.age,
+        }
+    }
+
     fn entry(&self, age: u64) -> Entry {
         let now = Instant::now();
         let since = now.checked_sub(Duration::from_millis(age)).unwrap_or(now);
         Entry { user: self.user.as_deref().map(Into::into), since }
+    }
+}
+
+#[cfg(test)]
+impl Changed<'static> {
+    pub(super) fn joined(signal: &str, connection: &str, age: u64) -> Self {
+        let (signal, connection) = (signal.to_owned().into(), connection.to_owned().into());
+        Self { signal, connection, user: None, age: Some(age) }
     }
 }
 
@@ -427,6 +458,10 @@ mod tests {
     fn joined(connection: &'static str, user: Option<&'static str>) -> Changed<'static> {
         let (user, age) = (user.map(Cow::Borrowed), Some(5));
         Changed { signal: "room".into(), connection: connection.into(), user, age }
+    }
+
+    fn whole(version: u64) -> Part {
+        Part { version, number: 0, has_more: false }
     }
 
     fn left(connection: &'static str) -> Changed<'static> {
@@ -498,11 +533,12 @@ mod tests {
         assert!(replica.changed_at("A", 3, &[joined("c", None)]), "the second is missing");
         assert!(!replica.changed_at("A", 4, &[left("a")]), "it is asked for once");
         assert!(replica.leased("A", 4), "the answer may be lost");
-        replica.replaced("A", 4, &[joined("b", None), joined("c", None)]);
+        replica.replaced("A", whole(4), &[joined("b", None), joined("c", None)]);
         assert_eq!(connections(&replica), ["b@A", "c@A"]);
         assert!(!replica.changed_at("A", 4, &[left("c")]), "the snapshot had it");
         assert!(!replica.leased("A", 4));
-        replica.replaced("A", 4, &[joined("b", None), joined("c", None)]);
+        assert!(!replica.leased("A", 3), "it was read before the last change");
+        replica.replaced("A", whole(4), &[joined("b", None), joined("c", None)]);
         let next = || match watcher.next().now_or_never() {
             Some(Next::Change(change)) => brief(change),
             other => format!("{other:?}"),
@@ -511,6 +547,15 @@ mod tests {
         replica.end();
         assert_eq!(next(), "Some(End)");
         assert!(connections(&replica).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_last_version_is_followed_by_none() {
+        let replica = replica();
+        replica.replaced("A", whole(u64::MAX), &[joined("a", None)]);
+        assert!(!replica.changed_at("A", u64::MAX, &[left("a")]));
+        assert!(!replica.changed_at("A", 0, &[left("a")]));
+        assert_eq!(connections(&replica), ["a@A"]);
     }
 
     #[tokio::test]
@@ -524,7 +569,8 @@ mod tests {
         });
         replica.publish_own("me", |_, _| panic!("there is nothing to publish"));
         assert_eq!(connections(&replica), ["c1@me"]);
-        replica.publish_all(|version, members| assert_eq!((version, members.len()), (1, 1)));
+        let (version, members) = replica.all_own();
+        assert_eq!((version, members.len()), (1, 1));
         let text = serde_json::to_string(&left("c1")).unwrap();
         assert_eq!(text, r#"{"g":"room","c":"c1"}"#);
         assert_eq!(serde_json::from_str::<Changed<'_>>(&text).unwrap(), left("c1"));

@@ -26,6 +26,17 @@ pub struct Answers<A> {
 }
 
 impl<A> Answers<A> {
+    /// Returns an error unless each server has answered.
+    pub(crate) fn complete(&self) -> Result<(), AskError> {
+        let refused = self.refused.iter().map(|(server, _)| server);
+        let servers: Vec<_> =
+            self.silent.iter().chain(refused).map(|server| server.id.clone()).collect();
+        match servers.is_empty() {
+            true => Ok(()),
+            false => Err(AskError::Unanswered { servers }),
+        }
+    }
+
     /// Returns the answers in another form.
     pub(crate) fn map<B>(self, mut to: impl FnMut(&Server, A) -> B) -> Answers<B> {
         let received = self.received.into_iter().map(|(server, answer)| {
@@ -62,6 +73,13 @@ pub enum AskError {
         name: String,
         /// The error of the serializer.
         source: serde_json::Error,
+    },
+    /// Some servers did not answer, so the result is unknown.
+    #[error("no answer of the servers {}", servers.join(", "))]
+    #[non_exhaustive]
+    Unanswered {
+        /// The ids of the servers that were silent or refused.
+        servers: Vec<String>,
     },
     /// The broker did not accept the message.
     #[error(transparent)]
@@ -195,6 +213,16 @@ mod tests {
         let from: Vec<_> = replies.iter().map(|(from, reply)| (&**from, reply.is_ok())).collect();
         assert_eq!(from, [("a", true), ("c", false)]);
         assert!(questions.inner.lock().open.is_empty());
+    }
+
+    #[test]
+    fn answers_are_complete_if_no_server_is_missing() {
+        let none = || Answers::<()> { received: vec![], silent: vec![], refused: vec![] };
+        assert!(none().complete().is_ok());
+        let refused = vec![(server("b"), "no".to_owned())];
+        let partial = Answers { silent: vec![server("a")], refused, ..none() };
+        let error = partial.complete().unwrap_err();
+        assert_eq!(error.to_string(), "no answer of the servers a, b");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+use tracing::warn;
 
 /// A server of the app. See [`Backplane::servers`](crate::Backplane::servers).
 ///
@@ -22,7 +23,8 @@ use tokio::time::Instant;
 pub struct Server {
     /// A unique id. A server that starts again has another one.
     pub id: String,
-    /// The name of its [`Builder::client_name`](crate::Builder::client_name).
+    /// The name of its [`Builder::client_name`](crate::Builder::client_name), if it has at most 128
+    /// bytes.
     pub name: Option<String>,
     /// The time of its start, by the clock of this server.
     pub since: SystemTime,
@@ -30,12 +32,16 @@ pub struct Server {
     pub silent_for: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
+    /// The id of this server, whose lease never ends here.
+    own: String,
     servers: BTreeMap<String, Entry>,
     /// Servers that have said that they leave, with the time. Their last messages may arrive later,
     /// since those to one server have a channel of their own.
     departed: BTreeMap<String, Instant>,
+    /// Whether the log mentions that no further server fits.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -47,10 +53,20 @@ struct Entry {
 
 /// How long a sign of life counts.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
-/// More than the servers of any app. Any client may announce servers.
+/// Maximum length of an id or a name, in bytes.
+pub(super) const NAME_MAX: usize = 128;
+/// More than the servers of any app, with the departed ones. Any client may announce servers.
 const SERVERS_MAX: usize = 10_000;
 
 impl Roster {
+    /// Returns a roster with this server.
+    pub(super) fn new(own: &str, name: Option<&str>, now: Instant) -> Self {
+        let (servers, departed) = (BTreeMap::new(), BTreeMap::new());
+        let mut roster = Self { own: own.to_owned(), servers, departed, is_full: false };
+        roster.heard(own, name, Duration::ZERO, now);
+        roster
+    }
+
     /// Records a sign of life. Returns whether the server is new.
     pub(super) fn heard(
         &mut self,
@@ -63,9 +79,19 @@ impl Roster {
             entry.heard = now;
             return false;
         }
-        if self.servers.len() == SERVERS_MAX || self.departed.contains_key(id) {
+        if self.departed.contains_key(id) {
             return false;
         }
+        if self.servers.len() + self.departed.len() >= SERVERS_MAX {
+            if !std::mem::replace(&mut self.is_full, true) {
+                warn!(
+                    servers = SERVERS_MAX,
+                    "the list of servers is full; further ones are ignored"
+                );
+            }
+            return false;
+        }
+        let name = name.filter(|name| name.len() <= NAME_MAX);
         let since = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
         let entry = Entry { name: name.map(str::to_owned), since, heard: now };
         self.servers.insert(id.to_owned(), entry);
@@ -81,10 +107,14 @@ impl Roster {
         was_here
     }
 
-    /// Removes and returns the servers whose leases have ended.
+    /// Removes and returns the other servers whose leases have ended.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<String> {
         self.departed.retain(|_, left| now < *left + LEASE);
-        let expired = self.servers.extract_if(.., |_, entry| now >= entry.heard + LEASE);
+        let has_ended = |id: &String, entry: &mut Entry| {
+            // Its own members stay, also while its leases do not return.
+            *id != self.own && now >= entry.heard + LEASE
+        };
+        let expired = self.servers.extract_if(.., has_ended);
         expired.map(|(id, _)| id).collect()
     }
 
@@ -96,6 +126,11 @@ impl Roster {
     /// Returns the time since the last sign of life of a server.
     pub(super) fn silence(&self, id: &str, now: Instant) -> Duration {
         self.servers.get(id).map_or(Duration::MAX, |entry| now.duration_since(entry.heard))
+    }
+
+    /// Forgets all servers, at the shutdown of this one.
+    pub(super) fn clear(&mut self) {
+        self.servers.clear();
     }
 
     pub(super) fn has(&self, id: &str) -> bool {
@@ -131,9 +166,13 @@ impl Server {
 mod tests {
     use super::*;
 
+    fn roster() -> Roster {
+        Roster::new("own", None, Instant::now())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_lease_ends_unless_it_is_renewed() {
-        let (mut roster, start) = (Roster::default(), Instant::now());
+        let (mut roster, start) = (roster(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(roster.heard("a", Some("web-1"), Duration::from_secs(60), start));
         assert!(roster.heard("b", None, Duration::ZERO, start));
@@ -141,7 +180,7 @@ mod tests {
         assert!(roster.expire(at(14)).is_empty());
         assert_eq!(roster.expire(at(15)), ["b"]);
         let left = roster.all(at(15));
-        assert_eq!(left.len(), 1);
+        assert_eq!(left.len(), 2);
         assert_eq!((left[0].name.as_deref(), left[0].silent_for.as_secs()), (Some("web-1"), 5));
         assert!(left[0].since <= SystemTime::now() - Duration::from_secs(60));
         roster.was_deaf(at(40));
@@ -150,5 +189,27 @@ mod tests {
         assert!(!roster.heard("a", None, Duration::ZERO, at(51)), "a late message");
         assert!(roster.expire(at(65)).is_empty());
         assert!(roster.heard("a", None, Duration::ZERO, at(65)));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_own_lease_never_ends() {
+        let mut roster = roster();
+        let later = Instant::now() + 10 * LEASE;
+        assert!(roster.expire(later).is_empty());
+        assert!(roster.has("own"));
+        assert_eq!(roster.silence("own", later), 10 * LEASE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn departed_servers_count_for_the_limit() {
+        let (mut roster, now) = (roster(), Instant::now());
+        for number in 0..2 * SERVERS_MAX {
+            let id = number.to_string();
+            let fits = roster.heard(&id, None, Duration::ZERO, now);
+            assert_eq!((fits, roster.left(&id, now)), (number + 1 < SERVERS_MAX, fits));
+        }
+        roster.expire(now + LEASE);
+        let name = "n".repeat(NAME_MAX + 1);
+        assert!(roster.heard("a", Some(&name), Duration::ZERO, now + LEASE));
+        assert_eq!(roster.get("a", now + LEASE).unwrap().name, None);
     }
 }
