@@ -36,6 +36,8 @@ pub(crate) enum Disconnect {
     Expired,
     #[error("the application has closed a raw connection")]
     Finished,
+    #[error("the application does not read a raw connection")]
+    Unread,
     #[error("server shutdown")]
     Shutdown,
     #[error("the client skipped messages")]
@@ -76,6 +78,7 @@ impl Disconnect {
             Self::Handshake(error) => Some(error.reply(detailed)),
             Self::TransportClosed
             | Self::Finished
+            | Self::Unread
             | Self::Transport(_)
             | Self::Sequence
             | Self::Lost(_)
@@ -103,6 +106,7 @@ impl Disconnect {
             Self::Shutdown => Status::AppShutdown,
             Self::ClientTimeout
             | Self::WriteTimeout
+            | Self::Unread
             | Self::Handshake(HandshakeError::TimedOut) => Status::Timeout,
             _ => Status::NormalClosure,
         }

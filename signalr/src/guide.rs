@@ -123,12 +123,43 @@
 //! A client that negotiates must reach the same server with all requests of one connection. Use
 //! sticky sessions in the load balancer, or let clients skip the negotiation.
 //!
-//! # 6. Names and types that the compiler checks
+//! # 6. Who is online, and signing out
+//!
+//! [`Hub::presence`](crate::Hub::presence) knows the members of groups and the users that are online,
+//! and watches changes. [`Hub::disconnect`](crate::Hub::disconnect) ends the connections of a user
+//! or a group, and tells their clients the reason. Both reach all servers. The backplane of each
+//! server must have [`Builder::presence`](backplane::Builder::presence) for the first, and
+//! [`Builder::server_channel`](backplane::Builder::server_channel) for the second.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use backplane::{Backplane, Target};
+//! use broker::Broker;
+//! use signalr::Hub;
+//!
+//! let builder = Backplane::builder("Chat").server_channel(true).presence(["room-*"]);
+//! let hub = Hub::new("ChatHub", builder.embedded(&Broker::new())?);
+//! for member in hub.presence().members("room-red") {
+//!     println!("{:?} is in the room", member.user);
+//! }
+//! if hub.presence().is_online("ann") {
+//!     hub.disconnect(Target::user("ann"), "signed out").await?;
+//! }
+//! # assert!(!hub.presence().is_online("ann"));
+//! # Ok(()) }
+//! ```
+//!
+//! A program without connections of its own, such as a worker, sends with an
+//! [`Emitter`](backplane::Emitter). Clients that speak a protocol of their own, without hub messages,
+//! connect to [`Hub::raw_router`](crate::Hub::raw_router).
+//!
+//! # 7. Names and types that the compiler checks
 //!
 //! `#[signalr::hub]` and `#[signalr::client]` replace the names in strings by two traits. A method
 //! that a client lacks, or an argument of another type, is then an error of the compiler.
 //!
-//! # 7. Before the first user
+//! # 8. Before the first user
 //!
 //! - Limit the calls of a connection with [`CallLimit`](crate::CallLimit).
 //! - Limit the connections with [`Options::connections_max`](crate::Options::connections_max).
@@ -139,7 +170,7 @@
 //! |---|---|
 //! | the time from the negotiation to the transport | [`Options::disconnect_timeout`](crate::Options::disconnect_timeout) |
 //! | the time of the handshake | [`Options::handshake_timeout`](crate::Options::handshake_timeout) |
-//! | the silence of a client with a session | [`Options::client_timeout`](crate::Options::client_timeout) |
+//! | the silence of a client with a session, except on a raw connection | [`Options::client_timeout`](crate::Options::client_timeout) |
 //! | the time and the size of a POST | [`Options::poll_timeout`](crate::Options::poll_timeout), [`Options::post_bytes_max`](crate::Options::post_bytes_max) |
 //! | the time of a write to a WebSocket, and of a session to its events and polls | [`Options::write_timeout`](crate::Options::write_timeout) |
 //!
@@ -151,5 +182,8 @@
 //! | the time and the size of the requests of other routes | the app's task |
 //! | the number of open sockets | the system's limit of open files |
 //!
+//! - A hub counts its own connections, and no sockets before the request for one. Set the limit of open
+//!   files (`ulimit -n`, or `LimitNOFILE` of systemd) above `connections_max`, and let the proxy in
+//!   front limit the sockets of one address.
 //! - Call [`Hub::shutdown`](crate::Hub::shutdown) before the process ends, so clients move to
 //!   another server.

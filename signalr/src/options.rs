@@ -25,10 +25,11 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Time without a message to the client after which the server sends a ping. Default: 15 s.
+    /// Time without a message to the client after which the server sends a ping. Raw
+    /// connections have no pings. Default: 15 s.
     pub keep_alive: Duration,
     /// Maximum silence of a client that has sent a ping. The server then closes the connection.
-    /// Default: 30 s.
+    /// A raw connection may be silent. Default: 30 s.
     pub client_timeout: Duration,
     /// Maximum time from the open transport to the whole handshake request. Default: 15 s.
     pub handshake_timeout: Duration,
@@ -39,10 +40,10 @@ pub struct Options {
     /// polls again. A POST that the server cannot take within this time fails. Default: 90 s.
     pub poll_timeout: Duration,
     /// Maximum time of one write, if the client does not read. A result waits at most as long for
-    /// the messages of its method. Default: 10 s.
+    /// the messages of its method, and bytes of a raw connection for its handler. Default: 10 s.
     pub write_timeout: Duration,
     /// Maximum time for the Close message and the close frames of both sides. A connection that
-    /// ends waits at most as long for its running methods. Default: 5 s.
+    /// ends waits at most as long for its running methods, or its raw handler. Default: 5 s.
     pub close_timeout: Duration,
     /// Maximum time that a client may take to return a result. Default: 30 s.
     pub result_timeout: Duration,

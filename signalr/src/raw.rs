@@ -80,6 +80,10 @@ impl RawConnection {
 
     /// Waits for bytes of the client. Returns `None` at the end of the connection.
     ///
+    /// The connection ends if bytes wait here for longer than
+    /// [`Options::write_timeout`](crate::Options::write_timeout) and the application sends nothing
+    /// meanwhile. So read also from a client that is not expected to send.
+    ///
     /// The bytes are a stream: a transport may divide or join messages of the client.
     ///
     /// # Cancel safety

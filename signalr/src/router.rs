@@ -64,7 +64,12 @@ impl Hub {
     /// Such clients use the transports of SignalR without a hub protocol, such as `HttpConnection`
     /// of the JavaScript client. `handle` runs for each of them, and the connection ends with it.
     /// The hub's options, users, limits, metrics and shutdown apply. Its methods and hooks do not.
-    /// `stateful_reconnect` has no effect.
+    ///
+    /// There are no pings without a hub protocol, so `keep_alive` and `client_timeout` have no
+    /// effect, nor has `stateful_reconnect`. The application finds silent clients by messages of its
+    /// own. A handler that neither takes waiting bytes of its client nor sends any for
+    /// `write_timeout` loses the connection. One that goes on for `close_timeout` after the end of its
+    /// connection is dropped.
     ///
     /// # Panics
     ///

@@ -102,17 +102,19 @@ where
             Ok(Session::begin(hub, peer, agreed, frames, active, (incoming, outgoing)).await)
         }
         Err(disconnect) => {
-            let end = end(hub, disconnect, Encoding::Json, active, (incoming, Some(outgoing)));
+            let halves = (incoming, Some(outgoing));
+            let end = end(hub, disconnect, Some(Encoding::Json), active, halves);
             Err(Box::pin(end))
         }
     }
 }
 
-/// Counts the end of a connection, and tells the client.
+/// Counts the end of a connection, and tells the client. Without an encoding, only the transport
+/// tells it.
 async fn end(
     hub: Arc<Hub>,
     disconnect: Disconnect,
-    encoding: Encoding,
+    encoding: Option<Encoding>,
     mut active: ActiveConnection,
     (mut incoming, outgoing): (impl Incoming, Option<impl Outgoing>),
 ) {
@@ -127,7 +129,8 @@ async fn end(
     if disconnect.is_reachable()
         && let Some(outgoing) = outgoing
     {
-        let message = disconnect.close_message(encoding, hub.options().detailed_errors);
+        let detailed = hub.options().detailed_errors;
+        let message = encoding.and_then(|encoding| disconnect.close_message(encoding, detailed));
         let closing = send_close(message, &disconnect, incoming, outgoing);
         let _ = time::timeout(hub.options().close_timeout, closing).await;
     }
@@ -230,7 +233,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         // The writer has panicked if there is no transport.
         let outgoing = writing.await.ok();
         drop(listed);
-        end(hub, disconnect, encoding, active, (reader.into_incoming(), outgoing)).await;
+        end(hub, disconnect, Some(encoding), active, (reader.into_incoming(), outgoing)).await;
     }
 }
 

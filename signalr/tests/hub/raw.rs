@@ -1,11 +1,17 @@
 //! Raw connections: bytes without a hub protocol.
 
+use std::{
+    future::pending,
+    time::{Duration, SystemTime},
+};
+
 use axum::Router;
 use futures_util::{SinkExt, StreamExt};
-use signalr::{Hub, RawConnection, RawSendError};
+use signalr::{AuthError, Hub, Options, RawConnection, RawSendError, User};
 use tokio::{
     io::{DuplexStream, duplex},
     sync::mpsc,
+    time,
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
@@ -82,6 +88,85 @@ async fn a_client_that_does_not_read_is_closed_at_the_write_timeout() {
     assert_eq!(time.as_secs(), 10);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered() {
+    let server = RawServer::start();
+    let mut socket = server.web_socket().await;
+    for payload in ["one", "two"] {
+        within(socket.send(Message::Ping(payload.into()))).await.unwrap();
+        let pong = within(socket.next()).await.unwrap().unwrap();
+        assert_eq!(pong, Message::Pong(payload.into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_connection_ends_with_its_user() {
+    let options = |options: &mut Options| options.close_on_expiry = true;
+    let server = RawServer::with(options, |hub| {
+        hub.authenticate(|_| async {
+            let expiry = SystemTime::now() + Duration::from_secs(5);
+            Ok::<_, AuthError>(Some(User::new("ann", ()).with_expiry(expiry)))
+        })
+    });
+    let mut socket = server.web_socket().await;
+    expect_close(&mut socket).await;
+    server.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_client_is_told_by_the_transport_only() {
+    let options = |options: &mut Options| {
+        options.message_bytes_max = 16;
+        options.frame_bytes_max = 16;
+    };
+    let server = RawServer::with(options, |hub| hub);
+    let mut socket = server.web_socket().await;
+    within(socket.send(Message::text("x".repeat(17)))).await.unwrap();
+    expect_close(&mut socket).await;
+    server.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_does_not_read_ends_with_its_connection() {
+    let server = RawServer::start_stuck();
+    let mut socket = server.web_socket().await;
+    // More than one piece, so that the close behind it is not read.
+    within(socket.send(Message::text("x".repeat(50_000)))).await.unwrap();
+    within(socket.close(None)).await.unwrap();
+    server.expect_end().await;
+    while within(socket.next()).await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_sends_need_not_read() {
+    let server = RawServer::start_feed();
+    let mut socket = server.web_socket().await;
+    within(socket.send(Message::text("x".repeat(50_000)))).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(within(socket.next()).await.unwrap().unwrap(), Message::text("tick"));
+    }
+    drop(socket);
+    server.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_does_not_end_is_dropped_behind_its_connection() {
+    let server = RawServer::start_stuck();
+    let mut socket = server.web_socket().await;
+    within(socket.close(None)).await.unwrap();
+    while within(socket.next()).await.is_some() {}
+    server.expect_end().await;
+}
+
+/// Expects a close, and no message before it.
+async fn expect_close(socket: &mut WebSocketStream<DuplexStream>) {
+    let close = within(socket.next()).await.unwrap().unwrap();
+    let Message::Close(Some(frame)) = close else { panic!("{close:?}") };
+    assert_eq!(u16::from(frame.code), 1000);
+    // The answer to it.
+    while within(socket.next()).await.is_some() {}
+}
+
 /// A server that returns all bytes: as text, if they are.
 struct RawServer {
     hub: Hub,
@@ -91,14 +176,59 @@ struct RawServer {
 
 impl RawServer {
     fn start() -> Self {
-        let hub = Hub::new("Hub", backplane());
+        Self::with(|_| {}, |hub| hub)
+    }
+
+    fn with(set: impl FnOnce(&mut Options), build: impl FnOnce(Hub) -> Hub) -> Self {
+        let mut options = Options::default();
+        set(&mut options);
+        let hub = build(Hub::new("Hub", backplane()).with_options(options));
         let (ending, endings) = mpsc::unbounded_channel();
-        let app: Router = hub.raw_router("/raw", move |connection: RawConnection| {
+        let app = hub.raw_router("/raw", move |connection: RawConnection| {
             let ending = ending.clone();
             async move { _ = ending.send(echo(connection).await.err()) }
         });
+        Self::serve(hub, app, endings)
+    }
+
+    /// Starts a server whose handlers neither read nor end.
+    fn start_stuck() -> Self {
+        let hub = Hub::new("Hub", backplane());
+        let (ending, endings) = mpsc::unbounded_channel();
+        let app = hub.raw_router("/raw", move |connection: RawConnection| {
+            let held = (connection, Ending(ending.clone()));
+            async move {
+                let _held = held;
+                pending().await
+            }
+        });
+        Self::serve(hub, app, endings)
+    }
+
+    /// Starts a server whose handlers send every 9 s and do not read.
+    fn start_feed() -> Self {
+        let hub = Hub::new("Hub", backplane());
+        let (ending, endings) = mpsc::unbounded_channel();
+        let app = hub.raw_router("/raw", move |connection: RawConnection| {
+            let ending = Ending(ending.clone());
+            async move {
+                let _ending = ending;
+                let mut ticks = time::interval(Duration::from_secs(9));
+                while connection.send_text("tick").await.is_ok() {
+                    ticks.tick().await;
+                }
+            }
+        });
+        Self::serve(hub, app, endings)
+    }
+
+    fn serve(
+        hub: Hub,
+        app: Router,
+        endings: mpsc::UnboundedReceiver<Option<RawSendError>>,
+    ) -> Self {
         let (dial, calls) = mpsc::unbounded_channel();
-        tokio::spawn(signalr::serve(Pipes(calls), app, std::future::pending()));
+        tokio::spawn(signalr::serve(Pipes(calls), app, pending()));
         Self { hub, dial, endings: endings.into() }
     }
 
@@ -143,4 +273,13 @@ async fn echo(mut connection: RawConnection) -> Result<(), RawSendError> {
         }
     }
     Ok(())
+}
+
+/// Tells the end of a handler, also of one that is dropped.
+struct Ending(mpsc::UnboundedSender<Option<RawSendError>>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        _ = self.0.send(None);
+    }
 }
