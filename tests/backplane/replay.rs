@@ -211,7 +211,9 @@ async fn a_failing_replay_does_not_prevent_the_subscription() {
     eventually_within(SLOW_DEADLINE, async || listener.backplane.state() == State::Connected).await;
     listener.publish().await;
     assert_eq!(receive(&mut listener.connection, 1).await, [3]);
-    assert_eq!(listener.backplane.health().lost, 1);
+    // The second message, and a probe if one was sent between two attempts.
+    let lost = listener.backplane.health().lost;
+    assert!((1..=2).contains(&lost), "{lost}");
 }
 
 #[tokio::test]
