@@ -95,6 +95,8 @@ pub(crate) enum Arrival {
     },
 }
 
+/// Half of the ids that our broker reserves: it reserves more once it has used the other half.
+const RESERVE_MIN: u64 = 500_000;
 /// More messages than an app sends between two probes.
 pub(crate) const LEAP_MAX: u64 = 1 << 32;
 /// Maximum messages that replay and subscription may both deliver.
@@ -205,7 +207,8 @@ impl Store {
 
     /// An id after the last one.
     fn go_on(&mut self, last: u64, id: u64) -> Arrival {
-        if let Some(known) = self.next_run.take().filter(|known| *known < id) {
+        // A shorter way has no reserve in it, so all ids on it were issued.
+        if let Some(known) = self.next_run.take().filter(|known| *known + RESERVE_MIN < id) {
             self.tail = Some(Tail { known, end: id - 1 });
         }
         let reset = self.reset.as_mut().filter(|reset| reset.is_on);
@@ -416,15 +419,18 @@ mod tests {
         let mut store = store(10);
         fill(&mut store, [5, 6]);
         assert_eq!(store.run_began(0), 6);
-        fill(&mut store, [1000, 1001]);
-        assert_eq!(since(&store, 5), "6 1000 1001");
+        fill(&mut store, [1_000_000, 1_000_001]);
+        assert_eq!(since(&store, 5), "6 1000000 1000001");
         // Two servers know more, one of them no more than the other.
-        assert_eq!(store.reached_elsewhere(8), Some((Gap { from: 7, to: 8 }, 1001)));
+        assert_eq!(store.reached_elsewhere(8), Some((Gap { from: 7, to: 8 }, 1_000_001)));
         assert_eq!(store.reached_elsewhere(8), None);
         assert_eq!(store.reached_elsewhere(6), None);
-        assert_eq!(store.reached_elsewhere(2000), Some((Gap { from: 9, to: 999 }, 1001)));
-        fill(&mut store, [1004]);
-        assert_eq!(since(&store, 6), "1000 1001 (7-8) (9-999) (1002-1003) 1004");
+        assert_eq!(
+            store.reached_elsewhere(2_000_000),
+            Some((Gap { from: 9, to: 999_999 }, 1_000_001))
+        );
+        fill(&mut store, [1_000_004]);
+        assert_eq!(since(&store, 6), "1000000 1000001 (7-8) (9-999999) (1000002-1000003) 1000004");
     }
 
     #[test]
@@ -432,11 +438,12 @@ mod tests {
         let mut store = store(10);
         fill(&mut store, [5]);
         assert_eq!(store.run_began(7), 7);
-        assert_eq!(store.arrive(1000, b"a"), Arrival::After(Gap { from: 6, to: 7 }));
-        assert_eq!(store.missing_between(9, 1000), None);
+        assert_eq!(store.arrive(1_000_000, b"a"), Arrival::After(Gap { from: 6, to: 7 }));
+        assert_eq!(store.missing_between(9, 1_000_000), None);
         // A broker that has not reserved any goes on at once.
-        assert_eq!(store.run_began(0), 1000);
-        assert_eq!(store.arrive(1001, b"b"), Arrival::Next);
+        assert_eq!(store.run_began(0), 1_000_000);
+        let gap = Gap { from: 1_000_001, to: 1_000_002 };
+        assert_eq!(store.arrive(1_000_003, b"b"), Arrival::After(gap));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The claims about faults, checked with our broker in the configuration that README recommends.
+//! The claims about faults, checked with our broker and a replay buffer.
 
 #[path = "faults.rs"]
 mod faults;
@@ -13,6 +13,5 @@ use crate::site::Site;
 const REMEMBERS: bool = true;
 
 async fn site() -> Site {
-    let options = ["--pubsub-replay", "ChatApp 10000 64mb 60", "--counters-file", "counters"];
-    Site::single(Server::ours(&options).await).await
+    Site::single(Server::ours(&["--pubsub-replay", "ChatApp 10000 64mb 60"]).await).await
 }

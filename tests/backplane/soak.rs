@@ -152,9 +152,6 @@ impl Soak {
     }
 }
 
-/// Ids that a broker with a counters file reserves at once.
-const RESERVED: u64 = 1_000_000;
-
 impl Position {
     /// Returns `None` before the first message. No message arrives in between, since all tasks
     /// share one thread.
@@ -169,14 +166,11 @@ impl Position {
     }
 
     /// Asserts that each id up to `end` has either arrived or been reported as missing. After a
-    /// counter reset, ids are ambiguous. A killed broker goes on after the ids that it has reserved;
-    /// the log of sent messages shows whether one of them was issued.
+    /// counter reset, ids are ambiguous.
     fn all_is_reported(&self, end: &Self) {
         if end.restarts == self.restarts {
             let (arrived, lost) = (end.arrived - self.arrived, end.lost - self.lost);
-            let others = (end.id - self.id).checked_sub(arrived + lost);
-            let is_known = |others| others == 0 || others > RESERVED / 2;
-            assert!(others.is_some_and(is_known), "{self:?} {end:?}");
+            assert_eq!(arrived + lost, end.id - self.id, "{self:?} {end:?}");
         }
     }
 }
