@@ -5,29 +5,14 @@
 use std::time::Duration;
 
 use backplane::{Backplane, Disconnect, GroupError, Received, Target};
-use broker::Broker;
-use harness::{Cluster, SLOW_DEADLINE, Sentinel, Server, within};
+use harness::{SLOW_DEADLINE, Sentinel, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::each_bus::on_each_bus;
 use crate::farm::{Bus, builder, is_ready, nothing_more, receive, send};
 
-#[tokio::test]
-async fn embedded() {
-    conforms(&Bus::Embedded(Broker::new())).await;
-}
-
-#[tokio::test]
-async fn redis_server() {
-    let server = Server::redis(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn our_broker() {
-    let server = Server::ours(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
+on_each_bus!(conforms: embedded redis_server our_broker cluster);
 
 #[tokio::test]
 async fn sentinel() {
@@ -35,12 +20,6 @@ async fn sentinel() {
     conforms(&Bus::Url(sentinel.url())).await;
     sentinel.kill_master().await;
     conforms(&Bus::Url(sentinel.url())).await;
-}
-
-#[tokio::test]
-async fn cluster() {
-    let cluster = Cluster::start().await;
-    conforms(&Bus::Url(cluster.url())).await;
 }
 
 async fn conforms(bus: &Bus) {

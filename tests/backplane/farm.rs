@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use backplane::{Backplane, Builder, Connection, Event, Invocation, State, Target};
+use backplane::{Backplane, Builder, Connection, Dialect, Event, Invocation, State, Target};
 use broker::Broker;
 use futures_util::future::try_join_all;
 use harness::{Client, SLOW_DEADLINE, eventually_within, within};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// Longer than a lease, which a machine with other work may notice late.
+pub(crate) const LEASE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A bus to join.
 pub(crate) enum Bus {
@@ -47,6 +50,12 @@ pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec
         joining.spawn(async move { join(&url, app).await });
     }
     joining.join_all().await
+}
+
+/// Returns each dialect, with the name of an app for it.
+pub(crate) fn dialects() -> [(&'static str, Dialect); 2] {
+    let aspnetcore = Dialect::AspNetCore { channel_prefix: "P:".to_owned() };
+    [("stream", Dialect::SignalR2), ("channels", aspnetcore)]
 }
 
 /// Returns a builder with the hub of the tutorial, frequent probes, and timeouts for a busy

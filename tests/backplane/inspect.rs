@@ -1,38 +1,15 @@
 //! Connections of all servers, on every bus: what they are, and their end.
 
-use backplane::{Backplane, Connection, Dialect, Disconnect, Target};
-use broker::Broker;
-use harness::{Cluster, SLOW_DEADLINE, Server, eventually_within, within};
+use backplane::{Backplane, Connection, Disconnect, Target};
+use harness::{SLOW_DEADLINE, eventually_within, within};
 
-use crate::farm::{Bus, builder};
+use crate::each_bus::on_each_bus;
+use crate::farm::{Bus, builder, dialects};
 
-#[tokio::test]
-async fn embedded() {
-    conforms(&Bus::Embedded(Broker::new())).await;
-}
-
-#[tokio::test]
-async fn redis_server() {
-    let server = Server::redis(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn our_broker() {
-    let server = Server::ours(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn cluster() {
-    let cluster = Cluster::start().await;
-    conforms(&Bus::Url(cluster.url())).await;
-}
+on_each_bus!(conforms: embedded redis_server our_broker cluster);
 
 async fn conforms(bus: &Bus) {
-    let channel_prefix = "P:".to_owned();
-    let aspnetcore = Dialect::AspNetCore { channel_prefix };
-    for (app, dialect) in [("stream", Dialect::SignalR2), ("channels", aspnetcore)] {
+    for (app, dialect) in dialects() {
         let builder = || builder(app).dialect(dialect.clone()).server_channel(true);
         let (one, two) = (bus.join_with(builder()).await, bus.join_with(builder()).await);
         eventually_within(SLOW_DEADLINE, async || one.servers().len() == 2).await;

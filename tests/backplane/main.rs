@@ -35,6 +35,7 @@ mod access;
 mod backlog;
 mod cluster;
 mod conformance;
+mod each_bus;
 mod embedded;
 mod failover;
 mod farm;

@@ -1,54 +1,24 @@
 //! The members of groups, and the users that are online, on every bus.
 
 use std::process::Command;
-use std::time::Duration;
 
-use backplane::{Backplane, Builder, Connection, Dialect, LeftReason, PresenceChange, Watch};
-use broker::Broker;
-use harness::{Cluster, Process, SLOW_DEADLINE, Sentinel, Server, eventually_within, within};
+use backplane::{Backplane, Builder, Connection, LeftReason, PresenceChange, Watch};
+use harness::{Process, SLOW_DEADLINE, Server, eventually_within, within};
 
-use crate::farm::{Bus, builder, is_connected, is_disconnected, join_with};
+use crate::each_bus::on_each_bus;
+use crate::farm::{
+    Bus, LEASE_DEADLINE, builder, dialects, is_connected, is_disconnected, join_with,
+};
 use crate::observer::kill_clients;
 
 const APP: &str = "ChatApp";
-/// Longer than a lease, which a machine with other work may notice late.
-const LEASE_DEADLINE: Duration = Duration::from_secs(60);
 /// The URL for [`a_server_that_is_killed`].
 const URL_VARIABLE: &str = "PRESENCE_TEST_URL";
 
-#[tokio::test]
-async fn embedded() {
-    conforms(&Bus::Embedded(Broker::new())).await;
-}
-
-#[tokio::test]
-async fn redis_server() {
-    let server = Server::redis(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn our_broker() {
-    let server = Server::ours(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn sentinel() {
-    let sentinel = Sentinel::start().await;
-    conforms(&Bus::Url(sentinel.url())).await;
-}
-
-#[tokio::test]
-async fn cluster() {
-    let cluster = Cluster::start().await;
-    conforms(&Bus::Url(cluster.url())).await;
-}
+on_each_bus!(conforms: embedded redis_server our_broker sentinel cluster);
 
 async fn conforms(bus: &Bus) {
-    let channel_prefix = "P:".to_owned();
-    let aspnetcore = Dialect::AspNetCore { channel_prefix };
-    for (app, dialect) in [("stream", Dialect::SignalR2), ("channels", aspnetcore)] {
+    for (app, dialect) in dialects() {
         let builder = || of_rooms(builder(app)).dialect(dialect.clone());
         members_of_all_servers_are_known(bus, builder).await;
         a_watch_reports_each_change(bus, builder).await;

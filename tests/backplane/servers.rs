@@ -4,34 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backplane::{Backplane, Builder, Dialect, Servers, Target};
-use broker::Broker;
 use harness::{Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, eventually_within, within};
 use tokio::sync::mpsc;
 use tracing::Level;
 
-use crate::farm::{Bus, builder, is_connected, is_disconnected, join_with, receive, send};
+use crate::each_bus::on_each_bus;
+use crate::farm::{
+    Bus, LEASE_DEADLINE, builder, is_connected, is_disconnected, join_with, receive, send,
+};
 use crate::log::Log;
 
 const APP: &str = "ChatApp";
-/// Longer than a lease, which a machine with other work may notice late.
-const LEASE_DEADLINE: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn embedded() {
-    conforms(&Bus::Embedded(Broker::new())).await;
-}
-
-#[tokio::test]
-async fn redis_server() {
-    let server = Server::redis(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
-
-#[tokio::test]
-async fn our_broker() {
-    let server = Server::ours(&["--requirepass", "secret"]).await;
-    conforms(&Bus::Url(server.url())).await;
-}
+on_each_bus!(conforms: embedded redis_server our_broker);
 
 #[tokio::test]
 async fn sentinel() {
