@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use harness::{DEADLINE, array, eventually};
+use harness::{Client, DEADLINE, Server, array, eventually};
 use tokio::time::Instant;
 
 use super::server;
 
 /// The longest time that a shutdown waits for clients.
 const BOUND: Duration = Duration::from_secs(3);
+/// Messages of 64 KiB with more bytes than socket buffers hold, and fewer than the limit of a
+/// subscriber.
+const MESSAGES: usize = 384;
 
 #[tokio::test]
 async fn a_server_without_clients_ends_at_once() {
@@ -19,16 +22,11 @@ async fn a_server_without_clients_ends_at_once() {
 #[tokio::test]
 async fn queued_messages_are_delivered_before_the_end() {
     let mut server = server(&["--io-threads", "2"]).await;
-    let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
-    subscriber.subscribe(&["news"]).await;
-    // More bytes than socket buffers hold, and fewer than the limit of a subscriber.
     let payload = vec![b'x'; 64 * 1024];
-    for _ in 0..384 {
-        assert_eq!(publisher.publish("news", &payload).await, 1);
-    }
+    let (mut subscriber, mut publisher) = queue_messages(&server, &payload).await;
 
     server.process().terminate();
-    for _ in 0..384 {
+    for _ in 0..MESSAGES {
         subscriber.expect_message("news", payload.as_slice()).await;
     }
     subscriber.expect_closed().await;
@@ -40,12 +38,7 @@ async fn queued_messages_are_delivered_before_the_end() {
 #[tokio::test]
 async fn a_client_that_never_reads_does_not_delay_the_end() {
     let mut server = server(&[]).await;
-    let (mut stuck, mut publisher) = (server.client().await, server.client().await);
-    stuck.subscribe(&["news"]).await;
-    let payload = vec![b'x'; 64 * 1024];
-    for _ in 0..384 {
-        assert_eq!(publisher.publish("news", &payload).await, 1);
-    }
+    let (stuck, _publisher) = queue_messages(&server, &vec![b'x'; 64 * 1024]).await;
 
     let start = Instant::now();
     assert_eq!(server.stop(DEADLINE).await, 0);
@@ -61,12 +54,7 @@ async fn a_second_signal_ends_a_shutdown() {
 
     for (signal, code) in [(Signal::INT, Some(1)), (Signal::ABORT, None)] {
         let mut server = server(&[]).await;
-        let (mut stuck, mut publisher) = (server.client().await, server.client().await);
-        stuck.subscribe(&["news"]).await;
-        let payload = vec![b'x'; 64 * 1024];
-        for _ in 0..384 {
-            assert_eq!(publisher.publish("news", &payload).await, 1);
-        }
+        let (stuck, mut publisher) = queue_messages(&server, &vec![b'x'; 64 * 1024]).await;
         server.process().terminate();
         publisher.expect_closed().await;
         let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).expect("a pid");
@@ -108,4 +96,14 @@ async fn the_port_is_free_again_at_once() {
 
     client.expect_closed().await;
     server.client().await.expect_silence().await;
+}
+
+/// Returns a subscriber that has read none of its messages, and the publisher.
+async fn queue_messages(server: &Server, payload: &[u8]) -> (Client, Client) {
+    let (mut subscriber, mut publisher) = (server.client().await, server.client().await);
+    subscriber.subscribe(&["news"]).await;
+    for _ in 0..MESSAGES {
+        assert_eq!(publisher.publish("news", payload).await, 1);
+    }
+    (subscriber, publisher)
 }
