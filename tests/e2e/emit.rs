@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use backplane::{Backplane, Builder, Connection, Dialect};
-use harness::{Finished, Process, SLOW_DEADLINE, backplane_bin, free_port, within};
+use harness::{Finished, Process, SLOW_DEADLINE, backplane_bin, eventually, free_port, within};
 
 use super::server;
 
@@ -63,6 +63,20 @@ async fn the_broker_runs_it_under_its_own_name() {
     let mistaken = run(&["emit", "--nosuch"]).await;
     assert_eq!(mistaken.code, Some(1));
     assert!(mistaken.stderr.contains("unexpected argument '--nosuch'"), "{mistaken:?}");
+}
+
+/// So a signal for the one ends the other.
+#[tokio::test]
+async fn the_broker_becomes_the_program() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("redis://{}", silent.local_addr().expect("it is bound"));
+    let words = ["emit", "--url", &url, "--app", APP, "--hub", HUB, "--all", "say", "[1]"];
+    let process = Process::start(Command::new(harness::broker_bin()).args(words));
+    let name = format!("/proc/{}/comm", process.pid());
+    eventually(async || {
+        std::fs::read_to_string(&name).is_ok_and(|name| name.trim() == "backplane")
+    })
+    .await;
 }
 
 #[tokio::test]
