@@ -405,12 +405,13 @@ impl ClientRegistry {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Adds all changes of a client's memory to the sum, also small ones.
-    pub(crate) fn settle_bytes(&self, info: &ClientInfo) {
+    /// Adds all changes of a client's memory to the sum, also small ones. Returns the sum.
+    pub(crate) fn settle_bytes(&self, info: &ClientInfo) -> usize {
         let now = info.bytes();
         let before = info.counts.summed_bytes.swap(now, Ordering::Relaxed);
         // Wraps around for a client that has shrunk.
-        self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+        let change = now.wrapping_sub(before);
+        self.bytes.fetch_add(change, Ordering::Relaxed).wrapping_add(change)
     }
 
     pub(crate) fn remove(&self, id: u64) {
@@ -430,18 +431,13 @@ impl ClientRegistry {
     /// Adds the change of a client's memory to the sum. Returns the sum if the client has grown by
     /// more than [`UNSUMMED_BYTES_MAX`]. Only the worker of the client calls it.
     pub(crate) fn sum_bytes(&self, info: &ClientInfo) -> Option<usize> {
-        let summed = &info.counts.summed_bytes;
-        let (before, now) = (summed.load(Ordering::Relaxed), info.bytes());
-        if now < before {
-            summed.store(now, Ordering::Relaxed);
-            self.bytes.fetch_sub(before - now, Ordering::Relaxed);
+        let before = info.counts.summed_bytes.load(Ordering::Relaxed);
+        let grown = info.bytes().checked_sub(before);
+        if grown.is_some_and(|grown| grown <= UNSUMMED_BYTES_MAX) {
             return None;
         }
-        let grown = now - before;
-        (grown > UNSUMMED_BYTES_MAX).then(|| {
-            summed.store(now, Ordering::Relaxed);
-            self.bytes.fetch_add(grown, Ordering::Relaxed) + grown
-        })
+        let sum = self.settle_bytes(info);
+        grown.map(|_| sum)
     }
 
     /// Returns a client, unless it is about to be closed: its thread may take a moment to close it.
