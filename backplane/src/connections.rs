@@ -139,8 +139,9 @@ impl Connections {
         self.with_table(|table| table.find(signals, except))
     }
 
-    /// Ends the connections of [`find`](Self::find), with a reason for their clients.
-    pub(crate) fn abort(&self, signals: &[String], except: &[String], reason: &str) -> Vec<Found> {
+    /// Ends the connections of [`find`](Self::find), with a reason for their clients. Returns their
+    /// number.
+    pub(crate) fn abort(&self, signals: &[String], except: &[String], reason: &str) -> usize {
         let reason: Arc<str> = reason.into();
         self.with_table(|table| {
             let found = table.find(signals, except);
@@ -148,24 +149,20 @@ impl Connections {
                 self.abort_reasons.lock().insert(one.number, reason.clone());
                 table.remove(&one.id, Disconnect::Aborted);
             }
-            found
+            found.len()
         })
     }
 
-    /// Removes the connections of [`find`](Self::find) from all signals with a prefix.
-    pub(crate) fn leave_all(
-        &self,
-        signals: &[String],
-        except: &[String],
-        prefix: &str,
-    ) -> Vec<Found> {
+    /// Removes the connections of [`find`](Self::find) from all signals with a prefix. Returns their
+    /// number.
+    pub(crate) fn leave_all(&self, signals: &[String], except: &[String], prefix: &str) -> usize {
         self.with_table(|table| {
             let found = table.find(signals, except);
             for one in &found {
                 let left = one.signals.iter().filter(|signal| signal.starts_with(prefix));
                 left.for_each(|signal| _ = table.leave(&one.id, signal));
             }
-            found
+            found.len()
         })
     }
 

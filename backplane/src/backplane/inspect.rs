@@ -232,10 +232,10 @@ pub(super) fn answering(connections: &Arc<Connections>) -> (&'static str, Answer
                     to_raw_value(&found.map(Described::of).collect::<Vec<_>>())
                 }
                 Action::End { reason } => {
-                    to_raw_value(&connections.abort(&signals, &except, &reason).len())
+                    to_raw_value(&connections.abort(&signals, &except, &reason))
                 }
                 Action::Leave { prefix } => {
-                    to_raw_value(&connections.leave_all(&signals, &except, &prefix).len())
+                    to_raw_value(&connections.leave_all(&signals, &except, &prefix))
                 }
             };
             answer.map_err(|error| error.to_string())
