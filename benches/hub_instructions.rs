@@ -4,6 +4,8 @@
 //! clients, with the system calls but without the kernel. The clients are plain sockets, which read
 //! nothing meanwhile. A round before it makes all allocations.
 
+mod measured;
+
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,6 +17,8 @@ use signalr::Hub;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task;
+
+use measured::measure;
 
 /// Counted rounds.
 const ROUNDS: usize = 20;
@@ -28,19 +32,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Runs the counted rounds. valgrind finds this function by its name.
-#[inline(never)]
-fn measured_part(part: &mut dyn FnMut()) {
-    for _ in 0..ROUNDS {
-        part();
-    }
-}
-
-fn measure(mut part: impl FnMut()) {
-    part();
-    measured_part(&mut part);
-}
-
 /// Sends one message at a time to all clients.
 fn broadcasting(clients: usize) -> Result<(), Box<dyn Error>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +43,7 @@ fn broadcasting(clients: usize) -> Result<(), Box<dyn Error>> {
     let connect = move || (0..clients).map(|_| connect(address)).collect::<Result<Vec<_>, _>>();
     let _clients = runtime.block_on(runtime.spawn_blocking(connect))??;
     let receivers = hub.clients().all();
-    measure(|| {
+    measure(ROUNDS, || {
         runtime.block_on(async {
             receivers.clone().invoke("said", (PAYLOAD,)).await.expect("the broker is here");
             // The receiver of the backplane, then the clients. Each runs when it is woken.

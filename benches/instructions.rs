@@ -2,10 +2,14 @@
 //!
 //! Only `measured_part` is counted. A round before it makes all allocations.
 
+mod measured;
+
 use std::hint::black_box;
 use std::process::ExitCode;
 
 use broker::bench::{Requests, Sessions, decode, encode};
+
+use measured::measure;
 
 /// Counted rounds.
 const ROUNDS: usize = 20;
@@ -35,19 +39,6 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs the counted rounds. valgrind finds this function by its name.
-#[inline(never)]
-fn measured_part(part: &mut dyn FnMut()) {
-    for _ in 0..ROUNDS {
-        part();
-    }
-}
-
-fn measure(mut part: impl FnMut()) {
-    part();
-    measured_part(&mut part);
-}
-
 fn request(arguments: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     resp::request::encode(&mut out, arguments);
@@ -60,7 +51,9 @@ fn batch() -> Vec<u8> {
 
 fn decoding() {
     let (batch, mut requests) = (batch(), Requests::default());
-    measure(|| assert_eq!(decode(&mut requests, black_box(&batch)), (PIPELINE, 3 * PIPELINE)));
+    measure(ROUNDS, || {
+        assert_eq!(decode(&mut requests, black_box(&batch)), (PIPELINE, 3 * PIPELINE))
+    });
 }
 
 /// Publishes to subscribers that all have the same subscriptions.
@@ -76,7 +69,7 @@ fn publishing(subscribers: usize, command: &str, names: &[&str]) {
     sessions.flush();
     let batch = batch();
     let least = PIPELINE * subscribers * (CHANNEL.len() + PAYLOAD.len());
-    measure(|| {
+    measure(ROUNDS, || {
         sessions.run(publisher, black_box(&batch));
         assert!(sessions.flush() > least, "all subscribers get all messages");
     });
@@ -98,7 +91,7 @@ fn scripts(subscribers: usize) {
     sessions.flush();
     let batch = request(&["EVALSHA", NAME, "1", CHANNEL, PAYLOAD]).repeat(PIPELINE);
     let least = PIPELINE * subscribers * (CHANNEL.len() + PAYLOAD.len());
-    measure(|| {
+    measure(ROUNDS, || {
         sessions.run(publisher, black_box(&batch));
         assert!(sessions.flush() > least, "all subscribers get all messages");
     });
@@ -106,7 +99,7 @@ fn scripts(subscribers: usize) {
 
 fn encoding() {
     let mut out = Vec::new();
-    measure(|| {
+    measure(ROUNDS, || {
         out.clear();
         for _ in 0..PIPELINE {
             encode(&mut out, black_box(CHANNEL.as_bytes()), black_box(PAYLOAD.as_bytes()));
