@@ -215,9 +215,9 @@ impl Keyspace {
         self.trackers.forget_unused();
     }
 
-    /// Marks redirections to a client as broken.
-    pub(crate) fn lose_recipient(&mut self, client: u64) {
-        self.trackers.lose(client);
+    /// Marks redirections to a client as broken. Returns the clients with such a redirection.
+    pub(crate) fn lose_recipient(&mut self, client: u64) -> Vec<u64> {
+        self.trackers.lose(client)
     }
 
     /// Returns whether the client's redirection target disconnected.

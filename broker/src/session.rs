@@ -105,9 +105,6 @@ pub(crate) struct Caller {
 /// Names of channels or patterns.
 pub(crate) type Names = HashSet<Name, RandomState>;
 
-/// Smaller requests skip the client memory check.
-pub(crate) const EVICTED_BYTES_MIN: usize = 32 * 1024;
-
 /// The approximate memory of a name that a client holds, without its bytes.
 pub(crate) const NAME_BYTES: usize = 64;
 
@@ -175,15 +172,11 @@ impl Session {
     /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. If all
     /// clients together exceed it, leaves an effect that closes the largest ones. Call it after one
     /// of the client's counts has changed. A check once a second finds small changes.
-    ///
-    /// `announced` bytes of a large argument are still to come. They take no memory yet, but Redis
-    /// allocates it at once, so it closes the client then.
-    pub(crate) fn evict(&self, announced: usize, context: &mut Context) -> bool {
+    pub(crate) fn evict(&self, context: &mut Context) -> bool {
         let Config { maxmemory_clients, maxmemory, .. } = *context.config;
         let Some(bytes_max) = maxmemory_clients.bytes(maxmemory) else { return false };
         let sum = self.server.clients.sum_bytes(&self.info);
-        let announced = if announced < EVICTED_BYTES_MIN { 0 } else { announced };
-        let is_evicted = self.info.bytes().saturating_add(announced) > bytes_max
+        let is_evicted = self.info.bytes() > bytes_max
             && !self.info.is(Flag::NoEvict)
             && self.output.disconnect().is_none();
         if !is_evicted && sum.is_some_and(|bytes| bytes > bytes_max) {

@@ -51,7 +51,7 @@ pub enum Reply {
     /// A set; an array in RESP2.
     Set(Vec<Reply>),
     /// Text for humans; a bulk string in RESP2.
-    Verbatim(String),
+    Verbatim(Vec<u8>),
     /// A floating-point number; a bulk string in RESP2.
     Double(f64),
     /// A boolean; 1 or 0 in RESP2.
@@ -108,12 +108,10 @@ impl Reply {
                 Protocol::Resp3 => Self::Null.encode(protocol, out),
             },
             Self::Null => leaf(protocol, out, Frame2::Null, || Frame3::Null),
-            Self::Verbatim(text) => {
-                leaf(protocol, out, Frame2::BulkString(text.as_bytes()), || {
-                    let format = VerbatimStringFormat::Text;
-                    Frame3::VerbatimString { data: text.as_bytes(), format, attributes: None }
-                })
-            }
+            Self::Verbatim(text) => leaf(protocol, out, Frame2::BulkString(text), || {
+                let format = VerbatimStringFormat::Text;
+                Frame3::VerbatimString { data: text, format, attributes: None }
+            }),
             Self::Double(value) => match protocol {
                 Protocol::Resp2 => Self::bulk(number::double(*value)).encode(protocol, out),
                 Protocol::Resp3 => line(out, b',', number::double(*value).as_bytes()),

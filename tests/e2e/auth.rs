@@ -1,6 +1,6 @@
 //! Passwords: requests refused before login, and the commands that log in.
 
-use harness::{Client, array, error, ok, simple};
+use harness::{Client, Value, array, error, ok, simple};
 
 use super::server;
 
@@ -44,6 +44,20 @@ async fn a_refused_subscriber_receives_no_message() {
 
     assert_eq!(stranger.command(&["AUTH", "secret"]).await, ok());
     stranger.expect_silence().await;
+}
+
+#[tokio::test]
+async fn a_name_of_a_user_may_have_any_bytes() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let name = b"\xff\xfe".as_slice();
+    let rules = [b"ACL".as_slice(), b"SETUSER", name, b"on", b"nopass", b"+@all"];
+    assert_eq!(client.command(&rules).await, ok());
+    assert_eq!(client.command(&[b"AUTH".as_slice(), name, b"x"]).await, ok());
+    let info = client.command(&["CLIENT", "INFO"]).await;
+    let Value::Bulk(shown) = Value::from(info) else { panic!("not a text") };
+    let field = [b" user=", name, b" "].concat();
+    assert!(shown.windows(field.len()).any(|part| part == field), "{shown:?}");
 }
 
 #[tokio::test]

@@ -328,6 +328,26 @@ async fn an_announced_argument_counts_for_the_limit_of_its_client() {
 }
 
 #[tokio::test]
+async fn announced_arguments_count_for_the_sum_of_all_clients() {
+    let server = server(&["--maxmemory-clients", "4mb"]).await;
+    let mut operator = server.client().await;
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let mut client = server.client().await;
+        client.send_raw(b"*2\r\n$4\r\nECHO\r\n$500000\r\nv").await;
+        clients.push(client);
+    }
+    // Eight of them fit.
+    eventually(async || {
+        let info = operator.command(&["INFO", "stats"]).await;
+        info.text().contains("evicted_clients:4\r\n")
+    })
+    .await;
+    let list = operator.command(&["CLIENT", "LIST"]).await;
+    assert_eq!(list.text().lines().count(), 9, "{list:?}");
+}
+
+#[tokio::test]
 async fn refusals_are_counted_by_their_reason() {
     let server = server(&[]).await;
     let mut operator = server.client().await;

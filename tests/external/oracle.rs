@@ -6,6 +6,8 @@
 mod auth;
 #[path = "../e2e/backplane.rs"]
 mod backplane;
+#[path = "../e2e/half_closed.rs"]
+mod half_closed;
 #[path = "../e2e/keys.rs"]
 mod keys;
 #[path = "../e2e/latency.rs"]

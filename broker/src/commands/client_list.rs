@@ -1,7 +1,7 @@
 //! `CLIENT LIST`, `CLIENT INFO` and `CLIENT KILL`.
 
 use super::spec::Outcome;
-use std::fmt::Write;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +43,7 @@ struct Filter {
 impl Session {
     /// `CLIENT INFO`
     pub(crate) fn client_info(&self, request: Request<'_>) -> Reply {
-        let mut text = String::new();
+        let mut text = Vec::new();
         describe(&self.info, Instant::now(), Some(request), &mut text);
         Reply::Verbatim(text)
     }
@@ -65,7 +65,7 @@ impl Session {
             Some(b"id") => self.clients_by_id(request)?,
             _ => return Err(SYNTAX_ERROR.to_vec()),
         };
-        let mut text = String::new();
+        let mut text = Vec::new();
         let now = Instant::now();
         for info in &clients {
             // The buffer of this client still holds the current request.
@@ -218,7 +218,7 @@ pub(crate) fn describe(
     info: &ClientInfo,
     now: Instant,
     answering: Option<Request<'_>>,
-    text: &mut String,
+    text: &mut Vec<u8>,
 ) {
     let counts = &info.counts;
     let memory = info.bytes();
@@ -278,12 +278,12 @@ pub(crate) fn describe(
 
 /// Appends fields to a text. `write!` would need three times as long, which a list of many clients
 /// shows.
-struct Line<'a>(&'a mut String);
+struct Line<'a>(&'a mut Vec<u8>);
 
 impl Line<'_> {
     fn text(&mut self, field: &str, value: &str) {
-        self.0.push_str(field);
-        self.0.push_str(value);
+        self.0.extend_from_slice(field.as_bytes());
+        self.0.extend_from_slice(value.as_bytes());
     }
 
     fn number(&mut self, field: &str, value: impl itoa::Integer) {
@@ -291,12 +291,13 @@ impl Line<'_> {
     }
 
     fn name(&mut self, field: &str, value: &[u8]) {
-        self.text(field, &String::from_utf8_lossy(value));
+        self.text(field, "");
+        self.0.extend_from_slice(value);
     }
 
     fn address(&mut self, field: &str, value: &Address) {
         let Address::Tcp(SocketAddr::V4(address)) = value else {
-            self.0.push_str(field);
+            self.text(field, "");
             let _ = write!(self.0, "{value}");
             return;
         };
@@ -313,22 +314,24 @@ impl Line<'_> {
         let is = |mark| info.is(mark);
         let before = self.0.len();
         for (letter, holds) in [
-            ('O', is(Flag::Monitor)),
-            ('P', info.is_subscribed()),
-            ('x', is(Flag::InTransaction)),
-            ('b', info.is_blocked()),
-            ('t', is(Flag::Tracking)),
-            ('B', is(Flag::Broadcast)),
-            ('U', matches!(info.peer, Address::Unix(_))),
-            ('e', is(Flag::NoEvict)),
-            ('T', is(Flag::NoTouch)),
+            (b'O', is(Flag::Monitor)),
+            (b'P', info.is_subscribed()),
+            (b'x', is(Flag::InTransaction)),
+            (b'b', info.is_blocked()),
+            (b't', is(Flag::Tracking)),
+            (b'R', is(Flag::BrokenRedirect)),
+            (b'B', is(Flag::Broadcast)),
+            (b'd', info.has_watched_change()),
+            (b'U', matches!(info.peer, Address::Unix(_))),
+            (b'e', is(Flag::NoEvict)),
+            (b'T', is(Flag::NoTouch)),
         ] {
             if holds {
                 self.0.push(letter);
             }
         }
         if self.0.len() == before {
-            self.0.push('N');
+            self.0.push(b'N');
         }
     }
 }

@@ -280,7 +280,7 @@ fn protocol(kind: &[u8], spoken: Protocol) -> Answer {
         b"map" => {
             Reply::Map((0..3).map(|key| (Reply::Integer(key), Reply::Boolean(key == 1))).collect())
         }
-        b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".to_owned()),
+        b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".into()),
         b"true" => Reply::Boolean(true),
         b"false" => Reply::Boolean(false),
         b"attrib" => {

@@ -70,7 +70,7 @@ fn describe<'a>(
             subject.section(name, fields, &mut text);
         }
     }
-    Reply::Verbatim(text)
+    Reply::Verbatim(text.into())
 }
 
 fn describe_memory(server: &ServerState, keys: &Report) -> Reply {

@@ -15,11 +15,12 @@ impl Session {
     /// `LATENCY DOCTOR`
     pub(crate) fn latency_doctor(&self, threshold: u64) -> Reply {
         let monitor = self.server.latency.lock();
-        Reply::Verbatim(match monitor.events().next() {
+        let text = match monitor.events().next() {
             Some(_) => monitor.report(),
             None if threshold == 0 => DISABLED.to_owned(),
             None => NOTHING_SLOW.to_owned(),
-        })
+        };
+        Reply::Verbatim(text.into())
     }
 
     /// `LATENCY GRAPH event`
@@ -30,7 +31,7 @@ impl Session {
             return Err([start, shown(event, usize::MAX), b"'"].concat());
         };
         let name = String::from_utf8_lossy(event);
-        Ok(Reply::Verbatim(samples.graph(&name, since_1970().as_secs())))
+        Ok(Reply::Verbatim(samples.graph(&name, since_1970().as_secs()).into()))
     }
 
     /// `LATENCY HISTORY event`

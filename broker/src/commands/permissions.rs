@@ -41,14 +41,14 @@ pub(super) fn record_refusal(
 ) {
     count_refusal(&session.server.broker.stats().denied, reason);
     let info = session.script_caller.as_ref().map_or(&session.info, |caller| &caller.info);
-    let mut client_info = String::new();
+    let mut client_info = Vec::new();
     client_list::describe(info, Instant::now(), None, &mut client_info);
     let incident = Incident {
         reason,
         context: origin,
         object,
         username: username.to_vec(),
-        client_info: client_info.trim_end().as_bytes().to_vec(),
+        client_info: client_info.trim_ascii_end().to_vec(),
     };
     session.server.users.record(incident, context.config.acllog_max_len);
 }

@@ -198,12 +198,12 @@ pub(crate) fn script_debug(request: Request<'_>) -> Answer {
 
 /// `MEMORY DOCTOR`
 pub(crate) fn memory_doctor() -> Reply {
-    Reply::Verbatim("Keys and clients use most of the memory.\n".to_owned())
+    Reply::Verbatim("Keys and clients use most of the memory.\n".into())
 }
 
 /// `MEMORY MALLOC-STATS`
 pub(crate) fn memory_malloc_stats() -> Reply {
-    Reply::Verbatim("Stats not supported for the current allocator".to_owned())
+    Reply::Verbatim("Stats not supported for the current allocator".into())
 }
 
 /// `LOLWUT [VERSION version]`
@@ -211,5 +211,5 @@ pub(crate) fn lolwut(request: Request<'_>) -> Answer {
     if request.len() > 2 && request.argument(1).eq_ignore_ascii_case(b"version") {
         request::integer(request.argument(2)).ok_or(NOT_AN_INTEGER)?;
     }
-    Ok(Reply::Verbatim(format!("Redis ver. {REDIS_VERSION}\n")))
+    Ok(Reply::Verbatim(format!("Redis ver. {REDIS_VERSION}\n").into()))
 }

@@ -70,7 +70,10 @@ impl Session {
     pub(crate) fn leave_tracking(&mut self, order: &mut OrderGuard<'_>) {
         self.stop_tracking(order);
         if self.info.is(Flag::Recipient) {
-            order.keyspace().lose_recipient(self.info.id);
+            let broken = order.keyspace().lose_recipient(self.info.id);
+            for info in broken.into_iter().filter_map(|id| self.server.clients.get(id)) {
+                info.set(Flag::BrokenRedirect, true);
+            }
         }
     }
 

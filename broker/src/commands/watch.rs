@@ -1,6 +1,7 @@
 //! `WATCH` and `UNWATCH`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Answer;
 use super::spec::Outcome;
@@ -8,6 +9,7 @@ use crate::protocol::reply::Reply;
 use crate::protocol::request::Request;
 use crate::pubsub::order::OrderGuard;
 use crate::session::context::Context;
+use crate::session::watch::Watch;
 use crate::session::{NAME_BYTES, Session};
 
 impl Session {
@@ -25,7 +27,12 @@ impl Session {
         order: &mut OrderGuard<'_>,
     ) -> Answer {
         let view = self.view();
-        let watch = self.watch.get_or_insert_default();
+        let info = &self.info;
+        let watch = self.watch.get_or_insert_with(|| {
+            let watch = Box::<Watch>::default();
+            *info.watcher.lock() = Arc::downgrade(&watch.watcher);
+            watch
+        });
         if watch.watcher.has_changed() {
             return Ok(Reply::ok());
         }

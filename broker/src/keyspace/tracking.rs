@@ -128,11 +128,16 @@ impl Trackers {
         }
     }
 
-    /// Marks redirections to a client as broken.
-    pub(super) fn lose(&mut self, client: u64) {
-        for tracker in self.clients.values_mut() {
-            tracker.is_broken |= tracker.other.is_some_and(|other| other.client == client);
+    /// Marks redirections to a client as broken. Returns the clients with such a redirection.
+    pub(super) fn lose(&mut self, client: u64) -> Vec<u64> {
+        let mut broken = Vec::new();
+        for (&own, tracker) in &mut self.clients {
+            if tracker.other.is_some_and(|other| other.client == client) {
+                tracker.is_broken = true;
+                broken.push(own);
+            }
         }
+        broken
     }
 
     /// Returns whether the client's redirection target disconnected.

@@ -34,10 +34,10 @@ use crate::server::accept::Admission;
 use crate::server::held::Held;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{KeptInput, Unfinished};
+use crate::session::Session;
 use crate::session::client_info::{ClientInfo, READ_BYTES_MAX, Signal};
 use crate::session::context::Context;
 use crate::session::server_state::ServerState;
-use crate::session::{EVICTED_BYTES_MIN, Session};
 use crate::tls::certificate::user_names;
 
 /// One client's socket and session.
@@ -88,6 +88,17 @@ impl Waiting {
         Self::Paused(Box::pin(sleep_until(until.into())))
     }
 
+    /// Returns whether a client that sends no more still gets the reply. Redis does not read from
+    /// it while such a request runs, so it cannot notice the end of the input.
+    fn outlasts_input(&self) -> bool {
+        match self {
+            Self::ForMove | Self::ForEnds | Self::ForOrder => true,
+            #[cfg(feature = "lua")]
+            Self::ForScript => true,
+            Self::Paused(_) | Self::ForTime(..) => false,
+        }
+    }
+
     fn for_time(time: Duration, awaited: Awaited) -> Self {
         let sleep = (time != Duration::MAX).then(|| Box::pin(sleep(time)));
         Self::ForTime(sleep, awaited)
@@ -124,6 +135,9 @@ const SLICES_MAX: usize = 64;
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 /// Input that is kept of a client before its login, while it waits.
 const HELD_BYTES_BEFORE_LOGIN_MAX: usize = 1024 * 1024;
+/// Smaller requests skip the client memory check, and smaller arguments count only once they have
+/// arrived, as in Redis.
+const EVICTED_BYTES_MIN: usize = 32 * 1024;
 /// A client that is to be closed may take this long without reading a byte of its queue.
 const DRAINING_TIME_MAX: Duration = Duration::from_secs(10);
 /// A client without subscriptions and with this many unread reply bytes is not read from until it
@@ -327,9 +341,9 @@ impl Connection {
     ) -> Poll<Disconnect> {
         loop {
             let read = match ready!(self.stream.borrow_mut().poll_read(bytes, cx)) {
-                // Such a wait is short. A client that has sent everything gets its replies, and the
-                // next read finds the end again.
-                Ok(0) if matches!(*self.waiting.borrow(), Some(Waiting::ForEnds)) => {
+                // A client that has sent everything gets its replies. The next read finds the end
+                // again.
+                Ok(0) if self.waiting.borrow().as_ref().is_some_and(Waiting::outlasts_input) => {
                     return Poll::Pending;
                 }
                 Ok(0) | Err(_) => return Poll::Ready(Disconnect::Closed),
@@ -347,7 +361,7 @@ impl Connection {
                 return Poll::Ready(Disconnect::RequestTooBig);
             }
             self.record_input(&held, None, &session.server);
-            if session.evict(0, context) || !context.effects.is_empty() {
+            if session.evict(context) || !context.effects.is_empty() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -402,7 +416,7 @@ impl Connection {
         stats.output_bytes.add((before - left) as u64);
         stats.writes.add(1);
         self.record_output(before, left, stats);
-        self.session.borrow().evict(0, context);
+        self.session.borrow().evict(context);
         if written.is_err() {
             self.failed.set(true);
             context.flush_queue().disconnect(&self.output, Disconnect::Closed);
@@ -646,7 +660,9 @@ impl Connection {
         // The room for it counts already.
         let room = self.info.counts.unparsed_room.load(Ordering::Relaxed);
         let announced = missing.saturating_sub(room);
-        self.session.borrow().evict(announced, context);
+        let announced = if announced < EVICTED_BYTES_MIN { 0 } else { announced };
+        self.info.counts.announced_bytes.store(announced, Ordering::Relaxed);
+        self.session.borrow().evict(context);
         drop(unfinished);
         server.flush_stats(&mut context.local.tally);
         self.ahead_of.set(context.local.lagging.take());
@@ -787,7 +803,8 @@ impl Connection {
         }
         // The bytes kept from earlier reads are part of the request.
         let before = self.info.counts.input_bytes.swap(bytes, Ordering::Relaxed);
-        let is_too_big = session.evict(0, context);
+        self.info.counts.announced_bytes.store(0, Ordering::Relaxed);
+        let is_too_big = session.evict(context);
         self.info.counts.input_bytes.store(before, Ordering::Relaxed);
         is_too_big
     }

@@ -4,11 +4,11 @@
 //! the socket. Other workers set a [`Signal`] and wake the connection's task.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     Ordering,
 };
+use std::sync::{Arc, Weak};
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::address::Address;
 use crate::ids::{CommandId, WorkerId};
-use crate::keyspace::Recipient;
+use crate::keyspace::{Recipient, Watcher};
 
 /// One client, as other threads see it.
 #[derive(Debug)]
@@ -31,11 +31,13 @@ pub(crate) struct ClientInfo {
     /// Rarely changed and rarely read.
     pub(crate) names: Mutex<ClientNames>,
     pub(crate) counts: Counts,
+    /// The result of its watch, if it watches keys.
+    pub(crate) watcher: Mutex<Weak<Watcher>>,
     /// Seconds from the connection to the last request.
     last_request: AtomicU32,
     /// The row of the last command; `u16::MAX` before the first.
     last_command: AtomicU16,
-    flags: AtomicU8,
+    flags: AtomicU16,
     signal: AtomicU8,
     task: Mutex<Option<Waker>>,
     /// Whether the connection waits for something that `CLIENT UNBLOCK` can end.
@@ -85,6 +87,9 @@ pub(crate) struct Counts {
     pub(crate) redirect: AtomicI64,
     /// Memory of input that has not run: an incomplete request, or requests that wait.
     pub(crate) input_bytes: AtomicUsize,
+    /// Bytes of a large argument that are still to come, beyond the room for them. They take no
+    /// memory yet, but count as if they did: Redis allocates them at once.
+    pub(crate) announced_bytes: AtomicUsize,
     /// Bytes of this input that are not parsed.
     pub(crate) unparsed_bytes: AtomicUsize,
     /// Bytes for which the memory of the unparsed input has room.
@@ -144,6 +149,8 @@ pub(crate) enum Flag {
     Recipient = 64,
     /// Has not logged in, though a password is required.
     Stranger = 128,
+    /// The client that got its invalidations is gone.
+    BrokenRedirect = 256,
 }
 
 /// A request of another client to the connection.
@@ -251,6 +258,7 @@ impl ClientInfo {
             protocol: AtomicU8::new(2),
             redirect: AtomicI64::new(-1),
             input_bytes: AtomicUsize::new(0),
+            announced_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             unparsed_bytes: AtomicUsize::new(0),
             unparsed_room: AtomicUsize::new(0),
@@ -276,9 +284,10 @@ impl ClientInfo {
             connected: Instant::now(),
             names: Mutex::default(),
             counts,
+            watcher: Mutex::default(),
             last_request: AtomicU32::new(0),
             last_command: AtomicU16::new(u16::MAX),
-            flags: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
             signal: AtomicU8::new(0),
             task: Mutex::default(),
             blocked: AtomicBool::new(false),
@@ -316,24 +325,27 @@ impl ClientInfo {
 
     pub(crate) fn set(&self, flag: Flag, is: bool) {
         if is {
-            self.flags.fetch_or(flag as u8, Ordering::Relaxed);
+            self.flags.fetch_or(flag as u16, Ordering::Relaxed);
         } else {
-            self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
+            self.flags.fetch_and(!(flag as u16), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn is(&self, flag: Flag) -> bool {
-        self.flags.load(Ordering::Relaxed) & flag as u8 != 0
+        self.flags.load(Ordering::Relaxed) & flag as u16 != 0
     }
 
     /// Returns the memory that the client takes, as far as it is counted.
     pub(crate) fn bytes(&self) -> usize {
-        let Counts { input_bytes, output_bytes, state_bytes, .. } = &self.counts;
-        size_of::<Self>()
-            + input_bytes.load(Ordering::Relaxed)
-            + output_bytes.load(Ordering::Relaxed)
-            + state_bytes.load(Ordering::Relaxed)
-            + self.names.lock().bytes()
+        let Counts { input_bytes, announced_bytes, output_bytes, state_bytes, .. } = &self.counts;
+        let counts = [input_bytes, announced_bytes, output_bytes, state_bytes];
+        let counted: usize = counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        size_of::<Self>() + counted + self.names.lock().bytes()
+    }
+
+    /// Returns whether a key that the client watches has changed.
+    pub(crate) fn has_watched_change(&self) -> bool {
+        self.watcher.lock().upgrade().is_some_and(|watcher| watcher.has_changed())
     }
 
     /// Returns whether a request of the client waits, as Redis counts blocked clients.

@@ -75,6 +75,7 @@ impl Session {
             self.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed());
         self.info.set(Flag::Tracking, self.tracking.is_some());
         self.info.set(Flag::Broadcast, is_broadcast);
+        self.info.set(Flag::BrokenRedirect, false);
         self.server.clients.count_states(&self.info);
         self.info.counts.redirect.store(redirect, Ordering::Relaxed);
     }
