@@ -18,11 +18,13 @@ pub(crate) mod execute;
 mod expiry;
 mod function;
 mod help;
-mod info;
+pub(crate) mod info;
 mod info_fields;
 mod keys;
 mod latency;
 pub(crate) mod lookup;
+#[cfg(feature = "http")]
+pub(crate) mod metrics;
 mod module;
 mod monitor;
 mod permissions;

@@ -7,6 +7,7 @@
 pub(crate) mod compatibility;
 pub(crate) mod directive;
 mod flags;
+pub(crate) mod http;
 pub(crate) mod ignored;
 pub(crate) mod parse;
 pub(crate) mod promises;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::acl::ChannelsDefault;
 use crate::acl::users::UserSources;
 use crate::address::{Address, Port};
+use crate::config::http::HttpSettings;
 use crate::config::tls::TlsSettings;
 use crate::keyspace::EventClasses;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub port: Port,
     /// Clients with TLS; none by default.
     pub tls: TlsSettings,
+    /// The HTTP port of metrics and checks.
+    pub http: HttpSettings,
     /// The password of the default user for `AUTH`; none by default.
     pub requirepass: Option<Vec<u8>>,
     /// Threads that serve clients, 1 to 128.
@@ -277,6 +281,7 @@ impl Default for Config {
             bind: vec!["127.0.0.1".into(), "-::1".into()],
             port: Port::from(6379),
             tls: TlsSettings::default(),
+            http: HttpSettings::default(),
             requirepass: None,
             io_threads: 1,
             maxclients: 10_000,

@@ -3,6 +3,8 @@
 pub(crate) mod accept;
 pub(crate) mod connection;
 mod held;
+#[cfg(feature = "http")]
+mod http;
 pub(crate) mod listen;
 pub(crate) mod stream;
 mod tls_stream;
@@ -26,7 +28,11 @@ use crate::commands::table::SPECS;
 use crate::config::Config;
 use crate::config::source::ConfigFile;
 use crate::pubsub::Broker;
-use crate::server::listen::{BindError, Listeners, SocketFile, listen, open_socket_file};
+#[cfg(feature = "http")]
+use crate::server::http::Http;
+use crate::server::listen::{
+    BindError, Listeners, SocketFile, listen, listen_for_http, open_socket_file,
+};
 use crate::server::worker::WorkerHandle;
 use crate::session::server_state::ServerState;
 use crate::tls::{Material, Reload};
@@ -58,6 +64,8 @@ pub struct Server {
     workers: Arc<[WorkerHandle]>,
     ended: Vec<oneshot::Receiver<()>>,
     stop: Arc<Notify>,
+    #[cfg(feature = "http")]
+    http: Option<Http>,
     /// Removes the file when the server ends.
     _socket_file: Option<SocketFile>,
     counters: Option<Counters>,
@@ -127,6 +135,7 @@ impl Server {
             BindError::of_settings(text.to_owned())
         })?;
         let listeners = listen(&config)?;
+        let http = listen_for_http(&config)?;
         let addresses = Listeners::addresses(&listeners.plain);
         let tls_addresses = Listeners::addresses(&listeners.tls);
         let ports = listeners.ports(config.port, config.tls.port);
@@ -163,6 +172,13 @@ impl Server {
         for listener in listeners.into_all().map(|(listener, _)| listener).chain(file) {
             workers[0].listen(listener, workers.clone());
         }
+        #[cfg(feature = "http")]
+        let http = (!http.is_empty())
+            .then(|| Http::start(http, server.clone(), workers.clone()))
+            .transpose()
+            .map_err(|source| BindError::of("start the thread for HTTP", source))?;
+        #[cfg(not(feature = "http"))]
+        drop(http);
         let counters = config.counters_file.is_some().then(|| Counters::tend(broker)).transpose();
         let counters = counters
             .map_err(|source| BindError::of("start the thread of the counters file", source))?;
@@ -173,6 +189,8 @@ impl Server {
             workers,
             ended,
             stop,
+            #[cfg(feature = "http")]
+            http,
             _socket_file: socket_file,
             counters,
         })
@@ -239,6 +257,23 @@ impl Server {
     /// ```
     pub fn tls_addrs(&self) -> &[SocketAddr] {
         &self.tls_addresses
+    }
+
+    /// Returns the addresses of the HTTP port, which serves `/metrics`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// use broker::{Broker, Config, HttpSettings, Port, Server};
+    ///
+    /// let http = HttpSettings { port: Port::Any, ..HttpSettings::default() };
+    /// let config = Config { port: Port::Any, http, ..Config::default() };
+    /// let server = Server::bind(Broker::new(), &config).await?;
+    /// assert!(!server.http_addrs().is_empty());
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn http_addrs(&self) -> &[SocketAddr] {
+        self.http.as_ref().map_or(&[], |http| &http.addresses)
     }
 
     /// Reads the files of TLS again. If one has changed, new connections use them; existing

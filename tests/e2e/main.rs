@@ -23,6 +23,7 @@
 //! | `latency`           | the durations of commands, as the server reports them            |
 //! | `limits`            | protocol errors, and subscribers that stop reading               |
 //! | `listening`         | the port and addresses of a running server, and their changes    |
+//! | `metrics`           | the HTTP port: metrics for Prometheus, and checks                |
 //! | `native_scripts`    | SignalR's scripts without Lua, compared with Lua                 |
 //! | `operation`         | actions of operators on a running server and its process         |
 //! | `ordering`          | each message once and in one order, on one and several threads   |
@@ -62,6 +63,7 @@ mod late_scripts;
 mod latency;
 mod limits;
 mod listening;
+mod metrics;
 mod native_scripts;
 mod operation;
 mod ordering;

@@ -26,7 +26,8 @@ use crate::version::{REDIS_VERSION, VERSION};
 /// `INFO [section [section ...]]`
 pub(super) fn info(order: &mut OrderGuard<'_>) -> Outcome {
     Outcome::Reported(report(order), |session, context, report, request| {
-        describe(&session.server, &context.config, report, request.arguments_from(1))
+        let wanted = request.arguments_from(1);
+        Reply::Verbatim(describe(&session.server, &context.config, report, wanted).into())
     })
 }
 
@@ -37,7 +38,14 @@ pub(super) fn memory_stats(order: &mut OrderGuard<'_>) -> Outcome {
     })
 }
 
-fn report(order: &mut OrderGuard<'_>) -> Box<Report> {
+/// Returns all sections.
+#[cfg(feature = "http")]
+pub(super) fn everything(server: &ServerState, config: &Config, keys: &Report) -> String {
+    describe(server, config, keys, std::iter::once(b"everything".as_slice()))
+}
+
+/// Returns the figures of the keys.
+pub(crate) fn report(order: &mut OrderGuard<'_>) -> Box<Report> {
     let now = order.now();
     Box::new(order.keyspace().report(now))
 }
@@ -47,7 +55,7 @@ fn describe<'a>(
     config: &Config,
     keys: &Report,
     wanted: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-) -> Reply {
+) -> String {
     let subject = Subject { server, config, keys };
     let mut text = String::new();
     let has_tls = server.tls.material().is_some();
@@ -70,7 +78,7 @@ fn describe<'a>(
             subject.section(name, fields, &mut text);
         }
     }
-    Reply::Verbatim(text.into())
+    text
 }
 
 fn describe_memory(server: &ServerState, keys: &Report) -> Reply {

@@ -88,26 +88,33 @@ impl Session {
 
     /// Returns the histogram of a command, if it was called.
     fn times(&self, spec: &Spec) -> Option<Reply> {
-        /// The highest bound, 2^30 nanoseconds, is the first beyond a second.
-        const POWERS: std::ops::RangeInclusive<u32> = 10..=30;
-
-        let timed = timed_calls(&self.server, spec)?;
-        let histogram = self.server.commands.of(spec.id).times.get()?;
-        let mut before = 0;
-        let steps = POWERS.filter_map(|power| {
-            let bound = 1_u64 << power;
-            let within = timed.scaled(histogram.total_within(bound));
-            let is_new = std::mem::replace(&mut before, within) < within;
-            // Redis reports the end of the histogram bucket that contains the bound.
-            let micros = (bound + bound / 128 - 1) / 1000;
-            is_new.then(|| (number(micros), number(within)))
-        });
-        let steps = Reply::Map(steps.collect());
+        let (calls, steps) = histogram(&self.server, spec)?;
+        let steps = steps.into_iter().map(|(micros, within)| (number(micros), number(within)));
         Some(Reply::Map(vec![
-            (Reply::bulk("calls"), number(timed.calls)),
-            (Reply::bulk("histogram_usec"), steps),
+            (Reply::bulk("calls"), number(calls)),
+            (Reply::bulk("histogram_usec"), Reply::Map(steps.collect())),
         ]))
     }
+}
+
+/// Returns the calls of a command, if it was called, and how many took up to a number of
+/// microseconds. A number without further calls is left out.
+pub(super) fn histogram(server: &ServerState, spec: &Spec) -> Option<(u64, Vec<(u64, u64)>)> {
+    /// The highest bound, 2^30 nanoseconds, is the first beyond a second.
+    const POWERS: std::ops::RangeInclusive<u32> = 10..=30;
+
+    let timed = timed_calls(server, spec)?;
+    let histogram = server.commands.of(spec.id).times.get()?;
+    let mut before = 0;
+    let steps = POWERS.filter_map(|power| {
+        let bound = 1_u64 << power;
+        let within = timed.scaled(histogram.total_within(bound));
+        let is_new = std::mem::replace(&mut before, within) < within;
+        // Redis reports the end of the histogram bucket that contains the bound.
+        let micros = (bound + bound / 128 - 1) / 1000;
+        is_new.then_some((micros, within))
+    });
+    Some((timed.calls, steps.collect()))
 }
 
 /// The calls of a command, and the timed ones among them.

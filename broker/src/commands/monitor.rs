@@ -87,11 +87,12 @@ pub(super) fn is_secret(spec: &Spec, request: Request<'_>, index: usize) -> bool
     }
 }
 
-/// Directives that Redis hides: passwords, and the user name for replication.
-const PASSWORDS: [&[u8]; 5] = [
+/// Directives that Redis hides: passwords, and the user name for replication. The last one is ours.
+const PASSWORDS: [&[u8]; 6] = [
     b"requirepass",
     b"masterauth",
     b"masteruser",
     b"tls-key-file-pass",
     b"tls-client-key-file-pass",
+    b"http-token",
 ];

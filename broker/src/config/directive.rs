@@ -4,6 +4,7 @@
 //! hold Redis' text, since tools search for it, and the expectation in our own words.
 
 mod data;
+mod http;
 mod memory;
 mod monitoring;
 mod network;
@@ -72,6 +73,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Directive> {
         network::DIRECTIVES,
         security::DIRECTIVES,
         tls::DIRECTIVES,
+        http::DIRECTIVES,
         memory::DIRECTIVES,
         data::DIRECTIVES,
         process::DIRECTIVES,

@@ -115,6 +115,25 @@ pub(crate) fn listen(config: &Config) -> Result<Listeners, BindError> {
     endpoints.open()
 }
 
+/// Opens the listeners of the HTTP port of the settings.
+pub(crate) fn listen_for_http(
+    config: &Config,
+) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+    let http = &config.http;
+    if http.port != Port::None && cfg!(not(feature = "http")) {
+        let text = "'http-port' needs a broker with the cargo feature 'http'";
+        return Err(BindError::of_settings(text.to_owned()));
+    }
+    let endpoints = Endpoints {
+        names: http.bind.clone(),
+        port: http.port,
+        tls_port: Port::None,
+        backlog: config.tcp_backlog,
+    };
+    let listeners = endpoints.open().map_err(|error| BindError { listened_on: None, ..error })?;
+    Ok(listeners.plain)
+}
+
 /// The TCP listeners of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {

@@ -25,11 +25,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
 use crate::address::Address;
+#[cfg(feature = "http")]
+use crate::commands::info::report;
 use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
 use crate::commands::script_client::CommandRunner;
 use crate::config::Config;
 use crate::ids::WorkerId;
+#[cfg(feature = "http")]
+use crate::keyspace::Report;
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
@@ -65,6 +69,12 @@ enum Task {
     CheckPermissions,
     /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
+    /// Return the figures of the keys; none while a script is late.
+    #[cfg(feature = "http")]
+    Report(oneshot::Sender<Option<Box<Report>>>),
+    /// Show that the thread makes turns.
+    #[cfg(feature = "http")]
+    Turn(oneshot::Sender<()>),
     ShutDown,
 }
 
@@ -173,6 +183,22 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Move(wanted));
     }
 
+    /// Returns the figures of the keys; `None` while a script is late, or if the worker has ended.
+    #[cfg(feature = "http")]
+    pub(crate) async fn report(&self) -> Option<Box<Report>> {
+        let (sender, report) = oneshot::channel();
+        let _ = self.tasks.send(Task::Report(sender));
+        report.await.ok().flatten()
+    }
+
+    /// Returns once the worker has begun another turn; `None` if it has ended.
+    #[cfg(feature = "http")]
+    pub(crate) async fn turn(&self) -> Option<()> {
+        let (sender, turn) = oneshot::channel();
+        let _ = self.tasks.send(Task::Turn(sender));
+        turn.await.ok()
+    }
+
     /// Counts a connection that is given to the worker; the caller counts it down at its end.
     pub(crate) fn take_place(&self) -> Arc<AtomicUsize> {
         self.connections.fetch_add(1, Ordering::Relaxed);
@@ -243,6 +269,12 @@ impl Worker {
                     self.accept_on(listener, workers);
                 }
                 Task::Move(wanted) => drop(spawn_local(self.clone().listen_elsewhere(wanted))),
+                #[cfg(feature = "http")]
+                Task::Report(wanted) => {
+                    let _ = wanted.send(self.with_order(|_, order| report(order)));
+                }
+                #[cfg(feature = "http")]
+                Task::Turn(wanted) => _ = wanted.send(()),
                 Task::ShutDown => break,
             }
         }

@@ -116,6 +116,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
 const BIND_ADDRESSES_MAX: usize = 16;
 
 fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    config.bind = addresses(values)?;
+    Ok(())
+}
+
+/// Reads the addresses of a listener.
+pub(super) fn addresses(values: &[Vec<u8>]) -> Result<Vec<String>, Invalid> {
     if values.len() > BIND_ADDRESSES_MAX {
         return Err(Invalid::TooManyAddresses);
     }
@@ -123,6 +129,5 @@ fn set_bind(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
         return Err(Invalid::ArgumentCount);
     }
     let addresses = values.iter().map(|value| String::from_utf8_lossy(value).into_owned());
-    config.bind = addresses.filter(|address| !address.is_empty()).collect();
-    Ok(())
+    Ok(addresses.filter(|address| !address.is_empty()).collect())
 }

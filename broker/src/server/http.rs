@@ -1,0 +1,205 @@
+//! The HTTP port: metrics for Prometheus, and checks for those who watch the process.
+//!
+//! It has a thread of its own. A scrape asks one worker for the figures of the keys, and costs clients
+//! no more than `INFO`.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, http};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+use tracing::{debug, info, warn};
+
+use crate::commands::metrics::metrics;
+use crate::keyspace::Report;
+use crate::server::worker::WorkerHandle;
+use crate::session::server_state::ServerState;
+
+/// The HTTP port of a server. Dropping this value closes it.
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Dropping it ends the thread.
+    _running: oneshot::Sender<Infallible>,
+}
+
+/// The sources of responses.
+struct Sources {
+    server: Arc<ServerState>,
+    workers: Arc<[WorkerHandle]>,
+    /// The last known figures of the keys, for the time in which a script is late.
+    keys: Mutex<Option<Arc<Report>>>,
+}
+
+/// Connections at once. Further ones wait in the backlog of the kernel.
+const CONNECTIONS_MAX: usize = 64;
+/// Maximum wait for the head of a request, and for the next request.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Maximum size of the head of a request.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A connection is closed after this time, so that no client holds one for good. Monitoring systems
+/// open another one.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// Maximum wait for the figures of the keys. Then the last ones serve.
+const REPORT_TIME_MAX: Duration = Duration::from_secs(1);
+/// A thread that does not answer in this time is stuck. A script that has not become late may hold
+/// all threads for `busy-reply-threshold`, 5 seconds by default.
+const TURN_TIME_MAX: Duration = Duration::from_secs(8);
+/// The pause after a failure to accept a connection, as without descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Http {
+    /// Serves HTTP on open listeners.
+    pub(crate) fn start(
+        listeners: Vec<(TcpListener, SocketAddr)>,
+        server: Arc<ServerState>,
+        workers: Arc<[WorkerHandle]>,
+    ) -> io::Result<Self> {
+        let addresses = listeners.iter().map(|(_, address)| *address).collect();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let sources = Arc::new(Sources { server, workers, keys: Mutex::default() });
+        let app = Router::new()
+            .route("/metrics", get(show_metrics))
+            .route("/healthz", get(check))
+            .route("/readyz", get(check))
+            .with_state(sources);
+        let (running, ended) = oneshot::channel::<Infallible>();
+        thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+                for (listener, address) in listeners {
+                    info!("serving metrics on http://{address}/metrics");
+                    match tokio::net::TcpListener::from_std(listener) {
+                        Ok(listener) => {
+                            tokio::spawn(accept(listener, app.clone(), places.clone()));
+                        }
+                        Err(error) => warn!(%error, "cannot serve HTTP on {address}"),
+                    }
+                }
+                let _ = ended.await;
+            });
+        })?;
+        Ok(Self { addresses, _running: running })
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, app: Router, places: Arc<Semaphore>) {
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    serve(stream, app).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection for HTTP");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, app: Router) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Ok(Err(error)) = timeout(CONNECTION_TIME_MAX, connection).await {
+        debug!(%error, "http connection failed");
+    }
+}
+
+async fn show_metrics(State(sources): State<Arc<Sources>>, request: Request) -> Response {
+    let config = sources.server.settings.get();
+    if let Some(token) = &config.http.token
+        && !has_token(request.headers(), token)
+    {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        return (StatusCode::UNAUTHORIZED, challenge, "expected the token of http-token\n")
+            .into_response();
+    }
+    let Some(keys) = sources.keys().await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "a script is running\n").into_response();
+    };
+    let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content, metrics(&sources.server, &config, &keys)).into_response()
+}
+
+/// Replies with success if all threads that serve clients make turns.
+async fn check(State(sources): State<Arc<Sources>>) -> Response {
+    let turns = async {
+        for worker in sources.workers.iter() {
+            worker.turn().await?;
+        }
+        Some(())
+    };
+    match timeout(TURN_TIME_MAX, turns).await {
+        Ok(Some(())) => "ok\n".into_response(),
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "a thread is stuck\n").into_response(),
+    }
+}
+
+fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
+    let given = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+    let (scheme, given) = given.unwrap_or_default().split_at_checked(7).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.ct_eq(token))
+}
+
+impl Sources {
+    /// Returns the figures of the keys: the present ones, or the last ones while a script runs.
+    async fn keys(&self) -> Option<Arc<Report>> {
+        let present = timeout(REPORT_TIME_MAX, self.workers[0].report()).await;
+        let mut last = self.keys.lock();
+        if let Ok(Some(present)) = present {
+            *last = Some(Arc::new(*present));
+        }
+        last.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_compared_whole() {
+        let has = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, http::HeaderValue::from_static(value));
+            has_token(&headers, b"secret")
+        };
+        assert!(has("Bearer secret") && has("bearer secret"));
+        for wrong in ["", "secret", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets"] {
+            assert!(!has(wrong), "{wrong}");
+        }
+        assert!(!has_token(&HeaderMap::new(), b"secret"));
+    }
+}
