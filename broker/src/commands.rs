@@ -9,7 +9,7 @@ mod auth;
 mod client;
 mod client_list;
 mod command;
-mod config;
+pub(crate) mod config;
 mod counters;
 mod database;
 mod debug;

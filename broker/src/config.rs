@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod ignored;
 pub(crate) mod parse;
 pub(crate) mod promises;
+pub(crate) mod reloaded;
 pub(crate) mod source;
 pub(crate) mod tls;
 

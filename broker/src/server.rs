@@ -26,6 +26,7 @@ use crate::address::Port;
 use crate::commands::lookup::Lookup;
 use crate::commands::table::SPECS;
 use crate::config::Config;
+use crate::config::reloaded::{ReloadError, Reloaded};
 use crate::config::source::ConfigFile;
 use crate::pubsub::Broker;
 #[cfg(feature = "http")]
@@ -274,6 +275,34 @@ impl Server {
     #[cfg(feature = "http")]
     pub fn http_addrs(&self) -> &[SocketAddr] {
         self.http.as_ref().map_or(&[], |http| &http.addresses)
+    }
+
+    /// Puts the settings in force that differ from the last reading of the files. Settings of
+    /// `CONFIG SET` stay where the files have not changed.
+    ///
+    /// `bind`, `port`, `tls-port` and `dir` stay until the next start, though `CONFIG SET` could change
+    /// them. Users stay as well; `ACL LOAD` reads their file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`] if a value cannot be put in force, or while a script is late. Nothing has
+    /// changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once begun, the reload completes even if the future is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use broker::{Broker, ConfigFile, Server};
+    ///
+    /// let server = Server::bind_loaded(Broker::new(), ConfigFile::from_text("port any")?).await?;
+    /// let reloaded = server.reload(ConfigFile::from_text("port any\ntimeout 60")?).await?;
+    /// assert_eq!(reloaded.changed, ["timeout"]);
+    /// # Ok(()) }
+    /// ```
+    pub async fn reload(&self, loaded: ConfigFile) -> Result<Reloaded, ReloadError> {
+        self.workers[0].reload(loaded.config).await
     }
 
     /// Reads the files of TLS again. If one has changed, new connections use them; existing

@@ -52,6 +52,57 @@ async fn a_renamed_log_is_created_again_and_a_hang_up_does_not_end_the_server() 
     assert!(!text(&old).contains("bye bye"), "{}", text(&old));
 }
 
+/// Hangs up, and waits for a line of the log.
+async fn reload(server: &Server, expected: &str) {
+    let before = server.stdout().matches(expected).count();
+    let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw).expect("it has an id");
+    kill_process(pid, Signal::HUP).expect("it runs");
+    eventually(async || server.stdout().matches(expected).count() > before).await;
+}
+
+#[tokio::test]
+async fn a_hang_up_puts_changed_lines_of_the_file_in_force() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("broker.conf");
+    let write = |text: &str| fs::write(&path, text).expect("a file");
+    write("maxclients 70\ntimeout 0\nrequirepass old\n");
+    // A flag wins, also later.
+    let file = path.to_str().expect("a path");
+    let server = Server::ours(&[file, "--tcp-keepalive", "77"]).await;
+    let mut client = server.stranger().await;
+    assert_eq!(client.command(&["AUTH", "old"]).await, ok());
+    let mut get = async |name: &str| {
+        let shown = client.command(&["CONFIG", "GET", name]).await;
+        shown.items()[1].text().to_owned()
+    };
+    assert_eq!(get("maxclients").await, "70");
+
+    write("maxclients 60\ntimeout 0\nrequirepass new\ntcp-keepalive 5\ndatabases 4\n");
+    reload(&server, "settings that need a restart: databases").await;
+    assert_eq!(get("maxclients").await, "60");
+    assert_eq!(get("tcp-keepalive").await, "77");
+    assert_eq!(get("requirepass").await, "new");
+    let mut stranger = server.stranger().await;
+    assert!(stranger.command(&["AUTH", "old"]).await.is_error());
+    assert_eq!(stranger.command(&["AUTH", "new"]).await, ok());
+
+    // The value of a client stays until its line changes.
+    assert_eq!(stranger.command(&["CONFIG", "SET", "timeout", "9"]).await, ok());
+    write("maxclients 50\ntimeout 0\nrequirepass new\n");
+    reload(&server, "settings changed: maxclients\n").await;
+    assert_eq!((get("maxclients").await, get("timeout").await), ("50".to_owned(), "9".to_owned()));
+
+    for (text, reason) in [
+        ("maxclients 40\ntimeout x\n", "no setting changed: "),
+        ("maxclients 4000000000\n", "maxclients lowered"),
+        ("maxclients 40\nloadmodule x\n", "no setting changed: "),
+    ] {
+        write(text);
+        reload(&server, reason).await;
+        assert_ne!(get("maxclients").await, "40", "{text}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn flags_with_a_password_are_not_in_the_list_of_processes() {

@@ -20,6 +20,7 @@ use crate::config::directive;
 use crate::config::ignored::{self, Change, IGNORED};
 use crate::config::parse::Invalid;
 use crate::config::promises;
+use crate::config::reloaded::{ReloadError, Reloaded};
 use crate::config::source::ConfigFile;
 use crate::descriptors::fit_clients;
 use crate::glob;
@@ -254,7 +255,7 @@ impl Session {
         };
         let (from, to) = self.places(&current, &changes.config);
         let Some(named) = settings.iter().find(is_place).filter(|_| from != to) else {
-            self.put_in_force(changes, context, order);
+            put_in_force(&self.server, changes, context, order);
             return Ok(Reply::ok().into());
         };
         if self.runs_transaction {
@@ -300,7 +301,7 @@ impl Session {
             // Applied to the settings of now, which other clients may have changed meanwhile.
             return match changes(&settings, &self.server.settings.get()) {
                 Ok(changes) => {
-                    self.put_in_force(changes, context, order);
+                    put_in_force(&self.server, changes, context, order);
                     self.reply(context, &Reply::ok());
                 }
                 Err(error) => self.reply_error(context, error),
@@ -313,42 +314,6 @@ impl Session {
         self.reply_error(context, failed(&name, why));
     }
 
-    fn put_in_force(
-        &mut self,
-        changes: Changes,
-        context: &mut Context,
-        order: &mut OrderGuard<'_>,
-    ) {
-        let Changes { config, others, password, channels_default: channels, tls } = changes;
-        if let Some(material) = tls {
-            self.server.tls.set(material);
-        }
-        for (name, value) in others {
-            self.server.settings.set_other(&name, vec![value]);
-        }
-        if password {
-            let password = config.requirepass.clone();
-            self.server.users.change(|acl| acl.set_password_of_default(password.as_deref()));
-        }
-        if channels {
-            let default = config.channels_default();
-            self.server.users.change(|acl| acl.set_channels_default(default));
-        }
-        let moves = config.dir != context.config.dir;
-        if let Some(path) = config.dir.as_deref().filter(|_| moves)
-            && let Err(error) = std::env::set_current_dir(path)
-        {
-            tracing::warn!(%error, path = %path.display(), "cannot change the working directory");
-        }
-        let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
-        if maxmemory_clients != context.config.maxmemory_clients {
-            context.effects.push(Effect::Evict);
-        }
-        self.server.settings.set(config);
-        order.keyspace().limit_tracked(keys_max);
-        context.set_config(self.server.settings.get());
-    }
-
     /// `CONFIG RESETSTAT`
     pub(crate) fn config_resetstat(&self, order: &mut OrderGuard<'_>) -> Reply {
         self.server.broker.stats().reset();
@@ -357,6 +322,78 @@ impl Session {
         self.server.commands.reset();
         Reply::ok()
     }
+}
+
+/// Puts checked changes in force.
+fn put_in_force(
+    server: &ServerState,
+    changes: Changes,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+) {
+    let Changes { config, others, password, channels_default: channels, tls } = changes;
+    if let Some(material) = tls {
+        server.tls.set(material);
+    }
+    for (name, value) in others {
+        server.settings.set_other(&name, vec![value]);
+    }
+    if password {
+        let password = config.requirepass.clone();
+        server.users.change(|acl| acl.set_password_of_default(password.as_deref()));
+    }
+    if channels {
+        let default = config.channels_default();
+        server.users.change(|acl| acl.set_channels_default(default));
+    }
+    let moves = config.dir != context.config.dir;
+    if let Some(path) = config.dir.as_deref().filter(|_| moves)
+        && let Err(error) = std::env::set_current_dir(path)
+    {
+        tracing::warn!(%error, path = %path.display(), "cannot change the working directory");
+    }
+    let Config { tracking_table_max_keys: keys_max, maxmemory_clients, .. } = config;
+    if maxmemory_clients != context.config.maxmemory_clients {
+        context.effects.push(Effect::Evict);
+    }
+    server.settings.set(config);
+    order.keyspace().limit_tracked(keys_max);
+    context.set_config(server.settings.get());
+}
+
+/// Puts the changes of a file in force that was read again, or none of them.
+pub(crate) fn reload(
+    server: &ServerState,
+    read: Config,
+    context: &mut Context,
+    order: &mut OrderGuard<'_>,
+) -> Result<Reloaded, ReloadError> {
+    let reloaded = Reloaded::between(&server.settings.last_read(), &read);
+    let in_force = server.settings.get();
+    let config = reloaded
+        .merge(&in_force, &read)
+        .map_err(|invalid| ReloadError(format!("a setting cannot be changed: {invalid}")))?;
+    let fitting = fit_clients(config.maxclients);
+    if config.maxclients > in_force.maxclients.max(fitting) {
+        let text = format!("maxclients: the limit of open files allows {fitting}");
+        return Err(ReloadError(text));
+    }
+    let has = |name| reloaded.changed.contains(&name);
+    let is_about_tls = reloaded.changed.iter().any(|name| name.starts_with("tls-"));
+    let tls = (is_about_tls && config.tls.port != Port::None)
+        .then(|| Material::load(&config.tls).map(Arc::new))
+        .transpose()
+        .map_err(|error| ReloadError(error.to_string()))?;
+    let changes = Changes {
+        config,
+        others: Vec::new(),
+        password: has("requirepass"),
+        channels_default: has("acl-pubsub-default"),
+        tls,
+    };
+    put_in_force(server, changes, context, order);
+    server.settings.set_last_read(read);
+    Ok(reloaded)
 }
 
 /// Parses all changes of a `CONFIG SET`.

@@ -25,12 +25,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
 use crate::address::Address;
+use crate::commands::config::reload;
 #[cfg(feature = "http")]
 use crate::commands::info::report;
 use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
 use crate::commands::script_client::CommandRunner;
 use crate::config::Config;
+use crate::config::reloaded::{ReloadError, Reloaded};
 use crate::ids::WorkerId;
 #[cfg(feature = "http")]
 use crate::keyspace::Report;
@@ -69,6 +71,8 @@ enum Task {
     CheckPermissions,
     /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
+    /// Put the changes of files in force that were read again.
+    Reload(Box<Config>, oneshot::Sender<Result<Reloaded, ReloadError>>),
     /// Return the figures of the keys; none while a script is late.
     #[cfg(feature = "http")]
     Report(oneshot::Sender<Option<Box<Report>>>),
@@ -183,6 +187,13 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Move(wanted));
     }
 
+    /// Puts the changes of files in force that were read again.
+    pub(crate) async fn reload(&self, read: Config) -> Result<Reloaded, ReloadError> {
+        let (sender, reloaded) = oneshot::channel();
+        let _ = self.tasks.send(Task::Reload(Box::new(read), sender));
+        reloaded.await.unwrap_or_else(|_| Err(ReloadError("the server shuts down".to_owned())))
+    }
+
     /// Returns the figures of the keys; `None` while a script is late, or if the worker has ended.
     #[cfg(feature = "http")]
     pub(crate) async fn report(&self) -> Option<Box<Report>> {
@@ -269,6 +280,12 @@ impl Worker {
                     self.accept_on(listener, workers);
                 }
                 Task::Move(wanted) => drop(spawn_local(self.clone().listen_elsewhere(wanted))),
+                Task::Reload(read, wanted) => {
+                    let reloaded = self
+                        .with_order(|context, order| reload(&self.server, *read, context, order));
+                    let late = || Err(ReloadError("a script is late".to_owned()));
+                    let _ = wanted.send(reloaded.unwrap_or_else(late));
+                }
                 #[cfg(feature = "http")]
                 Task::Report(wanted) => {
                     let _ = wanted.send(self.with_order(|_, order| report(order)));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::config::Config;
 
@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     current: RwLock<Arc<Config>>,
     /// Values of ignored directives, as they were given.
     others: RwLock<BTreeMap<String, Vec<Vec<u8>>>>,
+    /// The settings as the files and flags had them when they were read last.
+    read: Mutex<Config>,
     /// The file that `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
     generation: AtomicU64,
@@ -30,6 +32,7 @@ impl Settings {
         file: Option<PathBuf>,
     ) -> Self {
         Self {
+            read: Mutex::new(config.clone()),
             current: RwLock::new(Arc::new(config)),
             others: RwLock::new(others),
             file,
@@ -50,6 +53,16 @@ impl Settings {
     pub(crate) fn set(&self, config: Config) {
         *self.current.write() = Arc::new(config);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns the settings as the files and flags had them when they were read last.
+    pub(crate) fn last_read(&self) -> Config {
+        self.read.lock().clone()
+    }
+
+    /// Records another reading of the files and flags.
+    pub(crate) fn set_last_read(&self, config: Config) {
+        *self.read.lock() = config;
     }
 
     /// Returns the value that was given for an ignored directive.

@@ -57,6 +57,15 @@ pub(crate) fn notify_ready() {
     notify(&[NotifyState::Ready, NotifyState::Status("Ready to accept connections")]);
 }
 
+/// Reports to systemd that the settings are read again. [`notify_ready`] ends it.
+pub(crate) fn notify_reloading() {
+    // systemd ignores a reload without its time.
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        let text = NotifyState::Status("Reloading the settings");
+        notify(&[NotifyState::Reloading, now, text]);
+    }
+}
+
 /// Reports to systemd that the server shuts down.
 pub(crate) fn notify_stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("Shutting down")]);

@@ -111,16 +111,19 @@ fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
     }
 }
 
-/// Settings, and the text of standard input if they came from there.
+/// Settings, and where they came from.
 struct Given {
     loaded: ConfigFile,
+    /// The words of the command line. The path of a file is absolute, since `dir` moves the process.
+    words: Vec<OsString>,
+    /// The text of standard input, if it has settings.
     input: Option<Vec<u8>>,
 }
 
 /// Starts the program again in the background or under a title, or serves in this process.
 #[cfg(unix)]
 fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
-    let Given { loaded, input } = given;
+    let Given { loaded, input, words: absolute } = given;
     let launch = Launch { words, input };
     let title = relaunch::title(&loaded.config);
     if loaded.config.daemonize {
@@ -132,7 +135,7 @@ fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
     } else if let Err(error) = relaunch::execute_untitled(&launch) {
         eprintln!("cannot set the options of the allocator, so it takes more memory: {error}");
     }
-    run(Given { loaded, input: launch.input })
+    run(Given { loaded, words: absolute, input: launch.input })
 }
 
 #[cfg(not(unix))]
@@ -146,7 +149,8 @@ fn launch(given: Given, _: Vec<OsString>) -> Result<(), Box<dyn Error>> {
 }
 
 /// Serves until a signal or a client ends the server.
-fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
+fn run(given: Given) -> Result<(), Box<dyn Error>> {
+    let loaded = &given.loaded;
     if is_in_background() {
         // A closed terminal must not end the process.
         #[cfg(unix)]
@@ -158,7 +162,7 @@ fn run(Given { loaded, .. }: Given) -> Result<(), Box<dyn Error>> {
     }
     log::start(&loaded.config)?;
     report::log_panics();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(loaded))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(given))
 }
 
 #[cfg(unix)]
@@ -177,13 +181,16 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     let mut loaded = ConfigFile::default();
     let mut flags = words;
     let mut from_input = false;
+    let mut file = None;
     if let Some((first, rest)) = words.split_first()
         && !first.as_encoded_bytes().starts_with(b"--")
     {
         flags = rest;
         from_input = first == "-";
         if !from_input {
+            let path = std::path::absolute(first).unwrap_or_else(|_| first.into());
             loaded.add_file(Path::new(first))?;
+            file = Some(path);
         }
     }
     if let Some((last, rest)) = flags.split_last()
@@ -205,10 +212,15 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
     loaded.check()?;
-    Ok(Given { loaded, input })
+    let mut words = words.to_vec();
+    if let (Some(path), Some(first)) = (file, words.first_mut()) {
+        *first = path.into();
+    }
+    Ok(Given { loaded, words, input })
 }
 
-async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
+async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
+    let Given { mut loaded, words, input } = given;
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     let ignored = loaded.ignored_directives();
     if !ignored.is_empty() {
@@ -251,7 +263,7 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
                 // Writing this line opens a log file that was renamed.
                 None => {
                     info!("Received SIGHUP, reopened the log file");
-                    server.reload_tls().await;
+                    reload(&server, &words, input.clone()).await;
                 }
             },
             () = server.stop_requested() => {
@@ -273,6 +285,31 @@ async fn serve(mut loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     }
     info!("broker is now ready to exit, bye bye...");
     Ok(())
+}
+
+/// Reads the settings again, and puts those in force that have changed. After an error nothing has
+/// changed, and the log has the reason.
+async fn reload(server: &Server, words: &[OsString], input: Option<Vec<u8>>) {
+    daemon::notify_reloading();
+    server.reload_tls().await;
+    match load(words, input) {
+        Ok(Given { mut loaded, .. }) => {
+            fit_maxclients(&mut loaded.config);
+            match server.reload(loaded).await {
+                Ok(reloaded) => {
+                    if !reloaded.changed.is_empty() {
+                        info!("settings changed: {}", reloaded.changed.join(" "));
+                    }
+                    if !reloaded.needs_restart.is_empty() {
+                        warn!("settings that need a restart: {}", reloaded.needs_restart.join(" "));
+                    }
+                }
+                Err(error) => warn!("no setting changed: {error}"),
+            }
+        }
+        Err(error) => warn!("no setting changed: {error}"),
+    }
+    daemon::notify_ready();
 }
 
 /// Raises the limit of open files to `maxclients`, or lowers `maxclients` to the limit.
