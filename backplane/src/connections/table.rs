@@ -21,7 +21,7 @@ use crate::event::Gap;
 use crate::interest::Interest;
 use crate::membership::Membership;
 use crate::signals::Signals;
-use crate::store::{Arrival, Entry, Store};
+use crate::store::{Arrival, Entry, Selection, Store};
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -209,8 +209,8 @@ impl Table {
             None => VecDeque::new(),
             // No message has arrived yet, so the connection cannot be behind.
             Some(Some(_)) if self.store.last().is_none() => VecDeque::new(),
-            Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
-            Some(None) => self.store.all().filter_map(queued).collect(),
+            Some(Some(id)) => self.store.since(id, signals.iter()).filter_map(queued).collect(),
+            Some(None) => self.store.all(signals.iter()).filter_map(queued).collect(),
         }
     }
 
@@ -222,19 +222,14 @@ impl Table {
 
     fn refill_with(&mut self, mailbox: &Mailbox, items_max: usize) {
         let Some((attached, place)) = self.of(mailbox).zip(mailbox.rest()) else { return };
-        let Some(entries) = self.store.from(place) else {
+        let Attached { signals, .. } = attached;
+        let Some(selection) = self.store.from(place, signals.iter(), items_max) else {
             self.close_slow(vec![Full { id: mailbox.id.clone() }]);
             return;
         };
-        let (mut items, mut place) = (Vec::new(), place);
-        for entry in entries {
-            if items.len() == items_max {
-                break;
-            }
-            place += 1;
-            items.extend(queued(entry, &attached.signals, &mailbox.id, mailbox.number));
-        }
-        mailbox.refill(items, (place < self.store.end()).then_some(place));
+        let Selection { entries, next } = selection;
+        let queued = |entry| queued(entry, signals, &mailbox.id, mailbox.number);
+        mailbox.refill(entries.into_iter().filter_map(queued).collect(), next);
     }
 
     /// Queues all deferred messages of a connection. Call it before its signals change: the store
