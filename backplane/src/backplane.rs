@@ -3,6 +3,7 @@
 mod inspect;
 mod plane;
 mod presence;
+mod results;
 mod servers;
 mod tasks;
 
@@ -18,6 +19,7 @@ use tracing::{Instrument, Span, debug, error_span};
 pub use self::inspect::ConnectionInfo;
 use self::plane::Plane;
 pub use self::presence::{Count, Presence, Watch};
+pub use self::results::{AskClient, ClientQuestion, ResultError};
 pub use self::servers::Ask;
 use self::tasks::{probe, probe_channels, send_outgoing, send_replies};
 use crate::bus::{Bus, ChannelBus, ConnectError, SendError, check_size};

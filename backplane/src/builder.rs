@@ -149,6 +149,10 @@ impl Builder {
 
     /// Sets how many recent messages are kept for reconnecting connections. The default is 10,000.
     ///
+    /// The oldest message is evicted first. The newest 16 of each group, user and connection stay, as
+    /// long as they take less than half of the limit. So a group with many messages does not evict
+    /// those of a group with few.
+    ///
     /// ```
     /// let builder = backplane::Backplane::builder("ChatApp").history_messages_max(100);
     /// # let _ = builder;

@@ -32,7 +32,7 @@ pub(crate) use self::mailbox::Mailbox;
 pub(crate) use self::queued::Queued;
 pub use self::run::Run;
 use self::table::Table;
-pub(crate) use self::table::{Attachment, ConnectionState, Found, Source};
+pub(crate) use self::table::{Attachment, ConnectionState, Crowd, Found, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Attached, Envelope};
 use crate::event::Gap;
@@ -49,8 +49,8 @@ pub(crate) struct Connections {
     slow: Counter,
     /// Number of messages handed out, once for each connection.
     delivered: Counter,
-    /// Whether a run has filled more than half of a queue.
-    is_filling: AtomicBool,
+    /// Whether the table lists a crowded queue. Written under the lock, and read without it.
+    has_crowded: AtomicBool,
     /// The reasons of aborted connections for their clients, by the number of the connection. Locked
     /// after the table.
     abort_reasons: Mutex<HashMap<u64, Arc<str>>>,
@@ -66,8 +66,8 @@ impl Connections {
         span: Span,
     ) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
-        let (is_filling, abort_reasons) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { table, slow, delivered, is_filling, abort_reasons, span })
+        let (has_crowded, abort_reasons) = (AtomicBool::new(false), Mutex::default());
+        Arc::new(Self { table, slow, delivered, has_crowded, abort_reasons, span })
     }
 
     /// Reports the signals that have connections to `interest`. Call it before any attachment.
@@ -98,10 +98,8 @@ impl Connections {
         let mut table = self.table.lock();
         let outcome = act(&mut table);
         let effects = table.take_effects();
+        self.has_crowded.store(table.has_crowded(), Ordering::Relaxed);
         drop(table);
-        if effects.is_filling {
-            self.is_filling.store(true, Ordering::Relaxed);
-        }
         self.delivered.inc_by(effects.receivers as u64);
         effects.apply().iter().for_each(|id| self.report_slow(id));
         outcome
@@ -247,9 +245,10 @@ impl Connections {
         self.with_table(|_| ());
     }
 
-    /// Returns whether a run has filled more than half of a queue since the last call.
-    pub(crate) fn is_filling(&self) -> bool {
-        self.is_filling.swap(false, Ordering::Relaxed)
+    /// Returns whether a connection has more unread messages than half of the limit, or had at the
+    /// last look.
+    pub(crate) fn has_crowded(&self) -> bool {
+        self.has_crowded.load(Ordering::Relaxed)
     }
 
     /// Delivers a message without an id, since the broker is unreachable. Returns the number of
@@ -301,9 +300,9 @@ impl Connections {
         self.table.lock().last()
     }
 
-    /// Returns the greatest capacity of all connections.
-    pub(crate) fn capacity(&self) -> Capacity {
-        self.with_table(|table| table.capacity())
+    /// Looks at the crowded connections. Messages that wait for others go on waiting.
+    pub(crate) fn crowd(&self) -> Crowd {
+        self.apply(Table::crowd)
     }
 
     /// Returns the number of attached connections.

@@ -45,23 +45,32 @@ pub(crate) enum Change {
 }
 
 impl Interest {
-    /// Records that a channel has its first connection.
+    /// Records that a channel has its first connection, and wakes the subscription.
     pub(crate) fn want(&self, channel: &Arc<str>) {
+        self.record_first(channel);
+        self.wake();
+    }
+
+    /// Records that a channel has its first connection. Call [`wake`](Self::wake) after the release
+    /// of the table's lock.
+    pub(crate) fn record_first(&self, channel: &Arc<str>) {
         let mut channels = self.channels.lock();
         channels.last_number += 1;
         let wanted = Wanted { number: channels.last_number, is_confirmed: false };
         channels.wanted.insert(channel.clone(), wanted);
         channels.changes.push(channel.clone());
-        drop(channels);
-        self.changed.notify_one();
     }
 
-    /// Records that a channel has lost its last connection.
-    pub(crate) fn release(&self, channel: &Arc<str>) {
+    /// Records that a channel has lost its last connection. Call [`wake`](Self::wake) after the
+    /// release of the table's lock.
+    pub(crate) fn record_last(&self, channel: &Arc<str>) {
         let mut channels = self.channels.lock();
         channels.wanted.remove(channel);
         channels.changes.push(channel.clone());
-        drop(channels);
+    }
+
+    /// Wakes the subscription, and those that wait for the confirmation of a channel.
+    pub(crate) fn wake(&self) {
         self.changed.notify_one();
         self.settled.notify_waiters();
     }
@@ -164,7 +173,7 @@ mod tests {
         assert!(interest.confirmed("hall").now_or_never().is_none());
         assert!(interest.confirmed("unwanted").now_or_never().is_some());
 
-        interest.release(&room);
+        interest.record_last(&room);
         interest.want(&room);
         let changes = interest.changes().now_or_never().unwrap();
         assert_eq!(changes, vec![Change::Subscribe(room.clone(), 3); 2]);
@@ -192,7 +201,7 @@ mod tests {
         let room: Arc<str> = "room".into();
         interest.begin();
         interest.want(&room);
-        interest.release(&room);
+        interest.record_last(&room);
         assert_eq!(interest.take(), vec![Change::Unsubscribe(room); 2]);
         assert!(interest.channels.lock().wanted.is_empty());
     }

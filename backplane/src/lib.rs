@@ -122,7 +122,10 @@ mod target;
 
 // The public interface.
 pub use crate::address::{Address, AddressError};
-pub use crate::backplane::{Ask, Backplane, ConnectionInfo, Count, HubPlace, Presence, Watch};
+pub use crate::backplane::{
+    Ask, AskClient, Backplane, ClientQuestion, ConnectionInfo, Count, HubPlace, Presence,
+    ResultError, Watch,
+};
 pub use crate::builder::Builder;
 pub use crate::bus::{ConnectError, SendError};
 pub use crate::connection::{Connection, Interrupt, Received, Room};

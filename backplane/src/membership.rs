@@ -1,8 +1,8 @@
 //! The members of this server: its connections with the groups and users whose presence the app
 //! wants to know.
 //!
-//! The table of the connections reports each change, under its lock. A task takes the changes from
-//! here, in their order.
+//! The table of the connections reports each change, under its lock, and wakes the task that takes the
+//! changes after the release.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -50,7 +50,8 @@ impl Membership {
         Self { is_wanted: Box::new(is_wanted), inner, changed }
     }
 
-    /// Records that a connection has a further signal.
+    /// Records that a connection has a further signal. Call [`wake`](Self::wake) after the release of
+    /// the table's lock.
     pub(crate) fn joined(&self, signal: &Arc<str>, connection: &Arc<str>, user: Option<&Arc<str>>) {
         if !(self.is_wanted)(signal) {
             return;
@@ -60,11 +61,10 @@ impl Membership {
         inner.members.entry(signal.clone()).or_default().insert(connection.clone(), member.clone());
         let (signal, connection) = (signal.clone(), connection.clone());
         inner.changes.push(Change::Joined { signal, connection, member });
-        drop(inner);
-        self.changed.notify_one();
     }
 
-    /// Records that a connection has lost a signal.
+    /// Records that a connection has lost a signal. Call [`wake`](Self::wake) after the release of the
+    /// table's lock.
     pub(crate) fn left(&self, signal: &str, connection: &str) {
         let mut inner = self.inner.lock();
         let Some(members) = inner.members.get_mut(signal) else { return };
@@ -73,7 +73,10 @@ impl Membership {
             inner.members.remove(signal);
         }
         inner.changes.push(Change::Left { signal: signal.into(), connection });
-        drop(inner);
+    }
+
+    /// Wakes the task that takes the changes. Call it after the release of the table's lock.
+    pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
@@ -159,6 +162,7 @@ mod tests {
         membership.left(&room, "c1");
         membership.left(&room, "c1");
         membership.left(&hall, "c1");
+        membership.wake();
         membership.changed().await;
         let changes = membership.take();
         let is_join = |change: &Change| matches!(change, Change::Joined { .. });

@@ -16,7 +16,7 @@ use tracing::{Span, debug, error, trace, warn};
 
 use crate::acks::Acks;
 use crate::bus::{Ids, Sink};
-use crate::connections::{Capacity, Connections, Disconnect, Source};
+use crate::connections::{Capacity, Connections, Crowd, Disconnect, Source};
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::{Arrived, Attached, Change, Envelope, Item, Malformed, Signalr2};
 use crate::event::{EVENTS_MAX, Event, Events, Gap};
@@ -39,6 +39,7 @@ pub(crate) struct Receiver {
     /// `None` after the shutdown.
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
+    patience: Mutex<Patience>,
     /// Messages of the backplane itself, for a task that sends them. Unbounded here: the queue of
     /// the bus limits them.
     outgoing: mpsc::UnboundedSender<Bytes>,
@@ -62,6 +63,9 @@ const CAPACITY_INTERVAL: Duration = Duration::from_millis(1);
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
 /// Maximum wait for connections that read slowly.
 const CAPACITY_TIMEOUT: Duration = Duration::from_millis(250);
+/// Items that a reader takes in [`CAPACITY_INTERVAL`] if only the machine is busy. A client that reads
+/// slowly takes fewer.
+const TAKEN_MIN: usize = 16;
 
 impl Receiver {
     /// Returns a receiver, and the messages that it wants to send.
@@ -87,6 +91,7 @@ impl Receiver {
             metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
+            patience: Mutex::default(),
             outgoing,
             counter_reset: Notify::new(),
         };
@@ -276,13 +281,35 @@ impl Sink for Receiver {
     }
 
     async fn wait_for_readers(&self) {
-        if !self.connections.is_filling() {
+        if !self.connections.has_crowded() {
             return;
         }
         let begun = Instant::now();
-        // Those that have read since the last look will read the rest.
-        while self.connections.capacity() == Capacity::Draining && begun.elapsed() < READ_TIMEOUT {
+        // Readers start to read when they are woken.
+        let (mut until, mut is_common) = (begun + 2 * CAPACITY_INTERVAL, false);
+        loop {
+            let Crowd { capacity, taken, is_most } = self.connections.crowd();
+            let now = Instant::now();
+            // If most connections are behind, or one reads fast, this process is behind. Otherwise
+            // some clients read slowly, and the others wait for them only a little.
+            is_common |= is_most || taken >= TAKEN_MIN;
+            let limit = match is_common {
+                true => CAPACITY_TIMEOUT,
+                false => self.patience.lock().left(now),
+            };
+            match capacity {
+                Capacity::Enough => break,
+                Capacity::Draining => until = now + READ_TIMEOUT,
+                Capacity::Full | Capacity::Deferred => {}
+            }
+            if now >= until.min(begun + limit) {
+                break;
+            }
+            self.connections.release();
             sleep(CAPACITY_INTERVAL).await;
+        }
+        if !is_common {
+            self.patience.lock().spend(begun.elapsed());
         }
     }
 
@@ -295,7 +322,7 @@ impl Sink for Receiver {
         let begun = Instant::now();
         let mut read = begun;
         loop {
-            let (capacity, now) = (self.connections.capacity(), Instant::now());
+            let (capacity, now) = (self.connections.crowd().capacity, Instant::now());
             match capacity {
                 Capacity::Enough | Capacity::Deferred => return,
                 Capacity::Draining => read = now,
@@ -337,6 +364,32 @@ impl Ids for Receiver {
 
     fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+}
+
+/// The time that all connections wait for a few slow ones: a quarter of a second, and then 2 % of the
+/// time.
+#[derive(Debug)]
+struct Patience {
+    spent: Duration,
+    at: Instant,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { spent: Duration::ZERO, at: Instant::now() }
+    }
+}
+
+impl Patience {
+    fn left(&mut self, now: Instant) -> Duration {
+        let earned = now.duration_since(self.at) / 50;
+        (self.spent, self.at) = (self.spent.saturating_sub(earned), now);
+        CAPACITY_TIMEOUT.saturating_sub(self.spent)
+    }
+
+    fn spend(&mut self, time: Duration) {
+        self.spent += time;
     }
 }
 
@@ -408,6 +461,60 @@ mod tests {
         assert!(receiver.receive(&payloads[2]));
         let Metrics { unreadable, lost, .. } = &receiver.metrics;
         assert_eq!((unreadable.get(), lost.get()), (3, 0));
+    }
+
+    /// Reads one message every two milliseconds.
+    fn read_slowly(mut connection: Connection) -> tokio::task::JoinHandle<Disconnect> {
+        tokio::spawn(async move {
+            loop {
+                match connection.recv().await {
+                    Ok(_) => sleep(Duration::from_millis(2)).await,
+                    Err(end) => return end,
+                }
+            }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_does_not_delay_the_others() {
+        let (receiver, payloads) = receiver();
+        let slow = read_slowly(attach(&receiver, "slow"));
+        let mut others = ["a", "b", "c"].map(|id| attach(&receiver, id));
+        let begun = Instant::now();
+        for payload in &payloads {
+            receiver.receive(payload);
+            for other in &mut others {
+                receiver.release();
+                other.recv().await.unwrap();
+            }
+            receiver.wait_for_readers().await;
+        }
+        assert!(begun.elapsed() < 2 * CAPACITY_TIMEOUT, "{:?}", begun.elapsed());
+        assert_eq!(slow.await.unwrap(), Disconnect::SlowConnection);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_closes_no_connection_of_a_process_that_is_behind() {
+        let (receiver, payloads) = receiver();
+        let readers: Vec<_> = (0..10).map(|id| attach(&receiver, &id.to_string())).collect();
+        let reading = readers.into_iter().map(|mut reader| {
+            tokio::spawn(async move {
+                for _ in 0..MISSED {
+                    reader.recv().await?;
+                    sleep(Duration::from_millis(1)).await;
+                }
+                Ok::<_, Disconnect>(())
+            })
+        });
+        let reading: Vec<_> = reading.collect();
+        for payload in &payloads {
+            receiver.receive(payload);
+            receiver.wait_for_readers().await;
+        }
+        receiver.release();
+        for reader in reading {
+            assert_eq!(reader.await.unwrap(), Ok(()));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -259,7 +259,12 @@ impl ServerChannel {
 
     /// Adds a function for messages and questions with this name.
     pub(crate) fn handle(&self, name: &str, handler: Answering) {
-        self.handlers.add(name, handler, self.outgoing.clone());
+        self.handle_at_once(name, handler, 1);
+    }
+
+    /// Adds a function that takes several messages and questions at once, in no order.
+    pub(crate) fn handle_at_once(&self, name: &str, handler: Answering, at_once_max: usize) {
+        self.handlers.add(name, handler, at_once_max, self.outgoing.clone());
     }
 
     /// Sends a message. Returns when the broker has accepted it.
@@ -283,13 +288,25 @@ impl ServerChannel {
         value: &RawValue,
         within: Duration,
     ) -> Result<Answers<Box<RawValue>>, SendError> {
+        self.ask_until(servers, name, value, within, |_| false).await
+    }
+
+    /// Asks servers as [`ask`](Self::ask) does, and returns early with an answer that is enough.
+    pub(crate) async fn ask_until(
+        &self,
+        servers: &Servers,
+        name: &str,
+        value: &RawValue,
+        within: Duration,
+        is_enough: fn(&RawValue) -> bool,
+    ) -> Result<Answers<Box<RawValue>>, SendError> {
         let mut asked_servers = self.list();
         asked_servers.retain(|server| match &servers.0 {
             To::All => true,
             To::Others => server.id != self.names.id,
             To::One(id) => server.id == *id,
         });
-        let asked = self.questions.begin(&asked_servers);
+        let asked = self.questions.begin(&asked_servers, is_enough);
         let number = asked.number;
         let is_for_others = *servers == Servers::others();
         let content = Content::Question { number, name: Cow::Borrowed(name), value, is_for_others };

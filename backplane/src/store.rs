@@ -1,18 +1,23 @@
 //! The recent messages, for reconnecting connections, and the classes of ids.
 //!
-//! A ring, limited by messages and bytes. It classifies each id: next, after a gap, duplicate,
-//! implausible, or after a counter reset. Gaps and evicted messages are tracked, so every loss is
-//! reported.
+//! Rings by signal, limited by messages and bytes (`rings.rs`). The store classifies each id: next,
+//! after a gap, duplicate, implausible, or after a counter reset. Gaps and evicted messages are
+//! tracked, so every loss is reported.
 //!
 //! Cursors stay valid after a counter reset, since the counter is restored to the old value.
 //! Messages in between get the last id of the old count as their cursor.
 
+mod rings;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
+use self::rings::Rings;
+pub(crate) use self::rings::Selection;
 use crate::delivered_mark::DeliveredMark;
 use crate::dialect::Envelope;
 use crate::event::Gap;
@@ -21,13 +26,7 @@ use crate::options::History;
 
 #[derive(Debug)]
 pub(crate) struct Store {
-    limits: History,
-    entries: VecDeque<Entry>,
-    /// Number of evicted entries.
-    evicted: u64,
-    bytes: usize,
-    /// All messages after this id are in the ring.
-    floor: u64,
+    rings: Rings,
     last: Option<u64>,
     /// All messages after this id should arrive, even if none has arrived yet.
     awaited_after: u64,
@@ -101,17 +100,11 @@ const RESERVE_MIN: u64 = 500_000;
 pub(crate) const LEAP_MAX: u64 = 1 << 32;
 /// Maximum messages that replay and subscription may both deliver.
 const RECENT_MAX: usize = 16_384;
-/// Approximate memory of an entry, without its text.
-const ENTRY_BYTES: usize = 200;
 
 impl Store {
     pub(crate) fn new(limits: History) -> Self {
         Self {
-            limits,
-            entries: VecDeque::new(),
-            evicted: 0,
-            bytes: 0,
-            floor: 0,
+            rings: Rings::new(limits),
             last: None,
             awaited_after: u64::MAX,
             given: 0,
@@ -156,7 +149,7 @@ impl Store {
         let (at, tail) = (self.last?, self.tail.as_mut()?);
         let gap = Gap::between(tail.known, id.min(tail.end).saturating_add(1).max(tail.known))?;
         tail.known = gap.to;
-        self.push(Entry::Gap(gap, at), 0);
+        self.rings.push(Entry::Gap(gap, at));
         Some((gap, at))
     }
 
@@ -196,12 +189,12 @@ impl Store {
 
     /// The first id ever.
     fn begin(&mut self, id: u64) -> Arrival {
-        self.floor = id.saturating_sub(1).min(self.awaited_after);
+        self.rings.floor = id.saturating_sub(1).min(self.awaited_after);
         if id <= self.awaited_after {
             return Arrival::Next;
         }
         let Some(gap) = Gap::between(self.awaited_after, id) else { return Arrival::Next };
-        self.push(Entry::Gap(gap, gap.to), 0);
+        self.rings.push(Entry::Gap(gap, gap.to));
         Arrival::After(gap)
     }
 
@@ -222,7 +215,7 @@ impl Store {
             None => self.missing_between(last, id),
         };
         let Some(gap) = gap else { return Arrival::Next };
-        self.push(Entry::Gap(gap, gap.to), 0);
+        self.rings.push(Entry::Gap(gap, gap.to));
         Arrival::After(gap)
     }
 
@@ -234,7 +227,7 @@ impl Store {
                 let gap = Gap::between(reset.last, id);
                 reset.last = id;
                 let Some(gap) = gap else { return Arrival::Next };
-                self.push(Entry::Gap(gap, last), 0);
+                self.rings.push(Entry::Gap(gap, last));
                 return Arrival::After(gap);
             }
             before => {
@@ -251,7 +244,7 @@ impl Store {
             }
         };
         if let Some(gap) = gap {
-            self.push(Entry::Gap(gap, last), 0);
+            self.rings.push(Entry::Gap(gap, last));
         }
         Arrival::Restarted { last, gap }
     }
@@ -266,7 +259,7 @@ impl Store {
         let recent = VecDeque::new();
         self.reset = Some(CounterReset { at: last, first: 1, last: to, recent, is_on: false });
         let gap = Gap { from: 1, to };
-        self.push(Entry::Gap(gap, last), 0);
+        self.rings.push(Entry::Gap(gap, last));
         Some((gap, last))
     }
 
@@ -285,30 +278,42 @@ impl Store {
         let invocation = Kept::new(&invocation);
         let message = Envelope { signal, except, source, invocation, bytes };
         let at = self.last.unwrap_or_default();
-        self.push(Entry::Message(at, message, delivered_to), bytes);
+        self.rings.push(Entry::Message(at, message, delivered_to));
     }
 
-    /// Returns the index after the last entry. Indexes count from the first entry ever stored.
+    /// Returns the place after the last entry. Places count from the first entry ever stored.
     pub(crate) fn end(&self) -> u64 {
-        self.evicted + self.entries.len() as u64
+        self.rings.end()
     }
 
-    /// Returns the entries from an index on, or `None` if some of them are evicted.
-    pub(crate) fn from(&self, place: u64) -> Option<impl Iterator<Item = &Entry>> {
-        let start = place.checked_sub(self.evicted)?;
-        Some(self.entries.range(usize::try_from(start).ok()?..))
+    /// Returns at most `entries_max` entries of these signals from a place on, or `None` if some of
+    /// them are evicted.
+    pub(crate) fn from<'a>(
+        &self,
+        place: u64,
+        signals: impl Iterator<Item = &'a Arc<str>>,
+        entries_max: usize,
+    ) -> Option<Selection<'_>> {
+        self.rings.from(place, signals, entries_max)
     }
 
-    /// Returns all entries after an id, starting with a gap if some are evicted.
-    pub(crate) fn since(&self, id: u64) -> impl Iterator<Item = Cow<'_, Entry>> {
-        let evicted = Gap { from: id.saturating_add(1), to: self.floor };
-        let evicted = (id < self.floor).then_some(Entry::Gap(evicted, self.floor));
+    /// Returns all entries of these signals after an id, starting with a gap if some are evicted.
+    pub(crate) fn since<'a>(
+        &self,
+        id: u64,
+        signals: impl Iterator<Item = &'a Arc<str>>,
+    ) -> impl Iterator<Item = Cow<'_, Entry>> {
+        let (floor, kept) = self.rings.since(id, signals);
+        // A cursor must not pass messages that follow.
+        let is_passed = kept.first().is_some_and(|entry| entry.at() <= floor);
+        let evicted = Gap { from: id.saturating_add(1), to: floor };
+        let evicted =
+            (id < floor).then_some(Entry::Gap(evicted, if is_passed { id } else { floor }));
         // A connection with this cursor may have received any of the messages since the reset.
         let reset = self.reset.as_ref().filter(|reset| reset.at == id);
         let reset =
             reset.map(|reset| Entry::Gap(Gap { from: reset.first, to: reset.last }, reset.at));
-        let start = self.entries.partition_point(|entry| entry.at() <= id);
-        let kept = self.entries.range(start..).map(move |entry| match entry {
+        let kept = kept.into_iter().map(move |entry| match entry {
             Entry::Gap(gap, at) if gap.to == *at => {
                 Cow::Owned(Entry::Gap(Gap { from: gap.from.max(id + 1), to: gap.to }, *at))
             }
@@ -317,23 +322,13 @@ impl Store {
         reset.into_iter().chain(evicted).map(Cow::Owned).chain(kept)
     }
 
-    /// Returns all entries.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Cow<'_, Entry>> {
-        self.since(self.floor)
-    }
-
-    fn push(&mut self, entry: Entry, bytes: usize) {
-        self.entries.push_back(entry);
-        self.bytes += bytes + ENTRY_BYTES;
-        while self.entries.len() > self.limits.messages || self.bytes > self.limits.bytes {
-            let Some(oldest) = self.entries.pop_front() else { return };
-            self.floor = self.floor.max(oldest.at());
-            self.evicted += 1;
-            self.bytes -= ENTRY_BYTES;
-            if let Entry::Message(_, message, _) = oldest {
-                self.bytes -= message.bytes;
-            }
-        }
+    /// Returns all entries of these signals.
+    pub(crate) fn all<'a>(
+        &self,
+        signals: impl Iterator<Item = &'a Arc<str>>,
+    ) -> impl Iterator<Item = Cow<'_, Entry>> {
+        let (_, kept) = self.rings.since(0, signals);
+        kept.into_iter().map(Cow::Borrowed)
     }
 }
 
@@ -345,6 +340,15 @@ impl Arrival {
 }
 
 impl Entry {
+    /// Returns the approximate size in memory.
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Message(_, message, _) => message.bytes,
+            Self::Gap(..) => 0,
+        };
+        rings::ENTRY_BYTES + text
+    }
+
     /// Returns the cursor after the entry.
     fn at(&self) -> u64 {
         match self {
@@ -362,8 +366,7 @@ fn record(recent: &mut VecDeque<(u64, u64)>, id: u64, hash: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::rings::{ENTRY_BYTES, RING_BYTES};
     use super::*;
     use crate::invocation::Invocation;
 
@@ -372,8 +375,12 @@ mod tests {
     }
 
     fn message(bytes: usize) -> Envelope {
+        message_for("h-Hub", bytes)
+    }
+
+    fn message_for(signal: &str, bytes: usize) -> Envelope {
         Envelope {
-            signal: "h-Hub".into(),
+            signal: signal.into(),
             except: Default::default(),
             source: None,
             invocation: Arc::new(Invocation::new("m", ()).unwrap()),
@@ -390,11 +397,16 @@ mod tests {
 
     /// Returns the entries after an id as text.
     fn since(store: &Store, id: u64) -> String {
+        since_for(store, id, &["h-Hub"])
+    }
+
+    fn since_for(store: &Store, id: u64, signals: &[&str]) -> String {
+        let signals: Vec<Arc<str>> = signals.iter().map(|signal| (*signal).into()).collect();
         let text = |entry: Cow<'_, Entry>| match &*entry {
             Entry::Message(id, ..) => id.to_string(),
             Entry::Gap(gap, _) => format!("({}-{})", gap.from, gap.to),
         };
-        store.since(id).map(text).collect::<Vec<_>>().join(" ")
+        store.since(id, signals.iter()).map(text).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -473,7 +485,7 @@ mod tests {
         ] {
             assert_eq!(since(&store, id), expected, "{id}");
         }
-        assert_eq!(store.all().count(), 5);
+        assert_eq!(store.all([Arc::from("h-Hub")].iter()).count(), 5);
     }
 
     #[test]
@@ -498,7 +510,8 @@ mod tests {
 
     #[test]
     fn bytes_are_limited_too() {
-        let mut store = Store::new(History { messages: 100, bytes: 2 * (ENTRY_BYTES + 1000) });
+        let mut store =
+            Store::new(History { messages: 100, bytes: RING_BYTES + 2 * (ENTRY_BYTES + 1000) });
         for id in 1..=5 {
             store.arrive(id, &[]);
             store.keep(message(1000), DeliveredMark::default());
@@ -506,7 +519,7 @@ mod tests {
         assert_eq!(since(&store, 3), "4 5");
         store.arrive(6, &[]);
         store.keep(message(1 << 20), DeliveredMark::default());
-        assert_eq!((store.entries.len(), store.bytes), (0, 0));
+        assert_eq!(store.rings.size(), (0, 0, 0));
         assert_eq!(since(&store, 5), "(6-6)");
     }
 
@@ -516,10 +529,56 @@ mod tests {
         fill(&mut store, [1, 2]);
         let place = store.end();
         fill(&mut store, [3, 4, 5]);
-        let ids = |place| Some(store.from(place)?.map(Entry::at).collect::<Vec<_>>());
+        let signals = [Arc::from("h-Hub")];
+        let ids = |place| {
+            let entries = store.from(place, signals.iter(), 10)?.entries;
+            Some(entries.into_iter().map(Entry::at).collect::<Vec<_>>())
+        };
         assert_eq!(ids(place), Some(vec![3, 4, 5]));
         assert_eq!(ids(place - 1), None, "it is evicted");
         assert_eq!(ids(store.end()), Some(vec![]));
+    }
+
+    #[test]
+    fn a_loud_group_does_not_evict_the_newest_messages_of_a_quiet_one() {
+        let mut store = store(640);
+        let mut id = 0;
+        let mut add = |store: &mut Store, signal: &str, count| {
+            for _ in 0..count {
+                id += 1;
+                store.arrive(id, &id.to_le_bytes());
+                store.keep(message_for(signal, 10), DeliveredMark::default());
+            }
+        };
+        add(&mut store, "quiet", 12);
+        add(&mut store, "loud", 10_000);
+        assert_eq!(since_for(&store, 5, &["quiet"]), "6 7 8 9 10 11 12");
+        assert_eq!(since_for(&store, 1, &["quiet"]), "(2-2) 3 4 5 6 7 8 9 10 11 12");
+        let loud = since_for(&store, 5, &["loud"]);
+        assert!(loud.starts_with("(6-9382) 9383 "), "{loud}");
+        let both = since_for(&store, 10, &["quiet", "loud"]);
+        assert!(both.starts_with("(11-9382) 11 12 9383 "), "{both}");
+        // Messages to single users are many, and each has a signal of its own.
+        for number in 0..10_000 {
+            add(&mut store, &number.to_string(), 1);
+        }
+        let (entries, signals, _) = store.rings.size();
+        assert!(entries <= 640 && signals <= 640, "{entries} {signals}");
+        assert!(since_for(&store, 12, &["quiet"]).starts_with('('), "its messages are evicted");
+    }
+
+    #[test]
+    fn a_return_visits_missed_messages_only() {
+        let mut store = store(10_000);
+        for id in 1..=10_000 {
+            store.arrive(id, &id.to_le_bytes());
+            let signal = if id % 1000 == 0 { "rare" } else { "h-Hub" };
+            store.keep(message_for(signal, 10), DeliveredMark::default());
+        }
+        let rare = [Arc::from("rare")];
+        assert_eq!(store.since(8_500, rare.iter()).count(), 2);
+        let Selection { entries, next } = store.from(0, rare.iter(), 4).unwrap();
+        assert_eq!((entries.len(), next), (4, Some(4_999)));
     }
 
     #[test]

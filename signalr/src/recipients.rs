@@ -1,12 +1,13 @@
 //! Sends an invocation to selected clients.
 //!
 //! An invocation without a result goes through the backplane. One with a result goes to a client of
-//! this server directly.
+//! this server directly, and to the client of another server by the channel between the servers.
 
 use std::{sync::Arc, time::Duration};
 
-use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
+use backplane::{Backplane, Cursor, Invocation, InvocationError, ResultError, SendError, Target};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use crate::{
     results::{AskError, Askers},
@@ -183,13 +184,15 @@ impl Recipient {
 
     /// Invokes a method of the client and waits for its result.
     ///
-    /// The client must be connected to this server. The wait is at most
-    /// [`Options::result_timeout`](crate::Options::result_timeout).
+    /// The client may be connected to any server whose backplane has
+    /// [`Builder::server_channel`](backplane::Builder::server_channel), and to this server in any case.
+    /// The wait is at most [`Options::result_timeout`](crate::Options::result_timeout). It ends early
+    /// if the client leaves or its server ends.
     ///
     /// # Errors
     ///
-    /// Returns an error if the client is not connected to this server, leaves, does not answer in
-    /// time, answers with an error, or returns a value of another type.
+    /// Returns an error if the client is not connected, leaves, does not answer in time, answers with
+    /// an error, or returns a value of another type, or if its server ends.
     ///
     /// # Cancel safety
     ///
@@ -205,7 +208,6 @@ impl Recipient {
     ) -> Result<R, InvokeError> {
         let Recipients { links, sends, .. } = self.recipients;
         let invocation = Invocation::new(method, arguments)?;
-        let asker = links.askers.find(&self.connection_id).ok_or(InvokeError::NotConnected)?;
         // The client runs its method after the invocations before it.
         let after = match sends {
             Some(sends) => {
@@ -213,6 +215,9 @@ impl Recipient {
                 sends.last()
             }
             None => None,
+        };
+        let Some(asker) = links.askers.find(&self.connection_id) else {
+            return ask_elsewhere(&links, &self.connection_id, &invocation, after).await;
         };
         let result = match asker.ask(&invocation, after, links.result_timeout).await {
             Ok(result) => result,
@@ -226,6 +231,33 @@ impl Recipient {
             None => serde_json::from_str("null").ok(),
         }
         .ok_or(InvokeError::ResultType)
+    }
+}
+
+/// Asks a client of another server.
+async fn ask_elsewhere<R: DeserializeOwned>(
+    links: &Links,
+    connection_id: &str,
+    invocation: &Invocation,
+    after: Option<Cursor>,
+) -> Result<R, InvokeError> {
+    let asked = links.backplane.ask_client::<Box<RawValue>>(connection_id, invocation);
+    let asked = asked.within(links.result_timeout);
+    let asked = match after {
+        Some(place) => asked.after(place),
+        None => asked,
+    };
+    match asked.await {
+        Ok(result) => serde_json::from_str(result.get()).map_err(|_| InvokeError::ResultType),
+        Err(ResultError::TimedOut) => Err(InvokeError::NoResult),
+        Err(ResultError::Refused(reason)) => Err(InvokeError::Client(reason)),
+        Err(ResultError::OwnerGone) => Err(InvokeError::ServerGone),
+        Err(ResultError::Servers(backplane::AskError::Send(error))) => Err(error.into()),
+        // Without a channel between servers, no other server can be asked.
+        Err(ResultError::Servers(error)) if !matches!(error, backplane::AskError::Off) => {
+            Err(InvokeError::Unanswered(error))
+        }
+        Err(_) => Err(InvokeError::NotConnected),
     }
 }
 
@@ -266,9 +298,15 @@ pub enum InvokeError {
     /// The backplane did not accept the invocation.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The client that was asked for a result is not connected to this server, or left.
+    /// The client that was asked for a result is connected to no server that can be asked, or left.
     #[error("the client is not connected to this server")]
     NotConnected,
+    /// The server of the client that was asked for a result shut down or died.
+    #[error("the server of the client is gone")]
+    ServerGone,
+    /// No server has the client that was asked for a result, but some did not answer.
+    #[error(transparent)]
+    Unanswered(backplane::AskError),
     /// The client did not return a result in time.
     #[error("the client returned no result in time")]
     NoResult,

@@ -2,16 +2,18 @@
 //! room that a client has for messages to it alone.
 //!
 //! The invocation goes through the queue of the connection, so it follows the messages that the
-//! method sent before. Each connection of this server has an entry in the table of its hub.
+//! method sent before. Each connection of this server has an entry in the table of its hub. Other
+//! servers ask by the channel between the servers.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use backplane::{Cursor, Invocation, Room};
+use backplane::{Backplane, ClientQuestion, Cursor, Invocation, ResultError, Room};
 use parking_lot::Mutex;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, time};
 
 use crate::{
@@ -21,11 +23,37 @@ use crate::{
 
 /// The connections of one hub on this server that can be asked for a result.
 #[derive(Debug, Default)]
-pub(crate) struct Askers(Mutex<HashMap<Arc<str>, Arc<Asker>>>);
+pub(crate) struct Askers {
+    by_id: Mutex<HashMap<Arc<str>, Arc<Asker>>>,
+    /// Set once other servers may ask.
+    answers_others: OnceLock<()>,
+}
 
 impl Askers {
     pub(crate) fn find(&self, connection_id: &str) -> Option<Arc<Asker>> {
-        self.0.lock().get(connection_id).cloned()
+        self.by_id.lock().get(connection_id).cloned()
+    }
+
+    /// Answers the questions of other servers from now on. Needs a tokio runtime.
+    pub(crate) fn answer_others(self: &Arc<Self>, backplane: &Backplane) {
+        self.answers_others.get_or_init(|| {
+            // The backplane keeps the function until its shutdown.
+            let askers = Arc::downgrade(self);
+            backplane.on_client_question(move |question: ClientQuestion| {
+                let askers = askers.upgrade();
+                let asker = askers.and_then(|askers| askers.find(&question.connection_id));
+                async move {
+                    let asker = asker.ok_or(ResultError::NoConnection)?;
+                    let ClientQuestion { invocation, after, within, .. } = question;
+                    match asker.ask(&invocation, after, within).await {
+                        Ok(result) => to_json(result),
+                        Err(AskError::Ended) => Err(ResultError::ConnectionClosed),
+                        Err(AskError::TimedOut) => Err(ResultError::TimedOut),
+                        Err(AskError::Client(error)) => Err(ResultError::Refused(error)),
+                    }
+                }
+            });
+        });
     }
 
     /// Adds a connection until the guard is dropped.
@@ -37,7 +65,7 @@ impl Askers {
         room: Room,
     ) -> Entry {
         let asker = Arc::new(Asker { encoding, answers, room, waiting: Mutex::default() });
-        self.0.lock().insert(Arc::clone(&connection_id), Arc::clone(&asker));
+        self.by_id.lock().insert(Arc::clone(&connection_id), Arc::clone(&asker));
         Entry { askers: Arc::clone(self), connection_id, asker }
     }
 }
@@ -71,7 +99,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.askers.0.lock().remove(&self.connection_id);
+        self.askers.by_id.lock().remove(&self.connection_id);
         self.end();
     }
 }
@@ -162,3 +190,18 @@ pub(crate) enum AskError {
     /// The error of the client.
     Client(String),
 }
+
+/// Returns a result as JSON, for another server. A method without a result returns null.
+fn to_json(result: Option<Payload>) -> Result<Box<RawValue>, ResultError> {
+    match result {
+        None => to_raw_value(&()).map_err(ResultError::Type),
+        Some(Payload::Json(result)) => Ok(result),
+        Some(result) => {
+            let read = result.as_raw().read::<serde_json::Value>();
+            let value = read.ok_or_else(|| ResultError::Refused(NO_JSON.to_owned()))?;
+            to_raw_value(&value).map_err(ResultError::Type)
+        }
+    }
+}
+
+const NO_JSON: &str = "the result of the client cannot be written as JSON";

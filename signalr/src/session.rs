@@ -187,6 +187,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         connection.listening().await;
         let (answers, to_write) = Answers::channel(connection.interrupt());
         outgoing.set_interrupt(connection.interrupt());
+        hub.askers().answer_others(hub.backplane());
         let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
         let listed = hub.options().auth_refresh.then(|| {
             let listed = hub.refreshables().enter(&peer, &close_handle);

@@ -3,7 +3,10 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+use std::cell::RefCell;
+
 use backplane::Backplane;
+use broker::Broker;
 use futures_util::{TryStreamExt, stream};
 use signalr::{
     AuthError, Caller, Hub, HubError, Upload, User, bearer_token,
@@ -69,6 +72,52 @@ async fn a_client_answers_in_both_encodings() {
         ann.expect_and_answer("age", (), 41).await;
         ann.expect("older", (42,)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_another_server_returns_its_result() {
+    let (broker, backplanes) = (Broker::new(), RefCell::new(Vec::new()));
+    let farm = TestFarm::start(2, |_| {
+        let builder = Backplane::builder("Chat").server_channel(true);
+        let backplane = builder.embedded(&broker).unwrap();
+        backplanes.borrow_mut().push(backplane.clone());
+        curious(backplane)
+    });
+    while backplanes.borrow().iter().any(|backplane| backplane.servers().len() < 2) {
+        tokio::task::yield_now().await;
+    }
+    for client in [TestClient::json(), TestClient::messagepack()] {
+        let mut ann = farm.server(0).connect(TestClient::json()).await;
+        let mut bob = farm.server(1).connect(client).await;
+        let id: String = bob.invoke("Id", ()).await.unwrap();
+        ann.send_call("AskOther", (&id,)).await;
+        bob.expect("soon", ()).await;
+        bob.expect_and_answer("age", (), 41).await;
+        ann.expect("older", (42,)).await;
+        ann.send_call("AskOther", (&id,)).await;
+        bob.expect("soon", ()).await;
+        drop(bob);
+        ann.expect("failed", ("the client is not connected to this server",)).await;
+        ann.send_call("AskOther", (&id,)).await;
+        ann.expect("failed", ("the client is not connected to this server",)).await;
+    }
+}
+
+/// Returns a hub whose method asks another client.
+fn curious(backplane: Backplane) -> Hub {
+    let hub = Hub::new("ChatHub", backplane);
+    let hub =
+        hub.method("Id", |caller: Caller, ()| async move { Ok(caller.connection_id().to_owned()) });
+    hub.method("AskOther", |caller: Caller, (id,): (String,)| async move {
+        let other = caller.clients().connection(id);
+        other.clone().invoke("soon", ()).await?;
+        let me = caller.clients().caller();
+        match other.invoke_with_result::<u32>("age", ()).await {
+            Ok(age) => me.invoke("older", (age + 1,)).await?,
+            Err(error) => me.invoke("failed", (error.to_string(),)).await?,
+        }
+        Ok(())
+    })
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,7 @@ pub struct ConnectionInfo {
 
 /// A question for the connections of a server.
 #[derive(Debug, Deserialize, Serialize)]
-struct Question {
+pub(super) struct Question {
     /// The connections with one of these signals.
     signals: Vec<String>,
     /// Ids of connections to exclude.
@@ -65,7 +65,7 @@ struct Described {
 }
 
 /// The name of the question.
-const NAME: &str = "backplane.connections";
+pub(super) const NAME: &str = "backplane.connections";
 
 impl Backplane {
     /// Returns a connection of this hub, on any server, or `None` if no server has it.
@@ -208,6 +208,15 @@ impl Backplane {
         target: Target,
         action: Action,
     ) -> Result<Answers<A>, AskError> {
+        self.ask(Servers::all(), NAME, &self.question(target, action)).await
+    }
+
+    /// Returns a question whose answer lists connections.
+    pub(super) fn description(&self, target: Target) -> Question {
+        self.question(target, Action::Describe {})
+    }
+
+    fn question(&self, target: Target, action: Action) -> Question {
         let Target { to, except } = target;
         let signals = match to {
             To::All => vec![self.all_signal()],
@@ -215,7 +224,7 @@ impl Backplane {
             To::Users(users) => users.iter().map(|user| self.user_signal(user)).collect(),
             To::Connections(ids) => ids.iter().map(|id| self.connection_signal(id)).collect(),
         };
-        self.ask(Servers::all(), NAME, &Question { signals, except, action }).await
+        Question { signals, except, action }
     }
 }
 

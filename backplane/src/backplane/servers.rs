@@ -229,7 +229,7 @@ impl Backplane {
         });
     }
 
-    fn channel(&self) -> Result<&ServerChannel, AskError> {
+    pub(super) fn channel(&self) -> Result<&ServerChannel, AskError> {
         self.inner.servers.as_deref().ok_or(AskError::Off)
     }
 }

@@ -4,11 +4,13 @@
 //! again, and fetches the missed messages from the broker's replay buffer (`pubsub-replay`), if
 //! there is one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{Broker, Disconnect, Message, ReplayPosition, Subscriber};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, yield_now};
@@ -55,18 +57,25 @@ impl EmbeddedBus {
         let (state, reconnect) = (self.state.clone(), self.reconnect.clone());
         let receiving = async move {
             loop {
-                let disconnect = tokio::select! {
-                    disconnect = subscription.receive(&*sink) => disconnect,
-                    () = reconnect.notified() => Disconnect::SlowSubscriber,
+                let receiving = AssertUnwindSafe(subscription.receive(&*sink)).catch_unwind();
+                let (reason, is_over) = tokio::select! {
+                    ended = receiving => match ended {
+                        Ok(end) => (end.to_string(), end != Disconnect::SlowSubscriber),
+                        Err(_) => (PANICKED.to_owned(), false),
+                    },
+                    () = reconnect.notified() => (Disconnect::SlowSubscriber.to_string(), false),
                 };
-                state.send_replace(State::Disconnected { reason: disconnect.to_string() });
+                state.send_replace(State::Disconnected { reason: reason.clone() });
                 sink.metrics().connected.set(0);
-                if disconnect != Disconnect::SlowSubscriber {
+                if is_over {
                     return;
                 }
-                warn!(connection = SUBSCRIPTION, reason = %disconnect, "backplane disconnected");
+                warn!(connection = SUBSCRIPTION, reason, "backplane disconnected");
                 sink.metrics().connected_by(SUBSCRIPTION);
-                subscription.renew(&*sink).await;
+                // A renewal goes on behind the message that made it panic.
+                while AssertUnwindSafe(subscription.renew(&*sink)).catch_unwind().await.is_err() {
+                    warn!(connection = SUBSCRIPTION, reason = PANICKED, "{NOT_REPLAYED}");
+                }
                 state.send_replace(State::Connected);
                 sink.metrics().connected.set(1);
                 info!(connection = SUBSCRIPTION, attempt = 1, "backplane connected");
@@ -138,6 +147,9 @@ struct Subscription {
     reached: Option<ReplayPosition>,
 }
 
+const PANICKED: &str = "a task of the backplane has panicked";
+const NOT_REPLAYED: &str = "could not replay a message";
+
 /// The role of the subscription in log events and metrics.
 const SUBSCRIPTION: &str = "subscription";
 /// Maximum messages replayed at once: no more than a connection has capacity for after the wait.
@@ -165,8 +177,9 @@ impl Subscription {
             let missed = self.broker.replay_after(&self.channel, reached, MISSED_AT_ONCE);
             let Some(missed) = missed.filter(|missed| !missed.is_empty()) else { break };
             for (reached, payload) in missed {
-                sink.recover(&payload);
+                // Before the delivery, so that a message is not replayed again after a panic.
                 self.reached = Some(reached);
+                sink.recover(&payload);
                 if self.reached == end {
                     break;
                 }
@@ -180,10 +193,15 @@ impl Subscription {
         loop {
             tokio::select! {
                 message = next(&mut self.subscriber, sink) => match message {
-                    // A duplicate was counted when it was replayed.
-                    Ok(message) => if sink.receive(message.payload()) {
+                    Ok(message) => {
+                        // Before the delivery, so that a message is not replayed after a panic.
+                        let before = self.reached;
                         self.reached = self.reached.map(ReplayPosition::next);
-                    },
+                        if !sink.receive(message.payload()) {
+                            // A duplicate was counted when it was replayed.
+                            self.reached = before;
+                        }
+                    }
                     Err(disconnect) => return disconnect,
                 },
                 () = sink.counter_reset() => self.raise(sink),
@@ -199,6 +217,99 @@ impl Subscription {
         let last = sink.last_id().unwrap_or_default();
         if let Err(error) = self.broker.raise_number(&self.channel, last) {
             warn!(reason = %error, last_id = last, "{NOT_RESTORED}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use broker::{Config, Port, ReplayRule, Server};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::bus::sink::Ids;
+    use crate::metrics::Metrics;
+
+    struct Panicking {
+        received: mpsc::UnboundedSender<String>,
+        metrics: Metrics,
+    }
+
+    impl Panicking {
+        fn take(&self, payload: &[u8]) {
+            let text = String::from_utf8_lossy(payload).into_owned();
+            self.received.send(text.clone()).unwrap();
+            assert!(!text.ends_with("bad"), "the test lets it panic");
+        }
+    }
+
+    impl Ids for Panicking {
+        fn missed_after_reset(&self, _to: u64) {}
+
+        async fn counter_reset(&self) {
+            std::future::pending().await
+        }
+
+        fn last_id(&self) -> Option<u64> {
+            None
+        }
+
+        fn metrics(&self) -> &Metrics {
+            &self.metrics
+        }
+    }
+
+    impl Sink for Panicking {
+        fn receive(&self, payload: &[u8]) -> bool {
+            self.take(payload);
+            true
+        }
+
+        fn release(&self) {}
+
+        async fn wait_for_readers(&self) {}
+
+        fn recover(&self, payload: &[u8]) {
+            self.take(payload);
+        }
+
+        fn misses_before(&self, _payload: &[u8]) -> bool {
+            false
+        }
+
+        async fn wait_for_capacity(&self) {}
+
+        fn resubscribed(&self) {}
+
+        fn run_began(&self, _issued: u64) {}
+    }
+
+    #[tokio::test]
+    async fn messages_go_on_after_a_panic() {
+        for has_replay in [false, true] {
+            let broker = Broker::new();
+            let rule = ReplayRule {
+                pattern: "c".into(),
+                messages_max: 100,
+                bytes_max: 1024 * 1024,
+                age_max: Duration::from_secs(60),
+            };
+            let pubsub_replay = if has_replay { vec![rule] } else { Vec::new() };
+            let config = Config { port: Port::Any, pubsub_replay, ..Config::default() };
+            let _server = Server::bind(broker.clone(), &config).await.unwrap();
+            let bus = EmbeddedBus::new(&broker, "c");
+            let (received, mut messages) = mpsc::unbounded_channel();
+            bus.start(Arc::new(Panicking { received, metrics: Metrics::default() }));
+            let mut state = bus.state_changes();
+            for text in ["one", "bad", "bad", "two"] {
+                bus.send(&Bytes::from(text)).await.unwrap();
+                let id = messages.recv().await.unwrap();
+                assert!(id.ends_with(text), "{id}");
+                state.wait_for(|state| *state == State::Connected).await.unwrap();
+            }
+            bus.stop().await;
         }
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::mailbox::Mailbox;
+use crate::interest::Interest;
+use crate::membership::Membership;
 
 #[derive(Debug, Default)]
 #[must_use = "readers wait until the effects are applied"]
@@ -17,17 +19,24 @@ pub(super) struct Effects {
     pub(super) ended: Vec<Arc<Mailbox>>,
     /// Connections that were closed for falling behind, to be logged.
     pub(super) slow: Vec<Arc<str>>,
+    /// Set if the subscription has changes to take.
+    pub(super) interest: Option<Arc<Interest>>,
+    /// Set if the channel between servers has changes to take.
+    pub(super) membership: Option<Arc<Membership>>,
+    /// Whether `membership` has changed.
+    pub(super) has_members: bool,
     /// Number of messages handed out, once for each connection.
     pub(super) receivers: usize,
-    /// Whether a run has filled more than half of a queue.
-    pub(super) is_filling: bool,
 }
 
 impl Effects {
-    /// Wakes all readers and senders. Returns the connections to be logged.
+    /// Wakes all readers and senders, and the tasks that take changes. Returns the connections to be
+    /// logged.
     pub(super) fn apply(self) -> Vec<Arc<str>> {
         self.readers.into_iter().for_each(Waker::wake);
         self.ended.iter().for_each(|mailbox| mailbox.wake());
+        self.interest.iter().for_each(|interest| interest.wake());
+        self.membership.iter().for_each(|membership| membership.wake());
         self.slow
     }
 }
@@ -40,6 +49,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use futures_util::FutureExt;
     use parking_lot::Mutex;
     use prometheus_client::metrics::counter::Counter;
     use tracing::Span;
@@ -140,6 +150,59 @@ mod tests {
                 done.send(()).unwrap();
             });
             assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_task_that_takes_changes_is_woken_under_the_lock() {
+        type Act = fn(&Arc<Connections>);
+        let acts: [(&str, Act); 4] = [
+            ("an attached connection", |all| drop(attach(all, None))),
+            ("a new group", |all| assert!(all.join("a", "room"))),
+            ("a left group", |all| assert!(all.leave("a", "all"))),
+            ("an end", |all| assert!(all.end("a", Disconnect::Aborted))),
+        ];
+        for (name, act) in acts {
+            let (done, is_done) = mpsc::channel();
+            thread::spawn(move || {
+                let all = connections();
+                let interest = Arc::new(Interest::default());
+                let membership = Arc::new(Membership::new(|_| true));
+                all.follow(interest.clone());
+                all.report_members(membership.clone());
+                let connection = attach(&all, None);
+                drop((interest.begin(), membership.take()));
+                // The permits of the first connection.
+                for _ in 0..2 {
+                    let _ = interest.changes().now_or_never();
+                    let _ = membership.changed().now_or_never();
+                }
+                // Their ends look at the connections.
+                let wait = |all: &Arc<Connections>| At(all.clone());
+                let (first, second) = (wait(&all), wait(&all));
+                let subscription = Fragile::start(async move {
+                    interest.changes().await;
+                    drop(first);
+                });
+                let servers = Fragile::start(async move {
+                    membership.changed().await;
+                    drop(second);
+                });
+                act(&all);
+                assert!(servers.is_dropped() && subscription.is_dropped(), "{name}");
+                drop(connection);
+                done.send(()).unwrap();
+            });
+            assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(()), "{name}");
+        }
+    }
+
+    /// Looks at the connections when it is dropped.
+    struct At(Arc<Connections>);
+
+    impl Drop for At {
+        fn drop(&mut self) {
+            assert!(self.0.len() < 2);
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Index {
     listeners: HashMap<Arc<str>, Listeners, RandomState>,
     /// Set in a dialect with channels as signals.
     pub(super) interest: Option<Arc<Interest>>,
+    /// Whether `interest` has a change to take.
+    is_changed: bool,
 }
 
 /// The mailboxes of one signal.
@@ -50,7 +52,8 @@ impl Index {
             Vacant(entry) => {
                 entry.insert(Listeners::One(mailbox.clone()));
                 if let Some(interest) = &self.interest {
-                    interest.want(signal);
+                    interest.record_first(signal);
+                    self.is_changed = true;
                 }
             }
             Occupied(mut entry) => entry.get_mut().add(mailbox),
@@ -64,9 +67,17 @@ impl Index {
         {
             shrink(&mut self.listeners);
             if let Some(interest) = &self.interest {
-                interest.release(&signal);
+                interest.record_last(&signal);
+                self.is_changed = true;
             }
         }
+    }
+}
+
+impl Index {
+    /// Returns the interest if it has changed since the last call, to wake its subscription.
+    pub(super) fn take_changed(&mut self) -> Option<Arc<Interest>> {
+        std::mem::take(&mut self.is_changed).then(|| self.interest.clone()).flatten()
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -27,6 +28,9 @@ pub(crate) struct Mailbox {
     pub(crate) id: Arc<str>,
     /// Distinguishes connections that have used the same id.
     pub(crate) number: u64,
+    /// One more than the last id that the connection received from another server, or 0. Written
+    /// under the lock of the table.
+    seen: AtomicU64,
     state: Mutex<State>,
     /// Wakes senders that wait for room.
     room: Notify,
@@ -47,8 +51,8 @@ struct State {
     counted: usize,
     /// Marks behind the deferred messages.
     deferred_marks: Vec<Option<u64>>,
-    /// Whether an item was taken since the last call of `capacity`.
-    is_read: bool,
+    /// Number of items that were taken since the last call of `look`.
+    taken: usize,
     rest: Option<Rest>,
     /// Whether the reader wants to know of changes of its groups.
     reports_groups: bool,
@@ -56,6 +60,8 @@ struct State {
     has_new_groups: bool,
     /// Whether the reader is to look at something else. One report stands for all interrupts.
     is_interrupted: bool,
+    /// Whether the table lists the queue as crowded.
+    is_listed: bool,
     end: Option<Disconnect>,
     reader: Option<Waker>,
 }
@@ -91,6 +97,16 @@ pub(crate) enum Capacity {
     Draining,
 }
 
+/// The outcome of an accepted item.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    /// The waker of the reader, if it waits.
+    pub(super) reader: Option<Waker>,
+    /// Whether the queue has become crowded, so that the table lists it for
+    /// [`Mailbox::look`].
+    pub(super) is_crowded: bool,
+}
+
 /// The error for a connection with too many queued messages.
 #[derive(Debug)]
 pub(super) struct Full {
@@ -109,25 +125,36 @@ impl Mailbox {
             items_max,
             awaits_room: false,
             deferred_marks: Vec::new(),
-            is_read: false,
+            taken: 0,
             rest: None,
             reports_groups: false,
             has_new_groups: false,
             is_interrupted: false,
+            is_listed: false,
             end: None,
             reader: None,
         };
-        Self { id, number, state: Mutex::new(state), room: Notify::new() }
+        let seen = AtomicU64::new(0);
+        Self { id, number, seen, state: Mutex::new(state), room: Notify::new() }
     }
 
-    /// Returns whether more than half of the limits is in use.
-    pub(super) fn is_filling(&self) -> bool {
-        !self.state.lock().has_room()
+    /// Returns the last id that the connection received from another server, if that one is later
+    /// than all ids here.
+    pub(super) fn seen(&self) -> Option<u64> {
+        self.seen.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// Queues an item, and returns the waker of the reader. If messages are deferred, an item that
-    /// is in the store is not queued.
-    pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Option<Waker>, Full> {
+    pub(super) fn set_seen(&self, id: Option<u64>) {
+        self.seen.store(id.map_or(0, |id| id.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    /// Returns whether the connection received a message with this id from another server.
+    pub(super) fn has_seen(&self, id: Option<u64>) -> bool {
+        id.is_some_and(|id| id < self.seen.load(Ordering::Relaxed))
+    }
+
+    /// Queues an item. If messages are deferred, an item that is in the store is not queued.
+    pub(super) fn push(&self, item: Queued, stored: Option<Stored>) -> Result<Pushed, Full> {
         let mut state = self.state.lock();
         let is_late = stored.is_some_and(|stored| stored.is_late);
         let has_capacity = match &mut state.rest {
@@ -138,7 +165,9 @@ impl Mailbox {
             None => state.counted < state.items_max && state.bytes < INVOCATION_BYTES_MAX,
         };
         let item = match stored {
-            Some(_) if has_capacity && state.rest.is_some() => return Ok(None),
+            Some(_) if has_capacity && state.rest.is_some() => {
+                return Ok(Pushed { reader: None, is_crowded: false });
+            }
             _ if has_capacity => item,
             Some(Stored { place, is_late: true }) => {
                 state.rest = Some(Rest { place, live: 0 });
@@ -147,7 +176,9 @@ impl Mailbox {
             _ => return Err(Full { id: self.id.clone() }),
         };
         state.queue(item);
-        Ok(state.reader.take())
+        let is_crowded = !state.is_listed && !state.has_capacity();
+        state.is_listed |= is_crowded;
+        Ok(Pushed { reader: state.reader.take(), is_crowded })
     }
 
     /// Queues a mark behind all messages, also behind deferred ones, and returns the waker of the
@@ -247,17 +278,21 @@ impl Mailbox {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the capacity. At most half of the limit may be in use for `Enough`.
-    pub(super) fn capacity(&self) -> Capacity {
+    /// Returns the capacity of a queue that the table lists as crowded, and the number of items that
+    /// were taken since the last look. The table lists the queue until this returns `Enough`.
+    pub(super) fn look(&self) -> (Capacity, usize) {
         let mut state = self.state.lock();
-        let is_read = std::mem::take(&mut state.is_read);
-        match &state.rest {
-            _ if state.end.is_some() => Capacity::Enough,
-            None if state.counted + INVOCATIONS_MAX / 2 <= state.items_max => Capacity::Enough,
-            _ if is_read => Capacity::Draining,
+        let taken = std::mem::take(&mut state.taken);
+        if state.has_capacity() {
+            state.is_listed = false;
+            return (Capacity::Enough, taken);
+        }
+        let capacity = match &state.rest {
+            _ if taken > 0 => Capacity::Draining,
             Some(_) => Capacity::Deferred,
             None => Capacity::Full,
-        }
+        };
+        (capacity, taken)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -323,6 +358,14 @@ impl State {
         self.first.is_none() && self.items.is_empty()
     }
 
+    /// Returns whether a batch of replayed messages fits: at most half of the limit is in use. An
+    /// ended queue needs no wait.
+    fn has_capacity(&self) -> bool {
+        let is_short = self.counted + INVOCATIONS_MAX / 2 <= self.items_max;
+        let is_small = self.bytes <= INVOCATION_BYTES_MAX / 2;
+        self.end.is_some() || (self.rest.is_none() && is_short && is_small)
+    }
+
     fn has_room(&self) -> bool {
         let is_short = self.counted <= INVOCATIONS_MAX / 2;
         self.end.is_some() || (is_short && self.bytes <= INVOCATION_BYTES_MAX / 2)
@@ -359,7 +402,7 @@ impl State {
                 item
             }
         };
-        self.is_read = true;
+        self.taken = self.taken.saturating_add(1);
         self.bytes -= item.bytes();
         self.counted -= item.count();
         Some(item)
@@ -400,7 +443,7 @@ mod tests {
     #[tokio::test]
     async fn queued_items_are_taken_before_the_end() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::from([item(1)]));
-        assert!(mailbox.push(item(2), None).unwrap().is_none(), "no reader waits");
+        assert!(mailbox.push(item(2), None).unwrap().reader.is_none(), "no reader waits");
         mailbox.close(Disconnect::Replaced);
         mailbox.close(Disconnect::Shutdown);
         assert_eq!(next(&mailbox).await, Ok(1));
@@ -413,7 +456,7 @@ mod tests {
     async fn a_reader_that_waits_is_woken_by_an_item_and_by_the_end() {
         let mailbox = Arc::new(Mailbox::new("a".into(), 1, VecDeque::new()));
         assert!(next(&mailbox).now_or_never().is_none());
-        assert!(mailbox.push(item(1), None).unwrap().is_some());
+        assert!(mailbox.push(item(1), None).unwrap().reader.is_some());
         assert_eq!(next(&mailbox).await, Ok(1));
         let reader = tokio::spawn({
             let mailbox = mailbox.clone();
@@ -497,6 +540,19 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_is_crowded_once_until_it_has_capacity() {
+        let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
+        let push = || mailbox.push(item(0), None).unwrap().is_crowded;
+        let reports = (0..INVOCATIONS_MAX).filter(|_| push()).count();
+        assert_eq!((reports, mailbox.look().0), (1, Capacity::Full));
+        mailbox.try_take();
+        assert_eq!(mailbox.look().0, Capacity::Draining);
+        while mailbox.try_take().is_some() {}
+        assert_eq!(mailbox.look().0, Capacity::Enough);
+        assert_eq!((0..INVOCATIONS_MAX).filter(|_| push()).count(), 1);
+    }
+
+    #[test]
     fn a_full_mailbox_defers_replayed_messages_to_the_store() {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
         let late = |place| Some(Stored { place, is_late: true });
@@ -505,18 +561,18 @@ mod tests {
         for place in 0..last {
             mailbox.push(item(place), late(place)).unwrap();
         }
-        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Full, None));
+        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Full, None));
         mailbox.push(item(last), late(last)).unwrap();
-        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Deferred, Some(last)));
+        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Deferred, Some(last)));
         mailbox.try_take();
-        assert_eq!(mailbox.capacity(), Capacity::Draining);
+        assert_eq!(mailbox.look().0, Capacity::Draining);
         for place in last + 1..=2 * last {
             assert!(mailbox.push(item(place), live(place)).is_ok());
         }
         assert!(mailbox.push(item(0), live(0)).is_err(), "not all of it had been missed");
         while !matches!(mailbox.try_take(), Some(Queued::Rest)) {}
         mailbox.refill(vec![item(last)], None);
-        assert_eq!((mailbox.capacity(), mailbox.rest()), (Capacity::Enough, None));
+        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Enough, None));
     }
 
     #[tokio::test]

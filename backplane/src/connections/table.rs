@@ -1,7 +1,7 @@
 //! The state behind one lock: attached connections, the index by signal, and the recent messages.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::disconnect::Disconnect;
 use super::effects::Effects;
 use super::index::{Index, shrink};
-use super::mailbox::{Capacity, Full, Mailbox, Stored};
+use super::mailbox::{Capacity, Full, Mailbox, Pushed, Stored};
 use super::queued::{INVOCATIONS_MAX, Queued};
 use super::run::Run;
 use crate::cursor::Cursor;
@@ -21,7 +21,7 @@ use crate::event::Gap;
 use crate::interest::Interest;
 use crate::membership::Membership;
 use crate::signals::Signals;
-use crate::store::{Arrival, Entry, Store};
+use crate::store::{Arrival, Entry, Selection, Store};
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -31,11 +31,15 @@ pub(super) struct Table {
     listeners: Index,
     /// Set if the app wants to know the members of some signals.
     membership: Option<Arc<Membership>>,
-    /// Connections with a later cursor than this server's last id.
-    ahead: HashSet<Arc<str>>,
+    /// Connections with a later cursor than this server's last id, by that cursor. A client may claim
+    /// any cursor, so a message visits only those that it overtakes.
+    ahead: BTreeSet<(u64, Arc<str>)>,
     /// The mailboxes that wait for a mark, by an id that has not arrived.
     marks: BTreeMap<u64, Vec<Arc<Mailbox>>>,
     last_number: u64,
+    /// The connections with more unread messages than half of the limit, by number. A look at them
+    /// visits no other connection.
+    crowded: HashMap<u64, Arc<Mailbox>>,
     /// Messages that are stored and not handed out yet, since more may follow.
     run: Option<OpenRun>,
     effects: Effects,
@@ -53,6 +57,17 @@ struct OpenRun {
     /// Index in the store of its first message.
     place: u64,
     run: Run,
+}
+
+/// The connections with more unread messages than half of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    /// The greatest capacity of them.
+    pub(crate) capacity: Capacity,
+    /// The greatest number of items that one of them has taken since the last look.
+    pub(crate) taken: usize,
+    /// Whether most connections are among them.
+    pub(crate) is_most: bool,
 }
 
 /// The arguments to attach a connection.
@@ -97,8 +112,6 @@ struct Attached {
     user: Option<Arc<str>>,
     signals: Signals,
     mailbox: Arc<Mailbox>,
-    /// The last id that it received from another server, and the time of the claim.
-    seen: Option<(u64, Instant)>,
     since: Instant,
     announcement: Announcement,
 }
@@ -120,9 +133,10 @@ impl Table {
             attached: HashMap::new(),
             listeners: Index::default(),
             membership: None,
-            ahead: HashSet::new(),
+            ahead: BTreeSet::new(),
             marks: BTreeMap::new(),
             last_number: 0,
+            crowded: HashMap::new(),
             run: None,
             effects: Effects::default(),
             closed: None,
@@ -161,14 +175,15 @@ impl Table {
         }
         let seen = cursor
             .and_then(Cursor::id)
-            .filter(|id| self.store.last().is_none_or(|last| *id > last))
-            .map(|id| (id, Instant::now()));
-        if seen.is_some() {
-            self.ahead.insert(id.clone());
+            .filter(|id| self.store.last().is_none_or(|last| *id > last));
+        if let Some(seen) = seen {
+            mailbox.set_seen(Some(seen));
+            self.ahead.insert((seen, id.clone()));
         }
         signals.iter().for_each(|signal| self.listeners.add(signal, &mailbox));
         if let Some(membership) = &self.membership {
             signals.iter().for_each(|signal| membership.joined(signal, &id, state.user.as_ref()));
+            self.effects.has_members = true;
         }
         let since = Instant::now();
         let announcement = match cursor {
@@ -176,7 +191,7 @@ impl Table {
             None => Announcement::Confirmed,
         };
         let user = state.user.clone();
-        let attached = Attached { user, signals, mailbox, seen, since, announcement };
+        let attached = Attached { user, signals, mailbox, since, announcement };
         self.attached.insert(id, Box::new(attached));
         state
     }
@@ -194,8 +209,8 @@ impl Table {
             None => VecDeque::new(),
             // No message has arrived yet, so the connection cannot be behind.
             Some(Some(_)) if self.store.last().is_none() => VecDeque::new(),
-            Some(Some(id)) => self.store.since(id).filter_map(queued).collect(),
-            Some(None) => self.store.all().filter_map(queued).collect(),
+            Some(Some(id)) => self.store.since(id, signals.iter()).filter_map(queued).collect(),
+            Some(None) => self.store.all(signals.iter()).filter_map(queued).collect(),
         }
     }
 
@@ -207,19 +222,14 @@ impl Table {
 
     fn refill_with(&mut self, mailbox: &Mailbox, items_max: usize) {
         let Some((attached, place)) = self.of(mailbox).zip(mailbox.rest()) else { return };
-        let Some(entries) = self.store.from(place) else {
+        let Attached { signals, .. } = attached;
+        let Some(selection) = self.store.from(place, signals.iter(), items_max) else {
             self.close_slow(vec![Full { id: mailbox.id.clone() }]);
             return;
         };
-        let (mut items, mut place) = (Vec::new(), place);
-        for entry in entries {
-            if items.len() == items_max {
-                break;
-            }
-            place += 1;
-            items.extend(queued(entry, &attached.signals, &mailbox.id, mailbox.number));
-        }
-        mailbox.refill(items, (place < self.store.end()).then_some(place));
+        let Selection { entries, next } = selection;
+        let queued = |entry| queued(entry, signals, &mailbox.id, mailbox.number);
+        mailbox.refill(entries.into_iter().filter_map(queued).collect(), next);
     }
 
     /// Queues all deferred messages of a connection. Call it before its signals change: the store
@@ -268,6 +278,7 @@ impl Table {
             self.effects.readers.extend(attached.mailbox.groups_changed());
             if let Some(membership) = &self.membership {
                 membership.joined(&signal, &attached.mailbox.id, attached.user.as_ref());
+                self.effects.has_members = true;
             }
         }
         true
@@ -282,6 +293,7 @@ impl Table {
             self.effects.readers.extend(attached.mailbox.groups_changed());
             if let Some(membership) = &self.membership {
                 membership.left(signal, id);
+                self.effects.has_members = true;
             }
         }
         true
@@ -316,7 +328,9 @@ impl Table {
     pub(super) fn arrive(&mut self, id: u64, payload: &[u8], source: Source) -> Arrival {
         let before = self.store.last().unwrap_or_default();
         let arrival = self.store.arrive(id, payload);
-        if arrival != Arrival::Next || !self.ahead.is_empty() || source == Source::Replay {
+        // All messages of a run are before a cursor ahead, or all are after it.
+        let overtakes = self.ahead.first().is_some_and(|(seen, _)| *seen < id);
+        if arrival != Arrival::Next || overtakes || source == Source::Replay {
             self.end_run();
         }
         match arrival {
@@ -324,8 +338,10 @@ impl Table {
             Arrival::Duplicate | Arrival::Next => {}
             Arrival::After(gap) => self.report_gap(gap, gap.to.max(before), source),
             Arrival::Restarted { gap, .. } => {
-                for id in std::mem::take(&mut self.ahead) {
-                    self.attached.entry(id).and_modify(|attached| attached.seen = None);
+                for (_, id) in std::mem::take(&mut self.ahead) {
+                    if let Some(attached) = self.attached.get(&id) {
+                        attached.mailbox.set_seen(None);
+                    }
                 }
                 gap.into_iter().for_each(|gap| self.report_gap(gap, before, source));
             }
@@ -369,9 +385,8 @@ impl Table {
         // The cursor after this message: its id, unless the counter was reset.
         let id = self.store.last();
         let place = self.store.end();
-        let is_for_all = message.except.is_empty() && self.ahead.is_empty();
-        let is_plain = is_for_all && delivered_to.is_empty() && source == Source::Live;
-        if is_plain && Run::takes(&message.invocation) {
+        let is_for_all = message.except.is_empty() && delivered_to.is_empty();
+        if is_for_all && source == Source::Live && Run::takes(&message.invocation) {
             self.join_run(id, place, &message);
         } else {
             self.end_run();
@@ -400,16 +415,17 @@ impl Table {
     /// to a connection.
     pub(super) fn end_run(&mut self) {
         let Some(OpenRun { signal, place, run }) = self.run.take() else { return };
-        let messages = run.len();
+        let (messages, last_id) = (run.len(), run.last_id());
         let item = run.into_item();
         let stored = Some(Stored { place, is_late: false });
         let mut slow = Vec::new();
         for mailbox in self.listeners.of(&signal) {
+            if mailbox.has_seen(last_id) {
+                continue;
+            }
             self.effects.receivers += messages;
             match mailbox.push(item.clone(), stored) {
-                Ok(Some(reader)) => self.effects.readers.push(reader),
-                // The reader has not run since it was woken.
-                Ok(None) => self.effects.is_filling |= mailbox.is_filling(),
+                Ok(pushed) => note(pushed, mailbox, &mut self.effects.readers, &mut self.crowded),
                 Err(full) => slow.push(full),
             }
         }
@@ -429,19 +445,20 @@ impl Table {
         stored: Option<Stored>,
     ) -> usize {
         // Fast path: most messages exclude no connection, and need no look-ups.
-        let is_for_all = message.except.is_empty() && self.ahead.is_empty();
+        let is_for_all = message.except.is_empty();
         let excluded = self.excluded(message);
         let mut slow = Vec::new();
         let mut receivers = 0;
         for mailbox in self.listeners.of(&message.signal) {
             if delivered_to.has(mailbox.number)
-                || (!is_for_all && self.is_left_out(mailbox, id, message, &excluded))
+                || mailbox.has_seen(id)
+                || (!is_for_all && is_excluded(mailbox, message, &excluded))
             {
                 continue;
             }
             receivers += 1;
             match mailbox.push(Queued::Invocation(id, message.invocation.clone()), stored) {
-                Ok(reader) => self.effects.readers.extend(reader),
+                Ok(pushed) => note(pushed, mailbox, &mut self.effects.readers, &mut self.crowded),
                 Err(full) => slow.push(full),
             }
         }
@@ -455,42 +472,39 @@ impl Table {
         signals.flat_map(|signal| self.listeners.of(signal)).map(|mailbox| mailbox.number).collect()
     }
 
-    /// Returns whether a connection received the message from another server, or is excluded.
-    fn is_left_out(
-        &self,
-        mailbox: &Mailbox,
-        id: Option<u64>,
-        message: &Envelope,
-        excluded: &HashSet<u64, RandomState>,
-    ) -> bool {
-        if excluded.contains(&mailbox.number) || message.except.has_id(&mailbox.id) {
-            return true;
-        }
-        let Some(attached) = self.attached.get(&mailbox.id) else { return true };
-        attached.seen.zip(id).is_some_and(|((seen, _), id)| id <= seen)
-    }
-
     /// See [`Connections::probe_returned`](super::Connections::probe_returned). A connection that
     /// claims a later id has a cursor from before the reset.
     pub(super) fn probe_returned(&mut self, sent: Instant, id: u64) {
-        let (attached, at) = (&mut self.attached, self.store.last().unwrap_or(id));
-        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
-        self.ahead.retain(|connection_id| {
-            let Some(attached) = attached.get_mut(connection_id) else { return false };
-            let is_stale = attached.seen.is_some_and(|(seen, since)| seen > id && since < sent);
+        let (attached, at) = (&self.attached, self.store.last().unwrap_or(id));
+        let mut stale = Vec::new();
+        self.ahead.retain(|(seen, connection_id)| {
+            let Some(attached) = attached.get(connection_id) else { return false };
+            let is_stale = *seen > id && attached.since < sent;
             if is_stale {
-                attached.seen = None;
-                let gap = Gap { from: 1, to: id };
-                slow.extend(attached.push_gap(gap, at, None, readers).err());
+                stale.push(attached.mailbox.clone());
             }
             !is_stale
         });
-        self.close_slow(slow);
+        for mailbox in stale {
+            mailbox.set_seen(None);
+            self.push_gap(&mailbox, Gap { from: 1, to: id }, at);
+        }
+    }
+
+    /// Queues a gap that is not in the store, for one connection.
+    fn push_gap(&mut self, mailbox: &Arc<Mailbox>, gap: Gap, at: u64) {
+        match mailbox.push(Queued::Gap(gap, at), None) {
+            Ok(pushed) => note(pushed, mailbox, &mut self.effects.readers, &mut self.crowded),
+            Err(full) => self.close_slow(vec![full]),
+        }
     }
 
     /// Returns the effects since the last call.
     pub(super) fn take_effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.interest = self.listeners.take_changed();
+        effects.membership = self.membership.clone().filter(|_| effects.has_members);
+        effects
     }
 
     /// Returns a mark that includes all current connections.
@@ -502,10 +516,21 @@ impl Table {
         self.store.last()
     }
 
-    /// See [`Connections::capacity`](super::Connections::capacity).
-    pub(super) fn capacity(&self) -> Capacity {
-        let capacities = self.attached.values().map(|attached| attached.mailbox.capacity());
-        capacities.max().unwrap_or(Capacity::Enough)
+    /// See [`Connections::crowd`](super::Connections::crowd).
+    pub(super) fn crowd(&mut self) -> Crowd {
+        let (mut capacity, mut taken) = (Capacity::Enough, 0);
+        self.crowded.retain(|_, mailbox| {
+            let (of_one, taken_by_one) = mailbox.look();
+            (capacity, taken) = (capacity.max(of_one), taken.max(taken_by_one));
+            of_one != Capacity::Enough
+        });
+        let is_most = 2 * self.crowded.len() > self.attached.len();
+        Crowd { capacity, taken, is_most }
+    }
+
+    /// Returns whether any connection was crowded at the last look, or since.
+    pub(super) fn has_crowded(&self) -> bool {
+        !self.crowded.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -555,7 +580,7 @@ impl Table {
     /// Returns the cursor of a connection that has taken all of its messages.
     pub(super) fn position(&self, mailbox: &Mailbox) -> Option<u64> {
         let attached = self.of(mailbox)?;
-        attached.seen.map(|(seen, _)| seen).or(self.store.last())
+        attached.mailbox.seen().or(self.store.last())
     }
 
     pub(super) fn close(&mut self, reason: Disconnect) {
@@ -564,6 +589,7 @@ impl Table {
             self.effects.ended.push(attached.mailbox);
         }
         self.ahead.clear();
+        self.crowded.clear();
         self.marks.clear();
         self.listeners = Index::default();
         self.closed = Some(reason);
@@ -586,11 +612,15 @@ impl Table {
         let Some(attached) = self.attached.remove(id) else { return false };
         shrink(&mut self.attached);
         attached.mailbox.close(reason);
-        self.ahead.remove(id);
+        self.crowded.remove(&attached.mailbox.number);
+        if let Some(seen) = attached.mailbox.seen() {
+            self.ahead.remove(&(seen, attached.mailbox.id.clone()));
+        }
         for signal in attached.signals.iter() {
             self.listeners.remove(signal, &attached.mailbox);
             if let Some(membership) = &self.membership {
                 membership.left(signal, id);
+                self.effects.has_members = true;
             }
         }
         self.effects.ended.push(attached.mailbox);
@@ -601,10 +631,14 @@ impl Table {
     fn report_gap(&mut self, gap: Gap, at: u64, source: Source) {
         let place = self.store.end().saturating_sub(1);
         let stored = Some(Stored { place, is_late: source == Source::Replay });
-        let all = self.attached.values().filter(|attached| attached.seen.is_none());
-        let readers = &mut self.effects.readers;
-        let slow = all.filter_map(|attached| attached.push_gap(gap, at, stored, readers).err());
-        let slow = slow.collect();
+        let all = self.attached.values().filter(|attached| attached.mailbox.seen().is_none());
+        let mut slow = Vec::new();
+        for Attached { mailbox, .. } in all.map(Box::as_ref) {
+            match mailbox.push(Queued::Gap(gap, at), stored) {
+                Ok(pushed) => note(pushed, mailbox, &mut self.effects.readers, &mut self.crowded),
+                Err(full) => slow.push(full),
+            }
+        }
         self.close_slow(slow);
     }
 
@@ -618,21 +652,16 @@ impl Table {
 
     /// Clears the claims that this id overtakes, and reports the gaps after them.
     fn catch_up(&mut self, id: u64) {
-        let (attached, store) = (&mut self.attached, &self.store);
-        let (mut slow, readers) = (Vec::new(), &mut self.effects.readers);
-        self.ahead.retain(|connection_id| {
-            let Some(attached) = attached.get_mut(connection_id) else { return false };
-            let Some((seen, _)) = attached.seen.filter(|(seen, _)| id <= *seen) else {
-                if let Some((seen, _)) = attached.seen.take()
-                    && let Some(gap) = store.missing_between(seen, id)
-                {
-                    slow.extend(attached.push_gap(gap, gap.to, None, readers).err());
-                }
-                return false;
-            };
-            seen >= id
-        });
-        self.close_slow(slow);
+        while self.ahead.first().is_some_and(|(seen, _)| *seen < id)
+            && let Some((seen, connection_id)) = self.ahead.pop_first()
+        {
+            let Some(attached) = self.attached.get(&connection_id) else { continue };
+            let mailbox = attached.mailbox.clone();
+            mailbox.set_seen(None);
+            if let Some(gap) = self.store.missing_between(seen, id) {
+                self.push_gap(&mailbox, gap, gap.to);
+            }
+        }
     }
 }
 
@@ -641,18 +670,28 @@ impl Attached {
         let Mailbox { id, number, .. } = &*self.mailbox;
         Place { connection_id: id.to_string(), number: *number, age: self.since.elapsed() }
     }
+}
 
-    /// Queues a gap, and adds the waker of the reader.
-    fn push_gap(
-        &self,
-        gap: Gap,
-        at: u64,
-        stored: Option<Stored>,
-        readers: &mut Vec<Waker>,
-    ) -> Result<(), Full> {
-        readers.extend(self.mailbox.push(Queued::Gap(gap, at), stored)?);
-        Ok(())
+/// Adds the consequences of a queued item.
+fn note(
+    pushed: Pushed,
+    mailbox: &Arc<Mailbox>,
+    readers: &mut Vec<Waker>,
+    crowded: &mut HashMap<u64, Arc<Mailbox>>,
+) {
+    readers.extend(pushed.reader);
+    if pushed.is_crowded {
+        crowded.insert(mailbox.number, mailbox.clone());
     }
+}
+
+/// Returns whether a message excludes a connection, by its id or by one of its signals.
+fn is_excluded(
+    mailbox: &Mailbox,
+    message: &Envelope,
+    excluded: &HashSet<u64, RandomState>,
+) -> bool {
+    excluded.contains(&mailbox.number) || message.except.has_id(&mailbox.id)
 }
 
 /// Returns the queue item for an entry of the store, if the entry is for this connection.

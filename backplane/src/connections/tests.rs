@@ -149,6 +149,19 @@ fn a_connection_ahead_of_this_server_receives_nothing_twice() {
 }
 
 #[test]
+fn a_connection_ahead_of_this_server_delays_no_other_one() {
+    let table = table();
+    let mut here = attach(&table, "here", &[]);
+    let mut ahead = attach_at(&table, "ahead", &[], Some(3));
+    let mut far = attach_at(&table, "far", &[], Some(1 << 40));
+    arrive_at_once(&table, 1..=5, "all");
+    table.release();
+    assert_eq!(waiting(&mut here), "all+all+all all+all", "a run ends where a cursor is overtaken");
+    assert_eq!(waiting(&mut ahead), "all+all");
+    assert_eq!(waiting(&mut far), "");
+}
+
+#[test]
 fn a_gap_is_reported_once_and_without_received_ids() {
     let table = table();
     arrive(&table, 5, "all");

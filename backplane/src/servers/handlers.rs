@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ pub(crate) type Answering =
 
 #[derive(Default)]
 pub(super) struct Handlers {
-    /// Each queue leads to a task, which takes one message after the other.
+    /// Each queue leads to a task.
     by_name: Mutex<HashMap<String, mpsc::Sender<Delivery>>>,
 }
 
@@ -35,11 +36,18 @@ struct Delivery {
 const QUEUE_MAX: usize = 1024;
 
 impl Handlers {
-    /// Adds a function, and starts its task. It replaces an earlier one.
-    pub(super) fn add(&self, name: &str, handler: Answering, outgoing: Outgoing) {
+    /// Adds a function, and starts its task, which takes up to `at_once_max` messages at once. It
+    /// replaces an earlier one.
+    pub(super) fn add(
+        &self,
+        name: &str,
+        handler: Answering,
+        at_once_max: usize,
+        outgoing: Outgoing,
+    ) {
         let (queue, deliveries) = mpsc::channel(QUEUE_MAX);
         self.by_name.lock().insert(name.to_owned(), queue);
-        let handling = handle(name.to_owned(), handler, deliveries, outgoing);
+        let handling = handle(name.to_owned(), handler, at_once_max, deliveries, outgoing);
         tokio::spawn(handling.in_current_span());
     }
 
@@ -66,23 +74,37 @@ impl Handlers {
     }
 }
 
-/// Runs a function for one message after the other, so their order is kept.
+/// Runs a function for its messages. One at a time keeps their order.
 async fn handle(
     name: String,
     handler: Answering,
+    at_once_max: usize,
     mut deliveries: mpsc::Receiver<Delivery>,
     outgoing: Outgoing,
 ) {
-    while let Some(Delivery { from, value, reply_to }) = deliveries.recv().await {
-        // The call itself may panic as well.
-        let running = async { handler(from, value).await };
-        let reply = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
-            error!(name, "a function for messages of other servers panicked");
-            Err("the function panicked".to_owned())
-        });
-        if let Some(reply_to) = reply_to {
-            outgoing.reply(&reply_to, &reply);
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(()) = running.next() => {}
+            Some(delivery) = deliveries.recv(), if running.len() < at_once_max => {
+                running.push(answer(&name, &handler, delivery, &outgoing));
+            }
+            else => return,
         }
+    }
+}
+
+/// Runs a function for one message, and replies to a question.
+async fn answer(name: &str, handler: &Answering, delivery: Delivery, outgoing: &Outgoing) {
+    let Delivery { from, value, reply_to } = delivery;
+    // The call itself may panic as well.
+    let running = async { handler(from, value).await };
+    let reply = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
+        error!(name, "a function for messages of other servers panicked");
+        Err("the function panicked".to_owned())
+    });
+    if let Some(reply_to) = reply_to {
+        outgoing.reply(&reply_to, &reply);
     }
 }
 

@@ -105,6 +105,8 @@ struct Inner {
 struct Open {
     /// The servers that have still to answer.
     awaited: BTreeSet<String>,
+    /// Whether an answer makes the others unnecessary.
+    is_enough: fn(&RawValue) -> bool,
     replies: Vec<(String, Reply)>,
     /// Notified when no server is awaited.
     complete: Arc<Notify>,
@@ -118,11 +120,12 @@ pub(super) struct Asked<'a> {
 }
 
 impl Questions {
-    /// Begins a question to these servers.
-    pub(super) fn begin(&self, servers: &[Server]) -> Asked<'_> {
+    /// Begins a question to these servers. It is complete with an answer that is enough.
+    pub(super) fn begin(&self, servers: &[Server], is_enough: fn(&RawValue) -> bool) -> Asked<'_> {
         let complete = Arc::new(Notify::new());
         let open = Open {
             awaited: servers.iter().map(|server| server.id.clone()).collect(),
+            is_enough,
             replies: Vec::new(),
             complete: complete.clone(),
         };
@@ -141,6 +144,9 @@ impl Questions {
         let mut inner = self.inner.lock();
         let Some(open) = inner.open.get_mut(&number) else { return };
         if open.end(from) {
+            if reply.as_deref().is_ok_and(open.is_enough) {
+                open.complete.notify_one();
+            }
             open.replies.push((from.to_owned(), reply));
         }
     }
@@ -200,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_is_complete_when_each_server_has_answered_or_is_gone() {
         let questions = Questions::default();
-        let asked = questions.begin(&["a", "b", "c"].map(server));
+        let asked = questions.begin(&["a", "b", "c"].map(server), |_| false);
         questions.replied(asked.number, "a", value());
         questions.replied(asked.number, "a", Err("twice".to_owned()));
         questions.replied(asked.number, "nobody asked", value());
@@ -213,6 +219,17 @@ mod tests {
         let from: Vec<_> = replies.iter().map(|(from, reply)| (&**from, reply.is_ok())).collect();
         assert_eq!(from, [("a", true), ("c", false)]);
         assert!(questions.inner.lock().open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_enough_completes_a_question() {
+        let questions = Questions::default();
+        let asked = questions.begin(&["a", "b", "c"].map(server), |answer| answer.get() == "1");
+        questions.replied(asked.number, "a", Ok(RawValue::from_string("2".to_owned()).unwrap()));
+        assert!(asked.complete().now_or_never().is_none());
+        questions.replied(asked.number, "b", value());
+        assert!(asked.complete().now_or_never().is_some());
+        assert_eq!(asked.replies().len(), 2);
     }
 
     #[test]
@@ -228,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_to_nobody_is_complete() {
         let questions = Questions::default();
-        assert!(questions.begin(&[]).complete().now_or_never().is_some());
+        assert!(questions.begin(&[], |_| false).complete().now_or_never().is_some());
         assert!(questions.inner.lock().open.is_empty());
     }
 }
