@@ -33,7 +33,7 @@ use crate::health::Health;
 use crate::invocation::Invocation;
 use crate::options::{self, Options};
 use crate::receiver::Receiver;
-use crate::servers::{ServerChannel, StartServers};
+use crate::servers::{ServerChannel, StartServers, Turns};
 use crate::state::State;
 use crate::target::Target;
 
@@ -724,7 +724,7 @@ fn start_servers(
     }
     span.in_scope(|| {
         let (name, answering) = inspect::answering(&receiver.connections);
-        channel.handle(name, answering);
+        channel.handle(name, answering, Turns::OneByOne);
         channel.start();
     });
     tasks.spawn(channel.clone().run(to_send).instrument(span.clone()));

@@ -27,8 +27,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
-pub(crate) use self::handlers::Answering;
 use self::handlers::Handlers;
+pub(crate) use self::handlers::{Answering, Turns};
 pub use self::member::{LeftReason, Member, PresenceChange};
 use self::outgoing::{Names, Outgoing, ReplyTo, publish};
 use self::packet::{Content, Packet};
@@ -252,14 +252,19 @@ impl ServerChannel {
         Content::Lease { name: self.name.as_deref().map(Cow::Borrowed), age, wants_reply, presence }
     }
 
+    /// Returns the id of this server.
+    pub(crate) fn id(&self) -> &str {
+        &self.names.id
+    }
+
     /// Returns the servers that are there, including this one.
     pub(crate) fn list(&self) -> Vec<Server> {
         self.roster.lock().all(Instant::now())
     }
 
     /// Adds a function for messages and questions with this name.
-    pub(crate) fn handle(&self, name: &str, handler: Answering) {
-        self.handlers.add(name, handler, self.outgoing.clone());
+    pub(crate) fn handle(&self, name: &str, handler: Answering, turns: Turns) {
+        self.handlers.add(name, handler, turns, self.outgoing.clone());
     }
 
     /// Sends a message. Returns when the broker has accepted it.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,6 +18,15 @@ use super::roster::Server;
 /// A function of the application.
 pub(crate) type Answering =
     Box<dyn Fn(Server, Box<RawValue>) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// When a function takes its next message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turns {
+    /// After the end of the one before, so their order is kept.
+    OneByOne,
+    /// At once.
+    Parallel,
+}
 
 #[derive(Default)]
 pub(super) struct Handlers {
@@ -36,10 +46,10 @@ const QUEUE_MAX: usize = 1024;
 
 impl Handlers {
     /// Adds a function, and starts its task. It replaces an earlier one.
-    pub(super) fn add(&self, name: &str, handler: Answering, outgoing: Outgoing) {
+    pub(super) fn add(&self, name: &str, handler: Answering, turns: Turns, outgoing: Outgoing) {
         let (queue, deliveries) = mpsc::channel(QUEUE_MAX);
         self.by_name.lock().insert(name.to_owned(), queue);
-        let handling = handle(name.to_owned(), handler, deliveries, outgoing);
+        let handling = handle(name.to_owned(), handler, turns, deliveries, outgoing);
         tokio::spawn(handling.in_current_span());
     }
 
@@ -66,23 +76,38 @@ impl Handlers {
     }
 }
 
-/// Runs a function for one message after the other, so their order is kept.
+/// Runs a function for each message.
 async fn handle(
     name: String,
     handler: Answering,
+    turns: Turns,
     mut deliveries: mpsc::Receiver<Delivery>,
     outgoing: Outgoing,
 ) {
-    while let Some(Delivery { from, value, reply_to }) = deliveries.recv().await {
-        // The call itself may panic as well.
-        let running = async { handler(from, value).await };
-        let reply = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
-            error!(name, "a function for messages of other servers panicked");
-            Err("the function panicked".to_owned())
-        });
-        if let Some(reply_to) = reply_to {
-            outgoing.reply(&reply_to, &reply);
+    let (name, handler) = (Arc::<str>::from(name), Arc::new(handler));
+    while let Some(delivery) = deliveries.recv().await {
+        let answered = answer(name.clone(), handler.clone(), delivery, outgoing.clone());
+        match turns {
+            Turns::OneByOne => answered.await,
+            Turns::Parallel => drop(tokio::spawn(answered.in_current_span())),
         }
+    }
+}
+
+async fn answer(
+    name: Arc<str>,
+    handler: Arc<Answering>,
+    Delivery { from, value, reply_to }: Delivery,
+    outgoing: Outgoing,
+) {
+    // The call itself may panic as well.
+    let running = async { handler(from, value).await };
+    let reply = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
+        error!(name = &*name, "a function for messages of other servers panicked");
+        Err("the function panicked".to_owned())
+    });
+    if let Some(reply_to) = reply_to {
+        outgoing.reply(&reply_to, &reply);
     }
 }
 
