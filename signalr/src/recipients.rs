@@ -9,6 +9,8 @@ use backplane::{Backplane, Invocation, InvocationError, SendError, Target};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    client_questions,
+    farm::Farm,
     results::{AskError, Askers},
     sends::Sends,
 };
@@ -183,13 +185,14 @@ impl Recipient {
 
     /// Invokes a method of the client and waits for its result.
     ///
-    /// The client must be connected to this server. The wait is at most
+    /// The client may be connected to any server of the app, if the backplane has its
+    /// [channel of servers](backplane::Builder::server_channel), else to this one. The wait is at most
     /// [`Options::result_timeout`](crate::Options::result_timeout).
     ///
     /// # Errors
     ///
-    /// Returns an error if the client is not connected to this server, leaves, does not answer in
-    /// time, answers with an error, or returns a value of another type.
+    /// Returns an error if the client is not connected, leaves, does not answer in time, answers with
+    /// an error, or returns a value of another type. Also if its server leaves.
     ///
     /// # Cancel safety
     ///
@@ -205,7 +208,7 @@ impl Recipient {
     ) -> Result<R, InvokeError> {
         let Recipients { links, sends, .. } = self.recipients;
         let invocation = Invocation::new(method, arguments)?;
-        let asker = links.askers.find(&self.connection_id).ok_or(InvokeError::NotConnected)?;
+        let asker = links.askers.find(&self.connection_id);
         // The client runs its method after the invocations before it.
         let after = match sends {
             Some(sends) => {
@@ -214,18 +217,19 @@ impl Recipient {
             }
             None => None,
         };
-        let result = match asker.ask(&invocation, after, links.result_timeout).await {
-            Ok(result) => result,
-            Err(AskError::Ended) => return Err(InvokeError::NotConnected),
-            Err(AskError::TimedOut) => return Err(InvokeError::NoResult),
-            Err(AskError::Client(error)) => return Err(InvokeError::Client(error)),
+        let (id, timeout) = (&self.connection_id, links.result_timeout);
+        let result = match asker {
+            Some(asker) => match asker.ask(&invocation, after, timeout).await? {
+                Some(result) => result.as_raw().read(),
+                // A client's method without a result returns null.
+                None => serde_json::from_str("null").ok(),
+            },
+            None => {
+                let asked = client_questions::ask(&links.farm, id, &invocation, after, timeout);
+                serde_json::from_str(asked.await?.get()).ok()
+            }
         };
-        match result {
-            Some(result) => result.as_raw().read(),
-            // A client's method without a result returns null.
-            None => serde_json::from_str("null").ok(),
-        }
-        .ok_or(InvokeError::ResultType)
+        result.ok_or(InvokeError::ResultType)
     }
 }
 
@@ -233,10 +237,21 @@ impl Recipient {
 #[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) backplane: Backplane,
+    pub(crate) farm: Arc<Farm>,
     pub(crate) askers: Arc<Askers>,
     pub(crate) result_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) groups_max: usize,
+}
+
+impl From<AskError> for InvokeError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Ended => Self::NotConnected,
+            AskError::TimedOut => Self::NoResult,
+            AskError::Client(error) => Self::Client(error),
+        }
+    }
 }
 
 /// The reason why an invocation was not sent.
@@ -266,8 +281,8 @@ pub enum InvokeError {
     /// The backplane did not accept the invocation.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The client that was asked for a result is not connected to this server, or left.
-    #[error("the client is not connected to this server")]
+    /// The client that was asked for a result is not connected to a server that answers, or left.
+    #[error("the client is not connected")]
     NotConnected,
     /// The client did not return a result in time.
     #[error("the client returned no result in time")]
