@@ -726,7 +726,7 @@ fn start_servers(
     }
     span.in_scope(|| {
         let (name, answering) = inspect::answering(&receiver.connections);
-        channel.handle(name, answering);
+        channel.handle(name, answering, 1);
         channel.start();
     });
     tasks.spawn(channel.clone().run(to_send).instrument(span.clone()));

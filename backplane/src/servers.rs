@@ -252,18 +252,18 @@ impl ServerChannel {
         Content::Lease { name: self.name.as_deref().map(Cow::Borrowed), age, wants_reply, presence }
     }
 
+    /// Returns the id of this server.
+    pub(crate) fn id(&self) -> &str {
+        &self.names.id
+    }
+
     /// Returns the servers that are there, including this one.
     pub(crate) fn list(&self) -> Vec<Server> {
         self.roster.lock().all(Instant::now())
     }
 
-    /// Adds a function for messages and questions with this name.
-    pub(crate) fn handle(&self, name: &str, handler: Answering) {
-        self.handle_at_once(name, handler, 1);
-    }
-
-    /// Adds a function that takes several messages and questions at once, in no order.
-    pub(crate) fn handle_at_once(&self, name: &str, handler: Answering, at_once_max: usize) {
+    /// Adds a function for messages and questions with this name. One at a time keeps their order.
+    pub(crate) fn handle(&self, name: &str, handler: Answering, at_once_max: usize) {
         self.handlers.add(name, handler, at_once_max, self.outgoing.clone());
     }
 

@@ -7,6 +7,7 @@
 mod attachment;
 mod calls;
 mod connection;
+mod elsewhere;
 mod endpoint;
 mod negotiate;
 mod outbox;
@@ -45,8 +46,11 @@ use crate::{hub::Hub, origin};
 /// The methods of one client run one at a time. `on_connected` runs when the client has started, or
 /// before its first call. A client that returns after more than 30 s is a new connection.
 ///
-/// Tokens are signed with a key of this process. Behind a load balancer, the requests of a client
-/// must therefore reach one server.
+/// The requests of a client may reach any server of the app, if the backplane has its
+/// [channel of servers](backplane::Builder::server_channel). A transport on another server takes the
+/// client with it, without a hook. The values of [`Local`](crate::Local) stay behind. Without the
+/// channel, the requests of a client must reach one server. So must those of clients whose backplane has
+/// [`Dialect::AspNetCore`](backplane::Dialect), since its messages have no cursor.
 ///
 /// If messages for a client may be lost on the backplane, its client method `missed` is invoked
 /// with the first and the last id of the gap. Clients without this method ignore it.

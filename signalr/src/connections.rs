@@ -1,4 +1,7 @@
-//! The connections of a hub on this server, by token.
+//! The connections of a hub on this server, by token, and those whose home this server is.
+//!
+//! The home of a connection is the server that has issued its token. It knows the server of each open
+//! connection that other servers may be asked for. So two servers never open the same one.
 //!
 //! An entry begins with the first request after the negotiation and ends with the connection. A
 //! token that has ended stays until it is too old to open another connection.
@@ -10,13 +13,13 @@ use std::{
 
 use tokio::time::{Duration, Instant};
 
-use crate::{handoff::Handoff, http_connection::HttpConnection};
+use crate::{handoff::Handoff, http_connection::HttpConnection, server_id::ServerId};
 
 /// All tokens that have opened a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     tokens: HashMap<Arc<str>, Place>,
-    /// Tokens of ended connections, by the time of the end.
+    /// Tokens of ended connections, with the time at which they open nothing any more.
     ended: VecDeque<(Instant, Arc<str>)>,
 }
 
@@ -25,6 +28,8 @@ pub(crate) struct Connections {
 pub(crate) enum Place {
     WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
+    /// On another server. This one is the home.
+    Elsewhere(ServerId),
     Ended,
 }
 
@@ -33,33 +38,38 @@ impl Connections {
         self.tokens.get(token)
     }
 
-    /// Adds a connection, and forgets tokens whose end is `age_max` ago.
-    pub(crate) fn insert(&mut self, token: Arc<str>, place: Place, age_max: Duration) {
-        self.forget(age_max);
+    /// Adds a connection, and forgets tokens that open nothing any more.
+    pub(crate) fn insert(&mut self, token: Arc<str>, place: Place) {
+        let now = Instant::now();
+        while let Some((_, token)) = self.ended.pop_front_if(|(until, _)| *until <= now) {
+            self.tokens.remove(&token);
+        }
         self.tokens.insert(token, place);
     }
 
-    /// Ends a connection. If its token `is_fresh`, it is kept, since it could open another one.
-    pub(crate) fn end(&mut self, token: Arc<str>, is_fresh: bool) {
-        if !is_fresh {
+    /// Ends a connection. Its token is kept for as long as it could open another one.
+    pub(crate) fn end(&mut self, token: Arc<str>, fresh_for: Duration) {
+        if fresh_for.is_zero() {
             self.tokens.remove(&token);
-        } else if let Some(place @ (Place::WebSocket(_) | Place::Http(_))) =
-            self.tokens.get_mut(&token)
+        } else if let Some(place) = self.tokens.get_mut(&token)
+            && !matches!(place, Place::Ended)
         {
             *place = Place::Ended;
-            self.ended.push_back((Instant::now(), token));
+            self.ended.push_back((Instant::now() + fresh_for, token));
         }
+    }
+
+    /// Ends all connections on other servers that are gone. Their tokens are forgotten.
+    pub(crate) fn forget_servers(&mut self, is_there: impl Fn(ServerId) -> bool) {
+        self.tokens.retain(|_, place| match place {
+            Place::Elsewhere(server) => is_there(*server),
+            Place::WebSocket(_) | Place::Http(_) | Place::Ended => true,
+        });
     }
 
     /// Returns the number of connections, and of tokens that have ended and are kept.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.tokens.len() - self.ended.len(), self.ended.len())
-    }
-
-    fn forget(&mut self, age_max: Duration) {
-        while let Some((_, token)) = self.ended.pop_front_if(|(end, _)| end.elapsed() >= age_max) {
-            self.tokens.remove(&token);
-        }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Disconnect {
     Unread,
     #[error("server shutdown")]
     Shutdown,
+    #[error("another server goes on with the client")]
+    Moved,
     #[error("the client skipped messages")]
     Sequence,
     #[error("aborted by the application")]
@@ -77,6 +79,7 @@ impl Disconnect {
             Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply(detailed)),
             Self::TransportClosed
+            | Self::Moved
             | Self::Finished
             | Self::Unread
             | Self::Transport(_)

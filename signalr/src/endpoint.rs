@@ -15,10 +15,12 @@ use axum::{
 use tokio::sync::mpsc::OwnedPermit;
 use tracing::Instrument;
 
+pub(crate) use self::http::{Forwardable, serve_forwarded};
 use crate::{
+    forwarding::{self, Located, MOVED},
     hub::Hub,
     metrics::Reason,
-    negotiated::{Claim, ClaimError, Found},
+    negotiated::{Claim, ClaimError, Found, is_stateful},
     peer::Peer,
     query::query,
     refusal::{because, full, refusal, unlisted_page},
@@ -41,7 +43,7 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     // As in ASP.NET Core, an empty id is no id.
     let token = query(&parts, "id").filter(|id| !id.is_empty());
     if is_websocket(&parts) {
-        let opened = match open(&hub, &parts, token.as_deref()) {
+        let opened = match open(&hub, &parts, token.as_deref()).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 if token.is_some_and(|token| hub.negotiated().is_resumption(&token)) {
@@ -111,38 +113,64 @@ impl Purpose {
 }
 
 /// Claims a negotiated connection for a WebSocket, or a new one if the client skips negotiation.
-#[expect(clippy::result_large_err, reason = "the error is the response")]
-fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Response> {
-    let age_max = hub.options().disconnect_timeout;
-    let found = token.map(|token| hub.negotiated().find(token, age_max));
-    if matches!(found, Some(Found::Unknown)) {
+async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Response> {
+    let Some(token) = token else {
+        check_supported(hub, TransportKind::WebSockets)?;
+        return match hub.is_full() {
+            true => Err(full()),
+            false => Ok(Opened::New(Claim::unnegotiated())),
+        };
+    };
+    let found = forwarding::find(hub, token).await;
+    if matches!(found, Found::Unknown | Found::UnknownKey) {
         return Err(unknown_websocket());
     }
     check_supported(hub, TransportKind::WebSockets)?;
-    match (token, found) {
-        (Some(_), Some(Found::Http(connection))) => {
+    match found {
+        Found::Http(connection) => {
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
-        (Some(_), Some(Found::WebSocket(Some(handoff))))
+        Found::WebSocket(Some(handoff))
             if !handoff.belongs_to(hub.visitor(parts).user_id.as_deref()) =>
         {
             Err(http::other_user())
         }
-        (Some(_), Some(Found::WebSocket(Some(handoff)))) => match handoff.reserve() {
+        Found::WebSocket(Some(handoff)) => match handoff.reserve() {
             Some(permit) => Ok(Opened::Resumed(permit)),
             None if handoff.has_ended() => Err(unknown_websocket()),
             None => Err(active()),
         },
-        (Some(token), Some(_)) => {
-            let claim = hub.negotiated().claim(token, age_max).map_err(|error| match error {
-                ClaimError::Unknown => unknown_websocket(),
-                ClaimError::Active => active(),
-            })?;
+        // A stateful client continues its connection on the server that has it.
+        Found::Elsewhere(_) if is_stateful(token) => Err(unknown_websocket()),
+        Found::Elsewhere(owner) => {
+            let claim = claim(hub, token)?;
+            hub.farm().notify(owner, MOVED, token.to_owned());
             Ok(Opened::New(claim))
         }
-        _ if hub.is_full() => Err(full()),
-        _ => Ok(Opened::New(Claim::unnegotiated())),
+        Found::Foreign { .. } if hub.is_full() => Err(full()),
+        Found::Foreign { home, is_fresh } if is_stateful(token) => {
+            match forwarding::locate(hub.farm(), token, home, is_fresh).await {
+                Located::Opens => claim(hub, token).map(Opened::New),
+                Located::At(_) | Located::Unknown => Err(unknown_websocket()),
+            }
+        }
+        Found::Foreign { home, .. } => {
+            let claim = claim(hub, token)?;
+            hub.farm().notify(home, MOVED, token.to_owned());
+            Ok(Opened::New(claim))
+        }
+        Found::Fresh | Found::WebSocket(None) | Found::Unknown | Found::UnknownKey => {
+            claim(hub, token).map(Opened::New)
+        }
     }
+}
+
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn claim(hub: &Hub, token: &str) -> Result<Claim, Response> {
+    hub.negotiated().claim(token, hub.ages()).map_err(|error| match error {
+        ClaimError::Unknown => unknown_websocket(),
+        ClaimError::Active => active(),
+    })
 }
 
 /// What a new WebSocket is for.

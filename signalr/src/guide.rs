@@ -115,13 +115,16 @@
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! use backplane::Backplane;
 //!
-//! let backplane = Backplane::use_redis("127.0.0.1", 6379, "password", "Chat").await?;
+//! let builder = Backplane::builder("Chat").server_channel(true);
+//! let backplane = builder.connect("redis://:password@127.0.0.1:6379").await?;
 //! # drop(backplane);
 //! # Ok(()) }
 //! ```
 //!
-//! A client that negotiates must reach the same server with all requests of one connection. Use
-//! sticky sessions in the load balancer, or let clients skip the negotiation.
+//! The load balancer needs no sticky sessions: any server takes any request of a client. For that,
+//! the servers reach each other through the broker, by the backplane's
+//! [channel of servers](backplane::Builder::server_channel). They share the keys that sign the tokens
+//! of connections; [`Options::token_keys`](crate::Options::token_keys) sets keys of your own.
 //!
 //! # 6. Who is online, and signing out
 //!

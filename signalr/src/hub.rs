@@ -21,9 +21,10 @@ use crate::{
     call_service::CallService,
     clients::Clients,
     error::HubError,
+    farm::Farm,
     handler::{self, Hook, Method, StartHook},
     metrics::{Drain, Metrics},
-    negotiated::Negotiated,
+    negotiated::{Ages, Negotiated},
     options::Options,
     raw::RawHandler,
     recipients::Links,
@@ -80,6 +81,7 @@ pub struct Hub {
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
     options: Options,
+    farm: Arc<Farm>,
     negotiated: Negotiated,
     askers: Arc<Askers>,
     /// Made of the options by its first use.
@@ -118,9 +120,13 @@ impl Hub {
     /// ```
     #[must_use]
     pub fn new(name: &str, backplane: Backplane) -> Self {
+        let backplane = backplane.hub(name);
+        let farm = Arc::new(Farm::new(&backplane, name, Arc::default()));
         Self {
             name: name.into(),
-            backplane: backplane.hub(name),
+            negotiated: Negotiated::new(Arc::clone(&farm), name),
+            farm,
+            backplane,
             method_names: Vec::new(),
             methods: HashMap::new(),
             on_connected: None,
@@ -134,7 +140,6 @@ impl Hub {
             service: None,
             keeps_requests: false,
             options: Options::default(),
-            negotiated: Negotiated::default(),
             askers: Arc::default(),
             links: OnceLock::new(),
             refreshables: Arc::default(),
@@ -273,6 +278,7 @@ impl Hub {
     /// ```
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
+        self.farm.tokens().fix(&options.token_keys);
         self.options = options;
         self.links = OnceLock::new();
         self
@@ -364,6 +370,16 @@ impl Hub {
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Returns the way to the other servers.
+    pub(crate) fn farm(&self) -> &Arc<Farm> {
+        &self.farm
+    }
+
+    /// Returns the ages up to which tokens open connections.
+    pub(crate) fn ages(&self) -> Ages {
+        Ages::of(&self.options)
     }
 
     pub(crate) fn negotiated(&self) -> &Negotiated {

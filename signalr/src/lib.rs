@@ -77,6 +77,7 @@
 //! | `signalr_replayed_total` | messages sent again on such WebSockets | |
 //! | `signalr_drain_remaining` | connections that a shutdown has still to close, else 0 | |
 //! | `signalr_negotiations_total` | negotiations | `outcome` (`ok`, `redirected`, `refused`) |
+//! | `signalr_forwarded_total` | requests for a connection on another server | `outcome` (`ok`, `lost`: no answer of it) |
 //! | `signalr_refused_total` | refused requests | `reason` (`origin`, `host`, `auth`, `token`, `limit`, `draining`) |
 //!
 //! `family` is `core` for clients of ASP.NET Core and `classic` for those of SignalR 2. A client of
@@ -129,8 +130,10 @@ pub mod testing;
 #[cfg(feature = "typescript")]
 pub mod typescript;
 
+mod answering;
 mod auth;
 mod endpoint;
+mod forwarding;
 mod negotiate;
 mod refresh;
 
@@ -167,6 +170,7 @@ mod answers;
 
 mod byte_queue;
 mod connections;
+mod farm;
 mod handoff;
 mod http_connection;
 mod negotiated;
@@ -183,14 +187,17 @@ mod blob;
 mod connection_info;
 mod error;
 mod hub_state;
+mod key_ring;
 mod metrics;
 mod options;
 mod origin;
 mod query;
 mod redirect;
 mod refusal;
+mod server_id;
 mod timed_stream;
 mod timestamp;
+mod tokens;
 mod transport_kind;
 mod user;
 
@@ -209,7 +216,7 @@ pub use crate::{
     hub_state::HubState,
     limit::{CallLimit, Limited},
     management::{HubConnection, HubGroups},
-    options::Options,
+    options::{Options, TokenKeyError},
     origin::OriginError,
     raw::{RawConnection, RawSendError},
     recipients::{InvokeError, Recipient, Recipients},

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     resumed: Family<OutcomeLabel, Counter>,
     pub(crate) replayed: Counter,
     negotiations: Family<OutcomeLabel, Counter>,
+    forwarded: Family<OutcomeLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
 }
 
@@ -66,6 +67,7 @@ impl Default for Metrics {
             resumed: Family::default(),
             replayed: Counter::default(),
             negotiations: Family::default(),
+            forwarded: Family::default(),
             refused: Family::default(),
         }
     }
@@ -113,6 +115,8 @@ impl Metrics {
         let help = "Connections with lost messages, which were closed or told of the loss";
         registry.register("gaps_reported", help, self.gaps.clone());
         registry.register("negotiations", "Negotiations", self.negotiations.clone());
+        let help = "Requests that another server of the app has served";
+        registry.register("forwarded", help, self.forwarded.clone());
         registry.register("refused", "Refused requests", self.refused.clone());
     }
 
@@ -166,6 +170,11 @@ impl Metrics {
 
     pub(crate) fn negotiated(&self, outcome: &'static str) {
         self.negotiations.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts a request for a connection on another server.
+    pub(crate) fn forwarded(&self, outcome: &'static str) {
+        self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn refused(&self, reason: Reason) {

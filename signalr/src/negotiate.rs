@@ -30,6 +30,7 @@ pub(crate) async fn negotiate(State(hub): State<Arc<Hub>>, request: Request) -> 
     if parts.method != Method::POST {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "negotiate expects POST");
     }
+    hub.farm().is_ready().await;
     let metrics = hub.metrics();
     match answer(&hub, &parts) {
         Ok(Answer::Here(answer)) => {

@@ -1,37 +1,46 @@
-//! Signed tokens of negotiated connections.
+//! The tokens of negotiated connections, and the connections that they have opened.
 //!
-//! A token is a secret of the client. It contains the connection id, the time of its issue and a
-//! signature of the hub, so a negotiation stores nothing, and no number of them keeps others out.
+//! A token is a secret of the client. It contains the connection id, the server that has issued it,
+//! its home, and the time of its issue, all signed. So a negotiation stores nothing, no number of them
+//! keeps others out, and every server of the app accepts the token.
 //! Other clients may see the connection id, which opens no transport.
 //!
-//! A fresh token opens one connection. Afterwards `connections` knows it.
+//! A fresh token opens one connection. Afterwards `connections` knows it, here and at its home.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
-use sha2::Sha256;
-use tokio::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     connections::{Connections, Place},
+    farm::Farm,
     handoff::Handoff,
     http_connection::HttpConnection,
+    options::Options,
     peer::Visitor,
+    server_id::ServerId,
     socket::Socket,
+    tokens::Invalid,
 };
 
 /// Issues and checks the tokens of a hub on this server.
 #[derive(Clone)]
-pub(crate) struct Negotiated {
-    key: [u8; 32],
-    /// The start of the times in tokens.
-    start: Instant,
-    connections: Arc<Mutex<Connections>>,
+pub(crate) struct Negotiated(Arc<Inner>);
+
+struct Inner {
+    farm: Arc<Farm>,
+    /// What tokens of the hub are signed for.
+    purpose: String,
+    clock: Clock,
+    connections: Mutex<Connections>,
+    /// The last look for servers that are gone.
+    swept: Mutex<Instant>,
 }
 
 /// The ids of a new connection.
@@ -40,136 +49,256 @@ pub(crate) struct Issued {
     pub(crate) token: String,
 }
 
-/// The version of the negotiation, the connection id and the milliseconds since the start.
-const SIGNED_BYTES: usize = 1 + ID_BYTES + 8;
+/// The ages up to which a token opens a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ages {
+    /// For a token of this server.
+    own: Duration,
+    /// For one of another server, whose clock may differ by that much.
+    skew: Duration,
+}
+
+impl Ages {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self { own: options.disconnect_timeout, skew: options.clock_skew }
+    }
+}
+
 const ID_BYTES: usize = 16;
+/// The kind, the home, the connection id and the milliseconds of the issue.
+const CONTENT_BYTES: usize = 1 + ServerId::BYTES + ID_BYTES + 8;
 /// Set in the version of a client that may continue its connection.
 const STATEFUL: u8 = 0x80;
+/// Minimum time between two looks for servers that are gone.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Negotiated {
+    pub(crate) fn new(farm: Arc<Farm>, hub: &str) -> Self {
+        Self(Arc::new(Inner {
+            farm,
+            purpose: format!("signalr.ConnectionToken.{hub}"),
+            clock: Clock::default(),
+            connections: Mutex::default(),
+            swept: Mutex::new(Instant::now()),
+        }))
+    }
+
     /// Returns the ids of a new connection. In version 0 both are the token.
     pub(crate) fn issue(&self, version: u8, is_stateful: bool) -> Issued {
+        let Inner { farm, purpose, clock, .. } = &*self.0;
         let id: [u8; ID_BYTES] = rand::random();
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let kind = version | if is_stateful { STATEFUL } else { 0 };
-        let signed = [&[kind][..], &id, &millis.to_be_bytes()].concat();
-        let signature = self.mac(&signed).finalize().into_bytes();
-        let token = encode(&[&signed[..], &signature].concat());
+        let content = [&[kind][..], &farm.own().0, &id, &clock.now().to_be_bytes()].concat();
+        let token = farm.tokens().sign(purpose, &content);
         let connection_id = if version == 0 { token.clone() } else { encode(&id) };
         Issued { connection_id, token }
     }
 
     /// Returns the state of a token.
-    pub(crate) fn find(&self, token: &str, age_max: Duration) -> Found {
-        let place = self.connections.lock().get(token).cloned();
+    pub(crate) fn find(&self, token: &str, ages: Ages) -> Found {
+        let place = self.0.connections.lock().get(token).cloned();
         match place {
             Some(Place::WebSocket(handoff)) => Found::WebSocket(handoff),
             Some(Place::Http(connection)) => Found::Http(connection),
+            Some(Place::Elsewhere(owner)) => Found::Elsewhere(owner),
             Some(Place::Ended) => Found::Unknown,
-            None if self.connection_id(token, age_max).is_some() => Found::Fresh,
-            None => Found::Unknown,
+            None => match self.decode(token) {
+                Ok(found) => self.unopened(&found, ages),
+                Err(Invalid::UnknownKey) => Found::UnknownKey,
+                Err(Invalid::Forged) => Found::Unknown,
+            },
         }
     }
 
-    /// Claims the connection of a fresh token for a WebSocket.
-    pub(crate) fn claim(&self, token: &str, age_max: Duration) -> Result<Claim, ClaimError> {
+    /// Returns the state of a token that has opened nothing here.
+    fn unopened(&self, token: &Token, ages: Ages) -> Found {
+        let is_fresh = !self.fresh_for(token, ages).is_zero();
+        match self.is_own(token) {
+            true if is_fresh => Found::Fresh,
+            true => Found::Unknown,
+            false => Found::Foreign { home: token.home, is_fresh },
+        }
+    }
+
+    /// Answers another server that asks for the place of a token. If `enters`, and the token is one
+    /// of this server that may still open a connection, the other server opens it.
+    pub(crate) fn whereabouts(
+        &self,
+        token: &str,
+        asker: ServerId,
+        enters: bool,
+        ages: Ages,
+    ) -> Whereabouts {
+        let mut connections = self.0.connections.lock();
+        match connections.get(token) {
+            Some(Place::WebSocket(_) | Place::Http(_)) => return Whereabouts::Here,
+            // The asker itself has just ended it.
+            Some(Place::Elsewhere(owner)) if *owner == asker => return Whereabouts::Unknown,
+            Some(Place::Elsewhere(owner)) if self.0.farm.is_there(*owner) => {
+                return Whereabouts::At(owner.to_string());
+            }
+            Some(Place::Ended) => return Whereabouts::Unknown,
+            Some(Place::Elsewhere(_)) | None => {}
+        }
+        let Ok(decoded) = self.decode(token) else { return Whereabouts::Unknown };
+        if !enters || !self.is_own(&decoded) || self.fresh_for(&decoded, ages).is_zero() {
+            return Whereabouts::Unknown;
+        }
+        self.sweep(&mut connections);
+        connections.insert(token.into(), Place::Elsewhere(asker));
+        Whereabouts::Entered
+    }
+
+    /// Takes note that another server has opened the WebSocket of a token of this server. Returns
+    /// where the connection was before.
+    pub(crate) fn moved(&self, token: &str, to: ServerId) -> Option<Moved> {
+        let decoded = self.decode(token).ok()?;
+        let mut connections = self.0.connections.lock();
+        match connections.get(token) {
+            Some(Place::WebSocket(_) | Place::Http(_)) => Some(Moved::FromHere(decoded.id)),
+            Some(Place::Elsewhere(owner)) if *owner != to => {
+                let from = *owner;
+                connections.insert(token.into(), Place::Elsewhere(to));
+                Some(Moved::From(from))
+            }
+            Some(Place::Elsewhere(_) | Place::Ended) => None,
+            None if self.is_own(&decoded) => {
+                self.sweep(&mut connections);
+                connections.insert(token.into(), Place::Elsewhere(to));
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Takes note that a connection of this home has ended on another server.
+    pub(crate) fn left(&self, token: &str, server: ServerId, ages: Ages) {
+        let mut connections = self.0.connections.lock();
+        if matches!(connections.get(token), Some(Place::Elsewhere(owner)) if *owner == server) {
+            let fresh_for = self.decode(token).map(|token| self.fresh_for(&token, ages));
+            connections.end(token.into(), fresh_for.unwrap_or_default());
+        }
+    }
+
+    /// Forgets connections on servers that are gone, once in a while. Such servers send no notice.
+    fn sweep(&self, connections: &mut Connections) {
+        let mut swept = self.0.swept.lock();
+        if swept.elapsed() >= SWEEP_INTERVAL {
+            *swept = Instant::now();
+            connections.forget_servers(|server| self.0.farm.is_there(server));
+        }
+    }
+
+    /// Claims the connection of a fresh token for a WebSocket. A place on another server ends.
+    pub(crate) fn claim(&self, token: &str, ages: Ages) -> Result<Claim, ClaimError> {
         let (handoff, sockets) = Handoff::channel();
         let handoff = is_stateful(token).then(|| Arc::new(handoff));
         let place = Place::WebSocket(handoff.clone());
-        let connection_id = self.enter(token, age_max, |_| place)?;
-        let held = Some(Box::new(self.held(token, age_max)));
+        let connection_id = self.enter(token, ages, |_| place)?;
+        let held = Some(Box::new(self.held(token, ages)));
         Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, sockets)), held })
     }
 
     /// Returns whether a WebSocket with a token that was refused would have continued a connection: a
     /// stateful one that has ended or does not take it.
     pub(crate) fn is_resumption(&self, token: &str) -> bool {
-        is_stateful(token) && self.decode(token).is_some()
+        is_stateful(token) && self.decode(token).is_ok()
     }
 
     /// Makes the token of a connection unknown. Its session may still end.
-    pub(crate) fn end(&self, token: &str, age_max: Duration) {
-        let is_fresh = self.connection_id(token, age_max).is_some();
-        self.connections.lock().end(token.into(), is_fresh);
+    pub(crate) fn end(&self, token: &str, ages: Ages) {
+        let fresh_for = self.decode(token).map(|token| self.fresh_for(&token, ages));
+        self.0.connections.lock().end(token.into(), fresh_for.unwrap_or_default());
     }
 
     /// Creates the connection of a fresh token for several HTTP requests.
     pub(crate) fn create_http(
         &self,
         token: &str,
-        age_max: Duration,
+        ages: Ages,
         visitor: Visitor,
     ) -> Result<(Arc<HttpConnection>, Held), ClaimError> {
         let mut created = None;
-        self.enter(token, age_max, |connection_id| {
+        self.enter(token, ages, |connection_id| {
             let connection = Arc::new(HttpConnection::new(Arc::clone(connection_id), visitor));
             created = Some(Arc::clone(&connection));
             Place::Http(connection)
         })?;
         let connection = created.expect("`enter` has called the function");
-        Ok((connection, self.held(token, age_max)))
+        Ok((connection, self.held(token, ages)))
     }
 
-    fn held(&self, token: &str, age_max: Duration) -> Held {
-        Held { negotiated: self.clone(), token: token.into(), age_max }
+    fn held(&self, token: &str, ages: Ages) -> Held {
+        Held { negotiated: self.clone(), token: token.into(), ages }
     }
 
     /// Enters the connection of a fresh token, and returns its id.
     fn enter(
         &self,
         token: &str,
-        age_max: Duration,
+        ages: Ages,
         place: impl FnOnce(&Arc<str>) -> Place,
     ) -> Result<Arc<str>, ClaimError> {
-        let mut connections = self.connections.lock();
+        let mut connections = self.0.connections.lock();
         match connections.get(token) {
             Some(Place::WebSocket(_) | Place::Http(_)) => return Err(ClaimError::Active),
             Some(Place::Ended) => return Err(ClaimError::Unknown),
-            None => {}
+            Some(Place::Elsewhere(_)) | None => {}
         }
-        let connection_id = self.connection_id(token, age_max).ok_or(ClaimError::Unknown)?;
-        connections.insert(token.into(), place(&connection_id), age_max);
-        Ok(connection_id)
+        let decoded = self.decode(token).map_err(|_| ClaimError::Unknown)?;
+        if self.fresh_for(&decoded, ages).is_zero() {
+            return Err(ClaimError::Unknown);
+        }
+        connections.insert(token.into(), place(&decoded.id));
+        Ok(decoded.id)
     }
 
     /// Returns the number of connections, and of tokens that have ended and are kept.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {
-        self.connections.lock().counts()
+        self.0.connections.lock().counts()
     }
 
-    /// Returns the connection id of a token of this hub that is younger than `age_max`.
-    fn connection_id(&self, token: &str, age_max: Duration) -> Option<Arc<str>> {
-        let Token { id, issued, .. } = self.decode(token)?;
-        (self.start.elapsed().saturating_sub(issued) < age_max).then_some(id)
+    /// Returns for how long a token may still open a connection.
+    fn fresh_for(&self, token: &Token, ages: Ages) -> Duration {
+        let age_max = if self.is_own(token) { ages.own } else { ages.own + ages.skew };
+        let now = Duration::from_millis(self.0.clock.now());
+        // A token of a later time has an age of zero, up to the difference of clocks.
+        match token.issued > now + ages.skew {
+            true => Duration::ZERO,
+            false => age_max.saturating_sub(now.saturating_sub(token.issued)),
+        }
+    }
+
+    fn is_own(&self, token: &Token) -> bool {
+        token.home == self.0.farm.own()
+    }
+
+    /// Returns the server that has issued a valid token, if it is another one.
+    pub(crate) fn other_home(&self, token: &str) -> Option<ServerId> {
+        let token = self.decode(token).ok()?;
+        (!self.is_own(&token)).then_some(token.home)
     }
 
     /// Returns the version of the negotiation and the connection id of a token of this hub, of any
     /// age.
     pub(crate) fn read(&self, token: &str) -> Option<(u8, Arc<str>)> {
-        let Token { version, id, .. } = self.decode(token)?;
+        let Token { version, id, .. } = self.decode(token).ok()?;
         Some((version, id))
     }
 
-    fn decode(&self, token: &str) -> Option<Token> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (signed, signature) = bytes.split_at_checked(SIGNED_BYTES)?;
-        self.mac(signed).verify_slice(signature).ok()?;
-        let (version, id) = (signed[0] & !STATEFUL, &signed[1..=ID_BYTES]);
-        let millis = u64::from_be_bytes(signed[1 + ID_BYTES..].try_into().ok()?);
+    fn decode(&self, token: &str) -> Result<Token, Invalid> {
+        let content = self.0.farm.tokens().verify(&self.0.purpose, token)?;
+        let content: [u8; CONTENT_BYTES] = content.try_into().map_err(|_| Invalid::Forged)?;
+        let (kind, rest) = content.split_at(1);
+        let (home, rest) = rest.split_at(ServerId::BYTES);
+        let (id, millis) = rest.split_at(ID_BYTES);
+        let version = kind[0] & !STATEFUL;
         let id = if version == 0 { token.into() } else { encode(id).into() };
-        Some(Token { version, id, issued: Duration::from_millis(millis) })
-    }
-
-    fn mac(&self, signed: &[u8]) -> Hmac<Sha256> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("every length is a key");
-        mac.chain_update(signed)
-    }
-}
-
-impl Default for Negotiated {
-    fn default() -> Self {
-        Self { key: rand::random(), start: Instant::now(), connections: Arc::default() }
+        let millis = millis.try_into().expect("the rest has eight bytes");
+        let issued = Duration::from_millis(u64::from_be_bytes(millis));
+        let home = ServerId(home.try_into().expect("it was split at this length"));
+        Ok(Token { version, home, id, issued })
     }
 }
 
@@ -179,11 +308,40 @@ impl fmt::Debug for Negotiated {
     }
 }
 
+/// The time in tokens, in milliseconds since the Unix epoch.
+struct Clock {
+    wall: SystemTime,
+    start: Instant,
+}
+
+impl Clock {
+    /// The time since the start, which no change of the system's clock affects. But other servers
+    /// compare it with their own clocks, so it catches up after a sleep of the machine.
+    fn now(&self) -> u64 {
+        let since_start = self.wall + self.start.elapsed();
+        let system = SystemTime::now();
+        let is_late = system > since_start + LATE_MAX;
+        let now = if is_late { system } else { since_start };
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Less than the difference of clocks that servers allow for.
+const LATE_MAX: Duration = Duration::from_secs(45);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { wall: SystemTime::now(), start: Instant::now() }
+    }
+}
+
 /// The content of a token of this hub.
 struct Token {
     version: u8,
+    home: ServerId,
     id: Arc<str>,
-    /// The time of its issue after the start of the hub.
+    /// The time of its issue, since the Unix epoch.
     issued: Duration,
 }
 
@@ -194,7 +352,36 @@ pub(crate) enum Found {
     Fresh,
     WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
+    /// Its home is this server, and another one has the connection.
+    Elsewhere(ServerId),
+    /// It is a token of another server, which knows where the connection is.
+    Foreign {
+        home: ServerId,
+        is_fresh: bool,
+    },
+    /// Its key is that of another server, perhaps.
+    UnknownKey,
     Unknown,
+}
+
+/// Where a connection is, as one server answers another one.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Whereabouts {
+    Here,
+    /// On the server with this id.
+    At(String),
+    /// Nowhere, and the asker opens it.
+    Entered,
+    Unknown,
+}
+
+/// Where a connection was that has moved.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    /// Here, with this connection id.
+    FromHere(Arc<str>),
+    From(ServerId),
 }
 
 /// A connection with a WebSocket. Dropping it ends the connection.
@@ -220,12 +407,15 @@ impl Claim {
 pub(crate) struct Held {
     negotiated: Negotiated,
     token: Arc<str>,
-    age_max: Duration,
+    ages: Ages,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.negotiated.end(&self.token, self.age_max);
+        self.negotiated.end(&self.token, self.ages);
+        if let Some(home) = self.negotiated.other_home(&self.token) {
+            self.negotiated.0.farm.notify(home, LEFT, String::from(&*self.token));
+        }
     }
 }
 
@@ -237,10 +427,14 @@ pub(crate) enum ClaimError {
 }
 
 /// Returns whether a token, which has been checked, is one of a stateful client.
-fn is_stateful(token: &str) -> bool {
-    let kind = BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| bytes.first().copied());
+pub(crate) fn is_stateful(token: &str) -> bool {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+    let kind = bytes.len().checked_sub(CONTENT_BYTES).map(|at| bytes[at]);
     kind.is_some_and(|kind| kind & STATEFUL != 0)
 }
+
+/// The message to the home of a connection that has ended here.
+pub(crate) const LEFT: &str = "left";
 
 /// Encodes bytes as text that needs no escape in a URL.
 fn encode(bytes: &[u8]) -> String {
@@ -248,80 +442,4 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AGE_MAX: Duration = Duration::from_secs(15);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_has_one_transport_and_ends_with_it() {
-        let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1, false);
-        let claim = negotiated.claim(&token, AGE_MAX).unwrap();
-        assert_eq!(*claim.connection_id, connection_id);
-        assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);
-        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::WebSocket(None)));
-        assert_eq!(negotiated.counts(), (1, 0));
-        drop(claim);
-        assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::Unknown));
-        assert_eq!(negotiated.counts(), (0, 1));
-
-        // Then it is too old, and the next connection forgets it.
-        tokio::time::advance(AGE_MAX).await;
-        assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        let next = negotiated.claim(&negotiated.issue(1, false).token, AGE_MAX).unwrap();
-        assert_eq!(negotiated.counts(), (1, 0));
-
-        // A connection that lives longer than its token leaves nothing.
-        tokio::time::advance(AGE_MAX).await;
-        drop(next);
-        assert_eq!(negotiated.counts(), (0, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_of_several_requests_has_one_entry() {
-        let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1, false);
-        let user_id: Option<Arc<str>> = Some("ann".into());
-        let visitor = Visitor { user_id: user_id.clone(), ..Visitor::default() };
-        let (connection, held) = negotiated.create_http(&token, AGE_MAX, visitor).unwrap();
-        assert_eq!(
-            (&*connection.connection_id, &connection.visitor.user_id),
-            (&*connection_id, &user_id)
-        );
-        let Found::Http(found) = negotiated.find(&token, AGE_MAX) else { panic!("not found") };
-        assert!(Arc::ptr_eq(&found, &connection));
-        assert_eq!(negotiated.claim(&token, AGE_MAX).unwrap_err(), ClaimError::Active);
-        drop(held);
-        assert!(matches!(negotiated.find(&token, AGE_MAX), Found::Unknown));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_an_unchanged_token_of_this_hub_opens_a_transport() {
-        let negotiated = Negotiated::default();
-        let Issued { connection_id, token } = negotiated.issue(1, false);
-        for at in 0..token.len() {
-            let mut changed = token.clone().into_bytes();
-            changed[at] = if changed[at] == b'A' { b'E' } else { b'A' };
-            let changed = String::from_utf8(changed).unwrap();
-            assert!(matches!(negotiated.find(&changed, AGE_MAX), Found::Unknown), "{at}");
-        }
-        let other = Negotiated::default().issue(1, false).token;
-        for unknown in [&*connection_id, &other, "", "x", &token[..20], &token.repeat(2)] {
-            assert_eq!(negotiated.claim(unknown, AGE_MAX).unwrap_err(), ClaimError::Unknown);
-        }
-        let Issued { connection_id, token } = negotiated.issue(0, false);
-        assert_eq!(connection_id, token);
-        assert!(negotiated.claim(&token, AGE_MAX).is_ok());
-    }
-
-    #[tokio::test]
-    async fn ids_have_22_characters_and_differ() {
-        let negotiated = Negotiated::default();
-        let (a, b) = (negotiated.issue(1, false), negotiated.issue(1, false));
-        assert_eq!((a.connection_id.len(), a.token.len()), (22, 76));
-        assert_ne!(a.connection_id, b.connection_id);
-        assert_ne!(a.token, b.token);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 
 use crate::{
+    key_ring::Key,
     origin::{self, Origin, OriginError},
     transport_kind::TransportKind,
 };
@@ -95,6 +96,12 @@ pub struct Options {
     /// The lowest version of the negotiation that clients may request, 0 or 1. Clients below get an
     /// error. Default: 0.
     pub negotiate_version_min: u8,
+    /// Maximum difference between the clocks of two servers of the app. Other servers accept the token
+    /// of a negotiation for that much longer than [`disconnect_timeout`](Self::disconnect_timeout).
+    /// Default: 60 s.
+    pub clock_skew: Duration,
+    /// The current key first.
+    pub(crate) token_keys: Vec<Key>,
     pub(crate) origins: Vec<Origin>,
     /// In lower case, without ports. Empty if all hosts are allowed.
     hosts: Vec<String>,
@@ -148,6 +155,46 @@ impl Options {
         self
     }
 
+    /// Sets the secrets that sign the tokens of connections: the current one, then older ones, whose
+    /// tokens stay valid.
+    ///
+    /// All servers of an app use the same secrets. Each is at least 32 random bytes. To change them,
+    /// first add the new one behind the current one on all servers, then put it first, and remove the
+    /// old one after a day.
+    ///
+    /// Without secrets, the servers make keys of their own and exchange them over the backplane's
+    /// channel of servers, if [`Builder::server_channel`](backplane::Builder::server_channel) is on.
+    /// These keys are lost if all servers end, and a program with access to the broker can read them.
+    /// Without the channel as well, tokens are valid on the server that has issued them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a secret is shorter than 32 bytes, or if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), signalr::TokenKeyError> {
+    /// # let (secret, older_secret) = ([1; 32], [2; 32]); // of the configuration
+    /// let options = signalr::Options::default().token_keys([secret, older_secret])?;
+    /// # drop(options);
+    /// # Ok(()) }
+    /// ```
+    pub fn token_keys<K: AsRef<[u8]>>(
+        mut self,
+        secrets: impl IntoIterator<Item = K>,
+    ) -> Result<Self, TokenKeyError> {
+        self.token_keys.clear();
+        for secret in secrets {
+            let secret = secret.as_ref();
+            if secret.len() < SECRET_BYTES_MIN {
+                return Err(TokenKeyError(secret.len()));
+            }
+            self.token_keys.push(Key::of(secret));
+        }
+        if self.token_keys.is_empty() { Err(TokenKeyError(0)) } else { Ok(self) }
+    }
+
     /// Returns whether the host of a request is served.
     pub(crate) fn allow_host_of(&self, parts: &Parts) -> bool {
         if self.hosts.is_empty() {
@@ -162,6 +209,21 @@ impl Options {
         origin::is_allowed(parts, &self.origins, self.trust_forwarded_host)
     }
 }
+
+/// A secret of [`Options::token_keys`] is too short.
+///
+/// # Examples
+///
+/// ```
+/// let error = signalr::Options::default().token_keys(["secret"]).unwrap_err();
+/// assert_eq!(error.to_string(), "a token key expects at least 32 random bytes, found 6");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token key expects at least {SECRET_BYTES_MIN} random bytes, found {0}")]
+pub struct TokenKeyError(usize);
+
+/// The length of the signatures' hash.
+const SECRET_BYTES_MIN: usize = 32;
 
 impl Default for Options {
     fn default() -> Self {
@@ -191,6 +253,8 @@ impl Default for Options {
             detailed_errors: false,
             trust_forwarded_host: false,
             negotiate_version_min: 0,
+            clock_skew: Duration::from_secs(60),
+            token_keys: Vec::new(),
             origins: Vec::new(),
             hosts: Vec::new(),
         }

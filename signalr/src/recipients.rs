@@ -219,13 +219,7 @@ impl Recipient {
         let Some(asker) = links.askers.find(&self.connection_id) else {
             return ask_elsewhere(&links, &self.connection_id, &invocation, after).await;
         };
-        let result = match asker.ask(&invocation, after, links.result_timeout).await {
-            Ok(result) => result,
-            Err(AskError::Ended) => return Err(InvokeError::NotConnected),
-            Err(AskError::TimedOut) => return Err(InvokeError::NoResult),
-            Err(AskError::Client(error)) => return Err(InvokeError::Client(error)),
-        };
-        match result {
+        match asker.ask(&invocation, after, links.result_timeout).await? {
             Some(result) => result.as_raw().read(),
             // A client's method without a result returns null.
             None => serde_json::from_str("null").ok(),
@@ -271,6 +265,16 @@ pub(crate) struct Links {
     pub(crate) groups_max: usize,
 }
 
+impl From<AskError> for InvokeError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Ended => Self::NotConnected,
+            AskError::TimedOut => Self::NoResult,
+            AskError::Client(error) => Self::Client(error),
+        }
+    }
+}
+
 /// The reason why an invocation was not sent.
 ///
 /// # Examples
@@ -299,7 +303,7 @@ pub enum InvokeError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// The client that was asked for a result is connected to no server that can be asked, or left.
-    #[error("the client is not connected to this server")]
+    #[error("the client is not connected")]
     NotConnected,
     /// The server of the client that was asked for a result shut down or died.
     #[error("the server of the client is gone")]

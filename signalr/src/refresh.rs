@@ -14,10 +14,13 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
+    forwarding::{self, Forwarding, Located},
     hub::Hub,
     metrics::Reason,
+    negotiated::Found,
     query::query,
     refusal::{because, refusal, unlisted_page},
+    server_id::ServerId,
     user::{AuthError, Authenticated},
 };
 
@@ -36,6 +39,7 @@ pub(crate) async fn refresh(State(hub): State<Arc<Hub>>, request: Request) -> Re
     let Some(token) = query(&parts, "id").filter(|id| !id.is_empty()) else {
         return error(StatusCode::BAD_REQUEST, "missing_connection_token");
     };
+    let found = forwarding::find(&hub, &token).await;
     let Some((version, connection_id)) = hub.negotiated().read(&token) else {
         return because(Reason::Token, error(StatusCode::NOT_FOUND, "connection_not_found"));
     };
@@ -43,6 +47,13 @@ pub(crate) async fn refresh(State(hub): State<Arc<Hub>>, request: Request) -> Re
         return error(StatusCode::BAD_REQUEST, "unsupported_negotiate_version");
     }
     let Some(connection) = hub.refreshables().find(&connection_id) else {
+        if parts.extensions.get::<IsForwarded>().is_none()
+            && let Some(owner) = owner(&hub, &token, found).await
+            && let Some(response) =
+                (Forwarding { hub: &hub, parts: &parts, token: &token, owner }).refresh().await
+        {
+            return uncached(response);
+        }
         return because(Reason::Token, error(StatusCode::NOT_FOUND, "connection_not_found"));
     };
     // The number is taken before the authenticator runs, which may wait.
@@ -66,6 +77,24 @@ pub(crate) async fn refresh(State(hub): State<Arc<Hub>>, request: Request) -> Re
     }
     uncached(Json(Refreshed { token_lifetime_seconds }).into_response())
 }
+
+/// Returns the other server that has the connection of a token.
+async fn owner(hub: &Hub, token: &str, found: Found) -> Option<ServerId> {
+    match found {
+        Found::Elsewhere(owner) => Some(owner),
+        Found::Foreign { home, .. } => {
+            match forwarding::locate(hub.farm(), token, home, false).await {
+                Located::At(owner) => Some(owner),
+                Located::Opens | Located::Unknown => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// In the extensions of a request that another server has passed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsForwarded;
 
 fn rejected() -> Response {
     because(Reason::Auth, error(StatusCode::FORBIDDEN, "permission_change_rejected"))

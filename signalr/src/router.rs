@@ -11,7 +11,7 @@ use axum::{
 use tower::ServiceExt;
 
 use crate::{
-    auth, endpoint,
+    answering, auth, endpoint,
     hub::Hub,
     negotiate, origin,
     raw::{RawConnection, RawHandler},
@@ -55,6 +55,7 @@ impl Hub {
             .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::authenticate))
             // Its refusals of credentials are JSON, so it asks the authenticator itself.
             .route(&refreshing, routing::any(refresh::refresh))
+            .layer(middleware::from_fn_with_state(Arc::clone(&state), answering::answer_others))
             .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::count_refusals));
         origin::with_cors(router, &self.options().origins).with_state(state)
     }

@@ -21,6 +21,7 @@ mod clients;
 mod debian_conf;
 mod oracle;
 mod redis_cli;
+mod round_robin;
 mod rust_clients;
 mod signalr_client;
 mod signalr_clients;

@@ -8,6 +8,7 @@
 //! The harness sees sockets, exit codes and text, as a user does. Of our code it uses only the encoder
 //! of requests, from crate `resp`.
 
+mod balancer;
 mod certificates;
 mod chat;
 mod client;
@@ -23,6 +24,7 @@ mod sentinel;
 mod server;
 mod wait;
 
+pub use balancer::Balancer;
 pub use certificates::{Certificates, Tunnel};
 pub use chat::Chat;
 pub use client::{Client, Protocol, request};

@@ -5,9 +5,13 @@
 //! compare them.
 //!
 //! usage: signalr-server [PORT [CERTIFICATE]]
+//!        signalr-server --broker URL
 //!
 //! With a second argument it serves https, and writes its certificate to that file. It prints
 //! `ready URL` when it accepts connections.
+//!
+//! With a broker it is one of several servers of an app. It closes each connection after its response,
+//! so a load balancer may send each request of a client to another server.
 
 mod authorization;
 mod classic;
@@ -16,9 +20,14 @@ mod pages;
 mod tls;
 mod weather;
 
-use std::{env, error::Error, future, path::Path, time::Duration};
+use std::{env, error::Error, future, io, path::Path, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, header::CONNECTION},
+    middleware,
+    response::Response,
+};
 use backplane::Backplane;
 use broker::Broker;
 use signalr::{Classic, Hub, Options, TransportKind};
@@ -28,26 +37,53 @@ use crate::tls::TlsListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (port, certificate) = (env::args().nth(1), env::args().nth(2));
-    let port = port.as_deref().unwrap_or("0");
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-    let address = listener.local_addr()?;
-    match certificate {
-        Some(certificate) => {
-            let listener = TlsListener::new(listener, Path::new(&certificate))?;
-            println!("ready https://{address}");
-            signalr::serve(listener, app(), future::pending()).await;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["--broker", url] => {
+            let builder = Backplane::builder(APP).server_channel(true);
+            let app = app(&builder.connect(url).await?);
+            let app = app.layer(middleware::map_response(close_connection));
+            serve(listen("0").await?, app).await?;
         }
-        None => {
-            println!("ready http://{address}");
-            signalr::serve(listener, app(), future::pending()).await;
+        [port, certificate] => {
+            let listener = listen(port).await?;
+            let address = listener.local_addr()?;
+            let listener = TlsListener::new(listener, Path::new(certificate))?;
+            println!("ready https://{address}");
+            signalr::serve(listener, app(&alone()), future::pending()).await;
+        }
+        _ => {
+            let port = arguments.first().copied().unwrap_or("0");
+            serve(listen(port).await?, app(&alone())).await?;
         }
     }
     Ok(())
 }
 
-fn app() -> Router {
-    let backplane = Backplane::embedded(&Broker::new(), "ClientTests");
+/// Returns a backplane with a broker of its own.
+fn alone() -> Backplane {
+    Backplane::embedded(&Broker::new(), APP)
+}
+
+async fn listen(port: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(format!("127.0.0.1:{port}")).await
+}
+
+async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
+    println!("ready http://{}", listener.local_addr()?);
+    signalr::serve(listener, app, future::pending()).await;
+    Ok(())
+}
+
+/// Lets a client use its connection for one request. A WebSocket needs its own header.
+async fn close_connection(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().entry(CONNECTION).or_insert(close);
+    response
+}
+
+fn app(backplane: &Backplane) -> Router {
     let hub = |name| Hub::new(name, backplane.clone()).with_options(options());
     let mut without_web_sockets = options();
     without_web_sockets.transports.retain(|kind| *kind != TransportKind::WebSockets);
@@ -73,3 +109,6 @@ fn options() -> Options {
     options.keep_alive = Duration::from_secs(1);
     options
 }
+
+/// The name of the app on its broker.
+const APP: &str = "ClientTests";

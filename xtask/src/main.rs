@@ -3,6 +3,7 @@
 //! | module         | task                                                            |
 //! |----------------|-----------------------------------------------------------------|
 //! | `commands`     | writes the facts of commands into the broker's source            |
+//! | `deb`          | builds a package for Debian                                     |
 //! | `faults`       | runs reproductions of faults against the release build          |
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
 //! | `instructions` | counts the instructions of messages and compares them           |
@@ -14,6 +15,7 @@
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
 mod commands;
+mod deb;
 mod faults;
 mod fuzz;
 mod instructions;
@@ -75,6 +77,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Builds a package for Debian, `target/deb/relaybox_VERSION_ARCHITECTURE.deb`
+    Deb,
     /// Runs reproductions of faults against the release build
     Faults {
         /// The folder with the reproductions, relative to the top of the repository
@@ -136,6 +140,7 @@ fn main() -> ExitCode {
         Task::Commands { from_redis: false } => commands::write(),
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Task::Deb => deb::build(),
         Task::Faults { dir } => faults::run(&dir),
         Task::Long => long(),
         Task::Layers => layers::check(),

@@ -181,7 +181,7 @@ impl Backplane {
             Err(reason) => std::future::ready(Err(reason)).boxed(),
         };
         let name = [NAME, self.dialect.hub()].concat();
-        let handle = || channel.handle_at_once(&name, Box::new(answering), AT_ONCE_MAX);
+        let handle = || channel.handle(&name, Box::new(answering), AT_ONCE_MAX);
         self.inner.span.in_scope(handle);
     }
 }

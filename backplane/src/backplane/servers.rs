@@ -12,7 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tracing::{debug, warn};
 
 use super::Backplane;
-use crate::servers::{Answers, AskError, Server, ServerChannel, Servers};
+use crate::servers::{Answering, Answers, AskError, Server, ServerChannel, Servers};
 
 /// A question to other servers. Awaiting it asks. See [`Backplane::ask`].
 #[derive(Debug)]
@@ -60,6 +60,20 @@ impl Backplane {
     /// ```
     pub fn servers(&self) -> Vec<Server> {
         self.inner.servers.as_ref().map_or_else(Vec::new, |channel| channel.list())
+    }
+
+    /// Returns the [`Server::id`] of this server, or `None` without
+    /// [`Builder::server_channel`](crate::Builder::server_channel).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), backplane::ConnectError> {
+    /// let builder = backplane::Backplane::builder("ChatApp").server_channel(true);
+    /// let backplane = builder.embedded(&broker::Broker::new())?;
+    /// assert_eq!(backplane.server_id(), Some(&*backplane.servers()[0].id));
+    /// # Ok(()) }
+    /// ```
+    pub fn server_id(&self) -> Option<&str> {
+        self.inner.servers.as_deref().map(ServerChannel::id)
     }
 
     /// Sends a message to servers of the app. Returns when the broker has accepted it.
@@ -136,7 +150,7 @@ impl Backplane {
                 std::future::ready(Err(reason)).boxed()
             }
         };
-        self.handle(name, Box::new(answering));
+        self.handle(name, Box::new(answering), 1);
     }
 
     /// Asks servers of the app, and returns their answers. The question is asked when the result is
@@ -207,24 +221,57 @@ impl Backplane {
         F: Fn(Server, Q) -> R + Send + Sync + 'static,
         R: Future<Output = Result<A, E>> + Send + 'static,
     {
-        let answering = move |from, value: Box<RawValue>| match read(&value) {
-            Ok(question) => {
-                let answered = handler(from, question);
-                let to_reply = |answer: Result<A, E>| {
-                    let answer = answer.map_err(|reason| reason.to_string())?;
-                    to_raw_value(&answer).map_err(|error| error.to_string())
-                };
-                answered.map(to_reply).boxed()
-            }
-            Err(reason) => std::future::ready(Err(reason)).boxed(),
-        };
-        self.handle(name, Box::new(answering));
+        self.handle(name, answering(handler), 1);
     }
 
-    fn handle(&self, name: &str, answering: crate::servers::Answering) {
+    /// Calls a function for each question with this name, as [`on_question`](Self::on_question)
+    /// does, but all at once. So a question that takes long delays no other one.
+    ///
+    /// Their number has no limit. The servers of the app trust each other.
+    ///
+    /// # Panics
+    ///
+    /// As [`on_question`](Self::on_question).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::convert::Infallible;
+    ///
+    /// use backplane::{Backplane, Servers};
+    /// use tokio::sync::Semaphore;
+    ///
+    /// static RELEASED: Semaphore = Semaphore::const_new(0);
+    ///
+    /// let broker = broker::Broker::new();
+    /// let backplane = Backplane::builder("ChatApp").server_channel(true).embedded(&broker)?;
+    /// backplane.on_parallel_question("release", |_from, waits: bool| async move {
+    ///     match waits {
+    ///         true => RELEASED.acquire().await.expect("it is not closed").forget(),
+    ///         false => RELEASED.add_permits(1),
+    ///     }
+    ///     Ok::<_, Infallible>(())
+    /// });
+    /// let waiting = backplane.ask::<_, ()>(Servers::all(), "release", &true).into_future();
+    /// let releasing = backplane.ask::<_, ()>(Servers::all(), "release", &false).into_future();
+    /// let (waited, _) = tokio::join!(waiting, releasing);
+    /// assert_eq!(waited?.received.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn on_parallel_question<Q, A, E, F, R>(&self, name: &str, handler: F)
+    where
+        Q: DeserializeOwned,
+        A: Serialize,
+        E: Display,
+        F: Fn(Server, Q) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<A, E>> + Send + 'static,
+    {
+        self.handle(name, answering(handler), usize::MAX);
+    }
+
+    fn handle(&self, name: &str, answering: Answering, at_once_max: usize) {
         assert!(!name.starts_with(RESERVED), "names that start with '{RESERVED}' are reserved");
         self.inner.span.in_scope(|| match self.channel() {
-            Ok(channel) => channel.handle(name, answering),
+            Ok(channel) => channel.handle(name, answering, at_once_max),
             Err(_) => warn!(name, "no message arrives without Builder::server_channel"),
         });
     }
@@ -264,6 +311,28 @@ impl<'a, A: DeserializeOwned + Send> IntoFuture for Ask<'a, A> {
         };
         Box::pin(asking)
     }
+}
+
+/// Returns a function of questions as one of bytes.
+fn answering<Q, A, E, F, R>(handler: F) -> Answering
+where
+    Q: DeserializeOwned,
+    A: Serialize,
+    E: Display,
+    F: Fn(Server, Q) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<A, E>> + Send + 'static,
+{
+    Box::new(move |from, value: Box<RawValue>| match read(&value) {
+        Ok(question) => {
+            let answered = handler(from, question);
+            let to_reply = |answer: Result<A, E>| {
+                let answer = answer.map_err(|reason| reason.to_string())?;
+                to_raw_value(&answer).map_err(|error| error.to_string())
+            };
+            answered.map(to_reply).boxed()
+        }
+        Err(reason) => std::future::ready(Err(reason)).boxed(),
+    })
 }
 
 fn to_json(name: &str, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, AskError> {

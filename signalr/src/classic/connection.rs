@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::{
     select,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{self, Instant},
 };
 use tracing::{debug, warn};
@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use super::{
     attachment::attach,
     outbox::{Item, Outbox},
-    place::{Answer, Command, Opening, Place, Recipient, Resume},
+    place::{Answer, Command, HandedOver, Opening, Place, Recipient, Resume},
     service::{Service, Users},
     times,
     transport::{self, Transport},
@@ -51,6 +51,14 @@ pub(super) async fn run(
     debug!(%reason, "client disconnected");
     connection.active.iter_mut().for_each(|active| active.status = reason.status());
     connection.finish(&reason).await;
+    if let Some(to) = connection.hand_over.take() {
+        let (groups, cursor) = (connection.attached.groups(), connection.sent);
+        // The next server takes the client only after this one has let it go.
+        drop(connection);
+        drop(leaving);
+        let _ = to.send(HandedOver { groups, cursor });
+        return;
+    }
     // Still attached, so that the hooks can change groups.
     place.end().await;
     drop(connection);
@@ -88,6 +96,8 @@ struct Connection<'a> {
     /// Answers after messages up to this place are due.
     reached: Option<Cursor>,
     is_closing: bool,
+    /// Set if another server goes on with the client.
+    hand_over: Option<oneshot::Sender<HandedOver>>,
     /// One for each hub, since the first transport.
     active: Vec<ActiveConnection>,
     times: Times,
@@ -137,6 +147,7 @@ impl<'a> Connection<'a> {
             held: VecDeque::new(),
             reached: None,
             is_closing: false,
+            hand_over: None,
             active: Vec::new(),
             times: Times { created: now, changed: now, written: now, stalled: None },
         }
@@ -166,7 +177,14 @@ impl<'a> Connection<'a> {
                     other => self.close(other).await,
                 },
                 () = &mut stopping => return Disconnect::Shutdown,
-                Some(command) = self.commands.recv(), if takes_commands => self.obey(command),
+                Some(command) = self.commands.recv(), if takes_commands => match command {
+                    Command::HandOver(to) => {
+                        self.hand_over = Some(to);
+                        return Disconnect::Moved;
+                    }
+                    Command::Open(opening) => self.open(opening),
+                    Command::Answer(answer) => self.take_answer(answer),
+                },
                 permit = transport::room(frames.as_ref()), if has_news => match permit {
                     Some(permit) => {
                         let text = self.next_frame();
@@ -233,18 +251,13 @@ impl<'a> Connection<'a> {
         self.transport.is_some() && (has_item || self.owes_init || self.owes_groups)
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Open(opening) => self.open(opening),
-            Command::Answer(Answer { to, after }) => {
-                let item = match to {
-                    Recipient::WebSocket(result) => Item::Result(result),
-                    Recipient::Request(request) => Item::Request(request),
-                    Recipient::Progress(entry) => Item::Progress(entry),
-                };
-                self.hold(item, after);
-            }
-        }
+    fn take_answer(&mut self, Answer { to, after }: Answer) {
+        let item = match to {
+            Recipient::WebSocket(result) => Item::Result(result),
+            Recipient::Request(request) => Item::Request(request),
+            Recipient::Progress(entry) => Item::Progress(entry),
+        };
+        self.hold(item, after);
     }
 
     /// Holds an item until the connection has received the messages before it.
@@ -293,7 +306,9 @@ impl<'a> Connection<'a> {
         if self.is_behind || is_elsewhere {
             self.attach_at(cursor.unwrap_or(self.sent));
         }
-        let is_known = groups_token.is_none() || groups_token == self.groups_token;
+        // A client that has come from another server may have none, since that one still owed it.
+        let has_come = self.place.has_come();
+        let is_known = groups_token == self.groups_token || (groups_token.is_none() && !has_come);
         self.owes_groups |= !is_known && self.groups_token.is_some();
     }
 

@@ -17,8 +17,9 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use super::{
+    elsewhere::{self, Action},
     negotiate,
-    place::{Opening, Place, Places, Resume, Visitor},
+    place::{Beginning, Opening, Place, Places, Resume, Visitor},
     reply::{self, Refusal},
     request::{ClassicRequest, Endpoint},
     script,
@@ -28,7 +29,7 @@ use super::{
     transport::{Form, Kind, Transport},
     websocket,
 };
-use crate::disconnect::Disconnect;
+use crate::{disconnect::Disconnect, tokens::Invalid};
 
 /// Serves any request.
 pub(super) async fn serve(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -36,6 +37,7 @@ pub(super) async fn serve(State(service): State<Arc<Service>>, request: Request)
     if let Some(refused) = service.refuse_page(&parts) {
         return refused;
     }
+    service.elsewhere.answer_others(&service);
     let request = ClassicRequest::new(parts);
     answer(&service, request, body).await.unwrap_or_else(IntoResponse::into_response)
 }
@@ -57,6 +59,7 @@ async fn answer(
     let hubs = service.find_all(&request.hub_names()?)?;
     match request.endpoint {
         Endpoint::Negotiate => {
+            service.elsewhere.is_ready().await;
             return Ok(negotiate::negotiate(service, &request, &users, callback));
         }
         Endpoint::Ping => return Ok(reply::json(PONG, callback)),
@@ -65,27 +68,32 @@ async fn answer(
     let kind = request.parameter("transport").and_then(Kind::parse);
     let kind = kind.filter(|_| request.endpoint != Endpoint::Unknown);
     let kind = kind.ok_or(Refusal::bad_request("Protocol error: Unknown transport."))?;
-    let Identity { connection_id, user } = identity(service, &request)?;
+    let Identity { connection_id, user } = identity(service, &request).await?;
     if users.identity() != user {
         return Err(Refusal::new(StatusCode::FORBIDDEN, OTHER_USER));
     }
     let id = connection_id.into();
     let visitor = Visitor { id, users, transport: kind.transport_kind(), hubs };
-    let here = service.places.find(&visitor.id);
     match request.endpoint {
-        Endpoint::Start => start(here, callback).await,
-        Endpoint::Send => {
-            let sender = match here {
-                Some(place) => Sender::Here(place),
-                None => Sender::Stray(Arc::clone(service), visitor),
-            };
-            Ok(send::send(sender, body, callback).await)
-        }
+        Endpoint::Start => match elsewhere::place(service, &visitor.id).await {
+            Some(place) => start(Some(place), callback).await,
+            None => match service.elsewhere.forward(&visitor.id, callback, Action::Start).await {
+                Some(response) => Ok(response),
+                None => start(None, callback).await,
+            },
+        },
+        Endpoint::Send => match elsewhere::place(service, &visitor.id).await {
+            Some(place) => Ok(send::send(Sender::Here(place), body, callback).await),
+            None => Ok(send::send_elsewhere(service, visitor, body, callback).await),
+        },
         Endpoint::Abort => {
-            if let Some(place) = here {
-                place.close_handle.close(Disconnect::Client);
+            match elsewhere::place(service, &visitor.id).await {
+                Some(place) => place.close_handle.close(Disconnect::Client),
+                None => {
+                    service.elsewhere.forward(&visitor.id, callback, Action::Abort).await;
+                }
             }
-            Ok(reply::body("text/plain", Body::empty()))
+            Ok(aborted())
         }
         endpoint => {
             if kind == Kind::LongPolling {
@@ -110,17 +118,29 @@ fn callback(service: &Service, request: &ClassicRequest) -> Result<Option<String
     }
 }
 
+/// Returns the reply to `abort`.
+pub(super) fn aborted() -> Response {
+    reply::body("text/plain", Body::empty())
+}
+
 /// Returns the client that the connection token names.
-fn identity(service: &Service, request: &ClassicRequest) -> Result<Identity, Refusal> {
+async fn identity(service: &Service, request: &ClassicRequest) -> Result<Identity, Refusal> {
     let token = request.parameter("connectionToken").filter(|token| !token.is_empty());
     let token = token.ok_or(Refusal::bad_request("Protocol error: Missing connection token."))?;
-    let identity = service.tokens.read_connection(token);
-    identity.ok_or(Refusal::bad_request("The ConnectionId is in the incorrect format."))
+    let mut identity = service.tokens.read_connection(token);
+    if identity == Err(Invalid::UnknownKey) {
+        service.elsewhere.exchange_keys().await;
+        identity = service.tokens.read_connection(token);
+    }
+    identity.map_err(|_| Refusal::bad_request("The ConnectionId is in the incorrect format."))
 }
 
 /// Serves `start`: the application accepts the client. The messages that it sends meanwhile precede
 /// the reply, as those of a method precede its result.
-async fn start(here: Option<Arc<Place>>, callback: Option<&str>) -> Result<Response, Refusal> {
+pub(super) async fn start(
+    here: Option<Arc<Place>>,
+    callback: Option<&str>,
+) -> Result<Response, Refusal> {
     let place = here.ok_or(Refusal::failed("The connection has no transport."))?;
     match place.start().await {
         true => {
@@ -147,8 +167,11 @@ async fn open(
     let resume = (!is_connect).then(|| resume(&request));
     let groups_token = resume.as_ref().and_then(|resume| resume.groups_token.as_deref());
     let groups = groups_token.and_then(|token| service.tokens.read_groups(token, &visitor.id));
-    let groups = groups.unwrap_or_default();
-    let cursor = resume.as_ref().and_then(|resume| resume.cursor);
+    let mut beginning = Beginning {
+        groups: groups.unwrap_or_default(),
+        cursor: resume.as_ref().and_then(|resume| resume.cursor),
+        moved: None,
+    };
     // A connection that ends between the two steps is replaced by a new one.
     for _ in 0..ATTEMPTS_MAX {
         let here = service.places.find(&visitor.id);
@@ -157,7 +180,14 @@ async fn open(
         } else if here.is_none() && service.is_stopping() {
             break;
         }
-        let (place, is_new) = Places::enter(service, &visitor, &groups, cursor);
+        let arriving = service.elsewhere.arrive(&visitor.id);
+        if here.is_none() && beginning.moved.is_none() {
+            beginning.moved = service.elsewhere.take(&visitor.id).await;
+        }
+        let (place, is_new) = Places::enter(service, &visitor, &beginning);
+        drop(arriving);
+        // The hooks of a client that another server had have run there.
+        let is_new = is_new && !place.is_started();
         // A client that returns to no connection is a new one for the application.
         let starts = if is_connect { !request.version().has_start() } else { is_new };
         if starts && !place.start().await {

@@ -23,12 +23,13 @@ use tracing::{Instrument, Span};
 
 use super::{
     attachment, connection,
+    elsewhere::Moved,
     service::{Service, Users},
     transport::Transport,
 };
 use crate::{
-    caller::Caller, close_handle::CloseHandle, disconnect::Disconnect, dispatch, peer::Peer,
-    transport_kind::TransportKind,
+    caller::Caller, close_handle::CloseHandle, disconnect::Disconnect, dispatch, hub::Hub,
+    peer::Peer, transport_kind::TransportKind,
 };
 
 /// The places of all clients, by connection id.
@@ -48,6 +49,7 @@ pub(super) struct Place {
     /// One permit: the methods of a client run one at a time.
     pub(super) calls: Arc<Semaphore>,
     is_started: AtomicBool,
+    has_come: bool,
     /// Cancelled when the client may get a new place.
     over: CancellationToken,
     lifecycle: tokio::sync::Mutex<Lifecycle>,
@@ -59,6 +61,8 @@ pub(super) struct Place {
 struct Lifecycle {
     accepted: Vec<Option<bool>>,
     has_ended: bool,
+    /// Whether another server has the client. Its hooks run there.
+    has_moved: bool,
 }
 
 /// A message to the connection of a place.
@@ -66,6 +70,25 @@ struct Lifecycle {
 pub(super) enum Command {
     Open(Opening),
     Answer(Answer),
+    /// Ends the connection, since another server goes on with it.
+    HandOver(oneshot::Sender<HandedOver>),
+}
+
+/// The state of a connection for the next server.
+#[derive(Debug)]
+pub(super) struct HandedOver {
+    pub(super) groups: Vec<String>,
+    /// The place of the last frame.
+    pub(super) cursor: Cursor,
+}
+
+/// How a new place begins.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    pub(super) groups: Vec<String>,
+    pub(super) cursor: Option<Cursor>,
+    /// Set if another server had the client.
+    pub(super) moved: Option<Moved>,
 }
 
 /// A transport opens.
@@ -120,20 +143,21 @@ impl Places {
         self.0.lock().get(id).cloned()
     }
 
-    /// Returns the place of a client, and whether it is new. A new one begins at `cursor` with
-    /// `groups`.
+    /// Returns the place of a client, and whether it is new.
     pub(super) fn enter(
         service: &Arc<Service>,
         visitor: &Visitor,
-        groups: &[String],
-        cursor: Option<Cursor>,
+        beginning: &Beginning,
     ) -> (Arc<Place>, bool) {
         let mut places = service.places.0.lock();
         if let Some(place) = places.get(&visitor.id) {
             return (Arc::clone(place), false);
         }
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        let place = Arc::new(Place::new(service, visitor, commands));
+        let moved = beginning.moved.as_ref();
+        let place = Arc::new(Place::new(service, visitor, commands, moved));
+        let groups = moved.map_or(&beginning.groups, |moved| &moved.groups);
+        let cursor = beginning.cursor.or_else(|| moved.and_then(Moved::cursor));
         // Attached before the reply: a client misses no message.
         let attached = attachment::attach(&place, &visitor.users, groups, cursor);
         places.insert(Arc::clone(&visitor.id), Arc::clone(&place));
@@ -147,7 +171,17 @@ impl Places {
 }
 
 impl Place {
-    fn new(service: &Arc<Service>, visitor: &Visitor, commands: mpsc::Sender<Command>) -> Self {
+    fn new(
+        service: &Arc<Service>,
+        visitor: &Visitor,
+        commands: mpsc::Sender<Command>,
+        moved: Option<&Moved>,
+    ) -> Self {
+        let has_accepted = |hub: &Hub| {
+            let is_accepted = moved?.accepted.iter().any(|accepted| accepted == hub.name());
+            is_accepted.then_some(true)
+        };
+        let accepted = service.hubs().iter().map(has_accepted).collect();
         let close_handle = Arc::new(CloseHandle::default());
         let hubs = service.hubs().iter().enumerate();
         let callers = hubs.map(|(index, hub)| {
@@ -161,11 +195,13 @@ impl Place {
             commands,
             close_handle,
             calls: Arc::new(Semaphore::new(1)),
-            is_started: AtomicBool::new(false),
+            has_come: moved.is_some(),
+            is_started: AtomicBool::new(moved.is_some_and(|moved| moved.is_started)),
             over: CancellationToken::new(),
             lifecycle: tokio::sync::Mutex::new(Lifecycle {
-                accepted: vec![None; service.hubs().len()],
+                accepted,
                 has_ended: false,
+                has_moved: false,
             }),
             span: tracing::debug_span!("connection", connection.id = %visitor.id),
         }
@@ -207,7 +243,27 @@ impl Place {
 
     /// Passes an answer to the connection. An ended connection drops it.
     pub(super) async fn answer(&self, answer: Answer) {
-        let _ = self.commands.send(Command::Answer(answer)).await;
+        self.command(Command::Answer(answer)).await;
+    }
+
+    /// Passes a command to the connection. An ended connection drops it.
+    pub(super) async fn command(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Runs no hook from now on, since another server goes on with the client. Returns the hubs that
+    /// have accepted it, by index, and whether it has started. Calls that wait still run.
+    pub(super) async fn moved(&self) -> (Vec<usize>, bool) {
+        let mut lifecycle = self.lifecycle.lock().await;
+        lifecycle.has_moved = true;
+        let accepted = lifecycle.accepted.iter().enumerate();
+        let accepted = accepted.filter(|(_, accepted)| **accepted == Some(true));
+        (accepted.map(|(hub, _)| hub).collect(), self.is_started())
+    }
+
+    /// Returns whether the client has come from another server.
+    pub(super) fn has_come(&self) -> bool {
+        self.has_come
     }
 
     pub(super) fn is_started(&self) -> bool {
@@ -240,6 +296,9 @@ impl Place {
                 return false;
             }
             if lifecycle.accepted[hub].is_none() {
+                if lifecycle.has_moved {
+                    return false;
+                }
                 let (hub_served, caller) = (&self.service.hubs()[hub], self.callers[hub].clone());
                 let outcome = dispatch::connected(hub_served, caller).await;
                 lifecycle.accepted[hub] = Some(outcome.is_ok());

@@ -84,7 +84,7 @@ pub(super) fn is_callback(text: &str) -> bool {
 
 pub(super) const JSON: &str = "application/json; charset=UTF-8";
 pub(super) const SCRIPT: &str = "application/javascript; charset=UTF-8";
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CALLBACK_BYTES_MAX: usize = 128;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::{
     calls::{self, Progress},
+    elsewhere::Action,
     place::{Answer, Place, Recipient, Visitor},
     reply::{self, Refusal},
     request::{pairs, read_body},
@@ -52,8 +53,7 @@ pub(super) async fn send(sender: Sender, body: Body, callback: Option<&str>) -> 
         return Refusal::new(StatusCode::FORBIDDEN, ENDED).into_response();
     };
     let bytes_max = sender.service().settings.message_bytes_max;
-    // A character of a call may take three in a form.
-    let form = match read_body(body, FORM_BYTES + 3 * bytes_max).await {
+    let form = match read_body(body, form_bytes_max(sender.service())).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
@@ -78,6 +78,36 @@ pub(super) async fn send(sender: Sender, body: Body, callback: Option<&str>) -> 
             Refusal::failed(error.to_string()).into_response()
         }
     }
+}
+
+/// Serves `send` of a client that has no place on this server.
+pub(super) async fn send_elsewhere(
+    service: &Arc<Service>,
+    visitor: Visitor,
+    body: Body,
+    callback: Option<&str>,
+) -> Response {
+    let stray = Sender::Stray(Arc::clone(service), visitor.clone());
+    if service.elsewhere.is_alone() {
+        return send(stray, body, callback).await;
+    }
+    let _permit = service.forwards.acquire().await.expect("it is never closed");
+    let form = match read_body(body, form_bytes_max(service)).await {
+        Ok(form) => form,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let text = String::from_utf8_lossy(&form).into_owned();
+    let forwarded = service.elsewhere.forward(&visitor.id, callback, Action::Send(text)).await;
+    match forwarded {
+        Some(response) => response,
+        None => send(stray, Body::from(form), callback).await,
+    }
+}
+
+/// Returns the maximum size of the form of a call.
+fn form_bytes_max(service: &Service) -> usize {
+    // A character of a call may take three in a form.
+    FORM_BYTES + 3 * service.settings.message_bytes_max
 }
 
 /// Waits until the messages of a method are on their way to the client.

@@ -6,7 +6,7 @@ use axum::{http::request::Parts, response::Response};
 use futures_util::future::select_all;
 use tokio::{sync::Semaphore, time};
 
-use super::{place::Places, reply::Refusal, token::Tokens};
+use super::{elsewhere::Elsewhere, place::Places, reply::Refusal, token::Tokens};
 use crate::{auth, hub::Hub, metrics::Reason, origin, peer::Visitor, refusal, user::Authenticated};
 
 /// Serves the requests of one path.
@@ -15,6 +15,9 @@ pub(super) struct Service {
     pub(super) settings: Settings,
     pub(super) tokens: Tokens,
     pub(super) places: Places,
+    pub(super) elsewhere: Elsewhere,
+    /// Permits for calls on their way to other servers.
+    pub(super) forwards: Semaphore,
     /// Permits for calls of clients that have no connection on this server.
     pub(super) stray_calls: Arc<Semaphore>,
 }
@@ -43,8 +46,20 @@ pub(super) struct Users(Vec<Visitor>);
 
 impl Service {
     pub(super) fn new(hubs: Vec<Hub>, settings: Settings) -> Self {
-        let stray_calls = Arc::new(Semaphore::new(STRAY_CALLS_MAX));
-        Self { hubs, settings, tokens: Tokens::default(), places: Places::default(), stray_calls }
+        // All servers choose the same hub, whatever the order in which they add them.
+        let hub = hubs.iter().min_by_key(|hub| hub.name());
+        let names = || hubs.iter().map(|hub| hub.name().to_owned()).collect();
+        let elsewhere = hub.map(|hub| Elsewhere::new(Arc::clone(hub.farm()), names()));
+        let tokens = hub.map(|hub| Tokens::new(Arc::clone(hub.farm().tokens())));
+        Self {
+            settings,
+            tokens: tokens.unwrap_or_default(),
+            places: Places::default(),
+            elsewhere: elsewhere.unwrap_or_default(),
+            forwards: Semaphore::new(FORWARDS_MAX),
+            stray_calls: Arc::new(Semaphore::new(STRAY_CALLS_MAX)),
+            hubs,
+        }
     }
 
     pub(super) fn hubs(&self) -> &[Hub] {
@@ -141,6 +156,8 @@ impl fmt::Debug for Service {
 }
 
 const STRAY_CALLS_MAX: usize = 64;
+/// Each holds the body of its request.
+const FORWARDS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

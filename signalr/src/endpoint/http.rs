@@ -16,12 +16,14 @@ use tracing::Instrument;
 use super::{Purpose, active, check_supported, other_transport, unknown_id};
 use crate::{
     disconnect::Disconnect,
+    forwarding::{self, Forwarding, Located},
     http_connection::{HttpConnection, OpenError, Polled},
     hub::Hub,
     metrics::Reason,
     negotiated::{Found, Held},
     peer::Peer,
     refusal::{because, refusal},
+    server_id::ServerId,
     session, spans,
     transport::{
         Outgoing, long_polling,
@@ -40,8 +42,11 @@ pub(super) async fn serve(
     token: &str,
     body: Body,
 ) -> Response {
-    let connection = match find(hub, parts, purpose, token) {
-        Ok(connection) => connection,
+    let connection = match find(hub, parts, purpose, token).await {
+        Ok(Place::Here(connection)) => connection,
+        Ok(Place::At(owner)) => {
+            return forward(Forwarding { hub, parts, token, owner }, purpose, body).await;
+        }
         Err(refusal) => return refusal,
     };
     match purpose {
@@ -51,14 +56,69 @@ pub(super) async fn serve(
             Ok(()) => sse::response(connection),
             Err(error) => refuse(error),
         },
-        Purpose::Poll => match connection.open(TransportKind::LongPolling) {
-            Ok(()) => long_polling::opened(),
-            Err(OpenError::Active) => {
+        Purpose::Poll => next_poll(hub, Some(parts), connection, token).await,
+    }
+}
+
+/// Passes a request on to the server that has its connection.
+async fn forward(forwarding: Forwarding<'_>, purpose: Purpose, body: Body) -> Response {
+    match purpose {
+        Purpose::Send => forwarding.post(body).await,
+        Purpose::Terminate => forwarding.terminate().await,
+        Purpose::Poll => forwarding.poll().await,
+        Purpose::Events => active(),
+    }
+}
+
+/// A request that another server passes on.
+pub(crate) enum Forwardable<'a> {
+    Post(Body),
+    Terminate,
+    /// With the request, if it may have new credentials.
+    Poll(Option<&'a Parts>),
+}
+
+/// Serves a request that another server has received, for the user whom that server has found.
+/// Returns `None` if the connection is not here.
+pub(crate) async fn serve_forwarded(
+    hub: &Hub,
+    token: &str,
+    user_id: Option<&str>,
+    request: Forwardable<'_>,
+) -> Option<Response> {
+    let connection = match (hub.negotiated().find(token, hub.ages()), &request) {
+        (Found::Http(connection), _) => connection,
+        (Found::WebSocket(_), Forwardable::Post(_)) => return Some(no_posts()),
+        (Found::WebSocket(_), Forwardable::Terminate) => return Some(not_terminable()),
+        (Found::WebSocket(_), Forwardable::Poll(_)) => return Some(other_transport()),
+        _ => return None,
+    };
+    if connection.visitor.user_id.as_deref() != user_id {
+        return Some(other_user());
+    }
+    Some(match request {
+        Forwardable::Post(body) => send(hub, &connection, body).await,
+        Forwardable::Terminate => terminate(hub, &connection, token),
+        Forwardable::Poll(parts) => next_poll(hub, parts, connection, token).await,
+    })
+}
+
+/// Serves a poll: the first one opens the transport.
+async fn next_poll(
+    hub: &Hub,
+    parts: Option<&Parts>,
+    connection: Arc<HttpConnection>,
+    token: &str,
+) -> Response {
+    match connection.open(TransportKind::LongPolling) {
+        Ok(()) => long_polling::opened(),
+        Err(OpenError::Active) => {
+            if let Some(parts) = parts {
                 refresh(hub, parts, &connection);
-                poll(hub, &connection, token).await
             }
-            Err(error) => refuse(error),
-        },
+            poll(hub, &connection, token).await
+        }
+        Err(error) => refuse(error),
     }
 }
 
@@ -80,16 +140,20 @@ pub(super) fn other_user() -> Response {
     because(Reason::Auth, refusal(StatusCode::FORBIDDEN, text))
 }
 
-/// Returns the connection of a token. If the token is fresh, the connection is created.
-#[expect(clippy::result_large_err, reason = "the error is the response")]
-fn find(
+/// Where the connection of a request is.
+enum Place {
+    Here(Arc<HttpConnection>),
+    At(ServerId),
+}
+
+/// Returns the place of a token's connection. If the token is fresh, the connection is created.
+async fn find(
     hub: &Arc<Hub>,
     parts: &Parts,
     purpose: Purpose,
     token: &str,
-) -> Result<Arc<HttpConnection>, Response> {
-    let age_max = hub.options().disconnect_timeout;
-    let found = hub.negotiated().find(token, age_max);
+) -> Result<Place, Response> {
+    let found = forwarding::find(hub, token).await;
     if matches!(found, Found::Unknown) {
         return Err(unknown_id());
     }
@@ -99,13 +163,22 @@ fn find(
     match (found, purpose) {
         (Found::Http(connection), _) => {
             check_user(hub, parts, &connection)?;
-            Ok(connection)
+            Ok(Place::Here(connection))
+        }
+        (Found::Elsewhere(owner), _) => Ok(Place::At(owner)),
+        (Found::Foreign { home, is_fresh }, _) => {
+            let enters = is_fresh && purpose.transport().is_some();
+            match forwarding::locate(hub.farm(), token, home, enters).await {
+                Located::At(owner) => Ok(Place::At(owner)),
+                Located::Opens => create(hub, parts, token).map(Place::Here),
+                Located::Unknown => Err(unknown_id()),
+            }
         }
         (Found::WebSocket(_) | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
         (Found::WebSocket(_), Purpose::Send) => Err(no_posts()),
         (Found::WebSocket(_), Purpose::Events | Purpose::Poll) => Err(other_transport()),
         (Found::Fresh, Purpose::Send) if takes_no_posts(hub) => Err(no_posts()),
-        _ => create(hub, parts, token),
+        _ => create(hub, parts, token).map(Place::Here),
     }
 }
 
@@ -117,8 +190,7 @@ fn takes_no_posts(hub: &Hub) -> bool {
 /// Creates the connection of a fresh token, and starts its task.
 #[expect(clippy::result_large_err, reason = "the error is the response")]
 fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnection>, Response> {
-    let age_max = hub.options().disconnect_timeout;
-    match hub.negotiated().create_http(token, age_max, hub.visitor(parts)) {
+    match hub.negotiated().create_http(token, hub.ages(), hub.visitor(parts)) {
         Ok((connection, held)) => {
             let span = spans::connection(hub.name(), &connection.connection_id);
             let task = run(Arc::clone(hub), Arc::clone(&connection), held);
@@ -126,10 +198,10 @@ fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnecti
             Ok(connection)
         }
         // Another request has just used the token.
-        Err(_) => match hub.negotiated().find(token, age_max) {
+        Err(_) => match hub.negotiated().find(token, hub.ages()) {
             Found::Http(connection) => check_user(hub, parts, &connection).map(|()| connection),
             Found::WebSocket(_) => Err(other_transport()),
-            Found::Fresh | Found::Unknown => Err(unknown_id()),
+            _ => Err(unknown_id()),
         },
     }
 }
@@ -223,7 +295,7 @@ async fn poll(hub: &Hub, connection: &HttpConnection, token: &str) -> Response {
     let polled = connection.poll(hub.options().poll_timeout).await;
     if polled == Polled::Ended {
         connection.end(Disconnect::TransportClosed);
-        hub.negotiated().end(token, hub.options().disconnect_timeout);
+        hub.negotiated().end(token, hub.ages());
     }
     long_polling::response(polled)
 }
@@ -233,7 +305,7 @@ fn terminate(hub: &Hub, connection: &HttpConnection, token: &str) -> Response {
         return not_terminable();
     }
     // The token is unknown at once. The session may still wait for a method.
-    hub.negotiated().end(token, hub.options().disconnect_timeout);
+    hub.negotiated().end(token, hub.ages());
     connection.end(Disconnect::TransportClosed);
     refusal(StatusCode::ACCEPTED, "")
 }

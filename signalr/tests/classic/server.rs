@@ -24,6 +24,7 @@ use crate::pipes::Pipes;
 pub(crate) struct TestServer {
     pub(crate) hub: Hub,
     pub(crate) broker: Broker,
+    pub(crate) backplane: Backplane,
     dial: mpsc::UnboundedSender<DuplexStream>,
     events: mpsc::UnboundedReceiver<String>,
 }
@@ -38,21 +39,43 @@ impl TestServer {
         build: impl FnOnce(Hub) -> Hub,
         set: impl FnOnce(Classic) -> Classic,
     ) -> Self {
+        Self::on(&Broker::new(), build, set)
+    }
+
+    /// Starts servers that know each other, on one broker.
+    pub(crate) async fn farm<const N: usize>() -> [Self; N] {
         let broker = Broker::new();
+        let servers = [(); N].map(|()| Self::on(&broker, |hub| hub, |classic| classic));
+        within(async {
+            while servers.iter().any(|server| server.backplane.servers().len() < N) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        servers
+    }
+
+    fn on(
+        broker: &Broker,
+        build: impl FnOnce(Hub) -> Hub,
+        set: impl FnOnce(Classic) -> Classic,
+    ) -> Self {
         let builder = Backplane::builder("ChatApp").server_channel(true);
-        let backplane = builder.embedded(&broker).unwrap();
+        let backplane = builder.embedded(broker).unwrap();
         let (event, events) = mpsc::unbounded_channel();
         let hub = build(chat(Hub::new("ChatHub", backplane.clone()), event));
-        let other =
-            Hub::new("OtherHub", backplane).method("Ping", |caller: Caller, ()| async move {
+        let other = Hub::new("OtherHub", backplane.clone()).method(
+            "Ping",
+            |caller: Caller, ()| async move {
                 caller.clients().all().invoke("pong", ()).await?;
                 Ok("other")
-            });
+            },
+        );
         let classic = set(Classic::new().hub(&hub).hub(&other));
         let (dial, calls) = mpsc::unbounded_channel();
         let app = classic.mount(Router::new(), "/signalr");
         tokio::spawn(axum::serve(Pipes(calls), app).into_future());
-        Self { hub, broker, dial, events }
+        Self { hub, broker: broker.clone(), backplane, dial, events }
     }
 
     pub(crate) fn with_hooks(build: impl FnOnce(Hub) -> Hub) -> Self {
@@ -62,6 +85,11 @@ impl TestServer {
     /// Returns the next event of the hub's hooks.
     pub(crate) async fn event(&mut self) -> String {
         within(self.events.recv()).await.unwrap()
+    }
+
+    /// Returns an event of the hub's hooks, if there is one.
+    pub(crate) fn next_event(&mut self) -> Option<String> {
+        self.events.try_recv().ok()
     }
 
     /// Returns whether no event is left.
@@ -149,6 +177,12 @@ pub(crate) struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// Returns the same client, whose requests go to another server.
+    pub(crate) fn at<'a>(&self, server: &'a TestServer) -> Client<'a> {
+        let Self { token, id, query, .. } = self;
+        Client { server, token: token.clone(), id: id.clone(), query: query.clone() }
+    }
+
     /// Returns the path of an endpoint with the parameters of the client.
     pub(crate) fn path(&self, endpoint: &str, transport: &str, more: &str) -> String {
         format!("/signalr/{endpoint}?transport={transport}&{}{more}", self.query)

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod any_server;
 mod calls;
 mod endings;
 mod events;

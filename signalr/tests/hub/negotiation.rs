@@ -27,7 +27,7 @@ async fn a_negotiated_connection_opens_its_websocket_with_the_token() {
         ])
     );
     let token = negotiated["connectionToken"].as_str().unwrap();
-    assert_eq!(token.len(), 76);
+    assert_eq!(token.len(), 82);
     assert_ne!(negotiated["connectionId"], token);
 
     let mut client = server.open(&format!("?id={token}"), &[]).await.unwrap();

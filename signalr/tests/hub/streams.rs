@@ -236,9 +236,9 @@ async fn a_question_to_a_client_that_leaves_fails_at_once() {
     ann.send(call("AskOther", json!([id]))).await;
     assert_eq!(bob.receive().await["target"], "ask");
     drop(bob);
-    assert_eq!(ann.receive().await["result"], "the client is not connected to this server");
+    assert_eq!(ann.receive().await["result"], "the client is not connected");
     let unknown = ann.call("AskOther", json!(["unknown"])).await;
-    assert_eq!(unknown["result"], "the client is not connected to this server");
+    assert_eq!(unknown["result"], "the client is not connected");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,72 @@
+//! Unmodified SignalR clients behind a load balancer without affinity: their requests reach two
+//! servers in turn.
+//!
+//! The clients go through the steps of `signalr_clients`. Both servers close each connection after
+//! its response, so also two requests in a row reach different servers.
+
+use std::process::Command;
+
+use harness::{Balancer, Finished, Process, SLOW_DEADLINE, Server, node, python};
+
+/// One test for each client, transport and encoding: it goes through all of its steps.
+macro_rules! goes_through_its_steps_with {
+    ($($name:ident: $program:expr, $arguments:expr;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            goes_through_its_steps($program, &$arguments).await;
+        }
+    )*};
+}
+
+goes_through_its_steps_with! {
+    microsoft_signalr_on_websockets_in_json: node("signalr_suite.mjs"), ["WebSockets", "json"];
+    microsoft_signalr_on_websockets_in_messagepack:
+        node("signalr_suite.mjs"), ["WebSockets", "messagepack"];
+    microsoft_signalr_on_events_in_json:
+        node("signalr_suite.mjs"), ["ServerSentEvents", "json"];
+    microsoft_signalr_on_long_polling_in_json:
+        node("signalr_suite.mjs"), ["LongPolling", "json"];
+    microsoft_signalr_on_long_polling_in_messagepack:
+        node("signalr_suite.mjs"), ["LongPolling", "messagepack"];
+    microsoft_signalr_without_a_hub_protocol: node("signalr_connection.mjs"), [];
+    aspnet_signalr_on_websockets_in_json: node("aspnet_signalr.mjs"), ["WebSockets", "json"];
+    aspnet_signalr_on_events_in_json: node("aspnet_signalr.mjs"), ["ServerSentEvents", "json"];
+    aspnet_signalr_on_long_polling_in_messagepack:
+        node("aspnet_signalr.mjs"), ["LongPolling", "messagepack"];
+    signalr_no_jquery_on_websockets: node("signalr_no_jquery.mjs"), ["webSockets"];
+    signalr_no_jquery_on_events: node("signalr_no_jquery.mjs"), ["serverSentEvents"];
+    signalr_no_jquery_on_long_polling: node("signalr_no_jquery.mjs"), ["longPolling"];
+    microsoft_signalr_in_chromium: node("signalr_chromium.mjs"), [];
+    signalr_2_in_chromium: node("classic_chromium.mjs"), [];
+    signalrcore_on_long_polling_in_json: python("signalrcore_client.py"), ["LongPolling", "json"];
+    aiosignalr_on_events_in_json: python("aiosignalr_client.py"), ["ServerSentEvents", "json"];
+    aiosignalr_on_long_polling_in_messagepack:
+        python("aiosignalr_client.py"), ["LongPolling", "messagepack"];
+}
+
+async fn goes_through_its_steps(mut command: Command, arguments: &[&str]) {
+    let broker = Server::ours(&[]).await;
+    let (first, second) = (start(&broker), start(&broker));
+    let ports = vec![port(&first).await, port(&second).await];
+    let balancer = Balancer::before(ports).await;
+    command.arg(format!("http://127.0.0.1:{}", balancer.port())).args(arguments);
+    // Each step has a deadline of its own, and a browser goes through hundreds of steps.
+    let Finished { code, stdout, stderr } = Process::run(&mut command, 10 * SLOW_DEADLINE).await;
+    let log = || format!("{stdout}{stderr}{}{}", first.transcript(), second.transcript());
+    assert_eq!(code, Some(0), "{}", log());
+    assert_eq!(stdout.lines().last(), Some("ok"), "{}", log());
+    assert!(balancer.connections().into_iter().all(|count| count > 1), "one server has all");
+}
+
+/// Starts one of the servers.
+fn start(broker: &Server) -> Process {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_signalr-server"));
+    Process::start(server.args(["--broker", &broker.url()]))
+}
+
+async fn port(server: &Process) -> u16 {
+    let line = |text: &str| Some(text.strip_prefix("ready ")?.strip_suffix('\n')?.to_owned());
+    let url = server.stdout_with(SLOW_DEADLINE, line).await;
+    let port = url.rsplit(':').next().expect("a URL has a colon");
+    port.parse().expect("a URL ends in its port")
+}

@@ -1,0 +1,76 @@
+//! Builds a package for Debian from the release build and the files in `packaging`.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::step::{Failure, Step, workspace_dir};
+
+const STEP: &str = "package for Debian";
+
+/// Files of the package: the source, the place, and the permissions.
+const FILES: [(&str, &str, u32); 10] = [
+    ("target/release/broker", "usr/bin/broker", 0o755),
+    ("packaging/systemd/relaybox.service", "lib/systemd/system/relaybox.service", 0o644),
+    ("packaging/debian/relaybox.init", "etc/init.d/relaybox", 0o755),
+    ("packaging/debian/relaybox.logrotate", "etc/logrotate.d/relaybox", 0o644),
+    ("README.md", "usr/share/doc/relaybox/README.md", 0o644),
+    ("COMPATIBILITY.md", "usr/share/doc/relaybox/COMPATIBILITY.md", 0o644),
+    ("packaging/debian/conffiles", "DEBIAN/conffiles", 0o644),
+    ("packaging/debian/postinst", "DEBIAN/postinst", 0o755),
+    ("packaging/debian/prerm", "DEBIAN/prerm", 0o755),
+    ("packaging/debian/postrm", "DEBIAN/postrm", 0o755),
+];
+
+/// Builds the broker and its package, and prints the path of the package.
+///
+/// # Errors
+///
+/// When the build fails, a file cannot be copied, or dpkg-deb is missing.
+pub(crate) fn build() -> Result<(), Failure> {
+    Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    let architecture =
+        Step::program("architecture of Debian", "dpkg").args(["--print-architecture"]).answer()?;
+    let architecture = architecture.trim();
+    let root = workspace_dir().join("target/deb/relaybox");
+    stage(&root, architecture)
+        .map_err(|source| Failure::Unwritable { path: root.clone(), source })?;
+    let name = format!("target/deb/relaybox_{}_{architecture}.deb", env!("CARGO_PKG_VERSION"));
+    Step::program(STEP, "dpkg-deb")
+        .args(["--root-owner-group", "--build"])
+        .args([root, workspace_dir().join(name)])
+        .run()
+}
+
+/// Writes the tree of the package.
+fn stage(root: &Path, architecture: &str) -> io::Result<()> {
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
+    let bytes = Cell::new(0);
+    let add = |place: &str, content: &[u8], mode: u32| -> io::Result<()> {
+        let path: PathBuf = root.join(place);
+        fs::create_dir_all(path.parent().unwrap_or(root))?;
+        fs::write(&path, content)?;
+        bytes.set(bytes.get() + content.len());
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+    };
+    let read = |path: &str| fs::read(workspace_dir().join(path));
+    for (source, place, mode) in FILES {
+        add(place, &read(source)?, mode)?;
+    }
+    let settings = [read("redis.conf.example")?, read("packaging/debian/settings.conf")?].concat();
+    add("etc/relaybox/relaybox.conf", &settings, 0o644)?;
+    let licence = format!("License: {}\n", env!("CARGO_PKG_LICENSE"));
+    add("usr/share/doc/relaybox/copyright", licence.as_bytes(), 0o644)?;
+    let control = String::from_utf8_lossy(&read("packaging/debian/control")?)
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{architecture}", architecture)
+        .replace("{kilobytes}", &bytes.get().div_ceil(1024).to_string());
+    add("DEBIAN/control", control.as_bytes(), 0o644)?;
+    // Otherwise the folders have the permissions of whoever builds.
+    Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root).status().map(drop)
+}
