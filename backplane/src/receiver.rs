@@ -288,7 +288,7 @@ impl Sink for Receiver {
         // Readers start to read when they are woken.
         let (mut until, mut is_common) = (begun + 2 * CAPACITY_INTERVAL, false);
         loop {
-            let Crowd { capacity, taken, is_most } = self.connections.crowd();
+            let Crowd { capacity, taken, is_near_limit, is_most } = self.connections.crowd();
             let now = Instant::now();
             // If most connections are behind, or one reads fast, this process is behind. Otherwise
             // some clients read slowly, and the others wait for them only a little.
@@ -297,12 +297,10 @@ impl Sink for Receiver {
                 true => CAPACITY_TIMEOUT,
                 false => self.patience.lock().left(now),
             };
-            match capacity {
-                Capacity::Enough => break,
-                Capacity::Draining => until = now + READ_TIMEOUT,
-                Capacity::Full | Capacity::Deferred => {}
+            if capacity == Capacity::Draining {
+                until = now + READ_TIMEOUT;
             }
-            if now >= until.min(begun + limit) {
+            if !is_near_limit || now >= until.min(begun + limit) {
                 break;
             }
             self.connections.release();
