@@ -71,6 +71,7 @@ impl Subscription {
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
+            sink.unsubscribed();
             self.gate.unsubscribed(failure.since(Instant::now()));
             self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
             backoff.wait().await;
