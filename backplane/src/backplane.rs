@@ -104,8 +104,7 @@ impl Backplane {
     ) -> Self {
         // At level `error`, so that the fields remain if a filter shows errors only.
         let span = error_span!("backplane", app = app_name.as_str(), server = bus.server());
-        let (receiver, outgoing) =
-            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let (receiver, outgoing) = Receiver::new(&options, &span);
         let (bus, receiver) = (Arc::new(bus), Arc::new(receiver));
         span.in_scope(|| bus.start(receiver.clone()));
         let mut tasks = JoinSet::new();
@@ -138,8 +137,7 @@ impl Backplane {
     ) -> Self {
         let span = error_span!("backplane", app = app_name, server = bus.server());
         // The receiver sends nothing itself.
-        let (receiver, _) =
-            Receiver::new(&options.hub, options.history, options.probe_interval, &span);
+        let (receiver, _) = Receiver::new(options, &span);
         let receiver = Arc::new(receiver);
         let (channels, replies) = Channels::new(prefix, app_name, receiver.clone(), bus);
         let channels = Arc::new(channels);
@@ -467,8 +465,8 @@ impl Backplane {
                 return channels.send(self.dialect.hub(), &target, &invocation).await;
             }
         };
-        let is_down = *bus.state_changes().borrow() != State::Connected;
-        let bodies = match self.inner.local_delivery_when_down && is_down {
+        let is_local = self.inner.local_delivery_when_down && receiver.delivers_locally();
+        let bodies = match is_local {
             true => {
                 let bodies = self.dialect.invocation(guid, &target, &invocation);
                 receiver.deliver(&bodies);

@@ -214,8 +214,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether connections of this server receive its messages while the broker is
-    /// unreachable. The default is false.
+    /// Sets whether connections of this server receive its messages while it has no subscription. The
+    /// default is false. While missed messages are replayed, messages keep their order instead.
     ///
     /// Other servers receive such a message after the reconnect, unless its send has failed by
     /// then. Attached clients receive a locally delivered message once. The delivery does not

@@ -92,6 +92,7 @@ impl Channels {
         let server = format!("rust_{}", guid().replace('-', ""));
         let interest = Arc::new(Interest::default());
         receiver.connections.follow(interest.clone());
+        receiver.connections.use_channels(prefix);
         let own: Arc<str> = format!("{prefix}{app_name}:internal:probe:{server}").into();
         interest.want(&own);
         let channels = Self {

@@ -9,7 +9,7 @@ use crate::connections::{
     Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
 };
 use crate::cursor::Cursor;
-use crate::dialect::{Attached, Signalr2};
+use crate::dialect::Attached;
 use crate::event::Gap;
 use crate::invocation::Invocation;
 
@@ -329,8 +329,8 @@ impl Connection {
     /// ```
     pub fn groups(&self) -> Vec<String> {
         let signals = self.connections.signals(&self.state.mailbox);
-        let groups = signals.iter().filter_map(|signal| Signalr2::group_of(signal));
-        let mut groups: Vec<_> = groups.map(str::to_owned).collect();
+        let groups = signals.iter().filter_map(|signal| self.connections.group_of(signal));
+        let mut groups: Vec<_> = groups.collect();
         groups.sort_unstable();
         groups
     }

@@ -18,9 +18,10 @@ mod table;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use ::dialect::aspnetcore::Channel;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
@@ -34,7 +35,7 @@ pub use self::run::Run;
 use self::table::Table;
 pub(crate) use self::table::{Attachment, ConnectionState, Crowd, Found, Source};
 use crate::delivered_mark::DeliveredMark;
-use crate::dialect::{Attached, Envelope};
+use crate::dialect::{Attached, Envelope, Signalr2};
 use crate::event::Gap;
 use crate::interest::Interest;
 use crate::membership::Membership;
@@ -54,6 +55,8 @@ pub(crate) struct Connections {
     /// The reasons of aborted connections for their clients, by the number of the connection. Locked
     /// after the table.
     abort_reasons: Mutex<HashMap<u64, Arc<str>>>,
+    /// The prefix of all channels, in a dialect with channels as signals.
+    channel_prefix: OnceLock<String>,
     /// The span for their log events, which may happen on a task of the application.
     span: Span,
 }
@@ -67,7 +70,8 @@ impl Connections {
     ) -> Arc<Self> {
         let table = Mutex::new(Table::new(Store::new(history)));
         let (has_crowded, abort_reasons) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Self { table, slow, delivered, has_crowded, abort_reasons, span })
+        let channel_prefix = OnceLock::new();
+        Arc::new(Self { table, slow, delivered, has_crowded, abort_reasons, channel_prefix, span })
     }
 
     /// Reports the signals that have connections to `interest`. Call it before any attachment.
@@ -78,6 +82,22 @@ impl Connections {
     /// Reports the members of signals to `membership`. Call it before any attachment.
     pub(crate) fn report_members(&self, membership: Arc<Membership>) {
         self.table.lock().report_members(membership);
+    }
+
+    /// Sets that signals are channels, whose names begin with this prefix.
+    pub(crate) fn use_channels(&self, prefix: &str) {
+        self.channel_prefix.get_or_init(|| prefix.to_owned());
+    }
+
+    /// Returns the group of a signal as the name of its hub, a dot and the name of the group.
+    pub(crate) fn group_of(&self, signal: &str) -> Option<String> {
+        let Some(prefix) = self.channel_prefix.get() else {
+            return Signalr2::group_of(signal).map(str::to_owned);
+        };
+        match signal.strip_prefix(prefix.as_str()).and_then(Channel::parse) {
+            Some((hub, Channel::Group(group))) => Some(format!("{hub}.{group}")),
+            _ => None,
+        }
     }
 
     pub(crate) fn interest(&self) -> Option<Arc<Interest>> {

@@ -94,6 +94,7 @@
 
 mod acks;
 mod address;
+mod ages;
 mod backplane;
 mod builder;
 mod bus;

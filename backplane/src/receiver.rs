@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Span, debug, error, trace, warn};
 
 use crate::acks::Acks;
+use crate::ages::Ages;
 use crate::bus::{Ids, Sink};
 use crate::connections::{Capacity, Connections, Crowd, Disconnect, Source};
 use crate::delivered_mark::DeliveredMark;
@@ -23,7 +25,7 @@ use crate::event::{EVENTS_MAX, Event, Events, Gap};
 use crate::guid::{Guid, guid};
 use crate::health::HealthProbe;
 use crate::metrics::Metrics;
-use crate::options::History;
+use crate::options::Options;
 use crate::store::{Arrival, LEAP_MAX};
 
 /// Receives the payloads of the bus.
@@ -40,6 +42,11 @@ pub(crate) struct Receiver {
     events: Mutex<Option<broadcast::Sender<Event>>>,
     delivered: Mutex<Delivered>,
     patience: Mutex<Patience>,
+    ages: Mutex<Ages>,
+    /// How long a server of the app waits for the acknowledgement of a command.
+    ack_timeout: Duration,
+    /// Whether messages arrive, or missed ones are replayed before them.
+    is_subscribed: AtomicBool,
     /// Messages of the backplane itself, for a task that sends them. Unbounded here: the queue of
     /// the bus limits them.
     outgoing: mpsc::UnboundedSender<Bytes>,
@@ -69,29 +76,28 @@ const TAKEN_MIN: usize = 16;
 
 impl Receiver {
     /// Returns a receiver, and the messages that it wants to send.
-    pub(crate) fn new(
-        hub: &str,
-        history: History,
-        probe_interval: Duration,
-        span: &Span,
-    ) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
+    pub(crate) fn new(options: &Options, span: &Span) -> (Self, mpsc::UnboundedReceiver<Bytes>) {
+        let Options { hub, history, probe_interval, ack_timeout, .. } = options;
         let (outgoing, to_send) = mpsc::unbounded_channel();
         let metrics = Metrics::default();
         let receiver = Self {
             dialect: Signalr2::new(hub),
             source: guid(),
             connections: Connections::new(
-                history,
+                *history,
                 metrics.slow.clone(),
                 metrics.delivered.clone(),
                 span.clone(),
             ),
             acks: Arc::default(),
-            health_probe: HealthProbe::new(probe_interval),
+            health_probe: HealthProbe::new(*probe_interval),
             metrics,
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             delivered: Mutex::default(),
             patience: Mutex::default(),
+            ages: Mutex::default(),
+            ack_timeout: *ack_timeout,
+            is_subscribed: AtomicBool::new(false),
             outgoing,
             counter_reset: Notify::new(),
         };
@@ -99,7 +105,7 @@ impl Receiver {
     }
 
     fn take(&self, payload: &[u8], source: Source) -> bool {
-        let Arrived { id, items } = match self.dialect.read(payload) {
+        let Arrived { id, items, ticks } = match self.dialect.read(payload) {
             Ok(arrived) => arrived,
             Err(error) => {
                 self.skip(&error, payload);
@@ -109,7 +115,7 @@ impl Receiver {
                 let Some(id) = Signalr2::id(payload).filter(|id| Some(*id) == next) else {
                     return true;
                 };
-                Arrived { id, items: Vec::new() }
+                Arrived { id, items: Vec::new(), ticks: 0 }
             }
         };
         self.metrics.received.inc();
@@ -131,7 +137,8 @@ impl Receiver {
         trace!(id, "message received");
         self.classify(id, arrival);
         if arrival.is_new() {
-            others.into_iter().for_each(|item| self.act(id, item));
+            let others = others.into_iter().filter(|item| !self.is_late(item, ticks, source));
+            others.for_each(|item| self.act(id, item));
         }
         arrival.is_new()
     }
@@ -202,9 +209,43 @@ impl Receiver {
         }
     }
 
+    /// Returns whether the sender of a replayed command has stopped waiting, and reported that no
+    /// server answers. Records the clocks of senders otherwise.
+    fn is_late(&self, item: &Item, ticks: i64, source: Source) -> bool {
+        let now = Signalr2::ticks_now();
+        match (item, source) {
+            (Item::Command { source: from, connection_id, .. }, Source::Replay) => {
+                let age = self.ages.lock().of(from, ticks, now);
+                let is_late = age.is_some_and(|age| age > self.ack_timeout);
+                if is_late {
+                    debug!(
+                        connection = connection_id,
+                        ?age,
+                        "skipped a command that came too late"
+                    );
+                }
+                is_late
+            }
+            (
+                Item::Probe { source: from, .. } | Item::Attached { source: from, .. },
+                Source::Live,
+            ) => {
+                self.ages.lock().record(from, ticks, now);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns whether a message of this server may be delivered here before it has an id. While
+    /// missed messages are replayed, it would overtake them.
+    pub(crate) fn delivers_locally(&self) -> bool {
+        !self.is_subscribed.load(Ordering::Relaxed)
+    }
+
     fn act(&self, id: u64, item: Item) {
         match item {
-            Item::Command { connection_id, change, ack } => {
+            Item::Command { connection_id, change, ack, .. } => {
                 if self.change(&connection_id, &change)
                     && let Some(command_id) = ack
                 {
@@ -288,7 +329,7 @@ impl Sink for Receiver {
         // Readers start to read when they are woken.
         let (mut until, mut is_common) = (begun + 2 * CAPACITY_INTERVAL, false);
         loop {
-            let Crowd { capacity, taken, is_most } = self.connections.crowd();
+            let Crowd { capacity, taken, is_near_limit, is_most } = self.connections.crowd();
             let now = Instant::now();
             // If most connections are behind, or one reads fast, this process is behind. Otherwise
             // some clients read slowly, and the others wait for them only a little.
@@ -297,12 +338,10 @@ impl Sink for Receiver {
                 true => CAPACITY_TIMEOUT,
                 false => self.patience.lock().left(now),
             };
-            match capacity {
-                Capacity::Enough => break,
-                Capacity::Draining => until = now + READ_TIMEOUT,
-                Capacity::Full | Capacity::Deferred => {}
+            if capacity == Capacity::Draining {
+                until = now + READ_TIMEOUT;
             }
-            if now >= until.min(begun + limit) {
+            if !is_near_limit || now >= until.min(begun + limit) {
                 break;
             }
             self.connections.release();
@@ -336,7 +375,12 @@ impl Sink for Receiver {
     }
 
     fn resubscribed(&self) {
+        self.is_subscribed.store(true, Ordering::Relaxed);
         self.connections.resubscribed();
+    }
+
+    fn unsubscribed(&self) {
+        self.is_subscribed.store(false, Ordering::Relaxed);
     }
 
     fn run_began(&self, issued: u64) {
@@ -436,8 +480,7 @@ mod tests {
 
     /// Returns a receiver, and payloads that it has missed.
     fn receiver() -> (Receiver, Vec<Bytes>) {
-        let (receiver, _) =
-            Receiver::new("Hub", History::default(), Duration::from_secs(5), &Span::none());
+        let (receiver, _) = Receiver::new(&Options::default(), &Span::none());
         let invocation = Invocation::new("say", ["hi"]).unwrap();
         let source = || "another".to_owned();
         let bodies = receiver.dialect.invocation(source, &Target::all(), &invocation);
@@ -449,6 +492,48 @@ mod tests {
         let signals = receiver.dialect.signals(id, None);
         let attachment = Attachment { id, user: None, signals, cursor: None };
         Connection::attach(&receiver.connections, attachment)
+    }
+
+    #[tokio::test]
+    async fn a_replayed_command_without_a_waiting_sender_is_skipped() {
+        let late =
+            i64::try_from(Options::default().ack_timeout.as_millis() + 1000).unwrap() * 10_000;
+        for (is_known, source, age, is_joined) in [
+            (true, Source::Replay, late, false),
+            (true, Source::Replay, late / 2, true),
+            // The time of a live command is that of its own transport.
+            (true, Source::Live, late, true),
+            (false, Source::Replay, late, true),
+        ] {
+            let (receiver, _) = receiver();
+            let connection = attach(&receiver, "c1");
+            // The clock of the sender is an hour behind.
+            let sent = |body: &Bytes, id, age: i64| {
+                let ticks: i64 = Signalr2::ticks_now() - 36_000_000_000 - age;
+                let mut payload = Signalr2::payload(id, body).to_vec();
+                let start = payload.len() - 8;
+                payload[start..].copy_from_slice(&ticks.to_le_bytes());
+                payload
+            };
+            if is_known {
+                receiver.receive(&sent(&receiver.dialect.probe("other", 1), 1, 0));
+            }
+            let change = Change::Join { signal: receiver.dialect.group_signal("room") };
+            let command = receiver.dialect.command("other", "c1", "command", &change);
+            receiver.take(&sent(&command, 2, age), source);
+            assert_eq!(connection.groups().len(), usize::from(is_joined), "{is_known} {source:?}");
+        }
+    }
+
+    #[test]
+    fn messages_are_delivered_locally_only_without_a_subscription() {
+        let (receiver, _) = receiver();
+        assert!(receiver.delivers_locally());
+        // Missed messages may be replayed from now on.
+        receiver.resubscribed();
+        assert!(!receiver.delivers_locally());
+        receiver.unsubscribed();
+        assert!(receiver.delivers_locally());
     }
 
     #[test]

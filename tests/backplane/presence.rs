@@ -49,7 +49,7 @@ async fn members_of_all_servers_are_known(bus: &Bus, builder: impl Fn() -> Build
         let presence = server.presence();
         assert!(presence.is_online("ann") && presence.is_online("bob"));
         assert!(!presence.is_online("carl"));
-        let of_ann: Vec<_> = presence.connections_of("ann");
+        let of_ann: Vec<_> = presence.members_of_user("ann");
         assert_eq!(
             of_ann.iter().map(|member| &*member.connection).collect::<Vec<_>>(),
             ["ann-1", "ann-2"]
@@ -130,7 +130,7 @@ async fn members(backplane: &Backplane, group: &str, expected: &[&str]) {
 /// Returns the id of a server: a member of its own has it.
 async fn id(backplane: &Backplane) -> String {
     let _own = backplane.attach(&format!("own-{:p}", backplane), Some("own"));
-    let own = backplane.presence().connections_of("own");
+    let own = backplane.presence().members_of_user("own");
     let own = own.into_iter().find(|member| member.connection == _own.id());
     own.expect("it is attached").server
 }

@@ -31,6 +31,7 @@
 //! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
 //! | `replay`            | replay of missed messages                                        |
 //! | `script_patterns`   | patterns of scripts that would match endlessly                   |
+//! | `returns`           | many clients that return at once with many subscriptions         |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
@@ -70,6 +71,7 @@ mod ordering;
 mod processor_time;
 mod pubsub;
 mod replay;
+mod returns;
 mod script_patterns;
 mod scripts;
 mod shutdown;

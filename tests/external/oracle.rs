@@ -20,6 +20,8 @@ mod listening;
 mod ordering;
 #[path = "../e2e/pubsub.rs"]
 mod pubsub;
+#[path = "../e2e/returns.rs"]
+mod returns;
 #[path = "../e2e/scripts.rs"]
 mod scripts;
 #[path = "../e2e/stackexchange.rs"]

@@ -2,6 +2,7 @@
 //!
 //! | module         | task                                                            |
 //! |----------------|-----------------------------------------------------------------|
+//! | `capacity`     | calculates the load of a farm of servers                        |
 //! | `commands`     | writes the facts of commands into the broker's source            |
 //! | `deb`          | builds a package for Debian                                     |
 //! | `faults`       | runs reproductions of faults against the release build          |
@@ -14,6 +15,7 @@
 //! | `source`       | reads the tokens and comments of Rust files                     |
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
+mod capacity;
 mod commands;
 mod deb;
 mod faults;
@@ -62,6 +64,8 @@ enum Task {
         #[arg(long)]
         accept: bool,
     },
+    /// Calculates the load of a farm of servers from measured costs
+    Capacity(capacity::Farm),
     /// Writes the facts of commands from `broker/commands.json` into the broker's source
     Commands {
         /// First replaces the facts of Redis 7.0 with those of an installed redis-server 7.0
@@ -137,6 +141,7 @@ fn main() -> ExitCode {
             true => instructions::accept(),
             false => instructions::check(),
         }),
+        Task::Capacity(farm) => capacity::print(farm),
         Task::Commands { from_redis: false } => commands::write(),
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),

@@ -99,17 +99,18 @@ impl Presence {
         self.count_of(&self.backplane.user_signal(user)).connections > 0
     }
 
-    /// Returns the connections of a user, in the order of their ids.
+    /// Returns the connections of a user, in the order of their ids, as far as this server knows them.
+    /// [`Backplane::connections_of`] asks all servers instead.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let builder = backplane::Backplane::builder("ChatApp").presence(["*"]);
     /// let backplane = builder.embedded(&broker::Broker::new())?;
     /// let _ann = backplane.attach("c1", Some("ann"));
-    /// assert_eq!(backplane.presence().connections_of("ann")[0].connection, "c1");
+    /// assert_eq!(backplane.presence().members_of_user("ann")[0].connection, "c1");
     /// # Ok(()) }
     /// ```
-    pub fn connections_of(&self, user: &str) -> Vec<Member> {
+    pub fn members_of_user(&self, user: &str) -> Vec<Member> {
         let signal = self.backplane.user_signal(user);
         let replica = self.channel().and_then(|channel| channel.presence());
         replica.map_or_else(Vec::new, |replica| replica.members(&signal))

@@ -50,6 +50,7 @@ impl EmbeddedBus {
     pub(crate) fn start<S: Sink>(&self, sink: Arc<S>) {
         // Subscribed before this returns, so no later message is missed.
         let mut subscription = Subscription::new(&self.broker, &self.channel);
+        sink.resubscribed();
         self.state.send_replace(State::Connected);
         sink.metrics().connected.set(1);
         sink.metrics().connected_by(SUBSCRIPTION);
@@ -65,6 +66,7 @@ impl EmbeddedBus {
                     },
                     () = reconnect.notified() => (Disconnect::SlowSubscriber.to_string(), false),
                 };
+                sink.unsubscribed();
                 state.send_replace(State::Disconnected { reason: reason.clone() });
                 sink.metrics().connected.set(0);
                 if is_over {
@@ -282,6 +284,8 @@ mod tests {
         async fn wait_for_capacity(&self) {}
 
         fn resubscribed(&self) {}
+
+        fn unsubscribed(&self) {}
 
         fn run_began(&self, _issued: u64) {}
     }

@@ -122,6 +122,7 @@ impl RedisBus {
         let (status, gate) = (self.status.clone(), self.gate.clone());
         let subscribing = async move {
             let panicked = || {
+                sink.unsubscribed();
                 gate.unsubscribed(Instant::now());
                 status.down(ConnectionRole::Subscription, &Failure::panicked(), sink.metrics());
             };

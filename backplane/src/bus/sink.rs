@@ -41,8 +41,12 @@ pub(crate) trait Sink: Ids {
     /// Waits until the connections can take the next replayed messages, up to a limit of time.
     fn wait_for_capacity(&self) -> impl Future<Output = ()> + Send;
 
-    /// Records that the subscription was interrupted.
+    /// Records that the subscription is back after an interruption. Missed messages may be replayed
+    /// next.
     fn resubscribed(&self);
+
+    /// Records that the subscription is lost.
+    fn unsubscribed(&self);
 
     /// Records that the next message is the first one of another run of the broker. Ids before it may
     /// have been reserved only. `issued` is the last id of a message of this server.

@@ -97,6 +97,17 @@ pub(crate) enum Capacity {
     Draining,
 }
 
+/// A look at a crowded queue.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) capacity: Capacity,
+    /// Number of items that were taken since the last look.
+    pub(super) taken: usize,
+    /// Whether more than three quarters of a limit are in use, so that some more messages would close
+    /// the connection.
+    pub(super) is_near_limit: bool,
+}
+
 /// The outcome of an accepted item.
 #[derive(Debug)]
 pub(super) struct Pushed {
@@ -278,21 +289,22 @@ impl Mailbox {
         reader.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the capacity of a queue that the table lists as crowded, and the number of items that
-    /// were taken since the last look. The table lists the queue until this returns `Enough`.
-    pub(super) fn look(&self) -> (Capacity, usize) {
+    /// Looks at a queue that the table lists as crowded. The table lists it until its capacity is
+    /// `Enough`.
+    pub(super) fn look(&self) -> Look {
         let mut state = self.state.lock();
         let taken = std::mem::take(&mut state.taken);
-        if state.has_capacity() {
-            state.is_listed = false;
-            return (Capacity::Enough, taken);
-        }
+        let is_near_limit = state.is_near_limit();
         let capacity = match &state.rest {
+            _ if state.has_capacity() => {
+                state.is_listed = false;
+                Capacity::Enough
+            }
             _ if taken > 0 => Capacity::Draining,
             Some(_) => Capacity::Deferred,
             None => Capacity::Full,
         };
-        (capacity, taken)
+        Look { capacity, taken, is_near_limit }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -364,6 +376,11 @@ impl State {
         let is_short = self.counted + INVOCATIONS_MAX / 2 <= self.items_max;
         let is_small = self.bytes <= INVOCATION_BYTES_MAX / 2;
         self.end.is_some() || (self.rest.is_none() && is_short && is_small)
+    }
+
+    fn is_near_limit(&self) -> bool {
+        let is_long = self.counted + INVOCATIONS_MAX / 4 > self.items_max;
+        self.end.is_none() && (is_long || self.bytes > INVOCATION_BYTES_MAX / 4 * 3)
     }
 
     fn has_room(&self) -> bool {
@@ -544,11 +561,11 @@ mod tests {
         let mailbox = Mailbox::new("a".into(), 1, VecDeque::new());
         let push = || mailbox.push(item(0), None).unwrap().is_crowded;
         let reports = (0..INVOCATIONS_MAX).filter(|_| push()).count();
-        assert_eq!((reports, mailbox.look().0), (1, Capacity::Full));
+        assert_eq!((reports, mailbox.look().capacity), (1, Capacity::Full));
         mailbox.try_take();
-        assert_eq!(mailbox.look().0, Capacity::Draining);
+        assert_eq!(mailbox.look().capacity, Capacity::Draining);
         while mailbox.try_take().is_some() {}
-        assert_eq!(mailbox.look().0, Capacity::Enough);
+        assert_eq!(mailbox.look().capacity, Capacity::Enough);
         assert_eq!((0..INVOCATIONS_MAX).filter(|_| push()).count(), 1);
     }
 
@@ -561,18 +578,18 @@ mod tests {
         for place in 0..last {
             mailbox.push(item(place), late(place)).unwrap();
         }
-        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Full, None));
+        assert_eq!((mailbox.look().capacity, mailbox.rest()), (Capacity::Full, None));
         mailbox.push(item(last), late(last)).unwrap();
-        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Deferred, Some(last)));
+        assert_eq!((mailbox.look().capacity, mailbox.rest()), (Capacity::Deferred, Some(last)));
         mailbox.try_take();
-        assert_eq!(mailbox.look().0, Capacity::Draining);
+        assert_eq!(mailbox.look().capacity, Capacity::Draining);
         for place in last + 1..=2 * last {
             assert!(mailbox.push(item(place), live(place)).is_ok());
         }
         assert!(mailbox.push(item(0), live(0)).is_err(), "not all of it had been missed");
         while !matches!(mailbox.try_take(), Some(Queued::Rest)) {}
         mailbox.refill(vec![item(last)], None);
-        assert_eq!((mailbox.look().0, mailbox.rest()), (Capacity::Enough, None));
+        assert_eq!((mailbox.look().capacity, mailbox.rest()), (Capacity::Enough, None));
     }
 
     #[tokio::test]

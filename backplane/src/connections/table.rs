@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::disconnect::Disconnect;
 use super::effects::Effects;
 use super::index::{Index, shrink};
-use super::mailbox::{Capacity, Full, Mailbox, Pushed, Stored};
+use super::mailbox::{Capacity, Full, Look, Mailbox, Pushed, Stored};
 use super::queued::{INVOCATIONS_MAX, Queued};
 use super::run::Run;
 use crate::cursor::Cursor;
@@ -66,6 +66,8 @@ pub(crate) struct Crowd {
     pub(crate) capacity: Capacity,
     /// The greatest number of items that one of them has taken since the last look.
     pub(crate) taken: usize,
+    /// Whether one of them would be closed soon.
+    pub(crate) is_near_limit: bool,
     /// Whether most connections are among them.
     pub(crate) is_most: bool,
 }
@@ -518,14 +520,17 @@ impl Table {
 
     /// See [`Connections::crowd`](super::Connections::crowd).
     pub(super) fn crowd(&mut self) -> Crowd {
-        let (mut capacity, mut taken) = (Capacity::Enough, 0);
+        let mut crowd =
+            Crowd { capacity: Capacity::Enough, taken: 0, is_near_limit: false, is_most: false };
         self.crowded.retain(|_, mailbox| {
-            let (of_one, taken_by_one) = mailbox.look();
-            (capacity, taken) = (capacity.max(of_one), taken.max(taken_by_one));
-            of_one != Capacity::Enough
+            let Look { capacity, taken, is_near_limit } = mailbox.look();
+            crowd.capacity = crowd.capacity.max(capacity);
+            crowd.taken = crowd.taken.max(taken);
+            crowd.is_near_limit |= is_near_limit;
+            capacity != Capacity::Enough
         });
-        let is_most = 2 * self.crowded.len() > self.attached.len();
-        Crowd { capacity, taken, is_most }
+        crowd.is_most = 2 * self.crowded.len() > self.attached.len();
+        crowd
     }
 
     /// Returns whether any connection was crowded at the last look, or since.

@@ -101,6 +101,15 @@ fn a_message_reaches_those_it_is_for() {
 }
 
 #[test]
+fn the_groups_of_a_connection_are_known_in_both_dialects() {
+    let table = table();
+    let here = attach(&table, "here", &["hg-ChatHub.lobby", "App:My.Hub:group:hall"]);
+    assert_eq!(here.groups(), ["ChatHub.lobby"]);
+    table.use_channels("App:");
+    assert_eq!(here.groups(), ["My.Hub.hall"]);
+}
+
+#[test]
 fn a_dropped_connection_leaves_no_state() {
     let table = table();
     let connection = attach_at(&table, "a", &[], Some(7));

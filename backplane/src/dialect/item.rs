@@ -15,6 +15,8 @@ pub(crate) struct Arrived {
     pub(crate) id: u64,
     /// A malformed item affects neither the id nor the other items.
     pub(crate) items: Vec<Result<Item, Malformed>>,
+    /// The sender's clock when it was encoded, in .NET's ticks of 100 ns.
+    pub(crate) ticks: i64,
 }
 
 /// One message in a payload.
@@ -23,6 +25,8 @@ pub(crate) enum Item {
     Invocation(Envelope),
     /// A command for one connection, on any server.
     Command {
+        /// The server that sent it.
+        source: String,
         connection_id: String,
         change: Change,
         /// The command id, if the sender waits for an acknowledgement.

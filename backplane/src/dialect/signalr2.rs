@@ -187,6 +187,11 @@ impl Signalr2 {
         scaleout::body(&message, scaleout::ticks_now())
     }
 
+    /// Returns the own clock, as payloads have that of their sender.
+    pub(crate) fn ticks_now() -> i64 {
+        scaleout::ticks_now()
+    }
+
     /// Puts an id before a body, as the send script does.
     pub(crate) fn payload(id: u64, body: &[u8]) -> Bytes {
         scaleout::payload(id, body)
@@ -200,7 +205,7 @@ impl Signalr2 {
     /// Decodes a payload.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Arrived, Malformed> {
         let payload = scaleout::read(payload, |message| self.item(&message))?;
-        Ok(Arrived { id: payload.id, items: payload.messages })
+        Ok(Arrived { id: payload.id, items: payload.messages, ticks: payload.ticks })
     }
 
     /// Returns the id of a payload, even if its body is malformed.
@@ -255,6 +260,7 @@ fn command_signal(connection_id: &str) -> String {
 fn command(connection_id: &str, message: &Message<'_>) -> Result<Item, Malformed> {
     let Some(change) = value::change(message.value)? else { return Ok(Item::Foreign) };
     Ok(Item::Command {
+        source: message.source.to_owned(),
         connection_id: connection_id.to_owned(),
         change,
         ack: message.wait_for_ack.then(|| message.command_id.to_owned()),
@@ -331,12 +337,13 @@ mod tests {
     #[test]
     fn a_command_and_its_acknowledgement_find_each_other() {
         let change = Change::Join { signal: dialect().group_signal("room") };
-        let Item::Command { connection_id, change: read_change, ack } =
+        let Item::Command { source, connection_id, change: read_change, ack } =
             read(&dialect().command("us", "1", "command", &change))
         else {
             panic!("no command")
         };
         assert_eq!((connection_id.as_str(), &read_change), ("1", &change));
+        assert_eq!(source, "us");
         assert_eq!(ack.as_deref(), Some("command"));
         let Item::Ack { command_id } = read(&dialect().ack("1", "command")) else {
             panic!("no acknowledgement")

@@ -35,6 +35,9 @@ struct Inner {
     /// The version of the members of each other server.
     versions: HashMap<Arc<str>, Version>,
     groups: HashMap<Arc<str>, Group>,
+    /// The number of members of each server in each of its groups, so that the end of a server, or
+    /// all of its members, visit no others.
+    of_server: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
     /// The watchers to wake after the release of the lock.
     told: Vec<Arc<Watcher>>,
     is_ended: bool,
@@ -209,6 +212,7 @@ impl Replica {
     pub(super) fn end(&self) {
         self.with(|inner| {
             inner.is_ended = true;
+            inner.of_server.clear();
             for (_, group) in inner.groups.drain() {
                 group.watchers.iter().for_each(|watcher| watcher.end());
                 inner.told.extend(group.watchers);
@@ -235,12 +239,17 @@ impl Inner {
             match change.age {
                 Some(age) => {
                     let entry = change.entry(age);
-                    let group = self.groups.entry((&*change.signal).into()).or_default();
-                    group.join(key, entry, &mut self.told);
+                    let signal = self.shared(&change.signal);
+                    let group = self.groups.entry(signal.clone()).or_default();
+                    if group.join(key, entry, &mut self.told) {
+                        self.count_up(&server, signal);
+                    }
                 }
                 None => {
-                    if let Some(group) = self.groups.get_mut(&*change.signal) {
-                        group.leave(&key, reason, &mut self.told);
+                    if let Some(group) = self.groups.get_mut(&*change.signal)
+                        && group.leave(&key, reason, &mut self.told)
+                    {
+                        self.count_down(&server, &change.signal);
                     }
                     self.tidy(&change.signal);
                 }
@@ -255,32 +264,37 @@ impl Inner {
         for member in members.iter().filter(|member| member.age.is_some()) {
             by_signal.entry(&member.signal).or_default().insert(&member.connection, member);
         }
-        let signals: Vec<Arc<str>> = self.groups.keys().cloned().collect();
-        let new = by_signal.keys().filter(|signal| !self.groups.contains_key(**signal));
-        let new: Vec<Arc<str>> = new.map(|signal| Arc::from(*signal)).collect();
-        for signal in signals.into_iter().chain(new) {
+        let before = self.of_server.get(&server);
+        let signals = before.into_iter().flat_map(HashMap::keys).cloned();
+        let is_new = |signal: &&str| before.is_none_or(|before| !before.contains_key(*signal));
+        let new = by_signal.keys().copied().filter(is_new).map(|signal| self.shared(signal));
+        for signal in signals.chain(new).collect::<Vec<_>>() {
             let wanted = by_signal.remove(&*signal).unwrap_or_default();
             let group = self.groups.entry(signal.clone()).or_default();
             let is_gone =
                 |key: &(Arc<str>, Arc<str>)| key.1 == server && !wanted.contains_key(&*key.0);
             let gone: Vec<_> = group.members.keys().filter(|key| is_gone(key)).cloned().collect();
-            let mut is_changed = !gone.is_empty();
             gone.iter().for_each(|key| _ = group.remove(key));
+            let mut added = 0;
             for (connection, member) in wanted {
                 let key = (Arc::from(connection), server.clone());
                 let entry = member.entry(member.age.unwrap_or_default());
-                is_changed |= group.insert(key, entry);
+                added += usize::from(group.insert(key, entry));
             }
-            if is_changed {
+            if added > 0 || !gone.is_empty() {
                 group.tell(|group| PresenceChange::Reset(group.all()), &mut self.told);
             }
+            (0..added).for_each(|_| self.count_up(&server, signal.clone()));
+            gone.iter().for_each(|_| self.count_down(&server, &signal));
             self.tidy(&signal);
         }
     }
 
     /// Returns the members of a server, as if all left.
     fn of(&self, server: &str) -> Vec<Changed<'static>> {
-        let left = self.groups.iter().flat_map(|(signal, group)| {
+        let signals = self.of_server.get(server).into_iter().flat_map(HashMap::keys);
+        let groups = signals.filter_map(|signal| Some((signal, self.groups.get(signal)?)));
+        let left = groups.flat_map(|(signal, group)| {
             let of_server = group.members.keys().filter(|(_, at)| **at == *server);
             of_server.map(|(connection, _)| Changed {
                 signal: signal.to_string().into(),
@@ -290,6 +304,28 @@ impl Inner {
             })
         });
         left.collect()
+    }
+
+    /// Returns the text of a signal, which its group shares.
+    fn shared(&self, signal: &str) -> Arc<str> {
+        let known = self.groups.get_key_value(signal);
+        known.map_or_else(|| signal.into(), |(signal, _)| signal.clone())
+    }
+
+    fn count_up(&mut self, server: &Arc<str>, signal: Arc<str>) {
+        *self.of_server.entry(server.clone()).or_default().entry(signal).or_default() += 1;
+    }
+
+    fn count_down(&mut self, server: &str, signal: &str) {
+        let Some(signals) = self.of_server.get_mut(server) else { return };
+        let Some(members) = signals.get_mut(signal) else { return };
+        *members -= 1;
+        if *members == 0 {
+            signals.remove(signal);
+        }
+        if signals.is_empty() {
+            self.of_server.remove(server);
+        }
     }
 
     /// Returns the id of a server, which its members share.
@@ -311,24 +347,34 @@ impl Group {
         self.members.iter().map(|(key, entry)| entry.member(key)).collect()
     }
 
-    fn join(&mut self, key: (Arc<str>, Arc<str>), entry: Entry, told: &mut Vec<Arc<Watcher>>) {
+    /// Adds a connection, and tells the watchers. Returns false if it was there.
+    fn join(
+        &mut self,
+        key: (Arc<str>, Arc<str>),
+        entry: Entry,
+        told: &mut Vec<Arc<Watcher>>,
+    ) -> bool {
         let is_first = !self.has(&entry);
         let member = entry.member(&key);
-        if self.insert(key, entry) {
+        let is_new = self.insert(key, entry);
+        if is_new {
             self.tell(|_| PresenceChange::Joined { member, is_first }, told);
         }
+        is_new
     }
 
+    /// Removes a connection, and tells the watchers. Returns false if it was not there.
     fn leave(
         &mut self,
         key: &(Arc<str>, Arc<str>),
         reason: LeftReason,
         told: &mut Vec<Arc<Watcher>>,
-    ) {
-        let Some(entry) = self.remove(key) else { return };
+    ) -> bool {
+        let Some(entry) = self.remove(key) else { return false };
         let is_last = !self.has(&entry);
         let member = entry.member(key);
         self.tell(|_| PresenceChange::Left { member, is_last, reason }, told);
+        true
     }
 
     /// Adds a connection. Returns false if it was there.
@@ -522,6 +568,36 @@ mod tests {
         replica.unwatch("room", &watcher);
         let inner = replica.inner.lock();
         assert!(inner.groups.is_empty() && inner.versions.keys().eq([&Arc::from("A")]));
+        assert!(inner.of_server.is_empty());
+    }
+
+    #[test]
+    fn members_are_counted_by_server() {
+        let replica = replica();
+        let of_server = || {
+            let inner = replica.inner.lock();
+            let groups = inner.of_server.values().map(|signals| {
+                let mut counts: Vec<_> = signals.values().copied().collect();
+                counts.sort_unstable();
+                counts
+            });
+            let mut groups: Vec<_> = groups.collect();
+            groups.sort_unstable();
+            groups
+        };
+        let hall = |connection| Changed { signal: "hall".into(), ..joined(connection, None) };
+        replica.changed_at("A", 1, &[joined("a", None), joined("b", None), hall("a")]);
+        replica.changed_at("B", 1, &[hall("c")]);
+        // Twice, and to a group without it.
+        replica.changed_at("A", 2, &[joined("a", None), left("x")]);
+        assert_eq!(of_server(), [vec![1], vec![1, 2]]);
+        replica.replaced("A", whole(5), &[hall("a"), hall("d")]);
+        assert_eq!(of_server(), [vec![1], vec![2]]);
+        assert_eq!((replica.count("room").0, replica.count("hall").0), (0, 3));
+        replica.gone("A", LeftReason::ServerGone);
+        assert_eq!(of_server(), [vec![1]]);
+        replica.replaced("B", whole(2), &[]);
+        assert!(of_server().is_empty() && replica.inner.lock().groups.is_empty());
     }
 
     #[tokio::test]

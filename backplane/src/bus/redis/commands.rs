@@ -37,6 +37,7 @@ use super::run_id::RunId;
 use super::script;
 use super::status::{ConnectionRole, Status};
 use super::timeouts::{Timeouts, bounded};
+use crate::address::Host;
 use crate::bus::error::{NOT_RESTORED, SendError};
 use crate::bus::sink::Ids;
 use crate::store::LEAP_MAX;
@@ -59,6 +60,8 @@ pub(super) struct Commands {
 /// A complete connection.
 struct Link {
     connection: MultiplexedConnection,
+    /// The master that the Sentinels reported.
+    master: Option<Host>,
     /// Ends with the connection.
     driver: JoinHandle<()>,
 }
@@ -128,12 +131,13 @@ impl Commands {
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_lib_name("backplane", env!("CARGO_PKG_VERSION"));
+        let master = connection.master.clone();
         let stream = connection.into_stream();
         let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
         let opened = timeout(self.timeouts.attempt, opening).await;
         let (connection, driver) = opened.map_err(|_| Failure::Silent(self.timeouts.attempt))??;
         *self.server.lock() = Some(run_id);
-        Ok(Link { connection, driver: tokio::spawn(driver) })
+        Ok(Link { connection, master, driver: tokio::spawn(driver) })
     }
 
     /// Restores the counter to `last_id`. If the counter was lower and may have issued ids since a
@@ -172,7 +176,9 @@ impl Commands {
 
     /// Sends queued messages until the connection is lost, and returns the reason.
     async fn send(&self, link: Link, ids: &impl Ids) -> Failure {
-        let Link { connection, mut driver } = link;
+        let Link { connection, master, mut driver } = link;
+        let (every, within) = (self.timeouts.ping_interval, self.timeouts.attempt);
+        let mut watch = pin!(self.connector.another_master(master, every, within));
         let mut scripts = None;
         let mut life = pin!(self.ping_until_failure(connection.clone()));
         let failure = loop {
@@ -180,6 +186,7 @@ impl Commands {
                 biased;
                 failure = &mut life => break failure,
                 _ = &mut driver => break Failure::closed(),
+                failure = &mut watch => break failure,
                 () = ids.counter_reset() => match self.restore(&connection, ids).await {
                     Ok(()) => continue,
                     Err(Failure::Refused(reason)) => {

@@ -1,16 +1,19 @@
 //! Connections to the server that has the app's channel. Each connection resolves the address
 //! again.
 //!
-//! A Sentinel's reply may be outdated after a failover, so `ROLE` verifies the master. In a
-//! cluster, the members report the owner of the channel's slot.
+//! A Sentinel's reply may be outdated after a failover, so `ROLE` verifies the master. A server that
+//! is cut off together with the old master stays connected to it, so the Sentinels are asked again at
+//! intervals; the latest epoch of their configuration decides. In a cluster, the members report the
+//! owner of the channel's slot.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use resp::value::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::failure::Failure;
@@ -27,12 +30,15 @@ pub(super) struct Connector {
     channel: String,
     /// Members of the cluster, in addition to those of the URL.
     members: Mutex<Vec<Host>>,
+    /// The master of the latest epoch, if another one was connected. It is tried first.
+    new_master: Mutex<Option<Host>>,
 }
 
 impl Connector {
     pub(super) fn new(address: Address, channel: &str) -> Result<Self, ConnectError> {
         let tls = address.tls.as_ref().map(tls::connector).transpose()?;
-        Ok(Self { address, tls, channel: channel.to_owned(), members: Mutex::default() })
+        let (members, new_master) = (Mutex::default(), Mutex::default());
+        Ok(Self { address, tls, channel: channel.to_owned(), members, new_master })
     }
 
     pub(super) fn channel(&self) -> &str {
@@ -102,14 +108,72 @@ impl Connector {
             let host = host(reply.items()).ok_or_else(|| {
                 Failure::Lost(format!("the sentinel {sentinel} reports no master '{name}'"))
             })?;
-            let mut connection = self.reach(&host, within).await?;
-            let role = bounded(within, connection.ask(&[b"ROLE"])).await?;
-            match role.items().first().and_then(Value::text) {
-                Some("master") => Ok(connection),
-                _ => Err(Failure::Lost(format!("{host} is not a master"))),
-            }
+            self.master_at(&host, within).await
         });
+        let new_master = self.new_master.lock().clone();
+        if let Some(host) = new_master {
+            match self.master_at(&host, within).await {
+                Ok(connection) => return Ok(connection),
+                Err(_) => *self.new_master.lock() = None,
+            }
+        }
         first_good(attempts, "the address names no sentinel").await
+    }
+
+    async fn master_at(&self, host: &Host, within: Duration) -> Result<RespConnection, Failure> {
+        let mut connection = self.reach(host, within).await?;
+        let role = bounded(within, connection.ask(&[b"ROLE"])).await?;
+        match role.items().first().and_then(Value::text) {
+            Some("master") => {
+                connection.master = Some(host.clone());
+                Ok(connection)
+            }
+            _ => Err(Failure::Lost(format!("{host} is not a master"))),
+        }
+    }
+
+    /// Waits until the Sentinels report another master than the one that is connected, which accepts
+    /// connections. Without Sentinels, waits for good. Cancel safe.
+    pub(super) async fn another_master(
+        &self,
+        connected: Option<Host>,
+        every: Duration,
+        within: Duration,
+    ) -> Failure {
+        let (Place::Sentinel { sentinels, master, login }, Some(connected)) =
+            (&self.address.place, connected)
+        else {
+            return std::future::pending().await;
+        };
+        loop {
+            sleep(every).await;
+            let asked =
+                sentinels.iter().map(|sentinel| self.epoch(sentinel, master, login, within));
+            let reports = join_all(asked).await.into_iter().filter_map(Result::ok);
+            // A Sentinel that is cut off with the old master reports an earlier epoch.
+            let latest = reports.max_by_key(|(epoch, _)| *epoch);
+            let Some((_, host)) = latest.filter(|(_, host)| *host != connected) else { continue };
+            if self.master_at(&host, within).await.is_ok() {
+                let failure = Failure::Lost(format!("the sentinels report another master, {host}"));
+                *self.new_master.lock() = Some(host);
+                return failure;
+            }
+        }
+    }
+
+    /// Asks a Sentinel for the epoch of its configuration and for the master.
+    async fn epoch(
+        &self,
+        sentinel: &Host,
+        name: &str,
+        login: &Login,
+        within: Duration,
+    ) -> Result<(u64, Host), Failure> {
+        let mut connection = self.reach_as(sentinel, login, within).await?;
+        let words = [b"SENTINEL".as_slice(), b"MASTER", name.as_bytes()];
+        let reply = bounded(within, connection.ask(&words)).await?;
+        let found = master_of(reply.items());
+        found.ok_or_else(|| Failure::Lost(format!("the sentinel {sentinel} reports no epoch")))
     }
 
     /// Connects to the owner of the channel's slot, as the members of the cluster report it.
@@ -179,6 +243,16 @@ async fn first_good<T>(
 /// Longer than a few round trips in a healthy network.
 const SILENCE: Duration = Duration::from_millis(250);
 
+/// Parses the reply to `SENTINEL MASTER`: names and values in turn.
+fn master_of(items: &[Value]) -> Option<(u64, Host)> {
+    let value = |name: &str| {
+        let mut pairs = items.chunks_exact(2);
+        pairs.find(|pair| pair[0].text() == Some(name)).map(|pair| &pair[1])
+    };
+    let epoch = value("config-epoch")?.text()?.parse().ok()?;
+    Some((epoch, host(&[value("ip")?.clone(), value("port")?.clone()])?))
+}
+
 /// Parses a host from `[name, port]`.
 fn host(items: &[Value]) -> Option<Host> {
     let (name, port) = (items.first()?, items.get(1)?);
@@ -226,8 +300,66 @@ mod tests {
     use std::future::{pending, ready};
 
     use futures_util::future::Either;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// Starts a server with the same reply to each request.
+    async fn scripted(reply: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = [0; 1024];
+                // Requests are small, and come one at a time.
+                while let Ok(read) = stream.read(&mut buffer).await {
+                    let request = String::from_utf8_lossy(&buffer[..read]).into_owned();
+                    if read == 0 || stream.write_all(reply(&request).as_bytes()).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        port
+    }
+
+    async fn master() -> u16 {
+        scripted(|_| "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n".to_owned()).await
+    }
+
+    async fn sentinel(master: u16, epoch: u64) -> u16 {
+        let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
+        scripted(move |request| {
+            let (ip, port) = (bulk("127.0.0.1".to_owned()), bulk(master.to_string()));
+            if request.contains("GET-MASTER") {
+                return format!("*2\r\n{ip}{port}");
+            }
+            let [a, b, c] = ["ip", "port", "config-epoch"].map(|name| bulk(name.to_owned()));
+            format!("*6\r\n{a}{ip}{b}{port}{c}{}", bulk(epoch.to_string()))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn the_master_of_the_latest_epoch_replaces_one_that_is_cut_off() {
+        let (old, new) = (master().await, master().await);
+        // The first Sentinel is cut off together with the old master.
+        let (stale, fresh) = (sentinel(old, 1).await, sentinel(new, 2).await);
+        let url = format!("redis-sentinel://127.0.0.1:{stale},127.0.0.1:{fresh}/main");
+        let connector = Connector::new(url.parse().unwrap(), "app").unwrap();
+        let (every, within) = (Duration::from_millis(1), Duration::from_secs(10));
+        let connection = connector.open(within).await.unwrap();
+        let port = |connection: &RespConnection| connection.master.as_ref().unwrap().port;
+        assert_eq!(port(&connection), old);
+        let failure = connector.another_master(connection.master, every, within).await;
+        assert!(failure.to_string().ends_with(&new.to_string()), "{failure}");
+        let connection = connector.open(within).await.unwrap();
+        assert_eq!(port(&connection), new);
+        let watch = connector.another_master(connection.master, every, within);
+        assert!(timeout(Duration::from_millis(50), watch).await.is_err(), "it is the latest one");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_attempt_does_not_block_the_next() {

@@ -13,13 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::failure::Failure;
 use super::stream::Stream;
 use super::timeouts::bounded;
-use crate::address::{Address, Login};
+use crate::address::{Address, Host, Login};
 
 #[derive(Debug)]
 pub(super) struct RespConnection {
     stream: Box<dyn Stream>,
     buffer: BytesMut,
     decoder: Decoder,
+    /// The master that the Sentinels reported, if they did.
+    pub(super) master: Option<Host>,
 }
 
 /// Replies to our requests are flat or nested a few times.
@@ -35,7 +37,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 impl RespConnection {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, buffer: BytesMut::new(), decoder: Decoder::new(LIMITS) }
+        Self { stream, buffer: BytesMut::new(), decoder: Decoder::new(LIMITS), master: None }
     }
 
     /// Authenticates, if there is a password or a user.

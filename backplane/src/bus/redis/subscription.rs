@@ -7,6 +7,7 @@
 //!
 //! An app has one channel, so there is only one subscription.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -71,6 +72,7 @@ impl Subscription {
                 Err(failure) => failure,
             };
             self.connector.on_redirect(&failure);
+            sink.unsubscribed();
             self.gate.unsubscribed(failure.since(Instant::now()));
             self.status.down(ConnectionRole::Subscription, &failure, sink.metrics());
             backoff.wait().await;
@@ -179,6 +181,9 @@ impl Subscription {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
+        let (every, within) = (self.timeouts.ping_interval, self.timeouts.attempt);
+        let watch = self.connector.another_master(connection.master.clone(), every, within);
+        let mut watch = pin!(watch);
         // The deadline for the reply to the last `PING`.
         let mut awaited: Option<Instant> = None;
         let failure = loop {
@@ -226,6 +231,7 @@ impl Subscription {
                 }
                 () = late => break Failure::Silent(self.timeouts.answer),
                 () = self.reconnect.notified() => break Failure::Lost(PROBE_TIMED_OUT.to_owned()),
+                failure = &mut watch => break failure,
             }
             sink.wait_for_readers().await;
             // A connection that always has data would starve the other tasks of this process.

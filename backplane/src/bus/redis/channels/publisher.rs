@@ -5,6 +5,7 @@
 //! since its outcome is unknown.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 
 use resp::request;
@@ -95,6 +96,9 @@ impl Publisher {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
+        let (every, within) = (self.timeouts.ping_interval, self.timeouts.attempt);
+        let watch = self.connector.another_master(connection.master.clone(), every, within);
+        let mut watch = pin!(watch);
         loop {
             let is_idle = under_way.requests.is_empty();
             if is_idle && let Some(failure) = under_way.leaving.take() {
@@ -122,6 +126,7 @@ impl Publisher {
                         return failure;
                     }
                 }
+                failure = &mut watch => return failure,
                 _ = ticks.tick(), if is_idle => {
                     if let Err(failure) = self.write(connection, under_way, Vec::new()).await {
                         return failure;

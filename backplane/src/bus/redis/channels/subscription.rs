@@ -6,6 +6,7 @@
 //! round trip, and a `PING` at every interval must have a reply.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,6 +91,9 @@ impl ChannelSubscription {
         let mut ticks = interval(self.timeouts.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
+        let (every, within) = (self.timeouts.ping_interval, self.timeouts.attempt);
+        let watch = self.connector.another_master(connection.master.clone(), every, within);
+        let mut watch = pin!(watch);
         // The time until which the server must send some bytes.
         let mut awaited: Option<Instant> = None;
         loop {
@@ -142,6 +146,7 @@ impl ChannelSubscription {
                     }
                 }
                 () = late => return Failure::Silent(self.timeouts.answer),
+                failure = &mut watch => return failure,
                 () = self.reconnect.notified() => {
                     return Failure::Lost("health probe timed out".to_owned());
                 }
