@@ -188,5 +188,5 @@
 //! - A hub counts its own connections, and no sockets before the request for one. Set the limit of open
 //!   files (`ulimit -n`, or `LimitNOFILE` of systemd) above `connections_max`, and let the proxy in
 //!   front limit the sockets of one address.
-//! - Call [`Hub::shutdown`](crate::Hub::shutdown) before the process ends, so clients move to
-//!   another server.
+//! - Call [`Hub::drain`](crate::Hub::drain) before the process ends, so clients move to other servers bit
+//!   by bit. Let the readiness check fail while [`Hub::is_draining`](crate::Hub::is_draining).

@@ -14,16 +14,17 @@ use std::{
 use axum::http::{Extensions, request::Parts};
 use backplane::Backplane;
 use prometheus_client::registry::Registry;
-use tokio::time;
+use tokio::time::{self, Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     call_service::CallService,
     clients::Clients,
+    drain::Drain,
     error::HubError,
     farm::Farm,
     handler::{self, Hook, Method, StartHook},
-    metrics::{Drain, Metrics},
+    metrics::{Metrics, Remaining},
     negotiated::{Ages, Negotiated},
     options::Options,
     raw::RawHandler,
@@ -89,7 +90,7 @@ pub struct Hub {
     /// Filled only if clients may renew their users.
     refreshables: Arc<Refreshables>,
     metrics: Metrics,
-    stopping: CancellationToken,
+    drain: Arc<Drain>,
     sessions: TaskTracker,
 }
 
@@ -144,7 +145,7 @@ impl Hub {
             links: OnceLock::new(),
             refreshables: Arc::default(),
             metrics: Metrics::default(),
-            stopping: CancellationToken::new(),
+            drain: Arc::default(),
             sessions: TaskTracker::new(),
         }
     }
@@ -240,8 +241,9 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn register(&self, registry: &mut Registry) {
-        let drain = Drain { stopping: self.stopping.clone(), sessions: self.sessions.clone() };
-        self.metrics.register(self.backplane.app_name(), &self.name, drain, registry);
+        let stopping = self.drain.stopping().clone();
+        let remaining = Remaining { stopping, sessions: self.sessions.clone() };
+        self.metrics.register(self.backplane.app_name(), &self.name, remaining, registry);
     }
 
     /// Adds a value that methods read with [`State`](crate::State). A later value of the same type
@@ -308,9 +310,8 @@ impl Hub {
     /// Closes all connections and waits until they have ended. Clients may reconnect to another
     /// server.
     ///
-    /// Each connection closes at a random time within [`Options::close_window`]. New connections
-    /// are closed at once, and negotiation is refused with status 503. The wait is at most the
-    /// window plus [`Options::write_timeout`] plus [`Options::close_timeout`].
+    /// It is a [`drain`](Self::drain) over [`Options::close_window`], without a pause before it. The
+    /// wait is at most the window plus [`Options::write_timeout`] plus [`Options::close_timeout`].
     ///
     /// # Cancel safety
     ///
@@ -333,10 +334,82 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub async fn shutdown(&self) {
-        self.stopping.cancel();
+        self.end_connections(self.options.close_window).await;
+    }
+
+    /// Moves all clients to other servers, before a deployment for example.
+    ///
+    /// At first, only [`is_draining`](Self::is_draining) changes, for
+    /// [`Options::readiness_pause`]. A load balancer that asks for it sends new clients elsewhere
+    /// meanwhile. Then negotiation is refused with status 503 and `Retry-After: 1`, and the connections
+    /// end over the window, in a random order: each second has its share. A client that opens its
+    /// transport now is served, and ends within the rest of the window. Clients get a Close message
+    /// that lets them reconnect; those of SignalR 2 reconnect by themselves.
+    ///
+    /// It returns when all connections have ended, at most [`Options::write_timeout`] plus
+    /// [`Options::close_timeout`] after the window. [`shutdown`](Self::shutdown) in the middle replaces
+    /// the rest of the window by its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped during the pause, the hub goes on, and its readiness stays false.
+    /// Later, the connections still close, without a wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # let server = TestServer::start(|hub| hub);
+    /// # let mut client = server.connect().await;
+    /// # let hub = &server.hub;
+    ///
+    /// # tokio::spawn(async move {
+    /// #     let close = client.receive_past_pings().await;
+    /// #     assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
+    /// # });
+    /// hub.drain(Duration::from_secs(30)).await;
+    /// assert!(hub.is_draining());
+    /// # Ok(()) }
+    /// ```
+    pub async fn drain(&self, window: Duration) {
+        self.drain.announce();
+        time::sleep(self.options.readiness_pause).await;
+        self.end_connections(window).await;
+    }
+
+    /// Returns whether a [`drain`](Self::drain) or a [`shutdown`](Self::shutdown) has begun, so that the
+    /// readiness check of this server fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{http::StatusCode, routing};
+    /// use signalr::Hub;
+    ///
+    /// fn ready(hub: Hub) -> axum::Router {
+    ///     let ready = async move || match hub.is_draining() {
+    ///         true => StatusCode::SERVICE_UNAVAILABLE,
+    ///         false => StatusCode::OK,
+    ///     };
+    ///     axum::Router::new().route("/readyz", routing::get(ready))
+    /// }
+    /// # drop(ready as fn(Hub) -> axum::Router);
+    /// ```
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_announced()
+    }
+
+    /// Ends all connections over a window, and waits until they have ended.
+    async fn end_connections(&self, window: Duration) {
+        self.drain.begin(self.sessions.len(), window);
         self.sessions.close();
-        let Options { close_window, write_timeout, close_timeout, .. } = self.options;
-        let bound = close_window.saturating_add(write_timeout + close_timeout);
+        let Options { write_timeout, close_timeout, .. } = self.options;
+        let bound = window.saturating_add(write_timeout + close_timeout);
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
             tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
@@ -398,8 +471,14 @@ impl Hub {
         self.raw.as_ref()
     }
 
+    /// Returns the signal that connections begin to end.
     pub(crate) fn stopping(&self) -> &CancellationToken {
-        &self.stopping
+        self.drain.stopping()
+    }
+
+    /// Returns when a connection is to end, since the server loses all of them.
+    pub(crate) async fn turn_to_end(&self) {
+        self.drain.turn().await;
     }
 
     pub(crate) fn sessions(&self) -> &TaskTracker {

@@ -100,6 +100,8 @@
 //! | warn | `methods still run after the end of their connection` | `connection.id`, `methods` |
 //! | warn | `hub shutdown timed out` | `connections` |
 //! | debug | `client disconnected` | `reason` |
+//! | debug | `a client has moved to another server` | `connection` |
+//! | debug | `could not ask other servers`, `could not notify another server` | `name`, `error` |
 //! | debug | `call failed`: the client is at fault | `method`, `error` |
 //!
 //! Each connection and each call of a client of ASP.NET Core has a span at the level `debug`. A call
@@ -185,6 +187,7 @@ mod spans;
 mod arguments;
 mod blob;
 mod connection_info;
+mod drain;
 mod error;
 mod hub_state;
 mod key_ring;

@@ -75,7 +75,13 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Adds all metrics to a registry, with labels for the app and the hub.
-    pub(crate) fn register(&self, app: &str, hub: &str, drain: Drain, registry: &mut Registry) {
+    pub(crate) fn register(
+        &self,
+        app: &str,
+        hub: &str,
+        remaining: Remaining,
+        registry: &mut Registry,
+    ) {
         let labels = [("app", app), ("hub", hub)];
         let labels = labels.map(|(name, value)| (name.into(), value.to_owned().into()));
         let registry = registry
@@ -111,7 +117,7 @@ impl Metrics {
         registry.register("resumed", help, self.resumed.clone());
         let help = "Messages sent again to clients that have continued their connections";
         registry.register("replayed", help, self.replayed.clone());
-        registry.register_collector(Box::new(drain));
+        registry.register_collector(Box::new(remaining));
         let help = "Connections with lost messages, which were closed or told of the loss";
         registry.register("gaps_reported", help, self.gaps.clone());
         registry.register("negotiations", "Negotiations", self.negotiations.clone());
@@ -184,12 +190,12 @@ impl Metrics {
 
 /// The number of connections that a shutdown has still to end, at the time of each scrape.
 #[derive(Debug)]
-pub(crate) struct Drain {
+pub(crate) struct Remaining {
     pub(crate) stopping: CancellationToken,
     pub(crate) sessions: TaskTracker,
 }
 
-impl Collector for Drain {
+impl Collector for Remaining {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let remaining = if self.stopping.is_cancelled() { self.sessions.len() } else { 0 };
         let gauge = ConstGauge::new(remaining as u64);

@@ -57,6 +57,9 @@ pub struct Options {
     /// Time over which closes of all connections are spread, so that clients do not all reconnect
     /// at once. It applies to a shutdown and to messages lost on the backplane. Default: 1 s.
     pub close_window: Duration,
+    /// Time for which a [`drain`](crate::Hub::drain) serves all clients at first, so that the load
+    /// balancer notices the failing readiness check. Default: 5 s.
+    pub readiness_pause: Duration,
     /// Whether clients may continue their connection over another WebSocket on this server, without
     /// loss, within [`disconnect_timeout`](Self::disconnect_timeout). Default: true.
     pub stateful_reconnect: bool,
@@ -245,6 +248,7 @@ impl Default for Options {
             close_on_expiry: false,
             auth_refresh: false,
             close_window: Duration::from_secs(1),
+            readiness_pause: Duration::from_secs(5),
             message_bytes_max: 32 * 1024,
             frame_bytes_max: 1024 * 1024,
             // Kestrel's limit.

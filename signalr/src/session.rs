@@ -154,7 +154,7 @@ async fn handshake(
         }
     };
     select! {
-        () = hub.stopping().cancelled() => Err(HandshakeError::TimedOut.into()),
+        () = part_of_drain(hub) => Err(HandshakeError::TimedOut.into()),
         request = time::timeout(hub.options().handshake_timeout, request) => {
             let request = request.map_err(|_| HandshakeError::TimedOut)?;
             // An error before the handshake is a reply to it. The client cannot read a Close
@@ -166,6 +166,13 @@ async fn handshake(
             Ok(handshake::check(&request, carries_binary)?)
         }
     }
+}
+
+/// Waits until the server loses its connections, and then for a time in which a client can finish its
+/// handshake. Its session then ends as others do.
+async fn part_of_drain(hub: &Hub) {
+    hub.stopping().cancelled().await;
+    time::sleep(hub.options().close_timeout).await;
 }
 
 impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
@@ -211,8 +218,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let (hub, close_handle) = (Arc::clone(hub), Arc::clone(close_handle));
         let watching = async {
             select! {
-                () = hub.stopping().cancelled() => {
-                    part_of_close_window(hub.options()).await;
+                () = hub.turn_to_end() => {
                     close_handle.close(Disconnect::Shutdown);
                 }
                 () = expired(peer, hub.options()) => {

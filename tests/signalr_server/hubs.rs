@@ -68,7 +68,7 @@ async fn report_cancellation(caller: Caller, Cancelled(token): Cancelled) {
 
 fn about_the_request(hub: Hub) -> Hub {
     hub.method("GetNumRedirects", |info: ConnectionInfo, (): ()| async move {
-        Ok(info.query("numRedirects").and_then(|count| count.parse::<u32>().ok()))
+        Ok(info.query("numRedirects").and_then(|count| count.parse::<u64>().ok()))
     })
     .method("GetActiveTransportName", |info: ConnectionInfo, (): ()| async move {
         Ok(format!("{:?}", info.transport()))

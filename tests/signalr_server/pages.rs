@@ -1,6 +1,6 @@
 //! Pages beside the hubs: tokens, redirects, cookies, and questions from outside of a call.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use axum::{
     Json, Router,
@@ -39,10 +39,11 @@ struct RedirectQuery {
     base_url: String,
 }
 
-/// Answers a negotiation with the address of the hub, and counts these answers.
+/// Answers a negotiation with the address of the hub. A later answer has a higher number, also if it is
+/// of another server.
 async fn redirect(Query(query): Query<RedirectQuery>) -> impl IntoResponse {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let count = since.as_millis();
     Json(json!({"url": format!("{}/testHub?numRedirects={count}", query.base_url)}))
 }
 

@@ -156,7 +156,7 @@ impl<'a> Connection<'a> {
     /// Serves the client until its connection ends, and returns the reason.
     async fn serve(&mut self) -> Disconnect {
         let (place, service) = (self.place, self.service);
-        let mut stopping = Box::pin(service.stopping());
+        let mut stopping = Box::pin(service.turn_to_end());
         loop {
             if let Some(reason) = self.settle() {
                 return reason;

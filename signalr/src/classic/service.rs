@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{http::request::Parts, response::Response};
 use futures_util::future::select_all;
-use tokio::{sync::Semaphore, time};
+use tokio::sync::Semaphore;
 
 use super::{elsewhere::Elsewhere, place::Places, reply::Refusal, token::Tokens};
 use crate::{auth, hub::Hub, metrics::Reason, origin, peer::Visitor, refusal, user::Authenticated};
@@ -121,11 +121,9 @@ impl Service {
         Ok(Users(users))
     }
 
-    /// Waits until one of the hubs shuts down, and then for a random part of its close window.
-    pub(super) async fn stopping(&self) {
-        let stopped = self.hubs.iter().map(|hub| Box::pin(hub.stopping().cancelled()));
-        let ((), hub, _) = select_all(stopped).await;
-        time::sleep(self.hubs[hub].options().close_window.mul_f64(rand::random())).await;
+    /// Waits until one of the hubs ends a connection, since it shuts down.
+    pub(super) async fn turn_to_end(&self) {
+        select_all(self.hubs.iter().map(|hub| Box::pin(hub.turn_to_end()))).await;
     }
 
     /// Returns whether one of the hubs shuts down.

@@ -14,7 +14,7 @@ use tokio::{select, task, time};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, error, warn};
 
-use super::{end, expired, part_of_close_window};
+use super::{end, expired};
 use crate::{
     disconnect::Disconnect,
     hub::Hub,
@@ -103,17 +103,13 @@ async fn move_bytes(
             }
         }
     };
-    let stopping = async {
-        hub.stopping().cancelled().await;
-        part_of_close_window(hub.options()).await;
-    };
     select! {
         // The reader first: the writer then sees in the same turn that a ping has arrived, and no
         // interrupt has to wake it.
         biased;
         disconnect = reading => disconnect,
         disconnect = writing => disconnect,
-        () = stopping => Disconnect::Shutdown,
+        () = hub.turn_to_end() => Disconnect::Shutdown,
         () = expired(peer, hub.options()) => Disconnect::Expired,
     }
 }

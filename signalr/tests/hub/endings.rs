@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::Request;
 use backplane::{Backplane, GroupError};
 use broker::Broker;
 use serde_json::json;
@@ -241,7 +242,52 @@ async fn a_shutdown_spreads_the_closes_over_its_window() {
     }
     let ((), mut waited) = tokio::join!(server.hub.shutdown(), closes.join_all());
     waited.sort_unstable();
-    assert!(waited[0] < 3 && (7..=10).contains(&waited[99]), "{waited:?}");
+    let expected: Vec<u64> = (0..100).map(|client| client / 10).collect();
+    assert_eq!(waited, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_serves_new_clients_until_the_readiness_check_had_time_to_fail() {
+    let server = TestServer::start(|hub| hub);
+    let mut early = server.connect().await;
+    let token = server.negotiate().await["connectionToken"].as_str().unwrap().to_owned();
+    assert!(!server.hub.is_draining());
+    let window = Duration::from_secs(10);
+    let ((), ()) = tokio::join!(server.hub.drain(window), async {
+        time::sleep(Duration::from_secs(4)).await;
+        assert!(server.hub.is_draining());
+        server.negotiate().await;
+        time::sleep(Duration::from_secs(2)).await;
+        let (status, headers, _) = server.request(Request::post("/hub/negotiate")).await;
+        assert_eq!((status.as_u16(), &headers["retry-after"]), (503, &"1".parse().unwrap()));
+
+        // Its token is still good.
+        let mut late = server.open(&format!("?id={token}"), &[]).await.unwrap();
+        late.handshake().await;
+        for client in [&mut early, &mut late] {
+            let close = client.receive_past_pings().await;
+            assert_eq!(close, json!({"type": 7, "allowReconnect": true}));
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_replaces_the_window_of_a_drain() {
+    let server = TestServer::start(|hub| hub);
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(server.connect().await);
+    }
+    let hub = server.hub.clone();
+    tokio::spawn(async move { hub.drain(Duration::from_secs(10_000)).await });
+    time::sleep(Duration::from_secs(6)).await;
+    let closing = async {
+        for mut client in clients {
+            while client.receive().await["type"] != 7 {}
+        }
+    };
+    let (waited, ((), ())) = duration(async { tokio::join!(server.hub.shutdown(), closing) }).await;
+    assert!(waited <= Duration::from_secs(7), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

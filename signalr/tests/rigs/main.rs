@@ -3,6 +3,7 @@
 //! | module   | subject                                                            |
 //! |----------|--------------------------------------------------------------------|
 //! | `crowd`  | rooms with many members, and clients that come and leave           |
+//! | `drain`  | a server that loses all clients                                    |
 //! | `order`  | handshakes, calls and hubs during a storm of messages              |
 //! | `outage` | a broker that stops and returns while clients call                 |
 //!
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod crowd;
+mod drain;
 mod order;
 mod outage;
 #[allow(dead_code, reason = "the rigs need a part of it")]
