@@ -24,7 +24,7 @@ mod server;
 mod wait;
 
 pub use certificates::{Certificates, Tunnel};
-pub use chat::Chat;
+pub use chat::{Chat, ChatFarm};
 pub use client::{Client, Protocol, request};
 pub use cluster::{Cluster, MovingSlot};
 pub use node::node;
