@@ -1,151 +1,219 @@
-// The chat page: name and room, the messages, and the state of the connections.
+// The chat page: joins the hub under a name, and keeps its conversations up to date.
 //
-// Texts of other users are inserted as text, never as HTML.
+// After each lost connection the page enters its rooms again. The history of a room has what it
+// missed. Messages that the hub did not confirm are then sent again, unless they are in the history.
 
-import { HubConnection } from "./hub-connection.js";
+import { Conversation } from "./conversation.js";
+import { ConnectionLost, HubConnection } from "./hub-connection.js";
+import { View } from "./view.js";
 
-const element = (id) => document.getElementById(id);
-const [form, name, room, message] = ["chat", "name", "room", "message"].map(element);
-const [log, messages, empty, error] = ["log", "messages", "empty", "error"].map(element);
-const [state, server, backplane] = ["state", "server", "backplane"].map(element);
-
+/** The room of all clients. It is never left. */
+const EVERYONE = "Everyone";
 /** The prefix that .NET's hub protocol puts before the hub's own error text. */
 const HUB_EXCEPTION = /^An unexpected error occurred invoking '.*?' on the server\. HubException: /;
-const MESSAGES_MAX = 500;
 // Milliseconds.
-const STATUS_INTERVAL = 1_000;
-const STATUS_TIMEOUT = 5_000;
+const TYPING_INTERVAL = 2_000;
+const ENTER_AGAIN = 5_000;
 
 const hub = new HubConnection("/chatHub");
-hub.on("broadcastMessage", (by, text) => add(by, text));
-hub.on("roomMessage", (where, by, text) => add(by, text, where));
-hub.onstate = (now, reason) => {
-  state.textContent = now;
-  state.dataset.state = now;
-  state.title = reason?.message ?? "";
-  // A new connection is in no group.
-  joined = "";
-  if (now === "connected") attempt(enterRoom);
+/** By kind and name, in the order of the list. */
+const conversations = new Map();
+let me = "";
+let current;
+/** The server of the connection and its backplane, as the hub reports them. */
+let server;
+let lastTyped = 0;
+
+const view = new View({
+  join,
+  leave,
+  send: sendMessage,
+  retry,
+  open,
+  close,
+  enterRoom: (room) => open(conversation("room", oneLine(room))),
+  openPerson: (name) => open(conversation("person", name)),
+  typing: reportTyping,
+});
+
+hub.on("broadcastMessage", (by, text) => receive(conversation("room", EVERYONE), by, text));
+hub.on("roomMessage", (room, by, text) => receive(conversations.get(`room ${room}`), by, text));
+hub.on("privateMessage", (from, to, text) => receive(conversation("person", from === me ? to : from), from, text));
+hub.on("typing", (room, name) => {
+  const where = conversations.get(`room ${room}`);
+  if (!where || name === me) return;
+  setTimeout(show, where.typed(name) + 50);
+  show();
+});
+hub.onstate = (state, reason) => {
+  view.showState(state, reason);
+  if (state === "connected") begin();
+  else conversations.forEach((where) => where.stopPeople());
+  show();
 };
 
-/** The room that the connection has joined; empty for none. */
-let joined = "";
-/** Whether the last message is visible. */
-let isAtEnd = true;
-/** Number of messages that are being sent. */
-let sending = 0;
-/** The change of rooms in progress. Changes run one after the other. */
-let entering = Promise.resolve();
-
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  attempt(sendMessage);
-});
-message.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  form.requestSubmit();
-});
-message.addEventListener("input", () => {
-  message.style.height = "auto";
-  message.style.height = `${message.scrollHeight + 2}px`;
-});
-room.addEventListener("change", () => hub.state === "connected" && attempt(enterRoom));
-log.addEventListener("scroll", () => {
-  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-});
-new ResizeObserver(stayAtEnd).observe(log);
-name.addEventListener("change", () => sessionStorage.setItem("name", name.value));
-
-/** Sends the text of the message box. If that fails, the text returns to the box. */
-async function sendMessage() {
-  const by = oneLine(name.value);
-  const text = message.value;
-  if (!by) throw complaint("Please enter a name.", name);
-  if (!text.trim()) throw complaint("Please enter a message.", message);
-  // At once: the user may type the next message before the reply arrives.
-  resetMessage("");
-  busy(+1);
-  try {
-    await enterRoom();
-    const where = oneLine(room.value);
-    if (where) await hub.invoke("SendToRoom", where, by, text);
-    else await hub.invoke("Send", by, text);
-  } catch (reason) {
-    if (!message.value) resetMessage(text);
-    throw reason;
-  } finally {
-    busy(-1);
-  }
+/** Connects under a name, and enters a room. */
+function join(name, room) {
+  me = oneLine(name);
+  sessionStorage.setItem("name", me);
+  sessionStorage.setItem("room", oneLine(room));
+  conversations.clear();
+  current = conversation("room", EVERYONE);
+  if (oneLine(room)) current = conversation("room", oneLine(room));
+  hub.url = `/chatHub?${new URLSearchParams({ name: me })}`;
+  hub.start();
+  view.showChat(me);
+  show();
 }
 
-/** Leaves the old room and joins the one in the room box, if they differ. */
-function enterRoom() {
-  const entered = entering.then(async () => {
-    const wanted = oneLine(room.value);
-    if (wanted === joined) return;
-    if (joined) await hub.invoke("LeaveRoom", joined);
-    joined = "";
-    if (wanted) await hub.invoke("JoinRoom", wanted);
-    joined = wanted;
+function leave() {
+  hub.stop();
+  sessionStorage.removeItem("name");
+  [server, current] = [undefined, undefined];
+  view.showWelcome("", sessionStorage.getItem("room") ?? "");
+}
+
+/** After each start of the connection. */
+function begin() {
+  hub.stream("Server", [], (state) => {
+    const wasConnected = server?.backplane.state === "connected";
+    server = state;
+    view.showServer(state);
+    // What failed without the backplane is done now.
+    if (state.backplane.state === "connected" && !wasConnected) conversations.forEach(enter);
   });
-  entering = entered.catch(() => {});
-  return entered;
+  server = undefined;
+  conversations.forEach((where) => {
+    if (where.isRoom) where.entering();
+    where.isEntered = !where.isRoom;
+    sendWaiting(where);
+  });
 }
 
-/** Runs an action and shows its error. */
-async function attempt(action) {
+/** Enters a room, and takes what this page has missed there. */
+async function enter(where) {
+  if (where.isEntered) return;
+  where.isEntered = true;
+  where.entering();
   try {
-    await action();
-    error.hidden = true;
-  } catch (reason) {
-    const text = reason.message.replace(HUB_EXCEPTION, "");
-    error.textContent = text.charAt(0).toUpperCase() + text.slice(1);
-    error.hidden = false;
+    const history = await hub.invoke("JoinRoom", where.name);
+    where.entered(history, me);
+    where.stopPeople = hub.stream("People", [where.name], (people) => {
+      where.people = people;
+      show();
+    });
+    sendWaiting(where);
+  } catch (error) {
+    where.isEntered = false;
+    if (!(error instanceof ConnectionLost)) {
+      view.showError(shown(error));
+      setTimeout(() => conversations.get(keyOf(where)) === where && enter(where), ENTER_AGAIN);
+    }
+  }
+  show();
+}
+
+function keyOf({ kind, name }) {
+  return `${kind} ${name}`;
+}
+
+/** Returns a conversation, which begins if there is none yet. */
+function conversation(kind, name) {
+  const key = keyOf({ kind, name });
+  if (!conversations.has(key)) {
+    const where = new Conversation(kind, name);
+    conversations.set(key, where);
+    if (server) enter(where);
+  }
+  return conversations.get(key);
+}
+
+function open(where) {
+  if (!where.name) return;
+  current = where;
+  show();
+  view.focusMessage();
+}
+
+function close(where) {
+  where.stopPeople();
+  if (where.isRoom && where.isEntered) hub.send("LeaveRoom", where.name);
+  conversations.delete(keyOf(where));
+  if (current === where) current = conversation("room", EVERYONE);
+  show();
+}
+
+function receive(where, by, text) {
+  // A message may arrive just after this page has left its room.
+  if (!where) return;
+  where.receive(by, text, by === me);
+  if (by !== me && (where !== current || !view.isAttended)) where.unread++;
+  show();
+}
+
+function sendMessage(text) {
+  lastTyped = 0;
+  current.compose(me, text);
+  sendWaiting(current);
+  view.showError("");
+  show();
+}
+
+function retry(message) {
+  message.state = "waiting";
+  sendWaiting(current);
+  show();
+}
+
+/** Sends the messages that wait, in their order, once the room is entered. */
+function sendWaiting(where) {
+  if (hub.state !== "connected" || !where.isEntered) return;
+  for (const message of where.outgoing) {
+    if (message.state === "waiting") deliver(where, message);
   }
 }
 
-function add(by, text, where) {
-  const item = document.createElement("li");
-  item.classList.toggle("mine", by === oneLine(name.value));
-  const heading = append(item, "div", "by");
-  append(heading, "span", "name", by);
-  if (where) append(heading, "span", "room", `in ${where}`);
-  append(heading, "time", "when", new Date().toLocaleTimeString([], { timeStyle: "short" }));
-  append(item, "p", "text", text);
-  messages.append(item);
-  if (messages.childElementCount > MESSAGES_MAX) messages.firstElementChild.remove();
-  empty.hidden = true;
-  stayAtEnd();
+async function deliver(where, message) {
+  message.state = "sending";
+  message.reason = undefined;
+  try {
+    if (where.isRoom) await hub.invoke("SendToRoom", where.name, me, message.text);
+    else await hub.invoke("SendToUser", where.name, message.text);
+    where.confirm(message);
+  } catch (error) {
+    fail(where, message, error);
+  }
+  show();
 }
 
-/** Keeps the last message visible, unless the user has scrolled back. */
-function stayAtEnd() {
-  if (isAtEnd) log.scrollTop = log.scrollHeight;
+function fail(where, message, error) {
+  // It has come back, so it was sent.
+  if (!where.outgoing.includes(message)) {
+    message.state = "sent";
+    return;
+  }
+  message.isUnknown = error instanceof ConnectionLost;
+  // The history of a room shows whether it arrived. A conversation with a person has none.
+  message.state = message.isUnknown && where.isRoom ? "waiting" : "failed";
+  message.reason = message.isUnknown ? "The connection was lost before the server confirmed it." : shown(error);
 }
 
-function append(parent, tag, className, text = "") {
-  const child = document.createElement(tag);
-  child.className = className;
-  child.textContent = text;
-  parent.append(child);
-  return child;
+function reportTyping() {
+  if (!current.isRoom || !current.isEntered || Date.now() - lastTyped < TYPING_INTERVAL) return;
+  lastTyped = Date.now();
+  hub.send("Typing", current.name);
 }
 
-/** Marks the form as busy. The style shows it after a moment, since most messages are faster. */
-function busy(change) {
-  sending += change;
-  form.setAttribute("aria-busy", String(sending > 0));
+function show() {
+  if (!current) return;
+  if (view.isAttended) current.unread = 0;
+  view.show([...conversations.values()], current, me, server);
 }
 
-function resetMessage(text) {
-  message.value = text;
-  message.dispatchEvent(new Event("input"));
-}
-
-function complaint(text, field) {
-  field.focus();
-  return new Error(text);
+/** Returns the text of an error for the user. */
+function shown(error) {
+  const text = error.message.replace(HUB_EXCEPTION, "");
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Returns a name or room as the server spells it. */
@@ -153,32 +221,7 @@ function oneLine(text) {
   return text.trim().replace(/\s+/g, " ");
 }
 
-/** Polls the status of the server. */
-async function watchStatus() {
-  try {
-    const signal = AbortSignal.timeout(STATUS_TIMEOUT);
-    const response = await fetch("/status", { cache: "no-store", signal });
-    show(await response.json());
-  } catch {
-    // The state of the hub connection shows a server that does not answer.
-  }
-  setTimeout(watchStatus, STATUS_INTERVAL);
-}
-
-function show(status) {
-  server.textContent = status.server;
-  document.title = `${status.app} at ${status.server}`;
-  const { state: now, error: reason } = status.backplane;
-  backplane.hidden = now === "connected";
-  const text =
-    now === "connected"
-      ? ""
-      : `The backplane is not connected. Messages are not delivered. ${reason ?? "Connecting."}`;
-  // Written only if it changes, since a screen reader reads each new text.
-  if (backplane.textContent !== text) backplane.textContent = text;
-}
-
-name.value = sessionStorage.getItem("name") ?? "";
-(name.value ? message : name).focus();
-hub.start();
-watchStatus();
+document.addEventListener("visibilitychange", show);
+const [name, room] = ["name", "room"].map((key) => sessionStorage.getItem(key) ?? "");
+if (name) join(name, room);
+else view.showWelcome("", room);

@@ -1,8 +1,14 @@
-// A SignalR hub connection: negotiation, WebSocket, the JSON hub protocol, and reconnects.
+// A SignalR hub connection: WebSocket, the JSON hub protocol, streams, and reconnects.
+//
+// It skips the negotiation, which selects a transport: a connection is then one request, which any
+// server behind a load balancer can take.
 //
 // Each message is a JSON text that ends in the character U+001E. After a handshake, client and
 // server call each other's methods. Each side disconnects if the other sends nothing, not even a
 // ping, for a time limit.
+
+/** The server did not answer a call: whether the call ran is unknown, unless the message was never sent. */
+export class ConnectionLost extends Error {}
 
 /** The connection to one hub. It reports changes of its state through onstate. */
 export class HubConnection {
@@ -26,7 +32,13 @@ export class HubConnection {
 
   /** @param {string} url of the hub, relative to the page */
   constructor(url) {
+    this.url = url;
+  }
+
+  /** Sets the URL of the next connection, relative to the page. */
+  set url(url) {
     this.#url = new URL(url, document.baseURI);
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
   }
 
   /** Sets the handler for a method that the server invokes. The case of its name is ignored. */
@@ -46,52 +58,55 @@ export class HubConnection {
   stop() {
     this.#generation++;
     if (this.#hasHandshake) this.#write({ type: CLOSE });
-    this.#cleanUp(new Error("The connection was stopped."));
+    this.#cleanUp(new ConnectionLost("The connection was stopped."));
     this.#setState("disconnected");
   }
 
   /** Calls a method of the hub. Resolves to its result, or rejects with the server's error. */
   invoke(target, ...args) {
-    if (this.state !== "connected") {
-      return Promise.reject(new Error("Not connected to the server."));
-    }
-    const invocationId = String(++this.#lastCall);
     return new Promise((resolve, reject) => {
-      this.#calls.set(invocationId, { resolve, reject });
-      this.#write({ type: INVOCATION, invocationId, target, arguments: args });
+      this.#call(INVOCATION, target, args, { resolve, reject });
     });
   }
 
-  async #connect() {
+  /** Calls a method without waiting for its result or error. */
+  send(target, ...args) {
+    if (this.state === "connected") this.#write({ type: INVOCATION, target, arguments: args });
+  }
+
+  /**
+   * Calls a method that returns a stream, and passes each item to onitem. Without an error, onend
+   * gets undefined. Returns a function that cancels the stream.
+   */
+  stream(target, args, onitem, onend = () => {}) {
+    const ends = { resolve: () => onend(), reject: onend };
+    const invocationId = this.#call(STREAM_INVOCATION, target, args, { ...ends, onitem });
+    return () => {
+      if (this.#calls.delete(invocationId)) this.#write({ type: CANCEL_INVOCATION, invocationId });
+    };
+  }
+
+  #call(type, target, args, call) {
+    if (this.state !== "connected") {
+      call.reject(new ConnectionLost("Not connected to the server."));
+      return undefined;
+    }
+    const invocationId = String(++this.#lastCall);
+    this.#calls.set(invocationId, call);
+    this.#write({ type, invocationId, target, arguments: args });
+    return invocationId;
+  }
+
+  #connect() {
     const generation = ++this.#generation;
-    const isCurrent = () => generation === this.#generation;
     this.#attempts++;
     // Until the server's handshake reply. After it, each message restarts the timer.
     this.#startTimeout("The server did not answer in time.", HANDSHAKE_TIMEOUT);
-    try {
-      const token = await this.#negotiate();
-      if (isCurrent()) this.#open(token, isCurrent);
-    } catch (error) {
-      if (isCurrent()) this.#lost(error);
-    }
+    this.#open(() => generation === this.#generation);
   }
 
-  async #negotiate() {
-    const url = new URL(this.#url);
-    url.pathname += "/negotiate";
-    url.searchParams.set("negotiateVersion", "1");
-    const response = await fetch(url, { method: "POST", cache: "no-store" });
-    if (!response.ok) throw new Error(`The server refused the negotiation: ${response.status}.`);
-    const answer = await response.json();
-    if (answer.error) throw new Error(answer.error);
-    return answer.connectionToken ?? answer.connectionId;
-  }
-
-  #open(token, isCurrent) {
-    const url = new URL(this.#url);
-    url.protocol = url.protocol.replace("http", "ws");
-    url.searchParams.set("id", token);
-    const socket = new WebSocket(url);
+  #open(isCurrent) {
+    const socket = new WebSocket(this.#url);
     this.#socket = socket;
     socket.onopen = () => isCurrent() && this.#write({ protocol: "json", version: 1 });
     socket.onmessage = ({ data }) => {
@@ -101,7 +116,7 @@ export class HubConnection {
         if (isCurrent()) this.#lost(error);
       }
     };
-    socket.onclose = () => isCurrent() && this.#lost(new Error("The connection was lost."));
+    socket.onclose = () => isCurrent() && this.#lost(new ConnectionLost("The connection was lost."));
   }
 
   #read(data, isCurrent) {
@@ -120,7 +135,7 @@ export class HubConnection {
   }
 
   #acceptHandshake({ error }) {
-    if (error) throw new Error(error);
+    if (error) throw new ConnectionLost(error);
     this.#hasHandshake = true;
     this.#attempts = 0;
     this.#startTimeout("The server timed out.", SERVER_TIMEOUT);
@@ -133,6 +148,9 @@ export class HubConnection {
     switch (message.type) {
       case INVOCATION:
         this.#handlers.get(message.target.toLowerCase())?.(...message.arguments);
+        break;
+      case STREAM_ITEM:
+        this.#calls.get(message.invocationId)?.onitem?.(message.item);
         break;
       case COMPLETION:
         this.#complete(message);
@@ -152,7 +170,7 @@ export class HubConnection {
   }
 
   #closed({ error, allowReconnect }) {
-    const reason = new Error(error ?? "The server closed the connection.");
+    const reason = new ConnectionLost(error ?? "The server closed the connection.");
     if (allowReconnect) {
       this.#lost(reason);
       return;
@@ -193,7 +211,7 @@ export class HubConnection {
 
   #startTimeout(text, within) {
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => this.#lost(new Error(text)), within);
+    this.#timers.silence = setTimeout(() => this.#lost(new ConnectionLost(text)), within);
   }
 
   #setState(state, reason) {
@@ -206,7 +224,10 @@ export class HubConnection {
 const SEPARATOR = "\u001e";
 
 const INVOCATION = 1;
+const STREAM_ITEM = 2;
 const COMPLETION = 3;
+const STREAM_INVOCATION = 4;
+const CANCEL_INVOCATION = 5;
 const PING = 6;
 const CLOSE = 7;
 

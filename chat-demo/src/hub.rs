@@ -1,135 +1,198 @@
-//! The tutorial's hub: a message goes to all clients, or to all clients in a room.
+//! The hub of the chat: all methods that its pages call. An example to copy.
 //!
-//! A room is a group. The hub checks the length of each text, since a client other than the page
-//! may call it. If the backplane does not accept a message, the sender gets an error and the log a
-//! line.
+//! A room is a group. The backplane carries all messages, so the people of a room may be on
+//! different servers. The user of a connection is the name in its address: this is a demonstration,
+//! and a name is no password. Clients without one, such as the tutorial's, send a name with each
+//! message.
 
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, time::Duration};
+
+use axum::{extract::Query, http::request::Parts};
 use backplane::Backplane;
-use serde::Serialize;
-use signalr::{Caller, Hub, HubError, Options, Recipients};
-use tracing::warn;
+use serde::Deserialize;
+use signalr::{CallLimit, Caller, Hub, HubError, HubStream, Local};
+
+use crate::{
+    field::{EVERYONE, MESSAGE, NAME, ROOM},
+    history::{self, History, Message},
+    people::{self, Person},
+    server::{self, ServerState},
+    streams::Streams,
+};
+
+/// The methods of the pages.
+#[signalr::client]
+pub(crate) trait ChatClient {
+    /// A message to all clients: the tutorial's method.
+    fn broadcast_message(name: &str, message: &str);
+    fn room_message(room: &str, name: &str, message: &str);
+    fn private_message(from: &str, to: &str, message: &str);
+    fn typing(room: &str, name: &str);
+    /// Precedes the history of a room, see [`ChatHub::join_room`].
+    fn entered(room: &str);
+}
+
+/// A connection that calls the hub.
+type Visitor = Caller<ChatClient>;
+
+/// The methods of the hub.
+#[signalr::hub(client = ChatClient)]
+pub(crate) trait ChatHub {
+    /// Sends a message to all clients: the tutorial's method.
+    async fn send(&self, caller: &Visitor, name: String, message: String) -> Result<(), HubError>;
+    /// Enters a room, and returns its last messages. All of them precede the messages that the
+    /// client receives after this result.
+    async fn join_room(&self, caller: &Visitor, room: String) -> Result<Vec<Message>, HubError>;
+    async fn leave_room(&self, caller: &Visitor, room: String) -> Result<(), HubError>;
+    async fn send_to_room(
+        &self,
+        caller: &Visitor,
+        room: String,
+        name: String,
+        message: String,
+    ) -> Result<(), HubError>;
+    /// Sends a message to one person, on all devices of both.
+    async fn send_to_user(
+        &self,
+        caller: &Visitor,
+        to: String,
+        message: String,
+    ) -> Result<(), HubError>;
+    async fn typing(&self, caller: &Visitor, room: String) -> Result<(), HubError>;
+    /// Returns the people in a room, now and after each change.
+    fn people(&self, own: &Local<Streams>, room: String) -> HubStream<Vec<Person>>;
+    /// Returns the server of this connection, now and after each change of its state.
+    fn server(&self, own: &Local<Streams>) -> HubStream<ServerState>;
+}
+
+struct Chat {
+    server: String,
+    history: History,
+    backplane: Backplane,
+}
 
 /// Creates the hub of one server.
-pub(crate) fn chat(name: &str, backplane: Backplane, options: Options) -> Hub {
-    Hub::new(name, backplane)
-        .with_options(options)
-        .method("Send", send)
-        .method("JoinRoom", join_room)
-        .method("LeaveRoom", leave_room)
-        .method("SendToRoom", send_to_room)
+pub(crate) fn chat(name: &str, server: String, backplane: &Backplane, messages: CallLimit) -> Hub {
+    let (history, backplane) = (History::keep(backplane, name), backplane.hub(name));
+    let chat = Chat { server, history, backplane: backplane.clone() };
+    Hub::typed(name, backplane, chat)
+        .user_id(user)
+        .layer(messages.only(SENDS))
+        .layer(CallLimit::per_connection(CALLS_MAX, Duration::from_secs(5)))
 }
 
-async fn send(caller: Caller, (name, message): (String, String)) -> Result<(), HubError> {
-    let arguments = (NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().all(), "broadcastMessage", arguments).await
-}
-
-async fn send_to_room(
-    caller: Caller,
-    (room, name, message): (String, String, String),
-) -> Result<(), HubError> {
-    let room = ROOM.check(&room)?;
-    let arguments = (room.clone(), NAME.check(&name)?, MESSAGE.check_length(message)?);
-    deliver(caller.clients().group(room), "roomMessage", arguments).await
-}
-
-async fn join_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
-    let joined = caller.groups().add(&ROOM.check(&room)?).await;
-    joined.map_err(|error| {
-        warn!(%error, "room not joined");
-        HubError::new(format!("the room was not joined: {error}"))
-    })
-}
-
-async fn leave_room(caller: Caller, (room,): (String,)) -> Result<(), HubError> {
-    let left = caller.groups().remove(&ROOM.check(&room)?).await;
-    left.map_err(|error| {
-        warn!(%error, "room not left");
-        HubError::new(format!("the room was not left: {error}"))
-    })
-}
-
-async fn deliver(
-    recipients: Recipients,
-    method: &str,
-    arguments: impl Serialize,
-) -> Result<(), HubError> {
-    recipients.invoke(method, arguments).await.map_err(|error| {
-        warn!(%error, "message not sent");
-        HubError::new(format!("the message was not sent: {error}"))
-    })
-}
-
-/// The limits of one text field.
-struct Field {
-    name: &'static str,
-    characters_max: usize,
-}
-
-impl Field {
-    /// Returns the text without white space around it and with single spaces in it.
-    ///
-    /// Two spellings of a room that differ in white space name the same room.
-    fn check(&self, text: &str) -> Result<String, HubError> {
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if text.chars().any(char::is_control) {
-            return Err(HubError::new(format!(
-                "the {} contains control characters; remove them",
-                self.name
-            )));
-        }
-        self.check_length(text)
+#[signalr::hub]
+impl ChatHub for Chat {
+    async fn send(&self, caller: &Visitor, name: String, message: String) -> Result<(), HubError> {
+        let (name, message) = (speaker(caller, &name)?, MESSAGE.check_length(message)?);
+        let sent = caller.clients().all().broadcast_message(&name, &message).await;
+        sent.map_err(not("sent"))
     }
 
-    fn check_length(&self, text: String) -> Result<String, HubError> {
-        let Self { name, characters_max } = self;
-        match text.chars().count() {
-            0 => Err(HubError::new(format!(
-                "the {name} is empty; expected 1 to {characters_max} characters"
-            ))),
-            found if found > *characters_max => Err(HubError::new(format!(
-                "the {name} has {found} characters; expected at most {characters_max}"
-            ))),
-            _ => Ok(text),
+    async fn join_room(&self, caller: &Visitor, room: String) -> Result<Vec<Message>, HubError> {
+        let room = ROOM.check(&room)?;
+        caller.groups().add(&group(&room)).await.map_err(not("joined"))?;
+        let messages = self.history.of(&room).await;
+        // The result follows this message, and so all messages in the history.
+        caller.clients().caller().entered(&room).await.map_err(not("joined"))?;
+        Ok(messages)
+    }
+
+    async fn leave_room(&self, caller: &Visitor, room: String) -> Result<(), HubError> {
+        let room = ROOM.check(&room)?;
+        caller.groups().remove(&group(&room)).await.map_err(not("left"))
+    }
+
+    async fn send_to_room(
+        &self,
+        caller: &Visitor,
+        room: String,
+        name: String,
+        message: String,
+    ) -> Result<(), HubError> {
+        let room = ROOM.check(&room)?;
+        if room == EVERYONE {
+            return self.send(caller, name, message).await;
         }
+        let (name, message) = (speaker(caller, &name)?, MESSAGE.check_length(message)?);
+        // The history of each server is in a group of its own.
+        let groups = caller.clients().groups([history::GROUP.to_owned(), group(&room)]);
+        groups.room_message(&room, &name, &message).await.map_err(not("sent"))
+    }
+
+    async fn send_to_user(
+        &self,
+        caller: &Visitor,
+        to: String,
+        message: String,
+    ) -> Result<(), HubError> {
+        let (from, to) = (speaker(caller, "")?, NAME.check(&to)?);
+        let message = MESSAGE.check_length(message)?;
+        if from == to {
+            return Err(HubError::new("choose another person"));
+        }
+        if !self.backplane.presence().is_online(&to) {
+            return Err(HubError::new(format!("{to} is not here")));
+        }
+        let both = caller.clients().users([&from, &to]);
+        both.private_message(&from, &to, &message).await.map_err(not("sent"))
+    }
+
+    async fn typing(&self, caller: &Visitor, room: String) -> Result<(), HubError> {
+        let (name, room) = (speaker(caller, "")?, ROOM.check(&room)?);
+        let others = caller.clients().others_in_group(group(&room));
+        others.typing(&room, &name).await.map_err(not("sent"))
+    }
+
+    fn people(&self, own: &Local<Streams>, room: String) -> HubStream<Vec<Person>> {
+        own.limited(people::watch(self.backplane.clone(), group(&room)))
+    }
+
+    fn server(&self, own: &Local<Streams>) -> HubStream<ServerState> {
+        own.limited(server::watch(self.server.clone(), &self.backplane))
+    }
+}
+
+/// Returns the name of the caller. A connection has the name of its user; other clients, such as the
+/// tutorial's, send one with each message.
+fn speaker(caller: &Visitor, name: &str) -> Result<String, HubError> {
+    NAME.check(caller.user().unwrap_or(name))
+}
+
+/// Returns the name in the address of a connection, such as `/chatHub?name=ann`.
+fn user(request: &Parts) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Address {
+        name: String,
+    }
+    let Query(Address { name }) = Query::try_from_uri(&request.uri).ok()?;
+    NAME.check(&name).ok()
+}
+
+/// Returns the group of a room.
+fn group(room: &str) -> String {
+    format!("room:{room}")
+}
+
+/// Returns the error for a request that did not reach the broker.
+fn not<E: fmt::Display>(done: &str) -> impl FnOnce(E) -> HubError {
+    move |error| {
+        tracing::warn!(%error, "call not passed to the broker");
+        HubError::new(format!("not {done}: {error}"))
     }
 }
 
 /// The name of the tutorial's hub class. SignalR 2 servers in the same app address the hub by it.
-/// The name of the hub, without that of its app.
 pub(crate) const HUB: &str = "ChatHub";
-const NAME: Field = Field { name: "name", characters_max: 40 };
-const ROOM: Field = Field { name: "room", characters_max: 40 };
-const MESSAGE: Field = Field { name: "message", characters_max: 4000 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn white_space_in_a_field_is_normalized() {
-        check(NAME, "  ann\t of \n the  hill ", Ok("ann of the hill"));
-    }
-
-    #[test]
-    fn lengths_are_limited_in_characters() {
-        let longest = "é".repeat(40);
-        check(ROOM, &longest, Ok(&longest));
-        check(ROOM, &"é".repeat(41), Err("the room has 41 characters; expected at most 40"));
-        check(NAME, " \n ", Err("the name is empty; expected 1 to 40 characters"));
-        check(NAME, "a\u{0}b", Err("the name contains control characters; remove them"));
-    }
-
-    #[test]
-    fn a_message_keeps_its_lines() {
-        let poem = MESSAGE.check_length("one\n  two".to_owned());
-        assert_eq!(poem.unwrap(), "one\n  two");
-        assert!(MESSAGE.check_length("x".repeat(4001)).is_err());
-    }
-
-    #[expect(clippy::needless_pass_by_value, reason = "the calls are shorter without a &")]
-    fn check(field: Field, text: &str, expected: Result<&str, &str>) {
-        let found = field.check(text).map_err(|error| error.to_string());
-        assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text:?}");
-    }
-}
+/// The groups of rooms. The servers announce the members of these groups to each other.
+pub(crate) const ROOMS: &str = "room:*";
+/// Maximum number of rooms of one connection.
+pub(crate) const ROOMS_MAX: usize = 20;
+/// Maximum number of calls of one connection within five seconds, such as those of a page that
+/// enters its rooms again.
+const CALLS_MAX: u32 = 100;
+/// The methods that send messages.
+const SENDS: [&str; 3] = ["Send", "SendToRoom", "SendToUser"];

@@ -1,18 +1,24 @@
 //! The tutorial's chat: a broker, two web servers and a page, in one process.
 //!
 //! The web servers share nothing but the broker, which they reach over TCP. `--redis` replaces it
-//! by a Redis or broker elsewhere. An error at the start is one line, which names the option to
+//! by a Redis or broker elsewhere, and `--load-balancer` gives them one address. An error at the start is one line, which names the option to
 //! change.
 
+mod balancer;
 mod classic;
 mod descriptors;
+mod field;
+mod history;
 mod hub;
 mod metrics;
 mod options;
 mod page;
+mod people;
+mod server;
 mod site;
 mod start;
 mod status;
+mod streams;
 
 use std::{
     io::{self, IsTerminal},
@@ -23,7 +29,7 @@ use clap::Parser;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use crate::{options::Options, start::Running};
+use crate::{options::Options, site::Ending, start::Running};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -41,32 +47,56 @@ fn main() -> ExitCode {
 async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let running = Running::start(options).await?;
     // Before the addresses are printed: a signal may follow at once.
-    let stop = stop_signal()?;
+    let mut signals = Signals::new()?;
     println!("{}", running.invitation());
-    stop.await?;
+    let ending = signals.next().await;
     info!("shutting down");
-    running.shutdown().await;
+    tokio::select! {
+        () = running.shutdown(ending) => {}
+        // A second signal does not wait.
+        _ = signals.next() => {}
+    }
     Ok(())
 }
 
-/// Returns a future that waits for Ctrl-C, and on Unix also for SIGTERM.
+/// The signals that stop the program: Ctrl-C, and on Unix also SIGTERM.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next signal. Cancel safe.
+    async fn next(&mut self) -> Ending {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => Ending::AtOnce,
+            _ = self.terminate.recv() => Ending::Drain,
         }
-        Ok(())
-    })
+    }
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = io::Result<()>>> {
-    Ok(tokio::signal::ctrl_c())
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Ending {
+        // Without a handler, the system ends the process at once.
+        let _ = tokio::signal::ctrl_c().await;
+        Ending::AtOnce
+    }
 }
 
 /// Logs to standard error, since the addresses go to standard output. `RUST_LOG` sets the filter.

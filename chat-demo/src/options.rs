@@ -8,11 +8,12 @@ use std::{
 
 use backplane::{Address, AddressError, Backplane, Builder};
 use clap::Parser;
-use signalr::OriginError;
+use signalr::{CallLimit, OriginError};
 
 use crate::{
     classic::{Scripts, ScriptsError},
-    hub::HUB,
+    descriptors,
+    hub::{self, HUB},
 };
 
 /// The tutorial's chat: a broker and two web servers in one process.
@@ -30,6 +31,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:5001", "127.0.0.1:5002"])]
     pub(crate) listen: Vec<SocketAddr>,
 
+    /// Address of a load balancer without sticky sessions, in front of the web servers
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) load_balancer: Option<SocketAddr>,
+
+    /// Address of a web server of another process, behind the load balancer; repeat the option for more
+    /// servers. The process is then a load balancer only
+    #[arg(long, value_name = "ADDR", requires = "load_balancer", conflicts_with = "listen")]
+    pub(crate) behind: Vec<SocketAddr>,
+
     /// Origin of another site whose pages may connect, such as `https://chat.example.com`; repeat the
     /// option for more origins
     #[arg(long, value_name = "ORIGIN")]
@@ -46,14 +56,24 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
 
-    /// Seconds over which a shutdown spreads the closes of its clients, at most 3600
+    /// Seconds over which a shutdown by SIGTERM spreads the closes of its clients, at most 3600.
+    /// Ctrl-C closes them at once
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value_t = 1,
+        default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(..=3600)
     )]
     drain: u64,
+
+    /// Messages that a person may send within five seconds
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    message_limit: u32,
 
     /// Name of the app and of its channel on the broker
     #[arg(long, value_name = "NAME", default_value = "ChatApp")]
@@ -81,9 +101,11 @@ enum Dialect {
 }
 
 impl Options {
-    /// Returns the name of the hub, and the backplane that its servers share.
-    pub(crate) fn backplane(&self) -> (String, Builder) {
-        let builder = Backplane::builder(&self.app_name);
+    /// Returns the name of the hub, and the backplane of the server at an address.
+    pub(crate) fn backplane(&self, own: SocketAddr) -> (String, Builder) {
+        // The name stands in the list of clients of the broker, and beside the people of a room.
+        let builder = Backplane::builder(&self.app_name).client_name(own.to_string());
+        let builder = builder.presence([hub::ROOMS]);
         match self.dialect {
             Dialect::Signalr2 => (HUB.to_owned(), builder),
             Dialect::Aspnetcore => {
@@ -109,7 +131,20 @@ impl Options {
     pub(crate) fn hub(&self) -> Result<signalr::Options, OriginError> {
         let mut options = signalr::Options::default();
         options.close_window = Duration::from_secs(self.drain);
+        options.groups_max = hub::ROOMS_MAX;
         self.allow_origin.iter().try_fold(options, |options, origin| options.allow_origin(origin))
+    }
+
+    /// Returns the limit of the messages of each person.
+    pub(crate) fn messages(&self) -> CallLimit {
+        CallLimit::per_user(self.message_limit, Duration::from_secs(5))
+    }
+
+    /// Returns the maximum number of hub connections of each web server.
+    pub(crate) fn connections_max(&self, descriptors: usize) -> usize {
+        // The load balancer uses two descriptors for each connection.
+        let ends = if self.load_balancer.is_some() { 3 } else { 1 };
+        descriptors::connections_max(descriptors, ends * self.listen.len())
     }
 
     /// Returns the options with the hosts of the server at an address.
@@ -198,7 +233,7 @@ mod tests {
         assert_eq!((options.app_name.as_str(), options.broker_port), ("ChatApp", 6379));
         assert_eq!(options.requirepass(), None);
         assert_eq!(options.broker_elsewhere(), Ok(None));
-        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(1));
+        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(30));
     }
 
     #[test]
@@ -209,7 +244,8 @@ mod tests {
             ("--dialect aspnetcore", "Demo.ChatHub", "Demo.ChatHub:all"),
         ] {
             let options = parse(&format!("--app-name Demo {line}")).unwrap();
-            assert_eq!((&*options.backplane().0, &*options.channel()), (hub, channel));
+            let own = options.listen[0];
+            assert_eq!((&*options.backplane(own).0, &*options.channel()), (hub, channel));
         }
         assert!(parse("--dialect signalr").is_err());
     }
@@ -257,6 +293,20 @@ mod tests {
         let options = parse("--listen 127.0.0.1:1 --listen [::1]:2 --listen 0.0.0.0:3").unwrap();
         assert_eq!(options.listen.len(), 3);
         assert!(parse("--listen 5001").is_err());
+    }
+
+    #[test]
+    fn a_load_balancer_stands_before_own_servers_or_servers_elsewhere() {
+        let options = parse("--load-balancer 127.0.0.1:1").unwrap();
+        assert_eq!((options.listen.len(), options.behind.len()), (2, 0));
+        assert_eq!(options.connections_max(1200), 150);
+        let options =
+            parse("--load-balancer 127.0.0.1:1 --behind 127.0.0.1:2 --behind 127.0.0.1:3");
+        assert_eq!(options.unwrap().behind.len(), 2);
+        assert!(parse("--behind 127.0.0.1:2").is_err());
+        assert!(
+            parse("--load-balancer 127.0.0.1:1 --behind 127.0.0.1:2 --listen [::1]:3").is_err()
+        );
     }
 
     #[test]

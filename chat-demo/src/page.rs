@@ -48,7 +48,7 @@ const PROTECTION: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-static FILES: [File; 5] = [
+static FILES: [File; 7] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -63,6 +63,16 @@ static FILES: [File; 5] = [
         path: "/chat.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../page/chat.js"),
+    },
+    File {
+        path: "/conversation.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/conversation.js"),
+    },
+    File {
+        path: "/view.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../page/view.js"),
     },
     File {
         path: "/hub-connection.js",
@@ -103,13 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_only_files_that_are_served() {
-        let html = FILES[0].content;
-        let names = html.split("src=\"").chain(html.split("href=\"")).skip(1);
-        for name in
-            names.filter_map(|rest| rest.split('"').next()).filter(|name| name.starts_with('/'))
-        {
-            assert!(FILES.iter().any(|file| file.path == name), "{name}");
+    fn the_files_name_only_files_that_are_served() {
+        for file in &FILES {
+            let parts =
+                ["src=\"", "href=\"", "from \"."].map(|start| file.content.split(start).skip(1));
+            let names = parts.into_iter().flatten().filter_map(|rest| rest.split('"').next());
+            for name in names.filter(|name| name.starts_with('/')) {
+                assert!(FILES.iter().any(|file| file.path == name), "{name} in {}", file.path);
+            }
         }
     }
 }

@@ -6,14 +6,14 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::map_response};
 use backplane::Backplane;
-use signalr::{Classic, Hub, Options};
+use signalr::{Classic, Hub};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
     classic::{self, Scripts},
-    hub, metrics, page, status,
+    metrics, page, status,
 };
 
 /// A running web server.
@@ -21,6 +21,8 @@ pub(crate) struct Site {
     address: SocketAddr,
     backplane: Backplane,
     hub: Hub,
+    /// From its cancellation on, the server is not ready.
+    draining: CancellationToken,
     stopping: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -33,18 +35,19 @@ impl Site {
     /// Returns an error if the listener has no local address.
     pub(crate) fn start(
         listener: TcpListener,
-        (hub, backplane): (&str, Backplane),
-        options: Options,
+        hub: Hub,
+        backplane: Backplane,
         scripts: Option<Scripts>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let hub = hub::chat(hub, backplane.clone(), options);
-        let app = app(address, &hub, &backplane, scripts);
+        let draining = CancellationToken::new();
+        let status = status::router(address.to_string(), backplane.clone(), draining.clone());
+        let app = app(&hub, &backplane, status, scripts);
         let stopping = CancellationToken::new();
         let stopped = stopping.clone().cancelled_owned();
         let serving = tokio::spawn(signalr::serve(listener, app, stopped));
         info!(%address, "web server ready");
-        Ok(Self { address, hub, stopping, serving, backplane })
+        Ok(Self { address, hub, draining, stopping, serving, backplane })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -52,8 +55,22 @@ impl Site {
     }
 
     /// Closes the hub connections, answers the requests in progress, and leaves the backplane.
-    pub(crate) async fn shutdown(self) {
-        self.hub.shutdown().await;
+    ///
+    /// The closes begin when load balancers have noticed that the server is not ready, and are spread
+    /// over the time of `--drain`. With [`Ending::AtOnce`], the shutdown waits
+    /// a second for them.
+    pub(crate) async fn shutdown(self, ending: Ending) {
+        self.draining.cancel();
+        match ending {
+            Ending::Drain => {
+                // Until then a load balancer sends the clients of closed connections back.
+                time::sleep(NOTICE).await;
+                self.hub.shutdown().await;
+            }
+            Ending::AtOnce => {
+                let _ = time::timeout(AT_ONCE, self.hub.shutdown()).await;
+            }
+        }
         self.stopping.cancel();
         let aborted = self.serving.abort_handle();
         if time::timeout(REQUESTS_TIMEOUT, self.serving).await.is_err() {
@@ -63,12 +80,21 @@ impl Site {
     }
 }
 
+/// How a server shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Clients move to other servers one after the other.
+    Drain,
+    /// A user waits at the terminal.
+    AtOnce,
+}
+
 /// Returns the routes of a web server. All responses carry the headers that protect browsers.
-fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane, scripts: Option<Scripts>) -> Router {
+fn app(hub: &Hub, backplane: &Backplane, status: Router, scripts: Option<Scripts>) -> Router {
     let app = Router::new()
         .merge(page::router())
         .merge(classic::router(scripts))
-        .merge(status::router(address.to_string(), backplane.clone()))
+        .merge(status)
         .merge(metrics::router(hub, backplane));
     let app = hub.mount(app, "/chatHub");
     Classic::new().hub(hub).mount(app, "/signalr").layer(map_response(page::protect))
@@ -76,6 +102,11 @@ fn app(address: SocketAddr, hub: &Hub, backplane: &Backplane, scripts: Option<Sc
 
 /// Maximum wait of a shutdown for the requests in progress.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a load balancer to notice that the server is not ready. The one of this program checks it
+/// each second, and waits a second for the answer.
+const NOTICE: Duration = Duration::from_secs(2);
+/// Maximum wait of a shutdown at once for the hub connections.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -88,13 +119,17 @@ mod tests {
     #[tokio::test]
     async fn every_response_is_protected_and_keeps_its_own_caching() {
         let backplane = Backplane::embedded(&Broker::new(), "ChatApp");
-        let hub = hub::chat(hub::HUB, backplane.clone(), Options::default());
-        let app = app(([127, 0, 0, 1], 1).into(), &hub, &backplane, None);
+        let hub = Hub::new("ChatHub", backplane.clone());
+        let status =
+            status::router("here:1".to_owned(), backplane.clone(), CancellationToken::new());
+        let app = app(&hub, &backplane, status, None);
         for (request, caching) in [
             (Request::get("/"), "no-cache"),
             (Request::get("/classic"), "no-cache"),
             (Request::get("/nowhere"), "no-cache"),
             (Request::get("/status"), "no-store"),
+            (Request::get("/healthz"), "no-store"),
+            (Request::get("/readyz"), "no-store"),
             (Request::get("/metrics"), "no-cache"),
             (Request::post("/chatHub/negotiate"), "no-cache"),
             (Request::get("/signalr/negotiate"), "no-store"),

@@ -1,6 +1,7 @@
 //! Starts all servers from the options, and returns the text for the user.
 //!
-//! The listeners open first, so that a taken address fails before any server runs.
+//! The listeners open first, so that a taken address fails before any server runs. With `--behind`,
+//! only the load balancer starts.
 
 use std::{fmt::Write, io, net::SocketAddr};
 
@@ -10,14 +11,22 @@ use signalr::OriginError;
 use tokio::net::TcpListener;
 
 use crate::{
+    balancer::Balancer,
     classic::ScriptsError,
-    descriptors,
+    descriptors, hub,
     options::{Options, RedisOptionError},
-    site::Site,
+    site::{Ending, Site},
 };
 
 /// The running demo.
 pub(crate) struct Running {
+    balancer: Option<Balancer>,
+    /// `None` if the process is a load balancer only.
+    chat: Option<Chat>,
+}
+
+/// The web servers and their broker.
+struct Chat {
     /// `None` if `--redis` names another broker.
     broker: Option<Server>,
     address: Address,
@@ -27,18 +36,62 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the broker, unless `--redis` names one, and the web servers.
+    /// Starts the load balancer that the options ask for. Unless it stands before servers elsewhere,
+    /// starts the web servers, and the broker unless `--redis` names one.
     ///
     /// # Errors
     ///
     /// Returns an error if an address is taken or an option is invalid.
     pub(crate) async fn start(options: &Options) -> Result<Self, StartError> {
+        let front = match options.load_balancer {
+            Some(address) => Some(listen(address, "--load-balancer").await?),
+            None => None,
+        };
+        let chat = match options.behind.is_empty() {
+            true => Some(Chat::start(options).await?),
+            false => None,
+        };
+        let balancer = front.map(|listener| {
+            let servers = chat.as_ref().map_or_else(|| options.behind.clone(), Chat::addresses);
+            Balancer::start(listener, servers)
+        });
+        Ok(Self { balancer: balancer.transpose()?, chat })
+    }
+
+    /// Returns the addresses of the pages, and a `redis-cli` line that shows the messages.
+    pub(crate) fn invitation(&self) -> String {
+        let mut text = String::new();
+        if let Some(balancer) = &self.balancer {
+            text += "Open this page of the load balancer in two windows and chat:\n";
+            let _ = write!(text, "  http://{}/", balancer.address());
+        }
+        if let Some(chat) = &self.chat {
+            text += match self.balancer {
+                Some(_) => "\nThe pages of its servers:\n",
+                None => "Open these pages in two windows and chat:\n",
+            };
+            text += &chat.invitation();
+        }
+        text
+    }
+
+    /// Stops the web servers, then the broker and the load balancer.
+    pub(crate) async fn shutdown(self, ending: Ending) {
+        if let Some(chat) = self.chat {
+            chat.shutdown(ending).await;
+        }
+    }
+}
+
+impl Chat {
+    async fn start(options: &Options) -> Result<Self, StartError> {
         let mut hub_options = options.hub()?;
         let scripts = options.scripts()?;
-        let descriptors = descriptors::raise_limit();
-        hub_options.connections_max =
-            descriptors::connections_max(descriptors, options.listen.len());
-        let listeners = listen(&options.listen).await?;
+        hub_options.connections_max = options.connections_max(descriptors::raise_limit());
+        let mut listeners = Vec::new();
+        for &address in &options.listen {
+            listeners.push(listen(address, "--listen").await?);
+        }
         let (broker, address) = match options.broker_elsewhere()? {
             Some(address) => (None, address),
             None => {
@@ -50,20 +103,26 @@ impl Running {
         };
         let mut sites = Vec::new();
         for listener in listeners {
-            let (hub, builder) = options.backplane();
+            let own = listener.local_addr()?;
+            let (hub, builder) = options.backplane(own);
             let backplane = builder.connect_lazy(address.clone())?;
-            let own = listener.local_addr()?.ip();
-            let hub_options = options.with_hosts(hub_options.clone(), own);
-            sites.push(Site::start(listener, (&hub, backplane), hub_options, scripts.clone())?);
+            let hub_options = options.with_hosts(hub_options.clone(), own.ip());
+            let hub = hub::chat(&hub, own.to_string(), &backplane, options.messages())
+                .with_options(hub_options);
+            sites.push(Site::start(listener, hub, backplane, scripts.clone())?);
         }
         Ok(Self { broker, address, channel: options.channel(), sites })
     }
 
-    /// Returns the addresses of the pages, and a `redis-cli` line that shows the messages.
-    pub(crate) fn invitation(&self) -> String {
-        let mut text = String::from("Open these pages in two windows and chat:\n");
-        for site in &self.sites {
-            let _ = writeln!(text, "  http://{}/", site.address());
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.sites.iter().map(Site::address).collect()
+    }
+
+    /// Returns the addresses of the web servers, and the `redis-cli` line.
+    fn invitation(&self) -> String {
+        let mut text = String::new();
+        for address in self.addresses() {
+            let _ = writeln!(text, "  http://{address}/");
         }
         let _ = write!(text, "Watch the messages between the servers:\n  {}", self.watch_line());
         text
@@ -77,11 +136,10 @@ impl Running {
         quoted.unwrap_or_else(|_| words.join(" "))
     }
 
-    /// Stops the web servers, then the broker.
-    pub(crate) async fn shutdown(self) {
+    async fn shutdown(self, ending: Ending) {
         let mut stopping = tokio::task::JoinSet::new();
         for site in self.sites {
-            stopping.spawn(site.shutdown());
+            stopping.spawn(site.shutdown(ending));
         }
         stopping.join_all().await;
         if let Some(broker) = self.broker {
@@ -101,13 +159,10 @@ fn without_password(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    for &address in addresses {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.map_err(|source| StartError::Listen { address, source })?);
-    }
-    Ok(listeners)
+/// Listens on an address of an option.
+async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| StartError::Listen { address, option, source })
 }
 
 /// Starts a broker in this process, on the loopback address only.
@@ -124,8 +179,8 @@ async fn embed(options: &Options) -> Result<Server, StartError> {
 /// The reason why the demo did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("cannot listen on {address}: {}; choose another address with --listen", cause(source))]
-    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot listen on {address}: {}; choose another address with {option}", cause(source))]
+    Listen { address: SocketAddr, option: &'static str, source: io::Error },
     #[error(
         "{0}; choose another port for the broker with --broker-port, \
          or use the running broker with --redis URL"
@@ -167,7 +222,7 @@ mod tests {
     async fn the_error_for_a_taken_address_names_the_option() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap();
-        let error = listen(&[address]).await.unwrap_err();
+        let error = listen(address, "--listen").await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(

@@ -164,7 +164,7 @@
 //!
 //! # 8. Before the first user
 //!
-//! - Limit the calls of a connection with [`CallLimit`](crate::CallLimit).
+//! - Limit the calls of a connection or a user with [`CallLimit`](crate::CallLimit).
 //! - Limit the connections with [`Options::connections_max`](crate::Options::connections_max).
 //! - Let no client hold a socket for good. Serve the app with [`serve`](crate::serve()), or give the
 //!   server of your choice the limits of the second table:

@@ -1,9 +1,12 @@
-//! A ready-made layer that limits the calls of each connection.
+//! A ready-made layer that limits the calls of each connection or user.
 
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,9 +24,10 @@ use crate::{
     error::HubError,
 };
 
-/// Limits the calls of each connection. A call above the limit fails and its method does not run.
+/// Limits the calls of each connection or user. A call above the limit fails and its method does not
+/// run.
 ///
-/// Several limits of one hub count separately.
+/// Several limits of one hub count separately. Each server counts for itself.
 ///
 /// # Examples
 ///
@@ -46,12 +50,16 @@ use crate::{
 /// # assert!(refused["error"].as_str().unwrap().ends_with("too many calls; try again later"));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CallLimit {
     id: u64,
     window: Duration,
     /// Time that one call uses of the window.
     cost: Duration,
+    /// Set for a limit of users.
+    users: Option<Arc<Mutex<Users>>>,
+    /// The names of the limited methods, in lower case. Empty for all methods.
+    methods: Arc<[String]>,
 }
 
 impl CallLimit {
@@ -71,15 +79,78 @@ impl CallLimit {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         assert!(calls > 0, "the limit must allow at least one call");
         let id = LAST_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, window, cost: window / calls }
+        let methods = Arc::default();
+        Self { id, window, cost: window / calls, users: None, methods }
+    }
+
+    /// Allows `calls` calls of all connections of a user together, as
+    /// [`per_connection`](Self::per_connection) does for one connection.
+    ///
+    /// A connection without a user has a limit of its own. The limit counts the connections of this
+    /// server.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `calls` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use signalr::{CallLimit, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+    ///     .method("Send", |(): ()| async { Ok("sent") })
+    ///     .method("Read", |(): ()| async { Ok("read") })
+    ///     .layer(CallLimit::per_user(1, Duration::from_secs(3_600)).only(["Send"]));
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut tab = server.connect_with(&[("x-user", "ann")]).await;
+    /// # let mut other_tab = server.connect_with(&[("x-user", "ann")]).await;
+    /// # assert_eq!(tab.call("Send", json!([])).await["result"], "sent");
+    /// # let refused = other_tab.call("Send", json!([])).await;
+    /// # assert!(refused["error"].as_str().unwrap().ends_with("too many calls; try again later"));
+    /// # assert_eq!(other_tab.call("Read", json!([])).await["result"], "read");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn per_user(calls: u32, window: Duration) -> Self {
+        Self { users: Some(Arc::default()), ..Self::per_connection(calls, window) }
+    }
+
+    /// Limits only these methods, together. The case of their names is ignored.
+    ///
+    /// # Examples
+    ///
+    /// See [`per_user`](Self::per_user).
+    #[must_use]
+    pub fn only<T: AsRef<str>>(mut self, methods: impl IntoIterator<Item = T>) -> Self {
+        self.methods = methods.into_iter().map(|name| name.as_ref().to_lowercase()).collect();
+        self
     }
 
     /// Takes note of a call, and returns whether it is within the limit.
     fn admit(&self, call: &Call) -> bool {
-        let limits = call.caller().peer().local::<Limits>();
-        let mut limits = limits.0.lock();
+        if !self.methods.is_empty() && !self.methods.contains(&call.method().to_lowercase()) {
+            return true;
+        }
         let now = Instant::now();
-        let free_at = limits.entry(self.id).or_insert(now);
+        if let (Some(users), Some(user)) = (&self.users, call.caller().user()) {
+            let mut users = users.lock();
+            return self.use_up(users.free_at(user, now), now);
+        }
+        let limits = call.caller().peer().local::<Limits>();
+        self.use_up(limits.0.lock().entry(self.id).or_insert(now), now)
+    }
+
+    /// Adds the cost of a call to the time at which all calls are allowed again, if it is within the
+    /// limit.
+    fn use_up(&self, free_at: &mut Instant, now: Instant) -> bool {
         let used = free_at.saturating_duration_since(now) + self.cost;
         let is_allowed = used <= self.window;
         if is_allowed {
@@ -89,6 +160,33 @@ impl CallLimit {
     }
 }
 
+/// The users that have called lately: the time at which all calls are allowed again, by user.
+#[derive(Debug)]
+struct Users {
+    free_at: HashMap<Box<str>, Instant>,
+    /// Number of users at which those without recent calls are forgotten.
+    users_max: usize,
+}
+
+impl Users {
+    fn free_at(&mut self, user: &str, now: Instant) -> &mut Instant {
+        if self.free_at.len() >= self.users_max {
+            self.free_at.retain(|_, free_at| *free_at > now);
+            self.users_max = (2 * self.free_at.len()).max(USERS_MIN);
+        }
+        self.free_at.entry(user.into()).or_insert(now)
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { free_at: HashMap::new(), users_max: USERS_MIN }
+    }
+}
+
+/// Users that are kept without a look at the times of their calls.
+const USERS_MIN: usize = 1_024;
+
 /// The limits of one connection: the time at which all calls are allowed again, by limit.
 #[derive(Debug, Default)]
 struct Limits(Mutex<HashMap<u64, Instant>>);
@@ -97,7 +195,7 @@ impl Layer<CallService> for CallLimit {
     type Service = Limited;
 
     fn layer(&self, service: CallService) -> Limited {
-        Limited { limit: *self, service }
+        Limited { limit: self.clone(), service }
     }
 }
 
@@ -128,5 +226,25 @@ impl Service<Call> for Limited {
         }
         let error = HubError::new("too many calls; try again later");
         future::ready(Ok(Outcome::error(error))).right_future()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn users_without_recent_calls_are_forgotten() {
+        let limit = CallLimit::per_user(1, Duration::from_secs(1));
+        let mut users = Users::default();
+        for number in 0..3 * USERS_MIN {
+            let now = Instant::now();
+            assert!(limit.use_up(users.free_at(&number.to_string(), now), now));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert!(users.free_at.len() <= USERS_MIN, "{}", users.free_at.len());
+        let now = Instant::now();
+        let last = (3 * USERS_MIN - 1).to_string();
+        assert!(!limit.use_up(users.free_at(&last, now), now), "it has called lately");
     }
 }

@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use harness::{
-    Chat, Client, DEADLINE, Finished, Process, SLOW_DEADLINE, array, chat_demo_bin, eventually,
-    free_port, ok, within,
+    Chat, ChatFarm, Client, DEADLINE, Finished, Process, SLOW_DEADLINE, array, chat_demo_bin,
+    eventually, free_port, ok, within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -64,7 +64,8 @@ async fn with_the_dialect_of_aspnetcore_its_clients_get_messages_of_such_a_serve
     let frame = r#"{"type":1,"target":"broadcastMessage","arguments":["bob","hi"]}"#;
     let payload = [b"\x92\x90\x81\xa4json\xc4\x40", frame.as_bytes(), b"\x1e"].concat();
     let mut publisher = server.client().await;
-    assert_eq!(publisher.publish("ChatApp.ChatHub:all", &payload).await, 1);
+    // Both servers keep the history of messages to everyone.
+    assert_eq!(publisher.publish("ChatApp.ChatHub:all", &payload).await, 2);
     let polled = get(page, &path).await;
     assert!(polled.contains(frame), "{polled}");
 }
@@ -144,6 +145,7 @@ async fn the_error_of_a_taken_port_names_the_option_to_change() {
     for (options, named) in [
         (["--broker-port", &port, "--listen", &free].as_slice(), "--broker-port"),
         (&["--redis", "redis://127.0.0.1:1", "--listen", &taken.to_string()], "--listen"),
+        (&["--load-balancer", &taken.to_string(), "--listen", &free], "--load-balancer"),
     ] {
         let finished = run(options).await;
         assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -165,12 +167,94 @@ async fn invalid_and_conflicting_options_are_refused() {
         (&["--listen", "nowhere"], "--listen"),
         (&["--allow-origin", "nowhere"], "--allow-origin: expected an origin"),
         (&["--drain", "soon"], "--drain"),
+        (&["--message-limit", "0"], "--message-limit"),
+        (&["--behind", "127.0.0.1:1"], "--load-balancer"),
         (&["--port", "7000"], "--port"),
     ] {
         let finished = run(options).await;
         assert!(finished.code.is_some_and(|code| code != 0), "{options:?} {finished:?}");
         assert!(finished.stderr.contains(named), "{options:?}: {}", finished.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_server_is_ready_while_its_broker_is_reachable() {
+    let mut server = server(&["--requirepass", "secret"]).await;
+    let chat = Chat::at(&server.url()).await;
+    let page = &chat.pages()[0];
+    eventually(async || get(page, "/readyz").await.starts_with("HTTP/1.1 200")).await;
+    server.kill();
+    eventually(async || get(page, "/readyz").await.starts_with("HTTP/1.1 503")).await;
+    assert!(get(page, "/healthz").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_load_balancer_before_its_own_servers_uses_all_of_them() {
+    let (server, front) = (server(&[]).await, format!("127.0.0.1:{}", free_port()));
+    let chat = Chat::start(&["--redis", &server.url(), "--load-balancer", &front]).await;
+    let page = format!("http://{front}/");
+    assert!(chat.log().contains(&page), "{}", chat.log());
+    let mut expected: Vec<_> = chat.pages().iter().map(|page| host(page).to_owned()).collect();
+    expected.sort();
+    eventually(async || seen_behind(&page, 4).await == expected).await;
+}
+
+#[tokio::test]
+async fn a_load_balancer_skips_a_server_that_was_killed_or_that_drains() {
+    let server = server(&[]).await;
+    let mut farm = ChatFarm::start(&server.url(), &[]).await;
+    let page = farm.page().to_owned();
+    let [first, second] = [0, 1].map(|index| farm.servers()[index].0.clone());
+    let mut both = [first.clone(), second.clone()];
+    both.sort();
+    eventually(async || seen_behind(&page, 4).await == both).await;
+    farm.servers()[0].1.kill();
+    for _ in 0..4 {
+        assert_eq!(seen_behind(&page, 2).await, [second.clone()]);
+    }
+
+    let mut farm = ChatFarm::start(&server.url(), &["--drain", "60"]).await;
+    let page = farm.page().to_owned();
+    let [first, second] = [0, 1].map(|index| farm.servers()[index].0.clone());
+    eventually(async || seen_behind(&page, 4).await.len() == 2).await;
+    // A client holds the server, which would end at once otherwise.
+    let mut held = websocket(&first).await;
+    farm.servers()[0].1.terminate();
+    let readiness = format!("http://{first}/");
+    eventually(async || get(&readiness, "/readyz").await.contains("draining")).await;
+    eventually(async || seen_behind(&page, 4).await == [second.clone()]).await;
+    // The second signal does not wait for the client.
+    farm.servers()[0].1.terminate();
+    assert_eq!(farm.servers()[0].1.exited(DEADLINE).await.code(), Some(0));
+    let mut rest = Vec::new();
+    // An error is an end, too.
+    let _ = within(DEADLINE, held.read_to_end(&mut rest)).await;
+}
+
+/// Opens a connection to the hub of a server.
+async fn websocket(server: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server).await.expect("the server listens");
+    let request = format!(
+        "GET /chatHub?name=ann HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut status = [0; 12];
+    within(DEADLINE, stream.read_exact(&mut status)).await.expect("the server answers");
+    assert_eq!(&status, b"HTTP/1.1 101");
+    stream
+}
+
+/// Returns the servers that answer some requests behind a load balancer, in the order of their names.
+async fn seen_behind(page: &str, requests: usize) -> Vec<String> {
+    let mut servers = std::collections::BTreeSet::new();
+    for _ in 0..requests {
+        let status = get(page, "/status").await;
+        let (_, rest) = status.split_once(r#""server":""#).expect("the name of a server");
+        servers.insert(rest.split('"').next().expect("its end").to_owned());
+    }
+    servers.into_iter().collect()
 }
 
 #[tokio::test]

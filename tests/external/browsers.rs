@@ -1,10 +1,10 @@
-//! The chat in two headless Chromium pages, one on each server.
+//! The chat in headless Chromium: two pages, one on each server, and pages over a load balancer.
 
 use harness::{
-    Chat, Finished, Kind, Process, SLOW_DEADLINE, Server, eventually_within, free_port, node,
-    workspace_dir,
+    Chat, ChatFarm, Finished, Kind, Process, SLOW_DEADLINE, Server, eventually_within, free_port,
+    node, workspace_dir,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::redis_cli;
 
@@ -54,7 +54,67 @@ async fn the_pages_of_both_clients_exchange_messages_on_every_screen() {
         let server = result["servers"][page].as_str().unwrap_or_default();
         assert!(!server.is_empty() && chat.pages()[page].contains(server), "{result}");
     }
-    assert_eq!(texts(&result["tooWide"]), [] as [&str; 0]);
+    assert_eq!(texts(&result["faults"]), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn the_history_after_a_reconnect_neither_loses_nor_doubles_messages_of_a_page() {
+    let finished = Process::run(&mut node("conversation.mjs"), SLOW_DEADLINE).await;
+    assert_eq!(finished.stdout, "ok\n", "{finished:?}");
+}
+
+#[tokio::test]
+async fn people_on_two_servers_behind_a_balancer_use_every_feature() {
+    let server = Server::ours(&["--requirepass", "secret"]).await;
+    let farm = ChatFarm::start(&server.url(), &[]).await;
+    let mut browsers = node("chat_features.mjs");
+    browsers.arg(farm.page());
+
+    let result = result_of(&Process::run(&mut browsers, 6 * SLOW_DEADLINE).await);
+
+    assert_ne!(result["servers"][0], result["servers"][1], "both people are on one server");
+    let shown = &result["shown"];
+    assert_eq!(shown["people"], json!([["ann", "bob"], ["ann", "bob"]]));
+    let markup = r#"ann: <img src=x onerror="window.hacked = true"><b>bold</b>"#;
+    assert_eq!(shown["history"], json!(["bob: hello from bob", markup]));
+    assert_eq!(shown["hacked"], false);
+    assert_eq!(shown["private"], json!(["bob: for ann only", "ann: answer"]));
+    assert_eq!(shown["conversations"], json!(["Everyone", "red"]));
+    assert_eq!(shown["left"], json!(["Everyone", "red", "bob"]));
+    assert_eq!(shown["refused"], "Too many calls; try again later");
+    let quick = (0..20).map(|number| format!("carol: quick {number}"));
+    let last: Vec<_> =
+        ["bob: hello from bob".to_owned(), markup.to_owned()].into_iter().chain(quick).collect();
+    for page in 0..3 {
+        let mut found = texts(&shown["last"][page]);
+        // The message that was refused at first may come last or in its place.
+        found.sort_unstable();
+        let mut expected: Vec<_> = last.iter().map(String::as_str).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "page {page}");
+    }
+    assert_eq!(texts(&result["faults"]), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_when_a_server_behind_a_balancer_is_killed() {
+    const EACH: usize = 40;
+    let server = Server::ours(&["--requirepass", "secret"]).await;
+    let mut farm = ChatFarm::start(&server.url(), &["--message-limit", "1000"]).await;
+    let mut browsers = node("chat_kill.mjs");
+    browsers.args([farm.page(), &EACH.to_string()]);
+    browsers.args(farm.servers().iter().map(|(at, process)| format!("{at}={}", process.pid())));
+
+    let result = result_of(&Process::run(&mut browsers, 6 * SLOW_DEADLINE).await);
+
+    assert_ne!(result["servers"][0], result["servers"][1], "the page is on the killed server");
+    let shown = [texts(&result["shown"][0]), texts(&result["shown"][1])];
+    assert_eq!(shown[0], shown[1], "the pages show different orders");
+    for name in ["ann", "bob"] {
+        let found: Vec<_> = shown[0].iter().filter(|text| text.starts_with(name)).collect();
+        let expected: Vec<_> = (0..EACH).map(|number| format!("{name}: {name} {number}")).collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>());
+    }
 }
 
 /// Two users exchange messages, and redis-cli, subscribed to the channel of the app, prints them.

@@ -2,7 +2,7 @@
 //!
 //! | module            | subject                                                 | needs                  |
 //! |-------------------|---------------------------------------------------------|------------------------|
-//! | `browsers`        | the chat in two pages, one on each server               | Chromium, Node.js      |
+//! | `browsers`        | the chat in pages of two servers, and axe-core          | Chromium, Node.js      |
 //! | `classic_client`  | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
 //! | `clients`         | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`     | the configuration file of Debian's package              | redis-server's package |

@@ -26,7 +26,7 @@ mod wait;
 
 pub use balancer::Balancer;
 pub use certificates::{Certificates, Tunnel};
-pub use chat::Chat;
+pub use chat::{Chat, ChatFarm};
 pub use client::{Client, Protocol, request};
 pub use cluster::{Cluster, MovingSlot};
 pub use node::node;

@@ -28,6 +28,32 @@ async fn a_limit_counts_the_calls_of_each_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_users_counts_the_calls_of_all_their_connections_to_some_methods() {
+    let limit = CallLimit::per_user(2, Duration::from_secs(10)).only(["echo"]);
+    let server = TestServer::start(|hub| {
+        let user = |request: &axum::http::request::Parts| {
+            Some(request.headers.get("x-user")?.to_str().ok()?.to_owned())
+        };
+        methods(hub).method("Other", |(): ()| async { Ok("other") }).user_id(user).layer(limit)
+    });
+    let ann = [("x-user", "ann")];
+    let (mut tab, mut other_tab) =
+        (server.connect_with(&ann).await, server.connect_with(&ann).await);
+    let mut bob = server.connect_with(&[("x-user", "bob")]).await;
+    let mut guests = [server.connect().await, server.connect().await];
+    assert_eq!(tab.call("Echo", json!(["hi"])).await, json!({"result": "hi"}));
+    assert_eq!(other_tab.call("Echo", json!(["hi"])).await, json!({"result": "hi"}));
+    assert!(tab.call("Echo", json!(["hi"])).await["error"].is_string());
+    assert!(other_tab.call("Echo", json!(["hi"])).await["error"].is_string());
+    assert_eq!(tab.call("Other", json!([])).await, json!({"result": "other"}));
+    for client in [&mut bob].into_iter().chain(&mut guests) {
+        assert_eq!(client.call("Echo", json!(["hi"])).await, json!({"result": "hi"}));
+    }
+    time::advance(Duration::from_secs(5)).await;
+    assert_eq!(other_tab.call("Echo", json!(["hi"])).await, json!({"result": "hi"}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layer_reads_the_call_and_passes_a_value_to_the_method() {
     async fn pass(service: CallService, mut call: Call) -> Result<Outcome, Infallible> {
         assert_eq!((call.hub(), call.method(), call.is_stream()), ("Hub", "Tenant", false));

@@ -2,9 +2,10 @@
 //
 // usage: node both_pages.mjs PAGE PAGE
 // prints {"messages": [[text of each message at the first], … at the second], "servers": [text, text],
-//         "tooWide": [name of each page that is wider than a screen]}
+//         "faults": [line, …]}
 
-import { browse, connected, messages, send } from "./chat_page.mjs";
+import { faults } from "./axe.mjs";
+import { browse, connected, join, messages, send } from "./chat_page.mjs";
 import { report, run, until } from "./lib.mjs";
 
 const SCREENS = [{ width: 1200, height: 800 }, { width: 320, height: 568 }];
@@ -13,21 +14,21 @@ const LONG = "a word that does not fit on a phone: Donaudampfschifffahrtsgesells
 await run("both_pages.mjs PAGE PAGE", async (first, second) => {
   await browse([first, new URL("classic", second).href], async (pages) => {
     const [core, classic] = pages;
-    for (const page of pages) await connected(page);
-    const tooWide = [];
+    await join(core, "core");
+    await connected(classic);
+    const found = [];
     for (const screen of SCREENS) {
       for (const page of pages) await page.setViewportSize(screen);
       await exchange(pages, core, "core", `${LONG} ${screen.width}`);
       await exchange(pages, classic, "classic", `${LONG} ${screen.width}`);
-      for (const page of pages) {
-        const width = await page.evaluate(() => document.documentElement.scrollWidth);
-        if (width > screen.width) tooWide.push(`${page.url()} at ${screen.width}`);
+      for (const [index, page] of pages.entries()) {
+        found.push(...(await faults(page, `${["core", "classic"][index]}-${screen.width}`)));
       }
     }
     report({
       messages: await Promise.all(pages.map(messages)),
       servers: await Promise.all(pages.map((page) => page.textContent("#server"))),
-      tooWide,
+      faults: found,
     });
   });
 });

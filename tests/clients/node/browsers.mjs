@@ -3,15 +3,16 @@
 // usage: node browsers.mjs PAGE PAGE COUNT
 // prints {"seen": [[text of each message at the first], … at the second], "servers": [text, text]}
 
-import { browse, connected, messages, send } from "./chat_page.mjs";
+import { browse, join, messages, send, server } from "./chat_page.mjs";
 import { report, run, until } from "./lib.mjs";
 
 await run("browsers.mjs PAGE PAGE COUNT", async (first, second, count) => {
   await browse([first, second], async (pages) => {
     const [ann, bob] = pages;
-    await connected(ann);
-    await connected(bob);
-    const servers = await Promise.all(pages.map((page) => page.textContent("#server")));
+    await join(ann, "ann");
+    await join(bob, "bob");
+    for (const page of pages) await until("the server", async () => (await server(page)).includes(":"));
+    const servers = await Promise.all(pages.map(server));
 
     for (let number = 0; number < Number(count); number++) {
       const [sender, name] = number % 2 === 0 ? [ann, "ann"] : [bob, "bob"];

@@ -52,14 +52,30 @@ export async function connected(page) {
   );
 }
 
-/** Sends a message under a name. */
-export async function send(page, name, message) {
+/** Joins the chat under a name, and enters a room if one is given. */
+export async function join(page, name, room = "") {
   await page.fill("#name", name);
+  await page.fill("#room", room);
+  await page.click("#start");
+  await connected(page);
+}
+
+/** Sends a message under a name. The page for SignalR 2 has both fields, the other one asks for the name first. */
+export async function send(page, name, message) {
+  if (await page.isVisible("#start")) await join(page, name);
+  if (await page.isVisible("#name")) await page.fill("#name", name);
   await page.fill("#message", message);
   await page.click("#send");
 }
 
-/** Returns the text of each message in the list. */
+/** Returns the name and the text of each message in the list. */
 export function messages(page) {
-  return page.locator("#messages > *").allTextContents();
+  return page.locator("#messages > *").evaluateAll((items) =>
+    items.map((item) => `${item.querySelector(".name").textContent}: ${item.querySelector(".text").textContent}`),
+  );
+}
+
+/** Returns the server that the page shows. */
+export function server(page) {
+  return page.textContent("#server");
 }
