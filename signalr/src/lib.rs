@@ -69,7 +69,7 @@
 //! | `signalr_call_duration_seconds` | durations of calls; a stream's lasts until its end | the same |
 //! | `signalr_delivered_total` | invocations of the backplane written to clients | |
 //! | `signalr_written_bytes_total` | hub messages written to clients, without frames | |
-//! | `signalr_outbox_bytes_max` | largest size of the messages that have waited for one client since the start | |
+//! | `signalr_outbox_bytes_max` | largest size of the messages that one client has not taken at once, since the start | |
 //! | `signalr_slow_connections_total` | connections closed since the client reads too slowly | `policy` (`close`) |
 //! | `signalr_dropped_total` | messages that such clients have not received | `policy` (`close`) |
 //! | `signalr_gaps_reported_total` | connections with lost messages | `policy` (`reconnect`, `report`) |

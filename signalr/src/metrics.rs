@@ -110,8 +110,7 @@ impl Metrics {
         registry.register("slow_connections", help, self.slow.clone());
         let help = "Messages that were dropped because the client reads too slowly";
         registry.register("dropped", help, self.dropped.clone());
-        let help =
-            "Largest size of the messages that have waited for one client whose write waited";
+        let help = "Largest size of the messages that one client has not taken at once";
         registry.register("outbox_bytes_max", help, self.outbox_bytes_max.clone());
         let help = "Requests of clients to continue a connection";
         registry.register("resumed", help, self.resumed.clone());
@@ -159,7 +158,8 @@ impl Metrics {
         self.dropped.get_or_create(&CLOSE).inc_by(messages);
     }
 
-    /// Takes note of the size of the messages that wait for one client.
+    /// Records the size of the messages that wait for one client, with those that are being
+    /// written. The largest one counts.
     pub(crate) fn waiting(&self, bytes: usize) {
         self.outbox_bytes_max.inner().fetch_max(bytes as u64, Ordering::Relaxed);
     }

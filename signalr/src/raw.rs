@@ -1,14 +1,15 @@
 //! Connections whose bytes are the application's own, without a hub protocol.
 //!
-//! The session moves bytes between the transport and the handler, one piece in each direction at a
-//! time. So a side that is slow slows down the other one.
+//! The session moves bytes between the transport and the handler, one message to the client at a
+//! time. Bytes of the client wait in a queue of 64 KiB, so the session reads on behind them and
+//! notices the end of the connection. A side that is slower than that slows down the other one.
 
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::peer::Peer;
+use crate::{byte_queue::ByteQueue, peer::Peer};
 
 /// A connection of a client that exchanges bytes with the application. See
 /// [`Hub::raw_router`](crate::Hub::raw_router).
@@ -22,7 +23,7 @@ use crate::peer::Peer;
 pub struct RawConnection {
     peer: Arc<Peer>,
     carries_binary: bool,
-    from_client: mpsc::Receiver<Bytes>,
+    from_client: Arc<ByteQueue>,
     to_client: mpsc::Sender<RawMessage>,
 }
 
@@ -33,10 +34,11 @@ pub(crate) enum RawMessage {
     Binary(Bytes),
 }
 
-/// The session's end of a raw connection.
+/// The session's end of a raw connection. Dropping it lets the application take the bytes that
+/// wait, and then reports the end.
 #[derive(Debug)]
 pub(crate) struct RawSession {
-    pub(crate) to_app: mpsc::Sender<Bytes>,
+    pub(crate) to_app: Arc<ByteQueue>,
     pub(crate) from_app: mpsc::Receiver<RawMessage>,
 }
 
@@ -61,7 +63,8 @@ pub enum RawSendError {
 
 impl RawConnection {
     pub(crate) fn new(peer: Arc<Peer>, carries_binary: bool) -> (Self, RawSession) {
-        let (to_app, from_client) = mpsc::channel(1);
+        let to_app = Arc::new(ByteQueue::new(UNREAD_BYTES_MAX));
+        let from_client = Arc::clone(&to_app);
         let (to_client, from_app) = mpsc::channel(1);
         (Self { peer, carries_binary, from_client, to_client }, RawSession { to_app, from_app })
     }
@@ -80,9 +83,9 @@ impl RawConnection {
 
     /// Waits for bytes of the client. Returns `None` at the end of the connection.
     ///
-    /// The connection ends if bytes wait here for longer than
-    /// [`Options::write_timeout`](crate::Options::write_timeout) and the application sends nothing
-    /// meanwhile. So read also from a client that is not expected to send.
+    /// Up to 64 KiB wait here, and the client can send no more behind them. The connection ends if
+    /// that lasts longer than [`Options::write_timeout`](crate::Options::write_timeout) and the
+    /// application sends nothing meanwhile. So read also from a client that is not expected to send.
     ///
     /// The bytes are a stream: a transport may divide or join messages of the client.
     ///
@@ -90,7 +93,7 @@ impl RawConnection {
     ///
     /// Cancel safe: no bytes are lost.
     pub async fn recv(&mut self) -> Option<Bytes> {
-        self.from_client.recv().await
+        self.from_client.take().await
     }
 
     /// Sends text, and waits while the client reads too slowly. It is one message for the client.
@@ -129,6 +132,19 @@ impl RawConnection {
     }
 }
 
+impl Drop for RawConnection {
+    fn drop(&mut self) {
+        // Nothing takes further bytes, so the session drops them.
+        self.from_client.close();
+    }
+}
+
+impl Drop for RawSession {
+    fn drop(&mut self) {
+        self.to_app.close();
+    }
+}
+
 impl RawMessage {
     pub(crate) fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
@@ -145,3 +161,7 @@ impl RawMessage {
 /// The application's function for each raw connection.
 pub(crate) type RawHandler =
     Arc<dyn Fn(RawConnection) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Size of the client's bytes that the application has still to take. Behind them the session does
+/// not read, and does not notice that the client closes.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;

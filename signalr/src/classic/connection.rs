@@ -162,6 +162,7 @@ impl<'a> Connection<'a> {
                 return reason;
             }
             let has_news = self.has_news();
+            self.note_waiting();
             if has_news && self.times.stalled.is_none() {
                 self.times.stalled = Some(Instant::now());
             }
@@ -187,9 +188,11 @@ impl<'a> Connection<'a> {
                 },
                 permit = transport::room(frames.as_ref()), if has_news => match permit {
                     Some(permit) => {
+                        self.note_waiting();
                         let text = self.next_frame();
+                        let bytes = text.len();
                         permit.send(text);
-                        self.written();
+                        self.written(bytes);
                     }
                     None => self.park(),
                 },
@@ -209,6 +212,19 @@ impl<'a> Connection<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Records the size of the messages that wait for the client, if some do.
+    fn note_waiting(&self) {
+        let in_transport = match &self.transport {
+            Some(transport) => transport.waiting_bytes(),
+            None => Some(0),
+        };
+        let Some(in_transport) = in_transport else { return };
+        let bytes = in_transport + self.outbox.bytes() + self.attached.unread_bytes();
+        for &hub in &self.place.hubs {
+            self.service.hubs()[hub].metrics().waiting(bytes);
         }
     }
 
@@ -428,7 +444,10 @@ impl<'a> Connection<'a> {
     }
 
     /// Records that a text is on its way.
-    fn written(&mut self) {
+    fn written(&mut self, bytes: usize) {
+        if let Some(transport) = &mut self.transport {
+            transport.queued(bytes);
+        }
         (self.times.written, self.times.stalled) = (Instant::now(), None);
         if self.transport.as_ref().is_some_and(Transport::is_poll) {
             self.park();

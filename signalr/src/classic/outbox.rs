@@ -88,6 +88,11 @@ impl Outbox {
         self.items.len() - self.messages
     }
 
+    /// Returns the size of the messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn has_messages(&self) -> bool {
         self.messages > 0
     }

@@ -16,6 +16,8 @@ use crate::{protocol::classic::KEEP_ALIVE, transport_kind::TransportKind};
 pub(super) struct Transport {
     pub(super) form: Form,
     pub(super) frames: mpsc::Sender<Bytes>,
+    /// Sizes of the last texts, which are in the queue if it is full.
+    sizes: [usize; FRAMES_MAX],
 }
 
 /// What surrounds the frames of a transport.
@@ -69,7 +71,18 @@ impl Transport {
     /// Returns a transport and the queue of its task.
     pub(super) fn new(form: Form) -> (Self, mpsc::Receiver<Bytes>) {
         let (frames, to_write) = mpsc::channel(FRAMES_MAX);
-        (Self { form, frames }, to_write)
+        (Self { form, frames, sizes: Default::default() }, to_write)
+    }
+
+    /// Records a text that was queued.
+    pub(super) fn queued(&mut self, bytes: usize) {
+        self.sizes.rotate_right(1);
+        self.sizes[0] = bytes;
+    }
+
+    /// Returns the size of the texts that wait for the client, if the queue is full.
+    pub(super) fn waiting_bytes(&self) -> Option<usize> {
+        (self.frames.capacity() == 0).then(|| self.sizes.iter().sum())
     }
 
     /// Returns whether it ends after one frame.

@@ -48,21 +48,22 @@ pub(super) async fn serve<I: Incoming, O: Outgoing>(
 async fn move_bytes(
     hub: &Hub,
     peer: &Peer,
-    RawSession { to_app, mut from_app }: RawSession,
+    mut session: RawSession,
     incoming: &mut impl Incoming,
     outgoing: &mut impl Outgoing,
 ) -> Disconnect {
     let write_timeout = hub.options().write_timeout;
+    let to_app = Arc::clone(&session.to_app);
     // Whether a write has begun or ended. Both parts run in this task.
     let has_written = AtomicBool::new(false);
     let reading = async {
         loop {
             match incoming.read().await {
                 Ok(Input::Bytes(bytes)) => {
-                    // Behind bytes that nobody takes, not even a close of the client is seen. A
-                    // handler that sends may wait for its client, which has limits of its own.
-                    let mut sending = pin!(to_app.send(bytes));
-                    while time::timeout(write_timeout, &mut sending).await.is_err() {
+                    // Behind a full queue, not even a close of the client is noticed. A handler
+                    // that sends may wait for its client, which has limits of its own.
+                    let mut pushing = pin!(to_app.push(bytes));
+                    while time::timeout(write_timeout, &mut pushing).await.is_err() {
                         if !has_written.swap(false, Ordering::Relaxed) {
                             return Disconnect::Unread;
                         }
@@ -81,7 +82,10 @@ async fn move_bytes(
                 if outgoing.urgent().is_some() {
                     return Poll::Ready(Next::Urgent);
                 }
-                from_app.poll_recv(cx).map(|message| message.map_or(Next::End, Next::Message))
+                session
+                    .from_app
+                    .poll_recv(cx)
+                    .map(|message| message.map_or(Next::End, Next::Message))
             });
             let message = match next.await {
                 Next::Message(message) => Some(message),

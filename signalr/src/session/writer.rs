@@ -40,7 +40,7 @@ pub(super) struct Writer<O> {
     close_handle: Arc<CloseHandle>,
     /// Counted since the last flush.
     delivered: u64,
-    /// Bytes of the messages that are being written.
+    /// Size of the messages of the current flush.
     gathered: usize,
     encoding: Encoding,
     /// Set for a stateful client.
@@ -116,6 +116,7 @@ impl<O: Outgoing> Writer<O> {
     /// Closes the connection if the writer has failed.
     pub(super) async fn end(&mut self, ended: Result<(), Disconnect>) {
         let Err(disconnect) = ended else { return };
+        self.note_waiting();
         if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
             let unread = self.delivered + self.connection.unread_messages() as u64;
             self.hub.metrics().dropped(unread);
@@ -227,10 +228,15 @@ impl<O: Outgoing> Writer<O> {
             outgoing.flush().await
         };
         let written = time::timeout(write_timeout, writing).await;
-        self.hub.metrics().waiting(self.connection.unread_bytes());
+        self.note_waiting();
         written.map_err(|_| Disconnect::WriteTimeout)??;
         self.count();
         Ok(())
+    }
+
+    /// Records the size of the messages that wait for the client, with those of the current flush.
+    fn note_waiting(&self) {
+        self.hub.metrics().waiting(self.gathered + self.connection.unread_bytes());
     }
 
     /// Counts the frames of the last flush.
@@ -272,6 +278,8 @@ impl<O: Outgoing> Writer<O> {
         let Some(sequence) = &self.sequence else { return };
         let (number, messages) = sequence.to_repeat();
         self.is_lost = false;
+        self.gathered = messages.iter().map(Bytes::len).sum();
+        self.note_waiting();
         self.hub.metrics().replayed.inc_by(messages.len() as u64);
         self.repeated = VecDeque::from(messages);
         self.repeated.push_front(self.encoding.sequence(number));

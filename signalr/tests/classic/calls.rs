@@ -161,10 +161,8 @@ async fn connections_and_calls_show_in_the_metrics() {
     client.send(r#"{"H":"chathub","M":"WHOAMI","A":[],"I":0}"#).await.text().await;
     client.send(r#"{"H":"chathub","M":"Refuse","A":[],"I":1}"#).await.text().await;
     client.send(r#"{"H":"chathub","M":"nope","A":[],"I":2}"#).await.text().await;
-    let mut registry = prometheus_client::registry::Registry::default();
-    server.hub.register(&mut registry);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let text = metrics(&server);
+    expect_waiting(&text, 0..1);
     for (name, labels) in [
         (
             "signalr_server_active_connections",
@@ -181,6 +179,46 @@ async fn connections_and_calls_show_in_the_metrics() {
         });
         assert!(is_found, "{name} {labels:?} in {text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_wait_for_a_client_show_in_the_metrics() {
+    let mut server = TestServer::start();
+    let (client, _socket) = server.connect().await;
+    let id = client.id.clone();
+    assert_eq!(server.event().await, format!("connected {id}"));
+    // Twice as much as the pipe takes.
+    for _ in 0..20 {
+        let text = "x".repeat(100_000);
+        server.hub.clients().all().invoke("said", (text,)).await.unwrap();
+    }
+    assert_eq!(server.event().await, format!("disconnected {id}"));
+    expect_waiting(&metrics(&server), 500_000..1_100_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_between_two_polls_show_in_the_metrics() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    client.connect_polling().await;
+    server.hub.clients().all().invoke("said", ("x".repeat(1000),)).await.unwrap();
+    client.call("WhoAmI", json!([])).await;
+    expect_waiting(&metrics(&server), 1000..1100);
+}
+
+fn metrics(server: &TestServer) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    server.hub.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
+/// Expects the largest size of the messages that have waited for a client.
+fn expect_waiting(metrics: &str, range: std::ops::Range<u64>) {
+    let line = metrics.lines().find(|line| line.starts_with("signalr_outbox_bytes_max{")).unwrap();
+    let bytes = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(range.contains(&bytes), "{bytes}");
 }
 
 #[tokio::test(start_paused = true)]

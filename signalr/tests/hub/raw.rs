@@ -130,11 +130,56 @@ async fn an_error_of_the_client_is_told_by_the_transport_only() {
 async fn a_handler_that_does_not_read_ends_with_its_connection() {
     let server = RawServer::start_stuck();
     let mut socket = server.web_socket().await;
-    // More than one piece, so that the close behind it is not read.
-    within(socket.send(Message::text("x".repeat(50_000)))).await.unwrap();
+    // More than the queue takes, so that the close behind it is not read.
+    for _ in 0..3 {
+        within(socket.send(Message::text("x".repeat(50_000)))).await.unwrap();
+    }
     within(socket.close(None)).await.unwrap();
     server.expect_end().await;
     while within(socket.next()).await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_noticed_behind_bytes_that_the_handler_does_not_read() {
+    let server = RawServer::start_feed();
+    let mut socket = server.web_socket().await;
+    for _ in 0..4 {
+        within(socket.send(Message::text("x".repeat(12_000)))).await.unwrap();
+    }
+    assert_eq!(within(socket.next()).await.unwrap().unwrap(), Message::text("tick"));
+    let closed = async {
+        within(socket.close(None)).await.unwrap();
+        while within(socket.next()).await.is_some() {}
+    };
+    let (time, ()) = duration(closed).await;
+    assert_eq!(time.as_secs(), 0, "the close is answered before the handler sends again");
+    server.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_before_the_close_reach_a_handler_that_reads_late() {
+    let (read, mut all_read) = mpsc::unbounded_channel();
+    let hub = Hub::new("Hub", backplane());
+    let app = hub.raw_router("/raw", move |mut connection: RawConnection| {
+        let read = read.clone();
+        async move {
+            // Behind the end of the connection.
+            while connection.send_text("").await.is_ok() {
+                time::sleep(Duration::from_secs(1)).await;
+            }
+            while let Some(bytes) = connection.recv().await {
+                read.send(bytes).unwrap();
+            }
+        }
+    });
+    let server = RawServer::serve(hub, app, mpsc::unbounded_channel().1);
+    let mut socket = server.web_socket().await;
+    for text in ["a", "b"] {
+        within(socket.send(Message::text(text))).await.unwrap();
+    }
+    within(socket.close(None)).await.unwrap();
+    while within(socket.next()).await.is_some() {}
+    assert_eq!(within(all_read.recv()).await.unwrap(), "ab");
 }
 
 #[tokio::test(start_paused = true)]
