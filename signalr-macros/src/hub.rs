@@ -3,15 +3,15 @@
 //! The trait keeps its methods. A hidden one registers all of them at a hub. Parameters by
 //! reference and uploads are read from the call, all others are arguments of the client.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Error, Ident, Item, ItemImpl, ItemTrait, LitStr, Path, ReceiverKind, Result, ReturnType,
-    TraitItemFn, Type, parse_quote, spanned::Spanned,
+    Error, Item, ItemImpl, ItemTrait, Path, Result, TraitItemFn, parse_quote, spanned::Spanned,
 };
 
 use crate::{
-    attributes::{HookKind, Settings},
+    caller,
+    hub_method::{Kind, Method, Source},
     methods::{self, Parameter},
 };
 
@@ -31,6 +31,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 struct Arguments {
     client: Option<Path>,
     has_typescript: bool,
+    has_caller: bool,
 }
 
 impl Arguments {
@@ -41,8 +42,10 @@ impl Arguments {
                 read.client = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("typescript") {
                 read.has_typescript = true;
+            } else if meta.path.is_ident("caller") {
+                read.has_caller = true;
             } else {
-                return Err(meta.error("expected `client = ..` or `typescript`"));
+                return Err(meta.error("expected `client = ..`, `typescript` or `caller`"));
             }
             Ok(())
         });
@@ -76,6 +79,10 @@ fn of_trait(arguments: &Arguments, mut item: ItemTrait) -> Result<TokenStream> {
     let description = arguments
         .has_typescript
         .then(|| description(&item, arguments.client.as_ref(), &registered));
+    let caller = match arguments.has_caller {
+        true => Some(caller::of(&item, &registered)?),
+        false => None,
+    };
     let check = arguments.client.as_ref().map(|client| {
         quote! {
             const _: () = {
@@ -84,7 +91,7 @@ fn of_trait(arguments: &Arguments, mut item: ItemTrait) -> Result<TokenStream> {
             };
         }
     });
-    Ok(quote!(#item #check #description))
+    Ok(quote!(#item #check #description #caller))
 }
 
 /// Replaces an async function by one whose future is `Send`, which an `async fn` implements.
@@ -118,181 +125,6 @@ fn of_impl(item: &ItemImpl) -> Result<TokenStream> {
             }
         }
     })
-}
-
-struct Method {
-    ident: Ident,
-    name: LitStr,
-    roles: Vec<LitStr>,
-    parameters: Vec<(Parameter, Source)>,
-    kind: Kind,
-    output: TokenStream,
-}
-
-#[derive(PartialEq, Eq)]
-enum Kind {
-    Call,
-    Stream,
-    Hook(HookKind),
-}
-
-/// The source of a parameter.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// The call, by reference.
-    Borrowed,
-    /// The call, by value.
-    Upload,
-    Argument,
-}
-
-impl Method {
-    fn read(method: &mut TraitItemFn) -> Result<Self> {
-        let settings = Settings::take(&mut method.attrs)?;
-        let signature = &method.sig;
-        let ident = signature.ident.clone();
-        let takes_self = signature.receiver().is_some_and(|receiver| {
-            matches!(receiver.kind, ReceiverKind::Reference(_, None, None))
-        });
-        if !takes_self {
-            return Err(Error::new(ident.span(), "a hub method takes `&self`"));
-        }
-        let is_async = signature.asyncness.is_some();
-        let kind = match (settings.hook, is_async, &signature.output) {
-            (Some(hook), true, _) => Kind::Hook(hook),
-            (Some(_), false, _) => return Err(Error::new(ident.span(), "a hook is an `async fn`")),
-            (None, true, ReturnType::Type(..)) => Kind::Call,
-            (None, true, ReturnType::Default) => {
-                return Err(Error::new(
-                    ident.span(),
-                    "a hub method returns `Result<T, HubError>`, such as `Result<(), HubError>`",
-                ));
-            }
-            (None, false, ReturnType::Type(_, ty))
-                if methods::last_name(ty).as_deref() == Some("HubStream") =>
-            {
-                Kind::Stream
-            }
-            (None, false, _) => {
-                return Err(Error::new(
-                    ident.span(),
-                    "a hub method is an `async fn`, or returns `HubStream<T>`",
-                ));
-            }
-        };
-        let parameters = methods::parameters(&signature.inputs)?
-            .into_iter()
-            .map(Parameter::sourced)
-            .collect::<Result<Vec<_>>>()?;
-        let arguments = parameters.iter().filter(|(_, source)| *source == Source::Argument).count();
-        if arguments > ARGUMENTS_MAX {
-            let text = format!("a hub method has at most {ARGUMENTS_MAX} arguments");
-            return Err(Error::new(ident.span(), text));
-        }
-        if parameters.len() - arguments > EXTRACTORS_MAX {
-            let text = format!("at most {EXTRACTORS_MAX} parameters are read from the call");
-            return Err(Error::new(ident.span(), text));
-        }
-        if let (Kind::Hook(_), Some((argument, _))) =
-            (&kind, parameters.iter().find(|(_, source)| *source != Source::Borrowed))
-        {
-            return Err(Error::new(
-                argument.name.span(),
-                "a hook has no arguments; parameters by reference are read from the connection",
-            ));
-        }
-        let name = settings
-            .name
-            .unwrap_or_else(|| LitStr::new(&methods::pascal_case(&ident), ident.span()));
-        let output = methods::result(&signature.output);
-        Ok(Self { ident, name, roles: settings.roles, parameters, kind, output })
-    }
-
-    /// Returns the statement that registers the method.
-    fn register(&self, of: &Ident) -> TokenStream {
-        let Self { ident, name, roles, .. } = self;
-        let hub = format_ident!("hub");
-        let this = Ident::new("this", Span::mixed_site());
-        let names: Vec<Ident> = (0..self.parameters.len())
-            .map(|index| Ident::new(&format!("parameter{index}"), Span::mixed_site()))
-            .collect();
-        let is_argument = |source: Source| source == Source::Argument;
-        let extracted =
-            names.iter().zip(&self.parameters).filter_map(|(name, (parameter, source))| {
-                let ty = referenced(&parameter.ty);
-                (!is_argument(*source)).then(|| quote!(#name: #ty))
-            });
-        let all = || names.iter().zip(&self.parameters);
-        let arguments = all().filter(|(_, (_, source))| is_argument(*source));
-        let (argument_names, argument_types): (Vec<_>, Vec<_>) =
-            arguments.map(|(name, (parameter, _))| (name, &parameter.ty)).unzip();
-        let values = all().map(|(name, (_, source))| match source {
-            Source::Borrowed => quote!(&#name),
-            Source::Upload | Source::Argument => quote!(#name),
-        });
-        let call = quote!(<Self as #of>::#ident(&*#this, #(#values),*));
-        let closure = |arguments: TokenStream, body: TokenStream| {
-            quote! {{
-                let #this = ::std::sync::Arc::clone(&self);
-                move |#(#extracted,)* #arguments| {
-                    let #this = ::std::sync::Arc::clone(&#this);
-                    async move { #body }
-                }
-            }}
-        };
-        let arguments = quote!((#(#argument_names,)*): (#(#argument_types,)*));
-        let registered = match self.kind {
-            Kind::Call => {
-                let closure = closure(arguments, quote!(#call.await));
-                quote!(#hub.method(#name, #closure))
-            }
-            Kind::Stream => {
-                let closure = closure(arguments, quote!(::core::result::Result::Ok(#call)));
-                quote!(#hub.stream(#name, #closure))
-            }
-            Kind::Hook(hook) => {
-                let closure = closure(TokenStream::new(), quote!(#call.await));
-                match hook {
-                    HookKind::Connected => quote!(#hub.on_connected(#closure)),
-                    HookKind::Disconnected => quote!(#hub.on_disconnected(#closure)),
-                }
-            }
-        };
-        let authorized = (!roles.is_empty()).then(|| quote!(.authorize(#name, [#(#roles),*])));
-        quote!(let #hub = #registered #authorized;)
-    }
-}
-
-impl Parameter {
-    fn sourced(self) -> Result<(Self, Source)> {
-        let source = match &self.ty {
-            Type::Reference(reference) if reference.mutability.is_some() => {
-                return Err(Error::new(
-                    reference.span(),
-                    "a parameter cannot be changed; parameters by reference are read from the call",
-                ));
-            }
-            Type::Reference(_) => Source::Borrowed,
-            ty if methods::last_name(ty).as_deref() == Some("Upload") => Source::Upload,
-            _ => Source::Argument,
-        };
-        if let Type::Reference(reference) = &self.ty
-            && methods::last_name(&reference.elem).as_deref() == Some("str")
-        {
-            return Err(Error::new(
-                reference.span(),
-                "an argument of the client is owned: use `String`",
-            ));
-        }
-        Ok((self, source))
-    }
-}
-
-fn referenced(ty: &Type) -> &Type {
-    match ty {
-        Type::Reference(reference) => &reference.elem,
-        other => other,
-    }
 }
 
 /// Describes the methods for TypeScript.
@@ -347,11 +179,6 @@ fn description(item: &ItemTrait, client: Option<&Path>, methods: &[Method]) -> T
         }
     }
 }
-
-/// As many as `signalr::Arguments` allows.
-const ARGUMENTS_MAX: usize = 8;
-/// As many as `signalr::Handler` allows.
-const EXTRACTORS_MAX: usize = 6;
 
 #[cfg(test)]
 mod tests {

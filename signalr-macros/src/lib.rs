@@ -4,8 +4,10 @@
 //! item that is wrong.
 
 mod attributes;
+mod caller;
 mod client;
 mod hub;
+mod hub_method;
 mod methods;
 
 use proc_macro::TokenStream;

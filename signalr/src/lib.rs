@@ -228,11 +228,13 @@ pub use crate::{
     state::{Extension, Local, State},
     timestamp::{Timestamp, TimestampError},
     transport_kind::TransportKind,
-    typed::{HubStream, TypedHub},
+    typed::{CallHub, HubStream, TypedHub},
     upload::Upload,
     user::{AuthError, User, bearer_token},
 };
 
+#[doc(hidden)]
+pub use self::typed::{MethodInput, MethodOutput};
 /// Makes a trait the methods that a hub can invoke at its clients.
 ///
 /// The trait becomes a type that names the interface. [`Caller`] and [`Clients`] with this type
@@ -288,6 +290,7 @@ pub use signalr_macros::client;
 ///   name.
 /// - `#[signalr(roles("admin"))]` allows a method only for users with one of the roles.
 /// - The argument `typescript` describes the methods for the module `typescript`.
+/// - The argument `caller` adds a struct that calls the methods as a client. See [`CallHub`].
 /// - `#[signalr(connected)]` and `#[signalr(disconnected)]` mark hooks, as in
 ///   [`Hub::on_connected`] and [`Hub::on_disconnected`].
 ///

@@ -9,6 +9,7 @@ use tokio::{io::DuplexStream, time};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::wire::{Call, Received, SEPARATOR, Wire};
+use crate::typed::CallHub;
 
 /// A connected client.
 ///
@@ -351,6 +352,35 @@ impl TestConnection {
 
     async fn send(&mut self, message: Message) {
         within(self.socket.send(message)).await.expect("the connection is open");
+    }
+}
+
+impl CallHub for TestConnection {
+    type Error = TestError;
+
+    async fn invoke<R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        arguments: impl Serialize,
+    ) -> Result<R, TestError> {
+        self.invoke(method, arguments).await
+    }
+
+    async fn stream<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        arguments: impl Serialize,
+    ) -> Result<Vec<T>, TestError> {
+        self.stream(method, arguments).await
+    }
+
+    async fn upload<R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        arguments: impl Serialize,
+        items: impl IntoIterator<Item = impl Serialize>,
+    ) -> Result<R, TestError> {
+        self.upload(method, arguments, items).await
     }
 }
 

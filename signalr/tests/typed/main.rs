@@ -10,6 +10,8 @@ use signalr::{Caller, Hub, HubError, HubStream, Upload, User};
 
 use crate::server::{TestServer, backplane};
 
+#[cfg(feature = "testing")]
+mod caller;
 #[path = "../hub/server.rs"]
 mod server;
 
