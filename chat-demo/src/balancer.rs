@@ -56,7 +56,7 @@ impl Balancer {
             let servers = Arc::clone(&servers);
             async move { servers.servers[index].check().await }
         });
-        let mut tasks: Vec<_> = checks.map(|check| spawn(check)).collect();
+        let mut tasks: Vec<_> = checks.map(spawn).collect();
         tasks.push(spawn(accept(listener, servers)));
         info!(%address, "load balancer ready");
         Ok(Self { address, _tasks: tasks })
