@@ -7,6 +7,7 @@
 //! | `hub`           | the frames of a SignalR client             | another client can call a method     |
 //! | `messagepack`   | bytes of a SignalR client in MessagePack   | each value is whole, or an error     |
 //! | `server`        | bytes and commands of three broker clients | another client gets its reply        |
+//! | `servers`       | a packet on the channels between servers   | the server answers a question        |
 //! | `stream`        | a payload on the channel of a backplane    | the next message arrives             |
 
 use std::io::{self, Read, Write};

@@ -173,7 +173,10 @@ impl Mailbox {
                 rest.live += if is_late { 0 } else { item.count() };
                 rest.live <= INVOCATIONS_MAX
             }
-            None => state.counted < state.items_max && state.bytes < INVOCATION_BYTES_MAX,
+            None => {
+                let fits = state.counted + item.count() <= state.items_max;
+                fits && state.bytes < INVOCATION_BYTES_MAX
+            }
         };
         let item = match stored {
             Some(_) if has_capacity && state.rest.is_some() => {
@@ -184,7 +187,10 @@ impl Mailbox {
                 state.rest = Some(Rest { place, live: 0 });
                 Queued::Rest
             }
-            _ => return Err(Full { id: self.id.clone() }),
+            _ => {
+                state.queue_start(&item);
+                return Err(Full { id: self.id.clone() });
+            }
         };
         state.queue(item);
         let is_crowded = !state.is_listed && !state.has_capacity();
@@ -363,6 +369,20 @@ impl State {
         match self.is_empty() {
             true => self.first = Some(item),
             false => self.items.push_back(item),
+        }
+    }
+
+    /// Queues the messages of a run that fit, so that the limit is the same as without runs.
+    fn queue_start(&mut self, item: &Queued) {
+        let Queued::Run(run) = item else { return };
+        let mut index = 0;
+        while self.rest.is_none()
+            && self.counted < self.items_max
+            && self.bytes < INVOCATION_BYTES_MAX
+            && let Some((id, invocation)) = run.get(index)
+        {
+            self.queue(Queued::Invocation(id, invocation));
+            index += 1;
         }
     }
 

@@ -257,7 +257,15 @@ fn a_run_counts_towards_the_limit_as_its_messages_do() {
     arrive_at_once(&table, 1..=INVOCATIONS_MAX as u64 + 200, "all");
     table.release();
     assert!(!table.is_attached("slow"));
-    assert!(waiting(&mut slow).matches("all").count() >= INVOCATIONS_MAX);
+    assert_eq!(waiting(&mut slow).matches("all").count(), INVOCATIONS_MAX);
+    // One message more than fits, and not at the end of a run.
+    let mut slow = attach(&table, "slow", &[]);
+    let next = INVOCATIONS_MAX as u64 + 201;
+    arrive(&table, next, "all");
+    arrive_at_once(&table, next + 1..=next + INVOCATIONS_MAX as u64, "all");
+    table.release();
+    assert!(!table.is_attached("slow"));
+    assert_eq!(waiting(&mut slow).matches("all").count(), INVOCATIONS_MAX);
 }
 
 #[tokio::test]
