@@ -59,7 +59,8 @@ async fn only_an_unchanged_token_of_this_hub_opens_a_transport() {
         let mut changed = token.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'E' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        assert!(matches!(negotiated.find(&changed, AGES), Found::Unknown), "{at}");
+        let found = negotiated.find(&changed, AGES);
+        assert!(matches!(found, Found::Unknown | Found::UnknownKey), "{at}");
     }
     let other = alone().issue(1, false).token;
     for unknown in [&*connection_id, &other, "", "x", &token[..20], &token.repeat(2)] {
@@ -95,7 +96,8 @@ async fn another_server_with_the_key_accepts_a_token_for_the_time_of_both_clocks
     tokio::time::advance(AGES.skew).await;
     let late = there.issue(1, false);
     assert!(matches!(here.find(&late.token, AGES), Found::Foreign { is_fresh: true, .. }));
-    assert!(matches!(here.find(&token, AGES), Found::Foreign { is_fresh: false, .. }));
+    tokio::time::advance(AGES.skew + AGE_MAX).await;
+    assert!(matches!(here.find(&late.token, AGES), Found::Foreign { is_fresh: false, .. }));
 }
 
 #[tokio::test]
