@@ -291,7 +291,7 @@ async fn keys_of_the_application_need_no_channel_between_servers() {
     assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
 }
 
-/// Starts servers that know each other, on one broker.
+/// Starts servers on one broker, and waits until each lists all of them.
 async fn farm<const N: usize>(build: impl Fn(Hub) -> Hub) -> [TestServer; N] {
     let broker = Broker::new();
     let servers = [(); N].map(|()| {
