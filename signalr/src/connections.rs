@@ -1,6 +1,6 @@
-//! The connections of a hub on this server, by token, and those whose home this server is.
+//! The connections of a hub on this server, by token, and those with this server as their home.
 //!
-//! The home of a connection is the server that has issued its token. It knows the server of each open
+//! The home of a connection is the server that has issued its token. It lists the server of each open
 //! connection that other servers may be asked for. So two servers never open the same one.
 //!
 //! An entry begins with the first request after the negotiation and ends with the connection. A

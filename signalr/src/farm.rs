@@ -1,7 +1,7 @@
 //! The other servers of the app, as far as connections of clients concern them.
 //!
 //! Servers reach each other by the backplane's channel of servers, if it is on. Without it, each
-//! server is alone: it knows its own tokens, and no connection of others.
+//! server is alone: it accepts its own tokens, and finds no connection of others.
 //!
 //! Servers agree on the keys of tokens by questions. A server asks before its first token, and when
 //! a token names a key that it lacks, at most once in a while. So forged tokens cause no flood.
@@ -170,7 +170,7 @@ impl Farm {
         name: &str,
         question: &(impl Serialize + ?Sized),
     ) -> Vec<(ServerId, A)> {
-        self.ask_servers(Servers::others(), name, question, ANSWER_TIMEOUT).await
+        self.ask_servers(Servers::others(), name, question, OTHERS_TIMEOUT).await
     }
 
     async fn ask_servers<A: DeserializeOwned + Send>(
@@ -231,5 +231,8 @@ impl fmt::Debug for Farm {
 
 /// Maximum wait for the answer of a server that has it at hand.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
+/// Maximum wait for the answers of all others. A server that has ended without a word takes so long,
+/// until its lease ends. A busy one has the time to answer: otherwise a client would be lost.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Minimum time between two exchanges of keys.
 const EXCHANGE_INTERVAL: Duration = Duration::from_secs(1);

@@ -51,7 +51,7 @@ pub(crate) struct Wanted<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Forwarded<'a> {
     pub(crate) token: Cow<'a, str>,
-    /// The user whom the authenticator of the other server has found.
+    /// The user that the authenticator of the other server has found.
     pub(crate) user_id: Option<Cow<'a, str>>,
     pub(crate) action: Action,
 }
@@ -68,7 +68,7 @@ pub(crate) enum Action {
         headers: Option<Headers>,
     },
     Terminate,
-    /// Renews the user, whom the owner has to find itself.
+    /// Renews the user. The owner's authenticator finds it.
     Refresh {
         headers: Headers,
     },
@@ -219,7 +219,7 @@ impl Forwarding<'_> {
 }
 
 impl Served {
-    /// Returns the answer of a response, whose body is whole.
+    /// Returns the answer of a response with a whole body.
     pub(crate) async fn of(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get(header::CONTENT_TYPE);

@@ -24,7 +24,7 @@ pub(crate) struct Key {
 /// The name of a key in tokens.
 pub(crate) type KeyId = [u8; KEY_ID_BYTES];
 
-/// The keys that a server knows.
+/// The keys of a server.
 #[derive(Debug)]
 pub(crate) struct KeyRing {
     /// Never empty. The first one signs.

@@ -5,7 +5,7 @@
 //! keeps others out, and every server of the app accepts the token.
 //! Other clients may see the connection id, which opens no transport.
 //!
-//! A fresh token opens one connection. Afterwards `connections` knows it, here and at its home.
+//! A fresh token opens one connection. Afterwards it is in `connections`, here and at its home.
 
 use std::{
     fmt,
@@ -54,7 +54,7 @@ pub(crate) struct Issued {
 pub(crate) struct Ages {
     /// For a token of this server.
     own: Duration,
-    /// For one of another server, whose clock may differ by that much.
+    /// Added for one of another server: the difference of the clocks.
     skew: Duration,
 }
 
@@ -354,7 +354,7 @@ pub(crate) enum Found {
     Http(Arc<HttpConnection>),
     /// Its home is this server, and another one has the connection.
     Elsewhere(ServerId),
-    /// It is a token of another server, which knows where the connection is.
+    /// It is a token of another server, where the connection is listed.
     Foreign {
         home: ServerId,
         is_fresh: bool,

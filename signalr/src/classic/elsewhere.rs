@@ -43,7 +43,7 @@ pub(super) struct Elsewhere {
     arriving: Mutex<HashMap<Arc<str>, CancellationToken>>,
 }
 
-/// What the former server of a client tells the next one.
+/// The state of a client for its next server.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Moved {
     /// The names of the hubs that have accepted the client.
@@ -212,7 +212,7 @@ async fn hand_over(service: Weak<Service>, id: String) -> Option<Moved> {
     Some(Moved { accepted, is_started, groups, cursor: cursor.to_string() })
 }
 
-/// Serves a request that another server has received, and whose user it has checked.
+/// Serves a request of another server, which has checked the user.
 async fn serve(service: &Service, request: Forwarded) -> Option<Served> {
     let Forwarded { id, action, callback } = request;
     let place = place(service, &id).await?;

@@ -167,7 +167,13 @@ async fn find(
         }
         (Found::Elsewhere(owner), _) => Ok(Place::At(owner)),
         (Found::Foreign { home, is_fresh }, _) => {
-            let enters = is_fresh && purpose.transport().is_some();
+            // As on the home, a POST may precede the transport.
+            let enters = is_fresh
+                && match purpose {
+                    Purpose::Events | Purpose::Poll => true,
+                    Purpose::Send => !takes_no_posts(hub),
+                    Purpose::Terminate => false,
+                };
             match forwarding::locate(hub.farm(), token, home, enters).await {
                 Located::At(owner) => Ok(Place::At(owner)),
                 Located::Opens => create(hub, parts, token).map(Place::Here),

@@ -42,7 +42,7 @@ impl TestServer {
         Self::on(&Broker::new(), build, set)
     }
 
-    /// Starts servers that know each other, on one broker.
+    /// Starts servers on one broker, and waits until each lists all of them.
     pub(crate) async fn farm<const N: usize>() -> [Self; N] {
         let broker = Broker::new();
         let servers = [(); N].map(|()| Self::on(&broker, |hub| hub, |classic| classic));

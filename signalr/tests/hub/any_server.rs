@@ -109,6 +109,18 @@ async fn the_requests_of_long_polling_reach_any_server() {
 }
 
 #[tokio::test]
+async fn a_post_may_precede_the_first_poll() {
+    let servers = farm::<3>(chat).await;
+    for first in 0..3 {
+        let requests = Requests::negotiate(&servers[0]).await;
+        let at = |n: usize| Requests { server: &servers[n % 3], ..copy(&requests) };
+        at(first).post(HANDSHAKE).await.expect(200, &[PLAIN], "");
+        assert_eq!(at(first + 1).poll_messages().await, "");
+        assert_eq!(at(first + 2).poll_messages().await, "{}\u{1e}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_body_passes_to_another_server_in_parts() {
     let [a, b] = farm(|hub| {
         let mut options = Options::default();
@@ -210,7 +222,6 @@ async fn connections_go_on_without_the_server_that_has_negotiated_them() {
 
     // A fresh token of the server that is gone opens a connection.
     let at_b = Requests { server: &b, ..copy(&late) };
-    at_b.post("").await.expect(404, &[PLAIN], "No Connection with that ID");
     at_b.connect_polling().await;
     Requests { server: &c, ..copy(&late) }.request("DELETE").await.expect(202, &[PLAIN], "");
 }
@@ -280,7 +291,7 @@ async fn keys_of_the_application_need_no_channel_between_servers() {
     assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
 }
 
-/// Starts servers that know each other, on one broker.
+/// Starts servers on one broker, and waits until each lists all of them.
 async fn farm<const N: usize>(build: impl Fn(Hub) -> Hub) -> [TestServer; N] {
     let broker = Broker::new();
     let servers = [(); N].map(|()| {
