@@ -130,9 +130,14 @@ impl Options {
     /// If a value of `--allow-origin` is not an origin.
     pub(crate) fn hub(&self) -> Result<signalr::Options, OriginError> {
         let mut options = signalr::Options::default();
-        options.close_window = Duration::from_secs(self.drain);
+        options.readiness_pause = NOTICE;
         options.groups_max = hub::ROOMS_MAX;
         self.allow_origin.iter().try_fold(options, |options, origin| options.allow_origin(origin))
+    }
+
+    /// Returns the time over which a shutdown spreads the closes of its clients.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain)
     }
 
     /// Returns the limit of the messages of each person.
@@ -221,6 +226,10 @@ fn host(origin: &str) -> Option<String> {
     Some(authority[..port].to_owned())
 }
 
+/// Time for a load balancer to notice that a server is not ready. The one of this program checks it
+/// each second, and waits a second for the answer.
+const NOTICE: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +242,7 @@ mod tests {
         assert_eq!((options.app_name.as_str(), options.broker_port), ("ChatApp", 6379));
         assert_eq!(options.requirepass(), None);
         assert_eq!(options.broker_elsewhere(), Ok(None));
-        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(30));
+        assert_eq!(options.drain(), Duration::from_secs(30));
     }
 
     #[test]
@@ -260,7 +269,7 @@ mod tests {
         assert!(error.to_string().ends_with("found \"a.test\""), "{error}");
 
         let options = parse("--drain 20").unwrap();
-        assert_eq!(options.hub().unwrap().close_window, Duration::from_secs(20));
+        assert_eq!(options.drain(), Duration::from_secs(20));
         assert!(parse("--drain 3601").is_err());
         assert!(parse("--drain -1").is_err());
     }

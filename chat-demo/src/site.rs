@@ -21,6 +21,8 @@ pub(crate) struct Site {
     address: SocketAddr,
     backplane: Backplane,
     hub: Hub,
+    /// The time over which a shutdown spreads the closes.
+    drain: Duration,
     /// From its cancellation on, the server is not ready.
     draining: CancellationToken,
     stopping: CancellationToken,
@@ -38,6 +40,7 @@ impl Site {
         hub: Hub,
         backplane: Backplane,
         scripts: Option<Scripts>,
+        drain: Duration,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let draining = CancellationToken::new();
@@ -47,7 +50,7 @@ impl Site {
         let stopped = stopping.clone().cancelled_owned();
         let serving = tokio::spawn(signalr::serve(listener, app, stopped));
         info!(%address, "web server ready");
-        Ok(Self { address, hub, draining, stopping, serving, backplane })
+        Ok(Self { address, hub, drain, draining, stopping, serving, backplane })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -62,11 +65,7 @@ impl Site {
     pub(crate) async fn shutdown(self, ending: Ending) {
         self.draining.cancel();
         match ending {
-            Ending::Drain => {
-                // Until then a load balancer sends the clients of closed connections back.
-                time::sleep(NOTICE).await;
-                self.hub.shutdown().await;
-            }
+            Ending::Drain => self.hub.drain(self.drain).await,
             Ending::AtOnce => {
                 let _ = time::timeout(AT_ONCE, self.hub.shutdown()).await;
             }
@@ -102,9 +101,6 @@ fn app(hub: &Hub, backplane: &Backplane, status: Router, scripts: Option<Scripts
 
 /// Maximum wait of a shutdown for the requests in progress.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for a load balancer to notice that the server is not ready. The one of this program checks it
-/// each second, and waits a second for the answer.
-const NOTICE: Duration = Duration::from_secs(2);
 /// Maximum wait of a shutdown at once for the hub connections.
 const AT_ONCE: Duration = Duration::from_secs(1);
 

@@ -109,7 +109,7 @@ impl Chat {
             let hub_options = options.with_hosts(hub_options.clone(), own.ip());
             let hub = hub::chat(&hub, own.to_string(), &backplane, options.messages())
                 .with_options(hub_options);
-            sites.push(Site::start(listener, hub, backplane, scripts.clone())?);
+            sites.push(Site::start(listener, hub, backplane, scripts.clone(), options.drain())?);
         }
         Ok(Self { broker, address, channel: options.channel(), sites })
     }
