@@ -71,6 +71,6 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
         .replace("{architecture}", architecture)
         .replace("{kilobytes}", &bytes.get().div_ceil(1024).to_string());
     add("DEBIAN/control", control.as_bytes(), 0o644)?;
-    // Otherwise the folders have the permissions of whoever builds.
+    // Otherwise the folders have the permissions of the build.
     Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root).status().map(drop)
 }
