@@ -8,6 +8,7 @@
 //! A fresh token opens one connection. Afterwards it is in `connections`, here and at its home.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -16,6 +17,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     connections::{Connections, Place},
@@ -39,6 +41,8 @@ struct Inner {
     purpose: String,
     clock: Clock,
     connections: Mutex<Connections>,
+    /// Tokens of other homes whose connections are about to begin here.
+    arriving: Mutex<HashMap<Arc<str>, CancellationToken>>,
     /// The last look for servers that are gone.
     swept: Mutex<Instant>,
 }
@@ -79,6 +83,7 @@ impl Negotiated {
             purpose: format!("signalr.ConnectionToken.{hub}"),
             clock: Clock::default(),
             connections: Mutex::default(),
+            arriving: Mutex::default(),
             swept: Mutex::new(Instant::now()),
         }))
     }
@@ -92,6 +97,23 @@ impl Negotiated {
         let token = farm.tokens().sign(purpose, &content);
         let connection_id = if version == 0 { token.clone() } else { encode(&id) };
         Issued { connection_id, token }
+    }
+
+    /// Takes note that a connection may begin here, until the result is dropped. Its home may name this
+    /// server before the connection exists.
+    pub(crate) fn arrive(&self, token: &str) -> Arriving {
+        let token = Arc::<str>::from(token);
+        let over = CancellationToken::new();
+        self.0.arriving.lock().insert(Arc::clone(&token), over.clone());
+        Arriving { negotiated: self.clone(), token, over }
+    }
+
+    /// Waits until a connection that is about to begin has begun. Cancel safe.
+    pub(crate) async fn arrived(&self, token: &str) {
+        let over = self.0.arriving.lock().get(token).cloned();
+        if let Some(over) = over {
+            over.cancelled().await;
+        }
     }
 
     /// Returns the state of a token.
@@ -416,6 +438,21 @@ impl Drop for Held {
         if let Some(home) = self.negotiated.other_home(&self.token) {
             self.negotiated.0.farm.notify(home, LEFT, String::from(&*self.token));
         }
+    }
+}
+
+/// A connection that is about to begin.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    negotiated: Negotiated,
+    token: Arc<str>,
+    over: CancellationToken,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.negotiated.0.arriving.lock().remove(&self.token);
+        self.over.cancel();
     }
 }
 

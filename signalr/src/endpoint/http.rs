@@ -86,6 +86,7 @@ pub(crate) async fn serve_forwarded(
     user_id: Option<&str>,
     request: Forwardable<'_>,
 ) -> Option<Response> {
+    hub.negotiated().arrived(token).await;
     let connection = match (hub.negotiated().find(token, hub.ages()), &request) {
         (Found::Http(connection), _) => connection,
         (Found::WebSocket(_), Forwardable::Post(_)) => return Some(no_posts()),
@@ -174,11 +175,15 @@ async fn find(
                     Purpose::Send => !takes_no_posts(hub),
                     Purpose::Terminate => false,
                 };
-            match forwarding::locate(hub.farm(), token, home, enters).await {
+            let arriving = enters.then(|| hub.negotiated().arrive(token));
+            let located = forwarding::locate(hub.farm(), token, home, enters).await;
+            let place = match located {
                 Located::At(owner) => Ok(Place::At(owner)),
                 Located::Opens => create(hub, parts, token).map(Place::Here),
                 Located::Unknown => Err(unknown_id()),
-            }
+            };
+            drop(arriving);
+            place
         }
         (Found::WebSocket(_) | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
         (Found::WebSocket(_), Purpose::Send) => Err(no_posts()),
