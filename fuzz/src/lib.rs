@@ -4,14 +4,22 @@
 //! |-----------------|--------------------------------------------|--------------------------------------|
 //! | `classic`       | requests and frames of a SignalR 2 client  | another client can call a method     |
 //! | `configuration` | a `redis.conf` and flags                   | the result is settings or an error   |
+//! | `frames`        | bytes of a SignalR client in pieces        | messages do not depend on the pieces |
 //! | `hub`           | the frames of a SignalR client             | another client can call a method     |
+//! | `json`          | bytes of a SignalR client in JSON          | a message, written again, is equal   |
 //! | `messagepack`   | bytes of a SignalR client in MessagePack   | each value is whole, or an error     |
 //! | `server`        | bytes and commands of three broker clients | another client gets its reply        |
 //! | `servers`       | a packet on the channels between servers   | the server answers a question        |
+//! | `session`       | frames of a SignalR client, and times      | another client can call a method     |
 //! | `stream`        | a payload on the channel of a backplane    | the next message arrives             |
+//! | `token`         | tokens of SignalR clients                  | a changed token opens nothing        |
+//! | `websocket`     | bytes of a WebSocket client in pieces      | the content is that of one piece     |
+
+pub mod frames;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Once;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -22,12 +30,26 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// Starts the runtime of the code under test. From now on a panic of any thread aborts the process,
 /// since a server would otherwise survive it and hide the fault.
 pub fn runtime() -> Runtime {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        std::process::abort();
-    }));
+    abort_on_panic();
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// Starts a runtime like [`runtime`] on this thread, with a clock that moves when nothing else is to
+/// be done.
+pub fn paused_runtime() -> Runtime {
+    abort_on_panic();
+    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
+}
+
+fn abort_on_panic() {
+    static IS_SET: Once = Once::new();
+    IS_SET.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            print(panic);
+            std::process::abort();
+        }));
+    });
 }
 
 /// A client that writes and reads bytes.

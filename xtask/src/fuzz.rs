@@ -8,8 +8,21 @@ use std::fs;
 use crate::step::{Failure, Step, workspace_dir};
 
 /// The fuzz targets.
-pub(crate) const TARGETS: [&str; 8] =
-    ["aspnetcore", "classic", "configuration", "hub", "messagepack", "server", "servers", "stream"];
+pub(crate) const TARGETS: [&str; 13] = [
+    "aspnetcore",
+    "classic",
+    "configuration",
+    "frames",
+    "hub",
+    "json",
+    "messagepack",
+    "server",
+    "servers",
+    "session",
+    "stream",
+    "token",
+    "websocket",
+];
 
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \

@@ -6,6 +6,8 @@
 
 mod decoder;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::{
     future::poll_fn,
