@@ -111,6 +111,7 @@ async fn serve(hub: &Arc<Hub>, polls: &Polls, request: Forwarded<'static>) -> Op
         Action::Post(bytes) => Forwardable::Post(Body::from(bytes.into_vec())),
         Action::Terminate => Forwardable::Terminate,
         Action::Poll { number, headers } => {
+            let poll = polls.begin(number);
             let mut parts = None;
             if let Some(headers) = headers {
                 let mut of_poll = parts_of(Method::GET, &token, headers);
@@ -119,7 +120,6 @@ async fn serve(hub: &Arc<Hub>, polls: &Polls, request: Forwarded<'static>) -> Op
                     parts = Some(of_poll);
                 }
             }
-            let poll = polls.begin(number);
             let polling = endpoint::serve_forwarded(
                 hub,
                 &token,

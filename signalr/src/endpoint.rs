@@ -20,7 +20,7 @@ use crate::{
     forwarding::{self, Located, MOVED},
     hub::Hub,
     metrics::Reason,
-    negotiated::{Claim, ClaimError, Found, is_stateful},
+    negotiated::{Claim, ClaimError, Found, is_public, is_stateful},
     peer::Peer,
     query::query,
     refusal::{because, full, refusal, unlisted_page},
@@ -43,6 +43,11 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
     // As in ASP.NET Core, an empty id is no id.
     let token = query(&parts, "id").filter(|id| !id.is_empty());
     if is_websocket(&parts) {
+        // Before the token is claimed: a request that cannot become a WebSocket leaves no trace.
+        let upgrade = match Upgrade::check(&mut parts).await {
+            Ok(upgrade) => upgrade,
+            Err(refusal) => return refusal,
+        };
         let opened = match open(&hub, &parts, token.as_deref()).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -51,10 +56,6 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
                 }
                 return refusal;
             }
-        };
-        let upgrade = match Upgrade::check(&mut parts).await {
-            Ok(upgrade) => upgrade,
-            Err(refusal) => return refusal,
         };
         return match opened {
             Opened::New(claim) => accept(hub, &parts, claim, upgrade),
@@ -142,15 +143,19 @@ async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, R
         },
         // A stateful client continues its connection on the server that has it.
         Found::Elsewhere(_) if is_stateful(token) => Err(unknown_websocket()),
+        // Others may know the id of a connection, which is its token in version 0. They must not take
+        // it over.
+        Found::Elsewhere(_) if is_public(token) => Err(active()),
         Found::Elsewhere(owner) => {
             let claim = claim(hub, token)?;
             hub.farm().notify(owner, MOVED, token.to_owned());
             Ok(Opened::New(claim))
         }
         Found::Foreign { .. } if hub.is_full() => Err(full()),
-        Found::Foreign { home, is_fresh } if is_stateful(token) => {
+        Found::Foreign { home, is_fresh } if is_stateful(token) || is_public(token) => {
             match forwarding::locate(hub.farm(), token, home, is_fresh).await {
                 Located::Opens => claim(hub, token).map(Opened::New),
+                Located::At(_) if is_public(token) => Err(active()),
                 Located::At(_) | Located::Unknown => Err(unknown_websocket()),
             }
         }

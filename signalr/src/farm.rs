@@ -144,11 +144,12 @@ impl Farm {
         if self.is_alone || exchanged.is_some_and(|at| at.elapsed() < EXCHANGE_INTERVAL) {
             return;
         }
+        // Before the answers: also a request that is dropped meanwhile counts.
+        *exchanged = Some(Instant::now());
         let keys = self.tokens.shared_keys();
         for (_, keys) in self.ask_others("keys", &keys).await {
             self.tokens.merge_keys(keys);
         }
-        *exchanged = Some(Instant::now());
     }
 
     /// Asks one server. Returns `None` if it does not answer in time, or is not there.

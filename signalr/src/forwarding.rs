@@ -25,7 +25,7 @@ use crate::{
     http_connection::QUEUE_BYTES_MAX,
     hub::Hub,
     metrics::Reason,
-    negotiated::{Found, Whereabouts},
+    negotiated::{Found, LEFT, Whereabouts},
     refusal::{because, refusal},
     server_id::ServerId,
 };
@@ -156,11 +156,13 @@ impl Forwarding<'_> {
             }
             if !gathered.is_empty() && gathered.len() + piece.len() > QUEUE_BYTES_MAX {
                 let part = Blob::from(&gathered.split()[..]);
+                // Due before the answer: a client that hangs up meanwhile has sent a part as well.
+                let has_parts = std::mem::replace(&mut partial.is_due, true);
                 let response = self.send(Action::Post(part), self.waiting()).await;
                 if response.status() != StatusCode::OK {
+                    partial.is_due = has_parts;
                     return Err(response);
                 }
-                partial.is_due = true;
             }
             gathered.extend_from_slice(&piece);
         }
@@ -252,6 +254,21 @@ struct Notice<M: Serialize + Clone + Send + Sync + 'static> {
 impl<M: Serialize + Clone + Send + Sync + 'static> Notice<M> {
     fn new(of: &Forwarding<'_>, name: &'static str, message: M) -> Self {
         Self { farm: Arc::clone(of.hub.farm()), owner: of.owner, name, message, is_due: false }
+    }
+}
+
+/// Tells the home that a connection has not begun here, until it is marked as begun.
+pub(crate) struct Entering(Notice<String>);
+
+impl Entering {
+    pub(crate) fn new(farm: &Arc<Farm>, home: ServerId, token: &str) -> Self {
+        let (farm, message) = (Arc::clone(farm), token.to_owned());
+        Self(Notice { farm, owner: home, name: LEFT, message, is_due: true })
+    }
+
+    /// The home was not told that the connection is here, or it has begun.
+    pub(crate) fn end(mut self) {
+        self.0.is_due = false;
     }
 }
 

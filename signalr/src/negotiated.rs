@@ -283,10 +283,12 @@ impl Negotiated {
 
     /// Returns for how long a token may still open a connection.
     fn fresh_for(&self, token: &Token, ages: Ages) -> Duration {
-        let age_max = if self.is_own(token) { ages.own } else { ages.own + ages.skew };
+        // Far beyond any useful age, and small enough to be added to a time.
+        let [own, skew] = [ages.own, ages.skew].map(|age| age.min(AGE_LIMIT));
+        let age_max = if self.is_own(token) { own } else { own + skew };
         let now = Duration::from_millis(self.0.clock.now());
         // A token of a later time has an age of zero, up to the difference of clocks.
-        match token.issued > now + ages.skew {
+        match token.issued > now + skew {
             true => Duration::ZERO,
             false => age_max.saturating_sub(now.saturating_sub(token.issued)),
         }
@@ -465,10 +467,22 @@ pub(crate) enum ClaimError {
 
 /// Returns whether a token, which has been checked, is one of a stateful client.
 pub(crate) fn is_stateful(token: &str) -> bool {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
-    let kind = bytes.len().checked_sub(CONTENT_BYTES).map(|at| bytes[at]);
-    kind.is_some_and(|kind| kind & STATEFUL != 0)
+    kind(token).is_some_and(|kind| kind & STATEFUL != 0)
 }
+
+/// Returns whether a token, which has been checked, is also the id of its connection, which others may
+/// know: it is of version 0.
+pub(crate) fn is_public(token: &str) -> bool {
+    kind(token).is_some_and(|kind| kind & !STATEFUL == 0)
+}
+
+fn kind(token: &str) -> Option<u8> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+    bytes.len().checked_sub(CONTENT_BYTES).map(|at| bytes[at])
+}
+
+/// Maximum age of a token, whatever the options say.
+const AGE_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The message to the home of a connection that has ended here.
 pub(crate) const LEFT: &str = "left";

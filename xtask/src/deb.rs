@@ -64,13 +64,27 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
     }
     let settings = [read("redis.conf.example")?, read("packaging/debian/settings.conf")?].concat();
     add("etc/relaybox/relaybox.conf", &settings, 0o644)?;
-    let licence = format!("License: {}\n", env!("CARGO_PKG_LICENSE"));
-    add("usr/share/doc/relaybox/copyright", licence.as_bytes(), 0o644)?;
+    let licence = env!("CARGO_PKG_LICENSE").replace(" OR ", " or ");
+    let copyright = format!(
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
+         Files: *\nCopyright: The relaybox authors\nLicense: {licence}\n"
+    );
+    add("usr/share/doc/relaybox/copyright", copyright.as_bytes(), 0o644)?;
+    add("usr/share/doc/relaybox/changelog", &read("CHANGELOG.md")?, 0o644)?;
     let control = String::from_utf8_lossy(&read("packaging/debian/control")?)
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{architecture}", architecture)
         .replace("{kilobytes}", &bytes.get().div_ceil(1024).to_string());
     add("DEBIAN/control", control.as_bytes(), 0o644)?;
+    for (program, options, place) in [
+        ("strip", "--strip-unneeded", "usr/bin/broker"),
+        ("gzip", "-9n", "usr/share/doc/relaybox/changelog"),
+    ] {
+        let status = Command::new(program).arg(options).arg(root.join(place)).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("{program} failed for {place}")));
+        }
+    }
     // Otherwise the folders have the permissions of the build.
     Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root).status().map(drop)
 }

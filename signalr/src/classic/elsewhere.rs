@@ -144,20 +144,24 @@ impl Elsewhere {
 
     /// Passes a request on to the server that has the place of a client. Returns `None` if no server
     /// has it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] if that server does not answer. It may have served the request.
     pub(super) async fn forward(
         &self,
         id: &str,
         callback: Option<&str>,
         action: Action,
-    ) -> Option<Response> {
-        let farm = self.farm()?;
-        let owner = self.find(farm, id).await?;
+    ) -> Result<Option<Response>, NoAnswer> {
+        let Some(farm) = self.farm() else { return Ok(None) };
+        let Some(owner) = self.find(farm, id).await else { return Ok(None) };
         let (id, callback) = (id.to_owned(), callback.map(str::to_owned));
         let forwarded = Forwarded { id, action, callback };
         let served = farm.ask::<Served>(owner, &self.name(REQUEST), &forwarded, times::POLL).await;
-        let mut response = served?.into_response();
+        let mut response = served.ok_or(NoAnswer)?.into_response();
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        Some(response)
+        Ok(Some(response))
     }
 
     /// Returns whether there are servers that may have a client's place.
@@ -174,6 +178,10 @@ impl Elsewhere {
         format!("{name}.{}", self.path)
     }
 }
+
+/// The server that has a client's place has not answered.
+#[derive(Debug)]
+pub(super) struct NoAnswer;
 
 /// A place that is about to begin.
 #[derive(Debug)]

@@ -15,9 +15,10 @@ use backplane::Cursor;
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::{
-    elsewhere::{self, Action},
+    elsewhere::{self, Action, NoAnswer},
     negotiate,
     place::{Beginning, Opening, Place, Places, Resume, Visitor},
     reply::{self, Refusal},
@@ -78,8 +79,8 @@ async fn answer(
         Endpoint::Start => match elsewhere::place(service, &visitor.id).await {
             Some(place) => start(Some(place), callback).await,
             None => match service.elsewhere.forward(&visitor.id, callback, Action::Start).await {
-                Some(response) => Ok(response),
-                None => start(None, callback).await,
+                Ok(Some(response)) => Ok(response),
+                Ok(None) | Err(NoAnswer) => start(None, callback).await,
             },
         },
         Endpoint::Send => match elsewhere::place(service, &visitor.id).await {
@@ -90,7 +91,7 @@ async fn answer(
             match elsewhere::place(service, &visitor.id).await {
                 Some(place) => place.close_handle.close(Disconnect::Client),
                 None => {
-                    service.elsewhere.forward(&visitor.id, callback, Action::Abort).await;
+                    let _ = service.elsewhere.forward(&visitor.id, callback, Action::Abort).await;
                 }
             }
             Ok(aborted())
@@ -180,12 +181,12 @@ async fn open(
         } else if here.is_none() && service.is_stopping() {
             break;
         }
-        let arriving = service.elsewhere.arrive(&visitor.id);
-        if here.is_none() && beginning.moved.is_none() {
-            beginning.moved = service.elsewhere.take(&visitor.id).await;
-        }
-        let (place, is_new) = Places::enter(service, &visitor, &beginning);
-        drop(arriving);
+        let asks = here.is_none() && beginning.moved.is_none();
+        let entering = enter(Arc::clone(service), visitor.clone(), beginning, asks);
+        // In a task of its own: after a client that hangs up meanwhile, no server would have its place.
+        let (place, is_new);
+        (place, is_new, beginning) =
+            tokio::spawn(entering.in_current_span()).await.expect("entering does not panic");
         // The hooks of a client that another server had have run there.
         let is_new = is_new && !place.is_started();
         // A client that returns to no connection is a new one for the application.
@@ -202,6 +203,23 @@ async fn open(
         }
     }
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."))
+}
+
+/// Returns the place of a client here, and whether it is new. If `asks`, another server that has the
+/// client hands it over.
+async fn enter(
+    service: Arc<Service>,
+    visitor: Visitor,
+    mut beginning: Beginning,
+    asks: bool,
+) -> (Arc<Place>, bool, Beginning) {
+    let arriving = service.elsewhere.arrive(&visitor.id);
+    if asks {
+        beginning.moved = service.elsewhere.take(&visitor.id).await;
+    }
+    let (place, is_new) = Places::enter(&service, &visitor, &beginning);
+    drop(arriving);
+    (place, is_new, beginning)
 }
 
 /// Returns the form of the frames.

@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::{
     calls::{self, Progress},
-    elsewhere::Action,
+    elsewhere::{Action, NoAnswer},
     place::{Answer, Place, Recipient, Visitor},
     reply::{self, Refusal},
     request::{pairs, read_body},
@@ -99,8 +99,13 @@ pub(super) async fn send_elsewhere(
     let text = String::from_utf8_lossy(&form).into_owned();
     let forwarded = service.elsewhere.forward(&visitor.id, callback, Action::Send(text)).await;
     match forwarded {
-        Some(response) => response,
-        None => send(stray, Body::from(form), callback).await,
+        Ok(Some(response)) => response,
+        Ok(None) => send(stray, Body::from(form), callback).await,
+        // It may have run there, so it must not run again.
+        Err(NoAnswer) => {
+            let text = "The server of the connection does not answer.";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
     }
 }
 

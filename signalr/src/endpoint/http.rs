@@ -16,13 +16,13 @@ use tracing::Instrument;
 use super::{Purpose, active, check_supported, other_transport, unknown_id};
 use crate::{
     disconnect::Disconnect,
-    forwarding::{self, Forwarding, Located},
+    forwarding::{self, Entering, Forwarding, Located},
     http_connection::{HttpConnection, OpenError, Polled},
     hub::Hub,
     metrics::Reason,
     negotiated::{Found, Held},
     peer::Peer,
-    refusal::{because, refusal},
+    refusal::{because, full, refusal},
     server_id::ServerId,
     session, spans,
     transport::{
@@ -175,6 +175,10 @@ async fn find(
                     Purpose::Send => !takes_no_posts(hub),
                     Purpose::Terminate => false,
                 };
+            if enters && hub.is_full() {
+                return Err(full());
+            }
+            let entering = enters.then(|| Entering::new(hub.farm(), home, token));
             let arriving = enters.then(|| hub.negotiated().arrive(token));
             let located = forwarding::locate(hub.farm(), token, home, enters).await;
             let place = match located {
@@ -182,6 +186,9 @@ async fn find(
                 Located::Opens => create(hub, parts, token).map(Place::Here),
                 Located::Unknown => Err(unknown_id()),
             };
+            if let Some(entering) = entering.filter(|_| place.is_ok()) {
+                entering.end();
+            }
             drop(arriving);
             place
         }
