@@ -45,6 +45,23 @@ async fn a_web_socket_ends_when_its_client_opens_another_one_elsewhere() {
     }
 }
 
+/// In version 0 the id is the token, and others may know the id of a connection.
+#[tokio::test]
+async fn nobody_takes_over_a_connection_by_its_id() {
+    let [a, b, c] = farm::<3>(chat).await;
+    let [a, b, c] = [&a, &b, &c];
+    for [first, second] in [[a, b], [b, a], [b, c]] {
+        let (_, _, body) = a.request(Request::post("/hub/negotiate")).await;
+        let negotiated: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let id = negotiated["connectionId"].as_str().unwrap();
+        let mut client = first.open(&format!("?id={id}"), &[]).await.unwrap();
+        client.handshake().await;
+        let refusal = second.open(&format!("?id={id}"), &[]).await.err().unwrap();
+        assert_eq!(refusal.status(), StatusCode::CONFLICT);
+        assert_eq!(client.call("Id", json!([])).await, json!({"result": id}));
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_another_app_opens_nothing() {
     let [a, b] = farm(chat).await;
