@@ -265,6 +265,12 @@ impl Config {
         }
     }
 
+    /// Returns whether a line or a file defines the default user.
+    pub(crate) fn defines_default_user(&self) -> bool {
+        let mut users = self.users.iter().filter_map(|line| line.first());
+        self.aclfile.is_some() || users.any(|name| name == b"default")
+    }
+
     /// Returns the places that define users.
     pub(crate) fn user_sources(&self) -> UserSources<'_> {
         UserSources {

@@ -182,7 +182,7 @@ async fn the_port_is_a_setting_of_the_start() {
 async fn silent_sockets_do_not_keep_the_port_for_good() {
     let watched = Watched::start(&[]).await;
     let mut silent = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..300 {
         silent.push(TcpStream::connect(("127.0.0.1", watched.port)).await.expect("the port"));
     }
     assert!(watched.get("/healthz", "").await.0.starts_with("HTTP/1.1 200 "));

@@ -119,7 +119,11 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config, which: Rewritten) -
         replace_file(path, &rewritten(&text, config, &others, &users, which))
     };
     match write() {
-        Ok(()) => Ok(Reply::ok()),
+        Ok(()) => {
+            // Its own lines are no change for the next reload.
+            server.settings.set_last_read(config.clone());
+            Ok(Reply::ok())
+        }
         Err(error) => Err(format!("ERR Rewriting config file: {error}").into_bytes()),
     }
 }

@@ -51,12 +51,22 @@ impl Reloaded {
     pub(crate) fn between(before: &Config, now: &Config) -> Self {
         let mut reloaded = Self::default();
         let shown = directive::all().filter(|directive| directive.is_shown);
+        // A start takes the password of the default user from its own rules, if there are any.
+        let has_rules = [before, now].iter().any(|config| config.defines_default_user());
         for directive in shown.filter(|each| each.show(before) != each.show(now)) {
-            let is_fixed = directive.change == Change::Immutable || FIXED.contains(&directive.name);
+            let is_fixed = directive.change == Change::Immutable
+                || FIXED.contains(&directive.name)
+                || (has_rules && directive.name == "requirepass");
             match is_fixed {
                 true => reloaded.needs_restart.push(directive.name),
                 false => reloaded.changed.push(directive.name),
             }
+        }
+        if before.users != now.users {
+            reloaded.needs_restart.push("user");
+        }
+        if before.rename_command != now.rename_command {
+            reloaded.needs_restart.push("rename-command");
         }
         reloaded
     }
@@ -93,6 +103,18 @@ mod tests {
         let in_force = read("timeout 10\nmaxclients 50\nport 7000");
         let merged = reloaded.merge(&in_force, &now).unwrap();
         assert_eq!(merged, read("timeout 20\nmaxclients 50\nport 7000"));
+    }
+
+    #[test]
+    fn the_password_of_a_default_user_with_rules_needs_a_restart() {
+        for rules in ["user default on >two ~* &* +@all", "aclfile /etc/users.acl"] {
+            let before = read(&format!("requirepass one\n{rules}"));
+            let reloaded = Reloaded::between(&before, &read(rules));
+            assert_eq!(reloaded.changed, [""; 0]);
+            assert_eq!(reloaded.needs_restart, ["requirepass"]);
+        }
+        let reloaded = Reloaded::between(&read("user ann on"), &read("rename-command GET \"\""));
+        assert_eq!(reloaded.needs_restart, ["user", "rename-command"]);
     }
 
     #[test]

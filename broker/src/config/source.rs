@@ -359,6 +359,21 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     /// Returns the cause in one line, without Redis' block around it.
+    /// Returns the place of the mistake and the name of the directive. Unlike the error itself, the
+    /// text has no value, which may be a password.
+    ///
+    /// ```
+    /// let error = broker::ConfigFile::from_text("requirepass a b").unwrap_err();
+    /// assert_eq!(error.place(), "text:1: requirepass");
+    /// ```
+    pub fn place(&self) -> String {
+        let Line { source, number, text } = &*self.place;
+        match text.split_whitespace().next() {
+            Some(directive) => format!("{source}:{number}: {directive}"),
+            None => source.clone(),
+        }
+    }
+
     pub(crate) fn cause(&self) -> String {
         fmt::from_fn(|f| self.fmt_cause(f)).to_string()
     }

@@ -51,9 +51,9 @@ struct Sources {
 }
 
 /// Connections at once. Further ones wait in the backlog of the kernel.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 256;
 /// Maximum wait for the head of a request, and for the next request.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+const HEAD_TIME_MAX: Duration = Duration::from_secs(3);
 /// Maximum size of the head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A connection is closed after this time, so that no client holds one for good. Monitoring systems

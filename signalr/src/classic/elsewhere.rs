@@ -227,7 +227,10 @@ async fn serve(service: &Service, request: Forwarded) -> Option<Served> {
     let callback = callback.as_deref();
     let response = match action {
         Action::Start => {
-            let started = endpoint::start(Some(place), callback).await;
+            let started = endpoint::start(Some(Arc::clone(&place)), callback).await;
+            if started.is_err() && place.has_moved().await {
+                return None;
+            }
             started.unwrap_or_else(Refusal::into_response)
         }
         Action::Send(form) => send::send(Sender::Here(place), Body::from(form), callback).await,

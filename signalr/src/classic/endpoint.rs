@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::{
-    elsewhere::{self, Action, NoAnswer},
+    elsewhere::{self, Action},
     negotiate,
     place::{Beginning, Opening, Place, Places, Resume, Visitor},
     reply::{self, Refusal},
@@ -76,13 +76,7 @@ async fn answer(
     let id = connection_id.into();
     let visitor = Visitor { id, users, transport: kind.transport_kind(), hubs };
     match request.endpoint {
-        Endpoint::Start => match elsewhere::place(service, &visitor.id).await {
-            Some(place) => start(Some(place), callback).await,
-            None => match service.elsewhere.forward(&visitor.id, callback, Action::Start).await {
-                Ok(Some(response)) => Ok(response),
-                Ok(None) | Err(NoAnswer) => start(None, callback).await,
-            },
-        },
+        Endpoint::Start => start_anywhere(service, &visitor, callback).await,
         Endpoint::Send => match elsewhere::place(service, &visitor.id).await {
             Some(place) => Ok(send::send(Sender::Here(place), body, callback).await),
             None => Ok(send::send_elsewhere(service, visitor, body, callback).await),
@@ -134,6 +128,31 @@ async fn identity(service: &Service, request: &ClassicRequest) -> Result<Identit
         identity = service.tokens.read_connection(token);
     }
     identity.map_err(|_| Refusal::bad_request("The ConnectionId is in the incorrect format."))
+}
+
+/// Serves `start` on the server that has the client's place.
+async fn start_anywhere(
+    service: &Service,
+    visitor: &Visitor,
+    callback: Option<&str>,
+) -> Result<Response, Refusal> {
+    // The first poll may take the place to another server at the same time, also to this one.
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(place) = elsewhere::place(service, &visitor.id).await {
+            let started = start(Some(Arc::clone(&place)), callback).await;
+            if started.is_ok() || !place.has_moved().await {
+                return started;
+            }
+        }
+        let forwarded = service.elsewhere.forward(&visitor.id, callback, Action::Start).await;
+        if let Ok(Some(response)) = forwarded {
+            return Ok(response);
+        }
+        if service.elsewhere.is_alone() {
+            break;
+        }
+    }
+    start(None, callback).await
 }
 
 /// Serves `start`: the application accepts the client. The messages that it sends meanwhile precede

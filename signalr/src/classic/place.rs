@@ -261,6 +261,11 @@ impl Place {
         (accepted.map(|(hub, _)| hub).collect(), self.is_started())
     }
 
+    /// Returns whether another server has the client.
+    pub(super) async fn has_moved(&self) -> bool {
+        self.lifecycle.lock().await.has_moved
+    }
+
     /// Returns whether the client has come from another server.
     pub(super) fn has_come(&self) -> bool {
         self.has_come

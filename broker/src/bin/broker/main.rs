@@ -16,7 +16,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, ConfigFile, REDIS_VERSION, Server};
+use broker::{Broker, Config, ConfigError, ConfigFile, REDIS_VERSION, Server};
 use clap::{CommandFactory, Parser};
 use tracing::{error, info, warn};
 
@@ -253,8 +253,11 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
     let _pid_file = daemon::PidFile::create(&config, is_in_background());
     info!("Ready to accept connections");
     daemon::notify_ready();
+    let mut reloading = None;
     loop {
         tokio::select! {
+            () = async { reloading.as_mut().expect("it is under way").await },
+                if reloading.is_some() => reloading = None,
             signal = signals.next() => match signal {
                 Some(signal) => {
                     info!("Received {signal} scheduling shutdown...");
@@ -263,7 +266,8 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
                 // Writing this line opens a log file that was renamed.
                 None => {
                     info!("Received SIGHUP, reopened the log file");
-                    reload(&server, &words, input.clone()).await;
+                    // It may have to wait for a script, and other signals must not.
+                    reloading = Some(Box::pin(reload(&server, &words, input.clone())));
                 }
             },
             () = server.stop_requested() => {
@@ -272,6 +276,7 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    drop(reloading);
     daemon::notify_stopping();
     let mut shutdown = pin!(server.shutdown());
     loop {
@@ -291,12 +296,12 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
 /// changed, and the log has the reason.
 async fn reload(server: &Server, words: &[OsString], input: Option<Vec<u8>>) {
     daemon::notify_reloading();
-    server.reload_tls().await;
     match load(words, input) {
         Ok(Given { mut loaded, .. }) => {
             fit_maxclients(&mut loaded.config);
             match server.reload(loaded).await {
                 Ok(reloaded) => {
+                    server.reload_tls().await;
                     if !reloaded.changed.is_empty() {
                         info!("settings changed: {}", reloaded.changed.join(" "));
                     }
@@ -307,7 +312,11 @@ async fn reload(server: &Server, words: &[OsString], input: Option<Vec<u8>>) {
                 Err(error) => warn!("no setting changed: {error}"),
             }
         }
-        Err(error) => warn!("no setting changed: {error}"),
+        // The line itself may hold a password.
+        Err(error) => match error.downcast_ref::<ConfigError>() {
+            Some(mistake) => warn!("no setting changed: mistake at {}", mistake.place()),
+            None => warn!("no setting changed: {error}"),
+        },
     }
     daemon::notify_ready();
 }
