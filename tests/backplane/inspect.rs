@@ -19,7 +19,9 @@ async fn conforms(bus: &Bus) {
 }
 
 async fn connections_are_found_on_any_server(one: &Backplane, two: &Backplane) {
-    let _tabs = [one.attach("ann-1", Some("ann")), two.attach("ann-2", Some("ann"))];
+    let tabs = [one.attach("ann-1", Some("ann")), two.attach("ann-2", Some("ann"))];
+    // Otherwise a command of the other server may come before the channel that it is for.
+    tabs[1].listening().await;
     let _bob = two.hub("Another").attach("bob-1", Some("bob"));
     for group in ["room", "hall"] {
         one.join("ann-2", group).await.expect("it is attached");
@@ -50,6 +52,7 @@ async fn connections_are_ended_with_a_reason(one: &Backplane, two: &Backplane) {
     let mut bob = [attach(one, "bob-1", "bob"), attach(two, "bob-2", "bob")];
     let mut carl = attach(two, "carl-1", "carl");
     let mut dan = attach(two, "dan-1", "dan");
+    dan.listening().await;
     one.join("dan-1", "room").await.expect("it is attached");
     let end = async |target: Target, reason: &str| {
         let ended = within(SLOW_DEADLINE, one.disconnect(target, reason)).await.expect("asked");

@@ -35,6 +35,10 @@ async fn members_of_all_servers_are_known(bus: &Bus, builder: impl Fn() -> Build
     let ann = [one.attach("ann-1", Some("ann")), two.attach("ann-2", Some("ann"))];
     let bob = two.attach("bob-1", Some("bob"));
     let nobody = two.attach("nobody", None);
+    // Otherwise a command of the other server may come before the channel that it is for.
+    for connection in ann.iter().chain([&bob, &nobody]) {
+        connection.listening().await;
+    }
     for id in ["ann-1", "ann-2", "bob-1", "nobody"] {
         one.join(id, ROOM).await.expect("it is attached");
     }
