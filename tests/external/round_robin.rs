@@ -12,6 +12,7 @@ use harness::{Balancer, Finished, Process, SLOW_DEADLINE, Server, node, python};
 macro_rules! goes_through_its_steps_with {
     ($($name:ident: $program:expr, $arguments:expr;)*) => {$(
         #[tokio::test]
+        #[ignore = "run by cargo xtask long, since a busy machine fails it now and then"]
         async fn $name() {
             goes_through_its_steps($program, &$arguments).await;
         }

@@ -229,6 +229,12 @@ fn long() -> Result<(), Failure> {
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_IO_THREADS", "4")
         .run()?;
+    Step::cargo("clients before two servers")
+        .args(["test", "--test", "external"])
+        .args(TESTED)
+        .args(["--", "--ignored", "round_robin::"])
+        .env("RUST_TEST_THREADS", "4")
+        .run()?;
     Step::cargo("long rigs of hubs")
         .args(["test", "--locked", "--release", "-p", "signalr"])
         .args(["--test", "rigs", "--", "--ignored"])
