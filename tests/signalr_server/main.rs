@@ -4,7 +4,7 @@
 //! so that these tests can run against it. Errors have the names of .NET's, since those tests
 //! compare them.
 //!
-//! usage: signalr-server [PORT [CERTIFICATE]]
+//! usage: `signalr-server [PORT [CERTIFICATE]]`
 //!        signalr-server --broker URL
 //!
 //! With a second argument it serves https, and writes its certificate to that file. It prints
