@@ -14,7 +14,7 @@ use crate::channels::has_members;
 use crate::dialect::Signalr2;
 use crate::emitter::Emitter;
 use crate::membership::{Membership, Patterns};
-use crate::options::{self, Dialect, Options};
+use crate::options::{self, DURATION_MAX, Dialect, Options};
 use crate::servers::{Replica, ServerChannel, ServerNames, StartServers};
 
 /// Sets the options of a [`Backplane`] and starts it.
@@ -41,8 +41,6 @@ pub struct Builder {
     options: Options,
 }
 
-/// The longest duration that a builder accepts: sums with an instant must not overflow.
-const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The shortest interval between two probes, and the shortest timeout.
 const DURATION_MIN: Duration = Duration::from_millis(1);
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::address::Tls;
 
+/// The longest duration of an option: sums with an instant must not overflow.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The servers with which an app shares its messages.
 ///
 /// ```

@@ -90,7 +90,6 @@ impl Plan {
         let step = (start..start + slots).map(|step| step % slots);
         let step = step.filter(|step| divisor(*step, slots) == 1).find(|step| *step > 0);
         let first = rand::random_range(0..slots);
-        let window = window.min(WINDOW_MAX);
         Self { start: Instant::now(), window, slots, step: step.unwrap_or(1), first }
     }
 
@@ -106,9 +105,6 @@ impl Plan {
         self.start + self.window.mul_f64(part)
     }
 }
-
-/// Maximum window, small enough to be added to a time.
-const WINDOW_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Returns the greatest common divisor.
 fn divisor(a: usize, b: usize) -> usize {

@@ -93,7 +93,7 @@ impl Farm {
         });
     }
 
-    /// Answers questions with this name, each in a task of its own.
+    /// Answers questions with this name, all at once.
     pub(crate) fn answer<Q, A, R>(
         &self,
         name: &str,

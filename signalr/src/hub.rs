@@ -26,7 +26,7 @@ use crate::{
     handler::{self, Hook, Method, StartHook},
     metrics::{Metrics, Remaining},
     negotiated::{Ages, Negotiated},
-    options::Options,
+    options::{DURATION_MAX, Options},
     raw::RawHandler,
     recipients::Links,
     redirect::Redirect,
@@ -406,6 +406,7 @@ impl Hub {
 
     /// Ends all connections over a window, and waits until they have ended.
     async fn end_connections(&self, window: Duration) {
+        let window = window.min(DURATION_MAX);
         self.drain.begin(self.sessions.len(), window);
         self.sessions.close();
         let Options { write_timeout, close_timeout, .. } = self.options;

@@ -24,7 +24,7 @@ use crate::{
     farm::Farm,
     handoff::Handoff,
     http_connection::HttpConnection,
-    options::Options,
+    options::{DURATION_MAX, Options},
     peer::Visitor,
     server_id::ServerId,
     socket::Socket,
@@ -64,7 +64,9 @@ pub(crate) struct Ages {
 
 impl Ages {
     pub(crate) fn of(options: &Options) -> Self {
-        Self { own: options.disconnect_timeout, skew: options.clock_skew }
+        let [own, skew] =
+            [options.disconnect_timeout, options.clock_skew].map(|age| age.min(DURATION_MAX));
+        Self { own, skew }
     }
 }
 
@@ -283,12 +285,10 @@ impl Negotiated {
 
     /// Returns for how long a token may still open a connection.
     fn fresh_for(&self, token: &Token, ages: Ages) -> Duration {
-        // Far beyond any useful age, and small enough to be added to a time.
-        let [own, skew] = [ages.own, ages.skew].map(|age| age.min(AGE_LIMIT));
-        let age_max = if self.is_own(token) { own } else { own + skew };
+        let age_max = if self.is_own(token) { ages.own } else { ages.own + ages.skew };
         let now = Duration::from_millis(self.0.clock.now());
         // A token of a later time has an age of zero, up to the difference of clocks.
-        match token.issued > now + skew {
+        match token.issued > now + ages.skew {
             true => Duration::ZERO,
             false => age_max.saturating_sub(now.saturating_sub(token.issued)),
         }
@@ -480,9 +480,6 @@ fn kind(token: &str) -> Option<u8> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
     bytes.len().checked_sub(CONTENT_BYTES).map(|at| bytes[at])
 }
-
-/// Maximum age of a token, whatever the options say.
-const AGE_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The message to the home of a connection that has ended here.
 pub(crate) const LEFT: &str = "left";

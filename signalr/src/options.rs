@@ -13,6 +13,9 @@ use crate::{
     transport_kind::TransportKind,
 };
 
+/// The longest time of an option that is added to a point of time, so that no sum overflows.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Times and limits of a hub.
 ///
 /// # Examples

@@ -6,7 +6,9 @@
 
 use std::process::Command;
 
-use harness::{Balancer, Finished, Process, SLOW_DEADLINE, Server, node, python};
+use harness::{Balancer, Process, Server, node, python};
+
+use crate::signalr_clients::{finish, url};
 
 /// One test for each client, transport and encoding: it goes through all of its steps.
 macro_rules! goes_through_its_steps_with {
@@ -51,11 +53,7 @@ async fn goes_through_its_steps(mut command: Command, arguments: &[&str]) {
     let ports = vec![port(&first).await, port(&second).await];
     let balancer = Balancer::before(ports).await;
     command.arg(format!("http://127.0.0.1:{}", balancer.port())).args(arguments);
-    // Each step has a deadline of its own, and a browser goes through hundreds of steps.
-    let Finished { code, stdout, stderr } = Process::run(&mut command, 10 * SLOW_DEADLINE).await;
-    let log = || format!("{stdout}{stderr}{}{}", first.transcript(), second.transcript());
-    assert_eq!(code, Some(0), "{}", log());
-    assert_eq!(stdout.lines().last(), Some("ok"), "{}", log());
+    finish(command, || format!("{}{}", first.transcript(), second.transcript())).await;
     assert!(balancer.connections().into_iter().all(|count| count > 1), "one server has all");
 }
 
@@ -66,8 +64,7 @@ fn start(broker: &Server) -> Process {
 }
 
 async fn port(server: &Process) -> u16 {
-    let line = |text: &str| Some(text.strip_prefix("ready ")?.strip_suffix('\n')?.to_owned());
-    let url = server.stdout_with(SLOW_DEADLINE, line).await;
+    let url = url(server).await;
     let port = url.rsplit(':').next().expect("a URL has a colon");
     port.parse().expect("a URL ends in its port")
 }

@@ -83,15 +83,20 @@ async fn goes_through_its_steps(command: Command, arguments: &[&str]) {
 
 async fn go_through(server: &mut Command, mut command: Command, arguments: &[&str]) {
     let server = Process::start(server);
-    let url = server.stdout_with(SLOW_DEADLINE, url).await;
-    command.arg(url).args(arguments);
-    // Each step has a deadline of its own, and a browser goes through hundreds of steps.
-    let Finished { code, stdout, stderr } = Process::run(&mut command, 10 * SLOW_DEADLINE).await;
-    assert_eq!(code, Some(0), "{stdout}{stderr}");
-    assert_eq!(stdout.lines().last(), Some("ok"), "{stdout}");
+    command.arg(url(&server).await).args(arguments);
+    finish(command, String::new).await;
 }
 
-/// Returns the URL, once the server has printed the whole line.
-fn url(stdout: &str) -> Option<String> {
-    Some(stdout.strip_prefix("ready ")?.strip_suffix('\n')?.to_owned())
+/// Runs a client to the end of its steps. `log` is what the servers have printed.
+pub(crate) async fn finish(mut client: Command, log: impl Fn() -> String) {
+    // Each step has a deadline of its own, and a browser goes through hundreds of steps.
+    let Finished { code, stdout, stderr } = Process::run(&mut client, 10 * SLOW_DEADLINE).await;
+    assert_eq!(code, Some(0), "{stdout}{stderr}{}", log());
+    assert_eq!(stdout.lines().last(), Some("ok"), "{stdout}{stderr}{}", log());
+}
+
+/// Returns the URL of a server, once it has printed the whole line.
+pub(crate) async fn url(server: &Process) -> String {
+    let line = |text: &str| Some(text.strip_prefix("ready ")?.strip_suffix('\n')?.to_owned());
+    server.stdout_with(SLOW_DEADLINE, line).await
 }

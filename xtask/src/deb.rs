@@ -1,10 +1,9 @@
 //! Builds a package for Debian from the release build and the files in `packaging`.
 
-use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::step::{Failure, Step, workspace_dir};
@@ -12,13 +11,14 @@ use crate::step::{Failure, Step, workspace_dir};
 const STEP: &str = "package for Debian";
 
 /// Files of the package: the source, the place, and the permissions.
-const FILES: [(&str, &str, u32); 10] = [
+const FILES: [(&str, &str, u32); 11] = [
     ("target/release/broker", "usr/bin/broker", 0o755),
     ("packaging/systemd/relaybox.service", "lib/systemd/system/relaybox.service", 0o644),
     ("packaging/debian/relaybox.init", "etc/init.d/relaybox", 0o755),
     ("packaging/debian/relaybox.logrotate", "etc/logrotate.d/relaybox", 0o644),
     ("README.md", "usr/share/doc/relaybox/README.md", 0o644),
     ("COMPATIBILITY.md", "usr/share/doc/relaybox/COMPATIBILITY.md", 0o644),
+    ("CHANGELOG.md", "usr/share/doc/relaybox/changelog", 0o644),
     ("packaging/debian/conffiles", "DEBIAN/conffiles", 0o644),
     ("packaging/debian/postinst", "DEBIAN/postinst", 0o755),
     ("packaging/debian/prerm", "DEBIAN/prerm", 0o755),
@@ -50,32 +50,29 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
     if root.exists() {
         fs::remove_dir_all(root)?;
     }
-    let bytes = Cell::new(0);
-    let add = |place: &str, content: &[u8], mode: u32| -> io::Result<()> {
-        let path: PathBuf = root.join(place);
-        fs::create_dir_all(path.parent().unwrap_or(root))?;
-        fs::write(&path, content)?;
-        bytes.set(bytes.get() + content.len());
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode))
-    };
     let read = |path: &str| fs::read(workspace_dir().join(path));
-    for (source, place, mode) in FILES {
-        add(place, &read(source)?, mode)?;
-    }
+    let copied = FILES.into_iter().map(|(source, place, mode)| Ok((place, read(source)?, mode)));
+    let mut files = copied.collect::<io::Result<Vec<_>>>()?;
     let settings = [read("redis.conf.example")?, read("packaging/debian/settings.conf")?].concat();
-    add("etc/relaybox/relaybox.conf", &settings, 0o644)?;
+    files.push(("etc/relaybox/relaybox.conf", settings, 0o644));
     let licence = env!("CARGO_PKG_LICENSE").replace(" OR ", " or ");
     let copyright = format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
          Files: *\nCopyright: The relaybox authors\nLicense: {licence}\n"
     );
-    add("usr/share/doc/relaybox/copyright", copyright.as_bytes(), 0o644)?;
-    add("usr/share/doc/relaybox/changelog", &read("CHANGELOG.md")?, 0o644)?;
+    files.push(("usr/share/doc/relaybox/copyright", copyright.into(), 0o644));
+    let bytes: usize = files.iter().map(|(_, content, _)| content.len()).sum();
     let control = String::from_utf8_lossy(&read("packaging/debian/control")?)
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{architecture}", architecture)
-        .replace("{kilobytes}", &bytes.get().div_ceil(1024).to_string());
-    add("DEBIAN/control", control.as_bytes(), 0o644)?;
+        .replace("{kilobytes}", &bytes.div_ceil(1024).to_string());
+    files.push(("DEBIAN/control", control.into(), 0o644));
+    for (place, content, mode) in files {
+        let path = root.join(place);
+        fs::create_dir_all(path.parent().unwrap_or(root))?;
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+    }
     for (program, options, place) in [
         ("strip", "--strip-unneeded", "usr/bin/broker"),
         ("gzip", "-9n", "usr/share/doc/relaybox/changelog"),

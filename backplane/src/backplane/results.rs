@@ -20,6 +20,7 @@ use super::inspect::NAME as CONNECTIONS;
 use super::plane::Plane;
 use crate::cursor::Cursor;
 use crate::invocation::Invocation;
+use crate::options::DURATION_MAX;
 use crate::servers::{Answers, AskError, Servers};
 use crate::target::Target;
 
@@ -106,8 +107,6 @@ enum Answer {
 const NAME: &str = "backplane.results.";
 /// The default time for a result.
 const WITHIN: Duration = Duration::from_secs(30);
-/// The longest wait for a result, small enough to be added to a time.
-const WITHIN_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Clients of one hub and one server that are asked at once.
 const AT_ONCE_MAX: usize = 1024;
 
@@ -230,7 +229,7 @@ impl<A> AskClient<'_, A> {
 
     async fn ask(self) -> Result<Box<RawValue>, ResultError> {
         let Self { backplane, connection_id, invocation, after, within, .. } = self;
-        let deadline = Instant::now() + within.min(WITHIN_MAX);
+        let deadline = Instant::now() + within.min(DURATION_MAX);
         let channel = backplane.channel()?;
         let owner = backplane.owner(&connection_id, within).await?;
         let left = deadline.saturating_duration_since(Instant::now());

@@ -32,7 +32,7 @@ use crate::session::Session;
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::server_state::ServerState;
-use crate::tls::Material;
+use crate::tls::{Material, TlsError};
 
 /// `CONFIG GET parameter [parameter ...]`
 pub(crate) fn get<'a>(
@@ -377,17 +377,15 @@ pub(crate) fn reload(
     let config = reloaded
         .merge(&in_force, &read)
         .map_err(|invalid| ReloadError(format!("a setting cannot be changed: {invalid}")))?;
-    let fitting = fit_clients(config.maxclients);
-    if config.maxclients > in_force.maxclients.max(fitting) {
+    if let Some(fitting) = fewer_clients(&in_force, &config) {
         let text = format!("maxclients: the limit of open files allows {fitting}");
         return Err(ReloadError(text));
     }
     let has = |name| reloaded.changed.contains(&name);
-    let is_about_tls = reloaded.changed.iter().any(|name| name.starts_with("tls-"));
-    let tls = (is_about_tls && config.tls.port != Port::None)
-        .then(|| Material::load(&config.tls).map(Arc::new))
-        .transpose()
-        .map_err(|error| ReloadError(error.to_string()))?;
+    let tls = match reloaded.changed.iter().any(|name| name.starts_with("tls-")) {
+        true => load_tls(&config).map_err(|error| ReloadError(error.to_string()))?,
+        false => None,
+    };
     let changes = Changes {
         config,
         others: Vec::new(),
@@ -416,16 +414,14 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
         if let Some(directive) = directive::find(setting.name) {
             let value = [setting.value.to_vec()];
             directive.set(&mut all.config, &value).map_err(because)?;
-            let wanted = all.config.maxclients;
-            if directive.name == "maxclients" && wanted > config.maxclients {
-                let fitting = fit_clients(wanted);
-                if fitting < wanted {
-                    let reason = format!(
-                        "The operating system is not able to handle the specified number of \
-                         clients, try with {fitting}"
-                    );
-                    return Err(failed(setting.name, &reason));
-                }
+            if directive.name == "maxclients"
+                && let Some(fitting) = fewer_clients(config, &all.config)
+            {
+                let reason = format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {fitting}"
+                );
+                return Err(failed(setting.name, &reason));
             }
             if let Some(path) = all.config.dir.take_if(|_| directive.name == "dir") {
                 all.config.dir = Some(directory(&path).map_err(because)?);
@@ -444,16 +440,26 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
         directive.is_some_and(|directive| directive.name.starts_with("tls-"))
     };
     // Also for the same values: the files may be others.
-    if let Some(setting) = settings.iter().find(is_about_tls)
-        && all.config.tls.port != Port::None
-    {
-        let material = Material::load(&all.config.tls).map_err(|error| {
+    if let Some(setting) = settings.iter().find(is_about_tls) {
+        all.tls = load_tls(&all.config).map_err(|error| {
             warn!("{error}");
             failed(setting.name, "Unable to update TLS configuration. Check server logs.")
         })?;
-        all.tls = Some(Arc::new(material));
     }
     Ok(all)
+}
+
+/// Returns the number of clients that the system allows, if a change asks for more.
+fn fewer_clients(in_force: &Config, wanted: &Config) -> Option<usize> {
+    let is_more = wanted.maxclients > in_force.maxclients;
+    let fitting = is_more.then(|| fit_clients(wanted.maxclients))?;
+    (fitting < wanted.maxclients).then_some(fitting)
+}
+
+/// Builds TLS from the settings, if there is a port for it.
+fn load_tls(config: &Config) -> Result<Option<Arc<Material>>, TlsError> {
+    let has_port = config.tls.port != Port::None;
+    has_port.then(|| Material::load(&config.tls).map(Arc::new)).transpose()
 }
 
 /// Checks whether a directive may be changed, and occurs once.

@@ -96,6 +96,19 @@ impl Metrics {
         let _ = writeln!(self.0, "}} {value}");
     }
 
+    /// Writes a metric with one label: its contents, each with a value.
+    fn all<'a, V: std::fmt::Display>(
+        &mut self,
+        (name, kind, help): (&str, Kind, &str),
+        label: &str,
+        values: impl IntoIterator<Item = (&'a str, V)>,
+    ) {
+        self.head(name, kind, help);
+        for (content, value) in values {
+            self.value(name, &[(label, content)], value);
+        }
+    }
+
     fn up(&mut self, fields: &HashMap<&str, &str>) {
         let field = |name: &str| fields.get(name).copied().unwrap_or_default();
         self.one("redis_up", Kind::Gauge, "Always 1.", 1);
@@ -123,17 +136,14 @@ impl Metrics {
             (0, "redis_db_keys", "Keys of a database."),
             (1, "redis_db_keys_expiring", "Keys of a database that expire."),
         ] {
-            self.head(name, Kind::Gauge, help);
-            for (database, values) in &databases {
-                self.value(name, &[("db", database)], values[index]);
-            }
+            let counts = databases.iter().map(|(database, values)| (*database, values[index]));
+            self.all((name, Kind::Gauge, help), "db", counts);
         }
-        let name = "redis_db_avg_ttl_seconds";
-        self.head(name, Kind::Gauge, "Average time until a key expires.");
-        for (database, [_, _, milliseconds]) in &databases {
-            let seconds = milliseconds.parse().unwrap_or(0.0) / 1000.0;
-            self.value(name, &[("db", database)], seconds);
-        }
+        let seconds = databases.iter().map(|(database, [_, _, milliseconds])| {
+            (*database, milliseconds.parse().unwrap_or(0.0) / 1000.0)
+        });
+        let help = "Average time until a key expires.";
+        self.all(("redis_db_avg_ttl_seconds", Kind::Gauge, help), "db", seconds);
     }
 
     fn commands(&mut self, lines: &[(&str, &str)]) {
@@ -149,17 +159,14 @@ impl Metrics {
             (2, "redis_commands_rejected_calls_total", "Calls that did not run."),
             (3, "redis_commands_failed_calls_total", "Calls that ended with an error."),
         ] {
-            self.head(name, Kind::Counter, help);
-            for (command, values) in &commands {
-                self.value(name, &[("cmd", command)], values[index]);
-            }
+            let counts = commands.iter().map(|(command, values)| (*command, values[index]));
+            self.all((name, Kind::Counter, help), "cmd", counts);
         }
-        let name = "redis_commands_duration_seconds_total";
-        self.head(name, Kind::Counter, "Time that the calls took.");
-        for (command, [_, micros, ..]) in &commands {
-            let seconds = micros.parse().unwrap_or(0.0) / 1e6;
-            self.value(name, &[("cmd", command)], seconds);
-        }
+        let seconds = commands
+            .iter()
+            .map(|(command, [_, micros, ..])| (*command, micros.parse().unwrap_or(0.0) / 1e6));
+        let help = "Time that the calls took.";
+        self.all(("redis_commands_duration_seconds_total", Kind::Counter, help), "cmd", seconds);
         let name = "redis_latency_percentiles_usec";
         self.head(name, Kind::Summary, "Percentiles of the time of a call.");
         for (command, values) in lines.iter().filter_map(|(line, values)| {
@@ -177,15 +184,12 @@ impl Metrics {
     }
 
     fn errors(&mut self, lines: &[(&str, &str)]) {
-        let name = "redis_errors_total";
-        self.head(name, Kind::Counter, "Replies with an error, by its first word.");
-        for (line, value) in lines {
-            if let (Some(code), Some([count])) =
-                (line.strip_prefix("errorstat_"), parts(value, ["count"]))
-            {
-                self.value(name, &[("err", code)], count);
-            }
-        }
+        let counts = lines.iter().filter_map(|(line, value)| {
+            let [count] = parts(value, ["count"])?;
+            Some((line.strip_prefix("errorstat_")?, count))
+        });
+        let help = "Replies with an error, by its first word.";
+        self.all(("redis_errors_total", Kind::Counter, help), "err", counts);
     }
 
     fn latencies(&mut self, server: &ServerState) {
@@ -222,17 +226,15 @@ impl Metrics {
             .filter_map(|(event, samples)| Some((event, *samples.all.back()?)))
             .collect();
         drop(monitor);
-        let name = "redis_latency_spike_last";
-        self.head(name, Kind::Gauge, "Time of the last slow event.");
-        for (event, sample) in &spikes {
-            self.value(name, &[("event_name", event)], sample.time);
-        }
+        let times = spikes.iter().map(|(event, sample)| (*event, sample.time));
+        let help = "Time of the last slow event.";
+        self.all(("redis_latency_spike_last", Kind::Gauge, help), "event_name", times);
+        let seconds = spikes.iter().map(|(event, sample)| {
+            (*event, Duration::from_millis(sample.milliseconds).as_secs_f64())
+        });
         let name = "redis_latency_spike_duration_seconds";
-        self.head(name, Kind::Gauge, "The time that the last slow event took.");
-        for (event, sample) in &spikes {
-            let seconds = Duration::from_millis(sample.milliseconds).as_secs_f64();
-            self.value(name, &[("event_name", event)], seconds);
-        }
+        let help = "The time that the last slow event took.";
+        self.all((name, Kind::Gauge, help), "event_name", seconds);
     }
 
     fn certificates(&mut self, fields: &HashMap<&str, &str>) {
