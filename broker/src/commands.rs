@@ -42,6 +42,7 @@ mod strings;
 pub(crate) mod table;
 mod tracking;
 mod transaction;
+mod user_limits;
 mod watch;
 
 use self::errors::CommandError;

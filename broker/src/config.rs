@@ -57,6 +57,10 @@ pub struct Config {
     pub timeout: Duration,
     /// Interval of the kernel's probes to a silent peer; zero is never.
     pub tcp_keepalive: Duration,
+    /// The time over which the clients end before the program does, after SIGTERM or SIGINT; zero ends
+    /// all at once. A [`Server`](crate::Server) of another program uses
+    /// [`Server::drain`](crate::Server::drain).
+    pub shutdown_drain: Duration,
     /// Maximum number of connections that the kernel queues until they are accepted.
     pub tcp_backlog: u32,
     /// The lowest level of events in the log.
@@ -123,6 +127,14 @@ pub struct Config {
     pub rename_command: Vec<(String, String)>,
     /// Channels with a replay buffer; none by default.
     pub pubsub_replay: Vec<ReplayRule>,
+    /// What the clients of single users may take. For a user with several entries, the last one counts.
+    pub user_limits: Vec<UserLimits>,
+    /// The events that are published about the subscriptions of channels, at most one a second for each
+    /// channel. The message is the channel's name. Channels that begin with `__` have no events.
+    pub notify_pubsub_events: ChannelEvents,
+    /// What happens to subscribers that reach their limit. The first rule with a matching pattern
+    /// counts; without one, they are closed.
+    pub pubsub_slow_policy: Vec<SlowRule>,
 }
 
 /// The limits of the replay buffers of all channels that match a pattern. Subscribers can request
@@ -137,6 +149,111 @@ pub struct ReplayRule {
     pub bytes_max: usize,
     /// Maximum age of a message.
     pub age_max: Duration,
+}
+
+/// What happens to a subscriber of channels at the hard limit of
+/// [`Config::client_output_buffer_limit`], or after its time at the soft one.
+///
+/// ```
+/// use broker::{SlowPolicy, SlowRule};
+///
+/// let rule = SlowRule { pattern: b"prices:*".to_vec(), policy: SlowPolicy::Conflate };
+/// # let config = broker::Config { port: broker::Port::Any, pubsub_slow_policy: vec![rule], ..Default::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowRule {
+    /// The channels, as a glob of Redis.
+    pub pattern: Vec<u8>,
+    /// What happens to messages on these channels.
+    pub policy: SlowPolicy,
+}
+
+/// The events of [`Config::notify_pubsub_events`].
+///
+/// ```
+/// use broker::{ChannelEvents, Config};
+///
+/// let events = ChannelEvents { occupied: true, vacated: true };
+/// # let _ =
+/// Config { notify_pubsub_events: events, ..Config::default() };
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelEvents {
+    /// A channel got its first subscription: `__pubsub__:occupied`.
+    pub occupied: bool,
+    /// A channel lost its last subscription: `__pubsub__:vacated`.
+    pub vacated: bool,
+}
+
+/// What the clients of one user may take. `None` is no limit.
+///
+/// ```
+/// use broker::{Config, UserLimits};
+///
+/// let limits = UserLimits { clients: Some(100), ..UserLimits::of("chat") };
+/// # let _ =
+/// Config { user_limits: vec![limits], ..Config::default() };
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserLimits {
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// Clients at once. A further login is refused.
+    pub clients: Option<usize>,
+    /// Subscriptions of one client, those to patterns included.
+    pub subscriptions: Option<usize>,
+    /// Bytes of a published message.
+    pub message_bytes: Option<usize>,
+    /// Messages that all clients of the user publish in a second.
+    pub messages: Option<usize>,
+}
+
+impl UserLimits {
+    /// Returns the limits of a user without any limit.
+    ///
+    /// ```
+    /// assert_eq!(broker::UserLimits::of("chat").clients, None);
+    /// ```
+    pub fn of(user: impl Into<Vec<u8>>) -> Self {
+        Self { user: user.into(), ..Self::default() }
+    }
+
+    /// Returns a limit by its name in redis.conf.
+    pub(crate) fn by_name(&mut self, name: &[u8]) -> Option<&mut Option<usize>> {
+        match &*name.to_ascii_lowercase() {
+            b"clients" => Some(&mut self.clients),
+            b"subscriptions" => Some(&mut self.subscriptions),
+            b"message-bytes" => Some(&mut self.message_bytes),
+            b"messages" => Some(&mut self.messages),
+            _ => None,
+        }
+    }
+}
+
+/// What happens to the messages of a slow subscriber.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowPolicy {
+    /// The subscriber is closed, as in Redis.
+    #[default]
+    Disconnect,
+    /// The oldest messages are dropped.
+    DropOldest,
+    /// New messages are dropped until the subscriber has read some.
+    DropNewest,
+    /// All but the last message of each subscription are dropped, then the oldest.
+    Conflate,
+}
+
+impl SlowPolicy {
+    /// The names in redis.conf.
+    pub(crate) const NAMES: [(&str, Self); 4] = [
+        ("disconnect", Self::Disconnect),
+        ("drop-oldest", Self::DropOldest),
+        ("drop-newest", Self::DropNewest),
+        ("conflate", Self::Conflate),
+    ];
 }
 
 /// The clients that may run a dangerous action.
@@ -294,6 +411,7 @@ impl Default for Config {
             maxclients: 10_000,
             timeout: Duration::ZERO,
             tcp_keepalive: Duration::from_secs(300),
+            shutdown_drain: Duration::ZERO,
             tcp_backlog: 511,
             loglevel: LogLevel::Notice,
             logfile: None,
@@ -327,6 +445,9 @@ impl Default for Config {
             latency_tracking_info_percentiles: ["50", "99", "99.9"].map(String::from).into(),
             rename_command: Vec::new(),
             pubsub_replay: Vec::new(),
+            user_limits: Vec::new(),
+            notify_pubsub_events: ChannelEvents::default(),
+            pubsub_slow_policy: Vec::new(),
         }
     }
 }

@@ -69,7 +69,8 @@ pub use crate::config::reloaded::{ReloadError, Reloaded};
 pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 pub use crate::config::{
-    ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction, ReplayRule,
+    ChannelEvents, ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction,
+    ReplayRule, SlowPolicy, SlowRule, UserLimits,
 };
 pub use crate::descriptors::fit_clients;
 pub use crate::keyspace::EventClasses;
@@ -77,6 +78,7 @@ pub use crate::observe::disconnect::Disconnect;
 pub use crate::pubsub::message::Message;
 pub use crate::pubsub::subscriber::Subscriber;
 pub use crate::pubsub::{Broker, NumberError, ReplayPosition};
-pub use crate::server::Server;
 pub use crate::server::listen::BindError;
+pub use crate::server::open_sockets::OpenSockets;
+pub use crate::server::{Drains, Server};
 pub use crate::version::REDIS_VERSION;

@@ -6,6 +6,7 @@ mod held;
 #[cfg(feature = "http")]
 mod http;
 pub(crate) mod listen;
+pub(crate) mod open_sockets;
 pub(crate) mod stream;
 mod tls_stream;
 mod unfinished;
@@ -18,7 +19,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
@@ -32,9 +33,11 @@ use crate::pubsub::Broker;
 #[cfg(feature = "http")]
 use crate::server::http::Http;
 use crate::server::listen::{
-    BindError, Listeners, SocketFile, listen, listen_for_http, open_socket_file,
+    BindError, Listener, Listeners, listen, listen_for_http, open_socket_file,
 };
+use crate::server::open_sockets::OpenSockets;
 use crate::server::worker::WorkerHandle;
+use crate::session::drain::Window;
 use crate::session::server_state::ServerState;
 use crate::tls::{Material, Reload};
 
@@ -67,8 +70,6 @@ pub struct Server {
     stop: Arc<Notify>,
     #[cfg(feature = "http")]
     http: Option<Http>,
-    /// Removes the file when the server ends.
-    _socket_file: Option<SocketFile>,
     counters: Option<Counters>,
 }
 
@@ -79,6 +80,9 @@ struct Counters {
     /// Dropping it ends the thread.
     _running: mpsc::Sender<()>,
 }
+
+/// The longest drain: a sum with a point of time must not overflow.
+const DRAIN_MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Interval between syncs of the counters file.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
@@ -125,8 +129,38 @@ impl Server {
     /// assert!(server.local_addr().is_some_and(|address| address.port() != 0));
     /// # Ok(()) }
     /// ```
-    #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
     pub async fn bind_loaded(broker: Broker, loaded: ConfigFile) -> Result<Self, BindError> {
+        Self::bind_to(broker, loaded, OpenSockets::default()).await
+    }
+
+    /// Starts workers like [`bind_loaded`](Self::bind_loaded), on sockets that are open already.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the server cannot listen on an address or use a socket, or if the settings
+    /// contradict each other.
+    ///
+    /// # Cancel safety
+    ///
+    /// Never waits, so it cannot be cancelled in the middle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use broker::{Broker, ConfigFile, OpenSockets, Server};
+    ///
+    /// let http = vec![std::net::TcpListener::bind("127.0.0.1:0")?];
+    /// let sockets = OpenSockets { http, ..OpenSockets::default() };
+    /// let server = Server::bind_to(Broker::new(), ConfigFile::from_text("port any")?, sockets).await?;
+    /// # #[cfg(feature = "http")]
+    /// assert_eq!(server.http_addrs().len(), 1);
+    /// # Ok(()) }
+    /// ```
+    #[allow(clippy::unused_async, reason = "later it may have to wait, for TLS files or a socket")]
+    pub async fn bind_to(
+        broker: Broker,
+        loaded: ConfigFile,
+        mut sockets: OpenSockets,
+    ) -> Result<Self, BindError> {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
         let material = (config.tls.port != Port::None).then(|| Material::load(&config.tls));
@@ -135,8 +169,15 @@ impl Server {
             let text = "Failed to configure TLS. Check logs for more info.";
             BindError::of_settings(text.to_owned())
         })?;
-        let listeners = listen(&config)?;
-        let http = listen_for_http(&config)?;
+        let open_files = sockets.take_unix()?;
+        let has_unix = config.unixsocket.is_some() || !open_files.is_empty();
+        let open = sockets.take_tcp()?;
+        let (has_plain, has_tls) = (!open.plain.is_empty(), !open.tls.is_empty());
+        let listeners = listen(&config, open, has_unix)?;
+        let http = match sockets.take_http()? {
+            open if open.is_empty() => listen_for_http(&config)?,
+            open => open,
+        };
         let addresses = Listeners::addresses(&listeners.plain);
         let tls_addresses = Listeners::addresses(&listeners.tls);
         let ports = listeners.ports(config.port, config.tls.port);
@@ -156,8 +197,23 @@ impl Server {
         }
         // All listeners are open before one is served: a client that reaches one may use the
         // others.
-        let file = open_socket_file(&config)?;
-        let socket_file = config.unixsocket.as_deref().map(SocketFile::opened);
+        let files = match open_files {
+            open if open.is_empty() => open_socket_file(&config)?.into_iter().collect(),
+            open => open,
+        };
+        // A drain stops to accept on these, and leaves them open.
+        let is_open = |listener: &&Listener| match listener {
+            Listener::Tcp(_) => has_plain,
+            Listener::Tls(_) => has_tls,
+            #[cfg(unix)]
+            Listener::Unix(_, _, file) => file.is_none(),
+        };
+        let listeners: Vec<Listener> =
+            listeners.into_all().map(|(listener, _)| listener).chain(files).collect();
+        let kept = listeners.iter().filter(is_open).map(Listener::try_clone);
+        let kept = kept
+            .collect::<io::Result<_>>()
+            .map_err(|source| BindError::of("keep an open socket", source))?;
         let stop = Arc::new(Notify::new());
         let mut workers = Vec::new();
         let mut ended = Vec::new();
@@ -170,7 +226,8 @@ impl Server {
         }
         let workers: Arc<[WorkerHandle]> = workers.into();
         workers.iter().for_each(|worker| worker.set_workers(workers.to_vec()));
-        for listener in listeners.into_all().map(|(listener, _)| listener).chain(file) {
+        workers[0].keep(kept);
+        for listener in listeners {
             workers[0].listen(listener, workers.clone());
         }
         #[cfg(feature = "http")]
@@ -192,13 +249,12 @@ impl Server {
             stop,
             #[cfg(feature = "http")]
             http,
-            _socket_file: socket_file,
             counters,
         })
     }
 
-    /// Returns when a client has sent `SHUTDOWN`. The caller then calls
-    /// [`shutdown`](Self::shutdown).
+    /// Returns when a client has sent `SHUTDOWN`, or when a [drain](Self::drain) has ended all
+    /// clients. The caller then calls [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     ///
@@ -217,6 +273,29 @@ impl Server {
     /// ```
     pub async fn stop_requested(&self) {
         self.stop.notified().await;
+    }
+
+    /// Returns once each thread that serves clients has begun another turn, for those who watch the
+    /// process. A script that has not become late may hold all threads for `busy-reply-threshold`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// server.turned().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn turned(&self) {
+        for worker in &*self.workers {
+            if worker.turn().await.is_none() {
+                // It has ended, and so does the server.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Returns the first address that the server has listened on since its start; `None` if it
@@ -325,6 +404,65 @@ impl Server {
         let _ = spawn_blocking(move || reload_tls(&state)).await;
     }
 
+    /// Begins to end all clients, spread over `window`, so that they do not all come back at once.
+    /// [`stop_requested`](Self::stop_requested) returns when none is left, at the latest at the end of
+    /// the window.
+    ///
+    /// The server stops to listen, and announces the drain on the channel `__broker__:draining`. Each
+    /// client gets its queued bytes before its end; those without a subscription go last. `SHUTDOWN
+    /// ABORT` ends the drain, and the server listens again. A drain under way gets the new window.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// use std::time::Duration;
+    ///
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// server.drain(Duration::from_secs(5));
+    /// server.stop_requested().await; // At once, since there is no client.
+    /// server.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn drain(&self, window: Duration) {
+        self.state.drain.begin(window.min(DRAIN_MAX));
+    }
+
+    /// Begins the drain of [`Config::shutdown_drain`], as it is in force now. Returns false if that is
+    /// zero, or if a drain is under way.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// assert!(!server.drain_by_settings(), "the default is zero");
+    /// # Ok(()) }
+    /// ```
+    pub fn drain_by_settings(&self) -> bool {
+        let window = self.state.settings.get().shutdown_drain;
+        let begins = !window.is_zero() && !self.state.drain.is_under_way();
+        if begins {
+            self.drain(window);
+        }
+        begins
+    }
+
+    /// Returns the drains that begin and end from now on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// use std::time::Duration;
+    ///
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// let mut drains = server.drains();
+    /// server.drain(Duration::from_secs(5));
+    /// assert_eq!(drains.next().await, Some(Duration::from_secs(5)));
+    /// # Ok(()) }
+    /// ```
+    pub fn drains(&self) -> Drains {
+        Drains(self.state.drain.changes())
+    }
+
     /// Stops accepting connections, sends queued replies and messages, and closes all connections.
     /// Waits at most two seconds for clients to read.
     ///
@@ -348,6 +486,37 @@ impl Server {
         if let Some(Counters { broker, .. }) = &self.counters {
             broker.close_counters();
         }
+    }
+}
+
+/// The drains of a server, from [`Server::drains`].
+#[derive(Debug)]
+pub struct Drains(watch::Receiver<Option<Window>>);
+
+impl Drains {
+    /// Waits for the next change. Returns the window of a drain that has begun, and `None` when
+    /// `SHUTDOWN ABORT` has ended one. Waits for good once the server has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the next call returns a change that came in between.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
+    /// use std::time::Duration;
+    ///
+    /// let config = broker::Config { port: broker::Port::Any, ..Default::default() };
+    /// let server = broker::Server::bind(broker::Broker::new(), &config).await?;
+    /// let mut drains = server.drains();
+    /// server.drain(Duration::from_secs(1));
+    /// assert!(drains.next().await.is_some());
+    /// # Ok(()) }
+    /// ```
+    pub async fn next(&mut self) -> Option<Duration> {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.0.borrow_and_update().map(|window| window.time)
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod client_info;
 pub(crate) mod context;
+pub(crate) mod drain;
 pub(crate) mod effect;
 pub(crate) mod moving;
 pub(crate) mod pause;
@@ -18,6 +19,7 @@ pub(crate) mod settings;
 pub(crate) mod silence;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
+pub(crate) mod user_rates;
 pub(crate) mod watch;
 
 use std::rc::Rc;

@@ -9,6 +9,7 @@
 //! | `command_catalogue` | a helper: all commands of a server, with arguments               |
 //! | `configuration`     | the command line, files, and the errors of mistakes              |
 //! | `counters`          | counters that continue after any end of the process              |
+//! | `draining`          | the end of all clients, spread over a time                       |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
 //! | `emit`              | the program `backplane`: receivers, dialects, and mistakes       |
 //! | `endings`           | places of clients, and requests that delay an end                |
@@ -25,6 +26,7 @@
 //! | `listening`         | the port and addresses of a running server, and their changes    |
 //! | `metrics`           | the HTTP port: metrics for Prometheus, and checks                |
 //! | `native_scripts`    | SignalR's scripts without Lua, compared with Lua                 |
+//! | `occupancy`         | events about the first and the last subscription of a channel    |
 //! | `operation`         | actions of operators on a running server and its process         |
 //! | `ordering`          | each message once and in one order, on one and several threads   |
 //! | `processor_time`    | the time of each command with more and more arguments            |
@@ -34,10 +36,13 @@
 //! | `returns`           | many clients that return at once with many subscriptions         |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
+//! | `slow_subscribers`  | policies for subscribers at their limit, and notices of losses   |
+//! | `socket_activation` | sockets that systemd has opened                                  |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
 //! | `tables`            | the time of commands on larger and larger tables                 |
 //! | `tls`               | TLS: certificates, their changes, and hostile clients            |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
+//! | `user_limits`       | what the clients of one user may take                            |
 //! | `workers`           | effects on clients of other threads                              |
 //!
 //! Most modules use only `super::server`. The binary `external` runs some of them against
@@ -50,6 +55,7 @@ mod chat_demo;
 mod command_catalogue;
 mod configuration;
 mod counters;
+mod draining;
 mod drop_in;
 mod emit;
 mod endings;
@@ -66,6 +72,7 @@ mod limits;
 mod listening;
 mod metrics;
 mod native_scripts;
+mod occupancy;
 mod operation;
 mod ordering;
 mod processor_time;
@@ -75,10 +82,13 @@ mod returns;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod slow_subscribers;
+mod socket_activation;
 mod stackexchange;
 mod tables;
 mod tls;
 mod transactions;
+mod user_limits;
 mod workers;
 
 use harness::Server;

@@ -165,7 +165,7 @@ async fn a_late_script_keeps_neither_metrics_nor_checks_waiting() {
 async fn the_port_is_a_setting_of_the_start() {
     let watched = Watched::start(&[]).await;
     let mut client = watched.server.client().await;
-    let shown = client.command(&["CONFIG", "GET", "http-*"]).await;
+    let shown = client.command(&["CONFIG", "GET", "http-port", "http-bind", "http-token"]).await;
     let port = watched.port.to_string();
     for field in [("http-port", port.as_str()), ("http-bind", "127.0.0.1 -::1"), ("http-token", "")]
     {
@@ -175,6 +175,21 @@ async fn the_port_is_a_setting_of_the_start() {
     assert!(client.command(&["CONFIG", "SET", "http-port", "0"]).await.is_error());
     assert_eq!(client.command(&["CONFIG", "SET", "http-token", "t"]).await, ok());
     assert!(watched.get("/metrics", "").await.0.starts_with("HTTP/1.1 401 "));
+}
+
+#[tokio::test]
+async fn a_drain_is_not_ready_and_alive() {
+    let watched = Watched::start(&[]).await;
+    let mut operator = watched.server.client().await;
+    for (command, ready, draining) in
+        [(&["SHUTDOWN", "DRAIN", "1000"][..], "503", 1.0), (&["SHUTDOWN", "ABORT"], "200", 0.0)]
+    {
+        assert_eq!(operator.command(command).await, ok());
+        let (head, _) = watched.get("/readyz", "").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {ready} ")), "{head}");
+        assert!(watched.get("/healthz", "").await.0.starts_with("HTTP/1.1 200 "));
+        assert_eq!(watched.metric("broker_draining").await, Some(draining));
+    }
 }
 
 /// More silent sockets than the port serves at once: each is closed after a limit of time.

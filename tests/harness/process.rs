@@ -49,15 +49,25 @@ impl Process {
     ///
     /// When the program cannot be started.
     pub fn start_with_input(command: &mut Command, input: &[u8]) -> Self {
+        let mut process = Self::start_on(command, Stdio::piped());
+        let mut stdin = process.child.stdin.take().expect("standard input is piped");
+        // This fails when the program has ended without reading its input; the exit code shows it.
+        let _ = stdin.write_all(input);
+        process
+    }
+
+    /// Starts a program whose standard input is `stdin`.
+    ///
+    /// # Panics
+    ///
+    /// When the program cannot be started.
+    pub fn start_on(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let stdout = Output::of(child.stdout.take().expect("standard output is piped"));
         let stderr = Output::of(child.stderr.take().expect("standard error is piped"));
-        let mut stdin = child.stdin.take().expect("standard input is piped");
-        // This fails when the program has ended without reading its input; the exit code shows it.
-        let _ = stdin.write_all(input);
         Self { name, child, stdout, stderr }
     }
 

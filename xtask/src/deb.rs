@@ -11,9 +11,10 @@ use crate::step::{Failure, Step, workspace_dir};
 const STEP: &str = "package for Debian";
 
 /// Files of the package: the source, the place, and the permissions.
-const FILES: [(&str, &str, u32); 11] = [
+const FILES: [(&str, &str, u32); 12] = [
     ("target/release/broker", "usr/bin/broker", 0o755),
     ("packaging/systemd/relaybox.service", "lib/systemd/system/relaybox.service", 0o644),
+    ("packaging/systemd/relaybox.socket", "lib/systemd/system/relaybox.socket", 0o644),
     ("packaging/debian/relaybox.init", "etc/init.d/relaybox", 0o755),
     ("packaging/debian/relaybox.logrotate", "etc/logrotate.d/relaybox", 0o644),
     ("README.md", "usr/share/doc/relaybox/README.md", 0o644),

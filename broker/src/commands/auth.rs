@@ -12,6 +12,7 @@ use super::Answer;
 use super::client::check_client_name;
 use super::errors::{CommandError, SYNTAX_ERROR, shown};
 use super::keys::small_integer;
+use super::user_limits;
 use crate::acl::{CallContext, DEFAULT_USER, Reason, User};
 use crate::config::Config;
 use crate::protocol::Protocol;
@@ -190,7 +191,9 @@ impl Session {
         let users = &self.server.users;
         let mut found = names.iter().filter_map(|name| users.get(name));
         match found.find(|user| user.is_enabled()) {
-            Some(user) => self.log_in(user),
+            Some(user) => {
+                let _ = self.log_in(user, context);
+            }
             None => {
                 let name = names.first().map_or(&b""[..], Vec::as_slice);
                 let (reason, origin) = (Reason::Certificate, CallContext::TopLevel);
@@ -199,10 +202,16 @@ impl Session {
         }
     }
 
-    fn log_in(&mut self, user: Arc<User>) {
+    /// Logs in a user, unless it has too many clients.
+    fn log_in(&mut self, user: Arc<User>, context: &Context) -> Result<(), CommandError> {
+        let server = self.server.clone();
+        // Two logins at once must not both find the last place.
+        let _one_at_a_time = server.user_rates.lock();
+        user_limits::check_login(&server, &context.config, user.name(), self.info.id)?;
         self.become_user(user);
         self.authenticated = true;
         self.info.set(Flag::Stranger, false);
+        Ok(())
     }
 
     fn authenticate(
@@ -213,10 +222,7 @@ impl Session {
         context: &Context,
     ) -> Result<(), CommandError> {
         match self.server.users.authenticate(name, password) {
-            Some(user) => {
-                self.log_in(user);
-                Ok(())
-            }
+            Some(user) => self.log_in(user, context),
             None => {
                 let object = request.argument(0).to_vec();
                 let origin = if self.transaction.is_some() {

@@ -68,16 +68,23 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 10] = [
+const HIDDEN: [&str; 17] = [
     "counters-file",
+    "http-bind",
+    "http-port",
+    "http-token",
     "key-load-delay",
     "loading-process-events-interval-bytes",
+    "notify-pubsub-events",
     "pubsub-replay",
+    "pubsub-slow-policy",
     "rdb-key-save-delay",
+    "shutdown-drain",
     "tls-auth-clients-user",
     "tls-auto-reload-interval",
     "tls-crl-file",
     "use-exit-on-panic",
+    "user-limits",
     "watchdog-period",
 ];
 
@@ -413,7 +420,7 @@ fn changes(settings: &[Setting<'_>], config: &Config) -> Result<Changes, Command
         let because = |invalid: Invalid| failed(setting.name, &invalid.to_string());
         if let Some(directive) = directive::find(setting.name) {
             let value = [setting.value.to_vec()];
-            directive.set(&mut all.config, &value).map_err(because)?;
+            directive.replace(&mut all.config, &value).map_err(because)?;
             if directive.name == "maxclients"
                 && let Some(fitting) = fewer_clients(config, &all.config)
             {

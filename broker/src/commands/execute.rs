@@ -16,7 +16,7 @@ use super::errors::{
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
 use super::spec::{Awaited, Early, Flag, Outcome, Run, Spec};
-use super::{Answer, debug, monitor, transaction};
+use super::{Answer, debug, monitor, transaction, user_limits};
 use crate::keyspace::Keys;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
@@ -164,6 +164,7 @@ fn check(
         return Err(b"ERR Command not allowed inside a transaction".to_vec());
     }
     check_permission(session, context, spec, request, in_transaction)?;
+    user_limits::check(session, &context.config, spec, request)?;
     if (spec.has(Flag::Denyoom) || in_transaction) && session.lacks_memory(spec, context) {
         return Err(OUT_OF_MEMORY.to_vec());
     }

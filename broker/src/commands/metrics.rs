@@ -45,6 +45,16 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
     }
     text.one("redis_config_maxclients", Kind::Gauge, "The setting maxclients.", config.maxclients);
     text.one("redis_config_maxmemory", Kind::Gauge, "The setting maxmemory.", config.maxmemory);
+    let is_draining = u8::from(server.drain.is_under_way());
+    text.one(
+        "broker_draining",
+        Kind::Gauge,
+        "Whether SHUTDOWN DRAIN ends the clients.",
+        is_draining,
+    );
+    let dropped = server.broker.stats().messages_dropped.get();
+    let help = "Messages that slow subscribers have lost by pubsub-slow-policy.";
+    text.one("broker_messages_dropped_total", Kind::Counter, help, dropped);
     text.databases(&lines);
     text.commands(&lines);
     text.errors(&lines);

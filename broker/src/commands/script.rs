@@ -11,6 +11,7 @@ use super::errors::{CommandError, NOT_AN_INTEGER, OUT_OF_MEMORY};
 use super::execute::{Flow, end_command, fail, notify};
 use super::spec::{Outcome, Spec};
 use super::{Answer, counters, monitor, server};
+use crate::config::Config;
 use crate::keyspace::AccessMode;
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::{self, OwnedRequest, Request};
@@ -86,7 +87,7 @@ impl Session {
                 return Flow::Continue;
             }
         };
-        if let Some(native) = self.native(&asked, request) {
+        if let Some(native) = self.native(&asked, request, &context.config) {
             let Some(mut lock) = turn.lock() else { return Flow::WaitForOrder };
             let mut order = lock.guard();
             let is_done = self.run_native(native, &asked, spec, request, context, &mut order);
@@ -246,7 +247,7 @@ impl Session {
             Ok(asked) => asked,
             Err(error) => return Err(error).into(),
         };
-        match self.native(&asked, request) {
+        match self.native(&asked, request, &context.config) {
             Some(native) if self.run_native(native, &asked, spec, request, context, order) => {
                 Outcome::Replied
             }
@@ -255,15 +256,17 @@ impl Session {
     }
 
     /// Returns the native code of a script, if it behaves like Lua for this request.
-    fn native(&self, asked: &Asked, request: Request<'_>) -> Option<Native> {
+    fn native(&self, asked: &Asked, request: Request<'_>, config: &Config) -> Option<Native> {
         let native = asked.script.native?;
         let fits = !asked.is_read_only
             && !asked.lacks_memory
             && !self.server.broker.has_lost_counters()
             && asked.keys > 0
             && request.len() >= asked.keys + 4;
-        // Only Lua checks permissions for each command, and shows each command to monitors.
-        let needs_lua = !self.user.may_do_everything() || self.server.has_monitors();
+        // Only Lua checks permissions and limits for each command, and shows each command to monitors.
+        let needs_lua = !self.user.may_do_everything()
+            || self.server.has_monitors()
+            || !config.user_limits.is_empty();
         (fits && !(needs_lua && cfg!(feature = "lua"))).then_some(native)
     }
 
@@ -497,7 +500,7 @@ mod lua {
             }
             match self.asked(call, request, context) {
                 Ok(asked) => {
-                    if let Some(native) = self.native(&asked, request) {
+                    if let Some(native) = self.native(&asked, request, &context.config) {
                         let mut order = world.guard();
                         if self.run_native(native, &asked, spec, request, context, &mut order) {
                             notify(context, &mut order);

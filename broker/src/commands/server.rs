@@ -117,33 +117,69 @@ fn replicas_and_time(request: Request<'_>) -> Result<(i64, Duration), CommandErr
     Ok((replicas, time))
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [DRAIN seconds] | ABORT`
 pub(crate) fn shutdown(session: &Session, request: Request<'_>, context: &mut Context) -> Outcome {
     match checked_shutdown(session, request) {
-        Ok(()) => {
+        Ok(Shutdown::Now) => {
             context.effects.push(Effect::ShutDown);
             Outcome::Replied
         }
+        Ok(Shutdown::Drain(time)) => {
+            session.server.drain.begin(time);
+            Reply::ok().into()
+        }
+        Ok(Shutdown::Abort) if session.server.drain.cancel() => Reply::ok().into(),
+        Ok(Shutdown::Abort) => Err(b"ERR No shutdown in progress.".to_vec()).into(),
         Err(error) => Err(error).into(),
     }
 }
 
-fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<(), CommandError> {
-    let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+/// What `SHUTDOWN` asks for.
+enum Shutdown {
+    Now,
+    /// First end all clients, over this time.
+    Drain(Duration),
+    Abort,
+}
+
+fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<Shutdown, CommandError> {
+    let mut options: Vec<Vec<u8>> =
+        request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
+    let drain = match options.iter().position(|option| option == b"drain") {
+        Some(at) => {
+            let given: Vec<_> = options.drain(at..options.len().min(at + 2)).collect();
+            let [_, seconds] = &given[..] else { return Err(SYNTAX_ERROR.to_vec()) };
+            Some(drain_time(seconds)?)
+        }
+        None => None,
+    };
     let has = |option: &[u8]| options.iter().any(|given| given == option);
     let is_known =
         |option: &Vec<u8>| matches!(&**option, b"nosave" | b"save" | b"now" | b"force" | b"abort");
     if !options.iter().all(is_known)
-        || (has(b"abort") && options.len() > 1)
+        || (has(b"abort") && (options.len() > 1 || drain.is_some()))
         || (has(b"save") && has(b"nosave"))
     {
         return Err(SYNTAX_ERROR.to_vec());
     }
     if has(b"abort") {
-        return Err(b"ERR No shutdown in progress.".to_vec());
+        return Ok(Shutdown::Abort);
     }
     let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
-    if is_busy && !has(b"nosave") { Err(BUSY.to_vec()) } else { Ok(()) }
+    match drain {
+        _ if is_busy && !has(b"nosave") => Err(BUSY.to_vec()),
+        Some(time) if !has(b"now") => Ok(Shutdown::Drain(time)),
+        _ => Ok(Shutdown::Now),
+    }
+}
+
+/// Reads the seconds of a drain.
+fn drain_time(seconds: &[u8]) -> Result<Duration, CommandError> {
+    let seconds = request::integer(seconds).and_then(|seconds| u32::try_from(seconds).ok());
+    match seconds {
+        Some(seconds) => Ok(Duration::from_secs(seconds.into())),
+        None => Err(b"ERR DRAIN expects a number of seconds".to_vec()),
+    }
 }
 
 /// `FAILOVER [TO server port [FORCE]] [ABORT] [TIMEOUT milliseconds]`

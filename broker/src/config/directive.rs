@@ -65,6 +65,12 @@ enum Kind {
         get: fn(&Config) -> Vec<Vec<u8>>,
         set: fn(&mut Config, &[Vec<u8>]) -> Result<(), Invalid>,
     },
+    /// Rules, of which each line of a file adds some.
+    Rules {
+        get: fn(&Config) -> Vec<Vec<u8>>,
+        add: fn(&mut Config, &[Vec<u8>]) -> Result<(), Invalid>,
+        clear: fn(&mut Config),
+    },
 }
 
 /// Returns all directives in force, topic by topic.
@@ -89,9 +95,17 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Directive> {
 }
 
 impl Directive {
-    /// Changes the setting to `values`.
+    /// Changes the setting to `values`, in place of all lines so far.
+    pub(crate) fn replace(&self, config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+        if let Kind::Rules { clear, .. } = &self.kind {
+            clear(config);
+        }
+        self.set(config, values)
+    }
+
+    /// Changes the setting to the `values` of a line.
     pub(crate) fn set(&self, config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
-        if let Kind::List { set, .. } = &self.kind {
+        if let Kind::List { set, .. } | Kind::Rules { add: set, .. } = &self.kind {
             // As in Redis, one value may hold them all.
             return match values {
                 [all] => set(config, &split_blanks(all)),
@@ -108,7 +122,7 @@ impl Directive {
                 *at(config) = (!value.is_empty()).then(|| path_from(value));
             }
             Kind::Text { set, .. } => set(config, value)?,
-            Kind::List { .. } => unreachable!("handled above"),
+            Kind::List { .. } | Kind::Rules { .. } => unreachable!("handled above"),
         }
         Ok(())
     }
@@ -125,7 +139,7 @@ impl Directive {
                 vec![get(config).map_or_else(Vec::new, |path| path_bytes(&path))]
             }
             Kind::Text { get, .. } => vec![get(config)],
-            Kind::List { get, .. } => get(config),
+            Kind::List { get, .. } | Kind::Rules { get, .. } => get(config),
         }
     }
 }

@@ -28,6 +28,14 @@ pub(crate) enum Invalid {
     NotMemoryOrPercent,
     #[error("percentage argument must be less or equal to 100")]
     PercentTooHigh,
+    #[error("argument must be disconnect, drop-oldest, drop-newest or conflate")]
+    SlowPolicy,
+    #[error(
+        "argument must be a user, then limits: clients, subscriptions, message-bytes or messages"
+    )]
+    UserLimits,
+    #[error("Invalid event character. Use 'ov'.")]
+    ChannelEvent,
     #[error("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")]
     EventClass,
     #[error("Invalid latency-tracking-info-percentiles parameters")]

@@ -77,7 +77,7 @@ impl Reloaded {
         let mut config = in_force.clone();
         let changed = |name: &&str| directive::find(name.as_bytes());
         for directive in self.changed.iter().filter_map(changed) {
-            directive.set(&mut config, &directive.show(read))?;
+            directive.replace(&mut config, &directive.show(read))?;
         }
         Ok(config)
     }

@@ -27,6 +27,8 @@ pub(crate) struct Stats {
     /// Flushes of outboxes to sockets.
     pub(crate) writes: Counter,
     pub(crate) output_bytes: Counter,
+    /// Messages that slow subscribers have lost by `pubsub-slow-policy`.
+    pub(crate) messages_dropped: Counter,
     /// Clients closed at their output limit.
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,
@@ -220,6 +222,7 @@ impl Stats {
             &self.commands_processed,
             &self.messages_published,
             &self.messages_delivered,
+            &self.messages_dropped,
             &self.input_bytes,
             &self.reads,
             &self.output_bytes,

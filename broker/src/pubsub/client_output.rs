@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::id_set::Identified;
 use super::outbox::Outbox;
+use super::slow_subscriber::Losses;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
 
@@ -33,6 +34,8 @@ pub(crate) struct ClientOutput {
     /// Messages that the client publishes to itself, held until its reply is queued.
     pub(super) deferred: RefCell<Option<Vec<u8>>>,
     pub(super) outbox: RefCell<Outbox>,
+    /// The messages that a policy has dropped.
+    pub(crate) losses: RefCell<Option<Box<Losses>>>,
 }
 
 impl ClientOutput {
@@ -50,6 +53,7 @@ impl ClientOutput {
             is_unwritten: Cell::default(),
             deferred: RefCell::default(),
             outbox: RefCell::default(),
+            losses: RefCell::default(),
         }
     }
 

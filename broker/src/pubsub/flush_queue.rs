@@ -14,7 +14,8 @@ use super::batch::Batch;
 use super::client_output::ClientOutput;
 use super::outbox::Pool;
 use super::reply_blocks::BUFFER_BYTES;
-use crate::config::{OutputLimit, OutputLimits};
+use super::slow_subscriber::make_room;
+use crate::config::{OutputLimit, OutputLimits, SlowRule};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::{Protocol, reply};
 
@@ -31,6 +32,8 @@ pub(crate) struct FlushQueue {
     pub(crate) subscriber_limit: OutputLimit,
     /// The limit of other clients, such as those in MONITOR.
     pub(crate) normal_limit: OutputLimit,
+    /// What happens to messages of a subscriber at its limit.
+    slow_rules: Vec<SlowRule>,
     /// Wakes the worker's flush task.
     pub(super) flush: Option<Waker>,
 }
@@ -40,6 +43,11 @@ impl FlushQueue {
         let mut queue = Self::default();
         queue.set_limits(limits);
         queue
+    }
+
+    /// Puts changed rules for slow subscribers in force.
+    pub(crate) fn set_slow_rules(&mut self, rules: &[SlowRule]) {
+        self.slow_rules = rules.to_vec();
     }
 
     /// Puts changed limits in force.
@@ -119,7 +127,7 @@ impl FlushQueue {
             return;
         }
         self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
-        let counted = output.outbox.borrow_mut().push_shared(bytes.clone());
+        let counted = output.outbox.borrow_mut().push_part(bytes.clone());
         self.limit(output, counted, limit);
         self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
@@ -220,9 +228,21 @@ impl FlushQueue {
 
     /// Closes a client if the `counted` bytes exceed its limit.
     fn limit(&mut self, output: &Rc<ClientOutput>, counted: usize, limit: OutputLimit) {
-        if limit.is_hard_beyond(counted) {
+        if limit.is_hard_beyond(counted) && !self.make_room(output, limit.hard_bytes) {
             self.disconnect(output, Disconnect::SlowSubscriber);
         }
+    }
+
+    /// Drops messages of a subscriber by the rules, until it has fewer than `limit` unread bytes.
+    /// Returns whether it has.
+    #[cold]
+    pub(crate) fn make_room(&mut self, output: &ClientOutput, limit: usize) -> bool {
+        if self.slow_rules.is_empty() || !output.listens.get() {
+            return false;
+        }
+        let mut losses = output.losses.borrow_mut();
+        let losses = losses.get_or_insert_default();
+        make_room(&mut output.outbox.borrow_mut(), &self.slow_rules, limit, losses)
     }
 
     /// Closes a client whose deferred messages exceed its limit, and drops them.

@@ -122,7 +122,8 @@ impl OrderGuard<'_> {
         }
     }
 
-    fn publish_here(&mut self, local: &mut Local, channel: &[u8], payload: &[u8]) {
+    /// Publishes a message of the server itself.
+    pub(crate) fn publish_here(&mut self, local: &mut Local, channel: &[u8], payload: &[u8]) {
         let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
         local.deliver_taken();
         let fanout = self.publish(local, content);

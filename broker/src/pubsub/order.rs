@@ -21,6 +21,7 @@ use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 use super::fan_out::RoutingCache;
 use super::inbox::Inbox;
 use super::message::{Message, Published};
+use super::occupancy::Occupancy;
 use super::shared::Shared;
 use crate::keyspace::Keyspace;
 use crate::observe::clock::since_1970;
@@ -35,6 +36,7 @@ pub(super) struct Order {
     pub(super) inboxes: Vec<Inbox>,
     pub(super) routes: Vec<RoutingCache>,
     pub(super) replay: Replay,
+    pub(super) occupancy: Occupancy,
     pub(super) keyspace: Keyspace,
     /// The time since 1970, read once for each acquisition; `None` until it is needed.
     now: Option<Duration>,

@@ -10,6 +10,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::queued_frames;
 use super::reply_blocks::{BUFFER_BYTES, BlockFigures, ReplyBlocks};
 
 /// Bytes in order, up to a limit that its owner enforces.
@@ -24,6 +25,17 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// The bytes that count for limits, once there are more than a first buffer holds.
     blocks: Option<Box<ReplyBlocks>>,
+    /// Whether a frame may extend over several chunks.
+    has_parts: bool,
+}
+
+/// What happens to a frame of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Remove,
+    /// Keep this one and all that follow.
+    Stop,
 }
 
 #[derive(Debug)]
@@ -75,6 +87,110 @@ impl Outbox {
         counted
     }
 
+    /// Appends a part of a frame without a copy, and returns the bytes that count for limits.
+    pub(crate) fn push_part(&mut self, part: Bytes) -> usize {
+        self.has_parts = true;
+        self.push_shared(part)
+    }
+
+    /// Visits the whole frames, the oldest first, and removes those that `judge` picks. Frames that are
+    /// partly written stay, and so do frames that extend over several chunks.
+    pub(super) fn retain(&mut self, mut judge: impl FnMut(&[u8]) -> Verdict) {
+        if self.has_parts {
+            return;
+        }
+        self.close_tail();
+        let (mut is_over, mut removed) = (false, 0);
+        let chunks = std::mem::take(&mut self.chunks);
+        for (index, chunk) in chunks.into_iter().enumerate() {
+            if is_over || (index == 0 && self.written > 0) {
+                self.chunks.push_back(chunk);
+                continue;
+            }
+            let bytes = chunk.as_slice();
+            let (mut at, mut left) = (0, None);
+            while !is_over && let Some(length) = queued_frames::length(&bytes[at..]) {
+                let frame = &bytes[at..at + length];
+                match judge(frame) {
+                    Verdict::Keep => {
+                        left.iter_mut()
+                            .for_each(|left: &mut Vec<u8>| left.extend_from_slice(frame));
+                    }
+                    Verdict::Remove => {
+                        left.get_or_insert_with(|| bytes[..at].to_vec());
+                        removed += length;
+                    }
+                    Verdict::Stop => {
+                        is_over = true;
+                        continue;
+                    }
+                }
+                at += length;
+            }
+            match left {
+                None => self.chunks.push_back(chunk),
+                Some(mut left) => {
+                    left.extend_from_slice(&bytes[at..]);
+                    if !left.is_empty() {
+                        self.chunks.push_back(Chunk::Own(left));
+                    }
+                }
+            }
+        }
+        if removed > 0 {
+            self.bytes -= removed;
+            self.recount();
+        }
+    }
+
+    /// Removes the frames that were pushed last and that `is_removed` accepts, until the bytes that
+    /// count are below `limit`.
+    pub(super) fn remove_newest(
+        &mut self,
+        limit: usize,
+        mut is_removed: impl FnMut(&[u8]) -> bool,
+    ) {
+        if self.has_parts {
+            return;
+        }
+        self.close_tail();
+        let is_partly_written = self.chunks.len() == 1 && self.written > 0;
+        let Some(chunk) = self.chunks.pop_back_if(|_| !is_partly_written) else { return };
+        let bytes = chunk.as_slice();
+        let (mut starts, mut end) = (vec![], 0);
+        while let Some(length) = queued_frames::length(&bytes[end..]) {
+            starts.push(end);
+            end += length;
+        }
+        let mut removed = 0;
+        if end == bytes.len() {
+            while self.counted_bytes() >= limit
+                && let Some(start) = starts.pop_if(|start| is_removed(&bytes[*start..end]))
+            {
+                self.bytes -= end - start;
+                removed += end - start;
+                if let Some(blocks) = &mut self.blocks {
+                    blocks.remove_last(end - start);
+                }
+                end = start;
+            }
+        }
+        match (removed, end) {
+            (0, _) => self.chunks.push_back(chunk),
+            (_, 0) => {}
+            _ => self.tail = bytes[..end].to_vec(),
+        }
+    }
+
+    /// Counts all bytes anew, as if small frames had come one after the other.
+    fn recount(&mut self) {
+        self.blocks = None;
+        let bytes = std::mem::take(&mut self.bytes);
+        while self.bytes < bytes {
+            self.count((bytes - self.bytes).min(BUFFER_BYTES));
+        }
+    }
+
     /// Returns the unwritten bytes as Redis counts them for limits.
     pub(crate) fn counted_bytes(&self) -> usize {
         self.blocks.as_ref().map_or(0, |blocks| blocks.bytes())
@@ -95,7 +211,7 @@ impl Outbox {
     }
 
     /// Returns a copy of all queued bytes.
-    #[cfg(feature = "lua")]
+    #[cfg(any(feature = "lua", test))]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         let parts = self.chunks.iter().map(Chunk::as_slice).chain([self.tail.as_slice()]);
         parts.flatten().copied().skip(self.written).collect()
@@ -144,6 +260,7 @@ impl Outbox {
         self.bytes = 0;
         self.written = 0;
         self.blocks = None;
+        self.has_parts = false;
         self.chunks = VecDeque::new();
         pool.give(std::mem::take(&mut self.tail));
     }

@@ -66,6 +66,24 @@ impl ReplyBlocks {
         }
     }
 
+    /// Removes the last `count` bytes, none of which is written.
+    pub(super) fn remove_last(&mut self, mut count: usize) {
+        while count > 0 {
+            let Some(last) = self.blocks.back_mut() else {
+                self.buffered = self.buffered.saturating_sub(count);
+                return;
+            };
+            let of_block = last.used.min(count);
+            last.used -= of_block;
+            count -= of_block;
+            if last.used == 0
+                && let Some(last) = self.blocks.pop_back()
+            {
+                self.sizes -= last.size;
+            }
+        }
+    }
+
     /// Removes the next `count` bytes, which are written.
     pub(super) fn advance(&mut self, mut count: usize) {
         let buffered = self.buffered.min(count);

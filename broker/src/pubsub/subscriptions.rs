@@ -74,12 +74,21 @@ impl OrderGuard<'_> {
 
     pub(super) fn add(&mut self, kind: ChannelKind, channel: &[u8], place: Place) -> Name {
         self.order.forget_routes();
-        self.shared.registry(kind).add(channel, place)
+        let name = self.shared.registry(kind).add(channel, place);
+        self.record_occupancy(kind, &name);
+        name
     }
 
     pub(super) fn remove(&mut self, kind: ChannelKind, channel: &Name, place: &Place) {
         self.order.forget_routes();
         self.shared.registry(kind).remove(channel, place);
+        self.record_occupancy(kind, channel);
+    }
+
+    fn record_occupancy(&mut self, kind: ChannelKind, channel: &Name) {
+        if kind == ChannelKind::Channels {
+            self.order.occupancy.record(channel);
+        }
     }
 
     pub(super) fn add_pattern(&mut self, pattern: &[u8], place: Place) -> Name {

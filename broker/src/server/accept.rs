@@ -18,6 +18,8 @@ use tracing::{debug, warn};
 use crate::address::Address;
 use crate::config::Config;
 use crate::server::listen::Listener;
+#[cfg(unix)]
+use crate::server::listen::SocketFile;
 use crate::server::stream::Stream;
 use crate::server::tls_stream::TlsStream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
@@ -76,7 +78,12 @@ enum Listening {
     Tcp(TcpListener),
     Tls(TcpListener, Arc<ServerState>),
     #[cfg(unix)]
-    Unix(UnixListener, Arc<str>),
+    Unix {
+        listener: UnixListener,
+        path: Arc<str>,
+        /// Removed when the server stops listening.
+        _file: Option<SocketFile>,
+    },
 }
 
 /// Accepts until the task is aborted. No error ends it.
@@ -132,7 +139,9 @@ impl Listening {
             Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
             Listener::Tls(listener) => Self::Tls(TcpListener::from_std(listener)?, server.clone()),
             #[cfg(unix)]
-            Listener::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
+            Listener::Unix(listener, path, file) => {
+                Self::Unix { listener: UnixListener::from_std(listener)?, path, _file: file }
+            }
         })
     }
 
@@ -153,7 +162,7 @@ impl Listening {
                 Ok((stream, Address::Tcp(peer), Address::Tcp(local)))
             }
             #[cfg(unix)]
-            Self::Unix(listener, path) => {
+            Self::Unix { listener, path, .. } => {
                 let (stream, _) = listener.accept().await?;
                 let address = Address::Unix(path.clone());
                 Ok((Stream::Unix(stream), address.clone(), address))
@@ -296,6 +305,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.arrive();
         self.server.broker.stats().connected_clients.subtract(1);
+        self.server.drain.client_ended();
         self.worker.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -495,7 +495,9 @@ impl Connection {
             self.failed.set(true);
             self.info.wake();
         }
-        if self.is_behind(limit, now) {
+        if self.is_behind(limit, now)
+            && !context.flush_queue().make_room(&self.output, limit.soft_bytes)
+        {
             context.flush_queue().disconnect(&self.output, Disconnect::SlowSubscriber);
         }
     }

@@ -80,7 +80,7 @@ impl Http {
         let app = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(check))
-            .route("/readyz", get(check))
+            .route("/readyz", get(check_ready))
             .with_state(sources);
         let (running, ended) = oneshot::channel::<Infallible>();
         thread::Builder::new().name("http".to_owned()).spawn(move || {
@@ -165,6 +165,14 @@ async fn check(State(sources): State<Arc<Sources>>) -> Response {
         Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "a thread is stuck\n").into_response(),
     }
+}
+
+/// Replies as [`check`], but not with success during a drain: new clients are refused.
+async fn check_ready(sources: State<Arc<Sources>>) -> Response {
+    if sources.server.drain.is_under_way() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    check(sources).await
 }
 
 fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -95,24 +97,56 @@ pub(crate) enum Listener {
     Tcp(TcpListener),
     Tls(TcpListener),
     #[cfg(unix)]
-    Unix(std::os::unix::net::UnixListener, Arc<str>),
+    /// With its address, and its file if the server has opened it.
+    Unix(std::os::unix::net::UnixListener, Arc<str>, Option<SocketFile>),
 }
 
-/// Opens the TCP listeners of the settings, for a server that starts.
-pub(crate) fn listen(config: &Config) -> Result<Listeners, BindError> {
+impl Listener {
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Tls(_))
+    }
+
+    /// Returns another handle of the socket. The file stays with the first one.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Tls(listener) => Self::Tls(listener.try_clone()?),
+            #[cfg(unix)]
+            Self::Unix(listener, address, _) => {
+                Self::Unix(listener.try_clone()?, address.clone(), None)
+            }
+        })
+    }
+}
+
+/// Opens the TCP listeners of the settings, for a server that starts. `open` are listeners that take
+/// the place of others; `has_unix` tells whether there is a Unix socket.
+pub(crate) fn listen(
+    config: &Config,
+    open: Listeners,
+    has_unix: bool,
+) -> Result<Listeners, BindError> {
+    let (has_plain, has_tls) = (!open.plain.is_empty(), !open.tls.is_empty());
+    if has_tls && config.tls.port == Port::None {
+        let text = "an open socket for TLS needs a 'tls-port' and its certificate";
+        return Err(BindError::of_settings(text.to_owned()));
+    }
     let endpoints = Endpoints {
         names: config.bind.clone(),
-        port: config.port,
-        tls_port: config.tls.port,
+        port: if has_plain { Port::None } else { config.port },
+        tls_port: if has_tls { Port::None } else { config.tls.port },
         backlog: config.tcp_backlog,
     };
-    if endpoints.is_empty() && config.unixsocket.is_none() {
+    if endpoints.is_empty() && !has_plain && !has_tls && !has_unix {
         return Err(BindError::of_settings(
             "configured to listen nowhere; set 'bind' with 'port' or 'tls-port', or 'unixsocket'"
                 .to_owned(),
         ));
     }
-    endpoints.open()
+    let mut listeners = endpoints.open()?;
+    listeners.plain.extend(open.plain);
+    listeners.tls.extend(open.tls);
+    Ok(listeners)
 }
 
 /// Opens the listeners of the HTTP port of the settings.
@@ -250,7 +284,9 @@ pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, Bind
     let Some(path) = &config.unixsocket else { return Ok(None) };
     let address = path.display().to_string();
     match listen_on_path(path, config.unixsocketperm) {
-        Ok(listener) => Ok(Some(Listener::Unix(listener, address.into()))),
+        Ok(listener) => {
+            Ok(Some(Listener::Unix(listener, address.into(), Some(SocketFile::opened(path)))))
+        }
         Err(source) => Err(BindError::of(format!("listen on {address}"), source)),
     }
 }
@@ -260,8 +296,9 @@ pub(crate) fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError
     Ok(None)
 }
 
-/// The socket file of a server. Dropping this value removes the file, unless another server has
+/// The socket file of a listener. Dropping this value removes the file, unless another server has
 /// replaced it.
+#[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Absolute, since `CONFIG SET dir` moves the process.
@@ -269,14 +306,16 @@ pub(crate) struct SocketFile {
     id: Option<(u64, u64)>,
 }
 
+#[cfg(unix)]
 impl SocketFile {
     /// Returns the file that has just been opened at `path`.
-    pub(crate) fn opened(path: &Path) -> Self {
+    fn opened(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self { id: file_id(&path), path }
     }
 }
 
+#[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.id.is_some() && self.id == file_id(&self.path) {
@@ -291,11 +330,6 @@ fn file_id(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
 
     path.symlink_metadata().ok().map(|data| (data.dev(), data.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_id(_: &Path) -> Option<(u64, u64)> {
-    None
 }
 
 /// Opens a socket file. Removes an existing file at the path, as Redis does.

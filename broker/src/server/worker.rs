@@ -5,7 +5,9 @@
 //! with one write each; one of many outboxes lasts several turns. The flush is a task that the first
 //! queued bytes wake, and thus runs after all tasks that were ready at that time.
 
+mod draining;
 mod flush;
+mod losses;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -31,8 +33,8 @@ use crate::commands::info::report;
 use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
 use crate::commands::script_client::CommandRunner;
-use crate::config::Config;
 use crate::config::reloaded::{ReloadError, Reloaded};
+use crate::config::{ChannelEvents, Config};
 use crate::ids::WorkerId;
 #[cfg(feature = "http")]
 use crate::keyspace::Report;
@@ -65,6 +67,8 @@ enum Task {
     Serve(Accepted),
     /// Accept connections for all these workers, the first of which is this one.
     Listen(Listener, Arc<[WorkerHandle]>),
+    /// Keep these sockets open during a drain; only for the worker that has the listeners.
+    Keep(Vec<Listener>),
     /// These are all workers of the server.
     SetWorkers(Vec<WorkerHandle>),
     /// Check again whether clients have the permissions that their subscriptions need.
@@ -77,7 +81,6 @@ enum Task {
     #[cfg(feature = "http")]
     Report(oneshot::Sender<Option<Box<Report>>>),
     /// Show that the thread makes turns.
-    #[cfg(feature = "http")]
     Turn(oneshot::Sender<()>),
     ShutDown,
 }
@@ -93,6 +96,8 @@ pub(crate) struct Worker {
     scratch: RefCell<Scratch>,
     connections: RefCell<Slab<Rc<Connection>>>,
     listeners: RefCell<Vec<Accepting>>,
+    /// Other handles of the sockets that another program has opened.
+    kept: RefCell<Vec<Listener>>,
     /// Held for one step of a handshake.
     handshake: tokio::sync::Mutex<()>,
     /// Held while the server moves to other addresses.
@@ -164,6 +169,11 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::Listen(listener, workers));
     }
 
+    /// Keeps sockets open that another program has opened.
+    pub(crate) fn keep(&self, sockets: Vec<Listener>) {
+        let _ = self.tasks.send(Task::Keep(sockets));
+    }
+
     /// Asks the worker to send queued bytes, close its connections, and end.
     pub(crate) fn shut_down(&self) {
         let _ = self.tasks.send(Task::ShutDown);
@@ -203,7 +213,6 @@ impl WorkerHandle {
     }
 
     /// Returns once the worker has begun another turn; `None` if it has ended.
-    #[cfg(feature = "http")]
     pub(crate) async fn turn(&self) -> Option<()> {
         let (sender, turn) = oneshot::channel();
         let _ = self.tasks.send(Task::Turn(sender));
@@ -246,6 +255,7 @@ impl Worker {
             scratch: RefCell::new(Scratch::new(lookup)),
             connections: RefCell::default(),
             listeners: RefCell::default(),
+            kept: RefCell::default(),
             handshake: tokio::sync::Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             shutting_down: Cell::new(false),
@@ -266,6 +276,7 @@ impl Worker {
         let inbox = spawn_local(self.clone().take_inbox());
         let clock = spawn_local(self.clone().watch_time());
         let expiry = spawn_local(self.clone().expire_keys());
+        let drains = spawn_local(self.clone().follow_drains());
         while let Some(task) = queue.recv().await {
             match task {
                 Task::Serve(accepted) => match accepted.into_stream() {
@@ -274,6 +285,7 @@ impl Worker {
                     }
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
+                Task::Keep(sockets) => *self.kept.borrow_mut() = sockets,
                 Task::SetWorkers(all) => *self.all.borrow_mut() = all,
                 Task::CheckPermissions => self.check_permissions(),
                 Task::Listen(listener, workers) => {
@@ -290,13 +302,12 @@ impl Worker {
                 Task::Report(wanted) => {
                     let _ = wanted.send(self.with_order(|_, order| report(order)));
                 }
-                #[cfg(feature = "http")]
                 Task::Turn(wanted) => _ = wanted.send(()),
                 Task::ShutDown => break,
             }
         }
         self.shut_down().await;
-        [flush, inbox, clock, expiry].iter().for_each(JoinHandle::abort);
+        [flush, inbox, clock, expiry, drains].iter().for_each(JoinHandle::abort);
         self.with_order(|context, order| {
             #[cfg(feature = "lua")]
             order.close_inbox_of(self.scripts, &mut context.local);
@@ -305,7 +316,7 @@ impl Worker {
     }
 
     fn accept_on(self: &Rc<Self>, listener: Listener, workers: Arc<[WorkerHandle]>) {
-        let is_tcp = matches!(listener, Listener::Tcp(_) | Listener::Tls(_));
+        let is_tcp = listener.is_tcp();
         let task = spawn_local(accept(self.clone(), listener, workers));
         self.listeners.borrow_mut().push(Accepting { is_tcp, task });
     }
@@ -320,13 +331,11 @@ impl Worker {
             return wanted.end(false);
         }
         // Closed first, since some of the new addresses may be old ones.
-        let old: Vec<Accepting> =
-            self.listeners.borrow_mut().extract_if(.., |accepting| accepting.is_tcp).collect();
-        for accepting in old {
-            accepting.task.abort();
-            let _ = accepting.task.await;
-        }
+        self.close_listeners(|accepting| accepting.is_tcp).await;
         let has_worked = self.open(wanted.to.clone()).await;
+        if has_worked {
+            self.kept.borrow_mut().retain(|listener| !listener.is_tcp());
+        }
         if !has_worked {
             self.open(wanted.from.clone()).await;
         }
@@ -336,7 +345,7 @@ impl Worker {
     async fn open(self: &Rc<Self>, endpoints: Endpoints) -> bool {
         let (port, tls_port) = (endpoints.port, endpoints.tls_port);
         let opened = spawn_blocking(move || endpoints.open()).await;
-        if self.shutting_down.get() {
+        if self.shutting_down.get() || self.server.drain.is_under_way() {
             return false;
         }
         match opened.expect("opening listeners does not panic") {
@@ -384,7 +393,7 @@ impl Worker {
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
-        if self.shutting_down.get() {
+        if self.shutting_down.get() || self.server.drain.is_under_way() {
             self.context
                 .borrow_mut()
                 .flush_queue()
@@ -428,6 +437,7 @@ impl Worker {
                     connection.forget_peak();
                 }
             }
+            self.tell_losses();
             self.context.borrow_mut().flush_queue().pool().trim();
             // Housekeeping of the whole server, by one worker.
             if self.context.borrow().worker() == WorkerId(0) {
@@ -447,7 +457,23 @@ impl Worker {
                 self.tend_tls(tick, &config);
                 let now = self.server.uptime();
                 self.with_order(|_, order| order.expire_replay(now));
+                self.tell_occupancy(config.notify_pubsub_events).await;
             }
+        }
+    }
+
+    /// Publishes the events about channels that have got or lost subscriptions.
+    async fn tell_occupancy(&self, events: ChannelEvents) {
+        /// Channels of one turn.
+        const COUNT_MAX: usize = 256;
+        let is_wanted = events != ChannelEvents::default();
+        while self.with_order(|context, order| {
+            order.watch_occupancy(is_wanted);
+            order.publish_occupancy(&mut context.local, events, COUNT_MAX)
+        }) == Some(true)
+        {
+            // Other tasks run in between.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -33,7 +33,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(worker: WorkerId, config: Arc<Config>) -> Self {
-        let subscribers = Subscribers::new(worker, &config.client_output_buffer_limit);
+        let mut subscribers = Subscribers::new(worker, &config.client_output_buffer_limit);
+        subscribers.flush_queue().set_slow_rules(&config.pubsub_slow_policy);
         Self {
             local: Local::new(subscribers),
             config,
@@ -48,6 +49,7 @@ impl Context {
     /// Puts changed settings in force on this worker.
     pub(crate) fn set_config(&mut self, config: Arc<Config>) {
         self.flush_queue().set_limits(&config.client_output_buffer_limit);
+        self.flush_queue().set_slow_rules(&config.pubsub_slow_policy);
         self.config = config;
     }
 

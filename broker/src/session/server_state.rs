@@ -21,9 +21,11 @@ use crate::observe::stats::{CommandStats, Tally};
 use crate::pubsub::{Broker, BrokerView};
 use crate::script::Scripts;
 use crate::session::client_info::{ClientInfo, ClientRegistry};
+use crate::session::drain::Drain;
 use crate::session::pause::Pause;
 use crate::session::permission_checks::PermissionChecks;
 use crate::session::settings::Settings;
+use crate::session::user_rates::UserRates;
 use crate::tls::Tls;
 
 /// The state of one server. All its workers and sessions share it.
@@ -35,6 +37,9 @@ pub(crate) struct ServerState {
     pub(crate) users: Users,
     pub(crate) checks: PermissionChecks,
     pub(crate) pause: Pause,
+    /// Held during the login of a user with a limit as well.
+    pub(crate) user_rates: Mutex<UserRates>,
+    pub(crate) drain: Drain,
     pub(crate) commands: CommandStats,
     pub(crate) slowlog: Mutex<SlowLog>,
     pub(crate) latency: Mutex<LatencyMonitor>,
@@ -128,6 +133,8 @@ impl ServerState {
             clients: ClientRegistry::default(),
             checks: PermissionChecks::default(),
             pause: Pause::default(),
+            user_rates: Mutex::default(),
+            drain: Drain::default(),
             commands: CommandStats::new(commands),
             slowlog: Mutex::default(),
             latency: Mutex::default(),

@@ -4,10 +4,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::Duration;
 
-use broker::Config;
+use broker::{Config, Server};
 use sd_notify::NotifyState;
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
+
+/// More than a shutdown takes after the last client.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Reports in the time of a watchdog.
+const WATCHDOG_PARTS: u32 = 4;
 
 /// Redis' default for a process in the background.
 const PID_FILE: &str = "/var/run/redis.pid";
@@ -66,9 +74,29 @@ pub(crate) fn notify_reloading() {
     }
 }
 
+/// Reports to systemd that the clients end over this time, so that it waits for them.
+pub(crate) fn notify_draining(window: Duration) {
+    let extended = u32::try_from((window + STOP_TIME).as_micros()).unwrap_or(u32::MAX);
+    let text = NotifyState::Status("Draining clients");
+    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(extended), text]);
+}
+
 /// Reports to systemd that the server shuts down.
 pub(crate) fn notify_stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("Shutting down")]);
+}
+
+/// Reports to systemd that all threads make turns, as often as it asks for. Never ends.
+pub(crate) async fn keep_watchdog(server: &Server) {
+    let Some(time) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    // A script may hold all threads for 5 seconds, and must not use up the time.
+    let mut ticks = interval((time / WATCHDOG_PARTS).max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        server.turned().await;
+        notify(&[NotifyState::Watchdog]);
+    }
 }
 
 fn notify(states: &[NotifyState<'_>]) {

@@ -8,6 +8,7 @@ mod log;
 #[cfg(unix)]
 mod relaunch;
 mod report;
+mod sockets;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, ConfigError, ConfigFile, REDIS_VERSION, Server};
+use broker::{Broker, Config, ConfigError, ConfigFile, OpenSockets, REDIS_VERSION, Server};
 use clap::{CommandFactory, Parser};
 use tracing::{error, info, warn};
 
@@ -162,7 +163,11 @@ fn run(given: Given) -> Result<(), Box<dyn Error>> {
     }
     log::start(&loaded.config)?;
     report::log_panics();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(given))
+    let sockets = sockets::take(&loaded.config)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(given, sockets))
 }
 
 #[cfg(unix)]
@@ -219,7 +224,7 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     Ok(Given { loaded, words, input })
 }
 
-async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
+async fn serve(given: Given, sockets: OpenSockets) -> Result<(), Box<dyn Error>> {
     let Given { mut loaded, words, input } = given;
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     let ignored = loaded.ignored_directives();
@@ -232,7 +237,7 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
     let (port, tls_port) = (loaded.config.port, loaded.config.tls.port);
     let socket = loaded.config.unixsocket.clone();
     let config = loaded.config.clone();
-    let server = Server::bind_loaded(Broker::new(), loaded).await.inspect_err(|error| {
+    let server = Server::bind_to(Broker::new(), loaded, sockets).await.inspect_err(|error| {
         // Tools search for these texts.
         if error.is_about_tls() {
             warn!("Failed listening on port {tls_port} (TLS), aborting.");
@@ -253,30 +258,7 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
     let _pid_file = daemon::PidFile::create(&config, is_in_background());
     info!("Ready to accept connections");
     daemon::notify_ready();
-    let mut reloading = None;
-    loop {
-        tokio::select! {
-            () = async { reloading.as_mut().expect("it is under way").await },
-                if reloading.is_some() => reloading = None,
-            signal = signals.next() => match signal {
-                Some(signal) => {
-                    info!("Received {signal} scheduling shutdown...");
-                    break;
-                }
-                // Writing this line opens a log file that was renamed.
-                None => {
-                    info!("Received SIGHUP, reopened the log file");
-                    // It may have to wait for a script, and other signals must not.
-                    reloading = Some(Box::pin(reload(&server, &words, input.clone())));
-                }
-            },
-            () = server.stop_requested() => {
-                info!("User requested shutdown...");
-                break;
-            }
-        }
-    }
-    drop(reloading);
+    until_stopped(&server, &mut signals, &words, input.as_deref()).await;
     daemon::notify_stopping();
     let mut shutdown = pin!(server.shutdown());
     loop {
@@ -292,11 +274,59 @@ async fn serve(given: Given) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Serves until a signal or a client asks for the end, and all clients have ended if they may take
+/// their time.
+async fn until_stopped(
+    server: &Server,
+    signals: &mut Signals,
+    words: &[OsString],
+    input: Option<&[u8]>,
+) {
+    let mut watchdog = pin!(daemon::keep_watchdog(server));
+    let mut reloading = None;
+    let mut drains = server.drains();
+    loop {
+        tokio::select! {
+            () = async { reloading.as_mut().expect("it is under way").await },
+                if reloading.is_some() => reloading = None,
+            () = &mut watchdog => {}
+            signal = signals.next() => match signal {
+                Some(signal) => {
+                    info!("Received {signal} scheduling shutdown...");
+                    if !server.drain_by_settings() {
+                        break;
+                    }
+                }
+                // Writing this line opens a log file that was renamed.
+                None => {
+                    info!("Received SIGHUP, reopened the log file");
+                    // It may have to wait for a script, and other signals must not.
+                    reloading = Some(Box::pin(reload(server, words, input)));
+                }
+            },
+            drain = drains.next() => match drain {
+                Some(window) => {
+                    info!("Draining: all clients end within {} seconds", window.as_secs());
+                    daemon::notify_draining(window);
+                }
+                None => {
+                    info!("The drain was aborted, ready to accept connections");
+                    daemon::notify_ready();
+                }
+            },
+            () = server.stop_requested() => {
+                info!("User requested shutdown...");
+                break;
+            }
+        }
+    }
+}
+
 /// Reads the settings again, and puts those in force that have changed. After an error nothing has
 /// changed, and the log has the reason.
-async fn reload(server: &Server, words: &[OsString], input: Option<Vec<u8>>) {
+async fn reload(server: &Server, words: &[OsString], input: Option<&[u8]>) {
     daemon::notify_reloading();
-    match load(words, input) {
+    match load(words, input.map(<[u8]>::to_vec)) {
         Ok(Given { mut loaded, .. }) => {
             fit_maxclients(&mut loaded.config);
             match server.reload(loaded).await {

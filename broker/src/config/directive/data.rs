@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Directive, Kind};
 use crate::config::ignored::Change;
 use crate::config::parse::{Invalid, integer, memory_within};
-use crate::config::{Config, ReplayRule};
+use crate::config::{ChannelEvents, Config, ReplayRule, SlowPolicy, SlowRule};
 use crate::keyspace::EventClasses;
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -64,7 +64,29 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         change: Change::Immutable,
         is_shown: true,
         expects: "a pattern, a number of messages, bytes such as 16mb, and seconds; or \"\" for none",
-        kind: Kind::List { get: show_replay, set: set_replay },
+        kind: Kind::Rules {
+            get: show_replay,
+            add: set_replay,
+            clear: |config| config.pubsub_replay.clear(),
+        },
+    },
+    Directive {
+        name: "notify-pubsub-events",
+        change: Change::Free,
+        is_shown: true,
+        expects: "letters of ov",
+        kind: Kind::Text { get: show_channel_events, set: set_channel_events },
+    },
+    Directive {
+        name: "pubsub-slow-policy",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a pattern, and disconnect, drop-oldest, drop-newest or conflate; or \"\" for none",
+        kind: Kind::Rules {
+            get: show_slow_policy,
+            add: set_slow_policy,
+            clear: |config| config.pubsub_slow_policy.clear(),
+        },
     },
 ];
 
@@ -103,6 +125,50 @@ fn set_replay(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
             bytes_max: memory_within(&rule[2], 1)?,
             age_max: Duration::from_secs(integer(&rule[3], 1, i64::MAX)?.unsigned_abs()),
         });
+    }
+    Ok(())
+}
+
+fn show_channel_events(config: &Config) -> Vec<u8> {
+    let ChannelEvents { occupied, vacated } = config.notify_pubsub_events;
+    [(occupied, b'o'), (vacated, b'v')]
+        .into_iter()
+        .filter_map(|(is_wanted, letter)| is_wanted.then_some(letter))
+        .collect()
+}
+
+fn set_channel_events(config: &mut Config, letters: &[u8]) -> Result<(), Invalid> {
+    if letters.iter().any(|letter| !b"ov".contains(letter)) {
+        return Err(Invalid::ChannelEvent);
+    }
+    config.notify_pubsub_events =
+        ChannelEvents { occupied: letters.contains(&b'o'), vacated: letters.contains(&b'v') };
+    Ok(())
+}
+
+fn show_slow_policy(config: &Config) -> Vec<Vec<u8>> {
+    let name = |policy| SlowPolicy::NAMES.into_iter().find(|(_, known)| *known == policy);
+    let values = config.pubsub_slow_policy.iter().flat_map(|rule| {
+        let name = name(rule.policy).map_or("", |(name, _)| name);
+        [rule.pattern.clone(), name.as_bytes().to_vec()]
+    });
+    values.collect()
+}
+
+/// Adds a line of `pubsub-slow-policy`; an empty one removes the lines before it.
+fn set_slow_policy(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.iter().all(Vec::is_empty) {
+        config.pubsub_slow_policy.clear();
+        return Ok(());
+    }
+    if !values.len().is_multiple_of(2) {
+        return Err(Invalid::ArgumentCount);
+    }
+    for rule in values.chunks(2) {
+        let is_meant = |(name, _): &(&str, _)| rule[1].eq_ignore_ascii_case(name.as_bytes());
+        let (_, policy) =
+            SlowPolicy::NAMES.into_iter().find(is_meant).ok_or(Invalid::SlowPolicy)?;
+        config.pubsub_slow_policy.push(SlowRule { pattern: rule[0].clone(), policy });
     }
     Ok(())
 }

@@ -99,6 +99,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "shutdown-drain",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of seconds, 0 for none",
+        kind: Kind::Integer {
+            min: 0,
+            max: i32::MAX as i64,
+            get: |config| seconds_of(config.shutdown_drain),
+            set: |config, value| config.shutdown_drain = seconds(value),
+        },
+    },
+    Directive {
         name: "maxclients",
         change: Change::Free,
         is_shown: true,

@@ -3,9 +3,9 @@
 use super::{Directive, Kind};
 use crate::acl::users::add_users;
 use crate::acl::{Acl, AclError, RuleError};
-use crate::config::Config;
 use crate::config::ignored::Change;
-use crate::config::parse::{Invalid, signed, unsigned};
+use crate::config::parse::{Invalid, memory_within, signed, unsigned};
+use crate::config::{Config, UserLimits};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -59,6 +59,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         kind: Kind::List { get: |_| Vec::new(), set: set_user },
     },
     Directive {
+        name: "user-limits",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a user, then limits: clients, subscriptions, message-bytes or messages, each with a \
+                  number; or \"\" for none",
+        kind: Kind::Rules {
+            get: show_user_limits,
+            add: add_user_limits,
+            clear: |config| config.user_limits.clear(),
+        },
+    },
+    Directive {
         name: "rename-command",
         change: Change::Immutable,
         is_shown: false,
@@ -99,5 +111,47 @@ fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
         return Err(Invalid::NameTaken);
     }
     config.rename_command.push((old, new));
+    Ok(())
+}
+
+fn show_user_limits(config: &Config) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    for limits in &config.user_limits {
+        values.push(limits.user.clone());
+        for (name, limit) in [
+            ("clients", limits.clients),
+            ("subscriptions", limits.subscriptions),
+            ("message-bytes", limits.message_bytes),
+            ("messages", limits.messages),
+        ] {
+            if let Some(limit) = limit {
+                values.extend([name.as_bytes().to_vec(), limit.to_string().into_bytes()]);
+            }
+        }
+    }
+    values
+}
+
+/// Adds a line of `user-limits`; an empty one removes the lines before it.
+fn add_user_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
+    if values.iter().all(Vec::is_empty) {
+        config.user_limits.clear();
+        return Ok(());
+    }
+    let mut left = values;
+    while let [user, rest @ ..] = left {
+        let mut limits = UserLimits::of(&**user);
+        left = rest;
+        while let [name, number, rest @ ..] = left
+            && let Some(limit) = limits.by_name(name)
+        {
+            *limit = Some(memory_within(number, 0)?);
+            left = rest;
+        }
+        if limits == UserLimits::of(&**user) {
+            return Err(Invalid::UserLimits);
+        }
+        config.user_limits.push(limits);
+    }
     Ok(())
 }

@@ -1,0 +1,117 @@
+//! Frames in an outbox: where each one ends, and which of them are messages.
+
+use memchr::memchr;
+
+/// Returns the length of the value at the start of `bytes`, or `None` if it is not whole.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut values_left) = (0, 1_u64);
+    while values_left > 0 {
+        values_left -= 1;
+        let (kind, count, next) = header(bytes, at)?;
+        at = next;
+        match kind {
+            b'$' | b'=' | b'!' if count >= 0 => at += usize::try_from(count).ok()? + 2,
+            b'*' | b'~' | b'>' => values_left += count.max(0).unsigned_abs(),
+            b'%' => values_left += 2 * count.max(0).unsigned_abs(),
+            // An attribute precedes a value.
+            b'|' => values_left += 2 * count.max(0).unsigned_abs() + 1,
+            _ => {}
+        }
+        if at > bytes.len() {
+            return None;
+        }
+    }
+    Some(at)
+}
+
+/// Returns the channel of a frame, if it is a message of a channel or of a pattern, and the bytes that
+/// all messages of this subscription begin with.
+pub(super) fn message(frame: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (b'*' | b'>', parts, at) = header(frame, 0)? else { return None };
+    let (name, at) = bulk(frame, at)?;
+    let (channel, end) = match (name, parts) {
+        (b"message" | b"smessage", 3) => bulk(frame, at)?,
+        (b"pmessage", 4) => {
+            let (_, at) = bulk(frame, at)?;
+            bulk(frame, at)?
+        }
+        _ => return None,
+    };
+    Some((channel, &frame[..end]))
+}
+
+/// Returns the type of a value, the number in its first line, and the start of the next line.
+fn header(bytes: &[u8], at: usize) -> Option<(u8, i64, usize)> {
+    let line = bytes.get(at..)?;
+    let end = memchr(b'\n', line)?;
+    let (kind, number) = line[..end].split_first()?;
+    let number = number.strip_suffix(b"\r").unwrap_or(number);
+    let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
+    Some((*kind, number.unwrap_or(0), at + end + 1))
+}
+
+/// Returns the content of a bulk string, and the start of the next value.
+fn bulk(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let (b'$', count, at) = header(bytes, at)? else { return None };
+    let end = at + usize::try_from(count).ok()?;
+    Some((bytes.get(at..end)?, end + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Protocol, reply};
+    use crate::pubsub::message::ChannelKind;
+
+    #[test]
+    fn each_value_ends_where_the_next_one_begins() {
+        for value in [
+            "+OK\r\n",
+            "-ERR no\r\n",
+            ":1\r\n",
+            "$3\r\na\r\n\r\n",
+            "$-1\r\n",
+            "*-1\r\n",
+            "*0\r\n",
+            "_\r\n",
+            ",1.5\r\n",
+            "=5\r\ntxt:a\r\n",
+            "%1\r\n+a\r\n*2\r\n:1\r\n$0\r\n\r\n",
+            "|1\r\n+a\r\n+b\r\n:7\r\n",
+            ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\n\r\n\r\n",
+        ] {
+            let whole = [value, "+next\r\n"].concat();
+            assert_eq!(length(whole.as_bytes()), Some(value.len()), "{value:?}");
+            for end in 0..value.len() {
+                assert_eq!(length(&value.as_bytes()[..end]), None, "{value:?} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_known_by_their_channel() {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            for kind in [ChannelKind::Channels, ChannelKind::Shards] {
+                let frame = |payload: &[u8]| {
+                    let mut frame = Vec::new();
+                    kind.write(&mut frame, protocol, b"n\r\nws", payload);
+                    frame
+                };
+                let (one, two) = (frame(b"1"), frame(b"22"));
+                assert_eq!(length(&one), Some(one.len()));
+                let (channel, start) = message(&one).unwrap();
+                assert_eq!(channel, b"n\r\nws");
+                assert_eq!(message(&two).unwrap().1, start);
+            }
+            let mut frame = Vec::new();
+            reply::pattern_message(&mut frame, protocol, b"n*", b"news", b"x");
+            assert_eq!(message(&frame).unwrap().0, b"news");
+        }
+        let confirmation = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
+        for other in
+            [&confirmation[..], b"+OK\r\n", b"$7\r\nmessage\r\n", b"*1\r\n$7\r\nmessage\r\n"]
+        {
+            assert_eq!(message(other), None);
+        }
+    }
+}

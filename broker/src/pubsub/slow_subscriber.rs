@@ -1,0 +1,299 @@
+//! What happens to the messages of a subscriber that reaches its limit, in place of its end.
+//!
+//! An outbox holds bytes. At the limit they are parsed, so that nobody else pays for a policy. Only
+//! whole messages are dropped; replies and confirmations stay.
+
+use std::collections::{HashMap, HashSet};
+
+use super::outbox::{Outbox, Verdict};
+use super::queued_frames::message;
+use crate::config::{SlowPolicy, SlowRule};
+use crate::glob;
+
+/// The messages that a client has lost since the last notice.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    channels: HashMap<Vec<u8>, u64>,
+    /// Those of further channels.
+    others: u64,
+    /// Whether a notice was taken before.
+    is_known: bool,
+}
+
+/// The contents of the notices about one client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The channels, each with the number of its lost messages; `None` is for further channels.
+    pub(crate) channels: Vec<(Option<Vec<u8>>, u64)>,
+    /// Whether these are the first losses of the client.
+    pub(crate) is_first: bool,
+}
+
+/// The start of the channels on which clients learn of their losses.
+pub(crate) const NOTICES: &str = "__broker__:lost:";
+/// Channels of one notice. Further ones are counted together.
+const CHANNELS_MAX: usize = 256;
+
+impl Losses {
+    fn add(&mut self, channel: &[u8]) {
+        if let Some(count) = self.channels.get_mut(channel) {
+            *count += 1;
+        } else if self.channels.len() < CHANNELS_MAX {
+            self.channels.insert(channel.to_vec(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// Returns whether there is something for a notice.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// Takes what the next notices tell.
+    pub(crate) fn take(&mut self) -> Lost {
+        let channels = std::mem::take(&mut self.channels).into_iter();
+        let others = std::mem::take(&mut self.others);
+        let others = (others > 0).then_some((None, others));
+        Lost {
+            channels: channels
+                .map(|(channel, count)| (Some(channel), count))
+                .chain(others)
+                .collect(),
+            is_first: !std::mem::replace(&mut self.is_known, true),
+        }
+    }
+}
+
+/// Drops messages by the rules until the outbox is below its limit. Returns whether it is.
+pub(super) fn make_room(
+    outbox: &mut Outbox,
+    rules: &[SlowRule],
+    limit: usize,
+    losses: &mut Losses,
+) -> bool {
+    let policy = |channel: &[u8]| match channel.starts_with(NOTICES.as_bytes()) {
+        true => SlowPolicy::Disconnect,
+        false => rules
+            .iter()
+            .find(|rule| glob::matches(&rule.pattern, channel))
+            .map_or(SlowPolicy::Disconnect, |rule| rule.policy),
+    };
+    let is_below = |outbox: &Outbox, limit: usize| outbox.counted_bytes() < limit;
+    outbox.remove_newest(limit, |frame| match message(frame) {
+        Some((channel, _)) if policy(channel) == SlowPolicy::DropNewest => {
+            losses.add(channel);
+            true
+        }
+        _ => false,
+    });
+    if is_below(outbox, limit) {
+        return true;
+    }
+    if rules.iter().any(|rule| rule.policy == SlowPolicy::Conflate) {
+        conflate(outbox, policy, losses);
+    }
+    // With less room, the next message would begin anew.
+    let mut excess = outbox.bytes().saturating_sub(limit - limit / 4);
+    outbox.retain(|frame| {
+        if excess == 0 {
+            return Verdict::Stop;
+        }
+        match message(frame) {
+            Some((channel, _))
+                if matches!(policy(channel), SlowPolicy::DropOldest | SlowPolicy::Conflate) =>
+            {
+                excess = excess.saturating_sub(frame.len());
+                losses.add(channel);
+                Verdict::Remove
+            }
+            _ => Verdict::Keep,
+        }
+    });
+    is_below(outbox, limit - limit / 8)
+}
+
+/// Leaves the last message of each subscription.
+fn conflate(outbox: &mut Outbox, policy: impl Fn(&[u8]) -> SlowPolicy, losses: &mut Losses) {
+    let mut last = HashMap::new();
+    let mut number = 0_usize;
+    outbox.retain(|frame| {
+        if let Some((channel, start)) = message(frame)
+            && policy(channel) == SlowPolicy::Conflate
+        {
+            match last.get_mut(start) {
+                Some(known) => *known = number,
+                None => _ = last.insert(start.to_vec(), number),
+            }
+        }
+        number += 1;
+        Verdict::Keep
+    });
+    let last: HashSet<usize> = last.into_values().collect();
+    let mut number = 0;
+    outbox.retain(|frame| {
+        let is_last = last.contains(&number);
+        number += 1;
+        match message(frame) {
+            Some((channel, _)) if !is_last && policy(channel) == SlowPolicy::Conflate => {
+                losses.add(channel);
+                Verdict::Remove
+            }
+            _ => Verdict::Keep,
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Protocol;
+    use crate::pubsub::message::ChannelKind;
+    use crate::pubsub::outbox::Pool;
+
+    const LIMIT: usize = 200_000;
+
+    struct Bench {
+        outbox: Outbox,
+        pool: Pool,
+        rules: Vec<SlowRule>,
+        losses: Losses,
+    }
+
+    impl Bench {
+        fn new(rules: &[(&str, SlowPolicy)]) -> Self {
+            let rule = |(pattern, policy): &(&str, SlowPolicy)| SlowRule {
+                pattern: pattern.as_bytes().to_vec(),
+                policy: *policy,
+            };
+            Self {
+                outbox: Outbox::default(),
+                pool: Pool::default(),
+                rules: rules.iter().map(rule).collect(),
+                losses: Losses::default(),
+            }
+        }
+
+        fn push(&mut self, bytes: &[u8]) -> bool {
+            let counted = match bytes.len() > 1_000 {
+                true => self.outbox.push_shared(bytes.to_vec().into()),
+                false => self.outbox.push_with(&mut self.pool, |out| out.extend_from_slice(bytes)),
+            };
+            counted < LIMIT || make_room(&mut self.outbox, &self.rules, LIMIT, &mut self.losses)
+        }
+
+        fn message(&mut self, channel: &str, number: usize, bytes: usize) -> bool {
+            let payload = format!("{number:0bytes$}");
+            let mut frame = Vec::new();
+            let channel = channel.as_bytes();
+            ChannelKind::Channels.write(&mut frame, Protocol::Resp3, channel, payload.as_bytes());
+            self.push(&frame)
+        }
+
+        fn lost(&mut self) -> usize {
+            self.losses.take().channels.iter().map(|(_, count)| *count as usize).sum()
+        }
+
+        /// Returns the channels and the numbers that are left.
+        fn left(&mut self) -> Vec<(String, usize)> {
+            let mut left = Vec::new();
+            self.outbox.retain(|frame| {
+                if let Some((channel, start)) = message(frame) {
+                    let channel = String::from_utf8_lossy(channel).into_owned();
+                    let payload = String::from_utf8_lossy(&frame[start.len()..]).into_owned();
+                    let number = payload.split("\r\n").nth(1).unwrap().parse().unwrap();
+                    left.push((channel, number));
+                }
+                Verdict::Keep
+            });
+            left
+        }
+    }
+
+    #[test]
+    fn the_oldest_messages_go_and_what_is_lost_is_counted() {
+        for bytes in [10, 500, 3_000] {
+            let mut bench = Bench::new(&[("n*", SlowPolicy::DropOldest)]);
+            assert!(bench.push(b"+OK\r\n"));
+            let count = 1_000_000 / bytes;
+            assert!((0..count).all(|number| bench.message("news", number, bytes)));
+            let left = bench.left();
+            let expected = (count - left.len()..count).map(|number| ("news".to_owned(), number));
+            assert!(left.iter().cloned().eq(expected), "with {bytes} bytes");
+            let lost = (count - left.len()) as u64;
+            assert_eq!(bench.losses.take().channels, [(Some(b"news".to_vec()), lost)]);
+            assert!(bench.outbox.bytes() > LIMIT / 2 && bench.outbox.counted_bytes() < LIMIT);
+        }
+    }
+
+    #[test]
+    fn the_newest_messages_go() {
+        for bytes in [10, 500, 3_000] {
+            let mut bench = Bench::new(&[("*", SlowPolicy::DropNewest)]);
+            let count = 1_000_000 / bytes;
+            assert!((0..count).all(|number| bench.message("news", number, bytes)));
+            let left = bench.left();
+            assert!(left.iter().map(|(_, number)| *number).eq(0..left.len()));
+            assert_eq!(bench.lost() + left.len(), count);
+        }
+    }
+
+    #[test]
+    fn the_last_message_of_each_channel_stays() {
+        let mut bench = Bench::new(&[("*", SlowPolicy::Conflate)]);
+        let channels = ["a", "b", "c"];
+        for number in 0..30_000 {
+            assert!(bench.message(channels[number % 3], number, 20));
+        }
+        let mut left = bench.left();
+        assert_eq!(bench.lost() + left.len(), 30_000);
+        let last = left.split_off(left.len() - 3);
+        assert_eq!(
+            last.iter().map(|(_, number)| *number).collect::<Vec<_>>(),
+            [29_997, 29_998, 29_999]
+        );
+    }
+
+    #[test]
+    fn replies_and_other_channels_stay_until_the_end_of_the_client() {
+        let mut bench = Bench::new(&[("drop", SlowPolicy::DropOldest)]);
+        let mut kept = 0;
+        while bench.push(&[&b"$900\r\n"[..], &[b'x'; 900], b"\r\n"].concat()) {
+            kept += 1;
+            assert!(bench.message("other", kept, 100) || kept > 100);
+            if !bench.message("drop", kept, 100) {
+                break;
+            }
+        }
+        assert!(kept > 150, "{kept}");
+        let left = bench.left();
+        assert_eq!(left.iter().filter(|(channel, _)| channel == "other").count(), kept);
+    }
+
+    #[test]
+    fn a_frame_that_is_partly_written_is_never_cut() {
+        let mut bench = Bench::new(&[("*", SlowPolicy::DropOldest)]);
+        assert!(bench.message("news", 0, 100));
+        let mut written = bench.outbox.to_vec();
+        bench.outbox.advance(7, &mut bench.pool);
+        written.truncate(7);
+        assert!((1..10_000).all(|number| bench.message("news", number, 100)));
+        written.extend(bench.outbox.to_vec());
+        let mut rest = &written[..];
+        while !rest.is_empty() {
+            let length = super::super::queued_frames::length(rest).expect("whole frames only");
+            assert!(message(&rest[..length]).is_some());
+            rest = &rest[length..];
+        }
+    }
+
+    #[test]
+    fn losses_of_many_channels_are_counted_together() {
+        let mut losses = Losses::default();
+        (0..1_000).for_each(|number: u32| losses.add(number.to_string().as_bytes()));
+        let Lost { channels, is_first } = losses.take();
+        assert!(is_first && channels.len() == CHANNELS_MAX + 1);
+        assert_eq!(channels.iter().map(|(_, count)| count).sum::<u64>(), 1_000);
+        assert_eq!(losses.take(), Lost { channels: Vec::new(), is_first: false });
+    }
+}

@@ -1,0 +1,83 @@
+//! Notices to slow subscribers about the messages that a policy has dropped.
+
+use std::fmt::Write;
+use std::rc::Rc;
+
+use tracing::warn;
+
+use super::Worker;
+use crate::pubsub::slow_subscriber::{Lost, NOTICES};
+use crate::server::connection::Connection;
+
+impl Worker {
+    /// Publishes the number of lost messages for each client of this worker that has lost some.
+    pub(super) fn tell_losses(&self) {
+        let has_lost = |connection: &Rc<Connection>| {
+            connection.output.losses.borrow().as_ref().is_some_and(|losses| losses.is_new())
+        };
+        let connections = self.connections.borrow();
+        let lossy: Vec<Rc<Connection>> =
+            connections.iter().map(|(_, connection)| connection.clone()).filter(has_lost).collect();
+        drop(connections);
+        if lossy.is_empty() {
+            return;
+        }
+        // While a script is late, the notices wait for the next second.
+        self.with_order(|context, order| {
+            for connection in lossy {
+                let id = connection.info.id;
+                // The client itself may get a notice, and lose another message by it.
+                let lost =
+                    connection.output.losses.borrow_mut().as_mut().map(|losses| losses.take());
+                let Some(Lost { channels: lost, is_first }) = lost else { continue };
+                if is_first {
+                    let addr = &connection.info.peer;
+                    warn!(client.id = id, client.addr = %addr, "a slow client loses messages");
+                }
+                let count = lost.iter().map(|(_, count)| count).sum();
+                self.server.broker.stats().messages_dropped.add(count);
+                let channel = format!("{NOTICES}{id}");
+                let notices: Vec<String> =
+                    lost.iter().map(|(name, count)| notice(name.as_deref(), *count)).collect();
+                for notice in notices {
+                    let (channel, notice) = (channel.as_bytes(), notice.as_bytes());
+                    order.publish_here(&mut context.local, channel, notice);
+                }
+            }
+        });
+    }
+}
+
+/// Returns a notice as JSON. Without a channel, it is about several ones.
+fn notice(channel: Option<&[u8]>, count: u64) -> String {
+    let mut text = String::from("{\"channel\":");
+    match channel {
+        None => text.push_str("null"),
+        Some(channel) => {
+            text.push('"');
+            for letter in String::from_utf8_lossy(channel).chars() {
+                match letter {
+                    '"' | '\\' => text.extend(['\\', letter]),
+                    '\0'..='\x1f' => _ = write!(text, "\\u{:04x}", u32::from(letter)),
+                    _ => text.push(letter),
+                }
+            }
+            text.push('"');
+        }
+    }
+    let _ = write!(text, ",\"lost\":{count}}}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_json_for_any_channel() {
+        assert_eq!(notice(Some(b"news"), 3), r#"{"channel":"news","lost":3}"#);
+        assert_eq!(notice(None, 1), r#"{"channel":null,"lost":1}"#);
+        let hostile = notice(Some(b"a\"\\\n\xff"), 2);
+        assert_eq!(hostile, "{\"channel\":\"a\\\"\\\\\\u000a\u{fffd}\",\"lost\":2}");
+    }
+}
