@@ -27,6 +27,7 @@
 //! | `native_scripts`    | SignalR's scripts without Lua, compared with Lua                 |
 //! | `operation`         | actions of operators on a running server and its process         |
 //! | `ordering`          | each message once and in one order, on one and several threads   |
+//! | `ping`              | `broker ping`: its exit status, and the reason of a failure      |
 //! | `processor_time`    | the time of each command with more and more arguments            |
 //! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
 //! | `replay`            | replay of missed messages                                        |
@@ -68,6 +69,7 @@ mod metrics;
 mod native_scripts;
 mod operation;
 mod ordering;
+mod ping;
 mod processor_time;
 mod pubsub;
 mod replay;
