@@ -37,7 +37,7 @@ macro_rules! chapters {
 
 chapters! {
     introduction replace install configuration embed hubs scale_out operate metrics secure tune migrate
-    windows troubles compatibility libraries
+    windows containers troubles compatibility libraries
 }
 
 async fn run(name: &str) {
