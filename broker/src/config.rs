@@ -9,6 +9,8 @@ pub(crate) mod directive;
 mod flags;
 pub(crate) mod http;
 pub(crate) mod ignored;
+#[cfg(test)]
+mod manual;
 pub(crate) mod parse;
 pub(crate) mod promises;
 pub(crate) mod reloaded;

@@ -29,6 +29,7 @@
 //! | `occupancy`         | events about the first and the last subscription of a channel    |
 //! | `operation`         | actions of operators on a running server and its process         |
 //! | `ordering`          | each message once and in one order, on one and several threads   |
+//! | `ping`              | `broker ping`: its exit status, and the reason of a failure      |
 //! | `processor_time`    | the time of each command with more and more arguments            |
 //! | `pubsub`            | subscribe, publish, patterns, introspection, pipelines, inline   |
 //! | `replay`            | replay of missed messages                                        |
@@ -75,6 +76,7 @@ mod native_scripts;
 mod occupancy;
 mod operation;
 mod ordering;
+mod ping;
 mod processor_time;
 mod pubsub;
 mod replay;

@@ -7,6 +7,7 @@
 //! | `clients`         | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`     | the configuration file of Debian's package              | redis-server's package |
 //! | `oracle`          | modules of `e2e`, run against Redis                     | redis-server           |
+//! | `pages`           | pages of `man`, and completions of the shell            | man, mandoc, bash      |
 //! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
 //! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
@@ -20,6 +21,7 @@ mod classic_client;
 mod clients;
 mod debian_conf;
 mod oracle;
+mod pages;
 mod redis_cli;
 mod round_robin;
 mod rust_clients;

@@ -41,3 +41,11 @@ pub use reply::{Reply, Value, error, null, ok, simple};
 pub use sentinel::Sentinel;
 pub use server::{Kind, Server};
 pub use wait::{DEADLINE, SLOW_DEADLINE, eventually, eventually_within, within};
+
+/// The Rust code of the book. Its commands run in the tests of `book`.
+#[cfg(all(doctest, feature = "external"))]
+mod chapters {
+    #[doc = include_str!("../../docs/src/embed.md")]
+    #[doc = include_str!("../../docs/src/hubs.md")]
+    mod code {}
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,12 +11,17 @@ use crate::step::{Failure, Step, workspace_dir};
 const STEP: &str = "package for Debian";
 
 /// Files of the package: the source, the place, and the permissions.
-const FILES: [(&str, &str, u32); 12] = [
+const FILES: [(&str, &str, u32); 17] = [
     ("target/release/broker", "usr/bin/broker", 0o755),
     ("packaging/systemd/relaybox.service", "lib/systemd/system/relaybox.service", 0o644),
     ("packaging/systemd/relaybox.socket", "lib/systemd/system/relaybox.socket", 0o644),
     ("packaging/debian/relaybox.init", "etc/init.d/relaybox", 0o755),
     ("packaging/debian/relaybox.logrotate", "etc/logrotate.d/relaybox", 0o644),
+    ("packaging/man/relaybox.1", "usr/share/man/man1/relaybox.1", 0o644),
+    ("packaging/man/relaybox.conf.5", "usr/share/man/man5/relaybox.conf.5", 0o644),
+    ("packaging/completions/broker.bash", "usr/share/bash-completion/completions/broker", 0o644),
+    ("packaging/completions/_broker", "usr/share/zsh/vendor-completions/_broker", 0o644),
+    ("packaging/completions/broker.fish", "usr/share/fish/vendor_completions.d/broker.fish", 0o644),
     ("README.md", "usr/share/doc/relaybox/README.md", 0o644),
     ("COMPATIBILITY.md", "usr/share/doc/relaybox/COMPATIBILITY.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/relaybox/changelog", 0o644),
@@ -77,12 +82,16 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
     for (program, options, place) in [
         ("strip", "--strip-unneeded", "usr/bin/broker"),
         ("gzip", "-9n", "usr/share/doc/relaybox/changelog"),
+        ("gzip", "-9n", "usr/share/man/man1/relaybox.1"),
+        ("gzip", "-9n", "usr/share/man/man5/relaybox.conf.5"),
     ] {
         let status = Command::new(program).arg(options).arg(root.join(place)).status()?;
         if !status.success() {
             return Err(io::Error::other(format!("{program} failed for {place}")));
         }
     }
+    // The page of the program under its own name.
+    symlink("relaybox.1.gz", root.join("usr/share/man/man1/broker.1.gz"))?;
     // Otherwise the folders have the permissions of the build.
     Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root).status().map(drop)
 }

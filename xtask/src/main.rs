@@ -7,6 +7,7 @@
 //! | `deb`          | builds a package for Debian                                     |
 //! | `faults`       | runs reproductions of faults against the release build          |
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
+//! | `image`        | builds an image for containers, and runs it                     |
 //! | `instructions` | counts the instructions of messages and compares them           |
 //! | `layers`       | checks that modules use lower modules only                      |
 //! | `peers`        | fetches other servers for comparisons                           |
@@ -20,6 +21,7 @@ mod commands;
 mod deb;
 mod faults;
 mod fuzz;
+mod image;
 mod instructions;
 mod layers;
 mod peers;
@@ -83,6 +85,8 @@ enum Task {
     },
     /// Builds a package for Debian, `target/deb/relaybox_VERSION_ARCHITECTURE.deb`
     Deb,
+    /// Builds an image for containers, `target/image/relaybox_VERSION_amd64.tar`, and as root runs it
+    Image,
     /// Runs reproductions of faults against the release build
     Faults {
         /// The folder with the reproductions, relative to the top of the repository
@@ -146,6 +150,7 @@ fn main() -> ExitCode {
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Deb => deb::build(),
+        Task::Image => image::build(),
         Task::Faults { dir } => faults::run(&dir),
         Task::Long => long(),
         Task::Layers => layers::check(),
@@ -220,6 +225,7 @@ fn test() -> Result<(), Failure> {
 /// Runs the tests that take minutes, one at a time, since some of them measure.
 fn long() -> Result<(), Failure> {
     Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    image::build()?;
     // With four threads a client may see another one for a moment after its end, so single steps of
     // the conversations differ now and then.
     Step::cargo("conversations with four threads")

@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// Programs that the tests run, and their packages in Debian.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
@@ -34,6 +34,10 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("node", "nodejs"),
     ("npm", "npm"),
     ("valgrind", "valgrind"),
+    ("man", "man-db"),
+    ("mandoc", "mandoc"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
 ];
 
 /// Libraries that the tests use: a command that succeeds if the library is installed, and its

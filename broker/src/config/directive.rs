@@ -73,6 +73,14 @@ enum Kind {
     },
 }
 
+/// The values that a shell offers for a directive.
+#[cfg(test)]
+pub(crate) enum Offered {
+    Words(&'static [&'static str]),
+    Path,
+    Nothing,
+}
+
 /// Returns all directives in force, topic by topic.
 pub(crate) fn all() -> impl Iterator<Item = &'static Directive> {
     [
@@ -140,6 +148,19 @@ impl Directive {
             }
             Kind::Text { get, .. } => vec![get(config)],
             Kind::List { get, .. } | Kind::Rules { get, .. } => get(config),
+        }
+    }
+
+    /// Returns the values that a shell offers.
+    #[cfg(test)]
+    pub(crate) fn offered(&self) -> Offered {
+        match &self.kind {
+            Kind::Flag { .. } => Offered::Words(&["yes", "no"]),
+            Kind::Choice { names, .. } => Offered::Words(names),
+            Kind::Path { .. } => Offered::Path,
+            Kind::Integer { .. } | Kind::Memory { .. } | Kind::Text { .. } | Kind::List { .. } => {
+                Offered::Nothing
+            }
         }
     }
 }

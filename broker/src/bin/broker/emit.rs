@@ -2,17 +2,10 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
 /// The program, which is installed beside this one.
 const PROGRAM: &str = "backplane";
-
-/// Returns whether the words are those of `emit`. To `redis-server`, the first word is the name of a
-/// file, so a file of this name comes first.
-pub(crate) fn is_meant(words: &[OsString]) -> bool {
-    words.first().is_some_and(|word| word == "emit") && !Path::new("emit").is_file()
-}
 
 /// Runs the program in place of this one, so that signals reach it.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {

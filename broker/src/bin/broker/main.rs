@@ -5,6 +5,7 @@
 mod daemon;
 mod emit;
 mod log;
+mod ping;
 #[cfg(unix)]
 mod relaunch;
 mod report;
@@ -44,11 +45,12 @@ struct Arguments {
 const AFTER_HELP: &str = "\
 Every directive of redis.conf is a flag as well, and a flag wins over the file:
 
-  broker                                          listen on 127.0.0.1:6379
+  broker                                          listen on port 6379
   broker /etc/redis/redis.conf --port 7000        a file, another port
   broker --port 7000 --requirepass secret         no file
   echo 'port 7000' | broker -                     settings from standard input
   broker emit --help                              send a message to the clients of an app
+  broker ping -p 7000                             exit with 0 if a server answers
 
   -h, --help       this text
   -v, --version    the version
@@ -64,8 +66,10 @@ fn main() -> ExitCode {
         );
     }
     let words = Arguments::parse().words;
-    if emit::is_meant(&words) {
-        return emit::run(&words);
+    match command(&words) {
+        Some("emit") => return emit::run(&words),
+        Some("ping") => return ping::run(&words),
+        _ => {}
     }
     match words.first().map(|word| word.to_string_lossy().into_owned()).as_deref() {
         Some("-h" | "--help") if words.len() == 1 => {
@@ -78,6 +82,13 @@ fn main() -> ExitCode {
         }
         _ => finish(load(&words, None).and_then(|given| launch(given, words))),
     }
+}
+
+/// Returns the command that the first word names. To `redis-server`, this word is the name of a file, so
+/// a file of this name comes first.
+fn command(words: &[OsString]) -> Option<&str> {
+    let first = words.first().filter(|first| !Path::new(first).is_file());
+    first.and_then(|first| first.to_str())
 }
 
 /// Returns the line of `redis-server --version`, which tools parse, with our own version behind it.

@@ -1,0 +1,77 @@
+# Made from redis.conf.example and the table of directives by a test of the broker.
+_broker() {
+    local word=$2 before=$3
+    COMPREPLY=()
+    case $before in
+        --bind) : ;;
+        --port) : ;;
+        --unixsocket) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --unixsocketperm) : ;;
+        --protected-mode) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --tcp-backlog) : ;;
+        --tcp-keepalive) : ;;
+        --timeout) : ;;
+        --maxclients) : ;;
+        --requirepass) : ;;
+        --aclfile) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --acl-pubsub-default) mapfile -t COMPREPLY < <(compgen -W 'allchannels resetchannels' -- "$word") ;;
+        --acllog-max-len) : ;;
+        --user) : ;;
+        --rename-command) : ;;
+        --tls-port) : ;;
+        --tls-cert-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --tls-key-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --tls-ca-cert-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --tls-ca-cert-dir) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --tls-crl-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --tls-auth-clients) mapfile -t COMPREPLY < <(compgen -W 'no yes optional' -- "$word") ;;
+        --tls-auth-clients-user) mapfile -t COMPREPLY < <(compgen -W 'off CN URI' -- "$word") ;;
+        --tls-protocols) : ;;
+        --tls-ciphers) : ;;
+        --tls-ciphersuites) : ;;
+        --tls-prefer-server-ciphers) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --tls-session-caching) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --tls-session-cache-timeout) : ;;
+        --tls-auto-reload-interval) : ;;
+        --http-port) : ;;
+        --http-bind) : ;;
+        --http-token) : ;;
+        --client-output-buffer-limit) : ;;
+        --client-query-buffer-limit) : ;;
+        --proto-max-bulk-len) : ;;
+        --maxmemory) : ;;
+        --maxmemory-clients) : ;;
+        --tracking-table-max-keys) : ;;
+        --databases) : ;;
+        --counters-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --notify-keyspace-events) : ;;
+        --busy-reply-threshold) : ;;
+        --lua-time-limit) : ;;
+        --pubsub-replay) : ;;
+        --io-threads) : ;;
+        --loglevel) mapfile -t COMPREPLY < <(compgen -W 'debug verbose notice warning nothing' -- "$word") ;;
+        --logfile) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --daemonize) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --set-proc-title) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --pidfile) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --dir) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        --enable-debug-command) mapfile -t COMPREPLY < <(compgen -W 'no yes local' -- "$word") ;;
+        --enable-protected-configs) mapfile -t COMPREPLY < <(compgen -W 'no yes local' -- "$word") ;;
+        --slowlog-log-slower-than) : ;;
+        --slowlog-max-len) : ;;
+        --latency-monitor-threshold) : ;;
+        --latency-tracking) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") ;;
+        --latency-tracking-info-percentiles) : ;;
+        *)
+            if [[ $word == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W '--bind --port --unixsocket --unixsocketperm --protected-mode --tcp-backlog --tcp-keepalive --timeout --maxclients --requirepass --aclfile --acl-pubsub-default --acllog-max-len --user --rename-command --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-ca-cert-dir --tls-crl-file --tls-auth-clients --tls-auth-clients-user --tls-protocols --tls-ciphers --tls-ciphersuites --tls-prefer-server-ciphers --tls-session-caching --tls-session-cache-timeout --tls-auto-reload-interval --http-port --http-bind --http-token --client-output-buffer-limit --client-query-buffer-limit --proto-max-bulk-len --maxmemory --maxmemory-clients --tracking-table-max-keys --databases --counters-file --notify-keyspace-events --busy-reply-threshold --lua-time-limit --pubsub-replay --io-threads --loglevel --logfile --daemonize --set-proc-title --pidfile --dir --enable-debug-command --enable-protected-configs --slowlog-log-slower-than --slowlog-max-len --latency-monitor-threshold --latency-tracking --latency-tracking-info-percentiles --help --version' -- "$word")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                if ((COMP_CWORD == 1)); then
+                    mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W 'emit ping' -- "$word")
+                fi
+            fi
+            ;;
+    esac
+}
+complete -o filenames -F _broker broker
