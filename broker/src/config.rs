@@ -67,6 +67,10 @@ pub struct Config {
     pub tcp_backlog: u32,
     /// The lowest level of events in the log.
     pub loglevel: LogLevel,
+    /// The lines of the log.
+    pub log_format: LogFormat,
+    /// The times in the log.
+    pub log_timestamp_format: LogTime,
     /// The log file; standard output by default.
     pub logfile: Option<PathBuf>,
     /// Refuses clients from other machines while the default user has no password.
@@ -185,6 +189,32 @@ pub struct ChannelEvents {
     pub occupied: bool,
     /// A channel lost its last subscription: `__pubsub__:vacated`.
     pub vacated: bool,
+}
+
+/// The lines of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// The lines of Redis.
+    #[default]
+    Legacy,
+    /// Pairs of a key and a value, as Valkey writes them.
+    Logfmt,
+    /// An object of JSON.
+    Json,
+}
+
+/// The times in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogTime {
+    /// The local time as Redis writes it.
+    #[default]
+    Legacy,
+    /// The local time with its offset, as ISO 8601 has it.
+    Iso8601,
+    /// Milliseconds since 1970.
+    Milliseconds,
 }
 
 /// What the clients of one user may take. `None` is no limit.
@@ -416,6 +446,8 @@ impl Default for Config {
             shutdown_drain: Duration::ZERO,
             tcp_backlog: 511,
             loglevel: LogLevel::Notice,
+            log_format: LogFormat::default(),
+            log_timestamp_format: LogTime::default(),
             logfile: None,
             protected_mode: true,
             client_output_buffer_limit: OutputLimits::default(),

@@ -69,8 +69,8 @@ pub use crate::config::reloaded::{ReloadError, Reloaded};
 pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 pub use crate::config::{
-    ChannelEvents, ClientMemory, Config, LogLevel, OutputLimit, OutputLimits, ProtectedAction,
-    ReplayRule, SlowPolicy, SlowRule, UserLimits,
+    ChannelEvents, ClientMemory, Config, LogFormat, LogLevel, LogTime, OutputLimit, OutputLimits,
+    ProtectedAction, ReplayRule, SlowPolicy, SlowRule, UserLimits,
 };
 pub use crate::descriptors::fit_clients;
 pub use crate::keyspace::EventClasses;

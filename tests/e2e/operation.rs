@@ -378,3 +378,30 @@ async fn refusals_are_counted_by_their_reason() {
         assert!(info.text().contains(&format!("acl_access_denied_{line}\r\n")), "{info:?}");
     }
 }
+
+#[tokio::test]
+async fn the_log_is_readable_for_programs() {
+    let mut server =
+        server(&["--log-format", "json", "--log-timestamp-format", "milliseconds"]).await;
+    let pid = server.pid();
+    assert_eq!(server.stop(DEADLINE).await, 0);
+    let mut messages = Vec::new();
+    for line in server.stdout().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(
+            (line["pid"].as_u64(), line["role"].as_str()),
+            (Some(pid.into()), Some("master"))
+        );
+        assert!(line["timestamp"].as_u64() > Some(1_000_000_000_000), "{line}");
+        assert!(line["level"].is_string(), "{line}");
+        messages.push(line["message"].as_str().expect("a text").to_owned());
+    }
+    assert!(messages.iter().any(|message| message == "Ready to accept connections"));
+
+    let mut server = server(&["--log-format", "logfmt", "--log-timestamp-format", "iso8601"]).await;
+    assert_eq!(server.stop(DEADLINE).await, 0);
+    let ready = "level=notice message=\"Ready to accept connections\"";
+    let log = server.stdout();
+    let line = log.lines().find(|line| line.ends_with(ready)).expect("a line");
+    assert!(line.starts_with("pid=") && line.contains(" role=master timestamp=2"), "{line}");
+}

@@ -68,13 +68,15 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 17] = [
+const HIDDEN: [&str; 19] = [
     "counters-file",
     "http-bind",
     "http-port",
     "http-token",
     "key-load-delay",
     "loading-process-events-interval-bytes",
+    "log-format",
+    "log-timestamp-format",
     "notify-pubsub-events",
     "pubsub-replay",
     "pubsub-slow-policy",

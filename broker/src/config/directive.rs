@@ -158,9 +158,11 @@ impl Directive {
             Kind::Flag { .. } => Offered::Words(&["yes", "no"]),
             Kind::Choice { names, .. } => Offered::Words(names),
             Kind::Path { .. } => Offered::Path,
-            Kind::Integer { .. } | Kind::Memory { .. } | Kind::Text { .. } | Kind::List { .. } => {
-                Offered::Nothing
-            }
+            Kind::Integer { .. }
+            | Kind::Memory { .. }
+            | Kind::Text { .. }
+            | Kind::List { .. }
+            | Kind::Rules { .. } => Offered::Nothing,
         }
     }
 }

@@ -264,8 +264,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "loading-process-events-interval-bytes", default: Some("2097152"), change: Change::Free, values: Values::Integer(1024, i64::MAX) },
     Ignored { name: "loadmodule", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "locale-collate", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "log-format", default: None, change: Change::Free, values: Values::Any },
-    Ignored { name: "log-timestamp-format", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "lookahead", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "lua-enable-deprecated-api", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "lua-enable-insecure-api", default: None, change: Change::Free, values: Values::Any },

@@ -49,8 +49,6 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "commandlog-large-request-max-len", harmless: &["0"], verdict: Warn, consequence: "large requests are not recorded" },
     Promise { name: "commandlog-slow-execution-max-len", harmless: &[], verdict: Warn, consequence: "set slowlog-max-len instead" },
     Promise { name: "loadmodule", harmless: &[], verdict: Refuse, consequence: "modules cannot be loaded; remove the line" },
-    Promise { name: "log-format", harmless: &["legacy"], verdict: Warn, consequence: "the log keeps the format of Redis" },
-    Promise { name: "log-timestamp-format", harmless: &["legacy"], verdict: Warn, consequence: "the log keeps the time format of Redis" },
     Promise { name: "lua-enable-deprecated-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the deprecated functions" },
     Promise { name: "lua-enable-insecure-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the insecure functions" },
     Promise { name: "max-new-tls-connections-per-cycle", harmless: &["1"], verdict: Warn, consequence: "each thread makes one step of a TLS handshake in a turn" },

@@ -1,23 +1,19 @@
-//! The log, in Redis' line format: process, role, time, level, text, fields.
-//!
-//! Tools wait for some of these lines: `1234:M 23 Nov 2026 10:00:00.000 * Ready to accept
-//! connections`.
+//! The log, on standard output or in a file.
 //!
 //! The log file is opened again as soon as its path leads to another file or to none, so that
 //! `logrotate` needs no signal.
 
-use std::fmt;
+mod lines;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use broker::{Config, LogLevel};
-use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::{FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent};
-use tracing_subscriber::registry::LookupSpan;
+
+use self::lines::Lines;
 
 /// Starts logging with the level and file of `config`.
 ///
@@ -27,7 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) fn start(config: &Config) -> io::Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_ansi(false)
-        .event_format(RedisLines)
+        .event_format(Lines { format: config.log_format, time: config.log_timestamp_format })
         .with_max_level(filter(config.loglevel));
     match &config.logfile {
         None => builder.init(),
@@ -106,33 +102,6 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Nothing => LevelFilter::OFF,
         // `Notice`, which is also the default of Redis.
         _ => LevelFilter::INFO,
-    }
-}
-
-/// Formats events as lines of Redis' log.
-struct RedisLines;
-
-impl<S, N> FormatEvent<S, N> for RedisLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let time = chrono::Local::now().format("%d %b %Y %H:%M:%S%.3f");
-        let level = match *event.metadata().level() {
-            Level::ERROR | Level::WARN => '#',
-            Level::INFO => '*',
-            Level::DEBUG => '-',
-            Level::TRACE => '.',
-        };
-        write!(writer, "{}:M {time} {level} ", std::process::id())?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Directive, Kind};
 use crate::config::ignored::Change;
 use crate::config::parse::{signed, unsigned};
-use crate::config::{LogLevel, ProtectedAction};
+use crate::config::{LogFormat, LogLevel, LogTime, ProtectedAction};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -33,6 +33,40 @@ pub(super) const DIRECTIVES: &[Directive] = &[
                     2 => LogLevel::Notice,
                     3 => LogLevel::Warning,
                     _ => LogLevel::Nothing,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "log-format",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "legacy, logfmt or json",
+        kind: Kind::Choice {
+            names: &["legacy", "logfmt", "json"],
+            get: |config| config.log_format as usize,
+            set: |config, index| {
+                config.log_format = match index {
+                    0 => LogFormat::Legacy,
+                    1 => LogFormat::Logfmt,
+                    _ => LogFormat::Json,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "log-timestamp-format",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "legacy, iso8601 or milliseconds",
+        kind: Kind::Choice {
+            names: &["legacy", "iso8601", "milliseconds"],
+            get: |config| config.log_timestamp_format as usize,
+            set: |config, index| {
+                config.log_timestamp_format = match index {
+                    0 => LogTime::Legacy,
+                    1 => LogTime::Iso8601,
+                    _ => LogTime::Milliseconds,
                 }
             },
         },
