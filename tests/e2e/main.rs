@@ -34,8 +34,10 @@
 //! | `returns`           | many clients that return at once with many subscriptions         |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
+//! | `sight`             | the load of channels, and the subscribers of a channel           |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
 //! | `tables`            | the time of commands on larger and larger tables                 |
+//! | `taps`              | taps: messages of other channels, decoded                        |
 //! | `tls`               | TLS: certificates, their changes, and hostile clients            |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `workers`           | effects on clients of other threads                              |
@@ -75,8 +77,10 @@ mod returns;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod sight;
 mod stackexchange;
 mod tables;
+mod taps;
 mod tls;
 mod transactions;
 mod workers;

@@ -6,6 +6,7 @@
 //! queued bytes wake, and thus runs after all tasks that were ready at that time.
 
 mod flush;
+mod taps;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -51,6 +52,7 @@ use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::moving::{Endpoints, Move};
 use crate::session::server_state::ServerState;
+use crate::session::survey::Survey;
 
 /// A handle by which other threads send tasks to a worker.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ enum Task {
     SetWorkers(Vec<WorkerHandle>),
     /// Check again whether clients have the permissions that their subscriptions need.
     CheckPermissions,
+    /// Add the subscribers of this worker to a survey.
+    Survey(Arc<Survey>),
     /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
     /// Put the changes of files in force that were read again.
@@ -182,6 +186,11 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::CheckPermissions);
     }
 
+    /// Asks the worker for the subscribers of a channel.
+    fn survey(&self, survey: &Arc<Survey>) {
+        let _ = self.tasks.send(Task::Survey(survey.clone()));
+    }
+
     /// Asks the worker that has the listeners to listen on other addresses.
     fn listen_elsewhere(&self, wanted: Arc<Move>) {
         let _ = self.tasks.send(Task::Move(wanted));
@@ -264,6 +273,7 @@ impl Worker {
         }
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
+        let taps = spawn_local(self.clone().serve_taps());
         let clock = spawn_local(self.clone().watch_time());
         let expiry = spawn_local(self.clone().expire_keys());
         while let Some(task) = queue.recv().await {
@@ -276,6 +286,7 @@ impl Worker {
                 },
                 Task::SetWorkers(all) => *self.all.borrow_mut() = all,
                 Task::CheckPermissions => self.check_permissions(),
+                Task::Survey(survey) => self.answer(&survey),
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
                 }
@@ -296,7 +307,7 @@ impl Worker {
             }
         }
         self.shut_down().await;
-        [flush, inbox, clock, expiry].iter().for_each(JoinHandle::abort);
+        [flush, inbox, taps, clock, expiry].iter().for_each(JoinHandle::abort);
         self.with_order(|context, order| {
             #[cfg(feature = "lua")]
             order.close_inbox_of(self.scripts, &mut context.local);
@@ -594,6 +605,11 @@ impl Worker {
                     others.iter().for_each(WorkerHandle::check_permissions);
                 }
                 Effect::Evict => self.evict(&context.config),
+                Effect::Survey(survey) => {
+                    let all = self.all.borrow();
+                    survey.begin(all.len());
+                    all.iter().for_each(|worker| worker.survey(&survey));
+                }
                 Effect::Move(wanted) => {
                     if let Some(listening) = self.all.borrow().first() {
                         listening.listen_elsewhere(wanted);
@@ -634,6 +650,13 @@ impl Worker {
         let mut context = self.context.borrow_mut();
         self.with_turn(&mut context, |context, turn| self.check_clients(context, turn));
         context.local.after_release.run();
+    }
+
+    /// Adds the subscribers of this worker to a survey.
+    fn answer(&self, survey: &Survey) {
+        let connections = self.connections.borrow();
+        let info = |slot: usize| Some(connections.get(slot)?.info.clone());
+        survey.answer(&self.context.borrow().local.subscribers, info);
     }
 
     fn check_clients(&self, context: &mut Context, turn: &mut Turn<'_>) {
